@@ -1,0 +1,301 @@
+//! What a run asks for: the one description of a syscall that is decided on, journaled and explained.
+//!
+//! A call carries what a decision needs and names bulky contents by digest; the contents never enter the kernel.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Resource;
+use crate::digest::Digest;
+
+/// A run, printed as 13 letters of Crockford's base 32.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunId(pub u64);
+
+/// A syscall within its run, counted from 1 in the order in which the guest made them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CallId(pub u32);
+
+const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (0..13).rev().try_for_each(|place| {
+            let letter = LETTERS[(self.0 >> (place * 5)) as usize & 31];
+            write!(f, "{}", char::from(letter))
+        })
+    }
+}
+
+impl core::str::FromStr for RunId {
+    type Err = NotARunId;
+
+    fn from_str(text: &str) -> Result<Self, NotARunId> {
+        if text.len() != 13 {
+            return Err(NotARunId);
+        }
+        let mut id: u64 = 0;
+        for byte in text.bytes() {
+            let digit = LETTERS.iter().position(|letter| *letter == byte).ok_or(NotARunId)?;
+            id = id.checked_mul(32).and_then(|id| id.checked_add(digit as u64)).ok_or(NotARunId)?;
+        }
+        Ok(Self(id))
+    }
+}
+
+/// The text is not a run id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a run id: 13 letters and digits, as `agentry ps` prints them")]
+pub struct NotARunId;
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A syscall of the table in `wit/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Call {
+    /// `llm.models`
+    LlmModels,
+    /// `llm.complete`
+    LlmComplete(Completion),
+    /// `llm.stream`
+    LlmStream(Completion),
+    /// `llm.embed`
+    LlmEmbed {
+        /// The alias, resolved.
+        model: String,
+        /// Bytes of all texts together.
+        bytes: u64,
+    },
+    /// `llm.count-tokens`
+    LlmCountTokens {
+        /// The alias, resolved.
+        model: String,
+    },
+    /// A function of `context`, by name.
+    Context(String),
+    /// `memory.get`
+    MemoryGet {
+        /// For example `agent/reminder/todo`.
+        namespace: String,
+        /// The entry.
+        key: String,
+    },
+    /// `memory.put`
+    MemoryPut {
+        /// For example `agent/reminder/todo`.
+        namespace: String,
+        /// The entry.
+        key: String,
+        /// The new content, by name.
+        content: Digest,
+        /// Its size.
+        bytes: u64,
+    },
+    /// `memory.delete`
+    MemoryDelete {
+        /// For example `agent/reminder/todo`.
+        namespace: String,
+        /// The entry.
+        key: String,
+    },
+    /// `memory.list`
+    MemoryList {
+        /// For example `agent/reminder/todo`.
+        namespace: String,
+        /// What the keys begin with.
+        prefix: String,
+    },
+    /// Another function of `memory`, by name.
+    Memory {
+        /// `history`, `rollback`, `search` or `watch`.
+        function: String,
+        /// For example `agent/reminder/todo`.
+        namespace: String,
+    },
+    /// `files.read`
+    FilesRead(Place),
+    /// `files.write`
+    FilesWrite {
+        /// The file.
+        place: Place,
+        /// The new content, by name.
+        content: Digest,
+        /// Its size.
+        bytes: u64,
+    },
+    /// `files.stat`
+    FilesStat(Place),
+    /// `files.list`
+    FilesList(Place),
+    /// `files.delete`
+    FilesDelete(Place),
+    /// `tools.list`
+    ToolsList,
+    /// `tools.call`
+    ToolsCall {
+        /// The tool.
+        name: String,
+        /// The canonical arguments, by name.
+        arguments: Digest,
+    },
+    /// `http.fetch`
+    HttpFetch {
+        /// `GET`, `POST`, …
+        method: String,
+        /// As the guest wrote it.
+        url: String,
+    },
+    /// A function of `agents`, by name.
+    Agents(String),
+    /// `timers.now`
+    TimersNow,
+    /// `timers.sleep`
+    TimersSleep {
+        /// How long.
+        ms: u64,
+    },
+    /// `timers.deadline`
+    TimersDeadline,
+    /// A function of `human`, by name.
+    Human(String),
+    /// `budget.remaining`
+    BudgetRemaining,
+    /// `budget.split`
+    BudgetSplit,
+    /// `log.event`
+    LogEvent {
+        /// The line, by name.
+        line: Digest,
+    },
+}
+
+/// A question to a model, as far as a decision needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The alias, resolved: never `default`.
+    pub model: String,
+    /// Each message by name, so that a long conversation is stored once.
+    pub messages: Vec<Digest>,
+    /// All of the request but the messages, by name.
+    pub settings: Digest,
+    /// The most tokens that the prompt can be.
+    pub input_tokens_max: u64,
+    /// The longest answer that the guest wants; none leaves it to the grant and the model.
+    pub output_tokens_max: Option<u64>,
+    /// Who waits for it.
+    pub class: Class,
+    /// True if no word may leave this machine.
+    pub local_only: bool,
+    /// The most that the guest wants to pay, in micro-USD.
+    pub microusd_max: Option<u64>,
+}
+
+/// Who waits for an answer; the first is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// The system itself.
+    System,
+    /// A person who looks at the screen.
+    Interactive,
+    /// Nobody in particular.
+    Normal,
+    /// Nobody today.
+    Batch,
+}
+
+/// A path under a named root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The root's name in the grant.
+    pub root: String,
+    /// Relative to the root, as the guest wrote it.
+    pub path: String,
+}
+
+/// What a call can do to the world, which decides how it is journaled and what a crash means for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Answered out of the host's memory; nothing outside is read or changed.
+    Inner,
+    /// Reads the world; doing it again is harmless.
+    Read,
+    /// Writes to our own store, in the same transaction as its journal entry.
+    Store,
+    /// Reaches outside: its intent is durable before it leaves.
+    External,
+}
+
+impl Call {
+    /// The interface and function in `wit/`, for example `llm.complete`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::LlmModels => "llm.models",
+            Self::LlmComplete(_) => "llm.complete",
+            Self::LlmStream(_) => "llm.stream",
+            Self::LlmEmbed { .. } => "llm.embed",
+            Self::LlmCountTokens { .. } => "llm.count-tokens",
+            Self::Context(function) | Self::Agents(function) | Self::Human(function) => function,
+            Self::MemoryGet { .. } => "memory.get",
+            Self::MemoryPut { .. } => "memory.put",
+            Self::MemoryDelete { .. } => "memory.delete",
+            Self::MemoryList { .. } => "memory.list",
+            Self::Memory { function, .. } => function,
+            Self::FilesRead(_) => "files.read",
+            Self::FilesWrite { .. } => "files.write",
+            Self::FilesStat(_) => "files.stat",
+            Self::FilesList(_) => "files.list",
+            Self::FilesDelete(_) => "files.delete",
+            Self::ToolsList => "tools.list",
+            Self::ToolsCall { .. } => "tools.call",
+            Self::HttpFetch { .. } => "http.fetch",
+            Self::TimersNow => "timers.now",
+            Self::TimersSleep { .. } => "timers.sleep",
+            Self::TimersDeadline => "timers.deadline",
+            Self::BudgetRemaining => "budget.remaining",
+            Self::BudgetSplit => "budget.split",
+            Self::LogEvent { .. } => "log.event",
+        }
+    }
+
+    /// What it can do to the world.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::LlmComplete(_) | Self::LlmStream(_) | Self::LlmEmbed { .. } => Effect::External,
+            Self::FilesWrite { .. } | Self::FilesDelete(_) => Effect::External,
+            Self::ToolsCall { .. } | Self::HttpFetch { .. } | Self::Agents(_) | Self::Human(_) => Effect::External,
+            Self::MemoryPut { .. } | Self::MemoryDelete { .. } => Effect::Store,
+            Self::MemoryGet { .. } | Self::MemoryList { .. } | Self::Memory { .. } => Effect::Read,
+            Self::FilesRead(_) | Self::FilesStat(_) | Self::FilesList(_) => Effect::Read,
+            _ => Effect::Inner,
+        }
+    }
+
+    /// The budget that counts calls of this kind.
+    pub fn counted(&self) -> Option<Resource> {
+        match self {
+            Self::LlmComplete(_) | Self::LlmStream(_) | Self::LlmEmbed { .. } => Some(Resource::LlmCalls),
+            Self::ToolsCall { .. } => Some(Resource::ToolCalls),
+            _ => None,
+        }
+    }
+}

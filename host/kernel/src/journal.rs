@@ -1,0 +1,158 @@
+//! What happened in a run, in order: enough to resume, replay, audit and explain it.
+//!
+//! The runtime writes entries and never reads them to decide. Contents are named by digest and stored once. What the
+//! host completed (`Answered`) and what the guest saw (`Observed`) are two entries, because with several calls in
+//! flight their orders differ.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Amounts;
+use crate::call::{Call, CallId};
+use crate::digest::Digest;
+use crate::refusal::Refusal;
+use crate::time::Millis;
+
+/// The version of this format. It stands before each stored entry; older ones stay readable.
+pub const FORMAT: u8 = 1;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// Always the first.
+    Started(Started),
+    /// The kernel admitted a call and its effect is about to happen.
+    Asked {
+        /// Which.
+        call: CallId,
+        /// When it was admitted.
+        at: Millis,
+        /// What was asked.
+        what: Call,
+        /// What is held for it.
+        held: Amounts,
+    },
+    /// The kernel refused a call; nothing else happened.
+    Refused {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// What was asked.
+        what: Call,
+        /// Why not.
+        refusal: Refusal,
+    },
+    /// The host completed a call.
+    Answered {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// The answer that the guest gets.
+        outcome: Outcome,
+        /// What it took from the accounts.
+        spent: Amounts,
+    },
+    /// A call without an outside effect, admitted and completed in one step.
+    Called {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// What was asked.
+        what: Call,
+        /// The answer that the guest got.
+        outcome: Outcome,
+    },
+    /// The guest saw the completion of a call, or dropped the call before.
+    Observed {
+        /// Which.
+        call: CallId,
+        /// True if it dropped the call.
+        dropped: bool,
+    },
+    /// Always the last.
+    Ended(Ended),
+}
+
+/// All that a run is a function of, besides its outcomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// When.
+    pub at: Millis,
+    /// The agent's name.
+    pub agent: String,
+    /// `publisher:name@version` of the package.
+    pub package: String,
+    /// The component's digest.
+    pub component: Digest,
+    /// The input JSON, by name.
+    pub input: Digest,
+    /// The seed of its randomness.
+    pub seed: u64,
+    /// The digest of the policy in force.
+    pub policy: Digest,
+    /// The engine and its settings.
+    pub engine: String,
+    /// Fuel, wall time and memory that it was given.
+    pub held: Amounts,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When.
+    pub at: Millis,
+    /// How.
+    pub status: Status,
+    /// The output JSON or the failure's sentence, by name.
+    pub output: Digest,
+    /// All that the run took from its accounts.
+    pub spent: Amounts,
+}
+
+/// How a run ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Not yet.
+    Running,
+    /// With an output.
+    Done,
+    /// The agent said that it failed, or broke.
+    Failed,
+    /// Policy was in the way.
+    Denied,
+    /// A budget was in the way.
+    Exhausted,
+    /// Something that it needs was not to be had.
+    Unavailable,
+    /// A person stopped it.
+    Stopped,
+}
+
+/// The answer to a call, as the guest gets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It went well; the encoded answer is short enough to stand here.
+    Inline(Vec<u8>),
+    /// It went well; the encoded answer is stored by name.
+    Stored {
+        /// The encoded answer.
+        content: Digest,
+        /// Its size.
+        bytes: u64,
+    },
+    /// It did not go well.
+    Error {
+        /// The case of `types.error`: `unavailable`, `not-found`, …
+        kind: String,
+        /// Its text.
+        text: String,
+        /// What came before it broke, encoded and stored by name.
+        partial: Option<Digest>,
+    },
+}

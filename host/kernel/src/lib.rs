@@ -1,0 +1,27 @@
+//! Decides: what an agent may do, what it may cost and whose turn it is.
+//!
+//! The kernel never acts and never waits. It knows no clock, no file, no thread and no randomness: time and ids are
+//! arguments, so everything it decides can be decided again, in a simulation or in a replay.
+#![no_std]
+
+extern crate alloc;
+
+pub mod budget;
+pub mod call;
+pub mod digest;
+pub mod journal;
+pub mod kernel;
+pub mod limits;
+pub mod manifest;
+pub mod model;
+pub mod policy;
+pub mod refusal;
+pub mod rights;
+pub mod time;
+
+pub use budget::{Amounts, Limits, Resource};
+pub use call::{Call, CallId, RunId};
+pub use digest::Digest;
+pub use kernel::{Answer, Kernel, Permit};
+pub use refusal::{Code, Refusal};
+pub use time::Millis;

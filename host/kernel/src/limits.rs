@@ -1,0 +1,49 @@
+//! Every maximum has a name here, and the reason for its number.
+
+/// Calls of one run that may be in flight. A guest that joins more gains nothing: models have fewer slots.
+pub const CALLS_IN_FLIGHT_MAX: usize = 64;
+
+/// Calls of one run in its life: the journal of a run that makes more could not be replayed in reasonable time.
+pub const CALLS_PER_RUN_MAX: u32 = 1_000_000;
+
+/// Fuel of a run whose grant does not say: about a minute of one core.
+pub const FUEL_RUN_DEFAULT: u64 = 100_000_000_000;
+
+/// Wall time of a run whose grant does not say.
+pub const WALL_RUN_DEFAULT_MS: u64 = 10 * 60 * 1000;
+
+/// The longest wall time that a grant can give: a year.
+pub const WALL_RUN_MAX_MS: u64 = 366 * 24 * 60 * 60 * 1000;
+
+/// Linear memory of a run whose grant does not say.
+pub const MEMORY_DEFAULT_BYTES: u64 = 64 * MIB;
+
+/// The most linear memory that a grant can give: one instance's part of the pool.
+pub const MEMORY_MAX_BYTES: u64 = 256 * MIB;
+
+/// A policy file. A person could not review a longer one.
+pub const POLICY_FILE_MAX_BYTES: usize = 1024 * 1024;
+
+/// Files in a policy directory.
+pub const POLICY_FILES_MAX: usize = 1_000;
+
+/// How deep a policy or a manifest nests; the language itself needs 4.
+pub const NESTING_MAX: usize = 16;
+
+/// A manifest, as the package format says.
+pub const MANIFEST_MAX_BYTES: usize = 64 * 1024;
+
+/// A name that a guest passes: a key, a namespace, a path, an alias.
+pub const NAME_MAX_BYTES: usize = 1024;
+
+/// Reasons, descriptions and other texts for people, in a manifest or a policy.
+pub const TEXT_MAX_BYTES: usize = 4 * 1024;
+
+/// Calls that wait for one model; more are told to come back.
+pub const QUEUE_MAX: usize = 10_000;
+
+const MIB: u64 = 1024 * 1024;
+
+const _: () = assert!(MEMORY_DEFAULT_BYTES <= MEMORY_MAX_BYTES);
+const _: () = assert!(WALL_RUN_DEFAULT_MS <= WALL_RUN_MAX_MS);
+const _: () = assert!(MANIFEST_MAX_BYTES <= POLICY_FILE_MAX_BYTES);

@@ -1,0 +1,183 @@
+//! What a package says of itself: its name and what it asks for, each with a reason. It asks; it is given nothing here.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::call::Class;
+use crate::rights::Access;
+
+/// The version of this format.
+pub const FORMAT: u32 = 1;
+
+/// The content of the custom section `agentry-manifest`; authors write the same as `agent.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Always [`FORMAT`].
+    pub format: u32,
+    /// `publisher:name`, in lowercase letters, digits and `-`.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// Grows with every release, so that nobody can be handed an older one.
+    #[serde(default = "first")]
+    pub seq: u64,
+    /// The version of the syscall table that it was built against.
+    pub wit: String,
+    /// One sentence for a person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What other agents find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provides: Vec<String>,
+    /// What it asks for.
+    #[serde(default)]
+    pub wants: Wants,
+    /// The budget that its author suggests, in the words of a grant's `[budget]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budget: BTreeMap<String, Amount>,
+    /// JSON Schema of the input, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<String>,
+    /// JSON Schema of the output, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<String>,
+    /// Where its source is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Which revision of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+}
+
+const fn first() -> u64 {
+    1
+}
+
+/// A number or a text such as `"2.00"` or `"120s"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Amount {
+    /// A count.
+    Number(u64),
+    /// Money or time.
+    Text(String),
+}
+
+/// What a package asks for. Interfaces `log`, `timers`, `budget` and the virtual WASI are everyone's and not declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wants {
+    /// Models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub llm: Option<WantsLlm>,
+    /// Namespaces of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<WantsMemory>,
+    /// Roots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<WantsFiles>,
+    /// Tools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<WantsTool>,
+    /// The web.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<WantsOther>,
+    /// Other agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<WantsOther>,
+    /// People.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub human: Option<WantsOther>,
+    /// Conversations that the kernel owns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<WantsOther>,
+}
+
+/// It wants to ask models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantsLlm {
+    /// Aliases or their beginnings; usually `*`, for an author does not know an admin's names.
+    pub models: Vec<String>,
+    /// The longest answer that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// The most urgent class that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// What for.
+    pub why: String,
+    /// True if it works without.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// It wants to remember.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantsMemory {
+    /// Namespaces to read.
+    #[serde(default)]
+    pub read: Vec<String>,
+    /// Namespaces to write.
+    #[serde(default)]
+    pub write: Vec<String>,
+    /// What for.
+    pub why: String,
+    /// True if it works without.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// It wants a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantsFiles {
+    /// The root's name.
+    pub root: String,
+    /// To read, or to read and write.
+    pub access: Access,
+    /// What for.
+    pub why: String,
+    /// True if it works without.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// It wants a tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantsTool {
+    /// Its name, or its beginning and `*`.
+    pub tool: String,
+    /// What for.
+    pub why: String,
+    /// True if it works without.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// It wants an interface whose constraints have no language yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantsOther {
+    /// What for.
+    pub why: String,
+    /// True if it works without.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// Why a manifest is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}\nhint: {hint}")]
+pub struct Mistake {
+    /// What is wrong, lowercase, without a full stop.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}

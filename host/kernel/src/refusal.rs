@@ -1,0 +1,117 @@
+//! How the kernel says no: which rule, where it stands and what would change the answer.
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Resource;
+use crate::call::{CallId, RunId};
+
+/// Where a rule stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Its id, or its key where it has none: `reporter/llm`.
+    pub id: String,
+    /// The file, as it was given.
+    pub file: String,
+    /// Counted from 1.
+    pub line: u32,
+}
+
+/// The argument that did not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Argument {
+    /// For example `model`.
+    pub name: String,
+    /// What the guest passed, cut to a line.
+    pub value: String,
+    /// What would have been allowed, as the rule says it.
+    pub allowed: String,
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Code {
+    /// No grant allows it.
+    NoGrant,
+    /// The package's manifest does not ask for it.
+    NotDeclared,
+    /// A grant covers the thing, but not with this argument.
+    Argument,
+    /// The grant has expired.
+    Expired,
+    /// Money is limited and nobody said what this model costs.
+    NoPrice,
+    /// The admin has no such thing.
+    Unknown,
+    /// A budget does not hold the worst case.
+    Exhausted {
+        /// Which.
+        what: Resource,
+        /// Seconds until it refills, if it does.
+        refills_in_s: Option<u64>,
+    },
+    /// Too much at once; later it may go.
+    Busy,
+    /// The run is over.
+    Ended,
+}
+
+impl Code {
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NoGrant => "no-grant",
+            Self::NotDeclared => "not-declared",
+            Self::Argument => "argument",
+            Self::Expired => "expired",
+            Self::NoPrice => "no-price",
+            Self::Unknown => "unknown",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Busy => "busy",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A no, whole: for the admin. The agent gets the code, the argument's name and the reference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Who asked.
+    pub agent: String,
+    /// What for: a syscall's name, or `run` for the start of a run.
+    pub wanted: String,
+    /// Why not.
+    pub code: Code,
+    /// The rule that decided; none if it is the absence of one.
+    pub rule: Option<Rule>,
+    /// The argument that did not fit.
+    pub argument: Option<Argument>,
+    /// One sentence, more exact than the code.
+    pub because: String,
+    /// What would change the answer.
+    pub hint: String,
+    /// Where it happened; none for the start of a run.
+    pub reference: Option<(RunId, CallId)>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if matches!(self.code, Code::Exhausted { .. }) { "exhausted" } else { "denied" };
+        write!(f, "{verb}  {} → {}: {}", self.agent, self.wanted, self.because)?;
+        if let Some(rule) = &self.rule {
+            write!(f, "\n  rule  {}   {}:{}", rule.id, rule.file, rule.line)?;
+        }
+        if let Some(argument) = &self.argument {
+            write!(f, "\n  arg   {} = {}, allowed {}", argument.name, argument.value, argument.allowed)?;
+        }
+        if !self.hint.is_empty() {
+            write!(f, "\n  hint  {}", self.hint)?;
+        }
+        if let Some((run, call)) = self.reference {
+            write!(f, "\n  ref   {run}/{call}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Does: the engine that runs components, the syscalls they make, the drivers that act and the store that remembers.
+//!
+//! Nothing here decides. Every effect passes [`gate`], where the kernel answers.
+
+pub mod syscalls {
+    //! One file per interface of `wit/`.
+    pub mod bindings;
+}
