@@ -1,1 +1,45 @@
-fn main() {}
+//! Shows: the `agentry` command. It holds no policy and does no effect: it reads arguments, asks the runtime and prints.
+#![allow(unreachable_pub, reason = "nothing of a binary can be reached; `pub` marks what a file gives to the others")]
+
+mod commands;
+mod exit;
+mod home;
+mod screen;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs AI agents that you do not trust.
+///
+/// An agent is one WebAssembly component. It can do what a policy grants, spend what a budget holds, and nothing else.
+#[derive(Parser)]
+#[command(name = "agentry", version, arg_required_else_help = true, after_long_help = AFTER, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+const AFTER: &str = "\
+Exit codes:
+  0  done
+  1  the agent failed, or was stopped
+  2  bad arguments, component, configuration or policy
+  3  policy was in the way
+  4  a budget was in the way
+  5  something the agent needs was not to be had
+
+Environment:
+  AGENTRY_HOME  where agents, policies and journals live, if not in the user's data directory
+  NO_COLOR      no colours, also on a terminal";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            screen::complain(&error);
+            exit::of(&error).into()
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Where Agentry keeps its things: agents, policies, configuration, journals.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use etcetera::BaseStrategy;
+
+/// The options of every command that opens the home.
+#[derive(clap::Args)]
+pub struct HomeArgs {
+    /// Directory of agents, policies, configuration and journals [default: $AGENTRY_HOME, or the user's data directory]
+    #[arg(long, value_name = "DIR", global = false)]
+    home: Option<PathBuf>,
+}
+
+/// A home that need not exist yet.
+pub struct Home(PathBuf);
+
+impl HomeArgs {
+    /// The home that the arguments, the environment or the platform name, in this order.
+    pub fn resolve(&self) -> Result<Home> {
+        if let Some(home) = &self.home {
+            return Ok(Home(home.clone()));
+        }
+        match env::var_os("AGENTRY_HOME") {
+            Some(home) if !home.is_empty() => Ok(Home(home.into())),
+            _ => match etcetera::choose_base_strategy() {
+                Ok(dirs) => Ok(Home(dirs.data_dir().join("agentry"))),
+                Err(_) => bail!("cannot tell where your data directory is\nhint: name one with --home DIR"),
+            },
+        }
+    }
+}
+
+impl Home {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The directory of policies.
+    pub fn policies(&self) -> PathBuf {
+        self.0.join("policies")
+    }
+
+    /// The component that `agent` means: a path if it has a `/` or ends in `.wasm`, else a name in this home.
+    pub fn component(&self, agent: &str) -> Result<PathBuf> {
+        let named = !agent.contains('/') && !agent.ends_with(".wasm");
+        if !named {
+            return Ok(PathBuf::from(agent));
+        }
+        let path = self.0.join("agents").join(format!("{agent}.wasm"));
+        if !path.exists() {
+            bail!(
+                "there is no agent `{agent}` here\nhint: put its component at {}, or run a file: agentry run ./{agent}.wasm",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_up_in_the_home_and_a_path_is_taken_as_it_is() {
+        let home = Home(PathBuf::from("/nowhere/to/be/found"));
+        assert_eq!(home.component("./a.wasm").expect("a path"), PathBuf::from("./a.wasm"));
+        assert_eq!(home.component("a.wasm").expect("a file"), PathBuf::from("a.wasm"));
+        let error = home.component("a").expect_err("nothing there").to_string();
+        assert!(error.starts_with("there is no agent `a` here\nhint: "), "{error}");
+    }
+}

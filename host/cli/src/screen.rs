@@ -1,0 +1,61 @@
+//! What the command prints, and how. Nothing that a guest, a package or a model wrote reaches the terminal unescaped.
+
+pub mod text;
+pub mod units;
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// Names and headings.
+pub const BOLD: Style = Style::new().bold();
+/// What is beside the point.
+pub const DIM: Style = Style::new().dimmed();
+/// It went well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// It did not.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What to do about it.
+pub const HINT: Style = AnsiColor::Cyan.on_default();
+
+/// `text` in this style; the streams take it out again where colours have no place.
+pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Writes to stdout. A reader that has gone away is not an error: it has seen enough.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    quiet_if_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush())).context("cannot write to stdout")
+}
+
+/// Writes one JSON document and a line break to stdout.
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string(value).context("cannot write the answer as JSON")?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Writes to stderr; what cannot be said there cannot be said.
+pub fn say(text: &str) {
+    let mut out = anstream::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Says what went wrong and what to do about it.
+pub fn complain(error: &anyhow::Error) {
+    let (what, hints) = text::explain(error);
+    say(&format!("{}: {what}\n", styled(BAD, "error")));
+    for hint in hints {
+        say(&format!("{}: {hint}\n", styled(HINT, "hint")));
+    }
+}
+
+fn quiet_if_gone(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}

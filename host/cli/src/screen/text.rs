@@ -1,0 +1,117 @@
+//! Strangers' words made harmless: no control character, no escape sequence and nothing invisible leaves here.
+
+use std::fmt::Write;
+
+/// One line: line breaks and tabs are escaped too.
+pub fn line(text: &str) -> String {
+    escape(text, |_| false)
+}
+
+/// Several lines: line breaks and tabs stay.
+pub fn block(text: &str) -> String {
+    escape(text, |letter| matches!(letter, '\n' | '\t'))
+}
+
+/// One line of at most `columns` letters; what was cut shows as `…`.
+pub fn cut(text: &str, columns: usize) -> String {
+    let line = line(text);
+    if line.chars().count() <= columns {
+        return line;
+    }
+    let mut short: String = line.chars().take(columns.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// An error and its causes in one line, and the hints of all of them.
+pub fn explain(error: &anyhow::Error) -> (String, Vec<String>) {
+    let mut what = String::new();
+    let mut hints: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = block(&cause.to_string());
+        let mut parts = text.split("\nhint: ");
+        let head = parts.next().unwrap_or_default();
+        for hint in parts {
+            if !hints.iter().any(|known| known == hint) {
+                hints.push(hint.to_owned());
+            }
+        }
+        // Many errors repeat their cause in their own words.
+        if !what.contains(head) {
+            if !what.is_empty() {
+                what.push_str(": ");
+            }
+            what.push_str(head);
+        }
+    }
+    (what, hints)
+}
+
+fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            letter if keep(letter) || !is_dangerous(letter) => out.push(letter),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            letter => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(letter));
+            }
+        }
+    }
+    out
+}
+
+/// Moves the cursor, turns the text around, or cannot be seen.
+fn is_dangerous(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn an_escape_sequence_is_shown_and_does_nothing() {
+        assert_eq!(line("\x1b[2Jgone\r\n"), "\\u{1b}[2Jgone\\r\\n");
+        assert_eq!(block("a\n\tb\x07"), "a\n\tb\\u{7}");
+    }
+
+    #[test]
+    fn text_that_runs_backwards_or_hides_is_shown_as_what_it_is() {
+        assert_eq!(line("safe\u{202e}exe.txt"), "safe\\u{202e}exe.txt");
+        assert_eq!(line("pay\u{200b}pal"), "pay\\u{200b}pal");
+        assert_eq!(line("größe 漢字 🦀"), "größe 漢字 🦀");
+    }
+
+    #[test]
+    fn a_cut_line_says_so_and_keeps_its_width() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdefg", 6), "abcde…");
+    }
+
+    #[test]
+    fn an_error_is_one_line_and_its_hints_come_after() {
+        let error = anyhow!("no such file\nhint: make one").context("cannot read x\nhint: make one\nhint: or name y");
+        let (what, hints) = explain(&error);
+        assert_eq!(what, "cannot read x: no such file");
+        assert_eq!(hints, ["make one", "or name y"]);
+    }
+
+    #[test]
+    fn a_cause_that_was_told_already_is_not_told_again() {
+        let cause = anyhow!("disk full");
+        let error = Err::<(), _>(cause).context("cannot write: disk full").expect_err("made so");
+        assert_eq!(explain(&error).0, "cannot write: disk full");
+    }
+}
