@@ -1,0 +1,1 @@
+//! Nothing is shared between the guests of these tests: each file says all of itself.
