@@ -2,6 +2,11 @@
 //!
 //! Nothing here decides. Every effect passes [`gate`], where the kernel answers.
 
+pub mod config;
+pub mod drivers {
+    //! One file per effect: each spends a permit, and none calls another.
+    pub mod llm;
+}
 pub mod syscalls {
     //! One file per interface of `wit/`.
     pub mod bindings;
