@@ -2,6 +2,8 @@
 //!
 //! Every amount is held at its worst case before a call and settled at its true cost after. Integers only.
 
+use alloc::format;
+use alloc::string::String;
 use core::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +64,24 @@ impl Resource {
             Self::Egress => "egress",
         }
     }
+
+    /// An amount of it, as a person reads it: `0.25 USD`, `1200 tokens`.
+    pub fn show(self, amount: u64) -> String {
+        match self {
+            Self::Usd => show_usd(amount),
+            Self::WallTime => format!("{amount} ms"),
+            Self::Memory | Self::Storage | Self::Egress => format!("{amount} bytes"),
+            Self::Tokens | Self::LlmCalls | Self::ToolCalls | Self::Fuel => format!("{amount} {}", self.name()),
+        }
+    }
+}
+
+/// Micro-USD in dollars: two decimals, or as many as the amount has.
+fn show_usd(microusd: u64) -> String {
+    let (whole, rest) = (microusd / 1_000_000, microusd % 1_000_000);
+    let decimals = format!("{rest:06}");
+    let decimals = decimals.trim_end_matches('0');
+    format!("{whole}.{decimals:0<2} USD")
 }
 
 /// An amount of each resource.
@@ -98,6 +118,11 @@ impl Amounts {
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         Self(core::array::from_fn(|i| self.0[i].saturating_sub(other.0[i])))
+    }
+
+    /// True if there is nothing of anything.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::ZERO
     }
 
     /// Of each resource the smaller amount.
@@ -173,17 +198,17 @@ impl Account {
         }
     }
 
-    /// What can still be held of this resource.
+    /// What can still be held of this resource; none if it has no limit.
     pub fn left(&self, limits: &Limits, resource: Resource) -> Option<u64> {
-        let limit = limits.get(resource)?;
-        Some(limit.saturating_sub(self.spent[resource]).saturating_sub(self.held[resource]))
+        limits.get(resource).map(|limit| self.room(limit, resource))
     }
 
-    /// The first resource of which `worst` does not fit.
+    /// The first resource of which `worst` does not fit. Where there is no limit, the end of a number is one, so that
+    /// no sum is ever rounded.
     pub fn lacks(&self, limits: &Limits, worst: &Amounts) -> Option<Resource> {
         Resource::ALL.into_iter().find(|resource| {
-            let left = self.left(limits, *resource);
-            worst[*resource] > 0 && left.is_some_and(|left| worst[*resource] > left)
+            let limit = limits.get(*resource).unwrap_or(u64::MAX);
+            worst[*resource] > 0 && worst[*resource] > self.room(limit, *resource)
         })
     }
 
@@ -192,10 +217,28 @@ impl Account {
         self.held = self.held.plus(*worst);
     }
 
-    /// Gives `held` back and takes `spent` for good.
-    pub fn settle(&mut self, held: &Amounts, spent: &Amounts) {
+    /// Gives `held` back and takes as much of `spent` as the limits leave; returns what it took.
+    pub fn settle(&mut self, limits: &Limits, held: &Amounts, spent: &Amounts) -> Amounts {
         self.held = self.held.minus(*held);
-        self.spent = self.spent.plus(*spent);
+        let mut taken = Amounts::ZERO;
+        for resource in Resource::ALL {
+            let limit = limits.get(resource).unwrap_or(u64::MAX);
+            // What was held is owed even if a reload has made the limit smaller since.
+            let room = self.room(limit, resource).max(held[resource]);
+            taken[resource] = spent[resource].min(room);
+        }
+        self.spent = self.spent.plus(taken);
+        taken
+    }
+
+    /// Seconds until it refills, if it does. After a clock was set back that is longer than a day.
+    pub fn refills_in_s(&self, now: Millis) -> Option<u64> {
+        let tomorrow = Day(self.day?.0.saturating_add(1)).begins();
+        Some(tomorrow.since(now).div_ceil(1000))
+    }
+
+    fn room(&self, limit: u64, resource: Resource) -> u64 {
+        limit.saturating_sub(self.spent[resource]).saturating_sub(self.held[resource])
     }
 
     /// After a crash nobody knows what the calls in flight cost, so all that was held counts as spent.

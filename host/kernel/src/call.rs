@@ -223,6 +223,18 @@ pub enum Class {
     Batch,
 }
 
+impl Class {
+    /// The word of the policy language.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Interactive => "interactive",
+            Self::Normal => "normal",
+            Self::Batch => "batch",
+        }
+    }
+}
+
 /// A path under a named root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {

@@ -1,139 +1,186 @@
-//! The one place that says yes, no or later: `start`, `admit`, `settle`, `finish`.
+//! The one place that says yes, no or later: `start`, `admit`, `settle`, `withdraw`, `finish`.
+//!
+//! Every method takes the time as an argument and returns at once; none panics, whatever a guest passed.
 
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::budget::{Account, Amounts, Limits, Resource};
+use crate::budget::{Account, Amounts, Resource};
 use crate::call::{Call, CallId, RunId};
-use crate::manifest::Manifest;
+use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
 use crate::model::Model;
 use crate::policy::Policy;
-use crate::refusal::Refusal;
 use crate::time::Millis;
 
-/// A yes: it is made only here, given to one driver and spent once, by [`Kernel::settle`].
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a permit that is not settled holds its budget for ever"]
-pub struct Permit {
-    run: RunId,
-    call: CallId,
-    held: Amounts,
-    model: Option<String>,
-    output_tokens_max: u64,
-}
+mod admission;
+mod answer;
+mod ledger;
+mod reasons;
+mod runs;
+mod slots;
 
-impl Permit {
-    /// Whose it is.
-    pub fn run(&self) -> RunId {
-        self.run
-    }
+pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 
-    /// For which call.
-    pub fn call(&self) -> CallId {
-        self.call
-    }
-
-    /// What is held for it: the most that it may cost.
-    pub fn held(&self) -> &Amounts {
-        &self.held
-    }
-
-    /// The longest answer that a model may give on it, in tokens.
-    pub fn output_tokens_max(&self) -> u64 {
-        self.output_tokens_max
-    }
-}
-
-/// A place in a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
-
-/// The kernel's answer to a call.
-#[derive(Debug)]
-pub enum Answer {
-    /// Do it.
-    Permit(Permit),
-    /// Its budget is held and it waits for its turn: the permit comes out of a later `settle` or `withdraw`.
-    Wait(Ticket),
-    /// No.
-    Refused(Refusal),
-}
-
-/// A call whose turn has come.
-#[derive(Debug)]
-pub struct Ready {
-    /// The place that it waited at.
-    pub ticket: Ticket,
-    /// Its permit.
-    pub permit: Permit,
-}
-
-/// What came of a settlement.
-#[derive(Debug)]
-pub struct Settled {
-    /// What was taken from the accounts.
-    pub spent: Amounts,
-    /// What the effect cost beyond what was held for it. A limit was not passed for it: the account stands empty.
-    pub overrun: Amounts,
-    /// Calls whose turn has come.
-    pub ready: Vec<Ready>,
-}
-
-/// A run that wants to start.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// The agent's name.
-    pub agent: String,
-    /// What its package asks for.
-    pub manifest: Arc<Manifest>,
-}
-
-/// What a run was given at its start; the engine enforces it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
-    /// Instructions.
-    pub fuel: u64,
-    /// Milliseconds from its start.
-    pub wall_ms: u64,
-    /// Bytes of linear memory.
-    pub memory_bytes: u64,
-}
-
-/// One limit that binds a run, for `budget.remaining`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Balance {
-    /// Of what.
-    pub what: Resource,
-    /// Not spent and not held.
-    pub left: u64,
-    /// In all.
-    pub limit: u64,
-    /// Seconds until it refills, if it does.
-    pub refills_in_s: Option<u64>,
-}
+use admission::{Admission, No, Terms};
+use ledger::{AccountId, Ledger};
+use runs::Run;
+use slots::Slots;
 
 /// The state that decisions rest on.
 #[derive(Debug, Default)]
 pub struct Kernel {
     policy: Arc<Policy>,
-    models: BTreeMap<String, Model>,
-    agents: BTreeMap<String, Account>,
+    slots: Slots,
+    ledger: Ledger,
+    agents: BTreeMap<String, AccountId>,
     runs: BTreeMap<RunId, Run>,
-}
-
-#[derive(Debug)]
-struct Run {
-    agent: String,
-    account: Account,
-    limits: Limits,
 }
 
 impl Kernel {
     /// A kernel that allows what `policy` grants, on these models.
     pub fn new(policy: Arc<Policy>, models: Vec<Model>) -> Self {
-        let models = models.into_iter().map(|model| (model.alias.clone(), model)).collect();
-        Self { policy, models, ..Self::default() }
+        Self { policy, slots: Slots::new(models), ..Self::default() }
+    }
+
+    /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
+    /// for free; a call that is refused costs nothing.
+    pub fn admit(&mut self, run: RunId, call: CallId, what: &Call, now: Millis) -> Answer {
+        match self.weigh(run, what, now) {
+            Ok(terms) => self.grant(run, call, terms),
+            Err(mut no) => {
+                no.agent = self.runs.get(&run).map_or_else(|| "?".into(), |run| run.agent.clone());
+                no.wanted = what.name().to_string();
+                no.reference = Some((run, call));
+                Answer::Refused(*no)
+            }
+        }
+    }
+
+    /// Takes what a permitted call cost and gives back the rest of what was held for it. A call that was made counts as
+    /// one, whatever came of it. `spent` may exceed what was held: see [`Settled::overrun`].
+    pub fn settle(&mut self, permit: Permit, spent: Amounts, now: Millis) -> Settled {
+        let mut spent = spent;
+        for counted in [Resource::LlmCalls, Resource::ToolCalls] {
+            spent[counted] = permit.held[counted];
+        }
+        self.close(permit, spent, now)
+    }
+
+    /// Takes back a permit that nothing was done with; it costs nothing.
+    pub fn give_back(&mut self, permit: Permit, now: Millis) -> Settled {
+        self.close(permit, Amounts::ZERO, now)
+    }
+
+    /// Takes a call out of its queue; it costs nothing. If its turn has already come, its permit is on the way and is
+    /// to be given back.
+    pub fn withdraw(&mut self, ticket: Ticket, now: Millis) -> Vec<Ready> {
+        let Some(mut permit) = self.slots.withdraw(ticket) else { return Vec::new() };
+        // It waited, so it has no slot that another could take.
+        permit.model = None;
+        self.close(permit, Amounts::ZERO, now).ready
+    }
+
+    /// Replaces the policy. Runs go on; a right that is gone is gone at their next call, and so are changed limits.
+    pub fn reload(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+        for run in self.runs.values_mut() {
+            run.grant = self.policy.find(&run.agent, &run.manifest);
+            if let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) {
+                self.ledger.set_limits(run.account, runs::limits_of_run(grant, &run.allowance));
+            }
+        }
+        for (agent, account) in &self.agents {
+            if let Some(grant) = self.policy.grants.iter().find(|grant| grant.agent == *agent) {
+                self.ledger.set_limits(*account, grant.day);
+            }
+        }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// What an agent has spent and holds today; none if it never ran.
+    pub fn account(&self, agent: &str) -> Option<&Account> {
+        self.agents.get(agent).map(|id| self.ledger.account(*id))
+    }
+
+    /// Puts an agent's account back as it was stored, before its first run. What was held then counts as spent, because
+    /// nobody knows what became of it. An account that holds something now is left alone.
+    pub fn restore(&mut self, agent: &str, account: Account) {
+        let mut account = account;
+        account.write_off();
+        match self.agents.get(agent) {
+            Some(id) if self.ledger.account(*id).held.is_zero() => *self.ledger.account_mut(*id) = account,
+            Some(_) => {}
+            None => {
+                let limits = self.policy.grants.iter().find(|grant| grant.agent == agent).map(|grant| grant.day);
+                let id = self.ledger.open(None, account, limits.unwrap_or_default());
+                self.agents.insert(agent.into(), id);
+            }
+        }
+    }
+
+    /// The model of an alias, granted or not.
+    pub fn model(&self, alias: &str) -> Option<&Model> {
+        self.slots.find(alias).map(|(_, model)| model)
+    }
+
+    /// Everything short of the permit: rights, room in the queue, budget. Holds the worst case if the answer is yes.
+    fn weigh(&mut self, id: RunId, what: &Call, now: Millis) -> Result<Terms, No> {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
+            return Err(reasons::ended("the run is over"));
+        };
+        if run.calls >= CALLS_PER_RUN_MAX {
+            return Err(reasons::ended("the run has made as many calls as one run may make"));
+        }
+        run.calls += 1;
+        if run.in_flight >= CALLS_IN_FLIGHT_MAX {
+            return Err(reasons::busy("too many calls of this run are in flight", "the agent awaits some of them first"));
+        }
+        let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) else {
+            return Err(reasons::withdrawn(&run.agent));
+        };
+        if grant.expires.is_some_and(|end| now >= end) {
+            return Err(reasons::expired(grant));
+        }
+        let admission = Admission { wants: &run.wants, grant, slots: &self.slots };
+        let terms = admission.decide(what)?;
+        if terms.model.is_some_and(|model| self.slots.is_full(model)) {
+            return Err(reasons::busy("too many calls wait for this model", "try again later"));
+        }
+        self.ledger.hold(run.account, &terms.worst, now).map_err(|lack| reasons::exhausted(grant, &lack, &terms.worst))?;
+        run.in_flight += 1;
+        Ok(terms)
+    }
+
+    /// Makes the permit and gives it, or keeps it until a slot is free.
+    fn grant(&mut self, run: RunId, call: CallId, terms: Terms) -> Answer {
+        let Terms { worst: held, model, class, output_tokens_max } = terms;
+        let permit = Permit { run, call, held, model, output_tokens_max };
+        match model {
+            Some(model) if !self.slots.take(model) => Answer::Wait(self.slots.wait(model, class, permit)),
+            _ => Answer::Permit(permit),
+        }
+    }
+
+    fn close(&mut self, permit: Permit, spent: Amounts, now: Millis) -> Settled {
+        let Permit { run: id, held, model, .. } = permit;
+        let ready = model.and_then(|model| self.slots.release(model)).into_iter().collect();
+        let Some(run) = self.runs.get_mut(&id) else {
+            // A permit of another kernel: nothing here was held for it.
+            return Settled { spent: Amounts::ZERO, overrun: spent, ready };
+        };
+        run.in_flight = run.in_flight.saturating_sub(1);
+        let taken = self.ledger.settle(run.account, &held, &spent, now);
+        if run.is_gone() {
+            self.ledger.close(run.account);
+            self.runs.remove(&id);
+        }
+        Settled { spent: taken, overrun: spent.minus(taken), ready }
     }
 }
+

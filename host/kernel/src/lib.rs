@@ -17,6 +17,7 @@ pub mod model;
 pub mod policy;
 pub mod refusal;
 pub mod rights;
+mod text;
 pub mod time;
 
 pub use budget::{Amounts, Limits, Resource};

@@ -6,6 +6,9 @@ pub const CALLS_IN_FLIGHT_MAX: usize = 64;
 /// Calls of one run in its life: the journal of a run that makes more could not be replayed in reasonable time.
 pub const CALLS_PER_RUN_MAX: u32 = 1_000_000;
 
+/// Runs at once: the fast shape of the engine holds about as many, and the kernel must not promise more.
+pub const RUNS_MAX: usize = 10_000;
+
 /// Fuel of a run whose grant does not say: about a minute of one core.
 pub const FUEL_RUN_DEFAULT: u64 = 100_000_000_000;
 
@@ -41,6 +44,18 @@ pub const TEXT_MAX_BYTES: usize = 4 * 1024;
 
 /// Calls that wait for one model; more are told to come back.
 pub const QUEUE_MAX: usize = 10_000;
+
+/// One of a package's own names: its publisher, its agent, a root.
+pub const LABEL_MAX_BYTES: usize = 64;
+
+/// Patterns, roots, tools or words in one list of a manifest or a grant. A person could not review a longer one.
+pub const LIST_MAX: usize = 256;
+
+/// A JSON Schema in a manifest: half of the manifest, so that input and output fit.
+pub const SCHEMA_MAX_BYTES: usize = MANIFEST_MAX_BYTES / 2;
+
+/// Mistakes that are reported at once; whoever has more fixes these first.
+pub const MISTAKES_MAX: usize = 50;
 
 const MIB: u64 = 1024 * 1024;
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::call::Class;
-use crate::rights::Access;
+use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
 
 /// The version of this format.
 pub const FORMAT: u32 = 1;
@@ -65,6 +65,55 @@ pub enum Amount {
     Number(u64),
     /// Money or time.
     Text(String),
+}
+
+impl Manifest {
+    /// The agent's name: what stands after the publisher.
+    pub fn agent(&self) -> &str {
+        self.name.split_once(':').map_or(&self.name, |(_, agent)| agent)
+    }
+
+    /// What it asks for, in the form that calls are looked up in.
+    pub fn rights(&self) -> Rights {
+        let wants = &self.wants;
+        Rights {
+            llm: wants.llm.as_ref().map(|llm| LlmRight {
+                models: llm.models.clone(),
+                max_tokens: llm.max_tokens,
+                class: llm.class,
+                line: 0,
+            }),
+            memory: wants.memory.as_ref().map(|memory| MemoryRight {
+                read: memory.read.clone(),
+                write: memory.write.clone(),
+                line: 0,
+            }),
+            files: wants.files.iter().map(WantsFiles::right).collect(),
+            tools: wants.tools.iter().map(|tool| tool.right(self.agent())).collect(),
+            others: wants.others().map(|(name, _)| name.into()).collect(),
+        }
+    }
+}
+
+impl Wants {
+    /// Interfaces that no grant can give yet, by name.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (&'static str, &WantsOther)> {
+        let others =
+            [("http", &self.http), ("agents", &self.agents), ("human", &self.human), ("context", &self.context)];
+        others.into_iter().filter_map(|(name, other)| other.as_ref().map(|other| (name, other)))
+    }
+}
+
+impl WantsFiles {
+    fn right(&self) -> FilesRight {
+        FilesRight { root: self.root.clone(), at: "/".into(), access: self.access, line: 0 }
+    }
+}
+
+impl WantsTool {
+    fn right(&self, agent: &str) -> ToolRight {
+        ToolRight { tool: self.tool.clone(), id: agent.into(), line: 0 }
+    }
 }
 
 /// What a package asks for. Interfaces `log`, `timers`, `budget` and the virtual WASI are everyone's and not declared.

@@ -4,13 +4,22 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
-use crate::budget::Limits;
+use crate::budget::{Limits, Resource};
 use crate::digest::Digest;
+use crate::limits::MISTAKES_MAX;
 use crate::manifest::Manifest;
 use crate::refusal::Rule;
 use crate::rights::Rights;
 use crate::time::Millis;
+
+pub(crate) mod budget;
+mod document;
+mod draft;
+mod grant;
+pub(crate) mod patterns;
+mod warnings;
 
 /// All grants of a directory.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +28,7 @@ pub struct Policy {
     pub epoch: Digest,
     /// One a file.
     pub grants: Vec<Grant>,
+    warnings: Vec<Mistake>,
 }
 
 /// What one agent may do.
@@ -38,10 +48,11 @@ pub struct Grant {
     pub day: Limits,
     /// Where it stands.
     pub rule: Rule,
+    lines: budget::Lines,
 }
 
 /// `publisher:name@^1.2`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackagePattern {
     /// `publisher:name`
     pub name: String,
@@ -58,7 +69,7 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
-/// What is wrong with a policy file and where.
+/// What is wrong with a policy file and where. Prints with the line and a caret under the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The file.
@@ -79,15 +90,97 @@ impl Policy {
     /// Reads all files of a policy, in name order; `epoch` is their digest.
     ///
     /// # Errors
-    /// Every mistake found; a policy with one is not used.
+    /// Every mistake found, up to [`MISTAKES_MAX`]; a policy with one is not used.
     pub fn parse(sources: &[Source<'_>], epoch: Digest) -> Result<Self, Vec<Mistake>> {
-        let _ = (sources, epoch);
-        Err(Vec::new())
+        let mut policy = Self { epoch, ..Self::default() };
+        let mut mistakes = Vec::new();
+        for source in sources {
+            let mut document = document::Document::new(*source);
+            if let Some(read) = document.parse().and_then(|table| grant::read(&mut document, &table)) {
+                match policy.grants.iter().find(|other| other.agent == read.grant.agent) {
+                    Some(other) => grant::twice(&mut document, &read, other),
+                    None => policy.grants.push(read.grant),
+                }
+            }
+            mistakes.append(&mut document.mistakes);
+            policy.warnings.append(&mut document.warnings);
+            if mistakes.len() >= MISTAKES_MAX {
+                mistakes.truncate(MISTAKES_MAX);
+                break;
+            }
+        }
+        if mistakes.is_empty() { Ok(policy) } else { Err(mistakes) }
+    }
+
+    /// What is well formed and yet probably not meant: no budget, no reason, a rule that nothing can match.
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
     }
 
     /// The grant of this agent, if the package is the one that the grant names.
     pub fn grant(&self, agent: &str, manifest: &Manifest) -> Option<&Grant> {
-        let _ = manifest;
-        self.grants.iter().find(|grant| grant.agent == agent)
+        self.find(agent, manifest).map(|index| &self.grants[index])
+    }
+
+    /// The same, by its place in `grants`.
+    pub(crate) fn find(&self, agent: &str, manifest: &Manifest) -> Option<usize> {
+        self.grants.iter().position(|grant| {
+            grant.agent == agent && grant.package.as_ref().is_none_or(|pattern| pattern.fits(manifest))
+        })
     }
 }
+
+impl Grant {
+    /// The text of a grant for a package, made from what it asks for: to be reviewed by an admin and saved as a file of
+    /// the policy directory. It is what [`Policy::parse`] reads.
+    pub fn draft(manifest: &Manifest) -> String {
+        draft::draft(manifest)
+    }
+
+    /// True if a run or a day has a limit in money.
+    pub fn limits_money(&self) -> bool {
+        self.run.get(Resource::Usd).or(self.day.get(Resource::Usd)).is_some()
+    }
+
+    /// The word of `[budget]` that sets a limit, and its line; the grant's own line if nothing sets it.
+    pub(crate) fn budget_key(&self, what: Resource, daily: bool) -> (Option<&'static str>, u32) {
+        let line = self.lines.get(what, daily);
+        (budget::key(what, daily), if line == 0 { self.rule.line } else { line })
+    }
+}
+
+impl PackagePattern {
+    /// Whether a package is meant.
+    pub fn fits(&self, manifest: &Manifest) -> bool {
+        let fits = |version: &semver::VersionReq| {
+            semver::Version::parse(&manifest.version).is_ok_and(|of_package| version.matches(&of_package))
+        };
+        self.name == manifest.name && self.version.as_ref().is_none_or(fits)
+    }
+}
+
+impl fmt::Display for PackagePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            Some(version) => write!(f, "{}@{version}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, text, message, hint } = self;
+        writeln!(f, "{file}:{line}:{column}: {message}")?;
+        let gutter = alloc::format!("{line}").len();
+        writeln!(f, "  {line} | {text}")?;
+        let before = (*column as usize).saturating_sub(1).min(text.chars().count());
+        write!(f, "  {:gutter$} | {:before$}^", "", "")?;
+        if !hint.is_empty() {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Mistake {}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Resource;
 use crate::call::{CallId, RunId};
+use crate::text;
 
 /// Where a rule stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,38 @@ pub struct Refusal {
     pub hint: String,
     /// Where it happened; none for the start of a run.
     pub reference: Option<(RunId, CallId)>,
+}
+
+impl Refusal {
+    /// A no whose asker, call and reference the kernel adds before it leaves.
+    pub(crate) fn new(code: Code, because: impl Into<String>) -> Self {
+        Self {
+            agent: String::new(),
+            wanted: String::new(),
+            code,
+            rule: None,
+            argument: None,
+            because: because.into(),
+            hint: String::new(),
+            reference: None,
+        }
+    }
+
+    /// The rule that decided.
+    pub(crate) fn rule(self, rule: Rule) -> Self {
+        Self { rule: Some(rule), ..self }
+    }
+
+    /// The argument that did not fit; the value may be a guest's.
+    pub(crate) fn argument(self, name: &str, value: &str, allowed: impl Into<String>) -> Self {
+        let argument = Argument { name: name.into(), value: text::show(value), allowed: allowed.into() };
+        Self { argument: Some(argument), ..self }
+    }
+
+    /// What would change the answer.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -12,6 +12,13 @@ pub struct Day(pub u32);
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+impl Day {
+    /// Its first moment.
+    pub fn begins(self) -> Millis {
+        Millis(u64::from(self.0) * DAY_MS)
+    }
+}
+
 impl Millis {
     /// The day that this moment lies in.
     pub fn day(self) -> Day {

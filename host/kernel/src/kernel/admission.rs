@@ -1,0 +1,323 @@
+//! Whether one call lies within manifest ∩ grant, and the most that it can cost. Pure: it holds nothing and waits for
+//! nothing, and on the way to yes it allocates nothing.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+
+use super::slots::{ModelId, Slots};
+use crate::budget::{Amounts, Resource};
+use crate::call::{Call, Class, Completion, Place};
+use crate::model::Model;
+use crate::policy::Grant;
+use crate::refusal::{Code, Refusal, Rule};
+use crate::rights::{Rights, name_fits};
+use crate::text;
+
+/// The terms on which a call is admitted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// The most that it can cost.
+    pub(super) worst: Amounts,
+    /// The model whose slot it needs.
+    pub(super) model: Option<ModelId>,
+    /// How urgent it is.
+    pub(super) class: Class,
+    /// The longest answer, in tokens.
+    pub(super) output_tokens_max: u64,
+}
+
+/// Boxed, because yes is the common answer and no is a large one.
+pub(super) type No = Box<Refusal>;
+
+const INNER: Terms = Terms { worst: Amounts::ZERO, model: None, class: Class::Normal, output_tokens_max: 0 };
+
+/// What a call is decided on.
+pub(super) struct Admission<'a> {
+    pub(super) wants: &'a Rights,
+    pub(super) grant: &'a Grant,
+    pub(super) slots: &'a Slots,
+}
+
+impl Admission<'_> {
+    /// The terms of a call, or the reason against it.
+    pub(super) fn decide(&self, call: &Call) -> Result<Terms, No> {
+        match call {
+            Call::LlmComplete(ask) | Call::LlmStream(ask) => self.completion(ask),
+            Call::LlmEmbed { model, bytes } => self.embedding(model, *bytes),
+            Call::LlmCountTokens { model } => self.model(model).map(|_| INNER),
+            Call::LlmModels => self.declared("llm", self.wants.llm.is_some()),
+            Call::MemoryGet { namespace, key } => self.memory(namespace, Some(key), false),
+            Call::MemoryPut { namespace, key, .. } | Call::MemoryDelete { namespace, key } => {
+                self.memory(namespace, Some(key), true)
+            }
+            Call::MemoryList { namespace, prefix } => {
+                malformed("prefix", prefix, text::prefix(prefix))?;
+                self.memory(namespace, None, false)
+            }
+            Call::Memory { function, namespace } => self.memory(namespace, None, function.ends_with("rollback")),
+            Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => self.files(place, false),
+            Call::FilesWrite { place, .. } | Call::FilesDelete(place) => self.files(place, true),
+            Call::ToolsList => self.declared("tools", !self.wants.tools.is_empty()),
+            Call::ToolsCall { name, .. } => self.tool(name),
+            Call::HttpFetch { .. } => self.not_yet("http"),
+            Call::Agents(_) => self.not_yet("agents"),
+            Call::Human(_) => self.not_yet("human"),
+            Call::Context(_) => self.not_yet("context"),
+            Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline => Ok(INNER),
+            Call::BudgetRemaining | Call::BudgetSplit | Call::LogEvent { .. } => Ok(INNER),
+        }
+    }
+
+    fn completion(&self, ask: &Completion) -> Result<Terms, No> {
+        let (id, model) = self.model(&ask.model)?;
+        self.class(ask.class)?;
+        if ask.local_only && !model.local {
+            let because = format!("model `{}` does not run on this machine, and the prompt may not leave it", model.alias);
+            return Err(Refusal::new(Code::Argument, because)
+                .argument("privacy", "local-only", "a model that is local")
+                .hint("ask a local model, or let the agent ask with another privacy")
+                .into());
+        }
+        let output = self.output_tokens_max(ask.output_tokens_max, model)?;
+        let microusd = self.microusd(model, ask.input_tokens_max, output, ask.microusd_max)?;
+        let tokens = ask.input_tokens_max.saturating_add(output);
+        Ok(self.asking(id, microusd, tokens, ask.class, output))
+    }
+
+    fn embedding(&self, alias: &str, bytes: u64) -> Result<Terms, No> {
+        let (id, model) = self.model(alias)?;
+        // No tokenizer makes more tokens than there are bytes.
+        let microusd = self.microusd(model, bytes, 0, None)?;
+        Ok(self.asking(id, microusd, bytes, Class::Normal, 0))
+    }
+
+    fn asking(&self, id: ModelId, microusd: u64, tokens: u64, class: Class, output_tokens_max: u64) -> Terms {
+        let worst = Amounts::of(Resource::Usd, microusd).with(Resource::Tokens, tokens).with(Resource::LlmCalls, 1);
+        Terms { worst, model: Some(id), class, output_tokens_max }
+    }
+
+    fn model(&self, alias: &str) -> Result<(ModelId, &Model), No> {
+        malformed("model", alias, text::name(alias))?;
+        let Some(wanted) = &self.wants.llm else { return Err(undeclared("llm")) };
+        if !wanted.allows(alias) {
+            return Err(undeclared_argument("llm.models", "model", alias, &list(&wanted.models)));
+        }
+        let Some(right) = &self.grant.rights.llm else {
+            return Err(self.ungranted("llm", &format!("`llm = {{ models = [\"{}\"] }}`", text::show(alias))));
+        };
+        if !right.allows(alias) {
+            let because = format!("agent `{}` may not use model `{}`", self.grant.agent, text::show(alias));
+            return Err(Refusal::new(Code::NoGrant, because)
+                .rule(self.rule("llm", right.line))
+                .argument("model", alias, list(&right.models))
+                .hint(format!("add \"{}\" to `models` of `llm` in {}", text::show(alias), self.grant.rule.file))
+                .into());
+        }
+        self.slots.find(alias).ok_or_else(|| {
+            let because = format!("no model is configured as `{}`", text::show(alias));
+            Refusal::new(Code::Unknown, because)
+                .argument("model", alias, "an alias that `agentry models` lists")
+                .hint(format!("add [models.{}] to agentry.toml", text::show(alias)))
+                .into()
+        })
+    }
+
+    fn class(&self, asked: Class) -> Result<(), No> {
+        let wanted = self.wants.llm.as_ref().and_then(|wanted| wanted.class);
+        if let Some(most) = wanted.filter(|most| asked < *most) {
+            return Err(undeclared_argument("llm.class", "class", asked.word(), &format!("{} or less", most.word())));
+        }
+        let right = self.grant.rights.llm.as_ref();
+        let most = right.and_then(|right| right.class).unwrap_or(Class::Normal);
+        if asked >= most {
+            return Ok(());
+        }
+        let because = format!("class `{}` is more urgent than agent `{}` may ask for", asked.word(), self.grant.agent);
+        Err(Refusal::new(Code::Argument, because)
+            .rule(self.rule("llm", right.map_or(0, |right| right.line)))
+            .argument("class", asked.word(), format!("{} or less", most.word()))
+            .hint(format!("set `class = \"{}\"` under `llm` in {}", asked.word(), self.grant.rule.file))
+            .into())
+    }
+
+    fn output_tokens_max(&self, wish: Option<u64>, model: &Model) -> Result<u64, No> {
+        let wanted = self.wants.llm.as_ref().and_then(|wanted| wanted.max_tokens).unwrap_or(u64::MAX);
+        let right = self.grant.rights.llm.as_ref();
+        let granted = right.and_then(|right| right.max_tokens).unwrap_or(u64::MAX);
+        let Some(wish) = wish else { return Ok(wanted.min(granted).min(model.output_tokens_max)) };
+        let value = || format!("{wish}");
+        if wish > wanted {
+            return Err(undeclared_argument("llm.max_tokens", "max-output-tokens", &value(), &format!("1..{wanted}")));
+        }
+        if wish > granted {
+            return Err(Refusal::new(Code::Argument, "the answer may not be as long as the agent wants it")
+                .rule(self.rule("llm", right.map_or(0, |right| right.line)))
+                .argument("max-output-tokens", &value(), format!("1..{granted}"))
+                .hint(format!("raise `max_tokens` under `llm` in {}", self.grant.rule.file))
+                .into());
+        }
+        Ok(wish.min(model.output_tokens_max))
+    }
+
+    fn microusd(&self, model: &Model, input: u64, output: u64, most: Option<u64>) -> Result<u64, No> {
+        let Some(price) = &model.price else {
+            let limited = most.is_some() || self.grant.limits_money();
+            return if model.local || !limited { Ok(0) } else { Err(self.no_price(model)) };
+        };
+        let worst = price.worst(input, output);
+        match most.filter(|most| worst > *most) {
+            None => Ok(worst),
+            Some(most) => {
+                Err(Refusal::new(Code::Argument, "the call may cost more than the agent wants to pay")
+                    .argument("max-cost-microusd", &format!("{most}"), format!("at least {worst}"))
+                    .hint("let the agent shorten the prompt or the answer, or ask a cheaper model")
+                    .into())
+            }
+        }
+    }
+
+    fn no_price(&self, model: &Model) -> No {
+        let because = format!("money is limited and nobody said what model `{}` costs", model.alias);
+        Refusal::new(Code::NoPrice, because)
+            .rule(self.rule("budget", self.grant.rule.line))
+            .argument("model", &model.alias, "a model with a price, or a local one")
+            .hint(format!("add `price` to [models.{}] in agentry.toml", model.alias))
+            .into()
+    }
+
+    fn memory(&self, namespace: &str, key: Option<&str>, write: bool) -> Result<Terms, No> {
+        malformed("namespace", namespace, text::path(namespace))?;
+        if let Some(key) = key {
+            malformed("key", key, text::name(key))?;
+        }
+        let verb = if write { "write" } else { "read" };
+        let Some(wanted) = &self.wants.memory else { return Err(undeclared("memory")) };
+        if !wanted.allows(namespace, write) {
+            let allowed = list(wanted.patterns(write));
+            return Err(undeclared_argument(&format!("memory.{verb}"), "namespace", namespace, &allowed));
+        }
+        let Some(right) = &self.grant.rights.memory else {
+            return Err(self.ungranted("memory", &format!("`memory = {{ {verb} = [\"{}\"] }}`", text::show(namespace))));
+        };
+        if right.allows(namespace, write) {
+            return Ok(INNER);
+        }
+        let because =
+            format!("agent `{}` may not {verb} memory `{}`", self.grant.agent, text::show(namespace));
+        Err(Refusal::new(Code::NoGrant, because)
+            .rule(self.rule("memory", right.line))
+            .argument("namespace", namespace, list(right.patterns(write)))
+            .hint(format!("add \"{}\" to `{verb}` of `memory` in {}", text::show(namespace), self.grant.rule.file))
+            .into())
+    }
+
+    fn files(&self, place: &Place, write: bool) -> Result<Terms, No> {
+        malformed("root", &place.root, text::name(&place.root))?;
+        if !place.path.is_empty() {
+            malformed("path", &place.path, text::path(&place.path))?;
+        }
+        let fits = |rights: &Rights| rights.files.iter().any(|right| right.allows(&place.root, &place.path, write));
+        if !fits(self.wants) {
+            return Err(if self.wants.files.is_empty() { undeclared("files") } else { undeclared_place(place, write) });
+        }
+        if fits(&self.grant.rights) { Ok(INNER) } else { Err(self.place(place, write)) }
+    }
+
+    fn place(&self, place: &Place, write: bool) -> No {
+        let (verb, access) = if write { ("write", "rw") } else { ("read", "r") };
+        let (root, path, file) = (text::show(&place.root), text::show(&place.path), &self.grant.rule.file);
+        let Some(right) = self.grant.rights.files.iter().find(|right| right.root == place.root) else {
+            let lines = format!("`files = [{{ root = \"{root}\", access = \"{access}\" }}]`");
+            return self.ungranted("files", &lines);
+        };
+        let because = format!("agent `{}` may not {verb} `{path}` under root `{root}`", self.grant.agent);
+        Refusal::new(Code::NoGrant, because)
+            .rule(self.rule("files", right.line))
+            .argument("path", &place.path, format!("`{}` of `{root}`, access \"{}\"", right.at, right.access.word()))
+            .hint(format!("widen `at` or `access` of root `{root}` under `files` in {file}"))
+            .into()
+    }
+
+    fn tool(&self, name: &str) -> Result<Terms, No> {
+        malformed("name", name, text::name(name))?;
+        if self.wants.tools.is_empty() {
+            return Err(undeclared("tools"));
+        }
+        if !self.wants.tools.iter().any(|right| name_fits(&right.tool, name)) {
+            let allowed: String = joined(self.wants.tools.iter().map(|right| right.tool.as_str()));
+            return Err(undeclared_argument("tools", "name", name, &allowed));
+        }
+        if !self.grant.rights.tools.iter().any(|right| name_fits(&right.tool, name)) {
+            let shown = text::show(name);
+            return Err(self.ungranted("tools", &format!("an [[allow]] with `tool = \"{shown}\"`")));
+        }
+        Ok(Terms { worst: Amounts::of(Resource::ToolCalls, 1), ..INNER })
+    }
+
+    fn declared(&self, interface: &str, declared: bool) -> Result<Terms, No> {
+        if declared { Ok(INNER) } else { Err(undeclared(interface)) }
+    }
+
+    fn not_yet(&self, interface: &str) -> Result<Terms, No> {
+        if !self.wants.others.iter().any(|other| other == interface) {
+            return Err(undeclared(interface));
+        }
+        let because = format!("this version has no grant for `{interface}`");
+        Err(Refusal::new(Code::NoGrant, because).hint("the agent has to do without it").into())
+    }
+
+    fn ungranted(&self, interface: &str, add: &str) -> No {
+        let because = format!("agent `{}` has no grant for this in `{interface}`", self.grant.agent);
+        Refusal::new(Code::NoGrant, because)
+            .rule(self.grant.rule.clone())
+            .hint(format!("add {add} to {}", self.grant.rule.file))
+            .into()
+    }
+
+    fn rule(&self, key: &str, line: u32) -> Rule {
+        Rule { id: format!("{}/{key}", self.grant.agent), file: self.grant.rule.file.clone(), line }
+    }
+}
+
+fn malformed(argument: &str, value: &str, checked: Result<(), text::Flaw>) -> Result<(), No> {
+    checked.map_err(|flaw| {
+        Refusal::new(Code::Argument, format!("`{argument}` {flaw}"))
+            .argument(argument, value, "a plain name")
+            .hint("the agent has to pass another one; nothing that policy says would change this")
+            .into()
+    })
+}
+
+fn undeclared(interface: &str) -> No {
+    Refusal::new(Code::NotDeclared, format!("the package does not ask for `{interface}`"))
+        .hint(format!("its author adds `{interface}` to `wants` in agent.toml and builds it again"))
+        .into()
+}
+
+fn undeclared_argument(want: &str, argument: &str, value: &str, allowed: &str) -> No {
+    Refusal::new(Code::NotDeclared, format!("the package asks for less than this in `{want}`"))
+        .argument(argument, value, allowed)
+        .hint(format!("its author widens `{want}` in `wants` of agent.toml and builds it again"))
+        .into()
+}
+
+fn undeclared_place(place: &Place, write: bool) -> No {
+    let access = if write { "rw" } else { "r" };
+    undeclared_argument("files", "root", &place.root, &format!("the roots of its `wants`, with access \"{access}\""))
+}
+
+fn list(patterns: &[String]) -> String {
+    joined(patterns.iter().map(String::as_str))
+}
+
+fn joined<'a>(patterns: impl Iterator<Item = &'a str>) -> String {
+    let mut joined = String::new();
+    for pattern in patterns {
+        if !joined.is_empty() {
+            joined.push_str(", ");
+        }
+        joined.push_str(pattern);
+    }
+    if joined.is_empty() { "nothing".into() } else { joined }
+}

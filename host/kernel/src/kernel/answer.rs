@@ -1,0 +1,114 @@
+//! What the kernel answers with. A permit cannot be copied, made elsewhere or spent twice.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::slots::ModelId;
+use crate::budget::{Amounts, Resource};
+use crate::call::{CallId, RunId};
+use crate::manifest::Manifest;
+use crate::refusal::Refusal;
+
+/// A yes: it is made only by the kernel, given to one driver and spent once, by [`Kernel::settle`](super::Kernel::settle).
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a permit that is not settled holds its budget for ever"]
+pub struct Permit {
+    pub(super) run: RunId,
+    pub(super) call: CallId,
+    pub(super) held: Amounts,
+    pub(super) model: Option<ModelId>,
+    pub(super) output_tokens_max: u64,
+}
+
+impl Permit {
+    /// Whose it is.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// For which call.
+    pub fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// What is held for it: the most that it may cost.
+    pub fn held(&self) -> &Amounts {
+        &self.held
+    }
+
+    /// The longest answer that a model may give on it, in tokens.
+    pub fn output_tokens_max(&self) -> u64 {
+        self.output_tokens_max
+    }
+}
+
+/// A place in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub(super) u64);
+
+/// The kernel's answer to a call.
+#[derive(Debug)]
+pub enum Answer {
+    /// Do it.
+    Permit(Permit),
+    /// Its budget is held and it waits for its turn: the permit comes out of a later `settle`, `give_back` or `finish`.
+    Wait(Ticket),
+    /// No.
+    Refused(Refusal),
+}
+
+/// A call whose turn has come.
+#[derive(Debug)]
+pub struct Ready {
+    /// The place that it waited at.
+    pub ticket: Ticket,
+    /// Its permit.
+    pub permit: Permit,
+}
+
+/// What came of a settlement.
+#[derive(Debug)]
+pub struct Settled {
+    /// What was taken from every account.
+    pub spent: Amounts,
+    /// What the effect cost beyond that, because an account held no more. No limit was passed for it: that account
+    /// stands empty.
+    pub overrun: Amounts,
+    /// Calls whose turn has come.
+    pub ready: Vec<Ready>,
+}
+
+/// A run that wants to start.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The agent's name.
+    pub agent: String,
+    /// What its package asks for.
+    pub manifest: Arc<Manifest>,
+}
+
+/// What a run was given at its start; the engine enforces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Instructions.
+    pub fuel: u64,
+    /// Milliseconds from its start.
+    pub wall_ms: u64,
+    /// Bytes of linear memory.
+    pub memory_bytes: u64,
+}
+
+/// One limit that binds a run, for `budget.remaining`. One that refills is the agent's day, one that does not is the
+/// run's own. Of the run's own fuel, `left` is what it was given: only the engine knows how much of it is burnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Of what.
+    pub what: Resource,
+    /// Not spent and not held.
+    pub left: u64,
+    /// In all.
+    pub limit: u64,
+    /// Seconds until it refills, if it does.
+    pub refills_in_s: Option<u64>,
+}

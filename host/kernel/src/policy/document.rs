@@ -1,0 +1,259 @@
+//! A TOML file as the policy language reads it: every key is known or a mistake, every value has its type or is a
+//! mistake, and each mistake knows its place. It decides nothing.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Mistake, Source};
+use crate::limits::{LIST_MAX, MISTAKES_MAX, NESTING_MAX, POLICY_FILE_MAX_BYTES};
+use crate::text;
+
+/// How much of a line is shown with a mistake.
+const LINE_SHOWN_MAX_CHARS: usize = 160;
+
+/// A place in the file, in bytes.
+pub(super) type Place = Range<usize>;
+
+/// A file and what was found wrong with it.
+#[derive(Debug)]
+pub(super) struct Document<'a> {
+    source: Source<'a>,
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) warnings: Vec<Mistake>,
+}
+
+/// The words of one table: those that it knows, and those of the language that this version cannot enforce.
+pub(super) struct Words {
+    /// As the admin would say it: `llm`, `[budget]`.
+    pub(super) table: &'static str,
+    pub(super) known: &'static [&'static str],
+    pub(super) later: &'static [&'static str],
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn new(source: Source<'a>) -> Self {
+        Self { source, mistakes: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// The whole file as a table; none, with mistakes, if it is not TOML.
+    pub(super) fn parse(&mut self) -> Option<Spanned<DeTable<'a>>> {
+        let text = self.source.text;
+        if text.len() > POLICY_FILE_MAX_BYTES {
+            let message = format!("the file has {} bytes, more than {POLICY_FILE_MAX_BYTES}", text.len());
+            self.mistake(0..0, message, "nobody could review it: split it, one agent a file");
+            return None;
+        }
+        if let Some(place) = too_deep(text) {
+            self.mistake(place, format!("nested deeper than {NESTING_MAX}"), "the language itself needs 4");
+            return None;
+        }
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let hint = match error.message() {
+                "duplicate key" => "each key stands once in its table",
+                _ => "write it as TOML: `key = value`, texts in \"quotes\"",
+            };
+            self.mistake(error.span().unwrap_or(0..0), error.message(), hint);
+        }
+        errors.is_empty().then_some(table)
+    }
+
+    pub(super) fn mistake(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+        if self.mistakes.len() < MISTAKES_MAX {
+            let mistake = self.at(place, message.into(), hint.into());
+            self.mistakes.push(mistake);
+        }
+    }
+
+    pub(super) fn warn(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+        if self.warnings.len() < MISTAKES_MAX {
+            let warning = self.at(place, message.into(), hint.into());
+            self.warnings.push(warning);
+        }
+    }
+
+    pub(super) fn file(&self) -> &'a str {
+        self.source.file
+    }
+
+    /// The line of a place, from 1.
+    pub(super) fn line(&self, place: &Place) -> u32 {
+        let before = &self.source.text.as_bytes()[..place.start.min(self.source.text.len())];
+        let breaks = before.iter().filter(|byte| **byte == b'\n').count();
+        u32::try_from(breaks).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    fn at(&self, place: Place, message: String, hint: String) -> Mistake {
+        let source = self.source.text;
+        let offset = (0..=place.start.min(source.len())).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0);
+        let start = source[..offset].rfind('\n').map_or(0, |at| at + 1);
+        let line = source[start..].lines().next().unwrap_or_default();
+        let shown = |char: char| if text::deceives(char) { ' ' } else { char };
+        Mistake {
+            file: self.source.file.into(),
+            line: self.line(&place),
+            column: u32::try_from(source[start..offset].chars().count()).unwrap_or(u32::MAX).saturating_add(1),
+            text: line.chars().take(LINE_SHOWN_MAX_CHARS).map(shown).collect(),
+            message,
+            hint,
+        }
+    }
+
+    /// Reports each key that the table does not know.
+    pub(super) fn closed(&mut self, table: &DeTable<'_>, words: &Words) {
+        for key in table.keys() {
+            let word: &str = key.get_ref();
+            if words.known.contains(&word) {
+                continue;
+            }
+            let shown = text::show(word);
+            if words.later.contains(&word) {
+                let message = format!("this version cannot enforce `{shown}` in {} yet", words.table);
+                self.mistake(key.span(), message, "take it out: what cannot be enforced is refused, never ignored");
+                continue;
+            }
+            let near = text::nearest(word, words.known.iter().chain(words.later).copied());
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("{} knows {}", words.table, words.known.join(", ")),
+            };
+            self.mistake(key.span(), format!("unknown key `{shown}` in {}", words.table), hint);
+        }
+    }
+
+    pub(super) fn string<'t>(&mut self, table: &'t DeTable<'_>, key: &str, example: &str) -> Option<(&'t str, Place)> {
+        let value = table.get(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some((text, value.span())),
+            other => self.wrong(value.span(), key, other.type_str(), "a text", example),
+        }
+    }
+
+    pub(super) fn number(&mut self, table: &DeTable<'_>, key: &str, example: &str) -> Option<(u64, Place)> {
+        let value = table.get(key)?;
+        let DeValue::Integer(number) = value.get_ref() else {
+            return self.wrong(value.span(), key, value.get_ref().type_str(), "a whole number", example);
+        };
+        match u64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Some((number, value.span())),
+            Err(_) => {
+                let message = format!("`{key}` must be a number from 0 to {}", u64::MAX);
+                self.mistake(value.span(), message, format!("for example `{key} = {example}`"));
+                None
+            }
+        }
+    }
+
+    /// A list of texts; a mistake and none where it is something else, empty where it is not there.
+    pub(super) fn strings<'t>(&mut self, table: &'t DeTable<'_>, key: &str, example: &str) -> Vec<(&'t str, Place)> {
+        let Some(value) = table.get(key) else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong::<()>(value.span(), key, value.get_ref().type_str(), "a list of texts", example);
+            return Vec::new();
+        };
+        self.not_too_long(key, array.len(), value.span());
+        let mut strings = Vec::new();
+        for value in array.iter().take(LIST_MAX) {
+            match value.get_ref() {
+                DeValue::String(text) => strings.push((text as &str, value.span())),
+                other => {
+                    self.wrong::<()>(value.span(), key, other.type_str(), "a list of texts", example);
+                }
+            }
+        }
+        strings
+    }
+
+    pub(super) fn table<'t, 'i>(
+        &mut self,
+        table: &'t DeTable<'i>,
+        key: &str,
+        example: &str,
+    ) -> Option<(&'t DeTable<'i>, Place)> {
+        let (name, value) = table.get_key_value(key)?;
+        match value.get_ref() {
+            DeValue::Table(inner) => Some((inner, name.span())),
+            other => self.wrong(value.span(), key, other.type_str(), "a table", example),
+        }
+    }
+
+    /// A list of tables, `key = [{ … }]` or `[[key]]`.
+    pub(super) fn tables<'t, 'i>(
+        &mut self,
+        table: &'t DeTable<'i>,
+        key: &str,
+        example: &str,
+    ) -> Vec<(&'t DeTable<'i>, Place)> {
+        let Some(value) = table.get(key) else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong::<()>(value.span(), key, value.get_ref().type_str(), "a list of tables", example);
+            return Vec::new();
+        };
+        self.not_too_long(key, array.len(), value.span());
+        let mut tables = Vec::new();
+        for value in array.iter().take(LIST_MAX) {
+            match value.get_ref() {
+                DeValue::Table(inner) => tables.push((inner, value.span())),
+                other => {
+                    self.wrong::<()>(value.span(), key, other.type_str(), "a list of tables", example);
+                }
+            }
+        }
+        tables
+    }
+
+    /// The place of a key; of the whole file where it is missing.
+    pub(super) fn place(table: &DeTable<'_>, key: &str) -> Place {
+        table.get_key_value(key).map_or(0..0, |(key, _)| key.span())
+    }
+
+    fn not_too_long(&mut self, key: &str, len: usize, place: Place) {
+        if len > LIST_MAX {
+            self.mistake(place, format!("`{key}` lists {len} things, more than {LIST_MAX}"), "use a wider pattern");
+        }
+    }
+
+    pub(super) fn wrong<T>(&mut self, place: Place, key: &str, is: &str, must: &str, example: &str) -> Option<T> {
+        let is: Cow<'_, str> = match is {
+            "float" => "a number with a fraction".into(),
+            "integer" => "a whole number".into(),
+            "array" => "a list".into(),
+            "string" => "a text".into(),
+            "datetime" => "a date".into(),
+            other => format!("a {other}").into(),
+        };
+        self.mistake(place, format!("`{key}` is {is}; it must be {must}"), format!("for example `{key} = {example}`"));
+        None
+    }
+}
+
+/// Where brackets or dotted keys nest too deep. Looked at before the parser builds anything of that shape, because a deep
+/// tree costs stack.
+pub(crate) fn too_deep(text: &str) -> Option<Place> {
+    use toml_parser::lexer::TokenKind;
+    let (mut open, mut dots) = (0usize, 0usize);
+    for token in toml_parser::Source::new(text).lex() {
+        match token.kind() {
+            TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => open += 1,
+            TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => open = open.saturating_sub(1),
+            TokenKind::Dot => dots += 1,
+            TokenKind::Equals | TokenKind::Comma | TokenKind::Newline => dots = 0,
+            _ => {}
+        }
+        if open.max(dots) > NESTING_MAX {
+            return Some(token.span().start()..token.span().end());
+        }
+    }
+    None
+}
+
+/// The word that a file would use for a value, in quotes.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text::show(text)).to_string()
+}

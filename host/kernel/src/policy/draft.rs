@@ -1,0 +1,114 @@
+//! A grant as text, made from what a package asks for. What a package says is escaped; nothing of it is trusted.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use crate::manifest::{Amount, Manifest, Wants};
+use crate::text;
+
+/// What an author who suggests no budget is given to start with.
+const BUDGET: [(&str, &str); 5] = [
+    ("usd_run", "\"0.10\""),
+    ("usd_day", "\"1.00\""),
+    ("tokens_run", "200_000"),
+    ("tokens_day", "2_000_000"),
+    ("wall_run", "\"10m\""),
+];
+
+pub(super) fn draft(manifest: &Manifest) -> String {
+    let agent = manifest.agent();
+    let mut draft = format!(
+        "# What agent `{agent}` may do. Made from what its package asks for: review every line before you save it.\n\
+         # A `why` below is the author's word. What you take out is denied.\n\
+         format = 1\n\
+         layer = \"grant\"\n\
+         agent = {}\n\
+         package = {}\n\
+         mode = \"enforce\"\n",
+        quoted(agent),
+        quoted(&format!("{}@^{}", manifest.name, version(&manifest.version))),
+    );
+    if !manifest.description.is_empty() {
+        draft.push_str(&format!("why = {}\n", quoted(&manifest.description)));
+    }
+    wants(&mut draft, agent, &manifest.wants);
+    draft.push_str("\n[budget]\n");
+    if manifest.budget.is_empty() {
+        BUDGET.iter().for_each(|(key, amount)| draft.push_str(&format!("{key} = {amount}\n")));
+    }
+    for (key, amount) in &manifest.budget {
+        let amount = match amount {
+            Amount::Number(number) => number.to_string(),
+            Amount::Text(text) => quoted(text),
+        };
+        draft.push_str(&format!("{key} = {amount}\n"));
+    }
+    draft
+}
+
+fn wants(draft: &mut String, agent: &str, wants: &Wants) {
+    if let Some(llm) = &wants.llm {
+        draft.push_str(&format!("\n[llm]\nmodels = {}\n", list(&llm.models)));
+        if let Some(max_tokens) = llm.max_tokens {
+            draft.push_str(&format!("max_tokens = {max_tokens}\n"));
+        }
+        if let Some(class) = llm.class {
+            draft.push_str(&format!("class = {}\n", quoted(class.word())));
+        }
+        draft.push_str(&why(&llm.why, llm.optional));
+    }
+    if let Some(memory) = &wants.memory {
+        draft.push_str(&format!("\n[memory]\nread = {}\nwrite = {}\n", list(&memory.read), list(&memory.write)));
+        draft.push_str(&why(&memory.why, memory.optional));
+    }
+    for files in &wants.files {
+        let (root, access) = (quoted(&files.root), quoted(files.access.word()));
+        draft.push_str(&format!("\n[[files]]\nroot = {root}\nat = \"/\"\naccess = {access}\n"));
+        draft.push_str(&why(&files.why, files.optional));
+    }
+    for (count, tool) in wants.tools.iter().enumerate() {
+        let id = format!("{agent}/tool-{}", count + 1);
+        draft.push_str(&format!("\n[[allow]]\nid = {}\ntool = {}\n", quoted(&id), quoted(&tool.tool)));
+        draft.push_str(&why(&tool.why, tool.optional));
+    }
+    for (name, other) in wants.others() {
+        draft.push_str(&format!("\n# It also asks for `{name}`, which this version cannot grant: {}\n", quoted(&other.why)));
+    }
+}
+
+fn why(why: &str, optional: bool) -> String {
+    let note = if optional { "    # it says that it works without" } else { "" };
+    format!("why = {}{note}\n", quoted(why))
+}
+
+/// The version without its build, which no requirement may name.
+fn version(version: &str) -> &str {
+    version.split('+').next().unwrap_or(version)
+}
+
+fn list(texts: &[String]) -> String {
+    let mut list = String::from("[");
+    for (count, text) in texts.iter().enumerate() {
+        if count > 0 {
+            list.push_str(", ");
+        }
+        list.push_str(&quoted(text));
+    }
+    list.push(']');
+    list
+}
+
+/// A text as a TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for char in text.chars() {
+        match char {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            char if text::deceives(char) => quoted.push_str(&format!("\\U{:08X}", u32::from(char))),
+            char => quoted.push(char),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

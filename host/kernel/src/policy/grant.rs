@@ -1,0 +1,326 @@
+//! One grant file: from its table to a [`Grant`], or to mistakes. Nothing is guessed and nothing unknown is skipped.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use toml::value::{Datetime, Offset};
+
+use super::document::{Document, Place, Words, quoted};
+use super::{Grant, PackagePattern, budget, patterns, warnings};
+use crate::budget::Limits;
+use crate::call::Class;
+use crate::manifest::Amount;
+use crate::refusal::Rule;
+use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
+use crate::text;
+use crate::time::Millis;
+
+/// The version of this language.
+const FORMAT: u64 = 1;
+
+const FILE: Words = Words {
+    table: "a grant",
+    known: &["format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "allow", "budget"],
+    later: &[
+        "publisher", "secrets", "http", "agents", "human", "context", "test", "ceiling", "forbid", "require", "labels",
+        "egress", "rate",
+    ],
+};
+const LLM: Words =
+    Words { table: "`llm`", known: &["models", "max_tokens", "class", "why"], later: &["privacy", "rate", "labels"] };
+const MEMORY: Words = Words { table: "`memory`", known: &["read", "write", "why"], later: &["labels", "rate", "ttl"] };
+const FILES: Words = Words { table: "`files`", known: &["root", "at", "access", "why"], later: &["labels", "rate"] };
+const ALLOW: Words = Words {
+    table: "[[allow]]",
+    known: &["id", "tool", "why"],
+    later: &["args", "rate", "effect", "approval", "when", "unless", "labels"],
+};
+const BUDGET: Words = Words {
+    table: "[budget]",
+    known: budget::KEYS,
+    later: &["storage_mb", "storage_run", "storage_day", "egress_run", "egress_day", "egress_mb", "usd_month"],
+};
+
+/// A grant and where its agent is named.
+pub(super) struct Read {
+    pub(super) grant: Grant,
+    agent: Place,
+}
+
+/// Reads a grant; none, with mistakes, where it is not one.
+pub(super) fn read(document: &mut Document<'_>, file: &Spanned<DeTable<'_>>) -> Option<Read> {
+    let table = file.get_ref();
+    header(document, table)?;
+    document.closed(table, &FILE);
+    why(document, table);
+    let agent = required(document, table, "agent", "\"reporter\"");
+    let agent = agent.filter(|(agent, place)| fits(document, place, "agent", agent, text::label(agent)));
+    let package = document.string(table, "package", "\"acme:reporter@^1.2\"");
+    let package = package.and_then(|(text, place)| pattern(document, text, &place));
+    let expires = expires(document, table);
+    let line = document.line(&agent.as_ref().map_or(0..0, |(_, place)| place.clone()));
+    let name = agent.as_ref().map_or("", |(agent, _)| *agent);
+    let rights = Rights {
+        llm: llm(document, table),
+        memory: memory(document, table),
+        files: files(document, table),
+        tools: tools(document, table),
+        others: Vec::new(),
+    };
+    let mut grant = Grant {
+        agent: name.into(),
+        package,
+        expires,
+        rights,
+        run: Limits::NONE,
+        day: Limits::NONE,
+        rule: Rule { id: name.into(), file: document.file().into(), line },
+        lines: budget::Lines::default(),
+    };
+    limits(document, table, &mut grant);
+    let (_, place) = agent?;
+    warnings::find(document, table, &grant);
+    Some(Read { grant, agent: place })
+}
+
+/// A second grant for an agent: which of the two should hold?
+pub(super) fn twice(document: &mut Document<'_>, second: &Read, first: &Grant) {
+    let message = format!("agent `{}` has a grant already, in {}:{}", first.agent, first.rule.file, first.rule.line);
+    document.mistake(second.agent.clone(), message, "one agent has one grant: put both together, or remove one");
+}
+
+/// Format, layer and mode come first: what is not a grant of this version is not read further.
+fn header(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<()> {
+    match document.number(table, "format", "1") {
+        Some((FORMAT, _)) => {}
+        Some((other, place)) => {
+            document.mistake(place, format!("format {other} is not known"), "this version reads `format = 1`");
+            return None;
+        }
+        None if table.contains_key("format") => return None,
+        None => {
+            document.mistake(0..0, "`format` is missing", "begin the file with `format = 1`");
+            return None;
+        }
+    }
+    let (layer, place) = required(document, table, "layer", "\"grant\"")?;
+    if layer == "site" {
+        let message = "this version cannot enforce a site layer yet";
+        document.mistake(place, message, "take the file out: what cannot be enforced is refused, never ignored");
+        return None;
+    }
+    if layer != "grant" {
+        document.mistake(place, format!("unknown layer {}", quoted(layer)), "a grant has `layer = \"grant\"`");
+        return None;
+    }
+    match document.string(table, "mode", "\"enforce\"") {
+        Some(("observe", place)) => {
+            let message = "this version cannot enforce `mode = \"observe\"` yet";
+            document.mistake(place, message, "write `mode = \"enforce\"`, or leave it out");
+        }
+        Some((mode, place)) if mode != "enforce" => {
+            document.mistake(place, format!("unknown mode {}", quoted(mode)), "the mode is \"enforce\"");
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+fn required<'t>(
+    document: &mut Document<'_>,
+    table: &'t DeTable<'_>,
+    key: &str,
+    example: &str,
+) -> Option<(&'t str, Place)> {
+    if !table.contains_key(key) {
+        document.mistake(0..0, format!("`{key}` is missing"), format!("add `{key} = {example}`"));
+    }
+    document.string(table, key, example)
+}
+
+/// Reports what is wrong with a text; true if nothing is.
+fn fits(document: &mut Document<'_>, place: &Place, key: &str, value: &str, checked: Result<(), text::Flaw>) -> bool {
+    if let Err(flaw) = checked {
+        document.mistake(place.clone(), format!("`{key}` {flaw}"), format!("it is {}", quoted(value)));
+    }
+    checked.is_ok()
+}
+
+fn why(document: &mut Document<'_>, table: &DeTable<'_>) {
+    if let Some((why, place)) = document.string(table, "why", "\"Sends the weekly report.\"") {
+        fits(document, &place, "why", why, text::sentence(why));
+    }
+}
+
+fn pattern(document: &mut Document<'_>, text: &str, place: &Place) -> Option<PackagePattern> {
+    let (name, version) = match text.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (text, None),
+    };
+    if !fits(document, place, "package", text, patterns::package(name)) {
+        return None;
+    }
+    let version = match version.map(semver::VersionReq::parse) {
+        None => None,
+        Some(Ok(version)) => Some(version),
+        Some(Err(error)) => {
+            let message = format!("the version of `package` is not one: {error}");
+            document.mistake(place.clone(), message, "for example `package = \"acme:reporter@^1.2\"`");
+            return None;
+        }
+    };
+    Some(PackagePattern { name: name.into(), version })
+}
+
+/// A grant ends with the beginning of the day, UTC, that it names.
+fn expires(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<Millis> {
+    let value = table.get("expires")?;
+    let DeValue::Datetime(date) = value.get_ref() else {
+        return document.wrong(value.span(), "expires", value.get_ref().type_str(), "a date", "2027-03-01");
+    };
+    let moment = moment(date);
+    if moment.is_none() {
+        let hint = "a date such as 2027-03-01, whose beginning in UTC is meant, or a time such as 2027-03-01T12:00:00Z";
+        document.mistake(value.span(), "`expires` names no moment", hint);
+    }
+    moment
+}
+
+fn moment(date: &Datetime) -> Option<Millis> {
+    let day = date.date?;
+    let offset_minutes = match (&date.time, &date.offset) {
+        (None, _) | (_, Some(Offset::Z)) => 0,
+        (Some(_), Some(Offset::Custom { minutes })) => i64::from(*minutes),
+        (Some(_), None) => return None,
+    };
+    // Days from civil, by Howard Hinnant: the year begins in March, so that the leap day is its last.
+    let (month, day) = (i64::from(day.month), (i64::from(day.year), i64::from(day.day)));
+    let year = day.0 - i64::from(month <= 2);
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.1 - 1;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let time = date.time.map_or(0, |time| {
+        let second = time.second.map_or(0, i64::from);
+        i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + second
+    });
+    let seconds = days * 86_400 + time - offset_minutes * 60;
+    u64::try_from(seconds).ok()?.checked_mul(1000).map(Millis)
+}
+
+fn llm(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<LlmRight> {
+    let (table, place) = document.table(file, "llm", "{ models = [\"small-*\"] }")?;
+    document.closed(table, &LLM);
+    why(document, table);
+    let models = names(document, table, "models", "[\"small-*\"]", patterns::name);
+    if !table.contains_key("models") {
+        document.mistake(place.clone(), "`llm` grants no model", "for example `models = [\"small-*\"]`");
+    }
+    let max_tokens = document.number(table, "max_tokens", "4096").map(|(max, _)| max);
+    let class = document.string(table, "class", "\"normal\"").and_then(|(word, place)| {
+        let class = [Class::Interactive, Class::Normal, Class::Batch].into_iter().find(|class| class.word() == word);
+        if class.is_none() {
+            let message = format!("no class {} can be granted", quoted(word));
+            document.mistake(place, message, "\"interactive\", \"normal\" or \"batch\"");
+        }
+        class
+    });
+    Some(LlmRight { models, max_tokens, class, line: document.line(&place) })
+}
+
+fn memory(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<MemoryRight> {
+    let (table, place) = document.table(file, "memory", "{ read = [\"team/**\"] }")?;
+    document.closed(table, &MEMORY);
+    why(document, table);
+    let read = names(document, table, "read", "[\"team/**\"]", patterns::namespace);
+    let write = names(document, table, "write", "[\"agent/me/**\"]", patterns::namespace);
+    Some(MemoryRight { read, write, line: document.line(&place) })
+}
+
+fn files(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<FilesRight> {
+    let mut rights = Vec::new();
+    for (table, place) in document.tables(file, "files", "[{ root = \"reports\", access = \"r\" }]") {
+        document.closed(table, &FILES);
+        why(document, table);
+        let root = required(document, table, "root", "\"reports\"");
+        let root = root.filter(|(root, place)| fits(document, place, "root", root, text::label(root)));
+        let at = document.string(table, "at", "\"/out\"").map_or("/", |(at, place)| {
+            fits(document, &place, "at", at, patterns::subtree(at));
+            at
+        });
+        let access = required(document, table, "access", "\"r\"").and_then(|(word, place)| {
+            let access = [Access::Read, Access::ReadWrite].into_iter().find(|access| access.word() == word);
+            if access.is_none() {
+                let message = format!("unknown access {}", quoted(word));
+                document.mistake(place, message, "\"r\" to read, \"rw\" to read and write");
+            }
+            access
+        });
+        if let (Some((root, _)), Some(access)) = (root, access) {
+            rights.push(FilesRight { root: root.into(), at: at.into(), access, line: document.line(&place) });
+        }
+    }
+    rights
+}
+
+fn tools(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<ToolRight> {
+    let mut rights: Vec<ToolRight> = Vec::new();
+    for (table, place) in document.tables(file, "allow", "[{ id = \"me/mail\", tool = \"mail.send\" }]") {
+        document.closed(table, &ALLOW);
+        why(document, table);
+        let id = required(document, table, "id", "\"me/mail\"");
+        let id = id.filter(|(id, place)| fits(document, place, "id", id, text::path(id)));
+        let tool = required(document, table, "tool", "\"mail.send\"");
+        let tool = tool.filter(|(tool, place)| fits(document, place, "tool", tool, patterns::name(tool)));
+        let (Some((id, id_place)), Some((tool, _))) = (id, tool) else { continue };
+        if let Some(first) = rights.iter().find(|right| right.id == id) {
+            let message = format!("rule {} stands already in line {}", quoted(id), first.line);
+            document.mistake(id_place, message, "give each rule an id of its own: refusals name it");
+        }
+        rights.push(ToolRight { tool: tool.into(), id: id.into(), line: document.line(&place) });
+    }
+    rights
+}
+
+fn names(
+    document: &mut Document<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+    example: &str,
+    check: impl Fn(&str) -> Result<(), text::Flaw>,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, place) in document.strings(table, key, example) {
+        if fits(document, &place, key, name, check(name)) {
+            names.push(name.to_string());
+        }
+    }
+    names
+}
+
+fn limits(document: &mut Document<'_>, file: &DeTable<'_>, grant: &mut Grant) {
+    let Some((table, _)) = document.table(file, "budget", "{ usd_day = \"2.00\" }") else { return };
+    document.closed(table, &BUDGET);
+    why(document, table);
+    for (name, value) in table.iter().filter(|(name, _)| budget::KEYS.contains(&(name.get_ref() as &str))) {
+        let key: &str = name.get_ref();
+        let amount = match value.get_ref() {
+            _ if key == "why" => continue,
+            DeValue::String(text) => Some(Amount::Text(text.to_string())),
+            DeValue::Integer(_) => document.number(table, key, budget::example(key)).map(|(n, _)| Amount::Number(n)),
+            other => document.wrong(value.span(), key, other.type_str(), "an amount", budget::example(key)),
+        };
+        match amount.as_ref().map(|amount| budget::limit(key, amount)) {
+            Some(Ok(limit)) => {
+                limit.apply(&mut grant.run, &mut grant.day);
+                grant.lines.set(&limit, document.line(&name.span()));
+            }
+            Some(Err(message)) => {
+                document.mistake(value.span(), message, "amounts are exact: no fractions but in money, no guesses")
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What is well formed and yet probably not meant. A warning never changes what is granted.
+
+use alloc::format;
+
+use toml::de::DeTable;
+
+use super::Grant;
+use super::document::Document;
+use crate::budget::Resource;
+use crate::rights::{name_fits, namespace_fits, path_fits};
+
+/// Looks at one grant.
+pub(super) fn find(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
+    package(document, table, grant);
+    reasons(document, table);
+    breadth(document, table, grant);
+    shadows(document, table, grant);
+    budget(document, table, grant);
+}
+
+fn package(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
+    let agent = Document::place(table, "agent");
+    match &grant.package {
+        None => {
+            let hint = "for example `package = \"publisher:name@^1.2\"`";
+            document.warn(agent, "any package of this name gets this grant", hint);
+        }
+        Some(package) if package.name.split_once(':').is_none_or(|(_, name)| name != grant.agent) => {
+            let message = format!("never matches: package `{}` is not agent `{}`", package.name, grant.agent);
+            document.warn(Document::place(table, "package"), message, "an agent is named as its package, after the `:`");
+        }
+        Some(_) => {}
+    }
+}
+
+/// Every grant says why.
+fn reasons(document: &mut Document<'_>, table: &DeTable<'_>) {
+    let hint = "say who needs it and what for, for whoever reviews this next";
+    for key in ["llm", "memory"] {
+        if let Some((inner, place)) = document.table(table, key, "")
+            && !inner.contains_key("why")
+        {
+            document.warn(place, format!("`{key}` has no `why`"), hint);
+        }
+    }
+    for key in ["files", "allow"] {
+        for (inner, place) in document.tables(table, key, "") {
+            if !inner.contains_key("why") {
+                document.warn(place, format!("`{key}` has no `why`"), hint);
+            }
+        }
+    }
+}
+
+fn breadth(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
+    if let Some(llm) = &grant.rights.llm {
+        let place = Document::place(table, "llm");
+        if llm.models.is_empty() {
+            document.warn(place.clone(), "never matches: `models` is empty", "name a model, or remove `llm`");
+        }
+        if llm.models.iter().any(|model| model == "*") {
+            document.warn(place.clone(), "grants every model, the dearest too", "name the models that it needs");
+        }
+        if llm.max_tokens == Some(0) {
+            document.warn(place, "grants answers of no length", "raise `max_tokens`, or remove `llm`");
+        }
+    }
+    if let Some(memory) = &grant.rights.memory {
+        let place = Document::place(table, "memory");
+        if memory.read.is_empty() && memory.write.is_empty() {
+            let hint = "name a namespace in `read` or `write`, or remove `memory`";
+            document.warn(place.clone(), "never matches: `memory` names no namespace", hint);
+        }
+        if memory.write.iter().any(|pattern| pattern == "**") {
+            let hint = "grant `agent/NAME/**`, and what it shares with others by name";
+            document.warn(place, "may write every agent's memory", hint);
+        }
+    }
+    if grant.rights.tools.iter().any(|right| right.tool == "*") {
+        document.warn(Document::place(table, "allow"), "grants every tool", "name the tools that it needs");
+    }
+}
+
+/// Rules that change nothing, because a wider one stands before or behind them.
+fn shadows(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
+    let hint = "remove one of them";
+    let mut shadowed = |key: &str, narrow: &str, wide: &str| {
+        let message = format!("`{narrow}` changes nothing beside `{wide}`");
+        document.warn(Document::place(table, key), message, hint);
+    };
+    let pairs = |len: usize| (0..len).flat_map(move |i| (0..len).map(move |j| (i, j))).filter(|(i, j)| i != j);
+    let same_is_once = |narrow: &str, wide: &str, (i, j): (usize, usize)| narrow != wide || i > j;
+    if let Some(llm) = &grant.rights.llm {
+        for (i, j) in pairs(llm.models.len()) {
+            let (narrow, wide) = (llm.models[i].as_str(), llm.models[j].as_str());
+            if name_fits(wide, narrow) && same_is_once(narrow, wide, (i, j)) {
+                shadowed("llm", narrow, wide);
+            }
+        }
+    }
+    for list in grant.rights.memory.iter().flat_map(|memory| [&memory.read, &memory.write]) {
+        for (i, j) in pairs(list.len()) {
+            let (narrow, wide) = (list[i].as_str(), list[j].as_str());
+            if namespace_fits(wide, narrow) && same_is_once(narrow, wide, (i, j)) {
+                shadowed("memory", narrow, wide);
+            }
+        }
+    }
+    let files = &grant.rights.files;
+    for (i, j) in pairs(files.len()) {
+        let (narrow, wide) = (&files[i], &files[j]);
+        let within = path_fits(&wide.at, narrow.at.trim_start_matches('/'));
+        let accessed = wide.access == narrow.access || wide.allows(&wide.root, wide.at.trim_start_matches('/'), true);
+        let once = (&narrow.at, narrow.access) != (&wide.at, wide.access) || i > j;
+        if narrow.root == wide.root && within && accessed && once {
+            shadowed("files", &format!("{}{}", narrow.root, narrow.at), &format!("{}{}", wide.root, wide.at));
+        }
+    }
+}
+
+fn budget(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
+    let limited = |what: Resource| grant.run.get(what).or(grant.day.get(what)).is_some();
+    if grant.rights.llm.is_some() && !limited(Resource::Usd) && !limited(Resource::Tokens) {
+        let hint = "for example `usd_day = \"2.00\"` or `tokens_day = 400_000` under [budget]";
+        document.warn(Document::place(table, "llm"), "models without a limit in money or tokens", hint);
+    }
+    for what in Resource::ALL {
+        let (Some(run), Some(day)) = (grant.run.get(what), grant.day.get(what)) else { continue };
+        if run > day {
+            let message = format!("a run never gets its {}: a day has less", what.name());
+            document.warn(Document::place(table, "budget"), message, "lower the limit of the run to that of the day");
+        }
+    }
+}

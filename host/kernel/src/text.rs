@@ -1,0 +1,161 @@
+//! Text from packages and guests: which characters a name may have, and how to show what may lie. Nothing is repaired.
+
+use alloc::string::String;
+
+use crate::limits::{LABEL_MAX_BYTES, NAME_MAX_BYTES, TEXT_MAX_BYTES};
+
+/// What a name or a text must not be; reads after "the name".
+pub(crate) type Flaw = &'static str;
+
+/// How many characters of a guest's text are shown.
+const SHOWN_MAX_CHARS: usize = 80;
+
+/// A text as it is safe to print on one line: cut, and with everything escaped that does not print as itself.
+pub(crate) fn show(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, char) in text.chars().enumerate() {
+        if count == SHOWN_MAX_CHARS {
+            shown.push('…');
+            break;
+        }
+        if deceives(char) { shown.extend(char.escape_unicode()) } else { shown.push(char) }
+    }
+    shown
+}
+
+/// True for what moves the cursor, turns the direction of writing or cannot be seen.
+pub(crate) fn deceives(char: char) -> bool {
+    char.is_control()
+        || matches!(u32::from(char),
+            0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
+            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F
+            | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
+}
+
+/// A publisher, an agent or a root: lowercase letters, digits and `-`, so that no two look alike.
+pub(crate) fn label(text: &str) -> Result<(), Flaw> {
+    let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.len() > LABEL_MAX_BYTES {
+        return Err("is longer than 64 bytes");
+    }
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !text.bytes().all(known) {
+        return Err("may have lowercase letters, digits and `-` only");
+    }
+    if !edge(text.bytes().next()) || !edge(text.bytes().last()) {
+        return Err("begins and ends with a letter or a digit");
+    }
+    Ok(())
+}
+
+/// Any name that a guest passes: an alias, a key, a tool.
+pub(crate) fn name(text: &str) -> Result<(), Flaw> {
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    prefix(text)
+}
+
+/// The beginning of a name; it may be empty.
+pub(crate) fn prefix(text: &str) -> Result<(), Flaw> {
+    if text.len() > NAME_MAX_BYTES {
+        return Err("is longer than 1024 bytes");
+    }
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    if text.chars().any(deceives) { Err("has a control character or one that cannot be seen") } else { Ok(()) }
+}
+
+/// Names with `/` between them. What a file system would resolve is refused, never resolved.
+pub(crate) fn path(text: &str) -> Result<(), Flaw> {
+    name(text)?;
+    if text.contains('\\') {
+        return Err("has a backslash; names are separated by `/`");
+    }
+    for part in text.split('/') {
+        match part {
+            "" if text.starts_with('/') => return Err("begins with `/`; it is relative"),
+            "" => return Err("has an empty name"),
+            "." | ".." => return Err("has `.` or `..`"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A text for people, on one line.
+pub(crate) fn sentence(text: &str) -> Result<(), Flaw> {
+    if text.len() > TEXT_MAX_BYTES {
+        return Err("is longer than 4096 bytes");
+    }
+    if text.chars().any(deceives) {
+        return Err("has a line break, a control character or one that cannot be seen");
+    }
+    Ok(())
+}
+
+/// The word of `words` that `word` was probably meant to be.
+pub(crate) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let far = if word.len() <= 3 { 1 } else { 2 };
+    words.map(|known| (distance(word, known), known)).filter(|(d, _)| *d <= far).min().map(|(_, known)| known)
+}
+
+/// How many letters must change to get from one word to the other; two that swapped places are one change.
+/// (Optimal string alignment, see Damerau, CACM 7(3), 1964.)
+fn distance(a: &str, b: &str) -> usize {
+    const LONG: usize = 32;
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() > LONG || b.len() > LONG {
+        return usize::MAX;
+    }
+    let mut rows = [[0usize; LONG + 1]; 3];
+    rows[1] = core::array::from_fn(|j| j);
+    for i in 1..=a.len() {
+        rows[2][0] = i;
+        for j in 1..=b.len() {
+            let same = a[i - 1] == b[j - 1];
+            let mut best = (rows[1][j] + 1).min(rows[2][j - 1] + 1).min(rows[1][j - 1] + usize::from(!same));
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[0][j - 2] + 1);
+            }
+            rows[2][j] = best;
+        }
+        rows.rotate_left(1);
+    }
+    rows[1][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_could_leave_its_root_is_refused() {
+        for bad in ["/etc", "..", "a/../b", "a//b", "a/", "./a", "a\\b", "a\0b", "", "a/."] {
+            assert!(path(bad).is_err(), "{bad:?}");
+        }
+        for good in ["a", "a/b", "..a", "a.b/…", "ä/ö"] {
+            assert_eq!(path(good), Ok(()), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_cannot_move_the_cursor() {
+        assert_eq!(show("a\x1b[2J\u{202e}b"), "a\\u{1b}[2J\\u{202e}b");
+        assert_eq!(show(&"x".repeat(1000)).chars().count(), SHOWN_MAX_CHARS + 1);
+    }
+
+    #[test]
+    fn the_nearest_word_is_found() {
+        let words = || ["models", "max_tokens", "class", "why"].into_iter();
+        assert_eq!(nearest("model", words()), Some("models"));
+        assert_eq!(nearest("max_tokesn", words()), Some("max_tokens"));
+        assert_eq!(nearest("wyh", words()), Some("why"));
+        assert_eq!(nearest("elephant", words()), None);
+        assert_eq!(nearest(&"x".repeat(5000), words()), None);
+    }
+}
