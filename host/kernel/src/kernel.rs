@@ -139,7 +139,10 @@ impl Kernel {
         }
         run.calls += 1;
         if run.in_flight >= CALLS_IN_FLIGHT_MAX {
-            return Err(reasons::busy("too many calls of this run are in flight", "the agent awaits some of them first"));
+            return Err(reasons::busy(
+                "too many calls of this run are in flight",
+                "the agent awaits some of them first",
+            ));
         }
         let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) else {
             return Err(reasons::withdrawn(&run.agent));
@@ -152,7 +155,9 @@ impl Kernel {
         if terms.model.is_some_and(|model| self.slots.is_full(model)) {
             return Err(reasons::busy("too many calls wait for this model", "try again later"));
         }
-        self.ledger.hold(run.account, &terms.worst, now).map_err(|lack| reasons::exhausted(grant, &lack, &terms.worst))?;
+        self.ledger
+            .hold(run.account, &terms.worst, now)
+            .map_err(|lack| reasons::exhausted(grant, &lack, &terms.worst))?;
         run.in_flight += 1;
         Ok(terms)
     }
@@ -183,4 +188,3 @@ impl Kernel {
         Settled { spent: taken, overrun: spent.minus(taken), ready }
     }
 }
-

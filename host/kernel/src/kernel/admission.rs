@@ -73,7 +73,8 @@ impl Admission<'_> {
         let (id, model) = self.model(&ask.model)?;
         self.class(ask.class)?;
         if ask.local_only && !model.local {
-            let because = format!("model `{}` does not run on this machine, and the prompt may not leave it", model.alias);
+            let because =
+                format!("model `{}` does not run on this machine, and the prompt may not leave it", model.alias);
             return Err(Refusal::new(Code::Argument, because)
                 .argument("privacy", "local-only", "a model that is local")
                 .hint("ask a local model, or let the agent ask with another privacy")
@@ -168,12 +169,10 @@ impl Admission<'_> {
         let worst = price.worst(input, output);
         match most.filter(|most| worst > *most) {
             None => Ok(worst),
-            Some(most) => {
-                Err(Refusal::new(Code::Argument, "the call may cost more than the agent wants to pay")
-                    .argument("max-cost-microusd", &format!("{most}"), format!("at least {worst}"))
-                    .hint("let the agent shorten the prompt or the answer, or ask a cheaper model")
-                    .into())
-            }
+            Some(most) => Err(Refusal::new(Code::Argument, "the call may cost more than the agent wants to pay")
+                .argument("max-cost-microusd", &format!("{most}"), format!("at least {worst}"))
+                .hint("let the agent shorten the prompt or the answer, or ask a cheaper model")
+                .into()),
         }
     }
 
@@ -203,8 +202,7 @@ impl Admission<'_> {
         if right.allows(namespace, write) {
             return Ok(INNER);
         }
-        let because =
-            format!("agent `{}` may not {verb} memory `{}`", self.grant.agent, text::show(namespace));
+        let because = format!("agent `{}` may not {verb} memory `{}`", self.grant.agent, text::show(namespace));
         Err(Refusal::new(Code::NoGrant, because)
             .rule(self.rule("memory", right.line))
             .argument("namespace", namespace, list(right.patterns(write)))

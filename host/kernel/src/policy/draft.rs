@@ -72,7 +72,10 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
         draft.push_str(&why(&tool.why, tool.optional));
     }
     for (name, other) in wants.others() {
-        draft.push_str(&format!("\n# It also asks for `{name}`, which this version cannot grant: {}\n", quoted(&other.why)));
+        draft.push_str(&format!(
+            "\n# It also asks for `{name}`, which this version cannot grant: {}\n",
+            quoted(&other.why)
+        ));
     }
 }
 

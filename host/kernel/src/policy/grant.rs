@@ -23,10 +23,23 @@ const FORMAT: u64 = 1;
 
 const FILE: Words = Words {
     table: "a grant",
-    known: &["format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "allow", "budget"],
+    known: &[
+        "format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "allow", "budget",
+    ],
     later: &[
-        "publisher", "secrets", "http", "agents", "human", "context", "test", "ceiling", "forbid", "require", "labels",
-        "egress", "rate",
+        "publisher",
+        "secrets",
+        "http",
+        "agents",
+        "human",
+        "context",
+        "test",
+        "ceiling",
+        "forbid",
+        "require",
+        "labels",
+        "egress",
+        "rate",
     ],
 };
 const LLM: Words =

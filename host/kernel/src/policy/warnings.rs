@@ -27,7 +27,11 @@ fn package(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
         }
         Some(package) if package.name.split_once(':').is_none_or(|(_, name)| name != grant.agent) => {
             let message = format!("never matches: package `{}` is not agent `{}`", package.name, grant.agent);
-            document.warn(Document::place(table, "package"), message, "an agent is named as its package, after the `:`");
+            document.warn(
+                Document::place(table, "package"),
+                message,
+                "an agent is named as its package, after the `:`",
+            );
         }
         Some(_) => {}
     }
