@@ -1,0 +1,137 @@
+//! Every check and every test, the cheap ones first; the last line counts them.
+
+mod counts;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::model_server::ModelServer;
+use crate::steps::{self, cargo, shown};
+use crate::workspace::{agentry, root, target};
+use crate::{guests, readme, tidy};
+use counts::Counts;
+
+/// The names of guest workspaces; they are compiled for WebAssembly and no part of the host's.
+const GUEST_WORKSPACES: [&str; 2] = ["example-agents", "tests/guests"];
+
+/// Runs all and prints `N passed, N failed` last.
+pub fn run() -> ExitCode {
+    let begun = Instant::now();
+    let mut counts = Counts::default();
+    // A mistake found in a second is not worth half an hour of building.
+    if checks(&mut counts) {
+        tests(&mut counts);
+    }
+    eprintln!("took {} s", begun.elapsed().as_secs());
+    let skips_count = std::env::var_os("CI").is_some();
+    if skips_count && counts.skipped > 0 {
+        eprintln!("error: in CI nothing may be skipped");
+    }
+    println!("{counts}");
+    let good = counts.failed == 0 && !(skips_count && counts.skipped > 0);
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn checks(counts: &mut Counts) -> bool {
+    counts.check("tidy", tidy::run());
+    counts.check("format", steps::run(cargo().args(["fmt", "--all", "--check"])));
+    for guests in GUEST_WORKSPACES {
+        let manifest = root().join(guests).join("Cargo.toml");
+        counts.check("format", steps::run(cargo().args(["fmt", "--all", "--check", "--manifest-path"]).arg(manifest)));
+    }
+    // Only its own dependencies are unified here: a `std` feature that another room turns on cannot help it.
+    counts.check("the kernel alone", steps::run(cargo().args(["check", "--quiet", "--package", "agentry-kernel"])));
+    counts.check(
+        "clippy",
+        steps::run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+    );
+    counts.failed == 0
+}
+
+fn tests(counts: &mut Counts) {
+    let apart = ["--exclude", "agentry-tests", "--exclude", "agentry-benches"];
+    counts.tests("unit", cargo().args(["test", "--workspace", "--no-fail-fast"]).args(apart));
+    if !counts.check("build", steps::run(cargo().args(["build", "--package", "agentry-cli"]))) {
+        return;
+    }
+    if !counts.check("guests", guests::all()) {
+        return;
+    }
+    for guests in GUEST_WORKSPACES {
+        counts.check("clippy of guests", guests::clippy(guests));
+    }
+    counts.check("readme", readme::run());
+    if let Err(error) = integration(counts) {
+        counts.check("integration", Err(error));
+    }
+}
+
+fn integration(counts: &mut Counts) -> Result<()> {
+    let server = ModelServer::fetched()?;
+    let skipped = target().join("skipped-tests");
+    let _ = std::fs::remove_file(&skipped);
+    let mut tests = cargo();
+    tests.args(["test", "--package", "agentry-tests", "--no-fail-fast"]);
+    tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
+    counts.tests("integration", &mut tests);
+    counts.skips(&skipped);
+    Ok(())
+}
+
+impl Counts {
+    /// Counts one check, and says what was wrong.
+    fn check(&mut self, name: &str, outcome: Result<()>) -> bool {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                self.failed += 1;
+                eprintln!("FAILED {name}: {error:#}");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Runs tests, shows what they print and counts what they say.
+    fn tests(&mut self, name: &str, command: &mut Command) {
+        let before = self.failed;
+        match self.listen(command) {
+            Ok(true) => {}
+            // A test that does not compile prints no result at all.
+            Ok(false) if self.failed == before => {
+                self.check(name, Err(anyhow::anyhow!("`{}` failed", shown(command))));
+            }
+            Ok(false) => eprintln!("FAILED {name}"),
+            Err(error) => {
+                self.check(name, Err(error));
+            }
+        }
+    }
+
+    fn listen(&mut self, command: &mut Command) -> Result<bool> {
+        eprintln!("$ {}", shown(command));
+        let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+        let output = child.stdout.take().expect("stdout is piped");
+        for line in BufReader::new(output).lines() {
+            let line = line.context("cannot read what the tests print")?;
+            self.add_result(&line);
+            eprintln!("{line}");
+        }
+        Ok(child.wait().context("cannot wait for cargo")?.success())
+    }
+
+    /// Counts the tests that wrote their names down instead of running.
+    fn skips(&mut self, list: &PathBuf) {
+        let names = std::fs::read_to_string(list).unwrap_or_default();
+        for name in names.lines() {
+            // It returned early, so it was counted as passed.
+            self.passed = self.passed.saturating_sub(1);
+            self.skipped += 1;
+            eprintln!("skipped {name}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The surface: each syscall, refusal code, policy word, configuration key and option has a test that uses it and one
+//! that is refused it, both named in `tests/surface.toml`, both there.
+
+use std::collections::BTreeSet;
+
+use super::names::interfaces;
+use super::{Findings, Tree};
+
+const FILE: &str = "tests/surface.toml";
+
+/// Checks that the list is complete and that its tests exist.
+pub fn check(tree: &Tree, findings: &mut Findings) {
+    let Some(file) = tree.get(FILE) else {
+        findings.missing(FILE, "the list of the surface is gone");
+        return;
+    };
+    let table = match file.text.parse::<toml::Table>() {
+        Ok(table) => table,
+        Err(error) => return findings.file(file, 1, error.message()),
+    };
+    let listed = |section: &str| -> BTreeSet<String> {
+        table
+            .get(section)
+            .and_then(toml::Value::as_table)
+            .map(|table| table.keys().cloned().collect())
+            .unwrap_or_default()
+    };
+    for (section, found) in [("syscalls", syscalls(tree)), ("codes", codes(tree))] {
+        let listed = listed(section);
+        for name in found.difference(&listed) {
+            findings.file(file, 1, format_args!("[{section}] lacks `{name}`"));
+        }
+        for name in listed.difference(&found) {
+            findings.file(file, 1, format_args!("[{section}] lists `{name}`, which is gone"));
+        }
+    }
+    let tests = tests(tree);
+    for (section, entries) in &table {
+        for (name, entry) in entries.as_table().into_iter().flatten() {
+            for kind in ["allow", "deny"] {
+                match entry.get(kind).and_then(toml::Value::as_str) {
+                    None => findings.file(file, 1, format_args!("[{section}] `{name}` names no test under `{kind}`")),
+                    Some(test) if !tests.contains(test) => {
+                        findings.file(file, 1, format_args!("[{section}] `{name}`: there is no test `{test}`"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// `llm.complete` and so on, out of `wit/`.
+fn syscalls(tree: &Tree) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for interface in interfaces(tree) {
+        let Some(file) = tree.get(format!("wit/{interface}.wit")) else { continue };
+        for (_, line) in file.lines() {
+            if let Some((name, rest)) = line.trim().split_once(':')
+                && rest.trim_start().starts_with("func")
+            {
+                found.insert(format!("{interface}.{}", name.trim_start_matches('%')));
+            }
+        }
+    }
+    found
+}
+
+/// The stable words of refusals, out of `Code::word`.
+fn codes(tree: &Tree) -> BTreeSet<String> {
+    let Some(file) = tree.get("host/kernel/src/refusal.rs") else { return BTreeSet::new() };
+    let lines =
+        file.text.lines().skip_while(|line| !line.contains("fn word(self)")).take_while(|line| *line != "    }");
+    lines.filter_map(|line| Some(line.split_once("=> \"")?.1.split('"').next()?.to_owned())).collect()
+}
+
+/// The names of all tests.
+fn tests(tree: &Tree) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for file in tree.files().filter(|file| file.is_rust()) {
+        let mut is_test = false;
+        for (_, line) in file.lines() {
+            let line = line.trim();
+            if line.starts_with("#[") {
+                is_test |= line.starts_with("#[test]") || line.contains("::test");
+            } else if let Some(name) = function(line) {
+                if is_test {
+                    found.insert(name);
+                }
+                is_test = false;
+            }
+        }
+    }
+    found
+}
+
+fn function(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("pub ").unwrap_or(line);
+    let line = line.strip_prefix("async ").unwrap_or(line);
+    line.strip_prefix("fn ")?.split(['(', '<']).next()
+}
