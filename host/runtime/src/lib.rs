@@ -2,11 +2,16 @@
 //!
 //! Nothing here decides. Every effect passes [`gate`], where the kernel answers.
 
+pub mod clock;
 pub mod config;
 pub mod drivers {
     //! One file per effect: each spends a permit, and none calls another.
     pub mod llm;
 }
+pub mod gate;
+pub mod journal;
+pub mod run;
+pub mod store;
 pub mod syscalls {
     //! One file per interface of `wit/`.
     pub mod bindings;

@@ -1,0 +1,232 @@
+//! The one door: admit → journal → act → settle → journal, for every syscall of every run.
+//!
+//! It asks the kernel, writes down what was asked and what came of it, and lets one driver act in between. It holds no
+//! policy and does no effect of its own. There are three ways through, by what a call does to the world:
+//! [`Gate::pass_inner`] for what is answered at once, [`Gate::pass`] for what takes time or reaches outside, and
+//! [`Gate::pass_store`] for writes to our own store.
+
+pub mod fault;
+mod life;
+mod outside;
+mod settle;
+mod stored;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use agentry_kernel::budget::{Account, Amounts};
+use agentry_kernel::call::{Call, CallId};
+use agentry_kernel::journal::{Entry, Outcome};
+use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket};
+use agentry_kernel::limits::CALLS_PER_RUN_MAX;
+use agentry_kernel::refusal::Refusal;
+use agentry_kernel::time::Millis;
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+pub use self::fault::Fault;
+pub use self::life::{Ending, Opening};
+use crate::clock::Clock;
+use crate::journal::{Along, Content, Journal, Recovered};
+use crate::run::context::{Event, RunContext};
+use crate::syscalls::bindings::agentry::agent::types::Error;
+
+/// An encoded answer that stands in the journal itself; a longer one is stored by name.
+pub const INLINE_MAX_BYTES: usize = 256;
+
+/// What an act gave and what it cost.
+#[derive(Debug)]
+pub struct Acted<T, E = Error> {
+    /// The answer that the guest gets.
+    pub result: Result<T, E>,
+    /// The true cost. What was held beyond it goes back.
+    pub spent: Amounts,
+}
+
+/// A call and the contents that it names, which are stored if it is admitted.
+#[derive(Debug)]
+pub struct Asking {
+    /// What is decided on.
+    pub what: Call,
+    /// Its bulk, by name.
+    pub contents: Vec<Content>,
+}
+
+impl From<Call> for Asking {
+    fn from(what: Call) -> Self {
+        Self { what, contents: Vec::new() }
+    }
+}
+
+impl Asking {
+    /// A call that names these contents.
+    pub fn with(what: Call, contents: Vec<Content>) -> Self {
+        Self { what, contents }
+    }
+}
+
+/// The door; cheap to clone.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    desk: Mutex<Desk>,
+    journal: Journal,
+    clock: Clock,
+}
+
+/// The kernel and those who wait for it. Behind one lock, never held across an await or an act.
+struct Desk {
+    kernel: Kernel,
+    waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
+}
+
+/// An admitted call: at once, or when its turn comes.
+enum Turn {
+    Now(Permit),
+    Later(Ticket, oneshot::Receiver<Permit>),
+}
+
+impl Gate {
+    /// A door before this kernel, which learns what its agents have spent before.
+    pub fn new(mut kernel: Kernel, journal: Journal, clock: Clock, recovered: &Recovered) -> Self {
+        for (agent, account) in &recovered.accounts {
+            kernel.restore(agent, *account);
+        }
+        let desk = Mutex::new(Desk { kernel, waiting: HashMap::new() });
+        Self(Arc::new(Inner { desk, journal, clock }))
+    }
+
+    /// Reads something off the kernel: balances, models. It must not take long: every call waits meanwhile.
+    pub fn kernel<R>(&self, read: impl FnOnce(&Kernel) -> R) -> R {
+        read(&self.0.desk.lock().kernel)
+    }
+
+    /// Changes what the kernel knows: a new policy.
+    pub fn change<R>(&self, change: impl FnOnce(&mut Kernel) -> R) -> R {
+        change(&mut self.0.desk.lock().kernel)
+    }
+
+    /// The journal behind it.
+    pub fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    /// Where it takes the time from.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Decides, does and writes down in one step what is answered out of memory or by a short read. It waits for
+    /// nothing, the disk included.
+    ///
+    /// # Errors
+    /// What the kernel refuses, what `act` fails with; `unavailable` if `act` panics or the journal cannot keep up.
+    pub fn pass_inner<T: Serialize>(
+        &self,
+        run: &RunContext,
+        what: impl Into<Asking>,
+        act: impl FnOnce(&Permit) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let gate = &*self.0;
+        let (call, now) = gate.enter(run)?;
+        let (permit, Asking { what, mut contents }) = match gate.admit(run, call, what.into(), now, false) {
+            Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
+            Ok((turn, _)) => {
+                gate.give_up(run, turn, now);
+                return Err(fault::unavailable("it would have to wait for its turn", Some(1000)));
+            }
+            Err(refusal) => return Err(fault::refused(&refusal, run.id, call)),
+        };
+        let result = if run.trail.is_full() {
+            contents.clear();
+            Err(fault::unavailable("the host's disk does not keep up", Some(100)))
+        } else {
+            catch_unwind(AssertUnwindSafe(|| act(&permit)))
+                .unwrap_or_else(|_| Err(fault::unavailable("this part of the host broke down", None)))
+        };
+        let outcome = settle::outcome(&result, &mut contents);
+        let entry = Entry::Called { call, at: now, what, outcome };
+        gate.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));
+        result
+    }
+}
+
+impl Inner {
+    /// The call's number and its time: the one moment at which the run's clock moves.
+    fn enter(&self, run: &RunContext) -> Result<(CallId, Millis), Error> {
+        let now = run.clock.advance(self.clock.now());
+        if let Some(call) = run.next_call(CALLS_PER_RUN_MAX) {
+            return Ok((call, now));
+        }
+        run.cancelled.cancel();
+        Err(fault::unavailable(&format!("a run makes at most {CALLS_PER_RUN_MAX} calls"), None))
+    }
+
+    /// Asks the kernel and writes its answer down. With `intent`, a permit is written down as asked for, and nothing
+    /// comes back; else `asking` does, for the entry that tells of the call when it is done.
+    fn admit(
+        &self,
+        run: &RunContext,
+        call: CallId,
+        mut asking: Asking,
+        now: Millis,
+        intent: bool,
+    ) -> Result<(Turn, Option<Asking>), Box<Refusal>> {
+        if intent {
+            asking.contents = self.journal.missing(asking.contents);
+        }
+        let mut desk = self.desk.lock();
+        let refusal = match desk.kernel.admit(run.id, call, &asking.what, now) {
+            Answer::Permit(permit) => {
+                let account = desk.account(run).filter(|_| *permit.held() != Amounts::ZERO);
+                if intent {
+                    let entry = Entry::Asked { call, at: now, what: asking.what, held: *permit.held() };
+                    let along = Along { account, contents: asking.contents, record: None };
+                    self.journal.append(&run.trail, &[entry], along);
+                    return Ok((Turn::Now(permit), None));
+                }
+                if account.is_some() {
+                    self.journal.append(&run.trail, &[], Along { account, ..Along::default() });
+                }
+                return Ok((Turn::Now(permit), Some(asking)));
+            }
+            Answer::Wait(ticket) => {
+                let (sender, receiver) = oneshot::channel();
+                desk.waiting.insert(ticket, sender);
+                return Ok((Turn::Later(ticket, receiver), Some(asking)));
+            }
+            Answer::Refused(refusal) => Box::new(refusal),
+        };
+        drop(desk);
+        run.add_refusal(&refusal);
+        let entry = Entry::Refused { call, at: now, what: asking.what, refusal: (*refusal).clone() };
+        self.journal.append(&run.trail, &[entry], Along::default());
+        if run.observer.watches() {
+            run.observer.tell(Event::Refused(refusal.clone()));
+        }
+        Err(refusal)
+    }
+}
+
+impl Desk {
+    /// The account of the run's agent as it stands.
+    fn account<'a>(&self, run: &'a RunContext) -> Option<(&'a str, Account)> {
+        self.kernel.account(&run.agent).map(|account| (run.agent.as_str(), *account))
+    }
+}
+
+/// What went well, encoded for the journal; a long answer goes to the contents.
+fn answer<T: Serialize>(value: &T, contents: &mut Vec<Content>) -> Outcome {
+    let encoded = postcard::to_allocvec(value).expect("answers are plain data, and memory grows");
+    if encoded.len() <= INLINE_MAX_BYTES {
+        return Outcome::Inline(encoded);
+    }
+    let bytes = encoded.len() as u64;
+    let content = Content::of(encoded);
+    let outcome = Outcome::Stored { content: content.digest, bytes };
+    contents.push(content);
+    outcome
+}

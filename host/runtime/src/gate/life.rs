@@ -1,0 +1,151 @@
+//! The first and the last entry of a run: what it was given, how it ended, and all that it held given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_kernel::Resource;
+use agentry_kernel::budget::Amounts;
+use agentry_kernel::journal::{Ended, Entry, Started, Status};
+use agentry_kernel::kernel::{Allowance, Start};
+use agentry_kernel::refusal::Refusal;
+use agentry_kernel::time::Millis;
+use tokio::time::Instant;
+
+use super::Gate;
+use super::outside::GRACE;
+use crate::journal::{Along, Content, RunRecord};
+use crate::run::context::{Event, RunContext};
+use crate::store::StoreError;
+
+/// How a run begins.
+#[derive(Debug)]
+pub struct Opening {
+    /// Its first entry. The gate fills in `at`, `input` and `held`.
+    pub started: Started,
+    /// What the kernel decides on.
+    pub start: Start,
+    /// The input JSON.
+    pub input: Vec<u8>,
+}
+
+/// How a run ends.
+#[derive(Debug)]
+pub struct Ending {
+    /// In one word.
+    pub status: Status,
+    /// The output JSON, or the failure's sentence.
+    pub output: Vec<u8>,
+    /// Why it did not succeed.
+    pub failure: Option<String>,
+    /// Fuel, wall time and memory that it used.
+    pub used: Amounts,
+}
+
+impl Gate {
+    /// Begins a run and sets its deadline. Nothing is waited for: the first external effect makes it durable.
+    ///
+    /// # Errors
+    /// The kernel's refusal. `ps` shows the run as denied or exhausted then, and it holds nothing.
+    pub fn begin(&self, run: &Arc<RunContext>, opening: Opening) -> Result<Allowance, Box<Refusal>> {
+        let gate = &*self.0;
+        let now = run.clock.advance(gate.clock.now());
+        let Opening { mut started, start, input } = opening;
+        let content = Content::of(input);
+        let input = content.digest;
+        let contents = gate.journal.missing(vec![content]);
+        let mut record = first_record(run, &started, now);
+        let mut desk = gate.desk.lock();
+        let refusal = match desk.kernel.start(run.id, &start, now) {
+            Ok(allowance) => {
+                started.at = now;
+                started.held = given(&allowance);
+                started.input = input;
+                let account = desk.account(run);
+                let along = Along { account, contents, record: Some(record.clone()) };
+                gate.journal.append(&run.trail, &[Entry::Started(started)], along);
+                drop(desk);
+                run.set_record(record);
+                run.set_deadline(Instant::now() + Duration::from_millis(allowance.wall_ms));
+                return Ok(allowance);
+            }
+            Err(refusal) => Box::new(refusal),
+        };
+        drop(desk);
+        record.status = refused_status(&refusal);
+        record.ended = Some(now);
+        record.refused = 1;
+        record.failure = Some(refusal.because.clone());
+        gate.journal.append(&run.trail, &[], Along { record: Some(record), ..Along::default() });
+        run.add_refusal(&refusal);
+        run.observer.tell(Event::Refused(refusal.clone()));
+        Err(refusal)
+    }
+
+    /// Ends a run: cancels what is in flight, waits for its settlement, gives back what is held and writes the last
+    /// entry. Drop the guest before. The record is durable when it comes.
+    ///
+    /// # Errors
+    /// When the store cannot be written; the accounts are right in memory then, and written when it can be.
+    pub async fn end(&self, run: &Arc<RunContext>, ending: Ending) -> Result<RunRecord, StoreError> {
+        run.cancelled.cancel();
+        // An act that does not end even after it was dropped is not waited for; its permit ends with the run.
+        let _ = tokio::time::timeout(GRACE + Duration::from_secs(1), run.acts.idle()).await;
+        let gate = &*self.0;
+        let now = run.clock.advance(gate.clock.now());
+        let Ending { status, output, failure, used } = ending;
+        let output = Content::of(output);
+        let name = output.digest;
+        let contents = gate.journal.missing(vec![output]);
+        let mut desk = gate.desk.lock();
+        let settled = desk.kernel.finish(run.id, used, now);
+        desk.let_in(settled.ready, now);
+        run.add_spent(settled.spent);
+        let tally = run.tally();
+        let record = RunRecord {
+            status,
+            ended: Some(now),
+            spent: tally.spent,
+            calls: run.calls(),
+            refused: tally.refused,
+            failure,
+            ..run.record().expect("a run ends after it has begun").clone()
+        };
+        let account = desk.account(run);
+        let entry = Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent });
+        let along = Along { account, contents, record: Some(record.clone()) };
+        gate.journal.append(&run.trail, &[entry], along);
+        drop(desk);
+        gate.journal.durable(&run.trail).await?;
+        Ok(record)
+    }
+}
+
+fn first_record(run: &RunContext, started: &Started, now: Millis) -> RunRecord {
+    RunRecord {
+        id: run.id,
+        agent: run.agent.clone(),
+        package: started.package.clone(),
+        component: started.component,
+        status: Status::Running,
+        started: now,
+        ended: None,
+        spent: Amounts::ZERO,
+        calls: 0,
+        refused: 0,
+        failure: None,
+    }
+}
+
+fn given(allowance: &Allowance) -> Amounts {
+    Amounts::of(Resource::Fuel, allowance.fuel)
+        .with(Resource::WallTime, allowance.wall_ms)
+        .with(Resource::Memory, allowance.memory_bytes)
+}
+
+fn refused_status(refusal: &Refusal) -> Status {
+    match refusal.code {
+        agentry_kernel::Code::Exhausted { .. } => Status::Exhausted,
+        agentry_kernel::Code::Busy => Status::Unavailable,
+        _ => Status::Denied,
+    }
+}

@@ -1,0 +1,303 @@
+//! The way of a call that takes time or reaches outside: `llm.complete`, `files.read`, `timers.sleep`.
+//!
+//! Its act runs in a task of its own, so that a guest that drops the call neither stops its settlement nor saves a cent.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_kernel::budget::Amounts;
+use agentry_kernel::call::{CallId, Effect};
+use agentry_kernel::journal::Entry;
+use agentry_kernel::kernel::Permit;
+use agentry_kernel::time::Millis;
+use futures::FutureExt as _;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{Acted, Asking, Fault, Gate, Turn, fault, settle};
+use crate::journal::Along;
+use crate::run::context::{Act, Acts, Event, RunContext};
+use crate::syscalls::bindings::agentry::agent::types::Error;
+
+/// How long an act may go on after it was cancelled, to say what it knows. Then it is dropped and its worst case is
+/// taken, for nobody knows what it did.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+impl Gate {
+    /// Decides now, in the order in which the guest asks, and gives the future of the answer.
+    ///
+    /// An external effect begins when its intent is durable. Its outcome is durable before the next external effect of
+    /// the run begins: the guest need not wait for that. Dropping the future cancels the token that `act` was given;
+    /// `act` then ends soon with what it knows.
+    ///
+    /// # Errors
+    /// What the kernel refuses and what `act` fails with; `cancelled` or `timed-out` if it does not end when it should;
+    /// `unavailable` if it panics or its intent cannot be written down.
+    pub fn pass<T, E, F, W, A>(
+        &self,
+        run: &Arc<RunContext>,
+        what: W,
+        act: A,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<T, E, F, W, A>
+    where
+        W: Into<Asking>,
+        A: FnOnce(Arc<Permit>, CancellationToken) -> F + Send + 'static,
+        T: Serialize + Send + 'static,
+        E: Fault,
+        F: Future<Output = Acted<T, E>> + Send + 'static,
+    {
+        let begun = self.begin_errand(run, what.into()).map(|(errand, turn)| {
+            let watch = errand.watch();
+            let (sender, receiver) = oneshot::channel();
+            tokio::spawn(async move {
+                let answer = errand.run(turn, act).await;
+                // A guest that has gone does not want it; it is settled and written down.
+                let _ = sender.send(answer);
+            });
+            (watch, receiver)
+        });
+        async move {
+            let (mut watch, receiver) = begun.map_err(E::from)?;
+            let received = receiver.await;
+            match received {
+                Ok((result, at)) => {
+                    watch.seen(at);
+                    result
+                }
+                Err(_) => Err(E::from(fault::unavailable("this part of the host broke down", None))),
+            }
+        }
+    }
+
+    pub(super) fn begin_errand(&self, run: &Arc<RunContext>, asking: Asking) -> Result<(Errand, Turn), Error> {
+        let gate = &*self.0;
+        let (call, at) = gate.enter(run)?;
+        let effect = asking.what.effect();
+        let name = if run.observer.watches() { asking.what.name().to_owned() } else { String::new() };
+        let intent = matches!(effect, Effect::External | Effect::Inner);
+        let (turn, asking) =
+            gate.admit(run, call, asking, at, intent).map_err(|refusal| fault::refused(&refusal, run.id, call))?;
+        let errand = Errand {
+            gate: self.clone(),
+            run: Arc::clone(run),
+            _act: Acts::begin(run),
+            cancel: run.cancelled.child_token(),
+            call,
+            at,
+            effect,
+            intent,
+            asking,
+            name,
+        };
+        Ok((errand, turn))
+    }
+}
+
+/// An admitted call on its way.
+pub(super) struct Errand {
+    pub(super) gate: Gate,
+    pub(super) run: Arc<RunContext>,
+    _act: Act,
+    pub(super) cancel: CancellationToken,
+    pub(super) call: CallId,
+    /// When it was admitted.
+    pub(super) at: Millis,
+    effect: Effect,
+    /// True if it has two entries: asked, answered.
+    intent: bool,
+    /// What was asked, until it is written down.
+    pub(super) asking: Option<Asking>,
+    name: String,
+}
+
+/// The guest's end of it.
+pub(super) struct Watch {
+    gate: Gate,
+    run: Arc<RunContext>,
+    call: CallId,
+    cancel: CancellationToken,
+    intent: bool,
+    seen: bool,
+}
+
+impl Errand {
+    pub(super) fn watch(&self) -> Watch {
+        Watch {
+            gate: self.gate.clone(),
+            run: Arc::clone(&self.run),
+            call: self.call,
+            cancel: self.cancel.clone(),
+            intent: self.intent,
+            seen: false,
+        }
+    }
+
+    async fn run<T, E, F>(
+        mut self,
+        turn: Turn,
+        act: impl FnOnce(Arc<Permit>, CancellationToken) -> F + Send + 'static,
+    ) -> (Result<T, E>, Millis)
+    where
+        T: Serialize + Send + 'static,
+        E: Fault,
+        F: Future<Output = Acted<T, E>> + Send + 'static,
+    {
+        let permit = match self.turn(turn).await {
+            Ok(permit) => permit,
+            Err(error) => return self.withdrawn(error),
+        };
+        if let Some(Asking { what, contents }) = self.asking.take_if(|_| self.intent) {
+            let contents = self.gate.0.journal.missing(contents);
+            let entry = Entry::Asked { call: self.call, at: self.now(), what, held: *permit.held() };
+            self.gate.0.journal.append(&self.run.trail, &[entry], Along { contents, ..Along::default() });
+        }
+        if self.effect == Effect::External
+            && let Err(error) = self.gate.0.journal.durable(&self.run.trail).await
+        {
+            return self.close(permit, Err(fault::stored(&error).into()), None);
+        }
+        if self.cancel.is_cancelled() {
+            return self.close(permit, Err(Error::Cancelled.into()), None);
+        }
+        let permit = Arc::new(permit);
+        let Acted { result, spent } = self.bounded(act, Arc::clone(&permit)).await;
+        self.close(alone(permit).await, result, Some(spent))
+    }
+
+    /// Waits for its turn, no longer than the guest and the run do.
+    pub(super) async fn turn(&self, turn: Turn) -> Result<Permit, Error> {
+        let (ticket, mut receiver) = match turn {
+            Turn::Now(permit) => return Ok(permit),
+            Turn::Later(ticket, receiver) => (ticket, receiver),
+        };
+        let error = tokio::select! {
+            biased;
+            permit = &mut receiver => return permit.map_err(|_| Error::Cancelled),
+            () = self.cancel.cancelled() => Error::Cancelled,
+            () = past(&self.run) => Error::TimedOut,
+        };
+        self.gate.0.give_up(&self.run, Turn::Later(ticket, receiver), self.now());
+        Err(error)
+    }
+
+    async fn bounded<T, E, F>(
+        &self,
+        act: impl FnOnce(Arc<Permit>, CancellationToken) -> F + Send,
+        permit: Arc<Permit>,
+    ) -> Acted<T, E>
+    where
+        E: Fault,
+        F: Future<Output = Acted<T, E>> + Send,
+    {
+        // What an act costs that was cut off is not known, so it is what it could have cost.
+        let worst = if self.effect == Effect::External { *permit.held() } else { Amounts::ZERO };
+        let token = self.cancel.clone();
+        let mut acting = pin!(AssertUnwindSafe(async move { act(permit, token).await }).catch_unwind());
+        let cut = tokio::select! {
+            biased;
+            done = &mut acting => return done.unwrap_or_else(|_| broken(worst)),
+            () = self.cancel.cancelled() => Error::Cancelled,
+            () = past(&self.run) => Error::TimedOut,
+        };
+        self.cancel.cancel();
+        match tokio::time::timeout(GRACE, acting).await {
+            Ok(done) => done.unwrap_or_else(|_| broken(worst)),
+            Err(_) => Acted { result: Err(cut.into()), spent: worst },
+        }
+    }
+
+    fn close<T: Serialize, E: Fault>(
+        mut self,
+        permit: Permit,
+        result: Result<T, E>,
+        cost: Option<Amounts>,
+    ) -> (Result<T, E>, Millis) {
+        let (call, at) = (self.call, self.now());
+        let asking = self.asking.take();
+        let (what, mut contents) = asking.map_or((None, Vec::new()), |asking| (Some(asking.what), asking.contents));
+        let outcome = settle::outcome(&result, &mut contents);
+        let spent = self.gate.0.settle(&self.run, permit, cost, at, contents, |spent| {
+            Some(match what {
+                Some(what) => Entry::Called { call, at, what, outcome },
+                None => Entry::Answered { call, at, outcome, spent },
+            })
+        });
+        self.tell(at, spent, result.as_ref().err().map(|error| fault::kind(error.error())));
+        (result, at)
+    }
+
+    /// Its turn did not come: it is written down as a call that did nothing.
+    fn withdrawn<T, E: Fault>(mut self, error: Error) -> (Result<T, E>, Millis) {
+        let at = self.now();
+        if let Some(Asking { what, .. }) = self.asking.take() {
+            let (outcome, _) = fault::outcome(&error);
+            let entry = Entry::Called { call: self.call, at, what, outcome };
+            self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
+        }
+        self.tell(at, Amounts::ZERO, Some(fault::kind(&error)));
+        (Err(error.into()), at)
+    }
+
+    pub(super) fn tell(&self, at: Millis, spent: Amounts, error: Option<&'static str>) {
+        if self.run.observer.watches() {
+            let (call, name, duration_ms) = (self.call, self.name.clone(), at.since(self.at));
+            self.run.observer.tell(Event::Call { call, name, duration_ms, spent, error });
+        }
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.gate.0.clock.now().max(self.at)
+    }
+}
+
+impl Watch {
+    /// The guest has its answer: its clock moves, and the journal knows the order in which answers were seen.
+    pub(super) fn seen(&mut self, at: Millis) {
+        self.seen = true;
+        self.run.clock.advance(at);
+        self.note(false);
+    }
+
+    fn note(&self, dropped: bool) {
+        if self.intent || dropped {
+            let entry = Entry::Observed { call: self.call, dropped };
+            self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.seen {
+            self.cancel.cancel();
+            self.note(true);
+        }
+    }
+}
+
+fn broken<T, E: Fault>(worst: Amounts) -> Acted<T, E> {
+    Acted { result: Err(fault::unavailable("this part of the host broke down", None).into()), spent: worst }
+}
+
+/// When the run's wall time is over.
+async fn past(run: &RunContext) {
+    match run.deadline() {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The permit, when nobody else holds it: an act has not ended while something that it began can still use it.
+async fn alone(mut permit: Arc<Permit>) -> Permit {
+    loop {
+        match Arc::try_unwrap(permit) {
+            Ok(permit) => return permit,
+            Err(held) => permit = held,
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,93 @@
+//! The second half of every way: the true cost is taken, the outcome written down, and the next in the queue let in.
+
+use agentry_kernel::budget::Amounts;
+use agentry_kernel::journal::{Entry, Outcome};
+use agentry_kernel::kernel::{Permit, Ready};
+use agentry_kernel::time::Millis;
+use serde::Serialize;
+
+use super::{Desk, Fault, Inner, Turn, answer, fault};
+use crate::journal::{Along, Content};
+use crate::run::context::RunContext;
+
+/// A result as the journal has it. Contents are stored only for calls that were done, and what stands by name is added.
+pub(super) fn outcome<T: Serialize, E: Fault>(result: &Result<T, E>, contents: &mut Vec<Content>) -> Outcome {
+    match result {
+        Ok(value) => answer(value, contents),
+        Err(error) => {
+            let (mut outcome, rest) = fault::outcome(error);
+            if let (Outcome::Error { partial, .. }, Some(rest)) = (&mut outcome, rest) {
+                let content = Content::of(rest);
+                *partial = Some(content.digest);
+                contents.push(content);
+            }
+            outcome
+        }
+    }
+}
+
+impl Inner {
+    /// Spends the permit; without `cost`, nothing was done and it is given back. The entry is written under the kernel's lock, so that accounts reach the journal in the
+    /// order in which they changed.
+    pub(super) fn settle(
+        &self,
+        run: &RunContext,
+        permit: Permit,
+        cost: Option<Amounts>,
+        now: Millis,
+        contents: Vec<Content>,
+        entry: impl FnOnce(Amounts) -> Option<Entry>,
+    ) -> Amounts {
+        let moved = *permit.held() != Amounts::ZERO || cost.is_some_and(|cost| cost != Amounts::ZERO);
+        let contents = self.journal.missing(contents);
+        let mut desk = self.desk.lock();
+        let settled = match cost {
+            Some(spent) => desk.kernel.settle(permit, spent, now),
+            None => desk.kernel.give_back(permit, now),
+        };
+        desk.let_in(settled.ready, now);
+        let account = desk.account(run).filter(|_| moved);
+        let along = Along { account, contents, record: None };
+        self.journal.append(&run.trail, entry(settled.spent).as_slice(), along);
+        drop(desk);
+        if settled.spent != Amounts::ZERO {
+            run.add_spent(settled.spent);
+        }
+        settled.spent
+    }
+
+    /// Gives a turn back that nobody will use. It costs nothing.
+    pub(super) fn give_up(&self, run: &RunContext, turn: Turn, now: Millis) {
+        let mut desk = self.desk.lock();
+        let ready = match turn {
+            Turn::Now(permit) => desk.kernel.give_back(permit, now).ready,
+            Turn::Later(ticket, mut receiver) => match desk.waiting.remove(&ticket) {
+                Some(_) => desk.kernel.withdraw(ticket, now),
+                // Its turn came in the same moment.
+                None => match receiver.try_recv() {
+                    Ok(permit) => desk.kernel.give_back(permit, now).ready,
+                    Err(_) => return,
+                },
+            },
+        };
+        desk.let_in(ready, now);
+        let along = Along { account: desk.account(run), ..Along::default() };
+        self.journal.append(&run.trail, &[], along);
+    }
+}
+
+impl Desk {
+    /// Hands permits to those who wait for them. Whoever has gone away gives its turn to the next.
+    pub(super) fn let_in(&mut self, ready: Vec<Ready>, now: Millis) {
+        let mut queue = ready;
+        while let Some(Ready { ticket, permit }) = queue.pop() {
+            let unclaimed = match self.waiting.remove(&ticket) {
+                Some(sender) => sender.send(permit).err(),
+                None => Some(permit),
+            };
+            if let Some(permit) = unclaimed {
+                queue.extend(self.kernel.give_back(permit, now).ready);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The way of a write to our own store: the change and the entry that tells of it are one transaction.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use agentry_kernel::budget::Amounts;
+use agentry_kernel::journal::Entry;
+use agentry_kernel::kernel::Permit;
+use agentry_kernel::time::Millis;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::outside::Errand;
+use super::{Asking, Gate, Turn, fault, settle};
+use crate::journal::Along;
+use crate::run::context::RunContext;
+use crate::store::{Batch, StoreError};
+use crate::syscalls::bindings::agentry::agent::types::Error;
+
+/// How often a write is tried that others get in the way of.
+const TRIES_MAX: usize = 16;
+
+impl Gate {
+    /// Decides now and gives the future of the answer: durable when it comes.
+    ///
+    /// `act` reads and gives the batch to commit, with what must still hold; it is asked again if that did not.
+    /// A write that went well costs what was held for it, any other nothing. Dropping the future takes nothing back.
+    ///
+    /// # Errors
+    /// What the kernel refuses and what `act` fails with; `unavailable` if the store cannot be written.
+    pub fn pass_store<T, W, A>(
+        &self,
+        run: &Arc<RunContext>,
+        what: W,
+        act: A,
+    ) -> impl Future<Output = Result<T, Error>> + Send + use<T, W, A>
+    where
+        W: Into<Asking>,
+        A: FnMut(&Permit) -> Result<(Batch, T), Error> + Send + 'static,
+        T: Serialize + Send + 'static,
+    {
+        let begun = self.begin_errand(run, what.into()).map(|(errand, turn)| {
+            let watch = errand.watch();
+            let (sender, receiver) = oneshot::channel();
+            tokio::spawn(async move {
+                let answer = errand.write(turn, act).await;
+                // A guest that has gone does not want it; it is settled and written down.
+                let _ = sender.send(answer);
+            });
+            (watch, receiver)
+        });
+        async move {
+            let (mut watch, receiver) = begun?;
+            let (result, at) = receiver.await.unwrap_or_else(|_| broken());
+            watch.seen(at);
+            result
+        }
+    }
+}
+
+impl Errand {
+    async fn write<T: Serialize + Send>(
+        mut self,
+        turn: Turn,
+        mut act: impl FnMut(&Permit) -> Result<(Batch, T), Error> + Send,
+    ) -> (Result<T, Error>, Millis) {
+        let permit = match self.turn(turn).await {
+            Ok(permit) => permit,
+            Err(error) => return (Err(error), self.now()),
+        };
+        let at = self.now();
+        let Some(Asking { what, contents }) = self.asking.take() else { return broken() };
+        let contents = self.gate.0.journal.missing(contents);
+        self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
+        let mut failed = fault::unavailable("too many others write the same entry", Some(10));
+        for _ in 0..TRIES_MAX {
+            let (batch, value) = match catch_unwind(AssertUnwindSafe(|| act(&permit))) {
+                Ok(Ok(write)) => write,
+                Ok(Err(error)) => {
+                    failed = error;
+                    break;
+                }
+                Err(_) => {
+                    failed = fault::unavailable("this part of the host broke down", None);
+                    break;
+                }
+            };
+            let mut contents = Vec::new();
+            let outcome = settle::outcome::<&T, Error>(&Ok(&value), &mut contents);
+            self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
+            let entry = Entry::Called { call: self.call, at, what: what.clone(), outcome };
+            match self.gate.0.journal.commit(&self.run.trail, &[entry], batch).await {
+                Ok(()) => {
+                    let spent = *permit.held();
+                    let spent = self.gate.0.settle(&self.run, permit, Some(spent), at, Vec::new(), |_| None);
+                    self.tell(at, spent, None);
+                    return (Ok(value), at);
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) => {
+                    failed = fault::stored(&error);
+                    break;
+                }
+            }
+        }
+        let mut contents = Vec::new();
+        let outcome = settle::outcome::<(), Error>(&Err(failed.clone()), &mut contents);
+        let entry = Entry::Called { call: self.call, at, what, outcome };
+        self.gate.0.settle(&self.run, permit, None, at, contents, |_| Some(entry));
+        self.tell(at, Amounts::ZERO, Some(fault::kind(&failed)));
+        (Err(failed), at)
+    }
+}
+
+fn broken<T>() -> (Result<T, Error>, Millis) {
+    (Err(fault::unavailable("this part of the host broke down", None)), Millis(0))
+}

@@ -1,0 +1,294 @@
+//! From entries to batches: collects what happened in all runs and hands it to the store in the order of the kernel's
+//! mutations. It never waits for the disk unless asked to, and never decides.
+//!
+//! **Off the wait path.** [`Journal::append`] encodes into memory and returns. What is there is flushed by whoever needs
+//! it durable, or within [`FLUSH_MS`] by a task of its own; all runs share one commit.
+//!
+//! **Bounded memory.** Each run has a [`Trail`] that counts what of it is not on disk yet. Over [`PACE_BYTES`] the guest
+//! is not polled until the disk has caught up ([`Trail::paced`], around the run's future); a guest that writes more than
+//! [`BACKLOG_MAX_BYTES`] within one slice of fuel is answered `unavailable` by the gate.
+//!
+//! **A hole is the end.** If a flush fails, the runs whose entries were in it are over: their trail is broken, and the
+//! gate lets nothing of them through. Accounts are written again with the next flush, so no bill is lost.
+
+pub mod blob;
+pub mod record;
+mod recover;
+pub mod segment;
+mod trail;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_kernel::budget::Account;
+use agentry_kernel::call::RunId;
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::Entry;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use self::blob::Content;
+use self::blob::Known;
+pub use self::record::RunRecord;
+pub use self::recover::Recovered;
+pub use self::trail::Trail;
+use crate::store::{Batch, Store, StoreError, keys};
+
+/// The longest that an entry stays in memory when nobody waits for it.
+pub const FLUSH_MS: u64 = 5;
+
+/// What of a run may wait for the disk before the guest is held back.
+pub const PACE_BYTES: usize = 256 * 1024;
+
+/// What of a run may wait for the disk at all.
+pub const BACKLOG_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+const _: () = assert!(PACE_BYTES < BACKLOG_MAX_BYTES);
+const _: () = assert!(BACKLOG_MAX_BYTES < crate::store::VALUE_MAX_BYTES);
+
+/// What goes with entries into the same batch.
+#[derive(Debug, Default)]
+pub(crate) struct Along<'a> {
+    /// The agent's account as the change left it; taken under the kernel's lock, so that the last one is the newest.
+    pub(crate) account: Option<(&'a str, Account)>,
+    /// Contents that the entries name.
+    pub(crate) contents: Vec<Content>,
+    /// The run's record as it is now.
+    pub(crate) record: Option<RunRecord>,
+}
+
+/// The journal of all runs; cheap to clone.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    pending: Mutex<Pending>,
+    begun: Notify,
+}
+
+/// What has happened and is not with the store yet.
+#[derive(Default)]
+struct Pending {
+    runs: Vec<(Arc<Trail>, Vec<u8>)>,
+    places: HashMap<RunId, usize>,
+    accounts: HashMap<String, Account>,
+    records: HashMap<RunId, RunRecord>,
+    blobs: Vec<(Arc<Trail>, Content)>,
+    known: Known,
+    next: u64,
+}
+
+impl Journal {
+    /// The journal in this store, and what the last host left behind, put in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn open(store: Arc<dyn Store>) -> Result<(Self, Recovered), StoreError> {
+        let recovered = recover::recover(&store).await?;
+        let pending = Pending { next: recovered.next, ..Pending::default() };
+        let journal = Self(Arc::new(Inner { store, pending: Mutex::new(pending), begun: Notify::new() }));
+        tokio::spawn(flush_soon(Arc::downgrade(&journal.0)));
+        Ok((journal, recovered))
+    }
+
+    /// The store that it stands in.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// Writes entries down, in memory.
+    pub(crate) fn append(&self, trail: &Arc<Trail>, entries: &[Entry], along: Along<'_>) {
+        let mut pending = self.0.pending.lock();
+        let first = pending.is_empty();
+        pending.write(trail, entries);
+        for content in along.contents {
+            pending.keep(trail, content);
+        }
+        if let Some((agent, account)) = along.account {
+            pending.owe(agent, account);
+        }
+        if let Some(record) = along.record {
+            pending.records.insert(record.id, record);
+        }
+        drop(pending);
+        if first {
+            self.0.begun.notify_one();
+        }
+    }
+
+    /// Waits until all that was appended before is on disk.
+    ///
+    /// # Errors
+    /// When the store cannot be written; or when something of this run was lost before.
+    pub(crate) async fn durable(&self, trail: &Trail) -> Result<(), StoreError> {
+        let committed = self.flush();
+        committed.await?;
+        trail.broken().map_or(Ok(()), Err)
+    }
+
+    /// Hands everything to the store now, in order; the future tells when it is durable.
+    pub fn flush(&self) -> BoxFuture<'static, Result<(), StoreError>> {
+        let mut pending = self.0.pending.lock();
+        self.0.submit(&mut pending)
+    }
+
+    /// Commits a batch of somebody else together with the entries that tell of it, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if one of its expectations did not hold; nothing was written then.
+    pub(crate) fn commit(
+        &self,
+        trail: &Arc<Trail>,
+        entries: &[Entry],
+        mut batch: Batch,
+    ) -> BoxFuture<'static, Result<(), StoreError>> {
+        let mut pending = self.0.pending.lock();
+        // What came before stands before it, also of this run.
+        if !pending.is_empty() {
+            drop(self.0.submit(&mut pending));
+        }
+        let mut bytes = Vec::with_capacity(256);
+        segment::extend(&mut bytes, trail.run(), entries);
+        pending.place(trail.run(), bytes, &mut batch);
+        self.0.store.commit(batch)
+    }
+
+    /// Those that the store may not have yet; the others need not be written again.
+    pub(crate) fn missing(&self, contents: Vec<Content>) -> Vec<Content> {
+        if contents.is_empty() {
+            return contents;
+        }
+        let mut contents = contents;
+        {
+            let pending = self.0.pending.lock();
+            contents.retain(|content| !pending.known.has(&content.digest));
+        }
+        // An error here only means that it is written once more.
+        contents.retain(|content| !self.0.store.has(&keys::blob(&content.digest)).unwrap_or(false));
+        contents
+    }
+}
+
+impl Inner {
+    fn submit(self: &Arc<Self>, pending: &mut Pending) -> BoxFuture<'static, Result<(), StoreError>> {
+        let (mut batch, sent) = pending.drain();
+        let journal = Arc::downgrade(self);
+        if !batch.writes.is_empty() {
+            batch.then = Some(Box::new(move |result| {
+                sent.trails.iter().for_each(|(trail, bytes)| trail.written(*bytes, result));
+                if let (Err(_), Some(journal)) = (result, journal.upgrade()) {
+                    journal.pending.lock().owe_again(sent.accounts);
+                }
+            }));
+        }
+        self.store.commit(batch)
+    }
+}
+
+/// What a batch took along, to be told how it went.
+struct Sent {
+    trails: Vec<(Arc<Trail>, usize)>,
+    accounts: Vec<(String, Account)>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.blobs.is_empty() && self.accounts.is_empty() && self.records.is_empty()
+    }
+
+    fn write(&mut self, trail: &Arc<Trail>, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        let place = *self.places.entry(trail.run()).or_insert_with(|| {
+            self.runs.push((Arc::clone(trail), Vec::with_capacity(512)));
+            self.runs.len() - 1
+        });
+        let bytes = &mut self.runs[place].1;
+        let before = bytes.len();
+        segment::extend(bytes, trail.run(), entries);
+        trail.wrote(bytes.len() - before);
+    }
+
+    fn keep(&mut self, trail: &Arc<Trail>, content: Content) {
+        if self.known.learn(content.digest) {
+            trail.wrote(content.bytes.len());
+            self.blobs.push((Arc::clone(trail), content));
+        }
+    }
+
+    fn owe(&mut self, agent: &str, account: Account) {
+        match self.accounts.get_mut(agent) {
+            Some(known) => *known = account,
+            None => drop(self.accounts.insert(agent.to_owned(), account)),
+        }
+    }
+
+    /// Accounts whose write failed: the next flush carries them, unless they have changed since.
+    fn owe_again(&mut self, accounts: Vec<(String, Account)>) {
+        self.known = Known::default();
+        for (agent, account) in accounts {
+            self.accounts.entry(agent).or_insert(account);
+        }
+    }
+
+    fn drain(&mut self) -> (Batch, Sent) {
+        let mut batch = Batch::default();
+        let mut trails = Vec::with_capacity(self.runs.len() + self.blobs.len());
+        self.places.clear();
+        for (trail, content) in std::mem::take(&mut self.blobs) {
+            trails.push((trail, content.bytes.len()));
+            batch.put(keys::blob(&content.digest), content.bytes);
+        }
+        for (trail, bytes) in std::mem::take(&mut self.runs) {
+            let (run, size) = (trail.run(), bytes.len());
+            trails.push((trail, size));
+            self.place(run, bytes, &mut batch);
+        }
+        let accounts: Vec<_> = self.accounts.drain().collect();
+        for (agent, account) in &accounts {
+            batch.put(keys::account(agent), record::encode(account));
+        }
+        for (_, record) in self.records.drain() {
+            record.write(&mut batch);
+        }
+        (batch, Sent { trails, accounts })
+    }
+
+    /// Gives a segment its number.
+    fn place(&mut self, run: RunId, bytes: Vec<u8>, batch: &mut Batch) {
+        batch.put(keys::segment(self.next), bytes);
+        batch.put(keys::index(run, self.next), Vec::new());
+        self.next += 1;
+    }
+}
+
+/// Flushes what nobody waits for. It ends with the journal.
+async fn flush_soon(journal: std::sync::Weak<Inner>) {
+    loop {
+        let Some(strong) = journal.upgrade() else { return };
+        // The handle must not be held while nothing happens, or the journal would never end.
+        let begun = tokio::time::timeout(Duration::from_secs(1), strong.begun.notified()).await;
+        drop(strong);
+        if begun.is_err() {
+            continue;
+        }
+        tokio::time::sleep(Duration::from_millis(FLUSH_MS)).await;
+        let Some(strong) = journal.upgrade() else { return };
+        let committed = {
+            let mut pending = strong.pending.lock();
+            strong.submit(&mut pending)
+        };
+        drop(strong);
+        // Whoever is concerned is told through its trail.
+        let _ = committed.await;
+    }
+}
+
+/// The name of some bytes.
+pub fn digest(bytes: &[u8]) -> Digest {
+    Content::of(bytes.to_vec()).digest
+}

@@ -1,0 +1,76 @@
+//! What is known of a run at a glance: the line that `agentry ps` prints.
+
+use agentry_kernel::budget::Amounts;
+use agentry_kernel::call::RunId;
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::Status;
+use agentry_kernel::time::Millis;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Batch, StoreError, keys};
+
+const FORMAT: u8 = 1;
+
+/// A run at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Which.
+    pub id: RunId,
+    /// The agent's name.
+    pub agent: String,
+    /// `publisher:name@version`
+    pub package: String,
+    /// The component's digest.
+    pub component: Digest,
+    /// How it stands or how it ended.
+    pub status: Status,
+    /// When it began.
+    pub started: Millis,
+    /// When it ended, if it has.
+    pub ended: Option<Millis>,
+    /// Taken from its accounts.
+    pub spent: Amounts,
+    /// Syscalls that it made.
+    pub calls: u32,
+    /// How many of them were refused.
+    pub refused: u32,
+    /// Why it did not succeed, in a sentence.
+    pub failure: Option<String>,
+}
+
+impl RunRecord {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        decode(bytes)
+    }
+
+    /// Into the batch that changes it.
+    pub(super) fn write(&self, batch: &mut Batch) {
+        batch.put(keys::run(self.id), encode(self));
+        if self.status == Status::Running {
+            batch.put(keys::open(self.id), Vec::new());
+            batch.put(keys::time(self.started, self.id), Vec::new());
+        } else {
+            batch.remove(keys::open(self.id));
+            batch.put(keys::time(self.started, self.id), Vec::new());
+        }
+    }
+}
+
+/// One of our own values, behind a version byte.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![FORMAT]).expect("our own values have no part that cannot be encoded")
+}
+
+/// What [`encode`] made.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    let damaged = || StoreError::Damaged { why: "a record that does not decode".to_owned() };
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
+        _ => Err(damaged()),
+    }
+}

@@ -1,0 +1,46 @@
+//! A segment: entries of one run that reached the disk together, behind one version byte and the run's id.
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::{Entry, FORMAT};
+
+use crate::store::StoreError;
+
+const HEAD_BYTES: usize = 9;
+
+/// Appends entries to a segment, and begins it if it is empty.
+pub(super) fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
+    if segment.is_empty() {
+        segment.push(FORMAT);
+        segment.extend_from_slice(&run.0.to_be_bytes());
+    }
+    for entry in entries {
+        let bytes = std::mem::take(segment);
+        *segment =
+            postcard::to_extend(entry, bytes).expect("an entry has no part that cannot be encoded, and memory grows");
+    }
+}
+
+/// Reads a segment.
+///
+/// # Errors
+/// When it is of a newer version or is not one.
+pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
+    let damaged = |why: &str| StoreError::Damaged { why: why.to_owned() };
+    let (head, mut rest) =
+        bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
+    if head[0] != FORMAT {
+        return Err(damaged("a journal segment of another format"));
+    }
+    let run = head
+        .last_chunk::<8>()
+        .map(|id| RunId(u64::from_be_bytes(*id)))
+        .ok_or_else(|| damaged("a segment of no run"))?;
+    let mut entries = Vec::new();
+    while !rest.is_empty() {
+        let (entry, left) =
+            postcard::take_from_bytes(rest).map_err(|_| damaged("a journal entry that does not decode"))?;
+        entries.push(entry);
+        rest = left;
+    }
+    Ok((run, entries))
+}

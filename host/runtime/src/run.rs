@@ -1,0 +1,3 @@
+//! One run from first to last entry.
+
+pub mod context;

@@ -1,0 +1,245 @@
+//! What the gate knows of a run while it runs: who it is, its clock, its deadline, who watches. It decides nothing.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use agentry_kernel::budget::Amounts;
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::refusal::Refusal;
+use agentry_kernel::time::Millis;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::RunClock;
+use crate::journal::{RunRecord, Trail};
+use crate::syscalls::bindings::agentry::agent::log::Level;
+
+/// Refusals that a report shows; an agent that tries doors all day is counted beyond that.
+pub const REFUSALS_KEPT_MAX: usize = 32;
+
+/// One run, as everything on the way of its syscalls sees it.
+#[derive(Debug)]
+pub struct RunContext {
+    /// Which run.
+    pub id: RunId,
+    /// The agent's name.
+    pub agent: String,
+    /// The time that the guest sees.
+    pub clock: RunClock,
+    /// Cancelled when the run is stopped or has ended: every act in flight ends soon after.
+    pub cancelled: CancellationToken,
+    /// Who watches.
+    pub observer: Observer,
+    /// Its end of the journal.
+    pub(crate) trail: Arc<Trail>,
+    /// Acts that have begun and are not settled yet.
+    pub(crate) acts: Acts,
+    next_call: AtomicU32,
+    deadline: OnceLock<Instant>,
+    record: OnceLock<RunRecord>,
+    tally: Mutex<Tally>,
+}
+
+/// What a run has come to so far.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Taken from its accounts, all calls together.
+    pub spent: Amounts,
+    /// The first refusals, at most [`REFUSALS_KEPT_MAX`].
+    pub refusals: Vec<Refusal>,
+    /// How many there were in all.
+    pub refused: u32,
+}
+
+impl RunContext {
+    /// A run that is about to begin at `now`.
+    pub fn new(id: RunId, agent: impl Into<String>, now: Millis, observer: Observer) -> Self {
+        Self {
+            id,
+            agent: agent.into(),
+            clock: RunClock::at(now),
+            cancelled: CancellationToken::new(),
+            observer,
+            trail: Arc::new(Trail::new(id)),
+            acts: Acts::default(),
+            next_call: AtomicU32::new(1),
+            deadline: OnceLock::new(),
+            record: OnceLock::new(),
+            tally: Mutex::default(),
+        }
+    }
+
+    /// When its wall time ends; none before it has begun.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline.get().copied()
+    }
+
+    /// Syscalls that it has made.
+    pub fn calls(&self) -> u32 {
+        self.next_call.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// Polls `guest` only while the disk keeps up with what it causes to be written: wrap the whole run in it.
+    pub async fn paced<T>(&self, guest: impl Future<Output = T>) -> T {
+        self.trail.paced(guest).await
+    }
+
+    /// What it has come to so far.
+    pub fn tally(&self) -> Tally {
+        self.tally.lock().clone()
+    }
+
+    /// Its record as it was at the start; none before it has begun.
+    pub fn record(&self) -> Option<&RunRecord> {
+        self.record.get()
+    }
+
+    pub(crate) fn set_record(&self, record: RunRecord) {
+        // As with the deadline.
+        let _ = self.record.set(record);
+    }
+
+    pub(crate) fn set_deadline(&self, at: Instant) {
+        // A run begins once; if it were begun again, the first deadline stands.
+        let _ = self.deadline.set(at);
+    }
+
+    /// The next call's number; none once the run has made `max`.
+    pub(crate) fn next_call(&self, max: u32) -> Option<CallId> {
+        let next = |number: u32| (number <= max).then_some(number + 1);
+        self.next_call.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok().map(CallId)
+    }
+
+    pub(crate) fn add_spent(&self, spent: Amounts) {
+        let mut tally = self.tally.lock();
+        tally.spent = tally.spent.plus(spent);
+    }
+
+    pub(crate) fn add_refusal(&self, refusal: &Refusal) {
+        let mut tally = self.tally.lock();
+        tally.refused = tally.refused.saturating_add(1);
+        if tally.refusals.len() < REFUSALS_KEPT_MAX {
+            tally.refusals.push(refusal.clone());
+        }
+    }
+}
+
+/// Counts the acts of a run, so that its end can wait for the last one.
+#[derive(Debug, Default)]
+pub(crate) struct Acts {
+    count: AtomicUsize,
+    idle: Notify,
+}
+
+/// One act, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Act(Arc<RunContext>);
+
+impl Acts {
+    pub(crate) fn begin(run: &Arc<RunContext>) -> Act {
+        run.acts.count.fetch_add(1, Ordering::AcqRel);
+        Act(Arc::clone(run))
+    }
+
+    /// Returns when no act is in flight.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let mut notified = std::pin::pin!(self.idle.notified());
+            notified.as_mut().enable();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Drop for Act {
+    fn drop(&mut self) {
+        if self.0.acts.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.acts.idle.notify_waiters();
+        }
+    }
+}
+
+/// Something that a person who watches a run may want to see.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The run has begun.
+    Started {
+        /// Which.
+        run: RunId,
+        /// The agent's name.
+        agent: String,
+        /// `publisher:name@version`
+        package: String,
+    },
+    /// A piece of a model's answer.
+    Token(String),
+    /// A line of the guest's log.
+    Log {
+        /// How much it matters.
+        level: Level,
+        /// Its text, as the guest wrote it: escape it before it reaches a terminal.
+        line: String,
+    },
+    /// The kernel said no.
+    Refused(Box<Refusal>),
+    /// A call that reads or reaches outside has ended.
+    Call {
+        /// Which.
+        call: CallId,
+        /// For example `llm.complete`.
+        name: String,
+        /// From its admission to its end.
+        duration_ms: u64,
+        /// What it took from the accounts.
+        spent: Amounts,
+        /// The case of `types.error`, if it did not go well.
+        error: Option<&'static str>,
+    },
+}
+
+type Watch = dyn Fn(Event) + Send + Sync;
+
+/// Who watches a run; cheap to clone. Telling never waits: a watcher that is slow loses events, the run loses nothing.
+#[derive(Clone, Default)]
+pub struct Observer(Option<Arc<Watch>>);
+
+impl Observer {
+    /// Nobody.
+    pub fn nobody() -> Self {
+        Self(None)
+    }
+
+    /// Tells `watch`, which must return at once.
+    pub fn new(watch: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(watch)))
+    }
+
+    /// Sends into a channel, and drops what it has no room for.
+    pub fn channel(sender: tokio::sync::mpsc::Sender<Event>) -> Self {
+        Self::new(move |event| drop(sender.try_send(event)))
+    }
+
+    /// True if somebody watches, so that nobody describes an event in vain.
+    pub fn watches(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Tells it. Never blocks.
+    pub fn tell(&self, event: Event) {
+        if let Some(watch) = &self.0 {
+            watch(event);
+        }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.watches() { "Observer(somebody)" } else { "Observer(nobody)" })
+    }
+}

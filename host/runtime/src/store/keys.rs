@@ -1,0 +1,90 @@
+//! Where everything stands in the store: one letter each, numbers big-endian so that their order is the keys' order.
+//!
+//! | key | value |
+//! |---|---|
+//! | `v` | the format of the store, one byte |
+//! | `a` agent | the agent's account |
+//! | `b` SHA-256 | a content, as it is |
+//! | `i` run, number | nothing: the segment of that number is this run's |
+//! | `l` number | a segment of the journal |
+//! | `m` length of namespace, namespace, key | an entry of memory |
+//! | `o` run | nothing: the run has not ended |
+//! | `r` run | the run's record |
+//! | `t` start, run | nothing: runs by time |
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::digest::Digest;
+use agentry_kernel::time::Millis;
+
+use super::Key;
+
+/// The format of the store.
+pub const FORMAT: &[u8] = b"v";
+/// Accounts.
+pub const ACCOUNTS: &[u8] = b"a";
+/// Segments of the journal.
+pub const LOG: &[u8] = b"l";
+/// Runs that have not ended.
+pub const OPEN: &[u8] = b"o";
+/// Records of runs.
+pub const RUNS: &[u8] = b"r";
+/// Runs by time.
+pub const TIMES: &[u8] = b"t";
+
+fn key(letter: &[u8], parts: &[&[u8]]) -> Key {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend_from_slice(letter);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+/// The account of an agent.
+pub fn account(agent: &str) -> Key {
+    key(ACCOUNTS, &[agent.as_bytes()])
+}
+
+/// A content.
+pub fn blob(digest: &Digest) -> Key {
+    key(b"b", &[&digest.0])
+}
+
+/// That a segment is a run's.
+pub fn index(run: RunId, number: u64) -> Key {
+    key(b"i", &[&run.0.to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// All that are a run's.
+pub fn indices(run: RunId) -> Key {
+    key(b"i", &[&run.0.to_be_bytes()])
+}
+
+/// A segment of the journal.
+pub fn segment(number: u64) -> Key {
+    key(LOG, &[&number.to_be_bytes()])
+}
+
+/// An entry of memory. The namespace's length stands first, so that no namespace reaches into another.
+pub fn memory(namespace: &str, name: &str) -> Key {
+    let length = u16::try_from(namespace.len()).unwrap_or(u16::MAX);
+    key(b"m", &[&length.to_be_bytes(), namespace.as_bytes(), name.as_bytes()])
+}
+
+/// That a run has not ended.
+pub fn open(run: RunId) -> Key {
+    key(OPEN, &[&run.0.to_be_bytes()])
+}
+
+/// The record of a run.
+pub fn run(run: RunId) -> Key {
+    key(RUNS, &[&run.0.to_be_bytes()])
+}
+
+/// A run by the time of its start.
+pub fn time(start: Millis, run: RunId) -> Key {
+    key(TIMES, &[&start.0.to_be_bytes(), &run.0.to_be_bytes()])
+}
+
+/// The number at the end of a key: a run's, or a segment's.
+pub fn number(key: &[u8]) -> Option<u64> {
+    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}

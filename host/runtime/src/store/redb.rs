@@ -1,0 +1,250 @@
+//! The store on one machine: one redb file with one table. Opens, reads, and hands every write to the one writer.
+
+use std::fs;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use parking_lot::RwLock;
+use redb::{
+    Builder, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageError,
+    TableDefinition, TableError,
+};
+
+use super::writer::Writer;
+use super::{Batch, Key, Page, Range, Store, StoreError, Value, keys};
+
+/// The version of the store's layout; a store of an older one is still opened.
+pub const FORMAT: u8 = 1;
+
+/// Pages kept in memory. Small on purpose: the hot end of the journal is what is read and written.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+const FILE: &str = "store.redb";
+const PID_FILE: &str = "store.pid";
+
+pub(super) const TABLE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("agentry");
+
+/// How a database is opened, again and again if the disk fails in between.
+pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
+
+/// A store that this process has for itself.
+pub struct RedbStore {
+    shared: Arc<Shared>,
+    writer: Writer,
+}
+
+/// What readers and the writer share. It is empty while the disk fails.
+pub(super) struct Shared {
+    pub(super) database: RwLock<Option<Database>>,
+}
+
+impl RedbStore {
+    /// Opens the store of this home, and makes both if there is none.
+    ///
+    /// # Errors
+    /// When somebody else has it open, when it is of a newer version or not ours, when the directory cannot be
+    /// written.
+    pub fn open(home: &Path) -> Result<Self, StoreError> {
+        let path = home.join(FILE);
+        fs::create_dir_all(home).map_err(|error| not_opened(&path, &error))?;
+        let file = path.clone();
+        let opener: Opener = Box::new(move || Builder::new().set_cache_size(CACHE_BYTES).create(&file));
+        let store = Self::open_with(opener, &path)?;
+        // Only for the words of the next one's refusal; the lock itself is the file's.
+        let _ = fs::write(home.join(PID_FILE), std::process::id().to_string());
+        Ok(store)
+    }
+
+    pub(super) fn open_with(opener: Opener, path: &Path) -> Result<Self, StoreError> {
+        let database = opener().map_err(|error| opening(error, path))?;
+        let fresh = check_format(&database.begin_read().map_err(|error| failed(error.into()))?, path)?;
+        if fresh {
+            write_format(&database)?;
+        }
+        let shared = Arc::new(Shared { database: RwLock::new(Some(database)) });
+        let writer = Writer::start(Arc::clone(&shared), opener).map_err(|error| not_opened(path, &error))?;
+        Ok(Self { shared, writer })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let database = self.shared.database.read();
+        let database = database.as_ref().ok_or_else(|| StoreError::Io { why: "an earlier write failed".to_owned() })?;
+        read(&database.begin_read().map_err(|error| failed(error.into()))?)
+    }
+}
+
+impl Store for RedbStore {
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.writer.submit(batch).boxed()
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.read(|transaction| get(transaction, key))
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        self.read(|transaction| has(transaction, key))
+    }
+
+    fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
+        self.read(|transaction| scan(transaction, range, page))
+    }
+}
+
+/// A store opened to be read while no host runs. It creates nothing.
+pub struct StoreReader(ReadOnlyDatabase);
+
+impl StoreReader {
+    /// Opens the store of this home; none if there is none.
+    ///
+    /// # Errors
+    /// When a host has it open, or it is not a store of ours.
+    pub fn open(home: &Path) -> Result<Option<Self>, StoreError> {
+        let path = home.join(FILE);
+        match fs::metadata(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(not_opened(&path, &error)),
+        }
+        let open = || Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&path);
+        let database = match open() {
+            // The last host was killed: what it had begun is rolled back first, which takes a writer.
+            Err(DatabaseError::RepairAborted) => {
+                let repaired = Builder::new().open(&path).map_err(|error| opening(error, &path))?;
+                repaired.close().map_err(|error| opening(error, &path))?;
+                open()
+            }
+            other => other,
+        };
+        let database = database.map_err(|error| opening(error, &path))?;
+        check_format(&database.begin_read().map_err(|error| failed(error.into()))?, &path)?;
+        Ok(Some(Self(database)))
+    }
+
+    fn transaction(&self) -> Result<ReadTransaction, StoreError> {
+        self.0.begin_read().map_err(|error| failed(error.into()))
+    }
+}
+
+impl Store for StoreReader {
+    fn commit(&self, _: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
+        std::future::ready(Err(StoreError::ReadOnly)).boxed()
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        get(&self.transaction()?, key)
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        has(&self.transaction()?, key)
+    }
+
+    fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
+        scan(&self.transaction()?, range, page)
+    }
+}
+
+fn get(transaction: &ReadTransaction, key: &[u8]) -> Result<Option<Value>, StoreError> {
+    let table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
+    Ok(table.get(key).map_err(|error| failed(error.into()))?.map(|value| value.value().to_vec()))
+}
+
+fn has(transaction: &ReadTransaction, key: &[u8]) -> Result<bool, StoreError> {
+    let table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
+    Ok(table.get(key).map_err(|error| failed(error.into()))?.is_some())
+}
+
+fn scan(transaction: &ReadTransaction, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
+    let table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
+    if range.from >= range.to {
+        return Ok(Vec::new());
+    }
+    let bounds = (Bound::Included(range.from.as_slice()), Bound::Excluded(range.to.as_slice()));
+    let mut found = table.range::<&[u8]>(bounds).map_err(|error| failed(error.into()))?;
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    while rows.len() < page.rows && bytes < page.bytes {
+        let next = if range.reverse { found.next_back() } else { found.next() };
+        let Some(next) = next else { break };
+        let (key, value) = next.map_err(|error| failed(error.into()))?;
+        let size = key.value().len() + value.value().len();
+        if !rows.is_empty() && bytes + size > page.bytes {
+            break;
+        }
+        bytes += size;
+        rows.push((key.value().to_vec(), value.value().to_vec()));
+    }
+    Ok(rows)
+}
+
+/// True if the database is empty, so that it is about to become ours.
+fn check_format(transaction: &ReadTransaction, path: &Path) -> Result<bool, StoreError> {
+    let foreign = || StoreError::Foreign { path: path.display().to_string() };
+    let table = match transaction.open_table(TABLE) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => {
+            let others = transaction.list_tables().map_err(|error| failed(error.into()))?.count();
+            return if others == 0 { Ok(true) } else { Err(foreign()) };
+        }
+        Err(TableError::Storage(error)) => return Err(failed(error.into())),
+        Err(_) => return Err(foreign()),
+    };
+    let found = table.get(keys::FORMAT).map_err(|error| failed(error.into()))?;
+    match found.as_ref().map(|found| found.value()) {
+        Some(&[found]) if found <= FORMAT => Ok(false),
+        Some(&[found]) => Err(StoreError::Newer { path: path.display().to_string(), found, known: FORMAT }),
+        _ => Err(foreign()),
+    }
+}
+
+fn write_format(database: &Database) -> Result<(), StoreError> {
+    let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
+    {
+        let mut table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
+        table.insert(keys::FORMAT, [FORMAT].as_slice()).map_err(|error| failed(error.into()))?;
+    }
+    transaction.commit().map_err(|error| failed(error.into()))
+}
+
+fn not_opened(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::NotOpened { path: path.display().to_string(), why: error.to_string() }
+}
+
+fn opening(error: DatabaseError, path: &Path) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => in_use(path),
+        DatabaseError::UpgradeRequired(_) => StoreError::Foreign { path: path.display().to_string() },
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            StoreError::Foreign { path: path.display().to_string() }
+        }
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() != io::ErrorKind::StorageFull => {
+            not_opened(path, &error)
+        }
+        other => failed(other.into()),
+    }
+}
+
+fn in_use(path: &Path) -> StoreError {
+    let home: PathBuf = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let pid = fs::read_to_string(home.join(PID_FILE)).ok().filter(|pid| pid.parse::<u32>().is_ok());
+    StoreError::InUse { home: home.display().to_string(), pid: pid.unwrap_or_else(|| "unknown".to_owned()) }
+}
+
+/// What went wrong, in our words.
+pub(super) fn failed(error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Io(error) if is_full(&error) => StoreError::Full,
+        redb::Error::Io(error) => StoreError::Io { why: error.to_string() },
+        redb::Error::PreviousIo => StoreError::Io { why: "an earlier write failed".to_owned() },
+        redb::Error::DatabaseClosed => StoreError::Closed,
+        other => StoreError::Damaged { why: other.to_string() },
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
