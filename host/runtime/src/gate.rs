@@ -67,6 +67,16 @@ impl Asking {
     }
 }
 
+/// Bytes as an answer: the same in the journal as a list of bytes, encoded at once instead of one by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Octets(pub Vec<u8>);
+
+impl Serialize for Octets {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
 /// The door; cheap to clone.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);

@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 pub use self::blob::Content;
 use self::blob::Known;
 pub use self::record::RunRecord;
-pub use self::recover::Recovered;
+pub use self::recover::{INTERRUPTED, Recovered};
 pub use self::trail::Trail;
 use crate::store::{Batch, Store, StoreError, keys};
 

@@ -7,8 +7,10 @@ pub mod config;
 pub mod drivers {
     //! One file per effect: each spends a permit, and none calls another.
     pub mod llm;
+    pub mod memory;
 }
 pub mod gate;
+pub mod history;
 pub mod journal;
 pub mod run;
 pub mod store;

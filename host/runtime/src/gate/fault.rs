@@ -109,7 +109,7 @@ pub fn resource_kind(resource: Resource) -> ResourceKind {
     }
 }
 
-pub(super) fn unavailable(reason: &str, retry_after_ms: Option<u64>) -> Error {
+pub(crate) fn unavailable(reason: &str, retry_after_ms: Option<u64>) -> Error {
     Error::Unavailable(Unavailability { reason: reason.to_owned(), retry_after_ms })
 }
 

@@ -25,7 +25,7 @@ use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// How long an act may go on after it was cancelled, to say what it knows. Then it is dropped and its worst case is
 /// taken, for nobody knows what it did.
-pub const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 impl Gate {
     /// Decides now, in the order in which the guest asks, and gives the future of the answer.

@@ -18,7 +18,7 @@ use super::writer::Writer;
 use super::{Batch, Key, Page, Range, Store, StoreError, Value, keys};
 
 /// The version of the store's layout; a store of an older one is still opened.
-pub const FORMAT: u8 = 1;
+const FORMAT: u8 = 1;
 
 /// Pages kept in memory. Small on purpose: the hot end of the journal is what is read and written.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;

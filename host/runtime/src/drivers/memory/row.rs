@@ -1,0 +1,97 @@
+//! An entry as it stands in the store: a version byte, the head, then the value as it is.
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::time::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::gate::fault;
+use crate::store::StoreError;
+use crate::syscalls::bindings::agentry::agent::memory::{Entry, Value};
+use crate::syscalls::bindings::agentry::agent::types::Error;
+
+const FORMAT: u8 = 1;
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Row {
+    /// The last version that there was.
+    pub(super) version: u64,
+    /// None once it was deleted.
+    pub(super) live: Option<Live>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Live {
+    pub(super) kind: Kind,
+    pub(super) author: String,
+    pub(super) run: RunId,
+    pub(super) written: Millis,
+    pub(super) expires: Option<Millis>,
+    pub(super) labels: Vec<String>,
+    pub(super) tags: Vec<String>,
+    pub(super) indexed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kind {
+    Text,
+    Json,
+    Bytes,
+}
+
+impl Live {
+    pub(super) fn stands(&self, now: Millis) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+pub(super) fn kind(value: &Value) -> Kind {
+    match value {
+        Value::Text(_) => Kind::Text,
+        Value::Json(_) => Kind::Json,
+        Value::Bytes(_) => Kind::Bytes,
+    }
+}
+
+pub(super) fn body(value: &Value) -> &[u8] {
+    match value {
+        Value::Text(text) | Value::Json(text) => text.as_bytes(),
+        Value::Bytes(bytes) => bytes,
+    }
+}
+
+pub(super) fn encode(row: &Row, body: &[u8]) -> Vec<u8> {
+    let head = postcard::to_extend(row, vec![FORMAT]);
+    let mut bytes = head.expect("a row has no part that cannot be encoded, and memory grows");
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<(Row, &[u8]), Error> {
+    let damaged = || fault::stored(&StoreError::Damaged { why: "an entry of memory that does not decode".to_owned() });
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => postcard::take_from_bytes(rest).map_err(|_| damaged()),
+        _ => Err(damaged()),
+    }
+}
+
+/// The entry as a guest sees it; none if it was deleted or its time is over.
+pub(super) fn entry(key: &str, bytes: &[u8], now: Millis) -> Result<Option<Entry>, Error> {
+    let (Row { version, live }, body) = decode(bytes)?;
+    let Some(live) = live.filter(|live| live.stands(now)) else { return Ok(None) };
+    let text = || String::from_utf8_lossy(body).into_owned();
+    let value = match live.kind {
+        Kind::Text => Value::Text(text()),
+        Kind::Json => Value::Json(text()),
+        Kind::Bytes => Value::Bytes(body.to_vec()),
+    };
+    Ok(Some(Entry {
+        key: key.to_owned(),
+        value,
+        version,
+        author: live.author,
+        run: live.run.to_string(),
+        written_ms: live.written.0,
+        labels: live.labels,
+        tags: live.tags,
+    }))
+}

@@ -1,0 +1,140 @@
+//! What happened, for people: runs, their entries and the contents that these name. It only reads.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::Entry;
+
+use crate::journal::{RunRecord, segment};
+use crate::store::{Page, Range, Store, StoreError, StoreReader, keys};
+
+/// Letters of a whole run id.
+const ID_LETTERS: u32 = 13;
+/// Bits of one letter.
+const LETTER_BITS: u32 = 5;
+/// Rows read at once.
+const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
+/// Runs named when a beginning fits more than one.
+const MATCHES_MAX: usize = 5;
+
+/// The past; cheap to clone.
+#[derive(Clone)]
+pub struct History(Arc<dyn Store>);
+
+impl History {
+    /// The history in this home, while no host runs there; none if nothing ever ran. It creates nothing.
+    ///
+    /// # Errors
+    /// When a host has the store open, or it is not a store of ours.
+    pub fn open(home: &Path) -> Result<Option<Self>, StoreError> {
+        Ok(StoreReader::open(home)?.map(|store| Self(Arc::new(store))))
+    }
+
+    /// The history in a store that this process has open.
+    pub fn over(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+
+    /// The newest runs, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn runs(&self, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
+        let times = self.0.scan(&Range::of(keys::TIMES).reversed(), Page { rows: limit, bytes: usize::MAX })?;
+        let runs = times.iter().filter_map(|(key, _)| keys::number(key)).map(|id| self.record(RunId(id)));
+        runs.filter_map(Result::transpose).collect()
+    }
+
+    /// The run of this id, of an id that begins so, or the `last` one.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn run(&self, name: &str) -> Result<RunRecord, NoRun> {
+        if name == "last" {
+            return self.runs(1)?.pop().ok_or(NoRun::Never);
+        }
+        let unknown = || NoRun::Unknown { name: name.chars().take(64).collect() };
+        let range = beginning(name).ok_or_else(unknown)?;
+        let rows = self.0.scan(&range, Page { rows: MATCHES_MAX, bytes: usize::MAX })?;
+        let mut records = rows.iter().map(|(_, row)| RunRecord::decode(row)).collect::<Result<Vec<_>, _>>()?;
+        match records.len() {
+            0 => Err(unknown()),
+            1 => Ok(records.remove(0)),
+            _ => {
+                let matches: Vec<_> = records.iter().map(|record| record.id.to_string()).collect();
+                Err(NoRun::Many { name: name.to_owned(), matches: matches.join(", ") })
+            }
+        }
+    }
+
+    /// Every entry of a run, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read or an entry does not decode.
+    pub fn entries(&self, run: RunId) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        let mut range = Range::of(&keys::indices(run));
+        loop {
+            let rows = self.0.scan(&range, PAGE)?;
+            let Some((last, _)) = rows.last() else { return Ok(entries) };
+            range = range.after(last);
+            for number in rows.iter().filter_map(|(key, _)| keys::number(key)) {
+                let missing = || StoreError::Damaged { why: format!("segment {number} of run {run} is missing") };
+                let bytes = self.0.get(&keys::segment(number))?.ok_or_else(missing)?;
+                entries.extend(segment::decode(&bytes)?.1);
+            }
+        }
+    }
+
+    /// A content by its name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(&keys::blob(digest))
+    }
+
+    fn record(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.0.get(&keys::run(run))?.map(|bytes| RunRecord::decode(&bytes)).transpose()
+    }
+}
+
+/// Records of all runs whose printed id begins so; none if no id can.
+fn beginning(name: &str) -> Option<Range> {
+    let letters = u32::try_from(name.len()).ok().filter(|letters| (1..=ID_LETTERS).contains(letters))?;
+    let padded = format!("{}{}", name.to_ascii_lowercase(), "0".repeat((ID_LETTERS - letters) as usize));
+    let RunId(first) = padded.parse().ok()?;
+    let behind = u128::from(first) + (1u128 << ((ID_LETTERS - letters) * LETTER_BITS));
+    let to = match u64::try_from(behind) {
+        Ok(behind) => keys::run(RunId(behind)),
+        Err(_) => Range::of(keys::RUNS).to,
+    };
+    Some(Range { from: keys::run(RunId(first)), to, reverse: false })
+}
+
+/// There is no one run of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRun {
+    /// Nothing ever ran here.
+    #[error("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")]
+    Never,
+    /// None has this name.
+    #[error("there is no run `{name}`\nhint: `agentry ps` lists them; `last` is the newest")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// More than one does.
+    #[error("more than one run begins with `{name}`: {matches}\nhint: give more letters")]
+    Many {
+        /// What was asked for.
+        name: String,
+        /// Some of them.
+        matches: String,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
