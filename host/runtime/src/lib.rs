@@ -9,9 +9,12 @@ pub mod drivers {
     pub mod llm;
     pub mod memory;
 }
+pub mod engine;
 pub mod gate;
 pub mod history;
 pub mod journal;
+pub mod limits;
+pub mod package;
 pub mod run;
 pub mod store;
 pub mod syscalls {

@@ -1,0 +1,145 @@
+//! Every maximum of the runtime has a name here, and the reason for its number. What only the kernel decides on stands in its own.
+
+use agentry_kernel::limits as kernel;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// A component. The largest toolchain that we know makes 22 MB.
+pub const COMPONENT_MAX_BYTES: usize = 64 * MIB;
+
+/// A compiled component: machine code and its tables are up to six times as large as what they come from.
+pub const ARTIFACT_MAX_BYTES: usize = 384 * MIB;
+
+/// Address space of the child that compiles. A component of 22 MB takes less than half of it.
+pub const COMPILE_ADDRESS_MAX_BYTES: u64 = 6 * 1024 * MIB as u64;
+
+/// Processor time of the child that compiles. A component of 22 MB takes 12 s, or 40 s where the compiler is built without optimisation.
+pub const COMPILE_CPU_MAX_S: u64 = 120;
+
+/// Wall time of a compilation, so that a stopped or starved child ends too.
+pub const COMPILE_WALL_MAX_S: u64 = 240;
+
+/// What a compiling child may say about a failure.
+pub const COMPILE_MESSAGE_MAX_BYTES: usize = 4 * KIB;
+
+/// Compiled components that stay in memory. Each maps its code once, whatever the number of its runs.
+pub const COMPONENTS_LOADED_MAX: usize = 64;
+
+/// Runs that live at once; a further one waits for its turn. Each takes about six mappings, and the system aborts a process that has
+/// more than `vm.max_map_count` (65 530 unless changed) of them.
+pub const RUNS_MAX: u32 = 1_500;
+
+/// Fuel after which a run lets others go on: 31 to 360 µs of processor time.
+pub const SLICE_FUEL: u64 = 1_000_000;
+
+/// Linear memories of a run. A component needs one; a composed one has one a part.
+pub const MEMORIES_MAX: usize = 4;
+
+/// Tables of a run. A component that is linked from shared libraries has one a library at most.
+pub const TABLES_MAX: usize = 32;
+
+/// Elements of a table: functions whose address a program takes. CPython has some 12 000.
+pub const TABLE_ELEMENTS_MAX: usize = 40_000;
+
+/// Core instances of a run. CPython, linked from shared libraries, has some 30.
+pub const INSTANCES_MAX: usize = 128;
+
+/// The stack of a guest: deep enough for a recursive JSON parser, cheap enough to have thousands.
+pub const STACK_WASM_BYTES: usize = 512 * KIB;
+
+/// The whole stack of a fiber: the guest's part, and what host functions need on top.
+pub const STACK_BYTES: usize = 768 * KIB;
+
+/// What one syscall may bring into the host, arguments and their copies together. It bounds every list and string of a guest
+/// before it is allocated.
+pub const HOSTCALL_MAX_BYTES: usize = 16 * MIB;
+
+/// Handles of the component model that a run may hold: futures, streams, tasks.
+pub const COMPONENT_HANDLES_MAX: usize = 4_096;
+
+/// Handles of WASI that a run may hold: streams and pollables.
+pub const HANDLES_MAX: usize = 1_024;
+
+/// Random bytes of one WASI call.
+pub const RANDOM_MAX_BYTES: u64 = MIB as u64;
+
+/// A line of the log; the rest of it is cut.
+pub const LOG_LINE_MAX_BYTES: usize = 8 * KIB;
+
+/// Lines of the log in a run; of the others only the count is kept.
+pub const LOG_LINES_MAX: u32 = 10_000;
+
+/// Fields of a line of the log.
+pub const LOG_FIELDS_MAX: usize = 32;
+
+/// The input of a run and its output.
+pub const INPUT_MAX_BYTES: usize = MIB;
+
+/// The output of a run.
+pub const OUTPUT_MAX_BYTES: usize = MIB;
+
+/// What an agent says about its failure, and what we say about its end.
+pub const FAILURE_MAX_BYTES: usize = 4 * KIB;
+
+/// How deep JSON nests, of guests and of people: `serde_json` refuses at 128 on its own, and this says it in our words.
+pub const JSON_DEPTH_MAX: usize = 128;
+
+/// A request to a model, all parts together.
+pub const LLM_REQUEST_MAX_BYTES: usize = 8 * MIB;
+
+/// Requests to models that a run has in flight, all together: what it can make the host keep for it.
+pub const LLM_IN_FLIGHT_MAX_BYTES: usize = 32 * MIB;
+
+/// Messages of one request.
+pub const LLM_MESSAGES_MAX: usize = 4_096;
+
+/// Parts of one message.
+pub const LLM_PARTS_MAX: usize = 1_024;
+
+/// Tools of one request.
+pub const LLM_TOOLS_MAX: usize = 256;
+
+/// Texts that end an answer, as providers take them.
+pub const LLM_STOPS_MAX: usize = 8;
+
+/// One such text.
+pub const LLM_STOP_MAX_BYTES: usize = 256;
+
+/// A tool's name, as providers take it.
+pub const LLM_TOOL_NAME_MAX_BYTES: usize = 64;
+
+/// Pieces of a streamed answer that wait for the guest; when it is full the model waits.
+pub const LLM_DELTAS_WAITING_MAX: usize = 64;
+
+/// A value in memory.
+pub const MEMORY_VALUE_MAX_BYTES: usize = 4 * MIB;
+
+/// Entries of one page of a listing.
+pub const MEMORY_PAGE_MAX: u32 = 256;
+
+/// Tags of an entry.
+pub const MEMORY_TAGS_MAX: usize = 16;
+
+/// One tag.
+pub const MEMORY_TAG_MAX_BYTES: usize = 64;
+
+/// What one `files.read` gives.
+pub const FILE_READ_MAX_BYTES: u64 = 4 * MIB as u64;
+
+/// What one `files.write` takes.
+pub const FILE_WRITE_MAX_BYTES: usize = 8 * MIB;
+
+/// Names that one `files.list` gives.
+pub const FILE_LIST_MAX: usize = 10_000;
+
+/// The longest wait: a year.
+pub const SLEEP_MAX_MS: u64 = kernel::WALL_RUN_MAX_MS;
+
+const _: () = assert!(STACK_WASM_BYTES < STACK_BYTES);
+const _: () = assert!(COMPONENT_MAX_BYTES < ARTIFACT_MAX_BYTES);
+const _: () = assert!(COMPILE_CPU_MAX_S <= COMPILE_WALL_MAX_S);
+const _: () = assert!(LLM_REQUEST_MAX_BYTES <= HOSTCALL_MAX_BYTES);
+const _: () = assert!(FILE_WRITE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
+const _: () = assert!(MEMORY_VALUE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
+const _: () = assert!(LOG_LINE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
