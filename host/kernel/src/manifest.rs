@@ -3,14 +3,20 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::call::Class;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
 
+mod check;
+
 /// The version of this format.
 pub const FORMAT: u32 = 1;
+
+/// The version of the syscall table in `wit/`.
+pub const WIT: &str = "0.1.0";
 
 /// The content of the custom section `agentry-manifest`; authors write the same as `agent.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +64,7 @@ const fn first() -> u64 {
 }
 
 /// A number or a text such as `"2.00"` or `"120s"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Amount {
     /// A count.
@@ -113,6 +119,29 @@ impl WantsFiles {
 impl WantsTool {
     fn right(&self, agent: &str) -> ToolRight {
         ToolRight { tool: self.tool.clone(), id: agent.into(), line: 0 }
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Amount;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, or a text such as \"2.00\" or \"120s\"")
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
+                Ok(Amount::Number(number))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
+                let number = u64::try_from(number);
+                number.map(Amount::Number).map_err(|_| E::custom("an amount is never negative"))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+                Ok(Amount::Text(text.into()))
+            }
+        }
+        from.deserialize_any(Visitor)
     }
 }
 

@@ -21,6 +21,8 @@ mod grant;
 pub(crate) mod patterns;
 mod warnings;
 
+pub(crate) use document::too_deep;
+
 /// All grants of a directory.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {

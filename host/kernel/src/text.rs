@@ -12,9 +12,14 @@ const SHOWN_MAX_CHARS: usize = 80;
 
 /// A text as it is safe to print on one line: cut, and with everything escaped that does not print as itself.
 pub(crate) fn show(text: &str) -> String {
+    show_up_to(SHOWN_MAX_CHARS, text)
+}
+
+/// The same, cut elsewhere.
+pub(crate) fn show_up_to(chars_max: usize, text: &str) -> String {
     let mut shown = String::new();
     for (count, char) in text.chars().enumerate() {
-        if count == SHOWN_MAX_CHARS {
+        if count == chars_max {
             shown.push('…');
             break;
         }

@@ -1,0 +1,262 @@
+//! Whether a manifest is one: every name, text and list has its shape and its size. It repairs nothing and shows nothing
+//! that could deceive.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use semver::Version;
+
+use super::{FORMAT, Manifest, Mistake, WIT, Wants};
+use crate::limits::{LIST_MAX, MANIFEST_MAX_BYTES, SCHEMA_MAX_BYTES};
+use crate::policy::{budget, patterns, too_deep};
+use crate::text::{self, Flaw};
+
+/// A semantic version that is longer than this says something else.
+const VERSION_MAX_BYTES: usize = 64;
+
+/// A decoder's message names what it expected, and a part of what it got.
+const MESSAGE_MAX_CHARS: usize = 240;
+
+const PLAIN: &str = "use plain characters on one line";
+
+impl Manifest {
+    /// Reads `agent.toml`, the form in which authors write a manifest, and checks it.
+    ///
+    /// # Errors
+    /// The first mistake found, with its line.
+    pub fn parse_toml(text: &str) -> Result<Self, Mistake> {
+        if text.len() > MANIFEST_MAX_BYTES {
+            let hint = format!("at most {MANIFEST_MAX_BYTES} bytes");
+            return Err(mistake(format!("the manifest has {} bytes", text.len()), hint));
+        }
+        if let Some(place) = too_deep(text) {
+            let message = format!("line {}: nested too deep", line(text, place.start));
+            return Err(mistake(message, "a manifest needs 4 levels"));
+        }
+        let manifest: Self = toml::from_str(text).map_err(|error| {
+            let place = error.span().map(|span| format!("line {}: ", line(text, span.start))).unwrap_or_default();
+            let message = text::show_up_to(MESSAGE_MAX_CHARS, error.message().lines().next().unwrap_or_default());
+            mistake(format!("{place}{message}"), "a manifest knows only the keys of agent.toml, each with its type")
+        })?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// Checks what a decoder cannot: the shape of names, the size of texts and lists, and the versions.
+    ///
+    /// # Errors
+    /// The first mistake found.
+    pub fn validate(&self) -> Result<(), Mistake> {
+        if self.format != FORMAT {
+            let message = format!("the manifest has format {}", self.format);
+            return Err(mistake(message, format!("this version reads format {FORMAT}")));
+        }
+        fits("name", &self.name, patterns::package(&self.name), "for example `acme:reporter`")?;
+        version("version", &self.version)?;
+        if self.seq == 0 {
+            return Err(mistake("`seq` is 0", "it begins with 1 and grows with every release"));
+        }
+        self.table()?;
+        fits("description", &self.description, text::sentence(&self.description), PLAIN)?;
+        short("provides", self.provides.len())?;
+        for word in &self.provides {
+            fits("provides", word, text::name(word), PLAIN)?;
+        }
+        for (key, value) in [("source", &self.source), ("revision", &self.revision)] {
+            let value = value.as_deref().unwrap_or_default();
+            fits(key, value, text::prefix(value), PLAIN)?;
+        }
+        schema("input_schema", self.input_schema.as_deref())?;
+        schema("output_schema", self.output_schema.as_deref())?;
+        short("budget", self.budget.len())?;
+        for (key, amount) in &self.budget {
+            let wrong = |message: String| mistake(text::show(&message), "a budget has the words of a grant's [budget]");
+            budget::limit(key, amount).map_err(wrong)?;
+        }
+        wants(&self.wants)
+    }
+
+    /// The syscall table that it was built against must be one that this host has.
+    fn table(&self) -> Result<(), Mistake> {
+        let wanted = version("wit", &self.wit)?;
+        let ours = version("wit", WIT)?;
+        let same = (wanted.major, wanted.minor) == (ours.major, ours.minor);
+        if same && wanted <= ours && wanted.pre.is_empty() {
+            return Ok(());
+        }
+        let message = format!("it was built against version {wanted} of the syscall table");
+        Err(mistake(message, format!("this host has version {WIT}: build the agent again, or use another host")))
+    }
+}
+
+fn wants(wants: &Wants) -> Result<(), Mistake> {
+    if let Some(llm) = &wants.llm {
+        short("wants.llm.models", llm.models.len())?;
+        if llm.models.is_empty() {
+            return Err(mistake("`wants.llm.models` is empty", "say which models, usually `[\"*\"]`"));
+        }
+        for model in &llm.models {
+            fits("wants.llm.models", model, patterns::name(model), "an alias, or its beginning and `*`")?;
+        }
+        reason("wants.llm", &llm.why)?;
+    }
+    if let Some(memory) = &wants.memory {
+        for (key, list) in [("wants.memory.read", &memory.read), ("wants.memory.write", &memory.write)] {
+            short(key, list.len())?;
+            for namespace in list {
+                fits(key, namespace, patterns::namespace(namespace), "for example `agent/me/**`")?;
+            }
+        }
+        reason("wants.memory", &memory.why)?;
+    }
+    short("wants.files", wants.files.len())?;
+    for files in &wants.files {
+        fits("wants.files.root", &files.root, text::label(&files.root), "for example `documents`")?;
+        reason("wants.files", &files.why)?;
+    }
+    short("wants.tools", wants.tools.len())?;
+    for tool in &wants.tools {
+        fits("wants.tools.tool", &tool.tool, patterns::name(&tool.tool), "a tool, or its beginning and `*`")?;
+        reason("wants.tools", &tool.why)?;
+    }
+    for (name, other) in wants.others() {
+        reason(&format!("wants.{name}"), &other.why)?;
+    }
+    Ok(())
+}
+
+fn reason(want: &str, why: &str) -> Result<(), Mistake> {
+    if why.trim().is_empty() {
+        return Err(mistake(format!("`{want}` has an empty `why`"), "tell the admin what it is for"));
+    }
+    fits(&format!("{want}.why"), why, text::sentence(why), PLAIN)
+}
+
+fn version(key: &str, value: &str) -> Result<Version, Mistake> {
+    let wrong =
+        || mistake(format!("`{key}` is not a semantic version: `{}`", text::show(value)), "for example `1.2.0`");
+    if value.len() > VERSION_MAX_BYTES {
+        return Err(wrong());
+    }
+    Version::parse(value).map_err(|_| wrong())
+}
+
+fn schema(key: &str, schema: Option<&str>) -> Result<(), Mistake> {
+    let schema = schema.unwrap_or_default();
+    if schema.len() > SCHEMA_MAX_BYTES {
+        return Err(mistake(format!("`{key}` has {} bytes", schema.len()), format!("at most {SCHEMA_MAX_BYTES}")));
+    }
+    if schema.chars().any(|char| text::deceives(char) && !matches!(char, '\n' | '\r' | '\t')) {
+        return Err(mistake(format!("`{key}` has a character that cannot be seen"), "write it as a \\u escape"));
+    }
+    Ok(())
+}
+
+fn short(key: &str, len: usize) -> Result<(), Mistake> {
+    if len > LIST_MAX {
+        return Err(mistake(format!("`{key}` lists {len} things"), format!("at most {LIST_MAX}")));
+    }
+    Ok(())
+}
+
+fn fits(key: &str, value: &str, checked: Result<(), Flaw>, hint: &str) -> Result<(), Mistake> {
+    checked.map_err(|flaw| mistake(format!("`{key}` {flaw}: `{}`", text::show(value)), hint))
+}
+
+fn mistake(message: impl Into<String>, hint: impl ToString) -> Mistake {
+    Mistake { message: message.into(), hint: hint.to_string() }
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use expect_test::expect;
+
+    use super::*;
+
+    const GOOD: &str = r#"
+        format = 1
+        name = "acme:reporter"
+        version = "1.2.0"
+        wit = "0.1.0"
+        description = "Writes the weekly report."
+        budget = { usd_run = "0.10", tokens_run = 5000 }
+
+        [wants.llm]
+        models = ["*"]
+        max_tokens = 1024
+        why = "To write."
+
+        [[wants.files]]
+        root = "reports"
+        access = "rw"
+        why = "To read what happened."
+    "#;
+
+    fn refused(from: &str, to: &str) -> String {
+        let text = GOOD.replacen(from, to, 1);
+        assert_ne!(text, GOOD, "`{from}` stands in the manifest");
+        Manifest::parse_toml(&text).expect_err(to).to_string()
+    }
+
+    #[test]
+    fn a_whole_manifest_is_read() {
+        let manifest = Manifest::parse_toml(GOOD).expect("it is whole");
+        assert_eq!(manifest.agent(), "reporter");
+        assert_eq!(manifest.seq, 1);
+        let rights = manifest.rights();
+        assert!(rights.llm.expect("it asks").allows("anything"));
+        assert!(rights.files[0].allows("reports", "a/b", true));
+    }
+
+    #[test]
+    fn a_mistake_names_its_place_and_a_remedy() {
+        let cases = [
+            refused("format = 1", "format = 2"),
+            refused("acme:reporter", "acme:Reporter"),
+            refused("acme:reporter", "reporter"),
+            refused("acme:reporter", "acme:rep\u{200b}orter"),
+            refused("\"1.2.0\"", "\"1.2\""),
+            refused("\"0.1.0\"", "\"0.2.0\""),
+            refused("weekly", "\\u001b[2J"),
+            refused("\"To write.\"", "\" \""),
+            refused("max_tokens = 1024", "max_tokens = -1"),
+            refused("max_tokens = 1024", "max_tokns = 1"),
+            refused("tokens_run = 5000", "tokens_run = 1.5"),
+            refused("tokens_run = 5000", "tokens_run = -5"),
+            refused("tokens_run = 5000", "coins = 5"),
+            refused("\"0.10\"", "0.10"),
+            refused("access = \"rw\"", "access = \"w\""),
+            refused("root = \"reports\"", "root = \"../etc\""),
+            refused("[wants.llm]", "[wants.llm]\nwhy = \"twice\""),
+            refused("[wants.llm]", &alloc::format!("x = {}1", "[".repeat(1000))),
+            refused("description", "# caf\u{e9}\ndescription = '''\n'''\nx"),
+        ];
+        let all: Vec<_> = cases.iter().map(|case| case.replace("\nhint: ", " | ")).collect();
+        expect![[r#"
+            the manifest has format 2 | this version reads format 1
+            `name` may have lowercase letters, digits and `-` only: `acme:Reporter` | for example `acme:reporter`
+            `name` is written `publisher:name`: `reporter` | for example `acme:reporter`
+            `name` may have lowercase letters, digits and `-` only: `acme:rep\u{200b}orter` | for example `acme:reporter`
+            `version` is not a semantic version: `1.2` | for example `1.2.0`
+            it was built against version 0.2.0 of the syscall table | this host has version 0.1.0: build the agent again, or use another host
+            `description` has a line break, a control character or one that cannot be seen: `Writes the \u{1b}[2J report.` | use plain characters on one line
+            `wants.llm` has an empty `why` | tell the admin what it is for
+            line 11: invalid value: integer `-1`, expected u64 | a manifest knows only the keys of agent.toml, each with its type
+            line 11: unknown field `max_tokns`, expected one of `models`, `max_tokens`, `class`, `why`, `optional` | a manifest knows only the keys of agent.toml, each with its type
+            line 7: invalid type: floating point `1.5`, expected a whole number, or a text such as "2.00" or "120s" | a manifest knows only the keys of agent.toml, each with its type
+            line 7: an amount is never negative | a manifest knows only the keys of agent.toml, each with its type
+            unknown key `coins` in a budget | a budget has the words of a grant's [budget]
+            line 7: invalid type: floating point `0.1`, expected a whole number, or a text such as "2.00" or "120s" | a manifest knows only the keys of agent.toml, each with its type
+            line 16: unknown variant `w`, expected `r` or `rw` | a manifest knows only the keys of agent.toml, each with its type
+            `wants.files.root` may have lowercase letters, digits and `-` only: `../etc` | for example `documents`
+            line 13: duplicate key | a manifest knows only the keys of agent.toml, each with its type
+            line 9: nested too deep | a manifest needs 4 levels
+            line 9: unknown field `x`, expected one of `format`, `name`, `version`, `seq`, `wit`, `description`, `provides`, `wants`, `budget`, `input_schema`, `output_schema`, `source`, `revision` | a manifest knows only the keys of agent.toml, each with its type"#]].assert_eq(&all.join("\n"));
+    }
+}
