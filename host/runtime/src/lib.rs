@@ -15,6 +15,7 @@ pub mod history;
 pub mod journal;
 pub mod limits;
 pub mod package;
+pub mod policies;
 pub mod run;
 pub mod store;
 pub mod syscalls {
