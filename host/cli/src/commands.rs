@@ -1,16 +1,31 @@
 //! The verbs: one file each, with its arguments and what it does.
 
+mod inspect;
+mod models;
+mod ps;
+mod trace;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 /// A verb and its arguments.
 #[derive(clap::Subcommand)]
-pub enum Command {}
+pub enum Command {
+    Ps(ps::Args),
+    Trace(trace::Args),
+    Inspect(inspect::Args),
+    Models(models::Args),
+}
 
 impl Command {
     /// Does what the verb says.
     pub fn run(self) -> Result<ExitCode> {
-        match self {}
+        match self {
+            Self::Ps(args) => ps::run(&args),
+            Self::Trace(args) => trace::run(&args),
+            Self::Inspect(args) => inspect::run(&args),
+            Self::Models(args) => models::run(&args),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use agentry_kernel::journal::Status;
+use agentry_runtime::store::StoreError;
 
 /// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,5 +59,7 @@ impl std::error::Error for With {
 
 /// The exit code that an error asks for: most errors are about what the command was given.
 pub fn of(error: &anyhow::Error) -> Exit {
-    error.downcast_ref::<With>().map_or(Exit::Usage, |with| with.0)
+    let of_store = error.chain().any(|cause| cause.is::<StoreError>());
+    let otherwise = if of_store { Exit::Unavailable } else { Exit::Usage };
+    error.downcast_ref::<With>().map_or(otherwise, |with| with.0)
 }

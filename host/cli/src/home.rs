@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use agentry_runtime::history::History;
+use agentry_runtime::store::StoreError;
 use anyhow::{Result, bail};
 use etcetera::BaseStrategy;
 
@@ -37,6 +39,11 @@ impl Home {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// What happened here; none if nothing ever ran.
+    pub fn history(&self) -> Result<Option<History>, StoreError> {
+        History::open(&self.0)
     }
 
     /// The directory of policies.

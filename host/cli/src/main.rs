@@ -8,6 +8,7 @@ mod screen;
 
 use std::process::ExitCode;
 
+use agentry_runtime::engine::compile;
 use clap::Parser;
 
 /// Runs AI agents that you do not trust.
@@ -34,6 +35,10 @@ Environment:
   NO_COLOR      no colours, also on a terminal";
 
 fn main() -> ExitCode {
+    // The child that compiles is this program again; it is not a verb for people.
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == compile::VERB) {
+        return compile::child();
+    }
     let cli = Cli::parse();
     match cli.command.run() {
         Ok(code) => code,

@@ -1,7 +1,10 @@
 //! What the command prints, and how. Nothing that a guest, a package or a model wrote reaches the terminal unescaped.
 
+pub mod amounts;
+pub mod rows;
 pub mod text;
 pub mod units;
+pub mod waterfall;
 
 use std::io::{self, Write};
 

@@ -1,0 +1,143 @@
+//! `agentry inspect`: what a package is and asks for. It reads the file and runs nothing of it.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agentry_kernel::manifest::{Manifest, Wants};
+use agentry_kernel::policy::Grant;
+use agentry_kernel::rights::Access;
+use agentry_runtime::package::{self, Package};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::screen::{self, BOLD, DIM, styled, text, units};
+
+/// Shows what a package is and asks for, with its reasons; runs nothing of it
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry inspect researcher.wasm
+  agentry inspect researcher.wasm --grant > policies/50-researcher.toml   # then read it, line by line")]
+pub struct Args {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// Print a grant made from what the package asks for, to be reviewed and saved as a policy
+    #[arg(long, conflicts_with = "json")]
+    grant: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the package and prints it.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let about = || text::line(&args.file.display().to_string());
+    let bytes = package::read(&args.file)?;
+    let package = package::inspect(&bytes).with_context(about)?;
+    if args.grant {
+        screen::print(&text::block(&Grant::draft(&package.manifest)))?;
+    } else if args.json {
+        screen::print_json(&as_json(&package))?;
+    } else {
+        screen::print(&page(&package))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+fn as_json(package: &Package) -> Value {
+    let imports = package.imports.iter();
+    let imports: Vec<Value> = imports.map(|i| json!({"interface": i.interface, "functions": i.functions})).collect();
+    json!({
+        "digest": package.digest.to_string(),
+        "bytes": package.bytes,
+        "manifest": package.manifest,
+        "imports": imports,
+        "unused": package.unused,
+    })
+}
+
+fn page(package: &Package) -> String {
+    let manifest = &package.manifest;
+    let mut page = format!("{} {}", styled(BOLD, text::line(&manifest.name)), text::line(&manifest.version));
+    if !manifest.description.is_empty() {
+        let _ = write!(page, "\n  {}", text::cut(&manifest.description, 400));
+    }
+    let _ = write!(
+        page,
+        "\n  {}\n",
+        styled(DIM, format!("{}, sha256 {}", units::bytes(package.bytes as u64), package.digest))
+    );
+    page.push_str(&section("asks for", &wants(&manifest.wants)));
+    page.push_str(&section("suggests as its budget", &budget(manifest)));
+    page.push_str(&section("imports", &imports(package)));
+    if !package.unused.is_empty() {
+        let unused = text::line(&package.unused.join(", "));
+        let _ = writeln!(page, "\n{}: it asks for {unused}, and its code never calls it", styled(BOLD, "note"));
+    }
+    page
+}
+
+fn section(title: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return format!("\n{}\n  nothing\n", styled(BOLD, title));
+    }
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    format!("\n{}\n{lines}", styled(BOLD, title))
+}
+
+fn wants(wants: &Wants) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut add = |name: &str, what: String, why: &str, optional: bool| {
+        let optional = if optional { " (works without)" } else { "" };
+        lines.push(format!("{name:<8} {}{optional}", text::line(&what)));
+        lines.push(format!("         {}", styled(DIM, text::cut(why, 400))));
+    };
+    if let Some(llm) = &wants.llm {
+        let longest =
+            llm.max_tokens.map_or(String::new(), |most| format!(", at most {} tokens an answer", units::count(most)));
+        add("llm", format!("models {}{longest}", llm.models.join(", ")), &llm.why, llm.optional);
+    }
+    if let Some(memory) = &wants.memory {
+        let all = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+        let parts: Vec<String> = all("read", &memory.read).into_iter().chain(all("write", &memory.write)).collect();
+        add("memory", parts.join("; "), &memory.why, memory.optional);
+    }
+    for files in &wants.files {
+        let access = if files.access == Access::Read { "read" } else { "read and write" };
+        add("files", format!("{access} root `{}`", files.root), &files.why, files.optional);
+    }
+    for tool in &wants.tools {
+        add("tools", tool.tool.clone(), &tool.why, tool.optional);
+    }
+    let others =
+        [("http", &wants.http), ("agents", &wants.agents), ("human", &wants.human), ("context", &wants.context)];
+    for (name, other) in others.iter().filter_map(|(name, other)| Some((name, other.as_ref()?))) {
+        add(name, "not to be had in this version".to_owned(), &other.why, other.optional);
+    }
+    lines
+}
+
+fn budget(manifest: &Manifest) -> Vec<String> {
+    let amount = |amount| serde_json::to_string(amount).unwrap_or_default();
+    manifest.budget.iter().map(|(key, value)| text::line(&format!("{key} = {}", amount(value)))).collect()
+}
+
+/// The table's interfaces by function; WASI, which this host makes up, in one line.
+fn imports(package: &Package) -> Vec<String> {
+    let (table, wasi): (Vec<_>, Vec<_>) = package.imports.iter().partition(|import| import.table_name().is_some());
+    let with_functions = table.iter().filter(|import| !import.functions.is_empty());
+    let mut lines: Vec<String> = with_functions
+        .map(|import| format!("{:<8} {}", import.table_name().unwrap_or_default(), import.functions.join(", ")))
+        .map(|line| text::line(&line))
+        .collect();
+    if !wasi.is_empty() {
+        lines.push(format!(
+            "wasi     {}, all of them virtual: they reach nothing",
+            units::plural(wasi.len() as u64, "interface")
+        ));
+    }
+    lines
+}

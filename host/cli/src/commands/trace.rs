@@ -1,0 +1,81 @@
+//! `agentry trace`: one run, syscall by syscall. It reads the journal and changes nothing.
+
+use std::process::ExitCode;
+
+use agentry_kernel::Resource;
+use agentry_runtime::journal::RunRecord;
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::ps;
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::rows::{Row, rows};
+use crate::screen::waterfall::{self, Span};
+use crate::screen::{self, BOLD, DIM, styled, text, units};
+
+/// Shows a run syscall by syscall: when, allowed or not, at what cost
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry trace last
+  agentry trace 0gx3
+  agentry trace last --json | jq '.calls[] | select(.decision != \"allowed\")'")]
+pub struct Args {
+    /// The run, the beginning of its id, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the run's entries and prints them.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let Some(history) = args.home.resolve()?.history()? else {
+        bail!("there are no runs here\nhint: start one: agentry run FILE.wasm, or name another home with --home DIR");
+    };
+    let record = history.run(&args.run)?;
+    let rows = rows(&history.entries(record.id)?);
+    if args.json {
+        screen::print_json(&as_json(&record, &rows))?;
+    } else {
+        screen::print(&page(&record, &rows))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+fn as_json(record: &RunRecord, rows: &[Row]) -> Value {
+    let mut run = ps::as_json(record);
+    run["calls"] = json!(rows.iter().map(|row| row.as_json(record.started)).collect::<Vec<_>>());
+    run
+}
+
+fn page(record: &RunRecord, rows: &[Row]) -> String {
+    let last = rows.iter().map(|row| row.until.unwrap_or(row.at)).max().unwrap_or(record.started);
+    let ended = record.ended.unwrap_or(last).max(last);
+    let (word, style) = ps::status(record.status);
+    let mut page = format!(
+        "{} {} {}\n",
+        styled(BOLD, format_args!("run {}", record.id)),
+        text::line(&record.package),
+        styled(style, word)
+    );
+    let facts = [
+        format!("began {} UTC", units::moment(record.started.0)),
+        format!("took {}", units::duration(ended.since(record.started))),
+        units::plural(u64::from(record.calls), "syscall"),
+        format!("{} refused", record.refused),
+        units::plural(record.spent[Resource::Tokens], "token"),
+        units::dollars(record.spent[Resource::Usd]),
+        format!("{} fuel", units::rough(record.spent[Resource::Fuel])),
+    ];
+    page.push_str(&format!("{}\n\n", styled(DIM, facts.join(" · "))));
+    page.push_str(&waterfall::picture(rows, Span { began: record.started, ended }));
+    if let Some(failure) = &record.failure {
+        page.push_str(&format!("\n{}\n", text::block(failure)));
+    }
+    page
+}

@@ -1,0 +1,142 @@
+//! The entries of a journal as rows: one a syscall, with what was asked, when, the decision and the cost.
+
+use std::collections::BTreeMap;
+
+use agentry_kernel::call::{Call, CallId, Completion};
+use agentry_kernel::journal::{Entry, Outcome};
+use agentry_kernel::refusal::Refusal;
+use agentry_kernel::{Amounts, Millis};
+use serde_json::{Value, json};
+
+use super::{amounts, units};
+
+/// One syscall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Which.
+    pub call: CallId,
+    /// When it was made.
+    pub at: Millis,
+    /// When its answer was there; none if it never was.
+    pub until: Option<Millis>,
+    /// For example `llm.complete`.
+    pub name: String,
+    /// With which arguments, as far as one line has room.
+    pub detail: String,
+    /// What came of it.
+    pub decision: Decision,
+    /// What it took from the accounts.
+    pub spent: Amounts,
+}
+
+/// What came of a syscall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It was allowed and is not answered, or nobody knows.
+    Open,
+    /// It was allowed and went well.
+    Done,
+    /// It was allowed and did not go well.
+    Broke {
+        /// The case of `types.error`.
+        kind: String,
+        /// Its text.
+        text: String,
+    },
+    /// The kernel said no.
+    Refused(Box<Refusal>),
+}
+
+/// The rows of a run, in the order of its calls.
+pub fn rows(entries: &[Entry]) -> Vec<Row> {
+    let mut rows: BTreeMap<CallId, Row> = BTreeMap::new();
+    for entry in entries {
+        match entry {
+            Entry::Asked { call, at, what, .. } => {
+                rows.insert(*call, row(*call, *at, None, what, Decision::Open));
+            }
+            Entry::Called { call, at, what, outcome, .. } => {
+                rows.insert(*call, row(*call, *at, Some(*at), what, decision(outcome)));
+            }
+            Entry::Refused { call, at, what, refusal } => {
+                let refused = Decision::Refused(Box::new(refusal.clone()));
+                rows.insert(*call, row(*call, *at, Some(*at), what, refused));
+            }
+            Entry::Answered { call, at, outcome, spent } => {
+                if let Some(row) = rows.get_mut(call) {
+                    (row.until, row.decision, row.spent) = (Some(*at), decision(outcome), *spent);
+                }
+            }
+            Entry::Started(_) | Entry::Observed { .. } | Entry::Ended(_) => {}
+        }
+    }
+    rows.into_values().collect()
+}
+
+fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
+    let (name, detail) = (what.name().to_owned(), detail(what));
+    Row { call, at, until, name, detail, decision, spent: Amounts::ZERO }
+}
+
+fn decision(outcome: &Outcome) -> Decision {
+    match outcome {
+        Outcome::Inline(_) | Outcome::Stored { .. } => Decision::Done,
+        Outcome::Error { kind, text, .. } => Decision::Broke { kind: kind.clone(), text: text.clone() },
+    }
+}
+
+fn detail(call: &Call) -> String {
+    match call {
+        Call::LlmComplete(question) | Call::LlmStream(question) => asked(question),
+        Call::LlmEmbed { model, bytes } => format!("{model}, {}", units::bytes(*bytes)),
+        Call::LlmCountTokens { model } => model.clone(),
+        Call::MemoryGet { namespace, key } | Call::MemoryDelete { namespace, key } => format!("{namespace} {key}"),
+        Call::MemoryPut { namespace, key, bytes, .. } => format!("{namespace} {key}, {}", units::bytes(*bytes)),
+        Call::MemoryList { namespace, prefix } => format!("{namespace} {prefix}*"),
+        Call::Memory { namespace, .. } => namespace.clone(),
+        Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) | Call::FilesDelete(place) => {
+            format!("{}:{}", place.root, place.path)
+        }
+        Call::FilesWrite { place, bytes, .. } => format!("{}:{}, {}", place.root, place.path, units::bytes(*bytes)),
+        Call::ToolsCall { name, .. } => name.clone(),
+        Call::HttpFetch { method, url } => format!("{method} {url}"),
+        Call::TimersSleep { ms } => units::duration(*ms),
+        _ => String::new(),
+    }
+}
+
+fn asked(question: &Completion) -> String {
+    let messages = units::plural(question.messages.len() as u64, "message");
+    format!("{}, {messages}", question.model)
+}
+
+impl Row {
+    /// For programs; times count from the run's start.
+    pub fn as_json(&self, began: Millis) -> Value {
+        let mut row = json!({
+            "call": self.call.0,
+            "at_ms": self.at.since(began),
+            "took_ms": self.until.map(|until| until.since(self.at)),
+            "name": self.name,
+            "detail": self.detail,
+            "decision": self.word(),
+            "spent": amounts::as_json(&self.spent),
+        });
+        match &self.decision {
+            Decision::Refused(refusal) => row["refusal"] = json!(refusal),
+            Decision::Broke { kind, text } => row["error"] = json!({"kind": kind, "text": text}),
+            Decision::Open | Decision::Done => {}
+        }
+        row
+    }
+
+    /// The decision in a word.
+    pub fn word(&self) -> &str {
+        match &self.decision {
+            Decision::Open => "open",
+            Decision::Done => "allowed",
+            Decision::Broke { kind, .. } => kind,
+            Decision::Refused(refusal) => refusal.code.word(),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A run as a person reads it: each syscall in its place on the run's time, with the decision and the cost.
+
+use std::fmt::Write;
+
+use agentry_kernel::Millis;
+
+use super::rows::{Decision, Row};
+use super::{BAD, DIM, GOOD, amounts, styled, text, units};
+
+/// Columns of the picture.
+const COLUMNS: u64 = 24;
+/// Letters of a call's arguments.
+const DETAIL: usize = 40;
+
+/// The span of a run.
+#[derive(Clone, Copy)]
+pub struct Span {
+    /// Its first entry.
+    pub began: Millis,
+    /// Its last.
+    pub ended: Millis,
+}
+
+/// One line a syscall, and below it what was wrong with it.
+pub fn picture(rows: &[Row], span: Span) -> String {
+    let mut picture = String::new();
+    for row in rows {
+        let at = units::duration(row.at.since(span.began));
+        let took = row.until.map_or_else(|| "?".to_owned(), |until| units::duration(until.since(row.at)));
+        let what = format!("{} {}", row.name, text::line(&row.detail));
+        let _ = writeln!(
+            picture,
+            "{:>4}  {at:>9}  {}  {took:>9}  {}  {:<DETAIL$}  {}",
+            row.call.0,
+            bar(row, span),
+            mark(row),
+            text::cut(what.trim_end(), DETAIL),
+            amounts::bill(&row.spent),
+        );
+        trouble(row, &mut picture);
+    }
+    picture
+}
+
+fn mark(row: &Row) -> String {
+    match row.decision {
+        Decision::Done => styled(GOOD, "✓"),
+        Decision::Open => styled(DIM, "?"),
+        Decision::Broke { .. } | Decision::Refused(_) => styled(BAD, "✗"),
+    }
+}
+
+fn trouble(row: &Row, picture: &mut String) {
+    let story = match &row.decision {
+        Decision::Open | Decision::Done => return,
+        Decision::Broke { kind, text } if text.is_empty() => kind.clone(),
+        Decision::Broke { kind, text } => format!("{kind}: {text}"),
+        Decision::Refused(refusal) => refusal.to_string(),
+    };
+    for line in text::block(&story).lines() {
+        let _ = writeln!(picture, "      {}", styled(DIM, line));
+    }
+}
+
+/// Where in the run it was: `·····███···············`
+fn bar(row: &Row, span: Span) -> String {
+    let whole = span.ended.since(span.began).max(1);
+    let column = |at: Millis| (at.since(span.began).min(whole) * COLUMNS / whole).min(COLUMNS - 1);
+    let (from, to) = (column(row.at), column(row.until.unwrap_or(span.ended)));
+    let bar: String = (0..COLUMNS).map(|place| if (from..=to).contains(&place) { '█' } else { '·' }).collect();
+    styled(DIM, bar)
+}
+
+#[cfg(test)]
+mod tests {
+    use agentry_kernel::{Amounts, CallId};
+
+    use super::*;
+
+    fn row(at: u64, until: u64) -> Row {
+        Row {
+            call: CallId(1),
+            at: Millis(at),
+            until: Some(Millis(until)),
+            name: "files.read".to_owned(),
+            detail: "docs:\x1b[2J.txt".to_owned(),
+            decision: Decision::Done,
+            spent: Amounts::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_call_stands_where_it_was_in_the_run_and_its_arguments_are_harmless() {
+        let span = Span { began: Millis(1_000), ended: Millis(2_000) };
+        let picture = anstream::adapter::strip_str(&picture(&[row(1_500, 1_750)], span)).to_string();
+        assert!(picture.contains("············███████·····  "), "{picture}");
+        assert!(picture.contains("files.read docs:\\u{1b}[2J.txt"), "{picture}");
+    }
+}
