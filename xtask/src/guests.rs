@@ -21,9 +21,9 @@ pub fn all() -> Result<()> {
     languages::build()
 }
 
-/// Builds the command itself.
+/// Builds the command itself, with the features that the whole workspace turns on, so that tests build nothing again.
 pub fn host() -> Result<()> {
-    run(cargo().args(["build", "--quiet", "--package", "agentry-cli"]))
+    run(cargo().args(["build", "--quiet", "--workspace", "--bin", "agentry"]))
 }
 
 /// Builds one example and gives its component: `target/guests/NAME.wasm`.

@@ -53,11 +53,10 @@ fn checks(counts: &mut Counts) -> bool {
 }
 
 fn tests(counts: &mut Counts) {
-    let apart = ["--exclude", "agentry-tests", "--exclude", "agentry-benches"];
-    counts.tests("unit", cargo().args(["test", "--workspace", "--no-fail-fast"]).args(apart));
-    if !counts.check("build", steps::run(cargo().args(["build", "--package", "agentry-cli"]))) {
-        return;
-    }
+    // Always the whole workspace, narrowed by target: another choice of packages would turn on other features, and
+    // build every dependency again.
+    counts.tests("unit", workspace_tests(&["--lib", "--bins", "--test", "simulation"]));
+    counts.tests("examples in the documentation", workspace_tests(&["--doc"]));
     if !counts.check("guests", guests::all()) {
         return;
     }
@@ -70,14 +69,19 @@ fn tests(counts: &mut Counts) {
     }
 }
 
+fn workspace_tests(targets: &[&str]) -> Command {
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]).args(targets);
+    tests
+}
+
 fn integration(counts: &mut Counts) -> Result<()> {
     let server = ModelServer::fetched()?;
     let skipped = target().join("skipped-tests");
     let _ = std::fs::remove_file(&skipped);
-    let mut tests = cargo();
-    tests.args(["test", "--package", "agentry-tests", "--no-fail-fast"]);
+    let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
-    counts.tests("integration", &mut tests);
+    counts.tests("integration", tests);
     counts.skips(&skipped);
     Ok(())
 }
@@ -97,13 +101,13 @@ impl Counts {
     }
 
     /// Runs tests, shows what they print and counts what they say.
-    fn tests(&mut self, name: &str, command: &mut Command) {
+    fn tests(&mut self, name: &str, mut command: Command) {
         let before = self.failed;
-        match self.listen(command) {
+        match self.listen(&mut command) {
             Ok(true) => {}
             // A test that does not compile prints no result at all.
             Ok(false) if self.failed == before => {
-                self.check(name, Err(anyhow::anyhow!("`{}` failed", shown(command))));
+                self.check(name, Err(anyhow::anyhow!("`{}` failed", shown(&command))));
             }
             Ok(false) => eprintln!("FAILED {name}"),
             Err(error) => {
