@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod compile;
 pub mod settings;
+pub(crate) mod wasi;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod drivers {
     //! One file per effect: each spends a permit, and none calls another.
+    pub mod files;
     pub mod llm;
     pub mod memory;
 }
@@ -18,7 +19,4 @@ pub mod package;
 pub mod policies;
 pub mod run;
 pub mod store;
-pub mod syscalls {
-    //! One file per interface of `wit/`.
-    pub mod bindings;
-}
+pub mod syscalls;

@@ -1,0 +1,60 @@
+//! `agents`: in the table, and not built yet. The kernel is asked all the same: a no comes before a not yet.
+
+use agentry_kernel::{Amounts, Call};
+use wasmtime::component::{Access, FutureReader, HasSelf};
+
+use super::bindings::agentry::agent::agents::{AgentInfo, Host, HostWithStore, Letter, Share};
+use super::bindings::agentry::agent::types::Error;
+use super::{State, future, not_yet};
+use crate::gate::Acted;
+
+impl State {
+    fn agents_later<T: serde::Serialize>(&self, function: &str) -> Result<T, Error> {
+        let what = Call::Agents(format!("agents.{function}"));
+        self.services.gate.pass_inner(&self.run, what, |_| Err(not_yet("agents")))
+    }
+
+    fn agents_later_future<T>(&self, function: &str) -> impl Future<Output = Result<T, Error>> + Send + use<T>
+    where
+        T: serde::Serialize + Send + 'static,
+    {
+        let what = Call::Agents(format!("agents.{function}"));
+        self.services
+            .gate
+            .pass(&self.run, what, |_, _| async { Acted { result: Err(not_yet("agents")), spent: Amounts::ZERO } })
+    }
+}
+
+impl Host for State {
+    fn find(&mut self, _provides: String) -> wasmtime::Result<Result<Vec<AgentInfo>, Error>> {
+        Ok(self.agents_later("find"))
+    }
+
+    fn send(&mut self, _agent: String, _subject: String, _body: String) -> wasmtime::Result<Result<String, Error>> {
+        Ok(self.agents_later("send"))
+    }
+
+    fn reply(&mut self, _letter: String, _body: String) -> wasmtime::Result<Result<(), Error>> {
+        Ok(self.agents_later("reply"))
+    }
+}
+
+impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+    fn call(
+        mut store: Access<'_, T, Self>,
+        _agent: String,
+        _input_json: String,
+        _budget: Vec<Share>,
+    ) -> wasmtime::Result<FutureReader<Result<String, Error>>> {
+        let output = store.get().agents_later_future("call");
+        future(store, output)
+    }
+
+    fn receive(
+        mut store: Access<'_, T, Self>,
+        _timeout_ms: Option<u64>,
+    ) -> wasmtime::Result<FutureReader<Result<Option<Letter>, Error>>> {
+        let letter = store.get().agents_later_future("receive");
+        future(store, letter)
+    }
+}

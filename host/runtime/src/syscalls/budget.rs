@@ -1,0 +1,28 @@
+//! `budget`: what is left to spend.
+
+use agentry_kernel::Call;
+
+use super::bindings::agentry::agent::budget::{Balance, Host, Share};
+use super::bindings::agentry::agent::types::Error;
+use super::{State, not_yet};
+use crate::gate::fault::resource_kind;
+
+impl Host for State {
+    fn remaining(&mut self) -> wasmtime::Result<Result<Vec<Balance>, Error>> {
+        let (gate, run) = (&self.services.gate, &self.run);
+        Ok(gate.pass_inner(run, Call::BudgetRemaining, |_| {
+            let balances = gate.change(|kernel| kernel.balances(run.id, run.clock.now()));
+            let balance = |balance: agentry_kernel::kernel::Balance| Balance {
+                what: resource_kind(balance.what),
+                left: balance.left,
+                limit: balance.limit,
+                refills_in_s: balance.refills_in_s,
+            };
+            Ok(balances.into_iter().map(balance).collect())
+        }))
+    }
+
+    fn split(&mut self, _shares: Vec<Share>) -> wasmtime::Result<Result<String, Error>> {
+        Ok(self.services.gate.pass_inner(&self.run, Call::BudgetSplit, |_| Err(not_yet("budget.split"))))
+    }
+}

@@ -1,0 +1,274 @@
+//! `llm`: questions to models. It checks and measures a request and names its contents; it chooses no model and counts no money.
+
+mod check;
+mod pieces;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use agentry_kernel::call::{Class, Completion};
+use agentry_kernel::model::Usage;
+use agentry_kernel::{Amounts, Call};
+use parking_lot::Mutex;
+use wasmtime::component::{Access, FutureReader, HasSelf, StreamReader};
+
+use super::bindings::agentry::agent::llm::{
+    self, Delta, Failure, Host, HostWithStore, ModelInfo, Privacy, Request, Response,
+};
+use super::bindings::agentry::agent::types::Error;
+use super::{State, future, not_yet};
+use crate::drivers::llm::{Entry, Sink};
+use crate::gate::{Acted, Asking, fault};
+use crate::journal::Content;
+use crate::limits::LLM_IN_FLIGHT_MAX_BYTES;
+use crate::run::context::Event;
+
+pub(super) use pieces::Pieces;
+use pieces::Spout;
+
+/// What a run asked of models so far.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    usage: Mutex<BTreeMap<String, Usage>>,
+    /// Bytes of requests whose answers are not there yet.
+    in_flight: AtomicUsize,
+}
+
+impl Ledger {
+    /// Tokens by model.
+    pub(crate) fn usage(&self) -> BTreeMap<String, Usage> {
+        self.usage.lock().clone()
+    }
+
+    fn add(&self, alias: &str, usage: &Usage) {
+        let mut all = self.usage.lock();
+        let sum = all.entry(alias.to_owned()).or_default();
+        sum.input_fresh = sum.input_fresh.saturating_add(usage.input_fresh);
+        sum.cache_read = sum.cache_read.saturating_add(usage.cache_read);
+        sum.cache_write = sum.cache_write.saturating_add(usage.cache_write);
+        sum.output = sum.output.saturating_add(usage.output);
+        sum.reasoning = sum.reasoning.saturating_add(usage.reasoning);
+        sum.estimated |= usage.estimated;
+    }
+
+    /// Room for a request that the host keeps until it is answered.
+    fn room(self: &Arc<Self>, bytes: usize) -> Result<Room, Error> {
+        let taken = self.in_flight.fetch_add(bytes, Ordering::AcqRel);
+        let room = Room { ledger: Arc::clone(self), bytes };
+        if taken.saturating_add(bytes) > LLM_IN_FLIGHT_MAX_BYTES {
+            let reason = format!("requests in flight are over {LLM_IN_FLIGHT_MAX_BYTES} bytes together");
+            return Err(fault::unavailable(&reason, Some(1000)));
+        }
+        Ok(room)
+    }
+}
+
+struct Room {
+    ledger: Arc<Ledger>,
+    bytes: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.ledger.in_flight.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+/// A question that makes sense, ready for the gate.
+struct Question {
+    request: Request,
+    /// None if the admin has no such model; the kernel says so, after it has looked whether the agent may ask at all.
+    entry: Option<Arc<Entry>>,
+    room: Room,
+}
+
+impl State {
+    fn question(&self, mut request: Request) -> Result<Question, Error> {
+        let bytes = check::request(&request)?;
+        let room = self.ledger.room(bytes)?;
+        let models = &self.services.models;
+        let alias = models.resolve(&request.model).to_owned();
+        let entry = models.get(&alias).cloned();
+        request.model = alias;
+        Ok(Question { request, entry, room })
+    }
+
+    /// Goes through the gate and asks the model, which tells `sink` as it speaks.
+    fn ask(
+        &self,
+        question: Question,
+        call: fn(Completion) -> Call,
+        sink: Sink,
+    ) -> impl Future<Output = Result<Response, Failure>> + Send + use<> {
+        let Question { request, entry, room } = question;
+        let (completion, contents) = completion(&request, entry.as_deref());
+        let admitted = Instant::now();
+        let (run, ledger) = (Arc::clone(&self.run), Arc::clone(&self.ledger));
+        let asking = Asking::with(call(completion), contents);
+        self.services.gate.pass(&self.run, asking, move |permit, cancelled| async move {
+            let _room = room;
+            let nothing = |why: Error| Acted { result: Err(Failure::from(why)), spent: Amounts::ZERO };
+            let Some(entry) = entry else {
+                return nothing(Error::NotFound("there is no such model".to_owned()));
+            };
+            if let Err(why) = entry.accepts(&request) {
+                return nothing(why);
+            }
+            let finished = entry.ask(admitted, &permit, request, sink, cancelled).await;
+            ledger.add(&entry.model.alias, &finished.usage);
+            if let Some(note) = &finished.note {
+                let line = format!("model `{}`: {note}", entry.model.alias);
+                run.observer.tell(Event::Log { level: super::bindings::agentry::agent::log::Level::Warn, line });
+            }
+            Acted { spent: entry.cost(&finished), result: finished.result }
+        })
+    }
+
+    /// What a person who watches sees of an answer while it is written.
+    fn shown(&self) -> Option<impl Fn(&Delta) + Send + Sync + use<>> {
+        let observer = self.run.observer.clone();
+        observer.watches().then_some(move |delta: &Delta| {
+            if let Delta::Text(text) = delta {
+                observer.tell(Event::Token(text.clone()));
+            }
+        })
+    }
+}
+
+impl Host for State {
+    fn models(&mut self) -> wasmtime::Result<Result<Vec<ModelInfo>, Error>> {
+        let (services, run) = (&self.services, &self.run);
+        Ok(services.gate.pass_inner(run, Call::LlmModels, |_| {
+            let allowed: Vec<String> =
+                services.gate.kernel(|kernel| kernel.models(run.id).iter().map(|model| model.alias.clone()).collect());
+            let known = services.models.list().filter(|entry| allowed.contains(&entry.model.alias));
+            Ok(known.map(|entry| entry.info.clone()).collect())
+        }))
+    }
+
+    fn count_tokens(&mut self, mut request: Request) -> wasmtime::Result<Result<u64, Error>> {
+        if let Err(error) = check::request(&request) {
+            return Ok(Err(error));
+        }
+        let (services, run) = (&self.services, &self.run);
+        request.model = services.models.resolve(&request.model).to_owned();
+        let what = Call::LlmCountTokens { model: request.model.clone() };
+        Ok(services.gate.pass_inner(run, what, |_| match services.models.get(&request.model) {
+            Some(entry) => Ok(entry.provider.input_tokens_max(&request)),
+            None => Err(Error::NotFound("there is no such model".to_owned())),
+        }))
+    }
+}
+
+impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+    fn complete(
+        mut store: Access<'_, T, Self>,
+        request: Request,
+    ) -> wasmtime::Result<FutureReader<Result<Response, Failure>>> {
+        let state = store.get();
+        match state.question(request) {
+            Ok(question) => {
+                let sink = state.shown().map_or(Sink::NONE, Sink::new);
+                let answer = state.ask(question, Call::LlmComplete, sink);
+                future(store, answer)
+            }
+            Err(why) => future(store, std::future::ready(Err(why.into()))),
+        }
+    }
+
+    fn stream(
+        mut store: Access<'_, T, Self>,
+        request: Request,
+    ) -> wasmtime::Result<(StreamReader<Delta>, FutureReader<Result<Response, Failure>>)> {
+        let state = store.get();
+        let (spout, pieces) = Pieces::new();
+        match state.question(request) {
+            Ok(question) => {
+                let sink = heard(spout, state.shown());
+                let answer = state.ask(question, Call::LlmStream, sink);
+                Ok((StreamReader::new(&mut store, pieces)?, future(store, answer)?))
+            }
+            Err(why) => {
+                let none = StreamReader::new(&mut store, Pieces::none())?;
+                Ok((none, future(store, std::future::ready(Err(why.into())))?))
+            }
+        }
+    }
+
+    fn embed(
+        mut store: Access<'_, T, Self>,
+        model: String,
+        texts: Vec<String>,
+    ) -> wasmtime::Result<FutureReader<Result<Vec<Vec<f32>>, Error>>> {
+        let state = store.get();
+        let model = state.services.models.resolve(&model).to_owned();
+        let bytes = texts.iter().fold(0_u64, |sum, text| sum.saturating_add(text.len() as u64));
+        let vectors = state.services.gate.pass(&state.run, Call::LlmEmbed { model, bytes }, |_, _| async {
+            Acted { result: Err(not_yet("llm.embed")), spent: Amounts::ZERO }
+        });
+        future(store, vectors)
+    }
+}
+
+fn heard(spout: Spout, shown: Option<impl Fn(&Delta) + Send + Sync + 'static>) -> Sink {
+    Sink::new(move |delta| {
+        if let Some(shown) = &shown {
+            shown(delta);
+        }
+        spout.push(delta.clone());
+    })
+}
+
+/// What the kernel decides on, and the contents that it names.
+fn completion(request: &Request, entry: Option<&Entry>) -> (Completion, Vec<Content>) {
+    let named = |bytes: Result<Vec<u8>, postcard::Error>| {
+        Content::of(bytes.expect("requests are plain data, and memory grows"))
+    };
+    let mut contents: Vec<Content> = request.messages.iter().map(|m| named(postcard::to_allocvec(m))).collect();
+    let messages = contents.iter().map(|content| content.digest).collect();
+    let settings = named(postcard::to_allocvec(&shallow(request)));
+    let completion = Completion {
+        model: request.model.clone(),
+        messages,
+        settings: settings.digest,
+        input_tokens_max: entry.map_or(0, |entry| entry.provider.input_tokens_max(request)),
+        output_tokens_max: request.max_output_tokens.map(u64::from),
+        class: class(request.class),
+        local_only: request.privacy == Privacy::LocalOnly,
+        microusd_max: request.max_cost_microusd,
+    };
+    contents.push(settings);
+    (completion, contents)
+}
+
+/// All of a request but its messages.
+fn shallow(request: &Request) -> Request {
+    Request {
+        model: request.model.clone(),
+        messages: Vec::new(),
+        tools: request.tools.clone(),
+        tool_choice: request.tool_choice.clone(),
+        output: request.output.clone(),
+        stop: request.stop.clone(),
+        max_output_tokens: request.max_output_tokens,
+        temperature: request.temperature,
+        top_p: request.top_p,
+        seed: request.seed,
+        effort: request.effort,
+        class: request.class,
+        privacy: request.privacy,
+        deadline_ms: request.deadline_ms,
+        max_cost_microusd: request.max_cost_microusd,
+    }
+}
+
+fn class(class: llm::Class) -> Class {
+    match class {
+        llm::Class::System => Class::System,
+        llm::Class::Interactive => Class::Interactive,
+        llm::Class::Normal => Class::Normal,
+        llm::Class::Batch => Class::Batch,
+    }
+}

@@ -1,0 +1,20 @@
+//! `log`: lines in the run's trace. It answers nothing and never fails; what is too much is cut and counted.
+
+use super::State;
+use super::bindings::agentry::agent::log::{Field, Host, Level};
+use crate::limits::{LOG_FIELDS_MAX, LOG_LINE_MAX_BYTES};
+use crate::run::lines::cut;
+
+impl Host for State {
+    fn event(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
+        let mut line = cut(message, LOG_LINE_MAX_BYTES);
+        for Field { name, value } in fields.into_iter().take(LOG_FIELDS_MAX) {
+            if line.len() >= LOG_LINE_MAX_BYTES {
+                break;
+            }
+            line.push_str(&format!(" {name}={value:?}"));
+        }
+        self.lines.log(level, cut(line, LOG_LINE_MAX_BYTES));
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! `memory`: entries under names that last longer than a run.
+
+use std::sync::Arc;
+
+use agentry_kernel::{Amounts, Call};
+use wasmtime::component::{Access, FutureReader, HasSelf, StreamReader};
+
+use super::bindings::agentry::agent::memory::{
+    Change, Entry, Hit, Host, HostWithStore, Page, Query, Value, WriteOptions,
+};
+use super::bindings::agentry::agent::types::Error;
+use super::{State, future, not_yet};
+use crate::drivers::memory::Author;
+use crate::gate::{Acted, Asking};
+use crate::journal::Content;
+
+impl State {
+    fn author(&self) -> Author {
+        Author { agent: self.run.agent.clone(), run: self.run.id, now: self.run.clock.now() }
+    }
+
+    /// A function of the table that is not built yet: the kernel is asked all the same, for a no comes before a not yet.
+    fn memory_later<T: serde::Serialize>(&self, function: &str, namespace: String) -> Result<T, Error> {
+        let name = format!("memory.{function}");
+        let what = Call::Memory { function: name.clone(), namespace };
+        self.services.gate.pass_inner(&self.run, what, |_| Err(not_yet(&name)))
+    }
+}
+
+impl Host for State {
+    fn get(&mut self, namespace: String, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
+        let what = Call::MemoryGet { namespace: namespace.clone(), key: key.clone() };
+        let (services, run) = (&self.services, &self.run);
+        let get = |permit: &_| services.memory.get(permit, &namespace, &key, run.clock.now());
+        Ok(services.gate.pass_inner(run, what, get))
+    }
+
+    async fn put(
+        &mut self,
+        namespace: String,
+        key: String,
+        value: Value,
+        options: WriteOptions,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        let bytes = match &value {
+            Value::Text(text) | Value::Json(text) => text.as_bytes(),
+            Value::Bytes(bytes) => bytes,
+        };
+        let content = Content::of(bytes);
+        let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let what = Call::MemoryPut { namespace: namespace.clone(), key: key.clone(), content: content.digest, bytes };
+        let (services, author) = (Arc::clone(&self.services), self.author());
+        let put = move |permit: &_| services.memory.put(permit, &author, &namespace, &key, &value, &options);
+        Ok(self.services.gate.pass_store(&self.run, Asking::with(what, vec![content]), put).await)
+    }
+
+    async fn delete(&mut self, namespace: String, key: String, hard: bool) -> wasmtime::Result<Result<(), Error>> {
+        let what = Call::MemoryDelete { namespace: namespace.clone(), key: key.clone() };
+        let (services, author) = (Arc::clone(&self.services), self.author());
+        let delete = move |permit: &_| services.memory.delete(permit, &author, &namespace, &key, hard);
+        Ok(self.services.gate.pass_store(&self.run, what, delete).await)
+    }
+
+    fn list(
+        &mut self,
+        namespace: String,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> wasmtime::Result<Result<Page, Error>> {
+        let what = Call::MemoryList { namespace: namespace.clone(), prefix: prefix.clone() };
+        let (services, run) = (&self.services, &self.run);
+        let list =
+            |permit: &_| services.memory.list(permit, &namespace, &prefix, after.as_deref(), limit, run.clock.now());
+        Ok(services.gate.pass_inner(run, what, list))
+    }
+
+    fn history(&mut self, namespace: String, _key: String) -> wasmtime::Result<Result<Vec<Entry>, Error>> {
+        Ok(self.memory_later("history", namespace))
+    }
+
+    async fn rollback(
+        &mut self,
+        namespace: String,
+        _key: String,
+        _version: u64,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        Ok(self.memory_later("rollback", namespace))
+    }
+}
+
+impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+    fn search(
+        mut store: Access<'_, T, Self>,
+        namespace: String,
+        _query: Query,
+    ) -> wasmtime::Result<FutureReader<Result<Vec<Hit>, Error>>> {
+        let state = store.get();
+        let what = Call::Memory { function: "memory.search".to_owned(), namespace };
+        let hits = state.services.gate.pass(&state.run, what, |_, _| async {
+            Acted { result: Err(not_yet("memory.search")), spent: Amounts::ZERO }
+        });
+        future(store, hits)
+    }
+
+    fn watch(
+        mut store: Access<'_, T, Self>,
+        namespace: String,
+        _prefix: String,
+    ) -> wasmtime::Result<Result<StreamReader<Change>, Error>> {
+        let refused: Result<(), Error> = store.get().memory_later("watch", namespace);
+        Ok(Err(refused.err().unwrap_or_else(|| not_yet("memory.watch"))))
+    }
+}

@@ -1,0 +1,44 @@
+//! `timers`: the run's clock, waits, the deadline.
+
+use std::time::Duration;
+
+use agentry_kernel::{Amounts, Call};
+use wasmtime::component::{Access, FutureReader, HasSelf};
+
+use super::bindings::agentry::agent::timers::{Host, HostWithStore};
+use super::bindings::agentry::agent::types::Error;
+use super::{State, future, invalid};
+use crate::gate::Acted;
+use crate::limits::SLEEP_MAX_MS;
+
+impl Host for State {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        let run = &self.run;
+        let now = self.services.gate.pass_inner(run, Call::TimersNow, |_| Ok(run.clock.now().0));
+        // A run that may make no more calls sees its clock stand still.
+        Ok(now.unwrap_or_else(|_| run.clock.now().0))
+    }
+
+    fn deadline(&mut self) -> wasmtime::Result<Option<u64>> {
+        let deadline = self.deadline.0;
+        let answer = self.services.gate.pass_inner(&self.run, Call::TimersDeadline, |_| Ok(Some(deadline)));
+        Ok(answer.unwrap_or(Some(deadline)))
+    }
+}
+
+impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+    fn sleep(mut store: Access<'_, T, Self>, ms: u64) -> wasmtime::Result<FutureReader<Result<(), Error>>> {
+        if ms > SLEEP_MAX_MS {
+            return future(store, std::future::ready(Err(invalid(format!("ms is over {SLEEP_MAX_MS}")))));
+        }
+        let state = store.get();
+        let woken = state.services.gate.pass(&state.run, Call::TimersSleep { ms }, move |_, cancelled| async move {
+            let result = tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(ms)) => Ok(()),
+                () = cancelled.cancelled() => Err(Error::Cancelled),
+            };
+            Acted { result, spent: Amounts::ZERO }
+        });
+        future(store, woken)
+    }
+}

@@ -1,0 +1,32 @@
+//! `tools`: in the table, and not built yet. The kernel is asked all the same: a no comes before a not yet.
+
+use agentry_kernel::{Amounts, Call};
+use wasmtime::component::{Access, FutureReader, HasSelf};
+
+use super::bindings::agentry::agent::tools::{Answer, Host, HostWithStore, Tool};
+use super::bindings::agentry::agent::types::Error;
+use super::{State, future, not_yet};
+use crate::gate::{Acted, Asking};
+use crate::journal::Content;
+
+impl Host for State {
+    fn list(&mut self) -> wasmtime::Result<Result<Vec<Tool>, Error>> {
+        Ok(self.services.gate.pass_inner(&self.run, Call::ToolsList, |_| Err(not_yet("tools"))))
+    }
+}
+
+impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+    fn call(
+        mut store: Access<'_, T, Self>,
+        name: String,
+        arguments_json: String,
+    ) -> wasmtime::Result<FutureReader<Result<Answer, Error>>> {
+        let state = store.get();
+        let arguments = Content::of(arguments_json);
+        let what = Call::ToolsCall { name, arguments: arguments.digest };
+        let answer = state.services.gate.pass(&state.run, Asking::with(what, vec![arguments]), |_, _| async {
+            Acted { result: Err(not_yet("tools")), spent: Amounts::ZERO }
+        });
+        future(store, answer)
+    }
+}
