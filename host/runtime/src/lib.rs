@@ -13,6 +13,7 @@ pub mod drivers {
 pub mod engine;
 pub mod gate;
 pub mod history;
+pub mod host;
 pub mod journal;
 pub mod limits;
 pub mod package;

@@ -1,5 +1,219 @@
-//! One run from first to last entry.
+//! One run from first to last entry: begin, instantiate, call `run`, say how it ended. It decides nothing and outlives every guest.
 
 pub mod context;
+pub(crate) mod end;
 pub(crate) mod limiter;
 pub(crate) mod lines;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use agentry_kernel::budget::Amounts;
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::{Started, Status};
+use agentry_kernel::kernel::{Allowance, Start};
+use agentry_kernel::manifest::Manifest;
+use agentry_kernel::model::Usage;
+use agentry_kernel::refusal::{Code, Refusal};
+use agentry_kernel::{Digest, Resource};
+use futures::FutureExt as _;
+use serde_json::Value;
+use wasmtime::Store;
+
+use crate::gate::{Ending, Opening};
+use crate::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
+use crate::store::StoreError;
+use crate::syscalls::bindings::AgentPre;
+use crate::syscalls::{Services, State};
+use context::{Event, Observer, RunContext};
+use end::End;
+
+/// How a run ended and what it took.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which.
+    pub run: RunId,
+    /// The agent's name.
+    pub agent: String,
+    /// How it ended, in one word.
+    pub status: Status,
+    /// What the agent gave.
+    pub output: Option<Value>,
+    /// Why it gave nothing, in a sentence.
+    pub failure: Option<String>,
+    /// Tokens by model.
+    pub usage: BTreeMap<String, Usage>,
+    /// All that it took from its accounts.
+    pub spent: Amounts,
+    /// Of that, money, in millionths of a US dollar.
+    pub cost_microusd: u64,
+    /// What the kernel refused it: the first ones, see [`context::REFUSALS_KEPT_MAX`].
+    pub refusals: Vec<Refusal>,
+    /// How many there were in all.
+    pub refused: u32,
+    /// Wall time, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// A package that is compiled and linked: all that its runs share.
+pub(crate) struct Prepared {
+    pub(crate) digest: Digest,
+    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) linked: AgentPre<State>,
+}
+
+/// What a run is a function of, besides what its calls give.
+pub(crate) struct Beginning {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) input: String,
+    pub(crate) seed: u64,
+    pub(crate) id: RunId,
+    /// The engine, for the journal.
+    pub(crate) engine: String,
+}
+
+/// Runs it. The report says how it ended, whatever the guest did; an error means that the store could not be written.
+pub(crate) async fn run(
+    services: &Arc<Services>,
+    beginning: Beginning,
+    observer: Observer,
+) -> Result<Report, StoreError> {
+    let gate = &services.gate;
+    let Beginning { prepared, input, seed, id, engine } = beginning;
+    let manifest = &prepared.manifest;
+    let began = gate.clock().now();
+    let run = Arc::new(RunContext::new(id, manifest.agent(), began, observer));
+    let package = format!("{}@{}", manifest.name, manifest.version);
+    let started = Started {
+        at: began,
+        agent: run.agent.clone(),
+        package: package.clone(),
+        component: prepared.digest,
+        input: Digest::default(),
+        seed,
+        policy: gate.kernel(|kernel| kernel.policy().epoch),
+        engine,
+        held: Amounts::ZERO,
+    };
+    let start = Start { agent: run.agent.clone(), manifest: Arc::clone(manifest) };
+    let allowance = match gate.begin(&run, Opening { started, start, input: input.clone().into_bytes() }) {
+        Ok(allowance) => allowance,
+        Err(refusal) => {
+            gate.journal().flush().await?;
+            return Ok(refused(&run, &refusal));
+        }
+    };
+    run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
+    let state = State::new(Arc::clone(&run), Arc::clone(services), &allowance, seed);
+    let (lines, ledger) = (Arc::clone(&state.lines), Arc::clone(&state.ledger));
+    let (end, mut used) = guest(&prepared, state, input, allowance).await;
+    let end = end.with_last_words(lines.last_words());
+    lines.close();
+    used[Resource::WallTime] = gate.clock().now().since(began);
+    let ending = Ending { status: end.status, output: end.bytes(), failure: end.failure.clone(), used };
+    let record = gate.end(&run, ending).await?;
+    let tally = run.tally();
+    Ok(Report {
+        run: id,
+        agent: record.agent,
+        status: end.status,
+        output: end.output,
+        failure: end.failure,
+        usage: ledger.usage(),
+        cost_microusd: record.spent[Resource::Usd],
+        spent: record.spent,
+        refusals: tally.refusals,
+        refused: tally.refused,
+        duration_ms: used[Resource::WallTime],
+    })
+}
+
+/// Runs the guest to its end, and drops it and every call that it has in flight.
+async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allowance) -> (End, Amounts) {
+    let run = Arc::clone(&state.run);
+    let mut store = Store::new(prepared.linked.engine(), state);
+    if let Err(error) = limit(&mut store, &allowance) {
+        return (End::broken(&error), Amounts::ZERO);
+    }
+    let deadline = run.deadline();
+    let ended = {
+        let guest = AssertUnwindSafe(call(&prepared.linked, &mut store, input)).catch_unwind();
+        tokio::select! {
+            biased;
+            () = run.cancelled.cancelled() => Ended::Stopped,
+            () = past(deadline) => Ended::TimedOut,
+            result = run.paced(guest) => match result {
+                Ok(result) => Ended::Itself(result),
+                Err(_) => Ended::Panicked,
+            },
+        }
+    };
+    // A guest that was cut in the middle of a call into it cannot be asked.
+    let fuel = store.get_fuel().unwrap_or(0);
+    let memory = store.data().limiter.memory();
+    let used = Amounts::of(Resource::Fuel, allowance.fuel.saturating_sub(fuel)).with(Resource::Memory, memory);
+    let end = match ended {
+        Ended::Itself(Ok(Ok(output))) => End::output(output),
+        Ended::Itself(Ok(Err(failure))) => End::failure(failure),
+        Ended::Itself(Err(error)) => End::trap(&error, &allowance, store.data().limiter.refused()),
+        Ended::Panicked => End::host_broke(),
+        Ended::TimedOut => End::timed_out(allowance.wall_ms),
+        Ended::Stopped => End::stopped(run.calls()),
+    };
+    (end, used)
+}
+
+enum Ended {
+    Itself(wasmtime::Result<Result<String, end::Failure>>),
+    Panicked,
+    TimedOut,
+    Stopped,
+}
+
+fn limit(store: &mut Store<State>, allowance: &Allowance) -> wasmtime::Result<()> {
+    store.limiter(|state| &mut state.limiter);
+    store.set_fuel(allowance.fuel)?;
+    store.fuel_async_yield_interval(Some(SLICE_FUEL))?;
+    store.set_hostcall_fuel(HOSTCALL_MAX_BYTES);
+    store.set_max_component_handles(COMPONENT_HANDLES_MAX);
+    Ok(())
+}
+
+async fn call(
+    linked: &AgentPre<State>,
+    store: &mut Store<State>,
+    input: String,
+) -> wasmtime::Result<Result<String, end::Failure>> {
+    let agent = linked.instantiate_async(&mut *store).await?;
+    store.run_concurrent(async |accessor| agent.call_run(accessor, input).await).await?
+}
+
+async fn past(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The report of a run that did not begin.
+fn refused(run: &RunContext, refusal: &Refusal) -> Report {
+    let status = match refusal.code {
+        Code::Exhausted { .. } => Status::Exhausted,
+        Code::Busy => Status::Unavailable,
+        _ => Status::Denied,
+    };
+    Report {
+        run: run.id,
+        agent: run.agent.clone(),
+        status,
+        output: None,
+        failure: Some(refusal.because.clone()),
+        usage: BTreeMap::new(),
+        spent: Amounts::ZERO,
+        cost_microusd: 0,
+        refusals: vec![refusal.clone()],
+        refused: 1,
+        duration_ms: 0,
+    }
+}

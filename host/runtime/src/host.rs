@@ -1,0 +1,241 @@
+//! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agentry_kernel::Digest;
+use agentry_kernel::call::RunId;
+use agentry_kernel::kernel::Kernel;
+use agentry_kernel::manifest::Manifest;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::drivers::files::{Files, NoRoot};
+use crate::drivers::llm::Models;
+use crate::drivers::llm::models::ModelsError;
+use crate::drivers::memory::Memory;
+use crate::engine::compile::{CompileError, Compiler};
+use crate::engine::{Engine, EngineError};
+use crate::gate::Gate;
+use crate::history::History;
+use crate::journal::Journal;
+use crate::limits::{COMPONENTS_LOADED_MAX, INPUT_MAX_BYTES, RUNS_MAX};
+use crate::package::{self, PackageError};
+use crate::policies::{self, PoliciesError};
+use crate::run::context::Observer;
+use crate::run::{Beginning, Prepared, Report};
+use crate::store::{RedbStore, Store, StoreError};
+use crate::syscalls::bindings::AgentPre;
+use crate::syscalls::{self, Services};
+
+/// What a host is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it keeps its store, its cache, its configuration.
+    pub home: PathBuf,
+    /// The directory of policies.
+    pub policies: PathBuf,
+    /// What the roots of grants stand for.
+    pub roots: BTreeMap<String, PathBuf>,
+    /// What `default` stands for, instead of what the configuration says: an alias, or `scripted:FILE`.
+    pub model: Option<String>,
+    /// Who turns components into machine code.
+    pub compiler: Compiler,
+}
+
+/// A host; all of it can be used from many tasks at once.
+pub struct Host {
+    services: Arc<Services>,
+    engine: Engine,
+    history: History,
+    prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
+    slots: Semaphore,
+}
+
+/// Why there is no host.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The policy.
+    #[error(transparent)]
+    Policies(#[from] PoliciesError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The models.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// A root.
+    #[error(transparent)]
+    Root(#[from] NoRoot),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Why a run did not begin, or could not be finished. What a guest does is never one of these: it stands in the report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The file is no package that this host runs.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The input is too long or not JSON.
+    #[error(
+        "the input is {why}\nhint: give one JSON value: --input '{{\"question\": \"…\"}}', --input @FILE or --input -"
+    )]
+    Input {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The agent is granted a root that nobody gave.
+    #[error(
+        "agent `{agent}` needs the root `{root}`, and this host has none of that name\nhint: add --root {root}=DIR; it is for: {why}"
+    )]
+    Root {
+        /// The agent's name.
+        agent: String,
+        /// The root's name.
+        root: String,
+        /// What its manifest says it is for.
+        why: String,
+    },
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gives no randomness.
+    #[error("the system gives no randomness: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Host {
+    /// Opens the home, reads policy and configuration, and makes the engine ready.
+    ///
+    /// # Errors
+    /// If one of them cannot be used; the error says what to do.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let policy = policies::load(&options.policies)?;
+        let config = Config::load(&options.home)?;
+        let models = Models::open(&config, &options.home, options.model.as_deref())?;
+        let files = Files::open(&options.roots)?;
+        let store: Arc<dyn Store> = Arc::new(RedbStore::open(&options.home)?);
+        let engine = Engine::open(&options.home, options.compiler)?;
+        let (journal, recovered) = Journal::open(Arc::clone(&store)).await?;
+        let kernel = Kernel::new(Arc::new(policy), models.kernel_models());
+        let gate = Gate::new(kernel, journal, Clock::System, &recovered);
+        let memory = Memory::new(Arc::clone(&store));
+        let services = Arc::new(Services { gate, models, memory, files });
+        let slots = Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX));
+        Ok(Self { services, engine, history: History::over(store), prepared: Mutex::default(), slots })
+    }
+
+    /// Runs the agent in this file on an input, to its end.
+    ///
+    /// Dropping the future stops the run: its calls are cancelled and settled, and the next host writes down that it was cut.
+    ///
+    /// # Errors
+    /// If it does not begin, or the store cannot be written. How the guest ended is in the report.
+    pub async fn run(&self, component: &Path, input: Vec<u8>, observer: Observer) -> Result<Report, RunError> {
+        let bytes = {
+            let path = component.to_owned();
+            let read = tokio::task::spawn_blocking(move || package::read(&path)).await;
+            read.expect("reading a file does not panic")?
+        };
+        let prepared = self.prepare(bytes).await?;
+        self.start(prepared, input, observer).await
+    }
+
+    /// What happened on this host so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The models, the door and the drivers, for who looks at them.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    async fn start(&self, prepared: Arc<Prepared>, input: Vec<u8>, observer: Observer) -> Result<Report, RunError> {
+        let input = checked(input)?;
+        self.has_roots(&prepared.manifest)?;
+        let _slot = self.slots.acquire().await.expect("the slots of a host are never closed");
+        let id = RunId(getrandom::u64().map_err(RunError::Random)?);
+        let seed = getrandom::u64().map_err(RunError::Random)?;
+        let engine = self.engine.name().to_owned();
+        let beginning = Beginning { prepared, input, seed, id, engine };
+        Ok(crate::run::run(&self.services, beginning, observer).await?)
+    }
+
+    /// Checks, compiles and links a package, once for all its runs.
+    async fn prepare(&self, bytes: Vec<u8>) -> Result<Arc<Prepared>, RunError> {
+        let digest = package::digest(&bytes);
+        if let Some(prepared) = self.prepared.lock().get(&digest) {
+            return Ok(Arc::clone(prepared));
+        }
+        let package = package::inspect(&bytes)?;
+        let component = self.engine.component(digest, bytes.into()).await?;
+        let linked = syscalls::linker(self.engine.inner(), &package.manifest.wants)
+            .and_then(|linker| linker.instantiate_pre(&component))
+            .and_then(AgentPre::new)
+            .map_err(|error| mistyped(&error))?;
+        let prepared = Arc::new(Prepared { digest, manifest: Arc::new(package.manifest), linked });
+        let mut all = self.prepared.lock();
+        if all.len() >= COMPONENTS_LOADED_MAX
+            && let Some(victim) = all.keys().next().copied()
+        {
+            all.remove(&victim);
+        }
+        all.insert(digest, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// A root that is granted and needed must be there before anything is spent.
+    fn has_roots(&self, manifest: &Manifest) -> Result<(), RunError> {
+        let policy = self.services.gate.kernel(|kernel| Arc::clone(kernel.policy()));
+        let Some(grant) = policy.grant(manifest.agent(), manifest) else {
+            // The kernel says so in its own words.
+            return Ok(());
+        };
+        let granted = |root: &str| grant.rights.files.iter().any(|right| right.root == root);
+        let lacking = manifest
+            .wants
+            .files
+            .iter()
+            .find(|wants| !wants.optional && granted(&wants.root) && !self.services.files.has(&wants.root));
+        match lacking {
+            Some(wants) => Err(RunError::Root {
+                agent: manifest.agent().to_owned(),
+                root: wants.root.clone(),
+                why: wants.why.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn checked(input: Vec<u8>) -> Result<String, RunError> {
+    let wrong = |why: String| RunError::Input { why };
+    if input.len() > INPUT_MAX_BYTES {
+        return Err(wrong(format!("{} bytes long, more than {INPUT_MAX_BYTES}", input.len())));
+    }
+    let text = String::from_utf8(input).map_err(|_| wrong("not UTF-8".to_owned()))?;
+    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| wrong(format!("not JSON: {error}")))?;
+    Ok(text)
+}
+
+/// A component that names an interface of ours and means something else by it.
+fn mistyped(error: &wasmtime::Error) -> PackageError {
+    let why = format!("{error:#}");
+    let why: String = why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
+    PackageError::new(
+        format!("the component does not fit this host: {why}"),
+        format!("build it against agentry:agent@{}, with the SDK of this host", package::WIT_VERSION),
+    )
+}

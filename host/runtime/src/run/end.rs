@@ -1,0 +1,160 @@
+//! How a guest ended, in one word and one sentence for a person: its output, its own failure, or what it broke on.
+
+use agentry_kernel::journal::Status;
+use agentry_kernel::kernel::Allowance;
+use serde_json::Value;
+use wasmtime::Trap;
+
+use super::lines::cut;
+use crate::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
+use crate::syscalls::bindings::agentry::agent::types::Error;
+
+pub(crate) use crate::syscalls::bindings::agentry::agent::outcome::Failure;
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct End {
+    pub(crate) status: Status,
+    pub(crate) output: Option<Value>,
+    pub(crate) failure: Option<String>,
+    text: String,
+    /// Whether what it said last explains it.
+    broke: bool,
+}
+
+impl End {
+    fn not_done(status: Status, why: impl Into<String>) -> Self {
+        Self { status, output: None, failure: Some(why.into()), text: String::new(), broke: false }
+    }
+
+    fn broke(why: impl Into<String>) -> Self {
+        Self { broke: true, ..Self::not_done(Status::Failed, why) }
+    }
+
+    /// It gave something; it is an output if it is JSON of a length that can be kept.
+    pub(crate) fn output(text: String) -> Self {
+        if text.len() > OUTPUT_MAX_BYTES {
+            let bytes = text.len();
+            return Self::not_done(
+                Status::Failed,
+                format!("the output has {bytes} bytes, more than {OUTPUT_MAX_BYTES}"),
+            );
+        }
+        match serde_json::from_str(&text) {
+            Ok(output) => Self { status: Status::Done, output: Some(output), failure: None, text, broke: false },
+            Err(error) => Self::not_done(Status::Failed, format!("the output is not JSON: {error}")),
+        }
+    }
+
+    /// It said that it failed, and perhaps what was in its way.
+    pub(crate) fn failure(failure: Failure) -> Self {
+        let status = match &failure.cause {
+            Some(Error::Denied(_)) => Status::Denied,
+            Some(Error::Exhausted(_)) => Status::Exhausted,
+            Some(Error::Unavailable(_) | Error::TimedOut | Error::Interrupted(_)) => Status::Unavailable,
+            _ => Status::Failed,
+        };
+        let message = if failure.message.is_empty() { "the agent failed".to_owned() } else { failure.message };
+        Self::not_done(status, cut(message, FAILURE_MAX_BYTES))
+    }
+
+    /// It broke on a limit or on itself.
+    pub(crate) fn trap(error: &wasmtime::Error, allowance: &Allowance, memory_max: Option<u64>) -> Self {
+        if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+            return Self::broke(format!("the agent called exit({}) instead of giving an output", exit.0));
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => {
+                let fuel = allowance.fuel;
+                Self::not_done(Status::Exhausted, format!("the run used up its fuel: {fuel} instructions"))
+            }
+            // A program that gets no memory panics, aborts or reads from nowhere, as it likes.
+            Some(_) if memory_max.is_some() => {
+                let mb = memory_max.unwrap_or_default() >> 20;
+                Self::not_done(Status::Exhausted, format!("the run needs more than its {mb} MB of memory"))
+            }
+            Some(Trap::StackOverflow) => Self::broke("the agent overflowed its stack"),
+            Some(Trap::UnreachableCodeReached) => Self::broke("the agent panicked"),
+            Some(trap) => Self::broke(format!("the agent broke: {trap}")),
+            None => Self::broken(error),
+        }
+    }
+
+    /// The engine ended it for another reason: what it asked for at once is over a limit, or the pool is full.
+    pub(crate) fn broken(error: &wasmtime::Error) -> Self {
+        let why = error.root_cause().to_string();
+        let why = why.lines().next().unwrap_or_default().to_owned();
+        if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            return Self::not_done(Status::Unavailable, "this host runs as many agents as it can");
+        }
+        Self::broke(cut(format!("the engine stopped the agent: {why}"), 400))
+    }
+
+    /// Our own fault.
+    pub(crate) fn host_broke() -> Self {
+        Self::not_done(Status::Failed, "the host broke down while it ran the agent")
+    }
+
+    pub(crate) fn timed_out(wall_ms: u64) -> Self {
+        let seconds = wall_ms.div_ceil(1000);
+        Self::not_done(Status::Exhausted, format!("the run used up its wall time: {seconds} s"))
+    }
+
+    pub(crate) fn stopped(calls: u32) -> Self {
+        if calls >= agentry_kernel::limits::CALLS_PER_RUN_MAX {
+            return Self::not_done(Status::Exhausted, format!("the run made {calls} calls, as many as one may"));
+        }
+        Self::not_done(Status::Stopped, "the run was stopped")
+    }
+
+    /// With what the guest said last on standard error, if that explains its end.
+    pub(crate) fn with_last_words(mut self, words: Option<String>) -> Self {
+        if let (true, Some(why), Some(words)) = (self.broke, &mut self.failure, words) {
+            *why = cut(format!("{why}: {words}"), FAILURE_MAX_BYTES);
+        }
+        self
+    }
+
+    /// For the journal: the output as the guest wrote it, or the sentence.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.failure.as_ref().unwrap_or(&self.text).clone().into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWANCE: Allowance = Allowance { fuel: 10, wall_ms: 1500, memory_bytes: 64 << 20 };
+
+    fn check_trap(trap: Trap, memory_max: Option<u64>, status: Status, why: &str) {
+        let end = End::trap(&wasmtime::Error::from(trap), &ALLOWANCE, memory_max);
+        assert_eq!((end.status, end.failure.as_deref()), (status, Some(why)));
+    }
+
+    #[test]
+    fn each_way_to_break_has_its_sentence() {
+        check_trap(Trap::OutOfFuel, None, Status::Exhausted, "the run used up its fuel: 10 instructions");
+        check_trap(Trap::StackOverflow, None, Status::Failed, "the agent overflowed its stack");
+        check_trap(Trap::UnreachableCodeReached, None, Status::Failed, "the agent panicked");
+        let memory = "the run needs more than its 64 MB of memory";
+        check_trap(Trap::UnreachableCodeReached, Some(64 << 20), Status::Exhausted, memory);
+        assert_eq!(End::timed_out(1500).failure.as_deref(), Some("the run used up its wall time: 2 s"));
+    }
+
+    #[test]
+    fn an_output_that_is_no_json_is_a_failure() {
+        assert_eq!(End::output("[1]".to_owned()).status, Status::Done);
+        assert_eq!(End::output("[1".to_owned()).status, Status::Failed);
+        assert_eq!(End::output(" ".repeat(OUTPUT_MAX_BYTES + 1)).status, Status::Failed);
+        assert_eq!(End::output("[".repeat(100_000)).status, Status::Failed);
+    }
+
+    #[test]
+    fn the_last_words_explain_a_panic_and_nothing_else() {
+        let panic = End::broke("the agent panicked").with_last_words(Some("index out of bounds".to_owned()));
+        assert_eq!(panic.failure.as_deref(), Some("the agent panicked: index out of bounds"));
+        let failure = End::failure(Failure { message: "no".to_owned(), cause: None });
+        assert_eq!(failure.with_last_words(Some("noise".to_owned())).failure.as_deref(), Some("no"));
+    }
+}
