@@ -6,6 +6,8 @@
 //! [`Gate::pass_store`] for writes to our own store.
 
 pub mod fault;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod life;
 mod outside;
 mod settle;
@@ -168,6 +170,10 @@ impl Inner {
     /// The call's number and its time: the one moment at which the run's clock moves.
     fn enter(&self, run: &RunContext) -> Result<(CallId, Millis), Error> {
         let now = run.clock.advance(self.clock.now());
+        if run.trail.is_broken() {
+            run.cancelled.cancel();
+            return Err(fault::unavailable("this run cannot be written down any more: the host's disk failed", None));
+        }
         if let Some(call) = run.next_call(CALLS_PER_RUN_MAX) {
             return Ok((call, now));
         }
@@ -240,3 +246,6 @@ fn answer<T: Serialize>(value: &T, contents: &mut Vec<Content>) -> Outcome {
     contents.push(content);
     outcome
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ const MATCHES_MAX: usize = 5;
 
 /// The past; cheap to clone.
 #[derive(Clone)]
-pub struct History(Arc<dyn Store>);
+pub struct History(pub(crate) Arc<dyn Store>);
 
 impl History {
     /// The history in this home, while no host runs there; none if nothing ever ran. It creates nothing.
@@ -137,4 +137,30 @@ pub enum NoRun {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::fixture::host;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_is_found_by_the_beginning_of_its_id() {
+        let home = tempfile::tempdir().unwrap();
+        let host = host(home.path()).await;
+        assert_eq!(host.history.run("last"), Err(NoRun::Never));
+        for id in [1, 2, u64::MAX] {
+            host.run(id);
+        }
+        host.gate.journal().flush().await.unwrap();
+        let id = |name: &str| host.history.run(name).map(|record| record.id);
+        assert_eq!(id("0000000000001"), Ok(RunId(1)));
+        assert_eq!(id("fz"), Ok(RunId(u64::MAX)));
+        assert_eq!(id("FZ"), Ok(RunId(u64::MAX)));
+        assert!(matches!(id("00"), Err(NoRun::Many { .. })));
+        for unknown in ["1", "", "z", "zzzzzzzzzzzzz", "00000000000011", "läst"] {
+            assert!(matches!(id(unknown), Err(NoRun::Unknown { .. })), "{unknown}");
+        }
+        assert_eq!(host.history.runs(2).map(|runs| runs.len()), Ok(2));
+    }
 }

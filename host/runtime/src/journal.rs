@@ -18,7 +18,7 @@ pub mod segment;
 mod trail;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agentry_kernel::budget::Account;
@@ -66,7 +66,7 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     pending: Mutex<Pending>,
-    begun: Notify,
+    begun: Arc<Notify>,
 }
 
 /// What has happened and is not with the store yet.
@@ -89,8 +89,8 @@ impl Journal {
     pub async fn open(store: Arc<dyn Store>) -> Result<(Self, Recovered), StoreError> {
         let recovered = recover::recover(&store).await?;
         let pending = Pending { next: recovered.next, ..Pending::default() };
-        let journal = Self(Arc::new(Inner { store, pending: Mutex::new(pending), begun: Notify::new() }));
-        tokio::spawn(flush_soon(Arc::downgrade(&journal.0)));
+        let journal = Self(Arc::new(Inner { store, pending: Mutex::new(pending), begun: Arc::default() }));
+        tokio::spawn(flush_soon(Arc::downgrade(&journal.0), Arc::clone(&journal.0.begun)));
         Ok((journal, recovered))
     }
 
@@ -266,25 +266,32 @@ impl Pending {
     }
 }
 
-/// Flushes what nobody waits for. It ends with the journal.
-async fn flush_soon(journal: std::sync::Weak<Inner>) {
-    loop {
-        let Some(strong) = journal.upgrade() else { return };
-        // The handle must not be held while nothing happens, or the journal would never end.
-        let begun = tokio::time::timeout(Duration::from_secs(1), strong.begun.notified()).await;
-        drop(strong);
-        if begun.is_err() {
-            continue;
+impl Drop for Inner {
+    /// What nobody waited for is handed over; the store writes it before it closes.
+    fn drop(&mut self) {
+        let pending = self.pending.get_mut();
+        if !pending.is_empty() {
+            drop(self.store.commit(pending.drain().0));
         }
+        self.begun.notify_one();
+    }
+}
+
+/// Flushes what nobody waits for. It ends with the journal, and does not keep it alive.
+async fn flush_soon(journal: Weak<Inner>, begun: Arc<Notify>) {
+    loop {
+        begun.notified().await;
         tokio::time::sleep(Duration::from_millis(FLUSH_MS)).await;
         let Some(strong) = journal.upgrade() else { return };
         let committed = {
             let mut pending = strong.pending.lock();
-            strong.submit(&mut pending)
+            (!pending.is_empty()).then(|| strong.submit(&mut pending))
         };
         drop(strong);
-        // Whoever is concerned is told through its trail.
-        let _ = committed.await;
+        if let Some(committed) = committed {
+            // Whoever is concerned is told through its trail.
+            let _ = committed.await;
+        }
     }
 }
 
@@ -292,3 +299,6 @@ async fn flush_soon(journal: std::sync::Weak<Inner>) {
 pub fn digest(bytes: &[u8]) -> Digest {
     Content::of(bytes.to_vec()).digest
 }
+
+#[cfg(test)]
+mod tests;

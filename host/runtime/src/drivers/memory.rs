@@ -253,3 +253,6 @@ fn check_options(options: &WriteOptions, now: Millis) -> Result<Option<Millis>, 
         ttl => Ok(ttl.map(|seconds| now.plus(seconds.saturating_mul(1000)))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,12 @@ impl Gate {
         run.cancelled.cancel();
         // An act that does not end even after it was dropped is not waited for; its permit ends with the run.
         let _ = tokio::time::timeout(GRACE + Duration::from_secs(1), run.acts.idle()).await;
+        let record = self.write_last(run, ending);
+        self.0.journal.durable(&run.trail).await?;
+        Ok(record)
+    }
+
+    fn write_last(&self, run: &Arc<RunContext>, ending: Ending) -> RunRecord {
         let gate = &*self.0;
         let now = run.clock.advance(gate.clock.now());
         let Ending { status, output, failure, used } = ending;
@@ -114,9 +120,7 @@ impl Gate {
         let entry = Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent });
         let along = Along { account, contents, record: Some(record.clone()) };
         gate.journal.append(&run.trail, &[entry], along);
-        drop(desk);
-        gate.journal.durable(&run.trail).await?;
-        Ok(record)
+        record
     }
 }
 

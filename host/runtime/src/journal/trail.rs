@@ -35,6 +35,10 @@ impl Trail {
         self.lost.get().cloned()
     }
 
+    pub(crate) fn is_broken(&self) -> bool {
+        self.lost.get().is_some()
+    }
+
     /// Bytes that are in memory only.
     pub fn backlog(&self) -> usize {
         self.unwritten.load(Ordering::Acquire)

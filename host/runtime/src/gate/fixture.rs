@@ -1,0 +1,131 @@
+//! For tests only: a real store in a directory of its own, a real kernel with one grant, and a run that has begun.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use agentry_kernel::call::{Class, Completion, RunId};
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::Started;
+use agentry_kernel::kernel::{Kernel, Permit, Start};
+use agentry_kernel::manifest::Manifest;
+use agentry_kernel::model::{Model, Price};
+use agentry_kernel::policy::{Policy, Source};
+use agentry_kernel::{Amounts, Call, Millis};
+
+use super::{Gate, Opening};
+use crate::clock::Clock;
+use crate::history::History;
+use crate::journal::Journal;
+use crate::run::context::{Observer, RunContext};
+use crate::store::RedbStore;
+
+pub(crate) const NOW: Millis = Millis(1_800_000_000_000);
+
+const MANIFEST: &str = r#"{
+  "format": 1, "name": "acme:scribe", "version": "1.0.0", "wit": "0.1.0",
+  "wants": {
+    "llm": { "models": ["*"], "why": "to think" },
+    "memory": { "read": ["agent/scribe/**"], "write": ["agent/scribe/**"], "why": "to remember" },
+    "files": [{ "root": "docs", "access": "r", "why": "to read" }]
+  }
+}"#;
+
+const GRANT: &str = r#"
+format = 1
+layer = "grant"
+agent = "scribe"
+llm = { models = ["small"], max_tokens = 100 }
+memory = { read = ["agent/scribe/**"], write = ["agent/scribe/**"] }
+files = [{ root = "docs", at = "/", access = "r" }]
+
+[budget]
+tokens_day = 1000
+usd_day = "1.00"
+"#;
+
+/// A host without guests.
+pub(crate) struct Host {
+    pub(crate) gate: Gate,
+    pub(crate) history: History,
+}
+
+pub(crate) fn kernel() -> Kernel {
+    let policy = Policy::parse(&[Source { file: "policies/50-scribe.toml", text: GRANT }], Digest::default());
+    let model = |alias: &str| Model {
+        alias: alias.to_owned(),
+        price: Some(Price { input: 1_000_000, output: 1_000_000, ..Price::default() }),
+        context_tokens: 10_000,
+        output_tokens_max: 1_000,
+        slots: 1,
+        local: false,
+    };
+    Kernel::new(Arc::new(policy.expect("the grant is well formed")), vec![model("small"), model("large")])
+}
+
+pub(crate) async fn host(home: &Path) -> Host {
+    let store = Arc::new(RedbStore::open(home).expect("a temporary directory can be written"));
+    let history = History::over(Arc::clone(&store) as _);
+    let (journal, recovered) = Journal::open(store).await.expect("the store was just opened");
+    Host { gate: Gate::new(kernel(), journal, Clock::set(NOW), &recovered), history }
+}
+
+pub(crate) fn opening() -> Opening {
+    let started = Started {
+        at: NOW,
+        agent: "scribe".to_owned(),
+        package: "acme:scribe@1.0.0".to_owned(),
+        component: Digest([7; 32]),
+        input: Digest::default(),
+        seed: 1,
+        policy: Digest::default(),
+        engine: "test".to_owned(),
+        held: Amounts::ZERO,
+    };
+    let manifest: Manifest = serde_json::from_str(MANIFEST).expect("the manifest is well formed");
+    let start = Start { agent: "scribe".to_owned(), manifest: Arc::new(manifest) };
+    Opening { started, start, input: b"{}".to_vec() }
+}
+
+impl Host {
+    pub(crate) fn run(&self, id: u64) -> Arc<RunContext> {
+        self.watched(id, Observer::nobody())
+    }
+
+    pub(crate) fn watched(&self, id: u64, observer: Observer) -> Arc<RunContext> {
+        let run = Arc::new(RunContext::new(RunId(id), "scribe", NOW, observer));
+        self.gate.begin(&run, opening()).expect("the run is granted");
+        run
+    }
+
+    /// Tokens that the agent has spent and holds today.
+    pub(crate) fn tokens(&self) -> (u64, u64) {
+        let what = agentry_kernel::Resource::Tokens;
+        self.gate.kernel(|kernel| kernel.account("scribe").map_or((0, 0), |a| (a.spent[what], a.held[what])))
+    }
+}
+
+/// A question of so many tokens to a model, whose answer may have ten.
+pub(crate) fn ask(model: &str, tokens: u64) -> Call {
+    Call::LlmComplete(Completion {
+        model: model.to_owned(),
+        messages: Vec::new(),
+        settings: Digest::default(),
+        input_tokens_max: tokens,
+        output_tokens_max: Some(10),
+        class: Class::Normal,
+        local_only: false,
+        microusd_max: None,
+    })
+}
+
+/// Lends a real permit for something that costs nothing.
+pub(crate) fn with_permit<R>(read: impl FnOnce(&Permit) -> R) -> R {
+    let mut kernel = kernel();
+    let run = RunId(1);
+    kernel.start(run, &opening().start, NOW).expect("the run is granted");
+    let answer = kernel.admit(run, agentry_kernel::CallId(1), &Call::TimersNow, NOW);
+    let agentry_kernel::Answer::Permit(permit) = answer else { panic!("the time is everyone's") };
+    let result = read(&permit);
+    kernel.settle(permit, Amounts::ZERO, NOW);
+    result
+}

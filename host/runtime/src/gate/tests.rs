@@ -1,0 +1,260 @@
+//! The door, with a real kernel behind it and a real store below.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use agentry_kernel::journal::{Entry, Status};
+use agentry_kernel::{Amounts, Call, CallId, Resource, RunId};
+use tokio::sync::oneshot;
+
+use super::fixture::{Host, NOW, ask, host, opening};
+use super::*;
+use crate::run::context::Observer;
+use crate::store::{Expect, keys};
+use crate::syscalls::bindings::agentry::agent::llm::Failure;
+
+fn tokens(amount: u64) -> Amounts {
+    Amounts::of(Resource::Tokens, amount)
+}
+
+fn names(host: &Host, run: u64) -> Vec<&'static str> {
+    let entries = host.history.entries(RunId(run)).expect("the store can be read");
+    let name = |entry: &Entry| match entry {
+        Entry::Started(_) => "started",
+        Entry::Asked { .. } => "asked",
+        Entry::Refused { .. } => "refused",
+        Entry::Answered { .. } => "answered",
+        Entry::Called { .. } => "called",
+        Entry::Observed { dropped: false, .. } => "observed",
+        Entry::Observed { dropped: true, .. } => "dropped",
+        Entry::Ended(_) => "ended",
+    };
+    entries.iter().map(name).collect()
+}
+
+fn ending() -> Ending {
+    Ending { status: Status::Done, output: b"\"ok\"".to_vec(), failure: None, used: Amounts::ZERO }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_leaves_its_whole_story() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let now = host.gate.pass_inner(&run, Call::TimersNow, |_| Ok(run.clock.now().0));
+    assert_eq!(now, Ok(NOW.0));
+    let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |permit, _| async move {
+        assert_eq!(permit.held()[Resource::Tokens], 30);
+        Acted { result: Ok("x".repeat(1000)), spent: tokens(7) }
+    });
+    assert_eq!(answer.await.map(|text| text.len()), Ok(1000));
+    assert_eq!(host.tokens(), (7, 0));
+    let record = host.gate.end(&run, ending()).await.expect("the store can be written");
+    assert_eq!((record.status, record.calls, record.spent[Resource::Tokens]), (Status::Done, 2, 7));
+    assert_eq!(names(&host, 1), ["started", "called", "asked", "answered", "observed", "ended"]);
+    assert_eq!(host.history.run("last").unwrap(), record);
+    let entries = host.history.entries(RunId(1)).unwrap();
+    let Entry::Answered { outcome: Outcome::Stored { content, .. }, .. } = &entries[3] else {
+        panic!("a long answer is stored by name: {:?}", entries[3])
+    };
+    let stored: String = postcard::from_bytes(&host.history.blob(content).unwrap().unwrap()).unwrap();
+    assert_eq!(stored.len(), 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_call_is_written_down_and_costs_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let (sender, mut seen) = tokio::sync::mpsc::channel(8);
+    let run = host.watched(1, Observer::channel(sender));
+    let content = Content::of(*b"never stored");
+    let name = content.digest;
+    let acted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&acted);
+    let asking = Asking::with(ask("large", 20), vec![content]);
+    let answer = host.gate.pass::<(), Failure, _, _, _>(&run, asking, move |_, _| async move {
+        count.fetch_add(1, Ordering::Relaxed);
+        Acted { result: Ok(()), spent: tokens(7) }
+    });
+    let Err(Failure { why: Error::Denied(denial), partial: None }) = answer.await else { panic!("it is denied") };
+    assert_eq!((denial.code.as_str(), denial.reference), ("no-grant", format!("{}/1", RunId(1))));
+    assert_eq!((acted.load(Ordering::Relaxed), host.tokens()), (0, (0, 0)));
+    assert!(matches!(seen.recv().await, Some(Event::Refused(refusal)) if refusal.wanted == "llm.complete"));
+    host.gate.end(&run, ending()).await.unwrap();
+    assert_eq!(names(&host, 1), ["started", "refused", "ended"]);
+    assert_eq!(host.history.blob(&name).unwrap(), None);
+    assert_eq!((run.tally().refused, run.tally().refusals.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_intent_of_an_external_effect_is_durable_before_it_begins() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let history = host.history.clone();
+    let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |permit, _| async move {
+        let entries = history.entries(RunId(1)).expect("the store can be read");
+        let asked = matches!(entries.last(), Some(Entry::Asked { call: CallId(1), held, .. }) if held == permit.held());
+        Acted { result: Ok(asked), spent: tokens(1) }
+    });
+    assert_eq!(answer.await, Ok(true));
+    let history = host.history.clone();
+    let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |_, _| async move {
+        let entries = history.entries(RunId(1)).expect("the store can be read");
+        let answered = entries.iter().any(|entry| matches!(entry, Entry::Answered { call: CallId(1), .. }));
+        Acted { result: Ok(answered), spent: tokens(1) }
+    });
+    assert_eq!(answer.await, Ok(true), "an outcome is durable before the next external effect");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_call_is_cancelled_and_billed_all_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let (begun, has_begun) = oneshot::channel();
+    let call = host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
+        let _ = begun.send(());
+        cancelled.cancelled().await;
+        Acted { result: Err(Error::Cancelled), spent: tokens(5) }
+    });
+    let call = tokio::spawn(call);
+    has_begun.await.unwrap();
+    call.abort();
+    host.gate.end(&run, ending()).await.unwrap();
+    assert_eq!(host.tokens(), (5, 0));
+    assert_eq!(names(&host, 1), ["started", "asked", "dropped", "answered", "ended"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_dropped_before_it_was_polled_never_acts() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    drop(host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
+        cancelled.cancelled().await;
+        Acted { result: Err(Error::Cancelled), spent: Amounts::ZERO }
+    }));
+    host.gate.end(&run, ending()).await.unwrap();
+    assert_eq!(host.tokens(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_act_that_panics_is_unavailable_and_pays_its_worst_case() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let answer =
+        host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, _| async { panic!("a driver broke") });
+    assert!(matches!(answer.await, Err(Error::Unavailable(_))));
+    assert_eq!(host.tokens(), (30, 0));
+    let answer = host.gate.pass_inner::<()>(&run, Call::TimersNow, |_| panic!("a driver broke"));
+    assert!(matches!(answer, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_waits_for_its_slot_and_one_that_went_away_lets_the_next_in() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let (finish, finished) = oneshot::channel::<()>();
+    let answer = |text: &'static str| {
+        host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |_, _| async move {
+            Acted { result: Ok(text.to_owned()), spent: tokens(1) }
+        })
+    };
+    let first = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |_, _| async move {
+        let _ = finished.await;
+        Acted { result: Ok("first".to_owned()), spent: tokens(1) }
+    });
+    let (second, third) = (answer("second"), tokio::spawn(answer("third")));
+    drop(second);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(!third.is_finished());
+    finish.send(()).unwrap();
+    assert_eq!(first.await.as_deref(), Ok("first"));
+    assert_eq!(third.await.unwrap().as_deref(), Ok("third"));
+    host.gate.end(&run, ending()).await.unwrap();
+    assert_eq!(host.tokens(), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_and_its_entry_are_one_transaction_and_conflicts_are_tried_again() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let store = Arc::clone(host.gate.journal().store());
+    let put = |host: &Host| {
+        let what = Call::MemoryDelete { namespace: "agent/scribe/todo".to_owned(), key: "k".to_owned() };
+        let store = Arc::clone(&store);
+        host.gate.pass_store(&run, what, move |_| {
+            let old = store.get(b"x").map_err(|error| fault::stored(&error))?;
+            let next = old.as_ref().map_or(0, |old| old[0]) + 1;
+            let mut batch = crate::store::Batch::default();
+            batch.expect(b"x".to_vec(), old.map_or(Expect::Absent, Expect::Equals));
+            batch.put(b"x".to_vec(), vec![next]);
+            Ok((batch, next))
+        })
+    };
+    let calls: Vec<_> = (0..8).map(|_| put(&host)).collect();
+    let mut got: Vec<u8> = futures::future::join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    got.sort_unstable();
+    assert_eq!(got, [1, 2, 3, 4, 5, 6, 7, 8]);
+    let called = names(&host, 1).iter().filter(|name| **name == "called").count();
+    assert_eq!(called, 8, "the entries are as durable as the writes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_host_held_is_spent_and_its_runs_are_over() {
+    let home = tempfile::tempdir().unwrap();
+    {
+        let host = host(home.path()).await;
+        let run = host.run(1);
+        let (begun, has_begun) = oneshot::channel();
+        let call = host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, _| async move {
+            let _ = begun.send(());
+            std::future::pending().await
+        });
+        has_begun.await.unwrap();
+        // As a killed process leaves it: what is on disk now, and nothing more.
+        std::fs::create_dir(home.path().join("copy")).unwrap();
+        std::fs::copy(home.path().join("store.redb"), home.path().join("copy/store.redb")).unwrap();
+        drop(call);
+    }
+    let host = host(&home.path().join("copy")).await;
+    assert_eq!(host.tokens(), (30, 0));
+    let record = host.history.run("last").unwrap();
+    assert_eq!((record.status, record.failure.as_deref()), (Status::Failed, Some(crate::journal::INTERRUPTED)));
+    assert_eq!(names(&host, 1), ["started", "asked"]);
+    let again = host.history.0.has(&keys::open(RunId(1)));
+    assert_eq!(again, Ok(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_not_granted_is_shown_as_denied() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = Arc::new(RunContext::new(RunId(3), "stranger", NOW, Observer::nobody()));
+    let mut stranger = opening();
+    stranger.start.agent = "stranger".to_owned();
+    let refusal = host.gate.begin(&run, stranger).expect_err("nobody granted it anything");
+    assert_eq!(refusal.wanted, "run");
+    host.gate.journal().flush().await.unwrap();
+    assert_eq!(host.history.run("last").unwrap().status, Status::Denied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_calls_reach_the_disk_soon_without_anybody_waiting() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    for _ in 0..100 {
+        host.gate.pass_inner(&run, Call::TimersNow, |_| Ok(1u64)).unwrap();
+    }
+    let mut waited = 0;
+    while names(&host, 1).len() < 101 || run.trail.backlog() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        waited += 1;
+        assert!(waited < 400, "entries reach the disk by themselves");
+    }
+}

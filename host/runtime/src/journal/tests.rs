@@ -1,0 +1,88 @@
+//! The bytes of this version, which every later one must read.
+
+use agentry_kernel::call::{Call, CallId, Class, Completion, Place};
+use agentry_kernel::journal::{Ended, Outcome, Started, Status};
+use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
+use agentry_kernel::{Amounts, Millis, Resource};
+use expect_test::expect_file;
+
+use super::*;
+
+const GOLDEN: &str = include_str!("../../../../tests/golden/journal-1.hex");
+
+fn refusal() -> Refusal {
+    Refusal {
+        agent: "scribe".to_owned(),
+        wanted: "llm.complete".to_owned(),
+        code: Code::Exhausted { what: Resource::Tokens, refills_in_s: Some(60) },
+        rule: Some(Rule { id: "scribe/budget".to_owned(), file: "policies/50-scribe.toml".to_owned(), line: 9 }),
+        argument: Some(Argument { name: "model".to_owned(), value: "large".to_owned(), allowed: "small".to_owned() }),
+        because: "the day's tokens are spent".to_owned(),
+        hint: "wait a minute".to_owned(),
+        reference: Some((RunId(7), CallId(3))),
+    }
+}
+
+fn entries() -> Vec<Entry> {
+    let (at, name) = (Millis(1_800_000_000_000), Digest([0xab; 32]));
+    let place = Place { root: "docs".to_owned(), path: "a/b.txt".to_owned() };
+    let ask = Completion {
+        model: "small".to_owned(),
+        messages: vec![name],
+        settings: name,
+        input_tokens_max: 20,
+        output_tokens_max: Some(10),
+        class: Class::Batch,
+        local_only: true,
+        microusd_max: None,
+    };
+    let spent = Amounts::of(Resource::Tokens, 7).with(Resource::LlmCalls, 1);
+    let error = Outcome::Error { kind: "unavailable".to_owned(), text: "down".to_owned(), partial: Some(name) };
+    vec![
+        Entry::Started(Started {
+            at,
+            agent: "scribe".to_owned(),
+            package: "acme:scribe@1.0.0".to_owned(),
+            component: name,
+            input: name,
+            seed: 42,
+            policy: name,
+            engine: "wasmtime 48".to_owned(),
+            held: Amounts::of(Resource::Fuel, 1000),
+        }),
+        Entry::Called { call: CallId(1), at, what: Call::FilesRead(place), outcome: Outcome::Inline(vec![1, 2]) },
+        Entry::Asked { call: CallId(2), at, what: Call::LlmStream(ask.clone()), held: spent },
+        Entry::Answered { call: CallId(2), at, outcome: Outcome::Stored { content: name, bytes: 4096 }, spent },
+        Entry::Observed { call: CallId(2), dropped: false },
+        Entry::Refused { call: CallId(3), at, what: Call::LlmComplete(ask), refusal: refusal() },
+        Entry::Called { call: CallId(4), at, what: Call::TimersSleep { ms: 5 }, outcome: error },
+        Entry::Observed { call: CallId(5), dropped: true },
+        Entry::Ended(Ended { at, status: Status::Done, output: name, spent }),
+    ]
+}
+
+#[test]
+fn a_segment_of_this_version_stays_readable() {
+    let mut bytes = Vec::new();
+    segment::extend(&mut bytes, RunId(7), &entries());
+    let hex: Vec<String> =
+        bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    expect_file!["../../../../tests/golden/journal-1.hex"].assert_eq(&(hex.join("\n") + "\n"));
+    let digits: Vec<u8> = GOLDEN.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap();
+    let golden: Vec<u8> = digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
+    assert_eq!(segment::decode(&golden), Ok((RunId(7), entries())));
+}
+
+#[test]
+fn a_segment_that_is_none_is_damage_and_not_a_panic() {
+    let mut bytes = Vec::new();
+    segment::extend(&mut bytes, RunId(7), &entries());
+    for length in 0..bytes.len() {
+        // A cut may fall between two entries; nowhere else it decodes.
+        let _ = segment::decode(&bytes[..length]);
+    }
+    bytes[0] = 9;
+    assert!(matches!(segment::decode(&bytes), Err(StoreError::Damaged { .. })));
+    assert!(matches!(segment::decode(b""), Err(StoreError::Damaged { .. })));
+}
