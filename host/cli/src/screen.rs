@@ -1,6 +1,8 @@
 //! What the command prints, and how. Nothing that a guest, a package or a model wrote reaches the terminal unescaped.
 
 pub mod amounts;
+pub mod live;
+pub mod report;
 pub mod rows;
 pub mod text;
 pub mod units;

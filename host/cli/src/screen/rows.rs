@@ -110,6 +110,20 @@ fn asked(question: &Completion) -> String {
     format!("{}, {messages}", question.model)
 }
 
+/// A refusal, for programs: the stable word first.
+pub fn refusal(refusal: &Refusal) -> Value {
+    json!({
+        "agent": refusal.agent,
+        "wanted": refusal.wanted,
+        "code": refusal.code.word(),
+        "rule": refusal.rule,
+        "argument": refusal.argument,
+        "because": refusal.because,
+        "hint": refusal.hint,
+        "reference": refusal.reference.map(|(run, call)| format!("{run}/{call}")),
+    })
+}
+
 impl Row {
     /// For programs; times count from the run's start.
     pub fn as_json(&self, began: Millis) -> Value {
@@ -123,7 +137,7 @@ impl Row {
             "spent": amounts::as_json(&self.spent),
         });
         match &self.decision {
-            Decision::Refused(refusal) => row["refusal"] = json!(refusal),
+            Decision::Refused(refusal) => row["refusal"] = self::refusal(refusal),
             Decision::Broke { kind, text } => row["error"] = json!({"kind": kind, "text": text}),
             Decision::Open | Decision::Done => {}
         }

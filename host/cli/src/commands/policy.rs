@@ -1,0 +1,106 @@
+//! `agentry policy`: is what the admin wrote well formed, and does it say what was meant? It changes nothing.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agentry_kernel::policy::{Mistake, Policy};
+use agentry_runtime::policies::PolicyFiles;
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, BAD, BOLD, GOOD, HINT, styled, text, units};
+
+/// Checks what admins write
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    Check(Check),
+}
+
+/// Reads a policy as a run would, and says what is wrong with it
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry policy check
+  agentry policy check policies/
+  agentry policy check 50-researcher.toml --json")]
+struct Check {
+    /// A policy directory, or files of one [default: the home's policies]
+    #[arg(value_name = "DIR|FILE")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what the second verb says.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let Verb::Check(check) = &args.verb;
+    let files = match check.paths.as_slice() {
+        [] => PolicyFiles::read(&check.home.resolve()?.policies())?,
+        [directory] if directory.is_dir() => PolicyFiles::read(directory)?,
+        paths => PolicyFiles::of(paths)?,
+    };
+    let (policy, mistakes) = match files.parse() {
+        Ok(policy) => (policy, Vec::new()),
+        Err(mistakes) => (Policy::default(), mistakes),
+    };
+    if check.json {
+        screen::print_json(&as_json(files.len(), &policy, &mistakes))?;
+    } else {
+        screen::print(&page(files.len(), &policy, &mistakes))?;
+    }
+    Ok(if mistakes.is_empty() { Exit::Done } else { Exit::Usage }.into())
+}
+
+fn page(files: usize, policy: &Policy, mistakes: &[Mistake]) -> String {
+    let mut page = String::new();
+    for mistake in mistakes {
+        page.push_str(&format!("{}: {}\n\n", styled(BAD, "error"), text::block(&mistake.to_string())));
+    }
+    for warning in policy.warnings() {
+        page.push_str(&format!("{}: {}\n\n", styled(HINT, "warning"), text::block(&warning.to_string())));
+    }
+    for grant in &policy.grants {
+        let package = grant.package.as_ref().map_or_else(|| "any package of this name".to_owned(), ToString::to_string);
+        let place = format!("{}:{}", grant.rule.file, grant.rule.line);
+        let line = format!("{:<20} {package:<32} {place}", grant.agent);
+        page.push_str(&format!("{}\n", text::line(&line)));
+    }
+    let read = units::plural(files as u64, "file");
+    let verdict = match (mistakes.len() as u64, policy.warnings().len() as u64) {
+        (0, 0) => styled(GOOD, format_args!("{read}: nothing is wrong")),
+        (0, warnings) => styled(BOLD, format_args!("{read}: {}", units::plural(warnings, "warning"))),
+        (mistakes, _) => {
+            styled(BAD, format_args!("{read}: {}, so none of it is used", units::plural(mistakes, "mistake")))
+        }
+    };
+    page.push_str(&format!("{verdict}\n"));
+    page
+}
+
+fn as_json(files: usize, policy: &Policy, mistakes: &[Mistake]) -> Value {
+    let told = |mistake: &Mistake| {
+        let Mistake { file, line, column, message, hint, .. } = mistake;
+        json!({"file": file, "line": line, "column": column, "message": message, "hint": hint})
+    };
+    let grants = policy.grants.iter().map(|grant| {
+        let package = grant.package.as_ref().map(ToString::to_string);
+        json!({"agent": grant.agent, "package": package, "file": grant.rule.file, "line": grant.rule.line})
+    });
+    json!({
+        "files": files,
+        "grants": grants.collect::<Vec<_>>(),
+        "mistakes": mistakes.iter().map(told).collect::<Vec<_>>(),
+        "warnings": policy.warnings().iter().map(told).collect::<Vec<_>>(),
+    })
+}

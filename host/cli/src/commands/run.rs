@@ -1,0 +1,144 @@
+//! `agentry run`: one agent, one input, once. It shows what happens and what it cost.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agentry_runtime::engine::compile::Compiler;
+use agentry_runtime::host::{Host, Options, RunError};
+use agentry_runtime::limits::INPUT_MAX_BYTES;
+use agentry_runtime::run::Report;
+use agentry_runtime::run::context::Observer;
+use anyhow::{Context, Result, anyhow, bail};
+use tokio::sync::mpsc;
+
+use crate::exit::{Exit, With};
+use crate::home::HomeArgs;
+use crate::screen::live::Live;
+use crate::screen::{self, report};
+
+/// What is read of an input: enough for the host to see that it is too long.
+const INPUT_READ_MAX_BYTES: u64 = INPUT_MAX_BYTES as u64 + 1;
+
+/// Events that may wait to be shown; more are dropped, the run never waits.
+const EVENTS_MAX: usize = 4096;
+
+/// Runs an agent under the policy and shows what happens and what it cost
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry run ./researcher.wasm --input '{\"question\": \"What is a whale?\"}' --root documents=./docs
+  agentry run researcher --input @question.json --model large
+  echo '{}' | agentry run ./echo.wasm --input - --json
+  agentry run ./echo.wasm --model scripted:answers.jsonl     # a model that reads its answers from a file")]
+pub struct Args {
+    /// A component's file, or the name of one in the home's agents
+    #[arg(value_name = "AGENT|FILE.wasm")]
+    agent: String,
+    /// The input: JSON, a file of it, or standard input
+    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
+    input: String,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// The directory of policies [default: the home's policies]
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// What the agent gets when it asks for its default model
+    #[arg(long, value_name = "ALIAS|scripted:FILE")]
+    model: Option<String>,
+    /// What a root that the policy grants stands for; as often as there are roots
+    #[arg(long = "root", value_name = "NAME=DIR", value_parser = root)]
+    roots: Vec<(String, PathBuf)>,
+    /// Print one JSON object and nothing else on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it to its end, or until a person stops it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let input = input(&args.input)?;
+    let home = args.home.resolve()?;
+    let component = home.component(&args.agent)?;
+    let options = Options {
+        policies: args.policies.unwrap_or_else(|| home.policies()),
+        home: home.path().to_path_buf(),
+        roots: roots(args.roots)?,
+        model: args.model,
+        compiler: Compiler::Child(std::env::current_exe().context("cannot find this program, which also compiles")?),
+    };
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let report = threads.block_on(async {
+        let host = Host::open(options).await?;
+        watched(&host, &component, input).await
+    })?;
+    if args.json {
+        screen::print_json(&report::as_json(&report))?;
+    } else {
+        screen::print(&report::output(&report))?;
+    }
+    screen::say(&report::ending(&report));
+    Ok(Exit::from(report.status).into())
+}
+
+/// Runs while it shows what happens. The first Ctrl-C stops the run; a second one the program.
+async fn watched(host: &Host, component: &Path, input: Vec<u8>) -> Result<Report> {
+    let (sender, mut events) = mpsc::channel(EVENTS_MAX);
+    let mut live = Live::on_stderr();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut run = std::pin::pin!(host.run(component, input, Observer::channel(sender)));
+    let report = loop {
+        tokio::select! {
+            biased;
+            Some(event) = events.recv() => live.show(&event),
+            report = &mut run => break report,
+            _ = tokio::signal::ctrl_c() => {
+                live.end();
+                return Err(With(Exit::Failed, anyhow!("stopped\nhint: `agentry trace last` shows how far it came")).into());
+            }
+            _ = second.tick() => live.tick(),
+        }
+    };
+    while let Ok(event) = events.try_recv() {
+        live.show(&event);
+    }
+    live.end();
+    report.map_err(|error| match error {
+        RunError::Store(_) => With(Exit::Unavailable, error.into()).into(),
+        error => error.into(),
+    })
+}
+
+/// The input's bytes; whether they are JSON is the host's business.
+fn input(given: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if given == "-" {
+        io::stdin().take(INPUT_READ_MAX_BYTES).read_to_end(&mut bytes).context("cannot read the input from stdin")?;
+    } else if let Some(file) = given.strip_prefix('@') {
+        let opened = File::open(file).and_then(|open| open.take(INPUT_READ_MAX_BYTES).read_to_end(&mut bytes));
+        opened
+            .with_context(|| format!("cannot read the input from {file}\nhint: --input @FILE names a file of JSON"))?;
+    } else {
+        bytes = given.as_bytes().to_vec();
+    }
+    Ok(bytes)
+}
+
+fn root(given: &str) -> Result<(String, PathBuf), String> {
+    match given.split_once('=') {
+        Some((name, directory)) if !name.is_empty() && !directory.is_empty() => Ok((name.to_owned(), directory.into())),
+        _ => Err("a root is NAME=DIR, such as documents=./docs".to_owned()),
+    }
+}
+
+fn roots(given: Vec<(String, PathBuf)>) -> Result<BTreeMap<String, PathBuf>> {
+    let mut roots = BTreeMap::new();
+    for (name, directory) in given {
+        if let Some(first) = roots.insert(name.clone(), directory) {
+            bail!("root `{name}` is given twice\nhint: it is {} already; leave one of them out", first.display());
+        }
+    }
+    Ok(roots)
+}

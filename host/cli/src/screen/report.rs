@@ -1,0 +1,96 @@
+//! What is said at the end of a run: its output, how it ended and the bill.
+
+use agentry_kernel::Resource;
+use agentry_kernel::journal::Status;
+use agentry_kernel::model::Usage;
+use agentry_runtime::run::Report;
+use serde_json::{Map, Value, json};
+
+use super::{BAD, DIM, HINT, styled, text, units};
+
+/// The one object that `--json` prints.
+pub fn as_json(report: &Report) -> Value {
+    let models: Map<String, Value> =
+        report.usage.iter().map(|(alias, usage)| (alias.clone(), usage_of(usage))).collect();
+    let mut object = json!({
+        "run": report.run.to_string(),
+        "status": report.status,
+        "output": report.output,
+        "usage": {
+            "models": models,
+            "tokens": report.spent[Resource::Tokens],
+            "llm_calls": report.spent[Resource::LlmCalls],
+            "tool_calls": report.spent[Resource::ToolCalls],
+            "fuel": report.spent[Resource::Fuel],
+            "wall_ms": report.duration_ms,
+        },
+        "cost_microusd": report.cost_microusd,
+        "refusals": report.refusals.iter().map(super::rows::refusal).collect::<Vec<_>>(),
+    });
+    if let Some(failure) = &report.failure {
+        object["failure"] = json!(failure);
+    }
+    object
+}
+
+fn usage_of(usage: &Usage) -> Value {
+    let Usage { input_fresh, cache_read, cache_write, output, reasoning, estimated } = usage;
+    json!({
+        "input_fresh": input_fresh,
+        "cache_read": cache_read,
+        "cache_write": cache_write,
+        "output": output,
+        "reasoning": reasoning,
+        "estimated": estimated,
+    })
+}
+
+/// The output for a person: a text as it is, all else as JSON on lines of its own.
+pub fn output(report: &Report) -> String {
+    match &report.output {
+        None => String::new(),
+        Some(Value::String(text)) => format!("{}\n", text::block(text.trim_end())),
+        Some(value) => format!("{}\n", text::block(&serde_json::to_string_pretty(value).unwrap_or_default())),
+    }
+}
+
+/// Why it did not succeed, if it did not, and the bill in one line.
+pub fn ending(report: &Report) -> String {
+    let failure = report.failure.as_ref().map(|failure| {
+        let mut parts = failure.split("\nhint: ");
+        let what = text::block(parts.next().unwrap_or_default());
+        let hints: String = parts.map(|hint| format!("{}: {}\n", styled(HINT, "hint"), text::line(hint))).collect();
+        format!("{}: {what}\n{hints}", styled(BAD, "error"))
+    });
+    // A run that was not let begin had nobody to tell: its refusal is told here.
+    let at_the_door = report.refusals.iter().filter(|refusal| refusal.reference.is_none());
+    let refusals: String = at_the_door.map(|refusal| format!("{}\n", text::block(&refusal.to_string()))).collect();
+    let why = if refusals.is_empty() { failure.unwrap_or_default() } else { styled(BAD, refusals) };
+    format!("{why}{}\n", styled(DIM, bill(report)))
+}
+
+/// `done in 12.3 s · 3 model calls · 1 234 tokens (1 100 read, 134 written) · $0.0012 · 1.2 G fuel · run 0abc…`
+fn bill(report: &Report) -> String {
+    let (word, _) = crate::commands::status(report.status);
+    let ended = if report.status == Status::Done { "in" } else { "after" };
+    let mut parts = vec![format!("{word} {ended} {}", units::duration(report.duration_ms))];
+    let spent = &report.spent;
+    if spent[Resource::LlmCalls] > 0 {
+        let written: u64 = report.usage.values().map(|usage| usage.output).sum();
+        let read = spent[Resource::Tokens].saturating_sub(written);
+        parts.push(units::plural(spent[Resource::LlmCalls], "model call"));
+        parts.push(format!(
+            "{} ({} read, {} written)",
+            units::plural(spent[Resource::Tokens], "token"),
+            units::count(read),
+            units::count(written)
+        ));
+    }
+    parts.push(units::dollars(report.cost_microusd));
+    parts.push(format!("{} fuel", units::rough(spent[Resource::Fuel])));
+    if report.refused > 0 {
+        parts.push(format!("{} refused", report.refused));
+    }
+    parts.push(format!("run {}", report.run));
+    parts.join(" · ")
+}
