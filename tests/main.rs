@@ -1,1 +1,10 @@
+//! The whole system from outside: the real command, real components, real files, a real model, and people who err.
+#![allow(unreachable_pub, reason = "nothing of a test can be reached; `pub` marks what a file gives to the others")]
 
+mod cli;
+mod guests;
+mod package;
+mod packages;
+mod policies;
+mod provider;
+mod stage;

@@ -1,0 +1,114 @@
+//! The command itself: help that helps, errors that say what to do, and nothing where it does not belong.
+
+use std::process::{Command, Stdio};
+
+use crate::stage::{Stage, agentry, end, guest};
+
+/// The verbs that a person sees.
+const VERBS: [&str; 8] = ["run", "ps", "trace", "inspect", "models", "policy", "new", "build"];
+
+#[test]
+fn help_names_every_verb_and_every_exit_code() {
+    let help = end(agentry().arg("--help")).with(0).stdout;
+    for verb in VERBS {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(verb)), "{verb}:\n{help}");
+    }
+    for code in 0..=5 {
+        assert!(help.contains(&format!("\n  {code}  ")), "exit code {code}:\n{help}");
+    }
+    assert!(!help.contains("compile-component"), "a hidden verb shows:\n{help}");
+}
+
+#[test]
+fn the_help_of_every_verb_ends_with_examples() {
+    for verb in VERBS {
+        let arguments: &[&str] = if verb == "policy" { &["policy", "check", "--help"] } else { &[verb, "--help"] };
+        let help = end(agentry().args(arguments)).with(0).stdout;
+        assert!(help.contains("Examples:\n  agentry "), "{verb}:\n{help}");
+    }
+}
+
+#[test]
+fn no_arguments_or_wrong_ones_are_a_usage_error() {
+    end(&mut agentry()).with(2);
+    end(agentry().arg("walk")).with(2);
+    end(agentry().args(["run", "--walk"])).with(2);
+    end(agentry().arg("run")).with(2);
+}
+
+#[test]
+fn a_root_that_is_not_name_and_directory_is_a_usage_error() {
+    let stage = Stage::new();
+    for root in ["docs", "=x", "docs="] {
+        let ended = end(stage.agentry("run").arg(guest("echo")).args(["--root", root])).with(2);
+        assert!(ended.stderr.contains("NAME=DIR"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn an_input_that_is_not_json_is_refused_before_anything_runs() {
+    let stage = Stage::granting(&guest("echo"));
+    for input in ["{", "\u{feff}{}", "{} {}", "@/nonexistent/input.json"] {
+        let ended = end(stage.agentry("run").arg(guest("echo")).args(["--input", input])).with(2);
+        assert!(ended.stderr.starts_with("error: "), "{}", ended.stderr);
+    }
+    let invalid = stage.path("invalid.json");
+    std::fs::write(&invalid, b"\"\xff\xfe\"").expect("a file");
+    let at = format!("@{}", invalid.display());
+    end(stage.agentry("run").arg(guest("echo")).args(["--input", &at])).with(2).complains("UTF-8");
+    assert_eq!(end(stage.agentry("ps").arg("--json")).json(), serde_json::json!([]));
+}
+
+#[test]
+fn an_input_comes_from_a_file_or_from_standard_input() {
+    let stage = Stage::granting(&guest("echo"));
+    let file = stage.write("input.json", r#"{"from": "a file"}"#);
+    let at = format!("@{}", file.display());
+    let from_file = end(stage.agentry("run").arg(guest("echo")).args(["--json", "--input", &at])).with(0).json();
+    assert_eq!(from_file["output"]["from"], "a file");
+    let mut piped = stage.agentry("run");
+    piped.arg(guest("echo")).args(["--json", "--input", "-"]);
+    piped.stdin(Stdio::from(std::fs::File::open(&file).expect("it was written")));
+    assert_eq!(end(&mut piped).with(0).json()["output"]["from"], "a file");
+}
+
+#[test]
+fn an_agent_is_found_by_name_in_the_home() {
+    let stage = Stage::granting(&guest("echo"));
+    end(stage.agentry("run").arg("echo")).with(2).complains("there is no agent `echo` here");
+    std::fs::copy(guest("echo"), stage.directory("home/agents").join("echo.wasm")).expect("a copy");
+    end(stage.agentry("run").args(["echo", "--input", "1"])).with(0);
+}
+
+#[test]
+fn json_is_one_document_on_stdout_and_nothing_else() {
+    let stage = Stage::granting(&guest("echo"));
+    let ended = end(&mut stage.run(&guest("echo"), &serde_json::json!({"a": [1, 2]}))).with(0);
+    assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stdout);
+    let report = ended.json();
+    let mut keys: Vec<&str> = report.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["cost_microusd", "output", "refusals", "run", "status", "usage"]);
+    assert_eq!(report["output"], serde_json::json!({"a": [1, 2]}));
+    assert_eq!(report["status"], "done");
+}
+
+#[test]
+fn nothing_is_coloured_where_nobody_looks() {
+    let stage = Stage::granting(&guest("echo"));
+    let mut run = stage.agentry("run");
+    run.arg(guest("echo")).args(["--input", "1"]).env_remove("NO_COLOR");
+    let ended = end(&mut run).with(0);
+    assert!(!format!("{}{}", ended.stdout, ended.stderr).contains('\u{1b}'), "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_not_an_error() {
+    let stage = Stage::granting(&guest("echo"));
+    end(&mut stage.run(&guest("echo"), &serde_json::json!(1))).with(0);
+    let line = r#""$0" trace last --home "$1" | true; exit "${PIPESTATUS[0]}""#;
+    let mut pipe = Command::new("bash");
+    pipe.args(["-c", line]).arg(agentry().get_program()).arg(stage.home());
+    let ended = end(&mut pipe).with(0);
+    assert_eq!(ended.stderr, "");
+}

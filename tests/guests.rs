@@ -1,0 +1,388 @@
+//! One misbehaving guest a file, one module here a guest: each is ended within its limits and reported, and the host goes on.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Ended, Stage, end, guest};
+
+/// Enough for any honest guest, little for one that wastes it.
+const BUDGET: &str =
+    "fuel_run = 2_000_000_000\nwall_run = \"4s\"\nmemory_mb = 32\ntokens_run = 2_000\nllm_calls_run = 20";
+
+/// No guest holds the host longer than its wall time and some patience for a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+
+const ANSWERS: &str = "{\"script\": 1, \"repeat\": true}\n{\"chunks\": [\"one \", \"two\"]}\n";
+
+/// A build fails when a guest has no module here.
+#[allow(unused_imports, reason = "that the names exist is the point")]
+mod each_has_a_test {
+    include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+}
+
+struct Run {
+    stage: Stage,
+    ended: Ended,
+}
+
+fn run(name: &str) -> Run {
+    run_with(name, &json!({}))
+}
+
+fn run_with(name: &str, input: &Value) -> Run {
+    let component = guest(name);
+    let stage = Stage::granting_within(&component, BUDGET);
+    let ended = end(&mut stage.run_on(ANSWERS, &component, input));
+    assert!(ended.took < SOON, "{name} held the host for {:?}", ended.took);
+    // Whatever it did, the same home runs the next one.
+    Run { stage, ended }
+}
+
+impl Run {
+    fn ends(self, code: i32, status: &str, why: &str) -> Self {
+        let Self { stage, ended } = self;
+        let ended = ended.with(code);
+        let report = ended.json();
+        assert_eq!(report["status"], status, "{report}");
+        let failure = report["failure"].as_str().unwrap_or_default();
+        assert!(failure.contains(why), "`{why}` is not why: {failure}");
+        assert_eq!(stage.last()["status"], status, "the journal says otherwise");
+        Self { stage, ended }
+    }
+
+    fn gives(self) -> Value {
+        self.ended.with(0).json()["output"].clone()
+    }
+}
+
+/// Runs a guest that may use the roots `documents` and `reports`.
+fn run_on_files(name: &str) -> (Stage, Value) {
+    let component = guest(name);
+    let stage = Stage::drafting(&component);
+    stage.write("documents/a.txt", "public");
+    stage.write("secret.txt", "secret");
+    std::os::unix::fs::symlink(stage.path(""), stage.path("documents/link")).expect("a link");
+    let (documents, reports) = (stage.directory("documents"), stage.directory("reports"));
+    let mut run = stage.run(&component, &json!({}));
+    for (root, directory) in [("documents", documents), ("reports", reports)] {
+        run.arg("--root").arg(format!("{root}={}", directory.display()));
+    }
+    let output = end(&mut run).with(0).json()["output"].clone();
+    (stage, output)
+}
+
+mod echo {
+    use super::*;
+
+    #[test]
+    fn gives_back_what_it_got() {
+        let input = json!({"text": "grün \u{0} 🦀", "numbers": [1, -2, 3.5]});
+        assert_eq!(run_with("echo", &input).gives(), input);
+    }
+}
+
+mod spin {
+    use super::*;
+
+    #[test]
+    fn a_loop_is_ended_by_its_fuel() {
+        run("spin").ends(4, "exhausted", "fuel");
+    }
+}
+
+mod recurse {
+    use super::*;
+
+    #[test]
+    fn endless_recursion_ends_the_guest_and_not_the_host() {
+        run("recurse").ends(1, "failed", "stack");
+    }
+}
+
+mod grow {
+    use super::*;
+
+    #[test]
+    fn memory_ends_at_its_limit() {
+        run("grow").ends(4, "exhausted", "memory");
+    }
+}
+
+mod gigabyte {
+    use super::*;
+
+    #[test]
+    fn a_gigabyte_is_never_made() {
+        run("gigabyte").ends(4, "exhausted", "memory");
+    }
+}
+
+mod huge_output {
+    use super::*;
+
+    #[test]
+    fn an_output_that_is_too_long_is_refused() {
+        let run = run("huge_output");
+        assert!(matches!(run.ended.code, 1 | 4), "{}", run.ended.stderr);
+        assert!(run.ended.stdout.len() < 100_000, "it was printed");
+    }
+}
+
+mod invalid_output {
+    use super::*;
+
+    #[test]
+    fn an_output_that_is_no_json_is_a_failure() {
+        run("invalid_output").ends(1, "failed", "not JSON");
+    }
+}
+
+mod panic {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_reported_with_its_words() {
+        run("panic").ends(1, "failed", "the guest gave up on purpose");
+    }
+}
+
+mod fail {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_its_own_is_told_in_its_words() {
+        run("fail").ends(1, "failed", "the guest does not want to");
+    }
+}
+
+mod sleep_year {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_with_the_wall_time() {
+        run("sleep_year").ends(4, "exhausted", "wall time");
+    }
+}
+
+mod sleep_std {
+    use super::*;
+
+    #[test]
+    fn a_sleep_of_std_holds_no_thread_longer_than_the_wall_time() {
+        run("sleep_std").ends(4, "exhausted", "");
+    }
+}
+
+mod busy_poll {
+    use super::*;
+
+    #[test]
+    fn polling_without_waiting_is_ended_too() {
+        run("busy_poll").ends(4, "exhausted", "");
+    }
+}
+
+mod flood_futures {
+    use super::*;
+
+    #[test]
+    fn handles_end_at_a_maximum() {
+        let run = run("flood_futures");
+        assert!(matches!(run.ended.code, 1 | 4), "{}", run.ended.stderr);
+    }
+}
+
+mod flood_log {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_lines_is_cut_and_counted_and_the_run_goes_on() {
+        let run = run("flood_log");
+        let run = Run { ended: run.ended.with(0), stage: run.stage };
+        assert!(run.ended.stderr.len() < 4 * 1024 * 1024, "{} bytes of log", run.ended.stderr.len());
+    }
+}
+
+mod flood_llm {
+    use super::*;
+
+    #[test]
+    fn calls_past_the_limit_are_refused_however_often_it_asks() {
+        let given = run("flood_llm").gives();
+        assert_eq!(given[0].as_u64().zip(given[1].as_u64()).map(|(a, b)| a + b), Some(10_000));
+        assert!(given[0].as_u64().is_some_and(|answered| (1..=20).contains(&answered)), "{given}");
+    }
+}
+
+mod drop_futures {
+    use super::*;
+
+    #[test]
+    fn a_dropped_call_gives_back_what_was_held() {
+        let run = run("drop_futures");
+        let ended = run.ended.with(0);
+        assert_eq!(ended.json()["output"], "one two");
+    }
+}
+
+mod abandon {
+    use super::*;
+
+    #[test]
+    fn calls_in_flight_at_the_end_are_settled_and_not_waited_for() {
+        let run = run("abandon").ends(0, "done", "");
+        assert!(run.ended.took < Duration::from_secs(30), "{:?}", run.ended.took);
+    }
+}
+
+mod ask {
+    use super::*;
+
+    #[test]
+    fn a_question_is_answered() {
+        assert_eq!(run_with("ask", &json!({"prompt": "count"})).gives(), "one two");
+    }
+
+    #[test]
+    fn a_model_that_nobody_has_is_not_found() {
+        let run = run_with("ask", &json!({"prompt": "count", "model": "none"}));
+        assert_ne!(run.ended.code, 0);
+        assert_eq!(run.ended.json()["cost_microusd"], 0);
+    }
+}
+
+mod stream {
+    use super::*;
+
+    #[test]
+    fn the_pieces_and_the_whole_are_the_same_text() {
+        assert_eq!(run("stream").gives(), json!([["one ", "two"], "one two"]));
+    }
+}
+
+mod stream_drop {
+    use super::*;
+
+    #[test]
+    fn a_future_without_its_stream_still_ends() {
+        assert_eq!(run("stream_drop").gives(), "one two");
+    }
+}
+
+mod joined {
+    use super::*;
+
+    #[test]
+    fn calls_of_one_run_make_progress_together() {
+        let script = "{\"script\": 1, \"repeat\": true}\n{\"text\": \"x\", \"delay_ms\": 400}\n";
+        let component = guest("joined");
+        let stage = Stage::granting(&component);
+        let output = end(&mut stage.run_on(script, &component, &json!({}))).with(0).json()["output"].clone();
+        // Two pauses of 400 ms an answer; one after the other would be 1600.
+        assert!(output[2].as_u64().is_some_and(|ms| (800..1500).contains(&ms)), "{output}");
+    }
+}
+
+mod memory {
+    use super::*;
+
+    #[test]
+    fn entries_come_back_page_by_page_and_go_when_deleted() {
+        assert_eq!(run_with("memory", &json!(1000)).gives(), json!([1, ["entry-00000", "entry-00001"]]));
+    }
+}
+
+mod conflict {
+    use super::*;
+
+    #[test]
+    fn a_write_over_a_version_that_is_gone_writes_nothing() {
+        assert_eq!(run("conflict").gives(), json!([true, true, 2]));
+    }
+}
+
+mod huge_keys {
+    use super::*;
+
+    #[test]
+    fn names_of_a_wrong_size_are_refused_and_trap_nobody() {
+        let given = run("huge_keys").gives();
+        for (what, said) in given.as_object().expect("it tells of each try") {
+            assert!(!said.as_str().is_some_and(|said| said.starts_with("version")), "{what}: {said}");
+        }
+    }
+}
+
+mod files {
+    use super::*;
+
+    #[test]
+    fn files_are_written_read_listed_and_deleted() {
+        let (stage, given) = run_on_files("files");
+        assert_eq!(given, json!(["second", 6, ["a/b/report.md"], true]));
+        assert!(!stage.path("reports/a/b/report.md").exists());
+    }
+}
+
+mod escape_files {
+    use super::*;
+
+    #[test]
+    fn no_path_leads_out_of_a_root() {
+        let (stage, given) = run_on_files("escape_files");
+        for (what, said) in given.as_object().expect("it tells of each try") {
+            let said = said.as_str().unwrap_or_default();
+            assert!(!said.ends_with(" bytes") && said != "written", "{what}: {said}");
+            assert!(!said.contains(&stage.path("").display().to_string()), "{what} shows a path of the host: {said}");
+        }
+        assert_eq!(std::fs::read_to_string(stage.path("secret.txt")).expect("it is there"), "secret");
+    }
+}
+
+mod reach_out {
+    use super::*;
+
+    #[test]
+    fn std_reaches_nothing_that_the_table_does_not_give() {
+        let given = run("reach_out").gives();
+        for what in ["read a file", "write a file", "list the root", "list here"] {
+            assert_eq!(given[what], "refused", "{what}");
+        }
+        assert_eq!(given["environment"], "0 variables");
+        assert!(matches!(given["stdin"].as_str(), Some("refused" | "\"\"")), "{given}");
+    }
+}
+
+mod determinism {
+    use super::*;
+
+    #[test]
+    fn time_stands_still_while_it_computes() {
+        let given = run("determinism").gives();
+        assert_eq!(given["computed_ns"], 0);
+        assert_eq!(given["clock_ms"], given["system_ms"]);
+    }
+}
+
+mod later {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_yet_says_so_and_nothing_pretends() {
+        let given = run("later").gives();
+        for (what, said) in given.as_object().expect("it tells of each call") {
+            assert_ne!(said, "answered", "{what}");
+        }
+    }
+}
+
+mod typed_input {
+    use super::*;
+
+    #[test]
+    fn an_input_that_does_not_fit_names_the_field() {
+        let input = json!({"lines": [{"amount": 1}, {"amount": "many"}]});
+        run_with("typed_input", &input).ends(1, "failed", "lines[1].amount");
+    }
+}

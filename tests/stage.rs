@@ -1,0 +1,216 @@
+//! A home of its own for each test, with a policy, roots and a scripted model; and what came of a run there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The longest that anything here may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One home. It is gone when the test is.
+pub struct Stage {
+    place: TempDir,
+}
+
+/// What came of a command.
+pub struct Ended {
+    /// The exit code.
+    pub code: i32,
+    /// All of stdout.
+    pub stdout: String,
+    /// All of stderr.
+    pub stderr: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The command under test.
+pub fn agentry() -> Command {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/agentry");
+    let mut command = Command::new(std::env::var_os("AGENTRY_BIN").map_or(built, PathBuf::from));
+    // What the machine is set up with is none of a test's business.
+    command.env_remove("AGENTRY_HOME").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+/// A component of `tests/guests`, built by `cargo xtask guests`.
+pub fn guest(name: &str) -> PathBuf {
+    built("test-guests", name)
+}
+
+/// A component of `example-agents`.
+pub fn example(name: &str) -> PathBuf {
+    built("guests", name)
+}
+
+fn built(directory: &str, name: &str) -> PathBuf {
+    let target = std::env::var_os("AGENTRY_BIN").map(PathBuf::from);
+    let target = target.and_then(|bin| Some(bin.parent()?.parent()?.to_path_buf()));
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
+    let path = target.join(directory).join(format!("{}.wasm", name.replace('_', "-")));
+    assert!(path.exists(), "{} is not built: cargo xtask guests", path.display());
+    path
+}
+
+/// Runs a command to its end, or kills it when nobody would wait any longer.
+pub fn end(command: &mut Command) -> Ended {
+    let begun = Instant::now();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+    let pid = child.id().to_string();
+    let (done, waits) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if waits.recv_timeout(PATIENCE).is_err_and(|why| why == std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+        }
+    });
+    let output = child.wait_with_output().expect("the command ends");
+    drop(done);
+    watch.join().expect("the watch ends");
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).expect("stdout is text"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+        took: begun.elapsed(),
+    }
+}
+
+impl Stage {
+    /// An empty home.
+    pub fn new() -> Self {
+        let place = TempDir::new().expect("there is room for a home");
+        fs::create_dir_all(place.path().join("home/policies")).expect("a directory");
+        Self { place }
+    }
+
+    /// A home in which this component is granted the model, its memory and this budget, and no files.
+    pub fn granting(component: &Path) -> Self {
+        Self::granting_within(component, "")
+    }
+
+    /// The same, with more lines of `[budget]`.
+    pub fn granting_within(component: &Path, budget: &str) -> Self {
+        let agent = component.file_stem().and_then(|name| name.to_str()).expect("a component has a name");
+        let stage = Self::new();
+        stage.policy(&format!(
+            "format = 1\nlayer = \"grant\"\nagent = \"{agent}\"\n\
+             llm = {{ models = [\"*\"], max_tokens = 1000 }}\n\
+             memory = {{ read = [\"agent/test/**\"], write = [\"agent/test/**\"] }}\n\
+             [budget]\n{budget}\n"
+        ));
+        stage
+    }
+
+    /// A home whose one grant is what `inspect --grant` drafts for this component.
+    pub fn drafting(component: &Path) -> Self {
+        let draft = end(agentry().arg("inspect").arg(component).arg("--grant")).with(0);
+        let stage = Self::new();
+        stage.policy(&draft.stdout);
+        stage
+    }
+
+    /// Writes the one grant of this home.
+    pub fn policy(&self, text: &str) {
+        let file = self.write("home/policies/50-grant.toml", text);
+        for path in [self.home().join("policies"), file] {
+            let mode = if path.is_dir() { 0o755 } else { 0o644 };
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        }
+    }
+
+    /// The home.
+    pub fn home(&self) -> PathBuf {
+        self.path("home")
+    }
+
+    /// A path beside or in the home.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// Writes a file beside or in the home, and gives its path.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it lies in the place")).expect("a directory");
+        fs::write(&path, text).expect("a file");
+        path
+    }
+
+    /// An empty directory beside the home.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(&path).expect("a directory");
+        path
+    }
+
+    /// `agentry VERB --home HOME`.
+    pub fn agentry(&self, verb: &str) -> Command {
+        let mut command = agentry();
+        command.arg(verb).arg("--home").arg(self.home());
+        command
+    }
+
+    /// `agentry run COMPONENT --json` in this home.
+    pub fn run(&self, component: &Path, input: &Value) -> Command {
+        let mut run = self.agentry("run");
+        run.arg(component).arg("--json").args(["--input", &input.to_string()]);
+        run
+    }
+
+    /// The same on a scripted model whose answers are these lines.
+    pub fn run_on(&self, script: &str, component: &Path, input: &Value) -> Command {
+        let script = self.write("script.jsonl", script);
+        let mut run = self.run(component, input);
+        run.arg("--model").arg(format!("scripted:{}", script.display()));
+        run
+    }
+
+    /// The syscalls of the last run, as `trace` shows them.
+    pub fn calls(&self) -> Vec<Value> {
+        let trace = end(self.agentry("trace").args(["last", "--json"])).json();
+        trace["calls"].as_array().expect("a trace has calls").clone()
+    }
+
+    /// The last run, as `ps` shows it.
+    pub fn last(&self) -> Value {
+        let runs = end(self.agentry("ps").arg("--json")).json();
+        runs[0].clone()
+    }
+}
+
+impl Ended {
+    /// Stdout, which is one JSON document and nothing else.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: stdout is not one document:\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    /// Fails unless it ended with this code; gives itself.
+    pub fn with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails unless it said what is wrong in one line, with a hint below.
+    pub fn complains(&self, of: &str) {
+        let mut lines = self.stderr.lines();
+        let error = lines.next().unwrap_or_default();
+        assert!(error.starts_with("error: ") && error.contains(of), "no line with `{of}`:\n{}", self.stderr);
+        assert!(!error.ends_with('.'), "an error is no sentence: {error}");
+        assert!(lines.next().is_some_and(|line| line.starts_with("hint: ")), "no hint:\n{}", self.stderr);
+    }
+}
+
+/// Writes down that a test did not run; in CI that is a failure.
+pub fn skip(test: &str, why: &str) {
+    eprintln!("skipped {test}: {why}");
+    if let Some(list) = std::env::var_os("AGENTRY_SKIPPED") {
+        use std::io::Write;
+        let mut list = fs::OpenOptions::new().create(true).append(true).open(list).expect("the list of skipped tests");
+        writeln!(list, "{test}: {why}").expect("the list of skipped tests");
+    }
+}
