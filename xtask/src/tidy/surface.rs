@@ -25,7 +25,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
             .map(|table| table.keys().cloned().collect())
             .unwrap_or_default()
     };
-    for (section, found) in [("syscalls", syscalls(tree)), ("codes", codes(tree))] {
+    for (section, found) in [("syscalls", syscalls(tree)), ("codes", codes(tree)), ("policy", policy_words(tree))] {
         let listed = listed(section);
         for name in found.difference(&listed) {
             findings.file(file, 1, format_args!("[{section}] lacks `{name}`"));
@@ -72,6 +72,25 @@ fn codes(tree: &Tree) -> BTreeSet<String> {
     let lines =
         file.text.lines().skip_while(|line| !line.contains("fn word(self)")).take_while(|line| *line != "    }");
     lines.filter_map(|line| Some(line.split_once("=> \"")?.1.split('"').next()?.to_owned())).collect()
+}
+
+/// `llm.models`, `budget.usd_run` and so on, out of the tables of known words that the policy's parser refuses by.
+fn policy_words(tree: &Tree) -> BTreeSet<String> {
+    let text = |path: &str| tree.get(path).map_or("", |file| file.text.as_str());
+    let mut found = BTreeSet::new();
+    for table in text("host/kernel/src/policy/grant.rs").split("Words = Words {").skip(1) {
+        let Some((name, rest)) = table.split_once("known: &[") else { continue };
+        let name: String = name.chars().filter(|letter| letter.is_ascii_lowercase()).collect();
+        let prefix = match name.trim_start_matches("table") {
+            "agrant" => String::new(),
+            section => format!("{section}."),
+        };
+        let known = rest.split(']').next().unwrap_or_default();
+        found.extend(known.split('"').skip(1).step_by(2).map(|word| format!("{prefix}{word}")));
+    }
+    let budget = text("host/kernel/src/policy/budget.rs").split("word(\"").skip(1);
+    found.extend(budget.filter_map(|rest| Some(format!("budget.{}", rest.split('"').next()?))));
+    found
 }
 
 /// The names of all tests.
