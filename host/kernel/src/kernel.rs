@@ -19,7 +19,11 @@ mod answer;
 mod ledger;
 mod reasons;
 mod runs;
+#[cfg(test)]
+mod simulation;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 

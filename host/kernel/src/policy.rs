@@ -19,6 +19,9 @@ mod document;
 mod draft;
 mod grant;
 pub(crate) mod patterns;
+mod scope;
+#[cfg(test)]
+mod tests;
 mod warnings;
 
 pub(crate) use document::too_deep;

@@ -248,7 +248,13 @@ impl Admission<'_> {
         }
         if !self.grant.rights.tools.iter().any(|right| name_fits(&right.tool, name)) {
             let shown = text::show(name);
-            return Err(self.ungranted("tools", &format!("an [[allow]] with `tool = \"{shown}\"`")));
+            let allowed = joined(self.grant.rights.tools.iter().map(|right| right.tool.as_str()));
+            let because = format!("agent `{}` may not call tool `{shown}`", self.grant.agent);
+            return Err(Refusal::new(Code::NoGrant, because)
+                .rule(self.grant.rule.clone())
+                .argument("name", name, allowed)
+                .hint(format!("add an [[allow]] with `tool = \"{shown}\"` to {}", self.grant.rule.file))
+                .into());
         }
         Ok(Terms { worst: Amounts::of(Resource::ToolCalls, 1), ..INNER })
     }

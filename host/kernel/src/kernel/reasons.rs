@@ -72,7 +72,7 @@ pub(super) fn exhausted(grant: &Grant, lack: &Lack, worst: &Amounts) -> No {
         .argument(
             key.unwrap_or(what.name()),
             &what.show(worst[what]),
-            format!("up to {} (left of {})", what.show(left), what.show(limit)),
+            format!("up to {} (limit {})", what.show(left), what.show(limit)),
         )
         .hint(hint)
         .into()

@@ -46,6 +46,7 @@ impl Kernel {
     ///
     /// # Errors
     /// A refusal if no grant covers this package, the grant has expired, a day's budget is empty or too much runs.
+    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
     pub fn start(&mut self, id: RunId, start: &Start, now: Millis) -> Result<Allowance, Refusal> {
         self.begin(id, start, now).map_err(|mut no| {
             no.agent.clone_from(&start.agent);

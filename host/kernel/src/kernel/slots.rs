@@ -99,6 +99,13 @@ impl Slots {
         queues.filter(|(_, permit)| permit.run == run).map(|((_, ticket), _)| *ticket).collect()
     }
 
+    /// What the waiting calls of an agent's runs hold.
+    #[cfg(test)]
+    pub(super) fn held_by(&self, theirs: impl Fn(RunId) -> bool) -> crate::Amounts {
+        let permits = self.endpoints.iter().flat_map(|endpoint| endpoint.queue.values());
+        permits.filter(|permit| theirs(permit.run)).fold(crate::Amounts::ZERO, |sum, permit| sum.plus(permit.held))
+    }
+
     #[cfg(test)]
     pub(super) fn assert_sound(&self) {
         let queued: usize = self.endpoints.iter().map(|endpoint| endpoint.queue.len()).sum();

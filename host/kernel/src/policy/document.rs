@@ -3,7 +3,7 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -54,7 +54,8 @@ impl<'a> Document<'a> {
             return None;
         }
         let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
+        // One broken line confuses a parser for many more, so only the first is told.
+        if let Some(error) = errors.iter().min_by_key(|error| error.span().map_or(0, |span| span.start)) {
             let hint = match error.message() {
                 "duplicate key" => "each key stands once in its table",
                 _ => "write it as TOML: `key = value`, texts in \"quotes\"",
@@ -253,7 +254,7 @@ pub(crate) fn too_deep(text: &str) -> Option<Place> {
     None
 }
 
-/// The word that a file would use for a value, in quotes.
+/// A value as a mistake shows it.
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text::show(text)).to_string()
+    format!("\"{}\"", text::show(text))
 }

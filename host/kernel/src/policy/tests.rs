@@ -1,0 +1,283 @@
+//! What the policy language says of files, right and wrong ones.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use expect_test::expect;
+
+use super::*;
+use crate::rights::Access;
+
+const GRANT: &str = r#"format = 1
+layer = "grant"
+agent = "reporter"
+package = "acme:reporter@^1.2"
+mode = "enforce"
+expires = 2027-03-01
+why = "Ops asked for a weekly report."
+
+llm = { models = ["small-*"], max_tokens = 4096, class = "batch", why = "To write." }
+memory = { read = ["team/reports/**"], write = ["agent/reporter/**"], why = "To remember." }
+files = [{ root = "reports", at = "/out", access = "rw", why = "Its output." }]
+
+[budget]
+usd_day = "2.00"
+tokens_day = 400_000
+tool_calls_run = 60
+fuel_run = 5_000_000_000
+wall_run = "120s"
+memory_mb = 64
+
+[[allow]]
+id = "reporter/mail"
+tool = "mail.send"
+why = "Sends the weekly report to operations."
+"#;
+
+fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
+    Policy::parse(&[Source { file: "p.toml", text }], Digest::default())
+}
+
+/// The first mistake of the grant with a line changed, on one line.
+fn mistake(from: &str, to: &str) -> String {
+    let text = GRANT.replacen(from, to, 1);
+    assert_ne!(text, GRANT, "`{from}` stands in the grant");
+    let mistakes = parse(&text).expect_err(to);
+    assert!(mistakes.len() <= MISTAKES_MAX);
+    let Mistake { line, column, message, hint, .. } = &mistakes[0];
+    format!("{line}:{column} {message} | {hint}")
+}
+
+#[test]
+fn the_grant_of_the_handbook_is_read() {
+    let policy = parse(GRANT).expect("it is whole");
+    assert_eq!(policy.warnings(), []);
+    let grant = &policy.grants[0];
+    assert_eq!(grant.expires, Some(Millis(1_803_859_200_000)));
+    assert_eq!(grant.day.get(Resource::Usd), Some(2_000_000));
+    assert_eq!(grant.run.get(Resource::WallTime), Some(120_000));
+    assert_eq!(grant.run.get(Resource::Memory), Some(64 * 1024 * 1024));
+    assert_eq!(grant.rights.files[0].access, Access::ReadWrite);
+    assert_eq!(grant.rights.tools[0].line, 21);
+    assert_eq!(grant.budget_key(Resource::Tokens, true), (Some("tokens_day"), 15));
+}
+
+#[test]
+fn what_cannot_be_enforced_yet_is_refused() {
+    let cases = [
+        mistake("layer = \"grant\"", "layer = \"site\""),
+        mistake("\"enforce\"", "\"observe\""),
+        mistake("mode =", "publisher = \"ed25519:x\"\nmode ="),
+        mistake("why = \"Ops", "secrets = []\nwhy = \"Ops"),
+        mistake("why = \"Ops", "agents = { call = [\"x\"] }\nwhy = \"Ops"),
+        mistake("tool = \"mail.send\"", "tool = \"mail.send\"\nargs.to = { min_items = 1 }"),
+        mistake("tool = \"mail.send\"", "tool = \"mail.send\"\nrate = \"20/h\""),
+        mistake("[[allow]]", "[[test]]\nexpect = \"allow\"\n[[allow]]"),
+        mistake("[[allow]]", "[[forbid]]\nid = \"x\"\n[[allow]]"),
+    ];
+    expect![[r#"
+        2:9 this version cannot enforce a site layer yet | take the file out: what cannot be enforced is refused, never ignored
+        5:8 this version cannot enforce `mode = "observe"` yet | write `mode = "enforce"`, or leave it out
+        5:1 this version cannot enforce `publisher` in a grant yet | take it out: what cannot be enforced is refused, never ignored
+        7:1 this version cannot enforce `secrets` in a grant yet | take it out: what cannot be enforced is refused, never ignored
+        7:1 this version cannot enforce `agents` in a grant yet | take it out: what cannot be enforced is refused, never ignored
+        24:1 this version cannot enforce `args` in [[allow]] yet | take it out: what cannot be enforced is refused, never ignored
+        24:1 this version cannot enforce `rate` in [[allow]] yet | take it out: what cannot be enforced is refused, never ignored
+        21:3 this version cannot enforce `test` in a grant yet | take it out: what cannot be enforced is refused, never ignored
+        21:3 this version cannot enforce `forbid` in a grant yet | take it out: what cannot be enforced is refused, never ignored"#]].assert_eq(&cases.join("\n"));
+}
+
+#[test]
+fn a_mistake_names_its_place_and_a_remedy() {
+    let cases = [
+        mistake("format = 1\n", ""),
+        mistake("format = 1", "format = 2"),
+        mistake("agent = \"reporter\"\n", ""),
+        mistake("\"reporter\"", "\"Reporter\""),
+        mistake("max_tokens", "max_token"),
+        mistake("wall_run", "wal_run"),
+        mistake("4096", "-1"),
+        mistake("4096", "4096.0"),
+        mistake("400_000", "18446744073709551616"),
+        mistake("\"2.00\"", "2.00"),
+        mistake("\"2.00\"", "\"2.0000001\""),
+        mistake("\"120s\"", "120"),
+        mistake("= 64", "= 100_000"),
+        mistake("[\"small-*\"]", "\"small-*\""),
+        mistake("\"small-*\"", "\"*-small\""),
+        mistake("team/reports/**", "team/../**"),
+        mistake("team/reports/**", "team*"),
+        mistake("\"/out\"", "\"/out/../etc\""),
+        mistake("\"rw\"", "\"w\""),
+        mistake("\"batch\"", "\"system\""),
+        mistake("@^1.2", "@latest"),
+        mistake("2027-03-01", "2027-03-01T10:00:00"),
+        mistake("2027-03-01", "\"soon\""),
+        mistake("mode =", "agent = \"x\"\nmode ="),
+        mistake("To write.", "To \\u001b[2J."),
+        mistake("[[allow]]", "[[allow]]\nid = \"reporter/mail\"\ntool = \"x\"\n[[allow]]"),
+        mistake("tool = \"mail.send\"", ""),
+        mistake("\"Its output.\"", "\"Its output."),
+        mistake("[budget]", &format!("x = {}", "[".repeat(100_000))),
+        mistake("[budget]", &format!("{}x = 1", "a.".repeat(100_000))),
+        mistake("[budget]", &format!("#{}", "x".repeat(2_000_000))),
+    ];
+    expect![[r#"
+        1:1 `format` is missing | begin the file with `format = 1`
+        1:10 format 2 is not known | this version reads `format = 1`
+        1:1 `agent` is missing | add `agent = "reporter"`
+        3:9 `agent` may have lowercase letters, digits and `-` only | it is "Reporter"
+        9:31 unknown key `max_token` in `llm` | did you mean `max_tokens`?
+        18:1 unknown key `wal_run` in [budget] | did you mean `wall_run`?
+        9:44 `max_tokens` must be a number from 0 to 18446744073709551615 | for example `max_tokens = 4096`
+        9:44 `max_tokens` is a number with a fraction; it must be a whole number | for example `max_tokens = 4096`
+        15:14 `tokens_day` must be a number from 0 to 18446744073709551615 | for example `tokens_day = 400_000`
+        14:11 `usd_day` is a number with a fraction; it must be an amount | for example `usd_day = "2.00"`
+        14:11 `usd_day` must be dollars with up to 6 decimals, for example "2.00" | amounts are exact: no fractions but in money, no guesses
+        18:12 `wall_run` must be a time in quotes, with its unit, for example "120s" | amounts are exact: no fractions but in money, no guesses
+        19:13 `memory_mb` must be from 1 to 256, for example 64 | amounts are exact: no fractions but in money, no guesses
+        9:18 `models` is a text; it must be a list of texts | for example `models = ["small-*"]`
+        9:19 `models` may have one `*`, at its end | it is "*-small"
+        10:20 `read` has `.` or `..` | it is "team/../**"
+        10:20 `read` may have a star as `/**` at its end only | it is "team*"
+        11:35 `at` has `.` or `..` | it is "/out/../etc"
+        11:52 unknown access "w" | "r" to read, "rw" to read and write
+        9:58 no class "system" can be granted | "interactive", "normal" or "batch"
+        4:11 the version of `package` is not one: unexpected character 'l' while parsing major version number | for example `package = "acme:reporter@^1.2"`
+        6:11 `expires` names no moment | a date such as 2027-03-01, whose beginning in UTC is meant, or a time such as 2027-03-01T12:00:00Z
+        6:11 `expires` is a text; it must be a date | for example `expires = 2027-03-01`
+        5:1 duplicate key | each key stands once in its table
+        9:73 `why` has a line break, a control character or one that cannot be seen | it is "To \u{1b}[2J."
+        25:6 rule "reporter/mail" stands already in line 21 | give each rule an id of its own: refusals name it
+        1:1 `tool` is missing | add `tool = "mail.send"`
+        11:79 invalid basic string, expected `"` | write it as TOML: `key = value`, texts in "quotes"
+        13:21 nested deeper than 16 | the language itself needs 4
+        13:34 nested deeper than 16 | the language itself needs 4
+        1:1 the file has 2000631 bytes, more than 1048576 | nobody could review it: split it, one agent a file"#]].assert_eq(&cases.join("\n"));
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_line_and_a_caret() {
+    let mistakes = parse(&GRANT.replace("max_tokens", "max_tokes")).expect_err("there is a mistake");
+    expect![[r#"
+        p.toml:9:31: unknown key `max_tokes` in `llm`
+          9 | llm = { models = ["small-*"], max_tokes = 4096, class = "batch", why = "To write." }
+            |                               ^
+          hint: did you mean `max_tokens`?"#]].assert_eq(&mistakes[0].to_string());
+}
+
+#[test]
+fn an_agent_has_one_grant() {
+    let sources = [Source { file: "a.toml", text: GRANT }, Source { file: "b.toml", text: GRANT }];
+    let mistakes = Policy::parse(&sources, Digest::default()).expect_err("which should hold?");
+    expect![[r#"
+        b.toml:3:9: agent `reporter` has a grant already, in a.toml:3
+          3 | agent = "reporter"
+            |         ^
+          hint: one agent has one grant: put both together, or remove one"#]].assert_eq(&mistakes[0].to_string());
+}
+
+#[test]
+fn thousands_of_mistakes_are_not_all_told() {
+    let text: String = (0..10_000).map(|n| format!("key-{n} = 1\n")).collect();
+    let mistakes = parse(&format!("{text}{GRANT}")).expect_err("they are unknown");
+    assert_eq!(mistakes.len(), MISTAKES_MAX);
+}
+
+#[test]
+fn no_text_makes_it_panic() {
+    for end in (0..GRANT.len()).filter(|end| GRANT.is_char_boundary(*end)) {
+        let _ = parse(&GRANT[..end]);
+        let _ = parse(&GRANT[end..]);
+        let _ = parse(&format!("{}\"é\u{202e}{}", &GRANT[..end], &GRANT[end..]));
+    }
+}
+
+#[test]
+fn what_is_probably_not_meant_is_told() {
+    let text = "format = 1\nlayer = \"grant\"\nagent = \"a\"\npackage = \"acme:b\"\n\
+                llm = { models = [\"*\", \"small\"] }\nmemory = { read = [\"a/**\", \"a/b\"], write = [\"**\"], why = \"\" }\n\
+                files = [{ root = \"r\", access = \"r\" }, { root = \"r\", at = \"/x\", access = \"r\" }]\n\
+                [budget]\ntool_calls_run = 5\ntool_calls_day = 3\n";
+    let policy = parse(text).expect("it is well formed");
+    let told: Vec<_> = policy.warnings().iter().map(|w| format!("{}:{} {}", w.line, w.column, w.message)).collect();
+    expect![[r#"
+        4:1 never matches: package `acme:b` is not agent `a`
+        5:1 `llm` has no `why`
+        7:10 `files` has no `why`
+        7:40 `files` has no `why`
+        5:1 grants every model, the dearest too
+        6:1 may write every agent's memory
+        5:1 `small` changes nothing beside `*`
+        6:1 `a/b` changes nothing beside `a/**`
+        7:1 `r/x` changes nothing beside `r/`
+        5:1 models without a limit in money or tokens
+        8:2 a run never gets its tool calls: a day has less"#]].assert_eq(&told.join("\n"));
+}
+
+#[test]
+fn a_draft_is_a_grant_and_gives_what_the_package_asks_for() {
+    let manifest = Manifest::parse_toml(
+        r#"
+        format = 1
+        name = "acme:scribe"
+        version = "1.2.0"
+        wit = "0.1.0"
+        description = "Writes \"reports\" \\ lists."
+        budget = { usd_run = "0.05", llm_calls_run = 20 }
+        [wants]
+        llm = { models = ["*"], max_tokens = 800, why = "To write." }
+        memory = { read = ["team/**"], write = ["agent/scribe/**"], why = "To remember.", optional = true }
+        files = [{ root = "docs", access = "r", why = "To read." }]
+        tools = [{ tool = "mail.*", why = "To send." }]
+        http = { why = "To look\\nformat = 2" }
+        "#,
+    )
+    .expect("the manifest is whole");
+    let draft = Grant::draft(&manifest);
+    let policy = parse(&draft).unwrap_or_else(|mistakes| panic!("{}\n{draft}", mistakes[0]));
+    let (given, asked) = (&policy.grants[0].rights, manifest.rights());
+    assert_eq!(policy.grants[0].agent, "scribe");
+    assert!(policy.grant("scribe", &manifest).is_some());
+    assert!(given.llm.as_ref().is_some_and(|llm| llm.models == ["*"] && llm.max_tokens == Some(800)));
+    assert!(given.memory.as_ref().is_some_and(|memory| memory.allows("team/a", false)));
+    assert_eq!((given.files.len(), given.tools[0].tool.as_str()), (asked.files.len(), "mail.*"));
+    expect![[r##"
+        # What agent `scribe` may do. Made from what its package asks for: review every line before you save it.
+        # A `why` below is the author's word. What you take out is denied.
+        format = 1
+        layer = "grant"
+        agent = "scribe"
+        package = "acme:scribe@^1.2.0"
+        mode = "enforce"
+        why = "Writes \"reports\" \\ lists."
+
+        [llm]
+        models = ["*"]
+        max_tokens = 800
+        why = "To write."
+
+        [memory]
+        read = ["team/**"]
+        write = ["agent/scribe/**"]
+        why = "To remember."    # it says that it works without
+
+        [[files]]
+        root = "docs"
+        at = "/"
+        access = "r"
+        why = "To read."
+
+        [[allow]]
+        id = "scribe/tool-1"
+        tool = "mail.*"
+        why = "To send."
+
+        # It also asks for `http`, which this version cannot grant: "To look\\nformat = 2"
+
+        [budget]
+        llm_calls_run = 20
+        usd_run = "0.05"
+    "##]].assert_eq(&draft);
+}
