@@ -63,7 +63,11 @@ pub(crate) fn kernel() -> Kernel {
 }
 
 pub(crate) async fn host(home: &Path) -> Host {
-    let store = Arc::new(RedbStore::open(home).expect("a temporary directory can be written"));
+    host_on(RedbStore::open(home).expect("a temporary directory can be written")).await
+}
+
+pub(crate) async fn host_on(store: RedbStore) -> Host {
+    let store = Arc::new(store);
     let history = History::over(Arc::clone(&store) as _);
     let (journal, recovered) = Journal::open(store).await.expect("the store was just opened");
     Host { gate: Gate::new(kernel(), journal, Clock::set(NOW), &recovered), history }

@@ -7,7 +7,7 @@ use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::{Amounts, Call, CallId, Resource, RunId};
 use tokio::sync::oneshot;
 
-use super::fixture::{Host, NOW, ask, host, opening};
+use super::fixture::{Host, NOW, ask, host, host_on, opening};
 use super::*;
 use crate::run::context::Observer;
 use crate::store::{Expect, keys};
@@ -257,4 +257,33 @@ async fn quick_calls_reach_the_disk_soon_without_anybody_waiting() {
         waited += 1;
         assert!(waited < 400, "entries reach the disk by themselves");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_nothing_begins_and_only_the_runs_that_lost_something_are_over() {
+    let home = tempfile::tempdir().unwrap();
+    let (store, full) = crate::store::tests::filling(home.path());
+    let host = host_on(store).await;
+    let run = host.run(1);
+    host.gate.journal().flush().await.unwrap();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let call = |run: &Arc<RunContext>| {
+        let begun = Arc::clone(&begun);
+        host.gate.pass::<_, Error, _, _, _>(run, ask("small", 20), |_, _| async move {
+            Acted { result: Ok(begun.fetch_add(1, Ordering::Relaxed)), spent: tokens(1) }
+        })
+    };
+    full.store(true, Ordering::Release);
+    let Err(Error::Unavailable(failed)) = call(&run).await else { panic!("its intent cannot be written") };
+    assert_eq!((failed.reason.as_str(), failed.retry_after_ms), ("the host's disk is full", Some(10_000)));
+    assert_eq!((begun.load(Ordering::Relaxed), host.tokens()), (0, (0, 0)));
+    full.store(false, Ordering::Release);
+    assert!(matches!(call(&run).await, Err(Error::Unavailable(_))), "a journal with a hole is not gone on with");
+    assert!(run.cancelled.is_cancelled());
+    assert!(host.gate.end(&run, ending()).await.is_err());
+    let other = host.run(2);
+    assert_eq!(call(&other).await, Ok(0));
+    let record = host.gate.end(&other, ending()).await.expect("there is room again");
+    assert_eq!((record.status, host.tokens()), (Status::Done, (1, 0)));
+    assert_eq!(names(&host, 2), ["started", "asked", "answered", "observed", "ended"]);
 }

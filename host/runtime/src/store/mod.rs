@@ -261,4 +261,4 @@ pub enum StoreError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -179,19 +179,24 @@ impl StorageBackend for FillingDisk {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_is_told_to_all_and_the_store_goes_on_when_there_is_room() {
-    let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("store.redb");
+/// A store on such a disk, and the switch.
+pub(crate) fn filling(home: &Path) -> (RedbStore, Arc<AtomicBool>) {
+    let path = home.join("store.redb");
     let full = Arc::new(AtomicBool::new(false));
     let (file, switch) = (path.clone(), Arc::clone(&full));
     let opener: Opener = Box::new(move || {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file);
         let file = file.map_err(|error| ::redb::DatabaseError::Storage(error.into()))?;
-        Database::builder()
-            .create_with_backend(FillingDisk { file: FileBackend::new(file)?, full: Arc::clone(&switch) })
+        let full = Arc::clone(&switch);
+        Database::builder().create_with_backend(FillingDisk { file: FileBackend::new(file)?, full })
     });
-    let store = RedbStore::open_with(opener, &path).unwrap();
+    (RedbStore::open_with(opener, &path).expect("there is room yet"), full)
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_to_all_and_the_store_goes_on_when_there_is_room() {
+    let home = tempfile::tempdir().unwrap();
+    let (store, full) = filling(home.path());
     store.commit(put(b"x", b"before")).await.unwrap();
     full.store(true, Ordering::Release);
     let answers = futures::future::join_all([store.commit(put(b"x", b"lost")), store.commit(put(b"y", b"lost"))]).await;
