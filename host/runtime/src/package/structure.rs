@@ -53,7 +53,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Shape<'_>, PackageError> {
     };
     let types = types.as_ref();
     check_export(types)?;
-    let imports = import_names.into_iter().map(|name| import(types, name)).collect();
+    let imports = import_names.into_iter().filter_map(|name| import(types, name)).collect();
     Ok(Shape { imports, manifests })
 }
 
@@ -104,15 +104,19 @@ fn broken(bytes: &[u8], error: &wasmparser::BinaryReaderError) -> PackageError {
     PackageError::new(format!("the component is not valid: {message} (at byte {})", error.offset()), BUILD_HINT)
 }
 
-fn import(types: types::TypesRef<'_>, name: &str) -> Import {
+/// None for a plain type that the world names, such as `failure`: it is a word and nothing to call.
+fn import(types: types::TypesRef<'_>, name: &str) -> Option<Import> {
+    use wasmparser::component_types::ComponentAnyTypeId;
+
     let functions = match types.component_item_for_import(name).map(|item| item.ty) {
+        Some(ComponentEntityType::Type { created: ComponentAnyTypeId::Defined(_), .. }) => return None,
         Some(ComponentEntityType::Instance(id)) => {
             let exports = types[id].exports.iter();
             exports.filter(|(_, e)| matches!(e.ty, ComponentEntityType::Func(_))).map(|(n, _)| n.clone()).collect()
         }
         _ => Vec::new(),
     };
-    Import { interface: name.to_owned(), functions }
+    Some(Import { interface: name.to_owned(), functions })
 }
 
 /// An agent is one function.
