@@ -1,7 +1,10 @@
 //! Takes a component apart without running it: what it imports, what it exports, which sections it carries.
 
 use wasmparser::component_types::{ComponentDefinedType, ComponentEntityType, ComponentFuncType, ComponentValType};
-use wasmparser::{Encoding, Parser, Payload, PrimitiveValType, ValidPayload, Validator, WasmFeatures, types};
+use wasmparser::{
+    ComponentTypeRef, Encoding, Parser, Payload, PrimitiveValType, TypeBounds, ValidPayload, Validator, WasmFeatures,
+    types,
+};
 
 use super::imports::{Import, WIT_VERSION};
 use super::manifest::SECTION;
@@ -32,7 +35,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Shape<'_>, PackageError> {
         match &payload {
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section.clone() {
-                    import_names.push(import.map_err(|error| broken(bytes, &error))?.name.name);
+                    let import = import.map_err(|error| broken(bytes, &error))?;
+                    // A world that says `use outcome.{failure}` imports the type by its name: there is nothing in it to call.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        import_names.push(import.name.name);
+                    }
                 }
             }
             Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
