@@ -1,7 +1,9 @@
 //! The verbs: one file each, with its arguments and what it does.
 
+mod build;
 mod inspect;
 mod models;
+mod new;
 mod policy;
 mod ps;
 mod run;
@@ -22,6 +24,8 @@ pub enum Command {
     Inspect(inspect::Args),
     Models(models::Args),
     Policy(policy::Args),
+    New(new::Args),
+    Build(build::Args),
 }
 
 impl Command {
@@ -34,6 +38,8 @@ impl Command {
             Self::Inspect(args) => inspect::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Policy(args) => policy::run(&args),
+            Self::New(args) => new::run(args),
+            Self::Build(args) => build::run(args),
         }
     }
 }

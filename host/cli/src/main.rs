@@ -1,6 +1,7 @@
 //! Shows: the `agentry` command. It holds no policy and does no effect: it reads arguments, asks the runtime and prints.
 #![allow(unreachable_pub, reason = "nothing of a binary can be reached; `pub` marks what a file gives to the others")]
 
+mod author;
 mod commands;
 mod exit;
 mod home;

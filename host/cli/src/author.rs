@@ -1,0 +1,11 @@
+//! What `agentry new` and `agentry build` do: from an author's crate to a component that carries its manifest.
+//!
+//! It runs the author's toolchain and never the component.
+
+pub mod cargo;
+pub mod manifest;
+pub mod pack;
+pub mod sdk;
+pub mod sysroot;
+pub mod template;
+pub mod world;

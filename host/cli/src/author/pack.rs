@@ -1,0 +1,37 @@
+//! From a component and a manifest to a package on disk, checked by the same code that later opens it.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use agentry_kernel::manifest::Manifest;
+use agentry_runtime::package;
+use anyhow::{Context, Result, bail};
+
+/// Attaches the manifest, checks the package and writes it; prints its path, size and digest.
+pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
+    if component.get(..4) != Some(b"\0asm") {
+        bail!("that is not WebAssembly\nhint: compile it to a component first");
+    }
+    let bytes = package::attach(component, manifest)?;
+    let package = package::inspect(&bytes)?;
+    if let Some(parent) = out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    // Under another name first: whoever runs the agent meanwhile finds the old one or the new one, never half of it.
+    let mut unfinished = out.as_os_str().to_owned();
+    unfinished.push(format!(".{}", std::process::id()));
+    fs::write(&unfinished, &bytes)
+        .and_then(|()| fs::rename(&unfinished, out))
+        .with_context(|| format!("cannot write {}", out.display()))?;
+    let line = format!("{}  {}  sha256:{}", out.display(), size(bytes.len()), package.digest);
+    writeln!(anstream::stdout().lock(), "{line}").context("cannot print")
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{}.{} MiB", bytes >> 20, (bytes & 0xF_FFFF) * 10 >> 20),
+    }
+}

@@ -1,0 +1,83 @@
+//! The first files of a new agent's crate, and which names an agent may have.
+
+use std::fs;
+use std::path::Path;
+
+use agentry_kernel::policy::Grant;
+use anyhow::{Context, Result, bail};
+
+use super::{manifest, sdk};
+
+/// Bytes of a name: it becomes a directory, a file and a part of namespaces.
+const NAME_BYTES_MAX: usize = 64;
+
+const FILES: [(&str, &str); 5] = [
+    ("Cargo.toml", include_str!("template/Cargo.toml.in")),
+    ("src/lib.rs", include_str!("template/lib.rs.in")),
+    ("agent.toml", include_str!("template/agent.toml.in")),
+    ("README.md", include_str!("template/README.md.in")),
+    (".gitignore", include_str!("template/gitignore.in")),
+];
+
+/// Whether an agent may have this name.
+pub fn check(name: &str) -> Result<()> {
+    let lawful = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase());
+    if !lawful || !begins || name.ends_with('-') || name.len() > NAME_BYTES_MAX {
+        bail!(
+            "`{name}` is no name for an agent\nhint: lowercase letters, digits and `-`, a letter first: `note-taker`"
+        );
+    }
+    if name == "agentry" {
+        bail!("`agentry` is the name of the SDK\nhint: name the agent after what it does: `note-taker`");
+    }
+    Ok(())
+}
+
+/// Writes a crate that compiles into a directory that holds nothing yet.
+pub fn write(name: &str, directory: &Path) -> Result<()> {
+    let taken = directory.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if taken || directory.is_file() {
+        bail!("{} is there already\nhint: choose another name, or another place with --dir", directory.display());
+    }
+    for (file, text) in FILES {
+        put(&directory.join(file), &text.replace("{{name}}", name).replace("{{sdk}}", sdk::PLACE))?;
+    }
+    sdk::unpack(directory)?;
+    let manifest = manifest::read(&directory.join(manifest::FILE))?;
+    put(&directory.join("policies").join(format!("50-{name}.toml")), &Grant::draft(&manifest))
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    let parent = path.parent().expect("it is below the directory");
+    fs::create_dir_all(parent)
+        .and_then(|()| fs::write(path, text))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_lowercase_words() {
+        for good in ["a", "note-taker", "r2"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in ["", "2r", "-a", "a-", "Note", "a_b", "a/b", "../a", "agentry", "é"] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_new_crate_is_whole_and_nothing_is_written_over_it() {
+        let place = tempfile::tempdir().expect("a directory");
+        let directory = place.path().join("note-taker");
+        write("note-taker", &directory).expect("written");
+        for file in ["Cargo.toml", "src/lib.rs", "policies/50-note-taker.toml", ".agentry/sdk/sdk-guest/src/lib.rs"] {
+            let text = fs::read_to_string(directory.join(file)).expect(file);
+            assert!(!text.contains("{{"), "{file}");
+        }
+        assert!(write("note-taker", &directory).is_err());
+    }
+}

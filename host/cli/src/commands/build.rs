@@ -1,0 +1,89 @@
+//! `agentry build`: makes a package of an agent: compiles a crate, or takes a component as it is, and attaches the manifest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use crate::author::cargo::{self, Select};
+use crate::author::sysroot::Target;
+use crate::author::{manifest, pack, sdk, world};
+
+/// Makes a component with its manifest inside.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The directory of an agent's crate, or a component that another toolchain made
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// What the agent is and wants [default: agent.toml beside it]
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Where the package goes; with --examples a directory [default: NAME.wasm beside the manifest]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Import nothing but the syscall table: no std for clocks, sleep or environment
+    #[arg(long)]
+    pure: bool,
+    /// Make an agent of each example of the crate, all with its one manifest and a name of its own
+    #[arg(long, requires = "out")]
+    examples: bool,
+    /// Only write the syscall table, narrowed to what the manifest wants, for toolchains of other languages
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "pure", "examples"])]
+    world: Option<PathBuf>,
+}
+
+/// Does it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let is_crate = args.path.is_dir();
+    let beside = if is_crate { Some(args.path.as_path()) } else { args.path.parent() };
+    let beside = beside.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let manifest_path = args.manifest.clone().unwrap_or_else(|| beside.join(manifest::FILE));
+    if !args.path.exists() {
+        bail!("there is no {}\nhint: name the directory of a crate, or a component", args.path.display());
+    }
+    let wants = manifest::read(&manifest_path)?;
+    if let Some(directory) = &args.world {
+        world::write(&wants.wants, directory)?;
+    } else if args.examples {
+        let directory = args.out.as_deref().expect("--examples requires it");
+        build_examples(&args, &wants, directory)?;
+    } else {
+        let here = manifest_path.parent().unwrap_or(Path::new("."));
+        let out = args.out.clone().unwrap_or_else(|| here.join(format!("{}.wasm", manifest::agent(&wants))));
+        let component = if is_crate { compile(&args)? } else { read(&args)? };
+        pack::write(&component, &wants, &out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compile(args: &Args) -> Result<Vec<u8>> {
+    sdk::renew(&args.path)?;
+    let mut made = cargo::build(&args.path, target(args), Select::Library)?;
+    let one = made.pop().filter(|_| made.is_empty());
+    Ok(one.context("the crate makes more than one component")?.component)
+}
+
+fn build_examples(args: &Args, shared: &agentry_kernel::manifest::Manifest, directory: &Path) -> Result<()> {
+    sdk::renew(&args.path)?;
+    let (publisher, _) = shared.name.split_once(':').context("the manifest's name is not `publisher:name`")?;
+    for made in cargo::build(&args.path, target(args), Select::Examples)? {
+        // Cargo's names may hold `_`, a package's may not.
+        let name = made.name.replace('_', "-");
+        let mut own = shared.clone();
+        own.name = format!("{publisher}:{name}");
+        pack::write(&made.component, &own, &directory.join(format!("{name}.wasm")))?;
+    }
+    Ok(())
+}
+
+fn read(args: &Args) -> Result<Vec<u8>> {
+    if args.pure || args.examples {
+        bail!("{} is built already\nhint: --pure and --examples are for the directory of a crate", args.path.display());
+    }
+    fs::read(&args.path).with_context(|| format!("cannot read {}", args.path.display()))
+}
+
+fn target(args: &Args) -> Target {
+    if args.pure { Target::Pure } else { Target::Wasip2 }
+}

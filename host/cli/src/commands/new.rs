@@ -1,0 +1,30 @@
+//! `agentry new`: makes the crate of a new agent, ready to build.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::author::template;
+
+/// Makes the crate of a new agent.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The agent's name: lowercase letters, digits and `-`
+    name: String,
+    /// Where the crate goes [default: a directory of that name]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Does it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    template::check(&args.name)?;
+    let directory = args.dir.unwrap_or_else(|| PathBuf::from(&args.name));
+    template::write(&args.name, &directory)?;
+    let mut screen = anstream::stdout().lock();
+    writeln!(screen, "made {}: the agent is src/lib.rs, what it asks for is agent.toml", directory.display())?;
+    writeln!(screen, "next: agentry build {}", directory.display())?;
+    Ok(ExitCode::SUCCESS)
+}
