@@ -68,7 +68,7 @@ pub(super) fn read(document: &mut Document<'_>, file: &Spanned<DeTable<'_>>) -> 
     header(document, table)?;
     document.closed(table, &FILE);
     why(document, table);
-    let agent = required(document, table, "agent", "\"reporter\"");
+    let agent = required(document, (table, &(0..0)), "agent", "\"reporter\"");
     let agent = agent.filter(|(agent, place)| fits(document, place, "agent", agent, text::label(agent)));
     let package = document.string(table, "package", "\"acme:reporter@^1.2\"");
     let package = package.and_then(|(text, place)| pattern(document, text, &place));
@@ -118,7 +118,7 @@ fn header(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<()> {
             return None;
         }
     }
-    let (layer, place) = required(document, table, "layer", "\"grant\"")?;
+    let (layer, place) = required(document, (table, &(0..0)), "layer", "\"grant\"")?;
     if layer == "site" {
         let message = "this version cannot enforce a site layer yet";
         document.mistake(place, message, "take the file out: what cannot be enforced is refused, never ignored");
@@ -141,14 +141,15 @@ fn header(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<()> {
     Some(())
 }
 
+/// A text that must be there; `place` is where the table stands.
 fn required<'t>(
     document: &mut Document<'_>,
-    table: &'t DeTable<'_>,
+    (table, place): (&'t DeTable<'_>, &Place),
     key: &str,
     example: &str,
 ) -> Option<(&'t str, Place)> {
     if !table.contains_key(key) {
-        document.mistake(0..0, format!("`{key}` is missing"), format!("add `{key} = {example}`"));
+        document.mistake(place.clone(), format!("`{key}` is missing"), format!("add `{key} = {example}`"));
     }
     document.string(table, key, example)
 }
@@ -169,6 +170,9 @@ pub(super) fn fits(
 
 fn why(document: &mut Document<'_>, table: &DeTable<'_>) {
     if let Some((why, place)) = document.string(table, "why", "\"Sends the weekly report.\"") {
+        if why.trim().is_empty() {
+            document.mistake(place.clone(), "`why` is empty", "say who needs it and what for, or leave it out");
+        }
         fits(document, &place, "why", why, text::sentence(why));
     }
 }
@@ -207,13 +211,13 @@ fn files(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<FilesRight> {
     for (table, place) in document.tables(file, "files", "[{ root = \"reports\", access = \"r\" }]") {
         document.closed(table, &FILES);
         why(document, table);
-        let root = required(document, table, "root", "\"reports\"");
+        let root = required(document, (table, &place), "root", "\"reports\"");
         let root = root.filter(|(root, place)| fits(document, place, "root", root, text::label(root)));
         let at = document.string(table, "at", "\"/out\"").map_or("/", |(at, place)| {
             fits(document, &place, "at", at, patterns::subtree(at));
             at
         });
-        let access = required(document, table, "access", "\"r\"").and_then(|(word, place)| {
+        let access = required(document, (table, &place), "access", "\"r\"").and_then(|(word, place)| {
             let access = [Access::Read, Access::ReadWrite].into_iter().find(|access| access.word() == word);
             if access.is_none() {
                 let message = format!("unknown access {}", quoted(word));
@@ -233,9 +237,9 @@ fn tools(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<ToolRight> {
     for (table, place) in document.tables(file, "allow", "[{ id = \"me/mail\", tool = \"mail.send\" }]") {
         document.closed(table, &ALLOW);
         why(document, table);
-        let id = required(document, table, "id", "\"me/mail\"");
+        let id = required(document, (table, &place), "id", "\"me/mail\"");
         let id = id.filter(|(id, place)| fits(document, place, "id", id, text::path(id)));
-        let tool = required(document, table, "tool", "\"mail.send\"");
+        let tool = required(document, (table, &place), "tool", "\"mail.send\"");
         let tool = tool.filter(|(tool, place)| fits(document, place, "tool", tool, patterns::name(tool)));
         let (Some((id, id_place)), Some((tool, _))) = (id, tool) else { continue };
         if let Some(first) = rights.iter().find(|right| right.id == id) {

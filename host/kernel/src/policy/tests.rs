@@ -50,7 +50,15 @@ fn mistake(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn the_grant_of_the_handbook_is_read() {
+fn the_grant_of_the_handbook_is_one() {
+    let handbook = include_str!("../../../../docs/policy.md");
+    let grant = handbook.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it shows one");
+    let policy = parse(grant).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    assert_eq!(policy.warnings(), []);
+}
+
+#[test]
+fn every_word_of_a_grant_is_read() {
     let policy = parse(GRANT).expect("it is whole");
     assert_eq!(policy.warnings(), []);
     let grant = &policy.grants[0];
@@ -118,6 +126,7 @@ fn a_mistake_names_its_place_and_a_remedy() {
         mistake("To write.", "To \\u001b[2J."),
         mistake("[[allow]]", "[[allow]]\nid = \"reporter/mail\"\ntool = \"x\"\n[[allow]]"),
         mistake("tool = \"mail.send\"", ""),
+        mistake("\"To write.\"", "\" \""),
         mistake("\"Its output.\"", "\"Its output."),
         mistake("[budget]", &format!("x = {}", "[".repeat(100_000))),
         mistake("[budget]", &format!("{}x = 1", "a.".repeat(100_000))),
@@ -150,7 +159,8 @@ fn a_mistake_names_its_place_and_a_remedy() {
         5:1 duplicate key | each key stands once in its table
         9:73 `why` has a line break, a control character or one that cannot be seen | it is "To \u{1b}[2J."
         25:6 rule "reporter/mail" stands already in line 21 | give each rule an id of its own: refusals name it
-        1:1 `tool` is missing | add `tool = "mail.send"`
+        21:1 `tool` is missing | add `tool = "mail.send"`
+        9:73 `why` is empty | say who needs it and what for, or leave it out
         11:79 invalid basic string, expected `"` | write it as TOML: `key = value`, texts in "quotes"
         13:21 nested deeper than 16 | the language itself needs 4
         13:34 nested deeper than 16 | the language itself needs 4
@@ -164,7 +174,8 @@ fn a_mistake_is_shown_with_its_line_and_a_caret() {
         p.toml:9:31: unknown key `max_tokes` in `llm`
           9 | llm = { models = ["small-*"], max_tokes = 4096, class = "batch", why = "To write." }
             |                               ^
-          hint: did you mean `max_tokens`?"#]].assert_eq(&mistakes[0].to_string());
+          hint: did you mean `max_tokens`?"#]]
+    .assert_eq(&mistakes[0].to_string());
 }
 
 #[test]
@@ -175,7 +186,8 @@ fn an_agent_has_one_grant() {
         b.toml:3:9: agent `reporter` has a grant already, in a.toml:3
           3 | agent = "reporter"
             |         ^
-          hint: one agent has one grant: put both together, or remove one"#]].assert_eq(&mistakes[0].to_string());
+          hint: one agent has one grant: put both together, or remove one"#]]
+    .assert_eq(&mistakes[0].to_string());
 }
 
 #[test]
@@ -197,7 +209,7 @@ fn no_text_makes_it_panic() {
 #[test]
 fn what_is_probably_not_meant_is_told() {
     let text = "format = 1\nlayer = \"grant\"\nagent = \"a\"\npackage = \"acme:b\"\n\
-                llm = { models = [\"*\", \"small\"] }\nmemory = { read = [\"a/**\", \"a/b\"], write = [\"**\"], why = \"\" }\n\
+                llm = { models = [\"*\", \"small\"] }\nmemory = { read = [\"a/**\", \"a/b\"], write = [\"**\"], why = \"x\" }\n\
                 files = [{ root = \"r\", access = \"r\" }, { root = \"r\", at = \"/x\", access = \"r\" }]\n\
                 [budget]\ntool_calls_run = 5\ntool_calls_day = 3\n";
     let policy = parse(text).expect("it is well formed");
@@ -213,7 +225,8 @@ fn what_is_probably_not_meant_is_told() {
         6:1 `a/b` changes nothing beside `a/**`
         7:1 `r/x` changes nothing beside `r/`
         5:1 models without a limit in money or tokens
-        8:2 a run never gets its tool calls: a day has less"#]].assert_eq(&told.join("\n"));
+        8:2 a run never gets its tool calls: a day has less"#]]
+    .assert_eq(&told.join("\n"));
 }
 
 #[test]
@@ -279,5 +292,6 @@ fn a_draft_is_a_grant_and_gives_what_the_package_asks_for() {
         [budget]
         llm_calls_run = 20
         usd_run = "0.05"
-    "##]].assert_eq(&draft);
+    "##]]
+    .assert_eq(&draft);
 }
