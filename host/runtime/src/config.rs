@@ -1,14 +1,51 @@
-//! `agentry.toml`: the models that this host may ask and the providers behind them. It names keys and never holds one.
+//! `agentry.toml`: the models that this host may ask and the providers behind them. It names keys; only a provider reads them.
+//!
+//! ```toml
+//! format = 1
+//! default = "small"                        # else the first model
+//!
+//! [providers.cloud]
+//! kind = "openai"                          # or "anthropic", or "openai-compatible": Ollama, vLLM, llama.cpp
+//! key = { env = "OPENAI_API_KEY" }         # or { file = "PATH" }, which nobody else may read
+//! idle_timeout_ms = 120_000                # for the next byte; connect_timeout_ms = 10_000
+//!
+//! [models.small]
+//! provider = "cloud"
+//! model = "gpt-4o-mini"
+//! context_tokens = 128_000
+//! max_output_tokens = 16_384
+//! slots = 16                               # calls at once
+//! price = { input = 150_000, output = 600_000, cache_read = 75_000 }   # micro-USD for a million tokens
+//! ```
+//!
+//! A model may also say `local = true` (no word leaves this machine), `media`, `tools` and `schema_output`.
+//! The alias `embedded` is always there and needs no line.
+
+mod models;
+mod reader;
+mod secret;
 
 use std::path::Path;
 
-use crate::drivers::llm::Entry;
+pub(crate) use self::models::{Kind, ModelLine, ProviderLine, is_loopback};
+pub(crate) use self::secret::{Key, Secret};
+
+/// The file's name in the home.
+pub const CONFIG_FILE: &str = "agentry.toml";
+
+/// The alias of the model in process.
+pub const EMBEDDED: &str = "embedded";
+
+/// A longer file is a mistake.
+const CONFIG_MAX_BYTES: u64 = 1024 * 1024;
 
 /// What an admin set up.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The alias that `default` stands for.
     pub default: String,
+    /// In the order of the file.
+    pub(crate) models: Vec<ModelLine>,
 }
 
 /// Why the configuration cannot be used.
@@ -42,13 +79,32 @@ impl Config {
     /// # Errors
     /// If the file cannot be read or understood; the error names the line.
     pub fn load(home: &Path) -> Result<Self, ConfigError> {
-        let _ = home;
-        Ok(Self { default: "embedded".to_owned() })
+        let file = home.join(CONFIG_FILE);
+        let name = file.display().to_string();
+        let read = |why| ConfigError::Read { file: name.clone(), why };
+        match std::fs::metadata(&file) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::embedded()),
+            Err(why) => return Err(read(why)),
+            Ok(data) if data.len() > CONFIG_MAX_BYTES => {
+                return Err(read(std::io::Error::other(format!("it is longer than {CONFIG_MAX_BYTES} bytes"))));
+            }
+            Ok(_) => {}
+        }
+        Self::parse(&name, &std::fs::read_to_string(&file).map_err(read)?)
     }
 
-    /// The models, ready to be asked.
-    pub(crate) fn entries(&self, home: &Path) -> Vec<Entry> {
-        let _ = home;
-        Vec::new()
+    /// Reads the text of a configuration that errors name `file`.
+    ///
+    /// # Errors
+    /// The first mistake, with its line.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        models::parse(file, text)
+    }
+
+    fn embedded() -> Self {
+        Self { default: EMBEDDED.to_owned(), models: Vec::new() }
     }
 }
+
+#[cfg(test)]
+mod tests;

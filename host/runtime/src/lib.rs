@@ -18,6 +18,7 @@ pub mod journal;
 pub mod limits;
 pub mod package;
 pub mod policies;
+pub mod prices;
 pub mod run;
 pub mod store;
 pub mod syscalls;

@@ -1,9 +1,18 @@
 //! Models behind one trait: a provider spends a permit on one answer. It never decides, and never shows a guest a key or an address.
 
+mod anthropic;
 pub mod count;
 mod draft;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+#[cfg(test)]
+mod fixtures;
+mod http;
 pub mod models;
+mod openai;
+mod retry;
 pub mod scripted;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,3 +110,6 @@ impl From<&Usage> for llm::Usage {
         Self { input_fresh, cache_read, cache_write, output, reasoning, estimated }
     }
 }
+
+#[cfg(test)]
+mod tests;

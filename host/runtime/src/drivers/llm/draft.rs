@@ -121,11 +121,6 @@ impl Draft {
         self.stop = Some(reason);
     }
 
-    /// Whether the model said that it had stopped.
-    pub(super) fn stopped(&self) -> bool {
-        self.stop.is_some()
-    }
-
     /// What the provider counted. `estimated` marks a count that may still grow.
     pub(super) fn usage(&mut self, said: Usage) {
         self.said = Some(said);
@@ -156,6 +151,14 @@ impl Draft {
 
     fn response(self, usage: &Usage, stop: StopReason) -> Response {
         let mut parts = self.parts;
+        for part in &mut parts {
+            // A tool without arguments is called with none, and some providers then write nothing at all.
+            if let Part::ToolCall(call) = part
+                && call.arguments_json.is_empty()
+            {
+                call.arguments_json.push_str("{}");
+            }
+        }
         parts.retain(|part| !matches!(part, Part::Reasoning(Reasoning { text: None, opaque: None, .. })));
         Response {
             model: String::new(),

@@ -5,13 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agentry_kernel::model::Model;
-use agentry_kernel::{Amounts, Permit, Resource};
+use agentry_kernel::model::{Model, Price};
+use agentry_kernel::{Amounts, Digest, Permit, Resource};
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::anthropic::{Anthropic, VERSION};
+use super::http::{Endpoint, Patience};
+use super::openai::{Dialect, OpenAi};
 use super::scripted::{ScriptError, Scripted};
 use super::{Finished, Provider, Sink};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Key, Kind, ModelLine, ProviderLine};
 use crate::syscalls::bindings::agentry::agent::llm::{ModelInfo, OutputForm, Part, Request, ResultPart};
 use crate::syscalls::bindings::agentry::agent::types::{Cost, Error};
 
@@ -67,7 +71,7 @@ impl Models {
     /// If the script is not one, or there is no model of the chosen alias.
     pub fn open(config: &Config, home: &Path, chosen: Option<&str>) -> Result<Self, ModelsError> {
         let mut entries: BTreeMap<String, Arc<Entry>> =
-            config.entries(home).into_iter().map(|entry| (entry.model.alias.clone(), Arc::new(entry))).collect();
+            configured(config, home).into_iter().map(|entry| (entry.model.alias.clone(), Arc::new(entry))).collect();
         let default = match chosen {
             Some(chosen) => match chosen.strip_prefix("scripted:") {
                 Some(file) => {
@@ -225,6 +229,69 @@ pub(crate) struct Skills {
     pub(crate) media: bool,
     pub(crate) tools: bool,
     pub(crate) schema_output: bool,
+}
+
+/// The models of the configuration, and the one in process.
+fn configured(config: &Config, home: &Path) -> Vec<Entry> {
+    let entries = config.models.iter().map(connect);
+    #[cfg(feature = "embedded")]
+    let entries = entries.chain([embedded(home)]);
+    #[cfg(not(feature = "embedded"))]
+    let _ = home;
+    entries.collect()
+}
+
+#[cfg(feature = "embedded")]
+fn embedded(home: &Path) -> Entry {
+    use super::embedded::{CONTEXT_TOKENS, Embedded, OUTPUT_TOKENS_MAX, missing, weights_file};
+    let file = weights_file(home);
+    let model = Model {
+        alias: crate::config::EMBEDDED.to_owned(),
+        price: Some(Price::default()),
+        context_tokens: CONTEXT_TOKENS,
+        output_tokens_max: OUTPUT_TOKENS_MAX,
+        slots: 1,
+        local: true,
+    };
+    let trouble = (!file.exists()).then(|| missing(&file));
+    let entry = Entry::new(model, Skills::default(), Arc::new(Embedded::new(file)));
+    Entry { trouble, ..entry }
+}
+
+/// The way to a configured model; no connection is made yet.
+fn connect(line: &ModelLine) -> Entry {
+    let ProviderLine { kind, base_url, key, connect, idle, .. } = &line.provider;
+    // Thoughts go back only to the model that had them: the alias may stand for another one tomorrow.
+    let identity = format!("{} {base_url} {}", kind.name(), line.model);
+    let origin = format!("{}@{}", line.alias, &Digest(Sha256::digest(identity).into()).to_string()[..8]);
+    let patience = Patience { connect: *connect, idle: *idle };
+    let key = key.as_ref().map(Key::read).transpose();
+    let trouble = key.as_ref().err().cloned();
+    let provider: Arc<dyn Provider> = match kind {
+        Kind::OpenAi | Kind::OpenAiCompatible => {
+            let endpoint = Endpoint::new(base_url, "/chat/completions", patience, &line.model);
+            let endpoint = endpoint.with_key("authorization", "Bearer ", key);
+            let dialect = if *kind == Kind::OpenAi { Dialect::OpenAi } else { Dialect::Compatible };
+            Arc::new(OpenAi { endpoint, model: line.model.clone(), origin, dialect })
+        }
+        Kind::Anthropic => {
+            // The address is given with or without the version, as other tools have it.
+            let path = if base_url.ends_with("/v1") { "/messages" } else { "/v1/messages" };
+            let endpoint = Endpoint::new(base_url, path, patience, &line.model);
+            let endpoint = endpoint.with_key("x-api-key", "", key).with_header("anthropic-version", VERSION);
+            Arc::new(Anthropic { endpoint, model: line.model.clone(), origin })
+        }
+    };
+    let model = Model {
+        alias: line.alias.clone(),
+        price: line.price,
+        context_tokens: line.context_tokens,
+        output_tokens_max: line.output_tokens_max,
+        slots: line.slots,
+        local: line.local,
+    };
+    let skills = Skills { media: line.media, tools: line.tools, schema_output: line.schema_output };
+    Entry { trouble, ..Entry::new(model, skills, provider) }
 }
 
 fn scripted(provider: Scripted) -> Entry {

@@ -1,0 +1,154 @@
+//! Tables of a configuration, read key by key. What nobody reads is a mistake, and each mistake has its line.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::ConfigError;
+
+/// A document, for the places of mistakes.
+#[derive(Clone, Copy)]
+pub(super) struct Document<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+}
+
+/// One table and its name.
+#[derive(Clone)]
+pub(super) struct Table<'a> {
+    pub(super) document: Document<'a>,
+    pub(super) name: String,
+    pub(super) span: Range<usize>,
+    table: &'a DeTable<'a>,
+}
+
+impl<'a> Document<'a> {
+    /// A mistake at a place.
+    pub(super) fn mistake(&self, at: usize, message: impl Into<String>, hint: impl Into<String>) -> ConfigError {
+        let before = self.text.as_bytes().get(..at).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        ConfigError::Mistake { file: self.file.to_owned(), line, message: message.into(), hint: hint.into() }
+    }
+
+    /// The whole document as a table.
+    pub(super) fn table(self, parsed: &'a Spanned<DeTable<'a>>) -> Table<'a> {
+        Table { document: self, name: "the file".to_owned(), span: 0..0, table: parsed.get_ref() }
+    }
+}
+
+impl<'a> Table<'a> {
+    /// A mistake in this table as a whole.
+    pub(super) fn mistake(&self, message: impl Into<String>, hint: impl Into<String>) -> ConfigError {
+        self.document.mistake(self.span.start, message, hint)
+    }
+
+    /// A mistake in the value of `key`.
+    pub(super) fn mistake_in(&self, key: &str, message: impl Into<String>, hint: impl Into<String>) -> ConfigError {
+        let at = self.table.get(key).map_or(self.span.start, |value| value.span().start);
+        self.document.mistake(at, message, hint)
+    }
+
+    /// Refuses all keys but these.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
+        match self.table.keys().find(|key| !known.contains(&key.get_ref().as_ref())) {
+            None => Ok(()),
+            Some(key) => {
+                let word = key.get_ref();
+                let hint = match nearest(word, known) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("known here: {}", known.join(", ")),
+                };
+                Err(self.document.mistake(key.span().start, format!("unknown key `{word}` in {}", self.name), hint))
+            }
+        }
+    }
+
+    /// The tables in this one, in the order of the file.
+    pub(super) fn tables(&self, key: &str) -> Result<Vec<(&'a str, Table<'a>)>, ConfigError> {
+        let Some(outer) = self.get_table(key)? else { return Ok(Vec::new()) };
+        let mut tables = Vec::new();
+        for (name, value) in outer.table {
+            let DeValue::Table(table) = value.get_ref() else {
+                let hint = format!("write [{key}.{}]", name.get_ref());
+                return Err(self.document.mistake(
+                    value.span().start,
+                    format!("`{}` is not a table", name.get_ref()),
+                    hint,
+                ));
+            };
+            let full = format!("[{key}.{}]", name.get_ref());
+            let span = name.span();
+            tables.push((name.get_ref().as_ref(), Table { document: self.document, name: full, span, table }));
+        }
+        tables.sort_by_key(|(_, table)| table.span.start);
+        Ok(tables)
+    }
+
+    /// A table in this one.
+    pub(super) fn get_table(&self, key: &str) -> Result<Option<Table<'a>>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.mistake_in(key, format!("`{key}` is not a table"), format!("write {key} = {{ … }}")));
+        };
+        Ok(Some(Table { document: self.document, name: format!("`{key}`"), span: value.span(), table }))
+    }
+
+    /// A text.
+    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        match value.get_ref() {
+            DeValue::String(text) if !text.is_empty() => Ok(Some(text)),
+            _ => Err(self.mistake_in(key, format!("`{key}` is not a text"), format!("write {key} = \"…\""))),
+        }
+    }
+
+    /// A text that must be there.
+    pub(super) fn needs_text(&self, key: &str) -> Result<&'a str, ConfigError> {
+        self.text(key)?
+            .ok_or_else(|| self.mistake(format!("{} has no `{key}`", self.name), format!("add {key} = \"…\"")))
+    }
+
+    /// A whole number in a range.
+    pub(super) fn number(&self, key: &str, range: Range<u64>) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
+            let hint = format!("write a whole number from {} to {}", range.start, range.end - 1);
+            self.mistake_in(key, format!("`{key}` is out of range or no whole number"), hint)
+        })
+    }
+
+    /// Yes or no.
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Ok(Some(*flag)),
+            _ => Err(self.mistake_in(key, format!("`{key}` is neither true nor false"), format!("write {key} = true"))),
+        }
+    }
+}
+
+/// The known word that was probably meant.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let close = |near: &&str| distance(word, near);
+    known.iter().copied().min_by_key(close).filter(|near| distance(word, near) <= 1 + near.len() / 4)
+}
+
+/// Letters to change, add or leave out: Levenshtein (1966).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, other) in b.iter().enumerate() {
+            let change = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
