@@ -64,7 +64,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Shape<'_>, PackageError> {
     Ok(Shape { imports, manifests })
 }
 
-/// What the engine is set to run; see `engine::settings`.
+/// What a guest may be made of: what the engine is set to run, see `engine::settings`, and not several memories in one module.
 fn features() -> WasmFeatures {
     let mut features = WasmFeatures::default() | WasmFeatures::COMPONENT_MODEL | WasmFeatures::CM_ASYNC;
     let off = WasmFeatures::THREADS
