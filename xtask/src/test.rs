@@ -55,7 +55,7 @@ fn checks(counts: &mut Counts) -> bool {
 fn tests(counts: &mut Counts) {
     // Always the whole workspace, narrowed by target: another choice of packages would turn on other features, and
     // build every dependency again.
-    counts.tests("unit", workspace_tests(&["--lib", "--bins", "--test", "simulation"]));
+    counts.tests("unit", workspace_tests(&["--lib", "--bins"]));
     counts.tests("examples in the documentation", workspace_tests(&["--doc"]));
     if !counts.check("guests", guests::all()) {
         return;

@@ -55,6 +55,8 @@ pub enum Code {
     },
     /// Too much at once; later it may go.
     Busy,
+    /// It stands in the syscall table, and this version cannot do it yet.
+    Later,
     /// The run is over.
     Ended,
 }
@@ -71,6 +73,7 @@ impl Code {
             Self::Unknown => "unknown",
             Self::Exhausted { .. } => "exhausted",
             Self::Busy => "busy",
+            Self::Later => "later",
             Self::Ended => "ended",
         }
     }

@@ -267,8 +267,8 @@ impl Admission<'_> {
         if !self.wants.others.iter().any(|other| other == interface) {
             return Err(undeclared(interface));
         }
-        let because = format!("this version has no grant for `{interface}`");
-        Err(Refusal::new(Code::NoGrant, because).hint("the agent has to do without it").into())
+        let because = format!("`{interface}` comes in a later version of Agentry");
+        Err(Refusal::new(Code::Later, because).hint("the agent has to do without it").into())
     }
 
     fn ungranted(&self, interface: &str, add: &str) -> No {

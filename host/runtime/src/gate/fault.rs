@@ -90,6 +90,7 @@ pub(super) fn refused(refusal: &Refusal, run: RunId, call: CallId) -> Error {
         }
         Code::Unknown => Error::NotFound(refusal.because.clone()),
         Code::Busy => unavailable(&refusal.because, Some(1000)),
+        Code::Later => unavailable(&refusal.because, None),
         Code::Ended => Error::Cancelled,
     }
 }

@@ -29,11 +29,17 @@ pub(super) fn parse(section: &[u8]) -> Result<Manifest, PackageError> {
     if canonical(&manifest)? != section {
         return Err(damaged("it is not canonical: keys are sorted, none stands twice, and there are no spaces"));
     }
+    validated(&manifest)?;
     Ok(manifest)
+}
+
+fn validated(manifest: &Manifest) -> Result<(), PackageError> {
+    manifest.validate().map_err(|mistake| PackageError::new(mistake.message, mistake.hint))
 }
 
 /// The component with the manifest behind it.
 pub(super) fn append(component: &[u8], manifest: &Manifest) -> Result<Vec<u8>, PackageError> {
+    validated(manifest)?;
     let data = canonical(manifest)?;
     if data.len() > MANIFEST_MAX_BYTES {
         return Err(too_long(data.len()));
