@@ -275,12 +275,25 @@ mod joined {
 
     #[test]
     fn calls_of_one_run_make_progress_together() {
-        let script = "{\"script\": 1, \"repeat\": true}\n{\"text\": \"x\", \"delay_ms\": 400}\n";
+        let script = "{\"script\": 1, \"repeat\": true}\n{\"text\": \"x\", \"delay_ms\": 2000}\n";
         let component = guest("joined");
         let stage = Stage::granting(&component);
         let output = end(&mut stage.run_on(script, &component, &json!({}))).with(0).json()["output"].clone();
-        // Two pauses of 400 ms an answer; one after the other would be 1600.
-        assert!(output[2].as_u64().is_some_and(|ms| (800..1500).contains(&ms)), "{output}");
+        // Two pauses of 2 s an answer; one after the other would be 8 s.
+        assert!(output[2].as_u64().is_some_and(|ms| (4000..7000).contains(&ms)), "{output}");
+    }
+}
+
+mod measure {
+    use super::*;
+
+    #[test]
+    fn every_call_that_it_makes_stands_in_the_journal() {
+        let run = run_with("measure", &json!({"calls": 5, "asks": 2}));
+        let calls = run.stage.calls();
+        let named = |name: &str| calls.iter().filter(|call| call["name"] == name).count();
+        assert_eq!((named("timers.now"), named("llm.complete")), (5, 2), "{calls:?}");
+        assert_eq!(run.gives(), 7);
     }
 }
 

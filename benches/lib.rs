@@ -1,0 +1,94 @@
+//! What the benchmarks share: a home with a policy, rounds that alternate with their limit, a table with ratios.
+
+pub mod bare;
+pub mod server;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use agentry_runtime::engine::compile::Compiler;
+use agentry_runtime::host::{Host, Options};
+use agentry_runtime::run::Report;
+use agentry_runtime::run::context::Observer;
+
+/// Rounds of each figure. Its limit is measured in turn with it, so that a machine that slows down slows both.
+pub const ROUNDS: usize = 9;
+
+/// An agent that makes as many syscalls and asks a model as often as its input says.
+pub fn agent() -> PathBuf {
+    let file = workspace().join("target/test-guests/measure.wasm");
+    assert!(file.exists(), "there is no {}: run `cargo xtask guests` first", file.display());
+    file
+}
+
+/// The root of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches/ lies in the workspace").to_owned()
+}
+
+/// A home whose policy lets the agent do all that it is measured at, on the model at `server`.
+pub fn home(server: SocketAddr) -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a temporary directory can be made");
+    let policies = home.path().join("policies");
+    std::fs::create_dir(&policies).expect("the home is ours");
+    let grant = "format = 1\nlayer = \"grant\"\nagent = \"measure\"\nwhy = \"It is measured.\"\n\
+                 llm = { models = [\"loopback\"] }\n\n[budget]\ntokens_day = 1_000_000_000_000\n";
+    let config = format!(
+        "format = 1\ndefault = \"loopback\"\n\n[providers.loopback]\nkind = \"openai-compatible\"\n\
+         base_url = \"http://{server}/v1\"\n\n[models.loopback]\nprovider = \"loopback\"\nmodel = \"loopback\"\n\
+         context_tokens = 8192\nmax_output_tokens = 64\nslots = 2000\nlocal = true\n"
+    );
+    std::fs::write(policies.join("50-measure.toml"), grant).expect("the home is ours");
+    std::fs::write(home.path().join("agentry.toml"), config).expect("the home is ours");
+    home
+}
+
+/// A host on this home. Its guests are our own, so they are compiled in this process.
+pub async fn open(home: &Path) -> Host {
+    let options = Options {
+        home: home.to_owned(),
+        policies: home.join("policies"),
+        roots: std::collections::BTreeMap::new(),
+        model: None,
+        compiler: Compiler::InProcess,
+    };
+    Host::open(options).await.expect("the host opens")
+}
+
+/// Runs the agent once.
+pub async fn run(host: &Host, calls: u32, asks: u32) -> Report {
+    let input = format!(r#"{{"calls": {calls}, "asks": {asks}}}"#).into_bytes();
+    let report = host.run(&agent(), input, Observer::nobody()).await.expect("the agent begins");
+    assert!(report.output.is_some(), "the agent failed: {:?}", report.failure);
+    report
+}
+
+/// The median of what was measured.
+pub fn median(mut figures: Vec<Duration>) -> Duration {
+    figures.sort_unstable();
+    figures[figures.len() / 2]
+}
+
+/// How long this takes.
+pub async fn timed<T>(work: impl Future<Output = T>) -> Duration {
+    let start = Instant::now();
+    std::hint::black_box(work.await);
+    start.elapsed()
+}
+
+/// One line: a figure, the limit that it is held against, their ratio.
+pub fn line(what: &str, figure: Duration, limit: &str, limit_is: Duration) {
+    let ratio = figure.as_secs_f64() / limit_is.as_secs_f64();
+    println!("{what:<54} {:>10}   {limit:<44} {:>10}   × {ratio:.2}", shown(figure), shown(limit_is));
+}
+
+/// A duration as a person reads it.
+pub fn shown(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 1e-6 => format!("{:.0} ns", s * 1e9),
+        s if s < 1e-3 => format!("{:.2} µs", s * 1e6),
+        s if s < 1.0 => format!("{:.2} ms", s * 1e3),
+        s => format!("{s:.2} s"),
+    }
+}
