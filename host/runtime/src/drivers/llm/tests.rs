@@ -19,6 +19,15 @@ const KEY: &str = "sk-this-is-the-key";
 
 /// A model behind this server, with a key in a file and little patience.
 fn model(kind: &str, url: &str) -> (tempfile::TempDir, Arc<Entry>) {
+    model_with(kind, url, 300)
+}
+
+/// The same, with patience for a real model on a busy machine.
+fn patient_model(kind: &str, url: &str) -> (tempfile::TempDir, Arc<Entry>) {
+    model_with(kind, url, 120_000)
+}
+
+fn model_with(kind: &str, url: &str, idle_timeout_ms: u64) -> (tempfile::TempDir, Arc<Entry>) {
     use std::os::unix::fs::PermissionsExt;
     let home = tempfile::tempdir().unwrap();
     let key = home.path().join("key");
@@ -26,7 +35,7 @@ fn model(kind: &str, url: &str) -> (tempfile::TempDir, Arc<Entry>) {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let text = format!(
         "format = 1\n[providers.p]\nkind = \"{kind}\"\nbase_url = \"{url}\"\nkey = {{ file = \"{}\" }}\n\
-         idle_timeout_ms = 300\n[models.small]\nprovider = \"p\"\nmodel = \"vendor-model-7\"\nmedia = true\n\
+         idle_timeout_ms = {idle_timeout_ms}\n[models.small]\nprovider = \"p\"\nmodel = \"vendor-model-7\"\nmedia = true\n\
          price = {{ input = 1_000_000, output = 2_000_000 }}\n",
         key.display()
     );
@@ -448,4 +457,47 @@ async fn what_a_model_cannot_take_is_refused_before_anybody_is_asked() {
     let finished = ask("openai", &server.url, request).await;
     assert_eq!(reason(&finished), r#"Error::Invalid("the schema of a tool is not a JSON object")"#);
     assert_eq!(server.connections.load(Ordering::SeqCst), 0);
+}
+
+/// Set to the address of a llama.cpp server, such as `http://127.0.0.1:8080`, to ask a real one.
+const SERVER_VARIABLE: &str = "AGENTRY_TEST_LLAMA_SERVER";
+
+#[tokio::test]
+async fn a_real_server_answers_in_both_tongues() {
+    let Ok(url) = std::env::var(SERVER_VARIABLE) else {
+        eprintln!("SKIPPED: {SERVER_VARIABLE} names no server, so no real one is asked");
+        return;
+    };
+    for (kind, url) in [("openai-compatible", format!("{url}/v1")), ("anthropic", url.clone())] {
+        let (_home, entry) = patient_model(kind, &url);
+        let call = |request| async {
+            entry.ask(Instant::now(), &permit(40), request, Sink::NONE, CancellationToken::new()).await
+        };
+        let mut request = asks("What is the capital of France? Answer with one word.");
+        request.temperature = Some(0.0);
+        let bound = entry.provider.input_tokens_max(&request);
+        let finished = call(request.clone()).await;
+        eprintln!("{kind}: {finished:?}");
+        let response = finished.result.unwrap();
+        assert!(text_of(&response).contains("Paris"), "{kind}: {response:?}");
+        assert_eq!(response.stop, StopReason::End);
+        assert!(!finished.usage.estimated && finished.usage.output > 0);
+        let read = finished.usage.tokens() - finished.usage.output;
+        assert!((1..=bound).contains(&read), "{kind}: {read} tokens read, at most {bound} expected");
+
+        request.messages = vec![says(Role::User, &"word ".repeat(9000))];
+        let finished = call(request).await;
+        eprintln!("{kind}: {finished:?}");
+        assert!(reason(&finished).starts_with("Error::Invalid("), "{kind}: {finished:?}");
+        assert_eq!(finished.usage, Usage::default());
+    }
+    let (_home, entry) = patient_model("openai-compatible", &format!("{url}/v1"));
+    let mut request = asks("Name a colour as JSON.");
+    request.output = OutputForm::Schema(
+        r#"{"type":"object","properties":{"colour":{"enum":["red","blue"]}},"required":["colour"],"additionalProperties":false}"#.to_owned(),
+    );
+    let response =
+        entry.ask(Instant::now(), &permit(40), request, Sink::NONE, CancellationToken::new()).await.result.unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text_of(&response)).unwrap();
+    assert!(value["colour"] == "red" || value["colour"] == "blue", "{value}");
 }
