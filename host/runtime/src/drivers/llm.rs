@@ -72,7 +72,9 @@ impl Finished {
 
 /// Where the pieces of an answer go while it is written. Telling it never waits.
 #[derive(Clone, Default)]
-pub struct Sink(Option<Arc<dyn Fn(&Delta) + Send + Sync>>);
+pub struct Sink(Option<Arc<Hear>>);
+
+type Hear = dyn Fn(&Delta) + Send + Sync;
 
 impl Sink {
     /// Nobody listens.

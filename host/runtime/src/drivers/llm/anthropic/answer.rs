@@ -78,19 +78,23 @@ enum Block<'a> {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Delta<'a> {
-    TextDelta {
+    #[serde(rename = "text_delta")]
+    Text {
         #[serde(borrow)]
         text: Cow<'a, str>,
     },
-    ThinkingDelta {
+    #[serde(rename = "thinking_delta")]
+    Thinking {
         #[serde(borrow)]
         thinking: Cow<'a, str>,
     },
-    SignatureDelta {
+    #[serde(rename = "signature_delta")]
+    Signature {
         #[serde(borrow)]
         signature: Cow<'a, str>,
     },
-    InputJsonDelta {
+    #[serde(rename = "input_json_delta")]
+    InputJson {
         #[serde(borrow)]
         partial_json: Cow<'a, str>,
     },
@@ -161,10 +165,10 @@ impl Answer {
 
     fn go_on(&self, index: u64, delta: &Delta<'_>, draft: &mut Draft) {
         match delta {
-            Delta::TextDelta { text } => draft.text(text),
-            Delta::ThinkingDelta { thinking } => draft.reasoning(thinking),
-            Delta::SignatureDelta { signature } => draft.opaque(signature.as_bytes()),
-            Delta::InputJsonDelta { partial_json } => {
+            Delta::Text { text } => draft.text(text),
+            Delta::Thinking { thinking } => draft.reasoning(thinking),
+            Delta::Signature { signature } => draft.opaque(signature.as_bytes()),
+            Delta::InputJson { partial_json } => {
                 if let Some((_, call)) = self.calls.iter().find(|(block, _)| *block == index) {
                     draft.arguments(*call, partial_json);
                 }

