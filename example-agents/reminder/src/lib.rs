@@ -107,11 +107,12 @@ fn understand(say: &str, today: Day) -> (String, Option<Day>) {
         }
     }
     let text = kept.join(" ");
-    let lower = text.to_lowercase();
+    // With a space, so that the polite words alone are found to leave nothing.
+    let lower = text.to_lowercase() + " ";
     let polite =
         ["please remember to ", "remember to ", "remember that ", "remember ", "remind me to ", "remind me of "];
     let start = polite.iter().find(|start| lower.starts_with(**start)).map_or(0, |start| start.len());
-    let what = text.get(start..).unwrap_or(&text).trim_matches([' ', ',', ';', '.']);
+    let what = text.get(start..).unwrap_or_default().trim_matches([' ', ',', ';', '.']);
     (what.to_owned(), found.map(|(day, _)| day))
 }
 
@@ -245,7 +246,7 @@ mod tests {
         check("Remind me to call home tomorrow.", "call home", Some("2026-11-23"));
         check("in 3 days water the plants", "water the plants", Some("2026-11-25"));
         check("buy milk", "buy milk", None);
-        check("remember to", "remember to", None);
+        check("remember to", "", None);
         check("due tomorrow", "", Some("2026-11-23"));
     }
 
