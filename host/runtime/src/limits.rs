@@ -82,9 +82,6 @@ pub const OUTPUT_MAX_BYTES: usize = MIB;
 /// What an agent says about its failure, and what we say about its end.
 pub const FAILURE_MAX_BYTES: usize = 4 * KIB;
 
-/// How deep JSON nests, of guests and of people: `serde_json` refuses at 128 on its own, and this says it in our words.
-pub const JSON_DEPTH_MAX: usize = 128;
-
 /// A request to a model, all parts together.
 pub const LLM_REQUEST_MAX_BYTES: usize = 8 * MIB;
 
@@ -109,19 +106,25 @@ pub const LLM_STOP_MAX_BYTES: usize = 256;
 /// A tool's name, as providers take it.
 pub const LLM_TOOL_NAME_MAX_BYTES: usize = 64;
 
-/// Pieces of a streamed answer that wait for the guest; when it is full the model waits.
+/// Pieces of a streamed answer that wait for the guest; beyond it, they are joined to fewer and longer ones.
 pub const LLM_DELTAS_WAITING_MAX: usize = 64;
 
-/// A value in memory.
-pub const MEMORY_VALUE_MAX_BYTES: usize = 4 * MIB;
+/// A value in memory. What is longer is a file.
+pub const MEMORY_VALUE_MAX_BYTES: usize = MIB;
 
 /// Entries of one page of a listing.
-pub const MEMORY_PAGE_MAX: u32 = 256;
+pub const MEMORY_PAGE_MAX: usize = 256;
 
-/// Tags of an entry.
+/// Bytes of one page: what one call may hand to a guest.
+pub const MEMORY_PAGE_MAX_BYTES: usize = 4 * MIB;
+
+/// Rows that one listing reads, deleted ones included: the rest is the next page's.
+pub const MEMORY_SCAN_MAX: usize = 4096;
+
+/// A writer's own marks on one entry.
 pub const MEMORY_TAGS_MAX: usize = 16;
 
-/// One tag.
+/// One mark.
 pub const MEMORY_TAG_MAX_BYTES: usize = 64;
 
 /// What one `files.read` gives.
@@ -141,5 +144,6 @@ const _: () = assert!(COMPONENT_MAX_BYTES < ARTIFACT_MAX_BYTES);
 const _: () = assert!(COMPILE_CPU_MAX_S <= COMPILE_WALL_MAX_S);
 const _: () = assert!(LLM_REQUEST_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(FILE_WRITE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
-const _: () = assert!(MEMORY_VALUE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
+const _: () = assert!(MEMORY_VALUE_MAX_BYTES < MEMORY_PAGE_MAX_BYTES);
+const _: () = assert!(MEMORY_PAGE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(LOG_LINE_MAX_BYTES <= HOSTCALL_MAX_BYTES);

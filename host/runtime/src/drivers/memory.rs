@@ -16,24 +16,14 @@ use agentry_kernel::time::Millis;
 
 use self::row::{Live, Row, body, kind};
 use crate::gate::fault;
+use crate::limits::{
+    MEMORY_PAGE_MAX, MEMORY_PAGE_MAX_BYTES, MEMORY_SCAN_MAX, MEMORY_TAG_MAX_BYTES, MEMORY_TAGS_MAX,
+    MEMORY_VALUE_MAX_BYTES,
+};
 use crate::store::{self, Batch, Expect, Range, Store, Value as Bytes, keys};
 use crate::syscalls::bindings::agentry::agent::memory::{Entry, Expectation, Page, Value, WriteOptions};
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
-/// A value. What is longer is a file.
-pub const VALUE_MAX_BYTES: usize = 1024 * 1024;
-/// Entries of one page.
-pub const PAGE_MAX: usize = 256;
-/// Bytes of one page: what one call may hand to a guest.
-pub const PAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
-/// A writer's own marks on one entry.
-pub const TAGS_MAX: usize = 16;
-/// One mark.
-pub const TAG_MAX_BYTES: usize = 64;
-/// Rows that one listing reads, deleted ones included: the rest is the next page's.
-const SCAN_MAX: usize = 4096;
-
-const _: () = assert!(VALUE_MAX_BYTES < PAGE_MAX_BYTES);
 const _: () = assert!(2 * NAME_MAX_BYTES + 16 <= store::KEY_MAX_BYTES);
 
 /// The driver; cheap to clone.
@@ -156,7 +146,7 @@ impl Memory {
                 return Err(Error::Invalid(format!("{what} is over {NAME_MAX_BYTES} bytes")));
             }
         }
-        let limit = usize::try_from(limit).unwrap_or(PAGE_MAX).min(PAGE_MAX);
+        let limit = usize::try_from(limit).unwrap_or(MEMORY_PAGE_MAX).min(MEMORY_PAGE_MAX);
         if limit == 0 {
             return Err(Error::Invalid("limit is 0".to_owned()));
         }
@@ -171,8 +161,8 @@ impl Memory {
     fn collect(&self, mut range: Range, head: usize, limit: usize, now: Millis) -> Result<Page, Error> {
         let mut page = Page { entries: Vec::new(), next: None };
         let (mut bytes, mut read) = (0, 0);
-        while read < SCAN_MAX {
-            let part = store::Page { rows: limit - page.entries.len() + 1, bytes: PAGE_MAX_BYTES };
+        while read < MEMORY_SCAN_MAX {
+            let part = store::Page { rows: limit - page.entries.len() + 1, bytes: MEMORY_PAGE_MAX_BYTES };
             let rows = self.0.scan(&range, part).map_err(|error| fault::stored(&error))?;
             let Some((last, _)) = rows.last() else {
                 page.next = None;
@@ -180,8 +170,8 @@ impl Memory {
             };
             range = range.after(last);
             for (place, row) in rows {
-                let full =
-                    page.entries.len() == limit || (!page.entries.is_empty() && bytes + row.len() > PAGE_MAX_BYTES);
+                let full = page.entries.len() == limit
+                    || (!page.entries.is_empty() && bytes + row.len() > MEMORY_PAGE_MAX_BYTES);
                 if full {
                     return Ok(page);
                 }
@@ -231,8 +221,8 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 }
 
 fn check_value(value: &Value) -> Result<(), Error> {
-    if body(value).len() > VALUE_MAX_BYTES {
-        return Err(Error::Invalid(format!("the value is over {VALUE_MAX_BYTES} bytes")));
+    if body(value).len() > MEMORY_VALUE_MAX_BYTES {
+        return Err(Error::Invalid(format!("the value is over {MEMORY_VALUE_MAX_BYTES} bytes")));
     }
     match value {
         Value::Json(text) => json::check(text).map_err(|why| Error::Invalid(format!("the value is not JSON: {why}"))),
@@ -242,11 +232,11 @@ fn check_value(value: &Value) -> Result<(), Error> {
 
 /// When the entry's time is over, if ever.
 fn check_options(options: &WriteOptions, now: Millis) -> Result<Option<Millis>, Error> {
-    if options.tags.len() > TAGS_MAX {
-        return Err(Error::Invalid(format!("more than {TAGS_MAX} tags")));
+    if options.tags.len() > MEMORY_TAGS_MAX {
+        return Err(Error::Invalid(format!("more than {MEMORY_TAGS_MAX} tags")));
     }
-    if options.tags.iter().any(|tag| tag.is_empty() || tag.len() > TAG_MAX_BYTES) {
-        return Err(Error::Invalid(format!("a tag has 1 to {TAG_MAX_BYTES} bytes")));
+    if options.tags.iter().any(|tag| tag.is_empty() || tag.len() > MEMORY_TAG_MAX_BYTES) {
+        return Err(Error::Invalid(format!("a tag has 1 to {MEMORY_TAG_MAX_BYTES} bytes")));
     }
     match options.ttl_s {
         Some(0) => Err(Error::Invalid("ttl-s is 0".to_owned())),

@@ -236,7 +236,8 @@ fn completion(request: &Request, entry: Option<&Entry>) -> (Completion, Vec<Cont
         input_tokens_max: entry.map_or(0, |entry| entry.provider.input_tokens_max(request)),
         output_tokens_max: request.max_output_tokens.map(u64::from),
         class: class(request.class),
-        local_only: request.privacy == Privacy::LocalOnly,
+        // No provider here promises to keep nothing, so only a model on this machine does.
+        local_only: request.privacy != Privacy::Any,
         microusd_max: request.max_cost_microusd,
     };
     contents.push(settings);

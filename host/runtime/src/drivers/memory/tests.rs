@@ -108,18 +108,18 @@ async fn what_is_too_large_or_not_json_is_invalid() {
     let bad = [
         ("", text("a"), anything()),
         (long.as_str(), text("a"), anything()),
-        ("k", Value::Bytes(vec![0; VALUE_MAX_BYTES + 1]), anything()),
+        ("k", Value::Bytes(vec![0; MEMORY_VALUE_MAX_BYTES + 1]), anything()),
         ("k", Value::Json("{\"a\":1,\"a\":2}".to_owned()), anything()),
         ("k", Value::Json("{".to_owned()), anything()),
-        ("k", text("a"), tags(vec!["t".to_owned(); TAGS_MAX + 1])),
-        ("k", text("a"), tags(vec!["t".repeat(TAG_MAX_BYTES + 1)])),
+        ("k", text("a"), tags(vec!["t".to_owned(); MEMORY_TAGS_MAX + 1])),
+        ("k", text("a"), tags(vec!["t".repeat(MEMORY_TAG_MAX_BYTES + 1)])),
         ("k", text("a"), WriteOptions { ttl_s: Some(0), ..anything() }),
     ];
     for (key, value, options) in bad {
         assert!(matches!(desk.put(key, value, options).await, Err(Error::Invalid(_))));
     }
     assert!(matches!(desk.list("", None, 0), Err(Error::Invalid(_))));
-    let most = Value::Bytes(vec![7; VALUE_MAX_BYTES]);
+    let most = Value::Bytes(vec![7; MEMORY_VALUE_MAX_BYTES]);
     assert_eq!(desk.put("k", most.clone(), anything()).await, Ok(1));
     assert_eq!(desk.get("k", NOW).map(|entry| entry.value), Some(most));
 }
@@ -151,7 +151,7 @@ async fn a_page_stays_under_its_size() {
     let home = tempfile::tempdir().unwrap();
     let desk = Desk::open(home.path());
     for number in 0..5 {
-        let value = Value::Bytes(vec![number; VALUE_MAX_BYTES]);
+        let value = Value::Bytes(vec![number; MEMORY_VALUE_MAX_BYTES]);
         desk.put(&format!("k{number}"), value, options(Expectation::Anything)).await.unwrap();
     }
     let page = desk.list("", None, 256).unwrap();
