@@ -75,7 +75,7 @@ fn page(package: &Package) -> String {
     page.push_str(&section("imports", &imports(package)));
     if !package.unused.is_empty() {
         let unused = text::line(&package.unused.join(", "));
-        let _ = writeln!(page, "\n{}: it asks for {unused}, and its code never calls it", styled(BOLD, "note"));
+        let _ = writeln!(page, "\n{}: it asks for {unused}, and its code calls none of it", styled(BOLD, "note"));
     }
     page
 }

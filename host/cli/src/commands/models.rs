@@ -1,13 +1,14 @@
-//! `agentry models`: what this home can ask, and whether it could right now. It asks nobody.
+//! `agentry models`: what this home can ask, and whether it could right now. It asks none of them.
 
 use std::process::ExitCode;
 
 use agentry_runtime::config::Config;
+use agentry_runtime::drivers::llm::embedded::fetch::fetch_embedded;
 use agentry_runtime::drivers::llm::{Entry, Models};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, DIM, styled, text, units};
 
@@ -19,8 +20,12 @@ Examples:
   agentry models --fetch      # the weights of the embedded model, once: no key, no server
 
 Others stand in agentry.toml of the home:
+  format = 1
+  [providers.near]
+  kind = \"openai-compatible\"
+  base_url = \"http://127.0.0.1:11434/v1\"
   [models.large]
-  provider = \"local\"
+  provider = \"near\"
   model = \"qwen3:8b\"")]
 pub struct Args {
     #[command(flatten)]
@@ -36,6 +41,10 @@ pub struct Args {
 /// Lists them.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
+    if args.fetch {
+        let weights = fetch_embedded(home.path(), |step| screen::say(&format!("{step}\n")));
+        weights.map_err(|error| With(Exit::Unavailable, error.into()))?;
+    }
     let config = Config::load(home.path())?;
     let models = Models::open(&config, home.path(), None)?;
     if args.json {

@@ -62,10 +62,9 @@ pub fn ending(report: &Report) -> String {
         let hints: String = parts.map(|hint| format!("{}: {}\n", styled(HINT, "hint"), text::line(hint))).collect();
         format!("{}: {what}\n{hints}", styled(BAD, "error"))
     });
-    // A run that was not let begin had nobody to tell: its refusal is told here.
-    let at_the_door = report.refusals.iter().filter(|refusal| refusal.reference.is_none());
-    let refusals: String = at_the_door.map(|refusal| format!("{}\n", text::block(&refusal.to_string()))).collect();
-    let why = if refusals.is_empty() { failure.unwrap_or_default() } else { styled(BAD, refusals) };
+    // A run that was refused at its start was told so in full as it happened.
+    let at_the_door = report.refusals.iter().any(|refusal| refusal.reference.is_none());
+    let why = if at_the_door { String::new() } else { failure.unwrap_or_default() };
     format!("{why}{}\n", styled(DIM, bill(report)))
 }
 

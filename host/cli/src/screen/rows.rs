@@ -25,6 +25,8 @@ pub struct Row {
     pub detail: String,
     /// What came of it.
     pub decision: Decision,
+    /// What was set aside for it: the most that it could cost.
+    pub held: Amounts,
     /// What it took from the accounts.
     pub spent: Amounts,
 }
@@ -52,8 +54,8 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
     let mut rows: BTreeMap<CallId, Row> = BTreeMap::new();
     for entry in entries {
         match entry {
-            Entry::Asked { call, at, what, .. } => {
-                rows.insert(*call, row(*call, *at, None, what, Decision::Open));
+            Entry::Asked { call, at, what, held } => {
+                rows.insert(*call, Row { held: *held, ..row(*call, *at, None, what, Decision::Open) });
             }
             Entry::Called { call, at, what, outcome, .. } => {
                 rows.insert(*call, row(*call, *at, Some(*at), what, decision(outcome)));
@@ -75,7 +77,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
 
 fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
     let (name, detail) = (what.name().to_owned(), detail(what));
-    Row { call, at, until, name, detail, decision, spent: Amounts::ZERO }
+    Row { call, at, until, name, detail, decision, held: Amounts::ZERO, spent: Amounts::ZERO }
 }
 
 fn decision(outcome: &Outcome) -> Decision {
@@ -134,6 +136,7 @@ impl Row {
             "name": self.name,
             "detail": self.detail,
             "decision": self.word(),
+            "held": amounts::as_json(&self.held),
             "spent": amounts::as_json(&self.spent),
         });
         match &self.decision {

@@ -85,6 +85,7 @@ mod tests {
             name: "files.read".to_owned(),
             detail: "docs:\x1b[2J.txt".to_owned(),
             decision: Decision::Done,
+            held: Amounts::ZERO,
             spent: Amounts::ZERO,
         }
     }
