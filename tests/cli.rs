@@ -112,3 +112,36 @@ fn a_reader_that_goes_away_is_not_an_error() {
     let ended = end(&mut pipe).with(0);
     assert_eq!(ended.stderr, "");
 }
+
+#[test]
+fn what_ran_is_listed_and_traced() {
+    let component = guest("determinism");
+    let stage = Stage::granting(&component);
+    let report = end(&mut stage.run(&component, &serde_json::json!({}))).with(0).json();
+    end(&mut stage.run(&component, &serde_json::json!({}))).with(0);
+    let listed = end(stage.agentry("ps").args(["--json", "--limit", "1"])).with(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    let run = report["run"].as_str().expect("a run has an id");
+    let traced = end(stage.agentry("trace").args([&run[..6], "--json"])).with(0).json();
+    assert_eq!(traced["run"], run);
+    assert!(traced["calls"].as_array().is_some_and(|calls| !calls.is_empty()), "{traced}");
+    let page = end(stage.agentry("trace").arg("last")).with(0).stdout;
+    assert!(page.contains("timers.now") && page.contains("done"), "{page}");
+    assert!(end(&mut stage.agentry("ps")).with(0).stdout.contains(run));
+}
+
+#[test]
+fn a_past_that_is_not_there_is_told_as_such() {
+    let stage = Stage::new();
+    end(stage.agentry("trace").arg("last")).with(2).complains("there are no runs here");
+    assert_eq!(end(&mut stage.agentry("ps")).with(0).stderr, "no runs yet\n");
+    let component = guest("echo");
+    let stage = Stage::granting(&component);
+    end(&mut stage.run(&component, &serde_json::json!(1))).with(0);
+    end(stage.agentry("trace").arg("zzzz")).with(2).complains("no run `zzzz`");
+}
+
+#[test]
+fn a_limit_that_is_no_number_is_a_usage_error() {
+    end(Stage::new().agentry("ps").args(["--limit", "many"])).with(2);
+}

@@ -2,9 +2,16 @@
 #![allow(unreachable_pub, reason = "nothing of a test can be reached; `pub` marks what a file gives to the others")]
 
 mod cli;
+mod examples;
 mod guests;
+mod languages;
+mod models;
 mod package;
 mod packages;
 mod policies;
 mod provider;
+mod real_model;
+mod refusals;
 mod stage;
+mod store;
+mod surface;

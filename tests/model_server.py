@@ -1,10 +1,9 @@
 """Starts a real llama.cpp server on loopback with a small real model, for tests.
 
 usage: model_server.py WEIGHTS.gguf PORT
-Prints `listening ADDRESS` when it answers. It keeps to one thread: on a busy machine more are slower, not faster.
+Prints `listening ADDRESS` when it answers and ends when its standard input does. It keeps to one thread: on a busy machine more are slower, not faster.
 """
 import sys
-import threading
 
 import xllamacpp
 
@@ -28,7 +27,8 @@ def main():
     weights, port = sys.argv[1], int(sys.argv[2])
     server = xllamacpp.Server(parameters(weights, port))
     print("listening", server.listening_address, flush=True)
-    threading.Event().wait()
+    # Whoever started this holds the other end, and lets go of it by ending.
+    sys.stdin.read()
 
 
 main()

@@ -142,3 +142,10 @@ fn what_a_package_says_of_itself_cannot_move_the_cursor() {
     let all = format!("{}{}", shown.stdout, shown.stderr);
     assert!(!all.contains(['\u{1b}', '\u{202e}']), "{all:?}");
 }
+
+#[test]
+fn a_grant_that_inspect_drafts_is_one_that_policy_check_takes() {
+    let stage = Stage::drafting(&guest("ask"));
+    let checked = end(stage.agentry("policy check").arg("--json")).with(0).json();
+    assert_eq!(checked["grants"][0]["agent"], "ask");
+}

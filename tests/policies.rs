@@ -47,7 +47,7 @@ fn check(text: &str) -> Ended {
     let stage = Stage::new();
     let file = stage.write("home/policies/50-reporter.toml", text);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("it is ours");
-    end(stage.agentry("policy").arg("check").arg("--json"))
+    end(stage.agentry("policy check").arg("--json"))
 }
 
 /// A change of the whole grant is a mistake on that line, with a hint.
@@ -139,14 +139,14 @@ fn a_policy_that_others_can_write_or_that_is_a_link_is_refused() {
     let real = stage.path("real.toml");
     fs::rename(&grant, &real).expect("it is ours");
     symlink(&real, &grant).expect("a link");
-    end(stage.agentry("policy").arg("check")).with(2).complains("not a plain file");
+    end(&mut stage.agentry("policy check")).with(2).complains("not a plain file");
 }
 
 #[test]
 fn a_missing_policy_directory_says_what_to_do() {
     let stage = Stage::new();
     fs::remove_dir(stage.path("home/policies")).expect("it is empty");
-    end(stage.agentry("policy").arg("check")).with(2).complains("there is no policy directory");
+    end(&mut stage.agentry("policy check")).with(2).complains("there is no policy directory");
     end(stage.agentry("run").arg(guest("echo"))).with(2).complains("there is no policy directory");
 }
 

@@ -150,7 +150,7 @@ impl Stage {
     /// `agentry VERB --home HOME`.
     pub fn agentry(&self, verb: &str) -> Command {
         let mut command = agentry();
-        command.arg(verb).arg("--home").arg(self.home());
+        command.args(verb.split(' ')).arg("--home").arg(self.home());
         command
     }
 

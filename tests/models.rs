@@ -1,0 +1,179 @@
+//! Providers that are down, hang, lie or say no: the agent gets a typed error, the budget is right, and nothing hangs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::provider::{Behaviour, Server, last, piece};
+use crate::stage::{Ended, Stage, agentry, end, guest};
+
+/// A silent provider is given up after this, and a few tries.
+const IDLE_MS: u64 = 500;
+/// So no run on one takes longer than this, on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+
+fn stage(port: u16) -> Stage {
+    let stage = Stage::granting_within(&guest("ask"), "usd_run = \"0.10\"\nwall_run = \"50s\"");
+    stage.write("home/agentry.toml", &config(port));
+    stage
+}
+
+fn config(port: u16) -> String {
+    format!(
+        r#"
+format = 1
+default = "small"
+
+[providers.near]
+kind = "openai-compatible"
+base_url = "http://127.0.0.1:{port}/v1"
+connect_timeout_ms = 500
+idle_timeout_ms = {IDLE_MS}
+
+[models.small]
+provider = "near"
+model = "test-model"
+context_tokens = 8192
+max_output_tokens = 512
+slots = 2
+price = {{ input = 1_000_000, output = 2_000_000 }}
+"#
+    )
+}
+
+fn ask(stage: &Stage) -> Ended {
+    let ended = end(&mut stage.run(&guest("ask"), &json!({"prompt": "hello", "max_tokens": 32})));
+    assert!(ended.took < SOON, "it hung for {:?}", ended.took);
+    ended
+}
+
+/// The agent is told that the model was not to be had, and pays nothing for what it did not get.
+fn is_unavailable(behaviour: Behaviour) -> Value {
+    let server = Server::that(behaviour);
+    let stage = stage(server.port());
+    let report = ask(&stage).with(5).json();
+    assert_eq!(report["status"], "unavailable", "{report}");
+    let shown = report.to_string();
+    assert!(!shown.contains(&server.port().to_string()), "an address reached the guest: {shown}");
+    nothing_is_held(&stage, &report);
+    report
+}
+
+/// What a run holds at its end is nothing: its bill and its journal agree.
+fn nothing_is_held(stage: &Stage, report: &Value) {
+    let last = stage.last();
+    assert_eq!(last["spent"]["usd"].as_u64().unwrap_or(0), report["cost_microusd"].as_u64().unwrap_or(0), "{last}");
+}
+
+#[test]
+fn an_answer_is_streamed_and_billed_as_the_provider_says() {
+    let events: Vec<String> = [piece("hel"), piece("lo")].into_iter().chain(last(10, 5)).collect();
+    let server = Server::that(Behaviour::Streams(events));
+    let stage = stage(server.port());
+    let report = ask(&stage).with(0).json();
+    assert_eq!(report["output"], "hello");
+    assert_eq!(report["usage"]["tokens"], 15);
+    assert_eq!(report["cost_microusd"], 10 + 2 * 5);
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn a_server_that_is_down_is_unavailable() {
+    let stage = stage(Server::down());
+    let report = ask(&stage).with(5).json();
+    assert_eq!(report["cost_microusd"], 0);
+    nothing_is_held(&stage, &report);
+}
+
+#[test]
+fn a_server_that_hangs_is_given_up() {
+    is_unavailable(Behaviour::Hangs);
+}
+
+#[test]
+fn garbage_is_an_error_and_no_answer() {
+    is_unavailable(Behaviour::Garbage);
+    is_unavailable(Behaviour::Streams(vec!["{".to_owned(), "not json".to_owned()]));
+}
+
+#[test]
+fn a_cut_stream_is_an_error_and_what_came_is_billed() {
+    let report = is_unavailable(Behaviour::Cuts(vec![piece("half an ans")]));
+    assert!(report["usage"]["tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{report}");
+}
+
+#[test]
+fn too_many_requests_and_server_errors_are_unavailable() {
+    let body = json!({"error": {"message": "slow down"}}).to_string();
+    is_unavailable(Behaviour::Says(429, "retry-after: 0\r\n", body.clone()));
+    is_unavailable(Behaviour::Says(429, "retry-after: 3600\r\n", body.clone()));
+    is_unavailable(Behaviour::Says(500, "", body));
+}
+
+#[test]
+fn a_key_goes_to_its_provider_and_nowhere_else() {
+    const KEY: &str = "sk-a-secret-of-the-tests";
+    let echo = Behaviour::Says(401, "", json!({"error": {"message": format!("wrong key {KEY}")}}).to_string());
+    let server = Server::that(echo);
+    let stage = stage(server.port());
+    let config = config(server.port()).replace("connect_timeout_ms", "key = { env = \"A_KEY\" }\nconnect_timeout_ms");
+    stage.write("home/agentry.toml", &config);
+    let mut run = stage.run(&guest("ask"), &json!({"prompt": "hello"}));
+    let ended = end(run.env("A_KEY", KEY));
+    assert_ne!(ended.code, 0);
+    assert!(server.asked()[0].contains(KEY), "the provider got no key");
+    let trace = end(stage.agentry("trace").args(["last", "--json"])).stdout;
+    for shown in [&ended.stdout, &ended.stderr, &trace] {
+        assert!(!shown.contains(KEY), "{shown}");
+    }
+}
+
+#[test]
+fn a_missing_key_is_told_by_its_name_before_anybody_is_asked() {
+    let server = Server::that(Behaviour::Hangs);
+    let stage = stage(server.port());
+    let config =
+        config(server.port()).replace("connect_timeout_ms", "key = { env = \"NO_SUCH_KEY\" }\nconnect_timeout_ms");
+    stage.write("home/agentry.toml", &config);
+    let listed = end(stage.agentry("models").arg("--json")).with(0).json();
+    let small = listed.as_array().and_then(|models| models.iter().find(|model| model["alias"] == "small"));
+    let trouble = small.map(|model| model["trouble"].to_string()).unwrap_or_default();
+    assert!(trouble.contains("NO_SUCH_KEY"), "{listed}");
+    end(&mut stage.run(&guest("ask"), &json!({"prompt": "hello"}))).with(5);
+    assert_eq!(server.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_told_with_its_line() {
+    for (from, to, of) in [
+        ("format = 1", "format = 2", "agentry.toml:2"),
+        ("kind = \"openai-compatible\"", "kind = \"telepathy\"", "telepathy"),
+        ("slots = 2", "slotz = 2", "slotz"),
+        ("provider = \"near\"", "provider = \"far\"", "far"),
+        ("default = \"small\"", "default = \"large\"", "large"),
+        ("price = {", "price = { input = \"cheap\" } #", "price"),
+    ] {
+        let stage = Stage::new();
+        stage.write("home/agentry.toml", &config(1).replacen(from, to, 1));
+        end(&mut stage.agentry("models")).with(2).complains(of);
+    }
+}
+
+#[test]
+fn a_script_that_is_no_script_is_told_with_its_line() {
+    let stage = Stage::granting(&guest("echo"));
+    let script = stage.write("bad.jsonl", "{\"text\": \"fine\"}\n{\"txet\": \"not\"}\n");
+    let mut run = stage.agentry("run");
+    run.arg(guest("echo")).arg("--model").arg(format!("scripted:{}", script.display()));
+    end(&mut run).with(2).complains("bad.jsonl:2");
+    end(stage.agentry("run").arg(guest("echo")).args(["--model", "nobody"])).with(2).complains("no model `nobody`");
+}
+
+#[test]
+fn the_embedded_model_is_there_without_any_configuration() {
+    let stage = Stage::new();
+    let listed = end(stage.agentry("models").arg("--json")).with(0).json();
+    assert_eq!(listed[0]["alias"], "embedded");
+    assert_eq!(listed[0]["local"], true);
+    assert!(end(agentry().args(["models", "--help"])).stdout.contains("--fetch"));
+}

@@ -1,0 +1,32 @@
+//! Every option of every verb stands in `surface.toml` with a test that uses it and one in which it is refused.
+
+use std::collections::BTreeSet;
+
+use crate::stage::{agentry, end};
+
+const SURFACE: &str = include_str!("surface.toml");
+
+/// The verbs, and how their help is asked for.
+const VERBS: [&[&str]; 8] =
+    [&["run"], &["ps"], &["trace"], &["inspect"], &["models"], &["policy", "check"], &["new"], &["build"]];
+
+#[test]
+fn every_option_is_listed_and_every_listed_option_is_there() {
+    let mut found = BTreeSet::new();
+    for verb in VERBS {
+        let help = end(agentry().args(verb).arg("--help")).with(0).stdout;
+        let name = verb.join(" ");
+        found.insert(name.clone());
+        for line in help.lines().map(str::trim).filter(|line| line.starts_with('-')) {
+            let option = line.split([' ', ',', '=']).find(|word| word.starts_with("--")).unwrap_or_default();
+            if option != "--help" {
+                found.insert(format!("{name} {option}"));
+            }
+        }
+    }
+    let section = SURFACE.split("[cli]\n").nth(1).expect("the surface has [cli]");
+    let section = section.split("\n[").next().unwrap_or_default();
+    let listed: BTreeSet<String> =
+        section.lines().filter_map(|line| Some(line.split('"').nth(1)?.to_owned())).collect();
+    assert_eq!(found, listed);
+}
