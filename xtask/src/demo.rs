@@ -11,7 +11,8 @@ use crate::steps::{command, shown};
 use crate::workspace::{agentry, root, target};
 
 /// What the researcher is asked.
-const QUESTION: &str = r#"{"question": "Who has the power to declare war, and who commands the army?", "report": "report"}"#;
+const QUESTION: &str =
+    r#"{"question": "Who has the power to declare war, and who commands the army?", "report": "report"}"#;
 
 /// Builds what is needed and plays the scenes.
 pub fn run() -> Result<()> {

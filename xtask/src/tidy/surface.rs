@@ -78,10 +78,10 @@ fn codes(tree: &Tree) -> BTreeSet<String> {
 fn policy_words(tree: &Tree) -> BTreeSet<String> {
     let text = |path: &str| tree.get(path).map_or("", |file| file.text.as_str());
     let mut found = BTreeSet::new();
-    for table in text("host/kernel/src/policy/grant.rs").split("Words = Words {").skip(1) {
+    for table in text("host/kernel/src/policy/grant.rs").split("table: \"").skip(1) {
         let Some((name, rest)) = table.split_once("known: &[") else { continue };
         let name: String = name.chars().filter(|letter| letter.is_ascii_lowercase()).collect();
-        let prefix = match name.trim_start_matches("table") {
+        let prefix = match name.as_str() {
             "agrant" => String::new(),
             section => format!("{section}."),
         };
