@@ -11,13 +11,18 @@ use agentry_runtime::engine::compile::Compiler;
 use agentry_runtime::host::{Host, Options};
 use agentry_runtime::run::Report;
 use agentry_runtime::run::context::Observer;
+use tempfile::TempDir;
 
 /// Rounds of each figure. Its limit is measured in turn with it, so that a machine that slows down slows both.
 pub const ROUNDS: usize = 9;
 
 /// An agent that makes as many syscalls and asks a model as often as its input says.
 pub fn agent() -> PathBuf {
-    let file = workspace().join("target/test-guests/measure.wasm");
+    guest("measure")
+}
+
+fn guest(name: &str) -> PathBuf {
+    let file = workspace().join("target/test-guests").join(name).with_extension("wasm");
     assert!(file.exists(), "there is no {}: run `cargo xtask guests` first", file.display());
     file
 }
@@ -27,20 +32,28 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches/ lies in the workspace").to_owned()
 }
 
-/// A home whose policy lets the agent do all that it is measured at, on the model at `server`.
-pub fn home(server: SocketAddr) -> tempfile::TempDir {
-    let home = tempfile::tempdir().expect("a temporary directory can be made");
-    let policies = home.path().join("policies");
-    std::fs::create_dir(&policies).expect("the home is ours");
-    let grant = "format = 1\nlayer = \"grant\"\nagent = \"measure\"\nwhy = \"It is measured.\"\n\
-                 llm = { models = [\"loopback\"] }\n\n[budget]\ntokens_day = 1_000_000_000_000\n";
+/// A home whose policy lets `measure` do all that it is measured at, on the model at `server`.
+pub fn home(server: SocketAddr) -> TempDir {
+    let home = agentry_home("measure", "loopback");
     let config = format!(
         "format = 1\ndefault = \"loopback\"\n\n[providers.loopback]\nkind = \"openai-compatible\"\n\
          base_url = \"http://{server}/v1\"\n\n[models.loopback]\nprovider = \"loopback\"\nmodel = \"loopback\"\n\
          context_tokens = 8192\nmax_output_tokens = 64\nslots = 2000\nlocal = true\n"
     );
-    std::fs::write(policies.join("50-measure.toml"), grant).expect("the home is ours");
     std::fs::write(home.path().join("agentry.toml"), config).expect("the home is ours");
+    home
+}
+
+/// A home whose one grant lets this agent use this model.
+pub fn agentry_home(agent: &str, model: &str) -> TempDir {
+    let home = tempfile::tempdir().expect("a temporary directory can be made");
+    let policies = home.path().join("policies");
+    std::fs::create_dir(&policies).expect("the home is ours");
+    let grant = format!(
+        "format = 1\nlayer = \"grant\"\nagent = \"{agent}\"\nwhy = \"It is measured.\"\n\
+         llm = {{ models = [\"{model}\"] }}\n\n[budget]\ntokens_day = 1_000_000_000_000\n"
+    );
+    std::fs::write(policies.join("50-grant.toml"), grant).expect("the home is ours");
     home
 }
 
@@ -56,10 +69,18 @@ pub async fn open(home: &Path) -> Host {
     Host::open(options).await.expect("the host opens")
 }
 
-/// Runs the agent once.
+/// Runs `measure` once.
 pub async fn run(host: &Host, calls: u32, asks: u32) -> Report {
-    let input = format!(r#"{{"calls": {calls}, "asks": {asks}}}"#).into_bytes();
-    let report = host.run(&agent(), input, Observer::nobody()).await.expect("the agent begins");
+    start(host, "measure", format!(r#"{{"calls": {calls}, "asks": {asks}}}"#)).await
+}
+
+/// Runs `ask` once: one question to the default model.
+pub async fn ask(host: &Host, prompt: &str, max_tokens: u32) -> Report {
+    start(host, "ask", serde_json::json!({ "prompt": prompt, "max_tokens": max_tokens }).to_string()).await
+}
+
+async fn start(host: &Host, name: &str, input: String) -> Report {
+    let report = host.run(&guest(name), input.into_bytes(), Observer::nobody()).await.expect("the agent begins");
     assert!(report.output.is_some(), "the agent failed: {:?}", report.failure);
     report
 }

