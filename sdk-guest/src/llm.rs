@@ -219,6 +219,13 @@ impl Request {
         self
     }
 
+    /// Says who waits for the answer; [`Class::Batch`] if nobody does.
+    #[must_use]
+    pub const fn class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
     /// Asks for any JSON.
     #[must_use]
     pub fn json(mut self) -> Self {

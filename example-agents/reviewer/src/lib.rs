@@ -5,7 +5,7 @@ mod diff;
 mod report;
 
 use agentry::files::{Root, root};
-use agentry::llm::Request;
+use agentry::llm::{Class, Request};
 use agentry::{Context, Error, Failure, log};
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +162,7 @@ fn request(piece: &Piece) -> Request {
         .system("You review code. Say in one sentence what could go wrong in the lines that begin with +.")
         .user(format!("File {}:\n{shown}", piece.file))
         .max_tokens(REMARK_TOKENS)
+        .class(Class::Batch)
         .temperature(0.0)
 }
 
