@@ -71,8 +71,10 @@ fn run_on_files(name: &str) -> (Stage, Value) {
     let stage = Stage::drafting(&component);
     stage.write("documents/a.txt", "public");
     stage.write("secret.txt", "secret");
-    std::os::unix::fs::symlink(stage.path(""), stage.path("documents/link")).expect("a link");
     let (documents, reports) = (stage.directory("documents"), stage.directory("reports"));
+    for root in [&documents, &reports] {
+        std::os::unix::fs::symlink(stage.path(""), root.join("link")).expect("a link");
+    }
     let mut run = stage.run(&component, &json!({}));
     for (root, directory) in [("documents", documents), ("reports", reports)] {
         run.arg("--root").arg(format!("{root}={}", directory.display()));
@@ -105,7 +107,8 @@ mod recurse {
 
     #[test]
     fn endless_recursion_ends_the_guest_and_not_the_host() {
-        run("recurse").ends(1, "failed", "stack");
+        // The stack of a Rust guest lies in its own memory and runs out of that, before the engine's does.
+        run("recurse").ends(1, "failed", "the agent");
     }
 }
 
@@ -152,7 +155,8 @@ mod panic {
 
     #[test]
     fn a_panic_is_reported_with_its_words() {
-        run("panic").ends(1, "failed", "the guest gave up on purpose");
+        let run = run("panic").ends(1, "failed", "panicked");
+        assert!(run.ended.stderr.contains("the guest gave up on purpose"), "{}", run.ended.stderr);
     }
 }
 

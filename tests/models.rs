@@ -151,7 +151,7 @@ fn a_configuration_that_is_wrong_is_told_with_its_line() {
         ("slots = 2", "slotz = 2", "slotz"),
         ("provider = \"near\"", "provider = \"far\"", "far"),
         ("default = \"small\"", "default = \"large\"", "large"),
-        ("price = {", "price = { input = \"cheap\" } #", "price"),
+        ("price = {", "price = { input = \"cheap\" } #", "agentry.toml:17"),
     ] {
         let stage = Stage::new();
         stage.write("home/agentry.toml", &config(1).replacen(from, to, 1));

@@ -151,12 +151,20 @@ fn one_micro_dollar_too_few_is_exhausted() {
 
 #[test]
 fn a_model_whose_price_nobody_knows_is_denied_where_money_is_limited() {
-    let script = PRICED.replace("{\"input\": 1000000, \"output\": 2000000}", "null");
-    let limited = stage("100_000", "100_000");
-    let ended = ask_on(&limited, &script);
-    is_refused(&limited, ended, 3, "no-price");
-    let unlimited = stage("usd_run = \"1.00\"\n", "");
-    ask_on(&unlimited, &script).with(0);
+    let server = Server::that(Behaviour::Hangs);
+    let stage = stage("\"scripted\"", "\"small\"");
+    stage.write(
+        "home/agentry.toml",
+        &format!(
+            "format = 1\ndefault = \"small\"\n[providers.p]\nkind = \"openai-compatible\"\n\
+             base_url = \"http://127.0.0.1:{}/v1\"\n[models.small]\nprovider = \"p\"\nmodel = \"m\"\n\
+             context_tokens = 8192\nmax_output_tokens = 100\nlocal = false\n",
+            server.port()
+        ),
+    );
+    let ended = end(&mut stage.run(&guest("ask"), &json!({"prompt": "hello"})));
+    is_refused(&stage, ended, 3, "no-price");
+    assert_eq!(server.asked(), Vec::<String>::new(), "something left the host");
 }
 
 #[test]

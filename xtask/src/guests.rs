@@ -51,7 +51,7 @@ pub fn test_guests() -> PathBuf {
 fn misbehaving() -> Result<()> {
     fs::create_dir_all(test_guests())?;
     let source = root().join("tests/guests");
-    run(command(agentry()).arg("build").arg(source).args(["--examples", "--out-dir"]).arg(test_guests()))
+    run(command(agentry()).arg("build").arg(source).args(["--examples", "--out"]).arg(test_guests()))
 }
 
 /// The directories of `example-agents/` that hold an agent.

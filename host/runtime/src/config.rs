@@ -52,7 +52,9 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("cannot read `{file}`: {why}")]
+    #[error(
+        "cannot read `{file}`: {why}\nhint: let the user that runs agents read it, or choose another home with --home DIR"
+    )]
     Read {
         /// As the admin would open it.
         file: String,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agentry_runtime::engine::compile::Compiler;
-use agentry_runtime::host::{Host, Options, RunError};
+use agentry_runtime::host::{Host, OpenError, Options, RunError};
 use agentry_runtime::limits::INPUT_MAX_BYTES;
 use agentry_runtime::run::Report;
 use agentry_runtime::run::context::Observer;
@@ -71,7 +71,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let report = threads.block_on(async {
-        let host = Host::open(options).await?;
+        let host = Host::open(options).await.map_err(|error| match error {
+            OpenError::Store(_) => With(Exit::Unavailable, error.into()).into(),
+            error => anyhow::Error::from(error),
+        })?;
         watched(&host, &component, input).await
     })?;
     if args.json {
