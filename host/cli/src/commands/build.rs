@@ -12,6 +12,11 @@ use crate::author::{manifest, pack, sdk, world};
 
 /// Makes a component with its manifest inside.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry build
+  agentry build my-agent --out agents/my-agent.wasm
+  agentry build component.wasm --manifest agent.toml --out agent.wasm   # from another toolchain")]
 pub struct Args {
     /// The directory of an agent's crate, or a component that another toolchain made
     #[arg(default_value = ".")]

@@ -10,6 +10,10 @@ use crate::author::template;
 
 /// Makes the crate of a new agent.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry new greeter
+  cd greeter && agentry build && agentry inspect greeter.wasm")]
 pub struct Args {
     /// The agent's name: lowercase letters, digits and `-`
     name: String,

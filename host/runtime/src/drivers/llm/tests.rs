@@ -477,17 +477,14 @@ async fn a_real_server_answers_in_both_tongues() {
         request.temperature = Some(0.0);
         let bound = entry.provider.input_tokens_max(&request);
         let finished = call(request.clone()).await;
-        eprintln!("{kind}: {finished:?}");
         let response = finished.result.unwrap();
         assert!(text_of(&response).contains("Paris"), "{kind}: {response:?}");
         assert_eq!(response.stop, StopReason::End);
         assert!(!finished.usage.estimated && finished.usage.output > 0);
         let read = finished.usage.tokens() - finished.usage.output;
         assert!((1..=bound).contains(&read), "{kind}: {read} tokens read, at most {bound} expected");
-
         request.messages = vec![says(Role::User, &"word ".repeat(9000))];
         let finished = call(request).await;
-        eprintln!("{kind}: {finished:?}");
         assert!(reason(&finished).starts_with("Error::Invalid("), "{kind}: {finished:?}");
         assert_eq!(finished.usage, Usage::default());
     }
