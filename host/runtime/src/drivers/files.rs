@@ -70,9 +70,12 @@ impl Root {
         // Not blocking: opening a pipe would wait for a writer otherwise.
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         let mut file = self.0.open_with(&path, &options).map_err(|error| failed(&error))?;
-        if !file.metadata().map_err(|error| failed(&error))?.is_file() {
+        let about = file.metadata().map_err(|error| failed(&error))?;
+        if !about.is_file() {
             return Err(Error::Invalid("it is not a regular file".to_owned()));
         }
+        // Not left to the system, which takes an offset near the largest for a mistake.
+        let offset = offset.min(about.len());
         let mut bytes = Vec::new();
         let read = file
             .seek(SeekFrom::Start(offset))

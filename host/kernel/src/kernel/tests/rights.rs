@@ -218,11 +218,11 @@ fn a_tool_without_a_rule_is_refused() {
 }
 
 #[test]
-fn what_no_grant_can_give_yet_is_refused() {
+fn what_this_version_cannot_do_yet_is_said_so() {
     check(
         &Call::HttpFetch { method: "GET".into(), url: "https://example.org".into() },
         &expect![[r#"
-        denied  scribe → http.fetch: this version has no grant for `http`
+        denied  scribe → http.fetch: `http` comes in a later version of Agentry
           hint  the agent has to do without it
           ref   0000000000001/7"#]],
     );

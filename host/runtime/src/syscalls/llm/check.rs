@@ -86,10 +86,19 @@ fn message(message: &Message) -> Result<usize, String> {
             }
             (Part::ToolCall(call), Role::Assistant) => tool_call(call)?,
             (Part::ToolResult(result), Role::Tool | Role::User) => tool_result(result)?,
-            (part, role) => return Err(format!("a {role:?} does not speak in {}", name(part)).to_lowercase()),
+            (part, role) => return Err(format!("{} does not speak in {}", speaker(role), name(part))),
         };
     }
     Ok(bytes)
+}
+
+fn speaker(role: Role) -> &'static str {
+    match role {
+        Role::System => "the system",
+        Role::User => "a user",
+        Role::Assistant => "an assistant",
+        Role::Tool => "a tool",
+    }
 }
 
 fn name(part: &Part) -> &'static str {
