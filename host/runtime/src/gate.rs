@@ -83,6 +83,12 @@ impl Serialize for Octets {
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
 struct Inner {
     desk: Mutex<Desk>,
     journal: Journal,

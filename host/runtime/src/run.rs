@@ -104,6 +104,7 @@ pub(crate) async fn run(
             return Ok(refused(&run, &refusal));
         }
     };
+    let unended = gate.unended(&run, &allowance);
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
     let state = State::new(Arc::clone(&run), Arc::clone(services), &allowance, seed);
     let (lines, ledger) = (Arc::clone(&state.lines), Arc::clone(&state.ledger));
@@ -112,7 +113,13 @@ pub(crate) async fn run(
     lines.close();
     used[Resource::WallTime] = gate.clock().now().since(began);
     let ending = Ending { status: end.status, output: end.bytes(), failure: end.failure.clone(), used };
-    let record = gate.end(&run, ending).await?;
+    unended.over();
+    // In a task of its own: once it has begun, it is brought to its end, whoever waits for it.
+    let ended = tokio::spawn({
+        let (gate, run) = (gate.clone(), Arc::clone(&run));
+        async move { gate.end(&run, ending).await }
+    });
+    let record = ended.await.unwrap_or(Err(StoreError::Closed))?;
     let tally = run.tally();
     Ok(Report {
         run: id,

@@ -43,6 +43,16 @@ tokens_day = 1000
 usd_day = "1.00"
 "#;
 
+const OTHER_GRANT: &str = r#"
+format = 1
+layer = "grant"
+agent = "porter"
+llm = { models = ["small"], max_tokens = 100 }
+
+[budget]
+tokens_day = 1000
+"#;
+
 /// A host without guests.
 pub(crate) struct Host {
     pub(crate) gate: Gate,
@@ -50,7 +60,9 @@ pub(crate) struct Host {
 }
 
 pub(crate) fn kernel() -> Kernel {
-    let policy = Policy::parse(&[Source { file: "policies/50-scribe.toml", text: GRANT }], Digest::default());
+    let scribe = Source { file: "policies/50-scribe.toml", text: GRANT };
+    let porter = Source { file: "policies/51-porter.toml", text: OTHER_GRANT };
+    let policy = Policy::parse(&[scribe, porter], Digest::default());
     let model = |alias: &str| Model {
         alias: alias.to_owned(),
         price: Some(Price { input: 1_000_000, output: 1_000_000, ..Price::default() }),

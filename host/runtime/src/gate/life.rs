@@ -41,7 +41,56 @@ pub struct Ending {
     pub used: Amounts,
 }
 
+/// Ends a run whose future is dropped before its end, so that nothing of it is held for ever: its calls are cancelled and settled,
+/// its wall time is taken as it was and its fuel at the worst case, for the guest is gone and cannot be asked.
+#[derive(Debug)]
+pub(crate) struct Unended {
+    gate: Gate,
+    run: Arc<RunContext>,
+    fuel: u64,
+    over: bool,
+}
+
+impl Unended {
+    /// The run ends in another way.
+    pub(crate) fn over(mut self) {
+        self.over = true;
+    }
+}
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        self.run.cancelled.cancel();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            // The host itself is going down; the next one writes off what is held.
+            return;
+        };
+        let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
+        let began = run.record().map_or(Millis(0), |record| record.started);
+        let wall_ms = gate.clock().now().since(began);
+        let why = "the run was stopped";
+        let ending = Ending {
+            status: Status::Stopped,
+            output: why.as_bytes().to_vec(),
+            failure: Some(why.to_owned()),
+            used: Amounts::of(Resource::Fuel, self.fuel).with(Resource::WallTime, wall_ms),
+        };
+        runtime.spawn(async move {
+            // Nobody is left to be told; the accounts are right in memory in any case.
+            let _ = gate.end(&run, ending).await;
+        });
+    }
+}
+
 impl Gate {
+    /// Ends this run, which has begun, if what is returned is dropped before it is told that the run is over.
+    pub(crate) fn unended(&self, run: &Arc<RunContext>, allowance: &Allowance) -> Unended {
+        Unended { gate: self.clone(), run: Arc::clone(run), fuel: allowance.fuel, over: false }
+    }
+
     /// Begins a run and sets its deadline. Nothing is waited for: the first external effect makes it durable.
     ///
     /// # Errors

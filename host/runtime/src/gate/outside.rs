@@ -153,7 +153,10 @@ impl Errand {
         if let Some(Asking { what, contents }) = self.asking.take_if(|_| self.intent) {
             let contents = self.gate.0.journal.missing(contents);
             let entry = Entry::Asked { call: self.call, at: self.now(), what, held: *permit.held() };
-            self.gate.0.journal.append(&self.run.trail, &[entry], Along { contents, ..Along::default() });
+            let desk = self.gate.0.desk.lock();
+            // What it holds was taken when it joined the queue, and nobody has written that down yet.
+            let along = Along { account: desk.account(&self.run), contents, record: None };
+            self.gate.0.journal.append(&self.run.trail, &[entry], along);
         }
         if self.effect == Effect::External
             && let Err(error) = self.gate.0.journal.durable(&self.run.trail).await

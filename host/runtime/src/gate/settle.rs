@@ -1,6 +1,7 @@
 //! The second half of every way: the true cost is taken, the outcome written down, and the next in the queue let in.
 
-use agentry_kernel::budget::Amounts;
+use agentry_kernel::budget::{Amounts, Resource};
+use agentry_kernel::call::CallId;
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::kernel::{Permit, Ready};
 use agentry_kernel::time::Millis;
@@ -8,7 +9,8 @@ use serde::Serialize;
 
 use super::{Desk, Fault, Inner, Turn, answer, fault};
 use crate::journal::{Along, Content};
-use crate::run::context::RunContext;
+use crate::run::context::{Event, RunContext};
+use crate::syscalls::bindings::agentry::agent::log::Level;
 
 /// A result as the journal has it. Contents are stored only for calls that were done, and what stands by name is added.
 pub(super) fn outcome<T: Serialize, E: Fault>(result: &Result<T, E>, contents: &mut Vec<Content>) -> Outcome {
@@ -26,6 +28,12 @@ pub(super) fn outcome<T: Serialize, E: Fault>(result: &Result<T, E>, contents: &
     }
 }
 
+/// Something cost more than an account holds, which is then empty: a provider that counts otherwise than it said.
+fn overrun(call: CallId, beyond: &Amounts) -> String {
+    let more = Resource::ALL.into_iter().filter(|what| beyond[*what] > 0).map(|what| what.show(beyond[what]));
+    format!("call {call} cost {} beyond the budget, which is empty now", more.collect::<Vec<_>>().join(" and "))
+}
+
 impl Inner {
     /// Spends the permit; without `cost`, nothing was done and it is given back. The entry is written under the kernel's lock, so that accounts reach the journal in the
     /// order in which they changed.
@@ -39,6 +47,7 @@ impl Inner {
         entry: impl FnOnce(Amounts) -> Option<Entry>,
     ) -> Amounts {
         let moved = *permit.held() != Amounts::ZERO || cost.is_some_and(|cost| cost != Amounts::ZERO);
+        let call = permit.call();
         let contents = self.journal.missing(contents);
         let mut desk = self.desk.lock();
         let settled = match cost {
@@ -52,6 +61,9 @@ impl Inner {
         drop(desk);
         if settled.spent != Amounts::ZERO {
             run.add_spent(settled.spent);
+        }
+        if !settled.overrun.is_zero() {
+            run.observer.tell(Event::Log { level: Level::Warn, line: overrun(call, &settled.overrun) });
         }
         settled.spent
     }

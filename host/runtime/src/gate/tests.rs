@@ -287,3 +287,79 @@ async fn on_a_full_disk_nothing_begins_and_only_the_runs_that_lost_something_are
     assert_eq!((record.status, host.tokens()), (Status::Done, (1, 0)));
     assert_eq!(names(&host, 2), ["started", "asked", "answered", "observed", "ended"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_holds_that_had_to_wait_is_durable_before_it_begins() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let (scribe, porter) = (host.run(1), Arc::new(RunContext::new(RunId(2), "porter", NOW, Observer::nobody())));
+    let mut begins = opening();
+    begins.start.agent = "porter".to_owned();
+    host.gate.begin(&porter, begins).expect("the run is granted");
+    let (finish, finished) = oneshot::channel::<()>();
+    let first = host.gate.pass::<(), Error, _, _, _>(&scribe, ask("small", 20), |_, _| async move {
+        let _ = finished.await;
+        Acted { result: Ok(()), spent: tokens(1) }
+    });
+    let store = Arc::clone(host.gate.journal().store());
+    let second = host.gate.pass::<u64, Error, _, _, _>(&porter, ask("small", 20), move |_, _| async move {
+        let bytes = store.get(&keys::account("porter")).unwrap().expect("it was written");
+        let account: Account = crate::journal::record::decode(&bytes).unwrap();
+        Acted { result: Ok(account.held[Resource::Tokens]), spent: tokens(1) }
+    });
+    finish.send(()).unwrap();
+    assert_eq!(first.await, Ok(()));
+    assert_eq!(second.await, Ok(30), "a host that is killed now writes it off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_nobody_waits_for_any_more_ends_and_holds_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let allowance = agentry_kernel::kernel::Allowance { fuel: 7, wall_ms: 1000, memory_bytes: 0 };
+    let unended = host.gate.unended(&run, &allowance);
+    let call = host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
+        cancelled.cancelled().await;
+        Acted { result: Err(Error::Cancelled), spent: tokens(5) }
+    });
+    drop((call, unended));
+    let mut waited = 0;
+    while host.history.run("last").map(|record| record.status) != Ok(Status::Stopped) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        waited += 1;
+        assert!(waited < 1000, "it ends by itself");
+    }
+    assert_eq!(host.tokens().1, 0);
+    let account = host.gate.kernel(|kernel| *kernel.account("scribe").unwrap());
+    assert_eq!((account.spent[Resource::Fuel], account.held), (7, Amounts::ZERO));
+    assert_eq!(names(&host, 1).last(), Some(&"ended"));
+    let next = host.run(2);
+    let answer = host.gate.pass::<_, Error, _, _, _>(&next, ask("small", 20), |_, _| async move {
+        Acted { result: Ok("the slot is free"), spent: tokens(1) }
+    });
+    assert_eq!(answer.await, Ok("the slot is free"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_counts_more_than_was_held_empties_the_account_and_is_told_of() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let (sender, mut seen) = tokio::sync::mpsc::channel(8);
+    let run = host.watched(1, Observer::channel(sender));
+    let call = || {
+        host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |_, _| async move {
+            Acted { result: Ok(()), spent: tokens(u64::MAX) }
+        })
+    };
+    assert_eq!(call().await, Ok(()));
+    assert_eq!(host.tokens(), (1000, 0), "the limit of the day, and not a token more");
+    assert!(matches!(call().await, Err(Error::Exhausted(_))));
+    let mut told = Vec::new();
+    while let Ok(event) = seen.try_recv() {
+        if let Event::Log { line, .. } = event {
+            told.push(line);
+        }
+    }
+    assert_eq!(told, ["call 1 cost 18446744073709550615 tokens beyond the budget, which is empty now"]);
+}
