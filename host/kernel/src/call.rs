@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Resource;
 use crate::digest::Digest;
+use crate::limits::NAME_MAX_BYTES;
 
 /// A run, printed as 13 letters of Crockford's base 32.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -289,6 +290,33 @@ impl Call {
         }
     }
 
+    /// The same, with the guest's words cut to the length of a name: a call that is refused is written down without having been
+    /// looked at, and what it carries must not be what fills the disk.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        let words = match &mut self {
+            Self::LlmComplete(ask) | Self::LlmStream(ask) => [Some(&mut ask.model), None],
+            Self::LlmEmbed { model, .. } | Self::LlmCountTokens { model } => [Some(model), None],
+            Self::MemoryGet { namespace, key }
+            | Self::MemoryPut { namespace, key, .. }
+            | Self::MemoryDelete { namespace, key } => [Some(namespace), Some(key)],
+            Self::MemoryList { namespace, prefix } => [Some(namespace), Some(prefix)],
+            Self::Memory { namespace, .. } => [Some(namespace), None],
+            Self::FilesWrite { place, .. } => [Some(&mut place.root), Some(&mut place.path)],
+            Self::FilesRead(place) | Self::FilesStat(place) | Self::FilesList(place) | Self::FilesDelete(place) => {
+                [Some(&mut place.root), Some(&mut place.path)]
+            }
+            Self::ToolsCall { name, .. } => [Some(name), None],
+            Self::HttpFetch { method, url } => [Some(method), Some(url)],
+            // The names of functions are ours, and numbers do not grow.
+            _ => [None, None],
+        };
+        for word in words.into_iter().flatten() {
+            word.truncate(word.floor_char_boundary(NAME_MAX_BYTES));
+        }
+        self
+    }
+
     /// What it can do to the world.
     pub fn effect(&self) -> Effect {
         match self {
@@ -309,5 +337,21 @@ impl Call {
             Self::ToolsCall { .. } => Some(Resource::ToolCalls),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_call_carries_no_more_than_names() {
+        let long = "ä".repeat(1 << 20);
+        let get = Call::MemoryGet { namespace: long.clone(), key: long.clone() }.cut();
+        assert!(matches!(get, Call::MemoryGet { namespace, key } if namespace.len() + key.len() <= 2 * NAME_MAX_BYTES));
+        let fetch = Call::HttpFetch { method: "GET".into(), url: long }.cut();
+        assert!(matches!(fetch, Call::HttpFetch { method, url } if method == "GET" && url.len() <= NAME_MAX_BYTES));
+        let read = Call::FilesRead(Place { root: "docs".into(), path: "a/b".into() });
+        assert_eq!(read.clone().cut(), read);
     }
 }

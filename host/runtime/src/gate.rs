@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 pub use self::fault::Fault;
 pub use self::life::{Ending, Opening};
 use crate::clock::Clock;
-use crate::journal::{Along, Content, Journal, Recovered};
+use crate::journal::{Along, Content, FLOOD_BYTES, Journal, Recovered};
 use crate::run::context::{Event, RunContext};
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
@@ -180,6 +180,10 @@ impl Inner {
             run.cancelled.cancel();
             return Err(fault::unavailable("this run cannot be written down any more: the host's disk failed", None));
         }
+        if run.trail.backlog() > FLOOD_BYTES {
+            run.cancelled.cancel();
+            return Err(fault::unavailable("this run says more at once than can be written down", None));
+        }
         if let Some(call) = run.next_call(CALLS_PER_RUN_MAX) {
             return Ok((call, now));
         }
@@ -224,7 +228,7 @@ impl Inner {
         };
         drop(desk);
         run.add_refusal(&refusal);
-        let entry = Entry::Refused { call, at: now, what: asking.what, refusal: (*refusal).clone() };
+        let entry = Entry::Refused { call, at: now, what: asking.what.cut(), refusal: (*refusal).clone() };
         self.journal.append(&run.trail, &[entry], Along::default());
         if run.observer.watches() {
             run.observer.tell(Event::Refused(refusal.clone()));

@@ -6,7 +6,7 @@
 //!
 //! **Bounded memory.** Each run has a [`Trail`] that counts what of it is not on disk yet. Over [`PACE_BYTES`] the guest
 //! is not polled until the disk has caught up ([`Trail::paced`], around the run's future); a guest that writes more than
-//! [`BACKLOG_MAX_BYTES`] within one slice of fuel is answered `unavailable` by the gate.
+//! [`BACKLOG_MAX_BYTES`] within one slice of fuel is answered `unavailable` by the gate, over [`FLOOD_BYTES`] it is stopped.
 //!
 //! **A hole is the end.** If a flush fails, the runs whose entries were in it are over: their trail is broken, and the
 //! gate lets nothing of them through. Accounts are written again with the next flush, so no bill is lost.
@@ -34,7 +34,8 @@ use self::blob::Known;
 pub use self::record::RunRecord;
 pub use self::recover::{INTERRUPTED, Recovered};
 pub use self::trail::Trail;
-use crate::store::{Batch, Store, StoreError, keys};
+use crate::limits::{HOSTCALL_MAX_BYTES, LLM_IN_FLIGHT_MAX_BYTES};
+use crate::store::{Batch, Store, StoreError, VALUE_MAX_BYTES, keys};
 
 /// The longest that an entry stays in memory when nobody waits for it.
 pub const FLUSH_MS: u64 = 5;
@@ -45,8 +46,13 @@ pub const PACE_BYTES: usize = 256 * 1024;
 /// What of a run may wait for the disk at all.
 pub const BACKLOG_MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// A run of which so much waits is stopped: it does nothing but write, and one that went on would fill the queue that it shares with
+/// all others. More than the requests that a run may have in flight.
+pub const FLOOD_BYTES: usize = 40 * 1024 * 1024;
+
 const _: () = assert!(PACE_BYTES < BACKLOG_MAX_BYTES);
-const _: () = assert!(BACKLOG_MAX_BYTES < crate::store::VALUE_MAX_BYTES);
+const _: () = assert!(BACKLOG_MAX_BYTES < FLOOD_BYTES && LLM_IN_FLIGHT_MAX_BYTES < FLOOD_BYTES);
+const _: () = assert!(FLOOD_BYTES + HOSTCALL_MAX_BYTES < VALUE_MAX_BYTES);
 
 /// What goes with entries into the same batch.
 #[derive(Debug, Default)]

@@ -363,3 +363,15 @@ async fn a_provider_that_counts_more_than_was_held_empties_the_account_and_is_to
     }
     assert_eq!(told, ["call 1 cost 18446744073709550615 tokens beyond the budget, which is empty now"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_does_nothing_but_write_is_stopped() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    run.trail.wrote(FLOOD_BYTES + 1);
+    let calls = run.calls();
+    assert!(matches!(host.gate.pass_inner(&run, Call::TimersNow, |_| Ok(1u64)), Err(Error::Unavailable(_))));
+    assert!(run.cancelled.is_cancelled());
+    assert_eq!(run.calls(), calls, "and nothing more of it is written down");
+}

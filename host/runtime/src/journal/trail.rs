@@ -49,7 +49,7 @@ impl Trail {
         self.backlog() > BACKLOG_MAX_BYTES
     }
 
-    pub(super) fn wrote(&self, bytes: usize) {
+    pub(crate) fn wrote(&self, bytes: usize) {
         self.unwritten.fetch_add(bytes, Ordering::AcqRel);
     }
 

@@ -9,10 +9,11 @@ use super::bindings::agentry::agent::memory::{
     Change, Entry, Hit, Host, HostWithStore, Page, Query, Value, WriteOptions,
 };
 use super::bindings::agentry::agent::types::Error;
-use super::{State, future, not_yet};
+use super::{State, future, invalid, not_yet};
 use crate::drivers::memory::Author;
 use crate::gate::{Acted, Asking};
 use crate::journal::Content;
+use crate::limits::MEMORY_VALUE_MAX_BYTES;
 
 impl State {
     fn author(&self) -> Author {
@@ -46,6 +47,10 @@ impl Host for State {
             Value::Text(text) | Value::Json(text) => text.as_bytes(),
             Value::Bytes(bytes) => bytes,
         };
+        // Before its content is named and stored: too large a value is not an entry of the journal either.
+        if bytes.len() > MEMORY_VALUE_MAX_BYTES {
+            return Ok(Err(invalid(format!("the value is over {MEMORY_VALUE_MAX_BYTES} bytes"))));
+        }
         let content = Content::of(bytes);
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let what = Call::MemoryPut { namespace: namespace.clone(), key: key.clone(), content: content.digest, bytes };
