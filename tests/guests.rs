@@ -155,7 +155,7 @@ mod panic {
 
     #[test]
     fn a_panic_is_reported_with_its_words() {
-        let run = run("panic").ends(1, "failed", "panicked");
+        let run = run("panic").ends(1, "failed", "the guest gave up on purpose");
         assert!(run.ended.stderr.contains("the guest gave up on purpose"), "{}", run.ended.stderr);
     }
 }

@@ -165,7 +165,9 @@ fn key(home: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
         }
     }
     let mut file = File::open(&path).map_err(io)?;
-    if file.metadata().map_err(io)?.mode() & 0o077 != 0 {
+    let is = file.metadata().map_err(io)?;
+    // Whoever owns it knows it, and could have sealed code of their own.
+    if is.mode() & 0o077 != 0 || is.uid() != rustix::process::geteuid().as_raw() {
         return Err(CacheError::Exposed);
     }
     let mut key = [0; KEY_BYTES];

@@ -74,6 +74,10 @@ impl End {
                 Self::not_done(Status::Exhausted, format!("the run needs more than its {mb} MB of memory"))
             }
             Some(Trap::StackOverflow) => Self::broke("the agent overflowed its stack"),
+            // The stack of a program in linear memory grows down to address 0 and then out of it.
+            Some(Trap::MemoryOutOfBounds) => Self::broke(
+                "the agent read or wrote outside of its memory, as a program does whose stack overflows: perhaps it calls itself too often",
+            ),
             Some(Trap::UnreachableCodeReached) => Self::broke("the agent panicked"),
             Some(trap) => Self::broke(format!("the agent broke: {trap}")),
             None => Self::broken(error),

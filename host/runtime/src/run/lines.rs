@@ -22,7 +22,7 @@ pub(crate) struct Lines {
 struct Written {
     lines: u32,
     dropped: u64,
-    /// The last line of standard error: what a program says before it breaks.
+    /// What a program says before it breaks: its last error in the log, or its last line on standard error.
     last_words: Option<String>,
 }
 
@@ -35,6 +35,9 @@ impl Lines {
     pub(crate) fn log(&self, level: Level, line: String) {
         {
             let mut state = self.state.lock();
+            if level == Level::Error {
+                state.last_words = Some(line.clone());
+            }
             if state.lines >= LOG_LINES_MAX {
                 state.dropped = state.dropped.saturating_add(1);
                 return;
@@ -46,11 +49,14 @@ impl Lines {
 
     /// A line of standard error.
     pub(crate) fn complain(&self, line: String) {
-        self.state.lock().last_words = Some(line.clone());
+        // After its own words, the standard hook for panics says how to see more; that explains nothing.
+        if !line.starts_with("note: run with `RUST_BACKTRACE=1`") {
+            self.state.lock().last_words = Some(line.clone());
+        }
         self.log(Level::Warn, line);
     }
 
-    /// The last line of standard error.
+    /// What it said last that may explain its end.
     pub(crate) fn last_words(&self) -> Option<String> {
         self.state.lock().last_words.clone()
     }

@@ -43,6 +43,10 @@ pub const CONTEXT_TOKENS: u64 = 8192;
 /// The longest answer that it gives: at the speed of a CPU, minutes.
 pub const OUTPUT_TOKENS_MAX: u64 = 2048;
 
+/// A prompt that can be longer is not even taken apart: it fits no window that these models have, and a tokenizer takes long and asks
+/// nobody whether to go on.
+const PROMPT_MAX_BYTES: u64 = 1024 * 1024;
+
 /// Tokens of a prompt that are read at once; between two such pieces a call can be cut.
 const PREFILL_TOKENS: usize = 256;
 
@@ -166,8 +170,13 @@ impl Weights {
 
 impl Words {
     fn prompt(&self, request: &Request) -> Result<Vec<u32>, String> {
-        let prompt = self.vocabulary.prompt(&request.messages)?;
         let window = self.shape.context_tokens;
+        if count::input_tokens_max(request) > PROMPT_MAX_BYTES {
+            return Err(format!(
+                "the prompt has over {PROMPT_MAX_BYTES} bytes, and the model's window {window} tokens"
+            ));
+        }
+        let prompt = self.vocabulary.prompt(&request.messages)?;
         if prompt.is_empty() {
             return Err("there is no message".to_owned());
         }
@@ -244,10 +253,14 @@ fn broke(mut draft: Draft, usage: Usage, why: &candle_core::Error) -> Finished {
 }
 
 impl Provider for Embedded {
-    /// Exact, if the file is there. The first call reads the vocabulary.
+    /// Exact, if the file is there and the prompt is not far too long. The first call reads the vocabulary.
     fn input_tokens_max(&self, request: &Request) -> u64 {
+        let bound = count::input_tokens_max(request);
+        if bound > PROMPT_MAX_BYTES {
+            return bound;
+        }
         let exact = self.weights.words().ok().and_then(|words| words.vocabulary.prompt(&request.messages).ok());
-        exact.map_or_else(|| count::input_tokens_max(request), |prompt| prompt.len() as u64)
+        exact.map_or(bound, |prompt| prompt.len() as u64)
     }
 
     fn stream<'a>(
