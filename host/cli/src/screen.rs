@@ -39,6 +39,7 @@ pub fn print(text: &str) -> Result<()> {
 /// Writes one JSON document and a line break to stdout.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string(value).context("cannot write the answer as JSON")?;
+    text = text::json(&text);
     text.push('\n');
     print(&text)
 }

@@ -6,7 +6,7 @@ use agentry_kernel::model::Usage;
 use agentry_runtime::run::Report;
 use serde_json::{Map, Value, json};
 
-use super::{BAD, DIM, HINT, styled, text, units};
+use super::{BAD, DIM, styled, text, units};
 
 /// The one object that `--json` prints.
 pub fn as_json(report: &Report) -> Value {
@@ -57,10 +57,8 @@ pub fn output(report: &Report) -> String {
 /// Why it did not succeed, if it did not, and the bill in one line.
 pub fn ending(report: &Report) -> String {
     let failure = report.failure.as_ref().map(|failure| {
-        let mut parts = failure.split("\nhint: ");
-        let what = text::block(parts.next().unwrap_or_default());
-        let hints: String = parts.map(|hint| format!("{}: {}\n", styled(HINT, "hint"), text::line(hint))).collect();
-        format!("{}: {what}\n{hints}", styled(BAD, "error"))
+        // An agent's own words: what follows a line break is set in, so that none of it looks like a hint of ours.
+        format!("{}: {}\n", styled(BAD, "error"), text::block(failure).replace('\n', "\n  "))
     });
     // A run that was refused at its start was told so in full as it happened.
     let at_the_door = report.refusals.iter().any(|refusal| refusal.reference.is_none());
@@ -75,7 +73,8 @@ fn bill(report: &Report) -> String {
     let mut parts = vec![format!("{word} {ended} {}", units::duration(report.duration_ms))];
     let spent = &report.spent;
     if spent[Resource::LlmCalls] > 0 {
-        let written: u64 = report.usage.values().map(|usage| usage.output).sum();
+        // What a provider says that it wrote may be any number.
+        let written = report.usage.values().fold(0, |sum: u64, usage| sum.saturating_add(usage.output));
         let read = spent[Resource::Tokens].saturating_sub(written);
         parts.push(units::plural(spent[Resource::LlmCalls], "model call"));
         parts.push(format!(

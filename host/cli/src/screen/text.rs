@@ -12,6 +12,22 @@ pub fn block(text: &str) -> String {
     escape(text, |letter| matches!(letter, '\n' | '\t'))
 }
 
+/// JSON that means the same and shows nothing but itself: what would move the cursor is written as an escape of JSON. Outside of its
+/// texts JSON has no such letters, if it stands on one line.
+pub fn json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if is_dangerous(letter) {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
 /// One line of at most `columns` letters; what was cut shows as `…`.
 pub fn cut(text: &str, columns: usize) -> String {
     let line = line(text);
@@ -67,12 +83,13 @@ fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
 fn is_dangerous(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{180e}'
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180e}'
+            | '\u{3164}' | '\u{ffa0}' | '\u{1d173}'..='\u{1d17a}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -92,6 +109,14 @@ mod tests {
         assert_eq!(line("safe\u{202e}exe.txt"), "safe\\u{202e}exe.txt");
         assert_eq!(line("pay\u{200b}pal"), "pay\\u{200b}pal");
         assert_eq!(line("größe 漢字 🦀"), "größe 漢字 🦀");
+    }
+
+    #[test]
+    fn json_means_the_same_and_moves_no_cursor() {
+        let strange = serde_json::json!({ "a\u{9b}2J": ["\u{202e}x\u{7f}", "\u{e0041}", "größe 🦀\n"] });
+        let shown = json(&strange.to_string());
+        assert!(!shown.chars().any(is_dangerous), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("it is JSON still"), strange);
     }
 
     #[test]
