@@ -11,8 +11,7 @@ use crate::steps::{command, shown};
 use crate::workspace::{agentry, root, target};
 
 /// What the researcher is asked.
-const QUESTION: &str =
-    r#"{"question": "Who has the power to declare war, and who commands the army?", "report": "report"}"#;
+const QUESTION: &str = r#"{"question": "Who is commander in chief of the army and navy?", "report": "report"}"#;
 
 /// Builds what is needed and plays the scenes.
 pub fn run() -> Result<()> {
