@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -48,6 +48,11 @@ pub fn example(name: &str) -> PathBuf {
     built("guests", name)
 }
 
+/// A file or directory of this repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
 fn built(directory: &str, name: &str) -> PathBuf {
     let target = std::env::var_os("AGENTRY_BIN").map(PathBuf::from);
     let target = target.and_then(|bin| Some(bin.parent()?.parent()?.to_path_buf()));
@@ -57,25 +62,55 @@ fn built(directory: &str, name: &str) -> PathBuf {
     path
 }
 
-/// Runs a command to its end, or kills it when nobody would wait any longer.
-pub fn end(command: &mut Command) -> Ended {
+/// A command that runs.
+pub struct Running {
+    child: Child,
+    begun: Instant,
+}
+
+/// Starts a command.
+pub fn begin(command: &mut Command) -> Running {
     let begun = Instant::now();
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
-    let pid = child.id().to_string();
-    let (done, waits) = std::sync::mpsc::channel::<()>();
-    let watch = std::thread::spawn(move || {
-        if waits.recv_timeout(PATIENCE).is_err_and(|why| why == std::sync::mpsc::RecvTimeoutError::Timeout) {
-            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+    Running { child, begun }
+}
+
+/// Runs a command to its end, or kills it when nobody would wait any longer.
+pub fn end(command: &mut Command) -> Ended {
+    begin(command).end()
+}
+
+impl Running {
+    /// What Ctrl-C does.
+    pub fn interrupt(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().is_ok_and(|status| status.success()), "it is gone");
+    }
+
+    /// Waits for its end, or kills it when nobody would wait any longer.
+    pub fn end(self) -> Ended {
+        self.end_within(PATIENCE)
+    }
+
+    /// Waits for its end, or kills it after `patience`.
+    pub fn end_within(self, patience: Duration) -> Ended {
+        let Self { child, begun } = self;
+        let pid = child.id().to_string();
+        let (done, waits) = std::sync::mpsc::channel::<()>();
+        let watch = std::thread::spawn(move || {
+            if waits.recv_timeout(patience).is_err_and(|why| why == std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-KILL", &pid]).status();
+            }
+        });
+        let output = child.wait_with_output().expect("the command ends");
+        drop(done);
+        watch.join().expect("the watch ends");
+        Ended {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("stdout is text"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+            took: begun.elapsed(),
         }
-    });
-    let output = child.wait_with_output().expect("the command ends");
-    drop(done);
-    watch.join().expect("the watch ends");
-    Ended {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).expect("stdout is text"),
-        stderr: String::from_utf8(output.stderr).expect("stderr is text"),
-        took: begun.elapsed(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use agentry_kernel::manifest::{FORMAT, Manifest};
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use toml::Table;
 
 use super::sdk;
@@ -18,15 +18,37 @@ pub fn read(path: &Path) -> Result<Manifest> {
     let text = fs::read_to_string(path).with_context(|| {
         format!("cannot read {shown}\nhint: an agent says in `{FILE}` what it is and wants; `agentry new` writes a first one")
     })?;
-    let mut table: Table = text.parse().with_context(|| format!("{shown} is not TOML"))?;
-    table.entry("format").or_insert_with(|| i64::from(FORMAT).into());
-    table.entry("wit").or_insert_with(|| sdk::wit_version().into());
-    if !table.contains_key("version")
-        && let Some(version) = path.parent().and_then(|directory| crate_version(&directory.join("Cargo.toml")))
-    {
-        table.insert("version".into(), version.into());
-    }
-    table.try_into().with_context(|| format!("{shown} is not a manifest"))
+    let text = text.trim_start_matches('\u{feff}');
+    let said: Table = text.parse().map_err(|error| mistake(path, text, 0, &error))?;
+    // In front, because behind they might fall into a table; the lines of mistakes are counted without them.
+    let added = defaults(path, &said);
+    let whole = format!("{added}{text}");
+    let manifest: Manifest = toml::from_str(&whole).map_err(|error| mistake(path, &whole, added.len(), &error))?;
+    // Now, and not after minutes of compiling.
+    manifest.validate().with_context(|| format!("{shown} is not a manifest"))?;
+    Ok(manifest)
+}
+
+/// Lines that the author may leave out.
+fn defaults(path: &Path, said: &Table) -> String {
+    let version = path.parent().and_then(|directory| crate_version(&directory.join("Cargo.toml")));
+    let lines = [
+        ("format", Some(FORMAT.to_string())),
+        ("wit", Some(format!("{:?}", sdk::wit_version()))),
+        ("version", version.map(|version| format!("{version:?}"))),
+    ];
+    let lacking = lines.into_iter().filter(|(key, _)| !said.contains_key(*key));
+    lacking.filter_map(|(key, value)| Some(format!("{key} = {}\n", value?))).collect()
+}
+
+fn mistake(path: &Path, text: &str, added: usize, error: &toml::de::Error) -> Error {
+    let at = error.span().map_or(added, |span| span.start).clamp(added, text.len());
+    let line = text.as_bytes()[added..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let said = error.message().lines().next().unwrap_or("that is not TOML");
+    anyhow!(
+        "{}:{line}: {said}\nhint: each key of `{FILE}` has its place and its type; `agentry new` writes a whole one to compare with",
+        path.display()
+    )
 }
 
 fn crate_version(path: &Path) -> Option<String> {

@@ -47,6 +47,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if !args.path.exists() {
         bail!("there is no {}\nhint: name the directory of a crate, or a component", args.path.display());
     }
+    if !is_crate && (args.pure || args.examples) {
+        bail!("{} is built already\nhint: --pure and --examples are for the directory of a crate", args.path.display());
+    }
     let wants = manifest::read(&manifest_path)?;
     if let Some(directory) = &args.world {
         world::write(&wants.wants, directory)?;
@@ -83,9 +86,6 @@ fn build_examples(args: &Args, shared: &agentry_kernel::manifest::Manifest, dire
 }
 
 fn read(args: &Args) -> Result<Vec<u8>> {
-    if args.pure || args.examples {
-        bail!("{} is built already\nhint: --pure and --examples are for the directory of a crate", args.path.display());
-    }
     fs::read(&args.path).with_context(|| format!("cannot read {}", args.path.display()))
 }
 
