@@ -398,10 +398,85 @@ mod later {
 
     #[test]
     fn what_is_not_there_yet_says_so_and_nothing_pretends() {
-        let given = run("later").gives();
+        let component = guest("later");
+        let stage = Stage::new();
+        stage.policy(
+            "format = 1\nlayer = \"grant\"\nagent = \"later\"\nllm = { models = [\"*\"] }\n\
+             memory = { read = [\"agent/test/**\"], write = [\"agent/test/**\"] }\n\
+             [[allow]]\nid = \"later/mail\"\ntool = \"mail.send\"\nwhy = \"To be told that it comes later.\"\n",
+        );
+        let given = end(&mut stage.run_on(ANSWERS, &component, &json!({}))).with(0).json()["output"].clone();
         for (what, said) in given.as_object().expect("it tells of each call") {
-            assert_ne!(said, "answered", "{what}");
+            assert!(said.as_str().is_some_and(|said| said.starts_with("unavailable: ")), "{what}: {said}");
         }
+    }
+}
+
+mod ungranted {
+    use super::*;
+
+    #[test]
+    fn what_is_declared_and_not_granted_is_denied_call_by_call() {
+        let component = guest("ungranted");
+        let stage = Stage::new();
+        stage.policy("format = 1\nlayer = \"grant\"\nagent = \"ungranted\"\n");
+        let ended = end(&mut stage.run_on(ANSWERS, &component, &json!({}))).with(0);
+        let report = ended.json();
+        let given = report["output"].as_object().expect("it tells of each call");
+        for (what, said) in given {
+            assert!(said.as_str().is_some_and(|said| said.starts_with("denied (no-grant")), "{what}: {said}");
+            assert!(ended.stderr.contains(&format!("denied  ungranted → {what}: ")), "{what} is not told");
+        }
+        assert_eq!(report["refusals"].as_array().map(Vec::len), Some(given.len()), "{report}");
+        assert_eq!((&report["cost_microusd"], &report["usage"]["llm_calls"]), (&json!(0), &json!(0)));
+    }
+}
+
+mod free {
+    use super::*;
+
+    #[test]
+    fn clock_budget_and_log_need_no_grant_and_waits_have_a_maximum() {
+        let component = guest("free");
+        let stage = Stage::new();
+        let head = "format = 1\nlayer = \"grant\"\nagent = \"free\"\n";
+        stage.policy(&format!("{head}[budget]\nwall_run = \"40s\"\ntokens_run = 1234\n"));
+        let ended = end(&mut stage.run(&component, &json!({}))).with(0);
+        let given = ended.json()["output"].clone();
+        assert!(given["slept_ms"].as_u64().is_some_and(|ms| (50..40_000).contains(&ms)), "{given}");
+        assert!(given["left_ms"].as_u64().is_some_and(|ms| (1..40_000).contains(&ms)), "{given}");
+        assert_eq!(given["tokens"], 1234);
+        assert!(given["limited"].as_u64().is_some_and(|limited| limited >= 2), "{given}");
+        assert!(given["too_long"].as_str().is_some_and(|said| said.starts_with("invalid: ")), "{given}");
+        assert!(ended.stderr.contains("this is in the trace"), "{}", ended.stderr);
+        assert!(stage.calls().iter().any(|call| call["name"] == "log.event"), "the line is not in the journal");
+    }
+}
+
+mod models {
+    use super::*;
+
+    fn lists(granted: &str) -> Ended {
+        let component = guest("models");
+        let stage = Stage::new();
+        stage.policy(&format!("format = 1\nlayer = \"grant\"\nagent = \"models\"\n{granted}"));
+        end(&mut stage.run_on(ANSWERS, &component, &json!({})))
+    }
+
+    #[test]
+    fn the_models_that_are_granted_are_listed_and_count_tokens() {
+        let report = lists("llm = { models = [\"scripted\"] }\n").with(0).json();
+        assert_eq!(report["output"][0], json!(["scripted"]));
+        assert!(report["output"][1].as_u64().is_some_and(|tokens| tokens >= 3), "{report}");
+        assert_eq!(report["usage"]["tokens"], 0, "counting is free");
+    }
+
+    #[test]
+    fn models_that_are_not_granted_are_not_listed() {
+        let ended = lists("llm = { models = [\"other-*\"] }\n").with(3);
+        assert!(ended.stderr.contains("0 models"), "{}", ended.stderr);
+        let report = ended.json();
+        assert_eq!(report["refusals"][0]["wanted"], "llm.count-tokens", "listing is no refusal: {report}");
     }
 }
 

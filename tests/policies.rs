@@ -151,6 +151,18 @@ fn a_missing_policy_directory_says_what_to_do() {
 }
 
 #[test]
+fn policies_may_lie_elsewhere_than_in_the_home() {
+    let stage = Stage::granting(&guest("echo"));
+    let elsewhere = stage.path("elsewhere");
+    fs::rename(stage.path("home/policies"), &elsewhere).expect("it is ours");
+    let empty = stage.directory("empty");
+    end(stage.agentry("run").arg(guest("echo")).arg("--policies").arg(&elsewhere)).with(0);
+    end(stage.agentry("run").arg(guest("echo")).arg("--policies").arg(&empty)).with(3);
+    let nowhere = end(stage.agentry("run").arg(guest("echo")).arg("--policies").arg(stage.path("nowhere"))).with(2);
+    nowhere.complains("there is no policy directory");
+}
+
+#[test]
 fn the_policies_of_this_repository_are_well_formed_and_give_their_reasons() {
     let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
     let checked = end(agentry().args(["policy", "check", "--json"]).arg(ours)).with(0).json();

@@ -25,7 +25,13 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
             .map(|table| table.keys().cloned().collect())
             .unwrap_or_default()
     };
-    for (section, found) in [("syscalls", syscalls(tree)), ("codes", codes(tree)), ("policy", policy_words(tree))] {
+    let sections = [
+        ("syscalls", syscalls(tree)),
+        ("codes", codes(tree)),
+        ("policy", policy_words(tree)),
+        ("config", config_keys(tree)),
+    ];
+    for (section, found) in sections {
         let listed = listed(section);
         for name in found.difference(&listed) {
             findings.file(file, 1, format_args!("[{section}] lacks `{name}`"));
@@ -90,6 +96,27 @@ fn policy_words(tree: &Tree) -> BTreeSet<String> {
     }
     let budget = text("host/kernel/src/policy/budget.rs").split("word(\"").skip(1);
     found.extend(budget.filter_map(|rest| Some(format!("budget.{}", rest.split('"').next()?))));
+    found
+}
+
+/// `default`, `models.slots`, `models.price.input` and so on, out of the lists by which the configuration refuses others.
+fn config_keys(tree: &Tree) -> BTreeSet<String> {
+    let Some(file) = tree.get("host/runtime/src/config/models.rs") else { return BTreeSet::new() };
+    let mut found = BTreeSet::new();
+    for list in file.text.split("const ").skip(1) {
+        let Some((table, rest)) = list.split_once("_KEYS: [&str;") else { continue };
+        let prefix = match table {
+            "FILE" => "",
+            "PROVIDER" => "providers.",
+            "SECRET" => "providers.key.",
+            "MODEL" => "models.",
+            "PRICE" => "models.price.",
+            // A table that nobody here knows must not go unseen.
+            unknown => unknown,
+        };
+        let keys = rest.split(';').next().unwrap_or_default();
+        found.extend(keys.split('"').skip(1).step_by(2).map(|key| format!("{prefix}{key}")));
+    }
     found
 }
 

@@ -15,7 +15,7 @@ use crate::limits::CALLS_IN_FLIGHT_MAX;
 use crate::manifest::Manifest;
 use crate::model::{Model, Price};
 use crate::policy::{Policy, Source};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
 
 mod rights;
@@ -286,6 +286,10 @@ fn after_its_end_a_run_gets_nothing_and_its_last_permit_is_still_settled() {
         denied  scribe → timers.now: the run is over
           ref   0000000000001/7"#]]
     .assert_eq(&refusal(&mut kernel, &Call::TimersNow).to_string());
+    let log = Call::LogEvent { line: Digest::default() };
+    for free in [Call::TimersDeadline, Call::TimersSleep { ms: 1 }, Call::BudgetRemaining, Call::BudgetSplit, log] {
+        assert_eq!(refusal(&mut kernel, &free).code, Code::Ended, "{}", free.name());
+    }
     kernel.settle(flying, Amounts::of(Resource::Tokens, 120), NOW);
     let account = kernel.account("scribe").expect("it ran");
     assert_eq!((account.spent[Resource::Tokens], account.held), (120, Amounts::ZERO));

@@ -19,9 +19,16 @@ const FORMAT: u64 = 1;
 /// What stands for itself.
 const RESERVED: [&str; 3] = [DEFAULT, EMBEDDED, SCRIPTED];
 
-const PROVIDER_KEYS: [&str; 5] = ["kind", "base_url", "key", "connect_timeout_ms", "idle_timeout_ms"];
+// The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
+pub(super) const FILE_KEYS: [&str; 4] = ["format", "default", "providers", "models"];
 
-const MODEL_KEYS: [&str; 10] = [
+pub(super) const PROVIDER_KEYS: [&str; 5] = ["kind", "base_url", "key", "connect_timeout_ms", "idle_timeout_ms"];
+
+pub(super) const SECRET_KEYS: [&str; 2] = ["env", "file"];
+
+pub(super) const PRICE_KEYS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
+
+pub(super) const MODEL_KEYS: [&str; 10] = [
     "provider",
     "model",
     "context_tokens",
@@ -118,7 +125,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         )
     })?;
     let root = document.table(&parsed);
-    root.only(&["format", "default", "providers", "models"])?;
+    root.only(&FILE_KEYS)?;
     if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
         return Err(root.mistake_in(
             "format",
@@ -195,7 +202,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 fn key(table: &Table<'_>) -> Result<Key, ConfigError> {
-    table.only(&["env", "file"])?;
+    table.only(&SECRET_KEYS)?;
     match (table.text("env")?, table.text("file")?) {
         (Some(name), None) => Ok(Key::Env(name.to_owned())),
         (None, Some(path)) => Ok(Key::File(PathBuf::from(path))),
@@ -250,7 +257,7 @@ fn model(alias: &str, table: &Table<'_>, providers: &BTreeMap<&str, ProviderLine
 }
 
 fn price(table: &Table<'_>) -> Result<Price, ConfigError> {
-    table.only(&["input", "output", "cache_read", "cache_write"])?;
+    table.only(&PRICE_KEYS)?;
     // A thousand dollars for a million tokens is far above any list.
     let read = |key: &str| table.number(key, 0..1_000_000_001);
     let (Some(input), Some(output)) = (read("input")?, read("output")?) else {

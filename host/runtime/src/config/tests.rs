@@ -2,7 +2,45 @@
 
 use agentry_kernel::model::Price;
 
+use super::models::{FILE_KEYS, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, SECRET_KEYS};
 use super::*;
+
+/// Every key that there is, one a line.
+const EVERY: &str = r#"format = 1
+default = "m"
+
+[providers.p]
+kind = "openai"
+base_url = "http://127.0.0.1:1/v1"
+connect_timeout_ms = 20
+idle_timeout_ms = 30
+
+[providers.p.key]
+env = "A_KEY"
+
+[providers.q]
+kind = "anthropic"
+
+[providers.q.key]
+file = "a/key"
+
+[models.m]
+provider = "p"
+model = "some-model"
+context_tokens = 1000
+max_output_tokens = 100
+slots = 3
+local = true
+media = true
+tools = false
+schema_output = false
+
+[models.m.price]
+input = 1
+output = 2
+cache_read = 3
+cache_write = 4
+"#;
 
 const WHOLE: &str = r#"
 format = 1
@@ -54,6 +92,49 @@ fn a_whole_file_is_understood() {
     assert_eq!(tiny.provider.idle.as_millis(), 5000);
     assert_eq!((tiny.slots, tiny.output_tokens_max, tiny.tools), (2, 512, false));
     assert_eq!(odd.price, Some(Price { input: 5, output: 16, cache_read: 5, cache_write: 5 }));
+}
+
+#[test]
+fn every_key_is_read() {
+    let all = [&FILE_KEYS[..], &PROVIDER_KEYS, &SECRET_KEYS, &MODEL_KEYS, &PRICE_KEYS].concat();
+    for key in all {
+        let is_said = EVERY.lines().any(|line| line.starts_with(key) || line.contains(&format!("{key}]")))
+            || EVERY.contains(&format!("[{key}."));
+        assert!(is_said, "no line says `{key}`");
+    }
+    let config = Config::parse("agentry.toml", EVERY).unwrap();
+    let [model] = &config.models[..] else { unreachable!() };
+    let ProviderLine { kind, base_url, key, connect, idle, .. } = &model.provider;
+    assert_eq!((*kind, &**base_url), (Kind::OpenAi, "http://127.0.0.1:1/v1"));
+    assert_eq!(*key, Some(Key::Env("A_KEY".to_owned())));
+    assert_eq!((connect.as_millis(), idle.as_millis()), (20, 30));
+    assert_eq!((&*config.default, &*model.alias, &*model.model), ("m", "m", "some-model"));
+    assert_eq!((model.context_tokens, model.output_tokens_max, model.slots), (1000, 100, 3));
+    assert_eq!((model.local, model.media, model.tools, model.schema_output), (true, true, false, false));
+    assert_eq!(model.price, Some(Price { input: 1, output: 2, cache_read: 3, cache_write: 4 }));
+    let other = EVERY.replace("provider = \"p\"", "provider = \"q\"").replace("local = true", "local = false");
+    let config = Config::parse("agentry.toml", &other).unwrap();
+    assert_eq!(config.models[0].provider.key, Some(Key::File("a/key".into())));
+}
+
+#[test]
+fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
+    for (index, line) in EVERY.lines().enumerate().filter(|(_, line)| line.contains(" = ")) {
+        let key = line.split(" = ").next().unwrap();
+        let lines = EVERY.lines().enumerate();
+        let changed = lines.map(|(at, line)| if at == index { format!("{key} = []\n") } else { format!("{line}\n") });
+        let told = mistake(&changed.collect::<String>());
+        assert!(told.starts_with(&format!("agentry.toml:{}: ", index + 1)), "{key}: {told}");
+        assert!(told.contains("\nhint: "), "{key}: {told}");
+    }
+    for table in ["providers", "models"] {
+        let told = mistake(&format!("format = 1\n{table} = 1\n"));
+        assert!(told.starts_with(&format!("agentry.toml:2: `{table}` is not a table")), "{told}");
+    }
+    let one = "format = 1\n[providers.p]\nkind = \"openai\"\n";
+    assert!(mistake(&format!("{one}key = 1\n")).starts_with("agentry.toml:4: `key` is not a table"));
+    let model = format!("{one}[models.m]\nprovider = \"p\"\nmodel = \"m\"\n");
+    assert!(mistake(&format!("{model}price = 1\n")).starts_with("agentry.toml:7: `price` is not a table"));
 }
 
 #[test]
