@@ -1,17 +1,12 @@
 //! The agents that are shown to people, on their own policies: the researcher, granted and not.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Ended, Stage, end, example};
+use crate::stage::{Ended, Stage, end, example, repository};
 
 const SCRIPT: &str = "{\"script\": 1, \"repeat\": true}\n{\"text\": \"Congress does [1].\"}\n";
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
 
 fn policy_of(agent: &str) -> String {
     fs::read_to_string(repository(&format!("policies/50-{agent}.toml"))).expect("an example has a policy")
