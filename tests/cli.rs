@@ -1,8 +1,11 @@
 //! The command itself: help that helps, errors that say what to do, and nothing where it does not belong.
 
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::stage::{Stage, agentry, end, guest};
+use crate::provider::{Behaviour, Server};
+use crate::stage::{Stage, agentry, begin, end, guest};
 
 /// The verbs that a person sees.
 const VERBS: [&str; 8] = ["run", "ps", "trace", "inspect", "models", "policy", "new", "build"];
@@ -144,4 +147,57 @@ fn a_past_that_is_not_there_is_told_as_such() {
 #[test]
 fn a_limit_that_is_no_number_is_a_usage_error() {
     end(Stage::new().agentry("ps").args(["--limit", "many"])).with(2);
+}
+
+#[test]
+fn a_run_that_a_person_stops_is_settled_and_recorded_as_stopped() {
+    let server = Server::that(Behaviour::Hangs);
+    let component = guest("ask");
+    let stage = Stage::granting_within(&component, "wall_run = \"110s\"\ntokens_day = 5_000");
+    stage.write(
+        "home/agentry.toml",
+        &format!(
+            "format = 1\n[providers.p]\nkind = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:{}/v1\"\n\
+             [models.small]\nprovider = \"p\"\nmodel = \"m\"\nlocal = true\n",
+            server.port()
+        ),
+    );
+    let running = begin(&mut stage.run(&component, &serde_json::json!({"prompt": "hello"})));
+    let patience = Instant::now();
+    while server.asked().is_empty() {
+        assert!(patience.elapsed() < Duration::from_secs(60), "it never asked");
+        thread::sleep(Duration::from_millis(20));
+    }
+    running.interrupt();
+    let interrupted = Instant::now();
+    let ended = running.end().with(1);
+    assert!(interrupted.elapsed() < Duration::from_secs(20), "it ended after {:?}", interrupted.elapsed());
+    let report = ended.json();
+    assert_eq!((&report["status"], &report["failure"]), (&"stopped".into(), &"the run was stopped".into()));
+    assert_eq!(stage.last()["status"], "stopped");
+    let calls = stage.calls();
+    let asked = calls.iter().find(|call| call["name"] == "llm.complete").expect("it stands in the journal");
+    assert_eq!(asked["decision"], "cancelled", "{asked}");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once_and_the_home_is_whole() {
+    let component = guest("sleep_year");
+    let stage = Stage::granting_within(&component, "wall_run = \"110s\"");
+    let running = begin(&mut stage.run(&component, &serde_json::json!({})));
+    let patience = Instant::now();
+    while !stage.path("home/store.redb").exists() {
+        assert!(patience.elapsed() < Duration::from_secs(60), "it never began");
+        thread::sleep(Duration::from_millis(20));
+    }
+    running.interrupt();
+    thread::sleep(Duration::from_millis(5));
+    running.interrupt();
+    let ended = running.end().with(1);
+    assert!(ended.took < Duration::from_secs(80), "it ended after {:?}", ended.took);
+    // The next one finds the home free, and writes down what was cut.
+    stage.policy("format = 1\nlayer = \"grant\"\nagent = \"echo\"\n");
+    end(&mut stage.run(&guest("echo"), &serde_json::json!(1))).with(0);
+    let runs = end(stage.agentry("ps").arg("--json")).with(0).json();
+    assert!(runs.as_array().is_some_and(|runs| runs.iter().all(|run| run["status"] != "running")), "{runs}");
 }

@@ -10,6 +10,7 @@ use agentry_kernel::kernel::Kernel;
 use agentry_kernel::manifest::Manifest;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
@@ -138,18 +139,34 @@ impl Host {
 
     /// Runs the agent in this file on an input, to its end.
     ///
-    /// Dropping the future stops the run: its calls are cancelled and settled, and the next host writes down that it was cut.
+    /// Dropping the future cuts the run: its calls are cancelled and settled, and the next host writes down that it was cut.
+    /// [`Host::run_until`] stops one in good order.
     ///
     /// # Errors
     /// If it does not begin, or the store cannot be written. How the guest ended is in the report.
     pub async fn run(&self, component: &Path, input: Vec<u8>, observer: Observer) -> Result<Report, RunError> {
+        self.run_until(CancellationToken::new(), component, input, observer).await
+    }
+
+    /// Runs it to its end, or until `stop` is cancelled: then it ends as `stopped`, its calls are settled and its journal is
+    /// closed. A run that has not begun yet begins and is stopped at once, so that it stands in the journal as well.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub async fn run_until(
+        &self,
+        stop: CancellationToken,
+        component: &Path,
+        input: Vec<u8>,
+        observer: Observer,
+    ) -> Result<Report, RunError> {
         let bytes = {
             let path = component.to_owned();
             let read = tokio::task::spawn_blocking(move || package::read(&path)).await;
             read.expect("reading a file does not panic")?
         };
         let prepared = self.prepare(bytes).await?;
-        self.start(prepared, input, observer).await
+        self.start(prepared, input, observer, &stop).await
     }
 
     /// What happened on this host so far.
@@ -162,14 +179,21 @@ impl Host {
         &self.services
     }
 
-    async fn start(&self, prepared: Arc<Prepared>, input: Vec<u8>, observer: Observer) -> Result<Report, RunError> {
+    async fn start(
+        &self,
+        prepared: Arc<Prepared>,
+        input: Vec<u8>,
+        observer: Observer,
+        stop: &CancellationToken,
+    ) -> Result<Report, RunError> {
         let input = checked(input)?;
         self.has_roots(&prepared.manifest)?;
         let _slot = self.slots.acquire().await.expect("the slots of a host are never closed");
         let id = RunId(getrandom::u64().map_err(RunError::Random)?);
         let seed = getrandom::u64().map_err(RunError::Random)?;
         let engine = self.engine.name().to_owned();
-        let beginning = Beginning { prepared, input, seed, id, engine };
+        let stop = stop.child_token();
+        let beginning = Beginning { prepared, input, seed, id, engine, stop };
         Ok(crate::run::run(&self.services, beginning, observer).await?)
     }
 

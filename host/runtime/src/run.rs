@@ -19,6 +19,7 @@ use agentry_kernel::refusal::{Code, Refusal};
 use agentry_kernel::{Digest, Resource};
 use futures::FutureExt as _;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 use crate::gate::{Ending, Opening};
@@ -71,6 +72,8 @@ pub(crate) struct Beginning {
     pub(crate) id: RunId,
     /// The engine, for the journal.
     pub(crate) engine: String,
+    /// Cancelled when somebody wants it to end.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Runs it. The report says how it ended, whatever the guest did; an error means that the store could not be written.
@@ -80,10 +83,10 @@ pub(crate) async fn run(
     observer: Observer,
 ) -> Result<Report, StoreError> {
     let gate = &services.gate;
-    let Beginning { prepared, input, seed, id, engine } = beginning;
+    let Beginning { prepared, input, seed, id, engine, stop } = beginning;
     let manifest = &prepared.manifest;
     let began = gate.clock().now();
-    let run = Arc::new(RunContext::new(id, manifest.agent(), began, observer));
+    let run = Arc::new(RunContext::new(id, manifest.agent(), began, observer).until(stop));
     let package = format!("{}@{}", manifest.name, manifest.version);
     let started = Started {
         at: began,

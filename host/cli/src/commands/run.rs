@@ -13,7 +13,9 @@ use agentry_runtime::limits::INPUT_MAX_BYTES;
 use agentry_runtime::run::Report;
 use agentry_runtime::run::context::Observer;
 use anyhow::{Context, Result, anyhow, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
@@ -71,11 +73,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let report = threads.block_on(async {
+        // Before the store is opened, so that from the first trace of a run a Ctrl-C ends it in good order.
+        let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let host = Host::open(options).await.map_err(|error| match error {
             OpenError::Store(_) => With(Exit::Unavailable, error.into()).into(),
             error => anyhow::Error::from(error),
         })?;
-        watched(&host, &component, input).await
+        watched(&host, &component, input, interrupts).await
     })?;
     if args.json {
         screen::print_json(&report::as_json(&report))?;
@@ -86,21 +90,25 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(Exit::from(report.status).into())
 }
 
-/// Runs while it shows what happens. The first Ctrl-C stops the run; a second one the program.
-async fn watched(host: &Host, component: &Path, input: Vec<u8>) -> Result<Report> {
+/// Runs while it shows what happens. The first Ctrl-C stops the run in good order; a second one ends the program at once.
+async fn watched(host: &Host, component: &Path, input: Vec<u8>, mut interrupts: Signal) -> Result<Report> {
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let mut live = Live::on_stderr();
     let mut second = tokio::time::interval(Duration::from_secs(1));
-    let mut run = std::pin::pin!(host.run(component, input, Observer::channel(sender)));
+    let stop = CancellationToken::new();
+    let mut run = std::pin::pin!(host.run_until(stop.clone(), component, input, Observer::channel(sender)));
     let report = loop {
         tokio::select! {
             biased;
+            Some(()) = interrupts.recv() => {
+                if stop.is_cancelled() {
+                    live.end();
+                    return Err(stopped("stopped at once, in the middle").into());
+                }
+                stop.cancel();
+            }
             Some(event) = events.recv() => live.show(&event),
             report = &mut run => break report,
-            _ = tokio::signal::ctrl_c() => {
-                live.end();
-                return Err(With(Exit::Failed, anyhow!("stopped\nhint: `agentry trace last` shows how far it came")).into());
-            }
             _ = second.tick() => live.tick(),
         }
     };
@@ -110,8 +118,14 @@ async fn watched(host: &Host, component: &Path, input: Vec<u8>) -> Result<Report
     live.end();
     report.map_err(|error| match error {
         RunError::Store(_) => With(Exit::Unavailable, error.into()).into(),
+        // At a terminal the child that compiles gets the Ctrl-C as well, and there is no run yet.
+        RunError::Compile(_) if stop.is_cancelled() => stopped("stopped before it began").into(),
         error => error.into(),
     })
+}
+
+fn stopped(how: &'static str) -> With {
+    With(Exit::Failed, anyhow!("{how}\nhint: `agentry trace last` shows how far the last run came"))
 }
 
 /// The input's bytes; whether they are JSON is the host's business.

@@ -72,6 +72,12 @@ impl RunContext {
         }
     }
 
+    /// The same, and it ends when this token is cancelled. The token becomes the run's own: at its end it is cancelled as well.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { cancelled: stop, ..self }
+    }
+
     /// When its wall time ends; none before it has begun.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline.get().copied()
