@@ -1,15 +1,18 @@
-//! The README's commands, run as a reader would run them: every fenced block marked `sh`, in order, in one directory.
+//! The README, done as a reader would do it: every fenced block marked `sh` is run, in order, in one directory; then the
+//! agent that it shows is built, and the policy that it shows is checked.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::steps::command;
-use crate::workspace::{read, root, target};
+use crate::steps::{command, run as run_command};
+use crate::workspace::{agentry, read, root, target};
 
 /// Runs them all; the first that fails ends it.
 pub fn run() -> Result<()> {
-    let scripts = blocks(&read("README.md")?, "sh");
+    let text = read("README.md")?;
+    let scripts = blocks(&text, "sh");
     anyhow::ensure!(!scripts.is_empty(), "README.md shows no command");
     let place = target().join("readme");
     let _ = fs::remove_dir_all(&place);
@@ -27,7 +30,18 @@ pub fn run() -> Result<()> {
             bail!("a command of README.md failed:\n{script}");
         }
     }
-    Ok(())
+    shown(&text, &place)
+}
+
+/// Builds the agent of the README in the crate that its commands made, and checks its policy.
+fn shown(text: &str, place: &Path) -> Result<()> {
+    let agent = blocks(text, "rust").pop().context("README.md shows no agent")?;
+    let policy = blocks(text, "toml").pop().context("README.md shows no policy")?;
+    fs::write(place.join("greeter/src/lib.rs"), agent).context("the commands of README.md make no `greeter`")?;
+    run_command(command(agentry()).arg("build").arg(place.join("greeter")))?;
+    let file = place.join("50-greeter.toml");
+    fs::write(&file, policy).context("cannot write the policy of README.md")?;
+    run_command(command(agentry()).args(["policy", "check"]).arg(file))
 }
 
 /// The contents of the fenced blocks in this language.
