@@ -72,6 +72,10 @@ fn tests(counts: &mut Counts) {
     for guests in GUEST_WORKSPACES {
         counts.check("clippy of guests", guests::clippy(guests));
     }
+    let mut examples = cargo();
+    examples.args(["test", "--no-fail-fast", "--manifest-path", "example-agents/Cargo.toml"]);
+    examples.arg("--target-dir").arg(target().join("guest-checks"));
+    counts.tests("unit tests of the examples", examples);
     counts.check("readme", readme::run());
     if let Err(error) = integration(counts) {
         counts.check("integration", Err(error));
