@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::budget::{Account, Amounts, Resource};
 use crate::call::{Call, CallId, RunId};
+use crate::labels::Labels;
 use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
 use crate::model::Model;
 use crate::policy::Policy;
@@ -64,12 +65,15 @@ impl Kernel {
 
     /// Takes what a permitted call cost and gives back the rest of what was held for it. A call that was made counts as
     /// one, whatever came of it. `spent` may exceed what was held: see [`Settled::overrun`].
+    ///
+    /// The run gains the labels that the permit brings. It holds them from here on: settle before the guest sees the answer.
     pub fn settle(&mut self, permit: Permit, spent: Amounts, now: Millis) -> Settled {
         let mut spent = spent;
         for counted in [Resource::LlmCalls, Resource::ToolCalls] {
             spent[counted] = permit.held[counted];
         }
-        self.close(permit, spent, now)
+        let gained = self.gain(permit.run, &permit.brings);
+        Settled { gained, ..self.close(permit, spent, now) }
     }
 
     /// Takes back a permit that nothing was done with; it costs nothing.
@@ -100,6 +104,11 @@ impl Kernel {
                 self.ledger.set_limits(*account, grant.day);
             }
         }
+    }
+
+    /// The labels that a run holds; none if there is no such run.
+    pub fn labels(&self, run: RunId) -> Labels {
+        self.runs.get(&run).map(|run| run.labels.clone()).unwrap_or_default()
     }
 
     /// The policy in force.
@@ -169,7 +178,8 @@ impl Kernel {
     /// Makes the permit and gives it, or keeps it until a slot is free.
     fn grant(&mut self, run: RunId, call: CallId, terms: Terms) -> Answer {
         let Terms { worst: held, model, class, output_tokens_max } = terms;
-        let permit = Permit { run, call, held, model, output_tokens_max };
+        let carries = self.labels(run);
+        let permit = Permit { run, call, held, model, output_tokens_max, carries, brings: Labels::NONE };
         match model {
             Some(model) if !self.slots.take(model) => Answer::Wait(self.slots.wait(model, class, permit)),
             _ => Answer::Permit(permit),
@@ -181,7 +191,7 @@ impl Kernel {
         let ready = model.and_then(|model| self.slots.release(model)).into_iter().collect();
         let Some(run) = self.runs.get_mut(&id) else {
             // A permit of another kernel: nothing here was held for it.
-            return Settled { spent: Amounts::ZERO, overrun: spent, ready };
+            return Settled { spent: Amounts::ZERO, overrun: spent, gained: Labels::NONE, ready };
         };
         run.in_flight = run.in_flight.saturating_sub(1);
         let taken = self.ledger.settle(run.account, &held, &spent, now);
@@ -189,6 +199,14 @@ impl Kernel {
             self.ledger.close(run.account);
             self.runs.remove(&id);
         }
-        Settled { spent: taken, overrun: spent.minus(taken), ready }
+        Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, ready }
+    }
+
+    /// Adds labels to a run; those that are new to it.
+    fn gain(&mut self, run: RunId, labels: &Labels) -> Labels {
+        let Some(run) = self.runs.get_mut(&run).filter(|run| !run.labels.has_all(labels)) else { return Labels::NONE };
+        let before = core::mem::take(&mut run.labels);
+        run.labels = before.and(labels);
+        run.labels.without(&before)
     }
 }

@@ -51,6 +51,9 @@ pub const LABEL_MAX_BYTES: usize = 64;
 /// Patterns, roots, tools or words in one list of a manifest or a grant. A person could not review a longer one.
 pub const LIST_MAX: usize = 256;
 
+/// Labels in one set. Whoever has more has lost track; such a set holds every label, so that nothing slips through it.
+pub const LABELS_MAX: usize = 32;
+
 /// A JSON Schema in a manifest: half of the manifest, so that input and output fit.
 pub const SCHEMA_MAX_BYTES: usize = MANIFEST_MAX_BYTES / 2;
 

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::slots::ModelId;
 use crate::budget::{Amounts, Resource};
 use crate::call::{CallId, RunId};
+use crate::labels::Labels;
 use crate::manifest::Manifest;
 use crate::refusal::Refusal;
 
@@ -19,6 +20,8 @@ pub struct Permit {
     pub(super) held: Amounts,
     pub(super) model: Option<ModelId>,
     pub(super) output_tokens_max: u64,
+    pub(super) carries: Labels,
+    pub(super) brings: Labels,
 }
 
 impl Permit {
@@ -40,6 +43,22 @@ impl Permit {
     /// The longest answer that a model may give on it, in tokens.
     pub fn output_tokens_max(&self) -> u64 {
         self.output_tokens_max
+    }
+
+    /// The labels that its run held when it was admitted: whatever it writes or sends carries them.
+    pub fn carries(&self) -> &Labels {
+        &self.carries
+    }
+
+    /// The labels that its run gains when it is settled: those of the place that it reads, as policy says, and those that
+    /// [`Permit::bring`] added.
+    pub fn brings(&self) -> &Labels {
+        &self.brings
+    }
+
+    /// The answer carries these labels as well. Nothing takes one off a permit.
+    pub fn bring(&mut self, labels: &Labels) {
+        self.brings = self.brings.and(labels);
     }
 }
 
@@ -75,6 +94,8 @@ pub struct Settled {
     /// What the effect cost beyond that, because an account held no more. No limit was passed for it: that account
     /// stands empty.
     pub overrun: Amounts,
+    /// Labels that the run gained and did not hold before.
+    pub gained: Labels,
     /// Calls whose turn has come.
     pub ready: Vec<Ready>,
 }

@@ -9,6 +9,7 @@ use super::ledger::AccountId;
 use super::{Allowance, Balance, Kernel, Settled, Start, reasons};
 use crate::budget::{Account, Amounts, Limits, Resource};
 use crate::call::RunId;
+use crate::labels::Labels;
 use crate::limits::{FUEL_RUN_DEFAULT, MEMORY_DEFAULT_BYTES, RUNS_MAX, WALL_RUN_DEFAULT_MS};
 use crate::manifest::Manifest;
 use crate::model::Model;
@@ -28,6 +29,8 @@ pub(super) struct Run {
     pub(super) account: AccountId,
     pub(super) allowance: Allowance,
     pub(super) started: Millis,
+    /// Those of every answer that it was given.
+    pub(super) labels: Labels,
     /// Calls that it made so far, refused ones included.
     pub(super) calls: u32,
     /// Permits that are out and calls that wait.
@@ -63,7 +66,7 @@ impl Kernel {
             spent[resource] = used[resource];
         }
         let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
-            return Settled { spent: Amounts::ZERO, overrun: Amounts::ZERO, ready: Vec::new() };
+            return Settled { spent: Amounts::ZERO, overrun: Amounts::ZERO, gained: Labels::NONE, ready: Vec::new() };
         };
         run.ended = true;
         let held = run.allowance.held();
@@ -79,7 +82,7 @@ impl Kernel {
             self.ledger.close(account);
             self.runs.remove(&id);
         }
-        Settled { spent: taken, overrun: spent.minus(taken), ready: Vec::new() }
+        Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, ready: Vec::new() }
     }
 
     /// Every limit that binds a run; none if there is no such run.
@@ -150,6 +153,7 @@ impl Kernel {
             account,
             allowance,
             started: now,
+            labels: Labels::NONE,
             calls: 0,
             in_flight: 0,
             ended: false,

@@ -202,7 +202,7 @@ impl World {
                 _ => self.random.below(permit.held()[what].saturating_add(1)),
             };
         }
-        let Settled { spent, overrun, ready } = self.kernel.settle(permit, cost, self.now);
+        let Settled { spent, overrun, ready, .. } = self.kernel.settle(permit, cost, self.now);
         for what in [Resource::Usd, Resource::Tokens] {
             assert_eq!(spent[what].checked_add(overrun[what]), Some(cost[what]), "the whole cost is reported");
         }

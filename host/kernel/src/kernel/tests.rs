@@ -18,6 +18,7 @@ use crate::policy::{Policy, Source};
 use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
 
+mod labels;
 mod rights;
 
 const RUN: RunId = RunId(1);
