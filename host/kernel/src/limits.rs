@@ -60,8 +60,25 @@ pub const SCHEMA_MAX_BYTES: usize = MANIFEST_MAX_BYTES / 2;
 /// Mistakes that are reported at once; whoever has more fixes these first.
 pub const MISTAKES_MAX: usize = 50;
 
+/// People who must say yes to one call. More could not be brought together while an agent waits.
+pub const QUORUM_MAX: u32 = 16;
+
+/// The longest that a question to people may stay open: 30 days.
+pub const APPROVAL_TTL_MAX_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Different questions of one agent that may be open: more than a person reads through with care. At one more the agent is paused.
+pub const QUESTIONS_OPEN_MAX: usize = 8;
+
+/// Questions of one agent within [`QUESTIONS_SPAN_MS`]: whoever asks more, asks until somebody gives in.
+pub const QUESTIONS_MAX: usize = 30;
+
+/// The time in which they are counted.
+pub const QUESTIONS_SPAN_MS: u64 = 10 * 60 * 1000;
+
 const MIB: u64 = 1024 * 1024;
 
 const _: () = assert!(MEMORY_DEFAULT_BYTES <= MEMORY_MAX_BYTES);
 const _: () = assert!(WALL_RUN_DEFAULT_MS <= WALL_RUN_MAX_MS);
+const _: () = assert!(QUESTIONS_OPEN_MAX < QUESTIONS_MAX);
+const _: () = assert!(APPROVAL_TTL_MAX_MS <= WALL_RUN_MAX_MS);
 const _: () = assert!(MANIFEST_MAX_BYTES <= POLICY_FILE_MAX_BYTES);
