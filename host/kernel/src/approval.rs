@@ -66,7 +66,9 @@ impl Required {
             return Some("a `ttl` is longer than nothing and at most 30 days");
         }
         if named && self.factor == Factor::Confirm {
-            return Some("who may answer is known by a code only: a `from` or a `quorum` above 1 needs `factor = \"totp\"`");
+            return Some(
+                "who may answer is known by a code only: a `from` or a `quorum` above 1 needs `factor = \"totp\"`",
+            );
         }
         if matches!(&self.from, Approvers::Person(_)) && self.quorum > 1 {
             return Some("one person is no quorum");

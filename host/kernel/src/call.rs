@@ -3,6 +3,7 @@
 //! A call carries what a decision needs and names bulky contents by digest; the contents never enter the kernel.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Resource;
 use crate::digest::Digest;
+use crate::json::Value;
 use crate::limits::NAME_MAX_BYTES;
 
 /// A run, printed as 13 letters of Crockford's base 32.
@@ -157,8 +159,11 @@ pub enum Call {
         name: String,
         /// The canonical arguments, by name.
         arguments: Digest,
+        /// The same, for the decision. The journal has them by name only; a call that was read from it has none here.
+        #[serde(skip)]
+        value: Arc<Value>,
     },
-    /// `http.fetch`
+    /// `http.fetch`, as hosts wrote it down that could not do it yet. No call is this one any more.
     HttpFetch {
         /// `GET`, `POST`, …
         method: String,
@@ -187,6 +192,23 @@ pub enum Call {
         /// The line, by name.
         line: Digest,
     },
+    /// `http.fetch`
+    Fetch(Fetch),
+}
+
+/// A request to the web, as far as a decision needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetch {
+    /// `GET`, `POST`, … in capitals.
+    pub method: String,
+    /// The address in its canonical form, as [`crate::url::Url::parse`] takes it: what is decided on is what is dialled.
+    pub url: String,
+    /// Headers and body, by name.
+    pub content: Digest,
+    /// All bytes that leave this machine: address, headers and body.
+    pub bytes: u64,
+    /// The handle of the secret that the host puts in.
+    pub secret: Option<String>,
 }
 
 /// A question to a model, as far as a decision needs it.
@@ -280,7 +302,7 @@ impl Call {
             Self::FilesDelete(_) => "files.delete",
             Self::ToolsList => "tools.list",
             Self::ToolsCall { .. } => "tools.call",
-            Self::HttpFetch { .. } => "http.fetch",
+            Self::HttpFetch { .. } | Self::Fetch(_) => "http.fetch",
             Self::TimersNow => "timers.now",
             Self::TimersSleep { .. } => "timers.sleep",
             Self::TimersDeadline => "timers.deadline",
@@ -306,14 +328,19 @@ impl Call {
             Self::FilesRead(place) | Self::FilesStat(place) | Self::FilesList(place) | Self::FilesDelete(place) => {
                 [Some(&mut place.root), Some(&mut place.path)]
             }
-            Self::ToolsCall { name, .. } => [Some(name), None],
+            Self::ToolsCall { name, value, .. } => {
+                *value = Arc::default();
+                [Some(name), None]
+            }
             Self::HttpFetch { method, url } => [Some(method), Some(url)],
+            Self::Fetch(fetch) => {
+                fetch.secret.as_mut().map(shorten);
+                [Some(&mut fetch.method), Some(&mut fetch.url)]
+            }
             // The names of functions are ours, and numbers do not grow.
             _ => [None, None],
         };
-        for word in words.into_iter().flatten() {
-            word.truncate(word.floor_char_boundary(NAME_MAX_BYTES));
-        }
+        words.into_iter().flatten().for_each(shorten);
         self
     }
 
@@ -322,7 +349,8 @@ impl Call {
         match self {
             Self::LlmComplete(_) | Self::LlmStream(_) | Self::LlmEmbed { .. } => Effect::External,
             Self::FilesWrite { .. } | Self::FilesDelete(_) => Effect::External,
-            Self::ToolsCall { .. } | Self::HttpFetch { .. } | Self::Agents(_) | Self::Human(_) => Effect::External,
+            Self::ToolsCall { .. } | Self::Fetch(_) | Self::HttpFetch { .. } => Effect::External,
+            Self::Agents(_) | Self::Human(_) => Effect::External,
             Self::MemoryPut { .. } | Self::MemoryDelete { .. } => Effect::Store,
             Self::MemoryGet { .. } | Self::MemoryList { .. } | Self::Memory { .. } => Effect::Read,
             Self::FilesRead(_) | Self::FilesStat(_) | Self::FilesList(_) => Effect::Read,
@@ -340,6 +368,10 @@ impl Call {
     }
 }
 
+fn shorten(word: &mut String) {
+    word.truncate(word.floor_char_boundary(NAME_MAX_BYTES));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,8 +381,10 @@ mod tests {
         let long = "ä".repeat(1 << 20);
         let get = Call::MemoryGet { namespace: long.clone(), key: long.clone() }.cut();
         assert!(matches!(get, Call::MemoryGet { namespace, key } if namespace.len() + key.len() <= 2 * NAME_MAX_BYTES));
-        let fetch = Call::HttpFetch { method: "GET".into(), url: long }.cut();
-        assert!(matches!(fetch, Call::HttpFetch { method, url } if method == "GET" && url.len() <= NAME_MAX_BYTES));
+        let fetch =
+            Fetch { method: "GET".into(), url: long.clone(), content: Digest::default(), bytes: 0, secret: Some(long) };
+        let Call::Fetch(fetch) = Call::Fetch(fetch).cut() else { panic!("it is the same call") };
+        assert!(fetch.url.len() + fetch.secret.map_or(0, |secret| secret.len()) <= 2 * NAME_MAX_BYTES);
         let read = Call::FilesRead(Place { root: "docs".into(), path: "a/b".into() });
         assert_eq!(read.clone().cut(), read);
     }

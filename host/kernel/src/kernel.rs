@@ -14,6 +14,7 @@ use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
 use crate::model::Model;
 use crate::policy::Policy;
 use crate::time::Millis;
+use crate::tool::{Tool, Tools};
 
 mod admission;
 mod answer;
@@ -38,15 +39,16 @@ use slots::Slots;
 pub struct Kernel {
     policy: Arc<Policy>,
     slots: Slots,
+    tools: Tools,
     ledger: Ledger,
     agents: BTreeMap<String, AccountId>,
     runs: BTreeMap<RunId, Run>,
 }
 
 impl Kernel {
-    /// A kernel that allows what `policy` grants, on these models.
-    pub fn new(policy: Arc<Policy>, models: Vec<Model>) -> Self {
-        Self { policy, slots: Slots::new(models), ..Self::default() }
+    /// A kernel that allows what `policy` grants, on these models and with these tools.
+    pub fn new(policy: Arc<Policy>, models: Vec<Model>, tools: Vec<Tool>) -> Self {
+        Self { policy, slots: Slots::new(models), tools: Tools::new(tools), ..Self::default() }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
@@ -142,6 +144,11 @@ impl Kernel {
         self.slots.find(alias).map(|(_, model)| model)
     }
 
+    /// A tool of the registry, granted or not.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.find(name)
+    }
+
     /// Everything short of the permit: rights, room in the queue, budget. Holds the worst case if the answer is yes.
     fn weigh(&mut self, id: RunId, what: &Call, now: Millis) -> Result<Terms, No> {
         let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
@@ -163,8 +170,11 @@ impl Kernel {
         if grant.expires.is_some_and(|end| now >= end) {
             return Err(reasons::expired(grant));
         }
-        let admission = Admission { wants: &run.wants, grant, slots: &self.slots };
+        let admission = Admission { wants: &run.wants, grant, slots: &self.slots, tools: &self.tools };
         let terms = admission.decide(what)?;
+        if let Some(required) = &terms.require {
+            return Err(reasons::not_approved(required));
+        }
         if terms.model.is_some_and(|model| self.slots.is_full(model)) {
             return Err(reasons::busy("too many calls wait for this model", "try again later"));
         }
@@ -177,7 +187,7 @@ impl Kernel {
 
     /// Makes the permit and gives it, or keeps it until a slot is free.
     fn grant(&mut self, run: RunId, call: CallId, terms: Terms) -> Answer {
-        let Terms { worst: held, model, class, output_tokens_max } = terms;
+        let Terms { worst: held, model, class, output_tokens_max, require: _ } = terms;
         let carries = self.labels(run);
         let permit = Permit { run, call, held, model, output_tokens_max, carries, brings: Labels::NONE };
         match model {

@@ -13,6 +13,7 @@ pub mod budget;
 pub mod call;
 pub mod digest;
 pub mod journal;
+pub mod json;
 pub mod kernel;
 pub mod labels;
 pub mod limits;
@@ -23,6 +24,8 @@ pub mod refusal;
 pub mod rights;
 mod text;
 pub mod time;
+pub mod tool;
+pub mod url;
 
 pub use budget::{Amounts, Limits, Resource};
 pub use call::{Call, CallId, RunId};

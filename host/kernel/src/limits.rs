@@ -57,6 +57,18 @@ pub const LABELS_MAX: usize = 32;
 /// A JSON Schema in a manifest: half of the manifest, so that input and output fit.
 pub const SCHEMA_MAX_BYTES: usize = MANIFEST_MAX_BYTES / 2;
 
+/// A JSON text that is decided on: arguments of a tool, and what is read like them.
+pub const JSON_MAX_BYTES: usize = 1024 * 1024;
+
+/// How deep JSON nests. Nobody writes arguments that are deeper, and reading them costs stack.
+pub const JSON_DEPTH_MAX: usize = 32;
+
+/// Values in one JSON text, so that the value that it becomes is not much larger than the text.
+pub const JSON_VALUES_MAX: usize = 65_536;
+
+/// An address of the web; servers commonly take 8 KiB.
+pub const URL_MAX_BYTES: usize = 8 * 1024;
+
 /// Mistakes that are reported at once; whoever has more fixes these first.
 pub const MISTAKES_MAX: usize = 50;
 

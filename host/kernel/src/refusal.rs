@@ -59,9 +59,46 @@ pub enum Code {
     Later,
     /// The run is over.
     Ended,
+    /// A site rule forbids it; no grant can override that.
+    Forbidden,
+    /// A grant gives it, but the site's ceiling does not.
+    AboveCeiling,
+    /// A rule tests what the run has read, and the run has read too much.
+    Label,
+    /// A person has to say yes, and did not.
+    NotApproved,
+    /// An admin has stopped every new effect.
+    Locked,
+    /// It may be done, but not so often.
+    Rate,
 }
 
 impl Code {
+    /// One of each, in the order of the journal.
+    pub const ALL: [Self; 16] = [
+        Self::NoGrant,
+        Self::NotDeclared,
+        Self::Argument,
+        Self::Expired,
+        Self::NoPrice,
+        Self::Unknown,
+        Self::Exhausted { what: Resource::Usd, refills_in_s: None },
+        Self::Busy,
+        Self::Later,
+        Self::Ended,
+        Self::Forbidden,
+        Self::AboveCeiling,
+        Self::Label,
+        Self::NotApproved,
+        Self::Locked,
+        Self::Rate,
+    ];
+
+    /// The code of a word; what an exhausted budget counts is not in the word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.word() == word)
+    }
+
     /// The stable word.
     pub fn word(self) -> &'static str {
         match self {
@@ -75,6 +112,12 @@ impl Code {
             Self::Busy => "busy",
             Self::Later => "later",
             Self::Ended => "ended",
+            Self::Forbidden => "forbidden",
+            Self::AboveCeiling => "above-ceiling",
+            Self::Label => "label",
+            Self::NotApproved => "not-approved",
+            Self::Locked => "locked",
+            Self::Rate => "rate",
         }
     }
 }
@@ -149,5 +192,22 @@ impl fmt::Display for Refusal {
             write!(f, "\n  ref   {run}/{call}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_word_of_its_own() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_word(code.word()), Some(code));
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_code_is_none() {
+        assert_eq!(Code::from_word("no-grants"), None);
     }
 }

@@ -129,7 +129,7 @@ impl Host {
         let store: Arc<dyn Store> = Arc::new(RedbStore::open(&options.home)?);
         let engine = Engine::open(&options.home, options.compiler)?;
         let (journal, recovered) = Journal::open(Arc::clone(&store)).await?;
-        let kernel = Kernel::new(Arc::new(policy), models.kernel_models());
+        let kernel = Kernel::new(Arc::new(policy), models.kernel_models(), Vec::new());
         let gate = Gate::new(kernel, journal, Clock::System, &recovered);
         let memory = Memory::new(Arc::clone(&store));
         let services = Arc::new(Services { gate, models, memory, files });

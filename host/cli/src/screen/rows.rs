@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentry_kernel::call::{Call, CallId, Completion};
+use agentry_kernel::call::{Call, CallId, Completion, Fetch};
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::{Amounts, Millis};
@@ -101,7 +101,7 @@ fn detail(call: &Call) -> String {
         }
         Call::FilesWrite { place, bytes, .. } => format!("{}:{}, {}", place.root, place.path, units::bytes(*bytes)),
         Call::ToolsCall { name, .. } => name.clone(),
-        Call::HttpFetch { method, url } => format!("{method} {url}"),
+        Call::HttpFetch { method, url } | Call::Fetch(Fetch { method, url, .. }) => format!("{method} {url}"),
         Call::TimersSleep { ms } => units::duration(*ms),
         _ => String::new(),
     }

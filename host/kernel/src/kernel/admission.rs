@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::slots::{ModelId, Slots};
+use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, Class, Completion, Place};
 use crate::model::Model;
@@ -13,9 +14,10 @@ use crate::policy::Grant;
 use crate::refusal::{Code, Refusal, Rule};
 use crate::rights::{Rights, name_fits};
 use crate::text;
+use crate::tool::Tools;
 
 /// The terms on which a call is admitted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Terms {
     /// The most that it can cost.
     pub(super) worst: Amounts,
@@ -25,18 +27,22 @@ pub(super) struct Terms {
     pub(super) class: Class,
     /// The longest answer, in tokens.
     pub(super) output_tokens_max: u64,
+    /// The people who must say yes before it is done.
+    pub(super) require: Option<Required>,
 }
 
 /// Boxed, because yes is the common answer and no is a large one.
 pub(super) type No = Box<Refusal>;
 
-const INNER: Terms = Terms { worst: Amounts::ZERO, model: None, class: Class::Normal, output_tokens_max: 0 };
+const INNER: Terms =
+    Terms { worst: Amounts::ZERO, model: None, class: Class::Normal, output_tokens_max: 0, require: None };
 
 /// What a call is decided on.
 pub(super) struct Admission<'a> {
     pub(super) wants: &'a Rights,
     pub(super) grant: &'a Grant,
     pub(super) slots: &'a Slots,
+    pub(super) tools: &'a Tools,
 }
 
 impl Admission<'_> {
@@ -60,7 +66,7 @@ impl Admission<'_> {
             Call::FilesWrite { place, .. } | Call::FilesDelete(place) => self.files(place, true),
             Call::ToolsList => self.declared("tools", !self.wants.tools.is_empty()),
             Call::ToolsCall { name, .. } => self.tool(name),
-            Call::HttpFetch { .. } => self.not_yet("http"),
+            Call::HttpFetch { .. } | Call::Fetch(_) => self.not_yet("http"),
             Call::Agents(_) => self.not_yet("agents"),
             Call::Human(_) => self.not_yet("human"),
             Call::Context(_) => self.not_yet("context"),
@@ -95,7 +101,7 @@ impl Admission<'_> {
 
     fn asking(&self, id: ModelId, microusd: u64, tokens: u64, class: Class, output_tokens_max: u64) -> Terms {
         let worst = Amounts::of(Resource::Usd, microusd).with(Resource::Tokens, tokens).with(Resource::LlmCalls, 1);
-        Terms { worst, model: Some(id), class, output_tokens_max }
+        Terms { worst, model: Some(id), class, output_tokens_max, require: None }
     }
 
     fn model(&self, alias: &str) -> Result<(ModelId, &Model), No> {
@@ -254,6 +260,13 @@ impl Admission<'_> {
                 .rule(self.grant.rule.clone())
                 .argument("name", name, allowed)
                 .hint(format!("add an [[allow]] with `tool = \"{shown}\"` to {}", self.grant.rule.file))
+                .into());
+        }
+        if self.tools.find(name).is_none() {
+            let shown = text::show(name);
+            return Err(Refusal::new(Code::Unknown, format!("no tool is registered as `{shown}`"))
+                .argument("name", name, "a tool that `agentry tools` lists")
+                .hint(format!("add [tools.\"{shown}\"] to tools.toml"))
                 .into());
         }
         Ok(Terms { worst: Amounts::of(Resource::ToolCalls, 1), ..INNER })

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 
 use super::admission::No;
 use super::ledger::Lack;
+use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
 use crate::manifest::Manifest;
 use crate::policy::{Grant, Policy};
@@ -48,6 +49,14 @@ pub(super) fn no_grant(policy: &Policy, agent: &str, manifest: &Manifest) -> No 
         .rule(Rule { id: format!("{agent}/package"), ..grant.rule.clone() })
         .argument("package", &package, pattern.clone())
         .hint(format!("if you trust this one, change `package = \"{pattern}\"` in {}", grant.rule.file))
+        .into()
+}
+
+/// A person has to say yes first.
+pub(super) fn not_approved(required: &Required) -> No {
+    Refusal::new(Code::NotApproved, format!("this needs a yes from {}", required.from))
+        .rule(required.rule.clone())
+        .hint("nobody could be asked")
         .into()
 }
 

@@ -18,6 +18,7 @@ use crate::manifest::Manifest;
 use crate::model::{Model, Price};
 use crate::policy::{Policy, Source};
 use crate::time::Millis;
+use crate::tool::Tool;
 
 const AGENTS: [&str; 3] = ["ant", "bee", "cat"];
 const STEPS: usize = 150;
@@ -74,6 +75,10 @@ fn policy(kind: u64) -> Arc<Policy> {
     Arc::new(Policy::parse(&sources, Digest::default()).expect("the policy of the simulation is whole"))
 }
 
+fn tools() -> Vec<Tool> {
+    vec![Tool { name: "t".into(), ..Tool::default() }]
+}
+
 fn models() -> Vec<Model> {
     let price = Price { input: 3_000_000, output: 15_000_000, ..Price::default() };
     let cloud = Model {
@@ -102,7 +107,7 @@ impl World {
         Self {
             random: Random(seed),
             now: Millis(1_000 * 24 * HOUR_MS),
-            kernel: Kernel::new(policy(0), models()),
+            kernel: Kernel::new(policy(0), models(), tools()),
             runs: Vec::new(),
             agent_of: BTreeMap::new(),
             permits: Vec::new(),
@@ -142,7 +147,7 @@ impl World {
 
     fn ask(&mut self) -> Call {
         if self.random.below(5) == 0 {
-            return Call::ToolsCall { name: "t".into(), arguments: Digest::default() };
+            return Call::ToolsCall { name: "t".into(), arguments: Digest::default(), value: Arc::default() };
         }
         let model = ["cloud", "cloud", "local", "unpriced", "nowhere"][self.random.below(5) as usize];
         let huge = self.random.below(50) == 0;
@@ -243,7 +248,7 @@ impl World {
 
     /// The host dies and starts again: what was held is gone, and no run goes on.
     fn crash(&mut self) {
-        let old = core::mem::replace(&mut self.kernel, Kernel::new(policy(0), models()));
+        let old = core::mem::replace(&mut self.kernel, Kernel::new(policy(0), models(), tools()));
         self.permits.clear();
         self.runs.clear();
         self.waiting.clear();

@@ -9,14 +9,16 @@ use expect_test::{Expect, expect};
 
 use super::{Answer, Kernel, Permit, Start};
 use crate::budget::{Account, Amounts, Resource};
-use crate::call::{Call, CallId, Class, Completion, Place, RunId};
+use crate::call::{Call, CallId, Class, Completion, Fetch, Place, RunId};
 use crate::digest::Digest;
+use crate::json;
 use crate::limits::CALLS_IN_FLIGHT_MAX;
 use crate::manifest::Manifest;
 use crate::model::{Model, Price};
 use crate::policy::{Policy, Source};
 use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
+use crate::tool::{Effect, Tool};
 
 mod labels;
 mod rights;
@@ -79,8 +81,13 @@ fn models() -> Vec<Model> {
     vec![model("small", None, true), model("dear", Some(10_000_000), false), model("unpriced", None, false)]
 }
 
+fn tools() -> Vec<Tool> {
+    let tool = |name: &str, effect| Tool { name: name.into(), effect, ..Tool::default() };
+    vec![tool("mail.send", Effect::Egress), tool("mail.read", Effect::Read)]
+}
+
 fn kernel_of(grant: &str) -> Kernel {
-    let mut kernel = Kernel::new(policy(grant), models());
+    let mut kernel = Kernel::new(policy(grant), models(), tools());
     kernel.start(RUN, &start(), NOW).expect("the grant covers it");
     kernel
 }
@@ -114,6 +121,16 @@ fn write(path: &str) -> Call {
     Call::FilesWrite { place: Place { root: "docs".into(), path: path.into() }, content: Digest::default(), bytes: 1 }
 }
 
+fn tool_call(name: &str, arguments: &str) -> Call {
+    let value = json::parse(arguments).expect("it is JSON");
+    Call::ToolsCall { name: name.into(), arguments: Digest::default(), value: Arc::new(value) }
+}
+
+fn fetch(method: &str, url: &str) -> Call {
+    let (method, url) = (method.into(), url.into());
+    Call::Fetch(Fetch { method, url, content: Digest::default(), bytes: 100, secret: None })
+}
+
 fn permit(kernel: &mut Kernel, call: &Call) -> Permit {
     match kernel.admit(RUN, CallId(7), call, NOW) {
         Answer::Permit(permit) => permit,
@@ -134,13 +151,16 @@ fn check(call: &Call, expected: &Expect) {
 
 #[test]
 fn a_package_without_a_grant_does_not_start() {
-    let mut kernel =
-        Kernel::new(policy(&GRANT.replace("\"scribe\"", "\"other\"").replace(":scribe@", ":other@")), models());
+    let mut kernel = Kernel::new(
+        policy(&GRANT.replace("\"scribe\"", "\"other\"").replace(":scribe@", ":other@")),
+        models(),
+        tools(),
+    );
     let none = kernel.start(RUN, &start(), NOW).expect_err("there is no grant");
     expect![[r#"
         denied  scribe → run: no policy file grants anything to agent `scribe`
           hint  `agentry inspect FILE --grant` prints a grant made from what the package asks for; review it and save it as scribe.toml in the policy directory"#]].assert_eq(&none.to_string());
-    let mut kernel = Kernel::new(policy(&GRANT.replace("^1.2", "^2")), models());
+    let mut kernel = Kernel::new(policy(&GRANT.replace("^1.2", "^2")), models(), tools());
     let other = kernel.start(RUN, &start(), NOW).expect_err("it is another version");
     expect![[r#"
         denied  scribe → run: the grant of agent `scribe` is for another package
@@ -148,7 +168,7 @@ fn a_package_without_a_grant_does_not_start() {
           arg   package = acme:scribe@1.2.3, allowed acme:scribe@^2
           hint  if you trust this one, change `package = "acme:scribe@^2"` in policies/50-scribe.toml"#]]
     .assert_eq(&other.to_string());
-    let mut kernel = Kernel::new(policy(GRANT), models());
+    let mut kernel = Kernel::new(policy(GRANT), models(), tools());
     let late = kernel.start(RUN, &start(), NOW.plus(60 * DAY_MS)).expect_err("it has expired");
     expect![[r#"
         denied  scribe → run: the grant of agent `scribe` has expired
@@ -271,7 +291,7 @@ fn what_was_held_at_a_crash_counts_as_spent() {
     let mut kernel = kernel();
     let _lost = permit(&mut kernel, &Call::LlmComplete(ask("small", 1000, 400)));
     let stored: Account = *kernel.account("scribe").expect("it runs");
-    let mut after = Kernel::new(policy(GRANT), models());
+    let mut after = Kernel::new(policy(GRANT), models(), tools());
     after.restore("scribe", stored);
     let account = after.account("scribe").expect("it was restored");
     assert_eq!((account.spent[Resource::Tokens], account.spent[Resource::WallTime]), (1400, 60_000));

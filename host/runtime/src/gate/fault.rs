@@ -80,7 +80,17 @@ pub(super) fn outcome<E: Fault>(fault: &E) -> (Outcome, Option<Vec<u8>>) {
 /// What the guest gets of a refusal.
 pub(super) fn refused(refusal: &Refusal, run: RunId, call: CallId) -> Error {
     match refusal.code {
-        Code::NoGrant | Code::NotDeclared | Code::Argument | Code::Expired | Code::NoPrice => Error::Denied(Denial {
+        Code::NoGrant
+        | Code::NotDeclared
+        | Code::Argument
+        | Code::Expired
+        | Code::NoPrice
+        | Code::Forbidden
+        | Code::AboveCeiling
+        | Code::Label
+        | Code::NotApproved
+        | Code::Locked
+        | Code::Rate => Error::Denied(Denial {
             code: refusal.code.word().to_owned(),
             argument: refusal.argument.as_ref().map(|argument| argument.name.clone()),
             reference: format!("{run}/{call}"),

@@ -71,7 +71,7 @@ pub(crate) fn kernel() -> Kernel {
         slots: 1,
         local: false,
     };
-    Kernel::new(Arc::new(policy.expect("the grant is well formed")), vec![model("small"), model("large")])
+    Kernel::new(Arc::new(policy.expect("the grant is well formed")), vec![model("small"), model("large")], Vec::new())
 }
 
 pub(crate) async fn host(home: &Path) -> Host {

@@ -1,11 +1,13 @@
 //! `tools`: in the table, and not built yet. The kernel is asked all the same: a no comes before a not yet.
 
-use agentry_kernel::{Amounts, Call};
+use std::sync::Arc;
+
+use agentry_kernel::{Amounts, Call, json};
 use wasmtime::component::{Access, FutureReader, HasSelf};
 
 use super::bindings::agentry::agent::tools::{Answer, Host, HostWithStore, Tool};
 use super::bindings::agentry::agent::types::Error;
-use super::{State, future, not_yet};
+use super::{State, future, invalid, not_yet};
 use crate::gate::{Acted, Asking};
 use crate::journal::Content;
 
@@ -22,8 +24,15 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         arguments_json: String,
     ) -> wasmtime::Result<FutureReader<Result<Answer, Error>>> {
         let state = store.get();
-        let arguments = Content::of(arguments_json);
-        let what = Call::ToolsCall { name, arguments: arguments.digest };
+        let value = match json::parse(&arguments_json) {
+            Ok(value) => Arc::new(value),
+            Err(flaw) => {
+                let error = invalid(format!("the arguments are not JSON that is taken: {flaw}"));
+                return future(store, std::future::ready(Err(error)));
+            }
+        };
+        let arguments = Content::of(value.to_string());
+        let what = Call::ToolsCall { name, arguments: arguments.digest, value };
         let answer = state.services.gate.pass(&state.run, Asking::with(what, vec![arguments]), |_, _| async {
             Acted { result: Err(not_yet("tools")), spent: Amounts::ZERO }
         });

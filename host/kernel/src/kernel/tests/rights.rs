@@ -196,7 +196,7 @@ fn files_outside_the_granted_subtree_are_refused() {
 
 #[test]
 fn a_tool_without_a_rule_is_refused() {
-    let tool = |name: &str| Call::ToolsCall { name: name.into(), arguments: Digest::default() };
+    let tool = |name: &str| tool_call(name, "{}");
     check(
         &tool("mail.delete"),
         &expect![[r#"
@@ -220,7 +220,7 @@ fn a_tool_without_a_rule_is_refused() {
 #[test]
 fn what_this_version_cannot_do_yet_is_said_so() {
     check(
-        &Call::HttpFetch { method: "GET".into(), url: "https://example.org".into() },
+        &fetch("GET", "https://example.org/"),
         &expect![[r#"
         denied  scribe → http.fetch: `http` comes in a later version of Agentry
           hint  the agent has to do without it

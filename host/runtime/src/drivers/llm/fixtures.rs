@@ -62,7 +62,7 @@ pub(crate) fn permit(output_tokens_max: u64) -> Permit {
         slots: 1,
         local: false,
     };
-    let mut kernel = Kernel::new(Arc::new(policy), vec![model]);
+    let mut kernel = Kernel::new(Arc::new(policy), vec![model], Vec::new());
     let manifest: Manifest = serde_json::from_value(serde_json::json!({
         "format": 1, "name": "acme:asker", "version": "1.0.0", "wit": "0.1.0",
         "wants": {"llm": {"models": ["*"], "why": "it asks"}},

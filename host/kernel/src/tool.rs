@@ -1,0 +1,79 @@
+//! What the kernel knows of a tool: what calling it does to the world and what its answers carry. It is the admin's word,
+//! out of the registry; an agent has no say in it.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::labels::Labels;
+
+/// A tool of the registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tool {
+    /// Its name, by which agents call it and policy speaks of it: `mail.send`.
+    pub name: String,
+    /// What calling it does.
+    pub effect: Effect,
+    /// What a run carries once it has an answer of it.
+    pub labels: Labels,
+    /// The JSON Schema of its arguments, by name: an approval holds for this one only.
+    pub schema: Digest,
+}
+
+/// What calling a tool does to the world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It changes nothing.
+    Read,
+    /// Doing it twice is as good as once.
+    Idempotent,
+    /// It can be undone.
+    Reversible,
+    /// It cannot; so is every tool of which nobody said more.
+    #[default]
+    Irreversible,
+    /// It sends words out of this house.
+    Egress,
+}
+
+impl Effect {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+    /// All of them, in order.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Read, Self::Idempotent, Self::Reversible, Self::Irreversible, Self::Egress];
+
+    /// The word of the policy language and of `tools.toml`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Idempotent => "idempotent",
+            Self::Reversible => "reversible",
+            Self::Irreversible => "irreversible",
+            Self::Egress => "egress",
+        }
+    }
+
+    /// The effect of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|effect| effect.word() == word)
+    }
+}
+
+/// All tools, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Tools(BTreeMap<String, Tool>);
+
+impl Tools {
+    pub(crate) fn new(tools: Vec<Tool>) -> Self {
+        Self(tools.into_iter().map(|tool| (tool.name.clone(), tool)).collect())
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Tool> {
+        self.0.get(name)
+    }
+}
