@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, agentry, end, guest};
+use crate::stage::{Stage, agentry, begin, end, guest};
 
 /// Kibibytes that a file may have: enough for a store to begin, too little for a long run.
 const FILE_MAX_KIB: u32 = 3 * 1024;
@@ -55,4 +55,23 @@ fn two_at_once_in_one_home_are_told_apart() {
     // Killed in the middle, it left a run that did not end, and a home that works.
     let cut = end(&mut stage.run(&guest("sleep_year"), &Value::Null));
     assert_eq!(cut.code, 4, "{}", cut.stderr);
+}
+
+#[test]
+fn what_runs_is_listed_and_traced_while_it_runs() {
+    let component = guest("sleep_year");
+    let stage = Stage::granting_within(&component, "wall_run = \"100s\"");
+    let running = begin(&mut stage.run(&component, &json!({})));
+    let listed = (0..200).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let listed = end(stage.agentry("ps").arg("--json")).with(0).json();
+        listed[0]["run"].is_string().then_some(listed)
+    });
+    let listed = listed.expect("it is listed while it runs");
+    assert_eq!((&listed[0]["status"], &listed[0]["agent"]), (&json!("running"), &json!("sleep-year")));
+    let traced = end(stage.agentry("trace").args(["last", "--json"])).with(0).json();
+    assert_eq!(traced["run"], listed[0]["run"]);
+    running.interrupt();
+    running.end().with(1);
+    assert_eq!(stage.last()["status"], "stopped");
 }

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
 
+use crate::control::{Client, ControlError, RemoteStore};
 use crate::journal::{RunRecord, segment};
 use crate::store::{Page, Range, Store, StoreError, StoreReader, keys};
 
@@ -16,6 +18,10 @@ const ID_LETTERS: u32 = 13;
 const LETTER_BITS: u32 = 5;
 /// Rows read at once.
 const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
+/// How long a host may have the store and no socket yet: it makes its engine ready in between.
+const HOST_BEGINS_MAX: Duration = Duration::from_secs(3);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Runs named when a beginning fits more than one.
 const MATCHES_MAX: usize = 5;
 
@@ -24,12 +30,25 @@ const MATCHES_MAX: usize = 5;
 pub struct History(pub(crate) Arc<dyn Store>);
 
 impl History {
-    /// The history in this home, while no host runs there; none if nothing ever ran. It creates nothing.
+    /// The history in this home; none if nothing ever ran. It creates nothing. While a host runs there, it asks that host.
     ///
     /// # Errors
-    /// When a host has the store open, or it is not a store of ours.
+    /// When somebody has the store open who cannot be asked, or it is not a store of ours.
     pub fn open(home: &Path) -> Result<Option<Self>, StoreError> {
-        Ok(StoreReader::open(home)?.map(|store| Self(Arc::new(store))))
+        let begun = Instant::now();
+        loop {
+            let in_use = match StoreReader::open(home) {
+                Err(error @ StoreError::InUse { .. }) => error,
+                opened => return Ok(opened?.map(|store| Self(Arc::new(store)))),
+            };
+            match Client::connect(home) {
+                Ok(host) => return Ok(Some(Self(Arc::new(RemoteStore::over(host))))),
+                // It begins or ends: it has the store and no socket.
+                Err(ControlError::NoHost { .. }) if begun.elapsed() < HOST_BEGINS_MAX => std::thread::sleep(PAUSE),
+                Err(ControlError::NoHost { .. }) => return Err(in_use),
+                Err(error) => return Err(StoreError::Host { why: error.to_string() }),
+            }
+        }
     }
 
     /// The history in a store that this process has open.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
+use crate::control::{Control, ControlError};
 use crate::drivers::files::{Files, NoRoot};
 use crate::drivers::llm::Models;
 use crate::drivers::llm::models::ModelsError;
@@ -49,6 +50,8 @@ pub struct Options {
 
 /// A host; all of it can be used from many tasks at once.
 pub struct Host {
+    // Closed before the store is: the next host finds no socket of a live one.
+    _control: Control,
     services: Arc<Services>,
     engine: Engine,
     history: History,
@@ -77,6 +80,9 @@ pub enum OpenError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The socket on which other commands reach this host.
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 /// Why a run did not begin, or could not be finished. What a guest does is never one of these: it stands in the report.
@@ -134,7 +140,9 @@ impl Host {
         let memory = Memory::new(Arc::clone(&store));
         let services = Arc::new(Services { gate, models, memory, files });
         let slots = Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX));
-        Ok(Self { services, engine, history: History::over(store), prepared: Mutex::default(), slots })
+        let control = Control::open(&options.home, &services)?;
+        let history = History::over(store);
+        Ok(Self { _control: control, services, engine, history, prepared: Mutex::default(), slots })
     }
 
     /// Runs the agent in this file on an input, to its end.

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod drivers {
     //! One file per effect: each spends a permit, and none calls another.
     pub mod files;

@@ -2,6 +2,8 @@
 
 use agentry_kernel::limits as kernel;
 
+use crate::store::VALUE_MAX_BYTES;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -136,6 +138,30 @@ pub const FILE_WRITE_MAX_BYTES: usize = 8 * MIB;
 /// Names that one `files.list` gives.
 pub const FILE_LIST_MAX: usize = 10_000;
 
+/// Commands that talk to a running host at once. Each asks one thing after another.
+pub const CONTROL_CONNECTIONS_MAX: usize = 32;
+
+/// What a command asks of a running host: a few names.
+pub const CONTROL_REQUEST_MAX_BYTES: usize = 64 * KIB;
+
+/// What it answers: one value of the store is the longest.
+pub const CONTROL_REPLY_MAX_BYTES: usize = VALUE_MAX_BYTES + CONTROL_REQUEST_MAX_BYTES;
+
+/// Rows of the store that one answer carries; a longer scan is asked for page by page.
+pub const CONTROL_PAGE_MAX_ROWS: usize = 4_096;
+
+/// Bytes of the rows of one answer, the first row apart.
+pub const CONTROL_PAGE_MAX_BYTES: usize = 4 * MIB;
+
+/// How long a command that has connected may take to say hello.
+pub const CONTROL_HELLO_MAX_MS: u64 = 2_000;
+
+/// How long it may be silent between two questions, or take to read an answer. Then the host hangs up.
+pub const CONTROL_IDLE_MAX_MS: u64 = 20_000;
+
+/// How long a command waits for an answer of a running host.
+pub const CONTROL_ANSWER_MAX_MS: u64 = 30_000;
+
 /// The longest wait: a year.
 pub const SLEEP_MAX_MS: u64 = kernel::WALL_RUN_MAX_MS;
 
@@ -147,3 +173,5 @@ const _: () = assert!(FILE_WRITE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(MEMORY_VALUE_MAX_BYTES < MEMORY_PAGE_MAX_BYTES);
 const _: () = assert!(MEMORY_PAGE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(LOG_LINE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
+const _: () = assert!(CONTROL_HELLO_MAX_MS < CONTROL_IDLE_MAX_MS && CONTROL_IDLE_MAX_MS < CONTROL_ANSWER_MAX_MS);
+const _: () = assert!(CONTROL_PAGE_MAX_BYTES < CONTROL_REPLY_MAX_BYTES);

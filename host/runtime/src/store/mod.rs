@@ -252,6 +252,12 @@ pub enum StoreError {
     /// The disk does not keep up.
     #[error("the disk does not keep up: {QUEUE_MAX_BYTES} bytes wait to be written")]
     Backlog,
+    /// A host has it open, and could not be asked.
+    #[error("{why}")]
+    Host {
+        /// What happened, with its hint.
+        why: String,
+    },
     /// It was opened to be read.
     #[error("the store is open for reading only")]
     ReadOnly,

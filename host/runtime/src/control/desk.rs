@@ -1,0 +1,34 @@
+//! What a running host answers to each request. It reads and passes on; what may be done is decided where it is done.
+
+use std::sync::Arc;
+
+use super::wire::{Reply, Request};
+use crate::limits::{CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
+use crate::store::{Page, Range, Store, StoreError};
+use crate::syscalls::Services;
+
+/// Answers one request.
+pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
+    let store = Arc::clone(services.gate.journal().store());
+    match request {
+        Request::Get(key) => read(store, move |store| store.get(&key).map(Reply::Value)).await,
+        Request::Has(key) => read(store, move |store| store.has(&key).map(Reply::Has)).await,
+        Request::Scan { from, to, reverse, rows } => {
+            let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(CONTROL_PAGE_MAX_ROWS);
+            let page = Page { rows, bytes: CONTROL_PAGE_MAX_BYTES };
+            read(store, move |store| store.scan(&Range { from, to, reverse }, page).map(Reply::Rows)).await
+        }
+    }
+}
+
+/// Reads the store where waiting for the disk holds nobody up.
+async fn read(
+    store: Arc<dyn Store>,
+    read: impl FnOnce(&dyn Store) -> Result<Reply, StoreError> + Send + 'static,
+) -> Reply {
+    match tokio::task::spawn_blocking(move || read(&*store)).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) => Reply::Refused(error.to_string()),
+        Err(_) => Reply::Refused("this part of the host broke down".to_owned()),
+    }
+}
