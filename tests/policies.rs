@@ -36,6 +36,20 @@ fuel_day = 50_000_000_000
 wall_run = "120s"
 wall_day = "2h"
 memory_mb = 64
+usd_minute = "0.20"
+tokens_minute = 50_000
+tokens_in_run = 50_000
+tokens_in_minute = 50_000
+tokens_in_day = 50_000
+tokens_out_run = 50_000
+tokens_out_minute = 50_000
+tokens_out_day = 50_000
+llm_calls_minute = 50_000
+tool_calls_minute = 50_000
+egress_run = "10MiB"
+egress_minute = "64KiB"
+egress_day = "1GiB"
+storage_mb = 16
 
 [[allow]]
 id = "reporter/mail"
@@ -100,6 +114,20 @@ fn a_word_that_is_misspelt_or_makes_no_sense_is_a_mistake_with_its_line_and_a_hi
         ("wall_run = \"120s\"", "wall_run = 120"),
         ("wall_day = \"2h\"", "wall_day = \"2 moons\""),
         ("memory_mb = 64", "memory_mb = 1_000_000"),
+        ("usd_minute = \"0.20\"", "usd_minute = 0.2"),
+        ("tokens_minute = 50_000", "tokens_minute = -1"),
+        ("tokens_in_run = 50_000", "tokens_in_run = -1"),
+        ("tokens_in_minute = 50_000", "tokens_in_minute = -1"),
+        ("tokens_in_day = 50_000", "tokens_in_day = -1"),
+        ("tokens_out_run = 50_000", "tokens_out_run = -1"),
+        ("tokens_out_minute = 50_000", "tokens_out_minute = -1"),
+        ("tokens_out_day = 50_000", "tokens_out_day = -1"),
+        ("llm_calls_minute = 50_000", "llm_calls_minute = -1"),
+        ("tool_calls_minute = 50_000", "tool_calls_minute = -1"),
+        ("egress_run = \"10MiB\"", "egress_run = \"10 MB\""),
+        ("egress_minute = \"64KiB\"", "egress_minute = 1024"),
+        ("egress_day = \"1GiB\"", "egress_day = \"1.5GiB\""),
+        ("storage_mb = 16", "storage_mb = \"16MiB\""),
         ("[budget]\n", "[budgets]\n"),
         ("llm = {", "lmm = {"),
         ("memory = {", "memroy = {"),

@@ -1,16 +1,18 @@
-//! Accounts: what may be spent, what is held for calls in flight and what is gone.
-//!
-//! Every amount is held at its worst case before a call and settled at its true cost after. Integers only.
+//! What is counted and in which amounts: resources, limits and the windows in which they hold. Integers only.
 
 use alloc::format;
 use alloc::string::String;
+use core::fmt;
 use core::ops::{Index, IndexMut};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::time::{Day, Millis};
+mod account;
 
-/// What a budget counts. The order is the wire order of `types.resource-kind`.
+pub use account::{Account, Books, Period};
+
+/// What a budget counts. The first nine are in the wire order of `types.resource-kind`; a guest sees the others as `tokens`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
@@ -28,15 +30,42 @@ pub enum Resource {
     WallTime,
     /// Bytes of linear memory: a cap, not a sum.
     Memory,
-    /// Bytes kept.
+    /// Bytes kept: a level, not a sum. What is deleted comes back.
     Storage,
-    /// Bytes sent out.
+    /// Bytes sent out by `http` and tools.
     Egress,
+    /// Model tokens read, which are part of `Tokens`.
+    TokensIn,
+    /// Model tokens written, which are part of `Tokens`.
+    TokensOut,
+}
+
+/// How long a limit holds before it refills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    /// As long as the run; it never refills.
+    Run,
+    /// A minute of the clock, UTC.
+    Minute,
+    /// A day, UTC.
+    Day,
+}
+
+impl Window {
+    /// As a person reads it behind "the budget for".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "this run",
+            Self::Minute => "this minute",
+            Self::Day => "today",
+        }
+    }
 }
 
 impl Resource {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 11;
     /// All of them, in order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Usd,
@@ -48,6 +77,8 @@ impl Resource {
         Self::Memory,
         Self::Storage,
         Self::Egress,
+        Self::TokensIn,
+        Self::TokensOut,
     ];
 
     /// As a person reads it.
@@ -62,7 +93,20 @@ impl Resource {
             Self::Memory => "memory",
             Self::Storage => "storage",
             Self::Egress => "egress",
+            Self::TokensIn => "tokens read",
+            Self::TokensOut => "tokens written",
         }
+    }
+
+    /// True for what stands at a level instead of being used up: no window refills it, and giving back lowers it.
+    pub fn is_level(self) -> bool {
+        self == Self::Storage
+    }
+
+    /// True if a part of it can be set aside for a child. Wall time passes for parent and child at once, and memory is
+    /// each one's own.
+    pub fn divides(self) -> bool {
+        !matches!(self, Self::WallTime | Self::Memory)
     }
 
     /// An amount of it, as a person reads it: `0.25 USD`, `1200 tokens`.
@@ -71,7 +115,9 @@ impl Resource {
             Self::Usd => show_usd(amount),
             Self::WallTime => format!("{amount} ms"),
             Self::Memory | Self::Storage | Self::Egress => format!("{amount} bytes"),
-            Self::Tokens | Self::LlmCalls | Self::ToolCalls | Self::Fuel => format!("{amount} {}", self.name()),
+            Self::Tokens | Self::LlmCalls | Self::ToolCalls | Self::Fuel | Self::TokensIn | Self::TokensOut => {
+                format!("{amount} {}", self.name())
+            }
         }
     }
 }
@@ -84,12 +130,13 @@ fn show_usd(microusd: u64) -> String {
     format!("{whole}.{decimals:0<2} USD")
 }
 
-/// An amount of each resource.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// An amount of each resource. Stored as a list that ends with the last amount that is not 0, so that a later version
+/// can count more and still read what this one wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amounts([u64; Resource::COUNT]);
 
 /// A limit on each resource; none is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits([Option<u64>; Resource::COUNT]);
 
 impl Amounts {
@@ -123,6 +170,12 @@ impl Amounts {
     /// True if there is nothing of anything.
     pub fn is_zero(&self) -> bool {
         *self == Self::ZERO
+    }
+
+    /// Each amount by its resource.
+    #[must_use]
+    pub fn by(amount: impl Fn(Resource) -> u64) -> Self {
+        Self(Resource::ALL.map(amount))
     }
 
     /// Of each resource the smaller amount.
@@ -171,78 +224,37 @@ impl Limits {
     }
 }
 
-/// What one account has spent and holds. Its limits come from policy each time it is asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// Gone.
-    pub spent: Amounts,
-    /// Set aside for calls in flight, at their worst case.
-    pub held: Amounts,
-    /// The day that `spent` counts, for an account that refills daily.
-    pub day: Option<Day>,
+impl Serialize for Amounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let len = self.0.iter().rposition(|amount| *amount > 0).map_or(0, |last| last + 1);
+        serializer.collect_seq(&self.0[..len])
+    }
 }
 
-impl Account {
-    /// An account that refills each day.
-    pub fn daily(now: Millis) -> Self {
-        Self { day: Some(now.day()), ..Self::default() }
-    }
+impl<'de> Deserialize<'de> for Amounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Amounts;
 
-    /// Begins a new day if one has come; a clock set back refills nothing.
-    pub fn refill(&mut self, now: Millis) {
-        if let Some(day) = &mut self.day
-            && now.day() > *day
-        {
-            *day = now.day();
-            self.spent = Amounts::ZERO;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "at most {} amounts", Resource::COUNT)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Amounts, A::Error> {
+                let mut amounts = Amounts::ZERO;
+                for amount in &mut amounts.0 {
+                    match list.next_element()? {
+                        Some(next) => *amount = next,
+                        None => return Ok(amounts),
+                    }
+                }
+                match list.next_element::<u64>()? {
+                    None => Ok(amounts),
+                    Some(_) => Err(serde::de::Error::invalid_length(Resource::COUNT + 1, &self)),
+                }
+            }
         }
-    }
-
-    /// What can still be held of this resource; none if it has no limit.
-    pub fn left(&self, limits: &Limits, resource: Resource) -> Option<u64> {
-        limits.get(resource).map(|limit| self.room(limit, resource))
-    }
-
-    /// The first resource of which `worst` does not fit. Where there is no limit, the end of a number is one, so that
-    /// no sum is ever rounded.
-    pub fn lacks(&self, limits: &Limits, worst: &Amounts) -> Option<Resource> {
-        Resource::ALL.into_iter().find(|resource| {
-            let limit = limits.get(*resource).unwrap_or(u64::MAX);
-            worst[*resource] > 0 && worst[*resource] > self.room(limit, *resource)
-        })
-    }
-
-    /// Sets `worst` aside; the caller has seen that nothing lacks.
-    pub fn hold(&mut self, worst: &Amounts) {
-        self.held = self.held.plus(*worst);
-    }
-
-    /// Gives `held` back and takes as much of `spent` as the limits leave; returns what it took.
-    pub fn settle(&mut self, limits: &Limits, held: &Amounts, spent: &Amounts) -> Amounts {
-        self.held = self.held.minus(*held);
-        let mut taken = Amounts::ZERO;
-        for resource in Resource::ALL {
-            let limit = limits.get(resource).unwrap_or(u64::MAX);
-            // What was held is owed even if a reload has made the limit smaller since.
-            let room = self.room(limit, resource).max(held[resource]);
-            taken[resource] = spent[resource].min(room);
-        }
-        self.spent = self.spent.plus(taken);
-        taken
-    }
-
-    /// Seconds until it refills, if it does. After a clock was set back that is longer than a day.
-    pub fn refills_in_s(&self, now: Millis) -> Option<u64> {
-        let tomorrow = Day(self.day?.0.saturating_add(1)).begins();
-        Some(tomorrow.since(now).div_ceil(1000))
-    }
-
-    fn room(&self, limit: u64, resource: Resource) -> u64 {
-        limit.saturating_sub(self.spent[resource]).saturating_sub(self.held[resource])
-    }
-
-    /// After a crash nobody knows what the calls in flight cost, so all that was held counts as spent.
-    pub fn write_off(&mut self) {
-        self.spent = self.spent.plus(core::mem::take(&mut self.held));
+        deserializer.deserialize_seq(List)
     }
 }

@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::time::Millis;
 
 /// The version of this format. It stands before each stored entry; older ones stay readable.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::budget::{Account, Amounts, Resource};
+use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, RunId};
 use crate::labels::Labels;
 use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
@@ -18,9 +18,11 @@ use crate::tool::{Tool, Tools};
 
 mod admission;
 mod answer;
+mod books;
 mod ledger;
 mod reasons;
 mod runs;
+mod shares;
 #[cfg(test)]
 mod simulation;
 mod slots;
@@ -28,27 +30,34 @@ mod slots;
 mod tests;
 
 pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
+pub use books::Standing;
+pub use shares::Share;
 
 use admission::{Admission, No, Terms};
-use ledger::{AccountId, Ledger};
+use ledger::{BooksId, Ledger, Owner};
 use runs::Run;
 use slots::Slots;
 
 /// The state that decisions rest on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Kernel {
     policy: Arc<Policy>,
     slots: Slots,
     tools: Tools,
     ledger: Ledger,
-    agents: BTreeMap<String, AccountId>,
+    site: BooksId,
+    agents: BTreeMap<String, BooksId>,
     runs: BTreeMap<RunId, Run>,
 }
 
 impl Kernel {
     /// A kernel that allows what `policy` grants, on these models and with these tools.
     pub fn new(policy: Arc<Policy>, models: Vec<Model>, tools: Vec<Tool>) -> Self {
-        Self { policy, slots: Slots::new(models), tools: Tools::new(tools), ..Self::default() }
+        let mut ledger = Ledger::default();
+        let site = ledger.open_books(Owner::Site, None);
+        ledger.limit_books(site, &policy.budget);
+        let (slots, tools) = (Slots::new(models), Tools::new(tools));
+        Self { policy, slots, tools, ledger, site, agents: BTreeMap::new(), runs: BTreeMap::new() }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
@@ -95,15 +104,16 @@ impl Kernel {
     /// Replaces the policy. Runs go on; a right that is gone is gone at their next call, and so are changed limits.
     pub fn reload(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
+        self.ledger.limit_books(self.site, &self.policy.budget);
         for run in self.runs.values_mut() {
             run.grant = self.policy.find(&run.agent, &run.manifest);
             if let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) {
-                self.ledger.set_limits(run.account, runs::limits_of_run(grant, &run.allowance));
+                self.ledger.set_limits(run.account, run.limits(&self.policy, grant));
             }
         }
-        for (agent, account) in &self.agents {
+        for (agent, books) in &self.agents {
             if let Some(grant) = self.policy.grants.iter().find(|grant| grant.agent == *agent) {
-                self.ledger.set_limits(*account, grant.day);
+                self.ledger.limit_books(*books, &grant.budget);
             }
         }
     }
@@ -116,27 +126,6 @@ impl Kernel {
     /// The policy in force.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy
-    }
-
-    /// What an agent has spent and holds today; none if it never ran.
-    pub fn account(&self, agent: &str) -> Option<&Account> {
-        self.agents.get(agent).map(|id| self.ledger.account(*id))
-    }
-
-    /// Puts an agent's account back as it was stored, before its first run. What was held then counts as spent, because
-    /// nobody knows what became of it. An account that holds something now is left alone.
-    pub fn restore(&mut self, agent: &str, account: Account) {
-        let mut account = account;
-        account.write_off();
-        match self.agents.get(agent) {
-            Some(id) if self.ledger.account(*id).held.is_zero() => *self.ledger.account_mut(*id) = account,
-            Some(_) => {}
-            None => {
-                let limits = self.policy.grants.iter().find(|grant| grant.agent == agent).map(|grant| grant.day);
-                let id = self.ledger.open(None, account, limits.unwrap_or_default());
-                self.agents.insert(agent.into(), id);
-            }
-        }
     }
 
     /// The model of an alias, granted or not.
@@ -170,7 +159,9 @@ impl Kernel {
         if grant.expires.is_some_and(|end| now >= end) {
             return Err(reasons::expired(grant));
         }
-        let admission = Admission { wants: &run.wants, grant, slots: &self.slots, tools: &self.tools };
+        let limits_money = grant.budget.has(Resource::Usd) || self.policy.budget.has(Resource::Usd);
+        let (slots, tools) = (&self.slots, &self.tools);
+        let admission = Admission { wants: &run.wants, grant, slots, tools, limits_money };
         let terms = admission.decide(what)?;
         if let Some(required) = &terms.require {
             return Err(reasons::not_approved(required));
@@ -178,9 +169,9 @@ impl Kernel {
         if terms.model.is_some_and(|model| self.slots.is_full(model)) {
             return Err(reasons::busy("too many calls wait for this model", "try again later"));
         }
-        self.ledger
-            .hold(run.account, &terms.worst, now)
-            .map_err(|lack| reasons::exhausted(grant, &lack, &terms.worst))?;
+        self.ledger.hold(run.account, &terms.worst, now).map_err(|lack| {
+            reasons::exhausted(reasons::budget_of(&self.policy, &run.payer, grant, &lack), &lack, &terms.worst)
+        })?;
         run.in_flight += 1;
         Ok(terms)
     }
@@ -205,10 +196,7 @@ impl Kernel {
         };
         run.in_flight = run.in_flight.saturating_sub(1);
         let taken = self.ledger.settle(run.account, &held, &spent, now);
-        if run.is_gone() {
-            self.ledger.close(run.account);
-            self.runs.remove(&id);
-        }
+        self.forget(id);
         Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, ready }
     }
 

@@ -9,6 +9,9 @@ pub const CALLS_PER_RUN_MAX: u32 = 1_000_000;
 /// Runs at once: the fast shape of the engine holds about as many, and the kernel must not promise more.
 pub const RUNS_MAX: usize = 10_000;
 
+/// How deep children may nest below a run: each level is one more account on the way up of every call.
+pub const CHILD_DEPTH_MAX: usize = 8;
+
 /// Fuel of a run whose grant does not say: about a minute of one core.
 pub const FUEL_RUN_DEFAULT: u64 = 100_000_000_000;
 

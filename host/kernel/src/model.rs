@@ -84,7 +84,12 @@ impl Price {
 impl Usage {
     /// Tokens of all kinds.
     pub fn tokens(&self) -> u64 {
-        [self.input_fresh, self.cache_read, self.cache_write, self.output].into_iter().fold(0, u64::saturating_add)
+        self.tokens_in().saturating_add(self.output)
+    }
+
+    /// Tokens that it read, whichever way the provider booked them.
+    pub fn tokens_in(&self) -> u64 {
+        [self.input_fresh, self.cache_read, self.cache_write].into_iter().fold(0, u64::saturating_add)
     }
 }
 
@@ -92,6 +97,9 @@ impl Model {
     /// What this usage takes from an account.
     pub fn cost(&self, usage: &Usage) -> Amounts {
         let microusd = self.price.map_or(0, |price| price.of(usage));
-        Amounts::of(Resource::Usd, microusd).with(Resource::Tokens, usage.tokens())
+        Amounts::of(Resource::Usd, microusd)
+            .with(Resource::Tokens, usage.tokens())
+            .with(Resource::TokensIn, usage.tokens_in())
+            .with(Resource::TokensOut, usage.output)
     }
 }

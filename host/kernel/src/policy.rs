@@ -6,7 +6,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::budget::{Limits, Resource};
 use crate::digest::Digest;
 use crate::limits::MISTAKES_MAX;
 use crate::manifest::Manifest;
@@ -24,6 +23,7 @@ mod scope;
 mod tests;
 mod warnings;
 
+pub use budget::Budget;
 pub(crate) use document::too_deep;
 
 /// All grants of a directory.
@@ -33,6 +33,8 @@ pub struct Policy {
     pub epoch: Digest,
     /// One a file.
     pub grants: Vec<Grant>,
+    /// What all agents together may spend, and the outer bound of each run.
+    pub budget: Budget,
     warnings: Vec<Mistake>,
 }
 
@@ -47,13 +49,10 @@ pub struct Grant {
     pub expires: Option<Millis>,
     /// What it may ask for.
     pub rights: Rights,
-    /// Limits of each run.
-    pub run: Limits,
-    /// Limits of all its runs in a day, UTC.
-    pub day: Limits,
+    /// What it may spend.
+    pub budget: Budget,
     /// Where it stands.
     pub rule: Rule,
-    lines: budget::Lines,
 }
 
 /// `publisher:name@^1.2`
@@ -140,17 +139,6 @@ impl Grant {
     /// the policy directory. It is what [`Policy::parse`] reads.
     pub fn draft(manifest: &Manifest) -> String {
         draft::draft(manifest)
-    }
-
-    /// True if a run or a day has a limit in money.
-    pub fn limits_money(&self) -> bool {
-        self.run.get(Resource::Usd).or(self.day.get(Resource::Usd)).is_some()
-    }
-
-    /// The word of `[budget]` that sets a limit, and its line; the grant's own line if nothing sets it.
-    pub(crate) fn budget_key(&self, what: Resource, daily: bool) -> (Option<&'static str>, u32) {
-        let line = self.lines.get(what, daily);
-        (budget::key(what, daily), if line == 0 { self.rule.line } else { line })
     }
 }
 

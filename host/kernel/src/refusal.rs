@@ -10,7 +10,7 @@ use crate::call::{CallId, RunId};
 use crate::text;
 
 /// Where a rule stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Its id, or its key where it has none: `reporter/llm`.
     pub id: String,

@@ -10,6 +10,11 @@ pub struct Millis(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Day(pub u32);
 
+/// Minutes since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Minute(pub u32);
+
+const MINUTE_MS: u64 = 60 * 1000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl Day {
@@ -19,15 +24,22 @@ impl Day {
     }
 }
 
+impl Minute {
+    /// Its first moment.
+    pub fn begins(self) -> Millis {
+        Millis(u64::from(self.0) * MINUTE_MS)
+    }
+}
+
 impl Millis {
+    /// The minute that this moment lies in.
+    pub fn minute(self) -> Minute {
+        Minute(u32::try_from(self.0 / MINUTE_MS).unwrap_or(u32::MAX))
+    }
+
     /// The day that this moment lies in.
     pub fn day(self) -> Day {
         Day(u32::try_from(self.0 / DAY_MS).unwrap_or(u32::MAX))
-    }
-
-    /// Seconds until the next day begins, rounded up.
-    pub fn seconds_to_next_day(self) -> u64 {
-        (DAY_MS - self.0 % DAY_MS).div_ceil(1000)
     }
 
     /// This moment, `ms` later.

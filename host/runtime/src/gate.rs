@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use agentry_kernel::budget::{Account, Amounts};
+use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket};
@@ -31,8 +31,9 @@ use tokio::sync::oneshot;
 pub use self::fault::Fault;
 pub use self::life::{Ending, Opening};
 use crate::clock::Clock;
-use crate::journal::{Along, Content, FLOOD_BYTES, Journal, Recovered};
+use crate::journal::{Along, Content, FLOOD_BYTES, Journal, Moved, Recovered};
 use crate::run::context::{Event, RunContext};
+use crate::store::keys;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// An encoded answer that stands in the journal itself; a longer one is stored by name.
@@ -110,8 +111,11 @@ enum Turn {
 impl Gate {
     /// A door before this kernel, which learns what its agents have spent before.
     pub fn new(mut kernel: Kernel, journal: Journal, clock: Clock, recovered: &Recovered) -> Self {
-        for (agent, account) in &recovered.accounts {
-            kernel.restore(agent, *account);
+        for (agent, books) in &recovered.books {
+            match agent.as_str() {
+                keys::SITE => kernel.restore_site(*books),
+                agent => kernel.restore(agent, *books),
+            }
         }
         let desk = Mutex::new(Desk { kernel, waiting: HashMap::new() });
         Self(Arc::new(Inner { desk, journal, clock }))
@@ -207,15 +211,15 @@ impl Inner {
         let mut desk = self.desk.lock();
         let refusal = match desk.kernel.admit(run.id, call, &asking.what, now) {
             Answer::Permit(permit) => {
-                let account = desk.account(run).filter(|_| *permit.held() != Amounts::ZERO);
+                let moved = desk.books(run).filter(|_| *permit.held() != Amounts::ZERO);
                 if intent {
                     let entry = Entry::Asked { call, at: now, what: asking.what, held: *permit.held() };
-                    let along = Along { account, contents: asking.contents, record: None };
+                    let along = Along { moved, contents: asking.contents, record: None };
                     self.journal.append(&run.trail, &[entry], along);
                     return Ok((Turn::Now(permit), None));
                 }
-                if account.is_some() {
-                    self.journal.append(&run.trail, &[], Along { account, ..Along::default() });
+                if moved.is_some() {
+                    self.journal.append(&run.trail, &[], Along { moved, ..Along::default() });
                 }
                 return Ok((Turn::Now(permit), Some(asking)));
             }
@@ -238,9 +242,10 @@ impl Inner {
 }
 
 impl Desk {
-    /// The account of the run's agent as it stands.
-    fn account<'a>(&self, run: &'a RunContext) -> Option<(&'a str, Account)> {
-        self.kernel.account(&run.agent).map(|account| (run.agent.as_str(), *account))
+    /// The books that the run's agent draws on, as they stand, and the site's.
+    fn books<'a>(&self, run: &'a RunContext) -> Option<Moved<'a>> {
+        let books = self.kernel.books(&run.agent)?;
+        Some(Moved { agent: &run.agent, books, site: self.kernel.site_books() })
     }
 }
 

@@ -12,6 +12,7 @@
 //! gate lets nothing of them through. Accounts are written again with the next flush, so no bill is lost.
 
 pub mod blob;
+mod format1;
 pub mod record;
 mod recover;
 pub mod segment;
@@ -21,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use agentry_kernel::budget::Account;
+use agentry_kernel::budget::Books;
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
@@ -57,12 +58,20 @@ const _: () = assert!(FLOOD_BYTES + HOSTCALL_MAX_BYTES < VALUE_MAX_BYTES);
 /// What goes with entries into the same batch.
 #[derive(Debug, Default)]
 pub(crate) struct Along<'a> {
-    /// The agent's account as the change left it; taken under the kernel's lock, so that the last one is the newest.
-    pub(crate) account: Option<(&'a str, Account)>,
+    /// The books that changed; taken under the kernel's lock, so that the last ones are the newest.
+    pub(crate) moved: Option<Moved<'a>>,
     /// Contents that the entries name.
     pub(crate) contents: Vec<Content>,
     /// The run's record as it is now.
     pub(crate) record: Option<RunRecord>,
+}
+
+/// Books as a change left them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved<'a> {
+    pub(crate) agent: &'a str,
+    pub(crate) books: Books,
+    pub(crate) site: Books,
 }
 
 /// The journal of all runs; cheap to clone.
@@ -80,7 +89,7 @@ struct Inner {
 struct Pending {
     runs: Vec<(Arc<Trail>, Vec<u8>)>,
     places: HashMap<RunId, usize>,
-    accounts: HashMap<String, Account>,
+    books: HashMap<String, Books>,
     records: HashMap<RunId, RunRecord>,
     blobs: Vec<(Arc<Trail>, Content)>,
     known: Known,
@@ -113,8 +122,9 @@ impl Journal {
         for content in along.contents {
             pending.keep(trail, content);
         }
-        if let Some((agent, account)) = along.account {
-            pending.owe(agent, account);
+        if let Some(Moved { agent, books, site }) = along.moved {
+            pending.owe(agent, books);
+            pending.owe(keys::SITE, site);
         }
         if let Some(record) = along.record {
             pending.records.insert(record.id, record);
@@ -186,7 +196,7 @@ impl Inner {
             batch.then = Some(Box::new(move |result| {
                 sent.trails.iter().for_each(|(trail, bytes)| trail.written(*bytes, result));
                 if let (Err(_), Some(journal)) = (result, journal.upgrade()) {
-                    journal.pending.lock().owe_again(sent.accounts);
+                    journal.pending.lock().owe_again(sent.books);
                 }
             }));
         }
@@ -197,12 +207,12 @@ impl Inner {
 /// What a batch took along, to be told how it went.
 struct Sent {
     trails: Vec<(Arc<Trail>, usize)>,
-    accounts: Vec<(String, Account)>,
+    books: Vec<(String, Books)>,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.blobs.is_empty() && self.accounts.is_empty() && self.records.is_empty()
+        self.runs.is_empty() && self.blobs.is_empty() && self.books.is_empty() && self.records.is_empty()
     }
 
     fn write(&mut self, trail: &Arc<Trail>, entries: &[Entry]) {
@@ -226,18 +236,18 @@ impl Pending {
         }
     }
 
-    fn owe(&mut self, agent: &str, account: Account) {
-        match self.accounts.get_mut(agent) {
-            Some(known) => *known = account,
-            None => drop(self.accounts.insert(agent.to_owned(), account)),
+    fn owe(&mut self, agent: &str, books: Books) {
+        match self.books.get_mut(agent) {
+            Some(known) => *known = books,
+            None => drop(self.books.insert(agent.to_owned(), books)),
         }
     }
 
-    /// Accounts whose write failed: the next flush carries them, unless they have changed since.
-    fn owe_again(&mut self, accounts: Vec<(String, Account)>) {
+    /// Books whose write failed: the next flush carries them, unless they have changed since.
+    fn owe_again(&mut self, all: Vec<(String, Books)>) {
         self.known = Known::default();
-        for (agent, account) in accounts {
-            self.accounts.entry(agent).or_insert(account);
+        for (agent, books) in all {
+            self.books.entry(agent).or_insert(books);
         }
     }
 
@@ -254,14 +264,14 @@ impl Pending {
             trails.push((trail, size));
             self.place(run, bytes, &mut batch);
         }
-        let accounts: Vec<_> = self.accounts.drain().collect();
-        for (agent, account) in &accounts {
-            batch.put(keys::account(agent), record::encode(account));
+        let books: Vec<_> = self.books.drain().collect();
+        for (agent, books) in &books {
+            batch.put(keys::books(agent), record::encode(books));
         }
         for (_, record) in self.records.drain() {
             record.write(&mut batch);
         }
-        (batch, Sent { trails, accounts })
+        (batch, Sent { trails, books })
     }
 
     /// Gives a segment its number.

@@ -43,6 +43,8 @@ pub(super) struct Admission<'a> {
     pub(super) grant: &'a Grant,
     pub(super) slots: &'a Slots,
     pub(super) tools: &'a Tools,
+    /// True if an account that this run draws on has a limit in money.
+    pub(super) limits_money: bool,
 }
 
 impl Admission<'_> {
@@ -88,8 +90,7 @@ impl Admission<'_> {
         }
         let output = self.output_tokens_max(ask.output_tokens_max, model)?;
         let microusd = self.microusd(model, ask.input_tokens_max, output, ask.microusd_max)?;
-        let tokens = ask.input_tokens_max.saturating_add(output);
-        Ok(self.asking(id, microusd, tokens, ask.class, output))
+        Ok(self.asking(id, microusd, ask.input_tokens_max, ask.class, output))
     }
 
     fn embedding(&self, alias: &str, bytes: u64) -> Result<Terms, No> {
@@ -99,8 +100,12 @@ impl Admission<'_> {
         Ok(self.asking(id, microusd, bytes, Class::Normal, 0))
     }
 
-    fn asking(&self, id: ModelId, microusd: u64, tokens: u64, class: Class, output_tokens_max: u64) -> Terms {
-        let worst = Amounts::of(Resource::Usd, microusd).with(Resource::Tokens, tokens).with(Resource::LlmCalls, 1);
+    fn asking(&self, id: ModelId, microusd: u64, input: u64, class: Class, output_tokens_max: u64) -> Terms {
+        let worst = Amounts::of(Resource::Usd, microusd)
+            .with(Resource::Tokens, input.saturating_add(output_tokens_max))
+            .with(Resource::TokensIn, input)
+            .with(Resource::TokensOut, output_tokens_max)
+            .with(Resource::LlmCalls, 1);
         Terms { worst, model: Some(id), class, output_tokens_max, require: None }
     }
 
@@ -169,7 +174,7 @@ impl Admission<'_> {
 
     fn microusd(&self, model: &Model, input: u64, output: u64, most: Option<u64>) -> Result<u64, No> {
         let Some(price) = &model.price else {
-            let limited = most.is_some() || self.grant.limits_money();
+            let limited = most.is_some() || self.limits_money;
             return if model.local || !limited { Ok(0) } else { Err(self.no_price(model)) };
         };
         let worst = price.worst(input, output);

@@ -1,16 +1,35 @@
-//! Accounts in chains: a run draws on its agent's day. A hold is taken on every account of the chain or on none.
+//! Accounts as a tree: a child draws on its run, a run on its agent, an agent on the site. A hold is taken on every
+//! account of the way up or on none.
 //!
-//! It only counts: who may ask and for what is decided elsewhere. A site above the agents or a child below a run is one
-//! more account with a parent.
+//! It only counts: who may ask and for what is decided elsewhere. An agent and the site have one account a window, and
+//! these stand in one chain, so that a window is nothing but one more account on the way.
 
 use alloc::vec::Vec;
 
-use crate::budget::{Account, Amounts, Limits, Resource};
+use crate::budget::{Account, Amounts, Books, Limits, Resource, Window};
+use crate::policy::Budget;
 use crate::time::Millis;
 
 /// An account in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AccountId(usize);
+
+/// Whose an account is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Site,
+    Agent,
+    Run,
+    /// A run that draws on another run.
+    Child,
+}
+
+/// The books of an agent or of the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BooksId {
+    minute: AccountId,
+    day: AccountId,
+}
 
 /// All accounts.
 #[derive(Debug, Default)]
@@ -21,44 +40,99 @@ pub(super) struct Ledger {
 
 #[derive(Debug)]
 struct Node {
+    owner: Owner,
     account: Account,
     limits: Limits,
     parent: Option<AccountId>,
+    /// What its parent, a run, has set aside for it: what it takes of these is held there already.
+    share: Limits,
 }
 
 /// An account that does not hold what was asked for.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Lack {
     pub(super) what: Resource,
     pub(super) left: u64,
     pub(super) limit: u64,
-    pub(super) daily: bool,
+    pub(super) owner: Owner,
+    pub(super) window: Window,
     pub(super) refills_in_s: Option<u64>,
 }
 
-impl Ledger {
-    /// Opens an account that draws on `parent`.
-    pub(super) fn open(&mut self, parent: Option<AccountId>, account: Account, limits: Limits) -> AccountId {
-        let node = Node { account, limits, parent };
-        if let Some(id) = self.free.pop() {
-            self.nodes[id.0] = node;
-            return id;
-        }
-        self.nodes.push(node);
-        AccountId(self.nodes.len() - 1)
+impl BooksId {
+    /// The account of a minute.
+    pub(super) fn minute(self) -> AccountId {
+        self.minute
     }
 
-    /// Closes an account that nothing draws on any more.
+    /// The account of a day, which also has what stands at a level.
+    pub(super) fn day(self) -> AccountId {
+        self.day
+    }
+}
+
+impl Ledger {
+    /// Opens the account of a run that draws on the agent's books.
+    pub(super) fn open(&mut self, agent: BooksId, limits: Limits) -> AccountId {
+        self.insert(Node::new(Owner::Run, Account::default(), limits, Some(agent.minute)))
+    }
+
+    /// Opens an account below a run's, and sets `share` aside for it there. Of what the share does not name, it has no
+    /// limit of its own and draws on the run as it goes. `moved` is held for the run already, and given back before.
+    pub(super) fn split(
+        &mut self,
+        run: AccountId,
+        share: &Limits,
+        moved: &Amounts,
+        now: Millis,
+    ) -> Result<AccountId, Lack> {
+        let aside = aside(share);
+        let node = &self.nodes[run.0];
+        if let Some(what) = node.account.lacks(&node.limits, &aside.minus(*moved)) {
+            return Err(node.lack(what, now));
+        }
+        self.settle(run, moved, &Amounts::ZERO, now);
+        self.nodes[run.0].account.hold(&aside);
+        let child = Node::new(Owner::Child, Account::default(), *share, Some(run));
+        Ok(self.insert(Node { share: *share, ..child }))
+    }
+
+    /// Opens the books of the site, or of an agent below it.
+    pub(super) fn open_books(&mut self, owner: Owner, above: Option<BooksId>) -> BooksId {
+        let Books { minute, day } = Books::default();
+        let day = self.insert(Node::new(owner, day, Limits::NONE, above.map(|books| books.minute)));
+        BooksId { minute: self.insert(Node::new(owner, minute, Limits::NONE, Some(day))), day }
+    }
+
+    pub(super) fn books(&self, id: BooksId) -> Books {
+        Books { minute: *self.account(id.minute), day: *self.account(id.day) }
+    }
+
+    /// Puts books back as they were stored.
+    pub(super) fn restore(&mut self, id: BooksId, books: Books) {
+        self.nodes[id.minute.0].account = books.minute;
+        self.nodes[id.day.0].account = books.day;
+    }
+
+    pub(super) fn limit_books(&mut self, id: BooksId, budget: &Budget) {
+        self.set_limits(id.minute, budget.minute);
+        self.set_limits(id.day, budget.day);
+    }
+
+    /// Closes the account of a run that nothing draws on any more. What was set aside for it and not spent goes back.
     pub(super) fn close(&mut self, id: AccountId) {
+        let Node { parent, share, account, .. } = &self.nodes[id.0];
+        let rest = aside(share).minus(account.spent);
+        if let Some(parent) = parent.filter(|_| !rest.is_zero()) {
+            let account = &mut self.nodes[parent.0].account;
+            account.held = account.held.minus(rest);
+        }
+        self.nodes[id.0].share = Limits::NONE;
         self.free.push(id);
     }
 
     pub(super) fn account(&self, id: AccountId) -> &Account {
         &self.nodes[id.0].account
-    }
-
-    pub(super) fn account_mut(&mut self, id: AccountId) -> &mut Account {
-        &mut self.nodes[id.0].account
     }
 
     pub(super) fn limits(&self, id: AccountId) -> &Limits {
@@ -69,11 +143,24 @@ impl Ledger {
         self.nodes[id.0].limits = limits;
     }
 
-    /// What the whole chain leaves of a resource; none if no account limits it.
+    /// Brings an account up to the time.
+    pub(super) fn refill(&mut self, id: AccountId, now: Millis) {
+        self.nodes[id.0].account.refill(now);
+    }
+
+    /// The account above.
+    pub(super) fn above(&self, id: AccountId) -> Option<AccountId> {
+        self.nodes[id.0].parent
+    }
+
+    /// What the whole way up leaves of a resource; none if no account limits it.
     pub(super) fn left(&mut self, leaf: AccountId, resource: Resource, now: Millis) -> Option<u64> {
         let mut least: Option<u64> = None;
-        self.climb(leaf, |node| {
+        self.climb(leaf, |node, shared| {
             node.account.refill(now);
+            if shared.get(resource).is_some() {
+                return;
+            }
             if let Some(left) = node.account.left(&node.limits, resource) {
                 least = Some(least.map_or(left, |least| least.min(left)));
             }
@@ -81,60 +168,114 @@ impl Ledger {
         least
     }
 
-    /// Sets `worst` aside on every account of the chain, or says which one lacks and holds nothing.
+    /// Sets `worst` aside on every account of the way up, or says which one lacks and holds nothing.
     pub(super) fn hold(&mut self, leaf: AccountId, worst: &Amounts, now: Millis) -> Result<(), Lack> {
         if worst.is_zero() {
             return Ok(());
         }
-        let mut lack = None;
-        self.climb(leaf, |node| {
-            node.account.refill(now);
-            if lack.is_none() {
-                lack = node.account.lacks(&node.limits, worst).map(|what| node.lack(what, now));
-            }
-        });
-        match lack {
+        match self.lack(leaf, worst, now) {
             Some(lack) => Err(lack),
             None => {
-                self.climb(leaf, |node| node.account.hold(worst));
+                self.climb(leaf, |node, shared| node.account.hold(&without(worst, shared)));
                 Ok(())
             }
         }
     }
 
-    /// Gives `held` back along the chain and takes `spent`. Each account takes what its limits leave; the least that
-    /// any of them took is returned.
+    /// The first account on the way up that does not hold `worst`.
+    pub(super) fn lack(&mut self, leaf: AccountId, worst: &Amounts, now: Millis) -> Option<Lack> {
+        let mut lack = None;
+        self.climb(leaf, |node, shared| {
+            node.account.refill(now);
+            if lack.is_none() {
+                let open = without(worst, shared);
+                lack = node.account.lacks(&node.limits, &open).map(|what| node.lack(what, now));
+            }
+        });
+        lack
+    }
+
+    /// Gives `held` back on the way up and takes `spent`. Each account takes what its limits leave; the least that any
+    /// of them took is returned. What comes out of a share was held above since the share was made.
     pub(super) fn settle(&mut self, leaf: AccountId, held: &Amounts, spent: &Amounts, now: Millis) -> Amounts {
         let mut taken = *spent;
         if held.is_zero() && spent.is_zero() {
             return taken;
         }
-        self.climb(leaf, |node| {
+        self.climb(leaf, |node, shared| {
             node.account.refill(now);
-            taken = taken.min(node.account.settle(&node.limits, held, spent));
+            let mut part = (*held, *spent);
+            for what in Resource::ALL.into_iter().filter(|what| shared.get(*what).is_some()) {
+                let out_of_share = if what.divides() { taken[what] } else { 0 };
+                (part.0[what], part.1[what]) = (out_of_share, out_of_share);
+            }
+            let took = node.account.settle(&node.limits, &part.0, &part.1);
+            taken =
+                Amounts::by(|what| if shared.get(what).is_some() { taken[what] } else { taken[what].min(took[what]) });
         });
         taken
     }
 
-    fn climb(&mut self, leaf: AccountId, mut visit: impl FnMut(&mut Node)) {
+    /// Lowers a level on the way up from the books of the agent that kept it.
+    pub(super) fn lower(&mut self, books: BooksId, freed: &Amounts) {
+        self.climb(books.day, |node, _| node.account.lower(freed));
+    }
+
+    /// Visits the account and all above it. With each goes what lower accounts have a share of: of that, a run has
+    /// already set aside what its child takes. Shares end with the runs: the books of agent and site hold everything.
+    fn climb(&mut self, leaf: AccountId, mut visit: impl FnMut(&mut Node, &Limits)) {
         let mut next = Some(leaf);
+        let mut shared = Limits::NONE;
         while let Some(id) = next {
             let node = &mut self.nodes[id.0];
-            visit(node);
+            if matches!(node.owner, Owner::Agent | Owner::Site) {
+                shared = Limits::NONE;
+            }
+            visit(node, &shared);
+            if node.owner == Owner::Child {
+                shared = Resource::ALL.into_iter().fold(shared, |shared, what| match node.share.get(what) {
+                    None if what.divides() => shared,
+                    share => shared.with(what, share.unwrap_or(0)),
+                });
+            }
             next = node.parent;
         }
+    }
+
+    fn insert(&mut self, node: Node) -> AccountId {
+        if let Some(id) = self.free.pop() {
+            self.nodes[id.0] = node;
+            return id;
+        }
+        self.nodes.push(node);
+        AccountId(self.nodes.len() - 1)
     }
 }
 
 impl Node {
+    fn new(owner: Owner, account: Account, limits: Limits, parent: Option<AccountId>) -> Self {
+        Self { owner, account, limits, parent, share: Limits::NONE }
+    }
+
     fn lack(&self, what: Resource, now: Millis) -> Lack {
-        let limit = self.limits.get(what).unwrap_or(u64::MAX);
+        let limit = self.account.limit(&self.limits, what).unwrap_or(u64::MAX);
         Lack {
             what,
-            left: self.account.left(&Limits::NONE.with(what, limit), what).unwrap_or(0),
+            left: self.account.left(&self.limits, what).unwrap_or_else(|| self.account.room(u64::MAX, what)),
             limit,
-            daily: self.account.day.is_some(),
-            refills_in_s: self.account.refills_in_s(now),
+            owner: self.owner,
+            window: self.account.period.window(),
+            refills_in_s: self.account.refills_in_s(now).filter(|_| !what.is_level()),
         }
     }
+}
+
+/// What a share takes out of its run's account.
+fn aside(share: &Limits) -> Amounts {
+    Amounts::by(|what| if what.divides() { share.get(what).unwrap_or(0) } else { 0 })
+}
+
+/// What of it is not in a share.
+fn without(amounts: &Amounts, shared: &Limits) -> Amounts {
+    Amounts::by(|what| if shared.get(what).is_some() { 0 } else { amounts[what] })
 }

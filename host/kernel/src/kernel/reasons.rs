@@ -4,11 +4,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::admission::No;
-use super::ledger::Lack;
+use super::ledger::{Lack, Owner};
 use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
 use crate::manifest::Manifest;
-use crate::policy::{Grant, Policy};
+use crate::policy::{Budget, Grant, Policy};
 use crate::refusal::{Code, Refusal, Rule};
 use crate::text;
 
@@ -60,24 +60,46 @@ pub(super) fn not_approved(required: &Required) -> No {
         .into()
 }
 
+/// Where the limit stands that an account ran into. A run's own limit is the tighter of its grant's and the site's.
+pub(super) fn budget_of<'a>(policy: &'a Policy, payer: &str, grant: &'a Grant, lack: &Lack) -> &'a Budget {
+    let site = &policy.budget;
+    match lack.owner {
+        Owner::Site => site,
+        Owner::Agent => policy.grants.iter().find(|grant| grant.agent == payer).map_or(site, |grant| &grant.budget),
+        Owner::Run | Owner::Child => match (site.run.get(lack.what), grant.budget.run.get(lack.what)) {
+            (Some(site_limit), limit) if limit.is_none_or(|limit| site_limit < limit) => site,
+            _ => &grant.budget,
+        },
+    }
+}
+
 /// A budget does not hold what is needed.
-pub(super) fn exhausted(grant: &Grant, lack: &Lack, worst: &Amounts) -> No {
-    let Lack { what, left, limit, daily, refills_in_s } = *lack;
-    let (key, line) = grant.budget_key(what, daily);
-    let span = if daily { "today" } else { "this run" };
-    let mut because = format!("the budget of {} for {span} does not hold the most that this can take", what.name());
+pub(super) fn exhausted(budget: &Budget, lack: &Lack, worst: &Amounts) -> No {
+    let Lack { what, left, limit, owner, window, refills_in_s } = *lack;
+    let (key, rule) = budget.word(what, window);
+    let of = match owner {
+        Owner::Site => "the site's budget of",
+        Owner::Child => "what was set aside of",
+        Owner::Agent | Owner::Run => "the budget of",
+    };
+    let span = if what.is_level() { "all that it keeps" } else { window.name() };
+    let mut because = format!("{of} {} for {span} does not hold the most that this can take", what.name());
     if limit == u64::MAX {
         because = format!("no account can hold so much {}", what.name());
     }
     let mut hint = match &key {
-        Some(key) => format!("raise `{key}` under [budget] in {}", grant.rule.file),
+        _ if owner == Owner::Child => String::from("the run above sets more aside"),
+        Some(key) => format!("raise `{key}` under [budget] in {}", rule.file),
         None => String::from("ask for less"),
     };
+    if what.is_level() {
+        hint.push_str(", or let it delete what it does not need");
+    }
     if let Some(seconds) = refills_in_s {
         hint.push_str(&format!(", or wait: it refills in {}", duration(seconds)));
     }
     Refusal::new(Code::Exhausted { what, refills_in_s }, because)
-        .rule(Rule { id: format!("{}/budget", grant.agent), file: grant.rule.file.clone(), line })
+        .rule(rule)
         .argument(
             key.unwrap_or(what.name()),
             &what.show(worst[what]),
@@ -87,11 +109,13 @@ pub(super) fn exhausted(grant: &Grant, lack: &Lack, worst: &Amounts) -> No {
         .into()
 }
 
-/// Nothing at all is left of what a run needs to start.
-pub(super) fn empty(grant: &Grant, what: Resource, refills_in_s: Option<u64>) -> No {
-    let limit = grant.day.get(what).or(grant.run.get(what)).unwrap_or(0);
-    let daily = grant.day.get(what).is_some();
-    exhausted(grant, &Lack { what, left: 0, limit, daily, refills_in_s }, &Amounts::of(what, 1))
+/// A run wants to set aside more than it has.
+pub(super) fn not_so_much(what: Resource, wanted: u64, left: u64) -> No {
+    let because = format!("the run itself has less {} than it wants to set aside for a child", what.name());
+    Refusal::new(Code::Exhausted { what, refills_in_s: None }, because)
+        .argument(what.name(), &what.show(wanted), format!("up to {}", what.show(left)))
+        .hint("the agent sets less aside")
+        .into()
 }
 
 fn duration(seconds: u64) -> String {

@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 
 use super::admission::No;
 use super::ledger::AccountId;
-use super::{Allowance, Balance, Kernel, Settled, Start, reasons};
-use crate::budget::{Account, Amounts, Limits, Resource};
+use super::{Allowance, Balance, Kernel, Settled, Share, Start, reasons};
+use crate::budget::{Amounts, Limits, Period, Resource};
 use crate::call::RunId;
 use crate::labels::Labels;
 use crate::limits::{FUEL_RUN_DEFAULT, MEMORY_DEFAULT_BYTES, RUNS_MAX, WALL_RUN_DEFAULT_MS};
 use crate::manifest::Manifest;
 use crate::model::Model;
-use crate::policy::Grant;
+use crate::policy::{Grant, Policy};
 use crate::refusal::Refusal;
 use crate::rights::Rights;
 use crate::time::Millis;
@@ -27,7 +27,17 @@ pub(super) struct Run {
     /// Its place in the policy; none once a reload took it away.
     pub(super) grant: Option<usize>,
     pub(super) account: AccountId,
+    /// The agent on whose books it draws: its own, or for a child the one of the run at the top.
+    pub(super) payer: String,
+    /// The run that set aside what it has, if it is a child.
+    pub(super) parent: Option<RunId>,
+    /// Shares of it that are out: children, and what is set aside for those that have not started.
+    pub(super) shares: usize,
+    /// What its parent set aside.
+    pub(super) share: Limits,
     pub(super) allowance: Allowance,
+    /// Fuel that it has given to children, out of its allowance.
+    pub(super) fuel_given: u64,
     pub(super) started: Millis,
     /// Those of every answer that it was given.
     pub(super) labels: Labels,
@@ -40,7 +50,26 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn is_gone(&self) -> bool {
-        self.ended && self.in_flight == 0
+        self.ended && self.in_flight == 0 && self.shares == 0
+    }
+
+    /// Its limits: the tighter of its grant's, the site's and its share; of fuel and wall time what it was given.
+    pub(super) fn limits(&self, policy: &Policy, grant: &Grant) -> Limits {
+        let given =
+            Limits::NONE.with(Resource::Fuel, self.allowance.fuel).with(Resource::WallTime, self.allowance.wall_ms);
+        grant.budget.run.tighter(policy.budget.run).tighter(self.share).tighter(given)
+    }
+
+    /// What a child of it gets at most of what does not divide: it is over with its parent.
+    fn left_to_live(&self, now: Millis) -> Limits {
+        let wall_ms = self.allowance.wall_ms.saturating_sub(now.since(self.started));
+        Limits::NONE.with(Resource::WallTime, wall_ms).with(Resource::Memory, self.allowance.memory_bytes)
+    }
+
+    /// What it holds from start to finish.
+    fn held(&self) -> Amounts {
+        let held = self.allowance.held();
+        held.minus(Amounts::of(Resource::Fuel, self.fuel_given))
     }
 }
 
@@ -51,11 +80,21 @@ impl Kernel {
     /// A refusal if no grant covers this package, the grant has expired, a day's budget is empty or too much runs.
     #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
     pub fn start(&mut self, id: RunId, start: &Start, now: Millis) -> Result<Allowance, Refusal> {
-        self.begin(id, start, now).map_err(|mut no| {
-            no.agent.clone_from(&start.agent);
-            no.wanted = "run".into();
-            *no
-        })
+        self.begin(id, start, None, now).map_err(|no| worded(no, start))
+    }
+
+    /// Starts a run below another one, on the part of its budget that was set aside: it never has more. A share whose
+    /// child does not start goes back.
+    ///
+    /// # Errors
+    /// As [`Kernel::start`]; and if the share or what its run still has does not hold what the child needs to start.
+    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
+    pub fn start_child(&mut self, id: RunId, start: &Start, share: Share, now: Millis) -> Result<Allowance, Refusal> {
+        let begun = self.begin(id, start, Some(&share), now).map_err(|no| worded(no, start));
+        if begun.is_err() {
+            self.dissolve(share);
+        }
+        begun
     }
 
     /// Ends a run: takes the fuel and the wall time that it used, gives back the rest, and takes its calls out of all
@@ -69,7 +108,7 @@ impl Kernel {
             return Settled { spent: Amounts::ZERO, overrun: Amounts::ZERO, gained: Labels::NONE, ready: Vec::new() };
         };
         run.ended = true;
-        let held = run.allowance.held();
+        let held = run.held();
         let account = run.account;
         let waits = run.in_flight > 0;
         let taken = self.ledger.settle(account, &held, &spent, now);
@@ -78,10 +117,7 @@ impl Kernel {
                 self.withdraw(ticket, now);
             }
         }
-        if self.runs.get(&id).is_some_and(Run::is_gone) {
-            self.ledger.close(account);
-            self.runs.remove(&id);
-        }
+        self.forget(id);
         Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, ready: Vec::new() }
     }
 
@@ -95,18 +131,20 @@ impl Kernel {
             (Resource::Memory, run.allowance.memory_bytes, run.allowance.memory_bytes),
         ];
         balances.extend(given.map(|(what, limit, left)| Balance { what, left, limit, refills_in_s: None }));
-        let chain = [Some(run.account), self.agents.get(&run.agent).copied()];
-        for id in chain.into_iter().flatten() {
-            self.ledger.account_mut(id).refill(now);
+        let mut next = Some(run.account);
+        while let Some(id) = next {
+            self.ledger.refill(id, now);
             let (account, limits) = (self.ledger.account(id), self.ledger.limits(id));
-            let refills_in_s = account.refills_in_s(now);
             for what in Resource::ALL {
-                let given = refills_in_s.is_none() && given.iter().any(|(resource, ..)| *resource == what);
-                if let (Some(limit), false) = (limits.get(what), given) {
-                    let left = account.left(limits, what).unwrap_or(limit);
+                let refills_in_s = account.refills_in_s(now).filter(|_| !what.is_level());
+                let given = account.period == Period::Ever && given.iter().any(|(resource, ..)| *resource == what);
+                if let (Some(limit), Some(left), false) =
+                    (account.limit(limits, what), account.left(limits, what), given)
+                {
                     balances.push(Balance { what, left, limit, refills_in_s });
                 }
             }
+            next = self.ledger.above(id);
         }
         balances
     }
@@ -121,7 +159,7 @@ impl Kernel {
         self.slots.models().filter(|model| wanted.allows(&model.alias) && right.allows(&model.alias)).collect()
     }
 
-    fn begin(&mut self, id: RunId, start: &Start, now: Millis) -> Result<Allowance, No> {
+    fn begin(&mut self, id: RunId, start: &Start, share: Option<&Share>, now: Millis) -> Result<Allowance, No> {
         if self.runs.len() >= RUNS_MAX {
             return Err(reasons::busy("as many agents run as this host can hold", "wait for one of them to end"));
         }
@@ -136,63 +174,95 @@ impl Kernel {
         if grant.expires.is_some_and(|end| now >= end) {
             return Err(reasons::expired(grant));
         }
-        let agent = self.agent(&start.agent, grant, now);
-        let allowance = self.allowance(agent, grant, now)?;
-        let limits = limits_of_run(grant, &allowance);
-        let account = self.ledger.open(Some(agent), Account::default(), limits);
-        let held = allowance.held();
-        if let Err(lack) = self.ledger.hold(account, &held, now) {
-            self.ledger.close(account);
-            return Err(reasons::exhausted(grant, &lack, &held));
-        }
-        let run = Run {
+        let (above, limits) = match share {
+            Some(share) => {
+                let Some(above) = self.runs.get(&share.run).filter(|above| !above.ended) else {
+                    return Err(reasons::ended("the run that set this aside is over"));
+                };
+                // What a parent was told may stand in what it asks its child.
+                let above_it = (share.run, above.payer.clone(), above.labels.clone());
+                (Some(above_it), share.limits.tighter(above.left_to_live(now)))
+            }
+            None => (None, Limits::NONE),
+        };
+        let account = match share {
+            Some(share) => share.account,
+            None => {
+                let books = self.agent(&start.agent);
+                self.ledger.open(books, Limits::NONE)
+            }
+        };
+        let mut run = Run {
             agent: start.agent.clone(),
             manifest: Arc::clone(&start.manifest),
             wants: start.manifest.rights(),
             grant: found,
             account,
-            allowance,
+            payer: above.as_ref().map_or(&start.agent, |(_, payer, _)| payer).clone(),
+            parent: above.as_ref().map(|(parent, ..)| *parent),
+            shares: 0,
+            share: limits,
+            allowance: Allowance { fuel: 0, wall_ms: 0, memory_bytes: 0 },
+            fuel_given: 0,
             started: now,
-            labels: Labels::NONE,
+            labels: above.map_or(Labels::NONE, |(.., labels)| labels),
             calls: 0,
             in_flight: 0,
             ended: false,
         };
+        if let Err(no) = self.equip(&mut run, grant, now) {
+            if share.is_none() {
+                self.ledger.close(account);
+            }
+            return Err(no);
+        }
+        let allowance = run.allowance;
         self.runs.insert(id, run);
         Ok(allowance)
     }
 
-    /// The agent's account of the day, opened at its first run.
-    fn agent(&mut self, name: &str, grant: &Grant, now: Millis) -> AccountId {
-        let id = match self.agents.get(name) {
-            Some(id) => *id,
-            None => {
-                let id = self.ledger.open(None, Account::daily(now), grant.day);
-                self.agents.insert(name.into(), id);
-                id
-            }
-        };
-        self.ledger.set_limits(id, grant.day);
-        self.ledger.account_mut(id).day.get_or_insert(now.day());
-        id
-    }
-
-    /// What a run is given: its own limits, or what is left of the day where that is less.
-    fn allowance(&mut self, agent: AccountId, grant: &Grant, now: Millis) -> Result<Allowance, No> {
+    /// Gives a run its fuel, wall time and memory, and holds the first two on all its accounts: its own limits, or what
+    /// is left above where that is less.
+    fn equip(&mut self, run: &mut Run, grant: &Grant, now: Millis) -> Result<(), No> {
+        let policy = Arc::clone(&self.policy);
+        let limits = grant.budget.run.tighter(policy.budget.run).tighter(run.share);
+        self.ledger.set_limits(run.account, limits);
         let mut given = |what: Resource, default: u64| {
-            let limit = grant.run.get(what).unwrap_or(default);
-            let given = self.ledger.left(agent, what, now).map_or(limit, |left| left.min(limit));
+            let limit = limits.get(what).unwrap_or(default);
+            let given = self.ledger.left(run.account, what, now).map_or(limit, |left| left.min(limit));
             if given > 0 {
                 return Ok(given);
             }
-            let refills_in_s = if limit == 0 { None } else { self.ledger.account(agent).refills_in_s(now) };
-            Err(reasons::empty(grant, what, refills_in_s))
+            let one = Amounts::of(what, 1);
+            let lack = self.ledger.lack(run.account, &one, now);
+            Err(lack.map_or_else(
+                || reasons::ended("nothing is given to this run"),
+                |lack| reasons::exhausted(reasons::budget_of(&policy, &run.payer, grant, &lack), &lack, &one),
+            ))
         };
-        Ok(Allowance {
+        run.allowance = Allowance {
             fuel: given(Resource::Fuel, FUEL_RUN_DEFAULT)?,
             wall_ms: given(Resource::WallTime, WALL_RUN_DEFAULT_MS)?,
-            memory_bytes: grant.run.get(Resource::Memory).unwrap_or(MEMORY_DEFAULT_BYTES),
-        })
+            memory_bytes: limits.get(Resource::Memory).unwrap_or(MEMORY_DEFAULT_BYTES),
+        };
+        self.ledger.set_limits(run.account, run.limits(&policy, grant));
+        let held = run.allowance.held();
+        self.ledger
+            .hold(run.account, &held, now)
+            .map_err(|lack| reasons::exhausted(reasons::budget_of(&policy, &run.payer, grant, &lack), &lack, &held))
+    }
+
+    /// Forgets a run that is over and of which nothing is out, and then perhaps the run above it.
+    pub(super) fn forget(&mut self, id: RunId) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let Some(run) = self.runs.get(&id).filter(|run| run.is_gone()) else { return };
+            (next, _) = (run.parent, self.ledger.close(run.account));
+            self.runs.remove(&id);
+            if let Some(above) = next.and_then(|above| self.runs.get_mut(&above)) {
+                above.shares = above.shares.saturating_sub(1);
+            }
+        }
     }
 }
 
@@ -203,7 +273,8 @@ impl Allowance {
     }
 }
 
-/// A run's limits: its grant's, but of fuel and wall time no more than it was given.
-pub(super) fn limits_of_run(grant: &Grant, allowance: &Allowance) -> Limits {
-    grant.run.with(Resource::Fuel, allowance.fuel).with(Resource::WallTime, allowance.wall_ms)
+fn worded(mut no: No, start: &Start) -> Refusal {
+    no.agent.clone_from(&start.agent);
+    no.wanted = "run".into();
+    *no
 }

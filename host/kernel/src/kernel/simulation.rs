@@ -254,8 +254,8 @@ impl World {
         self.waiting.clear();
         self.made.clear();
         for agent in AGENTS {
-            let Some(account) = old.account(agent) else { continue };
-            self.kernel.restore(agent, *account);
+            let (Some(account), Some(books)) = (old.account(agent), old.books(agent)) else { continue };
+            self.kernel.restore(agent, books);
             let now = self.kernel.account(agent).expect("it was restored");
             assert_eq!(
                 (now.spent, now.held),
@@ -268,7 +268,7 @@ impl World {
 
     fn check(&mut self) {
         self.kernel.slots.assert_sound();
-        let agents = self.kernel.agents.iter().map(|(name, id)| (name.clone(), *id));
+        let agents = self.kernel.agents.iter().map(|(name, id)| (name.clone(), id.day()));
         let runs = self.kernel.runs.iter().map(|(id, run)| (id.to_string(), run.account));
         for (name, id) in agents.chain(runs) {
             let (account, limits) = (self.kernel.ledger.account(id), self.kernel.ledger.limits(id));
@@ -284,7 +284,7 @@ impl World {
         }
         for (name, id) in &self.kernel.agents {
             assert_eq!(
-                self.kernel.ledger.account(*id).held,
+                self.kernel.ledger.account(id.day()).held,
                 self.held_by(name),
                 "all that {name} holds is for something"
             );

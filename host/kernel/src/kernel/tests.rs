@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use expect_test::{Expect, expect};
 
 use super::{Answer, Kernel, Permit, Start};
-use crate::budget::{Account, Amounts, Resource};
+use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, Class, Completion, Fetch, Place, RunId};
 use crate::digest::Digest;
 use crate::json;
@@ -290,7 +290,7 @@ fn a_day_refills_and_a_clock_set_back_does_not() {
 fn what_was_held_at_a_crash_counts_as_spent() {
     let mut kernel = kernel();
     let _lost = permit(&mut kernel, &Call::LlmComplete(ask("small", 1000, 400)));
-    let stored: Account = *kernel.account("scribe").expect("it runs");
+    let stored = kernel.books("scribe").expect("it runs");
     let mut after = Kernel::new(policy(GRANT), models(), tools());
     after.restore("scribe", stored);
     let account = after.account("scribe").expect("it was restored");

@@ -1,51 +1,75 @@
-//! The words of `[budget]`, in grants and in manifests: what they limit and how their amounts are written. Integers only.
+//! The words of `[budget]`, in grants, in the site's ceiling and in manifests: what they limit, for how long, and how
+//! their amounts are written.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
-use crate::budget::{Limits, Resource};
+use toml::de::{DeTable, DeValue};
+
+use self::amount::Unit;
+use super::document::{Document, Words};
+use crate::budget::{Limits, Resource, Window};
 use crate::limits::{MEMORY_MAX_BYTES, WALL_RUN_MAX_MS};
 use crate::manifest::Amount;
+use crate::refusal::Rule;
+
+mod amount;
+
+/// The limits that one `[budget]` sets.
+#[derive(Clone, Debug, Default)]
+pub struct Budget {
+    /// Of each run.
+    pub run: Limits,
+    /// Of all runs in a minute, UTC.
+    pub minute: Limits,
+    /// Of all runs in a day, UTC; of storage, at any time.
+    pub day: Limits,
+    /// Whose it is and where it stands: `reporter/budget`.
+    pub rule: Rule,
+    lines: [[u32; Resource::COUNT]; 3],
+}
 
 /// One word.
 struct Word {
     key: &'static str,
     what: Resource,
-    daily: bool,
+    window: Window,
     unit: Unit,
 }
 
-/// How an amount is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    /// `"2.00"`
-    Usd,
-    /// `400_000`
-    Count,
-    /// `"120s"`, `"10m"`, `"2h"`, `"30d"`
-    Time,
-    /// `64`
-    Mebibytes,
+const fn word(key: &'static str, what: Resource, window: Window, unit: Unit) -> Word {
+    Word { key, what, window, unit }
 }
 
-const fn word(key: &'static str, what: Resource, daily: bool, unit: Unit) -> Word {
-    Word { key, what, daily, unit }
-}
-
-const WORDS: [Word; 13] = [
-    word("usd_run", Resource::Usd, false, Unit::Usd),
-    word("usd_day", Resource::Usd, true, Unit::Usd),
-    word("tokens_run", Resource::Tokens, false, Unit::Count),
-    word("tokens_day", Resource::Tokens, true, Unit::Count),
-    word("llm_calls_run", Resource::LlmCalls, false, Unit::Count),
-    word("llm_calls_day", Resource::LlmCalls, true, Unit::Count),
-    word("tool_calls_run", Resource::ToolCalls, false, Unit::Count),
-    word("tool_calls_day", Resource::ToolCalls, true, Unit::Count),
-    word("fuel_run", Resource::Fuel, false, Unit::Count),
-    word("fuel_day", Resource::Fuel, true, Unit::Count),
-    word("wall_run", Resource::WallTime, false, Unit::Time),
-    word("wall_day", Resource::WallTime, true, Unit::Time),
-    word("memory_mb", Resource::Memory, false, Unit::Mebibytes),
+/// Fuel and wall time are held from a run's start to its end, so that a minute's limit on them would only keep runs out.
+const WORDS: [Word; 27] = [
+    word("usd_run", Resource::Usd, Window::Run, Unit::Usd),
+    word("usd_minute", Resource::Usd, Window::Minute, Unit::Usd),
+    word("usd_day", Resource::Usd, Window::Day, Unit::Usd),
+    word("tokens_run", Resource::Tokens, Window::Run, Unit::Count),
+    word("tokens_minute", Resource::Tokens, Window::Minute, Unit::Count),
+    word("tokens_day", Resource::Tokens, Window::Day, Unit::Count),
+    word("tokens_in_run", Resource::TokensIn, Window::Run, Unit::Count),
+    word("tokens_in_minute", Resource::TokensIn, Window::Minute, Unit::Count),
+    word("tokens_in_day", Resource::TokensIn, Window::Day, Unit::Count),
+    word("tokens_out_run", Resource::TokensOut, Window::Run, Unit::Count),
+    word("tokens_out_minute", Resource::TokensOut, Window::Minute, Unit::Count),
+    word("tokens_out_day", Resource::TokensOut, Window::Day, Unit::Count),
+    word("llm_calls_run", Resource::LlmCalls, Window::Run, Unit::Count),
+    word("llm_calls_minute", Resource::LlmCalls, Window::Minute, Unit::Count),
+    word("llm_calls_day", Resource::LlmCalls, Window::Day, Unit::Count),
+    word("tool_calls_run", Resource::ToolCalls, Window::Run, Unit::Count),
+    word("tool_calls_minute", Resource::ToolCalls, Window::Minute, Unit::Count),
+    word("tool_calls_day", Resource::ToolCalls, Window::Day, Unit::Count),
+    word("egress_run", Resource::Egress, Window::Run, Unit::Bytes),
+    word("egress_minute", Resource::Egress, Window::Minute, Unit::Bytes),
+    word("egress_day", Resource::Egress, Window::Day, Unit::Bytes),
+    word("fuel_run", Resource::Fuel, Window::Run, Unit::Count),
+    word("fuel_day", Resource::Fuel, Window::Day, Unit::Count),
+    word("wall_run", Resource::WallTime, Window::Run, Unit::Time),
+    word("wall_day", Resource::WallTime, Window::Day, Unit::Time),
+    word("memory_mb", Resource::Memory, Window::Run, Unit::Mebibytes),
+    word("storage_mb", Resource::Storage, Window::Day, Unit::Mebibytes),
 ];
 
 /// The words of `[budget]`, and `why`.
@@ -59,27 +83,23 @@ pub(super) const KEYS: &[&str] = &{
     keys
 };
 
+const WHOLE: Words = Words { table: "[budget]", known: KEYS, later: &["usd_month", "tokens_month"] };
+
 /// What one word limits.
 pub(crate) struct Limit {
-    pub(crate) what: Resource,
-    pub(crate) daily: bool,
-    pub(crate) amount: u64,
+    what: Resource,
+    window: Window,
+    amount: u64,
 }
 
 /// The word that limits a resource.
-pub(super) fn key(what: Resource, daily: bool) -> Option<&'static str> {
-    WORDS.iter().find(|word| word.what == what && word.daily == daily).map(|word| word.key)
+pub(super) fn key(what: Resource, window: Window) -> Option<&'static str> {
+    WORDS.iter().find(|word| word.what == what && word.window == window).map(|word| word.key)
 }
 
 /// An amount in the right form for a word; `0` for an unknown one.
 pub(super) fn example(key: &str) -> &'static str {
-    match WORDS.iter().find(|word| word.key == key).map(|word| word.unit) {
-        Some(Unit::Usd) => "\"2.00\"",
-        Some(Unit::Count) => "400_000",
-        Some(Unit::Time) => "\"120s\"",
-        Some(Unit::Mebibytes) => "64",
-        None => "0",
-    }
+    WORDS.iter().find(|word| word.key == key).map_or("0", |word| word.unit.example())
 }
 
 /// Reads one line of a budget.
@@ -89,99 +109,71 @@ pub(super) fn example(key: &str) -> &'static str {
 pub(crate) fn limit(key: &str, amount: &Amount) -> Result<Limit, String> {
     let word = WORDS.iter().find(|word| word.key == key).ok_or_else(|| format!("unknown key `{key}` in a budget"))?;
     let wrong = |must: &str| format!("`{key}` must be {must}, for example {}", example(key));
-    let amount = match (word.unit, amount) {
-        (Unit::Usd, Amount::Text(text)) => microusd(text).ok_or_else(|| wrong("dollars with up to 6 decimals"))?,
-        (Unit::Usd, Amount::Number(_)) => return Err(wrong("dollars in quotes")),
-        (Unit::Count, Amount::Number(number)) => *number,
-        (Unit::Count, Amount::Text(_)) => return Err(wrong("a whole number")),
-        (Unit::Time, Amount::Text(text)) => milliseconds(text).ok_or_else(|| wrong("a time in s, m, h or d"))?,
-        (Unit::Time, Amount::Number(_)) => return Err(wrong("a time in quotes, with its unit")),
-        (Unit::Mebibytes, Amount::Number(number)) => number.saturating_mul(1024 * 1024),
-        (Unit::Mebibytes, Amount::Text(_)) => return Err(wrong("a whole number of MiB")),
-    };
+    let amount = word.unit.read(amount).map_err(wrong)?;
     if word.what == Resource::Memory && !(1..=MEMORY_MAX_BYTES).contains(&amount) {
         return Err(wrong(&format!("from 1 to {}", MEMORY_MAX_BYTES / (1024 * 1024))));
     }
     if word.what == Resource::WallTime && amount > WALL_RUN_MAX_MS {
         return Err(wrong("at most 366d"));
     }
-    Ok(Limit { what: word.what, daily: word.daily, amount })
+    Ok(Limit { what: word.what, window: word.window, amount })
 }
 
-/// `"2.00"` is 2 000 000: exact or not at all.
-fn microusd(text: &str) -> Option<u64> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(decimals) || decimals.len() > 6 {
-        return None;
+/// Reads the table `budget` of `owner`, a grant's agent or `site`; mistakes go into the document.
+pub(super) fn read(document: &mut Document<'_>, file: &DeTable<'_>, owner: &Rule) -> Budget {
+    let mut budget = Budget { rule: Rule { id: format!("{}/budget", owner.id), ..owner.clone() }, ..Budget::default() };
+    let Some((table, place)) = document.table(file, "budget", "{ usd_day = \"2.00\" }") else { return budget };
+    budget.rule.line = document.line(&place);
+    document.closed(table, &WHOLE);
+    super::grant::why(document, table);
+    for (name, value) in table.iter().filter(|(name, _)| KEYS.contains(&(name.get_ref() as &str))) {
+        let key: &str = name.get_ref();
+        let amount = match value.get_ref() {
+            _ if key == "why" => continue,
+            DeValue::String(text) => Some(Amount::Text(text.to_string())),
+            DeValue::Integer(_) => document.number(table, key, example(key)).map(|(n, _)| Amount::Number(n)),
+            other => document.wrong(value.span(), key, other.type_str(), "an amount", example(key)),
+        };
+        match amount.as_ref().map(|amount| limit(key, amount)) {
+            Some(Ok(limit)) => budget.set(&limit, document.line(&name.span())),
+            Some(Err(message)) => {
+                document.mistake(value.span(), message, "amounts are exact: no fractions but in money, no guesses");
+            }
+            None => {}
+        }
     }
-    let fraction: u64 = decimals.parse().ok()?;
-    let fraction = fraction * 10u64.pow(6 - u32::try_from(decimals.len()).ok()?);
-    whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
+    budget
 }
 
-/// `"120s"` is 120 000.
-fn milliseconds(text: &str) -> Option<u64> {
-    let unit = match text.as_bytes().last()? {
-        b's' => 1000,
-        b'm' => 60 * 1000,
-        b'h' => 60 * 60 * 1000,
-        b'd' => 24 * 60 * 60 * 1000,
-        _ => return None,
-    };
-    let number = &text[..text.len() - 1];
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    number.parse::<u64>().ok()?.checked_mul(unit)
-}
-
-/// Where each limit stands in its file.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Lines {
-    run: [u32; Resource::COUNT],
-    day: [u32; Resource::COUNT],
-}
-
-impl Lines {
-    pub(super) fn get(&self, what: Resource, daily: bool) -> u32 {
-        if daily { self.day[what as usize] } else { self.run[what as usize] }
-    }
-
-    pub(super) fn set(&mut self, limit: &Limit, line: u32) {
-        let lines = if limit.daily { &mut self.day } else { &mut self.run };
-        lines[limit.what as usize] = line;
-    }
-}
-
-impl Limit {
-    /// Adds it to the limits of a run or of a day.
-    pub(super) fn apply(&self, run: &mut Limits, day: &mut Limits) {
-        let limits = if self.daily { day } else { run };
-        *limits = limits.with(self.what, self.amount);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn money_is_exact_or_refused() {
-        assert_eq!(microusd("2.00"), Some(2_000_000));
-        assert_eq!(microusd("0.000001"), Some(1));
-        assert_eq!(microusd("18446744073709.551615"), Some(u64::MAX));
-        for bad in ["", ".", "1.", ".5", "1.0000001", "-1", "+1", "1e3", "1,5", "18446744073709.551616", "$1", " 1"] {
-            assert_eq!(microusd(bad), None, "{bad:?}");
+impl Budget {
+    /// The limits of a window.
+    pub fn limits(&self, window: Window) -> &Limits {
+        match window {
+            Window::Run => &self.run,
+            Window::Minute => &self.minute,
+            Window::Day => &self.day,
         }
     }
 
-    #[test]
-    fn time_has_a_unit() {
-        assert_eq!(milliseconds("120s"), Some(120_000));
-        assert_eq!(milliseconds("30d"), Some(30 * 86_400_000));
-        for bad in ["", "s", "10", "-1s", "1.5h", "99999999999999999999d", "18446744073709551615d", "1ms", "1é"] {
-            assert_eq!(milliseconds(bad), None, "{bad:?}");
-        }
+    /// True if any window has a limit on this resource.
+    pub fn has(&self, what: Resource) -> bool {
+        [&self.run, &self.minute, &self.day].into_iter().any(|limits| limits.get(what).is_some())
+    }
+
+    /// The word that sets a limit, and where it stands; the budget's own place if nothing sets it.
+    pub(crate) fn word(&self, what: Resource, window: Window) -> (Option<&'static str>, Rule) {
+        let line = self.lines[window as usize][what as usize];
+        let line = if line == 0 { self.rule.line } else { line };
+        (key(what, window), Rule { line, ..self.rule.clone() })
+    }
+
+    fn set(&mut self, limit: &Limit, line: u32) {
+        let limits = match limit.window {
+            Window::Run => &mut self.run,
+            Window::Minute => &mut self.minute,
+            Window::Day => &mut self.day,
+        };
+        *limits = limits.with(limit.what, limit.amount);
+        self.lines[limit.window as usize][limit.what as usize] = line;
     }
 }

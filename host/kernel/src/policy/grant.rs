@@ -5,14 +5,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::document::{Document, Place, Words, quoted};
 use super::scope::{expires, pattern};
 use super::{Grant, budget, patterns, warnings};
-use crate::budget::Limits;
 use crate::call::Class;
-use crate::manifest::Amount;
 use crate::refusal::Rule;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
 use crate::text;
@@ -50,11 +48,6 @@ const ALLOW: Words = Words {
     known: &["id", "tool", "why"],
     later: &["args", "rate", "effect", "approval", "when", "unless", "labels"],
 };
-const BUDGET: Words = Words {
-    table: "[budget]",
-    known: budget::KEYS,
-    later: &["storage_mb", "storage_run", "storage_day", "egress_run", "egress_day", "egress_mb", "usd_month"],
-};
 
 /// A grant and where its agent is named.
 pub(super) struct Read {
@@ -82,17 +75,9 @@ pub(super) fn read(document: &mut Document<'_>, file: &Spanned<DeTable<'_>>) -> 
         tools: tools(document, table),
         others: Vec::new(),
     };
-    let mut grant = Grant {
-        agent: name.into(),
-        package,
-        expires,
-        rights,
-        run: Limits::NONE,
-        day: Limits::NONE,
-        rule: Rule { id: name.into(), file: document.file().into(), line },
-        lines: budget::Lines::default(),
-    };
-    limits(document, table, &mut grant);
+    let rule = Rule { id: name.into(), file: document.file().into(), line };
+    let budget = budget::read(document, table, &rule);
+    let grant = Grant { agent: name.into(), package, expires, rights, budget, rule };
     let (_, place) = agent?;
     warnings::find(document, table, &grant);
     Some(Read { grant, agent: place })
@@ -168,7 +153,7 @@ pub(super) fn fits(
     checked.is_ok()
 }
 
-fn why(document: &mut Document<'_>, table: &DeTable<'_>) {
+pub(super) fn why(document: &mut Document<'_>, table: &DeTable<'_>) {
     if let Some((why, place)) = document.string(table, "why", "\"Sends the weekly report.\"") {
         if why.trim().is_empty() {
             document.mistake(place.clone(), "`why` is empty", "say who needs it and what for, or leave it out");
@@ -265,29 +250,4 @@ fn names(
         }
     }
     names
-}
-
-fn limits(document: &mut Document<'_>, file: &DeTable<'_>, grant: &mut Grant) {
-    let Some((table, _)) = document.table(file, "budget", "{ usd_day = \"2.00\" }") else { return };
-    document.closed(table, &BUDGET);
-    why(document, table);
-    for (name, value) in table.iter().filter(|(name, _)| budget::KEYS.contains(&(name.get_ref() as &str))) {
-        let key: &str = name.get_ref();
-        let amount = match value.get_ref() {
-            _ if key == "why" => continue,
-            DeValue::String(text) => Some(Amount::Text(text.to_string())),
-            DeValue::Integer(_) => document.number(table, key, budget::example(key)).map(|(n, _)| Amount::Number(n)),
-            other => document.wrong(value.span(), key, other.type_str(), "an amount", budget::example(key)),
-        };
-        match amount.as_ref().map(|amount| budget::limit(key, amount)) {
-            Some(Ok(limit)) => {
-                limit.apply(&mut grant.run, &mut grant.day);
-                grant.lines.set(&limit, document.line(&name.span()));
-            }
-            Some(Err(message)) => {
-                document.mistake(value.span(), message, "amounts are exact: no fractions but in money, no guesses")
-            }
-            None => {}
-        }
-    }
 }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use expect_test::expect;
 
 use super::*;
+use crate::budget::{Resource, Window};
 use crate::rights::Access;
 
 const GRANT: &str = r#"format = 1
@@ -63,12 +64,13 @@ fn every_word_of_a_grant_is_read() {
     assert_eq!(policy.warnings(), []);
     let grant = &policy.grants[0];
     assert_eq!(grant.expires, Some(Millis(1_803_859_200_000)));
-    assert_eq!(grant.day.get(Resource::Usd), Some(2_000_000));
-    assert_eq!(grant.run.get(Resource::WallTime), Some(120_000));
-    assert_eq!(grant.run.get(Resource::Memory), Some(64 * 1024 * 1024));
+    assert_eq!(grant.budget.day.get(Resource::Usd), Some(2_000_000));
+    assert_eq!(grant.budget.run.get(Resource::WallTime), Some(120_000));
+    assert_eq!(grant.budget.run.get(Resource::Memory), Some(64 * 1024 * 1024));
     assert_eq!(grant.rights.files[0].access, Access::ReadWrite);
     assert_eq!(grant.rights.tools[0].line, 21);
-    assert_eq!(grant.budget_key(Resource::Tokens, true), (Some("tokens_day"), 15));
+    let (word, rule) = grant.budget.word(Resource::Tokens, Window::Day);
+    assert_eq!((word, rule.id.as_str(), rule.line), (Some("tokens_day"), "reporter/budget", 15));
 }
 
 #[test]

@@ -123,13 +123,12 @@ fn shadows(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
 }
 
 fn budget(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
-    let limited = |what: Resource| grant.run.get(what).or(grant.day.get(what)).is_some();
-    if grant.rights.llm.is_some() && !limited(Resource::Usd) && !limited(Resource::Tokens) {
+    if grant.rights.llm.is_some() && !grant.budget.has(Resource::Usd) && !grant.budget.has(Resource::Tokens) {
         let hint = "for example `usd_day = \"2.00\"` or `tokens_day = 400_000` under [budget]";
         document.warn(Document::place(table, "llm"), "models without a limit in money or tokens", hint);
     }
     for what in Resource::ALL {
-        let (Some(run), Some(day)) = (grant.run.get(what), grant.day.get(what)) else { continue };
+        let (Some(run), Some(day)) = (grant.budget.run.get(what), grant.budget.day.get(what)) else { continue };
         if run > day {
             let message = format!("a run never gets its {}: a day has less", what.name());
             document.warn(Document::place(table, "budget"), message, "lower the limit of the run to that of the day");

@@ -109,7 +109,8 @@ pub(super) fn refused(refusal: &Refusal, run: RunId, call: CallId) -> Error {
 pub fn resource_kind(resource: Resource) -> ResourceKind {
     match resource {
         Resource::Usd => ResourceKind::Usd,
-        Resource::Tokens => ResourceKind::Tokens,
+        // The table has one word for tokens, and a component that was compiled against it must go on working.
+        Resource::Tokens | Resource::TokensIn | Resource::TokensOut => ResourceKind::Tokens,
         Resource::LlmCalls => ResourceKind::LlmCalls,
         Resource::ToolCalls => ResourceKind::ToolCalls,
         Resource::Fuel => ResourceKind::Fuel,

@@ -109,8 +109,8 @@ impl Gate {
                 started.at = now;
                 started.held = given(&allowance);
                 started.input = input;
-                let account = desk.account(run);
-                let along = Along { account, contents, record: Some(record.clone()) };
+                let moved = desk.books(run);
+                let along = Along { moved, contents, record: Some(record.clone()) };
                 gate.journal.append(&run.trail, &[Entry::Started(started)], along);
                 drop(desk);
                 run.set_record(record);
@@ -165,9 +165,9 @@ impl Gate {
             failure,
             ..run.record().expect("a run ends after it has begun").clone()
         };
-        let account = desk.account(run);
+        let moved = desk.books(run);
         let entry = Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent });
-        let along = Along { account, contents, record: Some(record.clone()) };
+        let along = Along { moved, contents, record: Some(record.clone()) };
         gate.journal.append(&run.trail, &[entry], along);
         record
     }

@@ -155,7 +155,7 @@ impl Errand {
             let entry = Entry::Asked { call: self.call, at: self.now(), what, held: *permit.held() };
             let desk = self.gate.0.desk.lock();
             // What it holds was taken when it joined the queue, and nobody has written that down yet.
-            let along = Along { account: desk.account(&self.run), contents, record: None };
+            let along = Along { moved: desk.books(&self.run), contents, record: None };
             self.gate.0.journal.append(&self.run.trail, &[entry], along);
         }
         if self.effect == Effect::External

@@ -55,8 +55,8 @@ impl Inner {
             None => desk.kernel.give_back(permit, now),
         };
         desk.let_in(settled.ready, now);
-        let account = desk.account(run).filter(|_| moved);
-        let along = Along { account, contents, record: None };
+        let moved = desk.books(run).filter(|_| moved);
+        let along = Along { moved, contents, record: None };
         self.journal.append(&run.trail, entry(settled.spent).as_slice(), along);
         drop(desk);
         if settled.spent != Amounts::ZERO {
@@ -83,7 +83,7 @@ impl Inner {
             },
         };
         desk.let_in(ready, now);
-        let along = Along { account: desk.account(run), ..Along::default() };
+        let along = Along { moved: desk.books(run), ..Along::default() };
         self.journal.append(&run.trail, &[], along);
     }
 }

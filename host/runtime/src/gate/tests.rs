@@ -121,6 +121,7 @@ async fn a_dropped_call_is_cancelled_and_billed_all_the_same() {
     let call = tokio::spawn(call);
     has_begun.await.unwrap();
     call.abort();
+    assert!(call.await.is_err_and(|error| error.is_cancelled()), "it is dropped before the run ends");
     host.gate.end(&run, ending()).await.unwrap();
     assert_eq!(host.tokens(), (5, 0));
     assert_eq!(names(&host, 1), ["started", "asked", "dropped", "answered", "ended"]);
@@ -303,9 +304,9 @@ async fn what_a_call_holds_that_had_to_wait_is_durable_before_it_begins() {
     });
     let store = Arc::clone(host.gate.journal().store());
     let second = host.gate.pass::<u64, Error, _, _, _>(&porter, ask("small", 20), move |_, _| async move {
-        let bytes = store.get(&keys::account("porter")).unwrap().expect("it was written");
-        let account: Account = crate::journal::record::decode(&bytes).unwrap();
-        Acted { result: Ok(account.held[Resource::Tokens]), spent: tokens(1) }
+        let bytes = store.get(&keys::books("porter")).unwrap().expect("it was written");
+        let books = crate::journal::record::books(&bytes).unwrap();
+        Acted { result: Ok(books.day.held[Resource::Tokens]), spent: tokens(1) }
     });
     finish.send(()).unwrap();
     assert_eq!(first.await, Ok(()));

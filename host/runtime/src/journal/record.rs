@@ -1,6 +1,6 @@
 //! What is known of a run at a glance: the line that `agentry ps` prints.
 
-use agentry_kernel::budget::Amounts;
+use agentry_kernel::budget::{Amounts, Books};
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Status;
@@ -8,9 +8,10 @@ use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::format1;
 use crate::store::{Batch, StoreError, keys};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A run at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ impl RunRecord {
     /// # Errors
     /// When it is none.
     pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        decode(bytes)
+        decode_either::<Self, format1::Record>(bytes)
     }
 
     /// Into the batch that changes it.
@@ -66,11 +67,17 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_extend(value, vec![FORMAT]).expect("our own values have no part that cannot be encoded")
 }
 
-/// What [`encode`] made.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+/// Books that [`encode`] made, or an account of version 1.
+pub(crate) fn books(bytes: &[u8]) -> Result<Books, StoreError> {
+    decode_either::<Books, format1::DayAccount>(bytes)
+}
+
+/// What [`encode`] made, of this version or of version 1.
+fn decode_either<T: DeserializeOwned + From<Old>, Old: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     let damaged = || StoreError::Damaged { why: "a record that does not decode".to_owned() };
     match bytes.split_first() {
         Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
+        Some((&format1::FORMAT, rest)) => postcard::from_bytes::<Old>(rest).map(T::from).map_err(|_| damaged()),
         _ => Err(damaged()),
     }
 }

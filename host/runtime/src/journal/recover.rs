@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use agentry_kernel::budget::Account;
+use agentry_kernel::budget::Books;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 
-use super::record::{RunRecord, decode, encode};
+use super::record::{self, RunRecord, encode};
 use crate::store::{Batch, Page, Range, Store, StoreError, keys};
 
 /// What a run's record says when the host stopped before it had ended.
@@ -18,8 +18,8 @@ const PAGE: Page = Page { rows: 1024, bytes: 4 * 1024 * 1024 };
 /// What the last host left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Every agent's account, with nothing held.
-    pub accounts: Vec<(String, Account)>,
+    /// Every agent's books and the site's, with nothing held.
+    pub books: Vec<(String, Books)>,
     /// Runs that it did not end.
     pub interrupted: Vec<RunId>,
     /// The number of the next segment.
@@ -29,15 +29,15 @@ pub struct Recovered {
 pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
     let mut batch = Batch::default();
-    each(store, keys::ACCOUNTS, |key, value| {
-        let mut account: Account = decode(value)?;
-        let before = account;
-        account.write_off();
-        if account != before {
-            batch.put(key.to_vec(), encode(&account));
+    each(store, keys::BOOKS, |key, value| {
+        let mut books = record::books(value)?;
+        let before = books;
+        books.write_off();
+        if books != before {
+            batch.put(key.to_vec(), encode(&books));
         }
-        let agent = String::from_utf8_lossy(&key[keys::ACCOUNTS.len()..]).into_owned();
-        recovered.accounts.push((agent, account));
+        let agent = String::from_utf8_lossy(&key[keys::BOOKS.len()..]).into_owned();
+        recovered.books.push((agent, books));
         Ok(())
     })?;
     each(store, keys::OPEN, |key, _| {

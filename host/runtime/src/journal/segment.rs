@@ -3,6 +3,7 @@
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Entry, FORMAT};
 
+use super::format1;
 use crate::store::StoreError;
 
 const HEAD_BYTES: usize = 9;
@@ -28,19 +29,24 @@ pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
     let damaged = |why: &str| StoreError::Damaged { why: why.to_owned() };
     let (head, mut rest) =
         bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
-    if head[0] != FORMAT {
-        return Err(damaged("a journal segment of another format"));
-    }
+    let take = match head[0] {
+        FORMAT => postcard::take_from_bytes::<Entry>,
+        format1::FORMAT => take_format1,
+        _ => return Err(damaged("a journal segment of another format")),
+    };
     let run = head
         .last_chunk::<8>()
         .map(|id| RunId(u64::from_be_bytes(*id)))
         .ok_or_else(|| damaged("a segment of no run"))?;
     let mut entries = Vec::new();
     while !rest.is_empty() {
-        let (entry, left) =
-            postcard::take_from_bytes(rest).map_err(|_| damaged("a journal entry that does not decode"))?;
+        let (entry, left) = take(rest).map_err(|_| damaged("a journal entry that does not decode"))?;
         entries.push(entry);
         rest = left;
     }
     Ok((run, entries))
+}
+
+fn take_format1(bytes: &[u8]) -> postcard::Result<(Entry, &[u8])> {
+    postcard::take_from_bytes::<format1::Entry>(bytes).map(|(entry, rest)| (entry.into(), rest))
 }

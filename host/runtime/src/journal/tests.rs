@@ -1,14 +1,17 @@
 //! The bytes of this version, which every later one must read.
 
+use agentry_kernel::budget::Period;
 use agentry_kernel::call::{Call, CallId, Class, Completion, Place};
 use agentry_kernel::journal::{Ended, Outcome, Started, Status};
 use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
+use agentry_kernel::time::Day;
 use agentry_kernel::{Amounts, Millis, Resource};
 use expect_test::expect_file;
 
 use super::*;
 
-const GOLDEN: &str = include_str!("../../../../tests/golden/journal-1.hex");
+const GOLDEN_1: &str = include_str!("../../../../tests/golden/journal-1.hex");
+const GOLDEN_2: &str = include_str!("../../../../tests/golden/journal-2.hex");
 
 fn refusal() -> Refusal {
     Refusal {
@@ -67,11 +70,30 @@ fn a_segment_of_this_version_stays_readable() {
     segment::extend(&mut bytes, RunId(7), &entries());
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    expect_file!["../../../../tests/golden/journal-1.hex"].assert_eq(&(hex.join("\n") + "\n"));
-    let digits: Vec<u8> = GOLDEN.bytes().filter(u8::is_ascii_hexdigit).collect();
+    expect_file!["../../../../tests/golden/journal-2.hex"].assert_eq(&(hex.join("\n") + "\n"));
+    assert_eq!(segment::decode(&unhex(GOLDEN_2)), Ok((RunId(7), entries())));
+}
+
+#[test]
+fn a_segment_of_version_1_is_still_read() {
+    assert_eq!(segment::decode(&unhex(GOLDEN_1)), Ok((RunId(7), entries())));
+}
+
+#[test]
+fn an_account_of_version_1_goes_on_as_the_books_of_a_day() {
+    // Format, 1200 tokens spent, 34 held, day 20800.
+    let bytes = b"\x01\0\xb0\x09\0\0\0\0\0\0\0\0\x22\0\0\0\0\0\0\0\x01\xc0\xa2\x01";
+    let books = record::books(bytes).unwrap();
+    assert_eq!(books.day.spent, Amounts::of(Resource::Tokens, 1200));
+    assert_eq!(books.day.held, Amounts::of(Resource::Tokens, 34));
+    assert_eq!((books.day.period, books.minute.spent), (Period::Day(Day(20_800)), Amounts::ZERO));
+    assert_eq!(record::books(&record::encode(&books)), Ok(books));
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap();
-    let golden: Vec<u8> = digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
-    assert_eq!(segment::decode(&golden), Ok((RunId(7), entries())));
+    digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `v` | the format of the store, one byte |
-//! | `a` agent | the agent's account |
+//! | `a` agent | the agent's books; the site's stand under no agent |
 //! | `b` SHA-256 | a content, as it is |
 //! | `i` run, number | nothing: the segment of that number is this run's |
 //! | `l` number | a segment of the journal |
@@ -20,8 +20,10 @@ use super::Key;
 
 /// The format of the store.
 pub const FORMAT: &[u8] = b"v";
-/// Accounts.
-pub const ACCOUNTS: &[u8] = b"a";
+/// Books.
+pub const BOOKS: &[u8] = b"a";
+/// Whose books the site's are: no agent has an empty name.
+pub const SITE: &str = "";
 /// Segments of the journal.
 pub const LOG: &[u8] = b"l";
 /// Runs that have not ended.
@@ -38,9 +40,9 @@ fn key(letter: &[u8], parts: &[&[u8]]) -> Key {
     key
 }
 
-/// The account of an agent.
-pub fn account(agent: &str) -> Key {
-    key(ACCOUNTS, &[agent.as_bytes()])
+/// The books of an agent, or of [`SITE`].
+pub fn books(agent: &str) -> Key {
+    key(BOOKS, &[agent.as_bytes()])
 }
 
 /// A content.

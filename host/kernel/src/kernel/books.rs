@@ -1,0 +1,117 @@
+//! The books of the site and of agents: what they hold and have spent, put back after a restart, raised by a person,
+//! lowered when something kept is gone.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::Kernel;
+use super::ledger::{BooksId, Owner};
+use crate::budget::{Account, Amounts, Books, Resource, Window};
+use crate::time::Millis;
+
+/// One line of somebody's books: a resource in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Of what.
+    pub what: Resource,
+    /// For how long.
+    pub window: Window,
+    /// The most, with what a person gave; none if there is no limit.
+    pub limit: Option<u64>,
+    /// Gone; of what stands at a level, the level.
+    pub spent: u64,
+    /// Held for calls in flight.
+    pub reserved: u64,
+    /// Seconds until it refills; none if it does not.
+    pub refills_in_s: Option<u64>,
+}
+
+impl Kernel {
+    /// What an agent has spent and holds today; none if it never ran.
+    pub fn account(&self, agent: &str) -> Option<&Account> {
+        self.agents.get(agent).map(|books| self.ledger.account(books.day()))
+    }
+
+    /// An agent's books; none if it never ran.
+    pub fn books(&self, agent: &str) -> Option<Books> {
+        self.agents.get(agent).map(|books| self.ledger.books(*books))
+    }
+
+    /// The site's books.
+    pub fn site_books(&self) -> Books {
+        self.ledger.books(self.site)
+    }
+
+    /// Puts an agent's books back as they were stored, before its first run. What was held then counts as spent, because
+    /// nobody knows what became of it. Books that hold something now are left alone.
+    pub fn restore(&mut self, agent: &str, books: Books) {
+        let id = self.agent(agent);
+        self.put_back(id, books);
+    }
+
+    /// The same for the site.
+    pub fn restore_site(&mut self, books: Books) {
+        self.put_back(self.site, books);
+    }
+
+    /// Something that an agent kept is gone.
+    pub fn free(&mut self, agent: &str, freed: &Amounts) {
+        if let Some(books) = self.agents.get(agent) {
+            self.ledger.lower(*books, freed);
+        }
+    }
+
+    /// Every line of an agent's books that has a limit or moved; of the site's without an agent.
+    pub fn standing(&mut self, agent: Option<&str>, now: Millis) -> Vec<Standing> {
+        let books = match agent {
+            Some(agent) => self.agents.get(agent).copied(),
+            None => Some(self.site),
+        };
+        let Some(books) = books else { return Vec::new() };
+        let mut lines = Vec::new();
+        for (id, window) in [(books.minute(), Window::Minute), (books.day(), Window::Day)] {
+            self.ledger.refill(id, now);
+            let (account, limits) = (self.ledger.account(id), self.ledger.limits(id));
+            for what in Resource::ALL {
+                let (limit, spent, reserved) = (account.limit(limits, what), account.spent[what], account.held[what]);
+                // A minute without a limit says nothing that the day does not say.
+                let moved = window == Window::Day && (spent > 0 || reserved > 0);
+                if limit.is_some() || moved {
+                    let refills_in_s = account.refills_in_s(now).filter(|_| !what.is_level());
+                    lines.push(Standing { what, window, limit, spent, reserved, refills_in_s });
+                }
+            }
+        }
+        lines
+    }
+
+    /// The agents that have books, by name.
+    pub fn agents(&self) -> impl Iterator<Item = &str> {
+        self.agents.keys().map(String::as_str)
+    }
+
+    /// The agent's books, opened when they are first needed, with the limits of its grant.
+    pub(super) fn agent(&mut self, name: &str) -> BooksId {
+        let books = match self.agents.get(name) {
+            Some(books) => *books,
+            None => {
+                let books = self.ledger.open_books(Owner::Agent, Some(self.site));
+                self.agents.insert(name.into(), books);
+                books
+            }
+        };
+        if let Some(grant) = self.policy.grants.iter().find(|grant| grant.agent == name) {
+            self.ledger.limit_books(books, &grant.budget);
+        }
+        books
+    }
+
+    fn put_back(&mut self, id: BooksId, books: Books) {
+        let now = self.ledger.books(id);
+        if now.day.held.is_zero() && now.minute.held.is_zero() {
+            let mut books = books;
+            books.write_off();
+            self.ledger.restore(id, books);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Parts of a run's budget, set aside for children. A share is held on its run's account from the moment it is made, so
+//! that a child can never have what its parent has not; the books of agent and site are drawn on as the child spends.
+
+use super::ledger::AccountId;
+use super::{Kernel, reasons};
+use crate::budget::{Amounts, Limits, Resource};
+use crate::call::RunId;
+use crate::limits::CHILD_DEPTH_MAX;
+use crate::refusal::Refusal;
+use crate::time::Millis;
+
+/// A part of a run's budget, for one child: [`Kernel::start_child`] takes it, [`Kernel::dissolve`] gives it back.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a share that nobody uses or dissolves is set aside until its run is over, and keeps the run from ending"]
+pub struct Share {
+    pub(super) run: RunId,
+    pub(super) account: AccountId,
+    pub(super) limits: Limits,
+}
+
+impl Kernel {
+    /// Sets a part of a run's budget aside for a child. What `share` does not name has no limit of its own: the child
+    /// draws on its parent as it goes; but of fuel a child has only what is named. Wall time and memory do not divide:
+    /// they bound the child, which is over with its parent in any case.
+    ///
+    /// `fuel_left` is what the engine says the run has not burnt; what the share takes of it, the engine has to take from
+    /// the guest.
+    ///
+    /// # Errors
+    /// `exhausted` if the run itself has not so much; `busy` if children nest too deep. Nothing is set aside then.
+    #[expect(clippy::result_large_err, reason = "once a child, and it goes to a person whole")]
+    pub fn split(&mut self, id: RunId, share: Limits, fuel_left: u64, now: Millis) -> Result<Share, Refusal> {
+        let depth = core::iter::successors(Some(id), |id| self.runs.get(id)?.parent).count();
+        let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
+            return Err(*reasons::ended("the run is over"));
+        };
+        let worded = |mut no: super::No| {
+            no.agent.clone_from(&run.agent);
+            no.wanted = "budget.split".into();
+            *no
+        };
+        if depth > CHILD_DEPTH_MAX {
+            return Err(worded(reasons::busy("children nest as deep as they may", "the agent does it itself")));
+        }
+        let fuel = share.get(Resource::Fuel).unwrap_or(0);
+        let has = run.allowance.fuel.saturating_sub(run.fuel_given).min(fuel_left);
+        let share = share.with(Resource::Fuel, fuel);
+        let account = run.account;
+        if fuel > has {
+            return Err(worded(reasons::not_so_much(Resource::Fuel, fuel, has)));
+        }
+        // The fuel is the run's already; it goes from the guest's part of the account to the child's.
+        let moved = Amounts::of(Resource::Fuel, fuel);
+        let split = self.ledger.split(account, &share, &moved, now);
+        let child = split
+            .map_err(|lack| worded(reasons::not_so_much(lack.what, share.get(lack.what).unwrap_or(0), lack.left)))?;
+        run.fuel_given = run.fuel_given.saturating_add(fuel);
+        run.shares += 1;
+        Ok(Share { run: id, account: child, limits: share })
+    }
+
+    /// Gives a share back that no child was started on. Its fuel does not come back to the guest, but to the accounts.
+    pub fn dissolve(&mut self, share: Share) {
+        self.ledger.close(share.account);
+        if let Some(run) = self.runs.get_mut(&share.run) {
+            run.shares = run.shares.saturating_sub(1);
+        }
+        self.forget(share.run);
+    }
+}
