@@ -358,6 +358,12 @@ impl Call {
         }
     }
 
+    /// Whether it tells somebody outside what the guest wrote: the calls that a guest has no hand on any more once it has
+    /// learnt something, see [`labels`](crate::labels). A model is configured by the admin, and its provider is no stranger.
+    pub fn reaches_out(&self) -> bool {
+        matches!(self, Self::ToolsCall { .. } | Self::Fetch(_) | Self::Agents(_) | Self::Human(_))
+    }
+
     /// The budget that counts calls of this kind.
     pub fn counted(&self) -> Option<Resource> {
         match self {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Amounts;
 use crate::call::{Call, CallId};
 use crate::digest::Digest;
+use crate::labels::Labels;
 use crate::refusal::Refusal;
 use crate::time::Millis;
 
@@ -76,6 +77,15 @@ pub enum Entry {
     },
     /// Always the last.
     Ended(Ended),
+    /// The run gained labels by a call. It stands before the entry that tells of the answer, or right behind it.
+    Labelled {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// Those that the run did not hold before.
+        labels: Labels,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.

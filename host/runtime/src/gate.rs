@@ -21,6 +21,7 @@ use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
@@ -30,6 +31,7 @@ use tokio::sync::oneshot;
 
 pub use self::fault::Fault;
 pub use self::life::{Ending, Opening};
+pub use self::stored::Written;
 use crate::clock::Clock;
 use crate::journal::{Along, Content, FLOOD_BYTES, Journal, Moved, Recovered};
 use crate::run::context::{Event, RunContext};
@@ -46,6 +48,21 @@ pub struct Acted<T, E = Error> {
     pub result: Result<T, E>,
     /// The true cost. What was held beyond it goes back.
     pub spent: Amounts,
+    /// The labels of what the answer tells, beside those that policy gives the place: the run gains them before it sees it.
+    pub labels: Labels,
+}
+
+impl<T, E> Acted<T, E> {
+    /// An answer that tells of nothing that is labelled.
+    pub fn of(result: Result<T, E>, spent: Amounts) -> Self {
+        Self { result, spent, labels: Labels::NONE }
+    }
+
+    /// The same answer, which tells of something that has these labels.
+    #[must_use]
+    pub fn labelled(self, labels: Labels) -> Self {
+        Self { labels, ..self }
+    }
 }
 
 /// A call and the contents that it names, which are stored if it is admitted.
@@ -152,9 +169,22 @@ impl Gate {
         what: impl Into<Asking>,
         act: impl FnOnce(&Permit) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.pass_read(run, what, |permit| Acted::of(act(permit), Amounts::ZERO))
+    }
+
+    /// The same, for what reads something that may be labelled. It costs nothing.
+    ///
+    /// # Errors
+    /// As [`Gate::pass_inner`].
+    pub fn pass_read<T: Serialize>(
+        &self,
+        run: &RunContext,
+        what: impl Into<Asking>,
+        act: impl FnOnce(&Permit) -> Acted<T>,
+    ) -> Result<T, Error> {
         let gate = &*self.0;
         let (call, now) = gate.enter(run)?;
-        let (permit, Asking { what, mut contents }) = match gate.admit(run, call, what.into(), now, false) {
+        let (mut permit, Asking { what, mut contents }) = match gate.admit(run, call, what.into(), now, false) {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
             Ok((turn, _)) => {
                 gate.give_up(run, turn, now);
@@ -166,8 +196,10 @@ impl Gate {
             contents.clear();
             Err(fault::unavailable("the host's disk does not keep up", Some(100)))
         } else {
-            catch_unwind(AssertUnwindSafe(|| act(&permit)))
-                .unwrap_or_else(|_| Err(fault::unavailable("this part of the host broke down", None)))
+            let acted = catch_unwind(AssertUnwindSafe(|| act(&permit)));
+            let acted = acted.unwrap_or_else(|_| outside::broken(Amounts::ZERO));
+            permit.bring(&acted.labels);
+            acted.result
         };
         let outcome = settle::outcome(&result, &mut contents);
         let entry = Entry::Called { call, at: now, what, outcome };

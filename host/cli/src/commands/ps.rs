@@ -57,6 +57,7 @@ pub fn as_json(run: &RunRecord) -> Value {
         "refused": run.refused,
         "spent": amounts::as_json(&run.spent),
         "failure": run.failure,
+        "labels": run.labels,
     })
 }
 

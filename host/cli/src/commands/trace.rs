@@ -71,6 +71,7 @@ fn page(record: &RunRecord, rows: &[Row]) -> String {
         units::plural(record.spent[Resource::Tokens], "token"),
         units::dollars(record.spent[Resource::Usd]),
         format!("{} fuel", units::rough(record.spent[Resource::Fuel])),
+        format!("labels: {}", if record.labels.is_empty() { "none".to_owned() } else { record.labels.to_string() }),
     ];
     page.push_str(&format!("{}\n\n", styled(DIM, facts.join(" · "))));
     page.push_str(&waterfall::picture(rows, Span { began: record.started, ended }));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use agentry_kernel::call::{Call, CallId, Completion, Fetch};
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::refusal::Refusal;
-use agentry_kernel::{Amounts, Millis};
+use agentry_kernel::{Amounts, Labels, Millis};
 use serde_json::{Value, json};
 
 use super::{amounts, units};
@@ -29,6 +29,8 @@ pub struct Row {
     pub held: Amounts,
     /// What it took from the accounts.
     pub spent: Amounts,
+    /// The labels that the run gained by it.
+    pub gained: Labels,
 }
 
 /// What came of a syscall.
@@ -52,6 +54,7 @@ pub enum Decision {
 /// The rows of a run, in the order of its calls.
 pub fn rows(entries: &[Entry]) -> Vec<Row> {
     let mut rows: BTreeMap<CallId, Row> = BTreeMap::new();
+    let mut gained = Vec::new();
     for entry in entries {
         match entry {
             Entry::Asked { call, at, what, held } => {
@@ -69,7 +72,14 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
                     (row.until, row.decision, row.spent) = (Some(*at), decision(outcome), *spent);
                 }
             }
+            Entry::Labelled { call, labels, .. } => gained.push((*call, labels)),
             Entry::Started(_) | Entry::Observed { .. } | Entry::Ended(_) => {}
+        }
+    }
+    // They stand before the entry that makes the row, or behind it.
+    for (call, labels) in gained {
+        if let Some(row) = rows.get_mut(&call) {
+            row.gained = row.gained.and(labels);
         }
     }
     rows.into_values().collect()
@@ -77,7 +87,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
 
 fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
     let (name, detail) = (what.name().to_owned(), detail(what));
-    Row { call, at, until, name, detail, decision, held: Amounts::ZERO, spent: Amounts::ZERO }
+    Row { call, at, until, name, detail, decision, held: Amounts::ZERO, spent: Amounts::ZERO, gained: Labels::NONE }
 }
 
 fn decision(outcome: &Outcome) -> Decision {
@@ -138,6 +148,7 @@ impl Row {
             "decision": self.word(),
             "held": amounts::as_json(&self.held),
             "spent": amounts::as_json(&self.spent),
+            "labels": self.gained,
         });
         match &self.decision {
             Decision::Refused(refusal) => row["refusal"] = self::refusal(refusal),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use agentry_kernel::Millis;
 
 use super::rows::{Decision, Row};
-use super::{BAD, DIM, GOOD, amounts, styled, text, units};
+use super::{BAD, DIM, GOOD, HINT, amounts, styled, text, units};
 
 /// Columns of the picture.
 const COLUMNS: u64 = 24;
@@ -37,6 +37,9 @@ pub fn picture(rows: &[Row], span: Span) -> String {
             text::cut(what.trim_end(), DETAIL),
             amounts::bill(&row.spent),
         );
+        if !row.gained.is_empty() {
+            let _ = writeln!(picture, "      {}", styled(HINT, format_args!("labels gained: {}", row.gained)));
+        }
         trouble(row, &mut picture);
     }
     picture
@@ -87,6 +90,7 @@ mod tests {
             decision: Decision::Done,
             held: Amounts::ZERO,
             spent: Amounts::ZERO,
+            gained: agentry_kernel::Labels::NONE,
         }
     }
 

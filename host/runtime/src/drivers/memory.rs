@@ -3,19 +3,24 @@
 //!
 //! A version never comes twice, also not after a deletion: what is deleted leaves its version behind, so that nobody who
 //! writes with `if-version` mistakes a new entry for the one that was read.
+//!
+//! What stands at a key carries the labels of every run that wrote there, and gives them to every run that it tells something:
+//! to a reader, and to a writer whose answer is the next version or that it came too late.
 
 mod json;
 mod row;
 
 use std::sync::Arc;
 
+use agentry_kernel::Amounts;
 use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Permit;
+use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::NAME_MAX_BYTES;
 use agentry_kernel::time::Millis;
 
 use self::row::{Live, Row, body, kind};
-use crate::gate::fault;
+use crate::gate::{Acted, Written, fault};
 use crate::limits::{
     MEMORY_PAGE_MAX, MEMORY_PAGE_MAX_BYTES, MEMORY_SCAN_MAX, MEMORY_TAG_MAX_BYTES, MEMORY_TAGS_MAX,
     MEMORY_VALUE_MAX_BYTES,
@@ -51,10 +56,20 @@ impl Memory {
     ///
     /// # Errors
     /// `invalid` for a name that cannot be one; `unavailable` if the store cannot be read.
-    pub fn get(&self, _: &Permit, namespace: &str, key: &str, now: Millis) -> Result<Option<Entry>, Error> {
+    pub fn get(&self, permit: &Permit, namespace: &str, key: &str, now: Millis) -> Acted<Option<Entry>> {
+        told(self.look_up(permit, namespace, key, now))
+    }
+
+    fn look_up(
+        &self,
+        permit: &Permit,
+        namespace: &str,
+        key: &str,
+        now: Millis,
+    ) -> Result<(Option<Entry>, Labels), Error> {
         check_names(namespace, key)?;
-        let Some(bytes) = self.read(&keys::memory(namespace, key))? else { return Ok(None) };
-        row::entry(key, &bytes, now)
+        let Some(bytes) = self.read(&keys::memory(namespace, key))? else { return Ok((None, Labels::NONE)) };
+        row::entry(key, &bytes, permit.brings(), now)
     }
 
     /// The batch that writes this value, and the version that it will have.
@@ -64,67 +79,35 @@ impl Memory {
     /// does not hold.
     pub fn put(
         &self,
-        _: &Permit,
+        permit: &Permit,
         author: &Author,
-        namespace: &str,
-        key: &str,
+        (namespace, key): (&str, &str),
         value: &Value,
         options: &WriteOptions,
-    ) -> Result<(Batch, u64), Error> {
-        check_names(namespace, key)?;
-        check_value(value)?;
-        let expires = check_options(options, author.now)?;
-        let place = keys::memory(namespace, key);
-        let old = self.read(&place)?;
-        let (before, current) = standing(old.as_deref(), author.now)?;
-        let holds = match options.expect {
-            Expectation::Anything => true,
-            Expectation::Absent => current.is_none(),
-            Expectation::Version(version) => current == Some(version),
-        };
-        if !holds {
-            return Err(Error::Conflict(match current {
-                Some(version) => format!("the entry has version {version}"),
-                None => "there is no such entry".to_owned(),
-            }));
+    ) -> Written<u64> {
+        let checked = check_names(namespace, key).and_then(|()| check_value(value));
+        let checked = checked.and_then(|()| check_options(options, author.now));
+        match checked.and_then(|expires| Ok((expires, self.place(namespace, key, author.now)?))) {
+            Ok((expires, place)) => {
+                let labels = place.labels.clone();
+                Written { result: place.put(permit, author, value, options, expires), labels }
+            }
+            Err(error) => Err(error).into(),
         }
-        let version =
-            before.checked_add(1).ok_or_else(|| Error::Conflict("the entry has its last version".to_owned()))?;
-        let live = Live {
-            kind: kind(value),
-            author: author.agent.clone(),
-            run: author.run,
-            written: author.now,
-            expires,
-            labels: Vec::new(),
-            tags: options.tags.clone(),
-            indexed: options.indexed,
-        };
-        let bytes = row::encode(&Row { version, live: Some(live) }, body(value));
-        Ok((replace(place, old, bytes), version))
     }
 
     /// The batch that removes the entry. `hard` will also take it out of history and index, when there are some.
     ///
     /// # Errors
     /// `not-found` if there is none.
-    pub fn delete(
-        &self,
-        _: &Permit,
-        author: &Author,
-        namespace: &str,
-        key: &str,
-        _hard: bool,
-    ) -> Result<(Batch, ()), Error> {
-        check_names(namespace, key)?;
-        let place = keys::memory(namespace, key);
-        let old = self.read(&place)?;
-        let (version, current) = standing(old.as_deref(), author.now)?;
-        if current.is_none() {
-            return Err(Error::NotFound("there is no such entry".to_owned()));
+    pub fn delete(&self, permit: &Permit, author: &Author, (namespace, key): (&str, &str), _hard: bool) -> Written<()> {
+        match check_names(namespace, key).and_then(|()| self.place(namespace, key, author.now)) {
+            Ok(place) => {
+                let labels = place.labels.clone();
+                Written { result: place.delete(permit), labels }
+            }
+            Err(error) => Err(error).into(),
         }
-        let bytes = row::encode(&Row { version, live: None }, b"");
-        Ok((replace(place, old, bytes), ()))
     }
 
     /// Entries in key order, from behind `after`.
@@ -133,13 +116,23 @@ impl Memory {
     /// `invalid` for a name that cannot be one or a `limit` of 0; `unavailable` if the store cannot be read.
     pub fn list(
         &self,
-        _: &Permit,
-        namespace: &str,
-        prefix: &str,
+        permit: &Permit,
+        (namespace, prefix): (&str, &str),
         after: Option<&str>,
         limit: u32,
         now: Millis,
-    ) -> Result<Page, Error> {
+    ) -> Acted<Page> {
+        told(self.page(permit.brings(), (namespace, prefix), after, limit, now))
+    }
+
+    fn page(
+        &self,
+        labels: &Labels,
+        (namespace, prefix): (&str, &str),
+        after: Option<&str>,
+        limit: u32,
+        now: Millis,
+    ) -> Result<(Page, Labels), Error> {
         check_name("namespace", namespace)?;
         for (what, name) in [("prefix", prefix), ("after", after.unwrap_or_default())] {
             if name.len() > NAME_MAX_BYTES {
@@ -154,11 +147,19 @@ impl Memory {
         if let Some(after) = after {
             range = range.after(&keys::memory(namespace, after));
         }
-        self.collect(range, keys::memory(namespace, "").len(), limit, now)
+        self.collect(range, keys::memory(namespace, "").len(), limit, labels, now)
     }
 
     /// Reads rows until the page is full. `head` is the length of what stands before the key itself.
-    fn collect(&self, mut range: Range, head: usize, limit: usize, now: Millis) -> Result<Page, Error> {
+    fn collect(
+        &self,
+        mut range: Range,
+        head: usize,
+        limit: usize,
+        everywhere: &Labels,
+        now: Millis,
+    ) -> Result<(Page, Labels), Error> {
+        let mut labels = Labels::NONE;
         let mut page = Page { entries: Vec::new(), next: None };
         let (mut bytes, mut read) = (0, 0);
         while read < MEMORY_SCAN_MAX {
@@ -166,25 +167,40 @@ impl Memory {
             let rows = self.0.scan(&range, part).map_err(|error| fault::stored(&error))?;
             let Some((last, _)) = rows.last() else {
                 page.next = None;
-                return Ok(page);
+                return Ok((page, labels));
             };
             range = range.after(last);
             for (place, row) in rows {
                 let full = page.entries.len() == limit
                     || (!page.entries.is_empty() && bytes + row.len() > MEMORY_PAGE_MAX_BYTES);
                 if full {
-                    return Ok(page);
+                    return Ok((page, labels));
                 }
                 let key = String::from_utf8_lossy(place.get(head..).unwrap_or_default()).into_owned();
                 read += 1;
-                if let Some(entry) = row::entry(&key, &row, now)? {
+                let (entry, told) = row::entry(&key, &row, everywhere, now)?;
+                labels = labels.and(&told);
+                if let Some(entry) = entry {
                     bytes += row.len();
                     page.entries.push(entry);
                 }
                 page.next = Some(key);
             }
         }
-        Ok(page)
+        Ok((page, labels))
+    }
+
+    /// What stands at a key and what a new write must build on.
+    fn place(&self, namespace: &str, key: &str, now: Millis) -> Result<Place, Error> {
+        let key = keys::memory(namespace, key);
+        let old = self.read(&key)?;
+        let Some(bytes) = old.as_deref() else {
+            return Ok(Place { key, old, last: 0, current: None, labels: Labels::NONE });
+        };
+        let (row, _) = row::decode(bytes)?;
+        let stands = row.live.as_ref().is_some_and(|live| live.stands(now));
+        let current = stands.then_some(row.version);
+        Ok(Place { key, last: row.version, current, labels: row.labels, old })
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
@@ -192,20 +208,77 @@ impl Memory {
     }
 }
 
-/// The last version that there was, and the version that stands now.
-fn standing(bytes: Option<&[u8]>, now: Millis) -> Result<(u64, Option<u64>), Error> {
-    let Some(bytes) = bytes else { return Ok((0, None)) };
-    let (row, _) = row::decode(bytes)?;
-    let stands = row.live.as_ref().is_some_and(|live| live.stands(now));
-    Ok((row.version, stands.then_some(row.version)))
+/// What stands at a key.
+struct Place {
+    key: store::Key,
+    old: Option<Bytes>,
+    /// The last version that there was.
+    last: u64,
+    /// The version that stands now.
+    current: Option<u64>,
+    labels: Labels,
 }
 
-/// Only if nobody else has written in between.
-fn replace(key: store::Key, old: Option<Bytes>, new: Bytes) -> Batch {
-    let mut batch = Batch::default();
-    batch.expect(key.clone(), old.map_or(Expect::Absent, Expect::Equals));
-    batch.put(key, new);
-    batch
+impl Place {
+    fn put(
+        self,
+        permit: &Permit,
+        author: &Author,
+        value: &Value,
+        options: &WriteOptions,
+        expires: Option<Millis>,
+    ) -> Result<(Batch, u64), Error> {
+        let holds = match options.expect {
+            Expectation::Anything => true,
+            Expectation::Absent => self.current.is_none(),
+            Expectation::Version(version) => self.current == Some(version),
+        };
+        if !holds {
+            return Err(Error::Conflict(match self.current {
+                Some(version) => format!("the entry has version {version}"),
+                None => "there is no such entry".to_owned(),
+            }));
+        }
+        let last = || Error::Conflict("the entry has its last version".to_owned());
+        let version = self.last.checked_add(1).ok_or_else(last)?;
+        let live = Live {
+            kind: kind(value),
+            author: author.agent.clone(),
+            run: author.run,
+            written: author.now,
+            expires,
+            tags: options.tags.clone(),
+            indexed: options.indexed,
+        };
+        let row = Row { version, labels: self.labels.and(permit.carries()), live: Some(live) };
+        let bytes = row::encode(&row, body(value));
+        Ok((self.replace(bytes), version))
+    }
+
+    fn delete(self, permit: &Permit) -> Result<(Batch, ()), Error> {
+        let Some(version) = self.current else {
+            return Err(Error::NotFound("there is no such entry".to_owned()));
+        };
+        let row = Row { version, labels: self.labels.and(permit.carries()), live: None };
+        let bytes = row::encode(&row, b"");
+        Ok((self.replace(bytes), ()))
+    }
+
+    /// Only if nobody else has written in between.
+    fn replace(self, new: Bytes) -> Batch {
+        let mut batch = Batch::default();
+        batch.expect(self.key.clone(), self.old.map_or(Expect::Absent, Expect::Equals));
+        batch.put(self.key, new);
+        batch
+    }
+}
+
+/// What was read, with the labels of what it tells of.
+fn told<T>(read: Result<(T, Labels), Error>) -> Acted<T> {
+    match read {
+        Ok((value, labels)) => Acted::of(Ok(value), Amounts::ZERO).labelled(labels),
+        Err(error) => Acted::of(Err(error), Amounts::ZERO),
+    }
 }
 
 fn check_names(namespace: &str, key: &str) -> Result<(), Error> {

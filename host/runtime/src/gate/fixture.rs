@@ -10,7 +10,8 @@ use agentry_kernel::kernel::{Kernel, Permit, Start};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::model::{Model, Price};
 use agentry_kernel::policy::{Policy, Source};
-use agentry_kernel::{Amounts, Call, Millis};
+use agentry_kernel::tool::{Effect, Tool};
+use agentry_kernel::{Amounts, Answer, Call, CallId, Labels, Millis};
 
 use super::{Gate, Opening};
 use crate::clock::Clock;
@@ -26,7 +27,8 @@ const MANIFEST: &str = r#"{
   "wants": {
     "llm": { "models": ["*"], "why": "to think" },
     "memory": { "read": ["agent/scribe/**"], "write": ["agent/scribe/**"], "why": "to remember" },
-    "files": [{ "root": "docs", "access": "r", "why": "to read" }]
+    "files": [{ "root": "docs", "access": "r", "why": "to read" }],
+    "tools": [{ "tool": "post", "why": "to tell" }]
   }
 }"#;
 
@@ -37,6 +39,7 @@ agent = "scribe"
 llm = { models = ["small"], max_tokens = 100 }
 memory = { read = ["agent/scribe/**"], write = ["agent/scribe/**"] }
 files = [{ root = "docs", at = "/", access = "r" }]
+allow = [{ id = "scribe/post", tool = "post" }]
 
 [budget]
 tokens_day = 1000
@@ -71,7 +74,9 @@ pub(crate) fn kernel() -> Kernel {
         slots: 1,
         local: false,
     };
-    Kernel::new(Arc::new(policy.expect("the grant is well formed")), vec![model("small"), model("large")], Vec::new())
+    let post = Tool { name: "post".to_owned(), effect: Effect::Egress, ..Tool::default() };
+    let models = vec![model("small"), model("large")];
+    Kernel::new(Arc::new(policy.expect("the grant is well formed")), models, vec![post])
 }
 
 pub(crate) async fn host(home: &Path) -> Host {
@@ -136,11 +141,22 @@ pub(crate) fn ask(model: &str, tokens: u64) -> Call {
 
 /// Lends a real permit for something that costs nothing.
 pub(crate) fn with_permit<R>(read: impl FnOnce(&Permit) -> R) -> R {
+    with_permit_that_carries(&Labels::NONE, read)
+}
+
+/// The same, of a run that holds these labels.
+pub(crate) fn with_permit_that_carries<R>(labels: &Labels, read: impl FnOnce(&Permit) -> R) -> R {
     let mut kernel = kernel();
     let run = RunId(1);
     kernel.start(run, &opening().start, NOW).expect("the run is granted");
-    let answer = kernel.admit(run, agentry_kernel::CallId(1), &Call::TimersNow, NOW);
-    let agentry_kernel::Answer::Permit(permit) = answer else { panic!("the time is everyone's") };
+    let next = |kernel: &mut Kernel, call| match kernel.admit(run, CallId(call), &Call::TimersNow, NOW) {
+        Answer::Permit(permit) => permit,
+        other => panic!("the time is everyone's: {other:?}"),
+    };
+    let mut before = next(&mut kernel, 1);
+    before.bring(labels);
+    kernel.settle(before, Amounts::ZERO, NOW);
+    let permit = next(&mut kernel, 2);
     let result = read(&permit);
     kernel.settle(permit, Amounts::ZERO, NOW);
     result

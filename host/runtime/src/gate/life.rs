@@ -7,12 +7,13 @@ use agentry_kernel::Resource;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::journal::{Ended, Entry, Started, Status};
 use agentry_kernel::kernel::{Allowance, Start};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use tokio::time::Instant;
 
 use super::Gate;
-use super::outside::GRACE;
+use super::outside::{GRACE, past};
 use crate::journal::{Along, Content, RunRecord};
 use crate::run::context::{Event, RunContext};
 use crate::store::StoreError;
@@ -136,12 +137,24 @@ impl Gate {
     /// # Errors
     /// When the store cannot be written; the accounts are right in memory then, and written when it can be.
     pub async fn end(&self, run: &Arc<RunContext>, ending: Ending) -> Result<RunRecord, StoreError> {
+        self.let_go(run).await;
         run.cancelled.cancel();
         // An act that does not end even after it was dropped is not waited for; its permit ends with the run.
         let _ = tokio::time::timeout(GRACE + Duration::from_secs(1), run.acts.idle()).await;
         let record = self.write_last(run, ending);
         self.0.journal.durable(&run.trail).await?;
         Ok(record)
+    }
+
+    /// Calls that reach outside and that the guest has no hand on any more go to their own end: when it chose to end must
+    /// not be what cuts them. They end with the run's wall time, or when a person stops the run.
+    async fn let_go(&self, run: &RunContext) {
+        tokio::select! {
+            biased;
+            () = run.cancelled.cancelled() => {}
+            () = past(run) => {}
+            () = run.adrift.idle() => {}
+        }
     }
 
     fn write_last(&self, run: &Arc<RunContext>, ending: Ending) -> RunRecord {
@@ -163,6 +176,7 @@ impl Gate {
             calls: run.calls(),
             refused: tally.refused,
             failure,
+            labels: run.labels(),
             ..run.record().expect("a run ends after it has begun").clone()
         };
         let moved = desk.books(run);
@@ -186,6 +200,7 @@ fn first_record(run: &RunContext, started: &Started, now: Millis) -> RunRecord {
         calls: 0,
         refused: 0,
         failure: None,
+        labels: Labels::NONE,
     }
 }
 

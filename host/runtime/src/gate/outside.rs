@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use agentry_kernel::budget::Amounts;
@@ -76,15 +76,18 @@ impl Gate {
     pub(super) fn begin_errand(&self, run: &Arc<RunContext>, asking: Asking) -> Result<(Errand, Turn), Error> {
         let gate = &*self.0;
         let (call, at) = gate.enter(run)?;
-        let effect = asking.what.effect();
+        let (effect, outward) = (asking.what.effect(), asking.what.reaches_out());
         let name = if run.observer.watches() { asking.what.name().to_owned() } else { String::new() };
         let intent = matches!(effect, Effect::External | Effect::Inner);
+        let gains = run.gains();
         let (turn, asking) =
             gate.admit(run, call, asking, at, intent).map_err(|refusal| fault::refused(&refusal, run.id, call))?;
         let errand = Errand {
             gate: self.clone(),
             run: Arc::clone(run),
-            _act: Acts::begin(run),
+            _act: Acts::begin(&run.acts),
+            adrift: outward.then(Arc::default),
+            gains,
             cancel: run.cancelled.child_token(),
             call,
             at,
@@ -102,6 +105,10 @@ pub(super) struct Errand {
     pub(super) gate: Gate,
     pub(super) run: Arc<RunContext>,
     _act: Act,
+    /// Of a call that reaches outside: filled once the guest has let go of it for good.
+    adrift: Option<Arc<OnceLock<Act>>>,
+    /// How often its run had gained labels when it was admitted.
+    gains: u32,
     pub(super) cancel: CancellationToken,
     pub(super) call: CallId,
     /// When it was admitted.
@@ -122,6 +129,8 @@ pub(super) struct Watch {
     cancel: CancellationToken,
     intent: bool,
     seen: bool,
+    adrift: Option<Arc<OnceLock<Act>>>,
+    gains: u32,
 }
 
 impl Errand {
@@ -133,6 +142,8 @@ impl Errand {
             cancel: self.cancel.clone(),
             intent: self.intent,
             seen: false,
+            adrift: self.adrift.clone(),
+            gains: self.gains,
         }
     }
 
@@ -167,8 +178,10 @@ impl Errand {
             return self.close(permit, Err(Error::Cancelled.into()), None);
         }
         let permit = Arc::new(permit);
-        let Acted { result, spent } = self.bounded(act, Arc::clone(&permit)).await;
-        self.close(alone(permit).await, result, Some(spent))
+        let Acted { result, spent, labels } = self.bounded(act, Arc::clone(&permit)).await;
+        let mut permit = alone(permit).await;
+        permit.bring(&labels);
+        self.close(permit, result, Some(spent))
     }
 
     /// Waits for its turn, no longer than the guest and the run do.
@@ -209,7 +222,7 @@ impl Errand {
         self.cancel.cancel();
         match tokio::time::timeout(GRACE, acting).await {
             Ok(done) => done.unwrap_or_else(|_| broken(worst)),
-            Err(_) => Acted { result: Err(cut.into()), spent: worst },
+            Err(_) => Acted::of(Err(cut.into()), worst),
         }
     }
 
@@ -275,19 +288,27 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if !self.seen {
-            self.cancel.cancel();
-            self.note(true);
+        if self.seen {
+            return;
+        }
+        self.note(true);
+        match &self.adrift {
+            // The run has learnt something since: whether this call is cut could tell it outside.
+            Some(adrift) if self.run.gains() != self.gains => {
+                // A watch is dropped once.
+                let _ = adrift.set(Acts::begin(&self.run.adrift));
+            }
+            _ => self.cancel.cancel(),
         }
     }
 }
 
-fn broken<T, E: Fault>(worst: Amounts) -> Acted<T, E> {
-    Acted { result: Err(fault::unavailable("this part of the host broke down", None).into()), spent: worst }
+pub(super) fn broken<T, E: Fault>(worst: Amounts) -> Acted<T, E> {
+    Acted::of(Err(fault::unavailable("this part of the host broke down", None).into()), worst)
 }
 
 /// When the run's wall time is over.
-async fn past(run: &RunContext) {
+pub(super) async fn past(run: &RunContext) {
     match run.deadline() {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -4,11 +4,12 @@ use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::CallId;
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::kernel::{Permit, Ready};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use serde::Serialize;
 
 use super::{Desk, Fault, Inner, Turn, answer, fault};
-use crate::journal::{Along, Content};
+use crate::journal::{Along, Content, RunRecord};
 use crate::run::context::{Event, RunContext};
 use crate::syscalls::bindings::agentry::agent::log::Level;
 
@@ -56,7 +57,8 @@ impl Inner {
         };
         desk.let_in(settled.ready, now);
         let moved = desk.books(run).filter(|_| moved);
-        let along = Along { moved, contents, record: None };
+        let record = self.gained(run, call, &settled.gained, now);
+        let along = Along { moved, contents, record };
         self.journal.append(&run.trail, entry(settled.spent).as_slice(), along);
         drop(desk);
         if settled.spent != Amounts::ZERO {
@@ -66,6 +68,17 @@ impl Inner {
             run.observer.tell(Event::Log { level: Level::Warn, line: overrun(call, &settled.overrun) });
         }
         settled.spent
+    }
+
+    /// Labels that a run gains stand in its journal before the answer that brings them, and in its record.
+    fn gained(&self, run: &RunContext, call: CallId, labels: &Labels, at: Millis) -> Option<RunRecord> {
+        if labels.is_empty() {
+            return None;
+        }
+        run.gain(labels);
+        let entry = Entry::Labelled { call, at, labels: labels.clone() };
+        self.journal.append(&run.trail, &[entry], Along::default());
+        run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() })
     }
 
     /// Gives a turn back that nobody will use. It costs nothing.

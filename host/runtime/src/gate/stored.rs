@@ -7,6 +7,7 @@ use std::sync::Arc;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
+use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -20,6 +21,22 @@ use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// How often a write is tried that others get in the way of.
 const TRIES_MAX: usize = 16;
+
+/// What a write would do, and what its answer tells.
+#[derive(Debug)]
+pub struct Written<T> {
+    /// The batch to commit and the answer that the guest gets then.
+    pub result: Result<(Batch, T), Error>,
+    /// The labels of what the answer tells, a no included: the version of an entry tells of what stood there before.
+    pub labels: Labels,
+}
+
+impl<T> From<Result<(Batch, T), Error>> for Written<T> {
+    /// A write whose answer tells of nothing that is labelled.
+    fn from(result: Result<(Batch, T), Error>) -> Self {
+        Self { result, labels: Labels::NONE }
+    }
+}
 
 impl Gate {
     /// Decides now and gives the future of the answer: durable when it comes.
@@ -37,7 +54,7 @@ impl Gate {
     ) -> impl Future<Output = Result<T, Error>> + Send + use<T, W, A>
     where
         W: Into<Asking>,
-        A: FnMut(&Permit) -> Result<(Batch, T), Error> + Send + 'static,
+        A: FnMut(&Permit) -> Written<T> + Send + 'static,
         T: Serialize + Send + 'static,
     {
         let begun = self.begin_errand(run, what.into()).map(|(errand, turn)| {
@@ -63,9 +80,9 @@ impl Errand {
     async fn write<T: Serialize + Send>(
         mut self,
         turn: Turn,
-        mut act: impl FnMut(&Permit) -> Result<(Batch, T), Error> + Send,
+        mut act: impl FnMut(&Permit) -> Written<T> + Send,
     ) -> (Result<T, Error>, Millis) {
-        let permit = match self.turn(turn).await {
+        let mut permit = match self.turn(turn).await {
             Ok(permit) => permit,
             Err(error) => return (Err(error), self.now()),
         };
@@ -75,14 +92,14 @@ impl Errand {
         self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
         let mut failed = fault::unavailable("too many others write the same entry", Some(10));
         for _ in 0..TRIES_MAX {
-            let (batch, value) = match catch_unwind(AssertUnwindSafe(|| act(&permit))) {
-                Ok(Ok(write)) => write,
-                Ok(Err(error)) => {
+            let broke = || Err(fault::unavailable("this part of the host broke down", None)).into();
+            let Written { result, labels } =
+                catch_unwind(AssertUnwindSafe(|| act(&permit))).unwrap_or_else(|_| broke());
+            permit.bring(&labels);
+            let (batch, value) = match result {
+                Ok(write) => write,
+                Err(error) => {
                     failed = error;
-                    break;
-                }
-                Err(_) => {
-                    failed = fault::unavailable("this part of the host broke down", None);
                     break;
                 }
             };
@@ -107,7 +124,8 @@ impl Errand {
         let mut contents = Vec::new();
         let outcome = settle::outcome::<(), Error>(&Err(failed.clone()), &mut contents);
         let entry = Entry::Called { call: self.call, at, what, outcome };
-        self.gate.0.settle(&self.run, permit, None, at, contents, |_| Some(entry));
+        // Nothing was written, and yet the answer may tell of what stands there.
+        self.gate.0.settle(&self.run, permit, Some(Amounts::ZERO), at, contents, |_| Some(entry));
         self.tell(at, Amounts::ZERO, Some(fault::kind(&failed)));
         (Err(failed), at)
     }

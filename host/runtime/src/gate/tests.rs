@@ -13,6 +13,8 @@ use crate::run::context::Observer;
 use crate::store::{Expect, keys};
 use crate::syscalls::bindings::agentry::agent::llm::Failure;
 
+mod labels;
+
 fn tokens(amount: u64) -> Amounts {
     Amounts::of(Resource::Tokens, amount)
 }
@@ -28,6 +30,7 @@ fn names(host: &Host, run: u64) -> Vec<&'static str> {
         Entry::Observed { dropped: false, .. } => "observed",
         Entry::Observed { dropped: true, .. } => "dropped",
         Entry::Ended(_) => "ended",
+        Entry::Labelled { .. } => "labelled",
     };
     entries.iter().map(name).collect()
 }
@@ -45,7 +48,7 @@ async fn a_run_leaves_its_whole_story() {
     assert_eq!(now, Ok(NOW.0));
     let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |permit, _| async move {
         assert_eq!(permit.held()[Resource::Tokens], 30);
-        Acted { result: Ok("x".repeat(1000)), spent: tokens(7) }
+        Acted::of(Ok("x".repeat(1000)), tokens(7))
     });
     assert_eq!(answer.await.map(|text| text.len()), Ok(1000));
     assert_eq!(host.tokens(), (7, 0));
@@ -74,7 +77,7 @@ async fn a_refused_call_is_written_down_and_costs_nothing() {
     let asking = Asking::with(ask("large", 20), vec![content]);
     let answer = host.gate.pass::<(), Failure, _, _, _>(&run, asking, move |_, _| async move {
         count.fetch_add(1, Ordering::Relaxed);
-        Acted { result: Ok(()), spent: tokens(7) }
+        Acted::of(Ok(()), tokens(7))
     });
     let Err(Failure { why: Error::Denied(denial), partial: None }) = answer.await else { panic!("it is denied") };
     assert_eq!((denial.code.as_str(), denial.reference), ("no-grant", format!("{}/1", RunId(1))));
@@ -95,14 +98,14 @@ async fn the_intent_of_an_external_effect_is_durable_before_it_begins() {
     let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |permit, _| async move {
         let entries = history.entries(RunId(1)).expect("the store can be read");
         let asked = matches!(entries.last(), Some(Entry::Asked { call: CallId(1), held, .. }) if held == permit.held());
-        Acted { result: Ok(asked), spent: tokens(1) }
+        Acted::of(Ok(asked), tokens(1))
     });
     assert_eq!(answer.await, Ok(true));
     let history = host.history.clone();
     let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |_, _| async move {
         let entries = history.entries(RunId(1)).expect("the store can be read");
         let answered = entries.iter().any(|entry| matches!(entry, Entry::Answered { call: CallId(1), .. }));
-        Acted { result: Ok(answered), spent: tokens(1) }
+        Acted::of(Ok(answered), tokens(1))
     });
     assert_eq!(answer.await, Ok(true), "an outcome is durable before the next external effect");
 }
@@ -116,7 +119,7 @@ async fn a_dropped_call_is_cancelled_and_billed_all_the_same() {
     let call = host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
         let _ = begun.send(());
         cancelled.cancelled().await;
-        Acted { result: Err(Error::Cancelled), spent: tokens(5) }
+        Acted::of(Err(Error::Cancelled), tokens(5))
     });
     let call = tokio::spawn(call);
     has_begun.await.unwrap();
@@ -134,7 +137,7 @@ async fn a_call_that_is_dropped_before_it_was_polled_never_acts() {
     let run = host.run(1);
     drop(host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
         cancelled.cancelled().await;
-        Acted { result: Err(Error::Cancelled), spent: Amounts::ZERO }
+        Acted::of(Err(Error::Cancelled), Amounts::ZERO)
     }));
     host.gate.end(&run, ending()).await.unwrap();
     assert_eq!(host.tokens(), (0, 0));
@@ -161,12 +164,12 @@ async fn a_call_waits_for_its_slot_and_one_that_went_away_lets_the_next_in() {
     let (finish, finished) = oneshot::channel::<()>();
     let answer = |text: &'static str| {
         host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |_, _| async move {
-            Acted { result: Ok(text.to_owned()), spent: tokens(1) }
+            Acted::of(Ok(text.to_owned()), tokens(1))
         })
     };
     let first = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |_, _| async move {
         let _ = finished.await;
-        Acted { result: Ok("first".to_owned()), spent: tokens(1) }
+        Acted::of(Ok("first".to_owned()), tokens(1))
     });
     let (second, third) = (answer("second"), tokio::spawn(answer("third")));
     drop(second);
@@ -188,14 +191,15 @@ async fn a_write_and_its_entry_are_one_transaction_and_conflicts_are_tried_again
     let put = |host: &Host| {
         let what = Call::MemoryDelete { namespace: "agent/scribe/todo".to_owned(), key: "k".to_owned() };
         let store = Arc::clone(&store);
-        host.gate.pass_store(&run, what, move |_| {
+        let write = move || {
             let old = store.get(b"x").map_err(|error| fault::stored(&error))?;
             let next = old.as_ref().map_or(0, |old| old[0]) + 1;
             let mut batch = crate::store::Batch::default();
             batch.expect(b"x".to_vec(), old.map_or(Expect::Absent, Expect::Equals));
             batch.put(b"x".to_vec(), vec![next]);
             Ok((batch, next))
-        })
+        };
+        host.gate.pass_store(&run, what, move |_| write().into())
     };
     let calls: Vec<_> = (0..8).map(|_| put(&host)).collect();
     let mut got: Vec<u8> = futures::future::join_all(calls).await.into_iter().map(Result::unwrap).collect();
@@ -271,7 +275,7 @@ async fn on_a_full_disk_nothing_begins_and_only_the_runs_that_lost_something_are
     let call = |run: &Arc<RunContext>| {
         let begun = Arc::clone(&begun);
         host.gate.pass::<_, Error, _, _, _>(run, ask("small", 20), |_, _| async move {
-            Acted { result: Ok(begun.fetch_add(1, Ordering::Relaxed)), spent: tokens(1) }
+            Acted::of(Ok(begun.fetch_add(1, Ordering::Relaxed)), tokens(1))
         })
     };
     full.store(true, Ordering::Release);
@@ -300,13 +304,13 @@ async fn what_a_call_holds_that_had_to_wait_is_durable_before_it_begins() {
     let (finish, finished) = oneshot::channel::<()>();
     let first = host.gate.pass::<(), Error, _, _, _>(&scribe, ask("small", 20), |_, _| async move {
         let _ = finished.await;
-        Acted { result: Ok(()), spent: tokens(1) }
+        Acted::of(Ok(()), tokens(1))
     });
     let store = Arc::clone(host.gate.journal().store());
     let second = host.gate.pass::<u64, Error, _, _, _>(&porter, ask("small", 20), move |_, _| async move {
         let bytes = store.get(&keys::books("porter")).unwrap().expect("it was written");
         let books = crate::journal::record::books(&bytes).unwrap();
-        Acted { result: Ok(books.day.held[Resource::Tokens]), spent: tokens(1) }
+        Acted::of(Ok(books.day.held[Resource::Tokens]), tokens(1))
     });
     finish.send(()).unwrap();
     assert_eq!(first.await, Ok(()));
@@ -322,7 +326,7 @@ async fn a_run_that_nobody_waits_for_any_more_ends_and_holds_nothing() {
     let unended = host.gate.unended(&run, &allowance);
     let call = host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
         cancelled.cancelled().await;
-        Acted { result: Err(Error::Cancelled), spent: tokens(5) }
+        Acted::of(Err(Error::Cancelled), tokens(5))
     });
     drop((call, unended));
     let mut waited = 0;
@@ -337,7 +341,7 @@ async fn a_run_that_nobody_waits_for_any_more_ends_and_holds_nothing() {
     assert_eq!(names(&host, 1).last(), Some(&"ended"));
     let next = host.run(2);
     let answer = host.gate.pass::<_, Error, _, _, _>(&next, ask("small", 20), |_, _| async move {
-        Acted { result: Ok("the slot is free"), spent: tokens(1) }
+        Acted::of(Ok("the slot is free"), tokens(1))
     });
     assert_eq!(answer.await, Ok("the slot is free"));
 }
@@ -350,7 +354,7 @@ async fn a_provider_that_counts_more_than_was_held_empties_the_account_and_is_to
     let run = host.watched(1, Observer::channel(sender));
     let call = || {
         host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |_, _| async move {
-            Acted { result: Ok(()), spent: tokens(u64::MAX) }
+            Acted::of(Ok(()), tokens(u64::MAX))
         })
     };
     assert_eq!(call().await, Ok(()));

@@ -5,6 +5,7 @@ use agentry_kernel::budget::{Account, Amounts, Books, Period, Resource};
 use agentry_kernel::call::{Call, CallId, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{self as now, Outcome, Status};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::{Day, Millis};
 use serde::Deserialize;
@@ -93,8 +94,8 @@ impl From<Entry> for now::Entry {
 impl From<Record> for RunRecord {
     fn from(record: Record) -> Self {
         let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure } = record;
-        let spent = spent.into();
-        Self { id, agent, package, component, status, started, ended, spent, calls, refused, failure }
+        let (spent, labels) = (spent.into(), Labels::NONE);
+        Self { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels }
     }
 }
 

@@ -4,6 +4,7 @@ use agentry_kernel::budget::{Amounts, Books};
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Status;
+use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub struct RunRecord {
     pub refused: u32,
     /// Why it did not succeed, in a sentence.
     pub failure: Option<String>,
+    /// The labels that it holds, or held at its end.
+    pub labels: Labels,
 }
 
 impl RunRecord {

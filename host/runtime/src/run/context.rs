@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
@@ -36,11 +37,15 @@ pub struct RunContext {
     /// Its end of the journal.
     pub(crate) trail: Arc<Trail>,
     /// Acts that have begun and are not settled yet.
-    pub(crate) acts: Acts,
+    pub(crate) acts: Arc<Acts>,
+    /// Of these, the calls that reach outside and that the guest dropped after it had learnt something: they go to their own end.
+    pub(crate) adrift: Arc<Acts>,
     next_call: AtomicU32,
     deadline: OnceLock<Instant>,
     record: OnceLock<RunRecord>,
     tally: Mutex<Tally>,
+    labels: Mutex<Labels>,
+    gains: AtomicU32,
 }
 
 /// What a run has come to so far.
@@ -64,7 +69,10 @@ impl RunContext {
             cancelled: CancellationToken::new(),
             observer,
             trail: Arc::new(Trail::new(id)),
-            acts: Acts::default(),
+            acts: Arc::default(),
+            adrift: Arc::default(),
+            labels: Mutex::default(),
+            gains: AtomicU32::new(0),
             next_call: AtomicU32::new(1),
             deadline: OnceLock::new(),
             record: OnceLock::new(),
@@ -119,6 +127,23 @@ impl RunContext {
         self.next_call.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok().map(CallId)
     }
 
+    /// The labels that it holds.
+    pub fn labels(&self) -> Labels {
+        self.labels.lock().clone()
+    }
+
+    /// How often it has gained labels.
+    pub(crate) fn gains(&self) -> u32 {
+        self.gains.load(Ordering::Acquire)
+    }
+
+    /// The kernel gave it these.
+    pub(crate) fn gain(&self, labels: &Labels) {
+        let mut held = self.labels.lock();
+        *held = held.and(labels);
+        self.gains.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub(crate) fn add_spent(&self, spent: Amounts) {
         let mut tally = self.tally.lock();
         tally.spent = tally.spent.plus(spent);
@@ -142,12 +167,12 @@ pub(crate) struct Acts {
 
 /// One act, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Act(Arc<RunContext>);
+pub(crate) struct Act(Arc<Acts>);
 
 impl Acts {
-    pub(crate) fn begin(run: &Arc<RunContext>) -> Act {
-        run.acts.count.fetch_add(1, Ordering::AcqRel);
-        Act(Arc::clone(run))
+    pub(crate) fn begin(acts: &Arc<Self>) -> Act {
+        acts.count.fetch_add(1, Ordering::AcqRel);
+        Act(Arc::clone(acts))
     }
 
     /// Returns when no act is in flight.
@@ -165,8 +190,8 @@ impl Acts {
 
 impl Drop for Act {
     fn drop(&mut self) {
-        if self.0.acts.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.acts.idle.notify_waiters();
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
         }
     }
 }

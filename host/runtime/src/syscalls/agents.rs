@@ -19,9 +19,7 @@ impl State {
         T: serde::Serialize + Send + 'static,
     {
         let what = Call::Agents(format!("agents.{function}"));
-        self.services
-            .gate
-            .pass(&self.run, what, |_, _| async { Acted { result: Err(not_yet("agents")), spent: Amounts::ZERO } })
+        self.services.gate.pass(&self.run, what, |_, _| async { Acted::of(Err(not_yet("agents")), Amounts::ZERO) })
     }
 }
 

@@ -19,9 +19,9 @@ impl State {
 
     fn context_later_future(&self, function: &str) -> impl Future<Output = Result<Response, Failure>> + Send + use<> {
         let what = Call::Context(format!("context.{function}"));
-        self.services.gate.pass(&self.run, what, |_, _| async {
-            Acted { result: Err(not_yet("context").into()), spent: Amounts::ZERO }
-        })
+        self.services
+            .gate
+            .pass(&self.run, what, |_, _| async { Acted::of(Err(not_yet("context").into()), Amounts::ZERO) })
     }
 }
 

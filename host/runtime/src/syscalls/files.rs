@@ -34,7 +34,7 @@ impl State {
             };
             let done = tokio::task::spawn_blocking(work).await;
             let result = done.unwrap_or_else(|_| Err(fault::unavailable("reading or writing broke down", None)));
-            Acted { result, spent: Amounts::ZERO }
+            Acted::of(result, Amounts::ZERO)
         })
     }
 }

@@ -23,7 +23,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         let Request { method, url, secret, .. } = request;
         let what = Call::Fetch(Fetch { method, url, content: content.digest, bytes, secret });
         let response = state.services.gate.pass(&state.run, Asking::with(what, vec![content]), |_, _| async {
-            Acted { result: Err(not_yet("http")), spent: Amounts::ZERO }
+            Acted::of(Err(not_yet("http")), Amounts::ZERO)
         });
         future(store, response)
     }

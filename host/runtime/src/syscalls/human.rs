@@ -22,7 +22,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
     ) -> wasmtime::Result<FutureReader<Result<String, Error>>> {
         let state = store.get();
         let answer = state.services.gate.pass(&state.run, Call::Human("human.ask".to_owned()), |_, _| async {
-            Acted { result: Err(not_yet("human")), spent: Amounts::ZERO }
+            Acted::of(Err(not_yet("human")), Amounts::ZERO)
         });
         future(store, answer)
     }

@@ -109,7 +109,7 @@ impl State {
         let asking = Asking::with(call(completion), contents);
         self.services.gate.pass(&self.run, asking, move |permit, cancelled| async move {
             let _room = room;
-            let nothing = |why: Error| Acted { result: Err(Failure::from(why)), spent: Amounts::ZERO };
+            let nothing = |why: Error| Acted::of(Err(Failure::from(why)), Amounts::ZERO);
             let Some(entry) = entry else {
                 return nothing(Error::NotFound("there is no such model".to_owned()));
             };
@@ -122,7 +122,8 @@ impl State {
                 let line = format!("model `{}`: {note}", entry.model.alias);
                 run.observer.tell(Event::Log { level: super::bindings::agentry::agent::log::Level::Warn, line });
             }
-            Acted { spent: entry.cost(&finished), result: finished.result }
+            let spent = entry.cost(&finished);
+            Acted::of(finished.result, spent)
         })
     }
 
@@ -206,7 +207,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         let model = state.services.models.resolve(&model).to_owned();
         let bytes = texts.iter().fold(0_u64, |sum, text| sum.saturating_add(text.len() as u64));
         let vectors = state.services.gate.pass(&state.run, Call::LlmEmbed { model, bytes }, |_, _| async {
-            Acted { result: Err(not_yet("llm.embed")), spent: Amounts::ZERO }
+            Acted::of(Err(not_yet("llm.embed")), Amounts::ZERO)
         });
         future(store, vectors)
     }

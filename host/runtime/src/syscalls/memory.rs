@@ -33,7 +33,7 @@ impl Host for State {
         let what = Call::MemoryGet { namespace: namespace.clone(), key: key.clone() };
         let (services, run) = (&self.services, &self.run);
         let get = |permit: &_| services.memory.get(permit, &namespace, &key, run.clock.now());
-        Ok(services.gate.pass_inner(run, what, get))
+        Ok(services.gate.pass_read(run, what, get))
     }
 
     async fn put(
@@ -55,14 +55,14 @@ impl Host for State {
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let what = Call::MemoryPut { namespace: namespace.clone(), key: key.clone(), content: content.digest, bytes };
         let (services, author) = (Arc::clone(&self.services), self.author());
-        let put = move |permit: &_| services.memory.put(permit, &author, &namespace, &key, &value, &options);
+        let put = move |permit: &_| services.memory.put(permit, &author, (&namespace, &key), &value, &options);
         Ok(self.services.gate.pass_store(&self.run, Asking::with(what, vec![content]), put).await)
     }
 
     async fn delete(&mut self, namespace: String, key: String, hard: bool) -> wasmtime::Result<Result<(), Error>> {
         let what = Call::MemoryDelete { namespace: namespace.clone(), key: key.clone() };
         let (services, author) = (Arc::clone(&self.services), self.author());
-        let delete = move |permit: &_| services.memory.delete(permit, &author, &namespace, &key, hard);
+        let delete = move |permit: &_| services.memory.delete(permit, &author, (&namespace, &key), hard);
         Ok(self.services.gate.pass_store(&self.run, what, delete).await)
     }
 
@@ -76,8 +76,8 @@ impl Host for State {
         let what = Call::MemoryList { namespace: namespace.clone(), prefix: prefix.clone() };
         let (services, run) = (&self.services, &self.run);
         let list =
-            |permit: &_| services.memory.list(permit, &namespace, &prefix, after.as_deref(), limit, run.clock.now());
-        Ok(services.gate.pass_inner(run, what, list))
+            |permit: &_| services.memory.list(permit, (&namespace, &prefix), after.as_deref(), limit, run.clock.now());
+        Ok(services.gate.pass_read(run, what, list))
     }
 
     fn history(&mut self, namespace: String, _key: String) -> wasmtime::Result<Result<Vec<Entry>, Error>> {
@@ -102,9 +102,10 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
     ) -> wasmtime::Result<FutureReader<Result<Vec<Hit>, Error>>> {
         let state = store.get();
         let what = Call::Memory { function: "memory.search".to_owned(), namespace };
-        let hits = state.services.gate.pass(&state.run, what, |_, _| async {
-            Acted { result: Err(not_yet("memory.search")), spent: Amounts::ZERO }
-        });
+        let hits = state
+            .services
+            .gate
+            .pass(&state.run, what, |_, _| async { Acted::of(Err(not_yet("memory.search")), Amounts::ZERO) });
         future(store, hits)
     }
 

@@ -37,7 +37,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
                 () = tokio::time::sleep(Duration::from_millis(ms)) => Ok(()),
                 () = cancelled.cancelled() => Err(Error::Cancelled),
             };
-            Acted { result, spent: Amounts::ZERO }
+            Acted::of(result, Amounts::ZERO)
         });
         future(store, woken)
     }

@@ -34,7 +34,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         let arguments = Content::of(value.to_string());
         let what = Call::ToolsCall { name, arguments: arguments.digest, value };
         let answer = state.services.gate.pass(&state.run, Asking::with(what, vec![arguments]), |_, _| async {
-            Acted { result: Err(not_yet("tools")), spent: Amounts::ZERO }
+            Acted::of(Err(not_yet("tools")), Amounts::ZERO)
         });
         future(store, answer)
     }

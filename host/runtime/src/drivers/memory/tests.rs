@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::gate::fixture::{NOW, with_permit};
+use crate::gate::fixture::{NOW, with_permit, with_permit_that_carries};
 use crate::store::RedbStore;
 
 const HOME: &str = "agent/scribe/todo";
@@ -20,22 +20,24 @@ impl Desk {
     }
 
     async fn put(&self, key: &str, value: Value, options: WriteOptions) -> Result<u64, Error> {
-        let (batch, version) = with_permit(|permit| self.memory.put(permit, &author(), HOME, key, &value, &options))?;
+        let put = |permit: &_| self.memory.put(permit, &author(), (HOME, key), &value, &options);
+        let (batch, version) = with_permit(put).result?;
         self.store.commit(batch).await.map_err(|error| fault::stored(&error))?;
         Ok(version)
     }
 
     async fn delete(&self, key: &str) -> Result<(), Error> {
-        let (batch, ()) = with_permit(|permit| self.memory.delete(permit, &author(), HOME, key, false))?;
+        let delete = |permit: &_| self.memory.delete(permit, &author(), (HOME, key), false);
+        let (batch, ()) = with_permit(delete).result?;
         self.store.commit(batch).await.map_err(|error| fault::stored(&error))
     }
 
     fn get(&self, key: &str, now: Millis) -> Option<Entry> {
-        with_permit(|permit| self.memory.get(permit, HOME, key, now)).expect("the store can be read")
+        with_permit(|permit| self.memory.get(permit, HOME, key, now)).result.expect("the store can be read")
     }
 
     fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Page, Error> {
-        with_permit(|permit| self.memory.list(permit, HOME, prefix, after, limit, NOW))
+        with_permit(|permit| self.memory.list(permit, (HOME, prefix), after, limit, NOW)).result
     }
 }
 
@@ -81,8 +83,9 @@ async fn two_writers_that_read_the_same_version_do_not_both_win() {
     let home = tempfile::tempdir().unwrap();
     let desk = Desk::open(home.path());
     let anything = options(Expectation::Anything);
-    let write =
-        || with_permit(|permit| desk.memory.put(permit, &author(), HOME, "k", &text("x"), &anything)).unwrap().0;
+    let write = || {
+        with_permit(|permit| desk.memory.put(permit, &author(), (HOME, "k"), &text("x"), &anything)).result.unwrap().0
+    };
     let (one, other) = (write(), write());
     assert_eq!(desk.store.commit(one).await, Ok(()));
     assert_eq!(desk.store.commit(other).await, Err(store::StoreError::Conflict));
@@ -142,7 +145,8 @@ async fn a_listing_goes_on_where_the_last_page_ended() {
         after = Some(next);
     }
     assert_eq!((keys, pages), (["a0", "a1", "a2", "a4", "a5", "a6"].map(str::to_owned).to_vec(), 2));
-    let neighbour = with_permit(|permit| desk.memory.list(permit, "agent/scribe", "", None, 256, NOW)).unwrap();
+    let neighbour =
+        with_permit(|permit| desk.memory.list(permit, ("agent/scribe", ""), None, 256, NOW)).result.unwrap();
     assert_eq!(neighbour.entries, [], "a namespace does not reach into a longer one");
 }
 
@@ -158,4 +162,40 @@ async fn a_page_stays_under_its_size() {
     assert_eq!((page.entries.len(), page.next.as_deref()), (3, Some("k2")));
     let rest = desk.list("", page.next.as_deref(), 256).unwrap();
     assert_eq!((rest.entries.len(), rest.next), (2, None));
+}
+
+#[tokio::test]
+async fn what_stands_at_a_key_carries_the_labels_of_all_who_wrote_there() {
+    let home = tempfile::tempdir().unwrap();
+    let desk = Desk::open(home.path());
+    let secret = Labels::of(["secret"]);
+    let anything = options(Expectation::Anything);
+    let put = |permit: &_| desk.memory.put(permit, &author(), (HOME, "k"), &text("x"), &anything);
+    let first = with_permit_that_carries(&secret, put);
+    assert_eq!(first.labels, Labels::NONE, "nothing stood there before");
+    desk.store.commit(first.result.unwrap().0).await.unwrap();
+    let read = || with_permit(|permit| desk.memory.get(permit, HOME, "k", NOW));
+    assert_eq!(read().labels, secret);
+    assert_eq!(read().result.unwrap().unwrap().labels, ["secret"]);
+    assert_eq!(with_permit(put).labels, secret, "a version tells of what stood there before");
+    desk.put("k", text("clean"), options(Expectation::Anything)).await.unwrap();
+    assert_eq!(read().labels, secret, "writing over it launders nothing");
+    let late = options(Expectation::Absent);
+    let conflict = with_permit(|permit| desk.memory.put(permit, &author(), (HOME, "k"), &text("y"), &late));
+    assert!(matches!(conflict, Written { result: Err(Error::Conflict(_)), labels } if labels == secret));
+    desk.delete("k").await.unwrap();
+    assert_eq!((read().result, read().labels), (Ok(None), secret.clone()), "nor does removing it");
+    let page = with_permit(|permit| desk.memory.list(permit, (HOME, ""), None, 9, NOW));
+    assert_eq!(page.labels, secret);
+}
+
+#[test]
+fn a_row_of_before_labels_is_read() {
+    let mut old = vec![1, 7, 1, 0, 6];
+    old.extend_from_slice(b"scribe\x01\x05\x00\x00\x01\x04mine\x00hello");
+    let (entry, labels) = row::entry("k", &old, &Labels::NONE, NOW).unwrap();
+    let entry = entry.expect("it stands");
+    assert_eq!((entry.version, entry.value, entry.tags), (7, text("hello"), vec!["mine".to_owned()]));
+    assert_eq!(labels, Labels::NONE);
+    assert_eq!(row::entry("k", &[1, 8, 0], &Labels::NONE, NOW), Ok((None, Labels::NONE)));
 }
