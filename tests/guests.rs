@@ -283,6 +283,15 @@ mod stream_drop {
     }
 }
 
+mod ask_many {
+    use super::*;
+
+    #[test]
+    fn each_of_many_is_answered() {
+        assert_eq!(run_with("ask_many", &json!(["a", "b"])).gives(), json!(["one two", "one two"]));
+    }
+}
+
 mod joined {
     use super::*;
 

@@ -1,6 +1,10 @@
 //! The verbs: one file each, with its arguments and what it does.
 
+mod approvals;
+mod approve;
+mod approver;
 mod build;
+mod deny;
 mod inspect;
 mod models;
 mod new;
@@ -21,6 +25,10 @@ pub enum Command {
     Run(run::Args),
     Ps(ps::Args),
     Trace(trace::Args),
+    Approvals(approvals::Args),
+    Approve(approve::Args),
+    Deny(deny::Args),
+    Approver(approver::Args),
     Inspect(inspect::Args),
     Models(models::Args),
     Policy(policy::Args),
@@ -35,6 +43,10 @@ impl Command {
             Self::Run(args) => run::run(args),
             Self::Ps(args) => ps::run(&args),
             Self::Trace(args) => trace::run(&args),
+            Self::Approvals(args) => approvals::run(&args),
+            Self::Approve(args) => approve::run(args),
+            Self::Deny(args) => deny::run(args),
+            Self::Approver(args) => approver::run(args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Policy(args) => policy::run(&args),

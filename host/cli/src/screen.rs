@@ -2,6 +2,7 @@
 
 pub mod amounts;
 pub mod live;
+pub mod question;
 pub mod report;
 pub mod rows;
 pub mod text;

@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::approval::ApprovalId;
 use crate::budget::Amounts;
 use crate::call::{Call, CallId};
 use crate::digest::Digest;
 use crate::labels::Labels;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Rule};
 use crate::time::Millis;
 
 /// The version of this format. It stands before each stored entry; older ones stay readable.
@@ -85,6 +86,38 @@ pub enum Entry {
         at: Millis,
         /// Those that the run did not hold before.
         labels: Labels,
+    },
+    /// A call waits for people.
+    Questioned {
+        /// Which.
+        call: CallId,
+        /// When they were asked.
+        at: Millis,
+        /// What was asked for.
+        what: Call,
+        /// The question.
+        id: ApprovalId,
+        /// The rule that wants their yes.
+        rule: Rule,
+        /// The name of all that a yes is bound to.
+        binding: Digest,
+        /// What is held for the call meanwhile.
+        held: Amounts,
+        /// From then on a yes is good for nothing.
+        expires: Millis,
+    },
+    /// People said yes to a call, and it is about to be made.
+    Approved {
+        /// Which.
+        call: CallId,
+        /// When it was looked at again.
+        at: Millis,
+        /// The question.
+        id: ApprovalId,
+        /// The name of all that the yes was bound to.
+        binding: Digest,
+        /// Who said yes.
+        by: Vec<String>,
     },
 }
 

@@ -3,21 +3,23 @@
 //! Every method takes the time as an argument and returns at once; none panics, whatever a guest passed.
 
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::budget::{Amounts, Resource};
-use crate::call::{Call, CallId, RunId};
+use crate::call::{Call, CallId, Class, RunId};
 use crate::labels::Labels;
 use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
 use crate::model::Model;
-use crate::policy::Policy;
+use crate::policy::{Grant, Policy};
+use crate::refusal::Refusal;
 use crate::time::Millis;
 use crate::tool::{Tool, Tools};
 
 mod admission;
 mod answer;
+mod approvals;
 mod books;
 mod ledger;
 mod reasons;
@@ -30,13 +32,15 @@ mod slots;
 mod tests;
 
 pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
+pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::Standing;
 pub use shares::Share;
 
 use admission::{Admission, No, Terms};
+use approvals::Approvals;
 use ledger::{BooksId, Ledger, Owner};
 use runs::Run;
-use slots::Slots;
+use slots::{ModelId, Slots};
 
 /// The state that decisions rest on.
 #[derive(Debug)]
@@ -48,6 +52,7 @@ pub struct Kernel {
     site: BooksId,
     agents: BTreeMap<String, BooksId>,
     runs: BTreeMap<RunId, Run>,
+    approvals: Approvals,
 }
 
 impl Kernel {
@@ -57,20 +62,16 @@ impl Kernel {
         let site = ledger.open_books(Owner::Site, None);
         ledger.limit_books(site, &policy.budget);
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
-        Self { policy, slots, tools, ledger, site, agents: BTreeMap::new(), runs: BTreeMap::new() }
+        let approvals = Approvals::default();
+        Self { policy, slots, tools, ledger, site, agents: BTreeMap::new(), runs: BTreeMap::new(), approvals }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
     /// for free; a call that is refused costs nothing.
     pub fn admit(&mut self, run: RunId, call: CallId, what: &Call, now: Millis) -> Answer {
         match self.weigh(run, what, now) {
-            Ok(terms) => self.grant(run, call, terms),
-            Err(mut no) => {
-                no.agent = self.runs.get(&run).map_or_else(|| "?".into(), |run| run.agent.clone());
-                no.wanted = what.name().to_string();
-                no.reference = Some((run, call));
-                Answer::Refused(*no)
-            }
+            Ok(terms) => self.grant(run, call, what, terms),
+            Err(no) => Answer::Refused(self.no(run, call, what.name(), no)),
         }
     }
 
@@ -116,6 +117,7 @@ impl Kernel {
                 self.ledger.limit_books(*books, &grant.budget);
             }
         }
+        self.void_questions();
     }
 
     /// The labels that a run holds; none if there is no such run.
@@ -153,18 +155,12 @@ impl Kernel {
                 "the agent awaits some of them first",
             ));
         }
-        let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) else {
-            return Err(reasons::withdrawn(&run.agent));
-        };
-        if grant.expires.is_some_and(|end| now >= end) {
-            return Err(reasons::expired(grant));
+        if self.approvals.is_paused(&run.agent, what, now) {
+            return Err(reasons::paused(&run.agent));
         }
-        let limits_money = grant.budget.has(Resource::Usd) || self.policy.budget.has(Resource::Usd);
-        let (slots, tools) = (&self.slots, &self.tools);
-        let admission = Admission { wants: &run.wants, grant, slots, tools, limits_money };
-        let terms = admission.decide(what)?;
-        if let Some(required) = &terms.require {
-            return Err(reasons::not_approved(required));
+        let (grant, terms) = decide(&self.policy, &self.slots, &self.tools, run, what, now)?;
+        if let Some(required) = terms.require.as_ref().filter(|_| !run.attended) {
+            return Err(reasons::nobody_to_ask(required));
         }
         if terms.model.is_some_and(|model| self.slots.is_full(model)) {
             return Err(reasons::busy("too many calls wait for this model", "try again later"));
@@ -176,15 +172,32 @@ impl Kernel {
         Ok(terms)
     }
 
-    /// Makes the permit and gives it, or keeps it until a slot is free.
-    fn grant(&mut self, run: RunId, call: CallId, terms: Terms) -> Answer {
-        let Terms { worst: held, model, class, output_tokens_max, require: _ } = terms;
+    /// Makes the permit and gives it, keeps it until a slot is free, or until people have said yes.
+    fn grant(&mut self, run: RunId, call: CallId, what: &Call, terms: Terms) -> Answer {
+        let Terms { worst: held, model, class, output_tokens_max, require } = terms;
         let carries = self.labels(run);
-        let permit = Permit { run, call, held, model, output_tokens_max, carries, brings: Labels::NONE };
+        let permit = Permit { run, call, held, model: None, output_tokens_max, carries, brings: Labels::NONE };
+        match require {
+            Some(required) => Answer::Ask(Unasked { permit, model, class, required, name: what.name().into() }),
+            None => self.place(permit, model, class),
+        }
+    }
+
+    /// Gives a permit with the slot that it needs, or keeps it until one is free.
+    fn place(&mut self, permit: Permit, model: Option<ModelId>, class: Class) -> Answer {
+        let permit = Permit { model, ..permit };
         match model {
             Some(model) if !self.slots.take(model) => Answer::Wait(self.slots.wait(model, class, permit)),
             _ => Answer::Permit(permit),
         }
+    }
+
+    /// A no, with who asked, for what and where.
+    fn no(&self, run: RunId, call: CallId, wanted: &str, mut no: No) -> Refusal {
+        no.agent = self.runs.get(&run).map_or_else(|| "?".into(), |run| run.agent.clone());
+        no.wanted = wanted.into();
+        no.reference = Some((run, call));
+        *no
     }
 
     fn close(&mut self, permit: Permit, spent: Amounts, now: Millis) -> Settled {
@@ -207,4 +220,25 @@ impl Kernel {
         run.labels = before.and(labels);
         run.labels.without(&before)
     }
+}
+
+/// Whether a call lies within what its run has now, and on which terms. It is asked again before a call that people
+/// allowed is made, so it counts nothing and holds nothing.
+fn decide<'p>(
+    policy: &'p Policy,
+    slots: &Slots,
+    tools: &Tools,
+    run: &Run,
+    what: &Call,
+    now: Millis,
+) -> Result<(&'p Grant, Terms), No> {
+    let Some(grant) = run.grant.and_then(|grant| policy.grants.get(grant)) else {
+        return Err(reasons::withdrawn(&run.agent));
+    };
+    if grant.expires.is_some_and(|end| now >= end) {
+        return Err(reasons::expired(grant));
+    }
+    let limits_money = grant.budget.has(Resource::Usd) || policy.budget.has(Resource::Usd);
+    let admission = Admission { wants: &run.wants, grant, slots, tools, limits_money };
+    Ok((grant, admission.decide(what)?))
 }

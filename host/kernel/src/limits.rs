@@ -78,6 +78,9 @@ pub const MISTAKES_MAX: usize = 50;
 /// People who must say yes to one call. More could not be brought together while an agent waits.
 pub const QUORUM_MAX: u32 = 16;
 
+/// What a person says about a no.
+pub const APPROVAL_TEXT_MAX_BYTES: usize = 1024;
+
 /// The longest that a question to people may stay open: 30 days.
 pub const APPROVAL_TTL_MAX_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 

@@ -10,17 +10,19 @@ pub mod fault;
 pub(crate) mod fixture;
 mod life;
 mod outside;
+mod people;
 mod settle;
 mod stored;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{Entry, Outcome};
-use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket};
+use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket, Waiter};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::refusal::Refusal;
@@ -31,7 +33,9 @@ use tokio::sync::oneshot;
 
 pub use self::fault::Fault;
 pub use self::life::{Ending, Opening};
+use self::people::Asked;
 pub use self::stored::Written;
+use crate::approvals::Question;
 use crate::clock::Clock;
 use crate::journal::{Along, Content, FLOOD_BYTES, Journal, Moved, Recovered};
 use crate::run::context::{Event, RunContext};
@@ -117,12 +121,27 @@ struct Inner {
 struct Desk {
     kernel: Kernel,
     waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
+    /// Calls that wait for people, and what these are asked.
+    asked: HashMap<Waiter, oneshot::Sender<()>>,
+    questions: BTreeMap<ApprovalId, Question>,
 }
 
-/// An admitted call: at once, or when its turn comes.
+/// How a call goes on once it is admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// It is answered where it stands, and cannot wait.
+    AtOnce,
+    /// It may wait, and is written down when it is done.
+    Whole,
+    /// It may wait, and is written down before it is done.
+    WithIntent,
+}
+
+/// An admitted call: at once, when its turn comes, or when people have answered.
 enum Turn {
     Now(Permit),
     Later(Ticket, oneshot::Receiver<Permit>),
+    People(Asked),
 }
 
 impl Gate {
@@ -134,7 +153,8 @@ impl Gate {
                 agent => kernel.restore(agent, *books),
             }
         }
-        let desk = Mutex::new(Desk { kernel, waiting: HashMap::new() });
+        let desk =
+            Mutex::new(Desk { kernel, waiting: HashMap::new(), asked: HashMap::new(), questions: BTreeMap::new() });
         Self(Arc::new(Inner { desk, journal, clock }))
     }
 
@@ -145,7 +165,11 @@ impl Gate {
 
     /// Changes what the kernel knows: a new policy.
     pub fn change<R>(&self, change: impl FnOnce(&mut Kernel) -> R) -> R {
-        change(&mut self.0.desk.lock().kernel)
+        let mut desk = self.0.desk.lock();
+        let changed = change(&mut desk.kernel);
+        // A new policy closes the questions of the old one.
+        self.0.wake(&mut desk);
+        changed
     }
 
     /// The journal behind it.
@@ -184,7 +208,8 @@ impl Gate {
     ) -> Result<T, Error> {
         let gate = &*self.0;
         let (call, now) = gate.enter(run)?;
-        let (mut permit, Asking { what, mut contents }) = match gate.admit(run, call, what.into(), now, false) {
+        let (mut permit, Asking { what, mut contents }) = match gate.admit(run, call, what.into(), now, Manner::AtOnce)
+        {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
             Ok((turn, _)) => {
                 gate.give_up(run, turn, now);
@@ -227,7 +252,7 @@ impl Inner {
         Err(fault::unavailable(&format!("a run makes at most {CALLS_PER_RUN_MAX} calls"), None))
     }
 
-    /// Asks the kernel and writes its answer down. With `intent`, a permit is written down as asked for, and nothing
+    /// Asks the kernel and writes its answer down. With an intent, a permit is written down as asked for, and nothing
     /// comes back; else `asking` does, for the entry that tells of the call when it is done.
     fn admit(
         &self,
@@ -235,16 +260,17 @@ impl Inner {
         call: CallId,
         mut asking: Asking,
         now: Millis,
-        intent: bool,
+        manner: Manner,
     ) -> Result<(Turn, Option<Asking>), Box<Refusal>> {
-        if intent {
-            asking.contents = self.journal.missing(asking.contents);
-        }
+        let intent = manner == Manner::WithIntent;
+        let lacks = if intent { self.journal.lacks(&asking.contents) } else { Vec::new() };
         let mut desk = self.desk.lock();
         let refusal = match desk.kernel.admit(run.id, call, &asking.what, now) {
             Answer::Permit(permit) => {
                 let moved = desk.books(run).filter(|_| *permit.held() != Amounts::ZERO);
                 if intent {
+                    let mut lacks = lacks.into_iter();
+                    asking.contents.retain(|_| lacks.next().unwrap_or(true));
                     let entry = Entry::Asked { call, at: now, what: asking.what, held: *permit.held() };
                     let along = Along { moved, contents: asking.contents, record: None };
                     self.journal.append(&run.trail, &[entry], along);
@@ -255,21 +281,29 @@ impl Inner {
                 }
                 return Ok((Turn::Now(permit), Some(asking)));
             }
-            Answer::Wait(ticket) => {
-                let (sender, receiver) = oneshot::channel();
-                desk.waiting.insert(ticket, sender);
-                return Ok((Turn::Later(ticket, receiver), Some(asking)));
+            Answer::Wait(ticket) => return Ok((desk.line_up(ticket), Some(asking))),
+            Answer::Ask(unasked) if manner == Manner::AtOnce => {
+                Box::new(desk.kernel.decline(unasked, "a call that is answered at once waits for nobody", now))
             }
+            Answer::Ask(unasked) => match self.question(&mut desk, run, (call, &asking), unasked, now) {
+                Ok(turn) => return Ok((turn, Some(asking))),
+                Err(refusal) => refusal,
+            },
             Answer::Refused(refusal) => Box::new(refusal),
         };
         drop(desk);
-        run.add_refusal(&refusal);
-        let entry = Entry::Refused { call, at: now, what: asking.what.cut(), refusal: (*refusal).clone() };
+        self.refused(run, (call, asking.what), &refusal, now);
+        Err(refusal)
+    }
+
+    /// Writes a no down, and tells it to who watches.
+    fn refused(&self, run: &RunContext, (call, what): (CallId, Call), refusal: &Refusal, at: Millis) {
+        run.add_refusal(refusal);
+        let entry = Entry::Refused { call, at, what: what.cut(), refusal: refusal.clone() };
         self.journal.append(&run.trail, &[entry], Along::default());
         if run.observer.watches() {
-            run.observer.tell(Event::Refused(refusal.clone()));
+            run.observer.tell(Event::Refused(Box::new(refusal.clone())));
         }
-        Err(refusal)
     }
 }
 

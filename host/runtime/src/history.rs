@@ -8,6 +8,7 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
 
+use crate::approvals::{self, Question};
 use crate::control::{Client, ControlError, RemoteStore};
 use crate::journal::{RunRecord, segment};
 use crate::store::{Page, Range, Store, StoreError, StoreReader, keys};
@@ -105,6 +106,14 @@ impl History {
                 entries.extend(segment::decode(&bytes)?.1);
             }
         }
+    }
+
+    /// What people were asked, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a question does not decode.
+    pub fn questions(&self) -> Result<Vec<Question>, StoreError> {
+        approvals::all(&*self.0)
     }
 
     /// A content by its name.

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::approvals::{self, People, Said, SayError, Saying};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::control::{Control, ControlError};
@@ -55,6 +56,7 @@ pub struct Host {
     services: Arc<Services>,
     engine: Engine,
     history: History,
+    attended: bool,
     prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
     slots: Semaphore,
 }
@@ -138,11 +140,28 @@ impl Host {
         let kernel = Kernel::new(Arc::new(policy), models.kernel_models(), Vec::new());
         let gate = Gate::new(kernel, journal, Clock::System, &recovered);
         let memory = Memory::new(Arc::clone(&store));
-        let services = Arc::new(Services { gate, models, memory, files });
+        approvals::recover(&store).await?;
+        let people = People::of(&options.home);
+        let services = Arc::new(Services { gate, models, memory, files, people });
         let slots = Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX));
         let control = Control::open(&options.home, &services)?;
         let history = History::over(store);
-        Ok(Self { _control: control, services, engine, history, prepared: Mutex::default(), slots })
+        Ok(Self { _control: control, services, engine, history, attended: false, prepared: Mutex::default(), slots })
+    }
+
+    /// Lets runs wait for people: somebody looks at a terminal, or will answer by another command. Without it, what needs a
+    /// person is refused at once.
+    #[must_use]
+    pub fn attended(self) -> Self {
+        Self { attended: true, ..self }
+    }
+
+    /// Takes a person's answer to a question of a run.
+    ///
+    /// # Errors
+    /// If it does not count.
+    pub async fn say(&self, saying: Saying) -> Result<Said, SayError> {
+        self.services.people.say(&self.services.gate, saying).await
     }
 
     /// Runs the agent in this file on an input, to its end.
@@ -201,7 +220,7 @@ impl Host {
         let seed = getrandom::u64().map_err(RunError::Random)?;
         let engine = self.engine.name().to_owned();
         let stop = stop.child_token();
-        let beginning = Beginning { prepared, input, seed, id, engine, stop };
+        let beginning = Beginning { prepared, input, seed, id, engine, stop, attended: self.attended };
         Ok(crate::run::run(&self.services, beginning, observer).await?)
     }
 

@@ -173,18 +173,26 @@ impl Journal {
     }
 
     /// Those that the store may not have yet; the others need not be written again.
-    pub(crate) fn missing(&self, contents: Vec<Content>) -> Vec<Content> {
-        if contents.is_empty() {
-            return contents;
-        }
-        let mut contents = contents;
-        {
-            let pending = self.0.pending.lock();
-            contents.retain(|content| !pending.known.has(&content.digest));
-        }
-        // An error here only means that it is written once more.
-        contents.retain(|content| !self.0.store.has(&keys::blob(&content.digest)).unwrap_or(false));
+    pub(crate) fn missing(&self, mut contents: Vec<Content>) -> Vec<Content> {
+        let mut lacks = self.lacks(&contents).into_iter();
+        contents.retain(|_| lacks.next().unwrap_or(true));
         contents
+    }
+
+    /// Of each, whether the store may not have it yet.
+    pub(crate) fn lacks(&self, contents: &[Content]) -> Vec<bool> {
+        if contents.is_empty() {
+            return Vec::new();
+        }
+        let mut lacks: Vec<bool> = {
+            let pending = self.0.pending.lock();
+            contents.iter().map(|content| !pending.known.has(&content.digest)).collect()
+        };
+        for (lacks, content) in lacks.iter_mut().zip(contents) {
+            // An error here only means that it is written once more.
+            *lacks = *lacks && !self.0.store.has(&keys::blob(&content.digest)).unwrap_or(false);
+        }
+        lacks
     }
 }
 

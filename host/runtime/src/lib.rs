@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides. Every effect passes [`gate`], where the kernel answers.
 
+pub mod approvals;
 pub mod clock;
 pub mod config;
 pub mod control;

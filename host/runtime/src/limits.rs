@@ -162,6 +162,30 @@ pub const CONTROL_IDLE_MAX_MS: u64 = 20_000;
 /// How long a command waits for an answer of a running host.
 pub const CONTROL_ANSWER_MAX_MS: u64 = 30_000;
 
+/// People who can be enrolled as approvers.
+pub const APPROVERS_MAX: usize = 64;
+
+/// Groups of one approver.
+pub const APPROVER_GROUPS_MAX: usize = 16;
+
+/// An approver's file.
+pub const APPROVER_FILE_MAX_BYTES: u64 = 16 * KIB as u64;
+
+/// Wrong codes that cost nothing: a person mistypes.
+pub const CODES_WRONG_FREE: u32 = 3;
+
+/// How long an approver is locked out after one more; each further one doubles it.
+pub const CODE_LOCK_MS: u64 = 30 * 1000;
+
+/// The longest such time: at three codes an hour, a code of six digits is found after 38 years.
+pub const CODE_LOCK_MAX_MS: u64 = 60 * 60 * 1000;
+
+/// A call as a person reads it before a yes; nobody reads a longer one with care.
+pub const QUESTION_TEXT_MAX_BYTES: usize = 32 * KIB;
+
+/// Questions that are kept once they are closed.
+pub const QUESTIONS_KEPT_MAX: usize = 1_000;
+
 /// The longest wait: a year.
 pub const SLEEP_MAX_MS: u64 = kernel::WALL_RUN_MAX_MS;
 

@@ -74,6 +74,8 @@ pub(crate) struct Beginning {
     pub(crate) engine: String,
     /// Cancelled when somebody wants it to end.
     pub(crate) stop: CancellationToken,
+    /// Whether people can be asked on its behalf.
+    pub(crate) attended: bool,
 }
 
 /// Runs it. The report says how it ended, whatever the guest did; an error means that the store could not be written.
@@ -83,7 +85,7 @@ pub(crate) async fn run(
     observer: Observer,
 ) -> Result<Report, StoreError> {
     let gate = &services.gate;
-    let Beginning { prepared, input, seed, id, engine, stop } = beginning;
+    let Beginning { prepared, input, seed, id, engine, stop, attended } = beginning;
     let manifest = &prepared.manifest;
     let began = gate.clock().now();
     let run = Arc::new(RunContext::new(id, manifest.agent(), began, observer).until(stop));
@@ -107,6 +109,9 @@ pub(crate) async fn run(
             return Ok(refused(&run, &refusal));
         }
     };
+    if attended {
+        gate.change(|kernel| kernel.attend(id));
+    }
     let unended = gate.unended(&run, &allowance);
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
     let state = State::new(Arc::clone(&run), Arc::clone(services), &allowance, seed);

@@ -21,6 +21,7 @@ use agentry_kernel::kernel::Allowance;
 use agentry_kernel::manifest::Wants;
 use wasmtime::component::{FutureReader, HasSelf, Linker};
 
+use crate::approvals::People;
 use crate::drivers::files::Files;
 use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
@@ -43,6 +44,8 @@ pub struct Services {
     pub memory: Memory,
     /// Named roots.
     pub files: Files,
+    /// Those who answer for agents.
+    pub people: People,
 }
 
 /// What a store of the engine holds for its run.

@@ -1,5 +1,7 @@
 //! `agentry run`: one agent, one input, once. It shows what happens and what it cost.
 
+mod prompt;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,12 +13,13 @@ use agentry_runtime::engine::compile::Compiler;
 use agentry_runtime::host::{Host, OpenError, Options, RunError};
 use agentry_runtime::limits::INPUT_MAX_BYTES;
 use agentry_runtime::run::Report;
-use agentry_runtime::run::context::Observer;
+use agentry_runtime::run::context::{Event, Observer};
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::prompt::Prompt;
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
 use crate::screen::live::Live;
@@ -54,6 +57,9 @@ pub struct Args {
     /// What a root that the policy grants stands for; as often as there are roots
     #[arg(long = "root", value_name = "NAME=DIR", value_parser = root)]
     roots: Vec<(String, PathBuf)>,
+    /// Wait for people where policy asks them, also without a terminal: they answer by `agentry approve`
+    #[arg(long)]
+    wait: bool,
     /// Print one JSON object and nothing else on stdout
     #[arg(long)]
     json: bool,
@@ -79,6 +85,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
             OpenError::Store(_) => With(Exit::Unavailable, error.into()).into(),
             error => anyhow::Error::from(error),
         })?;
+        // Where nobody can be asked, what needs a person is refused at once.
+        let host = if args.wait || Prompt::has_terminal() { host.attended() } else { host };
         watched(&host, &component, input, interrupts).await
     })?;
     if args.json {
@@ -94,6 +102,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 async fn watched(host: &Host, component: &Path, input: Vec<u8>, mut interrupts: Signal) -> Result<Report> {
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let mut live = Live::on_stderr();
+    let mut prompt = Prompt::new();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let stop = CancellationToken::new();
     let mut run = std::pin::pin!(host.run_until(stop.clone(), component, input, Observer::channel(sender)));
@@ -107,9 +116,20 @@ async fn watched(host: &Host, component: &Path, input: Vec<u8>, mut interrupts: 
                 }
                 stop.cancel();
             }
-            Some(event) = events.recv() => live.show(&event),
+            Some(event) = events.recv() => {
+                live.show(&event);
+                if let Event::Asked(question) = &event {
+                    prompt.ask(question);
+                }
+            }
             report = &mut run => break report,
-            _ = second.tick() => live.tick(),
+            line = prompt.line() => prompt.answer(host, &line).await,
+            _ = second.tick() => {
+                prompt.forget_closed(host);
+                if prompt.is_idle() {
+                    live.tick();
+                }
+            }
         }
     };
     while let Ok(event) = events.try_recv() {

@@ -7,7 +7,7 @@ use agentry_kernel::Resource;
 use agentry_runtime::run::context::Event;
 use agentry_runtime::syscalls::bindings::agentry::agent::log::Level;
 
-use super::{BAD, BOLD, DIM, HINT, amounts, say, styled, text, units};
+use super::{BAD, BOLD, DIM, HINT, amounts, question, say, styled, text, units};
 
 /// What is on the screen, so that the next piece goes to the right place.
 pub struct Live {
@@ -59,6 +59,7 @@ impl Live {
                     self.line(&styled(DIM, text::line(story.trim_end())));
                 }
             }
+            Event::Asked(question) => self.line(&question::asks(question)),
             Event::Started { .. } | Event::Token(_) | Event::Call { .. } => {}
         }
     }

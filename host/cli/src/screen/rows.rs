@@ -31,6 +31,8 @@ pub struct Row {
     pub spent: Amounts,
     /// The labels that the run gained by it.
     pub gained: Labels,
+    /// Who allowed it, if people did.
+    pub approved_by: Vec<String>,
 }
 
 /// What came of a syscall.
@@ -38,6 +40,8 @@ pub struct Row {
 pub enum Decision {
     /// It was allowed and is not answered, or nobody knows.
     Open,
+    /// It waits for people, or waited for them when its run was cut.
+    Waits,
     /// It was allowed and went well.
     Done,
     /// It was allowed and did not go well.
@@ -55,6 +59,7 @@ pub enum Decision {
 pub fn rows(entries: &[Entry]) -> Vec<Row> {
     let mut rows: BTreeMap<CallId, Row> = BTreeMap::new();
     let mut gained = Vec::new();
+    let mut approved: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
     for entry in entries {
         match entry {
             Entry::Asked { call, at, what, held } => {
@@ -73,7 +78,18 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
                 }
             }
             Entry::Labelled { call, labels, .. } => gained.push((*call, labels)),
+            Entry::Questioned { call, at, what, held, .. } => {
+                rows.insert(*call, Row { held: *held, ..row(*call, *at, None, what, Decision::Waits) });
+            }
+            Entry::Approved { call, by, .. } => {
+                approved.insert(*call, by.clone());
+            }
             Entry::Started(_) | Entry::Observed { .. } | Entry::Ended(_) => {}
+        }
+    }
+    for (call, by) in approved {
+        if let Some(row) = rows.get_mut(&call) {
+            row.approved_by = by;
         }
     }
     // They stand before the entry that makes the row, or behind it.
@@ -87,7 +103,8 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
 
 fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
     let (name, detail) = (what.name().to_owned(), detail(what));
-    Row { call, at, until, name, detail, decision, held: Amounts::ZERO, spent: Amounts::ZERO, gained: Labels::NONE }
+    let (held, spent, gained, approved_by) = (Amounts::ZERO, Amounts::ZERO, Labels::NONE, Vec::new());
+    Row { call, at, until, name, detail, decision, held, spent, gained, approved_by }
 }
 
 fn decision(outcome: &Outcome) -> Decision {
@@ -153,7 +170,10 @@ impl Row {
         match &self.decision {
             Decision::Refused(refusal) => row["refusal"] = self::refusal(refusal),
             Decision::Broke { kind, text } => row["error"] = json!({"kind": kind, "text": text}),
-            Decision::Open | Decision::Done => {}
+            Decision::Open | Decision::Waits | Decision::Done => {}
+        }
+        if !self.approved_by.is_empty() {
+            row["approved_by"] = json!(self.approved_by);
         }
         row
     }
@@ -162,6 +182,7 @@ impl Row {
     pub fn word(&self) -> &str {
         match &self.decision {
             Decision::Open => "open",
+            Decision::Waits => "waits",
             Decision::Done => "allowed",
             Decision::Broke { kind, .. } => kind,
             Decision::Refused(refusal) => refusal.code.word(),

@@ -48,13 +48,15 @@ pub fn picture(rows: &[Row], span: Span) -> String {
 fn mark(row: &Row) -> String {
     match row.decision {
         Decision::Done => styled(GOOD, "✓"),
-        Decision::Open => styled(DIM, "?"),
+        Decision::Open | Decision::Waits => styled(DIM, "?"),
         Decision::Broke { .. } | Decision::Refused(_) => styled(BAD, "✗"),
     }
 }
 
 fn trouble(row: &Row, picture: &mut String) {
     let story = match &row.decision {
+        _ if !row.approved_by.is_empty() => format!("allowed by {}", row.approved_by.join(", ")),
+        Decision::Waits => "people were asked, and have not answered".to_owned(),
         Decision::Open | Decision::Done => return,
         Decision::Broke { kind, text } if text.is_empty() => kind.clone(),
         Decision::Broke { kind, text } => format!("{kind}: {text}"),
@@ -91,6 +93,7 @@ mod tests {
             held: Amounts::ZERO,
             spent: Amounts::ZERO,
             gained: agentry_kernel::Labels::NONE,
+            approved_by: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::approvals::Unasked;
 use super::slots::ModelId;
 use crate::budget::{Amounts, Resource};
 use crate::call::{CallId, RunId};
@@ -73,6 +74,8 @@ pub enum Answer {
     Permit(Permit),
     /// Its budget is held and it waits for its turn: the permit comes out of a later `settle`, `give_back` or `finish`.
     Wait(Ticket),
+    /// Its budget is held and people must say yes first: hand it to [`Kernel::ask`](super::Kernel::ask).
+    Ask(Unasked),
     /// No.
     Refused(Refusal),
 }

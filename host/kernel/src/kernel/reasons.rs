@@ -7,6 +7,7 @@ use super::admission::No;
 use super::ledger::{Lack, Owner};
 use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
+use crate::limits::APPROVAL_TEXT_MAX_BYTES;
 use crate::manifest::Manifest;
 use crate::policy::{Budget, Grant, Policy};
 use crate::refusal::{Code, Refusal, Rule};
@@ -52,12 +53,80 @@ pub(super) fn no_grant(policy: &Policy, agent: &str, manifest: &Manifest) -> No 
         .into()
 }
 
-/// A person has to say yes first.
-pub(super) fn not_approved(required: &Required) -> No {
-    Refusal::new(Code::NotApproved, format!("this needs a yes from {}", required.from))
-        .rule(required.rule.clone())
-        .hint("nobody could be asked")
+/// A person has to say yes, and there is nobody to ask.
+pub(super) fn nobody_to_ask(required: &Required) -> No {
+    let because = format!("this needs a yes from {}, and nobody can be asked here", asked(required));
+    not_approved(required, because, "run it at a terminal, or with `--wait` and answer by `agentry approve`")
+}
+
+/// A person has to say yes, and cannot be asked about this.
+pub(super) fn not_askable(required: &Required, why: &str) -> No {
+    let because = format!("this needs a yes from {}, and {why}", asked(required));
+    not_approved(required, because, "a call that people allow is short and is text")
+}
+
+/// Nobody has answered.
+pub(super) fn unanswered(required: &Required, expired: bool) -> No {
+    let why = if expired { "in time" } else { "before it gave up" };
+    let because = format!("this needs a yes from {}, and nobody answered {why}", asked(required));
+    not_approved(required, because, "`agentry approvals` lists open questions; a longer `ttl` leaves more time")
+}
+
+/// Somebody said no.
+pub(super) fn said_no(required: &Required, who: &str, because: &str) -> No {
+    let because = format!("{} said no: {}", text::show(who), text::show_up_to(APPROVAL_TEXT_MAX_BYTES, because));
+    not_approved(required, because, "a person decided so; nothing in a policy changes it")
+}
+
+/// The policy that asked is not in force any more.
+pub(super) fn void(required: &Required) -> No {
+    let because = "the policy changed while people were asked, so their answer is void";
+    not_approved(required, because, "the agent may ask again under the policy of now")
+}
+
+/// What would be done is not what people were asked about.
+pub(super) fn altered(required: &Required) -> No {
+    let because = "the call is not the one that people were asked about";
+    not_approved(required, because, "a yes is good for one exact call; ask about this one")
+}
+
+/// An equal call took the yes.
+pub(super) fn one_yes(required: &Required) -> No {
+    let because = "an equal call was allowed by the same answer, and one yes is for one call";
+    not_approved(required, because, "the agent may ask again")
+}
+
+/// What waited has had its answer.
+pub(super) fn used() -> No {
+    Refusal::new(Code::NotApproved, "this call was answered already, and an answer is used once")
+        .hint("the agent may ask again")
         .into()
+}
+
+/// The agent asks people more than they can read.
+pub(super) fn too_many_questions(agent: &str) -> No {
+    Refusal::new(Code::NotApproved, format!("agent `{agent}` asks people too much, and is paused"))
+        .hint("`agentry approvals` lists what it asked; any answer lets it go on")
+        .into()
+}
+
+/// It asked people too much, and they have not answered.
+pub(super) fn paused(agent: &str) -> No {
+    busy(
+        &format!("agent `{agent}` asked people too much, and is paused until somebody answers"),
+        "`agentry approvals` lists what it asked; any answer lets it go on",
+    )
+}
+
+fn not_approved(required: &Required, because: impl Into<String>, hint: &str) -> No {
+    Refusal::new(Code::NotApproved, because).rule(required.rule.clone()).hint(hint).into()
+}
+
+fn asked(required: &Required) -> String {
+    match required.quorum {
+        1 => required.from.to_string(),
+        many => format!("{many} of {}", required.from),
+    }
 }
 
 /// Where the limit stands that an account ran into. A run's own limit is the tighter of its grant's and the site's.

@@ -46,6 +46,8 @@ pub(super) struct Run {
     /// Permits that are out and calls that wait.
     pub(super) in_flight: usize,
     pub(super) ended: bool,
+    /// Somebody can be asked on its behalf.
+    pub(super) attended: bool,
 }
 
 impl Run {
@@ -116,6 +118,7 @@ impl Kernel {
             for ticket in self.slots.tickets_of(id) {
                 self.withdraw(ticket, now);
             }
+            self.forgo_all(id, now);
         }
         self.forget(id);
         Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, ready: Vec::new() }
@@ -209,6 +212,7 @@ impl Kernel {
             calls: 0,
             in_flight: 0,
             ended: false,
+            attended: false,
         };
         if let Err(no) = self.equip(&mut run, grant, now) {
             if share.is_none() {

@@ -25,10 +25,10 @@ const STEPS: usize = 150;
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// SplitMix64, by Steele, Lea and Flood (OOPSLA 2014).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -36,11 +36,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
-    fn pick(&mut self, len: usize) -> Option<usize> {
+    pub(super) fn pick(&mut self, len: usize) -> Option<usize> {
         (len > 0).then(|| self.below(len as u64) as usize)
     }
 }
@@ -171,6 +171,7 @@ impl World {
         match self.kernel.admit(run, CallId(self.last), &call, self.now) {
             Answer::Permit(permit) => self.take(permit),
             Answer::Wait(ticket) => assert!(self.waiting.insert(ticket), "a ticket is given once"),
+            Answer::Ask(_) => panic!("no rule of these policies asks people"),
             Answer::Refused(no) => {
                 assert_eq!(before, self.refilled(self.agent_of[&run]), "a refusal costs nothing: {no}");
                 assert!(no.reference.is_some() && !no.because.is_empty());

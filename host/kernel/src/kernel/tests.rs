@@ -20,6 +20,7 @@ use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
 use crate::tool::{Effect, Tool};
 
+mod approvals;
 mod labels;
 mod rights;
 

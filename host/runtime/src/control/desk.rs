@@ -18,6 +18,11 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             let page = Page { rows, bytes: CONTROL_PAGE_MAX_BYTES };
             read(store, move |store| store.scan(&Range { from, to, reverse }, page).map(Reply::Rows)).await
         }
+        Request::Paused => Reply::Paused(services.gate.paused()),
+        Request::Say(saying) => match services.people.say(&services.gate, saying).await {
+            Ok(said) => Reply::Said(said),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
     }
 }
 

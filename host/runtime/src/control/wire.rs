@@ -2,10 +2,12 @@
 
 use std::io;
 
+use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::approvals::{Said, Saying};
 use crate::store::{Key, Value};
 
 /// Two processes understand each other if they have the same; raise it with every change of what is below.
@@ -48,6 +50,10 @@ pub enum Request {
         /// The most rows.
         rows: u64,
     },
+    /// Agents that are paused until a person answers them.
+    Paused,
+    /// A person's answer to a question of a run.
+    Say(Saying),
 }
 
 /// What the host answers.
@@ -59,6 +65,10 @@ pub enum Reply {
     Has(bool),
     /// To [`Request::Scan`].
     Rows(Vec<(Key, Value)>),
+    /// To [`Request::Paused`]: their names, and until when at the latest.
+    Paused(Vec<(String, Millis)>),
+    /// To [`Request::Say`].
+    Said(Said),
     /// It could not, or would not; the text says why, with its hint.
     Refused(String),
 }

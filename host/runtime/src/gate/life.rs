@@ -167,6 +167,7 @@ impl Gate {
         let mut desk = gate.desk.lock();
         let settled = desk.kernel.finish(run.id, used, now);
         desk.let_in(settled.ready, now);
+        gate.wake(&mut desk);
         run.add_spent(settled.spent);
         let tally = run.tally();
         let record = RunRecord {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Acted, Asking, Fault, Gate, Turn, fault, settle};
+use super::{Acted, Asking, Fault, Gate, Manner, Turn, fault, settle};
 use crate::journal::Along;
 use crate::run::context::{Act, Acts, Event, RunContext};
 use crate::syscalls::bindings::agentry::agent::types::Error;
@@ -79,9 +79,10 @@ impl Gate {
         let (effect, outward) = (asking.what.effect(), asking.what.reaches_out());
         let name = if run.observer.watches() { asking.what.name().to_owned() } else { String::new() };
         let intent = matches!(effect, Effect::External | Effect::Inner);
+        let manner = if intent { Manner::WithIntent } else { Manner::Whole };
         let gains = run.gains();
         let (turn, asking) =
-            gate.admit(run, call, asking, at, intent).map_err(|refusal| fault::refused(&refusal, run.id, call))?;
+            gate.admit(run, call, asking, at, manner).map_err(|refusal| fault::refused(&refusal, run.id, call))?;
         let errand = Errand {
             gate: self.clone(),
             run: Arc::clone(run),
@@ -185,10 +186,15 @@ impl Errand {
     }
 
     /// Waits for its turn, no longer than the guest and the run do.
-    pub(super) async fn turn(&self, turn: Turn) -> Result<Permit, Error> {
+    pub(super) async fn turn(&mut self, turn: Turn) -> Result<Permit, Error> {
+        let turn = match turn {
+            Turn::People(asked) => self.people(asked).await?,
+            turn => turn,
+        };
         let (ticket, mut receiver) = match turn {
             Turn::Now(permit) => return Ok(permit),
             Turn::Later(ticket, receiver) => (ticket, receiver),
+            Turn::People(_) => return Err(fault::unavailable("this part of the host broke down", None)),
         };
         let error = tokio::select! {
             biased;

@@ -85,6 +85,7 @@ impl Inner {
     pub(super) fn give_up(&self, run: &RunContext, turn: Turn, now: Millis) {
         let mut desk = self.desk.lock();
         let ready = match turn {
+            Turn::People(asked) => return self.forgo(&mut desk, asked.waiter, now),
             Turn::Now(permit) => desk.kernel.give_back(permit, now).ready,
             Turn::Later(ticket, mut receiver) => match desk.waiting.remove(&ticket) {
                 Some(_) => desk.kernel.withdraw(ticket, now),

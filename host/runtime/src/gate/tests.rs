@@ -29,6 +29,8 @@ fn names(host: &Host, run: u64) -> Vec<&'static str> {
         Entry::Called { .. } => "called",
         Entry::Observed { dropped: false, .. } => "observed",
         Entry::Observed { dropped: true, .. } => "dropped",
+        Entry::Questioned { .. } => "questioned",
+        Entry::Approved { .. } => "approved",
         Entry::Ended(_) => "ended",
         Entry::Labelled { .. } => "labelled",
     };

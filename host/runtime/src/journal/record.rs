@@ -70,6 +70,12 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_extend(value, vec![FORMAT]).expect("our own values have no part that cannot be encoded")
 }
 
+/// What [`encode`] made, of a kind that version 1 did not have.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    let record = bytes.strip_prefix(&[FORMAT]).and_then(|rest| postcard::from_bytes(rest).ok());
+    record.ok_or_else(|| StoreError::Damaged { why: "a record that does not decode".to_owned() })
+}
+
 /// Books that [`encode`] made, or an account of version 1.
 pub(crate) fn books(bytes: &[u8]) -> Result<Books, StoreError> {
     decode_either::<Books, format1::DayAccount>(bytes)

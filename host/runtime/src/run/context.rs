@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::approvals::Question;
 use crate::clock::RunClock;
 use crate::journal::{RunRecord, Trail};
 use crate::syscalls::bindings::agentry::agent::log::Level;
@@ -219,6 +220,8 @@ pub enum Event {
     },
     /// The kernel said no.
     Refused(Box<Refusal>),
+    /// People are asked.
+    Asked(Box<Question>),
     /// A call that reads or reaches outside has ended.
     Call {
         /// Which.

@@ -9,9 +9,12 @@
 //! | `l` number | a segment of the journal |
 //! | `m` length of namespace, namespace, key | an entry of memory |
 //! | `o` run | nothing: the run has not ended |
+//! | `p` approver | which codes of theirs were used, and how many were wrong |
+//! | `q` question | what people were asked, and what came of it |
 //! | `r` run | the run's record |
 //! | `t` start, run | nothing: runs by time |
 
+use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::time::Millis;
@@ -28,6 +31,8 @@ pub const SITE: &str = "";
 pub const LOG: &[u8] = b"l";
 /// Runs that have not ended.
 pub const OPEN: &[u8] = b"o";
+/// Questions to people.
+pub const QUESTIONS: &[u8] = b"q";
 /// Records of runs.
 pub const RUNS: &[u8] = b"r";
 /// Runs by time.
@@ -74,6 +79,16 @@ pub fn memory(namespace: &str, name: &str) -> Key {
 /// That a run has not ended.
 pub fn open(run: RunId) -> Key {
     key(OPEN, &[&run.0.to_be_bytes()])
+}
+
+/// What is known of an approver's codes.
+pub fn approver(name: &str) -> Key {
+    key(b"p", &[name.as_bytes()])
+}
+
+/// A question to people.
+pub fn question(id: ApprovalId) -> Key {
+    key(QUESTIONS, &[&id.0.to_be_bytes()])
 }
 
 /// The record of a run.

@@ -1,0 +1,80 @@
+//! `agentry approvals`: what people are asked. It reads, and answers nothing.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use agentry_runtime::approvals::{Question, State};
+use agentry_runtime::control::{self, ControlError, Reply, Request};
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, BAD, question, styled, text, units};
+
+/// Lists what people are asked, and what came of it
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry approvals
+  agentry approvals --all
+  agentry approvals --json | jq -r '.questions[].id'")]
+pub struct Args {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Also those that are closed
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the questions, and prints them oldest first.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let home = args.home.resolve()?;
+    let history = home.history()?;
+    let paused = match control::ask(home.path(), &Request::Paused) {
+        Ok(Reply::Paused(paused)) => Some(paused),
+        Err(ControlError::NoHost { .. }) => None,
+        Ok(_) => bail!("the host answered another question\nhint: use the same program for both"),
+        Err(error) => return Err(error.into()),
+    };
+    let mut questions = history.map_or(Ok(Vec::new()), |history| history.questions())?;
+    if paused.is_none() {
+        questions.iter_mut().for_each(left_behind);
+    }
+    questions.retain(|question| args.all || question.state == State::Open);
+    let paused = paused.unwrap_or_default();
+    if args.json {
+        let paused: Vec<_> = paused.iter().map(|(agent, until)| json!({"agent": agent, "until_ms": until.0})).collect();
+        let questions: Vec<_> = questions.iter().map(question::as_json).collect();
+        screen::print_json(&json!({"questions": questions, "paused": paused}))?;
+        return Ok(Exit::Done.into());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    for question in &questions {
+        screen::print(&format!("{}{}\n", question::page(question, now_ms), hint(question)))?;
+    }
+    for (agent, until) in &paused {
+        let left = units::duration(until.0.saturating_sub(now_ms));
+        let line = format!("agent {agent} asked too much: it is paused until somebody answers it, at most for {left}");
+        screen::print(&format!("{}\n", styled(BAD, text::line(&line))))?;
+    }
+    if questions.is_empty() {
+        screen::say("nothing is asked\n");
+    }
+    Ok(Exit::Done.into())
+}
+
+fn hint(question: &Question) -> String {
+    if question.state == State::Open { format!("{}\n", question::answers(question)) } else { String::new() }
+}
+
+/// Without a host nothing waits: the run that asked is gone.
+fn left_behind(question: &mut Question) {
+    if question.state == State::Open {
+        question.state = State::Gone;
+    }
+}
