@@ -5,6 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::stage::{Ended, Stage, end, guest};
+// These two have files of their own.
+#[allow(unused_imports, reason = "that the names exist is the point")]
+use crate::{http, tools};
 
 /// Enough for any honest guest, little for one that wastes it.
 const BUDGET: &str =

@@ -87,6 +87,12 @@ impl Running {
         assert!(Command::new("kill").args(["-INT", &pid]).status().is_ok_and(|status| status.success()), "it is gone");
     }
 
+    /// What a crash does: no goodbye, and it is gone when this returns.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is there");
+        self.child.wait().expect("it is gone");
+    }
+
     /// Waits for its end, or kills it when nobody would wait any longer.
     pub fn end(self) -> Ended {
         self.end_within(PATIENCE)

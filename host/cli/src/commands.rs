@@ -11,6 +11,7 @@ mod new;
 mod policy;
 mod ps;
 mod run;
+mod tools;
 mod trace;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ pub enum Command {
     Approver(approver::Args),
     Inspect(inspect::Args),
     Models(models::Args),
+    Tools(tools::Args),
     Policy(policy::Args),
     New(new::Args),
     Build(build::Args),
@@ -49,6 +51,7 @@ impl Command {
             Self::Approver(args) => approver::run(args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Models(args) => models::run(&args),
+            Self::Tools(args) => tools::run(&args),
             Self::Policy(args) => policy::run(&args),
             Self::New(args) => new::run(args),
             Self::Build(args) => build::run(args),

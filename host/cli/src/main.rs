@@ -9,6 +9,7 @@ mod screen;
 
 use std::process::ExitCode;
 
+use agentry_runtime::drivers::tools::cage;
 use agentry_runtime::engine::compile;
 use clap::Parser;
 
@@ -36,9 +37,13 @@ Environment:
   NO_COLOR      no colours, also on a terminal";
 
 fn main() -> ExitCode {
-    // The child that compiles is this program again; it is not a verb for people.
-    if std::env::args_os().nth(1).is_some_and(|verb| verb == compile::VERB) {
-        return compile::child();
+    // The children that compile and that run tools are this program again; their verbs are not for people.
+    let verb = std::env::args_os().nth(1);
+    match verb.as_deref().and_then(|verb| verb.to_str()) {
+        Some(compile::VERB) => return compile::child(),
+        Some(cage::VERB) => return cage::child(),
+        Some(cage::ENTER_VERB) => return cage::enter(),
+        _ => {}
     }
     let cli = Cli::parse();
     match cli.command.run() {

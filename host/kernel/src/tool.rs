@@ -76,4 +76,8 @@ impl Tools {
     pub(crate) fn find(&self, name: &str) -> Option<&Tool> {
         self.0.get(name)
     }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tool> {
+        self.0.values()
+    }
 }

@@ -16,19 +16,35 @@
 //! max_output_tokens = 16_384
 //! slots = 16                               # calls at once
 //! price = { input = 150_000, output = 600_000, cache_read = 75_000 }   # micro-USD for a million tokens
+//!
+//! [secrets.crm]                            # by this handle; no agent sees its value
+//! value = { env = "CRM_KEY" }              # or { file = "PATH" }, which nobody else may read
+//! header = "authorization"                 # as if you said nothing; before it stands prefix = "Bearer "
+//! only_to = ["https://api.example.org"]    # or "tool:NAME", a command of tools.toml
+//!
+//! [hosts]
+//! "api.internal" = ["10.1.2.3"]            # asked of nobody else; whether it may be dialled is policy's to say
 //! ```
 //!
 //! A model may also say `local = true` (no word leaves this machine), `media`, `tools` and `schema_output`.
 //! The alias `embedded` is always there and needs no line.
 
+mod hosts;
 mod models;
 mod reader;
 mod secret;
+mod secrets;
+mod tools;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 pub(crate) use self::models::{Kind, ModelLine, ProviderLine, is_loopback};
 pub(crate) use self::secret::{Key, Secret};
+pub(crate) use self::secrets::{Audience, SecretLine};
+pub(crate) use self::tools::{CommandLine, EndpointLine, Reach, ToolLine};
+pub use self::tools::{TOOLS_FILE, ToolsConfig, ToolsError};
 
 /// The file's name in the home.
 pub const CONFIG_FILE: &str = "agentry.toml";
@@ -46,6 +62,10 @@ pub struct Config {
     pub default: String,
     /// In the order of the file.
     pub(crate) models: Vec<ModelLine>,
+    /// What agents may name and never see.
+    pub(crate) secrets: Vec<SecretLine>,
+    /// Names that this host knows by itself and asks nobody for.
+    pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// Why the configuration cannot be used.
@@ -104,7 +124,7 @@ impl Config {
     }
 
     fn embedded() -> Self {
-        Self { default: EMBEDDED.to_owned(), models: Vec::new() }
+        Self { default: EMBEDDED.to_owned(), models: Vec::new(), secrets: Vec::new(), hosts: BTreeMap::new() }
     }
 }
 

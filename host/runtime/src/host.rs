@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::approvals::{self, People, Said, SayError, Saying};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, ToolsConfig, ToolsError};
 use crate::control::{Control, ControlError};
 use crate::drivers::files::{Files, NoRoot};
+use crate::drivers::http::Http;
 use crate::drivers::llm::Models;
 use crate::drivers::llm::models::ModelsError;
 use crate::drivers::memory::Memory;
+use crate::drivers::tools::Tools;
 use crate::engine::compile::{CompileError, Compiler};
 use crate::engine::{Engine, EngineError};
 use crate::gate::Gate;
@@ -30,9 +32,11 @@ use crate::package::{self, PackageError};
 use crate::policies::{self, PoliciesError};
 use crate::run::context::Observer;
 use crate::run::{Beginning, Prepared, Report};
+use crate::secrets::Secrets;
 use crate::store::{RedbStore, Store, StoreError};
 use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{self, Services};
+use crate::web::{System, Web};
 
 /// What a host is made of.
 #[derive(Clone, Debug)]
@@ -70,6 +74,9 @@ pub enum OpenError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The registry of tools.
+    #[error(transparent)]
+    Tools(#[from] ToolsError),
     /// The models.
     #[error(transparent)]
     Models(#[from] ModelsError),
@@ -134,15 +141,22 @@ impl Host {
         let config = Config::load(&options.home)?;
         let models = Models::open(&config, &options.home, options.model.as_deref())?;
         let files = Files::open(&options.roots)?;
+        let registry = ToolsConfig::load(&options.home)?;
         let store: Arc<dyn Store> = Arc::new(RedbStore::open(&options.home)?);
+        // Only now: nobody else works in this home.
+        let secrets = Arc::new(Secrets::open(&config.secrets));
+        let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
+        let program = options.compiler.program().map(Path::to_owned);
+        let tools = Tools::open(registry, &options.home, program, Arc::clone(&web), Arc::clone(&secrets));
+        let http = Http::new(web, secrets);
         let engine = Engine::open(&options.home, options.compiler)?;
         let (journal, recovered) = Journal::open(Arc::clone(&store)).await?;
-        let kernel = Kernel::new(Arc::new(policy), models.kernel_models(), Vec::new());
+        let kernel = Kernel::new(Arc::new(policy), models.kernel_models(), tools.kernel_tools());
         let gate = Gate::new(kernel, journal, Clock::System, &recovered);
         let memory = Memory::new(Arc::clone(&store));
         approvals::recover(&store).await?;
         let people = People::of(&options.home);
-        let services = Arc::new(Services { gate, models, memory, files, people });
+        let services = Arc::new(Services { gate, models, memory, files, people, tools, http });
         let slots = Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX));
         let control = Control::open(&options.home, &services)?;
         let history = History::over(store);

@@ -9,8 +9,10 @@ pub mod control;
 pub mod drivers {
     //! One file per effect: each spends a permit, and none calls another.
     pub mod files;
+    pub mod http;
     pub mod llm;
     pub mod memory;
+    pub mod tools;
 }
 pub mod engine;
 pub mod gate;
@@ -22,5 +24,7 @@ pub mod package;
 pub mod policies;
 pub mod prices;
 pub mod run;
+pub mod secrets;
 pub mod store;
 pub mod syscalls;
+mod web;

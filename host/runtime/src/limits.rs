@@ -189,6 +189,84 @@ pub const QUESTIONS_KEPT_MAX: usize = 1_000;
 /// The longest wait: a year.
 pub const SLEEP_MAX_MS: u64 = kernel::WALL_RUN_MAX_MS;
 
+/// Tools of a registry. Nobody could review more.
+pub const TOOLS_MAX: usize = 1_024;
+
+/// How long a tool may take whose entry does not say.
+pub const TOOL_TIMEOUT_DEFAULT_MS: u64 = 30_000;
+
+/// The longest that an entry can give a tool: what takes longer is a job, and no call.
+pub const TOOL_TIMEOUT_MAX_MS: u64 = 60 * 60 * 1000;
+
+/// What a tool may say whose entry does not say how much.
+pub const TOOL_OUTPUT_DEFAULT_BYTES: usize = 256 * KIB;
+
+/// The most that an entry can let a tool say.
+pub const TOOL_OUTPUT_MAX_BYTES: usize = 4 * MIB;
+
+/// Address space of a command whose entry does not say. Interpreters reserve far more than they use.
+pub const TOOL_MEMORY_DEFAULT_MB: u64 = 1_024;
+
+/// The most that an entry can give a command.
+pub const TOOL_MEMORY_MAX_MB: u64 = 64 * 1_024;
+
+/// What a command may say about its failure; the rest is not kept.
+pub const TOOL_ERROR_MAX_BYTES: usize = 64 * KIB;
+
+/// What of that is shown to an agent.
+pub const TOOL_ERROR_SHOWN_BYTES: usize = 4 * KIB;
+
+/// A file that a command writes in its directory.
+pub const TOOL_FILE_MAX_BYTES: u64 = 64 * MIB as u64;
+
+/// Files that a command may have open.
+pub const TOOL_OPEN_FILES_MAX: u64 = 256;
+
+/// Processes of a command, itself included: a shell, a pipeline, an interpreter with its threads.
+pub const TOOL_PROCESSES_MAX: usize = 64;
+
+/// Commands that run at once on a host; a further one waits for its turn as long as it may take.
+pub const TOOL_COMMANDS_MAX: usize = 32;
+
+/// The arguments of a call and all else that a command is started with.
+pub const TOOL_ORDER_MAX_BYTES: usize = 4 * MIB;
+
+/// An address that an agent asks for, as policy reads it.
+pub const HTTP_URL_MAX_BYTES: usize = kernel::URL_MAX_BYTES;
+
+/// The body of a request.
+pub const HTTP_BODY_MAX_BYTES: usize = 4 * MIB;
+
+/// The body of an answer.
+pub const HTTP_ANSWER_MAX_BYTES: usize = 4 * MIB;
+
+/// Headers of a request or an answer, names and values together. Servers refuse more than 8 to 64 KiB.
+pub const HTTP_HEADERS_MAX_BYTES: usize = 32 * KIB;
+
+/// How many headers.
+pub const HTTP_HEADERS_MAX: usize = 96;
+
+/// How long a request may take that does not say: from its name to the last byte of its answer.
+pub const HTTP_TIMEOUT_DEFAULT_MS: u64 = 30_000;
+
+/// The longest that a request may take.
+pub const HTTP_TIMEOUT_MAX_MS: u64 = 5 * 60 * 1000;
+
+/// Redirects that one request follows, as browsers do or fewer.
+pub const HTTP_REDIRECTS_MAX: usize = 5;
+
+/// Addresses of one name that are looked at; a name with more is refused.
+pub const HTTP_ADDRESSES_MAX: usize = 64;
+
+/// Requests and the room for their answers that a host has in flight, all runs together.
+pub const HTTP_IN_FLIGHT_MAX_BYTES: usize = 256 * MIB;
+
+const _: () = assert!(HTTP_BODY_MAX_BYTES + HTTP_HEADERS_MAX_BYTES <= HOSTCALL_MAX_BYTES);
+const _: () = assert!(HTTP_BODY_MAX_BYTES + HTTP_ANSWER_MAX_BYTES <= HTTP_IN_FLIGHT_MAX_BYTES);
+const _: () = assert!(TOOL_OUTPUT_DEFAULT_BYTES <= TOOL_OUTPUT_MAX_BYTES);
+const _: () = assert!(TOOL_ERROR_SHOWN_BYTES <= TOOL_ERROR_MAX_BYTES);
+const _: () = assert!(TOOL_TIMEOUT_DEFAULT_MS <= TOOL_TIMEOUT_MAX_MS);
+const _: () = assert!(kernel::JSON_MAX_BYTES < TOOL_ORDER_MAX_BYTES);
 const _: () = assert!(STACK_WASM_BYTES < STACK_BYTES);
 const _: () = assert!(COMPONENT_MAX_BYTES < ARTIFACT_MAX_BYTES);
 const _: () = assert!(COMPILE_CPU_MAX_S <= COMPILE_WALL_MAX_S);

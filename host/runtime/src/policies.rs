@@ -146,7 +146,8 @@ impl PolicyFiles {
     }
 }
 
-fn text(path: &Path) -> Result<String, PoliciesError> {
+/// The text of a plain file that this user, its group or root alone may write.
+pub(crate) fn text(path: &Path) -> Result<String, PoliciesError> {
     let (file, is) = open(path)?;
     ours(path, &is)?;
     let mut bytes = Vec::new();

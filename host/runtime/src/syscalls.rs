@@ -23,8 +23,10 @@ use wasmtime::component::{FutureReader, HasSelf, Linker};
 
 use crate::approvals::People;
 use crate::drivers::files::Files;
+use crate::drivers::http::Http;
 use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
+use crate::drivers::tools::Tools;
 use crate::engine::wasi::{self, Wasi};
 use crate::gate::Gate;
 use crate::run::context::RunContext;
@@ -46,6 +48,10 @@ pub struct Services {
     pub files: Files,
     /// Those who answer for agents.
     pub people: People,
+    /// Tools behind adapters.
+    pub tools: Tools,
+    /// The web.
+    pub http: Http,
 }
 
 /// What a store of the engine holds for its run.

@@ -30,6 +30,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
         ("codes", codes(tree)),
         ("policy", policy_words(tree)),
         ("config", config_keys(tree)),
+        ("tools", keys(tree, "host/runtime/src/config/tools.rs", tool_prefix)),
     ];
     for (section, found) in sections {
         let listed = listed(section);
@@ -101,19 +102,44 @@ fn policy_words(tree: &Tree) -> BTreeSet<String> {
 
 /// `default`, `models.slots`, `models.price.input` and so on, out of the lists by which the configuration refuses others.
 fn config_keys(tree: &Tree) -> BTreeSet<String> {
-    let Some(file) = tree.get("host/runtime/src/config/models.rs") else { return BTreeSet::new() };
+    let mut found = BTreeSet::new();
+    for file in ["models", "secrets"] {
+        found.extend(keys(tree, &format!("host/runtime/src/config/{file}.rs"), config_prefix));
+    }
+    found
+}
+
+fn config_prefix(table: &str) -> Option<&'static str> {
+    Some(match table {
+        "FILE" => "",
+        "PROVIDER" => "providers.",
+        "SECRET" => "providers.key.",
+        "MODEL" => "models.",
+        "PRICE" => "models.price.",
+        "HANDLE" => "secrets.",
+        _ => return None,
+    })
+}
+
+/// The tables of `tools.toml`.
+fn tool_prefix(table: &str) -> Option<&'static str> {
+    Some(match table {
+        "TOOLS_FILE" => "",
+        "TOOL" => "tools.",
+        "COMMAND" => "tools.command.",
+        "ENDPOINT" => "tools.http.",
+        _ => return None,
+    })
+}
+
+/// The keys of the tables of a file, each behind its table's prefix.
+fn keys(tree: &Tree, path: &str, prefix: fn(&str) -> Option<&'static str>) -> BTreeSet<String> {
+    let Some(file) = tree.get(path) else { return BTreeSet::new() };
     let mut found = BTreeSet::new();
     for list in file.text.split("const ").skip(1) {
         let Some((table, rest)) = list.split_once("_KEYS: [&str;") else { continue };
-        let prefix = match table {
-            "FILE" => "",
-            "PROVIDER" => "providers.",
-            "SECRET" => "providers.key.",
-            "MODEL" => "models.",
-            "PRICE" => "models.price.",
-            // A table that nobody here knows must not go unseen.
-            unknown => unknown,
-        };
+        // A table that nobody here knows must not go unseen.
+        let prefix = prefix(table).unwrap_or(table);
         let keys = rest.split(';').next().unwrap_or_default();
         found.extend(keys.split('"').skip(1).step_by(2).map(|key| format!("{prefix}{key}")));
     }

@@ -15,8 +15,9 @@ use crate::manifest::Manifest;
 use crate::model::Model;
 use crate::policy::{Grant, Policy};
 use crate::refusal::Refusal;
-use crate::rights::Rights;
+use crate::rights::{Rights, name_fits};
 use crate::time::Millis;
+use crate::tool::Tool;
 
 /// A run, from its start until its last permit is settled.
 #[derive(Debug)]
@@ -160,6 +161,14 @@ impl Kernel {
             return Vec::new();
         };
         self.slots.models().filter(|model| wanted.allows(&model.alias) && right.allows(&model.alias)).collect()
+    }
+
+    /// The tools that a run may call: those of the registry that its package asks for and its grant gives, by name.
+    pub fn tools(&self, id: RunId) -> Vec<&Tool> {
+        let Some(run) = self.runs.get(&id).filter(|run| !run.ended) else { return Vec::new() };
+        let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) else { return Vec::new() };
+        let fits = |rights: &Rights, tool: &Tool| rights.tools.iter().any(|right| name_fits(&right.tool, &tool.name));
+        self.tools.iter().filter(|tool| fits(&run.wants, tool) && fits(&grant.rights, tool)).collect()
     }
 
     fn begin(&mut self, id: RunId, start: &Start, share: Option<&Share>, now: Millis) -> Result<Allowance, No> {

@@ -9,7 +9,7 @@ use reqwest::Url;
 use toml::de::DeTable;
 
 use super::reader::{Document, Table, nearest};
-use super::{Config, ConfigError, EMBEDDED, Key};
+use super::{Config, ConfigError, EMBEDDED, Key, hosts, secrets};
 use crate::drivers::llm::models::{DEFAULT, SCRIPTED};
 use crate::prices;
 
@@ -20,7 +20,7 @@ const FORMAT: u64 = 1;
 const RESERVED: [&str; 3] = [DEFAULT, EMBEDDED, SCRIPTED];
 
 // The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
-pub(super) const FILE_KEYS: [&str; 4] = ["format", "default", "providers", "models"];
+pub(super) const FILE_KEYS: [&str; 6] = ["format", "default", "providers", "models", "secrets", "hosts"];
 
 pub(super) const PROVIDER_KEYS: [&str; 5] = ["kind", "base_url", "key", "connect_timeout_ms", "idle_timeout_ms"];
 
@@ -148,7 +148,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         let hint = near_or_all(default, &known);
         return Err(root.mistake_in("default", format!("there is no model `{default}`"), hint));
     }
-    Ok(Config { default: default.to_owned(), models })
+    Ok(Config { default: default.to_owned(), models, secrets: secrets::parse(&root)?, hosts: hosts::parse(&root)? })
 }
 
 fn near_or_all(word: &str, known: &[&str]) -> String {
@@ -201,7 +201,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn key(table: &Table<'_>) -> Result<Key, ConfigError> {
+pub(super) fn key(table: &Table<'_>) -> Result<Key, ConfigError> {
     table.only(&SECRET_KEYS)?;
     match (table.text("env")?, table.text("file")?) {
         (Some(name), None) => Ok(Key::Env(name.to_owned())),

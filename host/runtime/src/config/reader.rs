@@ -64,6 +64,12 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Its keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let table: &'a DeTable<'a> = self.table;
+        table.keys().map(|key| key.get_ref().as_ref())
+    }
+
     /// The tables in this one, in the order of the file.
     pub(super) fn tables(&self, key: &str) -> Result<Vec<(&'a str, Table<'a>)>, ConfigError> {
         let Some(outer) = self.get_table(key)? else { return Ok(Vec::new()) };
@@ -107,6 +113,41 @@ impl<'a> Table<'a> {
     pub(super) fn needs_text(&self, key: &str) -> Result<&'a str, ConfigError> {
         self.text(key)?
             .ok_or_else(|| self.mistake(format!("{} has no `{key}`", self.name), format!("add {key} = \"…\"")))
+    }
+
+    /// A list of texts; none is an empty one.
+    pub(super) fn texts(&self, key: &str) -> Result<Vec<&'a str>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
+        let wrong =
+            || self.mistake_in(key, format!("`{key}` is not a list of texts"), format!("write {key} = [\"…\"]"));
+        let DeValue::Array(items) = value.get_ref() else { return Err(wrong()) };
+        let texts = items.iter().map(|item| match item.get_ref() {
+            DeValue::String(text) if !text.is_empty() => Ok(text.as_ref()),
+            _ => Err(wrong()),
+        });
+        texts.collect()
+    }
+
+    /// A list of texts and of lists of texts; none is an empty one.
+    pub(super) fn texts_or_lists(&self, key: &str) -> Result<Vec<Vec<&'a str>>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
+        let wrong = || {
+            self.mistake_in(
+                key,
+                format!("`{key}` is not a list of texts"),
+                format!("write {key} = [\"…\", [\"…\", \"…\"]]"),
+            )
+        };
+        let DeValue::Array(items) = value.get_ref() else { return Err(wrong()) };
+        let text = |item: &'a Spanned<DeValue<'a>>| match item.get_ref() {
+            DeValue::String(text) => Ok(text.as_ref()),
+            _ => Err(wrong()),
+        };
+        let group = |item: &'a Spanned<DeValue<'a>>| match item.get_ref() {
+            DeValue::Array(inner) => inner.iter().map(text).collect(),
+            _ => Ok(vec![text(item)?]),
+        };
+        items.iter().map(group).collect()
     }
 
     /// A whole number in a range.

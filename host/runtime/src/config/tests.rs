@@ -3,6 +3,7 @@
 use agentry_kernel::model::Price;
 
 use super::models::{FILE_KEYS, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, SECRET_KEYS};
+use super::secrets::HANDLE_KEYS;
 use super::*;
 
 /// Every key that there is, one a line.
@@ -40,6 +41,17 @@ input = 1
 output = 2
 cache_read = 3
 cache_write = 4
+
+[secrets.s]
+header = "x-key"
+prefix = "Key "
+only_to = ["https://api.example.org", "tool:mail.send"]
+
+[secrets.s.value]
+env = "S_KEY"
+
+[hosts]
+"api.internal" = ["10.1.2.3", "fd00::7"]
 "#;
 
 const WHOLE: &str = r#"
@@ -96,7 +108,7 @@ fn a_whole_file_is_understood() {
 
 #[test]
 fn every_key_is_read() {
-    let all = [&FILE_KEYS[..], &PROVIDER_KEYS, &SECRET_KEYS, &MODEL_KEYS, &PRICE_KEYS].concat();
+    let all = [&FILE_KEYS[..], &PROVIDER_KEYS, &SECRET_KEYS, &MODEL_KEYS, &PRICE_KEYS, &HANDLE_KEYS].concat();
     for key in all {
         let is_said = EVERY.lines().any(|line| line.starts_with(key) || line.contains(&format!("{key}]")))
             || EVERY.contains(&format!("[{key}."));
@@ -112,6 +124,13 @@ fn every_key_is_read() {
     assert_eq!((model.context_tokens, model.output_tokens_max, model.slots), (1000, 100, 3));
     assert_eq!((model.local, model.media, model.tools, model.schema_output), (true, true, false, false));
     assert_eq!(model.price, Some(Price { input: 1, output: 2, cache_read: 3, cache_write: 4 }));
+    let [secret] = &config.secrets[..] else { unreachable!() };
+    assert_eq!((&*secret.handle, secret.header.as_str(), &*secret.prefix), ("s", "x-key", "Key "));
+    assert_eq!(secret.value, Key::Env("S_KEY".to_owned()));
+    let only_to = [Audience::Origin("https://api.example.org".to_owned()), Audience::Tool("mail.send".to_owned())];
+    assert_eq!(secret.only_to, only_to);
+    let inner = ["10.1.2.3".parse().unwrap(), "fd00::7".parse().unwrap()];
+    assert_eq!(config.hosts.get("api.internal").map(Vec::as_slice), Some(&inner[..]));
     let other = EVERY.replace("provider = \"p\"", "provider = \"q\"").replace("local = true", "local = false");
     let config = Config::parse("agentry.toml", &other).unwrap();
     assert_eq!(config.models[0].provider.key, Some(Key::File("a/key".into())));
@@ -127,7 +146,7 @@ fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
         assert!(told.starts_with(&format!("agentry.toml:{}: ", index + 1)), "{key}: {told}");
         assert!(told.contains("\nhint: "), "{key}: {told}");
     }
-    for table in ["providers", "models"] {
+    for table in ["providers", "models", "secrets", "hosts"] {
         let told = mistake(&format!("format = 1\n{table} = 1\n"));
         assert!(told.starts_with(&format!("agentry.toml:2: `{table}` is not a table")), "{told}");
     }
@@ -216,4 +235,34 @@ fn what_cannot_be_is_refused() {
     assert!(changed("{ env = \"CLOUD_KEY\" }", "\"sk-in-the-file\"").contains("`key` is not a table"));
     assert!(!changed("{ env = \"CLOUD_KEY\" }", "\"sk-in-the-file\"").contains("sk-in-the-file"));
     assert!(changed("{ env = \"CLOUD_KEY\" }", "{ env = \"A\", file = \"b\" }").contains("a key is in one place"));
+}
+
+#[test]
+fn a_secret_without_an_audience_of_its_own_is_refused() {
+    for wrong in [
+        "https://api.example.org/",
+        "https://api.example.org/v1",
+        "https://api.example.org:443",
+        "https://API.example.org",
+        "https://user@api.example.org",
+        "https://*.example.org",
+        "api.example.org",
+        "file:///x",
+        "tool:",
+        "*",
+    ] {
+        let told = mistake(&EVERY.replacen("\"https://api.example.org\"", &format!("{wrong:?}"), 1));
+        assert!(told.contains("nobody that a secret could be for"), "{wrong}: {told}");
+    }
+    for (from, to) in
+        [("[secrets.s]", "[secrets.S]"), ("x-key", "x key"), ("Key ", "Key\\n"), ("api.internal", "10.0.0.1")]
+    {
+        assert!(EVERY.contains(from), "{from}");
+        let told = mistake(&EVERY.replace(from, to).replace("[secrets.S.value]", "[secrets.S.value]"));
+        assert!(told.contains("\nhint: "), "{to}: {told}");
+    }
+    for host in ["Api.internal", "api.internal.", ".api", "10.0.0.1", "a b"] {
+        let told = mistake(&EVERY.replace("api.internal", host));
+        assert!(told.contains("is no name of a host"), "{host}: {told}");
+    }
 }

@@ -2,7 +2,7 @@
 //! that there is. Nothing of the component runs here.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,14 @@ pub enum CompileError {
 }
 
 impl Compiler {
+    /// This program, where it may be called as a child.
+    pub fn program(&self) -> Option<&Path> {
+        match self {
+            Self::Child(program) => Some(program),
+            Self::InProcess => None,
+        }
+    }
+
     /// Machine code of this component.
     pub(super) async fn compile(
         &self,

@@ -1,19 +1,53 @@
-//! `tools`: in the table, and not built yet. The kernel is asked all the same: a no comes before a not yet.
+//! `tools`: the tools of the registry that an agent may call. Arguments are read once, strictly: the value that is decided on is the value
+//! that the tool gets.
 
 use std::sync::Arc;
 
-use agentry_kernel::{Amounts, Call, json};
+use agentry_kernel::json::{self, Value};
+use agentry_kernel::{Amounts, Call};
 use wasmtime::component::{Access, FutureReader, HasSelf};
 
+use super::bindings::agentry::agent::log::Level;
 use super::bindings::agentry::agent::tools::{Answer, Host, HostWithStore, Tool};
-use super::bindings::agentry::agent::types::Error;
-use super::{State, future, invalid, not_yet};
+use super::bindings::agentry::agent::types::{Cost, Error};
+use super::{State, future, invalid};
+use crate::drivers::tools::Entry;
 use crate::gate::{Acted, Asking};
 use crate::journal::Content;
+use crate::run::context::Event;
+
+impl State {
+    /// The tools of the registry that this agent may call, as things stand.
+    fn own_tools(&self) -> Vec<String> {
+        let run = self.run.id;
+        self.services.gate.kernel(|kernel| kernel.tools(run).into_iter().map(|tool| tool.name.clone()).collect())
+    }
+
+    /// Reads the arguments, and checks them against the schema of a tool that the agent may see. Of others it learns nothing: the kernel
+    /// is to say no first.
+    fn arguments(&self, name: &str, json: &str) -> Result<(Arc<Value>, Option<Arc<Entry>>), Error> {
+        let value =
+            json::parse(json).map_err(|flaw| invalid(format!("the arguments are not JSON that is taken: {flaw}")))?;
+        if !matches!(value, Value::Object(_)) {
+            return Err(invalid(format!("the arguments are {}, not an object", value.kind())));
+        }
+        let entry = self.services.tools.get(name).cloned();
+        if let Some(entry) = &entry
+            && self.own_tools().iter().any(|own| own == name)
+        {
+            entry.accepts(&value)?;
+        }
+        Ok((Arc::new(value), entry))
+    }
+}
 
 impl Host for State {
     fn list(&mut self) -> wasmtime::Result<Result<Vec<Tool>, Error>> {
-        Ok(self.services.gate.pass_inner(&self.run, Call::ToolsList, |_| Err(not_yet("tools"))))
+        let own = |_: &_| {
+            let own = self.own_tools();
+            Ok(own.iter().filter_map(|name| self.services.tools.get(name)).map(|entry| entry.shown()).collect())
+        };
+        Ok(self.services.gate.pass_inner(&self.run, Call::ToolsList, own))
     }
 }
 
@@ -24,17 +58,31 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         arguments_json: String,
     ) -> wasmtime::Result<FutureReader<Result<Answer, Error>>> {
         let state = store.get();
-        let value = match json::parse(&arguments_json) {
-            Ok(value) => Arc::new(value),
-            Err(flaw) => {
-                let error = invalid(format!("the arguments are not JSON that is taken: {flaw}"));
-                return future(store, std::future::ready(Err(error)));
-            }
+        let (value, entry) = match state.arguments(&name, &arguments_json) {
+            Ok(read) => read,
+            Err(error) => return future(store, std::future::ready(Err(error))),
         };
         let arguments = Content::of(value.to_string());
-        let what = Call::ToolsCall { name, arguments: arguments.digest, value };
-        let answer = state.services.gate.pass(&state.run, Asking::with(what, vec![arguments]), |_, _| async {
-            Acted::of(Err(not_yet("tools")), Amounts::ZERO)
+        let what = Call::ToolsCall { name, arguments: arguments.digest, value: Arc::clone(&value) };
+        let run = Arc::clone(&state.run);
+        let asking = Asking::with(what, vec![arguments]);
+        let answer = state.services.gate.pass(&state.run, asking, move |permit, cut| async move {
+            let Some(entry) = entry else {
+                let none = Error::NotFound("there is no such tool".to_owned());
+                return Acted::of(Err(none), Amounts::ZERO);
+            };
+            let begun = tokio::time::Instant::now();
+            let done = entry.call(&permit, &value, &cut).await;
+            if let Some(note) = &done.note {
+                let line = format!("tool `{}`: {note}", entry.name());
+                run.observer.tell(Event::Log { level: Level::Warn, line });
+            }
+            let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let cost = Cost { microusd: entry.price_microusd(), duration_ms };
+            let answer =
+                done.result.map(|said| Answer { failed: said.failed, parts: said.parts, labels: entry.labels(), cost });
+            // A failure tells of what is behind the tool as an answer does.
+            Acted::of(answer, done.spent).labelled(entry.kernel_labels().clone())
         });
         future(store, answer)
     }

@@ -1,0 +1,94 @@
+//! `agentry tools`: the registry of this home, what each tool does to the world and whether it could be called right now. It calls none.
+
+use std::process::ExitCode;
+
+use agentry_runtime::config::{Config, ToolsConfig};
+use agentry_runtime::drivers::tools::{Entry, Tools};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, BAD, BOLD, DIM, styled, text, units};
+
+/// Lists the tools that agents can be granted
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry tools
+  agentry tools --json
+
+They stand in tools.toml of the home:
+  format = 1
+  [tools.\"files.count\"]
+  description = \"Counts the lines of a file.\"
+  effect = \"read\"
+  schema = '{\"type\": \"object\", \"properties\": {\"path\": {\"type\": \"string\"}}, \"required\": [\"path\"]}'
+  command = { program = \"/usr/bin/wc\", args = [\"-l\", \"--\", \"{path}\"] }")]
+pub struct Args {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists them.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let home = args.home.resolve()?;
+    let (config, registry) = (Config::load(home.path())?, ToolsConfig::load(home.path())?);
+    let tools = Tools::registered(&config, registry);
+    if args.json {
+        let list: Vec<Value> = tools.list().map(as_json).collect();
+        screen::print_json(&list)?;
+    } else if tools.list().next().is_none() {
+        screen::say("no tools: `agentry tools --help` shows a first tools.toml\n");
+    } else {
+        screen::print(&table(&tools))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+fn table(tools: &Tools) -> String {
+    let head = format!("{:<24}  {:<12}  {:<16}  {:>9}  {}", "tool", "effect", "labels", "price", "where");
+    let mut table = format!("{}\n", styled(BOLD, head));
+    for tool in tools.list() {
+        let labels = tool.labels().join(", ");
+        let price = match tool.price_microusd() {
+            0 => "free".to_owned(),
+            price => units::dollars(price),
+        };
+        let (kind, place) = tool.reach();
+        table.push_str(&format!(
+            "{:<24}  {:<12}  {:<16}  {price:>9}  {kind} {}\n",
+            text::cut(tool.name(), 24),
+            tool.effect().word(),
+            text::cut(if labels.is_empty() { "none" } else { &labels }, 16),
+            text::cut(&place, 60),
+        ));
+        table.push_str(&format!("  {}\n", styled(DIM, text::cut(tool.description(), 100))));
+        if let Some(trouble) = &tool.trouble {
+            let mut lines = trouble.lines().map(text::line);
+            table.push_str(&format!("  {} {}\n", styled(BAD, "✗"), lines.next().unwrap_or_default()));
+            lines.for_each(|line| table.push_str(&format!("    {line}\n")));
+        }
+    }
+    table
+}
+
+fn as_json(tool: &Entry) -> Value {
+    let (kind, place) = tool.reach();
+    json!({
+        "name": tool.name(),
+        "description": tool.description(),
+        "effect": tool.effect().word(),
+        "labels": tool.labels(),
+        "schema": serde_json::from_str::<Value>(tool.schema()).unwrap_or_default(),
+        "timeout_ms": tool.timeout_ms(),
+        "output_max_bytes": tool.output_max_bytes(),
+        "price_microusd": tool.price_microusd(),
+        "kind": kind,
+        "where": place,
+        "trouble": tool.trouble,
+    })
+}
