@@ -14,7 +14,7 @@ mod people;
 mod settle;
 mod stored;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -124,6 +124,7 @@ struct Desk {
     /// Calls that wait for people, and what these are asked.
     asked: HashMap<Waiter, oneshot::Sender<()>>,
     questions: BTreeMap<ApprovalId, Question>,
+    closed: VecDeque<ApprovalId>,
 }
 
 /// How a call goes on once it is admitted.
@@ -153,8 +154,13 @@ impl Gate {
                 agent => kernel.restore(agent, *books),
             }
         }
-        let desk =
-            Mutex::new(Desk { kernel, waiting: HashMap::new(), asked: HashMap::new(), questions: BTreeMap::new() });
+        let desk = Mutex::new(Desk {
+            kernel,
+            waiting: HashMap::new(),
+            asked: HashMap::new(),
+            questions: BTreeMap::new(),
+            closed: VecDeque::new(),
+        });
         Self(Arc::new(Inner { desk, journal, clock }))
     }
 

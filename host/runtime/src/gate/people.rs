@@ -19,8 +19,9 @@ use super::outside::{Errand, past};
 use super::{Asking, Desk, Gate, Inner, Turn, fault};
 use crate::approvals::{Gained, Question, State, shown};
 use crate::journal::{Along, Content};
+use crate::limits::QUESTIONS_KEPT_MAX;
 use crate::run::context::{Event, RunContext};
-use crate::store::Batch;
+use crate::store::{Batch, keys};
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// A call that waits for people.
@@ -145,6 +146,7 @@ impl Inner {
                     How::Void => State::Void,
                 };
                 self.keep(&question);
+                self.forget(desk, id);
             }
             for waiter in wake {
                 if let Some(sender) = desk.asked.remove(&waiter) {
@@ -152,6 +154,18 @@ impl Inner {
                     let _ = sender.send(());
                 }
             }
+        }
+    }
+
+    /// Of closed questions only the newest are kept.
+    fn forget(&self, desk: &mut Desk, newest: ApprovalId) {
+        desk.closed.push_back(newest);
+        if desk.closed.len() > QUESTIONS_KEPT_MAX
+            && let Some(oldest) = desk.closed.pop_front()
+        {
+            let mut batch = Batch::default();
+            batch.remove(keys::question(oldest));
+            drop(self.journal.store().commit(batch));
         }
     }
 
@@ -238,5 +252,6 @@ fn facts(kernel: &Kernel, run: &RunContext, what: &Call) -> Facts {
 }
 
 fn labels(kernel: &Kernel, run: &RunContext) -> Vec<Gained> {
-    kernel.labels(run.id).iter().map(|label| Gained { label: label.to_owned(), by: None }).collect()
+    let by = |label: &str| run.gained_by(label).map(|call| format!("call {call}"));
+    kernel.labels(run.id).iter().map(|label| Gained { label: label.to_owned(), by: by(label) }).collect()
 }

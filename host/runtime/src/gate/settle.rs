@@ -75,7 +75,7 @@ impl Inner {
         if labels.is_empty() {
             return None;
         }
-        run.gain(labels);
+        run.gain(labels, call);
         let entry = Entry::Labelled { call, at, labels: labels.clone() };
         self.journal.append(&run.trail, &[entry], Along::default());
         run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() })

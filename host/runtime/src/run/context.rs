@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::labels::Labels;
+use agentry_kernel::limits::LABELS_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
@@ -47,6 +48,7 @@ pub struct RunContext {
     tally: Mutex<Tally>,
     labels: Mutex<Labels>,
     gains: AtomicU32,
+    gained: Mutex<Vec<(String, CallId)>>,
 }
 
 /// What a run has come to so far.
@@ -74,6 +76,7 @@ impl RunContext {
             adrift: Arc::default(),
             labels: Mutex::default(),
             gains: AtomicU32::new(0),
+            gained: Mutex::default(),
             next_call: AtomicU32::new(1),
             deadline: OnceLock::new(),
             record: OnceLock::new(),
@@ -138,8 +141,20 @@ impl RunContext {
         self.gains.load(Ordering::Acquire)
     }
 
-    /// The kernel gave it these.
-    pub(crate) fn gain(&self, labels: &Labels) {
+    /// The call that brought it a label, as far as it did not hold that from its start.
+    pub(crate) fn gained_by(&self, label: &str) -> Option<CallId> {
+        self.gained.lock().iter().find(|(gained, _)| gained == label).map(|(_, call)| *call)
+    }
+
+    /// The kernel gave it these by this call. A set of labels has a maximum, and so has what is remembered of it.
+    pub(crate) fn gain(&self, labels: &Labels, call: CallId) {
+        let mut gained = self.gained.lock();
+        for label in labels.iter() {
+            if gained.len() < LABELS_MAX && !gained.iter().any(|(known, _)| known == label) {
+                gained.push((label.to_owned(), call));
+            }
+        }
+        drop(gained);
         let mut held = self.labels.lock();
         *held = held.and(labels);
         self.gains.fetch_add(1, Ordering::AcqRel);
