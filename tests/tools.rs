@@ -18,6 +18,7 @@ agent = "tools"
 [[allow]]
 id = "tools/test"
 tool = "test.*"
+args = "any"
 [budget]
 tool_calls_run = 20
 "#;

@@ -119,6 +119,15 @@ pub enum Entry {
         /// Who said yes.
         by: Vec<String>,
     },
+    /// The kernel admitted a call that files with `mode = "observe"` would have refused. It stands before what came of it.
+    Foreseen {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// What they would have said.
+        refusal: Refusal,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.

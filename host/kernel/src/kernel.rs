@@ -22,6 +22,7 @@ mod answer;
 mod approvals;
 mod books;
 mod ledger;
+mod rates;
 mod reasons;
 mod runs;
 mod shares;
@@ -30,15 +31,17 @@ mod simulation;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::Standing;
 pub use shares::Share;
 
-use admission::{Admission, No, Terms};
+use admission::{Admission, No, Rated, Terms};
 use approvals::Approvals;
 use ledger::{BooksId, Ledger, Owner};
+use rates::Rates;
 use runs::Run;
 use slots::{ModelId, Slots};
 
@@ -49,6 +52,9 @@ pub struct Kernel {
     slots: Slots,
     tools: Tools,
     ledger: Ledger,
+    rates: Rates,
+    /// What would have been said against the call that was admitted last.
+    observed: Option<Refusal>,
     site: BooksId,
     agents: BTreeMap<String, BooksId>,
     runs: BTreeMap<RunId, Run>,
@@ -62,17 +68,27 @@ impl Kernel {
         let site = ledger.open_books(Owner::Site, None);
         ledger.limit_books(site, &policy.budget);
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
-        let approvals = Approvals::default();
-        Self { policy, slots, tools, ledger, site, agents: BTreeMap::new(), runs: BTreeMap::new(), approvals }
+        let (rates, agents, runs, approvals) =
+            (Rates::default(), BTreeMap::new(), BTreeMap::new(), Approvals::default());
+        Self { policy, slots, tools, ledger, rates, observed: None, site, agents, runs, approvals }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
     /// for free; a call that is refused costs nothing.
     pub fn admit(&mut self, run: RunId, call: CallId, what: &Call, now: Millis) -> Answer {
+        self.observed = None;
         match self.weigh(run, what, now) {
-            Ok(terms) => self.grant(run, call, what, terms),
+            Ok(mut terms) => {
+                self.observed = terms.observed.take().map(|no| self.no(run, call, what.name(), no));
+                self.grant(run, call, what, terms)
+            }
             Err(no) => Answer::Refused(self.no(run, call, what.name(), no)),
         }
+    }
+
+    /// What files with `mode = "observe"` would have said against the call that was admitted last: for the journal, once.
+    pub fn take_observed(&mut self) -> Option<Refusal> {
+        self.observed.take()
     }
 
     /// Takes what a permitted call cost and gives back the rest of what was held for it. A call that was made counts as
@@ -105,6 +121,8 @@ impl Kernel {
     /// Replaces the policy. Runs go on; a right that is gone is gone at their next call, and so are changed limits.
     pub fn reload(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
+        let grants = &self.policy.grants;
+        self.rates.keep(|agent, rule| grants.iter().any(|grant| grant.agent == agent && grant.has_rule(rule)));
         self.ledger.limit_books(self.site, &self.policy.budget);
         for run in self.runs.values_mut() {
             run.grant = self.policy.find(&run.agent, &run.manifest);
@@ -158,7 +176,7 @@ impl Kernel {
         if self.approvals.is_paused(&run.agent, what, now) {
             return Err(reasons::paused(&run.agent));
         }
-        let (grant, terms) = decide(&self.policy, &self.slots, &self.tools, run, what, now)?;
+        let (grant, terms) = decide(&self.policy, &self.slots, &self.tools, Some(&self.rates), run, what, now)?;
         if let Some(required) = terms.require.as_ref().filter(|_| !run.attended) {
             return Err(reasons::nobody_to_ask(required));
         }
@@ -168,15 +186,22 @@ impl Kernel {
         self.ledger.hold(run.account, &terms.worst, now).map_err(|lack| {
             reasons::exhausted(reasons::budget_of(&self.policy, &run.payer, grant, &lack), &lack, &terms.worst)
         })?;
+        if let Some(rated) = terms.rated {
+            let id = match rated {
+                Rated::Tool(place) => grant.rights.tools.get(place).map(|right| &right.id),
+                Rated::Http(place) => grant.rights.http.get(place).map(|right| &right.id),
+            };
+            id.into_iter().for_each(|id| self.rates.count(&grant.agent, id, now));
+        }
         run.in_flight += 1;
         Ok(terms)
     }
 
     /// Makes the permit and gives it, keeps it until a slot is free, or until people have said yes.
     fn grant(&mut self, run: RunId, call: CallId, what: &Call, terms: Terms) -> Answer {
-        let Terms { worst: held, model, class, output_tokens_max, require } = terms;
+        let Terms { worst: held, model, class, output_tokens_max, require, brings, clears, private, .. } = terms;
         let carries = self.labels(run);
-        let permit = Permit { run, call, held, model: None, output_tokens_max, carries, brings: Labels::NONE };
+        let permit = Permit { run, call, held, model: None, output_tokens_max, carries, brings, clears, private };
         match require {
             Some(required) => Answer::Ask(Unasked { permit, model, class, required, name: what.name().into() }),
             None => self.place(permit, model, class),
@@ -228,6 +253,7 @@ fn decide<'p>(
     policy: &'p Policy,
     slots: &Slots,
     tools: &Tools,
+    rates: Option<&Rates>,
     run: &Run,
     what: &Call,
     now: Millis,
@@ -239,6 +265,13 @@ fn decide<'p>(
         return Err(reasons::expired(grant));
     }
     let limits_money = grant.budget.has(Resource::Usd) || policy.budget.has(Resource::Usd);
-    let admission = Admission { wants: &run.wants, grant, slots, tools, limits_money };
-    Ok((grant, admission.decide(what)?))
+    let (wants, labels) = (Some(&run.wants), &run.labels);
+    let admission = Admission { policy, wants, grant, slots, tools, labels, rates, now, limits_money, lenient: false };
+    let mut terms = admission.decide(what)?;
+    if terms.observed.is_none()
+        && let Some(tried) = policy.observed.iter().find(|tried| tried.agent == run.agent)
+    {
+        terms.observed = Admission { grant: tried, ..admission }.within(what).err();
+    }
+    Ok((grant, terms))
 }

@@ -72,6 +72,15 @@ pub const JSON_VALUES_MAX: usize = 65_536;
 /// An address of the web; servers commonly take 8 KiB.
 pub const URL_MAX_BYTES: usize = 8 * 1024;
 
+/// Calls that a `rate` can allow in its span: each is remembered until the span is over.
+pub const RATE_MAX: u32 = 1_000;
+
+/// Arguments that one rule lists, and tests of one argument.
+pub const ARGUMENTS_MAX: usize = 64;
+
+/// Rules of one kind in one site file; a person could not review more. Larger sites split them by subject.
+pub const RULES_MAX: usize = LIST_MAX;
+
 /// Mistakes that are reported at once; whoever has more fixes these first.
 pub const MISTAKES_MAX: usize = 50;
 

@@ -8,6 +8,8 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::call::Class;
+use crate::constraint::Arguments;
+use crate::labels::Labels;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
 
 mod check;
@@ -92,10 +94,14 @@ impl Manifest {
             memory: wants.memory.as_ref().map(|memory| MemoryRight {
                 read: memory.read.clone(),
                 write: memory.write.clone(),
+                labels: Labels::NONE,
                 line: 0,
             }),
             files: wants.files.iter().map(WantsFiles::right).collect(),
             tools: wants.tools.iter().map(|tool| tool.right(self.agent())).collect(),
+            http: Vec::new(),
+            secrets: Vec::new(),
+            agents: None,
             others: wants.others().map(|(name, _)| name.into()).collect(),
         }
     }
@@ -112,13 +118,13 @@ impl Wants {
 
 impl WantsFiles {
     fn right(&self) -> FilesRight {
-        FilesRight { root: self.root.clone(), at: "/".into(), access: self.access, line: 0 }
+        FilesRight { root: self.root.clone(), at: "/".into(), access: self.access, labels: Labels::NONE, line: 0 }
     }
 }
 
 impl WantsTool {
     fn right(&self, agent: &str) -> ToolRight {
-        ToolRight { tool: self.tool.clone(), id: agent.into(), line: 0 }
+        ToolRight { tool: self.tool.clone(), args: Arguments::Any, id: agent.into(), ..ToolRight::default() }
     }
 }
 

@@ -10,31 +10,53 @@ use crate::digest::Digest;
 use crate::limits::MISTAKES_MAX;
 use crate::manifest::Manifest;
 use crate::refusal::Rule;
-use crate::rights::Rights;
+use crate::rights::{HttpRight, Rights, ToolRight};
 use crate::time::Millis;
 
 pub(crate) mod budget;
+mod condition;
 mod document;
 mod draft;
+mod extra;
 mod grant;
+mod header;
+mod outside;
 pub(crate) mod patterns;
+mod rules;
 mod scope;
+mod site;
+mod subject;
+mod table;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod warnings;
 
 pub use budget::Budget;
 pub(crate) use document::too_deep;
+pub use rules::{Ceiling, Duty, SiteRule, Target, When};
+pub use subject::Act;
+pub(crate) use subject::Subject;
+pub use trial::{Expect, Trial};
 
 /// All grants of a directory.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// The digest of all files, in name order.
     pub epoch: Digest,
-    /// One a file.
+    /// What is in force, one a file.
     pub grants: Vec<Grant>,
+    /// Grants with `mode = "observe"`: they give nothing, and tell what they would have denied.
+    pub observed: Vec<Grant>,
+    /// The outer bounds of every grant; all of them hold.
+    pub ceilings: Vec<Ceiling>,
+    /// The rules of the site, in the order of the files.
+    pub rules: Vec<SiteRule>,
+    /// The tests of all files.
+    pub trials: Vec<Trial>,
     /// What all agents together may spend, and the outer bound of each run.
     pub budget: Budget,
+    table: table::SiteTable,
     warnings: Vec<Mistake>,
 }
 
@@ -53,6 +75,7 @@ pub struct Grant {
     pub budget: Budget,
     /// Where it stands.
     pub rule: Rule,
+    rules: table::GrantTable,
 }
 
 /// `publisher:name@^1.2`
@@ -100,11 +123,8 @@ impl Policy {
         let mut mistakes = Vec::new();
         for source in sources {
             let mut document = document::Document::new(*source);
-            if let Some(read) = document.parse().and_then(|table| grant::read(&mut document, &table)) {
-                match policy.grants.iter().find(|other| other.agent == read.grant.agent) {
-                    Some(other) => grant::twice(&mut document, &read, other),
-                    None => policy.grants.push(read.grant),
-                }
+            if let Some(table) = document.parse() {
+                policy.read(&mut document, table.get_ref());
             }
             mistakes.append(&mut document.mistakes);
             policy.warnings.append(&mut document.warnings);
@@ -113,7 +133,34 @@ impl Policy {
                 break;
             }
         }
+        policy.table = table::SiteTable::of(&policy.rules);
         if mistakes.is_empty() { Ok(policy) } else { Err(mistakes) }
+    }
+
+    fn read(&mut self, document: &mut document::Document<'_>, table: &toml::de::DeTable<'_>) {
+        let Some((layer, observed)) = header::read(document, table) else { return };
+        if layer == header::Layer::Site {
+            return site::read(document, table, observed, self);
+        }
+        let Some(read) = grant::read(document, table) else { return };
+        let grants = if observed { &mut self.observed } else { &mut self.grants };
+        match grants.iter().find(|other| other.agent == read.grant.agent) {
+            Some(other) => grant::twice(document, &read, other),
+            None => grants.push(read.grant),
+        }
+        // What only observes is not in force, and neither are its tests.
+        if !observed {
+            self.trials.extend(read.trials);
+        }
+    }
+
+    /// The rules of the site that may be about something, each to be tested whole.
+    pub(crate) fn rules_about<'a>(&'a self, subject: &Subject<'_>, mut visit: impl FnMut(&'a SiteRule)) {
+        self.table.visit(subject, |place| {
+            if let Some(rule) = self.rules.get(place as usize) {
+                visit(rule);
+            }
+        });
     }
 
     /// What is well formed and yet probably not meant: no budget, no reason, a rule that nothing can match.
@@ -135,6 +182,21 @@ impl Policy {
 }
 
 impl Grant {
+    /// Whether a rule of this id stands in it.
+    pub(crate) fn has_rule(&self, id: &str) -> bool {
+        self.rights.tools.iter().any(|right| right.id == id) || self.rights.http.iter().any(|right| right.id == id)
+    }
+
+    /// The rules whose tool this may be.
+    pub(crate) fn tools<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, &'a ToolRight)> {
+        self.rules.tools(name).filter_map(|place| Some((place, self.rights.tools.get(place)?)))
+    }
+
+    /// The rules whose host this may be.
+    pub(crate) fn http<'a>(&'a self, host: &'a str) -> impl Iterator<Item = (usize, &'a HttpRight)> {
+        self.rules.http(host).filter_map(|place| Some((place, self.rights.http.get(place)?)))
+    }
+
     /// The text of a grant for a package, made from what it asks for: to be reviewed by an admin and saved as a file of
     /// the policy directory. It is what [`Policy::parse`] reads.
     pub fn draft(manifest: &Manifest) -> String {

@@ -5,10 +5,19 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::approval::Required;
 use crate::call::Class;
+use crate::constraint::Arguments;
+use crate::labels::Labels;
+use crate::url::{Host, host_of};
+
+mod egress;
+
+pub use egress::{AgentsRight, HttpRight, Origin, SecretRight};
 
 /// Whether a name fits a pattern: itself, or its beginning where the pattern ends in `*`.
 pub fn name_fits(pattern: &str, name: &str) -> bool {
@@ -41,6 +50,25 @@ pub fn path_fits(at: &str, path: &str) -> bool {
     }
 }
 
+/// Whether a canonical host fits a pattern: itself, or what lies below it where the pattern is `*.example.org`. A lone `*` is
+/// every name. A number is fitted by itself only.
+pub fn host_fits(pattern: &str, host: &str) -> bool {
+    let is_name = || matches!(host_of(host), Ok(Host::Name(_)));
+    match pattern.strip_prefix('*') {
+        None => pattern == host,
+        Some("") => is_name(),
+        Some(below) => host.len() > below.len() && host.ends_with(below) && is_name(),
+    }
+}
+
+/// Whether the path of an address fits a pattern: itself, or the subtree where the pattern ends in `/**`, its top included.
+pub fn url_path_fits(pattern: &str, path: &str) -> bool {
+    match pattern.strip_suffix("/**") {
+        Some(top) => path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        None => pattern == path,
+    }
+}
+
 /// What may be asked for; everything else is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rights {
@@ -52,7 +80,13 @@ pub struct Rights {
     pub files: Vec<FilesRight>,
     /// Tools by name.
     pub tools: Vec<ToolRight>,
-    /// Interfaces that a manifest may declare and no grant can give yet, by name: `http`, `agents`, `human`, `context`.
+    /// Addresses of the web.
+    pub http: Vec<HttpRight>,
+    /// Secrets for them.
+    pub secrets: Vec<SecretRight>,
+    /// Other agents.
+    pub agents: Option<AgentsRight>,
+    /// Interfaces that a manifest declares and nothing narrows, by name: `http`, `agents`, `human`, `context`.
     pub others: Vec<String>,
 }
 
@@ -76,6 +110,8 @@ pub struct MemoryRight {
     pub read: Vec<String>,
     /// Namespaces to write.
     pub write: Vec<String>,
+    /// What a run carries once it has read there.
+    pub labels: Labels,
     /// Where it stands.
     pub line: u32,
 }
@@ -89,6 +125,8 @@ pub struct FilesRight {
     pub at: String,
     /// Whether it may be written.
     pub access: Access,
+    /// What a run carries once it has read there.
+    pub labels: Labels,
     /// Where it stands.
     pub line: u32,
 }
@@ -104,15 +142,62 @@ pub enum Access {
     ReadWrite,
 }
 
+/// What binds a rule besides the thing that it names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extra {
+    /// It gives nothing to a run that holds one of these labels…
+    pub unless_any: Labels,
+    /// … or all of these, if there are any.
+    pub unless_all: Labels,
+    /// How often.
+    pub rate: Option<Rate>,
+    /// Who must say yes first.
+    pub approval: Option<Required>,
+    /// What its answers carry.
+    pub labels: Labels,
+}
+
+/// So many calls in any span of this length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// At least 1, at most [`RATE_MAX`](crate::limits::RATE_MAX).
+    pub calls: u32,
+    /// A second, a minute, an hour or a day.
+    pub span_ms: u64,
+}
+
 /// A tool that may be called.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolRight {
     /// Its name, or its beginning and `*`.
     pub tool: String,
+    /// With which arguments.
+    pub args: Arguments,
+    /// What else binds it.
+    pub extra: Extra,
     /// The rule's id.
     pub id: String,
     /// Where it stands.
     pub line: u32,
+}
+
+impl Extra {
+    /// The labels of a run for which the rule gives nothing, if it holds them.
+    pub fn barred_by(&self, labels: &Labels) -> bool {
+        labels.has_any(&self.unless_any) || (!self.unless_all.is_empty() && labels.has_all(&self.unless_all))
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = Self::UNITS.into_iter().find(|(_, span_ms)| *span_ms == self.span_ms);
+        write!(f, "{}/{}", self.calls, unit.map_or("?", |(unit, _)| unit))
+    }
+}
+
+impl Rate {
+    /// What stands behind the `/`, and how long it is.
+    pub const UNITS: [(&str, u64); 4] = [("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 }
 
 impl LlmRight {

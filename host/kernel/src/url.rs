@@ -3,6 +3,8 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::URL_MAX_BYTES;
 use crate::text::Flaw;
 
@@ -16,6 +18,8 @@ pub struct Url<'a> {
     pub scheme: Scheme,
     /// Who answers.
     pub host: Host<'a>,
+    /// The same, as it is written.
+    pub name: &'a str,
     /// Where; the scheme's own if the text says none.
     pub port: u16,
     /// Begins with `/`; still escaped, but nothing in it can be taken for `/`, `.` or `..`.
@@ -25,7 +29,8 @@ pub struct Url<'a> {
 }
 
 /// How an address is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// Encrypted.
     Https,
@@ -81,13 +86,14 @@ impl<'a> Url<'a> {
         let (scheme, rest) = scheme(text)?;
         let end = rest.find(['/', '?', '\\']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
-        let (host, port) = authority_of(authority, scheme)?;
+        let (name, port) = authority_of(authority, scheme)?;
+        let host = host_of(name)?;
         let (path, query) = match rest.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (rest, None),
         };
         check_path(path)?;
-        Ok(Self { scheme, host, port, path, query })
+        Ok(Self { scheme, host, name, port, path, query })
     }
 }
 
@@ -98,15 +104,15 @@ pub(crate) fn scheme(text: &str) -> Result<(Scheme, &str), Flaw> {
         .ok_or("begins neither with `https://` nor with `http://`")
 }
 
-/// A host and its port. A port that the scheme has anyway is not written.
-pub(crate) fn authority_of(text: &str, scheme: Scheme) -> Result<(Host<'_>, u16), Flaw> {
+/// What names the host, and the port. A port that the scheme has anyway is not written.
+fn authority_of(text: &str, scheme: Scheme) -> Result<(&str, u16), Flaw> {
     let (host, port) = split_port(text)?;
     let port = match port {
         None => scheme.port(),
         Some(port) if port == scheme.port() => return Err("names the port that its scheme has anyway"),
         Some(port) => port,
     };
-    Ok((host_of(host)?, port))
+    Ok((host, port))
 }
 
 /// What stands before and behind the last `:`. The name may still be a pattern.
@@ -185,7 +191,7 @@ fn canonical_v6(text: &str, address: Ipv6Addr) -> bool {
 }
 
 /// A path that no server can read as another one's: no dots, slashes or ends of text in disguise.
-fn check_path(path: &str) -> Result<(), Flaw> {
+pub(crate) fn check_path(path: &str) -> Result<(), Flaw> {
     if !path.starts_with('/') {
         return Err("has no path; the shortest is `/`");
     }

@@ -271,7 +271,12 @@ impl Inner {
         let intent = manner == Manner::WithIntent;
         let lacks = if intent { self.journal.lacks(&asking.contents) } else { Vec::new() };
         let mut desk = self.desk.lock();
-        let refusal = match desk.kernel.admit(run.id, call, &asking.what, now) {
+        let answer = desk.kernel.admit(run.id, call, &asking.what, now);
+        if let Some(refusal) = desk.kernel.take_observed() {
+            let entry = Entry::Foreseen { call, at: now, refusal };
+            self.journal.append(&run.trail, &[entry], Along::default());
+        }
+        let refusal = match answer {
             Answer::Permit(permit) => {
                 let moved = desk.books(run).filter(|_| *permit.held() != Amounts::ZERO);
                 if intent {

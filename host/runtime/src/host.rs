@@ -152,6 +152,10 @@ impl Host {
         let engine = Engine::open(&options.home, options.compiler)?;
         let (journal, recovered) = Journal::open(Arc::clone(&store)).await?;
         let kernel = Kernel::new(Arc::new(policy), models.kernel_models(), tools.kernel_tools());
+        let failed = kernel.failed_tests(kernel.policy());
+        if !failed.is_empty() {
+            return Err(PoliciesError::Mistakes(failed).into());
+        }
         let gate = Gate::new(kernel, journal, Clock::System, &recovered);
         let memory = Memory::new(Arc::clone(&store));
         approvals::recover(&store).await?;

@@ -85,16 +85,26 @@ fn codes(tree: &Tree) -> BTreeSet<String> {
 fn policy_words(tree: &Tree) -> BTreeSet<String> {
     let text = |path: &str| tree.get(path).map_or("", |file| file.text.as_str());
     let mut found = BTreeSet::new();
-    for table in text("host/kernel/src/policy/grant.rs").split("table: \"").skip(1) {
-        let Some((name, rest)) = table.split_once("known: &[") else { continue };
-        let name: String = name.chars().filter(|letter| letter.is_ascii_lowercase()).collect();
-        let prefix = match name.as_str() {
-            "agrant" => String::new(),
-            section => format!("{section}."),
+    let files = ["grant", "outside", "extra", "condition", "site", "trial"];
+    let tables = files.map(|file| text(&format!("host/kernel/src/policy/{file}.rs")));
+    for table in tables.iter().flat_map(|text| text.split("table: \"").skip(1)) {
+        let Some((name, rest)) = table.split_once("known: &") else { continue };
+        let Some((name, _)) = name.split_once('"') else { continue };
+        let prefix = match name {
+            "a grant" => String::new(),
+            "a site file" => "site.".to_owned(),
+            "a constraint" => "args.".to_owned(),
+            "`unless` of a grant" => "unless.".to_owned(),
+            "`call`" => "test.call.".to_owned(),
+            section => format!("{}.", section.trim_matches(['[', ']', '`'])),
         };
         let known = rest.split(']').next().unwrap_or_default();
         found.extend(known.split('"').skip(1).step_by(2).map(|word| format!("{prefix}{word}")));
     }
+    // What any rule of the site may be about.
+    let target = text("host/kernel/src/policy/site.rs").split("const TARGET: ").nth(1).unwrap_or_default();
+    let target = target.split(';').nth(1).unwrap_or_default();
+    found.extend(target.split('"').skip(1).step_by(2).map(|word| format!("rule.{word}")));
     let budget = text("host/kernel/src/policy/budget.rs").split("word(\"").skip(1);
     found.extend(budget.filter_map(|rest| Some(format!("budget.{}", rest.split('"').next()?))));
     found

@@ -31,6 +31,8 @@ pub struct Row {
     pub spent: Amounts,
     /// The labels that the run gained by it.
     pub gained: Labels,
+    /// What files that only observe would have said against it.
+    pub foreseen: Option<String>,
     /// Who allowed it, if people did.
     pub approved_by: Vec<String>,
 }
@@ -59,6 +61,7 @@ pub enum Decision {
 pub fn rows(entries: &[Entry]) -> Vec<Row> {
     let mut rows: BTreeMap<CallId, Row> = BTreeMap::new();
     let mut gained = Vec::new();
+    let mut foreseen = Vec::new();
     let mut approved: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
     for entry in entries {
         match entry {
@@ -84,6 +87,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
             Entry::Approved { call, by, .. } => {
                 approved.insert(*call, by.clone());
             }
+            Entry::Foreseen { call, refusal, .. } => foreseen.push((*call, refusal)),
             Entry::Started(_) | Entry::Observed { .. } | Entry::Ended(_) => {}
         }
     }
@@ -93,6 +97,11 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
         }
     }
     // They stand before the entry that makes the row, or behind it.
+    for (call, refusal) in foreseen {
+        if let Some(row) = rows.get_mut(&call) {
+            row.foreseen = Some(refusal.to_string());
+        }
+    }
     for (call, labels) in gained {
         if let Some(row) = rows.get_mut(&call) {
             row.gained = row.gained.and(labels);
@@ -104,7 +113,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
 fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
     let (name, detail) = (what.name().to_owned(), detail(what));
     let (held, spent, gained, approved_by) = (Amounts::ZERO, Amounts::ZERO, Labels::NONE, Vec::new());
-    Row { call, at, until, name, detail, decision, held, spent, gained, approved_by }
+    Row { call, at, until, name, detail, decision, held, spent, gained, foreseen: None, approved_by }
 }
 
 fn decision(outcome: &Outcome) -> Decision {
@@ -166,6 +175,7 @@ impl Row {
             "held": amounts::as_json(&self.held),
             "spent": amounts::as_json(&self.spent),
             "labels": self.gained,
+            "observed": self.foreseen,
         });
         match &self.decision {
             Decision::Refused(refusal) => row["refusal"] = self::refusal(refusal),

@@ -37,6 +37,10 @@ pub fn picture(rows: &[Row], span: Span) -> String {
             text::cut(what.trim_end(), DETAIL),
             amounts::bill(&row.spent),
         );
+        if let Some(foreseen) = &row.foreseen {
+            let line = format!("      would be {}", foreseen.replace('\n', "\n      "));
+            let _ = writeln!(picture, "{}", styled(HINT, text::block(&line)));
+        }
         if !row.gained.is_empty() {
             let _ = writeln!(picture, "      {}", styled(HINT, format_args!("labels gained: {}", row.gained)));
         }
@@ -93,6 +97,7 @@ mod tests {
             held: Amounts::ZERO,
             spent: Amounts::ZERO,
             gained: agentry_kernel::Labels::NONE,
+            foreseen: None,
             approved_by: Vec::new(),
         }
     }

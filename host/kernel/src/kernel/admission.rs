@@ -5,16 +5,23 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
+use super::rates::Rates;
 use super::slots::{ModelId, Slots};
 use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
-use crate::call::{Call, Class, Completion, Place};
+use crate::call::{Call, Class, Completion};
+use crate::labels::Labels;
 use crate::model::Model;
-use crate::policy::Grant;
+use crate::policy::{Grant, Policy, Subject};
 use crate::refusal::{Code, Refusal, Rule};
-use crate::rights::{Rights, name_fits};
+use crate::rights::{LlmRight, Rights};
 use crate::text;
+use crate::time::Millis;
 use crate::tool::Tools;
+
+mod outside;
+mod site;
+mod store;
 
 /// The terms on which a call is admitted.
 #[derive(Clone, Debug)]
@@ -29,32 +36,74 @@ pub(super) struct Terms {
     pub(super) output_tokens_max: u64,
     /// The people who must say yes before it is done.
     pub(super) require: Option<Required>,
+    /// What the run gains with the answer.
+    pub(super) brings: Labels,
+    /// What a rule of the site takes off the run with the answer, and which.
+    pub(super) clears: Option<(Labels, Rule)>,
+    /// True if the host that answers may be this machine or one of its network.
+    pub(super) private: bool,
+    /// The rule of the grant that counts this call.
+    pub(super) rated: Option<Rated>,
+    /// What files that only observe would have said.
+    pub(super) observed: Option<No>,
+}
+
+/// A rule of the grant, by its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rated {
+    Tool(usize),
+    Http(usize),
 }
 
 /// Boxed, because yes is the common answer and no is a large one.
 pub(super) type No = Box<Refusal>;
 
-const INNER: Terms =
-    Terms { worst: Amounts::ZERO, model: None, class: Class::Normal, output_tokens_max: 0, require: None };
+const INNER: Terms = Terms {
+    worst: Amounts::ZERO,
+    model: None,
+    class: Class::Normal,
+    output_tokens_max: 0,
+    require: None,
+    brings: Labels::NONE,
+    clears: None,
+    private: false,
+    rated: None,
+    observed: None,
+};
 
 /// What a call is decided on.
 pub(super) struct Admission<'a> {
-    pub(super) wants: &'a Rights,
+    pub(super) policy: &'a Policy,
+    /// What the package asks for; none if it does not matter here.
+    pub(super) wants: Option<&'a Rights>,
     pub(super) grant: &'a Grant,
     pub(super) slots: &'a Slots,
     pub(super) tools: &'a Tools,
+    /// What the run holds.
+    pub(super) labels: &'a Labels,
+    /// How often rules were used; none where a call is looked at again that was counted.
+    pub(super) rates: Option<&'a Rates>,
+    pub(super) now: Millis,
     /// True if an account that this run draws on has a limit in money.
     pub(super) limits_money: bool,
+    /// True if a model or a tool that is not there is no reason to say no: for tests of a policy.
+    pub(super) lenient: bool,
 }
 
-impl Admission<'_> {
-    /// The terms of a call, or the reason against it.
-    pub(super) fn decide(&self, call: &Call) -> Result<Terms, No> {
+impl<'a> Admission<'a> {
+    /// The terms of a call, or the reason against it: manifest ∩ grant, then what the site says.
+    pub(super) fn decide(&self, call: &'a Call) -> Result<Terms, No> {
+        let terms = self.within(call)?;
+        self.bounded(&Subject::of(call, self.tools), terms)
+    }
+
+    /// Whether it lies within manifest ∩ grant.
+    pub(super) fn within(&self, call: &'a Call) -> Result<Terms, No> {
         match call {
             Call::LlmComplete(ask) | Call::LlmStream(ask) => self.completion(ask),
             Call::LlmEmbed { model, bytes } => self.embedding(model, *bytes),
             Call::LlmCountTokens { model } => self.model(model).map(|_| INNER),
-            Call::LlmModels => self.declared("llm", self.wants.llm.is_some()),
+            Call::LlmModels => self.declared("llm", |wants| wants.llm.is_some()),
             Call::MemoryGet { namespace, key } => self.memory(namespace, Some(key), false),
             Call::MemoryPut { namespace, key, .. } | Call::MemoryDelete { namespace, key } => {
                 self.memory(namespace, Some(key), true)
@@ -66,9 +115,10 @@ impl Admission<'_> {
             Call::Memory { function, namespace } => self.memory(namespace, None, function.ends_with("rollback")),
             Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => self.files(place, false),
             Call::FilesWrite { place, .. } | Call::FilesDelete(place) => self.files(place, true),
-            Call::ToolsList => self.declared("tools", !self.wants.tools.is_empty()),
-            Call::ToolsCall { name, .. } => self.tool(name),
-            Call::HttpFetch { .. } | Call::Fetch(_) => self.not_yet("http"),
+            Call::ToolsList => self.declared("tools", |wants| !wants.tools.is_empty()),
+            Call::ToolsCall { name, value, .. } => self.tool(name, value),
+            Call::Fetch(fetch) => self.fetch(fetch),
+            Call::HttpFetch { .. } => self.not_yet("http"),
             Call::Agents(_) => self.not_yet("agents"),
             Call::Human(_) => self.not_yet("human"),
             Call::Context(_) => self.not_yet("context"),
@@ -78,7 +128,10 @@ impl Admission<'_> {
     }
 
     fn completion(&self, ask: &Completion) -> Result<Terms, No> {
-        let (id, model) = self.model(&ask.model)?;
+        let (id, model) = match self.model(&ask.model) {
+            Err(no) if self.lenient && no.code == Code::Unknown => return Ok(INNER),
+            found => found?,
+        };
         self.class(ask.class)?;
         if ask.local_only && !model.local {
             let because =
@@ -106,14 +159,16 @@ impl Admission<'_> {
             .with(Resource::TokensIn, input)
             .with(Resource::TokensOut, output_tokens_max)
             .with(Resource::LlmCalls, 1);
-        Terms { worst, model: Some(id), class, output_tokens_max, require: None }
+        Terms { worst, model: Some(id), class, output_tokens_max, ..INNER }
     }
 
     fn model(&self, alias: &str) -> Result<(ModelId, &Model), No> {
         malformed("model", alias, text::name(alias))?;
-        let Some(wanted) = &self.wants.llm else { return Err(undeclared("llm")) };
-        if !wanted.allows(alias) {
-            return Err(undeclared_argument("llm.models", "model", alias, &list(&wanted.models)));
+        if let Some(wants) = self.wants {
+            let Some(wanted) = &wants.llm else { return Err(undeclared("llm")) };
+            if !wanted.allows(alias) {
+                return Err(undeclared_argument("llm.models", "model", alias, &list(&wanted.models)));
+            }
         }
         let Some(right) = &self.grant.rights.llm else {
             return Err(self.ungranted("llm", &format!("`llm = {{ models = [\"{}\"] }}`", text::show(alias))));
@@ -135,8 +190,12 @@ impl Admission<'_> {
         })
     }
 
+    fn wanted(&self) -> Option<&LlmRight> {
+        self.wants.and_then(|wants| wants.llm.as_ref())
+    }
+
     fn class(&self, asked: Class) -> Result<(), No> {
-        let wanted = self.wants.llm.as_ref().and_then(|wanted| wanted.class);
+        let wanted = self.wanted().and_then(|wanted| wanted.class);
         if let Some(most) = wanted.filter(|most| asked < *most) {
             return Err(undeclared_argument("llm.class", "class", asked.word(), &format!("{} or less", most.word())));
         }
@@ -154,7 +213,7 @@ impl Admission<'_> {
     }
 
     fn output_tokens_max(&self, wish: Option<u64>, model: &Model) -> Result<u64, No> {
-        let wanted = self.wants.llm.as_ref().and_then(|wanted| wanted.max_tokens).unwrap_or(u64::MAX);
+        let wanted = self.wanted().and_then(|wanted| wanted.max_tokens).unwrap_or(u64::MAX);
         let right = self.grant.rights.llm.as_ref();
         let granted = right.and_then(|right| right.max_tokens).unwrap_or(u64::MAX);
         let Some(wish) = wish else { return Ok(wanted.min(granted).min(model.output_tokens_max)) };
@@ -196,93 +255,12 @@ impl Admission<'_> {
             .into()
     }
 
-    fn memory(&self, namespace: &str, key: Option<&str>, write: bool) -> Result<Terms, No> {
-        malformed("namespace", namespace, text::path(namespace))?;
-        if let Some(key) = key {
-            malformed("key", key, text::name(key))?;
-        }
-        let verb = if write { "write" } else { "read" };
-        let Some(wanted) = &self.wants.memory else { return Err(undeclared("memory")) };
-        if !wanted.allows(namespace, write) {
-            let allowed = list(wanted.patterns(write));
-            return Err(undeclared_argument(&format!("memory.{verb}"), "namespace", namespace, &allowed));
-        }
-        let Some(right) = &self.grant.rights.memory else {
-            return Err(self.ungranted("memory", &format!("`memory = {{ {verb} = [\"{}\"] }}`", text::show(namespace))));
-        };
-        if right.allows(namespace, write) {
-            return Ok(INNER);
-        }
-        let because = format!("agent `{}` may not {verb} memory `{}`", self.grant.agent, text::show(namespace));
-        Err(Refusal::new(Code::NoGrant, because)
-            .rule(self.rule("memory", right.line))
-            .argument("namespace", namespace, list(right.patterns(write)))
-            .hint(format!("add \"{}\" to `{verb}` of `memory` in {}", text::show(namespace), self.grant.rule.file))
-            .into())
-    }
-
-    fn files(&self, place: &Place, write: bool) -> Result<Terms, No> {
-        malformed("root", &place.root, text::name(&place.root))?;
-        if !place.path.is_empty() {
-            malformed("path", &place.path, text::path(&place.path))?;
-        }
-        let fits = |rights: &Rights| rights.files.iter().any(|right| right.allows(&place.root, &place.path, write));
-        if !fits(self.wants) {
-            return Err(if self.wants.files.is_empty() { undeclared("files") } else { undeclared_place(place, write) });
-        }
-        if fits(&self.grant.rights) { Ok(INNER) } else { Err(self.place(place, write)) }
-    }
-
-    fn place(&self, place: &Place, write: bool) -> No {
-        let (verb, access) = if write { ("write", "rw") } else { ("read", "r") };
-        let (root, path, file) = (text::show(&place.root), text::show(&place.path), &self.grant.rule.file);
-        let Some(right) = self.grant.rights.files.iter().find(|right| right.root == place.root) else {
-            let lines = format!("`files = [{{ root = \"{root}\", access = \"{access}\" }}]`");
-            return self.ungranted("files", &lines);
-        };
-        let because = format!("agent `{}` may not {verb} `{path}` under root `{root}`", self.grant.agent);
-        Refusal::new(Code::NoGrant, because)
-            .rule(self.rule("files", right.line))
-            .argument("path", &place.path, format!("`{}` of `{root}`, access \"{}\"", right.at, right.access.word()))
-            .hint(format!("widen `at` or `access` of root `{root}` under `files` in {file}"))
-            .into()
-    }
-
-    fn tool(&self, name: &str) -> Result<Terms, No> {
-        malformed("name", name, text::name(name))?;
-        if self.wants.tools.is_empty() {
-            return Err(undeclared("tools"));
-        }
-        if !self.wants.tools.iter().any(|right| name_fits(&right.tool, name)) {
-            let allowed: String = joined(self.wants.tools.iter().map(|right| right.tool.as_str()));
-            return Err(undeclared_argument("tools", "name", name, &allowed));
-        }
-        if !self.grant.rights.tools.iter().any(|right| name_fits(&right.tool, name)) {
-            let shown = text::show(name);
-            let allowed = joined(self.grant.rights.tools.iter().map(|right| right.tool.as_str()));
-            let because = format!("agent `{}` may not call tool `{shown}`", self.grant.agent);
-            return Err(Refusal::new(Code::NoGrant, because)
-                .rule(self.grant.rule.clone())
-                .argument("name", name, allowed)
-                .hint(format!("add an [[allow]] with `tool = \"{shown}\"` to {}", self.grant.rule.file))
-                .into());
-        }
-        if self.tools.find(name).is_none() {
-            let shown = text::show(name);
-            return Err(Refusal::new(Code::Unknown, format!("no tool is registered as `{shown}`"))
-                .argument("name", name, "a tool that `agentry tools` lists")
-                .hint(format!("add [tools.\"{shown}\"] to tools.toml"))
-                .into());
-        }
-        Ok(Terms { worst: Amounts::of(Resource::ToolCalls, 1), ..INNER })
-    }
-
-    fn declared(&self, interface: &str, declared: bool) -> Result<Terms, No> {
-        if declared { Ok(INNER) } else { Err(undeclared(interface)) }
+    fn declared(&self, interface: &str, is_declared: impl Fn(&Rights) -> bool) -> Result<Terms, No> {
+        if self.wants.is_none_or(is_declared) { Ok(INNER) } else { Err(undeclared(interface)) }
     }
 
     fn not_yet(&self, interface: &str) -> Result<Terms, No> {
-        if !self.wants.others.iter().any(|other| other == interface) {
+        if self.wants.is_some_and(|wants| !wants.others.iter().any(|other| other == interface)) {
             return Err(undeclared(interface));
         }
         let because = format!("`{interface}` comes in a later version of Agentry");
@@ -322,11 +300,6 @@ fn undeclared_argument(want: &str, argument: &str, value: &str, allowed: &str) -
         .argument(argument, value, allowed)
         .hint(format!("its author widens `{want}` in `wants` of agent.toml and builds it again"))
         .into()
-}
-
-fn undeclared_place(place: &Place, write: bool) -> No {
-    let access = if write { "rw" } else { "r" };
-    undeclared_argument("files", "root", &place.root, &format!("the roots of its `wants`, with access \"{access}\""))
 }
 
 fn list(patterns: &[String]) -> String {

@@ -10,7 +10,7 @@ use crate::budget::{Amounts, Resource};
 use crate::call::{CallId, RunId};
 use crate::labels::Labels;
 use crate::manifest::Manifest;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Rule};
 
 /// A yes: it is made only by the kernel, given to one driver and spent once, by [`Kernel::settle`](super::Kernel::settle).
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Permit {
     pub(super) output_tokens_max: u64,
     pub(super) carries: Labels,
     pub(super) brings: Labels,
+    pub(super) clears: Option<(Labels, Rule)>,
+    pub(super) private: bool,
 }
 
 impl Permit {
@@ -55,6 +57,16 @@ impl Permit {
     /// [`Permit::bring`] added.
     pub fn brings(&self) -> &Labels {
         &self.brings
+    }
+
+    /// Labels that a rule of the site takes off the run with the answer, and the rule that vouches for it.
+    pub fn clears(&self) -> Option<(&Labels, &Rule)> {
+        self.clears.as_ref().map(|(labels, rule)| (labels, rule))
+    }
+
+    /// True if the rule lets a request go to this machine or to one of its network.
+    pub fn private(&self) -> bool {
+        self.private
     }
 
     /// The answer carries these labels as well. Nothing takes one off a permit.

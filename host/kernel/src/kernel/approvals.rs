@@ -288,7 +288,7 @@ impl Kernel {
         let Some(run) = self.runs.get(&yes.run).filter(|run| !run.ended) else {
             return Err(reasons::ended("the run is over"));
         };
-        let (_, terms) = decide(&self.policy, &self.slots, &self.tools, run, what, now)?;
+        let (_, terms) = decide(&self.policy, &self.slots, &self.tools, None, run, what, now)?;
         match terms.require {
             Some(now_required) if now_required != *required => Err(reasons::altered(required)),
             _ if terms.model.is_some_and(|model| self.slots.is_full(model)) => {

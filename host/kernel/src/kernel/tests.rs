@@ -23,6 +23,7 @@ use crate::tool::{Effect, Tool};
 mod approvals;
 mod labels;
 mod rights;
+mod site;
 
 const RUN: RunId = RunId(1);
 const NOW: Millis = Millis(1_800_000_000_000);
@@ -39,6 +40,7 @@ memory = { read = ["team/**", "agent/scribe/**"], write = ["agent/scribe/**"], w
 files = [{ root = "docs", access = "rw", why = "To read." }]
 tools = [{ tool = "mail.*", why = "To send." }]
 http = { why = "To look things up." }
+agents = { why = "To ask." }
 "#;
 
 const GRANT: &str = r#"format = 1

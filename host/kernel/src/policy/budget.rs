@@ -15,6 +15,8 @@ use crate::refusal::Rule;
 
 mod amount;
 
+pub(super) use amount::milliseconds;
+
 /// The limits that one `[budget]` sets.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {

@@ -79,6 +79,11 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// What would be said about a place, should it come to that.
+    pub(super) fn note(&self, place: Place, message: &str, hint: &str) -> Mistake {
+        self.at(place, message.into(), hint.into())
+    }
+
     pub(super) fn file(&self) -> &'a str {
         self.source.file
     }
@@ -149,6 +154,20 @@ impl<'a> Document<'a> {
                 None
             }
         }
+    }
+
+    /// A whole number of either sign.
+    pub(super) fn integer(&mut self, table: &DeTable<'_>, key: &str, example: &str) -> Option<i64> {
+        let value = table.get(key)?;
+        let DeValue::Integer(number) = value.get_ref() else {
+            return self.wrong(value.span(), key, value.get_ref().type_str(), "a whole number", example);
+        };
+        let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
+        if parsed.is_none() {
+            let message = format!("`{key}` must be a number from {} to {}", i64::MIN, i64::MAX);
+            self.mistake(value.span(), message, format!("for example `{key} = {example}`"));
+        }
+        parsed
     }
 
     /// A list of texts; a mistake and none where it is something else, empty where it is not there.

@@ -69,9 +69,15 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
     for (count, tool) in wants.tools.iter().enumerate() {
         let id = format!("{agent}/tool-{}", count + 1);
         draft.push_str(&format!("\n[[allow]]\nid = {}\ntool = {}\n", quoted(&id), quoted(&tool.tool)));
+        draft.push_str("args = \"any\"    # narrow it: `args.NAME = { … }` for each argument that it needs\n");
         draft.push_str(&why(&tool.why, tool.optional));
     }
     for (name, other) in wants.others() {
+        if name == "http" {
+            draft.push_str(&format!("\n# It also asks for `http`; name the hosts: {}\n", quoted(&other.why)));
+            draft.push_str("# http = [{ to = \"https://api.example.org\", methods = [\"GET\"], paths = [\"/v1/**\"] }]\n");
+            continue;
+        }
         draft.push_str(&format!(
             "\n# It also asks for `{name}`, which this version cannot grant: {}\n",
             quoted(&other.why)

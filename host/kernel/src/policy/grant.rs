@@ -4,61 +4,46 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use toml::Spanned;
 use toml::de::DeTable;
 
 use super::document::{Document, Place, Words, quoted};
+use super::extra::extra;
 use super::scope::{expires, pattern};
-use super::{Grant, budget, patterns, warnings};
+use super::table::GrantTable;
+use super::trial::{self, Trial};
+use super::{Grant, budget, condition, outside, patterns, warnings};
 use crate::call::Class;
 use crate::refusal::Rule;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
 use crate::text;
 
-/// The version of this language.
-const FORMAT: u64 = 1;
-
 const FILE: Words = Words {
     table: "a grant",
     known: &[
-        "format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "allow", "budget",
+        "format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "http", "secrets",
+        "agents", "allow", "budget", "test",
     ],
-    later: &[
-        "publisher",
-        "secrets",
-        "http",
-        "agents",
-        "human",
-        "context",
-        "test",
-        "ceiling",
-        "forbid",
-        "require",
-        "labels",
-        "egress",
-        "rate",
-    ],
+    later: &["publisher", "human", "context", "ceiling", "forbid", "require", "label", "labels", "egress", "rate"],
 };
 const LLM: Words =
     Words { table: "`llm`", known: &["models", "max_tokens", "class", "why"], later: &["privacy", "rate", "labels"] };
-const MEMORY: Words = Words { table: "`memory`", known: &["read", "write", "why"], later: &["labels", "rate", "ttl"] };
-const FILES: Words = Words { table: "`files`", known: &["root", "at", "access", "why"], later: &["labels", "rate"] };
+const MEMORY: Words = Words { table: "`memory`", known: &["read", "write", "labels", "why"], later: &["rate", "ttl"] };
+const FILES: Words = Words { table: "`files`", known: &["root", "at", "access", "labels", "why"], later: &["rate"] };
 const ALLOW: Words = Words {
     table: "[[allow]]",
-    known: &["id", "tool", "why"],
-    later: &["args", "rate", "effect", "approval", "when", "unless", "labels"],
+    known: &["id", "tool", "args", "unless", "rate", "approval", "labels", "why"],
+    later: &["effect", "when"],
 };
 
 /// A grant and where its agent is named.
 pub(super) struct Read {
     pub(super) grant: Grant,
+    pub(super) trials: Vec<Trial>,
     agent: Place,
 }
 
 /// Reads a grant; none, with mistakes, where it is not one.
-pub(super) fn read(document: &mut Document<'_>, file: &Spanned<DeTable<'_>>) -> Option<Read> {
-    let table = file.get_ref();
-    header(document, table)?;
+pub(super) fn read(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<Read> {
     document.closed(table, &FILE);
     why(document, table);
     let agent = required(document, (table, &(0..0)), "agent", "\"reporter\"");
@@ -73,14 +58,19 @@ pub(super) fn read(document: &mut Document<'_>, file: &Spanned<DeTable<'_>>) -> 
         memory: memory(document, table),
         files: files(document, table),
         tools: tools(document, table),
+        http: outside::http(document, table, name),
+        secrets: outside::secrets(document, table),
+        agents: outside::agents(document, table),
         others: Vec::new(),
     };
     let rule = Rule { id: name.into(), file: document.file().into(), line };
     let budget = budget::read(document, table, &rule);
-    let grant = Grant { agent: name.into(), package, expires, rights, budget, rule };
+    let rules = GrantTable::of(&rights.tools, &rights.http);
+    let trials = trial::read(document, table, Some(name));
+    let grant = Grant { agent: name.into(), package, expires, rights, budget, rule, rules };
     let (_, place) = agent?;
     warnings::find(document, table, &grant);
-    Some(Read { grant, agent: place })
+    Some(Read { grant, trials, agent: place })
 }
 
 /// A second grant for an agent: which of the two should hold?
@@ -89,45 +79,8 @@ pub(super) fn twice(document: &mut Document<'_>, second: &Read, first: &Grant) {
     document.mistake(second.agent.clone(), message, "one agent has one grant: put both together, or remove one");
 }
 
-/// Format, layer and mode come first: what is not a grant of this version is not read further.
-fn header(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<()> {
-    match document.number(table, "format", "1") {
-        Some((FORMAT, _)) => {}
-        Some((other, place)) => {
-            document.mistake(place, format!("format {other} is not known"), "this version reads `format = 1`");
-            return None;
-        }
-        None if table.contains_key("format") => return None,
-        None => {
-            document.mistake(0..0, "`format` is missing", "begin the file with `format = 1`");
-            return None;
-        }
-    }
-    let (layer, place) = required(document, (table, &(0..0)), "layer", "\"grant\"")?;
-    if layer == "site" {
-        let message = "this version cannot enforce a site layer yet";
-        document.mistake(place, message, "take the file out: what cannot be enforced is refused, never ignored");
-        return None;
-    }
-    if layer != "grant" {
-        document.mistake(place, format!("unknown layer {}", quoted(layer)), "a grant has `layer = \"grant\"`");
-        return None;
-    }
-    match document.string(table, "mode", "\"enforce\"") {
-        Some(("observe", place)) => {
-            let message = "this version cannot enforce `mode = \"observe\"` yet";
-            document.mistake(place, message, "write `mode = \"enforce\"`, or leave it out");
-        }
-        Some((mode, place)) if mode != "enforce" => {
-            document.mistake(place, format!("unknown mode {}", quoted(mode)), "the mode is \"enforce\"");
-        }
-        _ => {}
-    }
-    Some(())
-}
-
 /// A text that must be there; `place` is where the table stands.
-fn required<'t>(
+pub(super) fn required<'t>(
     document: &mut Document<'_>,
     (table, place): (&'t DeTable<'_>, &Place),
     key: &str,
@@ -188,7 +141,8 @@ fn memory(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<MemoryRight
     why(document, table);
     let read = names(document, table, "read", "[\"team/**\"]", patterns::namespace);
     let write = names(document, table, "write", "[\"agent/me/**\"]", patterns::namespace);
-    Some(MemoryRight { read, write, line: document.line(&place) })
+    let labels = super::extra::names(document, table, "labels");
+    Some(MemoryRight { read, write, labels, line: document.line(&place) })
 }
 
 fn files(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<FilesRight> {
@@ -210,8 +164,9 @@ fn files(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<FilesRight> {
             }
             access
         });
+        let labels = super::extra::names(document, table, "labels");
         if let (Some((root, _)), Some(access)) = (root, access) {
-            rights.push(FilesRight { root: root.into(), at: at.into(), access, line: document.line(&place) });
+            rights.push(FilesRight { root: root.into(), at: at.into(), access, labels, line: document.line(&place) });
         }
     }
     rights
@@ -226,12 +181,17 @@ fn tools(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<ToolRight> {
         let id = id.filter(|(id, place)| fits(document, place, "id", id, text::path(id)));
         let tool = required(document, (table, &place), "tool", "\"mail.send\"");
         let tool = tool.filter(|(tool, place)| fits(document, place, "tool", tool, patterns::name(tool)));
+        let args = condition::arguments(document, table);
+        let line = document.line(&place);
+        let named = id.as_ref().map_or("", |(id, _)| *id);
+        let rule = Rule { id: named.into(), file: document.file().into(), line };
+        let extra = extra(document, table, &rule);
         let (Some((id, id_place)), Some((tool, _))) = (id, tool) else { continue };
         if let Some(first) = rights.iter().find(|right| right.id == id) {
             let message = format!("rule {} stands already in line {}", quoted(id), first.line);
             document.mistake(id_place, message, "give each rule an id of its own: refusals name it");
         }
-        rights.push(ToolRight { tool: tool.into(), id: id.into(), line: document.line(&place) });
+        rights.push(ToolRight { tool: tool.into(), args, extra, id: id.into(), line });
     }
     rights
 }

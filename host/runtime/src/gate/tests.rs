@@ -33,6 +33,7 @@ fn names(host: &Host, run: u64) -> Vec<&'static str> {
         Entry::Approved { .. } => "approved",
         Entry::Ended(_) => "ended",
         Entry::Labelled { .. } => "labelled",
+        Entry::Foreseen { .. } => "foreseen",
     };
     entries.iter().map(name).collect()
 }

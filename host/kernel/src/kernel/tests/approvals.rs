@@ -34,7 +34,7 @@ fn attended() -> Kernel {
 }
 
 fn mail() -> Call {
-    Call::ToolsCall { name: "mail.send".into(), arguments: Digest::default(), value: Arc::default() }
+    tool_call("mail.send", "{}")
 }
 
 fn facts(number: u8) -> Facts {

@@ -220,11 +220,11 @@ fn a_tool_without_a_rule_is_refused() {
 #[test]
 fn what_this_version_cannot_do_yet_is_said_so() {
     check(
-        &fetch("GET", "https://example.org/"),
+        &Call::Agents("agents.find".into()),
         &expect![[r#"
-        denied  scribe → http.fetch: `http` comes in a later version of Agentry
-          hint  the agent has to do without it
-          ref   0000000000001/7"#]],
+            denied  scribe → agents.find: `agents` comes in a later version of Agentry
+              hint  the agent has to do without it
+              ref   0000000000001/7"#]],
     );
     check(
         &Call::Human("human.ask".into()),

@@ -5,7 +5,7 @@ use agentry_kernel::Digest;
 use super::*;
 
 fn tool() -> Call {
-    Call::ToolsCall { name: "post".to_owned(), arguments: Digest::default(), value: Arc::default() }
+    Call::ToolsCall { name: "post".to_owned(), arguments: Digest::default(), value: Arc::new(agentry_kernel::json::Value::Object(Vec::new())) }
 }
 
 fn secret() -> Labels {

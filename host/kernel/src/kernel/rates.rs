@@ -1,0 +1,74 @@
+//! How often: the calls that rules with a `rate` let through, each remembered until its span is over. At most so many in
+//! *any* span, not in those that a clock begins. It starts anew with the host.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+
+use crate::limits::RATE_MAX;
+use crate::rights::Rate;
+use crate::time::Millis;
+
+/// The latest calls, by agent and rule.
+#[derive(Debug, Default)]
+pub(super) struct Rates(BTreeMap<String, BTreeMap<String, VecDeque<Millis>>>);
+
+impl Rates {
+    /// How long this rule gives nothing, if it does not give at once. A clock set back makes it longer.
+    pub(super) fn wait_ms(&self, agent: &str, rule: &str, rate: Rate, now: Millis) -> Option<u64> {
+        let times = self.0.get(agent)?.get(rule)?;
+        let oldest = times.len().checked_sub(rate.calls as usize).and_then(|at| times.get(at))?;
+        let ends = oldest.plus(rate.span_ms);
+        (ends > now).then(|| ends.since(now))
+    }
+
+    /// Remembers a call.
+    pub(super) fn count(&mut self, agent: &str, rule: &str, now: Millis) {
+        if !self.0.contains_key(agent) {
+            self.0.insert(agent.into(), BTreeMap::new());
+        }
+        let Some(rules) = self.0.get_mut(agent) else { return };
+        if !rules.contains_key(rule) {
+            rules.insert(rule.into(), VecDeque::new());
+        }
+        let Some(times) = rules.get_mut(rule) else { return };
+        if times.len() >= RATE_MAX as usize {
+            times.pop_front();
+        }
+        times.push_back(now);
+    }
+
+    /// Forgets rules that are gone.
+    pub(super) fn keep(&mut self, is_there: impl Fn(&str, &str) -> bool) {
+        self.0.retain(|agent, rules| {
+            rules.retain(|rule, _| is_there(agent, rule));
+            !rules.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_span_of_time_holds_more_than_the_rate() {
+        let (mut rates, rate) = (Rates::default(), Rate { calls: 3, span_ms: 1000 });
+        let mut admitted = alloc::vec::Vec::new();
+        for now in (0..10_000).step_by(70).map(Millis) {
+            if rates.wait_ms("a", "r", rate, now).is_none() {
+                rates.count("a", "r", now);
+                admitted.push(now);
+            }
+        }
+        assert!(admitted.len() >= 27, "{}", admitted.len());
+        assert!(admitted.windows(4).all(|four| four[3].since(four[0]) >= 1000));
+    }
+
+    #[test]
+    fn a_clock_set_back_gives_nothing_back() {
+        let (mut rates, rate) = (Rates::default(), Rate { calls: 1, span_ms: 1000 });
+        rates.count("a", "r", Millis(100_000));
+        assert_eq!(rates.wait_ms("a", "r", rate, Millis(0)), Some(101_000));
+        assert_eq!(rates.wait_ms("a", "other", rate, Millis(0)), None);
+    }
+}
