@@ -146,8 +146,23 @@ fn what_this_version_cannot_enforce_is_refused_and_never_ignored() {
         let message = checked["mistakes"][0]["message"].as_str().unwrap_or_default();
         assert!(message.contains("cannot enforce"), "{message}");
     }
-    is_a_mistake("mode = \"enforce\"", "mode = \"observe\"");
     is_a_mistake("layer = \"grant\"", "layer = \"site\"");
+}
+
+#[test]
+fn a_policy_whose_own_tests_fail_lets_nothing_run() {
+    let stage = Stage::granting(&guest("echo"));
+    let site = |expect: &str| {
+        format!(
+            "format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/large\"\nmodel = \"large-*\"\nwhy = \"Too dear.\"\n\
+             [[test]]\nexpect = \"{expect}\"\nagent = \"nobody\"\ncall = {{ model = \"large-1\" }}\n"
+        )
+    };
+    stage.write("home/policies/00-site.toml", &site("deny:no-grant"));
+    end(&mut stage.run(&guest("echo"), &serde_json::json!(1))).with(0);
+    stage.write("home/policies/00-site.toml", &site("allow"));
+    let refused = end(&mut stage.run(&guest("echo"), &serde_json::json!(1))).with(2);
+    refused.complains("this test expects \"allow\" and gets \"deny:no-grant\"");
 }
 
 #[test]

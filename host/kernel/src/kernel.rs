@@ -91,6 +91,20 @@ impl Kernel {
         self.observed.take()
     }
 
+    /// What [`Kernel::admit`] would say by right: manifest, grant and site. It counts and holds nothing, so a budget, a queue
+    /// or a person may still be in the way. On the way to yes it allocates nothing.
+    ///
+    /// # Errors
+    /// The refusal, but for its place in a run.
+    #[expect(clippy::result_large_err, reason = "for whoever looks, not on the way of a call")]
+    pub fn look(&self, run: RunId, what: &Call, now: Millis) -> Result<(), Refusal> {
+        let Some(run) = self.runs.get(&run).filter(|run| !run.ended) else {
+            return Err(*reasons::ended("the run is over"));
+        };
+        let decided = decide(&self.policy, &self.slots, &self.tools, Some(&self.rates), run, what, now);
+        decided.map(|_| ()).map_err(|no| Refusal { agent: run.agent.clone(), wanted: what.name().into(), ..*no })
+    }
+
     /// Takes what a permitted call cost and gives back the rest of what was held for it. A call that was made counts as
     /// one, whatever came of it. `spent` may exceed what was held: see [`Settled::overrun`].
     ///

@@ -263,7 +263,7 @@ impl Kernel {
         let epoch = self.policy.epoch;
         let open = self.approvals.questions.iter().filter(|(_, question)| question.binding.policy != epoch);
         for id in open.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.approvals.close(id, How::Void, |required| reasons::void(required));
+            self.approvals.close(id, How::Void, reasons::void);
         }
     }
 
@@ -380,7 +380,7 @@ impl Approvals {
             return Ok(Answered::MoreWanted(more));
         }
         // One yes is for one call: the first that asked has it.
-        self.close(id, How::Approved { by }, |required| reasons::one_yes(required));
+        self.close(id, How::Approved { by }, reasons::one_yes);
         Ok(Answered::Approved)
     }
 

@@ -75,7 +75,9 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
     for (name, other) in wants.others() {
         if name == "http" {
             draft.push_str(&format!("\n# It also asks for `http`; name the hosts: {}\n", quoted(&other.why)));
-            draft.push_str("# http = [{ to = \"https://api.example.org\", methods = [\"GET\"], paths = [\"/v1/**\"] }]\n");
+            draft.push_str(
+                "# http = [{ to = \"https://api.example.org\", methods = [\"GET\"], paths = [\"/v1/**\"] }]\n",
+            );
             continue;
         }
         draft.push_str(&format!(

@@ -5,7 +5,11 @@ use agentry_kernel::Digest;
 use super::*;
 
 fn tool() -> Call {
-    Call::ToolsCall { name: "post".to_owned(), arguments: Digest::default(), value: Arc::new(agentry_kernel::json::Value::Object(Vec::new())) }
+    Call::ToolsCall {
+        name: "post".to_owned(),
+        arguments: Digest::default(),
+        value: Arc::new(agentry_kernel::json::Value::Object(Vec::new())),
+    }
 }
 
 fn secret() -> Labels {
