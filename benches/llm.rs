@@ -13,9 +13,13 @@ fn main() {
     let elsewhere = runtime();
     let at_once = elsewhere.block_on(server::serve(Duration::ZERO)).expect("loopback has a port");
     let later = elsewhere.block_on(server::serve(DELAY)).expect("loopback has a port");
+    // `cargo bench … --bench llm -- 1000` looks at so many runs alone.
+    let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     runtime().block_on(async {
-        latency(at_once).await;
-        for runs in [1, 100, 1000] {
+        if asked.is_empty() {
+            latency(at_once).await;
+        }
+        for runs in if asked.is_empty() { vec![1, 100, 1000] } else { asked } {
             throughput(later, runs).await;
         }
     });

@@ -2,7 +2,8 @@
 //! mutations. It never waits for the disk unless asked to, and never decides.
 //!
 //! **Off the wait path.** [`Journal::append`] encodes into memory and returns. What is there is flushed by whoever needs
-//! it durable, or within [`FLUSH_MS`] by a task of its own; all runs share one commit.
+//! it durable, or within [`FLUSH_MS`] by a task of its own; all runs share one commit. While one is on its way the next
+//! gathers, so that a thousand runs that wait make one batch, not a thousand.
 //!
 //! **Bounded memory.** Each run has a [`Trail`] that counts what of it is not on disk yet. Over [`PACE_BYTES`] the guest
 //! is not polled until the disk has caught up ([`Trail::paced`], around the run's future); a guest that writes more than
@@ -28,7 +29,7 @@ use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 pub use self::blob::Content;
 use self::blob::Known;
@@ -50,6 +51,9 @@ pub const BACKLOG_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// A run of which so much waits is stopped: it does nothing but write, and one that went on would fill the queue that it shares with
 /// all others. More than the requests that a run may have in flight.
 pub const FLOOD_BYTES: usize = 40 * 1024 * 1024;
+
+/// What may gather for the next commit while one is on its way; beyond that, another is sent after it.
+const GATHER_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 const _: () = assert!(PACE_BYTES < BACKLOG_MAX_BYTES);
 const _: () = assert!(BACKLOG_MAX_BYTES < FLOOD_BYTES && LLM_IN_FLIGHT_MAX_BYTES < FLOOD_BYTES);
@@ -94,6 +98,12 @@ struct Pending {
     blobs: Vec<(Arc<Trail>, Content)>,
     known: Known,
     next: u64,
+    /// Of entries and contents.
+    bytes: usize,
+    /// Batches that the store has and has not answered.
+    on_the_way: usize,
+    /// Those who want to know when what is here is durable.
+    waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
 }
 
 impl Journal {
@@ -145,10 +155,11 @@ impl Journal {
         trail.broken().map_or(Ok(()), Err)
     }
 
-    /// Hands everything to the store now, in order; the future tells when it is durable.
-    pub fn flush(&self) -> BoxFuture<'static, Result<(), StoreError>> {
-        let mut pending = self.0.pending.lock();
-        self.0.submit(&mut pending)
+    /// Hands everything to the store, in order: now, or with others when the commit that is on its way has ended. The
+    /// future tells when it is durable; nothing depends on its being polled.
+    pub fn flush(&self) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        let durable = self.0.flush();
+        async move { durable.await.unwrap_or(Err(StoreError::Closed)) }
     }
 
     /// Commits a batch of somebody else together with the entries that tell of it, in one transaction.
@@ -164,7 +175,7 @@ impl Journal {
         let mut pending = self.0.pending.lock();
         // What came before stands before it, also of this run.
         if !pending.is_empty() {
-            drop(self.0.submit(&mut pending));
+            self.0.submit(&mut pending);
         }
         let mut bytes = Vec::with_capacity(256);
         segment::extend(&mut bytes, trail.run(), entries);
@@ -197,18 +208,46 @@ impl Journal {
 }
 
 impl Inner {
-    fn submit(self: &Arc<Self>, pending: &mut Pending) -> BoxFuture<'static, Result<(), StoreError>> {
-        let (mut batch, sent) = pending.drain();
-        let journal = Arc::downgrade(self);
-        if !batch.writes.is_empty() {
-            batch.then = Some(Box::new(move |result| {
-                sent.trails.iter().for_each(|(trail, bytes)| trail.written(*bytes, result));
-                if let (Err(_), Some(journal)) = (result, journal.upgrade()) {
-                    journal.pending.lock().owe_again(sent.books);
-                }
-            }));
+    fn flush(self: &Arc<Self>) -> oneshot::Receiver<Result<(), StoreError>> {
+        let (sender, durable) = oneshot::channel();
+        let mut pending = self.pending.lock();
+        pending.waiting.push(sender);
+        if pending.on_the_way == 0 || pending.bytes > GATHER_MAX_BYTES {
+            self.submit(&mut pending);
         }
-        self.store.commit(batch)
+        durable
+    }
+
+    fn submit(self: &Arc<Self>, pending: &mut Pending) {
+        let (mut batch, sent) = pending.drain();
+        let waiting = std::mem::take(&mut pending.waiting);
+        let journal = Arc::downgrade(self);
+        pending.on_the_way += 1;
+        batch.then = Some(Box::new(move |result| {
+            sent.trails.iter().for_each(|(trail, bytes)| trail.written(*bytes, result));
+            // Before anybody is told: whoever hears of it may close the store, and must not wait for this thread.
+            if let Some(journal) = journal.upgrade() {
+                journal.landed(result, sent.books);
+            }
+            for waits in waiting {
+                // Who waited may have gone.
+                let _ = waits.send(result.clone());
+            }
+        }));
+        // What comes of it is told by `then`.
+        drop(self.store.commit(batch));
+    }
+
+    /// A batch has been answered: what has gathered meanwhile is sent, if somebody waits for it.
+    fn landed(self: &Arc<Self>, result: &Result<(), StoreError>, books: Vec<(String, Books)>) {
+        let mut pending = self.pending.lock();
+        pending.on_the_way -= 1;
+        if result.is_err() {
+            pending.owe_again(books);
+        }
+        if pending.on_the_way == 0 && !pending.waiting.is_empty() {
+            self.submit(&mut pending);
+        }
     }
 }
 
@@ -234,12 +273,15 @@ impl Pending {
         let bytes = &mut self.runs[place].1;
         let before = bytes.len();
         segment::extend(bytes, trail.run(), entries);
-        trail.wrote(bytes.len() - before);
+        let written = bytes.len() - before;
+        trail.wrote(written);
+        self.bytes += written;
     }
 
     fn keep(&mut self, trail: &Arc<Trail>, content: Content) {
         if self.known.learn(content.digest) {
             trail.wrote(content.bytes.len());
+            self.bytes += content.bytes.len();
             self.blobs.push((Arc::clone(trail), content));
         }
     }
@@ -263,6 +305,7 @@ impl Pending {
         let mut batch = Batch::default();
         let mut trails = Vec::with_capacity(self.runs.len() + self.blobs.len());
         self.places.clear();
+        self.bytes = 0;
         for (trail, content) in std::mem::take(&mut self.blobs) {
             trails.push((trail, content.bytes.len()));
             batch.put(keys::blob(&content.digest), content.bytes);
@@ -307,14 +350,12 @@ async fn flush_soon(journal: Weak<Inner>, begun: Arc<Notify>) {
         begun.notified().await;
         tokio::time::sleep(Duration::from_millis(FLUSH_MS)).await;
         let Some(strong) = journal.upgrade() else { return };
-        let committed = {
-            let mut pending = strong.pending.lock();
-            (!pending.is_empty()).then(|| strong.submit(&mut pending))
-        };
+        let idle = strong.pending.lock().is_empty();
+        let durable = (!idle).then(|| strong.flush());
         drop(strong);
-        if let Some(committed) = committed {
+        if let Some(durable) = durable {
             // Whoever is concerned is told through its trail.
-            let _ = committed.await;
+            let _ = durable.await;
         }
     }
 }

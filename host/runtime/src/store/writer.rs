@@ -81,7 +81,8 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue.waiting.lock().closed = true;
         self.queue.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
+        // The last to let go of the store may be what a commit called; then this is the writer's own thread.
+        if let Some(thread) = self.thread.take_if(|thread| thread.thread().id() != thread::current().id()) {
             // A writer that panicked has answered nobody since; there is nothing left to save.
             let _ = thread.join();
         }
