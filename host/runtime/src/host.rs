@@ -28,7 +28,7 @@ use crate::gate::Gate;
 use crate::history::History;
 use crate::journal::Journal;
 use crate::limits::{COMPONENTS_LOADED_MAX, INPUT_MAX_BYTES, RUNS_MAX};
-use crate::package::{self, PackageError};
+use crate::package::{self, PackageError, Stamp};
 use crate::policies::{self, PoliciesError};
 use crate::run::context::Observer;
 use crate::run::{Beginning, Prepared, Report};
@@ -62,6 +62,7 @@ pub struct Host {
     history: History,
     attended: bool,
     prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
+    files: Mutex<HashMap<PathBuf, (Stamp, Digest)>>,
     slots: Semaphore,
 }
 
@@ -164,7 +165,16 @@ impl Host {
         let slots = Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX));
         let control = Control::open(&options.home, &services)?;
         let history = History::over(store);
-        Ok(Self { _control: control, services, engine, history, attended: false, prepared: Mutex::default(), slots })
+        Ok(Self {
+            _control: control,
+            services,
+            engine,
+            history,
+            attended: false,
+            prepared: Mutex::default(),
+            files: Mutex::default(),
+            slots,
+        })
     }
 
     /// Lets runs wait for people: somebody looks at a terminal, or will answer by another command. Without it, what needs a
@@ -205,12 +215,7 @@ impl Host {
         input: Vec<u8>,
         observer: Observer,
     ) -> Result<Report, RunError> {
-        let bytes = {
-            let path = component.to_owned();
-            let read = tokio::task::spawn_blocking(move || package::read(&path)).await;
-            read.expect("reading a file does not panic")?
-        };
-        let prepared = self.prepare(bytes).await?;
+        let prepared = self.package(component).await?;
         self.start(prepared, input, observer, &stop).await
     }
 
@@ -240,6 +245,29 @@ impl Host {
         let stop = stop.child_token();
         let beginning = Beginning { prepared, input, seed, id, engine, stop, attended: self.attended };
         Ok(crate::run::run(&self.services, beginning, observer).await?)
+    }
+
+    /// The package in this file. The file is read again only if it has changed since.
+    async fn package(&self, component: &Path) -> Result<Arc<Prepared>, RunError> {
+        let stamp = Stamp::of(component);
+        let known = self.files.lock().get(component).copied();
+        if let (Some(stamp), Some((of, digest))) = (stamp, known)
+            && of == stamp
+            && let Some(prepared) = self.prepared.lock().get(&digest)
+        {
+            return Ok(Arc::clone(prepared));
+        }
+        let path = component.to_owned();
+        let read = tokio::task::spawn_blocking(move || package::read(&path)).await;
+        let prepared = self.prepare(read.expect("reading a file does not panic")?).await?;
+        if let Some(stamp) = stamp.filter(Stamp::is_settled) {
+            let mut files = self.files.lock();
+            if files.len() >= COMPONENTS_LOADED_MAX {
+                files.clear();
+            }
+            files.insert(component.to_owned(), (stamp, prepared.digest));
+        }
+        Ok(prepared)
     }
 
     /// Checks, compiles and links a package, once for all its runs.

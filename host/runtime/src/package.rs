@@ -2,6 +2,7 @@
 
 mod imports;
 mod manifest;
+mod stamp;
 mod structure;
 
 use std::fs::OpenOptions;
@@ -15,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use imports::{Import, WIT_VERSION};
 pub use manifest::SECTION;
+pub(crate) use stamp::Stamp;
 
 use crate::limits::COMPONENT_MAX_BYTES;
 
