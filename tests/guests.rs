@@ -199,6 +199,17 @@ mod busy_poll {
     }
 }
 
+mod heavy_calls {
+    use super::*;
+
+    #[test]
+    fn calls_do_not_stretch_the_wall_time() {
+        let run = run_short("heavy_calls").ends(4, "exhausted", "wall time");
+        let took = run.ended.took;
+        assert!(took < SOON / 3, "a wall time of 4 s took {took:?}");
+    }
+}
+
 mod flood_futures {
     use super::*;
 

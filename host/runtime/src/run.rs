@@ -4,6 +4,7 @@ pub mod context;
 pub(crate) mod end;
 pub(crate) mod limiter;
 pub(crate) mod lines;
+pub(crate) mod slice;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -29,6 +30,7 @@ use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{Services, State};
 use context::{Event, Observer, RunContext};
 use end::End;
+use slice::Overdue;
 
 /// How a run ended and what it took.
 #[derive(Clone, Debug)]
@@ -171,6 +173,10 @@ async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allo
     let end = match ended {
         Ended::Itself(Ok(Ok(output))) => End::output(output),
         Ended::Itself(Ok(Err(failure))) => End::failure(failure),
+        Ended::Itself(Err(error)) if error.is::<Overdue>() && !run.cancelled.is_cancelled() => {
+            End::timed_out(allowance.wall_ms)
+        }
+        Ended::Itself(Err(error)) if error.is::<Overdue>() => End::stopped(run.calls()),
         Ended::Itself(Err(error)) => End::trap(&error, &allowance, store.data().limiter.refused()),
         Ended::Panicked => End::host_broke(),
         Ended::TimedOut => End::timed_out(allowance.wall_ms),

@@ -17,9 +17,9 @@ mod tools;
 use std::sync::Arc;
 
 use agentry_kernel::Millis;
-use agentry_kernel::kernel::Allowance;
+use agentry_kernel::kernel::{Allowance, Permit};
 use agentry_kernel::manifest::Wants;
-use wasmtime::component::{FutureReader, HasSelf, Linker};
+use wasmtime::component::{Access, FutureReader, HasSelf, Linker};
 
 use crate::approvals::People;
 use crate::drivers::files::Files;
@@ -28,7 +28,7 @@ use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
 use crate::engine::wasi::{self, Wasi};
-use crate::gate::Gate;
+use crate::gate::{Acted, Asking, Gate, Written};
 use crate::run::context::RunContext;
 use crate::run::limiter::Limiter;
 use crate::run::lines::Lines;
@@ -73,6 +73,50 @@ impl State {
         let wasi = Wasi::new(Arc::clone(&run), Arc::clone(&lines), seed);
         let limiter = Limiter::new(allowance.memory_bytes);
         Self { run, services, wasi, limiter, lines, ledger: Arc::default(), deadline }
+    }
+
+    /// Through the gate with a write to our own store.
+    ///
+    /// # Errors
+    /// As [`State::at_once`].
+    fn stored<T, W, A>(
+        &self,
+        what: W,
+        act: A,
+    ) -> wasmtime::Result<impl Future<Output = Result<T, Error>> + Send + use<T, W, A>>
+    where
+        T: serde::Serialize + Send + 'static,
+        W: Into<Asking>,
+        A: FnMut(&Permit) -> Written<T> + Send + 'static,
+    {
+        self.run.keep_pace()?;
+        Ok(self.services.gate.pass_store(&self.run, what, act))
+    }
+
+    /// Through the gate with a short read of something that may be labelled.
+    ///
+    /// # Errors
+    /// As [`State::at_once`].
+    fn read_at_once<T: serde::Serialize>(
+        &self,
+        what: impl Into<Asking>,
+        act: impl FnOnce(&Permit) -> Acted<T>,
+    ) -> wasmtime::Result<Result<T, Error>> {
+        self.run.keep_pace()?;
+        Ok(self.services.gate.pass_read(&self.run, what, act))
+    }
+
+    /// Through the gate with what is answered at once.
+    ///
+    /// # Errors
+    /// The outer one ends a guest whose time is up; it gets no answer.
+    fn at_once<T: serde::Serialize>(
+        &self,
+        what: impl Into<Asking>,
+        act: impl FnOnce(&Permit) -> Result<T, Error>,
+    ) -> wasmtime::Result<Result<T, Error>> {
+        self.run.keep_pace()?;
+        Ok(self.services.gate.pass_inner(&self.run, what, act))
     }
 }
 
@@ -134,10 +178,13 @@ pub(crate) fn invalid(text: impl Into<String>) -> Error {
 }
 
 /// The guest's handle on an answer that is on its way. Dropping it drops `answer`, which cancels the call.
-fn future<S, T>(store: S, answer: impl Future<Output = T> + Send + 'static) -> wasmtime::Result<FutureReader<T>>
+fn future<S, T>(
+    mut store: Access<'_, S, HasSelf<State>>,
+    answer: impl Future<Output = T> + Send + 'static,
+) -> wasmtime::Result<FutureReader<T>>
 where
-    S: wasmtime::AsContextMut,
     T: wasmtime::component::Lower + wasmtime::component::Lift + Send + Sync + 'static,
 {
+    store.get().run.keep_pace()?;
     FutureReader::new(store, async move { wasmtime::error::Ok(answer.await) })
 }

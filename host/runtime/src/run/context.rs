@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::approvals::Question;
 use crate::clock::RunClock;
 use crate::journal::{RunRecord, Trail};
+use crate::run::slice::{Overdue, Slice};
 use crate::syscalls::bindings::agentry::agent::log::Level;
 
 /// Refusals that a report shows; an agent that tries doors all day is counted beyond that.
@@ -44,6 +45,7 @@ pub struct RunContext {
     pub(crate) adrift: Arc<Acts>,
     next_call: AtomicU32,
     deadline: OnceLock<Instant>,
+    slice: Slice,
     record: OnceLock<RunRecord>,
     tally: Mutex<Tally>,
     labels: Mutex<Labels>,
@@ -79,6 +81,7 @@ impl RunContext {
             gained: Mutex::default(),
             next_call: AtomicU32::new(1),
             deadline: OnceLock::new(),
+            slice: Slice::default(),
             record: OnceLock::new(),
             tally: Mutex::default(),
         }
@@ -102,7 +105,25 @@ impl RunContext {
 
     /// Polls `guest` only while the disk keeps up with what it causes to be written: wrap the whole run in it.
     pub async fn paced<T>(&self, guest: impl Future<Output = T>) -> T {
-        self.trail.paced(guest).await
+        let mut guest = std::pin::pin!(guest);
+        let sliced = std::future::poll_fn(|context| {
+            self.slice.begin();
+            guest.as_mut().poll(context)
+        });
+        self.trail.paced(sliced).await
+    }
+
+    /// Looked at as each call begins, because calls burn no fuel: a guest that keeps its worker with them gives it away.
+    ///
+    /// # Errors
+    /// If the run has been stopped or its wall time is over: then the guest gets no answer, it ends.
+    pub(crate) fn keep_pace(&self) -> Result<(), Overdue> {
+        let now = Instant::now();
+        if self.cancelled.is_cancelled() || self.deadline().is_some_and(|deadline| now >= deadline) {
+            return Err(Overdue);
+        }
+        self.slice.share(now);
+        Ok(())
     }
 
     /// What it has come to so far.

@@ -31,6 +31,11 @@ impl Lines {
         Self { run, gate, state: Mutex::default() }
     }
 
+    /// Whose they are.
+    pub(crate) fn run(&self) -> &RunContext {
+        &self.run
+    }
+
     /// Writes a line that is no longer than a line may be.
     pub(crate) fn log(&self, level: Level, line: String) {
         {

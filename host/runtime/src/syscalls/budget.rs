@@ -10,7 +10,7 @@ use crate::gate::fault::resource_kind;
 impl Host for State {
     fn remaining(&mut self) -> wasmtime::Result<Result<Vec<Balance>, Error>> {
         let (gate, run) = (&self.services.gate, &self.run);
-        Ok(gate.pass_inner(run, Call::BudgetRemaining, |_| {
+        self.at_once(Call::BudgetRemaining, |_| {
             let balances = gate.change(|kernel| kernel.balances(run.id, run.clock.now()));
             let balance = |balance: agentry_kernel::kernel::Balance| Balance {
                 what: resource_kind(balance.what),
@@ -19,10 +19,10 @@ impl Host for State {
                 refills_in_s: balance.refills_in_s,
             };
             Ok(balances.into_iter().map(balance).collect())
-        }))
+        })
     }
 
     fn split(&mut self, _shares: Vec<Share>) -> wasmtime::Result<Result<String, Error>> {
-        Ok(self.services.gate.pass_inner(&self.run, Call::BudgetSplit, |_| Err(not_yet("budget.split"))))
+        self.at_once(Call::BudgetSplit, |_| Err(not_yet("budget.split")))
     }
 }

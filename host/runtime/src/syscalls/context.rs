@@ -12,9 +12,9 @@ use super::{State, future, not_yet};
 use crate::gate::Acted;
 
 impl State {
-    fn context_later<T: serde::Serialize>(&self, function: &str) -> Result<T, Error> {
+    fn context_later<T: serde::Serialize>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
         let what = Call::Context(format!("context.{function}"));
-        self.services.gate.pass_inner(&self.run, what, |_| Err(not_yet("context")))
+        self.at_once(what, |_| Err(not_yet("context")))
     }
 
     fn context_later_future(&self, function: &str) -> impl Future<Output = Result<Response, Failure>> + Send + use<> {
@@ -27,7 +27,7 @@ impl State {
 
 impl Host for State {
     fn restore(&mut self, _snapshot: String) -> wasmtime::Result<Result<Resource<Conversation>, Error>> {
-        let refused: Result<(), Error> = self.context_later("restore");
+        let refused: Result<(), Error> = self.context_later("restore")?;
         Ok(Err(refused.err().unwrap_or_else(|| not_yet("context"))))
     }
 }
@@ -35,26 +35,26 @@ impl Host for State {
 impl HostConversation for State {
     /// A constructor cannot fail, so the handle stands for nothing and every function of it says so.
     fn new(&mut self, _model: String, _pinned: Vec<Message>) -> wasmtime::Result<Resource<Conversation>> {
-        let _: Result<(), Error> = self.context_later("conversation");
+        let _: Result<(), Error> = self.context_later("conversation")?;
         Ok(Resource::new_own(0))
     }
 
     fn append(&mut self, _this: Resource<Conversation>, _message: Message) -> wasmtime::Result<Result<(), Error>> {
-        Ok(self.context_later("append"))
+        self.context_later("append")
     }
 
     fn usage(&mut self, _this: Resource<Conversation>) -> wasmtime::Result<(u32, u32)> {
-        let _: Result<(), Error> = self.context_later("usage");
+        let _: Result<(), Error> = self.context_later("usage")?;
         Ok((0, 0))
     }
 
     fn fork(&mut self, _this: Resource<Conversation>) -> wasmtime::Result<Result<Resource<Conversation>, Error>> {
-        let refused: Result<(), Error> = self.context_later("fork");
+        let refused: Result<(), Error> = self.context_later("fork")?;
         Ok(Err(refused.err().unwrap_or_else(|| not_yet("context"))))
     }
 
     fn snapshot(&mut self, _this: Resource<Conversation>) -> wasmtime::Result<Result<String, Error>> {
-        Ok(self.context_later("snapshot"))
+        self.context_later("snapshot")
     }
 
     fn drop(&mut self, _this: Resource<Conversation>) -> wasmtime::Result<()> {

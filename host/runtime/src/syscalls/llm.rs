@@ -141,25 +141,25 @@ impl State {
 impl Host for State {
     fn models(&mut self) -> wasmtime::Result<Result<Vec<ModelInfo>, Error>> {
         let (services, run) = (&self.services, &self.run);
-        Ok(services.gate.pass_inner(run, Call::LlmModels, |_| {
+        self.at_once(Call::LlmModels, |_| {
             let allowed: Vec<String> =
                 services.gate.kernel(|kernel| kernel.models(run.id).iter().map(|model| model.alias.clone()).collect());
             let known = services.models.list().filter(|entry| allowed.contains(&entry.model.alias));
             Ok(known.map(|entry| entry.info.clone()).collect())
-        }))
+        })
     }
 
     fn count_tokens(&mut self, mut request: Request) -> wasmtime::Result<Result<u64, Error>> {
         if let Err(error) = check::request(&request) {
             return Ok(Err(error));
         }
-        let (services, run) = (&self.services, &self.run);
+        let services = &self.services;
         request.model = services.models.resolve(&request.model).to_owned();
         let what = Call::LlmCountTokens { model: request.model.clone() };
-        Ok(services.gate.pass_inner(run, what, |_| match services.models.get(&request.model) {
+        self.at_once(what, |_| match services.models.get(&request.model) {
             Some(entry) => Ok(entry.provider.input_tokens_max(&request)),
             None => Err(Error::NotFound("there is no such model".to_owned())),
-        }))
+        })
     }
 }
 

@@ -21,10 +21,14 @@ impl State {
     }
 
     /// A function of the table that is not built yet: the kernel is asked all the same, for a no comes before a not yet.
-    fn memory_later<T: serde::Serialize>(&self, function: &str, namespace: String) -> Result<T, Error> {
+    fn memory_later<T: serde::Serialize>(
+        &self,
+        function: &str,
+        namespace: String,
+    ) -> wasmtime::Result<Result<T, Error>> {
         let name = format!("memory.{function}");
         let what = Call::Memory { function: name.clone(), namespace };
-        self.services.gate.pass_inner(&self.run, what, |_| Err(not_yet(&name)))
+        self.at_once(what, |_| Err(not_yet(&name)))
     }
 }
 
@@ -33,7 +37,7 @@ impl Host for State {
         let what = Call::MemoryGet { namespace: namespace.clone(), key: key.clone() };
         let (services, run) = (&self.services, &self.run);
         let get = |permit: &_| services.memory.get(permit, &namespace, &key, run.clock.now());
-        Ok(services.gate.pass_read(run, what, get))
+        self.read_at_once(what, get)
     }
 
     async fn put(
@@ -56,14 +60,14 @@ impl Host for State {
         let what = Call::MemoryPut { namespace: namespace.clone(), key: key.clone(), content: content.digest, bytes };
         let (services, author) = (Arc::clone(&self.services), self.author());
         let put = move |permit: &_| services.memory.put(permit, &author, (&namespace, &key), &value, &options);
-        Ok(self.services.gate.pass_store(&self.run, Asking::with(what, vec![content]), put).await)
+        Ok(self.stored(Asking::with(what, vec![content]), put)?.await)
     }
 
     async fn delete(&mut self, namespace: String, key: String, hard: bool) -> wasmtime::Result<Result<(), Error>> {
         let what = Call::MemoryDelete { namespace: namespace.clone(), key: key.clone() };
         let (services, author) = (Arc::clone(&self.services), self.author());
         let delete = move |permit: &_| services.memory.delete(permit, &author, (&namespace, &key), hard);
-        Ok(self.services.gate.pass_store(&self.run, what, delete).await)
+        Ok(self.stored(what, delete)?.await)
     }
 
     fn list(
@@ -77,11 +81,11 @@ impl Host for State {
         let (services, run) = (&self.services, &self.run);
         let list =
             |permit: &_| services.memory.list(permit, (&namespace, &prefix), after.as_deref(), limit, run.clock.now());
-        Ok(services.gate.pass_read(run, what, list))
+        self.read_at_once(what, list)
     }
 
     fn history(&mut self, namespace: String, _key: String) -> wasmtime::Result<Result<Vec<Entry>, Error>> {
-        Ok(self.memory_later("history", namespace))
+        self.memory_later("history", namespace)
     }
 
     async fn rollback(
@@ -90,7 +94,7 @@ impl Host for State {
         _key: String,
         _version: u64,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        Ok(self.memory_later("rollback", namespace))
+        self.memory_later("rollback", namespace)
     }
 }
 
@@ -114,7 +118,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         namespace: String,
         _prefix: String,
     ) -> wasmtime::Result<Result<StreamReader<Change>, Error>> {
-        let refused: Result<(), Error> = store.get().memory_later("watch", namespace);
+        let refused: Result<(), Error> = store.get().memory_later("watch", namespace)?;
         Ok(Err(refused.err().unwrap_or_else(|| not_yet("memory.watch"))))
     }
 }

@@ -47,7 +47,7 @@ impl Host for State {
             let own = self.own_tools();
             Ok(own.iter().filter_map(|name| self.services.tools.get(name)).map(|entry| entry.shown()).collect())
         };
-        Ok(self.services.gate.pass_inner(&self.run, Call::ToolsList, own))
+        self.at_once(Call::ToolsList, own)
     }
 }
 
