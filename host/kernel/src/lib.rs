@@ -14,6 +14,7 @@ pub mod call;
 pub mod constraint;
 pub mod digest;
 mod fold;
+pub mod inquiry;
 pub mod journal;
 pub mod json;
 pub mod kernel;

@@ -34,6 +34,7 @@ mod warnings;
 
 pub use budget::Budget;
 pub(crate) use document::too_deep;
+pub(crate) use draft::{list, quoted};
 pub use rules::{Ceiling, Duty, SiteRule, Target, When};
 pub use subject::Act;
 pub(crate) use subject::Subject;
@@ -161,6 +162,17 @@ impl Policy {
                 visit(rule);
             }
         });
+    }
+
+    /// The same with something changed, for questions of the kind "what if".
+    pub(crate) fn revised(&self, change: impl FnOnce(&mut Self)) -> Self {
+        let mut policy = self.clone();
+        change(&mut policy);
+        policy.table = table::SiteTable::of(&policy.rules);
+        for grant in &mut policy.grants {
+            grant.rules = table::GrantTable::of(&grant.rights.tools, &grant.rights.http);
+        }
+        policy
     }
 
     /// What is well formed and yet probably not meant: no budget, no reason, a rule that nothing can match.

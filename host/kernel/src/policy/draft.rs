@@ -97,7 +97,7 @@ fn version(version: &str) -> &str {
     version.split('+').next().unwrap_or(version)
 }
 
-fn list(texts: &[String]) -> String {
+pub(crate) fn list(texts: &[String]) -> String {
     let mut list = String::from("[");
     for (count, text) in texts.iter().enumerate() {
         if count > 0 {
@@ -110,7 +110,7 @@ fn list(texts: &[String]) -> String {
 }
 
 /// A text as a TOML basic string.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for char in text.chars() {
         match char {

@@ -1,0 +1,120 @@
+//! One value of a policy file changed, as text: for questions of the kind "what if this limit were higher". Every line stays where
+//! it stands; what comes out is read like any file.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use crate::policy::quoted;
+use crate::text;
+
+/// How deep a value may stand; the language nests less.
+const DEPTH_MAX: usize = 8;
+
+/// Changes what `target` names: a rule's id or an agent's name, a dot, and a key in it: `site/pay-cap.max`,
+/// `clerk.usd_day`, `clerk/pay.args.cents.max`. None if nothing in this file has that name.
+///
+/// # Errors
+/// If the rule is here but the key is not, or stands in it more than once.
+pub fn amend(file: &str, target: &str, value: &str) -> Result<Option<String>, String> {
+    let Ok(table) = DeTable::parse(file) else { return Ok(None) };
+    let Some((rule, key)) = find(table.get_ref(), target) else { return Ok(None) };
+    let parts: Vec<&str> = key.split('.').collect();
+    let mut places = Vec::new();
+    collect(rule, &parts, 0, &mut places);
+    let place = match places.as_slice() {
+        [place] => place.clone(),
+        [] => return Err(format!("nothing in `{}` is called `{}`", name_of(target, key), text::show(key))),
+        _ => {
+            return Err(format!(
+                "`{}` stands in `{}` more than once: name what it stands in",
+                text::show(key),
+                name_of(target, key)
+            ));
+        }
+    };
+    let value = if DeTable::parse(&format!("x = {value}")).is_ok() { value.into() } else { quoted(value) };
+    Ok(Some(format!("{}{value}{}", &file[..place.start], &file[place.end..])))
+}
+
+fn name_of<'a>(target: &'a str, key: &str) -> &'a str {
+    &target[..target.len().saturating_sub(key.len() + 1)]
+}
+
+/// The table that the beginning of `target` names, and what is left of it.
+fn find<'t, 'i, 'k>(file: &'t DeTable<'i>, target: &'k str) -> Option<(&'t DeTable<'i>, &'k str)> {
+    let rest = |name: &str| target.strip_prefix(name)?.strip_prefix('.').filter(|key| !key.is_empty());
+    let named = |table: &'t DeTable<'i>, key: &str| match table.get(key).map(Spanned::get_ref) {
+        Some(DeValue::String(name)) => rest(name),
+        _ => None,
+    };
+    for list in ["forbid", "require", "label", "allow", "http"] {
+        let Some(DeValue::Array(tables)) = file.get(list).map(Spanned::get_ref) else { continue };
+        let tables: &DeArray<'_> = tables;
+        for table in tables.iter() {
+            if let DeValue::Table(table) = table.get_ref()
+                && let Some(key) = named(table, "id")
+            {
+                return Some((table, key));
+            }
+        }
+    }
+    if let Some(DeValue::Table(ceiling)) = file.get("ceiling").map(Spanned::get_ref)
+        && let Some(key) = rest("site/ceiling")
+    {
+        return Some((ceiling, key));
+    }
+    named(file, "agent").map(|key| (file, key))
+}
+
+/// The places of values whose path ends in these keys. Rules with an id of their own are not looked into from outside.
+fn collect(table: &DeTable<'_>, key: &[&str], depth: usize, places: &mut Vec<Range<usize>>) {
+    if depth == DEPTH_MAX {
+        return;
+    }
+    let mut whole = Some(table);
+    let mut value = None;
+    for part in key {
+        value = whole.and_then(|table| table.get(*part));
+        whole = match value.map(Spanned::get_ref) {
+            Some(DeValue::Table(inner)) => Some(inner),
+            _ => None,
+        };
+    }
+    places.extend(value.map(Spanned::span));
+    for (_, value) in table.iter() {
+        if let DeValue::Table(inner) = value.get_ref() {
+            collect(inner, key, depth + 1, places);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "agent = \"clerk\"\n[budget]\nusd_day = \"1.00\"\n[[allow]]\nid = \"clerk/pay\"\n\
+                        args.cents = { min = 1, max = 5 }\nargs.count = { min = 1, max = 9 }\n";
+
+    #[test]
+    fn a_value_is_changed_where_it_stands() {
+        let changed = amend(FILE, "clerk/pay.args.cents.max", "80").expect("it is there").expect("it is here");
+        assert_eq!(changed, FILE.replace("max = 5", "max = 80"));
+        let changed = amend(FILE, "clerk.usd_day", "2.50 ").map(|text| text.unwrap_or_default());
+        assert_eq!(changed, Ok(FILE.replace("\"1.00\"", "2.50 ")));
+        let changed = amend(FILE, "clerk/pay.cents.max", "abc").expect("it is there").expect("it is here");
+        assert_eq!(changed, FILE.replace("max = 5", "max = \"abc\""));
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_or_there_twice_is_told() {
+        assert_eq!(amend(FILE, "other/rule.max", "1"), Ok(None));
+        assert!(amend(FILE, "clerk/pay.max", "1").is_err_and(|error| error.contains("more than once")));
+        assert!(amend(FILE, "clerk/pay.prefix", "1").is_err_and(|error| error.contains("is called `prefix`")));
+        assert_eq!(amend("not [ toml", "a.b", "1"), Ok(None));
+    }
+}

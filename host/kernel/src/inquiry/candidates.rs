@@ -1,0 +1,301 @@
+//! Calls on which two policies could differ: made from the patterns and constraints of both, few and telling. It decides nothing;
+//! each is put to the kernel.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{World, call, within, witness};
+use crate::call::{Call, Place};
+use crate::constraint::{Arguments, Constraint};
+use crate::json::Value;
+use crate::labels::Labels;
+use crate::policy::{Act, Ceiling, SiteRule, Target};
+use crate::rights::{HttpRight, Origin, ToolRight, host_fits, name_fits, namespace_fits, path_fits};
+
+/// Calls of one tool by one agent.
+const CALLS_MAX: usize = 2048;
+
+/// Names that stand for one pattern.
+const NAMES_MAX: usize = 24;
+
+/// Sets of labels that a call is tried with.
+const LABELS_MAX: usize = 48;
+
+/// Two policies from whose words calls are made.
+pub(super) struct Candidates<'a> {
+    pub(super) old: &'a World,
+    pub(super) new: &'a World,
+}
+
+impl<'a> Candidates<'a> {
+    fn worlds(&self) -> [&'a World; 2] {
+        [self.new, self.old]
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &'a SiteRule> + use<'a> {
+        self.worlds().into_iter().flat_map(|world| &world.policy.rules)
+    }
+
+    /// What a run may have read: nothing, each label that some rule tests, what a rule tests together, and all of it.
+    pub(super) fn labels(&self) -> Vec<Labels> {
+        let mut sets = alloc::vec![Labels::NONE];
+        let grants = self.worlds().into_iter().flat_map(|world| &world.policy.grants);
+        let extras = grants.flat_map(|grant| {
+            grant
+                .rights
+                .tools
+                .iter()
+                .map(|right| &right.extra)
+                .chain(grant.rights.http.iter().map(|right| &right.extra))
+        });
+        let tested = extras.flat_map(|extra| [&extra.unless_any, &extra.unless_all]);
+        let tested: Vec<&Labels> =
+            tested.chain(self.rules().flat_map(|rule| [&rule.when.labels_any, &rule.when.labels_all])).collect();
+        let every = within::names_of(tested.iter().copied());
+        let mut add = |set: Labels| {
+            if sets.len() < LABELS_MAX && !sets.contains(&set) {
+                sets.push(set);
+            }
+        };
+        every.iter().for_each(|label| add(Labels::of([label])));
+        tested.iter().for_each(|set| add((*set).clone()));
+        add(every);
+        sets
+    }
+
+    /// Calls of the tools that a pattern names.
+    pub(super) fn tools(&self, agent: &str, pattern: &str) -> Vec<Call> {
+        self.tool_names(agent, pattern).iter().flat_map(|name| self.calls_of(agent, name)).collect()
+    }
+
+    fn tool_names(&self, agent: &str, pattern: &str) -> Vec<String> {
+        let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent));
+        let granted = grants.flat_map(|grant| grant.rights.tools.iter().map(|right| right.tool.as_str()));
+        let about = self.rules().filter_map(|rule| match &rule.target {
+            Target::Tool(pattern) => Some(pattern.as_str()),
+            _ => None,
+        });
+        let bounds = self.ceilings().flat_map(|ceiling| ceiling.tools.iter().flatten()).map(String::as_str);
+        let known = self.worlds().into_iter().flat_map(|world| &world.tools).map(|tool| tool.name.clone());
+        names_in(pattern, known.chain(granted.chain(about).chain(bounds).flat_map(witness::names)))
+    }
+
+    fn aliases(&self, agent: &str, pattern: &str) -> Vec<String> {
+        let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent)?.rights.llm.as_ref());
+        let granted = grants.flat_map(|right| right.models.iter().map(String::as_str));
+        let about = self.rules().filter_map(|rule| match &rule.target {
+            Target::Model(pattern) => Some(pattern.as_str()),
+            _ => None,
+        });
+        let bounds = self.ceilings().flat_map(|ceiling| ceiling.models.iter().flatten()).map(String::as_str);
+        let known = self.worlds().into_iter().flat_map(|world| &world.models).map(|model| model.alias.clone());
+        names_in(pattern, known.chain(granted.chain(about).chain(bounds).flat_map(witness::names)))
+    }
+
+    fn ceilings(&self) -> impl Iterator<Item = &'a Ceiling> + use<'a> {
+        self.worlds().into_iter().flat_map(|world| &world.policy.ceilings)
+    }
+
+    fn calls_of(&self, agent: &str, name: &str) -> Vec<Call> {
+        let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent));
+        let rights: Vec<&ToolRight> = grants.flat_map(|grant| grant.tools(name)).map(|(_, right)| right).collect();
+        let mut lines: BTreeMap<&str, Vec<&Constraint>> = BTreeMap::new();
+        for right in &rights {
+            if let Arguments::Listed(listed) = &right.args {
+                listed.iter().for_each(|(argument, rule)| lines.entry(argument).or_default().push(rule));
+            }
+        }
+        let about = self.rules().filter(|rule| match &rule.target {
+            Target::Tool(pattern) => name_fits(pattern, name),
+            Target::Effect(_) => true,
+            _ => false,
+        });
+        for (argument, rule) in about.flat_map(|rule| rule.unless.iter().chain(&rule.when.args)) {
+            lines.entry(argument).or_default().push(rule);
+        }
+        let mut calls = Vec::new();
+        for right in &rights {
+            for arguments in assignments(right, &lines) {
+                if calls.len() < CALLS_MAX {
+                    calls.push(call::tool(name.into(), Value::Object(arguments)));
+                }
+            }
+        }
+        if rights.is_empty() {
+            calls.push(call::tool(name.into(), Value::Object(Vec::new())));
+        }
+        calls
+    }
+
+    /// Questions to the models that a pattern names, of all lengths and classes on which grants differ.
+    pub(super) fn models(&self, agent: &str, pattern: &str) -> Vec<Call> {
+        let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent)?.rights.llm.as_ref());
+        let rights: Vec<_> = grants.collect();
+        let mut calls = Vec::new();
+        for alias in self.aliases(agent, pattern) {
+            let Call::LlmComplete(ask) = call::model(alias) else { continue };
+            let lengths = rights.iter().filter_map(|right| right.max_tokens);
+            let lengths = lengths.flat_map(|most| [Some(most), most.checked_add(1)]).flatten().map(Some);
+            let classes = rights.iter().filter_map(|right| right.class);
+            for length in [None].into_iter().chain(lengths) {
+                calls.push(Call::LlmComplete(crate::call::Completion { output_tokens_max: length, ..ask.clone() }));
+            }
+            for class in classes.chain([crate::call::Class::Normal]) {
+                calls.push(Call::LlmComplete(crate::call::Completion { class, ..ask.clone() }));
+            }
+        }
+        calls
+    }
+
+    /// Calls in the namespaces that a pattern names.
+    pub(super) fn memory(&self, pattern: &str, acts: &[Act]) -> Vec<Call> {
+        let about = self.rules().filter_map(|rule| match &rule.target {
+            Target::Memory { namespace, .. } if !namespace.is_empty() => Some(namespace.as_str()),
+            _ => None,
+        });
+        let rights = self.worlds().into_iter().flat_map(|world| &world.policy.grants);
+        let rights = rights.filter_map(|grant| grant.rights.memory.as_ref());
+        let granted = rights.flat_map(|right| right.read.iter().chain(&right.write)).map(String::as_str);
+        let made =
+            about.flat_map(|top| [top.to_string(), format!("{top}/x")]).chain(granted.flat_map(witness::namespaces));
+        let all = witness::namespaces(pattern).into_iter().chain(made).filter(|name| namespace_fits(pattern, name));
+        let mut names: Vec<String> = Vec::new();
+        for name in all {
+            if names.len() < NAMES_MAX && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let calls = |name: &String| acts.iter().map(|act| call::memory(name.clone(), *act)).collect::<Vec<_>>();
+        names.iter().flat_map(calls).collect()
+    }
+
+    /// Calls in a subtree of a root.
+    pub(super) fn files(&self, root: &str, at: &str, acts: &[Act]) -> Vec<Call> {
+        let about = self.rules().filter_map(|rule| match &rule.target {
+            Target::Files { root: theirs, at, .. } if theirs == root => Some(at.as_str()),
+            _ => None,
+        });
+        let rights = self.worlds().into_iter().flat_map(|world| &world.policy.grants);
+        let rights = rights.flat_map(|grant| &grant.rights.files).filter(|right| right.root == root);
+        let made = about.chain(rights.map(|right| right.at.as_str())).flat_map(witness::paths);
+        let all = witness::paths(at).into_iter().chain(made).filter(|path| path_fits(at, path));
+        let mut paths: Vec<String> = Vec::new();
+        for path in all {
+            if paths.len() < NAMES_MAX && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+        let place = |path: &String| Place { root: root.into(), path: path.clone() };
+        paths.iter().flat_map(|path| acts.iter().map(move |act| call::file(place(path), *act))).collect()
+    }
+
+    /// Requests to these hosts.
+    pub(super) fn http(&self, to: &Origin, methods: &[String], paths: &[String], secret: Option<&str>) -> Vec<Call> {
+        let about: Vec<(&String, &Vec<String>)> = self
+            .rules()
+            .filter_map(|rule| match &rule.target {
+                Target::Http { host, paths, .. } => Some((host, paths)),
+                _ => None,
+            })
+            .collect();
+        let rights =
+            self.worlds().into_iter().flat_map(|world| &world.policy.grants).flat_map(|grant| &grant.rights.http);
+        let bounds = self.ceilings().flat_map(|ceiling| ceiling.egress.iter().flatten());
+        let named = rights.map(|right| &right.to).chain(bounds).map(|origin| origin.host.as_str());
+        let named = named.chain(about.iter().map(|(host, _)| host.as_str()));
+        let hosts = witness::hosts(&to.host).into_iter().chain(named.flat_map(witness::hosts));
+        let mut addresses = Vec::new();
+        let forbidden = about.iter().flat_map(|(_, paths)| paths.iter());
+        let pieces: Vec<String> = paths.iter().chain(forbidden).flat_map(|path| witness::url_paths(path)).collect();
+        for host in hosts.filter(|host| host_fits(&to.host, host)).take(NAMES_MAX) {
+            for path in pieces.iter().take(NAMES_MAX) {
+                let at = Origin { host: host.clone(), ..to.clone() };
+                addresses.push(format!("{at}{path}"));
+            }
+        }
+        let requests = addresses.iter().flat_map(|url| methods.iter().map(move |method| (method, url)));
+        let request =
+            |(method, url): (&String, &String)| call::fetch(method.clone(), url.clone(), secret.map(String::from));
+        requests.take(CALLS_MAX).map(request).collect()
+    }
+
+    /// Requests that a rule gives.
+    pub(super) fn of_http(&self, right: &HttpRight) -> Vec<Call> {
+        self.http(&right.to, &right.methods, &right.paths, None)
+    }
+}
+
+/// Names that stand for a pattern, its own and those of others that fit it.
+fn names_in(pattern: &str, others: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in witness::names(pattern).into_iter().chain(others) {
+        if names.len() < NAMES_MAX && name_fits(pattern, &name) && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Arguments that a right may let pass: every way to choose from what stands for each, where those are few, else one changed after
+/// the other.
+fn assignments(right: &ToolRight, lines: &BTreeMap<&str, Vec<&Constraint>>) -> Vec<Vec<(String, Value)>> {
+    let listed = |argument: &str| match &right.args {
+        Arguments::Listed(listed) => listed.iter().find(|(name, _)| name == argument).map(|(_, rule)| rule),
+        Arguments::Any => None,
+    };
+    let mut choices: Vec<(String, Vec<Option<Value>>)> = Vec::new();
+    for (argument, constraints) in lines {
+        let own = listed(argument);
+        let ordered: Vec<&Constraint> = own.into_iter().chain(constraints.iter().copied()).collect();
+        let values = witness::values(&ordered).into_iter().map(Some);
+        // What a right does not list is best left out.
+        let values: Vec<_> =
+            if own.is_some() { values.chain([None]).collect() } else { [None].into_iter().chain(values).collect() };
+        choices.push((argument.to_string(), values));
+    }
+    choices.push(("zz-other".into(), alloc::vec![None, Some(Value::Null)]));
+    let product = choices.iter().map(|(_, values)| values.len()).try_fold(1usize, usize::checked_mul);
+    let of = |chosen: &[usize]| {
+        let pick = |((name, values), at): (&(String, Vec<Option<Value>>), &usize)| {
+            Some((name.clone(), values.get(*at)?.clone()?))
+        };
+        choices.iter().zip(chosen).filter_map(pick).collect::<Vec<_>>()
+    };
+    if product.is_some_and(|product| product <= CALLS_MAX) {
+        return odometer(&choices.iter().map(|(_, values)| values.len()).collect::<Vec<_>>())
+            .iter()
+            .map(|at| of(at))
+            .collect();
+    }
+    let few = few(choices.len());
+    let sizes: Vec<usize> = choices.iter().map(|(_, values)| values.len().min(few)).collect();
+    let mut all: Vec<_> = odometer(&sizes).iter().map(|at| of(at)).collect();
+    for (place, (_, values)) in choices.iter().enumerate() {
+        for other in few..values.len() {
+            let mut chosen = alloc::vec![0; choices.len()];
+            chosen[place] = other;
+            all.push(of(&chosen));
+        }
+    }
+    all
+}
+
+/// How many values of each of so many arguments may be combined.
+fn few(arguments: usize) -> usize {
+    let exponent = u32::try_from(arguments).unwrap_or(u32::MAX);
+    (1..=16usize).rev().find(|few| few.checked_pow(exponent).is_some_and(|all| all <= CALLS_MAX)).unwrap_or(1)
+}
+
+/// Every choice of one place out of each of these many, the first places first.
+fn odometer(sizes: &[usize]) -> Vec<Vec<usize>> {
+    let mut all = alloc::vec![Vec::new()];
+    for size in sizes {
+        let longer = |chosen: &Vec<usize>| {
+            (0..*size).map(|place| chosen.iter().copied().chain([place]).collect()).collect::<Vec<Vec<usize>>>()
+        };
+        all = all.iter().flat_map(longer).take(CALLS_MAX).collect();
+    }
+    all
+}

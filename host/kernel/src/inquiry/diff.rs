@@ -1,0 +1,484 @@
+//! Whether one policy allows more than another, by their shape; and where it might, one call that shows it, put to both kernels.
+//! What is the same in both costs nothing to compare.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::candidates::Candidates;
+use super::{Question, Verdict as Answer, World, within};
+use crate::budget::{Resource, Window};
+use crate::call::{Call, Class};
+use crate::labels::Labels;
+use crate::policy::{Act, Budget, Ceiling, Duty, Grant, SiteRule, Target};
+use crate::refusal::Rule;
+use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Origin};
+
+mod strength;
+
+use strength::{at_least, reaches};
+
+/// Changes for which a call is looked for; whoever changes more at once has seen that it is wider.
+const SHOWN_MAX: usize = 64;
+
+/// What became of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// What the new one may allow and the old one does not.
+    pub opened: Vec<Change>,
+    /// What the old one may allow and the new one does not.
+    pub closed: Vec<Change>,
+}
+
+/// The answer in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every call gets the same answer.
+    Same,
+    /// Nothing is newly allowed, and something is no longer.
+    Narrower,
+    /// Something is newly allowed.
+    Wider,
+}
+
+/// One place in which they differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The agent that it is about; all of them if none.
+    pub agent: Option<String>,
+    /// One sentence.
+    pub what: String,
+    /// Where it stands, in the policy that has it.
+    pub rule: Option<Rule>,
+    /// A call that shows it. Without one it could not be told apart from nothing, or it is an amount, a time or a mark.
+    pub example: Option<Example>,
+}
+
+/// A call that one policy refuses and the other does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The call.
+    pub call: Call,
+    /// What its run holds.
+    pub labels: Labels,
+    /// The answer of the policy that says less.
+    pub less: Answer,
+    /// The answer of the policy that says more.
+    pub more: Answer,
+}
+
+impl Diff {
+    /// The answer in one word. What is both wider and narrower is wider.
+    pub fn verdict(&self) -> Verdict {
+        match (self.opened.is_empty(), self.closed.is_empty()) {
+            (false, _) => Verdict::Wider,
+            (true, false) => Verdict::Narrower,
+            (true, true) => Verdict::Same,
+        }
+    }
+}
+
+impl Verdict {
+    /// `same`, `narrower` or `wider`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Narrower => "narrower",
+            Self::Wider => "wider",
+        }
+    }
+}
+
+/// Compares what two policies allow.
+pub fn diff(old: &World, new: &World) -> Diff {
+    Diff { opened: openings(old, new), closed: openings(new, old) }
+}
+
+/// Where a policy may give more: what to look at, and calls that would show it.
+struct Suspect {
+    agent: Option<String>,
+    what: String,
+    rule: Option<Rule>,
+    doubt: Doubt,
+}
+
+/// How a suspicion is settled.
+enum Doubt {
+    /// There is nothing to show: an amount, a time, a mark.
+    None,
+    /// By calls of this agent. If none shows it, it stays in doubt.
+    Calls { agent: String, calls: Vec<Call> },
+    /// By calls of these agents; if none shows it, it is nothing, for nobody is granted what it is about.
+    Site { calls: Vec<(String, Vec<Call>)> },
+}
+
+fn openings(old: &World, new: &World) -> Vec<Change> {
+    let mut finder = Finder { candidates: Candidates { old, new }, suspects: Vec::new() };
+    for grant in &new.policy.grants {
+        finder.grant(old.grant(&grant.agent), grant);
+    }
+    finder.site();
+    let Finder { candidates, suspects } = finder;
+    if suspects.is_empty() {
+        return Vec::new();
+    }
+    let labels = candidates.labels();
+    suspects
+        .into_iter()
+        .enumerate()
+        .filter_map(|(place, suspect)| settle(old, new, &labels, suspect, place < SHOWN_MAX))
+        .collect()
+}
+
+fn settle(old: &World, new: &World, labels: &[Labels], suspect: Suspect, look: bool) -> Option<Change> {
+    let Suspect { agent, what, rule, doubt } = suspect;
+    let change = |example| Change { agent, what, rule, example };
+    match doubt {
+        Doubt::Calls { agent, calls } if look => Some(change(show(old, new, labels, &agent, &calls))),
+        Doubt::Site { calls } if look => {
+            let mut shown = calls.iter().filter_map(|(agent, calls)| show(old, new, labels, agent, calls));
+            shown.next().map(|example| change(Some(example)))
+        }
+        _ => Some(change(None)),
+    }
+}
+
+/// The first of these calls that the old policy answers with less than the new one.
+fn show(old: &World, new: &World, labels: &[Labels], agent: &str, calls: &[Call]) -> Option<Example> {
+    let (mut old, mut new) = (old.clone(), new.clone());
+    for call in calls {
+        old.complete(call);
+        new.complete(call);
+    }
+    for call in calls {
+        for labels in labels {
+            let question = Question { agent: agent.into(), package: None, labels: labels.clone(), call: call.clone() };
+            let more = new.ask(&question);
+            if matches!(more, Answer::Refused(_)) {
+                continue;
+            }
+            let less = old.ask(&question);
+            if more.exceeds(&less) {
+                return Some(Example { call: call.clone(), labels: labels.clone(), less, more });
+            }
+        }
+    }
+    None
+}
+
+struct Finder<'a> {
+    candidates: Candidates<'a>,
+    suspects: Vec<Suspect>,
+}
+
+impl Finder<'_> {
+    fn suspect(&mut self, grant: &Grant, what: String, rule: Rule, calls: Option<Vec<Call>>) {
+        let agent = grant.agent.clone();
+        let doubt = calls.map_or(Doubt::None, |calls| Doubt::Calls { agent: agent.clone(), calls });
+        self.suspects.push(Suspect { agent: Some(agent), what, rule: Some(rule), doubt });
+    }
+
+    fn grant(&mut self, old: Option<&Grant>, new: &Grant) {
+        let rights = old.map(|old| &old.rights);
+        self.llm(rights.and_then(|rights| rights.llm.as_ref()), new);
+        self.memory(rights.and_then(|rights| rights.memory.as_ref()), new);
+        self.files(rights.map_or(&[], |rights| &rights.files), new);
+        self.tools(old, new);
+        self.http(old, new);
+        self.agents(old, new);
+        let Some(old) = old else { return };
+        self.bounds(old, new);
+        let of = (Some(new.agent.as_str()), &new.rule);
+        self.budget(&old.budget, &new.budget, of);
+    }
+
+    fn llm(&mut self, old: Option<&LlmRight>, grant: &Grant) {
+        let Some(new) = &grant.rights.llm else { return };
+        let rule = place(grant, "llm", new.line);
+        for pattern in &new.models {
+            if !old.is_some_and(|old| old.models.iter().any(|wide| within::name(pattern, wide))) {
+                let calls = self.candidates.models(&grant.agent, pattern);
+                self.suspect(grant, format!("may ask models `{pattern}`"), rule.clone(), Some(calls));
+            }
+        }
+        let Some(old) = old else { return };
+        let calls = || new.models.iter().flat_map(|pattern| self.candidates.models(&grant.agent, pattern)).collect();
+        let most = |right: &LlmRight| right.max_tokens.unwrap_or(u64::MAX);
+        let class = |right: &LlmRight| right.class.unwrap_or(Class::Normal);
+        let mut found = Vec::new();
+        if most(new) > most(old) {
+            let length = new.max_tokens.map_or_else(|| "of any length".into(), |most| format!("of {most} tokens"));
+            found.push((format!("may want answers {length}"), calls()));
+        }
+        if class(new) < class(old) {
+            found.push((format!("may ask in class `{}`", class(new).word()), calls()));
+        }
+        for (what, calls) in found {
+            self.suspect(grant, what, rule.clone(), Some(calls));
+        }
+    }
+
+    fn memory(&mut self, old: Option<&MemoryRight>, grant: &Grant) {
+        let Some(new) = &grant.rights.memory else { return };
+        let rule = place(grant, "memory", new.line);
+        for (write, acts) in [(false, &[Act::Read][..]), (true, &[Act::Write, Act::Delete])] {
+            for pattern in new.patterns(write) {
+                let old = old.map_or(&[][..], |old| old.patterns(write));
+                if !old.iter().any(|wide| within::namespace(pattern, wide)) {
+                    let verb = if write { "write" } else { "read" };
+                    let calls = self.candidates.memory(pattern, acts);
+                    self.suspect(grant, format!("may {verb} memory `{pattern}`"), rule.clone(), Some(calls));
+                }
+            }
+        }
+        if let Some(old) = old.filter(|old| !new.labels.has_all(&old.labels)) {
+            let what = format!("no longer gains {} from memory", old.labels.without(&new.labels));
+            self.suspect(grant, what, rule, None);
+        }
+    }
+
+    fn files(&mut self, old: &[FilesRight], grant: &Grant) {
+        for right in &grant.rights.files {
+            let covers = |wide: &&FilesRight| {
+                wide.root == right.root
+                    && within::subtree(&right.at, &wide.at)
+                    && (wide.access == right.access || wide.access == Access::ReadWrite)
+            };
+            let marked = |wide: &FilesRight| right.labels.has_all(&wide.labels);
+            let rule = place(grant, "files", right.line);
+            let verb = if right.access == Access::ReadWrite { "read and write" } else { "read" };
+            if !old.iter().any(|wide| covers(&wide)) {
+                let acts = if right.access == Access::ReadWrite { &Act::ALL[..] } else { &[Act::Read] };
+                let calls = self.candidates.files(&right.root, &right.at, acts);
+                let what = format!("may {verb} `{}` of root `{}`", right.at, right.root);
+                self.suspect(grant, what, rule, Some(calls));
+            } else if !old.iter().filter(covers).any(marked) {
+                let what = format!("no longer gains all labels from root `{}`", right.root);
+                self.suspect(grant, what, rule, None);
+            }
+        }
+    }
+
+    fn tools(&mut self, old: Option<&Grant>, grant: &Grant) {
+        for right in &grant.rights.tools {
+            let near: Vec<_> = old.into_iter().flat_map(|old| old.tools(&right.tool)).map(|(_, right)| right).collect();
+            if within::tool_among(right, &near) {
+                continue;
+            }
+            let calls = self.candidates.tools(&grant.agent, &right.tool);
+            let rule = Rule { id: right.id.clone(), file: grant.rule.file.clone(), line: right.line };
+            self.suspect(grant, format!("may call tool `{}` as `{}` says", right.tool, right.id), rule, Some(calls));
+        }
+    }
+
+    fn http(&mut self, old: Option<&Grant>, grant: &Grant) {
+        for right in &grant.rights.http {
+            let near: Vec<_> =
+                old.into_iter().flat_map(|old| old.http(&right.to.host)).map(|(_, right)| right).collect();
+            if within::http_among(right, &near) {
+                continue;
+            }
+            let calls = self.candidates.of_http(right);
+            let rule = Rule { id: right.id.clone(), file: grant.rule.file.clone(), line: right.line };
+            self.suspect(grant, format!("may reach `{}` as `{}` says", right.to, right.id), rule, Some(calls));
+        }
+        for secret in &grant.rights.secrets {
+            let theirs = old.map_or(&[][..], |old| &old.rights.secrets);
+            let given = theirs
+                .iter()
+                .any(|wide| wide.handle == secret.handle && within::origin(&secret.only_to, &wide.only_to));
+            if !given {
+                let (methods, paths) = (["GET".to_string()], ["/**".to_string()]);
+                let rights = grant.rights.http.iter().flat_map(|right| {
+                    self.candidates.http(&right.to, &right.methods, &right.paths, Some(&secret.handle))
+                });
+                let own = self.candidates.http(&secret.only_to, &methods, &paths, Some(&secret.handle));
+                let calls = own.into_iter().chain(rights).collect();
+                let what = format!("may have secret `{}` sent to `{}`", secret.handle, secret.only_to);
+                self.suspect(grant, what, place(grant, "secrets", secret.line), Some(calls));
+            }
+        }
+    }
+
+    fn agents(&mut self, old: Option<&Grant>, grant: &Grant) {
+        let Some(new) = &grant.rights.agents else { return };
+        let old = old.and_then(|old| old.rights.agents.as_ref());
+        let rule = place(grant, "agents", new.line);
+        for pattern in &new.call {
+            if !old.is_some_and(|old| old.call.iter().any(|wide| within::name(pattern, wide))) {
+                self.suspect(grant, format!("may call agents `{pattern}`"), rule.clone(), None);
+            }
+        }
+        if old.is_some_and(|old| new.max_depth > old.max_depth) {
+            self.suspect(grant, format!("may let calls nest {} deep", new.max_depth), rule, None);
+        }
+    }
+
+    /// Which package and until when.
+    fn bounds(&mut self, old: &Grant, new: &Grant) {
+        if old.package != new.package && old.package.is_some() {
+            let now = new.package.as_ref().map_or_else(|| "any package of its name".into(), ToString::to_string);
+            self.suspect(new, format!("the grant holds for {now}"), place(new, "package", new.rule.line), None);
+        }
+        let end = |grant: &Grant| grant.expires.map_or(u64::MAX, |end| end.0);
+        if end(new) > end(old) {
+            self.suspect(new, "the grant ends later".into(), place(new, "expires", new.rule.line), None);
+        }
+    }
+
+    fn budget(&mut self, old: &Budget, new: &Budget, (agent, rule): (Option<&str>, &Rule)) {
+        for window in [Window::Run, Window::Minute, Window::Day] {
+            for what in Resource::ALL {
+                let was = old.limits(window).get(what);
+                let is = new.limits(window).get(what);
+                if was.is_some_and(|was| is.is_none_or(|is| is > was)) {
+                    let amount = is.map_or_else(|| format!("{} without limit", what.name()), |is| what.show(is));
+                    let what = format!("may use {amount} in {}", span(window));
+                    let rule = Some(Rule { id: format!("{}/budget", rule.id), ..rule.clone() });
+                    self.suspects.push(Suspect { agent: agent.map(String::from), what, rule, doubt: Doubt::None });
+                }
+            }
+        }
+    }
+
+    fn site(&mut self) {
+        let (old, new) = (&self.candidates.old.policy, &self.candidates.new.policy);
+        let ceilings = old.ceilings.iter().filter(|ceiling| !ceiling.observed);
+        for ceiling in ceilings {
+            self.ceiling(ceiling);
+        }
+        let mut places = alloc::collections::BTreeMap::new();
+        for rule in &new.rules {
+            places.entry(rule.rule.id.as_str()).or_insert(rule);
+        }
+        for rule in old.rules.iter().filter(|rule| !rule.observed) {
+            let same = places.get(rule.rule.id.as_str()).is_some_and(|new| at_least(new, rule));
+            if !same && !new.rules.iter().any(|new| at_least(new, rule)) {
+                self.loosened(rule);
+            }
+        }
+        for rule in new.rules.iter().filter(|rule| !rule.observed) {
+            let Duty::Mark { removes, .. } = &rule.duty else { continue };
+            let took = |old: &SiteRule| matches!(&old.duty, Duty::Mark { removes: took, .. } if took.has_all(removes));
+            if !removes.is_empty() && !old.rules.iter().any(|old| took(old) && reaches(old, rule)) {
+                let what = format!("rule `{}` takes {removes} off what is read", rule.rule.id);
+                let rule = Some(rule.rule.clone());
+                self.suspects.push(Suspect { agent: None, what, rule, doubt: Doubt::None });
+            }
+        }
+        let rule = Rule { id: "site".into(), file: new.budget.rule.file.clone(), line: new.budget.rule.line };
+        self.budget(&old.budget, &new.budget, (None, &rule));
+    }
+
+    /// What an old ceiling kept out, if no new one does.
+    fn ceiling(&mut self, old: &Ceiling) {
+        let new = &self.candidates.new.policy.ceilings;
+        let mut now = new.iter().filter(|ceiling| !ceiling.observed);
+        let names = |new: &Option<Vec<String>>, old: &Option<Vec<String>>| match (new, old) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(new), Some(old)) => within::each(new, old, |new, old| within::name(new, old)),
+        };
+        let egress = |new: &Option<Vec<Origin>>, old: &Option<Vec<Origin>>| match (new, old) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(new), Some(old)) => within::each(new, old, within::origin),
+        };
+        let models = now.clone().any(|new| names(&new.models, &old.models));
+        let tools = now.clone().any(|new| names(&new.tools, &old.tools));
+        let egress = now.any(|new| egress(&new.egress, &old.egress));
+        for (kept, what) in [(models, "models"), (tools, "tools"), (egress, "egress")] {
+            if !kept {
+                let calls = self.granted(what);
+                let (what, rule) = (format!("the ceiling of {what} is higher"), Some(old.rule.clone()));
+                self.suspects.push(Suspect { agent: None, what, rule, doubt: Doubt::Site { calls } });
+            }
+        }
+    }
+
+    /// Calls of all agents within what they are granted of one kind.
+    fn granted(&self, kind: &str) -> Vec<(String, Vec<Call>)> {
+        let calls = |grant: &Grant| match kind {
+            "models" => grant
+                .rights
+                .llm
+                .iter()
+                .flat_map(|right| &right.models)
+                .flat_map(|pattern| self.candidates.models(&grant.agent, pattern))
+                .chain(self.bounds_of_models(&grant.agent))
+                .collect(),
+            "tools" => {
+                let patterns = grant.rights.tools.iter().map(|right| right.tool.as_str());
+                patterns.flat_map(|pattern| self.candidates.tools(&grant.agent, pattern)).collect()
+            }
+            _ => {
+                let ceilings =
+                    [self.candidates.old, self.candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
+                let bounds: Vec<&Origin> = ceilings.flat_map(|ceiling| ceiling.egress.iter().flatten()).collect();
+                let of = |right| {
+                    let right: &crate::rights::HttpRight = right;
+                    let cut = bounds.iter().filter(|bound| within::origin(bound, &right.to));
+                    let cut = cut.flat_map(|bound| self.candidates.http(bound, &right.methods, &right.paths, None));
+                    self.candidates.of_http(right).into_iter().chain(cut).collect::<Vec<_>>()
+                };
+                grant.rights.http.iter().flat_map(of).collect()
+            }
+        };
+        self.candidates.new.policy.grants.iter().map(|grant| (grant.agent.clone(), calls(grant))).collect()
+    }
+
+    /// Questions to models on both sides of each ceiling.
+    fn bounds_of_models(&self, agent: &str) -> Vec<Call> {
+        let ceilings = [self.candidates.old, self.candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
+        let patterns = ceilings.flat_map(|ceiling| ceiling.models.iter().flatten());
+        patterns.flat_map(|pattern| self.candidates.models(agent, pattern)).collect()
+    }
+
+    /// A rule that stands no more, or not as wide.
+    fn loosened(&mut self, rule: &SiteRule) {
+        let candidates = &self.candidates;
+        let about = |agent: &str| match &rule.target {
+            Target::Tool(pattern) => candidates.tools(agent, pattern),
+            Target::Effect(_) => {
+                let rights = candidates.new.grant(agent).map_or(&[][..], |grant| &grant.rights.tools);
+                let tools = rights.iter().flat_map(|right| candidates.tools(agent, &right.tool));
+                let web = candidates.new.grant(agent).map_or(&[][..], |grant| &grant.rights.http);
+                tools.chain(web.iter().flat_map(|right| candidates.of_http(right))).collect()
+            }
+            Target::Model(pattern) => candidates.models(agent, pattern),
+            Target::Memory { namespace, .. } => {
+                let pattern = if namespace.is_empty() { "**".to_string() } else { format!("{namespace}/**") };
+                candidates.memory(&pattern, &Act::ALL)
+            }
+            Target::Files { root, at, .. } => candidates.files(root, at, &Act::ALL),
+            Target::Http { .. } => {
+                let web = candidates.new.grant(agent).map_or(&[][..], |grant| &grant.rights.http);
+                web.iter().flat_map(|right| candidates.of_http(right)).collect()
+            }
+        };
+        let agents = candidates.new.policy.grants.iter().map(|grant| grant.agent.as_str());
+        let agents = agents.filter(|agent| rule.agent.as_ref().is_none_or(|only| only == agent));
+        let (verb, doubt) = match &rule.duty {
+            Duty::Forbid => ("forbids", Some(agents.map(|agent| (agent.to_string(), about(agent))).collect())),
+            Duty::Require(_) => {
+                ("asks people for", Some(agents.map(|agent| (agent.to_string(), about(agent))).collect()))
+            }
+            Duty::Mark { .. } => ("marks", None),
+        };
+        let doubt = doubt.map_or(Doubt::None, |calls| Doubt::Site { calls });
+        let what = format!("rule `{}` no longer {verb} all that it did", rule.rule.id);
+        self.suspects.push(Suspect { agent: None, what, rule: Some(rule.rule.clone()), doubt });
+    }
+}
+
+fn place(grant: &Grant, key: &str, line: u32) -> Rule {
+    Rule { id: format!("{}/{key}", grant.agent), file: grant.rule.file.clone(), line }
+}
+
+fn span(window: Window) -> &'static str {
+    match window {
+        Window::Run => "a run",
+        Window::Minute => "a minute",
+        Window::Day => "a day",
+    }
+}

@@ -1,0 +1,244 @@
+//! The tightest grant that what an agent did needs, as text to review: [`Policy::parse`](crate::policy::Policy::parse) reads it, and
+//! under it the same calls are allowed. It grants nothing by itself.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::Past;
+use crate::budget::{Amounts, Resource};
+use crate::call::{Call, Class};
+use crate::json::Value;
+use crate::policy::{list, quoted};
+use crate::rights::Origin;
+use crate::url::Url;
+
+mod arguments;
+mod tests_of;
+
+/// Paths of one root that are listed one by one; more become the directory that holds them all.
+const PATHS_MAX: usize = 16;
+
+/// What was learnt: the runs of one agent.
+#[derive(Clone, Debug)]
+pub struct Lesson<'a> {
+    /// The agent's name.
+    pub agent: &'a str,
+    /// Its package, without a version; none if nobody knows.
+    pub package: Option<&'a str>,
+    /// What it did.
+    pub runs: &'a [Past],
+}
+
+/// What an agent used, sorted by what a grant says.
+#[derive(Default)]
+struct Used<'a> {
+    models: BTreeSet<&'a str>,
+    /// The longest answer that was wanted, or given to one who left it open.
+    tokens: u64,
+    class: Option<Class>,
+    read: BTreeSet<&'a str>,
+    write: BTreeSet<&'a str>,
+    /// By root and path: whether it was written.
+    files: BTreeMap<(&'a str, &'a str), bool>,
+    tools: BTreeMap<&'a str, Vec<&'a Value>>,
+    /// By origin and method: paths.
+    http: BTreeMap<(String, &'a str), BTreeSet<&'a str>>,
+    secrets: BTreeSet<(&'a str, String)>,
+}
+
+/// Writes the grant.
+pub fn learn(lesson: &Lesson<'_>) -> String {
+    let mut used = Used::default();
+    let calls = || lesson.runs.iter().flat_map(|run| &run.calls).filter(|call| call.refusal.is_none());
+    calls().for_each(|call| used.add(&call.what, call.held[Resource::TokensOut]));
+    let runs = lesson.runs.len();
+    let mut text = format!(
+        "# What agent `{}` needed in {runs} {}: review every line before you save it. What it did not do then is denied.\n\
+         format = 1\nlayer = \"grant\"\nagent = {}\n",
+        lesson.agent,
+        if runs == 1 { "run" } else { "runs" },
+        quoted(lesson.agent),
+    );
+    if let Some(package) = lesson.package {
+        text.push_str(&format!("package = {}\n", quoted(package)));
+    }
+    text.push_str("why = \"Learnt from what it did; say what it is for.\"\n");
+    used.rights(&mut text, lesson.agent);
+    budget(&mut text, lesson.runs);
+    tests_of::write(&mut text, calls().map(|call| &call.what));
+    text
+}
+
+impl<'a> Used<'a> {
+    fn add(&mut self, call: &'a Call, answer: u64) {
+        match call {
+            Call::LlmComplete(ask) | Call::LlmStream(ask) => {
+                self.models.insert(&ask.model);
+                self.tokens = self.tokens.max(ask.output_tokens_max.unwrap_or(answer));
+                self.class = Some(self.class.map_or(ask.class, |class| class.min(ask.class)));
+            }
+            Call::LlmEmbed { model, .. } | Call::LlmCountTokens { model } => {
+                self.models.insert(model);
+            }
+            Call::MemoryGet { namespace, .. } | Call::MemoryList { namespace, .. } => {
+                self.read.insert(namespace);
+            }
+            Call::MemoryPut { namespace, .. } | Call::MemoryDelete { namespace, .. } => {
+                self.write.insert(namespace);
+            }
+            Call::Memory { function, namespace } if function.ends_with("rollback") => {
+                self.write.insert(namespace);
+            }
+            Call::Memory { namespace, .. } => {
+                self.read.insert(namespace);
+            }
+            Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => {
+                self.files.entry((&place.root, &place.path)).or_insert(false);
+            }
+            Call::FilesWrite { place, .. } | Call::FilesDelete(place) => {
+                self.files.insert((&place.root, &place.path), true);
+            }
+            Call::ToolsCall { name, value, .. } => self.tools.entry(name).or_default().push(value),
+            Call::Fetch(fetch) => {
+                let Ok(url) = Url::parse(&fetch.url) else { return };
+                let origin = Origin { scheme: url.scheme, host: url.name.into(), port: url.port }.to_string();
+                if let Some(secret) = &fetch.secret {
+                    self.secrets.insert((secret, origin.clone()));
+                }
+                self.http.entry((origin, &fetch.method)).or_default().insert(url.path);
+            }
+            _ => {}
+        }
+    }
+
+    fn rights(&self, text: &mut String, agent: &str) {
+        if !self.models.is_empty() {
+            let models: Vec<String> = self.models.iter().map(ToString::to_string).collect();
+            text.push_str(&format!("\n[llm]\nmodels = {}\n", list(&models)));
+            if self.tokens > 0 {
+                text.push_str(&format!("max_tokens = {}\n", self.tokens));
+            }
+            if let Some(class) = self.class.filter(|class| *class != Class::System) {
+                text.push_str(&format!("class = {}\n", quoted(class.word())));
+            }
+        }
+        if !self.read.is_empty() || !self.write.is_empty() {
+            text.push_str("\n[memory]\n");
+            for (verb, names) in
+                [("read", &self.read), ("write", &self.write)].iter().filter(|(_, names)| !names.is_empty())
+            {
+                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                text.push_str(&format!("{verb} = {}\n", list(&names)));
+            }
+        }
+        self.roots(text);
+        for (count, (name, calls)) in self.tools.iter().enumerate() {
+            let id = format!("{agent}/tool-{}", count + 1);
+            text.push_str(&format!("\n[[allow]]\nid = {}\ntool = {}\n", quoted(&id), quoted(name)));
+            arguments::write(text, calls);
+        }
+        for (count, ((origin, method), paths)) in self.http.iter().enumerate() {
+            let paths: Vec<String> = paths.iter().map(|path| pattern(path)).collect();
+            let id = format!("{agent}/http-{}", count + 1);
+            text.push_str(&format!(
+                "\n[[http]]\nid = {}\nto = {}\nmethods = [{}]\npaths = {}\n",
+                quoted(&id),
+                quoted(origin),
+                quoted(method),
+                list(&paths)
+            ));
+        }
+        for (handle, origin) in &self.secrets {
+            text.push_str(&format!("\n[[secrets]]\nhandle = {}\nonly_to = {}\n", quoted(handle), quoted(origin)));
+        }
+    }
+
+    fn roots(&self, text: &mut String) {
+        let roots: BTreeSet<&str> = self.files.keys().map(|(root, _)| *root).collect();
+        for root in roots {
+            let paths: Vec<(&str, bool)> = self
+                .files
+                .iter()
+                .filter(|((of, _), _)| *of == root)
+                .map(|((_, path), write)| (*path, *write))
+                .collect();
+            let mut entries: Vec<(String, bool)> =
+                paths.iter().map(|(path, write)| (format!("/{path}"), *write)).collect();
+            if entries.len() > PATHS_MAX {
+                let write = paths.iter().any(|(_, write)| *write);
+                entries = alloc::vec![(format!("/{}", directory(paths.iter().map(|(path, _)| *path))), write)];
+            }
+            for (at, write) in entries {
+                let access = if write { "rw" } else { "r" };
+                text.push_str(&format!(
+                    "\n[[files]]\nroot = {}\nat = {}\naccess = \"{access}\"\n",
+                    quoted(root),
+                    quoted(&at)
+                ));
+            }
+        }
+    }
+}
+
+/// A key of TOML, in quotes only where it needs them.
+fn key(word: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !word.is_empty() && word.bytes().all(bare) { word.into() } else { quoted(word) }
+}
+
+/// The deepest directory that holds all these paths.
+fn directory<'a>(paths: impl Iterator<Item = &'a str>) -> String {
+    let mut common: Option<Vec<&str>> = None;
+    for path in paths {
+        let parts: Vec<&str> = path.split('/').collect();
+        common = Some(match common {
+            None => parts,
+            Some(common) => common.iter().zip(&parts).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect(),
+        });
+    }
+    common.unwrap_or_default().join("/")
+}
+
+/// A path of an address as a pattern; one that no pattern can name is named by what holds it.
+fn pattern(path: &str) -> String {
+    match path.find('*') {
+        None => path.into(),
+        Some(star) => format!("{}/**", &path[..path[..star].rfind('/').unwrap_or(0)]),
+    }
+}
+
+/// What any of the runs held at its peak: a call is admitted only if the most that it can take is there.
+fn budget(text: &mut String, runs: &[Past]) {
+    let most = |of: fn(&Past) -> &Amounts, what: Resource| runs.iter().map(|run| of(run)[what]).max().unwrap_or(0);
+    let peak = |what| most(|run| &run.peak, what);
+    let twice = |what| most(|run| &run.used, what).saturating_mul(2);
+    let mut lines = String::new();
+    let usd = peak(Resource::Usd);
+    if usd > 0 {
+        lines.push_str(&format!("usd_run = \"{}.{:06}\"\n", usd / 1_000_000, usd % 1_000_000));
+    }
+    let counts = [
+        ("tokens_run", Resource::Tokens),
+        ("llm_calls_run", Resource::LlmCalls),
+        ("tool_calls_run", Resource::ToolCalls),
+    ];
+    for (key, what) in counts {
+        if peak(what) > 0 {
+            lines.push_str(&format!("{key} = {}\n", peak(what)));
+        }
+    }
+    if twice(Resource::Fuel) > 0 {
+        lines.push_str(&format!("fuel_run = {}    # twice what it used\n", twice(Resource::Fuel)));
+    }
+    if twice(Resource::WallTime) > 0 {
+        let seconds = twice(Resource::WallTime).div_ceil(1000);
+        lines.push_str(&format!("wall_run = \"{seconds}s\"    # twice what it used\n"));
+    }
+    if !lines.is_empty() {
+        text.push_str(&format!(
+            "\n# The most that one run held at a time. A day's limit is yours to choose.\n[budget]\n{lines}"
+        ));
+    }
+}

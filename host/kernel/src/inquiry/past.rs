@@ -1,0 +1,82 @@
+//! A run out of its journal, as questions need it: each call with its arguments, its answer and its cost.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Past, Replay};
+use crate::budget::{Amounts, Resource};
+use crate::call::{Call, CallId, RunId};
+use crate::digest::Digest;
+use crate::journal::Entry;
+use crate::json;
+use crate::labels::Labels;
+
+impl Past {
+    /// Reads the entries of a run; none if they do not begin with its start. `content` finds what the journal names by digest:
+    /// a tool's arguments. Those that are not kept any more leave the call without any.
+    pub fn of(run: RunId, entries: &[Entry], mut content: impl FnMut(&Digest) -> Option<Vec<u8>>) -> Option<Self> {
+        let Some(Entry::Started(started)) = entries.first() else { return None };
+        let mut past = Self {
+            run,
+            agent: started.agent.clone(),
+            package: None,
+            began: started.at,
+            used: Amounts::ZERO,
+            peak: Amounts::ZERO,
+            calls: Vec::new(),
+        };
+        let mut places: BTreeMap<CallId, usize> = BTreeMap::new();
+        let mut held: BTreeMap<CallId, Amounts> = BTreeMap::new();
+        let mut spent = Amounts::ZERO;
+        for entry in entries {
+            let (call, at, what, refusal) = match entry {
+                Entry::Asked { call, at, what, .. } | Entry::Called { call, at, what, .. } => (*call, *at, what, None),
+                Entry::Refused { call, at, what, refusal } => (*call, *at, what, Some(refusal.clone())),
+                Entry::Answered { call, spent: cost, .. } => {
+                    held.remove(call);
+                    spent = spent.plus(*cost);
+                    if let Some(replay) = places.get(call).and_then(|place| past.calls.get_mut(*place)) {
+                        replay.spent = *cost;
+                    }
+                    continue;
+                }
+                Entry::Labelled { call, labels, .. } => {
+                    if let Some(replay) = places.get(call).and_then(|place| past.calls.get_mut(*place)) {
+                        replay.gained = replay.gained.and(labels);
+                    }
+                    continue;
+                }
+                Entry::Ended(ended) => {
+                    past.used = ended.spent;
+                    continue;
+                }
+                _ => continue,
+            };
+            let mut most = Amounts::ZERO;
+            if let Entry::Asked { held: asked, .. } = entry {
+                most = *asked;
+                held.insert(call, most);
+                let now = held.values().fold(spent, |sum, held| sum.plus(*held));
+                for what in Resource::ALL {
+                    past.peak[what] = past.peak[what].max(now[what]);
+                }
+            }
+            places.insert(call, past.calls.len());
+            let what = with_arguments(what.clone(), &mut content);
+            past.calls.push(Replay { call, at, what, refusal, held: most, spent: Amounts::ZERO, gained: Labels::NONE });
+        }
+        Some(past)
+    }
+}
+
+fn with_arguments(mut call: Call, content: &mut impl FnMut(&Digest) -> Option<Vec<u8>>) -> Call {
+    if let Call::ToolsCall { arguments, value, .. } = &mut call {
+        let bytes = content(arguments);
+        let text = bytes.as_deref().and_then(|bytes| core::str::from_utf8(bytes).ok());
+        if let Some(read) = text.and_then(|text| json::parse(text).ok()) {
+            *value = Arc::new(read);
+        }
+    }
+    call
+}

@@ -1,0 +1,93 @@
+//! Places where words can lie or go: memory, files, tools, the web.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+use crate::call::{Call, Place as FilePlace};
+use crate::inquiry::{call, within, witness};
+use crate::policy::{Act, Grant, patterns};
+use crate::rights::Access;
+use crate::text;
+
+/// A place, or many that a pattern names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `memory:team/**`
+    Memory(String),
+    /// `files:ROOT/PATH`: a subtree of a root.
+    Files(String, String),
+    /// `tool:crm.*`
+    Tool(String),
+    /// `egress:*.example.org`; `egress:*` is the whole outside, by the web and by tools.
+    Egress(String),
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(place: &str) -> Result<Self, String> {
+        let (kind, name) = place.split_once(':').ok_or_else(|| String::from("is KIND:NAME"))?;
+        let flawed = |flaw: text::Flaw| alloc::format!("has a name that {flaw}");
+        match kind {
+            "memory" => patterns::namespace(name).map(|()| Self::Memory(name.into())),
+            "files" => {
+                let (root, path) = name.split_once('/').unwrap_or((name, ""));
+                let at = alloc::format!("/{path}");
+                text::label(root).and_then(|()| patterns::subtree(&at)).map(|()| Self::Files(root.into(), at))
+            }
+            "tool" => patterns::name(name).map(|()| Self::Tool(name.into())),
+            "egress" => patterns::host(name).map(|()| Self::Egress(name.into())),
+            _ => return Err("begins with memory:, files:, tool: or egress:".into()),
+        }
+        .map_err(flawed)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(pattern) => write!(f, "memory:{pattern}"),
+            Self::Files(root, at) => write!(f, "files:{root}{at}"),
+            Self::Tool(pattern) => write!(f, "tool:{pattern}"),
+            Self::Egress(pattern) => write!(f, "egress:{pattern}"),
+        }
+    }
+}
+
+impl Place {
+    /// True if all of it lies in another place.
+    pub(super) fn lies_in(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Memory(narrow), Self::Memory(wide)) => within::namespace(narrow, wide),
+            (Self::Files(root, narrow), Self::Files(theirs, wide)) => root == theirs && within::subtree(narrow, wide),
+            _ => false,
+        }
+    }
+}
+
+/// The narrower of two patterns, if one lies in the other. Patterns of one kind that overlap do.
+pub(super) fn narrower<'a>(a: &'a str, b: &'a str, within: fn(&str, &str) -> bool) -> Option<&'a str> {
+    if within(a, b) {
+        Some(a)
+    } else if within(b, a) {
+        Some(b)
+    } else {
+        None
+    }
+}
+
+/// Where an agent can leave something that another may find, and a call that does so.
+pub(super) fn shared(grant: &Grant) -> Vec<(Place, Call)> {
+    let memory = grant.rights.memory.iter().flat_map(|right| &right.write).filter_map(|pattern| {
+        let name = witness::namespaces(pattern).into_iter().next()?;
+        Some((Place::Memory(pattern.clone()), call::memory(name, Act::Write)))
+    });
+    let writable = grant.rights.files.iter().filter(|right| right.access == Access::ReadWrite);
+    let files = writable.filter_map(|right| {
+        let place = FilePlace { root: right.root.clone(), path: witness::paths(&right.at).into_iter().next()? };
+        Some((Place::Files(right.root.clone(), right.at.clone()), call::file(place, Act::Write)))
+    });
+    memory.chain(files).collect()
+}

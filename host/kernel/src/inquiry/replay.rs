@@ -1,0 +1,127 @@
+//! What another policy would have said to what runs did: their calls are put to a kernel once more, in order, each at its time
+//! and with what it cost. Nothing is done again.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Verdict, World};
+use crate::budget::Amounts;
+use crate::call::{Call, CallId, RunId};
+use crate::kernel::{Answer, Kernel, Start};
+use crate::labels::Labels;
+use crate::manifest::Manifest;
+use crate::refusal::{Code, Refusal};
+use crate::time::Millis;
+
+/// A run as its journal has it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Which.
+    pub run: RunId,
+    /// The agent's name.
+    pub agent: String,
+    /// What its package asks for; none if nobody knows any more, and then it asked for anything.
+    pub package: Option<Arc<Manifest>>,
+    /// When it began.
+    pub began: Millis,
+    /// What it used of fuel and wall time.
+    pub used: Amounts,
+    /// The most that was spent and held at one time.
+    pub peak: Amounts,
+    /// Its calls, in order.
+    pub calls: Vec<Replay>,
+}
+
+/// A call as the journal has it.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Which.
+    pub call: CallId,
+    /// When.
+    pub at: Millis,
+    /// What was asked, with its arguments.
+    pub what: Call,
+    /// Why it was refused, if it was.
+    pub refusal: Option<Refusal>,
+    /// The most that it could cost.
+    pub held: Amounts,
+    /// What it cost.
+    pub spent: Amounts,
+    /// Labels that the run gained by it.
+    pub gained: Labels,
+}
+
+/// A call that would be answered otherwise.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// Of which run.
+    pub run: RunId,
+    /// The agent.
+    pub agent: String,
+    /// Which; none for the start of the run itself.
+    pub call: Option<CallId>,
+    /// What was asked.
+    pub what: Option<Call>,
+    /// The code with which it was refused; none if it was allowed.
+    pub was: Option<Code>,
+    /// The answer now.
+    pub is: Verdict,
+}
+
+/// Puts the calls of runs to a kernel under this world's policy, in the order in which the runs began. A run that would not
+/// start is told once. What a run read is what it read then.
+pub fn replay(world: &World, past: &[Past]) -> Vec<Changed> {
+    let mut kernel = Kernel::new(Arc::clone(&world.policy), world.models.clone(), world.tools.clone());
+    let mut order: Vec<&Past> = past.iter().collect();
+    order.sort_by_key(|past| (past.began, past.run));
+    let mut seen = BTreeSet::new();
+    order.retain(|past| seen.insert(past.run));
+    order.into_iter().flat_map(|past| replay_run(world, &mut kernel, past)).collect()
+}
+
+fn replay_run(world: &World, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
+    let changed = |call, what, was, is| Changed { run: past.run, agent: past.agent.clone(), call, what, was, is };
+    let manifest = match &past.package {
+        Some(manifest) => Arc::clone(manifest),
+        None => Arc::new(world.anything_for(&past.agent, past.calls.iter().map(|call| &call.what))),
+    };
+    let start = Start { agent: past.agent.clone(), manifest };
+    if let Err(refusal) = kernel.start(past.run, &start, past.began) {
+        return alloc::vec![changed(None, None, None, Verdict::Refused(refusal))];
+    }
+    let mut told = Vec::new();
+    let mut last = past.began;
+    for replay in &past.calls {
+        last = last.max(replay.at);
+        let is = match kernel.admit(past.run, replay.call, &replay.what, replay.at) {
+            Answer::Permit(mut permit) => {
+                let (held, brings) = (*permit.held(), permit.brings().clone());
+                permit.bring(&replay.gained);
+                kernel.settle(permit, replay.spent, replay.at);
+                Verdict::Allowed { held, brings }
+            }
+            Answer::Wait(ticket) => {
+                kernel.withdraw(ticket, replay.at);
+                Verdict::Allowed { held: Amounts::ZERO, brings: Labels::NONE }
+            }
+            // Whoever was asked then is not asked now, so such a call is over here and costs nothing.
+            Answer::Ask(unasked) => Verdict::asks(unasked.required(), &past.agent, &replay.what),
+            Answer::Refused(refusal) if refusal.code == Code::NotApproved => Verdict::Asks(refusal),
+            Answer::Refused(refusal) => Verdict::Refused(refusal),
+        };
+        let was = replay.refusal.as_ref().map(|refusal| refusal.code);
+        let same = match &is {
+            Verdict::Allowed { .. } => was.is_none(),
+            // What people allowed then, they would be asked for again.
+            Verdict::Asks(_) => was.is_none_or(|was| was == Code::NotApproved),
+            Verdict::Refused(_) => was.is_some(),
+        };
+        if !same {
+            told.push(changed(Some(replay.call), Some(replay.what.clone()), was, is));
+        }
+    }
+    kernel.finish(past.run, past.used, last);
+    told
+}

@@ -1,0 +1,345 @@
+//! Questions answered for small policies, and the answers held against the kernel by brute force.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{
+    DiffVerdict, Past, Place, Question, Replay, Verdict, World, diff, explain, learn, powers, read_call, replay,
+    routes, show_call,
+};
+use crate::budget::{Amounts, Resource};
+use crate::call::{Call, CallId, RunId};
+use crate::digest::Digest;
+use crate::json;
+use crate::labels::Labels;
+use crate::model::Model;
+use crate::policy::{Policy, Source};
+use crate::refusal::Code;
+use crate::time::Millis;
+use crate::tool::{Effect, Tool};
+
+mod brute;
+
+const NOW: Millis = Millis(1_800_000_000_000);
+
+const SITE: &str = r#"format = 1
+layer = "site"
+
+[ceiling]
+models = ["small-*"]
+
+[[forbid]]
+id = "site/pay-cap"
+tool = "pay.send"
+unless = { cents = { min = 1, max = 50_000 } }
+why = "Above 500 USD goes through finance."
+
+[[require]]
+id = "site/irreversible"
+effect = "irreversible"
+approval = { from = "group:ops", factor = "totp" }
+why = "Nobody sells the car without a second factor."
+
+[[forbid]]
+id = "site/trifecta"
+effect = "egress"
+when = { labels_all = ["untrusted", "secret"] }
+why = "Who read both may not talk to the outside."
+"#;
+
+const CLERK: &str = r#"format = 1
+layer = "grant"
+agent = "clerk"
+why = "Pays bills."
+llm = { models = ["small-*", "large-1"], max_tokens = 100, why = "x" }
+memory = { read = ["team/**"], write = ["agent/clerk/**"], why = "x" }
+http = [{ id = "clerk/api", to = "https://api.example.org", methods = ["GET"], paths = ["/v1/**"], why = "x" }]
+
+[[allow]]
+id = "clerk/pay"
+tool = "pay.send"
+args.cents = { min = 1, max = 1_000_000 }
+why = "x"
+
+[[allow]]
+id = "clerk/mail"
+tool = "mail.send"
+args.to = { each_in = ["ops@example.org"], min_items = 1 }
+args.subject = { prefix = "report" }
+why = "x"
+
+[budget]
+usd_day = "1.00"
+"#;
+
+pub(super) fn policy(texts: &[&str]) -> Arc<Policy> {
+    let names: Vec<String> = (0..texts.len()).map(|place| alloc::format!("policies/{place}.toml")).collect();
+    let sources: Vec<_> = names.iter().zip(texts).map(|(file, text)| Source { file, text }).collect();
+    let parsed = Policy::parse(&sources, Digest::default());
+    Arc::new(
+        parsed.unwrap_or_else(|mistakes| panic!("{}", mistakes.iter().map(ToString::to_string).collect::<String>())),
+    )
+}
+
+pub(super) fn world(texts: &[&str]) -> World {
+    let tool = |name: &str, effect| Tool { name: name.into(), effect, ..Tool::default() };
+    let model = |alias: &str| Model {
+        alias: alias.into(),
+        price: None,
+        context_tokens: 8000,
+        output_tokens_max: 4000,
+        slots: 1,
+        local: true,
+    };
+    World {
+        policy: policy(texts),
+        models: vec![model("small-1"), model("large-1")],
+        tools: vec![
+            tool("pay.send", Effect::Reversible),
+            tool("mail.send", Effect::Egress),
+            tool("car.sell", Effect::Irreversible),
+        ],
+        at: NOW,
+    }
+}
+
+pub(super) fn call(text: &str) -> Call {
+    read_call(&json::parse(text).expect("it is JSON")).expect("it is a call")
+}
+
+fn question(agent: &str, text: &str, labels: &[&str]) -> Question {
+    Question { agent: agent.into(), package: None, labels: Labels::of(labels.iter().copied()), call: call(text) }
+}
+
+#[test]
+fn a_call_is_written_as_it_is_read() {
+    for text in [
+        r#"{"args":{"a":[1,true]},"tool":"mail.send"}"#,
+        r#"{"model":"small"}"#,
+        r#"{"act":"write","memory":"team/a"}"#,
+        r#"{"act":"delete","path":"a/b","root":"docs"}"#,
+        r#"{"http":"https://a.example.org/","method":"POST","secret":"key"}"#,
+    ] {
+        assert_eq!(show_call(&call(text)).to_string(), text);
+    }
+}
+
+#[test]
+fn a_call_that_makes_no_sense_is_told_by_its_word() {
+    for (text, told) in [
+        ("[]", "a call is an object, not a list"),
+        ("{}", "a call names one of"),
+        (r#"{"tool":"a","model":"b"}"#, "a call names one of"),
+        (r#"{"tool":"a","arg":{}}"#, "did you mean `args`?"),
+        (r#"{"model":"a","path":"b"}"#, "`path` makes no sense beside `model`"),
+        (r#"{"tool":1}"#, "`tool` is a whole number; it must be a text"),
+        (r#"{"memory":"a","act":"eat"}"#, "`act` is"),
+    ] {
+        let error = read_call(&json::parse(text).expect("it is JSON")).expect_err(text);
+        assert!(error.contains(told), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_forbids_a_call_is_named_with_what_would_change_it() {
+    let world = world(&[SITE, CLERK]);
+    let explained = explain(&world, &question("clerk", r#"{"tool":"pay.send","args":{"cents":80000}}"#, &[]));
+    let refusal = explained.verdict.refusal().expect("it is above the cap");
+    assert_eq!(refusal.rule.as_ref().map(|rule| rule.id.as_str()), Some("site/pay-cap"));
+    let told: Vec<_> = explained.otherwise.iter().map(|other| (other.what.as_str(), other.verdict.word())).collect();
+    assert!(told.iter().any(|(what, word)| what.starts_with("with cents = ") && *word == "allow"), "{told:?}");
+    assert!(told.contains(&("without rule site/pay-cap", "allow")), "{told:?}");
+}
+
+#[test]
+fn what_allows_a_call_is_named_with_what_would_bar_it() {
+    let world = world(&[SITE, CLERK]);
+    let mail = r#"{"tool":"mail.send","args":{"to":["ops@example.org"],"subject":"report 1"}}"#;
+    let explained = explain(&world, &question("clerk", mail, &[]));
+    assert!(matches!(explained.verdict, Verdict::Allowed { .. }), "{explained:?}");
+    assert_eq!(explained.given_by.map(|rule| rule.id), Some("clerk/mail".into()));
+    let told: Vec<_> = explained.otherwise.iter().map(|other| (other.what.as_str(), other.verdict.word())).collect();
+    assert_eq!(told, [("if the run had read secret, untrusted", "deny")]);
+}
+
+#[test]
+fn labels_that_bar_a_call_are_told() {
+    let world = world(&[SITE, CLERK]);
+    let fetch = r#"{"http":"https://api.example.org/v1/x"}"#;
+    let explained = explain(&world, &question("clerk", fetch, &["secret", "untrusted"]));
+    assert!(
+        matches!(&explained.verdict, Verdict::Refused(refusal) if refusal.code == Code::Forbidden || refusal.code == Code::Label)
+    );
+    assert!(explained.otherwise.iter().any(|other| other.what.starts_with("if the run had not read")), "{explained:?}");
+}
+
+#[test]
+fn the_same_policy_is_the_same() {
+    let world = world(&[SITE, CLERK]);
+    assert_eq!(diff(&world, &world).verdict(), DiffVerdict::Same);
+}
+
+fn changed(from: &str, to: &str) -> super::Diff {
+    let (site, clerk) = (SITE.replace(from, to), CLERK.replace(from, to));
+    assert!(site != SITE || clerk != CLERK, "`{from}` is not there");
+    diff(&world(&[SITE, CLERK]), &world(&[&site, &clerk]))
+}
+
+#[test]
+fn what_is_newly_allowed_is_shown_by_a_call() {
+    for (from, to, shows) in [
+        ("max = 50_000", "max = 60_000", r#""cents":60000"#),
+        ("prefix = \"report\"", "prefix = \"repo\"", r#""subject":"repo"#),
+        ("each_in = [\"ops@example.org\"]", "each_in = [\"ops@example.org\", \"x@evil.org\"]", "x@evil.org"),
+        ("min_items = 1", "min_items = 0", r#""to":[]"#),
+        ("read = [\"team/**\"]", "read = [\"team/**\", \"boss/**\"]", r#""memory":"boss/x""#),
+        ("paths = [\"/v1/**\"]", "paths = [\"/**\"]", r#""http":"https://api.example.org/"#),
+        ("methods = [\"GET\"]", "methods = [\"GET\", \"POST\"]", r#""method":"POST""#),
+        ("models = [\"small-*\"]\n", "models = [\"*\"]\n", r#""model":"large-1""#),
+        (
+            "args.subject = { prefix = \"report\" }",
+            "args.subject = { prefix = \"report\", optional = true }",
+            r#"{"to":["#,
+        ),
+        ("labels_all = [\"untrusted\", \"secret\"]", "labels_all = [\"untrusted\", \"secret\", \"x\"]", "mail.send"),
+        ("effect = \"irreversible\"", "effect = \"reversible\"", ""),
+    ] {
+        let diff = changed(from, to);
+        if shows.is_empty() {
+            continue;
+        }
+        assert_eq!(diff.verdict(), DiffVerdict::Wider, "{from} → {to}");
+        let example = diff.opened.iter().find_map(|change| change.example.as_ref());
+        let shown = show_call(&example.unwrap_or_else(|| panic!("{from} → {to}: {:?}", diff.opened)).call).to_string();
+        assert!(shown.contains(shows), "{to}: {shown}");
+        // And the other way round it is narrower.
+        let (site, clerk) = (SITE.replace(from, to), CLERK.replace(from, to));
+        let back = super::diff(&world(&[&site, &clerk]), &world(&[SITE, CLERK]));
+        assert_eq!(back.verdict(), DiffVerdict::Narrower, "{to} → {from}: {:?}", back.opened);
+    }
+}
+
+#[test]
+fn a_change_that_nobody_is_granted_changes_nothing() {
+    // The clerk has no right to any irreversible tool.
+    assert_eq!(changed("effect = \"irreversible\"", "effect = \"idempotent\"").verdict(), DiffVerdict::Same);
+    // One list or two rules say the same.
+    let whole = "id = \"clerk/pay\"\ntool = \"pay.send\"\nargs.cents = { min = 1, max = 1_000_000 }\nwhy = \"x\"";
+    let halves = "id = \"clerk/pay\"\ntool = \"pay.send\"\nargs.cents = { min = 1, max = 500 }\nwhy = \"x\"\n\n[[allow]]\n\
+                  id = \"clerk/pay2\"\ntool = \"pay.send\"\nargs.cents = { min = 501, max = 1_000_000 }\nwhy = \"x\"";
+    assert_eq!(changed(whole, halves).verdict(), DiffVerdict::Same);
+}
+
+#[test]
+fn a_higher_budget_and_a_new_agent_are_wider() {
+    assert_eq!(changed("usd_day = \"1.00\"", "usd_day = \"1.01\"").verdict(), DiffVerdict::Wider);
+    assert_eq!(changed("usd_day = \"1.00\"", "usd_day = \"0.99\"").verdict(), DiffVerdict::Narrower);
+    let other = CLERK.replace("clerk", "other");
+    assert_eq!(diff(&world(&[SITE, CLERK]), &world(&[SITE, CLERK, &other])).verdict(), DiffVerdict::Wider);
+    assert_eq!(diff(&world(&[SITE, CLERK, &other]), &world(&[SITE, CLERK])).verdict(), DiffVerdict::Narrower);
+}
+
+#[test]
+fn all_that_an_agent_can_do_is_listed_with_its_conditions() {
+    let world = world(&[SITE, CLERK]);
+    let powers = powers(&world, "clerk").expect("it has a grant");
+    let find =
+        |what: &str| powers.iter().find(|power| power.what == what).unwrap_or_else(|| panic!("{what}: {powers:?}"));
+    let pay = find("call tool pay.send");
+    assert!(pay.with.iter().any(|with| with.contains("1..1000000")), "{pay:?}");
+    assert!(pay.with.iter().any(|with| with.contains("unless cents is 1..50000 (site/pay-cap)")), "{pay:?}");
+    assert!(find("reach https://api.example.org").with.iter().any(|with| with.contains("site/trifecta")));
+    assert!(!powers.iter().any(|power| power.what.contains("large-1")), "it is above the ceiling");
+    assert!(super::powers(&world, "nobody").is_none());
+}
+
+const CHAIN: [&str; 2] = [
+    "format = 1\nlayer = \"grant\"\nagent = \"a\"\nmemory = { read = [\"team/**\"], write = [\"drop/**\"], labels = \"secret\" }\n",
+    "format = 1\nlayer = \"grant\"\nagent = \"b\"\nmemory = { read = [\"drop/a\"] }\n\
+     http = [{ to = \"https://x.example.org\" }]\n",
+];
+
+fn place(text: &str) -> Place {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[test]
+fn a_way_over_shared_memory_is_found_and_a_rule_cuts_it() {
+    let open = routes(&world(&CHAIN), &place("memory:team/**"), &place("egress:*"));
+    let agents: Vec<_> = open[0].stops.iter().map(|stop| stop.agent.as_str()).collect();
+    assert_eq!(agents, ["a", "b"]);
+    assert!(open[0].cut.is_none() && open[0].labels.has("secret"), "{open:?}");
+    let guard = "format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/leak\"\neffect = \"egress\"\nwhen = { labels_all = \"secret\" }\n";
+    let cut = routes(&world(&[guard, CHAIN[0], CHAIN[1]]), &place("memory:team/**"), &place("egress:*"));
+    assert!(cut.iter().all(|route| route.cut.is_some()), "{cut:?}");
+    assert!(routes(&world(&CHAIN), &place("memory:other/**"), &place("egress:*")).is_empty());
+    assert!("moon:x".parse::<Place>().is_err() && "memory:a/../b".parse::<Place>().is_err());
+}
+
+fn past(calls: &[(&str, Option<Code>)]) -> Past {
+    let replay = |(place, (text, code)): (u32, &(&str, Option<Code>))| Replay {
+        call: CallId(place),
+        at: NOW,
+        what: call(text),
+        refusal: code.map(|code| crate::refusal::Refusal::new(code, "x")),
+        held: Amounts::of(Resource::TokensOut, 100),
+        spent: Amounts::ZERO,
+        gained: Labels::NONE,
+    };
+    Past {
+        run: RunId(7),
+        agent: "clerk".into(),
+        package: None,
+        began: NOW,
+        used: Amounts::ZERO,
+        peak: Amounts::ZERO,
+        calls: (1..).zip(calls).map(replay).collect(),
+    }
+}
+
+const DONE: [(&str, Option<Code>); 7] = [
+    (r#"{"tool":"pay.send","args":{"cents":300}}"#, None),
+    (r#"{"tool":"pay.send","args":{"cents":700}}"#, None),
+    (r#"{"tool":"pay.send","args":{"cents":80000}}"#, Some(Code::Forbidden)),
+    (r#"{"tool":"mail.send","args":{"to":["ops@example.org"],"subject":"report 1"}}"#, None),
+    (r#"{"memory":"team/board","act":"read"}"#, None),
+    (r#"{"http":"https://api.example.org/v1/items"}"#, None),
+    (r#"{"model":"small-1"}"#, None),
+];
+
+#[test]
+fn what_a_changed_policy_would_have_said_is_told_call_by_call() {
+    let past = [past(&DONE)];
+    assert!(replay(&world(&[SITE, CLERK]), &past).is_empty());
+    let (site, clerk) = (SITE.replace("50_000", "90_000"), CLERK.replace("\"report\"", "\"Report\""));
+    let told = replay(&world(&[&site, &clerk]), &past);
+    let told: Vec<_> = told.iter().map(|changed| (changed.call.map(|call| call.0), changed.is.word())).collect();
+    assert_eq!(told, [(Some(3), "allow"), (Some(4), "deny")]);
+    let told = replay(&world(&[SITE]), &past);
+    assert!(told.len() == 1 && told[0].call.is_none() && told[0].is.word() == "deny", "{told:?}");
+}
+
+#[test]
+fn what_is_learnt_is_a_policy_under_which_the_same_calls_are_allowed() {
+    let runs = [past(&DONE)];
+    let text = learn(&super::Lesson { agent: "clerk", package: Some("acme:clerk"), runs: &runs });
+    let learnt = world(&[SITE, &text]);
+    assert!(replay(&learnt, &runs).is_empty(), "{text}\n{:?}", replay(&learnt, &runs));
+    assert!(text.contains("min = 300, max = 700") && text.contains("/v1/items"), "{text}");
+    // It is the tightest: nothing beside what was done.
+    for (other, code) in [
+        (r#"{"tool":"pay.send","args":{"cents":701}}"#, Code::Argument),
+        (r#"{"tool":"mail.send","args":{"to":[],"subject":"report 1"}}"#, Code::Argument),
+        (r#"{"memory":"team/boss"}"#, Code::NoGrant),
+        (r#"{"http":"https://api.example.org/v1/other"}"#, Code::NoGrant),
+    ] {
+        let verdict = learnt.ask(&question("clerk", other, &[]));
+        assert!(matches!(&verdict, Verdict::Refused(_)), "{other}: {verdict:?} {code:?}");
+    }
+    assert_eq!(
+        diff(&world(&[SITE, CLERK]), &learnt).opened.iter().filter(|change| change.example.is_some()).count(),
+        0
+    );
+}
