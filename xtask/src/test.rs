@@ -66,6 +66,11 @@ fn tests(counts: &mut Counts) {
     counts.tests("unit", unit);
     drop(server);
     counts.tests("examples in the documentation", workspace_tests(&["--doc"]));
+    // A workspace of its own: Cedar is in nobody's dependency tree but the oracle's.
+    let mut oracle = cargo();
+    oracle.args(["test", "--no-fail-fast", "--manifest-path", "host/oracle/Cargo.toml"]);
+    oracle.arg("--target-dir").arg(target().join("oracle"));
+    counts.tests("decisions beside Cedar's", oracle);
     if !counts.check("guests", guests::all()) {
         return;
     }
