@@ -397,3 +397,48 @@ fn approvers_who_are_not_asked_do_not_count() {
     assert!(!person("eve", true).is_among(&Approvers::Group("ops".into())));
     assert!(!person("eve", true).is_among(&Approvers::Person("alice".into())));
 }
+
+const SITE: &str = "format = 1\nlayer = \"site\"\n\
+    [[require]]\nid = \"site/ask\"\ntool = \"mail.send\"\napproval = { from = \"anyone\", factor = \"confirm\" }\n\
+    [[forbid]]\nid = \"site/leak\"\neffect = \"egress\"\nwhen = { labels_any = [\"secret\"] }\n";
+
+fn guarded() -> Kernel {
+    let site = Source { file: "policies/00-site.toml", text: SITE };
+    let grant = Source { file: "policies/50-scribe.toml", text: GRANT };
+    let policy = Policy::parse(&[site, grant], Digest::default()).expect("both are whole");
+    let mut kernel = Kernel::new(Arc::new(policy), models(), tools());
+    kernel.start(RUN, &start(), NOW).expect("the grant covers it");
+    kernel
+}
+
+/// Reads something secret: its run holds the label from here on.
+fn read_a_secret(kernel: &mut Kernel, call: u32) {
+    let Answer::Permit(mut permit) = kernel.admit(RUN, CallId(call), &read("docs", "a"), NOW) else {
+        panic!("it may read")
+    };
+    permit.bring(&crate::labels::Labels::of(["secret"]));
+    let _ = kernel.settle(permit, Amounts::ZERO, NOW);
+}
+
+#[test]
+fn where_nobody_can_be_asked_what_needs_a_person_is_refused_and_holds_nothing() {
+    let mut kernel = guarded();
+    assert_eq!(code(kernel.admit(RUN, CallId(1), &mail(), NOW)), Code::NotApproved);
+    assert_eq!(held(&kernel), 0);
+}
+
+#[test]
+fn a_forbid_is_not_asked_about_and_one_that_comes_later_is_stronger_than_a_yes() {
+    let mut kernel = guarded();
+    kernel.attend(RUN);
+    let Answer::Ask(unasked) = kernel.admit(RUN, CallId(1), &mail(), NOW) else { panic!("people are asked") };
+    assert_eq!(unasked.required().rule.id, "site/ask");
+    let asked = kernel.ask(unasked, ApprovalId(1), facts(1), NOW).expect("it asks little");
+    kernel.answer(asked.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
+    read_a_secret(&mut kernel, 2);
+    let Answer::Refused(no) = kernel.dispatch(asked.waiter, facts(1), &mail(), NOW) else { panic!("it is forbidden") };
+    assert_eq!(no.rule.map(|rule| rule.id).as_deref(), Some("site/leak"));
+    let Answer::Refused(no) = kernel.admit(RUN, CallId(3), &mail(), NOW) else { panic!("nobody is asked") };
+    assert_eq!(no.rule.map(|rule| rule.id).as_deref(), Some("site/leak"));
+    assert_eq!(held(&kernel), 0);
+}
