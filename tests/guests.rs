@@ -306,6 +306,16 @@ mod ask_many {
     }
 }
 
+mod last_cent {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_the_rest_is_answered() {
+        let run = run_within("last_cent", &json!(8), "llm_calls_run = 3\nwall_run = \"40s\"");
+        assert_eq!(run.gives(), json!([3, 5, 0]));
+    }
+}
+
 mod joined {
     use super::*;
 

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "nothing of a test can be reached; `pub` marks what a file gives to the others")]
 
 mod authors;
+mod budgets;
 mod cli;
 mod examples;
 mod guests;

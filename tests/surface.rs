@@ -7,8 +7,18 @@ use crate::stage::{agentry, end};
 const SURFACE: &str = include_str!("surface.toml");
 
 /// The verbs, and how their help is asked for.
-const VERBS: [&[&str]; 9] =
-    [&["run"], &["ps"], &["trace"], &["inspect"], &["models"], &["tools"], &["policy", "check"], &["new"], &["build"]];
+const VERBS: [&[&str]; 10] = [
+    &["budget"],
+    &["run"],
+    &["ps"],
+    &["trace"],
+    &["inspect"],
+    &["models"],
+    &["tools"],
+    &["policy", "check"],
+    &["new"],
+    &["build"],
+];
 
 #[test]
 fn every_option_is_listed_and_every_listed_option_is_there() {

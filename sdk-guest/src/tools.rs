@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn an_answer_is_read_as_text_and_as_json() {
         let parts = vec![ResultPart::Text("two".into()), ResultPart::Json("[1, 2]".into())];
-        let cost = crate::bindings::agentry::agent::types::Cost::default();
+        let cost = crate::bindings::agentry::agent::llm::Cost::default();
         let answer = Answer { failed: false, parts, labels: Vec::new(), cost };
         assert_eq!(answer.text(), "two\n[1, 2]");
         assert_eq!(answer.json::<Vec<u32>>(), Ok(vec![1, 2]));

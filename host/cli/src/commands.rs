@@ -3,6 +3,7 @@
 mod approvals;
 mod approve;
 mod approver;
+mod budget;
 mod build;
 mod deny;
 mod inspect;
@@ -30,6 +31,7 @@ pub enum Command {
     Approve(approve::Args),
     Deny(deny::Args),
     Approver(approver::Args),
+    Budget(budget::Args),
     Inspect(inspect::Args),
     Models(models::Args),
     Tools(tools::Args),
@@ -49,6 +51,7 @@ impl Command {
             Self::Approve(args) => approve::run(args),
             Self::Deny(args) => deny::run(args),
             Self::Approver(args) => approver::run(args),
+            Self::Budget(args) => budget::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Tools(args) => tools::run(&args),

@@ -35,7 +35,7 @@ mod trials;
 
 pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
-pub use books::Standing;
+pub use books::{Standing, Statement};
 pub use shares::Share;
 
 use admission::{Admission, No, Rated, Terms};

@@ -8,6 +8,7 @@
 pub mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod kept;
 mod life;
 mod outside;
 mod people;
@@ -321,8 +322,12 @@ impl Inner {
 impl Desk {
     /// The books that the run's agent draws on, as they stand, and the site's.
     fn books<'a>(&self, run: &'a RunContext) -> Option<Moved<'a>> {
-        let books = self.kernel.books(&run.agent)?;
-        Some(Moved { agent: &run.agent, books, site: self.kernel.site_books() })
+        self.books_of(&run.agent)
+    }
+
+    fn books_of<'a>(&self, agent: &'a str) -> Option<Moved<'a>> {
+        let books = self.kernel.books(agent)?;
+        Some(Moved { agent, books, site: self.kernel.site_books() })
     }
 }
 

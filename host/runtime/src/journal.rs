@@ -34,6 +34,7 @@ use tokio::sync::{Notify, oneshot};
 pub use self::blob::Content;
 use self::blob::Known;
 pub use self::record::RunRecord;
+pub(crate) use self::recover::each_books;
 pub use self::recover::{INTERRUPTED, Recovered};
 pub use self::trail::Trail;
 use crate::limits::{HOSTCALL_MAX_BYTES, LLM_IN_FLIGHT_MAX_BYTES};

@@ -25,6 +25,7 @@ pub mod policies;
 pub mod prices;
 pub mod run;
 pub mod secrets;
+pub mod statements;
 pub mod store;
 pub mod syscalls;
 mod web;

@@ -122,7 +122,7 @@ pub(super) fn memory(namespace: String, act: Act) -> Call {
     let (key, content) = (String::from("key"), Digest::default());
     match act {
         Act::Read => Call::MemoryGet { namespace, key },
-        Act::Write => Call::MemoryPut { namespace, key, content, bytes: 0 },
+        Act::Write => Call::MemoryPut { namespace, key, content, bytes: 0, grows: 0 },
         Act::Delete => Call::MemoryDelete { namespace, key },
     }
 }

@@ -105,9 +105,11 @@ impl<'a> Admission<'a> {
             Call::LlmCountTokens { model } => self.model(model).map(|_| INNER),
             Call::LlmModels => self.declared("llm", |wants| wants.llm.is_some()),
             Call::MemoryGet { namespace, key } => self.memory(namespace, Some(key), false),
-            Call::MemoryPut { namespace, key, .. } | Call::MemoryDelete { namespace, key } => {
-                self.memory(namespace, Some(key), true)
+            Call::MemoryPut { namespace, key, grows, .. } => {
+                let terms = self.memory(namespace, Some(key), true)?;
+                Ok(Terms { worst: terms.worst.with(Resource::Storage, *grows), ..terms })
             }
+            Call::MemoryDelete { namespace, key } => self.memory(namespace, Some(key), true),
             Call::MemoryList { namespace, prefix } => {
                 malformed("prefix", prefix, text::prefix(prefix))?;
                 self.memory(namespace, None, false)

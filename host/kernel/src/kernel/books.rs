@@ -2,15 +2,27 @@
 //! lowered when something kept is gone.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
 
 use super::Kernel;
 use super::ledger::{BooksId, Owner};
 use crate::budget::{Account, Amounts, Books, Resource, Window};
 use crate::time::Millis;
 
+/// Somebody's books as a person reads them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The agent; none for the site.
+    pub agent: Option<String>,
+    /// What has a limit or moved.
+    pub lines: Vec<Standing>,
+}
+
 /// One line of somebody's books: a resource in a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Of what.
     pub what: Resource,
@@ -61,13 +73,22 @@ impl Kernel {
         }
     }
 
-    /// Every line of an agent's books that has a limit or moved; of the site's without an agent.
-    pub fn standing(&mut self, agent: Option<&str>, now: Millis) -> Vec<Standing> {
-        let books = match agent {
-            Some(agent) => self.agents.get(agent).copied(),
-            None => Some(self.site),
-        };
-        let Some(books) = books else { return Vec::new() };
+    /// The books of the site, and of every agent that ran or may run, by name.
+    pub fn statements(&mut self, now: Millis) -> Vec<Statement> {
+        let policy = Arc::clone(&self.policy);
+        for grant in &policy.grants {
+            let _ = self.agent(&grant.agent);
+        }
+        let agents: Vec<_> = self.agents.iter().map(|(name, books)| (name.clone(), *books)).collect();
+        let mut statements = Vec::with_capacity(agents.len() + 1);
+        statements.push(Statement { agent: None, lines: self.lines(self.site, now) });
+        for (name, books) in agents {
+            statements.push(Statement { lines: self.lines(books, now), agent: Some(name) });
+        }
+        statements
+    }
+
+    fn lines(&mut self, books: BooksId, now: Millis) -> Vec<Standing> {
         let mut lines = Vec::new();
         for (id, window) in [(books.minute(), Window::Minute), (books.day(), Window::Day)] {
             self.ledger.refill(id, now);
@@ -83,11 +104,6 @@ impl Kernel {
             }
         }
         lines
-    }
-
-    /// The agents that have books, by name.
-    pub fn agents(&self) -> impl Iterator<Item = &str> {
-        self.agents.keys().map(String::as_str)
     }
 
     /// The agent's books, opened when they are first needed, with the limits of its grant.

@@ -70,7 +70,7 @@ impl Run {
     }
 
     /// What it holds from start to finish.
-    fn held(&self) -> Amounts {
+    pub(super) fn held(&self) -> Amounts {
         let held = self.allowance.held();
         held.minus(Amounts::of(Resource::Fuel, self.fuel_given))
     }

@@ -1,105 +1,51 @@
-//! The kernel under thousands of seeds: runs that start, ask, wait, cancel, overspend, end and crash, while days pass, clocks
-//! go back and policies change. After every step no account stands above its limit and nothing is lost or made twice.
+//! The kernel under thousands of seeds: runs and their children start, ask, keep, wait, cancel, overspend, end and crash, while
+//! minutes and days pass, clocks go forward and back and policies change. After every step no account stands above its
+//! limit, nothing is lost or made twice, and a host that died there would leave accounts that are right.
 //!
 //! `AGENTRY_SIMULATION_SEEDS` sets how many seeds; a failure names its seed and `AGENTRY_SIMULATION_FIRST` begins there.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Answer, Kernel, Permit, Ready, Settled, Start, Ticket};
-use crate::budget::{Account, Amounts, Resource};
+use self::oracle::{Oracle, Whose, books, owners};
+pub(super) use self::zoo::Random;
+use self::zoo::{AGENTS, manifest, models, policy, tools};
+use super::ledger::AccountId;
+use super::{Answer, Kernel, Permit, Ready, Settled, Share, Start, Ticket};
+use crate::budget::{Amounts, Limits, Resource};
 use crate::call::{Call, CallId, Class, Completion, RunId};
 use crate::digest::Digest;
-use crate::manifest::Manifest;
-use crate::model::{Model, Price};
-use crate::policy::{Policy, Source};
 use crate::time::Millis;
-use crate::tool::Tool;
 
-const AGENTS: [&str; 3] = ["ant", "bee", "cat"];
+mod oracle;
+mod zoo;
+
 const STEPS: usize = 150;
-const HOUR_MS: u64 = 60 * 60 * 1000;
-
-/// SplitMix64, by Steele, Lea and Flood (OOPSLA 2014).
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    pub(super) fn pick(&mut self, len: usize) -> Option<usize> {
-        (len > 0).then(|| self.below(len as u64) as usize)
-    }
-}
+const SECOND_MS: u64 = 1000;
+const HOUR_MS: u64 = 60 * 60 * SECOND_MS;
+const ROWS: u64 = 6;
 
 struct World {
     random: Random,
     now: Millis,
     kernel: Kernel,
     runs: Vec<RunId>,
-    agent_of: BTreeMap<RunId, &'static str>,
-    permits: Vec<Permit>,
+    shares: Vec<Share>,
+    permits: Vec<Given>,
     waiting: BTreeSet<Ticket>,
     made: BTreeSet<(RunId, CallId)>,
     last: u32,
-    /// What each account had spent and held after the last step.
-    sums: BTreeMap<String, Amounts>,
+    oracle: Oracle,
 }
 
-/// Policies that a reload chooses from: usual, tight, and one in which an agent has no right at all.
-fn policy(kind: u64) -> Arc<Policy> {
-    let (run, day) = if kind == 1 { ("0.02", "0.05") } else { ("0.10", "0.30") };
-    let grants: Vec<_> = AGENTS.iter().skip(usize::from(kind == 2)).map(|agent| {
-        let text = format!(
-            "format = 1\nlayer = \"grant\"\nagent = \"{agent}\"\nllm = {{ models = [\"*\"], class = \"interactive\" }}\n\
-             allow = [{{ id = \"a/b\", tool = \"*\" }}]\n[budget]\nusd_run = \"{run}\"\nusd_day = \"{day}\"\n\
-             tokens_run = 4000\ntokens_day = 9000\nllm_calls_day = 40\ntool_calls_run = 5\nfuel_run = 1000\n\
-             fuel_day = 2500\nwall_run = \"60s\"\nwall_day = \"150s\"\n"
-        );
-        (format!("{agent}.toml"), text)
-    }).collect();
-    let sources: Vec<_> = grants.iter().map(|(file, text)| Source { file, text }).collect();
-    Arc::new(Policy::parse(&sources, Digest::default()).expect("the policy of the simulation is whole"))
-}
-
-fn tools() -> Vec<Tool> {
-    vec![Tool { name: "t".into(), ..Tool::default() }]
-}
-
-fn models() -> Vec<Model> {
-    let price = Price { input: 3_000_000, output: 15_000_000, ..Price::default() };
-    let cloud = Model {
-        alias: "cloud".into(),
-        price: Some(price),
-        context_tokens: 8000,
-        output_tokens_max: 1000,
-        slots: 2,
-        local: false,
-    };
-    let local = Model { alias: "local".into(), price: None, slots: 1, local: true, ..cloud.clone() };
-    let unpriced = Model { alias: "unpriced".into(), price: None, ..cloud.clone() };
-    vec![cloud, local, unpriced]
-}
-
-fn manifest(agent: &str) -> Arc<Manifest> {
-    let text = format!(
-        "format = 1\nname = \"zoo:{agent}\"\nversion = \"1.0.0\"\nwit = \"0.1.0\"\n\
-         [wants]\nllm = {{ models = [\"*\"], why = \"w\" }}\ntools = [{{ tool = \"*\", why = \"w\" }}]\n"
-    );
-    Arc::new(Manifest::parse_toml(&text).expect("the manifest of the simulation is whole"))
+/// A permit that is out.
+struct Given {
+    permit: Permit,
+    /// True once its intent is durable and its effect may have happened.
+    begun: bool,
+    /// The entry that it writes and the size of it, if that is what it is for.
+    row: Option<(u64, u64)>,
 }
 
 impl World {
@@ -109,39 +55,81 @@ impl World {
             now: Millis(1_000 * 24 * HOUR_MS),
             kernel: Kernel::new(policy(0), models(), tools()),
             runs: Vec::new(),
-            agent_of: BTreeMap::new(),
+            shares: Vec::new(),
             permits: Vec::new(),
             waiting: BTreeSet::new(),
             made: BTreeSet::new(),
             last: 0,
-            sums: BTreeMap::new(),
+            oracle: Oracle::default(),
         }
     }
 
     fn step(&mut self) {
         match self.random.below(100) {
-            0..10 => self.start(),
-            10..50 => self.admit(),
-            50..70 => self.settle(),
-            70..76 => self.give_back(),
-            76..84 => self.withdraw(),
-            84..90 => self.finish(),
-            90..93 => self.now = Millis(self.now.0 + self.random.below(30 * HOUR_MS)),
+            0..8 => self.start(),
+            8..13 => self.split(),
+            13..17 => self.start_child(),
+            17..45 => self.admit(),
+            45..53 => self.put(),
+            53..55 => self.delete(),
+            55..60 => self.begin(),
+            60..72 => self.settle(),
+            72..76 => self.give_back(),
+            76..81 => self.withdraw(),
+            81..86 => self.finish(),
+            86..88 => self.flush(),
+            88..91 => self.now = self.now.plus(self.random.below(90 * SECOND_MS)),
+            91..93 => self.now = self.now.plus(self.random.below(30 * HOUR_MS)),
             93..95 => self.now = Millis(self.now.0 - self.random.below(30 * HOUR_MS)),
-            95..98 => self.reload(),
+            95..98 => self.kernel.reload(policy(self.random.below(3))),
             98 => self.crash(),
-            _ => self.now = Millis(self.now.0 + self.random.below(1000)),
+            _ => self.now = self.now.plus(self.random.below(SECOND_MS)),
         }
         self.check();
     }
 
-    fn start(&mut self) {
-        let agent = AGENTS[self.random.below(AGENTS.len() as u64) as usize];
+    fn id(&mut self) -> RunId {
         self.last += 1;
-        let id = RunId(u64::from(self.last));
+        RunId(u64::from(self.last))
+    }
+
+    fn start(&mut self) {
+        let (id, agent) = (self.id(), self.random.agent());
         if self.kernel.start(id, &Start { agent: agent.into(), manifest: manifest(agent) }, self.now).is_ok() {
             self.runs.push(id);
-            self.agent_of.insert(id, agent);
+        }
+    }
+
+    fn split(&mut self) {
+        let Some(run) = self.pick_run() else { return };
+        let mut share = Limits::NONE.with(Resource::Fuel, self.random.below(600));
+        for (what, most) in
+            [(Resource::Usd, 40_000), (Resource::Tokens, 3000), (Resource::ToolCalls, 3), (Resource::WallTime, 40_000)]
+        {
+            if self.random.below(2) == 0 {
+                share = share.with(what, self.random.below(most));
+            }
+        }
+        let before = self.held_of(run);
+        match self.kernel.split(run, share, self.random.below(1200), self.now) {
+            Ok(share) => self.shares.push(share),
+            Err(no) => assert_eq!(before, self.held_of(run), "what is refused sets nothing aside: {no}"),
+        }
+    }
+
+    fn start_child(&mut self) {
+        let Some(at) = self.random.pick(self.shares.len()) else { return };
+        let share = self.shares.swap_remove(at);
+        if self.random.below(4) == 0 {
+            return self.kernel.dissolve(share);
+        }
+        let (id, agent, above) = (self.id(), self.random.agent(), share.run);
+        let start = Start { agent: agent.into(), manifest: manifest(agent) };
+        if let Ok(child) = self.kernel.start_child(id, &start, share, self.now) {
+            let parent = self.kernel.runs.get(&above).expect("a parent stays while it has children").allowance;
+            assert!(child.fuel <= parent.fuel && child.wall_ms <= parent.wall_ms);
+            assert!(child.memory_bytes <= parent.memory_bytes);
+            self.runs.push(id);
         }
     }
 
@@ -164,42 +152,82 @@ impl World {
     }
 
     fn admit(&mut self) {
-        let Some(run) = self.random.pick(self.runs.len()).map(|at| self.runs[at]) else { return };
+        let Some(run) = self.pick_run() else { return };
         let call = self.ask();
+        self.call(run, &call, None);
+    }
+
+    /// Writes an entry: it takes as much as it is larger than the agent's own one before.
+    fn put(&mut self) {
+        let Some(run) = self.pick_run() else { return };
+        let (row, bytes) = (self.random.below(ROWS), self.random.below(600_000));
+        let mine = self.oracle.rows.get(&row).filter(|(author, _)| *author == self.payer(run)).map_or(0, |row| row.1);
+        let call = Call::MemoryPut {
+            namespace: "n".into(),
+            key: "k".into(),
+            content: Digest::default(),
+            bytes,
+            grows: bytes.saturating_sub(mine),
+        };
+        self.call(run, &call, Some((row, bytes)));
+    }
+
+    fn call(&mut self, run: RunId, call: &Call, row: Option<(u64, u64)>) {
         self.last += 1;
-        let before = self.refilled(self.agent_of[&run]);
-        match self.kernel.admit(run, CallId(self.last), &call, self.now) {
-            Answer::Permit(permit) => self.take(permit),
+        let payer = self.payer(run);
+        let before = self.refilled(payer);
+        match self.kernel.admit(run, CallId(self.last), call, self.now) {
+            Answer::Permit(permit) => self.take(permit, row),
             Answer::Wait(ticket) => assert!(self.waiting.insert(ticket), "a ticket is given once"),
             Answer::Ask(_) => panic!("no rule of these policies asks people"),
             Answer::Refused(no) => {
-                assert_eq!(before, self.refilled(self.agent_of[&run]), "a refusal costs nothing: {no}");
+                assert_eq!(before, self.refilled(payer), "a refusal costs nothing: {no}");
                 assert!(no.reference.is_some() && !no.because.is_empty());
             }
         }
     }
 
-    fn refilled(&self, agent: &str) -> Option<Account> {
-        let mut account = *self.kernel.account(agent)?;
-        account.refill(self.now);
-        Some(account)
+    fn delete(&mut self) {
+        let row = self.random.below(ROWS);
+        if let Some((author, bytes)) = self.oracle.rows.remove(&row) {
+            self.flush();
+            self.kernel.free(author, &Amounts::of(Resource::Storage, bytes));
+        }
     }
 
-    fn take(&mut self, permit: Permit) {
+    fn take(&mut self, permit: Permit, row: Option<(u64, u64)>) {
         assert!(self.made.insert((permit.run(), permit.call())), "a call gets one permit");
-        self.permits.push(permit);
+        self.permits.push(Given { permit, begun: false, row });
     }
 
     fn come(&mut self, ready: Vec<Ready>) {
         for Ready { ticket, permit } in ready {
             assert!(self.waiting.remove(&ticket), "only who waits gets a turn, and once");
-            self.take(permit);
+            self.take(permit, None);
         }
+    }
+
+    /// An effect begins when what is held for it is durable.
+    fn begin(&mut self) {
+        if let Some(at) = self.random.pick(self.permits.len()) {
+            self.permits[at].begun = true;
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let begun = self.permits.iter().filter(|given| given.begun);
+        let begun = begun.map(|given| (self.payer(given.permit.run()), *given.permit.held())).collect();
+        self.oracle.flush(&self.kernel, begun);
     }
 
     fn settle(&mut self) {
         let Some(at) = self.random.pick(self.permits.len()) else { return };
-        let permit = self.permits.swap_remove(at);
+        if !self.permits[at].begun {
+            self.permits[at].begun = true;
+            self.flush();
+        }
+        let Given { permit, row, .. } = self.permits.swap_remove(at);
         let mut cost = Amounts::ZERO;
         for what in [Resource::Usd, Resource::Tokens] {
             cost[what] = match self.random.below(20) {
@@ -208,16 +236,49 @@ impl World {
                 _ => self.random.below(permit.held()[what].saturating_add(1)),
             };
         }
+        if let Some((row, bytes)) = row {
+            let Some(grown) = self.write(&permit, row, bytes) else { return self.return_permit(permit) };
+            cost[Resource::Storage] = grown;
+        }
+        let (run, held) = (permit.run(), *permit.held());
+        let (chain, payer) = (self.chain(run), self.payer(run));
         let Settled { spent, overrun, ready, .. } = self.kernel.settle(permit, cost, self.now);
         for what in [Resource::Usd, Resource::Tokens] {
             assert_eq!(spent[what].checked_add(overrun[what]), Some(cost[what]), "the whole cost is reported");
         }
+        for counted in [Resource::LlmCalls, Resource::ToolCalls] {
+            cost[counted] = held[counted];
+        }
+        self.oracle.settled(&self.kernel, &chain, payer, &cost.min(held));
         self.come(ready);
+    }
+
+    /// The entry is written, if it did not change so much meanwhile that more would be kept than is held.
+    fn write(&mut self, permit: &Permit, row: u64, bytes: u64) -> Option<u64> {
+        let author = self.payer(permit.run());
+        let before = self.oracle.rows.get(&row).copied();
+        let mine = before.filter(|(of, _)| *of == author).map_or(0, |(_, bytes)| bytes);
+        if bytes.saturating_sub(mine) > permit.held()[Resource::Storage] {
+            return None;
+        }
+        self.oracle.rows.insert(row, (author, bytes));
+        let freed = |bytes| Amounts::of(Resource::Storage, bytes);
+        match before {
+            Some((of, bytes)) if of != author => self.kernel.free(of, &freed(bytes)),
+            _ => self.kernel.free(author, &freed(mine.saturating_sub(bytes))),
+        }
+        Some(bytes.saturating_sub(mine))
     }
 
     fn give_back(&mut self) {
         let Some(at) = self.random.pick(self.permits.len()) else { return };
-        let permit = self.permits.swap_remove(at);
+        if !self.permits[at].begun {
+            let permit = self.permits.swap_remove(at).permit;
+            self.return_permit(permit);
+        }
+    }
+
+    fn return_permit(&mut self, permit: Permit) {
         let ready = self.kernel.give_back(permit, self.now).ready;
         self.come(ready);
     }
@@ -242,61 +303,94 @@ impl World {
         self.come(ready);
     }
 
-    fn reload(&mut self) {
-        let kind = self.random.below(3);
-        self.kernel.reload(policy(kind));
-    }
-
-    /// The host dies and starts again: what was held is gone, and no run goes on.
+    /// The host dies and starts again on what is on disk, and no run goes on.
     fn crash(&mut self) {
-        let old = core::mem::replace(&mut self.kernel, Kernel::new(policy(0), models(), tools()));
+        self.kernel = Kernel::new(policy(0), models(), tools());
         self.permits.clear();
+        self.shares.clear();
         self.runs.clear();
         self.waiting.clear();
         self.made.clear();
-        for agent in AGENTS {
-            let (Some(account), Some(books)) = (old.account(agent), old.books(agent)) else { continue };
-            self.kernel.restore(agent, books);
-            let now = self.kernel.account(agent).expect("it was restored");
-            assert_eq!(
-                (now.spent, now.held),
-                (account.spent.plus(account.held), Amounts::ZERO),
-                "a crash refunds nothing"
-            );
+        for (owner, books) in self.oracle.crash() {
+            match owner {
+                oracle::SITE => self.kernel.restore_site(books),
+                agent => self.kernel.restore(agent, books),
+            }
         }
-        self.sums.retain(|name, _| AGENTS.contains(&name.as_str()));
+        self.oracle.restarted(&self.kernel);
     }
 
     fn check(&mut self) {
         self.kernel.slots.assert_sound();
-        let agents = self.kernel.agents.iter().map(|(name, id)| (name.clone(), id.day()));
-        let runs = self.kernel.runs.iter().map(|(id, run)| (id.to_string(), run.account));
-        for (name, id) in agents.chain(runs) {
-            let (account, limits) = (self.kernel.ledger.account(id), self.kernel.ledger.limits(id));
-            let before = self.sums.get(&name).copied().unwrap_or_default();
-            let mut sums = Amounts::ZERO;
-            for what in Resource::ALL {
-                sums[what] = account.spent[what].checked_add(account.held[what]).expect("no sum is rounded");
-                let limit = limits.get(what).unwrap_or(u64::MAX);
-                // A reload may have set a limit below what was spent already; then nothing may be added to it.
-                assert!(sums[what] <= limit.max(before[what]), "{name} stands above its limit of {what:?}");
+        self.oracle.check_crash();
+        let kernel = &self.kernel;
+        self.oracle.forget_runs(|run| kernel.runs.contains_key(&run));
+        let mut look = |whose: Whose, id: AccountId| {
+            let (account, limits) = (kernel.ledger.account(id), kernel.ledger.limits(id));
+            let limit = |what| limits.get(what).unwrap_or(u64::MAX);
+            self.oracle.check(whose, account.period, &account.spent, &account.held, limit);
+        };
+        look(Whose::Minute(oracle::SITE), kernel.site.minute());
+        look(Whose::Day(oracle::SITE), kernel.site.day());
+        for agent in AGENTS {
+            if let Some(id) = kernel.agents.get(agent) {
+                look(Whose::Minute(agent), id.minute());
+                look(Whose::Day(agent), id.day());
             }
-            self.sums.insert(name, sums);
         }
-        for (name, id) in &self.kernel.agents {
-            assert_eq!(
-                self.kernel.ledger.account(id.day()).held,
-                self.held_by(name),
-                "all that {name} holds is for something"
-            );
+        kernel.runs.iter().for_each(|(id, run)| look(Whose::Run(*id), run.account));
+        self.check_leaves();
+        for owner in owners() {
+            let Some(books) = books(&self.kernel, owner) else { continue };
+            let held = self.held_by(owner);
+            assert_eq!((books.minute.held, books.day.held), (held, held), "all that {owner} holds is for something");
+            assert_eq!(books.day.spent[Resource::Storage], self.oracle.kept(owner), "what {owner} keeps is a fact");
         }
     }
 
-    fn held_by(&self, agent: &str) -> Amounts {
-        let theirs = |run: RunId| self.kernel.runs.get(&run).is_some_and(|run| run.agent == agent);
-        let out = self.permits.iter().filter(|permit| theirs(permit.run())).map(|permit| *permit.held());
-        let running = self.kernel.runs.values().filter(|run| run.agent == agent && !run.ended);
-        let all = out.chain(running.map(|run| run.allowance.held()));
+    /// What a run holds whose children are gone is for its own calls, and what it has until its end.
+    fn check_leaves(&self) {
+        for (id, run) in self.kernel.runs.iter().filter(|(_, run)| run.shares == 0) {
+            let mine = |run: RunId| run == *id;
+            let out = self.permits.iter().filter(|given| mine(given.permit.run())).map(|given| *given.permit.held());
+            let given = if run.ended { Amounts::ZERO } else { run.held() };
+            let held = out.fold(self.kernel.slots.held_by(mine), Amounts::plus).plus(given);
+            assert_eq!(self.kernel.ledger.account(run.account).held, held, "what {id} set aside comes back");
+        }
+    }
+
+    /// The run and all above it.
+    fn chain(&self, run: RunId) -> Vec<RunId> {
+        core::iter::successors(Some(run), |run| self.kernel.runs.get(run)?.parent).collect()
+    }
+
+    /// On whose books a run draws.
+    fn payer(&self, run: RunId) -> &'static str {
+        let payer = &self.kernel.runs.get(&run).expect("a run stays while something of it is out").payer;
+        AGENTS.into_iter().find(|agent| agent == payer).expect("it is one of the zoo")
+    }
+
+    fn pick_run(&mut self) -> Option<RunId> {
+        self.random.pick(self.runs.len()).map(|at| self.runs[at])
+    }
+
+    fn refilled(&self, agent: &str) -> Option<(Amounts, Amounts, Amounts)> {
+        let mut books = self.kernel.books(agent)?;
+        books.minute.refill(self.now);
+        books.day.refill(self.now);
+        Some((books.minute.spent, books.day.spent, books.day.held))
+    }
+
+    fn held_of(&self, run: RunId) -> Option<Amounts> {
+        Some(self.kernel.ledger.account(self.kernel.runs.get(&run)?.account).held)
+    }
+
+    fn held_by(&self, owner: &str) -> Amounts {
+        let theirs =
+            |run: RunId| owner == oracle::SITE || self.kernel.runs.get(&run).is_some_and(|run| run.payer == owner);
+        let out = self.permits.iter().filter(|given| theirs(given.permit.run())).map(|given| *given.permit.held());
+        let running = self.kernel.runs.iter().filter(|(id, run)| theirs(**id) && !run.ended);
+        let all = out.chain(running.map(|(_, run)| run.held()));
         all.fold(self.kernel.slots.held_by(theirs), Amounts::plus)
     }
 
@@ -311,10 +405,14 @@ impl World {
             self.finish();
             self.check();
         }
-        assert!(self.kernel.runs.is_empty(), "a run that ended is forgotten");
-        for agent in AGENTS {
-            assert!(self.kernel.account(agent).is_none_or(|account| account.held.is_zero()), "all is given back");
+        while let Some(share) = self.shares.pop() {
+            self.kernel.dissolve(share);
         }
+        assert!(self.kernel.runs.is_empty(), "a run that ended is forgotten");
+        for owner in owners() {
+            assert!(books(&self.kernel, owner).is_none_or(|books| books.day.held.is_zero()), "all is given back");
+        }
+        assert_eq!(self.oracle.overspent, 0);
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) const KEYS: &[&str] = &{
     keys
 };
 
-const WHOLE: Words = Words { table: "[budget]", known: KEYS, later: &["usd_month", "tokens_month"] };
+const WHOLE: Words = Words { table: "[budget]", known: KEYS, later: &["on_exhausted", "usd_month", "tokens_month"] };
 
 /// What one word limits.
 pub(crate) struct Limit {

@@ -128,7 +128,7 @@ fn call(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Opti
         let (namespace, key, content) = (namespace.to_string(), String::from("key"), Digest::default());
         return Some(match act {
             Act::Read => Call::MemoryGet { namespace, key },
-            Act::Write => Call::MemoryPut { namespace, key, content, bytes: 0 },
+            Act::Write => Call::MemoryPut { namespace, key, content, bytes: 0, grows: 0 },
             Act::Delete => Call::MemoryDelete { namespace, key },
         });
     }

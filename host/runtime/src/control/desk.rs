@@ -23,6 +23,10 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             Ok(said) => Reply::Said(said),
             Err(error) => Reply::Refused(error.to_string()),
         },
+        Request::Budget => {
+            let now = services.gate.clock().now();
+            Reply::Budget(services.gate.change(|kernel| kernel.statements(now)))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use agentry_kernel::kernel::Statement;
 use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ pub enum Request {
     Paused,
     /// A person's answer to a question of a run.
     Say(Saying),
+    /// What the site and its agents may spend, and what of it is left.
+    Budget,
 }
 
 /// What the host answers.
@@ -69,6 +72,8 @@ pub enum Reply {
     Paused(Vec<(String, Millis)>),
     /// To [`Request::Say`].
     Said(Said),
+    /// To [`Request::Budget`]: the site first.
+    Budget(Vec<Statement>),
     /// It could not, or would not; the text says why, with its hint.
     Refused(String),
 }

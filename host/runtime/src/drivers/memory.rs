@@ -96,6 +96,30 @@ impl Memory {
         }
     }
 
+    /// The most that writing this would add to what the agent keeps. It tells nobody what stands there: it is asked before
+    /// the kernel is, and only bounds what the kernel holds.
+    ///
+    /// # Errors
+    /// `unavailable` if the store cannot be read.
+    pub fn growth(
+        &self,
+        agent: &str,
+        place: (&str, &str),
+        value: &Value,
+        options: &WriteOptions,
+    ) -> Result<u64, Error> {
+        if check_names(place.0, place.1).is_err() {
+            return Ok(0);
+        }
+        let place = keys::memory(place.0, place.1);
+        let own = self.read(&place)?.and_then(|row| keeper(&place, &row)).filter(|(author, _)| author == agent);
+        let tags =
+            options.tags.iter().take(MEMORY_TAGS_MAX).map(|tag| tag.len() + row::LENGTH_MAX_BYTES).sum::<usize>();
+        let row = row::HEAD_MAX_BYTES + agent.len() + tags + body(value).len();
+        let after = u64::try_from(place.len().saturating_add(row)).unwrap_or(u64::MAX);
+        Ok(after.saturating_sub(own.map_or(0, |(_, bytes)| bytes)))
+    }
+
     /// The batch that removes the entry. `hard` will also take it out of history and index, when there are some.
     ///
     /// # Errors
@@ -279,6 +303,12 @@ fn told<T>(read: Result<(T, Labels), Error>) -> Acted<T> {
         Ok((value, labels)) => Acted::of(Ok(value), Amounts::ZERO).labelled(labels),
         Err(error) => Acted::of(Err(error), Amounts::ZERO),
     }
+}
+
+/// Who keeps a row, and what it takes in the store; nobody keeps what was deleted, or what is no row.
+pub(crate) fn keeper(place: &[u8], row: &[u8]) -> Option<(String, u64)> {
+    let (author, bytes) = (row::author(place, row)?, place.len().saturating_add(row.len()));
+    Some((author, u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
 fn check_names(namespace: &str, key: &str) -> Result<(), Error> {

@@ -44,6 +44,7 @@ allow = [{ id = "scribe/post", tool = "post" }]
 [budget]
 tokens_day = 1000
 usd_day = "1.00"
+storage_mb = 1
 "#;
 
 const OTHER_GRANT: &str = r#"
@@ -51,6 +52,7 @@ format = 1
 layer = "grant"
 agent = "porter"
 llm = { models = ["small"], max_tokens = 100 }
+memory = { write = ["agent/scribe/**"] }
 
 [budget]
 tokens_day = 1000

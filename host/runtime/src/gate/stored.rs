@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use agentry_kernel::budget::Amounts;
+use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::labels::Labels;
@@ -12,6 +12,7 @@ use agentry_kernel::time::Millis;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::kept::Kept;
 use super::outside::Errand;
 use super::{Asking, Gate, Turn, fault, settle};
 use crate::journal::Along;
@@ -42,7 +43,8 @@ impl Gate {
     /// Decides now and gives the future of the answer: durable when it comes.
     ///
     /// `act` reads and gives the batch to commit, with what must still hold; it is asked again if that did not.
-    /// A write that went well costs what was held for it, any other nothing. Dropping the future takes nothing back.
+    /// A write that went well costs what was held for it, of storage what it added; any other costs nothing. Dropping the
+    /// future takes nothing back.
     ///
     /// # Errors
     /// What the kernel refuses and what `act` fails with; `unavailable` if the store cannot be written.
@@ -103,13 +105,19 @@ impl Errand {
                     break;
                 }
             };
+            let kept = Kept::of(&batch, &self.run.agent);
+            if kept.grown > permit.held()[Resource::Storage] {
+                failed = fault::unavailable("the entry changed while it was written", Some(10));
+                break;
+            }
             let mut contents = Vec::new();
             let outcome = settle::outcome::<&T, Error>(&Ok(&value), &mut contents);
             self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
             let entry = Entry::Called { call: self.call, at, what: what.clone(), outcome };
             match self.gate.0.journal.commit(&self.run.trail, &[entry], batch).await {
                 Ok(()) => {
-                    let spent = *permit.held();
+                    self.gate.0.free(&self.run, &kept);
+                    let spent = permit.held().with(Resource::Storage, kept.grown);
                     let spent = self.gate.0.settle(&self.run, permit, Some(spent), at, Vec::new(), |_| None);
                     self.tell(at, spent, None);
                     return (Ok(value), at);

@@ -14,6 +14,7 @@ use crate::store::{Expect, keys};
 use crate::syscalls::bindings::agentry::agent::llm::Failure;
 
 mod labels;
+mod storage;
 
 fn tokens(amount: u64) -> Amounts {
     Amounts::of(Resource::Tokens, amount)

@@ -81,6 +81,11 @@ pub(crate) fn books(bytes: &[u8]) -> Result<Books, StoreError> {
     decode_either::<Books, format1::DayAccount>(bytes)
 }
 
+/// True for what version 1 wrote.
+pub(super) fn is_old(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&format1::FORMAT)
+}
+
 /// What [`encode`] made, of this version or of version 1.
 fn decode_either<T: DeserializeOwned + From<Old>, Old: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     let damaged = || StoreError::Damaged { why: "a record that does not decode".to_owned() };

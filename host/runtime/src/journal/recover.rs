@@ -1,13 +1,15 @@
 //! After a host has stopped, however it did: nobody knows what its calls in flight cost, so what was held is spent; and
 //! its runs are over, so their records say so. Their journals stay as they are.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agentry_kernel::budget::Books;
+use agentry_kernel::budget::{Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 
 use super::record::{self, RunRecord, encode};
+use crate::drivers::memory::keeper;
 use crate::store::{Batch, Page, Range, Store, StoreError, keys};
 
 /// What a run's record says when the host stopped before it had ended.
@@ -29,8 +31,11 @@ pub struct Recovered {
 pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
     let mut batch = Batch::default();
+    // Version 1 did not count what agents keep.
+    let mut old = false;
     each(store, keys::BOOKS, |key, value| {
         let mut books = record::books(value)?;
+        old |= record::is_old(value);
         let before = books;
         books.write_off();
         if books != before {
@@ -44,6 +49,9 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
         recovered.interrupted.extend(keys::number(key).map(RunId));
         Ok(())
     })?;
+    if old || !recovered.interrupted.is_empty() {
+        recount(store, &mut recovered.books, &mut batch)?;
+    }
     for run in &recovered.interrupted {
         batch.remove(keys::open(*run));
         let Some(bytes) = store.get(&keys::run(*run))? else { continue };
@@ -57,6 +65,41 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
         store.commit(batch).await?;
     }
     Ok(recovered)
+}
+
+/// Every agent's books and the site's, as they are stored.
+pub(crate) fn each_books(store: &Arc<dyn Store>, mut found: impl FnMut(&str, Books)) -> Result<(), StoreError> {
+    each(store, keys::BOOKS, |key, value| {
+        found(&String::from_utf8_lossy(key.get(keys::BOOKS.len()..).unwrap_or_default()), record::books(value)?);
+        Ok(())
+    })
+}
+
+/// What agents keep, counted anew: a run that did not end may have written something that no account knows of yet.
+fn recount(store: &Arc<dyn Store>, books: &mut Vec<(String, Books)>, batch: &mut Batch) -> Result<(), StoreError> {
+    let mut levels: BTreeMap<String, u64> = books.iter().map(|(agent, _)| (agent.clone(), 0)).collect();
+    let mut all: u64 = 0;
+    each(store, keys::MEMORY, |place, row| {
+        if let Some((author, bytes)) = keeper(place, row) {
+            let level = levels.entry(author).or_default();
+            *level = level.saturating_add(bytes);
+            all = all.saturating_add(bytes);
+        }
+        Ok(())
+    })?;
+    levels.insert(keys::SITE.to_owned(), all);
+    for (agent, level) in levels {
+        let place = books.iter().position(|(name, _)| *name == agent).unwrap_or_else(|| {
+            books.push((agent.clone(), Books::default()));
+            books.len() - 1
+        });
+        let Some((_, found)) = books.get_mut(place) else { continue };
+        if found.day.spent[Resource::Storage] != level {
+            found.day.spent[Resource::Storage] = level;
+            batch.put(keys::books(&agent), encode(found));
+        }
+    }
+    Ok(())
 }
 
 fn each(

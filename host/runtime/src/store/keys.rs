@@ -29,6 +29,8 @@ pub const BOOKS: &[u8] = b"a";
 pub const SITE: &str = "";
 /// Segments of the journal.
 pub const LOG: &[u8] = b"l";
+/// Entries of memory.
+pub const MEMORY: &[u8] = b"m";
 /// Runs that have not ended.
 pub const OPEN: &[u8] = b"o";
 /// Questions to people.
@@ -73,7 +75,7 @@ pub fn segment(number: u64) -> Key {
 /// An entry of memory. The namespace's length stands first, so that no namespace reaches into another.
 pub fn memory(namespace: &str, name: &str) -> Key {
     let length = u16::try_from(namespace.len()).unwrap_or(u16::MAX);
-    key(b"m", &[&length.to_be_bytes(), namespace.as_bytes(), name.as_bytes()])
+    key(MEMORY, &[&length.to_be_bytes(), namespace.as_bytes(), name.as_bytes()])
 }
 
 /// That a run has not ended.

@@ -57,8 +57,13 @@ impl Host for State {
         }
         let content = Content::of(bytes);
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let what = Call::MemoryPut { namespace: namespace.clone(), key: key.clone(), content: content.digest, bytes };
         let (services, author) = (Arc::clone(&self.services), self.author());
+        let grows = match services.memory.growth(&author.agent, (&namespace, &key), &value, &options) {
+            Ok(grows) => grows,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (space, name, digest) = (namespace.clone(), key.clone(), content.digest);
+        let what = Call::MemoryPut { namespace: space, key: name, content: digest, bytes, grows };
         let put = move |permit: &_| services.memory.put(permit, &author, (&namespace, &key), &value, &options);
         Ok(self.stored(Asking::with(what, vec![content]), put)?.await)
     }

@@ -131,7 +131,7 @@ fn delete(path: &str) -> Call {
 }
 
 fn put(namespace: &str) -> Call {
-    Call::MemoryPut { namespace: namespace.into(), key: "k".into(), content: Digest::default(), bytes: 1 }
+    Call::MemoryPut { namespace: namespace.into(), key: "k".into(), content: Digest::default(), bytes: 1, grows: 1 }
 }
 
 /// Lets the run read something that carries these labels.

@@ -2,13 +2,20 @@
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::labels::Labels;
+use agentry_kernel::limits::{LABEL_MAX_BYTES, LABELS_MAX};
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::fault;
-use crate::store::StoreError;
+use crate::store::{StoreError, keys};
 use crate::syscalls::bindings::agentry::agent::memory::{Entry, Value};
 use crate::syscalls::bindings::agentry::agent::types::Error;
+
+/// The length of a text in a row, at most.
+pub(super) const LENGTH_MAX_BYTES: usize = 3;
+
+/// What stands in a row besides its author, its tags and its value, at most: numbers and all labels that there can be.
+pub(super) const HEAD_MAX_BYTES: usize = 64 + LABELS_MAX * (LABEL_MAX_BYTES + LENGTH_MAX_BYTES);
 
 /// 2 knows labels.
 const FORMAT: u8 = 2;
@@ -109,6 +116,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Row, &[u8]), Error> {
         }
         _ => Err(damaged()),
     }
+}
+
+/// Who wrote the row, if something stands in it.
+pub(super) fn author(place: &[u8], row: &[u8]) -> Option<String> {
+    let memory = place.starts_with(keys::MEMORY);
+    let (Row { live, .. }, _) = decode(row).ok().filter(|_| memory)?;
+    Some(live?.author)
 }
 
 /// The entry as a guest sees it, with the labels of its place; none if it was deleted or its time is over. And what the answer

@@ -1,0 +1,142 @@
+//! What agents keep, at the door: a level that overwriting and deleting move, and that is right after a crash.
+
+use std::collections::BTreeMap;
+
+use agentry_kernel::Digest;
+
+use super::*;
+use crate::drivers::memory::{Author, Memory, keeper};
+use crate::store::{Page, Range, RedbStore, Store};
+use crate::syscalls::bindings::agentry::agent::memory::{Expectation, Value, WriteOptions};
+
+const NAMESPACE: &str = "agent/scribe/todo";
+const KIB: usize = 1024;
+
+fn memory(host: &Host) -> Memory {
+    Memory::new(Arc::clone(host.gate.journal().store()))
+}
+
+fn author(run: &RunContext) -> Author {
+    Author { agent: run.agent.clone(), run: run.id, now: NOW }
+}
+
+fn put(
+    host: &Host,
+    run: &Arc<RunContext>,
+    key: &str,
+    bytes: usize,
+) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
+    let (memory, author, key) = (memory(host), author(run), key.to_owned());
+    let options = WriteOptions { expect: Expectation::Anything, ttl_s: None, tags: Vec::new(), indexed: false };
+    let value = Value::Bytes(vec![7; bytes]);
+    let grows = memory.growth(&author.agent, (NAMESPACE, &key), &value, &options).expect("the store can be read");
+    let what = Call::MemoryPut {
+        namespace: NAMESPACE.to_owned(),
+        key: key.clone(),
+        content: Digest::default(),
+        bytes: bytes as u64,
+        grows,
+    };
+    host.gate.pass_store(run, what, move |permit| memory.put(permit, &author, (NAMESPACE, &key), &value, &options))
+}
+
+async fn delete(host: &Host, run: &Arc<RunContext>, key: &'static str) {
+    let (memory, author) = (memory(host), author(run));
+    let what = Call::MemoryDelete { namespace: NAMESPACE.to_owned(), key: key.to_owned() };
+    let gone = host.gate.pass_store(run, what, move |permit| memory.delete(permit, &author, (NAMESPACE, key), false));
+    assert_eq!(gone.await, Ok(()));
+}
+
+/// What stands in the store by its author, and all of it under no name.
+fn kept(store: &Arc<dyn Store>) -> BTreeMap<String, u64> {
+    let rows = store.scan(&Range::of(keys::MEMORY), Page { rows: 100, bytes: usize::MAX }).expect("it can be read");
+    let mut kept = BTreeMap::new();
+    for (author, bytes) in rows.iter().filter_map(|(place, row)| keeper(place, row)) {
+        *kept.entry(keys::SITE.to_owned()).or_default() += bytes;
+        *kept.entry(author).or_default() += bytes;
+    }
+    kept
+}
+
+/// The accounts say what stands in the store.
+fn check(host: &Host) -> BTreeMap<String, u64> {
+    let kept = kept(host.gate.journal().store());
+    let level = |agent: &str| kept.get(agent).copied().unwrap_or(0);
+    let found = host.gate.kernel(|kernel| {
+        let of = |agent| kernel.account(agent).map_or(0, |account| account.spent[Resource::Storage]);
+        (of("scribe"), of("porter"), kernel.site_books().day.spent[Resource::Storage])
+    });
+    assert_eq!(found, (level("scribe"), level("porter"), level(keys::SITE)));
+    kept
+}
+
+fn porter(host: &Host) -> Arc<RunContext> {
+    let porter = Arc::new(RunContext::new(RunId(2), "porter", NOW, Observer::nobody()));
+    let mut begins = opening();
+    begins.start.agent = "porter".to_owned();
+    host.gate.begin(&porter, begins).expect("the run is granted");
+    porter
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overwriting_counts_the_difference_and_what_is_gone_comes_back_to_its_author() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let (scribe, porter) = (host.run(1), porter(&host));
+    assert_eq!(put(&host, &scribe, "a", 900 * KIB).await, Ok(1));
+    let full = check(&host)["scribe"];
+    assert!(matches!(put(&host, &scribe, "b", 124 * KIB).await, Err(Error::Exhausted(_))));
+    assert_eq!(put(&host, &scribe, "a", 1000 * KIB).await, Ok(2), "100 KiB more");
+    assert_eq!(check(&host)["scribe"], full + 100 * KIB as u64);
+    assert_eq!(put(&host, &porter, "a", 10 * KIB).await, Ok(3));
+    assert_eq!(check(&host).get("scribe"), None, "it is the porter's now");
+    assert_eq!(put(&host, &scribe, "b", 600 * KIB).await, Ok(1));
+    delete(&host, &scribe, "a").await;
+    delete(&host, &scribe, "b").await;
+    assert_eq!(check(&host), BTreeMap::new());
+    let held = host.gate.kernel(|kernel| kernel.site_books().day.held[Resource::Storage]);
+    assert_eq!(held, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_writes_at_once_as_many_are_kept_as_fit() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let writes: Vec<_> = (0..40).map(|key| put(&host, &run, &format!("k{key}"), 100 * KIB)).collect();
+    let written = futures::future::join_all(writes).await.into_iter().filter(Result::is_ok).count();
+    assert!((9..=10).contains(&written), "{written} of 40 fit into a MiB");
+    assert!(check(&host)["scribe"] <= 1024 * KIB as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1() {
+    let home = tempfile::tempdir().unwrap();
+    {
+        let host = host(home.path()).await;
+        let (scribe, porter) = (host.run(1), porter(&host));
+        assert_eq!(put(&host, &scribe, "a", 300 * KIB).await, Ok(1));
+        assert_eq!(put(&host, &porter, "b", 10 * KIB).await, Ok(1));
+        host.gate.journal().flush().await.unwrap();
+        // As a host leaves it that is killed between a write and the accounts that tell of it.
+        for place in ["crashed", "old"] {
+            std::fs::create_dir(home.path().join(place)).unwrap();
+            std::fs::copy(home.path().join("store.redb"), home.path().join(place).join("store.redb")).unwrap();
+        }
+    }
+    for place in ["crashed", "old"] {
+        let store = RedbStore::open(&home.path().join(place)).expect("it is a store");
+        let mut batch = crate::store::Batch::default();
+        batch.put(keys::books("scribe"), crate::journal::record::encode(&agentry_kernel::budget::Books::default()));
+        batch.remove(keys::books(keys::SITE));
+        if place == "old" {
+            batch.put(keys::books("porter"), [&[1; 1][..], &[0; 19]].concat());
+            batch.remove(keys::open(RunId(1)));
+            batch.remove(keys::open(RunId(2)));
+        }
+        store.commit(batch).await.unwrap();
+        drop(store);
+        let host = host(&home.path().join(place)).await;
+        assert_eq!(check(&host).len(), 3, "{place}");
+    }
+}
