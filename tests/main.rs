@@ -13,6 +13,7 @@ mod package;
 mod packages;
 mod policies;
 mod provider;
+mod questions;
 mod real_model;
 mod refusals;
 mod stage;

@@ -7,7 +7,7 @@ use crate::stage::{agentry, end};
 const SURFACE: &str = include_str!("surface.toml");
 
 /// The verbs, and how their help is asked for.
-const VERBS: [&[&str]; 10] = [
+const VERBS: [&[&str]; 16] = [
     &["budget"],
     &["run"],
     &["ps"],
@@ -18,6 +18,12 @@ const VERBS: [&[&str]; 10] = [
     &["policy", "check"],
     &["new"],
     &["build"],
+    &["policy", "explain"],
+    &["policy", "can"],
+    &["policy", "diff"],
+    &["policy", "simulate"],
+    &["policy", "learn"],
+    &["policy", "test"],
 ];
 
 #[test]

@@ -126,6 +126,14 @@ impl PolicyFiles {
         Digest(sha.finalize().into())
     }
 
+    /// The same with texts changed, for questions of the kind "what if"; `change` gives none for a file that stays as it is.
+    #[must_use]
+    pub fn revised(&self, mut change: impl FnMut(&str, &str) -> Option<String>) -> Self {
+        let files =
+            self.files.iter().map(|(file, text)| (file.clone(), change(file, text).unwrap_or_else(|| text.clone())));
+        Self { files: files.collect() }
+    }
+
     /// How many files there are.
     pub fn len(&self) -> usize {
         self.files.len()

@@ -1,4 +1,14 @@
-//! `agentry policy`: is what the admin wrote well formed, and does it say what was meant? It changes nothing.
+//! `agentry policy`: is what the admin wrote well formed, and does it say what was meant? Each further question has a file of its
+//! own. It changes nothing.
+
+mod can;
+mod diff;
+mod explain;
+mod learn;
+mod past;
+mod simulate;
+mod test;
+mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +22,7 @@ use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, GOOD, HINT, styled, text, units};
 
-/// Checks what admins write
+/// Checks what admins write, and answers questions about it
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -22,6 +32,12 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Check(Check),
+    Explain(explain::Explain),
+    Can(can::Can),
+    Diff(diff::Diff),
+    Simulate(simulate::Simulate),
+    Learn(learn::Learn),
+    Test(test::Test),
 }
 
 /// Reads a policy as a run would, and says what is wrong with it
@@ -44,7 +60,18 @@ struct Check {
 
 /// Does what the second verb says.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Verb::Check(check) = &args.verb;
+    match &args.verb {
+        Verb::Check(args) => check(args),
+        Verb::Explain(args) => explain::run(args),
+        Verb::Can(args) => can::run(args),
+        Verb::Diff(args) => diff::run(args),
+        Verb::Simulate(args) => simulate::run(args),
+        Verb::Learn(args) => learn::run(args),
+        Verb::Test(args) => test::run(args),
+    }
+}
+
+fn check(check: &Check) -> Result<ExitCode> {
     let files = match check.paths.as_slice() {
         [] => PolicyFiles::read(&check.home.resolve()?.policies())?,
         [directory] if directory.is_dir() => PolicyFiles::read(directory)?,

@@ -136,7 +136,7 @@ impl Tools {
     }
 
     /// What the kernel knows of them.
-    pub(crate) fn kernel_tools(&self) -> Vec<Tool> {
+    pub fn kernel_tools(&self) -> Vec<Tool> {
         self.entries.values().map(|entry| entry.kernel_tool()).collect()
     }
 }

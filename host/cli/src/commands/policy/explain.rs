@@ -1,0 +1,194 @@
+//! `agentry policy explain`: what policy says to one call, why, and what would change it. It makes no call.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use agentry_kernel::call::Call;
+use agentry_kernel::inquiry::{Explanation, Past, Question, Verdict, World, explain, read_call, show_call};
+use agentry_kernel::json;
+use agentry_kernel::labels::Labels;
+use agentry_runtime::package;
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json as object};
+
+use super::past;
+use super::world::{self, WorldArgs, place, rule_as_json, verdict_as_json, word};
+use crate::exit::Exit;
+use crate::screen::{self, BOLD, DIM, styled, text};
+
+/// Says which rule decides a call, where it stands and what would change the answer
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry policy explain --agent clerk tool=pay.send cents=80000
+  agentry policy explain --agent clerk '{\"tool\": \"mail.send\", \"args\": {\"to\": [\"ops@example.org\"]}}'
+  agentry policy explain --agent clerk http=https://api.example.org/v1 --label secret
+  agentry policy explain last/17
+
+A call names one of tool, model, memory, root or http. Beside them stand act (read, write, delete), path, method and
+secret; every other word is an argument of the tool. Exit code 3 if the answer is not a plain yes.")]
+pub struct Explain {
+    /// The call as words or as JSON, or a syscall of a run as RUN/CALL
+    #[arg(value_name = "CALL", required = true)]
+    call: Vec<String>,
+    /// Who asks [default: the one agent that has a grant]
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// What the run has read so far; may be given more than once
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    /// The agent's package: what it does not ask for, it does not get
+    #[arg(long, value_name = "FILE")]
+    package: Option<PathBuf>,
+    #[command(flatten)]
+    world: WorldArgs,
+}
+
+/// Asks, and prints the answer.
+pub fn run(args: &Explain) -> Result<ExitCode> {
+    let world = args.world.world()?;
+    let question = question(args, &world)?;
+    let explanation = explain(&world, &question);
+    if args.world.json {
+        screen::print_json(&as_json(&question, &explanation))?;
+    } else {
+        screen::print(&page(&question, &explanation))?;
+    }
+    let plain = matches!(explanation.verdict, Verdict::Allowed { .. });
+    Ok(if plain { Exit::Done } else { Exit::Denied }.into())
+}
+
+fn question(args: &Explain, world: &World) -> Result<Question> {
+    for label in &args.labels {
+        agentry_kernel::labels::check(label)
+            .map_err(|flaw| anyhow!("label `{}` {flaw}\nhint: lowercase letters, digits and `-`", text::line(label)))?;
+    }
+    let labels = Labels::of(args.labels.iter().cloned());
+    let package = args.package.as_ref().map(|file| {
+        let package = package::inspect(&package::read(file)?)?;
+        Ok::<_, anyhow::Error>(Arc::new(package.manifest))
+    });
+    let package = package.transpose()?;
+    if let [reference] = args.call.as_slice()
+        && !reference.starts_with('{')
+        && !reference.contains('=')
+    {
+        let (past, place) = past::reference(&args.world.home.resolve()?, reference)?;
+        return Ok(of_past(&past, place, &labels, package));
+    }
+    let agent = match &args.agent {
+        Some(agent) => agent.clone(),
+        None => only_agent(world)?,
+    };
+    Ok(Question { agent, package, labels, call: call(&args.call)? })
+}
+
+/// A call that was made, with what its run had read by then.
+fn of_past(
+    past: &Past,
+    place: usize,
+    more: &Labels,
+    package: Option<Arc<agentry_kernel::manifest::Manifest>>,
+) -> Question {
+    let labels = past.calls.iter().take(place).fold(more.clone(), |labels, call| labels.and(&call.gained));
+    let call = past.calls.get(place).map_or(Call::TimersNow, |replay| replay.what.clone());
+    Question { agent: past.agent.clone(), package, labels, call }
+}
+
+fn only_agent(world: &World) -> Result<String> {
+    match world.policy.grants.as_slice() {
+        [grant] => Ok(grant.agent.clone()),
+        _ => bail!("who asks?\nhint: name the agent with --agent NAME"),
+    }
+}
+
+/// A call as JSON or as words.
+fn call(words: &[String]) -> Result<Call> {
+    const KEYS: [&str; 8] = ["tool", "model", "memory", "root", "path", "act", "http", "method"];
+    let hint = "for example `tool=mail.send subject=hello`, or one JSON object";
+    let joined = words.join(" ");
+    let value = if joined.trim_start().starts_with('{') {
+        json::parse(&joined).map_err(|flaw| anyhow!("the call is not JSON that is taken: {flaw}\nhint: {hint}"))?
+    } else {
+        let (mut entries, mut arguments) = (serde_json::Map::new(), serde_json::Map::new());
+        let of_tool = words.iter().any(|word| word.starts_with("tool="));
+        for word in words {
+            let (key, value) = word
+                .split_once('=')
+                .with_context(|| format!("`{}` is no word of a call\nhint: {hint}", text::line(word)))?;
+            // What reads as JSON is meant as it; the rest is text.
+            let read = || serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+            match key.strip_prefix("args.") {
+                Some(argument) => arguments.insert(argument.to_owned(), read()),
+                None if of_tool && key != "tool" => arguments.insert(key.to_owned(), read()),
+                None if KEYS.contains(&key) || key == "secret" || !of_tool => {
+                    entries.insert(key.to_owned(), Value::String(value.to_owned()))
+                }
+                None => None,
+            };
+        }
+        if of_tool {
+            entries.insert("args".to_owned(), Value::Object(arguments));
+        }
+        json::parse(&Value::Object(entries).to_string())
+            .map_err(|flaw| anyhow!("the call cannot be read: {flaw}\nhint: {hint}"))?
+    };
+    read_call(&value).map_err(|error| anyhow!("{error}\nhint: {hint}"))
+}
+
+fn page(question: &Question, explanation: &Explanation) -> String {
+    let Explanation { verdict, given_by, otherwise } = explanation;
+    let mut page = format!(
+        "{}  {} → {}\n",
+        word(verdict),
+        text::line(&question.agent),
+        text::cut(&show_call(&question.call).to_string(), 400)
+    );
+    if !question.labels.is_empty() {
+        page.push_str(&format!("  has read  {}\n", question.labels));
+    }
+    if let Some(refusal) = verdict.refusal() {
+        page.push_str(&format!("  because   {}\n", text::line(&refusal.because)));
+        if let Some(rule) = &refusal.rule {
+            page.push_str(&format!("  rule      {}\n", text::line(&place(rule))));
+        }
+        if let Some(argument) = &refusal.argument {
+            let shown = format!("{} = {}, allowed {}", argument.name, argument.value, argument.allowed);
+            page.push_str(&format!("  arg       {}\n", text::line(&shown)));
+        }
+        if !refusal.hint.is_empty() {
+            page.push_str(&format!("  hint      {}\n", text::line(&refusal.hint)));
+        }
+    }
+    if let Some(rule) = given_by {
+        page.push_str(&format!("  given by  {}\n", text::line(&place(rule))));
+    }
+    if !otherwise.is_empty() {
+        page.push_str(&format!("\n{}\n", styled(BOLD, "what would change it")));
+    }
+    for other in otherwise {
+        let rule = other.verdict.refusal().and_then(|refusal| refusal.rule.as_ref()).map(place).unwrap_or_default();
+        let line = format!("{:<44}", text::cut(&other.what, 80));
+        page.push_str(&format!("  {line} {}   {}\n", word(&other.verdict), styled(DIM, text::line(&rule))));
+    }
+    page
+}
+
+fn as_json(question: &Question, explanation: &Explanation) -> Value {
+    let mut answer = verdict_as_json(&explanation.verdict);
+    if let Some(argument) = explanation.verdict.refusal().and_then(|refusal| refusal.argument.as_ref()) {
+        answer["argument"] = object!({"name": argument.name, "value": argument.value, "allowed": argument.allowed});
+    }
+    answer["agent"] = object!(question.agent);
+    answer["call"] = world::call_as_json(&question.call);
+    answer["labels"] = object!(question.labels.iter().collect::<Vec<_>>());
+    answer["given_by"] = rule_as_json(explanation.given_by.as_ref());
+    let otherwise = explanation.otherwise.iter().map(|other| {
+        let mut told = verdict_as_json(&other.verdict);
+        told["what"] = object!(other.what);
+        told
+    });
+    answer["otherwise"] = Value::Array(otherwise.collect());
+    answer
+}

@@ -1,0 +1,80 @@
+//! `agentry policy learn`: the tightest grant that an agent's recorded runs needed, to be reviewed. It grants nothing.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use agentry_kernel::Digest;
+use agentry_kernel::inquiry::{Changed, Lesson, Verdict, World, learn, replay};
+use agentry_kernel::policy::{Policy, Source};
+use anyhow::{Result, anyhow, bail};
+use serde_json::json;
+
+use super::past;
+use super::world::{WorldArgs, world};
+use crate::exit::Exit;
+use crate::screen::{self, text, units};
+use agentry_runtime::policies::PolicyFiles;
+
+/// Writes the tightest grant that an agent's recorded runs needed, with tests, ready to review
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry policy learn clerk > policies/50-clerk.toml
+  agentry policy learn clerk --runs 20
+  agentry policy learn clerk --json | jq -r .grant")]
+pub struct Learn {
+    /// The agent
+    #[arg(value_name = "AGENT")]
+    agent: String,
+    /// How many of its newest runs are looked at
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    #[command(flatten)]
+    world: WorldArgs,
+}
+
+/// Runs of all agents that are looked through for those of one.
+const LOOKED_THROUGH_MAX: usize = 10_000;
+
+/// Reads the journal and writes the grant.
+pub fn run(args: &Learn) -> Result<ExitCode> {
+    let home = args.world.home.resolve()?;
+    let history = past::history(&home)?;
+    let records = history.runs(LOOKED_THROUGH_MAX)?.into_iter().filter(|record| record.agent == args.agent);
+    let records: Vec<_> = records.take(args.runs as usize).collect();
+    let Some(newest) = records.first() else {
+        bail!("agent `{}` has not run here\nhint: `agentry ps` lists what did", text::line(&args.agent));
+    };
+    let runs = records.iter().map(|record| past::of(&history, record.id)).collect::<Result<Vec<_>>>()?;
+    let package = newest.package.split('@').next();
+    let grant = learn(&Lesson { agent: &args.agent, package, runs: &runs });
+    let changed = check(&world(&home, &PolicyFiles::default())?, &grant, &runs)?;
+    let missing: Vec<_> = changed.iter().filter(|change| change.was.is_none()).collect();
+    for change in &missing {
+        let call = change.call.map_or_else(|| "its start".to_owned(), |call| format!("syscall {call}"));
+        let because = change.is.refusal().map(|refusal| refusal.because.as_str()).unwrap_or_default();
+        screen::say(&format!("warning: not covered: {call} of run {}: {}\n", change.run, text::line(because)));
+    }
+    if args.world.json {
+        let tight = json!({"agent": args.agent, "runs": runs.len(), "grant": grant, "not_covered": missing.len()});
+        screen::print_json(&tight)?;
+    } else {
+        screen::print(&grant)?;
+        screen::say(&format!(
+            "learnt from {}; review it before you save it\n",
+            units::plural(runs.len() as u64, "run")
+        ));
+    }
+    Ok(Exit::Done.into())
+}
+
+/// What the grant would have denied of what it was learnt from.
+fn check(world: &World, grant: &str, runs: &[agentry_kernel::inquiry::Past]) -> Result<Vec<Changed>> {
+    let parsed = Policy::parse(&[Source { file: "the learnt grant", text: grant }], Digest::default());
+    let policy = parsed.map_err(|mistakes| {
+        let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
+        anyhow!("what was learnt cannot be said in the policy language: {first}\nhint: write the grant by hand: agentry inspect FILE --grant")
+    })?;
+    let changed = replay(&world.under(Arc::new(policy)), runs);
+    Ok(changed.into_iter().filter(|change| !matches!(change.is, Verdict::Allowed { .. })).collect())
+}

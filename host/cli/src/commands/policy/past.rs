@@ -1,0 +1,42 @@
+//! Runs out of the journal, as questions about policy need them. It only reads.
+
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::inquiry::Past;
+use agentry_runtime::history::History;
+use anyhow::{Context, Result, bail};
+
+use crate::home::Home;
+use crate::screen::text;
+
+/// What happened in a home.
+pub fn history(home: &Home) -> Result<History> {
+    match home.history()? {
+        Some(history) => Ok(history),
+        None => bail!(
+            "there are no runs here\nhint: start one: agentry run FILE.wasm, or name another home with --home DIR"
+        ),
+    }
+}
+
+/// A run with its calls.
+pub fn of(history: &History, run: RunId) -> Result<Past> {
+    let entries = history.entries(run)?;
+    let past = Past::of(run, &entries, |digest| history.blob(digest).ok().flatten());
+    past.with_context(|| format!("run {run} has no beginning\nhint: its journal is damaged: agentry trace {run}"))
+}
+
+/// The run and the place of the call that `RUN/CALL` names.
+pub fn reference(home: &Home, reference: &str) -> Result<(Past, usize)> {
+    let hint = "hint: RUN/CALL, as a refusal prints it, for example `last/17`";
+    let (run, call) =
+        reference.split_once('/').with_context(|| format!("`{}` is no call\n{hint}", text::line(reference)))?;
+    let call: u32 =
+        call.parse().with_context(|| format!("`{}` is no number of a syscall\n{hint}", text::line(call)))?;
+    let history = history(home)?;
+    let past = of(&history, history.run(run)?.id)?;
+    let place = past.calls.iter().position(|replay| replay.call == CallId(call));
+    let place = place.with_context(|| {
+        format!("run {} has no syscall {call}\nhint: `agentry trace {}` lists them", past.run, past.run)
+    })?;
+    Ok((past, place))
+}

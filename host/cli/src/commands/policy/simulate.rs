@@ -1,0 +1,168 @@
+//! `agentry policy simulate`: what a changed policy would have said to calls that were made. It makes none of them again.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use agentry_kernel::inquiry::{Changed, Past, Verdict, World, amend, diff, replay, show_call};
+use agentry_runtime::policies::{PoliciesError, PolicyFiles};
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json};
+
+use super::diff as changes;
+use super::past;
+use super::world::{WorldArgs, call_as_json, verdict_as_json, word};
+use crate::exit::Exit;
+use crate::screen::{self, BOLD, DIM, styled, text, units};
+
+/// Runs that are simulated at most; a policy is not judged by more.
+const RUNS_MAX: usize = 1_000;
+
+/// Says which recorded calls another policy would have denied or allowed
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry policy simulate --against last
+  agentry policy simulate --against all --policies new-policies/
+  agentry policy simulate --against 0gx3,0gx4 --set site/pay-cap.max=80000
+  agentry policy simulate --call last/17 --set site/pay-cap.max=80000
+
+--set RULE.KEY=VALUE changes one value of the policy for this question alone; RULE is a rule's id, an agent's name or
+site/ceiling. What else the change would allow is shown too. Exit code 1 if an answer changes.")]
+pub struct Simulate {
+    /// Runs: ids or their beginnings with commas between, `last` or `all`
+    #[arg(long, value_name = "RUNS", required_unless_present = "call", conflicts_with = "call")]
+    against: Option<String>,
+    /// One syscall instead of whole runs
+    #[arg(long, value_name = "RUN/CALL")]
+    call: Option<String>,
+    /// Change a value of the policy; may be given more than once
+    #[arg(long, value_name = "RULE.KEY=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    world: WorldArgs,
+}
+
+/// Simulates, and prints what would be different.
+pub fn run(args: &Simulate) -> Result<ExitCode> {
+    let files = args.world.files()?;
+    let home = args.world.home.resolve()?;
+    let before = super::world::world(&home, &files)?;
+    let after = before.under(Arc::new(set(&files, &args.set)?.parse().map_err(PoliciesError::Mistakes)?));
+    let past = match &args.call {
+        Some(reference) => vec![one(past::reference(&home, reference)?)],
+        None => {
+            let history = past::history(&home)?;
+            let runs = runs(&history, args.against.as_deref().unwrap_or("last"))?;
+            runs.into_iter().map(|run| past::of(&history, run)).collect::<Result<Vec<_>>>()?
+        }
+    };
+    let changed = replay(&after, &past);
+    if args.world.json {
+        screen::print_json(&as_json(&before, &after, &past, &changed))?;
+    } else {
+        screen::print(&page(&before, &after, &past, &changed, !args.set.is_empty()))?;
+    }
+    Ok(if changed.is_empty() { Exit::Done } else { Exit::Failed }.into())
+}
+
+/// A run up to one call, with only that call in question: what came before is there for what it read.
+fn one((mut past, place): (Past, usize)) -> Past {
+    let gained =
+        past.calls.iter().take(place).fold(agentry_kernel::Labels::NONE, |labels, call| labels.and(&call.gained));
+    let mut call = past.calls.swap_remove(place);
+    let mut before = call.clone();
+    (before.what, before.refusal, before.gained) = (agentry_kernel::Call::TimersNow, None, gained);
+    call.at = call.at.max(before.at);
+    past.calls = vec![before, call];
+    past
+}
+
+fn runs(history: &agentry_runtime::history::History, names: &str) -> Result<Vec<agentry_kernel::RunId>> {
+    if names == "all" {
+        return Ok(history.runs(RUNS_MAX)?.into_iter().map(|record| record.id).collect());
+    }
+    names.split(',').map(|name| Ok(history.run(name.trim())?.id)).collect()
+}
+
+/// The files with values changed.
+fn set(files: &PolicyFiles, changes: &[String]) -> Result<PolicyFiles> {
+    let mut files = files.clone();
+    for change in changes {
+        let hint = "hint: --set RULE.KEY=VALUE, for example --set site/pay-cap.max=80000";
+        let (target, value) =
+            change.split_once('=').with_context(|| format!("`{}` sets nothing\n{hint}", text::line(change)))?;
+        let (mut found, mut flaw) = (false, None);
+        files = files.revised(|_, text| match amend(text, target, value) {
+            Ok(changed) => {
+                found |= changed.is_some();
+                changed
+            }
+            Err(error) => {
+                flaw = Some(error);
+                None
+            }
+        });
+        if let Some(flaw) = flaw {
+            return Err(anyhow!("{flaw}\n{hint}"));
+        }
+        if !found {
+            bail!("no rule or agent is called as `{}` says\n{hint}", text::line(target));
+        }
+    }
+    Ok(files)
+}
+
+fn page(before: &World, after: &World, past: &[Past], changed: &[Changed], set: bool) -> String {
+    let mut page = String::new();
+    for change in changed {
+        let call = change.call.map_or_else(|| "start".to_owned(), |call| call.to_string());
+        let what = change.what.as_ref().map_or_else(|| "the run itself".to_owned(), |what| show_call(what).to_string());
+        let was = change.was.map_or("allow", |code| code.word());
+        let line = format!("{}/{call}  {}  {}", change.run, change.agent, text::cut(&what, 240));
+        page.push_str(&format!("{}\n  was {was}, is {}", text::line(&line), word(&change.is)));
+        if let Some(refusal) = change.is.refusal() {
+            let rule = refusal.rule.as_ref().map(super::world::place).unwrap_or_default();
+            page.push_str(&format!(
+                ":{} {}   {}",
+                refusal.code.word(),
+                text::line(&refusal.because),
+                styled(DIM, text::line(&rule))
+            ));
+        }
+        page.push_str("\n\n");
+    }
+    let calls: usize = past.iter().map(|past| past.calls.len()).sum();
+    let counts = format!(
+        "{}, {}: {} would change",
+        units::plural(past.len() as u64, "run"),
+        units::plural(calls as u64, "syscall"),
+        units::plural(changed.len() as u64, "answer")
+    );
+    page.push_str(&format!("{}\n", styled(BOLD, counts)));
+    if set {
+        page.push_str(&format!("\n{}\n{}", styled(BOLD, "and beyond these runs"), changes::page(&diff(before, after))));
+    }
+    page
+}
+
+fn as_json(before: &World, after: &World, past: &[Past], changed: &[Changed]) -> Value {
+    let told = |change: &Changed| {
+        json!({
+            "run": change.run.to_string(),
+            "agent": change.agent,
+            "call": change.call.map(|call| call.0),
+            "what": change.what.as_ref().map(call_as_json),
+            "was": change.was.map_or("allow", |code| code.word()),
+            "is": verdict_as_json(&change.is),
+        })
+    };
+    let denied = changed.iter().filter(|change| !matches!(change.is, Verdict::Allowed { .. })).count();
+    json!({
+        "runs": past.len(),
+        "calls": past.iter().map(|past| past.calls.len()).sum::<usize>(),
+        "denied": denied,
+        "allowed": changed.len() - denied,
+        "changed": changed.iter().map(told).collect::<Vec<_>>(),
+        "diff": changes::as_json(&diff(before, after)),
+    })
+}

@@ -1,0 +1,106 @@
+//! What questions about policy rest on: the policy in question, the models and the tools of the home. It opens nothing that acts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use agentry_kernel::Millis;
+use agentry_kernel::inquiry::{Verdict, World};
+use agentry_kernel::policy::Policy;
+use agentry_kernel::refusal::Rule;
+use agentry_runtime::config::{Config, ToolsConfig};
+use agentry_runtime::drivers::llm::Models;
+use agentry_runtime::drivers::tools::Tools;
+use agentry_runtime::policies::{PoliciesError, PolicyFiles};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::home::{Home, HomeArgs};
+use crate::screen::{BAD, GOOD, HINT, styled};
+
+/// The options of every question.
+#[derive(clap::Args)]
+pub struct WorldArgs {
+    #[command(flatten)]
+    pub home: HomeArgs,
+    /// A policy directory, or one file of it [default: the home's policies]
+    #[arg(long, value_name = "DIR|FILE")]
+    policies: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl WorldArgs {
+    /// The policy's files.
+    pub fn files(&self) -> Result<PolicyFiles> {
+        Ok(match &self.policies {
+            None => PolicyFiles::read(&self.home.resolve()?.policies())?,
+            Some(path) => files(path)?,
+        })
+    }
+
+    /// The world under that policy.
+    pub fn world(&self) -> Result<World> {
+        world(&self.home.resolve()?, &self.files()?)
+    }
+}
+
+/// The files of a directory, or one file.
+pub fn files(path: &Path) -> Result<PolicyFiles, PoliciesError> {
+    if path.is_dir() { PolicyFiles::read(path) } else { PolicyFiles::of(&[path.to_path_buf()]) }
+}
+
+/// The world of a home under a policy; its tests are not held here, because that is a question of its own.
+pub fn world(home: &Home, files: &PolicyFiles) -> Result<World> {
+    let policy: Policy = files.parse().map_err(PoliciesError::Mistakes)?;
+    let config = Config::load(home.path())?;
+    let models = Models::open(&config, home.path(), None)?.kernel_models();
+    let tools = Tools::registered(&config, ToolsConfig::load(home.path())?).kernel_tools();
+    Ok(World { policy: Arc::new(policy), models, tools, at: now() })
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// `allow`, `ask` or `deny` in its colour.
+pub fn word(verdict: &Verdict) -> String {
+    let style = match verdict {
+        Verdict::Allowed { .. } => GOOD,
+        Verdict::Asks(_) => HINT,
+        Verdict::Refused(_) => BAD,
+    };
+    styled(style, verdict.word())
+}
+
+/// `site/pay-cap   policies/00-site.toml:13`
+pub fn place(rule: &Rule) -> String {
+    format!("{}   {}:{}", rule.id, rule.file, rule.line)
+}
+
+/// A rule for other programs.
+pub fn rule_as_json(rule: Option<&Rule>) -> Value {
+    rule.map_or(Value::Null, |rule| json!({"id": rule.id, "file": rule.file, "line": rule.line}))
+}
+
+/// An answer for other programs.
+pub fn verdict_as_json(verdict: &Verdict) -> Value {
+    match verdict.refusal() {
+        None => json!({"answer": verdict.word()}),
+        Some(refusal) => json!({
+            "answer": verdict.word(),
+            "code": refusal.code.word(),
+            "because": refusal.because,
+            "rule": rule_as_json(refusal.rule.as_ref()),
+            "hint": refusal.hint,
+        }),
+    }
+}
+
+/// A call for other programs, in the form that `explain` reads.
+pub fn call_as_json(call: &agentry_kernel::Call) -> Value {
+    let shown = agentry_kernel::inquiry::show_call(call).to_string();
+    serde_json::from_str(&shown).unwrap_or(Value::String(shown))
+}
