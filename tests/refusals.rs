@@ -40,7 +40,8 @@ fn is_refused(stage: &Stage, ended: Ended, exit: i32, code: &str) -> Value {
     refusal
 }
 
-fn costs_nothing(stage: &Stage, report: &Value) {
+/// No account has moved for it.
+pub fn costs_nothing(stage: &Stage, report: &Value) {
     assert_eq!(report["cost_microusd"], 0, "{report}");
     assert_eq!(report["usage"]["tokens"], 0, "{report}");
     let last = stage.last();
