@@ -435,14 +435,11 @@ mod later {
         let stage = Stage::new();
         stage.policy(
             "format = 1\nlayer = \"grant\"\nagent = \"later\"\nllm = { models = [\"*\"] }\n\
-             memory = { read = [\"agent/test/**\"], write = [\"agent/test/**\"] }\n\
-             [[allow]]\nid = \"later/mail\"\ntool = \"mail.send\"\nwhy = \"To be told that it comes later.\"\n",
+             memory = { read = [\"agent/test/**\"], write = [\"agent/test/**\"] }\n",
         );
         let given = end(&mut stage.run_on(ANSWERS, &component, &json!({}))).with(0).json()["output"].clone();
         for (what, said) in given.as_object().expect("it tells of each call") {
-            // A tool that nobody registered is not there, now or later.
-            let word = if what == "tools.call" { "not found: " } else { "unavailable: " };
-            assert!(said.as_str().is_some_and(|said| said.starts_with(word)), "{what}: {said}");
+            assert!(said.as_str().is_some_and(|said| said.starts_with("unavailable: ")), "{what}: {said}");
         }
     }
 }

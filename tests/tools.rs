@@ -19,6 +19,7 @@ agent = "tools"
 id = "tools/test"
 tool = "test.*"
 args = "any"
+args = "any"
 [budget]
 tool_calls_run = 20
 "#;

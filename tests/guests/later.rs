@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use agentry::http::Request;
 use agentry::human::Question;
 use agentry::llm::{Message, Role};
-use agentry::{Failure, agents, budget, context, http, human, llm, memory, tools};
+use agentry::{Failure, agents, budget, context, human, llm, memory};
 
 #[agentry::agent]
 async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
@@ -14,9 +13,6 @@ async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
     let query = memory::Query { text: "x".into(), limit: 1, tags: Vec::new(), prefix: None };
     let asked = context::Conversation::new("default", &[Message::new(Role::User, "hello")]);
     Ok(BTreeMap::from([
-        ("tools.list", told(tools::list())),
-        ("tools.call", told(tools::call_json("mail.send", "{}").await)),
-        ("http.fetch", told(http::fetch(&Request::new("GET", "https://example.org/")).await)),
         ("agents.find", told(agents::find("summaries"))),
         ("agents.call", told(agents::call("other", "{}", &[]).await)),
         ("agents.send", told(agents::send("other", "hello", "{}"))),

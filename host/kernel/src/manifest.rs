@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::call::Class;
 use crate::constraint::Arguments;
 use crate::labels::Labels;
-use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
+use crate::policy::patterns;
+use crate::rights::{Access, Extra, FilesRight, HttpRight, LlmRight, MemoryRight, Rights, ToolRight};
 
 mod check;
 
@@ -99,19 +100,24 @@ impl Manifest {
             }),
             files: wants.files.iter().map(WantsFiles::right).collect(),
             tools: wants.tools.iter().map(|tool| tool.right(self.agent())).collect(),
-            http: Vec::new(),
+            http: wants.http.iter().flat_map(|http| http.rights(self.agent())).collect(),
             secrets: Vec::new(),
             agents: None,
-            others: wants.others().map(|(name, _)| name.into()).collect(),
+            others: wants
+                .http
+                .iter()
+                .map(|_| "http")
+                .chain(wants.others().map(|(name, _)| name))
+                .map(Into::into)
+                .collect(),
         }
     }
 }
 
 impl Wants {
-    /// Interfaces that no grant can give yet, by name.
+    /// Interfaces that nothing narrows, by name.
     pub(crate) fn others(&self) -> impl Iterator<Item = (&'static str, &WantsOther)> {
-        let others =
-            [("http", &self.http), ("agents", &self.agents), ("human", &self.human), ("context", &self.context)];
+        let others = [("agents", &self.agents), ("human", &self.human), ("context", &self.context)];
         others.into_iter().filter_map(|(name, other)| other.as_ref().map(|other| (name, other)))
     }
 }
@@ -119,6 +125,17 @@ impl Wants {
 impl WantsFiles {
     fn right(&self) -> FilesRight {
         FilesRight { root: self.root.clone(), at: "/".into(), access: self.access, labels: Labels::NONE, line: 0 }
+    }
+}
+
+impl WantsHttp {
+    /// The hosts alone: what may be done there is the grant's to say.
+    fn rights(&self, agent: &str) -> impl Iterator<Item = HttpRight> {
+        self.hosts.iter().filter_map(move |host| {
+            let to = patterns::origin(host).ok()?;
+            let (methods, paths, extra) = (Vec::new(), Vec::new(), Extra::default());
+            Some(HttpRight { id: agent.into(), to, methods, paths, private: false, extra, line: 0 })
+        })
     }
 }
 
@@ -169,7 +186,7 @@ pub struct Wants {
     pub tools: Vec<WantsTool>,
     /// The web.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<WantsOther>,
+    pub http: Option<WantsHttp>,
     /// Other agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<WantsOther>,
@@ -238,6 +255,20 @@ pub struct WantsFiles {
 pub struct WantsTool {
     /// Its name, or its beginning and `*`.
     pub tool: String,
+    /// What for.
+    pub why: String,
+    /// True if it works without.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// It wants the web.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantsHttp {
+    /// Hosts that it asks: `https://api.example.org`, `https://*.example.org`. None leaves it to the grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
     /// What for.
     pub why: String,
     /// True if it works without.

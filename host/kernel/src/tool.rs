@@ -4,10 +4,12 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::json::Value;
 use crate::labels::Labels;
 
 /// A tool of the registry.
@@ -21,6 +23,31 @@ pub struct Tool {
     pub labels: Labels,
     /// The JSON Schema of its arguments, by name: an approval holds for this one only.
     pub schema: Digest,
+    /// What a call costs.
+    pub price_microusd: u64,
+    /// What leaves this machine with a call beside its arguments; none if nothing does.
+    pub sends_bytes: Option<u64>,
+}
+
+impl Tool {
+    /// The most that leaves this machine with a call. In an address, each byte of an argument takes up to three.
+    pub(crate) fn egress_bytes(&self, arguments: &Value) -> u64 {
+        let Some(beside) = self.sends_bytes else { return 0 };
+        let mut length = Length(0);
+        // Counting cannot fail.
+        let _ = write!(length, "{arguments}");
+        length.0.saturating_mul(3).saturating_add(beside)
+    }
+}
+
+/// Counts what is written, and keeps none of it.
+struct Length(u64);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.saturating_add(text.len() as u64);
+        Ok(())
+    }
 }
 
 /// What calling a tool does to the world.
@@ -79,5 +106,21 @@ impl Tools {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Tool> {
         self.0.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::json;
+
+    #[test]
+    fn what_an_endpoint_sends_is_never_more_than_what_is_held_for_it() {
+        let tool = Tool { sends_bytes: Some(20), ..Tool::default() };
+        let arguments = json::parse(r#"{"q": "\u00e4&"}"#).expect("JSON");
+        assert_eq!(tool.egress_bytes(&arguments), 20 + 3 * arguments.to_string().len() as u64);
+        assert_eq!(Tool::default().egress_bytes(&arguments), 0, "a command sends nothing by itself");
     }
 }

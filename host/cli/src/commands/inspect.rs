@@ -112,8 +112,11 @@ fn wants(wants: &Wants) -> Vec<String> {
     for tool in &wants.tools {
         add("tools", tool.tool.clone(), &tool.why, tool.optional);
     }
-    let others =
-        [("http", &wants.http), ("agents", &wants.agents), ("human", &wants.human), ("context", &wants.context)];
+    if let Some(http) = &wants.http {
+        let hosts = if http.hosts.is_empty() { "whatever hosts you grant".to_owned() } else { http.hosts.join(", ") };
+        add("http", hosts, &http.why, http.optional);
+    }
+    let others = [("agents", &wants.agents), ("human", &wants.human), ("context", &wants.context)];
     for (name, other) in others.iter().filter_map(|(name, other)| Some((name, other.as_ref()?))) {
         add(name, "not to be had in this version".to_owned(), &other.why, other.optional);
     }

@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 
 use super::World;
 use crate::call::{Call, Class};
-use crate::manifest::{FORMAT, Manifest, WIT, Wants, WantsFiles, WantsLlm, WantsMemory, WantsOther, WantsTool};
+use crate::manifest::{
+    FORMAT, Manifest, WIT, Wants, WantsFiles, WantsHttp, WantsLlm, WantsMemory, WantsOther, WantsTool,
+};
 use crate::rights::Access;
 
 impl World {
@@ -64,7 +66,7 @@ fn anything(roots: &BTreeSet<&str>) -> Wants {
         memory: Some(WantsMemory { read: all("**"), write: all("**"), why: why.clone(), optional }),
         files: roots.iter().map(file).collect(),
         tools: alloc::vec![WantsTool { tool: "*".into(), why, optional }],
-        http: other(),
+        http: Some(WantsHttp { hosts: Vec::new(), why: String::new(), optional: false }),
         agents: other(),
         human: other(),
         context: other(),

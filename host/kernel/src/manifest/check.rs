@@ -119,6 +119,14 @@ fn wants(wants: &Wants) -> Result<(), Mistake> {
         fits("wants.tools.tool", &tool.tool, patterns::name(&tool.tool), "a tool, or its beginning and `*`")?;
         reason("wants.tools", &tool.why)?;
     }
+    if let Some(http) = &wants.http {
+        short("wants.http.hosts", http.hosts.len())?;
+        for host in &http.hosts {
+            let origin = patterns::origin(host).map(|_| ());
+            fits("wants.http.hosts", host, origin, "for example `https://api.example.org`")?;
+        }
+        reason("wants.http", &http.why)?;
+    }
     for (name, other) in wants.others() {
         reason(&format!("wants.{name}"), &other.why)?;
     }

@@ -72,14 +72,19 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
         draft.push_str("args = \"any\"    # narrow it: `args.NAME = { … }` for each argument that it needs\n");
         draft.push_str(&why(&tool.why, tool.optional));
     }
-    for (name, other) in wants.others() {
-        if name == "http" {
-            draft.push_str(&format!("\n# It also asks for `http`; name the hosts: {}\n", quoted(&other.why)));
+    if let Some(http) = &wants.http {
+        for host in &http.hosts {
+            draft.push_str(&format!("\n[[http]]\nto = {}\nmethods = [\"GET\"]\n", quoted(host)));
+            draft.push_str(&why(&http.why, http.optional));
+        }
+        if http.hosts.is_empty() {
+            draft.push_str(&format!("\n# It also asks for `http`; name the hosts: {}\n", quoted(&http.why)));
             draft.push_str(
                 "# http = [{ to = \"https://api.example.org\", methods = [\"GET\"], paths = [\"/v1/**\"] }]\n",
             );
-            continue;
         }
+    }
+    for (name, other) in wants.others() {
         draft.push_str(&format!(
             "\n# It also asks for `{name}`, which this version cannot grant: {}\n",
             quoted(&other.why)

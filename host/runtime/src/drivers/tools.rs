@@ -236,6 +236,11 @@ impl Entry {
             effect: self.line.effect,
             labels: self.line.labels.clone(),
             schema: Digest(Sha256::digest(self.line.schema.as_bytes()).into()),
+            price_microusd: self.line.price_microusd,
+            sends_bytes: match &self.line.reach {
+                Reach::Command(_) => None,
+                Reach::Endpoint(endpoint) => Some(endpoint.url.as_str().len() as u64),
+            },
         }
     }
 }

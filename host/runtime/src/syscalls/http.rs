@@ -41,7 +41,8 @@ fn ask(
 ) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
     let (with, told) = (Arc::clone(services), Arc::clone(run));
     services.gate.pass(run, wanted.asking(), move |permit, cut| async move {
-        let done = with.http.fetch(&permit, &wanted, &Named::default(), &cut).await;
+        let named = if permit.private() { Named::inside() } else { Named::default() };
+        let done = with.http.fetch(&permit, &wanted, &named, &cut).await;
         if let Some(note) = done.note {
             told.observer.tell(Event::Log { level: Level::Warn, line: format!("http.fetch: {note}") });
         }

@@ -69,6 +69,14 @@ impl Named {
         Self(networks)
     }
 
+    /// This machine and its networks. What hands out credentials, and what is for nobody, is not among them.
+    pub(crate) fn inside() -> Self {
+        let inside = |place| matches!(place, Place::Loopback | Place::Private | Place::LinkLocal | Place::Shared);
+        let four = RANGES_V4.iter().filter(|(_, place)| inside(*place)).map(|(range, _)| IpNet::V4(*range));
+        let six = RANGES_V6.iter().filter(|(_, place)| inside(*place)).map(|(range, _)| IpNet::V6(*range));
+        Self::new(four.chain(six).chain([IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST))]))
+    }
+
     /// The same, and this one address.
     #[must_use]
     pub(crate) fn and(self, address: IpAddr) -> Self {
@@ -298,6 +306,21 @@ mod tests {
         assert!(!allows(&named(&["0.0.0.0/0"]), "169.254.169.254"));
         assert!(!allows(&named(&["::/0"]), "fd00:ec2::254"));
         assert!(allows(&named(&["169.254.169.254/32"]), "169.254.169.254"));
+    }
+
+    #[test]
+    fn inside_are_this_machine_and_its_networks_and_no_more() {
+        let inside = Named::inside();
+        for address in
+            ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "169.254.0.1", "fe80::1", "fd00::1", "100.64.0.1"]
+        {
+            assert!(allows(&inside, address), "{address}");
+        }
+        for address in
+            ["169.254.169.254", "fd00:ec2::254", "0.0.0.0", "::", "224.0.0.1", "::ffff:127.0.0.1", "240.0.0.1"]
+        {
+            assert!(!allows(&inside, address), "{address}");
+        }
     }
 
     #[test]

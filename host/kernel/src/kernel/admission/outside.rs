@@ -69,7 +69,10 @@ impl<'a> Admission<'a> {
                 Err(unknown(name))
             };
         };
-        let terms = Terms { worst: Amounts::of(Resource::ToolCalls, 1), brings: tool.labels.clone(), ..INNER };
+        let worst = Amounts::of(Resource::ToolCalls, 1)
+            .with(Resource::Usd, tool.price_microusd)
+            .with(Resource::Egress, tool.egress_bytes(value));
+        let terms = Terms { worst, brings: tool.labels.clone(), ..INNER };
         Ok(self.bound(terms, &right.extra, Rated::Tool(place)))
     }
 
@@ -83,6 +86,12 @@ impl<'a> Admission<'a> {
                 .argument("url", &fetch.url, "an address in its canonical form")
                 .hint("the agent has to write it in another way; nothing that policy says would change this")
         })?;
+        if let Some(wanted) = self.wants.map(|wants| &wants.http).filter(|wanted| !wanted.is_empty())
+            && !wanted.iter().any(|right| right.to.fits(&url))
+        {
+            let hosts = joined(wanted.iter().map(|right| right.to.host.as_str()));
+            return Err(undeclared_argument("http.hosts", "url", &fetch.url, &hosts));
+        }
         let mut best = None;
         let mut missed: Missed<'_> = None;
         for (place, right) in self.grant.http(url.name) {

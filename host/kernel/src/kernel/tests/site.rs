@@ -423,3 +423,17 @@ fn a_policy_that_changes_bites_at_the_next_call() {
     kernel.reload(policy);
     assert_eq!(refusal(&mut kernel, &delete("archive/a")).code, Code::Forbidden);
 }
+
+#[test]
+fn a_package_that_names_its_hosts_asks_no_others_whatever_is_granted() {
+    let manifest = MANIFEST.replace("http = {", "http = { hosts = [\"https://*.example.org\"],");
+    assert_ne!(manifest, MANIFEST);
+    let mut kernel = kernel_with("format = 1\nlayer = \"site\"\n", GRANT);
+    let start = Start { agent: "scribe".into(), manifest: Arc::new(Manifest::parse_toml(&manifest).expect("whole")) };
+    let run = RunId(77);
+    kernel.start(run, &start, NOW).expect("the grant covers it");
+    let mut ask = |url: &str| kernel.admit(run, CallId(1), &fetch("GET", url), NOW);
+    assert!(matches!(ask("https://api.example.org/"), Answer::Permit(_)));
+    let Answer::Refused(no) = ask("https://example.net/") else { panic!("it is granted, and not asked for") };
+    assert_eq!(no.code, Code::NotDeclared);
+}
