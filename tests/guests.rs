@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::greedy::*;
 use crate::stage::{Ended, Stage, end, guest};
 // These two have files of their own.
 #[allow(unused_imports, reason = "that the names exist is the point")]
@@ -14,7 +15,7 @@ const BUDGET: &str =
     "fuel_run = 2_000_000_000\nwall_run = \"40s\"\nmemory_mb = 32\ntokens_run = 20_000\nllm_calls_run = 20";
 
 /// No guest holds the host longer than its wall time and some patience for a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(60);
 
 const ANSWERS: &str = "{\"script\": 1, \"repeat\": true}\n{\"chunks\": [\"one \", \"two\"]}\n";
 
@@ -24,21 +25,22 @@ mod each_has_a_test {
     include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 }
 
-struct Run {
-    stage: Stage,
-    ended: Ended,
+/// A home and what came of a run in it.
+pub struct Run {
+    pub stage: Stage,
+    pub ended: Ended,
 }
 
-fn run(name: &str) -> Run {
+pub fn run(name: &str) -> Run {
     run_with(name, &json!({}))
 }
 
 /// The same for a guest that waits: it has four seconds.
-fn run_short(name: &str) -> Run {
+pub fn run_short(name: &str) -> Run {
     run_within(name, &json!({}), &BUDGET.replace("40s", "4s"))
 }
 
-fn run_with(name: &str, input: &Value) -> Run {
+pub fn run_with(name: &str, input: &Value) -> Run {
     run_within(name, input, BUDGET)
 }
 
@@ -52,7 +54,7 @@ fn run_within(name: &str, input: &Value, budget: &str) -> Run {
 }
 
 impl Run {
-    fn ends(self, code: i32, status: &str, why: &str) -> Self {
+    pub fn ends(self, code: i32, status: &str, why: &str) -> Self {
         let Self { stage, ended } = self;
         let ended = ended.with(code);
         let report = ended.json();
@@ -63,7 +65,7 @@ impl Run {
         Self { stage, ended }
     }
 
-    fn gives(self) -> Value {
+    pub fn gives(self) -> Value {
         self.ended.with(0).json()["output"].clone()
     }
 }
@@ -93,152 +95,6 @@ mod echo {
     fn gives_back_what_it_got() {
         let input = json!({"text": "grün \u{0} 🦀", "numbers": [1, -2, 3.5]});
         assert_eq!(run_with("echo", &input).gives(), input);
-    }
-}
-
-mod spin {
-    use super::*;
-
-    #[test]
-    fn a_loop_is_ended_by_its_fuel() {
-        run("spin").ends(4, "exhausted", "fuel");
-    }
-}
-
-mod recurse {
-    use super::*;
-
-    #[test]
-    fn endless_recursion_ends_the_guest_and_not_the_host() {
-        // The stack of a Rust guest lies in its own memory and runs out of that, before the engine's does.
-        run("recurse").ends(1, "failed", "the agent");
-    }
-}
-
-mod grow {
-    use super::*;
-
-    #[test]
-    fn memory_ends_at_its_limit() {
-        run("grow").ends(4, "exhausted", "memory");
-    }
-}
-
-mod gigabyte {
-    use super::*;
-
-    #[test]
-    fn a_gigabyte_is_never_made() {
-        run("gigabyte").ends(4, "exhausted", "memory");
-    }
-}
-
-mod huge_output {
-    use super::*;
-
-    #[test]
-    fn an_output_that_is_too_long_is_refused() {
-        let run = run("huge_output");
-        assert!(matches!(run.ended.code, 1 | 4), "{}", run.ended.stderr);
-        assert!(run.ended.stdout.len() < 100_000, "it was printed");
-    }
-}
-
-mod invalid_output {
-    use super::*;
-
-    #[test]
-    fn an_output_that_is_no_json_is_a_failure() {
-        run("invalid_output").ends(1, "failed", "not JSON");
-    }
-}
-
-mod panic {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_reported_with_its_words() {
-        let run = run("panic").ends(1, "failed", "the guest gave up on purpose");
-        assert!(run.ended.stderr.contains("the guest gave up on purpose"), "{}", run.ended.stderr);
-    }
-}
-
-mod fail {
-    use super::*;
-
-    #[test]
-    fn a_failure_of_its_own_is_told_in_its_words() {
-        run("fail").ends(1, "failed", "the guest does not want to");
-    }
-}
-
-mod sleep_year {
-    use super::*;
-
-    #[test]
-    fn a_wait_ends_with_the_wall_time() {
-        run_short("sleep_year").ends(4, "exhausted", "wall time");
-    }
-}
-
-mod sleep_std {
-    use super::*;
-
-    #[test]
-    fn a_sleep_of_std_holds_no_thread_longer_than_the_wall_time() {
-        run_short("sleep_std").ends(4, "exhausted", "");
-    }
-}
-
-mod busy_poll {
-    use super::*;
-
-    #[test]
-    fn polling_without_waiting_is_ended_too() {
-        run_short("busy_poll").ends(4, "exhausted", "");
-    }
-}
-
-mod heavy_calls {
-    use super::*;
-
-    #[test]
-    fn calls_do_not_stretch_the_wall_time() {
-        let run = run_short("heavy_calls").ends(4, "exhausted", "wall time");
-        let took = run.ended.took;
-        assert!(took < SOON / 3, "a wall time of 4 s took {took:?}");
-    }
-}
-
-mod flood_futures {
-    use super::*;
-
-    #[test]
-    fn handles_end_at_a_maximum() {
-        let run = run("flood_futures");
-        assert!(matches!(run.ended.code, 1 | 4), "{}", run.ended.stderr);
-    }
-}
-
-mod flood_log {
-    use super::*;
-
-    #[test]
-    fn a_flood_of_lines_is_cut_and_counted_and_the_run_goes_on() {
-        let run = run("flood_log");
-        let run = Run { ended: run.ended.with(0), stage: run.stage };
-        assert!(run.ended.stderr.len() < 4 * 1024 * 1024, "{} bytes of log", run.ended.stderr.len());
-    }
-}
-
-mod flood_llm {
-    use super::*;
-
-    #[test]
-    fn calls_past_the_limit_are_refused_however_often_it_asks() {
-        let given = run("flood_llm").gives();
-        assert_eq!(given[0].as_u64().zip(given[1].as_u64()).map(|(a, b)| a + b), Some(10_000));
-        assert!(given[0].as_u64().is_some_and(|answered| (1..=20).contains(&answered)), "{given}");
     }
 }
 

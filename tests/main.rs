@@ -6,6 +6,7 @@ mod authors;
 mod budgets;
 mod cli;
 mod examples;
+mod greedy;
 mod guests;
 mod http;
 mod languages;

@@ -7,7 +7,7 @@ use crate::stage::{agentry, end};
 const SURFACE: &str = include_str!("surface.toml");
 
 /// The verbs, and how their help is asked for.
-const VERBS: [&[&str]; 16] = [
+const VERBS: &[&[&str]] = &[
     &["budget"],
     &["run"],
     &["ps"],
@@ -35,7 +35,7 @@ const VERBS: [&[&str]; 16] = [
 #[test]
 fn every_option_is_listed_and_every_listed_option_is_there() {
     let mut found = BTreeSet::new();
-    for verb in VERBS {
+    for &verb in VERBS {
         let help = end(agentry().args(verb).arg("--help")).with(0).stdout;
         let name = verb.join(" ");
         found.insert(name.clone());

@@ -1,3 +1,5 @@
+//! The socket from both ends: who may speak, what is too much, and that nobody who hangs harms the others.
+
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
