@@ -8,7 +8,7 @@ use crate::provider::{Behaviour, Server};
 use crate::stage::{Stage, agentry, begin, end, guest};
 
 /// The verbs that a person sees.
-const VERBS: [&str; 8] = ["run", "ps", "trace", "inspect", "models", "policy", "new", "build"];
+const VERBS: [&str; 10] = ["run", "ps", "trace", "inspect", "models", "policy", "audit", "label", "new", "build"];
 
 #[test]
 fn help_names_every_verb_and_every_exit_code() {
@@ -25,7 +25,12 @@ fn help_names_every_verb_and_every_exit_code() {
 #[test]
 fn the_help_of_every_verb_ends_with_examples() {
     for verb in VERBS {
-        let arguments: &[&str] = if verb == "policy" { &["policy", "check", "--help"] } else { &[verb, "--help"] };
+        let arguments: &[&str] = match verb {
+            "policy" => &["policy", "check", "--help"],
+            "audit" => &["audit", "verify", "--help"],
+            "label" => &["label", "remove", "--help"],
+            verb => &[verb, "--help"],
+        };
         let help = end(agentry().args(arguments)).with(0).stdout;
         assert!(help.contains("Examples:\n  agentry "), "{verb}:\n{help}");
     }

@@ -135,6 +135,18 @@ mod ask {
     }
 }
 
+mod steps {
+    use super::*;
+
+    #[test]
+    fn each_step_tells_what_it_gave() {
+        let steps = json!([["put", "agent/test/x", "k", "v"], ["get", "agent/test/x", "k"], ["get", "other", "k"]]);
+        let told = run_with("steps", &steps).gives();
+        assert_eq!((&told[0], &told[1]), (&json!("1"), &json!("\"v\" []")));
+        assert!(told[2].as_str().is_some_and(|told| told.starts_with("no: denied")), "{told}");
+    }
+}
+
 mod stream {
     use super::*;
 

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "nothing of a test can be reached; `pub` marks what a file gives to the others")]
 
 mod approvals;
+mod audit;
 mod authors;
 mod budgets;
 mod cli;
@@ -9,6 +10,7 @@ mod examples;
 mod greedy;
 mod guests;
 mod http;
+mod labels;
 mod languages;
 mod models;
 mod package;
@@ -19,6 +21,7 @@ mod questions;
 mod real_model;
 mod refusals;
 mod stage;
+mod standing;
 mod store;
 mod surface;
 mod tools;

@@ -3,10 +3,12 @@
 mod approvals;
 mod approve;
 mod approver;
+mod audit;
 mod budget;
 mod build;
 mod deny;
 mod inspect;
+mod label;
 mod models;
 mod new;
 mod policy;
@@ -36,6 +38,8 @@ pub enum Command {
     Models(models::Args),
     Tools(tools::Args),
     Policy(policy::Args),
+    Audit(audit::Args),
+    Label(label::Args),
     New(new::Args),
     Build(build::Args),
 }
@@ -56,6 +60,8 @@ impl Command {
             Self::Models(args) => models::run(&args),
             Self::Tools(args) => tools::run(&args),
             Self::Policy(args) => policy::run(&args),
+            Self::Audit(args) => audit::run(&args),
+            Self::Label(args) => label::run(args),
             Self::New(args) => new::run(args),
             Self::Build(args) => build::run(args),
         }

@@ -24,6 +24,11 @@ pub struct CallId(pub u32);
 
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+impl RunId {
+    /// The host's own: what an admin did and what befell the host stand in its journal. No run of an agent has it.
+    pub const HOST: Self = Self(0);
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (0..13).rev().try_for_each(|place| {

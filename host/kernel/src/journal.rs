@@ -128,6 +128,54 @@ pub enum Entry {
         /// What they would have said.
         refusal: Refusal,
     },
+    /// A rule of the site took labels off the run with an answer that it vouches for.
+    Cleared {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// Those that the run held.
+        labels: Labels,
+        /// The rule.
+        rule: Rule,
+    },
+    /// Another policy is in force from here on. This and all below stand in the journal of the host, [`RunId::HOST`](crate::RunId::HOST).
+    Reloaded {
+        /// When.
+        at: Millis,
+        /// Its digest.
+        policy: Digest,
+    },
+    /// The policy directory cannot be used as it is; the last good policy stays in force.
+    Kept {
+        /// When.
+        at: Millis,
+        /// What is wrong, cut.
+        why: String,
+    },
+    /// An admin stopped every new effect.
+    Locked {
+        /// When.
+        at: Millis,
+        /// In the admin's words; empty if there were none.
+        because: String,
+    },
+    /// An admin let effects go on.
+    Unlocked {
+        /// When.
+        at: Millis,
+    },
+    /// A person took labels off what is kept.
+    Unlabelled {
+        /// When.
+        at: Millis,
+        /// Off what, as it is shown.
+        place: String,
+        /// Those that it had.
+        labels: Labels,
+        /// In the person's words.
+        because: String,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.

@@ -22,6 +22,7 @@ mod answer;
 mod approvals;
 mod books;
 mod ledger;
+mod lock;
 mod rates;
 mod reasons;
 mod runs;
@@ -38,6 +39,8 @@ pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::{Standing, Statement};
 pub use shares::Share;
 
+pub use lock::Lock;
+
 use admission::{Admission, No, Rated, Terms};
 use approvals::Approvals;
 use ledger::{BooksId, Ledger, Owner};
@@ -51,6 +54,7 @@ pub struct Kernel {
     policy: Arc<Policy>,
     slots: Slots,
     tools: Tools,
+    lock: Option<Lock>,
     ledger: Ledger,
     rates: Rates,
     /// What would have been said against the call that was admitted last.
@@ -70,7 +74,7 @@ impl Kernel {
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
         let (rates, agents, runs, approvals) =
             (Rates::default(), BTreeMap::new(), BTreeMap::new(), Approvals::default());
-        Self { policy, slots, tools, ledger, rates, observed: None, site, agents, runs, approvals }
+        Self { policy, slots, tools, lock: None, ledger, rates, observed: None, site, agents, runs, approvals }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
@@ -115,7 +119,8 @@ impl Kernel {
             spent[counted] = permit.held[counted];
         }
         let gained = self.gain(permit.run, &permit.brings);
-        Settled { gained, ..self.close(permit, spent, now) }
+        let cleared = permit.clears().map_or(Labels::NONE, |(labels, _)| self.lose(permit.run, labels));
+        Settled { gained, cleared, ..self.close(permit, spent, now) }
     }
 
     /// Takes back a permit that nothing was done with; it costs nothing.
@@ -174,6 +179,7 @@ impl Kernel {
 
     /// Everything short of the permit: rights, room in the queue, budget. Holds the worst case if the answer is yes.
     fn weigh(&mut self, id: RunId, what: &Call, now: Millis) -> Result<Terms, No> {
+        let stopped = self.stopped(what);
         let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
             return Err(reasons::ended("the run is over"));
         };
@@ -181,6 +187,9 @@ impl Kernel {
             return Err(reasons::ended("the run has made as many calls as one run may make"));
         }
         run.calls += 1;
+        if let Some(no) = stopped {
+            return Err(no);
+        }
         if run.in_flight >= CALLS_IN_FLIGHT_MAX {
             return Err(reasons::busy(
                 "too many calls of this run are in flight",
@@ -244,12 +253,26 @@ impl Kernel {
         let ready = model.and_then(|model| self.slots.release(model)).into_iter().collect();
         let Some(run) = self.runs.get_mut(&id) else {
             // A permit of another kernel: nothing here was held for it.
-            return Settled { spent: Amounts::ZERO, overrun: spent, gained: Labels::NONE, ready };
+            return Settled {
+                spent: Amounts::ZERO,
+                overrun: spent,
+                gained: Labels::NONE,
+                cleared: Labels::NONE,
+                ready,
+            };
         };
         run.in_flight = run.in_flight.saturating_sub(1);
         let taken = self.ledger.settle(run.account, &held, &spent, now);
         self.forget(id);
-        Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, ready }
+        Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, cleared: Labels::NONE, ready }
+    }
+
+    /// Takes labels off a run, because a rule of the site vouches for the answer; those that it held.
+    fn lose(&mut self, run: RunId, labels: &Labels) -> Labels {
+        let Some(run) = self.runs.get_mut(&run).filter(|run| run.labels.has_any(labels)) else { return Labels::NONE };
+        let before = core::mem::take(&mut run.labels);
+        run.labels = before.without(labels);
+        before.without(&run.labels)
     }
 
     /// Adds labels to a run; those that are new to it.

@@ -26,6 +26,7 @@
 //! "api.internal" = ["10.1.2.3"]            # asked of nobody else; whether it may be dialled is policy's to say
 //! ```
 //!
+//! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`crate::audit::heads`].
 //! A model may also say `local = true` (no word leaves this machine), `media`, `tools` and `schema_output`.
 //! The alias `embedded` is always there and needs no line.
 
@@ -38,7 +39,7 @@ mod tools;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) use self::models::{Kind, ModelLine, ProviderLine, is_loopback};
 pub(crate) use self::secret::{Key, Secret};
@@ -66,6 +67,8 @@ pub struct Config {
     pub(crate) secrets: Vec<SecretLine>,
     /// Names that this host knows by itself and asks nobody for.
     pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// Where heads of the log are written to as well; relative to the home.
+    pub heads: Option<PathBuf>,
 }
 
 /// Why the configuration cannot be used.
@@ -124,7 +127,13 @@ impl Config {
     }
 
     fn embedded() -> Self {
-        Self { default: EMBEDDED.to_owned(), models: Vec::new(), secrets: Vec::new(), hosts: BTreeMap::new() }
+        Self {
+            default: EMBEDDED.to_owned(),
+            models: Vec::new(),
+            secrets: Vec::new(),
+            hosts: BTreeMap::new(),
+            heads: None,
+        }
     }
 }
 

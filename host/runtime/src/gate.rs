@@ -13,6 +13,7 @@ mod life;
 mod outside;
 mod people;
 mod settle;
+mod standing;
 mod stored;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -35,6 +36,7 @@ use tokio::sync::oneshot;
 pub use self::fault::Fault;
 pub use self::life::{Ending, Opening};
 use self::people::Asked;
+use self::standing::Audience;
 pub use self::stored::Written;
 use crate::approvals::Question;
 use crate::clock::Clock;
@@ -116,6 +118,7 @@ struct Inner {
     desk: Mutex<Desk>,
     journal: Journal,
     clock: Clock,
+    audience: Audience,
 }
 
 /// The kernel and those who wait for it. Behind one lock, never held across an await or an act.
@@ -162,7 +165,7 @@ impl Gate {
             questions: BTreeMap::new(),
             closed: VecDeque::new(),
         });
-        Self(Arc::new(Inner { desk, journal, clock }))
+        Self(Arc::new(Inner { desk, journal, clock, audience: Audience::default() }))
     }
 
     /// Reads something off the kernel: balances, models. It must not take long: every call waits meanwhile.

@@ -9,6 +9,8 @@ use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
 
 use crate::approvals::{self, Question};
+use crate::audit::heads::Head;
+use crate::audit::{self, Audit};
 use crate::control::{Client, ControlError, RemoteStore};
 use crate::journal::{RunRecord, segment};
 use crate::store::{Page, Range, Store, StoreError, StoreReader, keys};
@@ -114,6 +116,14 @@ impl History {
     /// When the store cannot be read or a question does not decode.
     pub fn questions(&self) -> Result<Vec<Question>, StoreError> {
         approvals::all(&*self.0)
+    }
+
+    /// Whether the log is what was written; see [`crate::audit`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn audit(&self, heads: &[Head]) -> Result<Audit, StoreError> {
+        audit::verify(&*self.0, heads)
     }
 
     /// A content by its name.

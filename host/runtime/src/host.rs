@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use agentry_kernel::Digest;
 use agentry_kernel::call::RunId;
@@ -13,10 +13,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::approvals::{self, People, Said, SayError, Saying};
+use crate::audit::heads::{Heads, HeadsError};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, ToolsConfig, ToolsError};
 use crate::control::{Control, ControlError};
-use crate::drivers::files::{Files, NoRoot};
+use crate::drivers::files::{Files, Marks, NoRoot};
 use crate::drivers::http::Http;
 use crate::drivers::llm::Models;
 use crate::drivers::llm::models::ModelsError;
@@ -29,6 +30,7 @@ use crate::history::History;
 use crate::journal::Journal;
 use crate::limits::{COMPONENTS_LOADED_MAX, INPUT_MAX_BYTES, RUNS_MAX};
 use crate::package::{self, PackageError, Stamp};
+use crate::policies::standing::{self, Standing};
 use crate::policies::{self, PoliciesError};
 use crate::run::context::Observer;
 use crate::run::{Beginning, Prepared, Report};
@@ -64,6 +66,8 @@ pub struct Host {
     prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
     files: Mutex<HashMap<PathBuf, (Stamp, Digest)>>,
     slots: Semaphore,
+    // Closed last: it is told of the last tip when the store has written it.
+    _heads: Option<Heads>,
 }
 
 /// Why there is no host.
@@ -90,9 +94,25 @@ pub enum OpenError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The second place of the log's heads.
+    #[error(transparent)]
+    Heads(#[from] HeadsError),
+    /// The system gives no thread that looks at the policy.
+    #[error("cannot look at the policy while agents run: {0}")]
+    Watch(std::io::Error),
     /// The socket on which other commands reach this host.
     #[error(transparent)]
     Control(#[from] ControlError),
+}
+
+/// Opens the second place of heads. What goes wrong with it later is shown to whoever watches a run.
+fn second_place(path: &Path, services: &Arc<OnceLock<Weak<Services>>>) -> Result<Heads, HeadsError> {
+    let services = Arc::clone(services);
+    Heads::open(path.to_path_buf(), move |error| {
+        if let Some(services) = services.get().and_then(Weak::upgrade) {
+            services.standing.alarm(error.to_string());
+        }
+    })
 }
 
 /// Why a run did not begin, or could not be finished. What a guest does is never one of these: it stands in the report.
@@ -151,7 +171,11 @@ impl Host {
         let tools = Tools::open(registry, &options.home, program, Arc::clone(&web), Arc::clone(&secrets));
         let http = Http::new(web, secrets);
         let engine = Engine::open(&options.home, options.compiler)?;
-        let (journal, recovered) = Journal::open(Arc::clone(&store)).await?;
+        let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
+        let heads = config.heads.as_ref().map(|file| second_place(&options.home.join(file), &alarms)).transpose()?;
+        let teller = heads.as_ref().map(Heads::teller);
+        let told = move |tip| teller.iter().for_each(|teller| teller.tell(tip));
+        let (journal, recovered) = Journal::open_telling(Arc::clone(&store), told).await?;
         let kernel = Kernel::new(Arc::new(policy), models.kernel_models(), tools.kernel_tools());
         let failed = kernel.failed_tests(kernel.policy());
         if !failed.is_empty() {
@@ -159,9 +183,15 @@ impl Host {
         }
         let gate = Gate::new(kernel, journal, Clock::System, &recovered);
         let memory = Memory::new(Arc::clone(&store));
+        gate.begin_locked(standing::lock(&options.home));
+        let marks = Marks::new(Arc::clone(&store));
+        let standing = Standing::new(options.home.clone(), options.policies);
         approvals::recover(&store).await?;
         let people = People::of(&options.home);
-        let services = Arc::new(Services { gate, models, memory, files, people, tools, http });
+        let services = Arc::new(Services { gate, models, memory, files, people, tools, http, marks, standing });
+        // Set once, here.
+        let _ = alarms.set(Arc::downgrade(&services));
+        standing::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
         let slots = Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX));
         let control = Control::open(&options.home, &services)?;
         let history = History::over(store);
@@ -174,6 +204,7 @@ impl Host {
             prepared: Mutex::default(),
             files: Mutex::default(),
             slots,
+            _heads: heads,
         })
     }
 
@@ -239,7 +270,7 @@ impl Host {
         let input = checked(input)?;
         self.has_roots(&prepared.manifest)?;
         let _slot = self.slots.acquire().await.expect("the slots of a host are never closed");
-        let id = RunId(getrandom::u64().map_err(RunError::Random)?);
+        let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
         let seed = getrandom::u64().map_err(RunError::Random)?;
         let engine = self.engine.name().to_owned();
         let stop = stop.child_token();

@@ -13,6 +13,7 @@
 //! gate lets nothing of them through. Accounts are written again with the next flush, so no bill is lost.
 
 pub mod blob;
+pub(crate) mod chain;
 mod format1;
 pub mod record;
 mod recover;
@@ -33,6 +34,8 @@ use tokio::sync::{Notify, oneshot};
 
 pub use self::blob::Content;
 use self::blob::Known;
+use self::chain::Chain;
+pub use self::chain::Tip;
 pub use self::record::RunRecord;
 pub(crate) use self::recover::each_books;
 pub use self::recover::{INTERRUPTED, Recovered};
@@ -87,6 +90,7 @@ struct Inner {
     store: Arc<dyn Store>,
     pending: Mutex<Pending>,
     begun: Arc<Notify>,
+    chain: Chain,
 }
 
 /// What has happened and is not with the store yet.
@@ -98,7 +102,6 @@ struct Pending {
     records: HashMap<RunId, RunRecord>,
     blobs: Vec<(Arc<Trail>, Content)>,
     known: Known,
-    next: u64,
     /// Of entries and contents.
     bytes: usize,
     /// Batches that the store has and has not answered.
@@ -113,9 +116,20 @@ impl Journal {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn open(store: Arc<dyn Store>) -> Result<(Self, Recovered), StoreError> {
+        Self::open_telling(store, |_| {}).await
+    }
+
+    /// The same; `told` hears of each tip of the log that is on disk, in order, and must return at once.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub async fn open_telling(
+        store: Arc<dyn Store>,
+        told: impl Fn(Tip) + Send + 'static,
+    ) -> Result<(Self, Recovered), StoreError> {
         let recovered = recover::recover(&store).await?;
-        let pending = Pending { next: recovered.next, ..Pending::default() };
-        let journal = Self(Arc::new(Inner { store, pending: Mutex::new(pending), begun: Arc::default() }));
+        let chain = Chain::from(recovered.tip, told);
+        let journal = Self(Arc::new(Inner { store, pending: Mutex::default(), begun: Arc::default(), chain }));
         tokio::spawn(flush_soon(Arc::downgrade(&journal.0), Arc::clone(&journal.0.begun)));
         Ok((journal, recovered))
     }
@@ -180,7 +194,10 @@ impl Journal {
         }
         let mut bytes = Vec::with_capacity(256);
         segment::extend(&mut bytes, trail.run(), entries);
-        pending.place(trail.run(), bytes, &mut batch);
+        let (late, linked) = self.0.chain.link(vec![(trail.run(), bytes)]);
+        let chain = self.0.chain.clone();
+        batch.late = Some(late);
+        batch.then = Some(Box::new(move |result| chain.settle(&linked, result)));
         self.0.store.commit(batch)
     }
 
@@ -220,11 +237,19 @@ impl Inner {
     }
 
     fn submit(self: &Arc<Self>, pending: &mut Pending) {
-        let (mut batch, sent) = pending.drain();
+        let (mut batch, segments, sent) = pending.drain();
+        let linked = (!segments.is_empty()).then(|| {
+            let (late, linked) = self.chain.link(segments);
+            batch.late = Some(late);
+            (self.chain.clone(), linked)
+        });
         let waiting = std::mem::take(&mut pending.waiting);
         let journal = Arc::downgrade(self);
         pending.on_the_way += 1;
         batch.then = Some(Box::new(move |result| {
+            if let Some((chain, linked)) = linked {
+                chain.settle(&linked, result);
+            }
             sent.trails.iter().for_each(|(trail, bytes)| trail.written(*bytes, result));
             // Before anybody is told: whoever hears of it may close the store, and must not wait for this thread.
             if let Some(journal) = journal.upgrade() {
@@ -302,7 +327,7 @@ impl Pending {
         }
     }
 
-    fn drain(&mut self) -> (Batch, Sent) {
+    fn drain(&mut self) -> (Batch, Vec<(RunId, Vec<u8>)>, Sent) {
         let mut batch = Batch::default();
         let mut trails = Vec::with_capacity(self.runs.len() + self.blobs.len());
         self.places.clear();
@@ -311,10 +336,11 @@ impl Pending {
             trails.push((trail, content.bytes.len()));
             batch.put(keys::blob(&content.digest), content.bytes);
         }
+        let mut segments = Vec::with_capacity(self.runs.len());
         for (trail, bytes) in std::mem::take(&mut self.runs) {
-            let (run, size) = (trail.run(), bytes.len());
-            trails.push((trail, size));
-            self.place(run, bytes, &mut batch);
+            let run = trail.run();
+            trails.push((trail, bytes.len()));
+            segments.push((run, bytes));
         }
         let books: Vec<_> = self.books.drain().collect();
         for (agent, books) in &books {
@@ -323,14 +349,7 @@ impl Pending {
         for (_, record) in self.records.drain() {
             record.write(&mut batch);
         }
-        (batch, Sent { trails, books })
-    }
-
-    /// Gives a segment its number.
-    fn place(&mut self, run: RunId, bytes: Vec<u8>, batch: &mut Batch) {
-        batch.put(keys::segment(self.next), bytes);
-        batch.put(keys::index(run, self.next), Vec::new());
-        self.next += 1;
+        (batch, segments, Sent { trails, books })
     }
 }
 
@@ -339,7 +358,12 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let pending = self.pending.get_mut();
         if !pending.is_empty() {
-            drop(self.store.commit(pending.drain().0));
+            let (mut batch, segments, _) = pending.drain();
+            let (late, linked) = self.chain.link(segments);
+            let chain = self.chain.clone();
+            batch.late = Some(late);
+            batch.then = Some(Box::new(move |result| chain.settle(&linked, result)));
+            drop(self.store.commit(batch));
         }
         self.begun.notify_one();
     }

@@ -2,7 +2,9 @@
 //!
 //! Nothing here decides. Every effect passes [`gate`], where the kernel answers.
 
+pub mod admin;
 pub mod approvals;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -186,6 +186,9 @@ pub const QUESTION_TEXT_MAX_BYTES: usize = 32 * KIB;
 /// Questions that are kept once they are closed.
 pub const QUESTIONS_KEPT_MAX: usize = 1_000;
 
+/// Between two looks at the policy directory and the lock: what an admin changes bites within two of them.
+pub const STANDING_LOOK_MS: u64 = 100;
+
 /// The longest wait: a year.
 pub const SLEEP_MAX_MS: u64 = kernel::WALL_RUN_MAX_MS;
 

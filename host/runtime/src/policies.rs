@@ -12,6 +12,8 @@ use agentry_kernel::policy::{Mistake, Policy, Source};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
+pub mod standing;
+
 /// Files as they were read: one state of the policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyFiles {
@@ -92,10 +94,8 @@ impl PolicyFiles {
         ours(directory, &is)?;
         let mut paths = Vec::new();
         for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
-            let name = entry.map_err(|error| unreadable(directory, error))?.file_name();
-            let hidden = name.as_encoded_bytes().starts_with(b".");
-            let path = directory.join(name);
-            if hidden || path.extension().is_none_or(|extension| extension != "toml") {
+            let path = directory.join(entry.map_err(|error| unreadable(directory, error))?.file_name());
+            if !is_policy(&path) {
                 continue;
             }
             if paths.len() == POLICY_FILES_MAX {
@@ -152,6 +152,12 @@ impl PolicyFiles {
         let sources: Vec<_> = self.files.iter().map(|(file, text)| Source { file, text }).collect();
         Policy::parse(&sources, self.epoch())
     }
+}
+
+/// Whether a file of the directory is read: names that begin with a dot are an editor's.
+fn is_policy(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|extension| extension == "toml")
 }
 
 /// The text of a plain file that this user, its group or root alone may write.

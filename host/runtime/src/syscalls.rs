@@ -22,13 +22,14 @@ use agentry_kernel::manifest::Wants;
 use wasmtime::component::{Access, FutureReader, HasSelf, Linker};
 
 use crate::approvals::People;
-use crate::drivers::files::Files;
+use crate::drivers::files::{Files, Marks};
 use crate::drivers::http::Http;
 use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
 use crate::engine::wasi::{self, Wasi};
 use crate::gate::{Acted, Asking, Gate, Written};
+use crate::policies::standing::Standing;
 use crate::run::context::RunContext;
 use crate::run::limiter::Limiter;
 use crate::run::lines::Lines;
@@ -52,6 +53,10 @@ pub struct Services {
     pub tools: Tools,
     /// The web.
     pub http: Http,
+    /// Labels of what lies in them.
+    pub marks: Marks,
+    /// What holds in this home now.
+    pub standing: Standing,
 }
 
 /// What a store of the engine holds for its run.

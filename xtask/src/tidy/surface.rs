@@ -122,6 +122,7 @@ fn config_keys(tree: &Tree) -> BTreeSet<String> {
 fn config_prefix(table: &str) -> Option<&'static str> {
     Some(match table {
         "FILE" => "",
+        "AUDIT" => "audit.",
         "PROVIDER" => "providers.",
         "SECRET" => "providers.key.",
         "MODEL" => "models.",

@@ -1,5 +1,5 @@
 //! `agentry policy`: is what the admin wrote well formed, and does it say what was meant? Each further question has a file of its
-//! own. It changes nothing.
+//! own; the lock that stops all of it is the one thing that is changed here.
 
 mod can;
 mod diff;
@@ -13,9 +13,12 @@ mod world;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agentry_kernel::limits::TEXT_MAX_BYTES;
 use agentry_kernel::policy::{Mistake, Policy};
-use agentry_runtime::policies::PolicyFiles;
-use anyhow::Result;
+use agentry_runtime::admin;
+use agentry_runtime::control::Client;
+use agentry_runtime::policies::{PolicyFiles, standing};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -38,6 +41,8 @@ enum Verb {
     Simulate(simulate::Simulate),
     Learn(learn::Learn),
     Test(test::Test),
+    Lock(Lock),
+    Unlock(Unlock),
 }
 
 /// Reads a policy as a run would, and says what is wrong with it
@@ -58,6 +63,30 @@ struct Check {
     json: bool,
 }
 
+/// Stops every new effect of every agent in this home, now and until it is unlocked
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry policy lock --because \"the mail server leaks\"
+  agentry policy unlock")]
+struct Lock {
+    /// Why: whoever is denied for it is told
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    because: String,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Lets effects go on
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry policy unlock")]
+struct Unlock {
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
 /// Does what the second verb says.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.verb {
@@ -68,7 +97,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Verb::Simulate(args) => simulate::run(args),
         Verb::Learn(args) => learn::run(args),
         Verb::Test(args) => test::run(args),
+        Verb::Lock(args) => lock(args),
+        Verb::Unlock(args) => unlock(args),
     }
+}
+
+fn lock(args: &Lock) -> Result<ExitCode> {
+    if args.because.len() > TEXT_MAX_BYTES {
+        bail!("the reason has more than {TEXT_MAX_BYTES} bytes\nhint: say it in a sentence");
+    }
+    let home = args.home.resolve()?;
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let changed = threads.block_on(admin::lock(home.path(), &args.because))?;
+    let told = if changed { "locked: no agent here begins anything new" } else { "it is locked already" };
+    screen::say(&format!("{}\n", styled(BOLD, told)));
+    Ok(Exit::Done.into())
+}
+
+fn unlock(args: &Unlock) -> Result<ExitCode> {
+    let home = args.home.resolve()?;
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let changed = threads.block_on(admin::unlock(home.path()))?;
+    let told = if changed { "unlocked: agents go on under the policy" } else { "it is not locked" };
+    screen::say(&format!("{}\n", styled(BOLD, told)));
+    Ok(Exit::Done.into())
 }
 
 fn check(check: &Check) -> Result<ExitCode> {
@@ -81,6 +133,17 @@ fn check(check: &Check) -> Result<ExitCode> {
         Ok(policy) => (policy, Vec::new()),
         Err(mistakes) => (Policy::default(), mistakes),
     };
+    let place = check.home.resolve().ok().filter(|_| check.paths.is_empty());
+    let locked = place.as_ref().and_then(|home| standing::lock(home.path()));
+    if let Some(lock) = &locked {
+        screen::say(&format!(
+            "{}\n",
+            styled(BAD, text::line(&format!("locked: no agent begins anything new. {}", lock.because)))
+        ));
+    }
+    if !mistakes.is_empty() && place.is_some_and(|home| Client::connect(home.path()).is_ok()) {
+        screen::say(&format!("{}\n", styled(BAD, "the host that runs here keeps the last good policy")));
+    }
     if check.json {
         screen::print_json(&as_json(files.len(), &policy, &mistakes))?;
     } else {

@@ -46,6 +46,8 @@ impl Live {
                 say(&styled(DIM, piece));
             }
             Event::Log { level, line } => self.log(*level, line),
+            Event::Notice(text) => self.line(&styled(BOLD, text::block(text))),
+            Event::Alarm(text) => self.line(&format!("{}: {}", styled(BAD, "alarm"), text::block(text))),
             Event::Refused(refusal) => self.line(&styled(BAD, text::block(&refusal.to_string()))),
             Event::Call { name, duration_ms, spent, error, .. } if self.watched => {
                 // Only calls that somebody waited for, or paid for, are news.

@@ -111,6 +111,8 @@ pub struct Settled {
     pub overrun: Amounts,
     /// Labels that the run gained and did not hold before.
     pub gained: Labels,
+    /// Labels that it lost, because a rule of the site vouches for the answer.
+    pub cleared: Labels,
     /// Calls whose turn has come.
     pub ready: Vec<Ready>,
 }

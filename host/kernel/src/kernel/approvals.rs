@@ -285,6 +285,9 @@ impl Kernel {
         if self.policy.epoch != yes.policy {
             return Err(reasons::void(required));
         }
+        if let Some(no) = self.stopped(what) {
+            return Err(no);
+        }
         let Some(run) = self.runs.get(&yes.run).filter(|run| !run.ended) else {
             return Err(reasons::ended("the run is over"));
         };

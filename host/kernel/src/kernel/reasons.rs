@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
+use super::Lock;
 use super::admission::No;
 use super::ledger::{Lack, Owner};
 use crate::approval::Required;
@@ -19,6 +20,15 @@ pub(super) fn ended(because: &str) -> No {
 
 pub(super) fn busy(because: &str, hint: &str) -> No {
     Refusal::new(Code::Busy, because).hint(hint).into()
+}
+
+/// An admin has stopped everything.
+pub(super) fn locked(lock: &Lock) -> No {
+    let mut because = String::from("an admin has stopped every new effect");
+    if !lock.because.is_empty() {
+        because.push_str(&format!(": {}", text::show(&lock.because)));
+    }
+    Refusal::new(Code::Locked, because).hint("`agentry policy unlock` lets agents go on").into()
 }
 
 pub(super) fn withdrawn(agent: &str) -> No {

@@ -108,7 +108,13 @@ impl Kernel {
             spent[resource] = used[resource];
         }
         let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
-            return Settled { spent: Amounts::ZERO, overrun: Amounts::ZERO, gained: Labels::NONE, ready: Vec::new() };
+            return Settled {
+                spent: Amounts::ZERO,
+                overrun: Amounts::ZERO,
+                gained: Labels::NONE,
+                cleared: Labels::NONE,
+                ready: Vec::new(),
+            };
         };
         run.ended = true;
         let held = run.held();
@@ -122,7 +128,13 @@ impl Kernel {
             self.forgo_all(id, now);
         }
         self.forget(id);
-        Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, ready: Vec::new() }
+        Settled {
+            spent: taken,
+            overrun: spent.minus(taken),
+            gained: Labels::NONE,
+            cleared: Labels::NONE,
+            ready: Vec::new(),
+        }
     }
 
     /// Every limit that binds a run; none if there is no such run.
@@ -174,6 +186,9 @@ impl Kernel {
     fn begin(&mut self, id: RunId, start: &Start, share: Option<&Share>, now: Millis) -> Result<Allowance, No> {
         if self.runs.len() >= RUNS_MAX {
             return Err(reasons::busy("as many agents run as this host can hold", "wait for one of them to end"));
+        }
+        if let Some(lock) = &self.lock {
+            return Err(reasons::locked(lock));
         }
         if self.runs.contains_key(&id) {
             return Err(reasons::busy("a run of this id is not over yet", "start it with another id"));

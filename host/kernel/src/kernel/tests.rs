@@ -23,6 +23,7 @@ use crate::tool::{Effect, Tool};
 mod approvals;
 mod budgets;
 mod labels;
+mod lock;
 mod rights;
 mod site;
 

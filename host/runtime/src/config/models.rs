@@ -20,7 +20,9 @@ const FORMAT: u64 = 1;
 const RESERVED: [&str; 3] = [DEFAULT, EMBEDDED, SCRIPTED];
 
 // The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
-pub(super) const FILE_KEYS: [&str; 6] = ["format", "default", "providers", "models", "secrets", "hosts"];
+pub(super) const FILE_KEYS: [&str; 7] = ["format", "default", "providers", "models", "secrets", "hosts", "audit"];
+
+pub(super) const AUDIT_KEYS: [&str; 1] = ["heads"];
 
 pub(super) const PROVIDER_KEYS: [&str; 5] = ["kind", "base_url", "key", "connect_timeout_ms", "idle_timeout_ms"];
 
@@ -148,7 +150,15 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         let hint = near_or_all(default, &known);
         return Err(root.mistake_in("default", format!("there is no model `{default}`"), hint));
     }
-    Ok(Config { default: default.to_owned(), models, secrets: secrets::parse(&root)?, hosts: hosts::parse(&root)? })
+    let heads = match root.get_table("audit")? {
+        None => None,
+        Some(audit) => {
+            audit.only(&AUDIT_KEYS)?;
+            Some(PathBuf::from(audit.needs_text("heads")?))
+        }
+    };
+    let (secrets, hosts) = (secrets::parse(&root)?, hosts::parse(&root)?);
+    Ok(Config { default: default.to_owned(), models, secrets, hosts, heads })
 }
 
 fn near_or_all(word: &str, known: &[&str]) -> String {

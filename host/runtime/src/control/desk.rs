@@ -27,6 +27,17 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             let now = services.gate.clock().now();
             Reply::Budget(services.gate.change(|kernel| kernel.statements(now)))
         }
+        Request::LookAtLock => {
+            services.standing.look_at_lock(&services.gate);
+            match services.gate.journal().flush().await {
+                Ok(()) => Reply::Looked,
+                Err(error) => Reply::Refused(error.to_string()),
+            }
+        }
+        Request::Unlabel(removal) => match removal.apply(services.gate.journal(), services.gate.clock().now()).await {
+            Ok(taken) => Reply::Unlabelled(taken),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
     }
 }
 

@@ -3,16 +3,18 @@
 use std::io;
 
 use agentry_kernel::kernel::Statement;
+use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::admin::Removal;
 use crate::approvals::{Said, Saying};
 use crate::store::{Key, Value};
 
 /// Two processes understand each other if they have the same; raise it with every change of what is below.
-pub(super) const PROTOCOL: u16 = 1;
+pub(super) const PROTOCOL: u16 = 3;
 
 /// A hello is short.
 pub(super) const HELLO_MAX_BYTES: usize = 256;
@@ -57,6 +59,10 @@ pub enum Request {
     Say(Saying),
     /// What the site and its agents may spend, and what of it is left.
     Budget,
+    /// Look at the home's lock now.
+    LookAtLock,
+    /// A person takes labels off what is kept.
+    Unlabel(Removal),
 }
 
 /// What the host answers.
@@ -74,6 +80,10 @@ pub enum Reply {
     Said(Said),
     /// To [`Request::Budget`]: the site first.
     Budget(Vec<Statement>),
+    /// To [`Request::LookAtLock`]: it is as the home has it.
+    Looked,
+    /// To [`Request::Unlabel`]: those that were taken off.
+    Unlabelled(Labels),
     /// It could not, or would not; the text says why, with its hint.
     Refused(String),
 }

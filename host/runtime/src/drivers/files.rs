@@ -1,6 +1,8 @@
 //! Files under named roots. Each root is a directory that the admin gave, held open; nothing outside of it can be named, symbolic
 //! links are not followed, and no answer tells where it lies.
 
+mod marks;
+
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use agentry_kernel::Permit;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
 
+pub use self::marks::Marks;
 use crate::gate::fault;
 use crate::limits::{FILE_LIST_MAX, FILE_READ_MAX_BYTES};
 use crate::syscalls::bindings::agentry::agent::files::FileStat;
@@ -21,7 +24,11 @@ pub struct Files(BTreeMap<String, Root>);
 
 /// One root.
 #[derive(Debug)]
-pub struct Root(Dir);
+pub struct Root {
+    dir: Dir,
+    /// Absolute, without links: by which labels are kept. No guest learns it.
+    lies_at: PathBuf,
+}
 
 /// A root that the admin named is no directory.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +45,8 @@ impl Files {
     /// # Errors
     /// If one of them is no directory, or may not be read.
     pub fn open(roots: &BTreeMap<String, PathBuf>) -> Result<Self, NoRoot> {
-        let open = |(name, path): (&String, &PathBuf)| match Dir::open_ambient_dir(path, ambient_authority()) {
-            Ok(dir) => Ok((name.clone(), Root(dir))),
+        let open = |(name, path): (&String, &PathBuf)| match Root::open(path) {
+            Ok(root) => Ok((name.clone(), root)),
             Err(error) => Err(NoRoot { name: name.clone(), path: path.clone(), error }),
         };
         Ok(Self(roots.iter().map(open).collect::<Result<_, _>>()?))
@@ -50,16 +57,30 @@ impl Files {
         self.0.contains_key(name)
     }
 
+    pub(crate) fn find(&self, name: &str) -> Option<&Root> {
+        self.0.get(name)
+    }
+
     /// The root of this name.
     ///
     /// # Errors
     /// `not-found` if the admin gave none.
     pub fn root(&self, _: &Permit, name: &str) -> Result<&Root, Error> {
-        self.0.get(name).ok_or_else(|| Error::NotFound(format!("this host has no root `{name}`")))
+        self.find(name).ok_or_else(|| Error::NotFound(format!("this host has no root `{name}`")))
     }
 }
 
 impl Root {
+    fn open(path: &Path) -> io::Result<Self> {
+        let lies_at = path.canonicalize()?;
+        let dir = Dir::open_ambient_dir(&lies_at, ambient_authority())?;
+        Ok(Self { dir, lies_at })
+    }
+
+    fn lies_at(&self) -> &Path {
+        &self.lies_at
+    }
+
     /// At most `length` bytes from `offset`.
     ///
     /// # Errors
@@ -69,7 +90,7 @@ impl Root {
         let mut options = OpenOptions::new();
         // Not blocking: opening a pipe would wait for a writer otherwise.
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let mut file = self.0.open_with(&path, &options).map_err(|error| failed(&error))?;
+        let mut file = self.dir.open_with(&path, &options).map_err(|error| failed(&error))?;
         let about = file.metadata().map_err(|error| failed(&error))?;
         if !about.is_file() {
             return Err(Error::Invalid("it is not a regular file".to_owned()));
@@ -90,28 +111,28 @@ impl Root {
     /// `invalid` if it is a directory; `unavailable` if the disk is full or read-only.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Error> {
         let path = self.reach(path)?;
-        if path == Path::new(".") || self.0.symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
+        if path == Path::new(".") || self.dir.symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
             return Err(Error::Invalid("it is not a regular file".to_owned()));
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
-            self.0.create_dir_all(folder).map_err(|error| failed(&error))?;
+            self.dir.create_dir_all(folder).map_err(|error| failed(&error))?;
         }
         let number = getrandom::u64().map_err(|_| fault::unavailable("the host has no randomness", None))?;
         let temporary = folder.unwrap_or(Path::new("")).join(format!(".agentry-{number:016x}.tmp"));
         let placed = self.place(&temporary, &path, content);
         if placed.is_err() {
             // What is half-written is not left behind.
-            let _ = self.0.remove_file(&temporary);
+            let _ = self.dir.remove_file(&temporary);
         }
         placed.map_err(|error| failed(&error))
     }
 
     fn place(&self, temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut file = self.0.open_with(temporary, OpenOptions::new().write(true).create_new(true))?;
+        let mut file = self.dir.open_with(temporary, OpenOptions::new().write(true).create_new(true))?;
         file.write_all(content)?;
         file.sync_data()?;
-        self.0.rename(temporary, &self.0, path)
+        self.dir.rename(temporary, &self.dir, path)
     }
 
     /// What is known of a file or a directory.
@@ -120,7 +141,7 @@ impl Root {
     /// `not-found`.
     pub fn stat(&self, path: &str) -> Result<FileStat, Error> {
         let place = self.reach(path)?;
-        let metadata = self.0.symlink_metadata(&place).map_err(|error| failed(&error))?;
+        let metadata = self.dir.symlink_metadata(&place).map_err(|error| failed(&error))?;
         described(path.to_owned(), &metadata).ok_or_else(|| Error::NotFound("there is no such file".to_owned()))
     }
 
@@ -131,7 +152,7 @@ impl Root {
     pub fn list(&self, path: &str) -> Result<Vec<FileStat>, Error> {
         let place = self.reach(path)?;
         let mut stats = Vec::new();
-        for entry in self.0.read_dir(&place).map_err(|error| failed(&error))? {
+        for entry in self.dir.read_dir(&place).map_err(|error| failed(&error))? {
             let entry = entry.map_err(|error| failed(&error))?;
             // A name that is not UTF-8 cannot be said in `wit/`.
             let Ok(name) = entry.file_name().into_string() else { continue };
@@ -158,8 +179,8 @@ impl Root {
         if path == Path::new(".") {
             return Err(Error::Invalid("a root is not deleted".to_owned()));
         }
-        let there = self.0.symlink_metadata(&path).map_err(|error| failed(&error))?;
-        let removed = if there.is_dir() { self.0.remove_dir(&path) } else { self.0.remove_file(&path) };
+        let there = self.dir.symlink_metadata(&path).map_err(|error| failed(&error))?;
+        let removed = if there.is_dir() { self.dir.remove_dir(&path) } else { self.dir.remove_file(&path) };
         removed.map_err(|error| failed(&error))
     }
 
@@ -178,7 +199,7 @@ impl Root {
             if !there {
                 continue;
             }
-            match self.0.symlink_metadata(&place) {
+            match self.dir.symlink_metadata(&place) {
                 Ok(metadata) if metadata.is_symlink() => {
                     return Err(Error::Invalid("it is a symbolic link, and links are not followed".to_owned()));
                 }
@@ -229,7 +250,7 @@ mod tests {
 
     fn root() -> (tempfile::TempDir, Root) {
         let folder = tempfile::tempdir().unwrap();
-        let root = Root(Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap());
+        let root = Root::open(folder.path()).unwrap();
         (folder, root)
     }
 

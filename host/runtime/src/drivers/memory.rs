@@ -25,7 +25,7 @@ use crate::limits::{
     MEMORY_PAGE_MAX, MEMORY_PAGE_MAX_BYTES, MEMORY_SCAN_MAX, MEMORY_TAG_MAX_BYTES, MEMORY_TAGS_MAX,
     MEMORY_VALUE_MAX_BYTES,
 };
-use crate::store::{self, Batch, Expect, Range, Store, Value as Bytes, keys};
+use crate::store::{self, Batch, Expect, Range, Store, StoreError, Value as Bytes, keys};
 use crate::syscalls::bindings::agentry::agent::memory::{Entry, Expectation, Page, Value, WriteOptions};
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
@@ -212,6 +212,24 @@ impl Memory {
             }
         }
         Ok((page, labels))
+    }
+
+    /// The change by which a person takes labels off an entry; and those that it takes off.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what stands there does not decode.
+    pub fn removal(&self, namespace: &str, key: &str, labels: &Labels) -> Result<(Batch, Labels), StoreError> {
+        let place = keys::memory(namespace, key);
+        let Some(old) = self.0.get(&place)? else { return Ok((Batch::default(), Labels::NONE)) };
+        let damaged = || StoreError::Damaged { why: "an entry of memory that does not decode".to_owned() };
+        let (mut row, body) = row::decode(&old).map_err(|_| damaged())?;
+        let taken = Labels::of(row.labels.iter().filter(|name| labels.has(name)));
+        row.labels = row.labels.without(labels);
+        let bytes = row::encode(&row, body);
+        let mut batch = Batch::default();
+        batch.expect(place.clone(), Expect::Equals(old.clone()));
+        batch.put(place, bytes);
+        Ok((batch, taken))
     }
 
     /// What stands at a key and what a new write must build on.

@@ -103,6 +103,7 @@ impl Gate {
         let content = Content::of(input);
         let input = content.digest;
         let contents = gate.journal.missing(vec![content]);
+        gate.audience.join(run);
         let mut record = first_record(run, &started, now);
         let mut desk = gate.desk.lock();
         let refusal = match desk.kernel.start(run.id, &start, now) {

@@ -12,6 +12,7 @@ use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, Effect};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
+use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use futures::FutureExt as _;
 use serde::Serialize;
@@ -158,10 +159,14 @@ impl Errand {
         E: Fault,
         F: Future<Output = Acted<T, E>> + Send + 'static,
     {
+        let waits = !matches!(turn, Turn::Now(_));
         let permit = match self.turn(turn).await {
             Ok(permit) => permit,
             Err(error) => return self.withdrawn(error),
         };
+        if waits && let Some(refusal) = self.gate.0.overtaken(&permit, self.asking.as_ref()) {
+            return self.overtaken(permit, &refusal);
+        }
         if let Some(Asking { what, contents }) = self.asking.take_if(|_| self.intent) {
             let contents = self.gate.0.journal.missing(contents);
             let entry = Entry::Asked { call: self.call, at: self.now(), what, held: *permit.held() };
@@ -250,6 +255,16 @@ impl Errand {
         });
         self.tell(at, spent, result.as_ref().err().map(|error| fault::kind(error.error())));
         (result, at)
+    }
+
+    /// Its turn came too late: what holds now forbids it. It is written down as refused and costs nothing.
+    fn overtaken<T, E: Fault>(mut self, permit: Permit, refusal: &Refusal) -> (Result<T, E>, Millis) {
+        let (at, call) = (self.now(), self.call);
+        if let Some(Asking { what, .. }) = self.asking.take() {
+            self.gate.0.refused(&self.run, (call, what), refusal, at);
+        }
+        self.gate.0.settle(&self.run, permit, None, at, Vec::new(), |_| None);
+        (Err(fault::refused(refusal, self.run.id, call).into()), at)
     }
 
     /// Its turn did not come: it is written down as a call that did nothing.

@@ -5,10 +5,11 @@ use agentry_kernel::call::CallId;
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::kernel::{Permit, Ready};
 use agentry_kernel::labels::Labels;
+use agentry_kernel::refusal::{Refusal, Rule};
 use agentry_kernel::time::Millis;
 use serde::Serialize;
 
-use super::{Desk, Fault, Inner, Turn, answer, fault};
+use super::{Asking, Desk, Fault, Inner, Turn, answer, fault};
 use crate::journal::{Along, Content, RunRecord};
 use crate::run::context::{Event, RunContext};
 use crate::syscalls::bindings::agentry::agent::log::Level;
@@ -50,6 +51,7 @@ impl Inner {
         let moved = *permit.held() != Amounts::ZERO || cost.is_some_and(|cost| cost != Amounts::ZERO);
         let call = permit.call();
         let contents = self.journal.missing(contents);
+        let rule = permit.clears().map(|(_, rule)| rule.clone());
         let mut desk = self.desk.lock();
         let settled = match cost {
             Some(spent) => desk.kernel.settle(permit, spent, now),
@@ -57,7 +59,7 @@ impl Inner {
         };
         desk.let_in(settled.ready, now);
         let moved = desk.books(run).filter(|_| moved);
-        let record = self.gained(run, call, &settled.gained, now);
+        let record = self.gained(run, call, (&settled.gained, &settled.cleared), rule, now);
         let along = Along { moved, contents, record };
         self.journal.append(&run.trail, entry(settled.spent).as_slice(), along);
         drop(desk);
@@ -71,14 +73,29 @@ impl Inner {
     }
 
     /// Labels that a run gains stand in its journal before the answer that brings them, and in its record.
-    fn gained(&self, run: &RunContext, call: CallId, labels: &Labels, at: Millis) -> Option<RunRecord> {
-        if labels.is_empty() {
+    fn gained(
+        &self,
+        run: &RunContext,
+        call: CallId,
+        (gained, cleared): (&Labels, &Labels),
+        rule: Option<Rule>,
+        at: Millis,
+    ) -> Option<RunRecord> {
+        if gained.is_empty() && cleared.is_empty() {
             return None;
         }
-        run.gain(labels, call);
-        let entry = Entry::Labelled { call, at, labels: labels.clone() };
-        self.journal.append(&run.trail, &[entry], Along::default());
+        run.relabel(call, gained, cleared);
+        let labelled = (!gained.is_empty()).then(|| Entry::Labelled { call, at, labels: gained.clone() });
+        let rule = rule.filter(|_| !cleared.is_empty());
+        let cleared = rule.map(|rule| Entry::Cleared { call, at, labels: cleared.clone(), rule });
+        let entries: Vec<_> = labelled.into_iter().chain(cleared).collect();
+        self.journal.append(&run.trail, &entries, Along::default());
         run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() })
+    }
+
+    /// Why a call whose turn has come may not begin any more.
+    pub(super) fn overtaken(&self, permit: &Permit, asking: Option<&Asking>) -> Option<Refusal> {
+        self.desk.lock().kernel.overtaken(permit, asking.map_or("", |asking| asking.what.name()))
     }
 
     /// Gives a turn back that nobody will use. It costs nothing.

@@ -8,6 +8,7 @@ use agentry_kernel::budget::{Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 
+use super::chain::Tip;
 use super::record::{self, RunRecord, encode};
 use crate::drivers::memory::keeper;
 use crate::store::{Batch, Page, Range, Store, StoreError, keys};
@@ -24,8 +25,8 @@ pub struct Recovered {
     pub books: Vec<(String, Books)>,
     /// Runs that it did not end.
     pub interrupted: Vec<RunId>,
-    /// The number of the next segment.
-    pub next: u64,
+    /// How far the log goes.
+    pub tip: Tip,
 }
 
 pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreError> {
@@ -60,7 +61,12 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
         record.write(&mut batch);
     }
     let last = store.scan(&Range::of(keys::LOG).reversed(), Page { rows: 1, bytes: 1 })?;
-    recovered.next = last.first().and_then(|(key, _)| keys::number(key)).map_or(0, |number| number + 1);
+    let next = last.first().and_then(|(key, _)| keys::number(key)).map_or(0, |number| number + 1);
+    // A tip that is behind the log was tampered with: what comes goes behind all that is there, and an audit finds the place.
+    recovered.tip = match Tip::read(&**store)? {
+        Some(tip) => Tip { next: tip.next.max(next), ..tip },
+        None => Tip { next, ..Tip::default() },
+    };
     if !batch.writes.is_empty() {
         store.commit(batch).await?;
     }

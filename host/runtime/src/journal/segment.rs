@@ -1,12 +1,16 @@
 //! A segment: entries of one run that reached the disk together, behind one version byte and the run's id.
 
 use agentry_kernel::call::RunId;
+use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, FORMAT};
 
 use super::format1;
 use crate::store::StoreError;
 
 const HEAD_BYTES: usize = 9;
+
+/// The head of the segment before, at the end; see [`super::chain`].
+const LINK_BYTES: usize = 32;
 
 /// Appends entries to a segment, and begins it if it is empty.
 pub(super) fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
@@ -27,11 +31,13 @@ pub(super) fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
 /// When it is of a newer version or is not one.
 pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
     let damaged = |why: &str| StoreError::Damaged { why: why.to_owned() };
-    let (head, mut rest) =
-        bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
-    let take = match head[0] {
-        FORMAT => postcard::take_from_bytes::<Entry>,
-        format1::FORMAT => take_format1,
+    let (head, rest) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
+    let (mut rest, take): (&[u8], Take) = match head[0] {
+        FORMAT => {
+            let linked = rest.split_last_chunk::<LINK_BYTES>().ok_or_else(|| damaged("a segment without a link"))?;
+            (linked.0, |bytes| postcard::take_from_bytes(bytes))
+        }
+        format1::FORMAT => (rest, take_format1),
         _ => return Err(damaged("a journal segment of another format")),
     };
     let run = head
@@ -45,6 +51,14 @@ pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
         rest = left;
     }
     Ok((run, entries))
+}
+
+type Take = fn(&[u8]) -> postcard::Result<(Entry, &[u8])>;
+
+/// The head of the segment that this one was written behind; none if it was written before there was a chain.
+pub(crate) fn link(bytes: &[u8]) -> Option<Digest> {
+    let link = bytes.last_chunk::<LINK_BYTES>().filter(|_| bytes.first() == Some(&FORMAT))?;
+    Some(Digest(*link))
 }
 
 fn take_format1(bytes: &[u8]) -> postcard::Result<(Entry, &[u8])> {

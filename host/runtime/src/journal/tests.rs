@@ -68,6 +68,7 @@ fn entries() -> Vec<Entry> {
 fn a_segment_of_this_version_stays_readable() {
     let mut bytes = Vec::new();
     segment::extend(&mut bytes, RunId(7), &entries());
+    Tip::default().link(&mut bytes);
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
     expect_file!["../../../../tests/golden/journal-2.hex"].assert_eq(&(hex.join("\n") + "\n"));

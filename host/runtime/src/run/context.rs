@@ -167,9 +167,10 @@ impl RunContext {
         self.gained.lock().iter().find(|(gained, _)| gained == label).map(|(_, call)| *call)
     }
 
-    /// The kernel gave it these by this call. A set of labels has a maximum, and so has what is remembered of it.
-    pub(crate) fn gain(&self, labels: &Labels, call: CallId) {
+    /// The kernel gave it these by this call, and took those. A set of labels has a maximum, and so has what is remembered of it.
+    pub(crate) fn relabel(&self, call: CallId, labels: &Labels, cleared: &Labels) {
         let mut gained = self.gained.lock();
+        gained.retain(|(label, _)| !cleared.has(label));
         for label in labels.iter() {
             if gained.len() < LABELS_MAX && !gained.iter().any(|(known, _)| known == label) {
                 gained.push((label.to_owned(), call));
@@ -177,8 +178,10 @@ impl RunContext {
         }
         drop(gained);
         let mut held = self.labels.lock();
-        *held = held.and(labels);
-        self.gains.fetch_add(1, Ordering::AcqRel);
+        *held = held.and(labels).without(cleared);
+        if !labels.is_empty() {
+            self.gains.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     pub(crate) fn add_spent(&self, spent: Amounts) {
@@ -254,6 +257,10 @@ pub enum Event {
         /// Its text, as the guest wrote it: escape it before it reaches a terminal.
         line: String,
     },
+    /// Something of the host changed: a policy, a lock.
+    Notice(String),
+    /// Something of the host is wrong, and a person has to see to it.
+    Alarm(String),
     /// The kernel said no.
     Refused(Box<Refusal>),
     /// People are asked.

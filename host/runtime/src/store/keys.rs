@@ -5,6 +5,8 @@
 //! | `v` | the format of the store, one byte |
 //! | `a` agent | the agent's books; the site's stand under no agent |
 //! | `b` SHA-256 | a content, as it is |
+//! | `f` SHA-256 of a place | the labels of a file or a directory |
+//! | `h` | how far the log goes, and the head of its last segment |
 //! | `i` run, number | nothing: the segment of that number is this run's |
 //! | `l` number | a segment of the journal |
 //! | `m` length of namespace, namespace, key | an entry of memory |
@@ -31,6 +33,10 @@ pub const SITE: &str = "";
 pub const LOG: &[u8] = b"l";
 /// Entries of memory.
 pub const MEMORY: &[u8] = b"m";
+/// How far the log goes.
+pub const TIP: &[u8] = b"h";
+/// A key of the log or of its index, at the longest.
+pub const LOG_ROW_BYTES: usize = 17;
 /// Runs that have not ended.
 pub const OPEN: &[u8] = b"o";
 /// Questions to people.
@@ -76,6 +82,11 @@ pub fn segment(number: u64) -> Key {
 pub fn memory(namespace: &str, name: &str) -> Key {
     let length = u16::try_from(namespace.len()).unwrap_or(u16::MAX);
     key(MEMORY, &[&length.to_be_bytes(), namespace.as_bytes(), name.as_bytes()])
+}
+
+/// The labels of a place of that digest.
+pub fn mark(place: &[u8; 32]) -> Key {
+    key(b"f", &[place])
 }
 
 /// That a run has not ended.

@@ -42,10 +42,24 @@ pub struct Batch {
     /// Checked in the transaction, against all batches before this one.
     pub expect: Vec<(Key, Expect)>,
     /// In order; none removes the key.
-    pub writes: Vec<(Key, Option<Value>)>,
+    pub writes: Vec<Write>,
+    /// Writes that are known only when the batch's turn has come.
+    pub late: Option<Late>,
     /// Called by the writer when the batch has been committed or has failed, before its future is answered.
     /// Not called by a store that was opened to be read.
     pub then: Option<Then>,
+}
+
+/// One write; none removes the key.
+pub type Write = (Key, Option<Value>);
+
+/// Writes that depend on what all batches before have written. The writer asks for them when it has come to the batch and all that the
+/// batch expects holds; if the transaction fails then, so does the batch.
+pub struct Late {
+    /// At most so many, keys and values.
+    pub bytes: usize,
+    /// Gives them. Must return at once.
+    pub writes: Box<dyn FnOnce() -> Vec<Write> + Send>,
 }
 
 /// Told how a batch ended. Must return at once.
@@ -74,7 +88,8 @@ impl Batch {
             Expect::Absent => key.len(),
             Expect::Equals(value) => key.len() + value.len(),
         });
-        writes.chain(expects).sum()
+        let late = self.late.as_ref().map_or(0, |late| late.bytes);
+        writes.chain(expects).sum::<usize>() + late
     }
 
     /// The first key or value that is over its maximum.

@@ -14,7 +14,7 @@ use redb::{Database, ReadableTable as _, Table};
 use tokio::sync::oneshot;
 
 use super::redb::{Opener, Shared, TABLE, failed};
-use super::{Batch, Expect, QUEUE_MAX_BYTES, StoreError};
+use super::{Batch, Expect, QUEUE_MAX_BYTES, StoreError, Write};
 
 /// Batches of one transaction: above this a commit takes so long that those at its front wait for those at its end.
 const GROUP_MAX: usize = 4096;
@@ -96,7 +96,7 @@ impl Queue {
             job.refused = job.refused.or(Some(StoreError::Backlog));
         }
         if job.refused.is_some() {
-            (job.batch.expect, job.batch.writes, job.size) = (Vec::new(), Vec::new(), 0);
+            (job.batch.expect, job.batch.writes, job.batch.late, job.size) = (Vec::new(), Vec::new(), None, 0);
         }
         waiting.bytes += job.size;
         waiting.jobs.push_back(job);
@@ -134,8 +134,8 @@ struct Disk {
 
 impl Disk {
     fn serve(self, queue: &Queue) {
-        while let Some(group) = queue.take() {
-            let answers = match self.commit(&group) {
+        while let Some(mut group) = queue.take() {
+            let answers = match self.commit(&mut group) {
                 Ok(answers) => answers,
                 Err(error) => {
                     self.close();
@@ -148,7 +148,7 @@ impl Disk {
     }
 
     /// Commits what can be; the outer error is everyone's.
-    fn commit(&self, group: &[Job]) -> Result<Vec<Answer>, StoreError> {
+    fn commit(&self, group: &mut [Job]) -> Result<Vec<Answer>, StoreError> {
         self.reopen()?;
         let database = self.shared.database.read();
         let database = database.as_ref().ok_or(StoreError::Closed)?;
@@ -164,8 +164,11 @@ impl Disk {
                     None => Err(StoreError::Conflict),
                 };
                 if answer.is_ok() {
-                    apply(&mut table, &job.batch)?;
-                    changed |= !job.batch.writes.is_empty();
+                    let late = job.batch.late.take().map(|late| (late.writes)());
+                    for writes in [Some(&job.batch.writes), late.as_ref()].into_iter().flatten() {
+                        apply(&mut table, writes)?;
+                        changed |= !writes.is_empty();
+                    }
                 }
                 answers.push(answer);
             }
@@ -211,8 +214,8 @@ fn holds(table: &Table<'_, &[u8], &[u8]>, batch: &Batch) -> Result<bool, StoreEr
     Ok(true)
 }
 
-fn apply(table: &mut Table<'_, &[u8], &[u8]>, batch: &Batch) -> Result<(), StoreError> {
-    for (key, value) in &batch.writes {
+fn apply(table: &mut Table<'_, &[u8], &[u8]>, writes: &[Write]) -> Result<(), StoreError> {
+    for (key, value) in writes {
         match value {
             Some(value) => drop(table.insert(key.as_slice(), value.as_slice()).map_err(|error| failed(error.into()))?),
             None => drop(table.remove(key.as_slice()).map_err(|error| failed(error.into()))?),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use agentry_kernel::call::Place;
-use agentry_kernel::{Amounts, Call};
+use agentry_kernel::{Amounts, Call, Labels, Permit};
 use serde::Serialize;
 
 use super::bindings::agentry::agent::files::{FileStat, Host};
 use super::bindings::agentry::agent::types::Error;
-use super::{State, invalid};
+use super::{Services, State, invalid};
 use crate::drivers::files::Root;
 use crate::gate::{Acted, Asking, Octets, fault};
 use crate::journal::Content;
@@ -27,16 +27,33 @@ impl State {
         A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
     {
         let services = Arc::clone(&self.services);
+        let changes = matches!(what.what, Call::FilesWrite { .. } | Call::FilesDelete(_));
+        let writes = matches!(what.what, Call::FilesWrite { .. });
         self.services.gate.pass(&self.run, what, move |permit, _| async move {
+            // Before the file: whoever reads it finds them.
+            if changes && let Err(error) = mark(&services, &permit, &place).await {
+                return Acted::of(Err(error), Amounts::ZERO);
+            }
             let work = move || {
-                let root = services.files.root(&permit, &place.root)?;
-                act(root, &place.path)
+                let result = services.files.root(&permit, &place.root).and_then(|root| act(root, &place.path));
+                // After the file: what was read was labelled before. That a write went well tells nothing.
+                let told = !writes || result.is_err();
+                let root = services.files.root(&permit, &place.root).ok().filter(|_| told);
+                let labels = root.map_or(Labels::NONE, |root| services.marks.of(root, &place.path));
+                Acted::of(result, Amounts::ZERO).labelled(labels)
             };
+            let broke = || fault::unavailable("reading or writing broke down", None);
             let done = tokio::task::spawn_blocking(work).await;
-            let result = done.unwrap_or_else(|_| Err(fault::unavailable("reading or writing broke down", None)));
-            Acted::of(result, Amounts::ZERO)
+            done.unwrap_or_else(|_| Acted::of(Err(broke()), Amounts::ZERO))
         })
     }
+}
+
+/// What a run changes carries what the run held when it asked for it.
+async fn mark(services: &Services, permit: &Permit, place: &Place) -> Result<(), Error> {
+    let root = services.files.root(permit, &place.root)?;
+    let marked = services.marks.add(root, &place.path, permit.carries()).await;
+    marked.map_err(|error| fault::stored(&error))
 }
 
 impl Host for State {

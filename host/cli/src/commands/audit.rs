@@ -1,0 +1,102 @@
+//! `agentry audit`: is the log what was written? It reads all of it and changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use agentry_runtime::audit::{Audit, heads};
+use agentry_runtime::config::Config;
+use anyhow::{Result, bail};
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, BAD, DIM, GOOD, styled, text, units};
+
+/// Proves that nobody changed what happened
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    Verify(Verify),
+}
+
+/// Walks the log: each record in its place, unchanged, with all that it names
+///
+/// Without heads in a second place, a log that was cut at its end or written anew from the beginning looks whole.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry audit verify
+  agentry audit verify --heads /mnt/elsewhere/heads
+  agentry audit verify --json | jq .broken")]
+struct Verify {
+    /// The second place of the heads [default: `heads` of [audit] in agentry.toml]
+    #[arg(long, value_name = "FILE")]
+    heads: Option<PathBuf>,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what the second verb says.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let Verb::Verify(verify) = &args.verb;
+    let home = verify.home.resolve()?;
+    let file = match &verify.heads {
+        Some(file) => Some(file.clone()),
+        None => configured(home.path())?,
+    };
+    // Before the log: a head that is written meanwhile is not missed in it.
+    let heads = file.as_deref().map(heads::read).transpose()?;
+    let Some(history) = home.history()? else {
+        bail!(
+            "nothing ever ran here\nhint: start an agent: agentry run FILE.wasm, or name another home with --home DIR"
+        );
+    };
+    let audit = history.audit(heads.as_deref().unwrap_or_default())?;
+    if verify.json {
+        screen::print_json(&serde_json::to_value(&audit)?)?;
+    } else {
+        screen::print(&page(&audit, heads.is_some()))?;
+    }
+    Ok(if audit.broken.is_none() { Exit::Done } else { Exit::Failed }.into())
+}
+
+/// The file that the configuration names, once there is one.
+fn configured(home: &Path) -> Result<Option<PathBuf>> {
+    let file = Config::load(home)?.heads.map(|file| home.join(file));
+    Ok(file.filter(|file| file.exists()))
+}
+
+fn page(audit: &Audit, with_heads: bool) -> String {
+    let facts = [
+        units::plural(audit.segments, "segment"),
+        units::count(audit.entries) + " entries",
+        units::plural(audit.contents, "content"),
+        units::plural(audit.heads, "head") + " in the second place",
+    ];
+    let mut page = format!("{}\n", styled(DIM, facts.join(" · ")));
+    if audit.unchained > 0 {
+        let old = format!("the first {} were written by a version without a chain", audit.unchained);
+        page.push_str(&format!("{}\n", styled(DIM, old)));
+    }
+    match &audit.broken {
+        None => page.push_str(&format!("{}  {}\n", styled(GOOD, "whole"), audit.head)),
+        Some(broken) => {
+            let run = broken.run.as_ref().map(|run| format!(" of run {run}")).unwrap_or_default();
+            let told =
+                format!("{}  segment {}{run}: {}\n", styled(BAD, "broken"), broken.segment, text::line(&broken.what));
+            page.push_str(&told);
+        }
+    }
+    if !with_heads {
+        let hint = "no heads in a second place: a log that was cut at its end or written anew would look whole";
+        page.push_str(&format!("{}\n", styled(DIM, hint)));
+    }
+    page
+}

@@ -1,0 +1,80 @@
+//! `agentry label`: what a person takes off what is kept. It is journaled, and it is the one way back besides a named rule.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agentry_kernel::labels::{self, Labels};
+use agentry_runtime::admin::{self, Kept, Removal};
+use anyhow::{Context, Result, bail};
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, styled, text};
+
+/// Takes labels off what agents have written
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    Remove(Remove),
+}
+
+/// Takes labels off a file or an entry of memory: from here on, who reads it does not gain them
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry label remove untrusted --file reports/week-12.md --because \"I read it\"
+  agentry label remove secret --namespace team/board --key todo --because \"it says nothing of the merger\"")]
+struct Remove {
+    /// The labels; `*` where it has lost track of its own
+    #[arg(value_name = "LABEL", required = true)]
+    labels: Vec<String>,
+    /// The file or directory
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["namespace", "key"], required_unless_present = "namespace")]
+    file: Option<PathBuf>,
+    /// The namespace of the entry
+    #[arg(long, value_name = "NAMESPACE", requires = "key")]
+    namespace: Option<String>,
+    /// The entry
+    #[arg(long, value_name = "KEY", requires = "namespace")]
+    key: Option<String>,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    because: String,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Does what the second verb says.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let Verb::Remove(remove) = args.verb;
+    for label in remove.labels.iter().filter(|label| *label != "*") {
+        if let Err(flaw) = labels::check(label) {
+            bail!("a label {flaw}: {}\nhint: `agentry trace` shows the labels that a run gained", text::line(label));
+        }
+    }
+    let place = match (remove.file, remove.namespace, remove.key) {
+        (Some(file), ..) => {
+            let place = file.canonicalize().with_context(|| {
+                format!("cannot find {}\nhint: name the file as it lies on this machine", file.display())
+            })?;
+            Kept::File(place.display().to_string())
+        }
+        (None, Some(namespace), Some(key)) => Kept::Entry { namespace, key },
+        _ => bail!("nothing is named\nhint: --file PATH, or --namespace NAMESPACE --key KEY"),
+    };
+    let home = remove.home.resolve()?;
+    let removal = Removal { place, labels: Labels::of(remove.labels), because: remove.because };
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let taken = threads.block_on(admin::unlabel(home.path(), removal))?;
+    if taken.is_empty() {
+        screen::say("it had none of them\n");
+    } else {
+        screen::say(&format!("{}  {}\n", styled(screen::GOOD, "taken off"), taken));
+    }
+    Ok(Exit::Done.into())
+}

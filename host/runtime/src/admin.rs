@@ -1,0 +1,176 @@
+//! What a person does to a home from outside of any run: by the host that runs there, or in its place while none does. Each act is journaled.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Entry;
+use agentry_kernel::labels::Labels;
+use agentry_kernel::time::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::control::{self, ControlError, Reply, Request};
+use crate::drivers::files::Marks;
+use crate::drivers::memory::Memory;
+use crate::journal::{Along, Journal, Trail};
+use crate::policies::standing;
+use crate::store::{RedbStore, Store, StoreError};
+
+/// How long a host may have the store and no socket yet.
+const HOST_BEGINS_MAX: Duration = Duration::from_secs(3);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often a removal is tried that runs get in the way of.
+const TRIES_MAX: usize = 16;
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host that runs there.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The home cannot be written.
+    #[error("cannot change the lock of {home}: {why}\nhint: let this user write the home directory")]
+    Lock {
+        /// The directory.
+        home: String,
+        /// The system's words.
+        why: std::io::Error,
+    },
+}
+
+/// What labels are taken off, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Off what.
+    pub place: Kept,
+    /// Which.
+    pub labels: Labels,
+    /// In the person's words.
+    pub because: String,
+}
+
+/// A thing that is kept and has labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kept {
+    /// An entry of memory.
+    Entry {
+        /// Its namespace.
+        namespace: String,
+        /// Its key.
+        key: String,
+    },
+    /// A file or a directory, by its absolute path without links.
+    File(String),
+}
+
+/// Stops every new effect in this home, now and until it is unlocked. False if it was locked already.
+///
+/// # Errors
+/// When the lock cannot be written, or a host runs there and does not answer: the lock holds then, and bites within two looks.
+pub async fn lock(home: &Path, because: &str) -> Result<bool, AdminError> {
+    let changed = standing::set_lock(home, because).map_err(|why| unwritable(home, why))?;
+    told(home, changed, |at| Entry::Locked { at, because: because.to_owned() }).await?;
+    Ok(changed)
+}
+
+/// Lets effects go on. False if the home was not locked.
+///
+/// # Errors
+/// As [`lock`].
+pub async fn unlock(home: &Path) -> Result<bool, AdminError> {
+    let changed = standing::remove_lock(home).map_err(|why| unwritable(home, why))?;
+    told(home, changed, |at| Entry::Unlocked { at }).await?;
+    Ok(changed)
+}
+
+/// Takes labels off; those that were there.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn unlabel(home: &Path, removal: Removal) -> Result<Labels, AdminError> {
+    match hand(home, &Request::Unlabel(removal.clone())).await? {
+        Hand::Host(Reply::Unlabelled(labels)) => Ok(labels),
+        Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
+        Hand::Ours(journal) => Ok(removal.apply(&journal, Clock::System.now()).await?),
+    }
+}
+
+fn unwritable(home: &Path, why: std::io::Error) -> AdminError {
+    AdminError::Lock { home: home.display().to_string(), why }
+}
+
+/// Has the host look, which journals what it sees; or journals it in its place.
+async fn told(home: &Path, changed: bool, entry: impl FnOnce(Millis) -> Entry) -> Result<(), AdminError> {
+    match hand(home, &Request::LookAtLock).await? {
+        Hand::Ours(journal) if changed => {
+            let trail = Arc::new(Trail::new(RunId::HOST));
+            journal.append(&trail, &[entry(Clock::System.now())], Along::default());
+            Ok(journal.durable(&trail).await?)
+        }
+        Hand::Ours(_) | Hand::Host(_) => Ok(()),
+    }
+}
+
+/// Whose hand did it, or is to do it.
+enum Hand {
+    Host(Reply),
+    Ours(Journal),
+}
+
+async fn hand(home: &Path, request: &Request) -> Result<Hand, AdminError> {
+    let begun = Instant::now();
+    loop {
+        match control::ask(home, request) {
+            Err(ControlError::NoHost { .. }) => {}
+            answered => return Ok(Hand::Host(answered?)),
+        }
+        match RedbStore::open(home) {
+            Err(StoreError::InUse { .. }) if begun.elapsed() < HOST_BEGINS_MAX => tokio::time::sleep(PAUSE).await,
+            opened => return Ok(Hand::Ours(Journal::open(Arc::new(opened?)).await?.0)),
+        }
+    }
+}
+
+impl Removal {
+    /// Does it, with the entry that tells of it, in one transaction.
+    pub(crate) async fn apply(self, journal: &Journal, at: Millis) -> Result<Labels, StoreError> {
+        let store = Arc::clone(journal.store());
+        let trail = Arc::new(Trail::new(RunId::HOST));
+        for _ in 0..TRIES_MAX {
+            let (batch, taken) = self.batch(&store)?;
+            if taken.is_empty() {
+                return Ok(taken);
+            }
+            let (place, because) = (self.place.to_string(), self.because.clone());
+            let entry = Entry::Unlabelled { at, place, labels: taken.clone(), because };
+            match journal.commit(&trail, &[entry], batch).await {
+                Ok(()) => return Ok(taken),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    fn batch(&self, store: &Arc<dyn Store>) -> Result<(crate::store::Batch, Labels), StoreError> {
+        match &self.place {
+            Kept::Entry { namespace, key } => Memory::new(Arc::clone(store)).removal(namespace, key, &self.labels),
+            Kept::File(place) => Marks::new(Arc::clone(store)).removal(place, &self.labels),
+        }
+    }
+}
+
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Entry { namespace, key } => write!(f, "memory {namespace} {key}"),
+            Self::File(place) => write!(f, "file {place}"),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What changes under the runs while they go on: another policy, a lock. Each change is journaled and shown to whoever watches a run.
+
+use std::sync::{Arc, Weak};
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Entry;
+use agentry_kernel::kernel::Lock;
+use agentry_kernel::limits::TEXT_MAX_BYTES;
+use agentry_kernel::policy::Policy;
+use parking_lot::Mutex;
+
+use super::Gate;
+use crate::journal::{Along, Trail};
+use crate::run::context::{Event, RunContext};
+
+/// Runs that somebody may watch, and what whoever comes later must hear too.
+#[derive(Default)]
+pub(super) struct Audience {
+    runs: Mutex<Vec<Weak<RunContext>>>,
+    alarm: Mutex<Option<String>>,
+}
+
+impl Audience {
+    /// A run begins.
+    pub(super) fn join(&self, run: &Arc<RunContext>) {
+        if !run.observer.watches() {
+            return;
+        }
+        if let Some(alarm) = &*self.alarm.lock() {
+            run.observer.tell(Event::Alarm(alarm.clone()));
+        }
+        let mut runs = self.runs.lock();
+        runs.retain(|run| run.strong_count() > 0);
+        runs.push(Arc::downgrade(run));
+    }
+
+    fn hear(&self, event: &Event) {
+        let runs: Vec<_> = self.runs.lock().iter().filter_map(Weak::upgrade).collect();
+        runs.iter().for_each(|run| run.observer.tell(event.clone()));
+    }
+}
+
+impl Gate {
+    /// Puts another policy in force: a right that is gone is gone at the next call of every run.
+    pub fn adopt(&self, policy: Policy) {
+        let gate = &*self.0;
+        let epoch = policy.epoch;
+        let mended = gate.audience.alarm.lock().take().is_some();
+        let mut desk = gate.desk.lock();
+        let changed = desk.kernel.policy().epoch != epoch;
+        if changed {
+            desk.kernel.reload(Arc::new(policy));
+            self.note(Entry::Reloaded { at: gate.clock.now(), policy: epoch });
+        }
+        drop(desk);
+        let short: String = epoch.to_string().chars().take(12).collect();
+        match (changed, mended) {
+            (true, _) => gate.audience.hear(&Event::Notice(format!("another policy is in force: {short}"))),
+            (false, true) => gate.audience.hear(&Event::Notice(format!("the policy is as it was: {short}"))),
+            (false, false) => {}
+        }
+    }
+
+    /// The policy directory cannot be used; what is in force stays in force, and everybody hears why.
+    pub fn keep(&self, why: &str) {
+        let gate = &*self.0;
+        let mut cut = why.to_owned();
+        cut.truncate(cut.floor_char_boundary(TEXT_MAX_BYTES));
+        self.note(Entry::Kept { at: gate.clock.now(), why: cut });
+        let alarm = format!("the policy cannot be used as it is, so the last good one stays in force\n{why}");
+        *gate.audience.alarm.lock() = Some(alarm.clone());
+        gate.audience.hear(&Event::Alarm(alarm));
+    }
+
+    /// Something of the host that a person should know.
+    pub(crate) fn announce_alarm(&self, text: &str) {
+        self.0.audience.hear(&Event::Alarm(text.to_owned()));
+    }
+
+    /// Denies every new effect, or lets them go on. What holds already is not done again.
+    pub fn lock(&self, lock: Option<Lock>) {
+        let gate = &*self.0;
+        let mut desk = gate.desk.lock();
+        if desk.kernel.locked() == lock.as_ref() {
+            return;
+        }
+        let at = gate.clock.now();
+        let entry = match &lock {
+            Some(lock) => Entry::Locked { at, because: lock.because.clone() },
+            None => Entry::Unlocked { at },
+        };
+        let notice = match &lock {
+            Some(lock) if lock.because.is_empty() => "an admin has stopped every new effect".to_owned(),
+            Some(lock) => format!("an admin has stopped every new effect: {}", lock.because),
+            None => "an admin lets effects go on".to_owned(),
+        };
+        desk.kernel.lock(lock);
+        self.note(entry);
+        drop(desk);
+        gate.audience.hear(&Event::Notice(notice));
+    }
+
+    /// Puts in force what held before this host began; it is journaled already.
+    pub(crate) fn begin_locked(&self, lock: Option<Lock>) {
+        self.0.desk.lock().kernel.lock(lock);
+    }
+
+    /// Writes down what befell the host. A flush that fails breaks the trail of that entry alone.
+    fn note(&self, entry: Entry) {
+        let trail = Arc::new(Trail::new(RunId::HOST));
+        self.0.journal.append(&trail, &[entry], Along::default());
+    }
+}

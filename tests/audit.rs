@@ -1,0 +1,87 @@
+//! The log of everything that happened: whole after honest work, and broken wherever somebody had a hand in it.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, end, guest};
+
+fn stage() -> Stage {
+    let stage = Stage::granting(&guest("echo"));
+    stage.write("home/agentry.toml", "format = 1\n[audit]\nheads = \"../heads\"\n");
+    stage
+}
+
+fn run(stage: &Stage, word: &str) {
+    end(&mut stage.run(&guest("echo"), &json!({ "word": word }))).with(0);
+}
+
+fn verify(stage: &Stage, code: i32) -> Value {
+    end(stage.agentry("audit verify").arg("--json")).with(code).json()
+}
+
+#[test]
+fn a_log_that_nobody_touched_is_whole_and_its_heads_stand_in_the_second_place() {
+    let stage = stage();
+    run(&stage, "one");
+    run(&stage, "two");
+    let audit = verify(&stage, 0);
+    assert_eq!(audit["broken"], Value::Null);
+    assert!(audit["segments"].as_u64() > Some(1) && audit["contents"].as_u64() > Some(1), "{audit}");
+    assert!(audit["heads"].as_u64() >= Some(2), "{audit}");
+    let page = end(&mut stage.agentry("audit verify")).with(0).stdout;
+    assert!(page.contains("whole"), "{page}");
+    let elsewhere = stage.write("elsewhere", "");
+    let none = end(stage.agentry("audit verify").arg("--json").arg("--heads").arg(elsewhere)).with(0).json();
+    assert_eq!(none["heads"], 0);
+}
+
+#[test]
+fn a_byte_of_the_store_that_somebody_changed_is_found() {
+    let stage = stage();
+    run(&stage, "a-word-that-stands-out");
+    run(&stage, "two");
+    let store = stage.path("home/store.redb");
+    let mut bytes = fs::read(&store).expect("the store");
+    let word = b"a-word-that-stands-out";
+    let places: Vec<usize> = (0..bytes.len() - word.len()).filter(|at| bytes[*at..].starts_with(word)).collect();
+    assert!(!places.is_empty(), "the input is stored as it is");
+    for at in places {
+        bytes[at] = b'A';
+    }
+    fs::write(&store, bytes).expect("it is ours");
+    let broken = verify(&stage, 1)["broken"].clone();
+    assert!(broken["what"].as_str().is_some_and(|what| what.contains("changed")), "{broken}");
+    assert!(broken["run"].is_string() && broken["segment"].is_u64(), "{broken}");
+    assert!(end(&mut stage.agentry("audit verify")).with(1).stdout.contains("broken"));
+}
+
+#[test]
+fn a_log_that_was_set_back_to_an_earlier_day_looks_whole_but_for_the_second_place() {
+    let stage = stage();
+    run(&stage, "one");
+    let store = stage.path("home/store.redb");
+    let before = fs::read(&store).expect("the store");
+    run(&stage, "what must never have happened");
+    fs::write(&store, before).expect("it is ours");
+    let broken = verify(&stage, 1)["broken"].clone();
+    assert!(broken["what"].as_str().is_some_and(|what| what.contains("cut")), "{broken}");
+    let none = stage.write("none", "");
+    end(stage.agentry("audit verify").arg("--heads").arg(none)).with(0);
+}
+
+#[test]
+fn heads_that_are_none_or_a_home_without_a_past_are_told() {
+    let stage = stage();
+    end(&mut stage.agentry("audit verify")).with(2).complains("nothing ever ran here");
+    run(&stage, "one");
+    let other = stage.write("other", "not a head\n");
+    end(stage.agentry("audit verify").arg("--heads").arg(other)).with(2).complains("no head of a log");
+    end(stage.agentry("audit verify").args(["--heads", "/nonexistent/heads"]))
+        .with(2)
+        .complains("cannot use the heads");
+    stage.write("home/agentry.toml", "format = 1\n[audit]\nhaeds = \"x\"\n");
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(2).complains("unknown key");
+    stage.write("home/agentry.toml", "format = 1\n[audit]\nheads = \"/nonexistent/heads\"\n");
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(2).complains("cannot use the heads");
+}
