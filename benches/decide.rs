@@ -79,7 +79,7 @@ fn kernel(rules: usize) -> Kernel {
     );
     grant.extend((1..granted).map(allow));
     let forbid = |count: usize| {
-        let tool = if count % 2 == 0 { format!("t{count}.send") } else { format!("t{count}.*") };
+        let tool = if count.is_multiple_of(2) { format!("t{count}.send") } else { format!("t{count}.*") };
         format!(
             "[[forbid]]\nid = \"site/{count}\"\ntool = \"{tool}\"\nunless = {{ cents = {{ min = 1, max = 9 }} }}\nwhy = \"x\"\n"
         )

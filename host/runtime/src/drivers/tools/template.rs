@@ -44,7 +44,7 @@ impl Template {
     /// # Errors
     /// A sentence about a brace that does not end.
     pub(crate) fn push(&mut self, words: &[&str]) -> Result<(), String> {
-        let behind_dashes = self.0.iter().any(|group| group.words.iter().any(|word| is_dashes(word)));
+        let behind_dashes = self.0.iter().any(|group| group.words.iter().any(is_dashes));
         let words = words.iter().map(|word| parse(word)).collect::<Result<_, _>>()?;
         self.0.push(Group { words, behind_dashes });
         Ok(())
