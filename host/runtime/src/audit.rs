@@ -75,10 +75,7 @@ pub fn verify(store: &dyn Store, heads: &[Head]) -> Result<Audit, StoreError> {
         audit: Audit::default(),
     };
     walk.heads.extend(heads.iter().map(|head| (head.segment, head.digest)));
-    let broken = match walk.whole(tip)? {
-        Ok(()) => None,
-        Err(broken) => Some(broken),
-    };
+    let broken = walk.whole(tip)?.err();
     let head = walk.tip.head.to_string();
     Ok(Audit { head, broken, ..walk.audit })
 }

@@ -35,6 +35,7 @@ fn names(host: &Host, run: u64) -> Vec<&'static str> {
         Entry::Ended(_) => "ended",
         Entry::Labelled { .. } => "labelled",
         Entry::Foreseen { .. } => "foreseen",
+        _ => "the host's own",
     };
     entries.iter().map(name).collect()
 }
