@@ -19,7 +19,6 @@ agent = "tools"
 id = "tools/test"
 tool = "test.*"
 args = "any"
-args = "any"
 [budget]
 tool_calls_run = 20
 "#;
