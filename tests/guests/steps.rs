@@ -17,11 +17,15 @@ async fn run(steps: Vec<Vec<String>>) -> Result<Vec<String>, Failure> {
                 Some(entry) => format!("{:?} {:?}", entry.text().unwrap_or_default(), entry.labels),
                 None => "nothing".into(),
             })),
-            ["put", place, key, text] => tell(namespace(*place).put_text(key, *text).map(|version| version.to_string())),
+            ["put", place, key, text] => {
+                tell(namespace(*place).put_text(key, *text).map(|version| version.to_string()))
+            }
             ["read", place, path] => tell(root(*place).read_to_string(path)),
             ["write", place, path, text] => tell(root(*place).write(path, text).map(|()| "written".into())),
             ["list", place, path] => tell(root(*place).list(path).map(|stats| stats.len().to_string())),
-            ["call", tool, arguments] => tell(tools::call_json(tool, arguments).await.map(|answer| format!("{answer:?}"))),
+            ["call", tool, arguments] => {
+                tell(tools::call_json(tool, arguments).await.map(|answer| format!("{answer:?}")))
+            }
             ["sleep", ms] => {
                 let ms = ms.parse().map_err(|_| Failure::new("a sleep has no length"))?;
                 tell(timers::sleep(Duration::from_millis(ms)).await.map(|()| "slept".into()))

@@ -14,10 +14,12 @@ use std::time::Duration;
 use agentry_kernel::Digest;
 use agentry_kernel::kernel::Lock;
 use agentry_kernel::limits::{POLICY_FILES_MAX, TEXT_MAX_BYTES};
+use agentry_kernel::policy::Policy;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
+use super::PoliciesError;
 use crate::gate::Gate;
 use crate::limits::STANDING_LOOK_MS;
 use crate::syscalls::Services;
@@ -63,7 +65,7 @@ pub(crate) fn watch(services: Weak<Services>) -> io::Result<()> {
                 gate.announce_alarm(&text);
             }
             if sight.has_settled_on(fingerprint(&standing.policies)) {
-                match super::load(&standing.policies) {
+                match sound(gate, &standing.policies) {
                     Ok(policy) => gate.adopt(policy),
                     Err(error) => gate.keep(&error.to_string()),
                 }
@@ -108,6 +110,13 @@ fn fingerprint(directory: &Path) -> Digest {
     paths.sort();
     paths.iter().for_each(|path| about(path));
     Digest(sha.finalize().into())
+}
+
+/// The policy as it stands in this directory, if its own tests hold.
+fn sound(gate: &Gate, directory: &Path) -> Result<Policy, PoliciesError> {
+    let policy = super::load(directory)?;
+    let failed = gate.kernel(|kernel| kernel.failed_tests(&policy));
+    if failed.is_empty() { Ok(policy) } else { Err(PoliciesError::Mistakes(failed)) }
 }
 
 /// The lock of a home; none if there is no such file. One that cannot be read is a lock all the same.
