@@ -99,7 +99,8 @@ fn audience(word: &str, table: &Table<'_>) -> Result<Audience, ConfigError> {
     if let Some(tool) = word.strip_prefix("tool:").filter(|tool| !tool.is_empty()) {
         return Ok(Audience::Tool(tool.to_owned()));
     }
-    let url = Url::parse(word).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    // A secret is for one host: a pattern would hand it to whoever gets a name below it.
+    let url = Url::parse(word).ok().filter(|url| matches!(url.scheme(), "http" | "https") && !word.contains('*'));
     // What it prints as an origin is what was written: nothing else is meant by it.
     url.map(|url| url.origin().ascii_serialization()).filter(|origin| origin == word).map(Audience::Origin).ok_or_else(
         || {

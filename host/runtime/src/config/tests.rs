@@ -9,6 +9,7 @@ use super::*;
 /// Every key that there is, one a line.
 const EVERY: &str = r#"format = 1
 default = "m"
+audit.heads = "heads.log"
 
 [providers.p]
 kind = "openai"
