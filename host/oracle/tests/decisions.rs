@@ -7,8 +7,8 @@ use agentry_oracle::cedar::Oracle;
 use agentry_oracle::chance::Chance;
 use agentry_oracle::universe::{parse, policy, question, world};
 
-/// Policies, each asked so often: more than 100 000 decisions in all.
-const POLICIES: u64 = 420;
+/// Policies, each asked so often: more than 100 000 decisions in all, in two tests because they run side by side.
+const POLICIES: u64 = 210;
 const QUESTIONS: u64 = 250;
 
 /// Pairs of policies, each searched so long.
@@ -16,9 +16,18 @@ const PAIRS: u64 = 150;
 const SEARCHED: u64 = 120;
 
 #[test]
-fn a_hundred_thousand_decisions_are_those_of_cedar() {
+fn fifty_thousand_decisions_are_those_of_cedar() {
+    decisions_are_those_of_cedar(0);
+}
+
+#[test]
+fn fifty_thousand_other_decisions_are_those_of_cedar() {
+    decisions_are_those_of_cedar(POLICIES);
+}
+
+fn decisions_are_those_of_cedar(first: u64) {
     let mut answers = [0u64; 3];
-    for seed in 0..POLICIES {
+    for seed in first..first + POLICIES {
         let mut chance = Chance::of(seed);
         let files = policy(&mut chance);
         let (oracle, world) = (Oracle::of(&parse(&files)), world(parse(&files)));
@@ -32,8 +41,8 @@ fn a_hundred_thousand_decisions_are_those_of_cedar() {
     }
     let [deny, ask, allow] = answers;
     println!("{deny} denied, {ask} asked, {allow} allowed");
-    assert!(deny + ask + allow >= 100_000);
-    assert!(answers.iter().all(|answers| *answers >= 1_000), "a kind of answer is hardly met: {answers:?}");
+    assert!(deny + ask + allow >= 50_000);
+    assert!(answers.iter().all(|answers| *answers >= 500), "a kind of answer is hardly met: {answers:?}");
 }
 
 #[test]
