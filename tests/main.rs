@@ -20,6 +20,7 @@ mod provider;
 mod questions;
 mod real_model;
 mod refusals;
+mod sentences;
 mod stage;
 mod standing;
 mod store;

@@ -36,7 +36,7 @@ pub fn run() -> Result<()> {
 /// Builds the agent of the README in the crate that its commands made, and checks its policy.
 fn shown(text: &str, place: &Path) -> Result<()> {
     let agent = blocks(text, "rust").pop().context("README.md shows no agent")?;
-    let policy = blocks(text, "toml").pop().context("README.md shows no policy")?;
+    let policy = blocks(text, "toml").into_iter().next().context("README.md shows no policy")?;
     fs::write(place.join("greeter/src/lib.rs"), agent).context("the commands of README.md make no `greeter`")?;
     run_command(command(agentry()).arg("build").arg(place.join("greeter")))?;
     let file = place.join("50-greeter.toml");

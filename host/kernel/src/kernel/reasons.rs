@@ -168,7 +168,7 @@ pub(super) fn exhausted(budget: &Budget, lack: &Lack, worst: &Amounts) -> No {
     }
     let mut hint = match &key {
         _ if owner == Owner::Child => String::from("the run above sets more aside"),
-        Some(key) => format!("raise `{key}` under [budget] in {}", rule.file),
+        Some(key) => format!("raise `{key}` of the budget in {}", rule.file),
         None => String::from("ask for less"),
     };
     if what.is_level() {

@@ -192,7 +192,7 @@ fn fuel_and_wall_time_are_held_from_start_to_finish() {
         exhausted  scribe → run: the budget of wall time for today does not hold the most that this can take
           rule  scribe/budget   policies/50-scribe.toml:18
           arg   wall_day = 1 ms, allowed up to 0 ms (limit 90000 ms)
-          hint  raise `wall_day` under [budget] in policies/50-scribe.toml, or wait: it refills in 16 h 0 min"#]]
+          hint  raise `wall_day` of the budget in policies/50-scribe.toml, or wait: it refills in 16 h 0 min"#]]
     .assert_eq(&third.to_string());
     kernel.finish(RunId(2), Amounts::of(Resource::WallTime, 10_000), NOW);
     kernel.finish(RUN, Amounts::of(Resource::WallTime, 1_000), NOW);
@@ -213,7 +213,7 @@ fn a_call_that_cost_more_than_was_held_empties_the_account_and_is_reported() {
         exhausted  scribe → llm.complete: the budget of money for this run does not hold the most that this can take
           rule  scribe/budget   policies/50-scribe.toml:13
           arg   usd_run = 0.00001 USD, allowed up to 0.00 USD (limit 0.01 USD)
-          hint  raise `usd_run` under [budget] in policies/50-scribe.toml
+          hint  raise `usd_run` of the budget in policies/50-scribe.toml
           ref   0000000000001/7"#]]
     .assert_eq(&refusal(&mut kernel, &Call::LlmComplete(ask("dear", 1, 0))).to_string());
 }

@@ -55,7 +55,7 @@ fn a_minute_is_a_budget_of_its_own_and_refills_by_itself() {
         exhausted  scribe → llm.complete: the budget of model calls for this minute does not hold the most that this can take
           rule  scribe/budget   policies/50-scribe.toml:14
           arg   llm_calls_minute = 1 model calls, allowed up to 0 model calls (limit 2 model calls)
-          hint  raise `llm_calls_minute` under [budget] in policies/50-scribe.toml, or wait: it refills in 1 s
+          hint  raise `llm_calls_minute` of the budget in policies/50-scribe.toml, or wait: it refills in 1 s
           ref   0000000000001/9"#]]
     .assert_eq(&no.to_string());
     assert_eq!(no.code, Code::Exhausted { what: Resource::LlmCalls, refills_in_s: Some(1) });
@@ -77,7 +77,7 @@ fn the_site_bounds_all_agents_together_and_each_run() {
         exhausted  scribe → llm.complete: the site's budget of tokens for today does not hold the most that this can take
           rule  site/budget   policies/00-site.toml:14
           arg   tokens_day = 101 tokens, allowed up to 100 tokens (limit 100 tokens)
-          hint  raise `tokens_day` under [budget] in policies/00-site.toml, or wait: it refills in 16 h 0 min
+          hint  raise `tokens_day` of the budget in policies/00-site.toml, or wait: it refills in 16 h 0 min
           ref   0000000000001/9"#]]
     .assert_eq(&no.to_string());
     assert!(kernel.site_books().day.held[Resource::Tokens] == 0, "a refusal holds nothing on any account");
@@ -116,7 +116,7 @@ fn storage_is_a_level_that_no_day_refills_and_a_deletion_lowers() {
         exhausted  scribe → memory.put: the budget of storage for all that it keeps does not hold the most that this can take
           rule  scribe/budget   policies/50-scribe.toml:14
           arg   storage_mb = 230400 bytes, allowed up to 229376 bytes (limit 1048576 bytes)
-          hint  raise `storage_mb` under [budget] in policies/50-scribe.toml, or let it delete what it does not need
+          hint  raise `storage_mb` of the budget in policies/50-scribe.toml, or let it delete what it does not need
           ref   0000000000001/9"#]]
     .assert_eq(&no.to_string());
     assert_eq!(no.code, Code::Exhausted { what: Resource::Storage, refills_in_s: None });

@@ -77,7 +77,7 @@ fn one_token_too_few_is_exhausted_and_says_which_budget() {
             exhausted  scribe → llm.complete: the budget of tokens for this run does not hold the most that this can take
               rule  scribe/budget   policies/50-scribe.toml:14
               arg   tokens_run = 2001 tokens, allowed up to 2000 tokens (limit 2000 tokens)
-              hint  raise `tokens_run` under [budget] in policies/50-scribe.toml
+              hint  raise `tokens_run` of the budget in policies/50-scribe.toml
               ref   0000000000001/7"#]],
     );
     check(
@@ -86,7 +86,7 @@ fn one_token_too_few_is_exhausted_and_says_which_budget() {
             exhausted  scribe → llm.complete: the budget of money for this run does not hold the most that this can take
               rule  scribe/budget   policies/50-scribe.toml:13
               arg   usd_run = 0.01001 USD, allowed up to 0.01 USD (limit 0.01 USD)
-              hint  raise `usd_run` under [budget] in policies/50-scribe.toml
+              hint  raise `usd_run` of the budget in policies/50-scribe.toml
               ref   0000000000001/7"#]],
     );
     check(
@@ -95,7 +95,7 @@ fn one_token_too_few_is_exhausted_and_says_which_budget() {
             exhausted  scribe → llm.complete: the budget of tokens for this run does not hold the most that this can take
               rule  scribe/budget   policies/50-scribe.toml:14
               arg   tokens_run = 18446744073709551615 tokens, allowed up to 2000 tokens (limit 2000 tokens)
-              hint  raise `tokens_run` under [budget] in policies/50-scribe.toml
+              hint  raise `tokens_run` of the budget in policies/50-scribe.toml
               ref   0000000000001/7"#]],
     );
 }
