@@ -115,6 +115,24 @@ impl Manifest {
 }
 
 impl Wants {
+    /// Interfaces of the table that a package has to ask for.
+    pub const INTERFACES: [&'static str; 8] = ["llm", "context", "memory", "tools", "files", "http", "agents", "human"];
+
+    /// Those that it asks for.
+    pub fn interfaces(&self) -> impl Iterator<Item = &'static str> {
+        let asked = [
+            self.llm.is_some(),
+            self.context.is_some(),
+            self.memory.is_some(),
+            !self.tools.is_empty(),
+            !self.files.is_empty(),
+            self.http.is_some(),
+            self.agents.is_some(),
+            self.human.is_some(),
+        ];
+        Self::INTERFACES.into_iter().zip(asked).filter_map(|(name, asked)| asked.then_some(name))
+    }
+
     /// Interfaces that nothing narrows, by name.
     pub(crate) fn others(&self) -> impl Iterator<Item = (&'static str, &WantsOther)> {
         let others = [("agents", &self.agents), ("human", &self.human), ("context", &self.context)];

@@ -19,27 +19,13 @@ pub fn write(wants: &Wants, directory: &Path) -> Result<()> {
 }
 
 fn narrow(world: &str, wants: &Wants) -> String {
-    let wanted = wanted(wants);
+    let wanted: Vec<_> = wants.interfaces().collect();
     let keeps = |line: &&str| match line.trim().strip_prefix("import ").and_then(|rest| rest.strip_suffix(';')) {
         Some(name) => FREE.contains(&name) || wanted.contains(&name),
         None => true,
     };
     let lines: Vec<&str> = world.lines().filter(keeps).collect();
     lines.join("\n") + "\n"
-}
-
-fn wanted(wants: &Wants) -> Vec<&'static str> {
-    let all = [
-        ("llm", wants.llm.is_some()),
-        ("context", wants.context.is_some()),
-        ("memory", wants.memory.is_some()),
-        ("tools", !wants.tools.is_empty()),
-        ("files", !wants.files.is_empty()),
-        ("http", wants.http.is_some()),
-        ("agents", wants.agents.is_some()),
-        ("human", wants.human.is_some()),
-    ];
-    all.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

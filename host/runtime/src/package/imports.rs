@@ -1,6 +1,6 @@
 //! What a component imports, against what its manifest declares. Everyone has the free interfaces; all else is asked for by name.
 
-use agentry_kernel::manifest::Manifest;
+use agentry_kernel::manifest::{Manifest, Wants};
 
 use super::PackageError;
 
@@ -11,9 +11,6 @@ const TABLE: &str = "agentry:agent/";
 
 /// Interfaces of the table that need no declaration: they give types, or what a run has anyway.
 const FREE: [&str; 5] = ["types", "outcome", "log", "timers", "budget"];
-
-/// Interfaces of the table that a manifest declares.
-const DECLARED: [&str; 8] = ["llm", "context", "memory", "tools", "files", "http", "agents", "human"];
 
 /// Packages of WASI 0.2 that this host makes up: they reach nothing.
 const WASI: [&str; 5] = ["cli", "clocks", "filesystem", "io", "random"];
@@ -47,7 +44,7 @@ pub(super) fn speaks(version: &str) -> Result<(), PackageError> {
 
 /// Refuses an import that is not declared or not to be had, and names what is declared and not imported.
 pub(super) fn check(imports: &[Import], manifest: &Manifest) -> Result<Vec<String>, PackageError> {
-    let declared = declared(manifest);
+    let declared: Vec<_> = manifest.wants.interfaces().collect();
     for import in imports {
         match import.table_name() {
             Some(name) => check_table(import, name, &declared)?,
@@ -66,13 +63,16 @@ fn check_table(import: &Import, name: &str, declared: &[&str]) -> Result<(), Pac
         speaks("without a version")?;
     }
     // An interface that only lends its types gives no way to call anything.
-    if FREE.contains(&name) || declared.contains(&name) || import.functions.is_empty() && DECLARED.contains(&name) {
+    if FREE.contains(&name)
+        || declared.contains(&name)
+        || import.functions.is_empty() && Wants::INTERFACES.contains(&name)
+    {
         return Ok(());
     }
-    if !DECLARED.contains(&name) {
+    if !Wants::INTERFACES.contains(&name) {
         return Err(PackageError::new(
             format!("the component imports `{}`, which is not in the table", shown(&import.interface)),
-            format!("agentry:agent {WIT_VERSION} has {} and {}", FREE.join(", "), DECLARED.join(", ")),
+            format!("agentry:agent {WIT_VERSION} has {} and {}", FREE.join(", "), Wants::INTERFACES.join(", ")),
         ));
     }
     Err(PackageError::new(
@@ -99,21 +99,6 @@ fn check_foreign(import: &Import) -> Result<(), PackageError> {
             "an agent imports interfaces of `agentry:agent` and of virtual WASI 0.2, and nothing else",
         )),
     }
-}
-
-fn declared(manifest: &Manifest) -> Vec<&'static str> {
-    let wants = &manifest.wants;
-    let there = [
-        ("llm", wants.llm.is_some()),
-        ("context", wants.context.is_some()),
-        ("memory", wants.memory.is_some()),
-        ("tools", !wants.tools.is_empty()),
-        ("files", !wants.files.is_empty()),
-        ("http", wants.http.is_some()),
-        ("agents", wants.agents.is_some()),
-        ("human", wants.human.is_some()),
-    ];
-    there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
 
 /// A text of the component, cut to a length that an error can carry.
