@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, agentry, begin, end, guest};
+use crate::stage::{Ended, Stage, agentry, begin, end, guest, skip};
 
 /// Kibibytes that a file may have: enough for a store to begin, too little for a long run.
 const FILE_MAX_KIB: u32 = 3 * 1024;
@@ -35,6 +35,46 @@ fn a_disk_that_fills_up_ends_the_run_clearly_and_the_next_one_works() {
     assert!(ended.code != 0, "20 000 entries fit: {}", ended.stdout);
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     end(&mut stage.run(&component, &json!(3))).with(0);
+}
+
+/// Runs a script with mounts of its own: `$0` is the home and `"$@"` a run in it. None where nobody may mount.
+fn with_mounts(test: &str, stage: &Stage, run: &Command, script: &str) -> Option<Ended> {
+    if !Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success()) {
+        skip(test, "this user may not make a mount namespace");
+        return None;
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-rm", "sh", "-euc", script]).arg(stage.home()).arg(run.get_program()).args(run.get_args());
+    Some(end(&mut unshare))
+}
+
+#[test]
+fn a_disk_that_may_not_be_written_is_told_and_nothing_begins() {
+    let component = guest("memory");
+    let stage = Stage::granting(&component);
+    let run = stage.run(&component, &json!(1));
+    let read_only = "mount --bind \"$0\" \"$0\"; mount -o remount,ro,bind \"$0\"; exec \"$@\"";
+    let Some(ended) = with_mounts("a_disk_that_may_not_be_written", &stage, &run, read_only) else { return };
+    ended.with(5).complains("Read-only file system");
+    let left: Vec<_> = std::fs::read_dir(stage.home()).expect("it is there").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(left, ["policies"], "something was half written");
+}
+
+#[test]
+fn a_disk_without_room_ends_the_run_clearly_and_with_room_the_next_one_works() {
+    let component = guest("memory");
+    let stage = Stage::granting(&component);
+    let run = stage.run(&component, &json!(20_000));
+    // The run on the full disk may end as it must; what is looked at is the one after it, on the same store.
+    let small =
+        "policies=$(mktemp -d); cp -p \"$0\"/policies/* \"$policies\"; mount -t tmpfs -o size=3m,mode=755 none \"$0\"
+        mkdir -m 755 \"$0/policies\"; cp -p \"$policies\"/* \"$0/policies\"; rm -r \"$policies\"
+        code=0; \"$@\" >&2 || code=$?; [ $code != 0 ] || exit 90
+        mount -o remount,size=64m \"$0\"; exec \"$1\" run \"$5\" --json --input 3 --home \"$0\"";
+    let Some(ended) = with_mounts("a_disk_without_room", &stage, &run, small) else { return };
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("disk of the store is full"), "it is not named: {}", ended.stderr);
+    ended.with(0);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, DIM, styled, text, units};
 
-/// Show limits, what is spent and held of them, and when each refills
+/// Shows limits, what is spent and held of them, and when each refills
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
