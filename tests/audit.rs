@@ -85,3 +85,43 @@ fn heads_that_are_none_or_a_home_without_a_past_are_told() {
     stage.write("home/agentry.toml", "format = 1\n[audit]\nheads = \"/nonexistent/heads\"\n");
     end(&mut stage.run(&guest("echo"), &json!(1))).with(2).complains("cannot use the heads");
 }
+
+#[test]
+fn each_call_names_the_rule_that_decided_the_policy_and_its_arguments() {
+    let stage = Stage::new();
+    let grant = "format = 1\nlayer = \"grant\"\nagent = \"steps\"\n\
+                 memory = { read = [\"agent/test/**\"], write = [\"agent/test/**\"] }\n[budget]\ntool_calls_run = 10\n";
+    stage.policy(grant);
+    let steps = json!([
+        ["put", "agent/test/a", "k", "v"],
+        ["put", "agent/test/a", "k", "v"],
+        ["put", "agent/test/a", "k", "w"],
+        ["put", "team/other", "k", "v"],
+        ["sleep", "1"],
+    ]);
+    end(&mut stage.run(&guest("steps"), &steps)).with(0);
+    let first = stage.calls();
+    let of =
+        |calls: &[Value], name: &str| calls.iter().filter(|call| call["name"] == name).cloned().collect::<Vec<_>>();
+    let puts = of(&first, "memory.put");
+    let policy = puts[0]["policy"].as_str().expect("the policy is named").to_owned();
+    assert_eq!(policy.len(), 64, "{policy}");
+    for put in &puts[..3] {
+        assert_eq!((&put["rule"]["id"], &put["rule"]["line"]), (&json!("steps/memory"), &json!(4)), "{put}");
+        assert!(put["rule"]["file"].as_str().is_some_and(|file| file.ends_with("50-grant.toml")), "{put}");
+    }
+    assert_eq!(puts[0]["arguments"], puts[1]["arguments"], "the same call");
+    assert_ne!(puts[0]["arguments"], puts[2]["arguments"], "another text");
+    assert_eq!((&puts[3]["decision"], &puts[3]["rule"]["id"]), (&json!("no-grant"), &json!("steps/memory")));
+    let sleeps = of(&first, "timers.sleep");
+    assert_eq!(sleeps[0]["rule"], Value::Null, "whoever runs may wait");
+    for call in puts.iter().chain(&sleeps) {
+        assert_eq!(call["policy"], policy, "{call}");
+    }
+    stage.policy(&format!("# Reviewed again.\n{grant}"));
+    end(&mut stage.run(&guest("steps"), &steps)).with(0);
+    let later = of(&stage.calls(), "memory.put");
+    assert_eq!(later[0]["rule"]["line"], 5);
+    assert_ne!(later[0]["policy"], policy, "a policy of another text is another policy");
+    assert_eq!(verify(&stage, 0)["broken"], Value::Null);
+}

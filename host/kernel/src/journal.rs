@@ -18,7 +18,16 @@ use crate::refusal::{Refusal, Rule};
 use crate::time::Millis;
 
 /// The version of this format. It stands before each stored entry; older ones stay readable.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
+
+/// What a decision rests on, as the journal of its run names it: see [`Entry::Basis`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BasisId(pub u32);
+
+impl BasisId {
+    /// Nobody wrote it down: older formats did not, and what is asked of no run rests on nothing.
+    pub const NONE: Self = Self(0);
+}
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +44,8 @@ pub enum Entry {
         what: Call,
         /// What is held for it.
         held: Amounts,
+        /// What the yes rests on.
+        basis: BasisId,
     },
     /// The kernel refused a call; nothing else happened.
     Refused {
@@ -46,6 +57,8 @@ pub enum Entry {
         what: Call,
         /// Why not.
         refusal: Refusal,
+        /// The policy that it rests on.
+        basis: BasisId,
     },
     /// The host completed a call.
     Answered {
@@ -68,6 +81,8 @@ pub enum Entry {
         what: Call,
         /// The answer that the guest got.
         outcome: Outcome,
+        /// What the yes rests on.
+        basis: BasisId,
     },
     /// The guest saw the completion of a call, or dropped the call before.
     Observed {
@@ -175,6 +190,16 @@ pub enum Entry {
         labels: Labels,
         /// In the person's words.
         because: String,
+    },
+    /// What decisions of this run rest on from here on. It stands before the first of them; the same number names something else
+    /// only behind another entry of this kind.
+    Basis {
+        /// Its number in this run, from 1.
+        id: BasisId,
+        /// The digest of the policy in force.
+        policy: Digest,
+        /// The rule that gives the right; none where none is needed, and for refusals, which carry theirs.
+        rule: Option<Rule>,
     },
 }
 

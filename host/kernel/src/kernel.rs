@@ -2,6 +2,7 @@
 //!
 //! Every method takes the time as an argument and returns at once; none panics, whatever a guest passed.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -9,6 +10,7 @@ use alloc::vec::Vec;
 
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, Class, RunId};
+use crate::journal::Entry;
 use crate::labels::Labels;
 use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
 use crate::model::Model;
@@ -20,6 +22,7 @@ use crate::tool::{Tool, Tools};
 mod admission;
 mod answer;
 mod approvals;
+mod basis;
 mod books;
 mod ledger;
 mod lock;
@@ -41,8 +44,9 @@ pub use shares::Share;
 
 pub use lock::Lock;
 
-use admission::{Admission, No, Rated, Terms};
+use admission::{Admission, No, Terms};
 use approvals::Approvals;
+use basis::Ground;
 use ledger::{BooksId, Ledger, Owner};
 use rates::Rates;
 use runs::Run;
@@ -59,6 +63,8 @@ pub struct Kernel {
     rates: Rates,
     /// What would have been said against the call that was admitted last.
     observed: Option<Refusal>,
+    /// What the last decision rests on, until somebody has written it down.
+    named: Option<Box<Entry>>,
     site: BooksId,
     agents: BTreeMap<String, BooksId>,
     runs: BTreeMap<RunId, Run>,
@@ -74,7 +80,8 @@ impl Kernel {
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
         let (rates, agents, runs, approvals) =
             (Rates::default(), BTreeMap::new(), BTreeMap::new(), Approvals::default());
-        Self { policy, slots, tools, lock: None, ledger, rates, observed: None, site, agents, runs, approvals }
+        let (lock, observed, named) = (None, None, None);
+        Self { policy, slots, tools, lock, ledger, rates, observed, named, site, agents, runs, approvals }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
@@ -145,6 +152,7 @@ impl Kernel {
         self.ledger.limit_books(self.site, &self.policy.budget);
         for run in self.runs.values_mut() {
             run.grant = self.policy.find(&run.agent, &run.manifest);
+            run.bases.forget();
             if let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) {
                 self.ledger.set_limits(run.account, run.limits(&self.policy, grant));
             }
@@ -209,10 +217,11 @@ impl Kernel {
         self.ledger.hold(run.account, &terms.worst, now).map_err(|lack| {
             reasons::exhausted(reasons::budget_of(&self.policy, &run.payer, grant, &lack), &lack, &terms.worst)
         })?;
-        if let Some(rated) = terms.rated {
-            let id = match rated {
-                Rated::Tool(place) => grant.rights.tools.get(place).map(|right| &right.id),
-                Rated::Http(place) => grant.rights.http.get(place).map(|right| &right.id),
+        if terms.rated {
+            let id = match terms.ground {
+                Ground::Tool(place) => grant.rights.tools.get(place).map(|right| &right.id),
+                Ground::Http(place) => grant.rights.http.get(place).map(|right| &right.id),
+                _ => None,
             };
             id.into_iter().for_each(|id| self.rates.count(&grant.agent, id, now));
         }
@@ -222,9 +231,11 @@ impl Kernel {
 
     /// Makes the permit and gives it, keeps it until a slot is free, or until people have said yes.
     fn grant(&mut self, run: RunId, call: CallId, what: &Call, terms: Terms) -> Answer {
-        let Terms { worst: held, model, class, output_tokens_max, require, brings, clears, private, .. } = terms;
-        let carries = self.labels(run);
-        let permit = Permit { run, call, held, model: None, output_tokens_max, carries, brings, clears, private };
+        let Terms { worst: held, model, class, output_tokens_max, require, brings, clears, private, ground, .. } =
+            terms;
+        let (carries, basis) = (self.labels(run), self.rest_on(run, ground));
+        let permit =
+            Permit { run, call, held, model: None, output_tokens_max, carries, brings, clears, private, basis };
         match require {
             Some(required) => Answer::Ask(Unasked { permit, model, class, required, name: what.name().into() }),
             None => self.place(permit, model, class),

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
-use agentry_kernel::journal::{Entry, Outcome};
+use agentry_kernel::journal::{BasisId, Entry, Outcome};
 use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket, Waiter};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::CALLS_PER_RUN_MAX;
@@ -79,18 +79,20 @@ pub struct Asking {
     pub what: Call,
     /// Its bulk, by name.
     pub contents: Vec<Content>,
+    /// What its admission rests on, once it is admitted.
+    basis: BasisId,
 }
 
 impl From<Call> for Asking {
     fn from(what: Call) -> Self {
-        Self { what, contents: Vec::new() }
+        Self::with(what, Vec::new())
     }
 }
 
 impl Asking {
     /// A call that names these contents.
     pub fn with(what: Call, contents: Vec<Content>) -> Self {
-        Self { what, contents }
+        Self { what, contents, basis: BasisId::NONE }
     }
 }
 
@@ -218,15 +220,15 @@ impl Gate {
     ) -> Result<T, Error> {
         let gate = &*self.0;
         let (call, now) = gate.enter(run)?;
-        let (mut permit, Asking { what, mut contents }) = match gate.admit(run, call, what.into(), now, Manner::AtOnce)
-        {
-            Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
-            Ok((turn, _)) => {
-                gate.give_up(run, turn, now);
-                return Err(fault::unavailable("it would have to wait for its turn", Some(1000)));
-            }
-            Err(refusal) => return Err(fault::refused(&refusal, run.id, call)),
-        };
+        let (mut permit, Asking { what, mut contents, basis }) =
+            match gate.admit(run, call, what.into(), now, Manner::AtOnce) {
+                Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
+                Ok((turn, _)) => {
+                    gate.give_up(run, turn, now);
+                    return Err(fault::unavailable("it would have to wait for its turn", Some(1000)));
+                }
+                Err(refusal) => return Err(fault::refused(&refusal, run.id, call)),
+            };
         let result = if run.trail.is_full() {
             contents.clear();
             Err(fault::unavailable("the host's disk does not keep up", Some(100)))
@@ -237,7 +239,7 @@ impl Gate {
             acted.result
         };
         let outcome = settle::outcome(&result, &mut contents);
-        let entry = Entry::Called { call, at: now, what, outcome };
+        let entry = Entry::Called { call, at: now, what, outcome, basis };
         gate.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));
         result
     }
@@ -276,17 +278,21 @@ impl Inner {
         let lacks = if intent { self.journal.lacks(&asking.contents) } else { Vec::new() };
         let mut desk = self.desk.lock();
         let answer = desk.kernel.admit(run.id, call, &asking.what, now);
+        if let Some(entry) = desk.kernel.take_basis() {
+            self.journal.append(&run.trail, &[*entry], Along::default());
+        }
         if let Some(refusal) = desk.kernel.take_observed() {
             let entry = Entry::Foreseen { call, at: now, refusal };
             self.journal.append(&run.trail, &[entry], Along::default());
         }
         let refusal = match answer {
             Answer::Permit(permit) => {
+                let basis = permit.basis();
                 let moved = desk.books(run).filter(|_| *permit.held() != Amounts::ZERO);
                 if intent {
                     let mut lacks = lacks.into_iter();
                     asking.contents.retain(|_| lacks.next().unwrap_or(true));
-                    let entry = Entry::Asked { call, at: now, what: asking.what, held: *permit.held() };
+                    let entry = Entry::Asked { call, at: now, what: asking.what, held: *permit.held(), basis };
                     let along = Along { moved, contents: asking.contents, record: None };
                     self.journal.append(&run.trail, &[entry], along);
                     return Ok((Turn::Now(permit), None));
@@ -294,7 +300,7 @@ impl Inner {
                 if moved.is_some() {
                     self.journal.append(&run.trail, &[], Along { moved, ..Along::default() });
                 }
-                return Ok((Turn::Now(permit), Some(asking)));
+                return Ok((Turn::Now(permit), Some(Asking { basis, ..asking })));
             }
             Answer::Wait(ticket) => return Ok((desk.line_up(ticket), Some(asking))),
             Answer::Ask(unasked) if manner == Manner::AtOnce => {
@@ -314,8 +320,12 @@ impl Inner {
     /// Writes a no down, and tells it to who watches.
     fn refused(&self, run: &RunContext, (call, what): (CallId, Call), refusal: &Refusal, at: Millis) {
         run.add_refusal(refusal);
-        let entry = Entry::Refused { call, at, what: what.cut(), refusal: refusal.clone() };
-        self.journal.append(&run.trail, &[entry], Along::default());
+        let mut desk = self.desk.lock();
+        let basis = desk.kernel.basis_of_no(run.id);
+        let named = desk.kernel.take_basis().map(|entry| *entry);
+        let entry = Entry::Refused { call, at, what: what.cut(), refusal: refusal.clone(), basis };
+        self.journal.append(&run.trail, &[named.into_iter().collect(), vec![entry]].concat(), Along::default());
+        drop(desk);
         if run.observer.watches() {
             run.observer.tell(Event::Refused(Box::new(refusal.clone())));
         }

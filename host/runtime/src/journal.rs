@@ -15,6 +15,7 @@
 pub mod blob;
 pub(crate) mod chain;
 mod format1;
+mod format2;
 pub mod record;
 mod recover;
 pub mod segment;
@@ -25,7 +26,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agentry_kernel::budget::Books;
-use agentry_kernel::call::RunId;
+use agentry_kernel::call::{Call, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
 use futures::future::BoxFuture;
@@ -388,6 +389,14 @@ async fn flush_soon(journal: Weak<Inner>, begun: Arc<Notify>) {
 /// The name of some bytes.
 pub fn digest(bytes: &[u8]) -> Digest {
     Content::of(bytes.to_vec()).digest
+}
+
+/// The name of a call's canonical arguments: of a tool's, the JSON that the tool gets; of any other, the call as it is journaled.
+pub fn arguments(what: &Call) -> Digest {
+    match what {
+        Call::ToolsCall { arguments, .. } => *arguments,
+        other => digest(&postcard::to_allocvec(other).expect("a call is plain data")),
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use agentry_kernel::call::{Call, CallId, Completion, Fetch};
-use agentry_kernel::journal::{Entry, Outcome};
-use agentry_kernel::refusal::Refusal;
-use agentry_kernel::{Amounts, Labels, Millis};
+use agentry_kernel::journal::{BasisId, Entry, Outcome};
+use agentry_kernel::refusal::{Refusal, Rule};
+use agentry_kernel::{Amounts, Digest, Labels, Millis};
+use agentry_runtime::journal;
 use serde_json::{Value, json};
 
 use super::{amounts, units};
@@ -35,6 +36,19 @@ pub struct Row {
     pub foreseen: Option<String>,
     /// Who allowed it, if people did.
     pub approved_by: Vec<String>,
+    /// What the decision rests on, if the journal says.
+    pub basis: Option<Basis>,
+    /// The name of its canonical arguments.
+    pub arguments: Digest,
+}
+
+/// What a decision rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// The digest of the policy that was in force.
+    pub policy: Digest,
+    /// The rule that gave the right; none where none was needed.
+    pub rule: Option<Rule>,
 }
 
 /// What came of a syscall.
@@ -63,17 +77,24 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
     let mut gained = Vec::new();
     let mut foreseen = Vec::new();
     let mut approved: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
+    let mut bases: BTreeMap<BasisId, Basis> = BTreeMap::new();
     for entry in entries {
         match entry {
-            Entry::Asked { call, at, what, held } => {
-                rows.insert(*call, Row { held: *held, ..row(*call, *at, None, what, Decision::Open) });
+            Entry::Basis { id, policy, rule } => {
+                bases.insert(*id, Basis { policy: *policy, rule: rule.clone() });
             }
-            Entry::Called { call, at, what, outcome, .. } => {
-                rows.insert(*call, row(*call, *at, Some(*at), what, decision(outcome)));
+            Entry::Asked { call, at, what, held, basis } => {
+                let asked = row(*call, *at, None, what, Decision::Open);
+                rows.insert(*call, Row { held: *held, basis: bases.get(basis).cloned(), ..asked });
             }
-            Entry::Refused { call, at, what, refusal } => {
-                let refused = Decision::Refused(Box::new(refusal.clone()));
-                rows.insert(*call, row(*call, *at, Some(*at), what, refused));
+            Entry::Called { call, at, what, outcome, basis } => {
+                let called = row(*call, *at, Some(*at), what, decision(outcome));
+                rows.insert(*call, Row { basis: bases.get(basis).cloned(), ..called });
+            }
+            Entry::Refused { call, at, what, refusal, basis } => {
+                let refused = row(*call, *at, Some(*at), what, Decision::Refused(Box::new(refusal.clone())));
+                let basis = bases.get(basis).map(|basis| Basis { rule: refusal.rule.clone(), ..basis.clone() });
+                rows.insert(*call, Row { basis, ..refused });
             }
             Entry::Answered { call, at, outcome, spent } => {
                 if let Some(row) = rows.get_mut(call) {
@@ -114,7 +135,8 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
 fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
     let (name, detail) = (what.name().to_owned(), detail(what));
     let (held, spent, gained, approved_by) = (Amounts::ZERO, Amounts::ZERO, Labels::NONE, Vec::new());
-    Row { call, at, until, name, detail, decision, held, spent, gained, foreseen: None, approved_by }
+    let (foreseen, basis, arguments) = (None, None, journal::arguments(what));
+    Row { call, at, until, name, detail, decision, held, spent, gained, foreseen, approved_by, basis, arguments }
 }
 
 fn decision(outcome: &Outcome) -> Decision {
@@ -172,7 +194,10 @@ impl Row {
             "took_ms": self.until.map(|until| until.since(self.at)),
             "name": self.name,
             "detail": self.detail,
+            "arguments": self.arguments.to_string(),
             "decision": self.word(),
+            "rule": self.basis.as_ref().and_then(|basis| basis.rule.as_ref()),
+            "policy": self.basis.as_ref().map(|basis| basis.policy.to_string()),
             "held": amounts::as_json(&self.held),
             "spent": amounts::as_json(&self.spent),
             "labels": self.gained,

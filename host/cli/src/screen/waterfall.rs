@@ -99,6 +99,8 @@ mod tests {
             gained: agentry_kernel::Labels::NONE,
             foreseen: None,
             approved_by: Vec::new(),
+            basis: None,
+            arguments: agentry_kernel::Digest::default(),
         }
     }
 

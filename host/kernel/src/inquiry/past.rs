@@ -32,7 +32,7 @@ impl Past {
         for entry in entries {
             let (call, at, what, refusal) = match entry {
                 Entry::Asked { call, at, what, .. } | Entry::Called { call, at, what, .. } => (*call, *at, what, None),
-                Entry::Refused { call, at, what, refusal } => (*call, *at, what, Some(refusal.clone())),
+                Entry::Refused { call, at, what, refusal, .. } => (*call, *at, what, Some(refusal.clone())),
                 Entry::Answered { call, spent: cost, .. } => {
                     held.remove(call);
                     spent = spent.plus(*cost);

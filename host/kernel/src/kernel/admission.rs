@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
+use super::basis::Ground;
 use super::rates::Rates;
 use super::slots::{ModelId, Slots};
 use crate::approval::Required;
@@ -42,17 +43,12 @@ pub(super) struct Terms {
     pub(super) clears: Option<(Labels, Rule)>,
     /// True if the host that answers may be this machine or one of its network.
     pub(super) private: bool,
-    /// The rule of the grant that counts this call.
-    pub(super) rated: Option<Rated>,
+    /// What gives the right.
+    pub(super) ground: Ground,
+    /// True if that rule counts its calls.
+    pub(super) rated: bool,
     /// What files that only observe would have said.
     pub(super) observed: Option<No>,
-}
-
-/// A rule of the grant, by its place.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Rated {
-    Tool(usize),
-    Http(usize),
 }
 
 /// Boxed, because yes is the common answer and no is a large one.
@@ -67,7 +63,8 @@ const INNER: Terms = Terms {
     brings: Labels::NONE,
     clears: None,
     private: false,
-    rated: None,
+    ground: Ground::Open,
+    rated: false,
     observed: None,
 };
 
@@ -102,7 +99,7 @@ impl<'a> Admission<'a> {
         match call {
             Call::LlmComplete(ask) | Call::LlmStream(ask) => self.completion(ask),
             Call::LlmEmbed { model, bytes } => self.embedding(model, *bytes),
-            Call::LlmCountTokens { model } => self.model(model).map(|_| INNER),
+            Call::LlmCountTokens { model } => self.model(model).map(|_| Terms { ground: Ground::Llm, ..INNER }),
             Call::LlmModels => self.declared("llm", |wants| wants.llm.is_some()),
             Call::MemoryGet { namespace, key } => self.memory(namespace, Some(key), false),
             Call::MemoryPut { namespace, key, grows, .. } => {
@@ -161,7 +158,7 @@ impl<'a> Admission<'a> {
             .with(Resource::TokensIn, input)
             .with(Resource::TokensOut, output_tokens_max)
             .with(Resource::LlmCalls, 1);
-        Terms { worst, model: Some(id), class, output_tokens_max, ..INNER }
+        Terms { worst, model: Some(id), class, output_tokens_max, ground: Ground::Llm, ..INNER }
     }
 
     fn model(&self, alias: &str) -> Result<(ModelId, &Model), No> {

@@ -8,6 +8,7 @@ use super::approvals::Unasked;
 use super::slots::ModelId;
 use crate::budget::{Amounts, Resource};
 use crate::call::{CallId, RunId};
+use crate::journal::BasisId;
 use crate::labels::Labels;
 use crate::manifest::Manifest;
 use crate::refusal::{Refusal, Rule};
@@ -25,6 +26,7 @@ pub struct Permit {
     pub(super) brings: Labels,
     pub(super) clears: Option<(Labels, Rule)>,
     pub(super) private: bool,
+    pub(super) basis: BasisId,
 }
 
 impl Permit {
@@ -67,6 +69,11 @@ impl Permit {
     /// True if the rule lets a request go to this machine or to one of its network.
     pub fn private(&self) -> bool {
         self.private
+    }
+
+    /// What the yes rests on, as the journal of its run names it.
+    pub fn basis(&self) -> BasisId {
+        self.basis
     }
 
     /// The answer carries these labels as well. Nothing takes one off a permit.

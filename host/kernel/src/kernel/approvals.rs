@@ -9,6 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::admission::No;
+use super::basis::Ground;
 use super::slots::ModelId;
 use super::{Answer, Kernel, Permit, decide, reasons};
 use crate::approval::{ApprovalId, Approver, Binding, Factor, Facts, Required, Unfit};
@@ -227,9 +228,10 @@ impl Kernel {
             }
         };
         match fits {
-            Ok(()) => {
+            Ok(ground) => {
                 let Unasked { permit, model, class, .. } = unasked;
-                self.place(permit, model, class)
+                let basis = self.rest_on(run, ground);
+                self.place(Permit { basis, ..permit }, model, class)
             }
             Err(no) => {
                 self.release(unasked.permit, now);
@@ -275,7 +277,7 @@ impl Kernel {
         }
     }
 
-    fn fits(&self, yes: &Binding, required: &Required, facts: Facts, what: &Call, now: Millis) -> Result<(), No> {
+    fn fits(&self, yes: &Binding, required: &Required, facts: Facts, what: &Call, now: Millis) -> Result<Ground, No> {
         if now >= yes.expires {
             return Err(reasons::unanswered(required, true));
         }
@@ -297,7 +299,7 @@ impl Kernel {
             _ if terms.model.is_some_and(|model| self.slots.is_full(model)) => {
                 Err(reasons::busy("too many calls wait for this model", "try again later"))
             }
-            _ => Ok(()),
+            _ => Ok(terms.ground),
         }
     }
 

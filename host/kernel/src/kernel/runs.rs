@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::admission::No;
+use super::basis::Bases;
 use super::ledger::AccountId;
 use super::{Allowance, Balance, Kernel, Settled, Share, Start, reasons};
 use crate::budget::{Amounts, Limits, Period, Resource};
@@ -47,6 +48,8 @@ pub(super) struct Run {
     /// Permits that are out and calls that wait.
     pub(super) in_flight: usize,
     pub(super) ended: bool,
+    /// What its decisions rested on, as its journal names it.
+    pub(super) bases: Bases,
     /// Somebody can be asked on its behalf.
     pub(super) attended: bool,
 }
@@ -236,6 +239,7 @@ impl Kernel {
             calls: 0,
             in_flight: 0,
             ended: false,
+            bases: Bases::default(),
             attended: false,
         };
         if let Err(no) = self.equip(&mut run, grant, now) {

@@ -21,6 +21,7 @@ use crate::time::Millis;
 use crate::tool::{Effect, Tool};
 
 mod approvals;
+mod basis;
 mod budgets;
 mod labels;
 mod lock;

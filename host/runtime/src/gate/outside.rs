@@ -167,9 +167,10 @@ impl Errand {
         if waits && let Some(refusal) = self.gate.0.overtaken(&permit, self.asking.as_ref()) {
             return self.overtaken(permit, &refusal);
         }
-        if let Some(Asking { what, contents }) = self.asking.take_if(|_| self.intent) {
+        if let Some(Asking { what, contents, .. }) = self.asking.take_if(|_| self.intent) {
             let contents = self.gate.0.journal.missing(contents);
-            let entry = Entry::Asked { call: self.call, at: self.now(), what, held: *permit.held() };
+            let (held, basis) = (*permit.held(), permit.basis());
+            let entry = Entry::Asked { call: self.call, at: self.now(), what, held, basis };
             let desk = self.gate.0.desk.lock();
             // What it holds was taken when it joined the queue, and nobody has written that down yet.
             let along = Along { moved: desk.books(&self.run), contents, record: None };
@@ -246,10 +247,10 @@ impl Errand {
         let (call, at) = (self.call, self.now());
         let asking = self.asking.take();
         let (what, mut contents) = asking.map_or((None, Vec::new()), |asking| (Some(asking.what), asking.contents));
-        let outcome = settle::outcome(&result, &mut contents);
+        let (outcome, basis) = (settle::outcome(&result, &mut contents), permit.basis());
         let spent = self.gate.0.settle(&self.run, permit, cost, at, contents, |spent| {
             Some(match what {
-                Some(what) => Entry::Called { call, at, what, outcome },
+                Some(what) => Entry::Called { call, at, what, outcome, basis },
                 None => Entry::Answered { call, at, outcome, spent },
             })
         });
@@ -270,9 +271,9 @@ impl Errand {
     /// Its turn did not come: it is written down as a call that did nothing.
     fn withdrawn<T, E: Fault>(mut self, error: Error) -> (Result<T, E>, Millis) {
         let at = self.now();
-        if let Some(Asking { what, .. }) = self.asking.take() {
+        if let Some(Asking { what, basis, .. }) = self.asking.take() {
             let (outcome, _) = fault::outcome(&error);
-            let entry = Entry::Called { call: self.call, at, what, outcome };
+            let entry = Entry::Called { call: self.call, at, what, outcome, basis };
             self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
         }
         self.tell(at, Amounts::ZERO, Some(fault::kind(&error)));

@@ -202,6 +202,7 @@ impl Errand {
         let by = desk.kernel.approved_by(asked.waiter).to_vec();
         let facts = facts(&desk.kernel, &self.run, what);
         let answer = desk.kernel.dispatch(asked.waiter, facts, what, now);
+        let named = desk.kernel.take_basis().map(|entry| *entry);
         gate.wake(&mut desk);
         let turn = match answer {
             Answer::Permit(permit) => Turn::Now(permit),
@@ -217,7 +218,7 @@ impl Errand {
             }
         };
         let entry = Entry::Approved { call: self.call, at: now, id: asked.id, binding: asked.binding, by };
-        gate.journal.append(&self.run.trail, &[entry], Along::default());
+        gate.journal.append(&self.run.trail, &[named.into_iter().collect(), vec![entry]].concat(), Along::default());
         Ok(turn)
     }
 

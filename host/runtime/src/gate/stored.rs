@@ -89,7 +89,8 @@ impl Errand {
             Err(error) => return (Err(error), self.now()),
         };
         let at = self.now();
-        let Some(Asking { what, contents }) = self.asking.take() else { return broken() };
+        let Some(Asking { what, contents, .. }) = self.asking.take() else { return broken() };
+        let basis = permit.basis();
         let contents = self.gate.0.journal.missing(contents);
         self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
         let mut failed = fault::unavailable("too many others write the same entry", Some(10));
@@ -113,7 +114,7 @@ impl Errand {
             let mut contents = Vec::new();
             let outcome = settle::outcome::<&T, Error>(&Ok(&value), &mut contents);
             self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
-            let entry = Entry::Called { call: self.call, at, what: what.clone(), outcome };
+            let entry = Entry::Called { call: self.call, at, what: what.clone(), outcome, basis };
             match self.gate.0.journal.commit(&self.run.trail, &[entry], batch).await {
                 Ok(()) => {
                     self.gate.0.free(&self.run, &kept);
@@ -131,7 +132,7 @@ impl Errand {
         }
         let mut contents = Vec::new();
         let outcome = settle::outcome::<(), Error>(&Err(failed.clone()), &mut contents);
-        let entry = Entry::Called { call: self.call, at, what, outcome };
+        let entry = Entry::Called { call: self.call, at, what, outcome, basis };
         // Nothing was written, and yet the answer may tell of what stands there.
         self.gate.0.settle(&self.run, permit, Some(Amounts::ZERO), at, contents, |_| Some(entry));
         self.tell(at, Amounts::ZERO, Some(fault::kind(&failed)));

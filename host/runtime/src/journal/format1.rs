@@ -4,7 +4,7 @@
 use agentry_kernel::budget::{Account, Amounts, Books, Period, Resource};
 use agentry_kernel::call::{Call, CallId, RunId};
 use agentry_kernel::digest::Digest;
-use agentry_kernel::journal::{self as now, Outcome, Status};
+use agentry_kernel::journal::{self as now, BasisId, Outcome, Status};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::{Day, Millis};
@@ -79,10 +79,14 @@ impl From<Entry> for now::Entry {
                 let held = held.into();
                 Self::Started(now::Started { at, agent, package, component, input, seed, policy, engine, held })
             }
-            Entry::Asked { call, at, what, held } => Self::Asked { call, at, what, held: held.into() },
-            Entry::Refused { call, at, what, refusal } => Self::Refused { call, at, what, refusal },
+            Entry::Asked { call, at, what, held } => {
+                Self::Asked { call, at, what, held: held.into(), basis: BasisId::NONE }
+            }
+            Entry::Refused { call, at, what, refusal } => {
+                Self::Refused { call, at, what, refusal, basis: BasisId::NONE }
+            }
             Entry::Answered { call, at, outcome, spent } => Self::Answered { call, at, outcome, spent: spent.into() },
-            Entry::Called { call, at, what, outcome } => Self::Called { call, at, what, outcome },
+            Entry::Called { call, at, what, outcome } => Self::Called { call, at, what, outcome, basis: BasisId::NONE },
             Entry::Observed { call, dropped } => Self::Observed { call, dropped },
             Entry::Ended { at, status, output, spent } => {
                 Self::Ended(now::Ended { at, status, output, spent: spent.into() })

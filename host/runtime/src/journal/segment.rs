@@ -4,7 +4,7 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, FORMAT};
 
-use super::format1;
+use super::{format1, format2};
 use crate::store::StoreError;
 
 const HEAD_BYTES: usize = 9;
@@ -30,13 +30,10 @@ pub(super) fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
 /// # Errors
 /// When it is of a newer version or is not one.
 pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
-    let damaged = |why: &str| StoreError::Damaged { why: why.to_owned() };
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
     let (mut rest, take): (&[u8], Take) = match head[0] {
-        FORMAT => {
-            let linked = rest.split_last_chunk::<LINK_BYTES>().ok_or_else(|| damaged("a segment without a link"))?;
-            (linked.0, |bytes| postcard::take_from_bytes(bytes))
-        }
+        FORMAT => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
+        format2::FORMAT => (unlinked(rest)?, format2::take),
         format1::FORMAT => (rest, take_format1),
         _ => return Err(damaged("a journal segment of another format")),
     };
@@ -53,11 +50,20 @@ pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
     Ok((run, entries))
 }
 
+fn unlinked(rest: &[u8]) -> Result<&[u8], StoreError> {
+    rest.split_last_chunk::<LINK_BYTES>().map(|(rest, _)| rest).ok_or_else(|| damaged("a segment without a link"))
+}
+
+fn damaged(why: &str) -> StoreError {
+    StoreError::Damaged { why: why.to_owned() }
+}
+
 type Take = fn(&[u8]) -> postcard::Result<(Entry, &[u8])>;
 
 /// The head of the segment that this one was written behind; none if it was written before there was a chain.
 pub(crate) fn link(bytes: &[u8]) -> Option<Digest> {
-    let link = bytes.last_chunk::<LINK_BYTES>().filter(|_| bytes.first() == Some(&FORMAT))?;
+    let link =
+        bytes.last_chunk::<LINK_BYTES>().filter(|_| matches!(bytes.first(), Some(&(FORMAT | format2::FORMAT))))?;
     Some(Digest(*link))
 }
 

@@ -2,7 +2,7 @@
 
 use agentry_kernel::budget::Period;
 use agentry_kernel::call::{Call, CallId, Class, Completion, Place};
-use agentry_kernel::journal::{Ended, Outcome, Started, Status};
+use agentry_kernel::journal::{BasisId, Ended, Outcome, Started, Status};
 use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
 use agentry_kernel::time::Day;
 use agentry_kernel::{Amounts, Millis, Resource};
@@ -12,6 +12,7 @@ use super::*;
 
 const GOLDEN_1: &str = include_str!("../../../../tests/golden/journal-1.hex");
 const GOLDEN_2: &str = include_str!("../../../../tests/golden/journal-2.hex");
+const GOLDEN_3: &str = include_str!("../../../../tests/golden/journal-3.hex");
 
 fn refusal() -> Refusal {
     Refusal {
@@ -26,7 +27,8 @@ fn refusal() -> Refusal {
     }
 }
 
-fn entries() -> Vec<Entry> {
+/// A run in which decisions rest on `basis`, as every version could write it.
+fn entries_on(basis: BasisId) -> Vec<Entry> {
     let (at, name) = (Millis(1_800_000_000_000), Digest([0xab; 32]));
     let place = Place { root: "docs".to_owned(), path: "a/b.txt".to_owned() };
     let ask = Completion {
@@ -53,15 +55,28 @@ fn entries() -> Vec<Entry> {
             engine: "wasmtime 48".to_owned(),
             held: Amounts::of(Resource::Fuel, 1000),
         }),
-        Entry::Called { call: CallId(1), at, what: Call::FilesRead(place), outcome: Outcome::Inline(vec![1, 2]) },
-        Entry::Asked { call: CallId(2), at, what: Call::LlmStream(ask.clone()), held: spent },
+        Entry::Called {
+            call: CallId(1),
+            at,
+            what: Call::FilesRead(place),
+            outcome: Outcome::Inline(vec![1, 2]),
+            basis,
+        },
+        Entry::Asked { call: CallId(2), at, what: Call::LlmStream(ask.clone()), held: spent, basis },
         Entry::Answered { call: CallId(2), at, outcome: Outcome::Stored { content: name, bytes: 4096 }, spent },
         Entry::Observed { call: CallId(2), dropped: false },
-        Entry::Refused { call: CallId(3), at, what: Call::LlmComplete(ask), refusal: refusal() },
-        Entry::Called { call: CallId(4), at, what: Call::TimersSleep { ms: 5 }, outcome: error },
+        Entry::Refused { call: CallId(3), at, what: Call::LlmComplete(ask), refusal: refusal(), basis },
+        Entry::Called { call: CallId(4), at, what: Call::TimersSleep { ms: 5 }, outcome: error, basis },
         Entry::Observed { call: CallId(5), dropped: true },
         Entry::Ended(Ended { at, status: Status::Done, output: name, spent }),
     ]
+}
+
+fn entries() -> Vec<Entry> {
+    let (id, policy, rule) = (BasisId(1), Digest([0xcd; 32]), refusal().rule);
+    let mut entries = entries_on(id);
+    entries.insert(1, Entry::Basis { id, policy, rule });
+    entries
 }
 
 #[test]
@@ -71,13 +86,17 @@ fn a_segment_of_this_version_stays_readable() {
     Tip::default().link(&mut bytes);
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    expect_file!["../../../../tests/golden/journal-2.hex"].assert_eq(&(hex.join("\n") + "\n"));
-    assert_eq!(segment::decode(&unhex(GOLDEN_2)), Ok((RunId(7), entries())));
+    expect_file!["../../../../tests/golden/journal-3.hex"].assert_eq(&(hex.join("\n") + "\n"));
+    assert_eq!(segment::decode(&unhex(GOLDEN_3)), Ok((RunId(7), entries())));
 }
 
 #[test]
-fn a_segment_of_version_1_is_still_read() {
-    assert_eq!(segment::decode(&unhex(GOLDEN_1)), Ok((RunId(7), entries())));
+fn segments_of_versions_1_and_2_are_still_read() {
+    for golden in [GOLDEN_1, GOLDEN_2] {
+        assert_eq!(segment::decode(&unhex(golden)), Ok((RunId(7), entries_on(BasisId::NONE))));
+    }
+    let linked = |golden| segment::link(&unhex(golden)).is_some();
+    assert_eq!([GOLDEN_1, GOLDEN_2, GOLDEN_3].map(linked), [false, true, true]);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use alloc::format;
 use alloc::string::ToString;
 
-use super::{Admission, INNER, No, Rated, Terms, joined, malformed, undeclared, undeclared_argument};
+use super::{Admission, INNER, No, Terms, joined, malformed, undeclared, undeclared_argument};
 use crate::budget::{Amounts, Resource};
 use crate::call::Fetch;
 use crate::constraint::Misfit;
 use crate::json::Value;
+use crate::kernel::basis::Ground;
 use crate::policy::patterns;
 use crate::refusal::{Code, Refusal, Rule};
 use crate::rights::{Extra, Rate, ToolRight, name_fits};
@@ -64,7 +65,7 @@ impl<'a> Admission<'a> {
         let Some((place, right)) = best else { return Err(self.no_tool(name, missed)) };
         let Some(tool) = self.tools.find(name) else {
             return if self.lenient {
-                Ok(self.bound(INNER, &right.extra, Rated::Tool(place)))
+                Ok(self.bound(INNER, &right.extra, Ground::Tool(place)))
             } else {
                 Err(unknown(name))
             };
@@ -73,7 +74,7 @@ impl<'a> Admission<'a> {
             .with(Resource::Usd, tool.price_microusd)
             .with(Resource::Egress, tool.egress_bytes(value));
         let terms = Terms { worst, brings: tool.labels.clone(), ..INNER };
-        Ok(self.bound(terms, &right.extra, Rated::Tool(place)))
+        Ok(self.bound(terms, &right.extra, Ground::Tool(place)))
     }
 
     pub(super) fn fetch(&self, fetch: &Fetch) -> Result<Terms, No> {
@@ -116,15 +117,16 @@ impl<'a> Admission<'a> {
             self.secret(handle, &url)?;
         }
         let terms = Terms { worst: Amounts::of(Resource::Egress, fetch.bytes), private: right.private, ..INNER };
-        Ok(self.bound(terms, &right.extra, Rated::Http(place)))
+        Ok(self.bound(terms, &right.extra, Ground::Http(place)))
     }
 
     /// What a rule adds to the terms.
-    fn bound(&self, terms: Terms, extra: &Extra, rated: Rated) -> Terms {
+    fn bound(&self, terms: Terms, extra: &Extra, ground: Ground) -> Terms {
         Terms {
             brings: terms.brings.and(&extra.labels),
             require: extra.approval.clone(),
-            rated: extra.rate.map(|_| rated),
+            ground,
+            rated: extra.rate.is_some(),
             ..terms
         }
     }

@@ -4,6 +4,7 @@ use alloc::format;
 
 use super::{Admission, INNER, No, Terms, list, malformed, undeclared, undeclared_argument};
 use crate::call::Place;
+use crate::kernel::basis::Ground;
 use crate::refusal::{Code, Refusal};
 use crate::rights::FilesRight;
 use crate::text;
@@ -26,7 +27,8 @@ impl Admission<'_> {
             return Err(self.ungranted("memory", &format!("`memory = {{ {verb} = [\"{}\"] }}`", text::show(namespace))));
         };
         if right.allows(namespace, write) {
-            return Ok(if write { INNER } else { Terms { brings: right.labels.clone(), ..INNER } });
+            let terms = Terms { ground: Ground::Memory, ..INNER };
+            return Ok(if write { terms } else { Terms { brings: right.labels.clone(), ..terms } });
         }
         let because = format!("agent `{}` may not {verb} memory `{}`", self.grant.agent, text::show(namespace));
         Err(Refusal::new(Code::NoGrant, because)
@@ -41,19 +43,23 @@ impl Admission<'_> {
         if !place.path.is_empty() {
             malformed("path", &place.path, text::path(&place.path))?;
         }
-        let fits = |right: &&FilesRight| right.allows(&place.root, &place.path, write);
+        let fits = |right: &FilesRight| right.allows(&place.root, &place.path, write);
         if let Some(wants) = self.wants
-            && !wants.files.iter().any(|right| fits(&right))
+            && !wants.files.iter().any(fits)
         {
             return Err(if wants.files.is_empty() { undeclared("files") } else { undeclared_place(place, write) });
         }
-        let mut fitting = self.grant.rights.files.iter().filter(fits);
-        let Some(right) = fitting.next() else { return Err(self.place(place, write)) };
+        let mut fitting = self.grant.rights.files.iter().enumerate().filter(|(_, right)| fits(right));
+        let Some((at, right)) = fitting.next() else { return Err(self.place(place, write)) };
+        let terms = Terms { ground: Ground::Files(at), ..INNER };
         if write {
-            return Ok(INNER);
+            return Ok(terms);
         }
         // What several rules say of one place holds together: a wider rule takes no label off.
-        Ok(Terms { brings: fitting.fold(right.labels.clone(), |labels, right| labels.and(&right.labels)), ..INNER })
+        Ok(Terms {
+            brings: fitting.fold(right.labels.clone(), |labels, (_, right)| labels.and(&right.labels)),
+            ..terms
+        })
     }
 
     fn place(&self, place: &Place, write: bool) -> No {
