@@ -1,10 +1,11 @@
 //! Questions about policy, asked with the command: which rule decides, what changed, what could an agent do, what would have been.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Ended, Stage, end, guest};
+use crate::stage::{Ended, Stage, begin, end, guest};
 
 const SITE: &str = r#"format = 1
 layer = "site"
@@ -184,6 +185,56 @@ fn the_tests_of_a_policy_are_held_and_shown() {
     let failed = end(stage.agentry("policy test").arg("--policies").arg(&elsewhere).arg("--json")).with(2).json();
     assert_eq!((&failed["failed"], &failed["tests"][1]["holds"]), (&json!(1), &json!(false)), "{failed}");
     assert_eq!(failed["tests"][1]["line"], 13);
+}
+
+#[test]
+fn check_holds_the_tests_and_warns_of_grants_above_the_ceiling() {
+    let stage = office();
+    let check = |stage: &Stage| end(stage.agentry("policy check").arg("--json"));
+    let whole = check(&stage).with(0).json();
+    assert_eq!((&whole["tests"], &whole["mistakes"]), (&json!(2), &json!([])), "{whole}");
+    private(&stage, "home/policies/50-clerk.toml", &CLERK.replace("cents = 60_000", "cents = 40_000"));
+    let failed = check(&stage).with(2).json();
+    let message = failed["mistakes"][0]["message"].as_str().unwrap_or_default();
+    assert_eq!(message, "this test expects \"deny:forbidden\" and gets \"allow\"", "{failed}");
+    assert_eq!(failed["mistakes"][0]["line"], 13, "{failed}");
+    // Of single files, only tests are held to which the others have nothing to say.
+    let site =
+        "[[test]]\nexpect = \"allow\"\nagent = \"clerk\"\ncall = { tool = \"pay.send\", args = { cents = 5 } }\n";
+    let file = private(&stage, "home/policies/00-site.toml", &format!("{SITE}{site}"));
+    let alone = end(stage.agentry("policy check").arg(file).arg("--json")).with(0).json();
+    assert_eq!(alone["tests"], 0, "{alone}");
+
+    private(&stage, "home/policies/50-clerk.toml", CLERK);
+    private(&stage, "home/policies/00-site.toml", &format!("{SITE}[ceiling]\ntools = [\"mail.*\"]\n"));
+    let page = end(&mut stage.agentry("policy check"));
+    assert!(
+        page.stdout.contains("50-clerk.toml:6:1: the grant of tool `pay.send` goes above the ceiling"),
+        "{}",
+        page.stdout
+    );
+}
+
+#[test]
+fn what_an_agent_did_is_learnt_from_and_simulated_while_a_host_runs() {
+    let stage = Stage::granting(&guest("steps"));
+    let steps = json!([["put", "agent/test/log", "a", "1"], ["sleep", "20000"]]);
+    let running = begin(&mut stage.run(&guest("steps"), &steps));
+    let begun = Instant::now();
+    let ask = |words: &[&str]| end(stage.agentry(words[0]).args(&words[1..]).arg("--json"));
+    while ask(&["policy learn", "steps"]).code != 0 || stage.calls().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "nothing of it is written down");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let learnt = ask(&["policy learn", "steps"]).with(0).json();
+    assert!(learnt["grant"].as_str().is_some_and(|grant| grant.contains("write = [\"agent/test/log\"]")), "{learnt}");
+    let set = ["policy simulate", "--against", "last", "--set", "steps.memory.write=[]"];
+    let changed = ask(&set).with(1).json();
+    assert_eq!(changed["denied"], 1, "{changed}");
+    ask(&["policy explain", "last/1"]).with(0);
+    assert_eq!(stage.last()["status"], "running", "it was asked while it ran");
+    running.interrupt();
+    running.end().with(1);
 }
 
 #[test]

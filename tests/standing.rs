@@ -89,7 +89,7 @@ fn a_grant_whose_file_is_removed_is_withdrawn_at_the_next_call() {
 
 #[test]
 fn a_policy_that_cannot_be_used_any_more_keeps_the_last_good_one_and_raises_an_alarm() {
-    for spoil in ["misspelt", "writable", "unreadable", "gone"] {
+    for spoil in ["misspelt", "untrue", "writable", "unreadable", "gone"] {
         let stage = stage();
         let file = stage.path("home/policies/50-grant.toml");
         let running = writer(&stage);
@@ -97,6 +97,13 @@ fn a_policy_that_cannot_be_used_any_more_keeps_the_last_good_one_and_raises_an_a
             "misspelt" => {
                 stage.policy(&GRANT.replace("memory", "memroy"));
                 "50-grant.toml:4"
+            }
+            "untrue" => {
+                // Well formed, and narrower: but what it says of itself does not hold.
+                let narrow = GRANT.replace("write = [\"agent/test/**\"]", "write = []");
+                let test = "[[test]]\nexpect = \"allow\"\ncall = { memory = \"agent/test/x\", act = \"write\" }\n";
+                stage.policy(&format!("{narrow}{test}"));
+                "this test expects \"allow\" and gets \"deny:no-grant\""
             }
             "writable" => {
                 fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).expect("it is ours");

@@ -30,7 +30,7 @@ mod reach;
 mod replay;
 #[cfg(test)]
 mod tests;
-mod within;
+pub(crate) mod within;
 mod witness;
 
 pub use amend::amend;

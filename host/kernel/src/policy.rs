@@ -31,6 +31,7 @@ mod table;
 mod tests;
 mod trial;
 mod warnings;
+mod whole;
 
 pub use budget::Budget;
 pub(crate) use document::too_deep;
@@ -135,6 +136,9 @@ impl Policy {
             }
         }
         policy.table = table::SiteTable::of(&policy.rules);
+        if mistakes.is_empty() {
+            policy.warnings.extend(whole::find(&policy, sources));
+        }
         if mistakes.is_empty() { Ok(policy) } else { Err(mistakes) }
     }
 
@@ -175,7 +179,8 @@ impl Policy {
         policy
     }
 
-    /// What is well formed and yet probably not meant: no budget, no reason, a rule that nothing can match.
+    /// What is well formed and yet probably not meant: no budget, no reason, a rule that nothing can match, a grant above the
+    /// ceiling.
     pub fn warnings(&self) -> &[Mistake] {
         &self.warnings
     }

@@ -157,7 +157,8 @@ pub(crate) fn approval(strong: Option<&Required>, weak: Option<&Required>) -> bo
     }
 }
 
-fn tool(narrow: &ToolRight, wide: &ToolRight) -> bool {
+/// Whether all that one rule for tools gives is given by another.
+pub(crate) fn tool(narrow: &ToolRight, wide: &ToolRight) -> bool {
     name(&narrow.tool, &wide.tool) && extra(&narrow.extra, &wide.extra) && arguments(&narrow.args, &wide.args)
 }
 

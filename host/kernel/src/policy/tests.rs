@@ -11,6 +11,7 @@ use crate::budget::{Resource, Window};
 use crate::rights::Access;
 
 mod language;
+mod whole;
 
 const GRANT: &str = r#"format = 1
 layer = "grant"

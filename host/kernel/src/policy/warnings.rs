@@ -1,13 +1,15 @@
 //! What is well formed and yet probably not meant. A warning never changes what is granted.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use toml::de::DeTable;
 
 use super::Grant;
 use super::document::Document;
 use crate::budget::Resource;
-use crate::rights::{name_fits, namespace_fits, path_fits};
+use crate::inquiry::within;
+use crate::rights::{ToolRight, name_fits, namespace_fits, path_fits};
 
 /// Looks at one grant.
 pub(super) fn find(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
@@ -15,6 +17,7 @@ pub(super) fn find(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Gra
     reasons(document, table);
     breadth(document, table, grant);
     shadows(document, table, grant);
+    dead_rules(document, table, grant);
     budget(document, table, grant);
 }
 
@@ -118,6 +121,26 @@ fn shadows(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
         let once = (&narrow.at, narrow.access) != (&wide.at, wide.access) || i > j;
         if narrow.root == wide.root && within && accessed && once {
             shadowed("files", &format!("{}{}", narrow.root, narrow.at), &format!("{}{}", wide.root, wide.at));
+        }
+    }
+}
+
+/// Rules for tools that change nothing, because another gives all that they give.
+fn dead_rules(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
+    let rules = &grant.rights.tools;
+    let covers = |wide: &ToolRight, narrow: &ToolRight| {
+        // A rate is a right of its own: two rules with one each give the sum.
+        wide.extra.rate.is_none() && wide.extra.labels == narrow.extra.labels && within::tool(narrow, wide)
+    };
+    let places: Vec<_> = document.tables(table, "allow", "").into_iter().map(|(_, place)| place).collect();
+    for (at, narrow) in rules.iter().enumerate() {
+        let wider = |(other, wide): &(usize, &ToolRight)| {
+            *other != at && covers(wide, narrow) && (*other < at || !covers(narrow, wide))
+        };
+        if let Some((_, wide)) = rules.iter().enumerate().find(wider) {
+            let message = format!("rule `{}` changes nothing beside `{}`", narrow.id, wide.id);
+            let place = places.iter().find(|place| document.line(place) == narrow.line).cloned().unwrap_or(0..0);
+            document.warn(place, message, "remove one of them");
         }
     }
 }

@@ -8,6 +8,7 @@ use agentry_kernel::Millis;
 use agentry_kernel::inquiry::{Verdict, World};
 use agentry_kernel::policy::Policy;
 use agentry_kernel::refusal::Rule;
+use agentry_kernel::tool::Tool;
 use agentry_runtime::config::{Config, ToolsConfig};
 use agentry_runtime::drivers::llm::Models;
 use agentry_runtime::drivers::tools::Tools;
@@ -56,8 +57,17 @@ pub fn world(home: &Home, files: &PolicyFiles) -> Result<World> {
     let policy: Policy = files.parse().map_err(PoliciesError::Mistakes)?;
     let config = Config::load(home.path())?;
     let models = Models::open(&config, home.path(), None)?.kernel_models();
-    let tools = Tools::registered(&config, ToolsConfig::load(home.path())?).kernel_tools();
+    let tools = registered(home, &config)?;
     Ok(World { policy: Arc::new(policy), models, tools, at: now() })
+}
+
+/// The tools of a home, which are all that the tests of a policy need to know of it.
+pub fn tools(home: &Home) -> Result<Vec<Tool>> {
+    registered(home, &Config::load(home.path())?)
+}
+
+fn registered(home: &Home, config: &Config) -> Result<Vec<Tool>> {
+    Ok(Tools::registered(config, ToolsConfig::load(home.path())?).kernel_tools())
 }
 
 fn now() -> Millis {
