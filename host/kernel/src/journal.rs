@@ -143,13 +143,13 @@ pub enum Entry {
         /// What they would have said.
         refusal: Refusal,
     },
-    /// A rule of the site took labels off the run with an answer that it vouches for.
+    /// A rule of the site kept labels off the run with an answer that it vouches for.
     Cleared {
         /// Which.
         call: CallId,
         /// When.
         at: Millis,
-        /// Those that the run held.
+        /// Those of the answer that the run did not hold before.
         labels: Labels,
         /// The rule.
         rule: Rule,
@@ -180,7 +180,7 @@ pub enum Entry {
         /// When.
         at: Millis,
     },
-    /// A person took labels off what is kept.
+    /// A person took labels off what is kept; or off a run, and then it stands in the journal of that run.
     Unlabelled {
         /// When.
         at: Millis,

@@ -125,9 +125,10 @@ impl Kernel {
         for counted in [Resource::LlmCalls, Resource::ToolCalls] {
             spent[counted] = permit.held[counted];
         }
-        let gained = self.gain(permit.run, &permit.brings);
-        let cleared = permit.clears().map_or(Labels::NONE, |(labels, _)| self.lose(permit.run, labels));
-        Settled { gained, cleared, ..self.close(permit, spent, now) }
+        let held = self.runs.get(&permit.run).map_or(Labels::NONE, |run| run.labels.clone());
+        let (brings, kept_off) = permit.tells();
+        let gained = self.gain(permit.run, &brings);
+        Settled { gained, cleared: kept_off.without(&held), ..self.close(permit, spent, now) }
     }
 
     /// Takes back a permit that nothing was done with; it costs nothing.
@@ -279,11 +280,14 @@ impl Kernel {
     }
 
     /// Takes labels off a run, because a rule of the site vouches for the answer; those that it held.
-    fn lose(&mut self, run: RunId, labels: &Labels) -> Labels {
-        let Some(run) = self.runs.get_mut(&run).filter(|run| run.labels.has_any(labels)) else { return Labels::NONE };
+    /// Takes labels off a run because a person says so; those that it held. None if no such run goes on.
+    ///
+    /// What it has asked for until then carries them still.
+    pub fn unlabel(&mut self, run: RunId, labels: &Labels) -> Option<Labels> {
+        let run = self.runs.get_mut(&run).filter(|run| !run.ended)?;
         let before = core::mem::take(&mut run.labels);
         run.labels = before.without(labels);
-        before.without(&run.labels)
+        Some(Labels::of(before.iter().filter(|name| labels.has(name))))
     }
 
     /// Adds labels to a run; those that are new to it.

@@ -42,6 +42,14 @@ pub enum AdminError {
         /// The system's words.
         why: std::io::Error,
     },
+    /// The run is over, or was never there.
+    #[error(
+        "run {run} does not go on here\nhint: `agentry ps` lists those that do; off what it wrote, labels are taken with --file or --namespace"
+    )]
+    NotRunning {
+        /// Which.
+        run: RunId,
+    },
 }
 
 /// What labels are taken off, and why.
@@ -98,6 +106,19 @@ pub async fn unlabel(home: &Path, removal: Removal) -> Result<Labels, AdminError
         Hand::Host(Reply::Unlabelled(labels)) => Ok(labels),
         Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
         Hand::Ours(journal) => Ok(removal.apply(&journal, Clock::System.now()).await?),
+    }
+}
+
+/// Takes labels off a run that goes on; those that it held.
+///
+/// # Errors
+/// [`AdminError::NotRunning`] if it does not, or no host runs there.
+pub fn unlabel_run(home: &Path, run: RunId, labels: Labels, because: String) -> Result<Labels, AdminError> {
+    match control::ask(home, &Request::UnlabelRun { run, labels, because }) {
+        Ok(Reply::Unlabelled(taken)) => Ok(taken),
+        Ok(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
+        Err(ControlError::NoHost { .. }) => Err(AdminError::NotRunning { run }),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use agentry_kernel::Resource;
+use agentry_kernel::journal::Entry;
+use agentry_kernel::{Labels, Resource};
 use agentry_runtime::journal::RunRecord;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -38,22 +39,34 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         bail!("there are no runs here\nhint: start one: agentry run FILE.wasm, or name another home with --home DIR");
     };
     let record = history.run(&args.run)?;
-    let rows = rows(&history.entries(record.id)?);
+    let entries = history.entries(record.id)?;
+    let (rows, removed) = (rows(&entries), removed(&entries));
     if args.json {
-        screen::print_json(&as_json(&record, &rows))?;
+        screen::print_json(&as_json(&record, &rows, &removed))?;
     } else {
-        screen::print(&page(&record, &rows))?;
+        screen::print(&page(&record, &rows, &removed))?;
     }
     Ok(Exit::Done.into())
 }
 
-fn as_json(record: &RunRecord, rows: &[Row]) -> Value {
+/// What people took off the run while it went on, and why.
+fn removed(entries: &[Entry]) -> Vec<(&Labels, &str)> {
+    let removed = entries.iter().filter_map(|entry| match entry {
+        Entry::Unlabelled { labels, because, .. } => Some((labels, because.as_str())),
+        _ => None,
+    });
+    removed.collect()
+}
+
+fn as_json(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)]) -> Value {
     let mut run = ps::as_json(record);
     run["calls"] = json!(rows.iter().map(|row| row.as_json(record.started)).collect::<Vec<_>>());
+    let removed = removed.iter().map(|(labels, because)| json!({"labels": labels, "because": because}));
+    run["unlabelled"] = json!(removed.collect::<Vec<_>>());
     run
 }
 
-fn page(record: &RunRecord, rows: &[Row]) -> String {
+fn page(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)]) -> String {
     let last = rows.iter().map(|row| row.until.unwrap_or(row.at)).max().unwrap_or(record.started);
     let ended = record.ended.unwrap_or(last).max(last);
     let (word, style) = ps::status(record.status);
@@ -75,6 +88,9 @@ fn page(record: &RunRecord, rows: &[Row]) -> String {
     ];
     page.push_str(&format!("{}\n\n", styled(DIM, facts.join(" · "))));
     page.push_str(&waterfall::picture(rows, Span { began: record.started, ended }));
+    for (labels, because) in removed {
+        page.push_str(&format!("\na person took {labels} off it: {}\n", text::line(because)));
+    }
     if let Some(failure) = &record.failure {
         page.push_str(&format!("\n{}\n", text::block(failure)));
     }

@@ -47,6 +47,12 @@ impl Past {
                     }
                     continue;
                 }
+                Entry::Unlabelled { labels, .. } => {
+                    if let Some(replay) = past.calls.last_mut() {
+                        replay.lost = replay.lost.and(labels);
+                    }
+                    continue;
+                }
                 Entry::Ended(ended) => {
                     past.used = ended.spent;
                     continue;
@@ -64,7 +70,8 @@ impl Past {
             }
             places.insert(call, past.calls.len());
             let what = with_arguments(what.clone(), &mut content);
-            past.calls.push(Replay { call, at, what, refusal, held: most, spent: Amounts::ZERO, gained: Labels::NONE });
+            let (gained, lost) = (Labels::NONE, Labels::NONE);
+            past.calls.push(Replay { call, at, what, refusal, held: most, spent: Amounts::ZERO, gained, lost });
         }
         Some(past)
     }

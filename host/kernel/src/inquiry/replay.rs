@@ -51,6 +51,8 @@ pub struct Replay {
     pub spent: Amounts,
     /// Labels that the run gained by it.
     pub gained: Labels,
+    /// Labels that a person took off the run before its next call.
+    pub lost: Labels,
 }
 
 /// A call that would be answered otherwise.
@@ -111,6 +113,7 @@ fn replay_run(world: &World, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
             Answer::Refused(refusal) if refusal.code == Code::NotApproved => Verdict::Asks(refusal),
             Answer::Refused(refusal) => Verdict::Refused(refusal),
         };
+        kernel.unlabel(past.run, &replay.lost);
         let was = replay.refusal.as_ref().map(|refusal| refusal.code);
         let same = match &is {
             Verdict::Allowed { .. } => was.is_none(),

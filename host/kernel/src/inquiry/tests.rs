@@ -287,6 +287,7 @@ fn past(calls: &[(&str, Option<Code>)]) -> Past {
         held: Amounts::of(Resource::TokensOut, 100),
         spent: Amounts::ZERO,
         gained: Labels::NONE,
+        lost: Labels::NONE,
     };
     Past {
         run: RunId(7),

@@ -61,9 +61,20 @@ impl Permit {
         &self.brings
     }
 
-    /// Labels that a rule of the site takes off the run with the answer, and the rule that vouches for it.
+    /// Labels that a rule of the site keeps off the answer, and the rule that vouches for it. What the run holds already, it keeps.
     pub fn clears(&self) -> Option<(&Labels, &Rule)> {
         self.clears.as_ref().map(|(labels, rule)| (labels, rule))
+    }
+
+    /// The labels that its run gains, and those of the answer that a rule keeps off it.
+    pub(super) fn tells(&self) -> (Labels, Labels) {
+        match self.clears() {
+            None => (self.brings.clone(), Labels::NONE),
+            Some((removed, _)) => {
+                let kept_off = self.brings.iter().filter(|name| removed.has(name));
+                (self.brings.without(removed), Labels::of(kept_off))
+            }
+        }
     }
 
     /// True if the rule lets a request go to this machine or to one of its network.
@@ -118,7 +129,7 @@ pub struct Settled {
     pub overrun: Amounts,
     /// Labels that the run gained and did not hold before.
     pub gained: Labels,
-    /// Labels that it lost, because a rule of the site vouches for the answer.
+    /// Labels of the answer that it did not gain, because a rule of the site vouches for it.
     pub cleared: Labels,
     /// Calls whose turn has come.
     pub ready: Vec<Ready>,

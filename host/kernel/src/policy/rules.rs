@@ -63,7 +63,7 @@ pub enum Duty {
     Mark {
         /// Labels that the run gains.
         adds: Labels,
-        /// Labels that it loses: the rule vouches for what comes out.
+        /// Labels of the answer that it does not gain: the rule vouches for what comes out.
         removes: Labels,
     },
 }

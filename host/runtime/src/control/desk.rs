@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::wire::{Reply, Request};
+use crate::admin::AdminError;
 use crate::limits::{CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
 use crate::store::{Page, Range, Store, StoreError};
 use crate::syscalls::Services;
@@ -34,6 +35,11 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
                 Err(error) => Reply::Refused(error.to_string()),
             }
         }
+        Request::UnlabelRun { run, labels, because } => match services.gate.unlabel(run, &labels, &because).await {
+            Ok(Some(taken)) => Reply::Unlabelled(taken),
+            Ok(None) => Reply::Refused(AdminError::NotRunning { run }.to_string()),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
         Request::Unlabel(removal) => match removal.apply(services.gate.journal(), services.gate.clock().now()).await {
             Ok(taken) => Reply::Unlabelled(taken),
             Err(error) => Reply::Refused(error.to_string()),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Statement;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
@@ -14,7 +15,7 @@ use crate::approvals::{Said, Saying};
 use crate::store::{Key, Value};
 
 /// Two processes understand each other if they have the same; raise it with every change of what is below.
-pub(super) const PROTOCOL: u16 = 3;
+pub(super) const PROTOCOL: u16 = 4;
 
 /// A hello is short.
 pub(super) const HELLO_MAX_BYTES: usize = 256;
@@ -63,6 +64,15 @@ pub enum Request {
     LookAtLock,
     /// A person takes labels off what is kept.
     Unlabel(Removal),
+    /// A person takes labels off a run that goes on.
+    UnlabelRun {
+        /// Which.
+        run: RunId,
+        /// Which labels.
+        labels: Labels,
+        /// In the person's words.
+        because: String,
+    },
 }
 
 /// What the host answers.
@@ -82,7 +92,7 @@ pub enum Reply {
     Budget(Vec<Statement>),
     /// To [`Request::LookAtLock`]: it is as the home has it.
     Looked,
-    /// To [`Request::Unlabel`]: those that were taken off.
+    /// To [`Request::Unlabel`] and [`Request::UnlabelRun`]: those that were taken off.
     Unlabelled(Labels),
     /// It could not, or would not; the text says why, with its hint.
     Refused(String),

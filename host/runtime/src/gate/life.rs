@@ -122,6 +122,7 @@ impl Gate {
             Err(refusal) => Box::new(refusal),
         };
         drop(desk);
+        gate.audience.leave(run.id);
         record.status = refused_status(&refusal);
         record.ended = Some(now);
         record.refused = 1;
@@ -185,6 +186,7 @@ impl Gate {
         let entry = Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent });
         let along = Along { moved, contents, record: Some(record.clone()) };
         gate.journal.append(&run.trail, &[entry], along);
+        gate.audience.leave(run.id);
         record
     }
 }

@@ -1,42 +1,52 @@
-//! What changes under the runs while they go on: another policy, a lock. Each change is journaled and shown to whoever watches a run.
+//! What changes under the runs while they go on: another policy, a lock, labels that a person takes off. Each change is journaled and shown to whoever watches a run.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Lock;
+use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::TEXT_MAX_BYTES;
 use agentry_kernel::policy::Policy;
 use parking_lot::Mutex;
 
 use super::Gate;
-use crate::journal::{Along, Trail};
+use crate::journal::{Along, RunRecord, Trail};
 use crate::run::context::{Event, RunContext};
+use crate::run::lines::cut;
+use crate::store::StoreError;
 
-/// Runs that somebody may watch, and what whoever comes later must hear too.
+/// Runs that go on, and what whoever watches a later one must hear too.
 #[derive(Default)]
 pub(super) struct Audience {
-    runs: Mutex<Vec<Weak<RunContext>>>,
+    runs: Mutex<HashMap<RunId, Weak<RunContext>>>,
     alarm: Mutex<Option<String>>,
 }
 
 impl Audience {
     /// A run begins.
     pub(super) fn join(&self, run: &Arc<RunContext>) {
-        if !run.observer.watches() {
-            return;
-        }
-        if let Some(alarm) = &*self.alarm.lock() {
+        if let Some(alarm) = &*self.alarm.lock()
+            && run.observer.watches()
+        {
             run.observer.tell(Event::Alarm(alarm.clone()));
         }
-        let mut runs = self.runs.lock();
-        runs.retain(|run| run.strong_count() > 0);
-        runs.push(Arc::downgrade(run));
+        self.runs.lock().insert(run.id, Arc::downgrade(run));
+    }
+
+    /// A run is over.
+    pub(super) fn leave(&self, run: RunId) {
+        self.runs.lock().remove(&run);
+    }
+
+    fn find(&self, run: RunId) -> Option<Arc<RunContext>> {
+        self.runs.lock().get(&run).and_then(Weak::upgrade)
     }
 
     fn hear(&self, event: &Event) {
-        let runs: Vec<_> = self.runs.lock().iter().filter_map(Weak::upgrade).collect();
-        runs.iter().for_each(|run| run.observer.tell(event.clone()));
+        let runs: Vec<_> = self.runs.lock().values().filter_map(Weak::upgrade).collect();
+        runs.iter().filter(|run| run.observer.watches()).for_each(|run| run.observer.tell(event.clone()));
     }
 }
 
@@ -51,6 +61,8 @@ impl Gate {
         if changed {
             desk.kernel.reload(Arc::new(policy));
             self.note(Entry::Reloaded { at: gate.clock.now(), policy: epoch });
+            // Whoever waits for an answer under the old one waits for nothing.
+            gate.wake(&mut desk);
         }
         drop(desk);
         let short: String = epoch.to_string().chars().take(12).collect();
@@ -70,6 +82,33 @@ impl Gate {
         let alarm = format!("the policy cannot be used as it is, so the last good one stays in force\n{why}");
         *gate.audience.alarm.lock() = Some(alarm.clone());
         gate.audience.hear(&Event::Alarm(alarm));
+    }
+
+    /// Takes labels off a run because a person says so, with the entry that tells of it; those that it held. None if no such run
+    /// goes on here.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn unlabel(&self, id: RunId, labels: &Labels, because: &str) -> Result<Option<Labels>, StoreError> {
+        let gate = &*self.0;
+        let Some(run) = gate.audience.find(id) else { return Ok(None) };
+        let because = cut(because.to_owned(), TEXT_MAX_BYTES);
+        let taken = {
+            let mut desk = gate.desk.lock();
+            let Some(taken) = desk.kernel.unlabel(id, labels) else { return Ok(None) };
+            if taken.is_empty() {
+                return Ok(Some(taken));
+            }
+            run.unlabel(&taken);
+            let record = run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() });
+            let (at, place) = (gate.clock.now(), format!("run {id}"));
+            let entry = Entry::Unlabelled { at, place, labels: taken.clone(), because: because.clone() };
+            gate.journal.append(&run.trail, &[entry], Along { record, ..Along::default() });
+            taken
+        };
+        gate.journal.durable(&run.trail).await?;
+        run.observer.tell(Event::Notice(format!("a person took {taken} off this run: {because}")));
+        Ok(Some(taken))
     }
 
     /// Something of the host that a person should know.

@@ -184,6 +184,13 @@ impl RunContext {
         }
     }
 
+    /// A person took these off it.
+    pub(crate) fn unlabel(&self, taken: &Labels) {
+        self.gained.lock().retain(|(label, _)| !taken.has(label));
+        let mut held = self.labels.lock();
+        *held = held.without(taken);
+    }
+
     pub(crate) fn add_spent(&self, spent: Amounts) {
         let mut tally = self.tally.lock();
         tally.spent = tally.spent.plus(spent);

@@ -7,6 +7,7 @@ use alloc::string::{String, ToString};
 use super::{Admission, No, Terms, list};
 use crate::approval::{Factor, Required};
 use crate::json::Value;
+use crate::labels::Labels;
 use crate::policy::{Ceiling, Duty, SiteRule, Subject};
 use crate::refusal::{Code, Refusal};
 use crate::rights::name_fits;
@@ -46,7 +47,8 @@ impl Admission<'_> {
                 Duty::Mark { adds, removes } => {
                     terms.brings = terms.brings.and(adds);
                     if !removes.is_empty() {
-                        terms.clears = Some((removes.clone(), rule.rule.clone()));
+                        let (before, named) = terms.clears.take().unwrap_or((Labels::NONE, rule.rule.clone()));
+                        terms.clears = Some((before.and(removes), named));
                     }
                 }
             }
