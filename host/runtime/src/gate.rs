@@ -1,8 +1,8 @@
 //! The one door: admit → journal → act → settle → journal, for every syscall of every run.
 //!
 //! It asks the kernel, writes down what was asked and what came of it, and lets one driver act in between. It holds no
-//! policy and does no effect of its own. There are three ways through, by what a call does to the world:
-//! [`Gate::pass_inner`] for what is answered at once, [`Gate::pass`] for what takes time or reaches outside, and
+//! policy and does no effect of its own. There are four ways through, by what a call does to the world:
+//! [`Gate::pass_inner`] for what is answered at once, [`Gate::pass_read`] for short reads of our own store, [`Gate::pass`] for what takes time or reaches outside, and
 //! [`Gate::pass_store`] for writes to our own store.
 
 pub mod fault;
@@ -12,12 +12,12 @@ mod kept;
 mod life;
 mod outside;
 mod people;
+mod read;
 mod settle;
 mod standing;
 mod stored;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use agentry_kernel::approval::ApprovalId;
@@ -205,39 +205,21 @@ impl Gate {
         what: impl Into<Asking>,
         act: impl FnOnce(&Permit) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.pass_read(run, what, |permit| Acted::of(act(permit), Amounts::ZERO))
-    }
-
-    /// The same, for what reads something that may be labelled. It costs nothing.
-    ///
-    /// # Errors
-    /// As [`Gate::pass_inner`].
-    pub fn pass_read<T: Serialize>(
-        &self,
-        run: &RunContext,
-        what: impl Into<Asking>,
-        act: impl FnOnce(&Permit) -> Acted<T>,
-    ) -> Result<T, Error> {
         let gate = &*self.0;
         let (call, now) = gate.enter(run)?;
-        let (mut permit, Asking { what, mut contents, basis }) =
-            match gate.admit(run, call, what.into(), now, Manner::AtOnce) {
-                Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
-                Ok((turn, _)) => {
-                    gate.give_up(run, turn, now);
-                    return Err(fault::unavailable("it would have to wait for its turn", Some(1000)));
-                }
-                Err(refusal) => return Err(fault::refused(&refusal, run.id, call)),
-            };
-        let result = if run.trail.is_full() {
-            contents.clear();
-            Err(fault::unavailable("the host's disk does not keep up", Some(100)))
-        } else {
-            let acted = catch_unwind(AssertUnwindSafe(|| act(&permit)));
-            let acted = acted.unwrap_or_else(|_| outside::broken(Amounts::ZERO));
-            permit.bring(&acted.labels);
-            acted.result
+        let admitted = gate.admit(run, call, what.into(), now, Manner::AtOnce);
+        let (mut permit, Asking { what, mut contents, basis }) = match admitted {
+            Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
+            Ok((turn, _)) => {
+                gate.give_up(run, turn, now);
+                return Err(fault::unavailable("it would have to wait for its turn", Some(1000)));
+            }
+            Err(refusal) => return Err(fault::refused(&refusal, run.id, call)),
         };
+        let result = read::looked_up(run, &mut permit, |permit| Acted::of(act(permit), Amounts::ZERO));
+        if run.trail.is_full() {
+            contents.clear();
+        }
         let outcome = settle::outcome(&result, &mut contents);
         let entry = Entry::Called { call, at: now, what, outcome, basis };
         gate.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));

@@ -98,15 +98,20 @@ impl State {
         Ok(self.services.gate.pass_store(&self.run, what, act))
     }
 
-    /// Through the gate with a short read of something that may be labelled.
+    /// Through the gate with a short read of something that may be labelled. It waits only for people.
     ///
     /// # Errors
     /// As [`State::at_once`].
-    fn read_at_once<T: serde::Serialize>(
+    fn read_at_once<T, W, A>(
         &self,
-        what: impl Into<Asking>,
-        act: impl FnOnce(&Permit) -> Acted<T>,
-    ) -> wasmtime::Result<Result<T, Error>> {
+        what: W,
+        act: A,
+    ) -> wasmtime::Result<impl Future<Output = Result<T, Error>> + Send + use<T, W, A>>
+    where
+        T: serde::Serialize + Send + 'static,
+        W: Into<Asking>,
+        A: FnOnce(&Permit) -> Acted<T> + Send + 'static,
+    {
         self.run.keep_pace()?;
         Ok(self.services.gate.pass_read(&self.run, what, act))
     }

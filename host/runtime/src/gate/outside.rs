@@ -85,20 +85,34 @@ impl Gate {
         let (turn, asking) =
             gate.admit(run, call, asking, at, manner).map_err(|refusal| fault::refused(&refusal, run.id, call))?;
         let errand = Errand {
+            adrift: outward.then(Arc::default),
+            gains,
+            intent,
+            effect,
+            name,
+            ..self.errand(run, (call, at), asking)
+        };
+        Ok((errand, turn))
+    }
+
+    /// A call on its way that reads: it may wait, and is written down when it is done.
+    pub(super) fn errand(&self, run: &Arc<RunContext>, (call, at): (CallId, Millis), asking: Option<Asking>) -> Errand {
+        let name =
+            if run.observer.watches() { asking.as_ref().map(|asking| asking.what.name().to_owned()) } else { None };
+        Errand {
             gate: self.clone(),
             run: Arc::clone(run),
             _act: Acts::begin(&run.acts),
-            adrift: outward.then(Arc::default),
-            gains,
+            adrift: None,
+            gains: run.gains(),
             cancel: run.cancelled.child_token(),
             call,
             at,
-            effect,
-            intent,
+            effect: Effect::Read,
+            intent: false,
             asking,
-            name,
-        };
-        Ok((errand, turn))
+            name: name.unwrap_or_default(),
+        }
     }
 }
 
@@ -238,7 +252,7 @@ impl Errand {
         }
     }
 
-    fn close<T: Serialize, E: Fault>(
+    pub(super) fn close<T: Serialize, E: Fault>(
         mut self,
         permit: Permit,
         result: Result<T, E>,
@@ -269,7 +283,7 @@ impl Errand {
     }
 
     /// Its turn did not come: it is written down as a call that did nothing.
-    fn withdrawn<T, E: Fault>(mut self, error: Error) -> (Result<T, E>, Millis) {
+    pub(super) fn withdrawn<T, E: Fault>(mut self, error: Error) -> (Result<T, E>, Millis) {
         let at = self.now();
         if let Some(Asking { what, basis, .. }) = self.asking.take() {
             let (outcome, _) = fault::outcome(&error);

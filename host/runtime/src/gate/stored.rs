@@ -86,7 +86,7 @@ impl Errand {
     ) -> (Result<T, Error>, Millis) {
         let mut permit = match self.turn(turn).await {
             Ok(permit) => permit,
-            Err(error) => return (Err(error), self.now()),
+            Err(error) => return self.withdrawn(error),
         };
         let at = self.now();
         let Some(Asking { what, contents, .. }) = self.asking.take() else { return broken() };

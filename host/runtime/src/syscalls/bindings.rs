@@ -12,6 +12,8 @@ wasmtime::component::bindgen!({
         "agentry:agent/context.[method]conversation.stream": store | trappable,
         "agentry:agent/memory.search": store | trappable,
         "agentry:agent/memory.watch": store | trappable,
+        "agentry:agent/memory.get": async | trappable,
+        "agentry:agent/memory.list": async | trappable,
         "agentry:agent/memory.put": async | trappable,
         "agentry:agent/memory.delete": async | trappable,
         "agentry:agent/memory.rollback": async | trappable,

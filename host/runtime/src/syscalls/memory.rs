@@ -33,11 +33,11 @@ impl State {
 }
 
 impl Host for State {
-    fn get(&mut self, namespace: String, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
+    async fn get(&mut self, namespace: String, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
         let what = Call::MemoryGet { namespace: namespace.clone(), key: key.clone() };
-        let (services, run) = (&self.services, &self.run);
-        let get = |permit: &_| services.memory.get(permit, &namespace, &key, run.clock.now());
-        self.read_at_once(what, get)
+        let (services, run) = (Arc::clone(&self.services), Arc::clone(&self.run));
+        let get = move |permit: &_| services.memory.get(permit, &namespace, &key, run.clock.now());
+        Ok(self.read_at_once(what, get)?.await)
     }
 
     async fn put(
@@ -75,7 +75,7 @@ impl Host for State {
         Ok(self.stored(what, delete)?.await)
     }
 
-    fn list(
+    async fn list(
         &mut self,
         namespace: String,
         prefix: String,
@@ -83,10 +83,11 @@ impl Host for State {
         limit: u32,
     ) -> wasmtime::Result<Result<Page, Error>> {
         let what = Call::MemoryList { namespace: namespace.clone(), prefix: prefix.clone() };
-        let (services, run) = (&self.services, &self.run);
-        let list =
-            |permit: &_| services.memory.list(permit, (&namespace, &prefix), after.as_deref(), limit, run.clock.now());
-        self.read_at_once(what, list)
+        let (services, run) = (Arc::clone(&self.services), Arc::clone(&self.run));
+        let list = move |permit: &_| {
+            services.memory.list(permit, (&namespace, &prefix), after.as_deref(), limit, run.clock.now())
+        };
+        Ok(self.read_at_once(what, list)?.await)
     }
 
     fn history(&mut self, namespace: String, _key: String) -> wasmtime::Result<Result<Vec<Entry>, Error>> {

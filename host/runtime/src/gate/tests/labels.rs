@@ -16,9 +16,9 @@ fn secret() -> Labels {
     Labels::of(["secret"])
 }
 
-fn learn(host: &Host, run: &Arc<RunContext>) {
+async fn learn(host: &Host, run: &Arc<RunContext>) {
     let read = |_: &Permit| Acted::of(Ok(1u64), Amounts::ZERO).labelled(secret());
-    assert_eq!(host.gate.pass_read(run, Call::TimersNow, read), Ok(1));
+    assert_eq!(host.gate.pass_read(run, Call::TimersNow, read).await, Ok(1));
 }
 
 /// A call outside that has begun, and tells whether it was cut before it was told to go on.
@@ -52,7 +52,7 @@ async fn a_label_is_held_journaled_and_recorded_before_the_answer_is_seen() {
     });
     assert_eq!(answer.await, Ok(()));
     assert_eq!((run.labels(), host.gate.kernel(|kernel| kernel.labels(RunId(1)))), (secret(), secret()));
-    learn(&host, &run);
+    learn(&host, &run).await;
     host.gate.end(&run, ending()).await.unwrap();
     assert_eq!(names(&host, 1), ["started", "asked", "labelled", "answered", "observed", "called", "ended"]);
     assert_eq!(host.history.run("last").unwrap().labels, secret());
@@ -78,7 +78,7 @@ async fn a_call_that_was_sent_before_a_label_came_is_not_cut_by_the_guest_nor_by
     let (go_on, waits) = oneshot::channel();
     let (told, was_cut) = oneshot::channel();
     let sent = post(&host, &run, waits, told).await;
-    learn(&host, &run);
+    learn(&host, &run).await;
     drop(sent);
     let end = tokio::spawn({
         let (gate, run) = (host.gate.clone(), Arc::clone(&run));
@@ -97,7 +97,7 @@ async fn a_call_that_was_sent_after_the_label_came_is_the_guests_to_drop() {
     let home = tempfile::tempdir().unwrap();
     let host = host(home.path()).await;
     let run = host.run(1);
-    learn(&host, &run);
+    learn(&host, &run).await;
     let (_go_on, waits) = oneshot::channel();
     let (told, was_cut) = oneshot::channel();
     drop(post(&host, &run, waits, told).await);
@@ -113,7 +113,7 @@ async fn a_person_stops_a_run_whatever_it_has_sent() {
     let (_go_on, waits) = oneshot::channel();
     let (told, was_cut) = oneshot::channel();
     let sent = post(&host, &run, waits, told).await;
-    learn(&host, &run);
+    learn(&host, &run).await;
     drop(sent);
     run.cancelled.cancel();
     host.gate.end(&run, ending()).await.unwrap();
