@@ -25,7 +25,7 @@ pub mod model;
 pub mod policy;
 pub mod refusal;
 pub mod rights;
-mod text;
+pub mod text;
 pub mod time;
 pub mod tool;
 pub mod url;

@@ -29,7 +29,7 @@ pub(crate) fn show_up_to(chars_max: usize, text: &str) -> String {
 }
 
 /// True for what moves the cursor, turns the direction of writing or cannot be seen.
-pub(crate) fn deceives(char: char) -> bool {
+pub fn deceives(char: char) -> bool {
     char.is_control()
         || matches!(u32::from(char),
             0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F

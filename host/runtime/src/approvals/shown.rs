@@ -1,4 +1,7 @@
-//! A call as a person reads it before a yes: whole and canonical, or not at all.
+//! A call as a person reads it before a yes: whole and canonical, or not at all. Of a question to a model, texts that are too long are
+//! cut, and each cut says so.
+
+mod question;
 
 use agentry_kernel::Call;
 use agentry_kernel::digest::Digest;
@@ -27,8 +30,14 @@ pub(crate) fn call(asking: &Asking) -> Option<(String, String)> {
             (format!("memory.put {namespace} {key}"), content(written)?)
         }
         Call::LlmComplete(ask) | Call::LlmStream(ask) => {
-            let parts = ask.messages.iter().chain([&ask.settings]).map(content).collect::<Option<Vec<_>>>()?;
-            (format!("{} {}", asking.what.name(), ask.model), parts.join("\n"))
+            (format!("{} {}", asking.what.name(), ask.model), question::text(ask, &asking.contents)?)
+        }
+        Call::MemoryGet { namespace, key } | Call::MemoryDelete { namespace, key } => {
+            (format!("{} {namespace} {key}", asking.what.name()), String::new())
+        }
+        Call::MemoryList { namespace, prefix } => (format!("memory.list {namespace} {prefix}*"), String::new()),
+        Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => {
+            (format!("{} {}:{}", asking.what.name(), place.root, place.path), String::new())
         }
         other => (other.name().to_owned(), format!("{other:?}")),
     };
