@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::provider::{Behaviour, Server, last, piece};
 use crate::stage::{Ended, Stage, agentry, end, guest};
+use crate::web::Site;
 
 /// A silent provider is given up after this, and a few tries.
 const IDLE_MS: u64 = 500;
@@ -157,6 +158,19 @@ fn a_configuration_that_is_wrong_is_told_with_its_line() {
         stage.write("home/agentry.toml", &config(1).replacen(from, to, 1));
         end(&mut stage.agentry("models")).with(2).complains(of);
     }
+}
+
+#[test]
+fn a_configuration_that_others_may_write_says_nothing_to_anybody() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Site::echo();
+    let stage = Stage::granting(&guest("ask"));
+    let file = stage.write("home/agentry.toml", &config(server.port()));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
+    end(&mut stage.agentry("models")).with(2).complains("everybody may write");
+    end(&mut stage.run(&guest("ask"), &json!({"prompt": "hello"}))).with(2).complains("everybody may write");
+    assert_eq!(server.asked().len(), 0, "something left the host");
+    assert_eq!(end(stage.agentry("ps").arg("--json")).with(0).json(), json!([]), "something ran");
 }
 
 #[test]

@@ -46,6 +46,7 @@ pub(crate) use self::secret::{Key, Secret};
 pub(crate) use self::secrets::{Audience, SecretLine};
 pub(crate) use self::tools::{CommandLine, EndpointLine, Reach, ToolLine};
 pub use self::tools::{TOOLS_FILE, ToolsConfig, ToolsError};
+use crate::policies::{self, PoliciesError};
 
 /// The file's name in the home.
 pub const CONFIG_FILE: &str = "agentry.toml";
@@ -74,6 +75,9 @@ pub struct Config {
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// It is a link, or somebody else's to write: it says where the keys of providers are sent.
+    #[error(transparent)]
+    Place(#[from] PoliciesError),
     /// It cannot be read.
     #[error(
         "cannot read `{file}`: {why}\nhint: let the user that runs agents read it, or choose another home with --home DIR"
@@ -102,20 +106,19 @@ impl Config {
     /// Reads `agentry.toml` in `home`; without one there is the embedded model alone.
     ///
     /// # Errors
-    /// If the file cannot be read or understood; the error names the line.
+    /// If others may write the file, or it cannot be read or understood; the error names the line.
     pub fn load(home: &Path) -> Result<Self, ConfigError> {
         let file = home.join(CONFIG_FILE);
         let name = file.display().to_string();
         let read = |why| ConfigError::Read { file: name.clone(), why };
-        match std::fs::metadata(&file) {
+        match std::fs::symlink_metadata(&file) {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::embedded()),
-            Err(why) => return Err(read(why)),
             Ok(data) if data.len() > CONFIG_MAX_BYTES => {
                 return Err(read(std::io::Error::other(format!("it is longer than {CONFIG_MAX_BYTES} bytes"))));
             }
-            Ok(_) => {}
+            Ok(_) | Err(_) => {}
         }
-        Self::parse(&name, &std::fs::read_to_string(&file).map_err(read)?)
+        Self::parse(&name, &policies::text(&file)?)
     }
 
     /// Reads the text of a configuration that errors name `file`.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use agentry_kernel::Digest;
 use agentry_kernel::call::RunId;
@@ -39,6 +40,11 @@ use crate::store::{RedbStore, Store, StoreError};
 use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{self, Services};
 use crate::web::{System, Web};
+
+/// How long those who only read the store may keep a host from opening it.
+const READERS_LEAVE_MAX: Duration = Duration::from_secs(1);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a host is made of.
 #[derive(Clone, Debug)]
@@ -105,6 +111,17 @@ pub enum OpenError {
     Control(#[from] ControlError),
 }
 
+/// Opens the store. Whoever only reads it, as `ps` does where no host runs, has it for a moment and is waited for.
+async fn open_store(home: &Path) -> Result<RedbStore, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match RedbStore::open(home) {
+            Err(StoreError::InUse { .. }) if begun.elapsed() < READERS_LEAVE_MAX => tokio::time::sleep(PAUSE).await,
+            opened => return opened,
+        }
+    }
+}
+
 /// Opens the second place of heads. What goes wrong with it later is shown to whoever watches a run.
 fn second_place(path: &Path, services: &Arc<OnceLock<Weak<Services>>>) -> Result<Heads, HeadsError> {
     let services = Arc::clone(services);
@@ -163,7 +180,7 @@ impl Host {
         let models = Models::open(&config, &options.home, options.model.as_deref())?;
         let files = Files::open(&options.roots)?;
         let registry = ToolsConfig::load(&options.home)?;
-        let store: Arc<dyn Store> = Arc::new(RedbStore::open(&options.home)?);
+        let store: Arc<dyn Store> = Arc::new(open_store(&options.home).await?);
         // Only now: nobody else works in this home.
         let secrets = Arc::new(Secrets::open(&config.secrets));
         let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));

@@ -1,8 +1,9 @@
 //! The store on one machine: one redb file with one table. Opens, reads, and hands every write to the one writer.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ impl RedbStore {
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         let path = home.join(FILE);
         fs::create_dir_all(home).map_err(|error| not_opened(&path, &error))?;
+        reserve(&path).map_err(|error| not_opened(&path, &error))?;
         let file = path.clone();
         let opener: Opener = Box::new(move || Builder::new().set_cache_size(CACHE_BYTES).create(&file));
         let store = Self::open_with(opener, &path)?;
@@ -93,6 +95,16 @@ impl Store for RedbStore {
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
         self.read(|transaction| scan(transaction, range, page))
     }
+}
+
+/// Makes the file if there is none, for this user alone: it holds what agents said, read and remembered. One that an older version left
+/// open to others is closed.
+fn reserve(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.mode() & 0o077 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 /// A store opened to be read while no host runs. It creates nothing.

@@ -208,3 +208,16 @@ async fn a_full_disk_is_told_to_all_and_the_store_goes_on_when_there_is_room() {
     assert_eq!(store.get(b"y"), Ok(None));
     assert_eq!(store.get(b"z"), Ok(Some(b"after".to_vec())));
 }
+
+#[tokio::test]
+async fn nobody_else_reads_the_store_also_if_an_older_version_let_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("store.redb");
+    let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    drop(RedbStore::open(home.path()).unwrap());
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    drop(RedbStore::open(home.path()).unwrap());
+    assert_eq!(mode(), 0o600);
+}
