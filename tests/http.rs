@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Ended, Stage, end, guest};
+use crate::package::Sections;
+use crate::stage::{Ended, Stage, agentry, end, guest};
 use crate::web::{Site, say};
 
 /// A home in which the guest is granted this, beside its budget.
@@ -276,4 +277,33 @@ fn one_byte_of_egress_too_few_is_exhausted_and_nothing_leaves() {
     assert!(error(&get(&short, &site.url("/open/a"))).contains("budget of egress"));
     assert_eq!(site.asked().len(), 1, "something left the host");
     assert_eq!(get(&stage(&grants(bytes)), &site.url("/open/a"))["status"], 200);
+}
+
+#[test]
+fn a_package_that_names_its_hosts_reaches_no_others_whatever_is_granted() {
+    let site = Site::echo();
+    let stage = stage(&open(&site));
+    let whole = fs::read(guest("http")).expect("it is built");
+    let file = stage.path("http.wasm");
+    // The author of this one says where it goes.
+    let name = |host: &str| {
+        let sections = Sections::of(&whole);
+        let mut manifest: Value = serde_json::from_str(&sections.manifest()).expect("a manifest is JSON");
+        manifest["wants"]["http"]["hosts"] = json!([host]);
+        fs::write(&file, sections.bare().and(&manifest.to_string()).component()).expect("a file");
+        end(agentry().arg("inspect").arg(&file))
+    };
+    let run = |stage: &Stage| end(&mut stage.run(&file, &json!({"requests": [{"url": site.url("/open/a")}]})));
+    assert!(name("https://api.example.org").with(0).stdout.contains("https://api.example.org"));
+    let told = run(&stage).with(0).json();
+    assert!(error(&told["output"][0]).contains("not-declared"), "{told}");
+    assert_eq!(told["refusals"][0]["argument"]["allowed"], "https://api.example.org", "{told}");
+    costs_nothing(&stage, &site);
+    // One that says nothing of hosts means what it always meant: all that it is granted.
+    name(site.url("").trim_end_matches('/')).with(0);
+    assert_eq!(run(&stage).with(0).json()["output"][0]["status"], 200);
+    fetch(&stage, &[json!({"url": site.url("/open/a")})]).iter().for_each(|told| assert_eq!(told["status"], 200));
+    for bad in ["api.example.org", "https://api.example.org/path", "ftp://example.org"] {
+        name(bad).with(2).complains("wants.http.hosts");
+    }
 }

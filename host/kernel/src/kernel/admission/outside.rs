@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 
 use super::{Admission, INNER, No, Terms, joined, malformed, undeclared, undeclared_argument};
 use crate::budget::{Amounts, Resource};
@@ -90,7 +91,8 @@ impl<'a> Admission<'a> {
         if let Some(wanted) = self.wants.map(|wants| &wants.http).filter(|wanted| !wanted.is_empty())
             && !wanted.iter().any(|right| right.to.fits(&url))
         {
-            let hosts = joined(wanted.iter().map(|right| right.to.host.as_str()));
+            let hosts: Vec<_> = wanted.iter().map(|right| right.to.to_string()).collect();
+            let hosts = joined(hosts.iter().map(alloc::string::String::as_str));
             return Err(undeclared_argument("http.hosts", "url", &fetch.url, &hosts));
         }
         let mut best = None;
