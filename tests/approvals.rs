@@ -11,16 +11,16 @@ use crate::refusals::costs_nothing;
 use crate::stage::{Ended, Running, Stage, agentry, begin, end, guest, skip};
 
 /// Each call of the scripted model waits for these people.
-const TOTP: &str = r#"from = "group:ops", factor = "totp", ttl = "100s""#;
-const CONFIRM: &str = r#"from = "anyone", factor = "confirm", ttl = "100s""#;
+pub const TOTP: &str = r#"from = "group:ops", factor = "totp", ttl = "100s""#;
+pub const CONFIRM: &str = r#"from = "anyone", factor = "confirm", ttl = "100s""#;
 
-const PRICED: &str = "{\"script\": 1, \"repeat\": true, \"price\": {\"input\": 1000000, \"output\": 2000000}}\n\
+pub const PRICED: &str = "{\"script\": 1, \"repeat\": true, \"price\": {\"input\": 1000000, \"output\": 2000000}}\n\
                       {\"text\": \"an answer\", \"usage\": {\"input_fresh\": 7, \"output\": 3}}\n";
 
 const STEP_S: u64 = 30;
 
 /// A home in which `ask` and `ask-many` may ask a model, and people must say yes to each call.
-fn stage(approval: &str) -> Stage {
+pub fn stage(approval: &str) -> Stage {
     let stage = Stage::new();
     for agent in ["ask", "ask-many"] {
         let grant = format!(
@@ -33,7 +33,7 @@ fn stage(approval: &str) -> Stage {
     stage
 }
 
-fn site(stage: &Stage, approval: &str, more: &str) {
+pub fn site(stage: &Stage, approval: &str, more: &str) {
     let site = format!(
         "format = 1\nlayer = \"site\"\n[[require]]\nid = \"site/ask\"\nmodel = \"scripted\"\n\
          approval = {{ {approval} }}\nwhy = \"A person reads each question first.\"\n{more}"
@@ -42,20 +42,20 @@ fn site(stage: &Stage, approval: &str, more: &str) {
 }
 
 /// Starts `ask`, which waits for people.
-fn ask(stage: &Stage, prompt: &str) -> Running {
+pub fn ask(stage: &Stage, prompt: &str) -> Running {
     begin(stage.run_on(PRICED, &guest("ask"), &json!({"prompt": prompt, "max_tokens": 32})).arg("--wait"))
 }
 
-fn many(stage: &Stage, prompts: &[String]) -> Running {
+pub fn many(stage: &Stage, prompts: &[String]) -> Running {
     begin(stage.run_on(PRICED, &guest("ask_many"), &json!(prompts)).arg("--wait"))
 }
 
-fn approvals(stage: &Stage) -> Value {
+pub fn approvals(stage: &Stage) -> Value {
     end(stage.agentry("approvals").args(["--all", "--json"])).with(0).json()
 }
 
 /// The open questions, once there are so many.
-fn open(stage: &Stage, count: usize) -> Vec<Value> {
+pub fn open(stage: &Stage, count: usize) -> Vec<Value> {
     let begun = Instant::now();
     loop {
         let all = approvals(stage);
@@ -69,20 +69,20 @@ fn open(stage: &Stage, count: usize) -> Vec<Value> {
     }
 }
 
-fn id(question: &Value) -> String {
+pub fn id(question: &Value) -> String {
     question["id"].as_str().expect("a question has an id").to_owned()
 }
 
-fn approve(stage: &Stage, id: &str, more: &[&str]) -> Ended {
+pub fn approve(stage: &Stage, id: &str, more: &[&str]) -> Ended {
     end(stage.agentry("approve").arg(id).args(more))
 }
 
-fn deny(stage: &Stage, id: &str, because: &str) -> Ended {
+pub fn deny(stage: &Stage, id: &str, because: &str) -> Ended {
     end(stage.agentry("deny").args([id, "--because", because]))
 }
 
 /// It was denied for want of a yes; gives the reason.
-fn is_not_approved(stage: &Stage, ended: Ended) -> String {
+pub fn is_not_approved(stage: &Stage, ended: Ended) -> String {
     let report = ended.with(3).json();
     let refusal = &report["refusals"][0];
     assert_eq!((&refusal["code"], &refusal["rule"]["id"]), (&json!("not-approved"), &json!("site/ask")), "{report}");
@@ -91,11 +91,11 @@ fn is_not_approved(stage: &Stage, ended: Ended) -> String {
 }
 
 /// An approver, and the app that they hold in their hand.
-struct Person {
-    totp: totp_rs::Totp,
+pub struct Person {
+    pub totp: totp_rs::Totp,
 }
 
-fn enrol(stage: &Stage, name: &str, group: &str) -> Person {
+pub fn enrol(stage: &Stage, name: &str, group: &str) -> Person {
     let added = end(stage.agentry("approver add").args([name, "--group", group])).with(0);
     assert!(added.stdout.contains('█'), "no QR code:\n{}", added.stdout);
     let uri = added.stdout.lines().find(|line| line.starts_with("otpauth://totp/")).expect("an address");
@@ -104,7 +104,7 @@ fn enrol(stage: &Stage, name: &str, group: &str) -> Person {
 
 impl Person {
     /// The code of the step that lies so many steps from now.
-    fn code(&self, steps: i64) -> String {
+    pub fn code(&self, steps: i64) -> String {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
         while steps < 0 && now() % STEP_S > STEP_S - 8 {
             // It would be too old when it arrives.
@@ -114,7 +114,7 @@ impl Person {
         self.totp.generate(now.saturating_add_signed(steps * STEP_S as i64)).to_string()
     }
 
-    fn wrong(&self) -> String {
+    pub fn wrong(&self) -> String {
         let near: Vec<_> = (-2..=3).map(|steps| self.code(steps)).collect();
         (0..).map(|code| format!("{code:06}")).find(|code| !near.contains(code)).expect("most codes are wrong")
     }

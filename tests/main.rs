@@ -1,6 +1,7 @@
 //! The whole system from outside: the real command, real components, real files, a real model, and people who err.
 #![allow(unreachable_pub, reason = "nothing of a test can be reached; `pub` marks what a file gives to the others")]
 
+mod answers;
 mod approvals;
 mod audit;
 mod authors;
