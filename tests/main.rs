@@ -19,6 +19,7 @@ mod packages;
 mod policies;
 mod provider;
 mod questions;
+mod raises;
 mod real_model;
 mod refusals;
 mod sentences;

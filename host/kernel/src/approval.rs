@@ -56,6 +56,12 @@ impl Required {
     /// Ten minutes, for rules that do not say.
     pub const TTL_DEFAULT_MS: u64 = 10 * 60 * 1000;
 
+    /// Whoever may answer on this machine says yes. The caller names the rule.
+    pub(crate) fn of_anyone() -> Self {
+        let (from, factor) = (Approvers::Anyone, Factor::Confirm);
+        Self { rule: Rule::default(), from, factor, quorum: 1, ttl_ms: Self::TTL_DEFAULT_MS }
+    }
+
     /// Why these demands make no sense together, for whoever reads the rule; none if they do.
     pub fn flaw(&self) -> Option<&'static str> {
         let named = self.from != Approvers::Anyone || self.quorum > 1;

@@ -130,6 +130,23 @@ fn show_usd(microusd: u64) -> String {
     format!("{whole}.{decimals:0<2} USD")
 }
 
+/// What an account does not hold of what a call can take at most, as a person is asked to add it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// Of what.
+    pub what: Resource,
+    /// The run's own account, or the one of its agent for a minute or a day.
+    pub window: Window,
+    /// The limit, with what was added to it before.
+    pub limit: u64,
+    /// Gone.
+    pub spent: u64,
+    /// Held for calls in flight.
+    pub reserved: u64,
+    /// What is missing.
+    pub more: u64,
+}
+
 /// An amount of each resource. Stored as a list that ends with the last amount that is not 0, so that a later version
 /// can count more and still read what this one wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalId;
-use crate::budget::Amounts;
+use crate::budget::{Amounts, Shortage};
 use crate::call::{Call, CallId};
 use crate::digest::Digest;
 use crate::labels::Labels;
@@ -200,6 +200,17 @@ pub enum Entry {
         policy: Digest,
         /// The rule that gives the right; none where none is needed, and for refusals, which carry theirs.
         rule: Option<Rule>,
+    },
+    /// People added to budgets with their yes to a call, as much as it lacked.
+    Raised {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// The question.
+        id: ApprovalId,
+        /// What was added to which account.
+        raised: Vec<Shortage>,
     },
 }
 

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::budget::{Amounts, Resource};
+use crate::budget::{Amounts, Resource, Shortage};
 use crate::call::{Call, CallId, Class, RunId};
 use crate::journal::Entry;
 use crate::labels::Labels;
@@ -26,6 +26,7 @@ mod basis;
 mod books;
 mod ledger;
 mod lock;
+mod raise;
 mod rates;
 mod reasons;
 mod runs;
@@ -63,6 +64,8 @@ pub struct Kernel {
     rates: Rates,
     /// What would have been said against the call that was admitted last.
     observed: Option<Refusal>,
+    /// What people added to budgets with their yes to the call that was dispatched last.
+    raised: Vec<Shortage>,
     /// What the last decision rests on, until somebody has written it down.
     named: Option<Box<Entry>>,
     site: BooksId,
@@ -80,8 +83,8 @@ impl Kernel {
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
         let (rates, agents, runs, approvals) =
             (Rates::default(), BTreeMap::new(), BTreeMap::new(), Approvals::default());
-        let (lock, observed, named) = (None, None, None);
-        Self { policy, slots, tools, lock, ledger, rates, observed, named, site, agents, runs, approvals }
+        let (lock, observed, named, raised) = (None, None, None, Vec::new());
+        Self { policy, slots, tools, lock, ledger, rates, observed, raised, named, site, agents, runs, approvals }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
@@ -156,6 +159,7 @@ impl Kernel {
             run.bases.forget();
             if let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) {
                 self.ledger.set_limits(run.account, run.limits(&self.policy, grant));
+                self.ledger.cap_given(run.account, &self.policy.budget.run);
             }
         }
         for (agent, books) in &self.agents {
@@ -215,9 +219,18 @@ impl Kernel {
         if terms.model.is_some_and(|model| self.slots.is_full(model)) {
             return Err(reasons::busy("too many calls wait for this model", "try again later"));
         }
-        self.ledger.hold(run.account, &terms.worst, now).map_err(|lack| {
-            reasons::exhausted(reasons::budget_of(&self.policy, &run.payer, grant, &lack), &lack, &terms.worst)
-        })?;
+        let mut terms = terms;
+        if let Err(lack) = self.ledger.hold(run.account, &terms.worst, now) {
+            let budget = reasons::budget_of(&self.policy, &run.payer, grant, &lack);
+            let no = reasons::exhausted(budget, &lack, &terms.worst);
+            let Some(asked) = raise::asked(run, grant) else { return Err(no) };
+            let short = self.ledger.shortages(run.account, &terms.worst, now);
+            terms.raise = raise::wanted(&self.policy, short, terms.worst, &no);
+            if terms.raise.is_none() {
+                return Err(no);
+            }
+            terms.require = Some(admission::meet(terms.require.as_ref(), asked)?);
+        }
         if terms.rated {
             let id = match terms.ground {
                 Ground::Tool(place) => grant.rights.tools.get(place).map(|right| &right.id),
@@ -232,13 +245,14 @@ impl Kernel {
 
     /// Makes the permit and gives it, keeps it until a slot is free, or until people have said yes.
     fn grant(&mut self, run: RunId, call: CallId, what: &Call, terms: Terms) -> Answer {
-        let Terms { worst: held, model, class, output_tokens_max, require, brings, clears, private, ground, .. } =
+        let Terms { worst, model, class, output_tokens_max, require, brings, clears, private, ground, raise, .. } =
             terms;
+        let held = if raise.is_some() { Amounts::ZERO } else { worst };
         let (carries, basis) = (self.labels(run), self.rest_on(run, ground));
         let permit =
             Permit { run, call, held, model: None, output_tokens_max, carries, brings, clears, private, basis };
         match require {
-            Some(required) => Answer::Ask(Unasked { permit, model, class, required, name: what.name().into() }),
+            Some(required) => Answer::Ask(Unasked { permit, model, class, required, name: what.name().into(), raise }),
             None => self.place(permit, model, class),
         }
     }

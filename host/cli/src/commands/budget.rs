@@ -76,6 +76,7 @@ fn line_as_json(line: &Standing) -> Value {
         "what": line.what,
         "window": window(line),
         "limit": line.limit,
+        "given": line.given,
         "spent": line.spent,
         "reserved": line.reserved,
         "refills_in_s": line.refills_in_s,
@@ -112,8 +113,9 @@ fn table(statement: &Statement) -> String {
         let refills = line.refills_in_s.map_or_else(|| "-".to_owned(), |s| units::duration(s.saturating_mul(1000)));
         let full = line.limit.is_some_and(|limit| line.spent.saturating_add(line.reserved) >= limit);
         let spent = format!("{:>16}", amount(line.spent));
+        let given = if line.given > 0 { format!("  {} of it by a person", amount(line.given)) } else { String::new() };
         table.push_str(&format!(
-            "{:<14}  {:<7}  {limit:>16}  {}  {:>16}  {refills}\n",
+            "{:<14}  {:<7}  {limit:>16}  {}  {:>16}  {refills}{given}\n",
             line.what.name(),
             window(line),
             if full { styled(BAD, spent) } else { spent },

@@ -2,6 +2,7 @@
 
 use agentry_kernel::Resource;
 use agentry_kernel::approval::Factor;
+use agentry_kernel::budget::Shortage;
 use agentry_runtime::approvals::{Question, State};
 use serde_json::{Value, json};
 
@@ -41,6 +42,9 @@ pub fn page(question: &Question, now_ms: u64) -> String {
         line("no", &format!("{by}: {because}"));
     }
     line("labels", &labels(question));
+    for short in &question.short {
+        line("budget", &budget(short));
+    }
     line("cost", &cost(question));
     if question.times > 1 {
         line("asked", &format!("{} times; one yes is for one of them", question.times));
@@ -77,6 +81,7 @@ pub fn as_json(question: &Question) -> Value {
         "yes": question.yes,
         "labels": question.labels.iter().map(|held| json!({"label": held.label, "by": held.by})).collect::<Vec<_>>(),
         "held": amounts::as_json(&question.held),
+        "budgets": question.short,
         "asked_ms": question.asked.0,
         "expires_ms": question.expires.0,
         "times": question.times,
@@ -105,6 +110,20 @@ fn labels(question: &Question) -> String {
     });
     let labels = each.collect::<Vec<_>>().join(", ");
     if labels.is_empty() { "none".to_owned() } else { labels }
+}
+
+/// A budget that ran out, and what a yes adds to it.
+fn budget(short: &Shortage) -> String {
+    let Shortage { what, window, limit, spent, reserved, more } = *short;
+    format!(
+        "{} more of {} for {}: limit {}, spent {}, reserved {}",
+        what.show(more),
+        what.name(),
+        window.name(),
+        what.show(limit),
+        what.show(spent),
+        what.show(reserved)
+    )
 }
 
 fn cost(question: &Question) -> String {
@@ -138,6 +157,14 @@ mod tests {
             quorum: 2,
             labels: Vec::new(),
             held: Amounts::of(Resource::ToolCalls, 1),
+            short: vec![Shortage {
+                what: Resource::ToolCalls,
+                window: agentry_kernel::budget::Window::Day,
+                limit: 5,
+                spent: 4,
+                reserved: 1,
+                more: 1,
+            }],
             asked: Millis(0),
             expires: Millis(60_000),
             binding: Digest::default(),
@@ -153,6 +180,7 @@ mod tests {
               asks    2 of group:ops, by code, within 59.0 s
               yes     alice
               labels  none
+              budget  1 tool calls more of tool calls for today: limit 5 tool calls, spent 4 tool calls, reserved 1 tool calls
               cost    at most 1 tool calls
               asked   2 times; one yes is for one of them
               call    {"body":"\u{202e}x\u{1b}[2J"}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agentry_kernel::budget::Shortage;
 use agentry_kernel::call::{Call, CallId, Completion, Fetch};
 use agentry_kernel::journal::{BasisId, Entry, Outcome};
 use agentry_kernel::refusal::{Refusal, Rule};
@@ -36,6 +37,8 @@ pub struct Row {
     pub foreseen: Option<String>,
     /// Who allowed it, if people did.
     pub approved_by: Vec<String>,
+    /// What people added to budgets so that it could be made.
+    pub raised: Vec<Shortage>,
     /// What the decision rests on, if the journal says.
     pub basis: Option<Basis>,
     /// The name of its canonical arguments.
@@ -76,6 +79,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
     let mut rows: BTreeMap<CallId, Row> = BTreeMap::new();
     let mut gained = Vec::new();
     let mut foreseen = Vec::new();
+    let mut raised: BTreeMap<CallId, Vec<Shortage>> = BTreeMap::new();
     let mut approved: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
     let mut bases: BTreeMap<BasisId, Basis> = BTreeMap::new();
     for entry in entries {
@@ -108,6 +112,9 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
             Entry::Approved { call, by, .. } => {
                 approved.insert(*call, by.clone());
             }
+            Entry::Raised { call, raised: added, .. } => {
+                raised.insert(*call, added.clone());
+            }
             Entry::Foreseen { call, refusal, .. } => foreseen.push((*call, refusal)),
             // What begins and ends a run, what the guest saw of it, and what befell the host is no syscall.
             _ => {}
@@ -116,6 +123,11 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
     for (call, by) in approved {
         if let Some(row) = rows.get_mut(&call) {
             row.approved_by = by;
+        }
+    }
+    for (call, added) in raised {
+        if let Some(row) = rows.get_mut(&call) {
+            row.raised = added;
         }
     }
     // They stand before the entry that makes the row, or behind it.
@@ -136,7 +148,22 @@ fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: D
     let (name, detail) = (what.name().to_owned(), detail(what));
     let (held, spent, gained, approved_by) = (Amounts::ZERO, Amounts::ZERO, Labels::NONE, Vec::new());
     let (foreseen, basis, arguments) = (None, None, journal::arguments(what));
-    Row { call, at, until, name, detail, decision, held, spent, gained, foreseen, approved_by, basis, arguments }
+    Row {
+        call,
+        at,
+        until,
+        name,
+        detail,
+        decision,
+        held,
+        spent,
+        gained,
+        foreseen,
+        approved_by,
+        raised: Vec::new(),
+        basis,
+        arguments,
+    }
 }
 
 fn decision(outcome: &Outcome) -> Decision {
@@ -207,6 +234,9 @@ impl Row {
             Decision::Refused(refusal) => row["refusal"] = self::refusal(refusal),
             Decision::Broke { kind, text } => row["error"] = json!({"kind": kind, "text": text}),
             Decision::Open | Decision::Waits | Decision::Done => {}
+        }
+        if !self.raised.is_empty() {
+            row["raised"] = json!(self.raised);
         }
         if !self.approved_by.is_empty() {
             row["approved_by"] = json!(self.approved_by);

@@ -99,6 +99,7 @@ mod tests {
             gained: agentry_kernel::Labels::NONE,
             foreseen: None,
             approved_by: Vec::new(),
+            raised: Vec::new(),
             basis: None,
             arguments: agentry_kernel::Digest::default(),
         }

@@ -327,6 +327,12 @@ impl Finder<'_> {
     }
 
     fn budget(&mut self, old: &Budget, new: &Budget, (agent, rule): (Option<&str>, &Rule)) {
+        if let Some(ask) = &new.ask
+            && !old.ask.as_ref().is_some_and(|old| within::approval(Some(ask), Some(old)))
+        {
+            let (agent, what) = (agent.map(String::from), "asks people for more where a budget ended".into());
+            self.suspects.push(Suspect { agent, what, rule: Some(ask.rule.clone()), doubt: Doubt::None });
+        }
         for window in [Window::Run, Window::Minute, Window::Day] {
             for what in Resource::ALL {
                 let was = old.limits(window).get(what);

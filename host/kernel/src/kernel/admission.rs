@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::basis::Ground;
+use super::raise::Raise;
 use super::rates::Rates;
 use super::slots::{ModelId, Slots};
 use crate::approval::Required;
@@ -23,6 +24,8 @@ use crate::tool::Tools;
 mod outside;
 mod site;
 mod store;
+
+pub(super) use site::meet;
 
 /// The terms on which a call is admitted.
 #[derive(Clone, Debug)]
@@ -47,6 +50,8 @@ pub(super) struct Terms {
     pub(super) ground: Ground,
     /// True if that rule counts its calls.
     pub(super) rated: bool,
+    /// What people are asked to add to budgets before it is held.
+    pub(super) raise: Option<Box<Raise>>,
     /// What files that only observe would have said.
     pub(super) observed: Option<No>,
 }
@@ -65,6 +70,7 @@ const INNER: Terms = Terms {
     private: false,
     ground: Ground::Open,
     rated: false,
+    raise: None,
     observed: None,
 };
 

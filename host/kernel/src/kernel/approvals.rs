@@ -4,16 +4,18 @@
 //! expires, if nothing that it was bound to has changed; a call is decided on again at its dispatch, so no answer is ever
 //! stronger than a forbid. A clock that is set back makes nothing younger.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::admission::No;
+use super::admission::{No, meet};
 use super::basis::Ground;
+use super::raise::{self, Raise};
 use super::slots::ModelId;
 use super::{Answer, Kernel, Permit, decide, reasons};
 use crate::approval::{ApprovalId, Approver, Binding, Factor, Facts, Required, Unfit};
-use crate::budget::Amounts;
+use crate::budget::{Amounts, Shortage};
 use crate::call::{Call, Class, Effect, RunId};
 use crate::limits::{QUESTIONS_MAX, QUESTIONS_OPEN_MAX, QUESTIONS_SPAN_MS};
 use crate::refusal::Refusal;
@@ -29,6 +31,8 @@ pub struct Unasked {
     pub(super) required: Required,
     /// The syscall, for a refusal.
     pub(super) name: String,
+    /// What a yes adds to budgets.
+    pub(super) raise: Option<Box<Raise>>,
 }
 
 impl Unasked {
@@ -37,9 +41,19 @@ impl Unasked {
         &self.required
     }
 
-    /// What is held for it while it waits.
+    /// What is held for it while it waits: nothing, if people are asked to add to a budget first.
     pub fn held(&self) -> &Amounts {
         &self.permit.held
+    }
+
+    /// The most that it can cost.
+    pub fn worst(&self) -> &Amounts {
+        self.raise.as_ref().map_or(&self.permit.held, |raise| &raise.worst)
+    }
+
+    /// What people are asked to add to budgets.
+    pub fn short(&self) -> &[Shortage] {
+        self.raise.as_ref().map_or(&[], |raise| &raise.short)
     }
 }
 
@@ -134,6 +148,8 @@ pub(super) struct Question {
     binding: Binding,
     agent: String,
     required: Required,
+    /// What a yes adds to budgets, as people were shown it.
+    short: Vec<Shortage>,
     waiters: Vec<Waiter>,
     yes: Vec<String>,
 }
@@ -171,7 +187,7 @@ impl Kernel {
         let policy = self.policy.epoch;
         let expires = now.plus(unasked.required.ttl_ms);
         let binding = Binding { id, run, facts, policy, expires };
-        match self.approvals.open(&agent, binding, &unasked.required, now) {
+        match self.approvals.open(&agent, binding, &unasked, now) {
             Ok(id) => Ok(self.approvals.wait(id, unasked)),
             Err(no) => {
                 self.release(unasked.permit, now);
@@ -182,10 +198,11 @@ impl Kernel {
 
     /// Takes back a call about which nobody can be asked; it costs nothing.
     pub fn decline(&mut self, unasked: Unasked, why: &str, now: Millis) -> Refusal {
-        let Unasked { permit, required, name, .. } = unasked;
+        let Unasked { permit, required, name, raise, .. } = unasked;
         let (run, call) = (permit.run, permit.call);
         self.release(permit, now);
-        self.no(run, call, &name, reasons::not_askable(&required, why))
+        let no = reasons::not_askable(&required, why);
+        self.no(run, call, &name, raise.map_or_else(|| no.clone(), |raise| raise.refused(no.clone())))
     }
 
     /// Who allowed this call; nobody if it was not allowed, or was made.
@@ -220,21 +237,27 @@ impl Kernel {
         };
         let (run, call) = (unasked.permit.run, unasked.permit.call);
         let fits = match state {
-            State::Granted(binding, _) => self.fits(&binding, &unasked.required, facts, what, now),
+            State::Granted(binding, _) => self.fits(&binding, &unasked, facts, what, now),
             State::Refused(no) => Err(no),
             State::Open(id) => {
                 let expired = self.approvals.leave(id, waiter, now);
                 Err(reasons::unanswered(&unasked.required, expired))
             }
         };
+        let Unasked { permit, model, class, raise, .. } = unasked;
+        let fits = fits.map_err(|no| raise.as_ref().map_or_else(|| no.clone(), |raise| raise.refused(no.clone())));
+        let held = permit.held;
+        let fits = fits.and_then(|ground| match &raise {
+            Some(raise) => self.raise(run, raise, now).map(|held| (ground, held)),
+            None => Ok((ground, held)),
+        });
         match fits {
-            Ok(ground) => {
-                let Unasked { permit, model, class, .. } = unasked;
+            Ok((ground, held)) => {
                 let basis = self.rest_on(run, ground);
-                self.place(Permit { basis, ..permit }, model, class)
+                self.place(Permit { basis, held, ..permit }, model, class)
             }
             Err(no) => {
-                self.release(unasked.permit, now);
+                self.release(permit, now);
                 Answer::Refused(self.no(run, call, what.name(), no))
             }
         }
@@ -277,7 +300,8 @@ impl Kernel {
         }
     }
 
-    fn fits(&self, yes: &Binding, required: &Required, facts: Facts, what: &Call, now: Millis) -> Result<Ground, No> {
+    fn fits(&self, yes: &Binding, asked: &Unasked, facts: Facts, what: &Call, now: Millis) -> Result<Ground, No> {
+        let required = &asked.required;
         if now >= yes.expires {
             return Err(reasons::unanswered(required, true));
         }
@@ -293,8 +317,10 @@ impl Kernel {
         let Some(run) = self.runs.get(&yes.run).filter(|run| !run.ended) else {
             return Err(reasons::ended("the run is over"));
         };
-        let (_, terms) = decide(&self.policy, &self.slots, &self.tools, None, run, what, now)?;
-        match terms.require {
+        let (grant, terms) = decide(&self.policy, &self.slots, &self.tools, None, run, what, now)?;
+        let more = raise::asked(run, grant).filter(|_| asked.raise.is_some());
+        let require = more.map_or(Ok(terms.require.clone()), |more| meet(terms.require.as_ref(), more).map(Some))?;
+        match require {
             Some(now_required) if now_required != *required => Err(reasons::altered(required)),
             _ if terms.model.is_some_and(|model| self.slots.is_full(model)) => {
                 Err(reasons::busy("too many calls wait for this model", "try again later"))
@@ -318,11 +344,13 @@ impl Approvals {
     }
 
     /// The open question about this call, or a new one if the agent may still ask one.
-    fn open(&mut self, agent: &str, binding: Binding, required: &Required, now: Millis) -> Result<ApprovalId, No> {
+    fn open(&mut self, agent: &str, binding: Binding, unasked: &Unasked, now: Millis) -> Result<ApprovalId, No> {
+        let (required, short) = (&unasked.required, unasked.short());
         let same = |question: &&Question| {
             let Binding { id: _, run, facts, policy, expires } = question.binding;
             (run, facts, policy) == (binding.run, binding.facts, binding.policy)
                 && question.required == *required
+                && question.short == short
                 && now < expires
         };
         if let Some(question) = self.questions.values().find(same) {
@@ -339,8 +367,14 @@ impl Approvals {
             return Err(reasons::busy("this question has the number of another one", "ask again"));
         }
         lately.push(now);
-        let question =
-            Question { binding, agent: agent.into(), required: required.clone(), waiters: Vec::new(), yes: Vec::new() };
+        let question = Question {
+            binding,
+            agent: agent.into(),
+            required: required.clone(),
+            short: short.to_vec(),
+            waiters: Vec::new(),
+            yes: Vec::new(),
+        };
         self.questions.insert(binding.id, question);
         Ok(binding.id)
     }

@@ -30,6 +30,8 @@ pub struct Standing {
     pub window: Window,
     /// The most, with what a person gave; none if there is no limit.
     pub limit: Option<u64>,
+    /// What a person added to it, until it refills.
+    pub given: u64,
     /// Gone; of what stands at a level, the level.
     pub spent: u64,
     /// Held for calls in flight.
@@ -99,7 +101,8 @@ impl Kernel {
                 let moved = window == Window::Day && (spent > 0 || reserved > 0);
                 if limit.is_some() || moved {
                     let refills_in_s = account.refills_in_s(now).filter(|_| !what.is_level());
-                    lines.push(Standing { what, window, limit, spent, reserved, refills_in_s });
+                    let given = account.given[what];
+                    lines.push(Standing { what, window, limit, given, spent, reserved, refills_in_s });
                 }
             }
         }

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use crate::budget::{Account, Amounts, Books, Limits, Resource, Window};
+use crate::budget::{Account, Amounts, Books, Limits, Resource, Shortage, Window};
 use crate::policy::Budget;
 use crate::time::Millis;
 
@@ -180,6 +180,54 @@ impl Ledger {
                 Ok(())
             }
         }
+    }
+
+    /// All that lacks on the way up for `worst`, if only the run itself and the books of its agent lack it: a share and the
+    /// site's books are never raised, and neither is a level.
+    pub(super) fn shortages(&mut self, leaf: AccountId, worst: &Amounts, now: Millis) -> Option<Vec<Shortage>> {
+        let mut short = Some(Vec::new());
+        self.climb(leaf, |node, shared| {
+            node.account.refill(now);
+            let open = without(worst, shared);
+            for what in Resource::ALL.into_iter().filter(|what| open[*what] > 0) {
+                let limit = node.account.limit(&node.limits, what).unwrap_or(u64::MAX);
+                let (spent, reserved) = (node.account.spent[what], node.account.held[what]);
+                // A reload may have set the limit below what is gone already: that lacks, too.
+                let needed = spent.checked_add(reserved).and_then(|gone| gone.checked_add(open[what]));
+                let more = needed.map(|needed| needed.saturating_sub(limit));
+                let raisable = matches!(node.owner, Owner::Run | Owner::Agent) && !what.is_level();
+                let window = node.account.period.window();
+                match (more, &mut short) {
+                    (Some(0), _) => {}
+                    (Some(more), Some(short)) if raisable => {
+                        short.push(Shortage { what, window, limit, spent, reserved, more });
+                    }
+                    _ => short = None,
+                }
+            }
+        });
+        short
+    }
+
+    /// Adds what lacks to the run's own account and the books of its agent.
+    pub(super) fn raise(&mut self, leaf: AccountId, short: &[Shortage]) {
+        self.climb(leaf, |node, _| {
+            let window = node.account.period.window();
+            if matches!(node.owner, Owner::Run | Owner::Agent) {
+                for Shortage { what, more, .. } in short.iter().filter(|short| short.window == window) {
+                    node.account.give(&Amounts::of(*what, *more));
+                }
+            }
+        });
+    }
+
+    /// Takes back of what people added what would lift an account above these limits.
+    pub(super) fn cap_given(&mut self, id: AccountId, most: &Limits) {
+        let Node { account, limits, .. } = &mut self.nodes[id.0];
+        account.given = Amounts::by(|what| {
+            let room = most.get(what).map_or(u64::MAX, |most| most.saturating_sub(limits.get(what).unwrap_or(0)));
+            account.given[what].min(room)
+        });
     }
 
     /// The first account on the way up that does not hold `worst`.

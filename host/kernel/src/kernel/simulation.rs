@@ -13,12 +13,13 @@ pub(super) use self::zoo::Random;
 use self::zoo::{AGENTS, manifest, models, policy, tools};
 use super::ledger::AccountId;
 use super::{Answer, Kernel, Permit, Ready, Settled, Share, Start, Ticket};
-use crate::budget::{Amounts, Limits, Resource};
+use crate::budget::{Amounts, Books, Limits, Resource};
 use crate::call::{Call, CallId, Class, Completion, RunId};
 use crate::digest::Digest;
 use crate::time::Millis;
 
 mod oracle;
+mod people;
 mod zoo;
 
 const STEPS: usize = 150;
@@ -34,6 +35,7 @@ struct World {
     shares: Vec<Share>,
     permits: Vec<Given>,
     waiting: BTreeSet<Ticket>,
+    asking: Vec<people::Asking>,
     made: BTreeSet<(RunId, CallId)>,
     last: u32,
     oracle: Oracle,
@@ -58,6 +60,7 @@ impl World {
             shares: Vec::new(),
             permits: Vec::new(),
             waiting: BTreeSet::new(),
+            asking: Vec::new(),
             made: BTreeSet::new(),
             last: 0,
             oracle: Oracle::default(),
@@ -74,8 +77,9 @@ impl World {
             53..55 => self.delete(),
             55..60 => self.begin(),
             60..72 => self.settle(),
-            72..76 => self.give_back(),
-            76..81 => self.withdraw(),
+            72..74 => self.give_back(),
+            74..78 => self.answer(),
+            78..81 => self.withdraw(),
             81..86 => self.finish(),
             86..88 => self.flush(),
             88..91 => self.now = self.now.plus(self.random.below(90 * SECOND_MS)),
@@ -96,6 +100,9 @@ impl World {
     fn start(&mut self) {
         let (id, agent) = (self.id(), self.random.agent());
         if self.kernel.start(id, &Start { agent: agent.into(), manifest: manifest(agent) }, self.now).is_ok() {
+            if self.random.below(2) == 0 {
+                self.kernel.attend(id);
+            }
             self.runs.push(id);
         }
     }
@@ -179,7 +186,7 @@ impl World {
         match self.kernel.admit(run, CallId(self.last), call, self.now) {
             Answer::Permit(permit) => self.take(permit, row),
             Answer::Wait(ticket) => assert!(self.waiting.insert(ticket), "a ticket is given once"),
-            Answer::Ask(_) => panic!("no rule of these policies asks people"),
+            Answer::Ask(unasked) => self.question(run, unasked, call, row),
             Answer::Refused(no) => {
                 assert_eq!(before, self.refilled(payer), "a refusal costs nothing: {no}");
                 assert!(no.reference.is_some() && !no.because.is_empty());
@@ -297,6 +304,7 @@ impl World {
         for ticket in self.kernel.slots.tickets_of(run) {
             self.waiting.remove(&ticket);
         }
+        self.forget_questions(run);
         let used =
             Amounts::of(Resource::Fuel, self.random.below(1500)).with(Resource::WallTime, self.random.below(90_000));
         let ready = self.kernel.finish(run, used, self.now).ready;
@@ -309,6 +317,7 @@ impl World {
         self.permits.clear();
         self.shares.clear();
         self.runs.clear();
+        self.asking.clear();
         self.waiting.clear();
         self.made.clear();
         for (owner, books) in self.oracle.crash() {
@@ -327,7 +336,7 @@ impl World {
         self.oracle.forget_runs(|run| kernel.runs.contains_key(&run));
         let mut look = |whose: Whose, id: AccountId| {
             let (account, limits) = (kernel.ledger.account(id), kernel.ledger.limits(id));
-            let limit = |what| limits.get(what).unwrap_or(u64::MAX);
+            let limit = |what| account.limit(limits, what).unwrap_or(u64::MAX);
             self.oracle.check(whose, account.period, &account.spent, &account.held, limit);
         };
         look(Whose::Minute(oracle::SITE), kernel.site.minute());
@@ -340,6 +349,7 @@ impl World {
         }
         kernel.runs.iter().for_each(|(id, run)| look(Whose::Run(*id), run.account));
         self.check_leaves();
+        self.check_site();
         for owner in owners() {
             let Some(books) = books(&self.kernel, owner) else { continue };
             let held = self.held_by(owner);

@@ -25,6 +25,7 @@ mod basis;
 mod budgets;
 mod labels;
 mod lock;
+mod raise;
 mod rights;
 mod site;
 

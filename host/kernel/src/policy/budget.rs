@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::amount::Unit;
 use super::document::{Document, Words};
+use crate::approval::Required;
 use crate::budget::{Limits, Resource, Window};
 use crate::limits::{MEMORY_MAX_BYTES, WALL_RUN_MAX_MS};
 use crate::manifest::Amount;
@@ -26,6 +27,8 @@ pub struct Budget {
     pub minute: Limits,
     /// Of all runs in a day, UTC; of storage, at any time.
     pub day: Limits,
+    /// Who is asked for more when an amount is used up; nobody if none.
+    pub ask: Option<Required>,
     /// Whose it is and where it stands: `reporter/budget`.
     pub rule: Rule,
     lines: [[u32; Resource::COUNT]; 3],
@@ -85,7 +88,23 @@ pub(super) const KEYS: &[&str] = &{
     keys
 };
 
-const WHOLE: Words = Words { table: "[budget]", known: KEYS, later: &["on_exhausted", "usd_month", "tokens_month"] };
+/// What a grant may say besides: what happens when an amount is used up. No word of a site's ceiling, which nobody raises.
+const ASK: &[&str] = &["on_exhausted", "approval"];
+
+const WHOLE: Words = Words {
+    table: "[budget]",
+    known: &{
+        let mut keys = [""; KEYS.len() + ASK.len()];
+        let mut at = 0;
+        while at < keys.len() {
+            keys[at] = if at < KEYS.len() { KEYS[at] } else { ASK[at - KEYS.len()] };
+            at += 1;
+        }
+        keys
+    },
+    later: &["usd_month", "tokens_month"],
+};
+const CEILING: Words = Words { table: "`budget` of the ceiling", known: KEYS, later: &["usd_month", "tokens_month"] };
 
 /// What one word limits.
 pub(crate) struct Limit {
@@ -121,12 +140,51 @@ pub(crate) fn limit(key: &str, amount: &Amount) -> Result<Limit, String> {
     Ok(Limit { what: word.what, window: word.window, amount })
 }
 
-/// Reads the table `budget` of `owner`, a grant's agent or `site`; mistakes go into the document.
+/// Reads `[budget]` of a grant; mistakes go into the document.
 pub(super) fn read(document: &mut Document<'_>, file: &DeTable<'_>, owner: &Rule) -> Budget {
+    let (budget, table) = amounts(document, file, owner, &WHOLE);
+    Budget { ask: table.and_then(|table| on_exhausted(document, table, &budget.rule)), ..budget }
+}
+
+/// Reads `budget` of the site's ceiling, which nobody raises.
+pub(super) fn read_ceiling(document: &mut Document<'_>, ceiling: &DeTable<'_>, site: &Rule) -> Budget {
+    amounts(document, ceiling, site, &CEILING).0
+}
+
+/// Who is asked for more: whoever is at this machine, if `approval` does not say.
+fn on_exhausted(document: &mut Document<'_>, table: &DeTable<'_>, rule: &Rule) -> Option<Required> {
+    let (word, place) = document.string(table, "on_exhausted", "\"ask\"").unzip();
+    let approval = super::extra::approval(document, table, rule);
+    let line = place.as_ref().map_or(rule.line, |place| document.line(place));
+    match (word, place) {
+        (Some("ask"), _) => {
+            Some(Required { rule: Rule { line, ..rule.clone() }, ..approval.unwrap_or_else(Required::of_anyone) })
+        }
+        (None | Some("deny"), _) if approval.is_some() => {
+            let place =
+                table.iter().find(|(name, _)| name.get_ref() == "approval").map_or(0..0, |(name, _)| name.span());
+            let hint = "add `on_exhausted = \"ask\"`, or leave `approval` out";
+            document.mistake(place, "`approval` of a budget says whom to ask, and nobody is asked", hint);
+            None
+        }
+        (None | Some("deny"), _) => None,
+        (Some(other), place) => {
+            super::condition::unknown(document, place.unwrap_or(0..0), "on_exhausted", other, &["ask", "deny"]);
+            None
+        }
+    }
+}
+
+fn amounts<'t>(
+    document: &mut Document<'_>,
+    file: &'t DeTable<'t>,
+    owner: &Rule,
+    words: &Words,
+) -> (Budget, Option<&'t DeTable<'t>>) {
     let mut budget = Budget { rule: Rule { id: format!("{}/budget", owner.id), ..owner.clone() }, ..Budget::default() };
-    let Some((table, place)) = document.table(file, "budget", "{ usd_day = \"2.00\" }") else { return budget };
+    let Some((table, place)) = document.table(file, "budget", "{ usd_day = \"2.00\" }") else { return (budget, None) };
     budget.rule.line = document.line(&place);
-    document.closed(table, &WHOLE);
+    document.closed(table, words);
     super::grant::why(document, table);
     for (name, value) in table.iter().filter(|(name, _)| KEYS.contains(&(name.get_ref() as &str))) {
         let key: &str = name.get_ref();
@@ -144,7 +202,7 @@ pub(super) fn read(document: &mut Document<'_>, file: &DeTable<'_>, owner: &Rule
             None => {}
         }
     }
-    budget
+    (budget, Some(table))
 }
 
 impl Budget {

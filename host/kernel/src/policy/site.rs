@@ -82,7 +82,7 @@ fn ceiling(document: &mut Document<'_>, file: &DeTable<'_>, observed: bool, poli
     let tools = texts(document, table, "tools", "\"mail.*\"", patterns::name);
     if table.contains_key("budget") {
         let site = Rule { id: "site".into(), ..rule.clone() };
-        let budget = budget::read(document, table, &site);
+        let budget = budget::read_ceiling(document, table, &site);
         match (observed, policy.budget.rule.line) {
             (true, _) => {
                 let hint = "a budget is held or it is not: put it into a file that is in force";

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use agentry_kernel::approval::{ApprovalId, Factor};
-use agentry_kernel::budget::Amounts;
+use agentry_kernel::budget::{Amounts, Shortage};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::refusal::Rule;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::record::{decode, encode};
+use crate::journal::record;
 use crate::limits::QUESTIONS_KEPT_MAX;
 use crate::store::{Batch, Page, Range, Store, StoreError, keys};
+
+/// The version byte of a stored question.
+const FORMAT: u8 = 3;
 
 const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 
@@ -45,6 +48,9 @@ pub struct Question {
     pub labels: Vec<Gained>,
     /// What is held for the call: the most that it can cost.
     pub held: Amounts,
+    /// What a yes adds to budgets that ran out.
+    #[serde(skip)]
+    pub short: Vec<Shortage>,
     /// When it was asked.
     pub asked: Millis,
     /// From then on a yes is good for nothing.
@@ -110,7 +116,21 @@ impl State {
 impl Question {
     /// Writes it into a batch.
     pub(crate) fn write(&self, batch: &mut Batch) {
-        batch.put(keys::question(self.id), encode(self));
+        batch.put(keys::question(self.id), self.encode());
+    }
+}
+
+impl Question {
+    /// Behind its version: the question as version 2 had it, then what it did not have.
+    fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(&(self, &self.short), vec![FORMAT]).expect("it is plain data, and memory grows")
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let damaged = || StoreError::Damaged { why: "a question that does not decode".to_owned() };
+        let Some((&FORMAT, rest)) = bytes.split_first() else { return record::decode(bytes) };
+        let (question, short) = postcard::from_bytes::<(Self, Vec<Shortage>)>(rest).map_err(|_| damaged())?;
+        Ok(Self { short, ..question })
     }
 }
 
@@ -126,7 +146,7 @@ pub fn all(store: &dyn Store) -> Result<Vec<Question>, StoreError> {
         let Some((last, _)) = rows.last() else { break };
         range = range.after(last);
         for (_, row) in &rows {
-            questions.push(decode::<Question>(row)?);
+            questions.push(Question::decode(row)?);
         }
     }
     questions.sort_by_key(|question| (question.asked, question.id));
@@ -146,4 +166,43 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<(), StoreError> {
         }
     }
     if batch.writes.is_empty() { Ok(()) } else { store.commit(batch).await }
+}
+
+#[cfg(test)]
+mod tests {
+    use agentry_kernel::budget::{Resource, Window};
+
+    use super::*;
+
+    #[test]
+    fn a_question_is_read_as_it_was_written_also_by_the_version_before() {
+        let question = Question {
+            id: ApprovalId(7),
+            run: RunId(1),
+            call: CallId(3),
+            agent: "scribe".to_owned(),
+            package: "acme:scribe@1.0.0".to_owned(),
+            title: "llm.complete small".to_owned(),
+            text: "hello".to_owned(),
+            rule: Rule { id: "scribe/budget".to_owned(), file: "50-scribe.toml".to_owned(), line: 9 },
+            from: "anyone".to_owned(),
+            factor: Factor::Confirm,
+            quorum: 1,
+            labels: Vec::new(),
+            held: Amounts::of(Resource::Usd, 1000),
+            short: Vec::new(),
+            asked: Millis(5),
+            expires: Millis(60_000),
+            binding: Digest::default(),
+            times: 1,
+            yes: Vec::new(),
+            state: State::Open,
+        };
+        assert_eq!(Question::decode(&record::encode(&question)), Ok(question.clone()), "version 2");
+        let (what, window) = (Resource::Usd, Window::Day);
+        let short = vec![Shortage { what, window, limit: 2000, spent: 1700, reserved: 0, more: 700 }];
+        let question = Question { short, ..question };
+        assert_eq!(Question::decode(&question.encode()), Ok(question.clone()));
+        assert!(Question::decode(&[FORMAT, 1, 2]).is_err() && Question::decode(&[]).is_err());
+    }
 }

@@ -83,7 +83,8 @@ impl Inner {
         let Ok(nonce) = getrandom::u64() else {
             return Err(Box::new(desk.kernel.decline(unasked, "the system gives no randomness for a question", now)));
         };
-        let (required, held) = (unasked.required().clone(), *unasked.held());
+        let (required, held, worst) = (unasked.required().clone(), *unasked.held(), *unasked.worst());
+        let short = unasked.short().to_vec();
         let facts = facts(&desk.kernel, run, &asking.what);
         let asked = desk.kernel.ask(unasked, ApprovalId(nonce), facts, now);
         self.wake(desk);
@@ -104,7 +105,8 @@ impl Inner {
             factor: required.factor,
             quorum: required.quorum,
             labels: labels(&desk.kernel, run),
-            held,
+            held: worst,
+            short,
             asked: now,
             expires: asked.binding.expires,
             binding,
@@ -217,8 +219,14 @@ impl Errand {
                 return Err(self.refused(refusal, now));
             }
         };
-        let entry = Entry::Approved { call: self.call, at: now, id: asked.id, binding: asked.binding, by };
-        gate.journal.append(&self.run.trail, &[named.into_iter().collect(), vec![entry]].concat(), Along::default());
+        let (call, id, raised) = (self.call, asked.id, desk.kernel.take_raised());
+        let mut entries: Vec<_> = named.into_iter().collect();
+        entries.push(Entry::Approved { call, at: now, id, binding: asked.binding, by });
+        let moved = desk.books(&self.run).filter(|_| !raised.is_empty());
+        if !raised.is_empty() {
+            entries.push(Entry::Raised { call, at: now, id, raised });
+        }
+        gate.journal.append(&self.run.trail, &entries, Along { moved, ..Along::default() });
         Ok(turn)
     }
 

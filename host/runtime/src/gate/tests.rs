@@ -32,6 +32,7 @@ fn names(host: &Host, run: u64) -> Vec<&'static str> {
         Entry::Observed { dropped: true, .. } => "dropped",
         Entry::Questioned { .. } => "questioned",
         Entry::Approved { .. } => "approved",
+        Entry::Raised { .. } => "raised",
         Entry::Ended(_) => "ended",
         Entry::Labelled { .. } => "labelled",
         Entry::Foreseen { .. } => "foreseen",

@@ -122,7 +122,7 @@ fn above(ceiling: &Ceiling, subject: &Subject<'_>) -> Option<No> {
 }
 
 /// What satisfies both: the stronger factor, the larger quorum, the shorter time. Two groups cannot both be asked.
-fn meet(one: Option<&Required>, other: &Required) -> Result<Required, No> {
+pub(in crate::kernel) fn meet(one: Option<&Required>, other: &Required) -> Result<Required, No> {
     let Some(one) = one else { return Ok(other.clone()) };
     use crate::approval::Approvers::Anyone;
     let (named, from) = match (&one.from, &other.from) {

@@ -63,7 +63,8 @@ fn read(kind: u64) -> Arc<Policy> {
     let own = format!(
         "usd_run = \"{run}\"\nusd_minute = \"{minute}\"\nusd_day = \"{day}\"\ntokens_run = 4000\ntokens_minute = 5000\n\
          tokens_day = 9000\ntokens_in_day = 7000\ntokens_out_minute = 1500\nllm_calls_day = 40\ntool_calls_run = 5\n\
-         tool_calls_minute = 4\nfuel_run = 1000\nfuel_day = 2500\nwall_run = \"60s\"\nwall_day = \"150s\"\nstorage_mb = 1\n"
+         tool_calls_minute = 4\nfuel_run = 1000\nfuel_day = 2500\nwall_run = \"60s\"\nwall_day = \"150s\"\nstorage_mb = 1\n\
+         on_exhausted = \"ask\"\n"
     );
     let site = "usd_minute = \"0.25\"\nusd_day = \"0.60\"\ntokens_day = 20_000\nllm_calls_minute = 9\nfuel_day = 6000\n\
                 storage_mb = 2\ntool_calls_run = 4\n";

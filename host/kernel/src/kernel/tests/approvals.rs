@@ -62,7 +62,7 @@ fn unasked(kernel: &mut Kernel, run: RunId, call: u32, required: &Required, now:
     match kernel.admit(run, CallId(call), &mail(), now) {
         Answer::Permit(permit) => {
             let (model, class) = (None, Class::Normal);
-            Some(Unasked { permit, model, class, required: required.clone(), name: "tools.call".into() })
+            Some(Unasked { permit, model, class, required: required.clone(), name: "tools.call".into(), raise: None })
         }
         Answer::Refused(_) => None,
         other => panic!("nobody else waits: {other:?}"),
