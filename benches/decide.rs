@@ -1,11 +1,12 @@
-//! One decision of the kernel, by how many rules there are: a call of a tool that a grant allows by its arguments, and that
-//! rules of the site are looked up for. Then the same with 1 KB of arguments read first.
+//! One decision of the kernel, by how many rules there are: the lookup alone, a whole decision on a tool's call that a grant allows
+//! by its arguments, and the same with 1 KB of arguments read first. Then whether one policy of 1000 rules is wider than another.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agentry_benches::line;
+use agentry_benches::{line, preemptions};
+use agentry_kernel::inquiry::{DiffVerdict, World, diff};
 use agentry_kernel::kernel::{Kernel, Start};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::{Policy, Source};
@@ -15,52 +16,76 @@ use agentry_kernel::{Call, Digest, Millis, RunId, json};
 const RUN: RunId = RunId(1);
 const NOW: Millis = Millis(1_800_000_000_000);
 
-/// Decisions that are timed together, because a clock is slower than one.
-const TOGETHER: u32 = 64;
-const SAMPLES: usize = 4_000;
+const SAMPLES: usize = 2_000;
 
 /// Rules of one file.
 const FILE: usize = 250;
+
+/// Rules of each policy that is compared with another.
+const COMPARED: usize = 1_000;
 
 const MANIFEST: &str = "format = 1\nname = \"acme:sender\"\nversion = \"1.0.0\"\nwit = \"0.1.0\"\n\
     wants = { tools = [{ tool = \"*\", why = \"To send.\" }] }\n";
 
 fn main() {
+    let subject = "x".repeat(900);
+    let text = format!(r#"{{"body":"{subject}","subject":"report of the week","to":["ops@example.org"]}}"#);
+    let call = call(&text);
     for rules in [10, 100, 1_000, 10_000] {
         let kernel = kernel(rules);
-        let subject = "x".repeat(900);
-        let text = format!(r#"{{"body":"{subject}","subject":"report of the week","to":["ops@example.org"]}}"#);
-        let call = call(&text);
         assert_eq!(kernel.look(RUN, &call, NOW), Ok(()));
-        let decided = measured(|| kernel.look(RUN, black_box(&call), NOW).is_ok());
-        let parsed = measured(|| kernel.look(RUN, &self::call(black_box(&text)), NOW).is_ok());
-        tell(&format!("a decision, {rules} rules"), decided, Duration::from_nanos(90));
-        tell(&format!("with {} bytes of arguments read, {rules} rules", text.len()), parsed, Duration::from_nanos(600));
+        assert_eq!(kernel.rules_looked_at(RUN, &call), 1, "the table leaves the rule that is about it");
+        // So many together as take some microseconds: a clock is slower than one, and a sample is to be short.
+        let found = measured(64, || kernel.rules_looked_at(RUN, black_box(&call)) == 1);
+        let decided = measured(16, || kernel.look(RUN, black_box(&call), NOW).is_ok());
+        let parsed = measured(4, || kernel.look(RUN, &self::call(black_box(&text)), NOW).is_ok());
+        tell(&format!("{rules} rules: the lookup"), found, Duration::from_nanos(90));
+        tell(&format!("{rules} rules: a whole decision"), decided, Duration::from_nanos(90));
+        tell(&format!("{rules} rules: with {} bytes read", text.len()), parsed, Duration::from_nanos(600));
     }
+    let read = measured(4, || json::parse(black_box(&text)).is_ok());
+    tell(&format!("{} bytes of arguments read, alone", text.len()), read, Duration::from_nanos(510));
+    let (old, new) = (compared(), compared());
+    let alike = measured(1, || diff(black_box(&old), &new).verdict() == DiffVerdict::Same);
+    tell("1000 × 1000 rules: is one policy wider?", alike, Duration::from_millis(1));
 }
 
 fn tell(what: &str, (p50, p99): (Duration, Duration), limit: Duration) {
-    line(&format!("{what}: p50"), p50, "its limit", limit);
-    line(&format!("{what}: p99"), p99, "its limit", limit);
+    line(&format!("{what}, p50"), p50, "its limit", limit);
+    line(&format!("{what}, p99"), p99, "its limit", limit);
 }
 
-fn measured(mut decide: impl FnMut() -> bool) -> (Duration, Duration) {
-    let mut samples: Vec<Duration> = (0..SAMPLES)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..TOGETHER {
-                assert!(black_box(decide()));
-            }
-            start.elapsed() / TOGETHER
-        })
-        .collect();
+/// The median and the 99th percentile of samples of so many together. A sample in which the system gave the core to somebody
+/// else is taken again: it would tell how long others work.
+fn measured(together: u32, mut decide: impl FnMut() -> bool) -> (Duration, Duration) {
+    let mut samples = Vec::with_capacity(SAMPLES);
+    let mut tries = 0;
+    while samples.len() < SAMPLES && tries < 4 * SAMPLES {
+        let before = preemptions();
+        let start = Instant::now();
+        for _ in 0..together {
+            assert!(black_box(decide()));
+        }
+        let took = start.elapsed() / together;
+        tries += 1;
+        if preemptions() == before {
+            samples.push(took);
+        }
+    }
     samples.sort_unstable();
-    (samples[SAMPLES / 2], samples[SAMPLES * 99 / 100])
+    (samples[samples.len() / 2], samples[samples.len() * 99 / 100])
 }
 
 fn call(arguments: &str) -> Call {
     let value = json::parse(arguments).expect("it is JSON");
     Call::ToolsCall { name: "mail.send".to_owned(), arguments: Digest::default(), value: Arc::new(value) }
+}
+
+fn policy(files: &[String]) -> Arc<Policy> {
+    let names: Vec<String> = (0..files.len()).map(|count| format!("{count}.toml")).collect();
+    let sources: Vec<Source<'_>> = names.iter().zip(files).map(|(file, text)| Source { file, text }).collect();
+    let policy = Policy::parse(&sources, Digest::default());
+    Arc::new(policy.unwrap_or_else(|mistakes| panic!("{}", mistakes[0])))
 }
 
 /// A kernel with so many rules: a grant's few, the rest the site's, half of them by whole names and half by beginnings.
@@ -85,14 +110,27 @@ fn kernel(rules: usize) -> Kernel {
         )
     };
     let forbids: Vec<String> = (granted..rules).map(forbid).collect();
-    let files: Vec<String> =
-        forbids.chunks(FILE).map(|rules| format!("format = 1\nlayer = \"site\"\n{}", rules.concat())).collect();
-    let sources: Vec<Source<'_>> =
-        files.iter().chain([&grant]).map(|text| Source { file: "policy.toml", text }).collect();
-    let policy = Policy::parse(&sources, Digest::default()).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    let site = |rules: &[String]| format!("format = 1\nlayer = \"site\"\n{}", rules.concat());
+    let files: Vec<String> = forbids.chunks(FILE).map(site).chain([grant]).collect();
     let tool = Tool { name: "mail.send".to_owned(), effect: Effect::Egress, ..Tool::default() };
-    let mut kernel = Kernel::new(Arc::new(policy), Vec::new(), vec![tool]);
+    let mut kernel = Kernel::new(policy(&files), Vec::new(), vec![tool]);
     let manifest = Arc::new(Manifest::parse_toml(MANIFEST).expect("the manifest is whole"));
     kernel.start(RUN, &Start { agent: "sender".to_owned(), manifest }, NOW).expect("the grant covers it");
     kernel
+}
+
+/// A policy of [`COMPARED`] rules for four agents.
+fn compared() -> World {
+    let allow = |agent: usize, count: usize| {
+        format!(
+            "[[allow]]\nid = \"a{agent}/{count}\"\ntool = \"t{count}.send\"\nargs.cents = {{ min = 1, max = 100 }}\n\
+             args.to = {{ each_in = [\"a\", \"b\"], min_items = 1 }}\n"
+        )
+    };
+    let grant = |agent: usize| {
+        let rules: String = (0..FILE).map(|count| allow(agent, count)).collect();
+        format!("format = 1\nlayer = \"grant\"\nagent = \"a{agent}\"\n{rules}")
+    };
+    let files: Vec<String> = (0..COMPARED / FILE).map(grant).collect();
+    World { policy: policy(&files), models: Vec::new(), tools: Vec::new(), at: NOW }
 }

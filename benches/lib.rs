@@ -98,6 +98,14 @@ pub async fn timed<T>(work: impl Future<Output = T>) -> Duration {
     start.elapsed()
 }
 
+/// How often the system took the core from this thread, as far as it says; whoever compares two counts knows whether what lies
+/// between was interrupted.
+pub fn preemptions() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let count = status.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+}
+
 /// One line: a figure, the limit that it is held against, their ratio.
 pub fn line(what: &str, figure: Duration, limit: &str, limit_is: Duration) {
     let ratio = figure.as_secs_f64() / limit_is.as_secs_f64();

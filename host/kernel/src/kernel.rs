@@ -14,7 +14,7 @@ use crate::journal::Entry;
 use crate::labels::Labels;
 use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
 use crate::model::Model;
-use crate::policy::{Grant, Policy};
+use crate::policy::{Grant, Policy, Subject};
 use crate::refusal::Refusal;
 use crate::time::Millis;
 use crate::tool::{Tool, Tools};
@@ -117,6 +117,21 @@ impl Kernel {
         };
         let decided = decide(&self.policy, &self.slots, &self.tools, Some(&self.rates), run, what, now);
         decided.map(|_| ()).map_err(|no| Refusal { agent: run.agent.clone(), wanted: what.name().into(), ..*no })
+    }
+
+    /// How many rules a decision on a call tests, its run's grant and the site together: those that could be about it, however
+    /// many there are. For whoever measures; nobody decides by it.
+    pub fn rules_looked_at(&self, run: RunId, what: &Call) -> usize {
+        let subject = Subject::of(what, &self.tools);
+        let grant = self.runs.get(&run).and_then(|run| self.policy.grants.get(run.grant?));
+        let given = match (grant, &subject) {
+            (Some(grant), Subject::Tool { name, .. }) => grant.tools(name).count(),
+            (Some(grant), Subject::Http { url, .. }) => grant.http(url.name).count(),
+            _ => 0,
+        };
+        let mut of_site = 0;
+        self.policy.rules_about(&subject, |_| of_site += 1);
+        given + of_site
     }
 
     /// Takes what a permitted call cost and gives back the rest of what was held for it. A call that was made counts as

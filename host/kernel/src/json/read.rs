@@ -8,6 +8,9 @@ use super::{Flaw, JSON_DEPTH_MAX, JSON_VALUES_MAX, Value};
 /// Doubles hold every whole number up to here.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Room for this much is made at once; most lists and objects are no longer.
+const FEW: usize = 4;
+
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -80,11 +83,11 @@ impl<'a> Reader<'a> {
 
     fn list(&mut self, depth: usize) -> Result<Value, Flaw> {
         self.at += 1;
-        let mut values = Vec::new();
         if self.next_byte() == Some(b']') {
             self.at += 1;
-            return Ok(Value::List(values));
+            return Ok(Value::List(Vec::new()));
         }
+        let mut values = Vec::with_capacity(FEW);
         loop {
             values.push(self.value(depth + 1)?);
             match self.next_byte() {
@@ -100,11 +103,11 @@ impl<'a> Reader<'a> {
     fn object(&mut self, depth: usize) -> Result<Value, Flaw> {
         let begin = self.at;
         self.at += 1;
-        let mut entries: Vec<(String, Value)> = Vec::new();
         if self.next_byte() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Object(entries));
+            return Ok(Value::Object(Vec::new()));
         }
+        let mut entries: Vec<(String, Value)> = Vec::with_capacity(FEW);
         loop {
             if self.next_byte() != Some(b'"') {
                 return Err(self.flaw("a key is missing"));
@@ -119,36 +122,48 @@ impl<'a> Reader<'a> {
             }
         }
         self.at += 1;
-        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            return Err(Flaw { what: "a key that stands twice in the object", at: begin });
+        let ascend = |entries: &[(String, Value)]| entries.is_sorted_by(|(a, _), (b, _)| a < b);
+        if !ascend(&entries) {
+            entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            if !ascend(&entries) {
+                return Err(Flaw { what: "a key that stands twice in the object", at: begin });
+            }
         }
         Ok(Value::Object(entries))
     }
 
-    /// A text; what has no escape is copied in one piece.
+    /// A text. Nearly all have no escape: these are copied in one piece, into room of their own size.
     fn string(&mut self) -> Result<String, Flaw> {
         self.at += 1;
-        let mut text = String::new();
-        let mut plain = self.at;
+        let plain = self.plain();
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(plain.into());
+        }
+        let mut text = String::from(plain);
         loop {
-            self.at += plain_bytes(&self.text.as_bytes()[self.at..]);
             match self.peek() {
                 Some(b'"') => {
-                    text.push_str(&self.text[plain..self.at]);
                     self.at += 1;
                     return Ok(text);
                 }
                 Some(b'\\') => {
-                    text.push_str(&self.text[plain..self.at]);
                     self.at += 1;
                     text.push(self.escaped()?);
-                    plain = self.at;
+                    text.push_str(self.plain());
                 }
                 Some(_) => return Err(self.flaw("a control character in a text")),
                 None => return Err(self.flaw("a text does not end")),
             }
         }
+    }
+
+    /// What of a text stands for itself from here on; it is taken.
+    fn plain(&mut self) -> &'a str {
+        let rest = &self.text[self.at..];
+        let length = plain_bytes(rest.as_bytes());
+        self.at += length;
+        &rest[..length]
     }
 
     fn escaped(&mut self) -> Result<char, Flaw> {
@@ -250,20 +265,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes of a text stand for themselves, eight at a time.
+/// How many bytes of a text stand for themselves: a block at a time, without branches, so that it is compiled to vectors.
 fn plain_bytes(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH != 0;
-    let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let mut done = 0;
-    for chunk in bytes.chunks_exact(8) {
-        let word = chunk.first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH != 0;
-        if control || has_zero(word ^ (ONES * u64::from(b'"'))) || has_zero(word ^ (ONES * u64::from(b'\\'))) {
-            break;
-        }
-        done += 8;
-    }
+    const BLOCK: usize = 32;
+    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    let is_plain = |block: &&[u8]| !block.iter().fold(false, |found, byte| found | special(*byte));
+    let blocks = bytes.chunks_exact(BLOCK).take_while(is_plain).count();
+    let done = blocks * BLOCK;
     done + bytes[done..].iter().take_while(|byte| !special(**byte)).count()
 }
