@@ -102,7 +102,7 @@ impl Literal {
     /// True also of what a careless tool could take for it: another spelling, or a number as a text.
     fn may_be(&self, value: &Value) -> bool {
         match (self, value) {
-            (Self::Text(a), Value::Text(b)) => fold::text(a) == fold::text(b),
+            (Self::Text(a), Value::Text(b)) => fold::same(a, b),
             (Self::Bool(_), Value::Bool(_)) | (Self::Integer(_), Value::Integer(_)) => self.is(value),
             _ => true,
         }
@@ -141,7 +141,7 @@ impl Test {
                 items.iter().any(|item| literals.iter().any(|literal| literal.may_be(item)))
             }
             (Self::Prefix(prefix), Value::Text(text)) => {
-                text.starts_with(prefix.as_str()) || fold::text(text).starts_with(&*fold::text(prefix))
+                text.starts_with(prefix.as_str()) || fold::begins(text, prefix)
             }
             (Self::Path(subtrees), Value::Text(path)) => subtrees.iter().any(|top| fold::covers(top, path)),
             (Self::Host(patterns), Value::Text(text)) => match host(text) {

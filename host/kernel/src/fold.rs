@@ -15,31 +15,37 @@ use crate::text::deceives;
 /// Escapes are undone so often: servers decode once, some twice.
 const DECODED_MAX: usize = 2;
 
-/// A text without its capitals, escapes, Unicode forms and characters that cannot be seen.
-pub(crate) fn text(text: &str) -> Cow<'_, str> {
+/// Whether two texts are the same but for capitals, escapes, Unicode forms, space around them and characters that cannot be seen.
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    text(one) == text(other) || spelt(one.trim()) == spelt(other.trim())
+}
+
+/// Whether a text begins so, compared in the same way.
+pub(crate) fn begins(whole: &str, beginning: &str) -> bool {
+    text(whole).starts_with(&*text(beginning)) || spelt(whole.trim()).starts_with(&spelt(beginning.trim()))
+}
+
+/// A text with its escapes undone.
+fn text(text: &str) -> Cow<'_, str> {
     if is_folded(text) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(spelt(decoded(text).trim()))
 }
 
-/// Whether some reading of a path is `top` or lies below it. Both may begin with `/` or not.
+/// Whether some reading of a path is some reading of `top` or lies below it: a rule may name what looks like an escape, too. Both
+/// may begin with `/` or not.
 pub(crate) fn covers(top: &str, path: &str) -> bool {
-    let top = self::top(top);
     let mut covered = false;
-    readings(path, |reading| covered |= lies_below(&top, reading));
+    readings(top, |top| readings(path, |path| covered |= lies_below(top, path)));
     covered
-}
-
-/// A path that a rule names, as [`readings`] spells it.
-pub(crate) fn top(path: &str) -> String {
-    resolved(&spelt(&decoded(path)))
 }
 
 /// Calls `read` with each reading of a path: names between single slashes, none at either end.
 pub(crate) fn readings(path: &str, mut read: impl FnMut(&str)) {
-    if is_folded(path) && !path.contains('\\') && path.split('/').all(is_plain) {
-        return read(path);
+    let bare = path.trim_matches('/');
+    if is_folded(bare) && !bare.contains('\\') && (bare.is_empty() || bare.split('/').all(is_plain)) {
+        return read(bare);
     }
     let decoded = spelt(&decoded(path));
     read(&joined(&spelt(path), false));
@@ -73,12 +79,12 @@ fn resolved(path: &str) -> String {
     joined(path, true)
 }
 
-/// Without doubled and backward slashes, `.`, and dots and spaces at the end of names; with `..` resolved or left out.
+/// Without doubled and backward slashes, `.`, spaces around names and dots at their end; with `..` resolved or left out.
 fn joined(path: &str, resolve: bool) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split(['/', '\\']) {
-        match part.trim_end_matches(['.', ' ']) {
-            "" if resolve && part.trim_end() == ".." => {
+        match part.trim_end_matches(['.', ' ']).trim_start() {
+            "" if resolve && part.trim() == ".." => {
                 parts.pop();
             }
             "" => {}
@@ -128,6 +134,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_text_is_the_same_however_it_is_spelt() {
+        for spelling in ["100% Rabatt", "100% RABATT ", "100%25 rabatt", "１００％ Ｒabatt", "100% ra\u{ad}batt"] {
+            assert!(same("100% Rabatt", spelling) && begins(spelling, "100% R"), "{spelling:?}");
+        }
+        // What looks like an escape may be meant as it stands.
+        assert!(same("hi%daT", "ｈｉ%ｄａT") && begins("ｈｉ%ｄａT!", "hi%da"));
+        assert!(!same("100%", "10%") && !begins("10%", "100"));
+    }
+
+    #[test]
     fn a_path_is_covered_however_it_is_spelt() {
         let spellings = [
             "team/secret",
@@ -139,6 +155,8 @@ mod tests {
             "team\\secret",
             "team/secret.",
             "team/secret ",
+            " team/ secret",
+            "team/x/ .. /secret",
             "team/sec\u{200b}ret",
             "team/%73ecret",
             "team/%2573ecret",
@@ -156,6 +174,10 @@ mod tests {
             assert!(covers("team/secret", spelling), "{spelling:?}");
         }
         assert!(covers("/Re\u{301}sume\u{301}", "RÉSUMÉ/a") && covers("", "x") && covers("/", ""));
+        // A rule that names what looks like an escape, or what is taken for dots, means it in each way.
+        assert!(
+            covers("/hi%daT", "ｈｉ%ｄａT") && covers("/hi%daT", "hi%daT") && covers("a/\u{2025}/b", "a/\u{2025}/b/c")
+        );
         for other in ["team/secrets", "team/résumé", "team", "x/team/secret", "team/sec/ret"] {
             assert!(!covers("team/secret", other), "{other:?}");
         }

@@ -76,7 +76,7 @@ struct Trees(Places);
 
 impl Trees {
     fn insert(&mut self, top: &str, place: u32) {
-        self.0.entry(fold::top(top)).or_default().push(place);
+        fold::readings(top, |top| self.0.entry_ref(top).or_default().push(place));
     }
 
     /// Those that some reading of a path lies in; one may come more than once.
