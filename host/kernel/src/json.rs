@@ -21,7 +21,7 @@ pub enum Value {
     Bool(bool),
     /// A whole number. `1.0` and `1e0` are the same one and print as `1`.
     Integer(i64),
-    /// Any other number, as a double; never infinite, never not a number, and never one that [`Value::Integer`] holds.
+    /// Any other number, as a double; never infinite, never not a number, and never a whole one below 2⁵³: that is a [`Value::Integer`].
     Decimal(f64),
     /// A text of whole characters.
     Text(String),
