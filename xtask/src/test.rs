@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::model_server::{Answering, ModelServer};
 use crate::steps::{self, cargo, shown};
 use crate::workspace::{agentry, root, target};
-use crate::{guests, readme, tidy};
+use crate::{fuzz, guests, readme, tidy};
 use counts::Counts;
 
 /// The names of guest workspaces; they are compiled for WebAssembly and no part of the host's.
@@ -71,6 +71,7 @@ fn tests(counts: &mut Counts) {
     oracle.args(["test", "--no-fail-fast", "--manifest-path", "host/oracle/Cargo.toml"]);
     oracle.arg("--target-dir").arg(target().join("oracle"));
     counts.tests("decisions beside Cedar's", oracle);
+    counts.tests("what fuzzers kept", fuzz::kept());
     if !counts.check("guests", guests::all()) {
         return;
     }

@@ -43,6 +43,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("host/runtime/Cargo.toml", &["agentry-kernel"]),
     ("host/cli/Cargo.toml", &["agentry-kernel", "agentry-runtime"]),
     ("host/oracle/Cargo.toml", &["agentry-kernel"]),
+    ("host/fuzz/Cargo.toml", &["agentry-kernel"]),
     ("tests/Cargo.toml", &[]),
     ("xtask/Cargo.toml", &[]),
     ("sdk-guest/Cargo.toml", &["agentry-macros"]),

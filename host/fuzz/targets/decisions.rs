@@ -1,0 +1,4 @@
+//! Looks for a text that breaks `agentry_fuzz::decisions`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| agentry_fuzz::feed(bytes, agentry_fuzz::decisions::holds));
