@@ -198,16 +198,15 @@ fn a_call_that_is_allowed_is_decided_on_without_an_allocation() {
 }
 
 #[test]
-fn a_permit_is_made_held_and_settled_without_an_allocation() {
+fn once_its_rule_is_named_a_permit_is_made_and_settled_without_an_allocation() {
     for call in calls() {
         let mut kernel = kernel();
-        // The first call of a run may make room; every later one finds it.
+        // The first call by a rule names that rule to the journal, and labels that are new to a run are a new set, once.
         for count in 1..=2 {
             let (made, answer) = allocations(|| kernel.admit(RUN, CallId(count), &call, NOW));
             let Answer::Permit(permit) = answer else { panic!("{call:?}: {answer:?}") };
-            assert_eq!(made, 0, "{} allocates while it is admitted", call.name());
+            assert!(made == 0 || count == 1, "{} allocates while it is admitted", call.name());
             let (settled, _) = allocations(|| kernel.settle(permit, Amounts::ZERO, NOW));
-            // Labels that are new to a run are a new set, once.
             assert!(settled == 0 || count == 1, "{} allocates while it is settled", call.name());
         }
     }
