@@ -456,3 +456,19 @@ fn a_registry_with_a_mistake_or_open_to_others_stops_the_host() {
     end(stage.agentry("tools").arg("--json")).with(2).complains("everybody may write");
     run(&stage, &[]).with(2).complains("everybody may write");
 }
+
+#[test]
+fn how_often_a_tool_was_called_outlives_the_host() {
+    let stage = stage(&shell("test.once", "echo '\"done\"'", ""));
+    stage.policy(&GRANT.replace("args = \"any\"", "args = \"any\"\nrate = \"2/h\""));
+    let refused = |calls: usize| {
+        let calls: Vec<_> = (0..calls).map(|_| call("test.once", &json!({}))).collect();
+        end(&mut stage.run(&guest("tools"), &json!({"calls": calls})));
+        let made = stage.calls();
+        let made = made.iter().filter(|call| call["name"] == "tools.call").cloned();
+        made.map(|call| call["decision"] == "rate").collect::<Vec<_>>()
+    };
+    assert_eq!(refused(1), [false]);
+    assert_eq!(refused(2), [false, true], "the first host's call counts");
+    assert_eq!(refused(1), [true], "and so do both");
+}

@@ -41,6 +41,7 @@ mod trials;
 pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::{Standing, Statement};
+pub use rates::Rated;
 pub use shares::Share;
 
 pub use lock::Lock;
@@ -62,6 +63,8 @@ pub struct Kernel {
     lock: Option<Lock>,
     ledger: Ledger,
     rates: Rates,
+    /// What the rule that counted the last call remembers, until somebody has written it down.
+    rated: Option<Rated>,
     /// What would have been said against the call that was admitted last.
     observed: Option<Refusal>,
     /// What people added to budgets with their yes to the call that was dispatched last.
@@ -83,8 +86,23 @@ impl Kernel {
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
         let (rates, agents, runs, approvals) =
             (Rates::default(), BTreeMap::new(), BTreeMap::new(), Approvals::default());
-        let (lock, observed, named, raised) = (None, None, None, Vec::new());
-        Self { policy, slots, tools, lock, ledger, rates, observed, raised, named, site, agents, runs, approvals }
+        let (lock, observed, named, raised, rated) = (None, None, None, Vec::new(), None);
+        Self {
+            policy,
+            slots,
+            tools,
+            lock,
+            ledger,
+            rates,
+            rated,
+            observed,
+            raised,
+            named,
+            site,
+            agents,
+            runs,
+            approvals,
+        }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
@@ -103,6 +121,16 @@ impl Kernel {
     /// What files with `mode = "observe"` would have said against the call that was admitted last: for the journal, once.
     pub fn take_observed(&mut self) -> Option<Refusal> {
         self.observed.take()
+    }
+
+    /// What the rule that counted the call which was admitted last remembers: to be stored with the entry that tells of it.
+    pub fn take_rated(&mut self) -> Option<Rated> {
+        self.rated.take()
+    }
+
+    /// Remembers what an earlier host counted.
+    pub fn restore_rate(&mut self, rated: Rated) {
+        self.rates.restore(rated);
     }
 
     /// What [`Kernel::admit`] would say by right: manifest, grant and site. It counts and holds nothing, so a budget, a queue
@@ -252,7 +280,10 @@ impl Kernel {
                 Ground::Http(place) => grant.rights.http.get(place).map(|right| &right.id),
                 _ => None,
             };
-            id.into_iter().for_each(|id| self.rates.count(&grant.agent, id, now));
+            if let Some(id) = id {
+                self.rates.count(&grant.agent, id, now);
+                self.rated = self.rates.of(&grant.agent, id);
+            }
         }
         run.in_flight += 1;
         Ok(terms)

@@ -160,6 +160,7 @@ impl Gate {
                 agent => kernel.restore(agent, *books),
             }
         }
+        recovered.rates.iter().for_each(|rated| kernel.restore_rate(rated.clone()));
         let desk = Mutex::new(Desk {
             kernel,
             waiting: HashMap::new(),
@@ -267,6 +268,10 @@ impl Inner {
             let entry = Entry::Foreseen { call, at: now, refusal };
             self.journal.append(&run.trail, &[entry], Along::default());
         }
+        let mut rated = desk.kernel.take_rated();
+        if rated.is_some() && !matches!(&answer, Answer::Permit(_) if intent) {
+            self.journal.append(&run.trail, &[], Along { rated: rated.take(), ..Along::default() });
+        }
         let refusal = match answer {
             Answer::Permit(permit) => {
                 let basis = permit.basis();
@@ -275,7 +280,7 @@ impl Inner {
                     let mut lacks = lacks.into_iter();
                     asking.contents.retain(|_| lacks.next().unwrap_or(true));
                     let entry = Entry::Asked { call, at: now, what: asking.what, held: *permit.held(), basis };
-                    let along = Along { moved, contents: asking.contents, record: None };
+                    let along = Along { moved, rated, contents: asking.contents, record: None };
                     self.journal.append(&run.trail, &[entry], along);
                     return Ok((Turn::Now(permit), None));
                 }

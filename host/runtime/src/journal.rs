@@ -29,6 +29,8 @@ use agentry_kernel::budget::Books;
 use agentry_kernel::call::{Call, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
+use agentry_kernel::kernel::Rated;
+use agentry_kernel::time::Millis;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -69,6 +71,8 @@ const _: () = assert!(FLOOD_BYTES + HOSTCALL_MAX_BYTES < VALUE_MAX_BYTES);
 pub(crate) struct Along<'a> {
     /// The books that changed; taken under the kernel's lock, so that the last ones are the newest.
     pub(crate) moved: Option<Moved<'a>>,
+    /// What a rule that counts its calls remembers now.
+    pub(crate) rated: Option<Rated>,
     /// Contents that the entries name.
     pub(crate) contents: Vec<Content>,
     /// The run's record as it is now.
@@ -100,6 +104,7 @@ struct Pending {
     runs: Vec<(Arc<Trail>, Vec<u8>)>,
     places: HashMap<RunId, usize>,
     books: HashMap<String, Books>,
+    rates: HashMap<(String, String), Vec<Millis>>,
     records: HashMap<RunId, RunRecord>,
     blobs: Vec<(Arc<Trail>, Content)>,
     known: Known,
@@ -151,6 +156,9 @@ impl Journal {
         if let Some(Moved { agent, books, site }) = along.moved {
             pending.owe(agent, books);
             pending.owe(keys::SITE, site);
+        }
+        if let Some(Rated { agent, rule, times }) = along.rated {
+            pending.rates.insert((agent, rule), times);
         }
         if let Some(record) = along.record {
             pending.records.insert(record.id, record);
@@ -254,7 +262,7 @@ impl Inner {
             sent.trails.iter().for_each(|(trail, bytes)| trail.written(*bytes, result));
             // Before anybody is told: whoever hears of it may close the store, and must not wait for this thread.
             if let Some(journal) = journal.upgrade() {
-                journal.landed(result, sent.books);
+                journal.landed(result, sent.books, sent.rates);
             }
             for waits in waiting {
                 // Who waited may have gone.
@@ -266,11 +274,19 @@ impl Inner {
     }
 
     /// A batch has been answered: what has gathered meanwhile is sent, if somebody waits for it.
-    fn landed(self: &Arc<Self>, result: &Result<(), StoreError>, books: Vec<(String, Books)>) {
+    fn landed(
+        self: &Arc<Self>,
+        result: &Result<(), StoreError>,
+        books: Vec<(String, Books)>,
+        rates: Vec<((String, String), Vec<Millis>)>,
+    ) {
         let mut pending = self.pending.lock();
         pending.on_the_way -= 1;
         if result.is_err() {
             pending.owe_again(books);
+            for (rule, times) in rates {
+                pending.rates.entry(rule).or_insert(times);
+            }
         }
         if pending.on_the_way == 0 && !pending.waiting.is_empty() {
             self.submit(&mut pending);
@@ -282,11 +298,16 @@ impl Inner {
 struct Sent {
     trails: Vec<(Arc<Trail>, usize)>,
     books: Vec<(String, Books)>,
+    rates: Vec<((String, String), Vec<Millis>)>,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.blobs.is_empty() && self.books.is_empty() && self.records.is_empty()
+        self.runs.is_empty()
+            && self.blobs.is_empty()
+            && self.books.is_empty()
+            && self.rates.is_empty()
+            && self.records.is_empty()
     }
 
     fn write(&mut self, trail: &Arc<Trail>, entries: &[Entry]) {
@@ -347,10 +368,14 @@ impl Pending {
         for (agent, books) in &books {
             batch.put(keys::books(agent), record::encode(books));
         }
+        let rates: Vec<_> = self.rates.drain().collect();
+        for ((agent, rule), times) in &rates {
+            batch.put(keys::rate(agent, rule), record::encode(times));
+        }
         for (_, record) in self.records.drain() {
             record.write(&mut batch);
         }
-        (batch, segments, Sent { trails, books })
+        (batch, segments, Sent { trails, books, rates })
     }
 }
 

@@ -1,12 +1,24 @@
 //! How often: the calls that rules with a `rate` let through, each remembered until its span is over. At most so many in
-//! *any* span, not in those that a clock begins. It starts anew with the host.
+//! *any* span, not in those that a clock begins. What is remembered outlives the host: whoever counts a call writes it down.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::limits::RATE_MAX;
 use crate::rights::Rate;
 use crate::time::Millis;
+
+/// The latest calls that a rule let through, for whoever keeps them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rated {
+    /// Whose rule.
+    pub agent: String,
+    /// Its id.
+    pub rule: String,
+    /// When, oldest first; at most [`RATE_MAX`].
+    pub times: Vec<Millis>,
+}
 
 /// The latest calls, by agent and rule.
 #[derive(Debug, Default)]
@@ -37,6 +49,20 @@ impl Rates {
         times.push_back(now);
     }
 
+    /// What is remembered of a rule.
+    pub(super) fn of(&self, agent: &str, rule: &str) -> Option<Rated> {
+        let times = self.0.get(agent)?.get(rule)?.iter().copied().collect();
+        Some(Rated { agent: agent.into(), rule: rule.into(), times })
+    }
+
+    /// Remembers what an earlier host counted; the newest, if there are too many.
+    pub(super) fn restore(&mut self, rated: Rated) {
+        let Rated { agent, rule, times } = rated;
+        let from = times.len().saturating_sub(RATE_MAX as usize);
+        let kept = times.into_iter().skip(from).collect();
+        self.0.entry(agent).or_default().insert(rule, kept);
+    }
+
     /// Forgets rules that are gone.
     pub(super) fn keep(&mut self, is_there: impl Fn(&str, &str) -> bool) {
         self.0.retain(|agent, rules| {
@@ -62,6 +88,22 @@ mod tests {
         }
         assert!(admitted.len() >= 27, "{}", admitted.len());
         assert!(admitted.windows(4).all(|four| four[3].since(four[0]) >= 1000));
+    }
+
+    #[test]
+    fn what_an_earlier_host_counted_counts_also_when_the_clock_was_set_back() {
+        let (mut before, rate) = (Rates::default(), Rate { calls: 2, span_ms: 1000 });
+        before.count("a", "r", Millis(100_000));
+        before.count("a", "r", Millis(100_400));
+        let mut after = Rates::default();
+        after.restore(before.of("a", "r").expect("it was counted"));
+        assert_eq!(after.wait_ms("a", "r", rate, Millis(100_500)), Some(500));
+        assert_eq!(after.wait_ms("a", "r", rate, Millis(40_000)), Some(61_000));
+        assert_eq!(after.wait_ms("a", "r", rate, Millis(101_000)), None);
+        let many = Rated { agent: "a".into(), rule: "r".into(), times: alloc::vec![Millis(5); 3 * RATE_MAX as usize] };
+        after.restore(many);
+        assert_eq!(after.of("a", "r").map(|rated| rated.times.len()), Some(RATE_MAX as usize));
+        assert_eq!(after.of("b", "r"), None);
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Gate {
                 started.held = given(&allowance);
                 started.input = input;
                 let moved = desk.books(run);
-                let along = Along { moved, contents, record: Some(record.clone()) };
+                let along = Along { moved, contents, record: Some(record.clone()), rated: None };
                 gate.journal.append(&run.trail, &[Entry::Started(started)], along);
                 drop(desk);
                 run.set_record(record);
@@ -184,7 +184,7 @@ impl Gate {
         };
         let moved = desk.books(run);
         let entry = Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent });
-        let along = Along { moved, contents, record: Some(record.clone()) };
+        let along = Along { moved, contents, record: Some(record.clone()), rated: None };
         gate.journal.append(&run.trail, &[entry], along);
         gate.audience.leave(run.id);
         record

@@ -187,7 +187,7 @@ impl Errand {
             let entry = Entry::Asked { call: self.call, at: self.now(), what, held, basis };
             let desk = self.gate.0.desk.lock();
             // What it holds was taken when it joined the queue, and nobody has written that down yet.
-            let along = Along { moved: desk.books(&self.run), contents, record: None };
+            let along = Along { moved: desk.books(&self.run), contents, ..Along::default() };
             self.gate.0.journal.append(&self.run.trail, &[entry], along);
         }
         if self.effect == Effect::External

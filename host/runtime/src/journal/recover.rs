@@ -7,6 +7,7 @@ use std::sync::Arc;
 use agentry_kernel::budget::{Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
+use agentry_kernel::kernel::Rated;
 
 use super::chain::Tip;
 use super::record::{self, RunRecord, encode};
@@ -23,6 +24,8 @@ const PAGE: Page = Page { rows: 1024, bytes: 4 * 1024 * 1024 };
 pub struct Recovered {
     /// Every agent's books and the site's, with nothing held.
     pub books: Vec<(String, Books)>,
+    /// When rules with a `rate` let calls through.
+    pub rates: Vec<Rated>,
     /// Runs that it did not end.
     pub interrupted: Vec<RunId>,
     /// How far the log goes.
@@ -44,6 +47,12 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
         }
         let agent = String::from_utf8_lossy(&key[keys::BOOKS.len()..]).into_owned();
         recovered.books.push((agent, books));
+        Ok(())
+    })?;
+    each(store, keys::RATES, |key, value| {
+        if let Some((agent, rule)) = keys::rate_of(key) {
+            recovered.rates.push(Rated { agent, rule, times: record::decode(value)? });
+        }
         Ok(())
     })?;
     each(store, keys::OPEN, |key, _| {

@@ -14,6 +14,7 @@
 //! | `p` approver | which codes of theirs were used, and how many were wrong |
 //! | `q` question | what people were asked, and what came of it |
 //! | `r` run | the run's record |
+//! | `s` length of agent, agent, rule | when a rule with a `rate` let calls through |
 //! | `t` start, run | nothing: runs by time |
 
 use agentry_kernel::approval::ApprovalId;
@@ -43,6 +44,8 @@ pub const OPEN: &[u8] = b"o";
 pub const QUESTIONS: &[u8] = b"q";
 /// Records of runs.
 pub const RUNS: &[u8] = b"r";
+/// Calls that rules with a `rate` let through.
+pub const RATES: &[u8] = b"s";
 /// Runs by time.
 pub const TIMES: &[u8] = b"t";
 
@@ -56,6 +59,20 @@ fn key(letter: &[u8], parts: &[&[u8]]) -> Key {
 /// The books of an agent, or of [`SITE`].
 pub fn books(agent: &str) -> Key {
     key(BOOKS, &[agent.as_bytes()])
+}
+
+/// When a rule of an agent's grant let calls through.
+pub fn rate(agent: &str, rule: &str) -> Key {
+    let length = u16::try_from(agent.len()).unwrap_or(u16::MAX);
+    key(RATES, &[&length.to_be_bytes(), agent.as_bytes(), rule.as_bytes()])
+}
+
+/// The agent and the rule of such a key.
+pub fn rate_of(key: &[u8]) -> Option<(String, String)> {
+    let (length, rest) = key.strip_prefix(RATES)?.split_first_chunk::<2>()?;
+    let (agent, rule) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    Some((text(agent)?, text(rule)?))
 }
 
 /// A content.
