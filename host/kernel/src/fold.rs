@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::canonical_combining_class;
 
 use crate::text::deceives;
 
@@ -20,9 +21,19 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     text(one) == text(other) || spelt(one.trim()) == spelt(other.trim())
 }
 
-/// Whether a text begins so, compared in the same way.
+/// Whether a text begins so, compared in the same way and besides without marks: one more mark on the last letter would come to
+/// stand before the others.
 pub(crate) fn begins(whole: &str, beginning: &str) -> bool {
-    text(whole).starts_with(&*text(beginning)) || spelt(whole.trim()).starts_with(&spelt(beginning.trim()))
+    if is_folded(whole) && is_folded(beginning) {
+        return whole.starts_with(beginning);
+    }
+    let undone = unmarked(&decoded(whole)).starts_with(&unmarked(&decoded(beginning)));
+    undone || unmarked(whole).starts_with(&unmarked(beginning))
+}
+
+/// A text without its marks, accents among them.
+fn unmarked(text: &str) -> String {
+    spelt(text.trim()).chars().filter(|char| canonical_combining_class(*char) == 0).collect()
 }
 
 /// A text with its escapes undone.
@@ -69,7 +80,7 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.ends_with('.')
 }
 
-/// Compatibility forms taken apart, so that the beginning of a text stays the beginning of its folded form.
+/// Compatibility forms taken apart, capitals made small, what cannot be seen left out.
 fn spelt(text: &str) -> String {
     let lower = text.nfkd().flat_map(char::to_uppercase).flat_map(char::to_lowercase).filter(|char| !deceives(*char));
     lower.nfkd().collect()
@@ -141,6 +152,8 @@ mod tests {
         // What looks like an escape may be meant as it stands.
         assert!(same("hi%daT", "ｈｉ%ｄａT") && begins("ｈｉ%ｄａT!", "hi%da"));
         assert!(!same("100%", "10%") && !begins("10%", "100"));
+        // A dot below the last letter sorts before its accent.
+        assert!(begins("À\u{323} la carte", "À") && begins("%C3%80\u{323}", "À") && !begins("B", "À"));
     }
 
     #[test]
@@ -191,14 +204,17 @@ mod tests {
             let path = alloc::format!("{top}/{below}");
             prop_assert!(covers(&top, &path));
             prop_assert!(covers(&top, &path.to_uppercase()));
-            let around = alloc::format!("/./x/..//{path}");
-            prop_assert!(covers(&top, &around));
+            // What leaves the top again stands below it only if nobody resolves it.
+            if !spelt(&decoded(&below)).contains("..") {
+                let around = alloc::format!("/./x/..//{path}");
+                prop_assert!(covers(&top, &around));
+            }
         }
 
         #[test]
         fn a_beginning_stays_one(beginning in any::<String>(), rest in any::<String>()) {
             let whole = alloc::format!("{beginning}{rest}");
-            prop_assert!(spelt(&whole).starts_with(&spelt(&beginning)));
+            prop_assert!(begins(&whole, &beginning));
         }
     }
 }
