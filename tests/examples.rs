@@ -21,6 +21,7 @@ fn research(policy: &str) -> (Stage, Ended) {
         run.arg("--root").arg(format!("{root}={}", directory.display()));
     }
     let ended = end(&mut run);
+    stage.replays();
     (stage, ended)
 }
 

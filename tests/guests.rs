@@ -49,6 +49,7 @@ fn run_within(name: &str, input: &Value, budget: &str) -> Run {
     let stage = Stage::granting_within(&component, budget);
     let ended = end(&mut stage.run_on(ANSWERS, &component, input));
     assert!(ended.took < SOON, "{name} held the host for {:?}", ended.took);
+    stage.replays();
     // Whatever it did, the same home runs the next one.
     Run { stage, ended }
 }
@@ -85,6 +86,7 @@ fn run_on_files(name: &str) -> (Stage, Value) {
         run.arg("--root").arg(format!("{root}={}", directory.display()));
     }
     let output = end(&mut run).with(0).json()["output"].clone();
+    stage.replays();
     (stage, output)
 }
 

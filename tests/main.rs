@@ -22,6 +22,7 @@ mod questions;
 mod raises;
 mod real_model;
 mod refusals;
+mod replay;
 mod sentences;
 mod stage;
 mod standing;

@@ -216,6 +216,19 @@ impl Stage {
         trace["calls"].as_array().expect("a trace has calls").clone()
     }
 
+    /// Every run of this home that began does the same when it is executed again.
+    pub fn replays(&self) {
+        let runs = end(self.agentry("ps").arg("--json")).json();
+        for run in runs.as_array().expect("a list").iter().filter(|run| run["status"] != "running") {
+            let id = run["run"].as_str().expect("an id");
+            let replay = end(self.agentry("replay").args([id, "--json"]));
+            if !replay.stderr.contains("never began") {
+                let found = replay.json();
+                assert!(replay.code == 0 && found["same"] == true, "{found}\n{run}");
+            }
+        }
+    }
+
     /// The last run, as `ps` shows it.
     pub fn last(&self) -> Value {
         let runs = end(self.agentry("ps").arg("--json")).json();

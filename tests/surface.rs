@@ -12,6 +12,7 @@ const VERBS: &[&[&str]] = &[
     &["run"],
     &["ps"],
     &["trace"],
+    &["replay"],
     &["approvals"],
     &["approve"],
     &["deny"],

@@ -13,6 +13,7 @@ mod models;
 mod new;
 mod policy;
 mod ps;
+mod replay;
 mod run;
 mod tools;
 mod trace;
@@ -29,6 +30,7 @@ pub enum Command {
     Run(run::Args),
     Ps(ps::Args),
     Trace(trace::Args),
+    Replay(replay::Args),
     Approvals(approvals::Args),
     Approve(approve::Args),
     Deny(deny::Args),
@@ -51,6 +53,7 @@ impl Command {
             Self::Run(args) => run::run(args),
             Self::Ps(args) => ps::run(&args),
             Self::Trace(args) => trace::run(&args),
+            Self::Replay(args) => replay::run(args),
             Self::Approvals(args) => approvals::run(&args),
             Self::Approve(args) => approve::run(args),
             Self::Deny(args) => deny::run(args),

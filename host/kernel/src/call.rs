@@ -14,6 +14,8 @@ use crate::digest::Digest;
 use crate::json::Value;
 use crate::limits::NAME_MAX_BYTES;
 
+mod again;
+
 /// A run, printed as 13 letters of Crockford's base 32.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId(pub u64);

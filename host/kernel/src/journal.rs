@@ -212,6 +212,14 @@ pub enum Entry {
         /// What was added to which account.
         raised: Vec<Shortage>,
     },
+    /// The guest took pieces of an answer that was still being written; with none it saw that there are no more. It stands among the
+    /// entries that tell what else it saw, in that order.
+    Heard {
+        /// Which.
+        call: CallId,
+        /// The pieces, encoded.
+        pieces: Vec<u8>,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.

@@ -5,6 +5,7 @@
 //! [`Gate::pass_inner`] for what is answered at once, [`Gate::pass_read`] for short reads of our own store, [`Gate::pass`] for what takes time or reaches outside, and
 //! [`Gate::pass_store`] for writes to our own store.
 
+mod again;
 pub mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -30,7 +31,8 @@ use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::oneshot;
 
 pub use self::fault::Fault;
@@ -72,6 +74,11 @@ impl<T, E> Acted<T, E> {
     }
 }
 
+/// What a guest is told: written down as it is, and read again when its run is executed again.
+pub trait Told: Serialize + DeserializeOwned {}
+
+impl<T: Serialize + DeserializeOwned> Told for T {}
+
 /// A call and the contents that it names, which are stored if it is admitted.
 #[derive(Debug)]
 pub struct Asking {
@@ -103,6 +110,30 @@ pub struct Octets(pub Vec<u8>);
 impl Serialize for Octets {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0)
+    }
+}
+
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+
+    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+        Ok(bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(Bytes).map(Self)
     }
 }
 
@@ -200,15 +231,19 @@ impl Gate {
     ///
     /// # Errors
     /// What the kernel refuses, what `act` fails with; `unavailable` if `act` panics or the journal cannot keep up.
-    pub fn pass_inner<T: Serialize>(
+    pub fn pass_inner<T: Told>(
         &self,
         run: &RunContext,
         what: impl Into<Asking>,
         act: impl FnOnce(&Permit) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let gate = &*self.0;
+        let asking = what.into();
+        if let Some(again) = self.recall(run, &asking.what) {
+            return again.at_once(run);
+        }
         let (call, now) = gate.enter(run)?;
-        let admitted = gate.admit(run, call, what.into(), now, Manner::AtOnce);
+        let admitted = gate.admit(run, call, asking, now, Manner::AtOnce);
         let (mut permit, Asking { what, mut contents, basis }) = match admitted {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
             Ok((turn, _)) => {
@@ -225,6 +260,30 @@ impl Gate {
         let entry = Entry::Called { call, at: now, what, outcome, basis };
         gate.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));
         result
+    }
+}
+
+impl Gate {
+    /// Writes down what a guest took of an answer that is still being written; nothing of it, when it saw the end.
+    pub(crate) fn heard(&self, run: &RunContext, call: CallId, pieces: Vec<u8>) {
+        self.0.journal.append(&run.trail, &[Entry::Heard { call, pieces }], Along::default());
+    }
+
+    /// Writes down a call that the host cannot take as it is now, for a reason that another host or another moment would not have: so a
+    /// run that is executed again gets the same answer. Nothing is decided or done.
+    pub fn unfit(&self, run: &RunContext, asking: Asking, error: Error) -> Error {
+        if let Some(again) = self.recall(run, &asking.what) {
+            return again.at_once::<(), Error>(run).err().unwrap_or(error);
+        }
+        let (call, at) = match self.0.enter(run) {
+            Ok(entered) => entered,
+            Err(over) => return over,
+        };
+        let mut contents = Vec::new();
+        let outcome = settle::outcome::<(), Error>(&Err(error.clone()), &mut contents);
+        let entry = Entry::Called { call, at, what: asking.what.cut(), outcome, basis: BasisId::NONE };
+        self.0.journal.append(&run.trail, &[entry], Along { contents, ..Along::default() });
+        error
     }
 }
 

@@ -27,16 +27,18 @@ use crate::drivers::tools::Tools;
 use crate::engine::compile::{CompileError, Compiler};
 use crate::engine::{Engine, EngineError};
 use crate::gate::Gate;
-use crate::history::History;
+use crate::history::{History, NoRun};
 use crate::journal::Journal;
 use crate::limits::{COMPONENTS_LOADED_MAX, INPUT_MAX_BYTES, RUNS_MAX};
 use crate::package::{self, PackageError, Stamp};
 use crate::policies::standing::{self, Standing};
 use crate::policies::{self, PoliciesError};
 use crate::run::context::Observer;
+use crate::run::past::Past;
+use crate::run::replay::{Replayed, replay};
 use crate::run::{Beginning, Prepared, Report};
 use crate::secrets::Secrets;
-use crate::store::{RedbStore, Store, StoreError};
+use crate::store::{Batch, RedbStore, Store, StoreError, keys};
 use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{self, Services};
 use crate::web::{System, Web};
@@ -167,6 +169,33 @@ pub enum RunError {
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Random(getrandom::Error),
+    /// There is no such run.
+    #[error(transparent)]
+    NoRun(#[from] NoRun),
+    /// The run was refused before it began.
+    #[error("run {run} never began, so there is nothing to execute again\nhint: `agentry trace {run}` says why")]
+    NeverBegan {
+        /// Which.
+        run: RunId,
+    },
+    /// It was another component.
+    #[error("run {run} was of the component {recorded}, and this one is {given}\nhint: give the file that it ran")]
+    Component {
+        /// Which.
+        run: RunId,
+        /// The digest of the one that ran.
+        recorded: Digest,
+        /// The digest of the one that is given.
+        given: Digest,
+    },
+    /// The component that ran is not kept here.
+    #[error("the component {recorded} of run {run} is not kept here\nhint: give its file: --component FILE.wasm")]
+    NoComponent {
+        /// Which.
+        run: RunId,
+        /// Its digest.
+        recorded: Digest,
+    },
 }
 
 impl Host {
@@ -267,6 +296,32 @@ impl Host {
         self.start(prepared, input, observer, &stop).await
     }
 
+    /// Executes a run again beside its journal, without any effect, and compares it call by call. It is named as in
+    /// [`History::run`]; `component` is the file that it ran, if that is not kept here.
+    ///
+    /// # Errors
+    /// If there is no such run, or its component is not the one that ran.
+    pub async fn replay(&self, run: &str, component: Option<&Path>) -> Result<Replayed, RunError> {
+        let record = self.history.run(run)?;
+        let entries = self.history.entries(record.id)?;
+        if entries.is_empty() {
+            return Err(RunError::NeverBegan { run: record.id });
+        }
+        let past = Past::of(Arc::clone(&self.history.0), entries)?;
+        let recorded = record.component;
+        let prepared = match component {
+            Some(file) => self.package(file).await?,
+            None => {
+                let kept = self.history.blob(&recorded)?;
+                self.prepare(kept.ok_or(RunError::NoComponent { run: record.id, recorded })?).await?
+            }
+        };
+        if prepared.digest != recorded {
+            return Err(RunError::Component { run: record.id, recorded, given: prepared.digest });
+        }
+        Ok(replay(&self.services, &prepared, record.id, past).await?)
+    }
+
     /// What happened on this host so far.
     pub fn history(&self) -> &History {
         &self.history
@@ -325,7 +380,9 @@ impl Host {
             return Ok(Arc::clone(prepared));
         }
         let package = package::inspect(&bytes)?;
-        let component = self.engine.component(digest, bytes.into()).await?;
+        let bytes: Arc<[u8]> = bytes.into();
+        let component = self.engine.component(digest, Arc::clone(&bytes)).await?;
+        self.keep(digest, &bytes)?;
         let linked = syscalls::linker(self.engine.inner(), &package.manifest.wants)
             .and_then(|linker| linker.instantiate_pre(&component))
             .and_then(AgentPre::new)
@@ -339,6 +396,19 @@ impl Host {
         }
         all.insert(digest, Arc::clone(&prepared));
         Ok(prepared)
+    }
+
+    /// A component is kept under its digest, so that its runs can be executed again whatever happens to its file. Nobody waits for it: its
+    /// place in the order of commits is before the first entry of any of them.
+    fn keep(&self, digest: Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let store = self.services.gate.journal().store();
+        let place = keys::blob(&digest);
+        if !store.has(&place)? {
+            let mut batch = Batch::default();
+            batch.put(place, bytes.to_vec());
+            drop(store.commit(batch));
+        }
+        Ok(())
     }
 
     /// A root that is granted and needed must be there before anything is spent.

@@ -4,7 +4,10 @@ pub mod context;
 pub(crate) mod end;
 pub(crate) mod limiter;
 pub(crate) mod lines;
+pub mod past;
+pub mod replay;
 pub(crate) mod slice;
+pub(crate) mod turnstile;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

@@ -28,7 +28,7 @@ use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
 use crate::engine::wasi::{self, Wasi};
-use crate::gate::{Acted, Asking, Gate, Written};
+use crate::gate::{Acted, Asking, Gate, Told, Written};
 use crate::policies::standing::Standing;
 use crate::run::context::RunContext;
 use crate::run::limiter::Limiter;
@@ -90,7 +90,7 @@ impl State {
         act: A,
     ) -> wasmtime::Result<impl Future<Output = Result<T, Error>> + Send + use<T, W, A>>
     where
-        T: serde::Serialize + Send + 'static,
+        T: Told + Send + 'static,
         W: Into<Asking>,
         A: FnMut(&Permit) -> Written<T> + Send + 'static,
     {
@@ -108,7 +108,7 @@ impl State {
         act: A,
     ) -> wasmtime::Result<impl Future<Output = Result<T, Error>> + Send + use<T, W, A>>
     where
-        T: serde::Serialize + Send + 'static,
+        T: Told + Send + 'static,
         W: Into<Asking>,
         A: FnOnce(&Permit) -> Acted<T> + Send + 'static,
     {
@@ -120,7 +120,7 @@ impl State {
     ///
     /// # Errors
     /// The outer one ends a guest whose time is up; it gets no answer.
-    fn at_once<T: serde::Serialize>(
+    fn at_once<T: Told>(
         &self,
         what: impl Into<Asking>,
         act: impl FnOnce(&Permit) -> Result<T, Error>,

@@ -166,7 +166,10 @@ struct Sleep {
 #[async_trait]
 impl Pollable for Sleep {
     async fn ready(&mut self) {
+        let _standing = self.run.turnstile.stand();
         match self.at {
+            // What is only done again was waited for.
+            _ if self.run.past().is_some() => {}
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }

@@ -7,13 +7,14 @@ use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::Outcome;
 use agentry_kernel::refusal::{Code, Refusal};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::store::StoreError;
 use crate::syscalls::bindings::agentry::agent::llm::Failure;
 use crate::syscalls::bindings::agentry::agent::types::{Denial, Error, Exhaustion, ResourceKind, Unavailability};
 
 /// How a syscall can fail: `types.error`, or something that holds one.
-pub trait Fault: From<Error> + Serialize + Send + 'static {
+pub trait Fault: From<Error> + Serialize + DeserializeOwned + Send + 'static {
     /// The error itself.
     fn error(&self) -> &Error;
 
@@ -68,6 +69,20 @@ fn text(error: &Error) -> String {
         Error::Unavailable(unavailability) => unavailability.reason.clone(),
         Error::Cancelled | Error::TimedOut => String::new(),
     }
+}
+
+/// The error of a case and a text that say all there is to it.
+pub(super) fn known(kind: &str, text: &str) -> Option<Error> {
+    let text = text.to_owned();
+    Some(match kind {
+        "invalid" => Error::Invalid(text),
+        "not-found" => Error::NotFound(text),
+        "conflict" => Error::Conflict(text),
+        "interrupted" => Error::Interrupted(text),
+        "cancelled" => Error::Cancelled,
+        "timed-out" => Error::TimedOut,
+        _ => return None,
+    })
 }
 
 /// An error as the journal has it, and the encoded rest of it, to be stored by name.

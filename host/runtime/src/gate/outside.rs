@@ -19,9 +19,11 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Acted, Asking, Fault, Gate, Manner, Turn, fault, settle};
+use super::again::Again;
+use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
 use crate::journal::Along;
 use crate::run::context::{Act, Acts, Event, RunContext};
+use crate::run::turnstile::Sight;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// How long an act may go on after it was cancelled, to say what it knows. Then it is dropped and its worst case is
@@ -47,11 +49,55 @@ impl Gate {
     where
         W: Into<Asking>,
         A: FnOnce(Arc<Permit>, CancellationToken) -> F + Send + 'static,
+        T: Told + Send + 'static,
+        E: Fault,
+        F: Future<Output = Acted<T, E>> + Send + 'static,
+    {
+        self.pass_numbered(run, what, act).1
+    }
+
+    /// The same, with the number of the call; none if the run is over.
+    pub(crate) fn pass_numbered<T, E, F, W, A>(
+        &self,
+        run: &Arc<RunContext>,
+        what: W,
+        act: A,
+    ) -> (Option<CallId>, impl Future<Output = Result<T, E>> + Send + use<T, E, F, W, A>)
+    where
+        W: Into<Asking>,
+        A: FnOnce(Arc<Permit>, CancellationToken) -> F + Send + 'static,
+        T: Told + Send + 'static,
+        E: Fault,
+        F: Future<Output = Acted<T, E>> + Send + 'static,
+    {
+        let asking = what.into();
+        let again = self.recall(run, &asking.what);
+        let begun = again.is_none().then(|| self.sent(run, asking, act));
+        let call = again.as_ref().map(Again::call).or_else(|| run.last_call());
+        let run = Arc::clone(run);
+        let answer = async move {
+            match (again, begun) {
+                (Some(again), _) => again.answer(&run).await,
+                (None, Some(begun)) => begun.await,
+                (None, None) => Err(fault::unavailable("this part of the host broke down", None).into()),
+            }
+        };
+        (call, answer)
+    }
+
+    fn sent<T, E, F, A>(
+        &self,
+        run: &Arc<RunContext>,
+        asking: Asking,
+        act: A,
+    ) -> impl Future<Output = Result<T, E>> + Send + use<T, E, F, A>
+    where
+        A: FnOnce(Arc<Permit>, CancellationToken) -> F + Send + 'static,
         T: Serialize + Send + 'static,
         E: Fault,
         F: Future<Output = Acted<T, E>> + Send + 'static,
     {
-        let begun = self.begin_errand(run, what.into()).map(|(errand, turn)| {
+        let begun = self.begin_errand(run, asking).map(|(errand, turn)| {
             let watch = errand.watch();
             let (sender, receiver) = oneshot::channel();
             tokio::spawn(async move {
@@ -63,8 +109,7 @@ impl Gate {
         });
         async move {
             let (mut watch, receiver) = begun.map_err(E::from)?;
-            let received = receiver.await;
-            match received {
+            match watch.awaits(receiver).await {
                 Ok((result, at)) => {
                     watch.seen(at);
                     result
@@ -78,6 +123,7 @@ impl Gate {
         let gate = &*self.0;
         let (call, at) = gate.enter(run)?;
         let (effect, outward) = (asking.what.effect(), asking.what.reaches_out());
+        let blocks = asking.what.blocks();
         let name = if run.observer.watches() { asking.what.name().to_owned() } else { String::new() };
         let intent = matches!(effect, Effect::External | Effect::Inner);
         let manner = if intent { Manner::WithIntent } else { Manner::Whole };
@@ -89,6 +135,7 @@ impl Gate {
             gains,
             intent,
             effect,
+            blocks,
             name,
             ..self.errand(run, (call, at), asking)
         };
@@ -110,8 +157,10 @@ impl Gate {
             at,
             effect: Effect::Read,
             intent: false,
+            blocks: true,
             asking,
             name: name.unwrap_or_default(),
+            refused: None,
         }
     }
 }
@@ -132,9 +181,13 @@ pub(super) struct Errand {
     effect: Effect,
     /// True if it has two entries: asked, answered.
     intent: bool,
+    /// True if the guest stands in it.
+    blocks: bool,
     /// What was asked, until it is written down.
     pub(super) asking: Option<Asking>,
     name: String,
+    /// When a no came after a wait.
+    pub(super) refused: Option<Millis>,
 }
 
 /// The guest's end of it.
@@ -143,7 +196,7 @@ pub(super) struct Watch {
     run: Arc<RunContext>,
     call: CallId,
     cancel: CancellationToken,
-    intent: bool,
+    blocks: bool,
     seen: bool,
     adrift: Option<Arc<OnceLock<Act>>>,
     gains: u32,
@@ -156,7 +209,7 @@ impl Errand {
             run: Arc::clone(&self.run),
             call: self.call,
             cancel: self.cancel.clone(),
-            intent: self.intent,
+            blocks: self.blocks,
             seen: false,
             adrift: self.adrift.clone(),
             gains: self.gains,
@@ -184,7 +237,8 @@ impl Errand {
         if let Some(Asking { what, contents, .. }) = self.asking.take_if(|_| self.intent) {
             let contents = self.gate.0.journal.missing(contents);
             let (held, basis) = (*permit.held(), permit.basis());
-            let entry = Entry::Asked { call: self.call, at: self.now(), what, held, basis };
+            // When the guest asked: that is what its clock showed from then on.
+            let entry = Entry::Asked { call: self.call, at: self.at, what, held, basis };
             let desk = self.gate.0.desk.lock();
             // What it holds was taken when it joined the queue, and nobody has written that down yet.
             let along = Along { moved: desk.books(&self.run), contents, ..Along::default() };
@@ -284,7 +338,7 @@ impl Errand {
 
     /// Its turn did not come: it is written down as a call that did nothing.
     pub(super) fn withdrawn<T, E: Fault>(mut self, error: Error) -> (Result<T, E>, Millis) {
-        let at = self.now();
+        let at = self.refused.unwrap_or_else(|| self.now());
         if let Some(Asking { what, basis, .. }) = self.asking.take() {
             let (outcome, _) = fault::outcome(&error);
             let entry = Entry::Called { call: self.call, at, what, outcome, basis };
@@ -314,8 +368,18 @@ impl Watch {
         self.note(false);
     }
 
+    /// Waits for an answer and until it may be seen. A guest that stands in its call sees nothing else before.
+    pub(super) async fn awaits<T>(&self, answer: oneshot::Receiver<T>) -> Result<T, oneshot::error::RecvError> {
+        let _standing = self.blocks.then(|| self.run.turnstile.stand());
+        let answer = answer.await;
+        if !self.blocks {
+            self.run.turnstile.pass(Sight::Answer(self.call)).await;
+        }
+        answer
+    }
+
     fn note(&self, dropped: bool) {
-        if self.intent || dropped {
+        if !self.blocks {
             let entry = Entry::Observed { call: self.call, dropped };
             self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
         }

@@ -235,6 +235,7 @@ impl Errand {
         let error = fault::refused(&refusal, self.run.id, self.call);
         if let Some(Asking { what, .. }) = self.asking.take() {
             self.gate.0.refused(&self.run, (self.call, what), &refusal, at);
+            self.refused = Some(at);
         }
         error
     }

@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use serde::Serialize;
 
 use super::outside::Errand;
-use super::{Acted, Asking, Gate, Manner, Turn, fault, outside, settle};
+use super::{Acted, Asking, Gate, Manner, Told, Turn, fault, outside, settle};
 use crate::run::context::RunContext;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
@@ -30,9 +30,13 @@ impl Gate {
     where
         W: Into<Asking>,
         A: FnOnce(&Permit) -> Acted<T> + Send + 'static,
-        T: Serialize + Send + 'static,
+        T: Told + Send + 'static,
     {
-        match self.read_now(run, what.into(), act) {
+        let asking = what.into();
+        if let Some(again) = self.recall(run, &asking.what) {
+            return std::future::ready(again.at_once(run)).left_future();
+        }
+        match self.read_now(run, asking, act) {
             Read::Done(result) => std::future::ready(result).left_future(),
             Read::Waits(errand, turn, act) => errand.read(turn, act).right_future(),
         }
@@ -76,14 +80,19 @@ impl Errand {
         turn: Turn,
         act: impl FnOnce(&Permit) -> Acted<T> + Send,
     ) -> Result<T, Error> {
-        let mut permit = match self.turn(turn).await {
-            Ok(permit) => permit,
-            Err(error) => return self.withdrawn(error).0,
-        };
         let run = Arc::clone(&self.run);
-        run.clock.advance(self.now());
-        let result = looked_up(&run, &mut permit, act);
-        self.close(permit, result, Some(Amounts::ZERO)).0
+        let _standing = run.turnstile.stand();
+        let (result, at) = match self.turn(turn).await {
+            Ok(mut permit) => {
+                run.clock.advance(self.now());
+                let result = looked_up(&run, &mut permit, act);
+                self.close(permit, result, Some(Amounts::ZERO))
+            }
+            Err(error) => self.withdrawn(error),
+        };
+        // What the guest's clock shows now is what stands in the journal.
+        run.clock.advance(at);
+        result
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::kept::Kept;
 use super::outside::Errand;
-use super::{Asking, Gate, Turn, fault, settle};
+use super::{Asking, Gate, Told, Turn, fault, settle};
 use crate::journal::Along;
 use crate::run::context::RunContext;
 use crate::store::{Batch, StoreError};
@@ -57,21 +57,30 @@ impl Gate {
     where
         W: Into<Asking>,
         A: FnMut(&Permit) -> Written<T> + Send + 'static,
-        T: Serialize + Send + 'static,
+        T: Told + Send + 'static,
     {
-        let begun = self.begin_errand(run, what.into()).map(|(errand, turn)| {
-            let watch = errand.watch();
-            let (sender, receiver) = oneshot::channel();
-            tokio::spawn(async move {
-                let answer = errand.write(turn, act).await;
-                // A guest that has gone does not want it; it is settled and written down.
-                let _ = sender.send(answer);
-            });
-            (watch, receiver)
+        let asking = what.into();
+        let again = self.recall(run, &asking.what);
+        let errand = again.is_none().then(|| self.begin_errand(run, asking));
+        let begun = errand.map(|errand| {
+            errand.map(|(errand, turn)| {
+                let watch = errand.watch();
+                let (sender, receiver) = oneshot::channel();
+                tokio::spawn(async move {
+                    let answer = errand.write(turn, act).await;
+                    // A guest that has gone does not want it; it is settled and written down.
+                    let _ = sender.send(answer);
+                });
+                (watch, receiver)
+            })
         });
+        let run = Arc::clone(run);
         async move {
-            let (mut watch, receiver) = begun?;
-            let (result, at) = receiver.await.unwrap_or_else(|_| broken());
+            if let Some(again) = again {
+                return again.answer(&run).await;
+            }
+            let (mut watch, receiver) = begun.unwrap_or_else(|| Err(gone()))?;
+            let (result, at) = watch.awaits(receiver).await.unwrap_or_else(|_| broken());
             watch.seen(at);
             result
         }
@@ -141,5 +150,9 @@ impl Errand {
 }
 
 fn broken<T>() -> (Result<T, Error>, Millis) {
-    (Err(fault::unavailable("this part of the host broke down", None)), Millis(0))
+    (Err(gone()), Millis(0))
+}
+
+fn gone() -> Error {
+    fault::unavailable("this part of the host broke down", None)
 }

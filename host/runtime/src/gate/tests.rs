@@ -350,9 +350,9 @@ async fn a_run_that_nobody_waits_for_any_more_ends_and_holds_nothing() {
     assert_eq!(names(&host, 1).last(), Some(&"ended"));
     let next = host.run(2);
     let answer = host.gate.pass::<_, Error, _, _, _>(&next, ask("small", 20), |_, _| async move {
-        Acted::of(Ok("the slot is free"), tokens(1))
+        Acted::of(Ok("the slot is free".to_owned()), tokens(1))
     });
-    assert_eq!(answer.await, Ok("the slot is free"));
+    assert_eq!(answer.await.as_deref(), Ok("the slot is free"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,6 +76,8 @@ fn entries() -> Vec<Entry> {
     let (id, policy, rule) = (BasisId(1), Digest([0xcd; 32]), refusal().rule);
     let mut entries = entries_on(id);
     entries.insert(1, Entry::Basis { id, policy, rule });
+    let last = entries.len() - 1;
+    entries.insert(last, Entry::Heard { call: CallId(2), pieces: vec![1, 2] });
     entries
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
 
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
@@ -18,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::approvals::Question;
 use crate::clock::RunClock;
 use crate::journal::{RunRecord, Trail};
+use crate::run::past::Past;
 use crate::run::slice::{Overdue, Slice};
+use crate::run::turnstile::{Bell, Turnstile};
 use crate::syscalls::bindings::agentry::agent::log::Level;
 
 /// Refusals that a report shows; an agent that tries doors all day is counted beyond that.
@@ -43,6 +46,10 @@ pub struct RunContext {
     pub(crate) acts: Arc<Acts>,
     /// Of these, the calls that reach outside and that the guest dropped after it had learnt something: they go to their own end.
     pub(crate) adrift: Arc<Acts>,
+    /// What comes to its guest, one at a time.
+    pub(crate) turnstile: Turnstile,
+    /// What it did before, if it is executed again.
+    past: Option<Arc<Past>>,
     next_call: AtomicU32,
     deadline: OnceLock<Instant>,
     slice: Slice,
@@ -76,6 +83,8 @@ impl RunContext {
             trail: Arc::new(Trail::new(id)),
             acts: Arc::default(),
             adrift: Arc::default(),
+            turnstile: Turnstile::default(),
+            past: None,
             labels: Mutex::default(),
             gains: AtomicU32::new(0),
             gained: Mutex::default(),
@@ -93,6 +102,17 @@ impl RunContext {
         Self { cancelled: stop, ..self }
     }
 
+    /// The same, executed again: each call gets the answer of then.
+    #[must_use]
+    pub(crate) fn again(self, past: Arc<Past>) -> Self {
+        Self { past: Some(past), ..self }
+    }
+
+    /// What it did before, if it is executed again.
+    pub(crate) fn past(&self) -> Option<&Arc<Past>> {
+        self.past.as_ref()
+    }
+
     /// When its wall time ends; none before it has begun.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline.get().copied()
@@ -103,14 +123,36 @@ impl RunContext {
         self.next_call.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    /// Polls `guest` only while the disk keeps up with what it causes to be written: wrap the whole run in it.
+    /// Polls `guest` only while the disk keeps up with what it causes to be written, and lets answers through to it one at a time: wrap
+    /// the whole run in it.
     pub async fn paced<T>(&self, guest: impl Future<Output = T>) -> T {
         let mut guest = std::pin::pin!(guest);
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(Arc::clone(&bell));
+        self.turnstile.attend();
         let sliced = std::future::poll_fn(|context| {
             self.slice.begin();
-            guest.as_mut().poll(context)
+            bell.hang(context.waker());
+            let polled = guest.as_mut().poll(&mut Context::from_waker(&waker));
+            if polled.is_pending() {
+                self.rest(bell.rang());
+            }
+            polled
         });
         self.trail.paced(sliced).await
+    }
+
+    fn rest(&self, rings: bool) {
+        let Some(past) = &self.past else { return self.turnstile.rest(rings, |_, first| first) };
+        self.turnstile.rest(rings, |waits, _| past.next_sight(!rings, waits));
+        if past.verdict().is_some() {
+            self.cancelled.cancel();
+        }
+    }
+
+    /// The number of the call that it made last; none before the first.
+    pub(crate) fn last_call(&self) -> Option<CallId> {
+        Some(CallId(self.calls())).filter(|call| call.0 > 0)
     }
 
     /// Looked at as each call begins, because calls burn no fuel: a guest that keeps its worker with them gives it away.

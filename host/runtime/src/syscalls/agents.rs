@@ -6,17 +6,17 @@ use wasmtime::component::{Access, FutureReader, HasSelf};
 use super::bindings::agentry::agent::agents::{AgentInfo, Host, HostWithStore, Letter, Share};
 use super::bindings::agentry::agent::types::Error;
 use super::{State, future, not_yet};
-use crate::gate::Acted;
+use crate::gate::{Acted, Told};
 
 impl State {
-    fn agents_later<T: serde::Serialize>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
+    fn agents_later<T: Told>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
         let what = Call::Agents(format!("agents.{function}"));
         self.at_once(what, |_| Err(not_yet("agents")))
     }
 
     fn agents_later_future<T>(&self, function: &str) -> impl Future<Output = Result<T, Error>> + Send + use<T>
     where
-        T: serde::Serialize + Send + 'static,
+        T: Told + Send + 'static,
     {
         let what = Call::Agents(format!("agents.{function}"));
         self.services.gate.pass(&self.run, what, |_, _| async { Acted::of(Err(not_yet("agents")), Amounts::ZERO) })

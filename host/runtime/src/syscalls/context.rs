@@ -9,10 +9,10 @@ use super::bindings::agentry::agent::context::{
 use super::bindings::agentry::agent::types::Error;
 use super::llm::Pieces;
 use super::{State, future, not_yet};
-use crate::gate::Acted;
+use crate::gate::{Acted, Told};
 
 impl State {
-    fn context_later<T: serde::Serialize>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
+    fn context_later<T: Told>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
         let what = Call::Context(format!("context.{function}"));
         self.at_once(what, |_| Err(not_yet("context")))
     }

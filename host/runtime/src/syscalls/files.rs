@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use agentry_kernel::call::Place;
 use agentry_kernel::{Amounts, Call, Labels, Permit};
-use serde::Serialize;
 
 use super::bindings::agentry::agent::files::{FileStat, Host};
 use super::bindings::agentry::agent::types::Error;
 use super::{Services, State, invalid};
 use crate::drivers::files::Root;
-use crate::gate::{Acted, Asking, Octets, fault};
+use crate::gate::{Acted, Asking, Octets, Told, fault};
 use crate::journal::Content;
 use crate::limits::FILE_WRITE_MAX_BYTES;
 
@@ -23,7 +22,7 @@ impl State {
         act: A,
     ) -> impl Future<Output = Result<T, Error>> + Send + use<T, A>
     where
-        T: Serialize + Send + 'static,
+        T: Told + Send + 'static,
         A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
     {
         let services = Arc::clone(&self.services);

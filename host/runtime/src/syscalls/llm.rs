@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use agentry_kernel::call::{Class, Completion};
+use agentry_kernel::call::{CallId, Class, Completion};
 use agentry_kernel::model::Usage;
 use agentry_kernel::{Amounts, Call};
 use parking_lot::Mutex;
@@ -26,7 +26,7 @@ use crate::limits::LLM_IN_FLIGHT_MAX_BYTES;
 use crate::run::context::Event;
 
 pub(super) use pieces::Pieces;
-use pieces::Spout;
+use pieces::{Ear, Spout};
 
 /// What a run asked of models so far.
 #[derive(Debug, Default)]
@@ -79,20 +79,27 @@ impl Drop for Room {
 /// A question that makes sense, ready for the gate.
 struct Question {
     request: Request,
+    /// The model, as the guest named it.
+    word: String,
     /// None if the admin has no such model; the kernel says so, after it has looked whether the agent may ask at all.
     entry: Option<Arc<Entry>>,
     room: Room,
 }
 
 impl State {
-    fn question(&self, mut request: Request) -> Result<Question, Error> {
+    fn question(&self, mut request: Request, call: fn(Completion) -> Call) -> Result<Question, Error> {
         let bytes = check::request(&request)?;
-        let room = self.ledger.room(bytes)?;
         let models = &self.services.models;
         let alias = models.resolve(&request.model).to_owned();
         let entry = models.get(&alias).cloned();
-        request.model = alias;
-        Ok(Question { request, entry, room })
+        let word = std::mem::replace(&mut request.model, alias);
+        match self.ledger.room(bytes) {
+            Ok(room) => Ok(Question { request, word, entry, room }),
+            Err(error) => {
+                let (completion, _) = completion(&request, &word, entry.as_deref());
+                Err(self.services.gate.unfit(&self.run, call(completion).into(), error))
+            }
+        }
     }
 
     /// Goes through the gate and asks the model, which tells `sink` as it speaks.
@@ -101,13 +108,13 @@ impl State {
         question: Question,
         call: fn(Completion) -> Call,
         sink: Sink,
-    ) -> impl Future<Output = Result<Response, Failure>> + Send + use<> {
-        let Question { request, entry, room } = question;
-        let (completion, contents) = completion(&request, entry.as_deref());
+    ) -> (Option<CallId>, impl Future<Output = Result<Response, Failure>> + Send + use<>) {
+        let Question { request, word, entry, room } = question;
+        let (completion, contents) = completion(&request, &word, entry.as_deref());
         let admitted = Instant::now();
         let (run, ledger) = (Arc::clone(&self.run), Arc::clone(&self.ledger));
         let asking = Asking::with(call(completion), contents);
-        self.services.gate.pass(&self.run, asking, move |permit, cancelled| async move {
+        self.services.gate.pass_numbered(&self.run, asking, move |permit, cancelled| async move {
             let _room = room;
             let nothing = |why: Error| Acted::of(Err(Failure::from(why)), Amounts::ZERO);
             let Some(entry) = entry else {
@@ -169,10 +176,10 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         request: Request,
     ) -> wasmtime::Result<FutureReader<Result<Response, Failure>>> {
         let state = store.get();
-        match state.question(request) {
+        match state.question(request, Call::LlmComplete) {
             Ok(question) => {
                 let sink = state.shown().map_or(Sink::NONE, Sink::new);
-                let answer = state.ask(question, Call::LlmComplete, sink);
+                let (_, answer) = state.ask(question, Call::LlmComplete, sink);
                 future(store, answer)
             }
             Err(why) => future(store, std::future::ready(Err(why.into()))),
@@ -185,10 +192,12 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
     ) -> wasmtime::Result<(StreamReader<Delta>, FutureReader<Result<Response, Failure>>)> {
         let state = store.get();
         let (spout, pieces) = Pieces::new();
-        match state.question(request) {
+        match state.question(request, Call::LlmStream) {
             Ok(question) => {
                 let sink = heard(spout, state.shown());
-                let answer = state.ask(question, Call::LlmStream, sink);
+                let (call, answer) = state.ask(question, Call::LlmStream, sink);
+                let (gate, run) = (state.services.gate.clone(), Arc::clone(&state.run));
+                let pieces = pieces.heard_by(call.map(|call| Ear { gate, run, call }));
                 Ok((StreamReader::new(&mut store, pieces)?, future(store, answer)?))
             }
             Err(why) => {
@@ -222,14 +231,15 @@ fn heard(spout: Spout, shown: Option<impl Fn(&Delta) + Send + Sync + 'static>) -
     })
 }
 
-/// What the kernel decides on, and the contents that it names.
-fn completion(request: &Request, entry: Option<&Entry>) -> (Completion, Vec<Content>) {
+/// What the kernel decides on, and the contents that it names. These are the guest's words: which model stands behind its own for one,
+/// is the host's to say and may be another one tomorrow.
+fn completion(request: &Request, word: &str, entry: Option<&Entry>) -> (Completion, Vec<Content>) {
     let named = |bytes: Result<Vec<u8>, postcard::Error>| {
         Content::of(bytes.expect("requests are plain data, and memory grows"))
     };
     let mut contents: Vec<Content> = request.messages.iter().map(|m| named(postcard::to_allocvec(m))).collect();
     let messages = contents.iter().map(|content| content.digest).collect();
-    let settings = named(postcard::to_allocvec(&shallow(request)));
+    let settings = named(postcard::to_allocvec(&shallow(request, word)));
     let completion = Completion {
         model: request.model.clone(),
         messages,
@@ -246,9 +256,9 @@ fn completion(request: &Request, entry: Option<&Entry>) -> (Completion, Vec<Cont
 }
 
 /// All of a request but its messages.
-fn shallow(request: &Request) -> Request {
+fn shallow(request: &Request, word: &str) -> Request {
     Request {
-        model: request.model.clone(),
+        model: word.to_owned(),
         messages: Vec::new(),
         tools: request.tools.clone(),
         tool_choice: request.tool_choice.clone(),

@@ -11,7 +11,7 @@ use super::bindings::agentry::agent::memory::{
 use super::bindings::agentry::agent::types::Error;
 use super::{State, future, invalid, not_yet};
 use crate::drivers::memory::Author;
-use crate::gate::{Acted, Asking};
+use crate::gate::{Acted, Asking, Told};
 use crate::journal::Content;
 use crate::limits::MEMORY_VALUE_MAX_BYTES;
 
@@ -21,11 +21,7 @@ impl State {
     }
 
     /// A function of the table that is not built yet: the kernel is asked all the same, for a no comes before a not yet.
-    fn memory_later<T: serde::Serialize>(
-        &self,
-        function: &str,
-        namespace: String,
-    ) -> wasmtime::Result<Result<T, Error>> {
+    fn memory_later<T: Told>(&self, function: &str, namespace: String) -> wasmtime::Result<Result<T, Error>> {
         let name = format!("memory.{function}");
         let what = Call::Memory { function: name.clone(), namespace };
         self.at_once(what, |_| Err(not_yet(&name)))
@@ -58,12 +54,17 @@ impl Host for State {
         let content = Content::of(bytes);
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let (services, author) = (Arc::clone(&self.services), self.author());
-        let grows = match services.memory.growth(&author.agent, (&namespace, &key), &value, &options) {
-            Ok(grows) => grows,
-            Err(error) => return Ok(Err(error)),
+        // What is only done again grows nothing.
+        let grows = match self.run.past() {
+            Some(_) => Ok(0),
+            None => services.memory.growth(&author.agent, (&namespace, &key), &value, &options),
         };
         let (space, name, digest) = (namespace.clone(), key.clone(), content.digest);
-        let what = Call::MemoryPut { namespace: space, key: name, content: digest, bytes, grows };
+        let call = |grows| Call::MemoryPut { namespace: space, key: name, content: digest, bytes, grows };
+        let what = match grows {
+            Ok(grows) => call(grows),
+            Err(error) => return Ok(Err(services.gate.unfit(&self.run, call(0).into(), error))),
+        };
         let put = move |permit: &_| services.memory.put(permit, &author, (&namespace, &key), &value, &options);
         Ok(self.stored(Asking::with(what, vec![content]), put)?.await)
     }

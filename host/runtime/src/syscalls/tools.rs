@@ -23,21 +23,27 @@ impl State {
         self.services.gate.kernel(|kernel| kernel.tools(run).into_iter().map(|tool| tool.name.clone()).collect())
     }
 
-    /// Reads the arguments, and checks them against the schema of a tool that the agent may see. Of others it learns nothing: the kernel
-    /// is to say no first.
-    fn arguments(&self, name: &str, json: &str) -> Result<(Arc<Value>, Option<Arc<Entry>>), Error> {
+    /// Reads the arguments.
+    fn arguments(json: &str) -> Result<Arc<Value>, Error> {
         let value =
             json::parse(json).map_err(|flaw| invalid(format!("the arguments are not JSON that is taken: {flaw}")))?;
         if !matches!(value, Value::Object(_)) {
             return Err(invalid(format!("the arguments are {}, not an object", value.kind())));
         }
+        Ok(Arc::new(value))
+    }
+
+    /// The tool, if there is one; and checks the arguments against its schema if the agent may see it. Of others it learns nothing: the
+    /// kernel is to say no first.
+    fn tool(&self, name: &str, value: &Value) -> Result<Option<Arc<Entry>>, Error> {
         let entry = self.services.tools.get(name).cloned();
         if let Some(entry) = &entry
+            && self.run.past().is_none()
             && self.own_tools().iter().any(|own| own == name)
         {
-            entry.accepts(&value)?;
+            entry.accepts(value)?;
         }
-        Ok((Arc::new(value), entry))
+        Ok(entry)
     }
 }
 
@@ -58,14 +64,22 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         arguments_json: String,
     ) -> wasmtime::Result<FutureReader<Result<Answer, Error>>> {
         let state = store.get();
-        let (value, entry) = match state.arguments(&name, &arguments_json) {
-            Ok(read) => read,
+        let value = match State::arguments(&arguments_json) {
+            Ok(value) => value,
             Err(error) => return future(store, std::future::ready(Err(error))),
         };
+        let entry = state.tool(&name, &value);
         let arguments = Content::of(value.to_string());
         let what = Call::ToolsCall { name, arguments: arguments.digest, value: Arc::clone(&value) };
         let run = Arc::clone(&state.run);
         let asking = Asking::with(what, vec![arguments]);
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let error = state.services.gate.unfit(&run, asking, error);
+                return future(store, std::future::ready(Err(error)));
+            }
+        };
         let answer = state.services.gate.pass(&state.run, asking, move |permit, cut| async move {
             let Some(entry) = entry else {
                 let none = Error::NotFound("there is no such tool".to_owned());

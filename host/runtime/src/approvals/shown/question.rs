@@ -27,7 +27,9 @@ const TITLE_MAX_BYTES: usize = 2 * 1024;
 /// The question; none if there is too much of it to be read even where each text is cut.
 pub(super) fn text(ask: &Completion, contents: &[Content]) -> Option<String> {
     let found = |digest: &Digest| contents.iter().find(|content| content.digest == *digest);
-    let settings: Request = postcard::from_bytes(&found(&ask.settings)?.bytes).ok()?;
+    let mut settings: Request = postcard::from_bytes(&found(&ask.settings)?.bytes).ok()?;
+    // The one that is asked, whatever word the guest has for it.
+    settings.model.clone_from(&ask.model);
     let messages = ask.messages.iter().map(|digest| {
         let content = found(digest)?;
         Some((content, postcard::from_bytes::<Message>(&content.bytes).ok()?))

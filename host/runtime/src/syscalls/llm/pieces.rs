@@ -4,17 +4,33 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
+use agentry_kernel::call::CallId;
 use parking_lot::Mutex;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
 
+use crate::gate::Gate;
 use crate::limits::LLM_DELTAS_WAITING_MAX;
+use crate::run::context::RunContext;
+use crate::run::past::Past;
+use crate::run::turnstile::Sight;
 use crate::syscalls::bindings::agentry::agent::llm::Delta;
 
 /// The guest's end.
-pub(in crate::syscalls) struct Pieces(Arc<Mutex<Queue>>);
+pub(in crate::syscalls) struct Pieces {
+    queue: Arc<Mutex<Queue>>,
+    /// None of a stream that ended before it began.
+    ear: Option<Ear>,
+}
+
+/// Through which a guest hears: what it heard is written down, in its place among all that it saw.
+pub(super) struct Ear {
+    pub(super) gate: Gate,
+    pub(super) run: Arc<RunContext>,
+    pub(super) call: CallId,
+}
 
 /// The model's end; the stream ends when it is dropped.
 pub(super) struct Spout(Arc<Mutex<Queue>>);
@@ -32,12 +48,55 @@ struct Queue {
 impl Pieces {
     pub(super) fn new() -> (Spout, Self) {
         let queue = Arc::<Mutex<Queue>>::default();
-        (Spout(Arc::clone(&queue)), Self(queue))
+        (Spout(Arc::clone(&queue)), Self { queue, ear: None })
+    }
+
+    /// The same, for the guest of a call.
+    pub(super) fn heard_by(mut self, ear: Option<Ear>) -> Self {
+        self.ear = ear;
+        self
     }
 
     /// A stream that has ended.
     pub(in crate::syscalls) fn none() -> Self {
-        Self(Arc::new(Mutex::new(Queue { ended: true, ..Queue::default() })))
+        Self { queue: Arc::new(Mutex::new(Queue { ended: true, ..Queue::default() })), ear: None }
+    }
+
+    /// True when there is something to hear: pieces, or that there are no more.
+    fn poll_queue(&self, context: &Context<'_>) -> Poll<()> {
+        let mut queue = self.queue.lock();
+        if queue.ended || !queue.waiting.is_empty() {
+            return Poll::Ready(());
+        }
+        queue.guest = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// What the guest hears next; nothing at the end.
+    fn poll_heard(&self, ear: &Ear, context: &Context<'_>) -> Poll<wasmtime::Result<Vec<Delta>>> {
+        let past = ear.run.past();
+        if past.is_none() {
+            ready!(self.poll_queue(context));
+        }
+        ready!(ear.run.turnstile.poll(ear.sight(), context));
+        if let Some(past) = past {
+            return Poll::Ready(heard_before(past));
+        }
+        let waiting: Vec<Delta> = std::mem::take(&mut self.queue.lock().waiting).into();
+        let pieces = if waiting.is_empty() { Ok(Vec::new()) } else { postcard::to_allocvec(&waiting) };
+        ear.gate.heard(&ear.run, ear.call, pieces?);
+        Poll::Ready(Ok(waiting))
+    }
+}
+
+fn heard_before(past: &Past) -> wasmtime::Result<Vec<Delta>> {
+    let pieces = past.pieces();
+    if pieces.is_empty() { Ok(Vec::new()) } else { Ok(postcard::from_bytes(&pieces)?) }
+}
+
+impl Ear {
+    fn sight(&self) -> Sight {
+        Sight::Pieces(self.call)
     }
 }
 
@@ -70,7 +129,10 @@ impl Drop for Spout {
 
 impl Drop for Pieces {
     fn drop(&mut self) {
-        let mut queue = self.0.lock();
+        if let Some(ear) = &self.ear {
+            ear.run.turnstile.leave(ear.sight());
+        }
+        let mut queue = self.queue.lock();
         queue.unheard = true;
         queue.waiting = VecDeque::new();
     }
@@ -107,20 +169,19 @@ impl<D> StreamProducer<D> for Pieces {
         mut destination: Destination<'a, Delta, VecBuffer<Delta>>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        let mut queue = self.0.lock();
-        if !queue.waiting.is_empty() {
-            let waiting: Vec<Delta> = std::mem::take(&mut queue.waiting).into();
-            destination.set_buffer(waiting.into());
-            return Poll::Ready(Ok(StreamResult::Completed));
+        let Some(ear) = &self.ear else { return Poll::Ready(Ok(StreamResult::Dropped)) };
+        match self.poll_heard(ear, cx)? {
+            Poll::Ready(pieces) if pieces.is_empty() => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(pieces) => {
+                destination.set_buffer(pieces.into());
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Pending if finish => {
+                ear.run.turnstile.leave(ear.sight());
+                Poll::Ready(Ok(StreamResult::Cancelled))
+            }
+            Poll::Pending => Poll::Pending,
         }
-        if queue.ended {
-            return Poll::Ready(Ok(StreamResult::Dropped));
-        }
-        if finish {
-            return Poll::Ready(Ok(StreamResult::Cancelled));
-        }
-        queue.guest = Some(cx.waker().clone());
-        Poll::Pending
     }
 }
 
@@ -134,7 +195,7 @@ mod tests {
         for _ in 0..10_000 {
             spout.push(Delta::Text("x".to_owned()));
         }
-        let queue = pieces.0.lock();
+        let queue = pieces.queue.lock();
         assert_eq!(queue.waiting.len(), LLM_DELTAS_WAITING_MAX);
         let bytes: usize = queue.waiting.iter().map(|d| if let Delta::Text(text) = d { text.len() } else { 0 }).sum();
         assert_eq!(bytes, 10_000);
@@ -144,7 +205,7 @@ mod tests {
     fn a_dropped_stream_keeps_nothing_and_the_model_goes_on() {
         let (spout, pieces) = Pieces::new();
         spout.push(Delta::Text("x".to_owned()));
-        let queue = Arc::clone(&pieces.0);
+        let queue = Arc::clone(&pieces.queue);
         drop(pieces);
         spout.push(Delta::Text("y".to_owned()));
         assert!(queue.lock().waiting.is_empty());

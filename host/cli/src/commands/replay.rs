@@ -1,0 +1,99 @@
+//! `agentry replay`: one run, executed again without any effect and compared with its journal.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agentry_runtime::engine::compile::Compiler;
+use agentry_runtime::host::{Host, Options};
+use agentry_runtime::run::replay::Replayed;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::ps;
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, BAD, BOLD, GOOD, styled, text, units};
+
+/// Executes a run again, without any effect, and proves that it does the same
+#[derive(clap::Args)]
+#[command(after_help = "\
+Each call gets the answer that stands in the journal, in the order in which the agent saw it. Nothing is asked,
+sent, written or paid. The first call or output that is not as it was is named, and the exit code is 1.
+
+Examples:
+  agentry replay last
+  agentry replay 0gx3 --component ./researcher.wasm")]
+pub struct Args {
+    /// The run, the beginning of its id, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// The component that it ran, if that is not kept in this home
+    #[arg(long, value_name = "FILE.wasm")]
+    component: Option<PathBuf>,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// The directory of policies [default: the home's policies]
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Executes it again and says what was found.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let home = args.home.resolve()?;
+    let options = Options {
+        policies: args.policies.unwrap_or_else(|| home.policies()),
+        home: home.path().to_path_buf(),
+        roots: BTreeMap::new(),
+        model: None,
+        compiler: Compiler::Child(std::env::current_exe().context("cannot find this program, which also compiles")?),
+    };
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let replayed = threads.block_on(async {
+        let host = Host::open(options).await?;
+        anyhow::Ok(host.replay(&args.run, args.component.as_deref()).await?)
+    })?;
+    if args.json {
+        screen::print_json(&as_json(&replayed))?;
+    } else {
+        screen::print(&page(&replayed))?;
+    }
+    Ok(if replayed.difference.is_none() { Exit::Done } else { Exit::Failed }.into())
+}
+
+fn as_json(replayed: &Replayed) -> Value {
+    let difference = replayed
+        .difference
+        .as_ref()
+        .map(|first| json!({ "call": first.call.map(|call| call.0), "recorded": first.recorded, "now": first.now }));
+    json!({
+        "run": replayed.run.to_string(),
+        "agent": replayed.agent,
+        "status": replayed.status,
+        "same": replayed.difference.is_none(),
+        "calls": replayed.calls,
+        "cut": replayed.cut,
+        "difference": difference,
+    })
+}
+
+fn page(replayed: &Replayed) -> String {
+    let run = styled(BOLD, format_args!("run {}", replayed.run));
+    let agent = text::line(&replayed.agent);
+    let calls = units::plural(u64::from(replayed.calls), "call");
+    let (word, _) = ps::status(replayed.status);
+    match &replayed.difference {
+        Some(first) => format!(
+            "{run} {agent}  {}\n{calls} alike, then: {}\n",
+            styled(BAD, "not the same"),
+            text::block(&first.to_string())
+        ),
+        None if replayed.cut => {
+            format!("{run} {agent}  {}\n{calls} alike, as far as it came: it is {word}\n", styled(GOOD, "the same"))
+        }
+        None => format!("{run} {agent}  {}\n{calls} and the end alike: {word}\n", styled(GOOD, "the same")),
+    }
+}

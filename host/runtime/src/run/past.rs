@@ -1,0 +1,343 @@
+//! What a run did before, as its journal has it: the answers that it is given again, in the order in which it saw them, and the first
+//! place at which it does something else. It does nothing and asks nobody.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use agentry_kernel::budget::Resource;
+use agentry_kernel::call::{Call, CallId};
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::{Ended, Entry, Outcome, Started, Status};
+use agentry_kernel::refusal::Refusal;
+use agentry_kernel::time::Millis;
+use parking_lot::Mutex;
+
+use super::end::End;
+use super::turnstile::Sight;
+use crate::journal::digest;
+use crate::store::{Store, StoreError, keys};
+
+/// The past of one run.
+pub(crate) struct Past {
+    store: Arc<dyn Store>,
+    started: Started,
+    calls: BTreeMap<CallId, Recorded>,
+    /// What the guest saw of calls that it could have several of, in order.
+    seen: Vec<Seen>,
+    ended: Option<Ended>,
+    at: Mutex<Place>,
+    verdict: OnceLock<Verdict>,
+}
+
+/// How far the run has come again.
+#[derive(Debug, Default)]
+struct Place {
+    seen: usize,
+    pieces: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    sight: Sight,
+    pieces: Vec<u8>,
+}
+
+/// One call of the past.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorded {
+    what: Call,
+    /// The clock as the call began.
+    began: Millis,
+    /// The clock as its answer came.
+    until: Millis,
+    pub(crate) given: Option<Given>,
+    pub(crate) sight: Fate,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub(crate) enum Given {
+    Outcome(Outcome),
+    Refusal(Box<Refusal>),
+}
+
+/// What the guest saw of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The answer, where it stood.
+    AtOnce,
+    /// The answer, later.
+    Seen,
+    /// Nothing: it let go of it, or the run was over before.
+    Never,
+}
+
+/// What came of executing it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It went beyond what was recorded, where the recorded run was cut from outside.
+    Cut,
+    /// It did something else.
+    Differs(Difference),
+    /// What was recorded cannot be read.
+    Unreadable(StoreError),
+}
+
+/// The first thing that is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// At which call; none where it is the end that differs.
+    pub call: Option<CallId>,
+    /// What the journal has.
+    pub recorded: String,
+    /// What happened now.
+    pub now: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.call {
+            Some(call) => write!(f, "call {call} was {}, and now it is {}", self.recorded, self.now),
+            None => write!(f, "the run {}, and now it {}", self.recorded, self.now),
+        }
+    }
+}
+
+impl Past {
+    /// The past that these entries tell of.
+    ///
+    /// # Errors
+    /// When they do not begin as a run does.
+    pub(crate) fn of(store: Arc<dyn Store>, entries: Vec<Entry>) -> Result<Self, StoreError> {
+        let mut entries = entries.into_iter();
+        let Some(Entry::Started(started)) = entries.next() else {
+            return Err(StoreError::Damaged { why: "a run's journal that does not begin with its start".to_owned() });
+        };
+        let (calls, seen, at) = (BTreeMap::new(), Vec::new(), Mutex::default());
+        let mut past = Self { store, started, calls, seen, ended: None, at, verdict: OnceLock::new() };
+        let mut dropped = Vec::new();
+        for entry in entries {
+            // It may stand before the entry that tells of the call.
+            if let Entry::Observed { call, dropped: true } = entry {
+                dropped.push(call);
+            } else {
+                past.add(entry);
+            }
+        }
+        for call in dropped {
+            if let Some(recorded) = past.calls.get_mut(&call).filter(|recorded| !recorded.what.blocks()) {
+                recorded.sight = Fate::Never;
+            }
+        }
+        Ok(past)
+    }
+
+    fn add(&mut self, entry: Entry) {
+        match entry {
+            Entry::Asked { call, at, what, .. } | Entry::Questioned { call, at, what, .. } => {
+                // A call that people were asked about is asked for a second time when they have answered.
+                let fate = if what.blocks() { Fate::AtOnce } else { Fate::Never };
+                let recorded = Recorded { what, began: at, until: at, given: None, sight: fate };
+                self.calls.entry(call).or_insert(recorded);
+            }
+            Entry::Called { call, at, what, outcome, .. } => self.give(call, at, what, Given::Outcome(outcome)),
+            Entry::Refused { call, at, what, refusal, .. } => {
+                self.give(call, at, what, Given::Refusal(Box::new(refusal)))
+            }
+            Entry::Answered { call, at, outcome, .. } => {
+                if let Some(recorded) = self.calls.get_mut(&call) {
+                    (recorded.until, recorded.given) = (at, Some(Given::Outcome(outcome)));
+                }
+            }
+            Entry::Observed { call, .. } => self.observed(call),
+            Entry::Heard { call, pieces } => self.seen.push(Seen { sight: Sight::Pieces(call), pieces }),
+            Entry::Ended(ended) => self.ended = Some(ended),
+            // Labels and the policy are the kernel's to know, and the host's own entries are of no run.
+            _ => {}
+        }
+    }
+
+    /// A call that has no intent in the journal, or whose intent was to ask people.
+    fn give(&mut self, call: CallId, at: Millis, what: Call, given: Given) {
+        let known = self.calls.get(&call).map(|recorded| recorded.began);
+        let recorded =
+            Recorded { what, began: known.unwrap_or(at), until: at, given: Some(given), sight: Fate::AtOnce };
+        self.calls.insert(call, recorded);
+    }
+
+    fn observed(&mut self, call: CallId) {
+        let Some(recorded) = self.calls.get_mut(&call).filter(|recorded| !recorded.what.blocks()) else { return };
+        recorded.sight = Fate::Seen;
+        self.seen.push(Seen { sight: Sight::Answer(call), pieces: Vec::new() });
+    }
+
+    /// How the run began.
+    pub(crate) fn started(&self) -> &Started {
+        &self.started
+    }
+
+    /// How it ended; none if it did not.
+    pub(crate) fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// How many calls it made.
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls.keys().next_back().map_or(0, |call| call.0)
+    }
+
+    /// A content that it names.
+    pub(crate) fn content(&self, name: &Digest) -> Result<Vec<u8>, StoreError> {
+        let missing = || StoreError::Damaged { why: format!("the content {name} of a run is missing") };
+        self.store.get(&keys::blob(name))?.ok_or_else(missing)
+    }
+
+    /// The call of this number, if it is the one that the guest makes now; else the run has come to a verdict.
+    pub(crate) fn recall(&self, call: CallId, what: &Call) -> Option<&Recorded> {
+        if let Some(recorded) = self.calls.get(&call) {
+            let same = what.repeats(&recorded.what) || what.clone().cut() == recorded.what;
+            if !same {
+                self.differs(Some(call), told(&recorded.what), told(what));
+            }
+            return Some(recorded).filter(|_| same);
+        }
+        if self.was_cut() && call.0 > self.calls() {
+            self.conclude(Verdict::Cut);
+        } else {
+            self.differs(Some(call), "not made".to_owned(), told(what));
+        }
+        None
+    }
+
+    /// What the guest saw next, if it can see it now; else a run that rests has come to a verdict.
+    pub(crate) fn next_sight(&self, rests: bool, waits: &dyn Fn(Sight) -> bool) -> Option<Sight> {
+        let mut place = self.at.lock();
+        let next = self.seen.get(place.seen);
+        if !rests && !next.is_some_and(|next| waits(next.sight)) {
+            return None;
+        }
+        let Some(next) = next else {
+            drop(place);
+            if self.was_cut() {
+                self.conclude(Verdict::Cut);
+            } else {
+                self.differs(None, "went on".to_owned(), "waits for what never came".to_owned());
+            }
+            return None;
+        };
+        if waits(next.sight) {
+            place.seen += 1;
+            place.pieces = Some(next.pieces.clone());
+            return Some(next.sight);
+        }
+        drop(place);
+        let (Sight::Answer(call) | Sight::Pieces(call)) = next.sight;
+        self.differs(Some(call), "waited for".to_owned(), "not".to_owned());
+        None
+    }
+
+    /// The pieces that the guest sees with what was let through last.
+    pub(crate) fn pieces(&self) -> Vec<u8> {
+        self.at.lock().pieces.take().unwrap_or_default()
+    }
+
+    /// Compares the end.
+    pub(crate) fn close(&self, made: u32, status: Status, output: Digest, told: &str) {
+        if self.was_cut() {
+            return self.conclude(Verdict::Cut);
+        }
+        let Some(ended) = &self.ended else { return };
+        if made < self.calls() {
+            let call = CallId(made + 1);
+            let recorded =
+                self.calls.get(&call).map_or_else(|| "made".to_owned(), |recorded| self::told(&recorded.what));
+            return self.differs(Some(call), recorded, "not made".to_owned());
+        }
+        if (ended.status, ended.output) != (status, output) {
+            let before = self.content(&ended.output).unwrap_or_default();
+            let before = short(&String::from_utf8_lossy(&before));
+            let (then, now) = (word(ended.status), word(status));
+            self.differs(None, format!("{then} with {before}"), format!("{now} with {}", short(told)));
+        }
+    }
+
+    /// What came of it; none if all is as it was.
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        self.verdict.get()
+    }
+
+    pub(crate) fn unreadable(&self, error: StoreError) {
+        self.conclude(Verdict::Unreadable(error));
+    }
+
+    pub(crate) fn differs(&self, call: Option<CallId>, recorded: String, now: String) {
+        self.conclude(Verdict::Differs(Difference { call, recorded, now }));
+    }
+
+    fn conclude(&self, verdict: Verdict) {
+        // The first one is the reason; later ones follow from it.
+        let _ = self.verdict.set(verdict);
+    }
+
+    /// True if it was ended from outside, by time, by a person or by a crash: where, no execution can tell.
+    pub(crate) fn was_cut(&self) -> bool {
+        let Some(ended) = &self.ended else { return true };
+        let late = || End::timed_out(self.started.held[Resource::WallTime]).bytes();
+        ended.status == Status::Stopped || ended.output == digest(&late())
+    }
+}
+
+impl Recorded {
+    /// The clock as the call began, and as its answer came.
+    pub(crate) fn times(&self) -> (Millis, Millis) {
+        (self.began, self.until)
+    }
+}
+
+impl fmt::Debug for Past {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Past({} calls)", self.calls.len())
+    }
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Running => "ran",
+        Status::Done => "was done",
+        Status::Failed => "failed",
+        Status::Denied => "was denied",
+        Status::Exhausted => "was exhausted",
+        Status::Unavailable => "found something unavailable",
+        Status::Stopped => "was stopped",
+    }
+}
+
+/// A call as a person reads it. Its arguments tell it from another one.
+fn told(call: &Call) -> String {
+    short(&match call {
+        Call::ToolsCall { name, arguments, .. } => format!("tools.call {name} with arguments {arguments}"),
+        Call::LlmComplete(ask) | Call::LlmStream(ask) => {
+            format!("{} of {} messages, {}", call.name(), ask.messages.len(), ask.settings)
+        }
+        Call::LogEvent { line } => format!("log.event {line}"),
+        Call::MemoryPut { namespace, key, content, .. } => format!("memory.put {namespace} {key} {content}"),
+        Call::MemoryGet { namespace, key } | Call::MemoryDelete { namespace, key } => {
+            format!("{} {namespace} {key}", call.name())
+        }
+        Call::FilesWrite { place, content, .. } => format!("files.write {}:{} {content}", place.root, place.path),
+        Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) | Call::FilesDelete(place) => {
+            format!("{} {}:{}", call.name(), place.root, place.path)
+        }
+        Call::Fetch(fetch) => format!("http.fetch {} {} {}", fetch.method, fetch.url, fetch.content),
+        Call::TimersSleep { ms } => format!("timers.sleep {ms} ms"),
+        _ => call.name().to_owned(),
+    })
+}
+
+fn short(text: &str) -> String {
+    super::lines::cut(text.to_owned(), 200)
+}
+
+#[cfg(test)]
+mod tests;

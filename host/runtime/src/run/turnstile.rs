@@ -1,0 +1,229 @@
+//! Lets what comes to a guest through one at a time, and only while it waits: so the order in which it saw answers is one order, and
+//! can be written down and repeated. It decides nothing about what comes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use agentry_kernel::call::CallId;
+use futures::task::AtomicWaker;
+use parking_lot::Mutex;
+
+/// A guest that polls instead of waiting is never at rest; after so many turns without a rest something is let through all the same.
+const RESTLESS_MAX: u32 = 1024;
+
+/// What waits to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// The answer of a call.
+    Answer(CallId),
+    /// Pieces of an answer that is still being written, or that there are no more.
+    Pieces(CallId),
+}
+
+/// One run's.
+#[derive(Debug, Default)]
+pub(crate) struct Turnstile {
+    /// Somebody turns it; else everything goes through at once.
+    turned: AtomicBool,
+    queue: Mutex<Queue>,
+    /// Calls in which the guest stands: it sees nothing meanwhile.
+    standing: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<(Sight, Waker)>,
+    /// What may pass now.
+    open: Option<Sight>,
+    restless: u32,
+}
+
+impl Turnstile {
+    /// From now on somebody calls [`Turnstile::rest`] whenever the guest has been polled.
+    pub(crate) fn attend(&self) {
+        self.turned.store(true, Ordering::Release);
+    }
+
+    /// Passes, or joins the queue. Whoever leaves without having passed must say so by [`Turnstile::leave`].
+    pub(crate) fn poll(&self, sight: Sight, context: &Context<'_>) -> Poll<()> {
+        if !self.turned.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        let mut queue = self.queue.lock();
+        if queue.open == Some(sight) {
+            queue.remove(sight);
+            return Poll::Ready(());
+        }
+        match queue.waiting.iter_mut().find(|(waits, _)| *waits == sight) {
+            Some((_, waker)) => waker.clone_from(context.waker()),
+            None => queue.waiting.push_back((sight, context.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    /// Waits until it may be seen.
+    pub(crate) async fn pass(&self, sight: Sight) {
+        let mut passing = Passing { turnstile: self, sight, passed: false };
+        std::future::poll_fn(|context| self.poll(sight, context)).await;
+        passing.passed = true;
+    }
+
+    /// Nobody wants to see it any more.
+    pub(crate) fn leave(&self, sight: Sight) {
+        self.queue.lock().remove(sight);
+    }
+
+    /// The guest stands in a call until what is returned is dropped.
+    pub(crate) fn stand(&self) -> Standing<'_> {
+        self.standing.fetch_add(1, Ordering::AcqRel);
+        Standing(self)
+    }
+
+    /// The guest has been polled and waits; `rings` says that it is to be polled again of itself. Opens for what `next` chooses of those
+    /// that wait.
+    pub(crate) fn rest(&self, rings: bool, next: impl FnOnce(&dyn Fn(Sight) -> bool, Option<Sight>) -> Option<Sight>) {
+        if self.standing.load(Ordering::Acquire) > 0 {
+            return;
+        }
+        let mut queue = self.queue.lock();
+        if rings {
+            queue.restless = queue.restless.saturating_add(1);
+            if queue.restless < RESTLESS_MAX || queue.waiting.is_empty() {
+                return;
+            }
+        }
+        queue.restless = 0;
+        if let Some(unseen) = queue.open.take() {
+            // It was let through and did not come: the guest does not read it now.
+            queue.remove(unseen);
+        }
+        let first = queue.waiting.front().map(|(sight, _)| *sight);
+        let chosen = next(&|sight| queue.waiting.iter().any(|(waits, _)| *waits == sight), first);
+        queue.open = chosen;
+        let waker = queue.waiting.iter().find(|(waits, _)| Some(*waits) == chosen).map(|(_, waker)| waker.clone());
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Queue {
+    fn remove(&mut self, sight: Sight) {
+        self.waiting.retain(|(waits, _)| *waits != sight);
+        self.open.take_if(|open| *open == sight);
+    }
+}
+
+struct Passing<'a> {
+    turnstile: &'a Turnstile,
+    sight: Sight,
+    passed: bool,
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        if !self.passed {
+            self.turnstile.leave(self.sight);
+        }
+    }
+}
+
+/// See [`Turnstile::stand`].
+pub(crate) struct Standing<'a>(&'a Turnstile);
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.standing.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Hears whether a future asks to be polled again while it is polled.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    rang: AtomicBool,
+    outer: AtomicWaker,
+}
+
+impl Bell {
+    /// Passes rings on to this one, and forgets that it rang.
+    pub(crate) fn hang(&self, outer: &Waker) {
+        self.outer.register(outer);
+        self.rang.store(false, Ordering::Release);
+    }
+
+    /// True if it has rung since.
+    pub(crate) fn rang(&self) -> bool {
+        self.rang.load(Ordering::Acquire)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rang.store(true, Ordering::Release);
+        self.outer.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Sight = Sight::Answer(CallId(1));
+    const TWO: Sight = Sight::Answer(CallId(2));
+
+    fn polls(turnstile: &Turnstile, sight: Sight) -> bool {
+        turnstile.poll(sight, &Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn rest(turnstile: &Turnstile) {
+        turnstile.rest(false, |_, first| first);
+    }
+
+    #[test]
+    fn answers_are_seen_one_at_a_time_and_only_at_rest() {
+        let turnstile = Turnstile::default();
+        assert!(polls(&turnstile, ONE), "nobody turns it");
+        turnstile.attend();
+        assert!(!polls(&turnstile, TWO) && !polls(&turnstile, ONE));
+        turnstile.rest(true, |_, first| first);
+        assert!(!polls(&turnstile, TWO), "the guest does not rest");
+        rest(&turnstile);
+        assert!(!polls(&turnstile, ONE) && polls(&turnstile, TWO), "who came first is seen first");
+        let standing = turnstile.stand();
+        rest(&turnstile);
+        assert!(!polls(&turnstile, ONE), "the guest stands in a call");
+        drop(standing);
+        rest(&turnstile);
+        assert!(polls(&turnstile, ONE));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_does_not_stand_in_the_way() {
+        let turnstile = Turnstile::default();
+        turnstile.attend();
+        assert!(!polls(&turnstile, ONE) && !polls(&turnstile, TWO));
+        rest(&turnstile);
+        rest(&turnstile);
+        assert!(polls(&turnstile, TWO));
+        assert!(!polls(&turnstile, ONE), "it stands at the end again");
+        turnstile.leave(ONE);
+        rest(&turnstile);
+        assert!(!polls(&turnstile, ONE), "it came anew");
+    }
+
+    #[test]
+    fn a_guest_that_never_rests_still_sees_something() {
+        let turnstile = Turnstile::default();
+        turnstile.attend();
+        assert!(!polls(&turnstile, ONE));
+        (0..RESTLESS_MAX).for_each(|_| turnstile.rest(true, |_, first| first));
+        assert!(polls(&turnstile, ONE));
+    }
+}
