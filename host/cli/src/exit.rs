@@ -36,7 +36,7 @@ impl From<Status> for Exit {
             Status::Running | Status::Failed | Status::Stopped => Self::Failed,
             Status::Denied => Self::Denied,
             Status::Exhausted => Self::Exhausted,
-            Status::Unavailable => Self::Unavailable,
+            Status::Unavailable | Status::Suspended => Self::Unavailable,
         }
     }
 }

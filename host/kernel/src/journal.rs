@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalId;
 use crate::budget::{Amounts, Shortage};
-use crate::call::{Call, CallId};
+use crate::call::{Call, CallId, RunId};
 use crate::digest::Digest;
 use crate::labels::Labels;
 use crate::refusal::{Refusal, Rule};
 use crate::time::Millis;
 
 /// The version of this format. It stands before each stored entry; older ones stay readable.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
 
 /// What a decision rests on, as the journal of its run names it: see [`Entry::Basis`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -220,6 +220,49 @@ pub enum Entry {
         /// The pieces, encoded.
         pieces: Vec<u8>,
     },
+    /// A call waits for its turn at a model. It is asked for when that has come.
+    Queued {
+        /// Which.
+        call: CallId,
+        /// When the guest made it.
+        at: Millis,
+        /// What it asks for.
+        what: Call,
+    },
+    /// The run goes on by its journal: its host had stopped, or it had left memory while it waited.
+    Resumed {
+        /// When.
+        at: Millis,
+    },
+    /// The host stopped between an effect and its answer, so whether it happened is not known. What was held for it counts as spent.
+    Unknown {
+        /// Which.
+        call: CallId,
+        /// When that was seen.
+        at: Millis,
+        /// What counts as spent.
+        spent: Amounts,
+    },
+    /// A person said what became of such a call.
+    Resolved {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// Whether it happened.
+        happened: bool,
+        /// What goes back to the accounts, because it did not.
+        returned: Amounts,
+        /// In the person's words.
+        because: String,
+    },
+    /// A call runs another agent. It stands before the first entry of that run.
+    Spawned {
+        /// Which.
+        call: CallId,
+        /// The run below this one.
+        run: RunId,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.
@@ -276,6 +319,8 @@ pub enum Status {
     Unavailable,
     /// A person stopped it.
     Stopped,
+    /// Not yet: it is not in memory, and its journal brings it back.
+    Suspended,
 }
 
 /// The answer to a call, as the guest gets it.

@@ -96,5 +96,6 @@ pub fn status(status: Status) -> (&'static str, Style) {
         Status::Exhausted => ("exhausted", BAD),
         Status::Unavailable => ("unavailable", BAD),
         Status::Stopped => ("stopped", BAD),
+        Status::Suspended => ("suspended", BOLD),
     }
 }

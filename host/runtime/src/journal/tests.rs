@@ -13,6 +13,7 @@ use super::*;
 const GOLDEN_1: &str = include_str!("../../../../tests/golden/journal-1.hex");
 const GOLDEN_2: &str = include_str!("../../../../tests/golden/journal-2.hex");
 const GOLDEN_3: &str = include_str!("../../../../tests/golden/journal-3.hex");
+const GOLDEN_4: &str = include_str!("../../../../tests/golden/journal-4.hex");
 
 fn refusal() -> Refusal {
     Refusal {
@@ -72,12 +73,29 @@ fn entries_on(basis: BasisId) -> Vec<Entry> {
     ]
 }
 
-fn entries() -> Vec<Entry> {
+/// The same as version 3 could write it.
+fn entries_of_3() -> Vec<Entry> {
     let (id, policy, rule) = (BasisId(1), Digest([0xcd; 32]), refusal().rule);
     let mut entries = entries_on(id);
     entries.insert(1, Entry::Basis { id, policy, rule });
     let last = entries.len() - 1;
     entries.insert(last, Entry::Heard { call: CallId(2), pieces: vec![1, 2] });
+    entries
+}
+
+fn entries() -> Vec<Entry> {
+    let (call, at) = (CallId(6), Millis(1_800_000_000_001));
+    let held = Amounts::of(Resource::Usd, 300);
+    let mut entries = entries_of_3();
+    let last = entries.pop();
+    entries.extend([
+        Entry::Queued { call, at, what: Call::TimersNow },
+        Entry::Unknown { call, at, spent: held },
+        Entry::Resolved { call, at, happened: false, returned: held, because: "the shop says so".to_owned() },
+        Entry::Resumed { at },
+        Entry::Spawned { call: CallId(7), run: RunId(8) },
+    ]);
+    entries.extend(last);
     entries
 }
 
@@ -88,17 +106,18 @@ fn a_segment_of_this_version_stays_readable() {
     Tip::default().link(&mut bytes);
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    expect_file!["../../../../tests/golden/journal-3.hex"].assert_eq(&(hex.join("\n") + "\n"));
-    assert_eq!(segment::decode(&unhex(GOLDEN_3)), Ok((RunId(7), entries())));
+    expect_file!["../../../../tests/golden/journal-4.hex"].assert_eq(&(hex.join("\n") + "\n"));
+    assert_eq!(segment::decode(&unhex(GOLDEN_4)), Ok((RunId(7), entries())));
 }
 
 #[test]
-fn segments_of_versions_1_and_2_are_still_read() {
+fn segments_of_older_versions_are_still_read() {
     for golden in [GOLDEN_1, GOLDEN_2] {
         assert_eq!(segment::decode(&unhex(golden)), Ok((RunId(7), entries_on(BasisId::NONE))));
     }
+    assert_eq!(segment::decode(&unhex(GOLDEN_3)), Ok((RunId(7), entries_of_3())));
     let linked = |golden| segment::link(&unhex(golden)).is_some();
-    assert_eq!([GOLDEN_1, GOLDEN_2, GOLDEN_3].map(linked), [false, true, true]);
+    assert_eq!([GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4].map(linked), [false, true, true, true]);
 }
 
 #[test]

@@ -310,6 +310,7 @@ fn word(status: Status) -> &'static str {
         Status::Exhausted => "was exhausted",
         Status::Unavailable => "found something unavailable",
         Status::Stopped => "was stopped",
+        Status::Suspended => "was suspended",
     }
 }
 
