@@ -82,6 +82,16 @@ impl Price {
 }
 
 impl Usage {
+    /// Adds that of another call.
+    pub fn add(&mut self, other: &Self) {
+        self.input_fresh = self.input_fresh.saturating_add(other.input_fresh);
+        self.cache_read = self.cache_read.saturating_add(other.cache_read);
+        self.cache_write = self.cache_write.saturating_add(other.cache_write);
+        self.output = self.output.saturating_add(other.output);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.estimated |= other.estimated;
+    }
+
     /// Tokens of all kinds.
     pub fn tokens(&self) -> u64 {
         self.tokens_in().saturating_add(self.output)

@@ -42,6 +42,12 @@ pub enum AdminError {
         /// The system's words.
         why: std::io::Error,
     },
+    /// The run does not go on here.
+    #[error("run {run} does not go on here\nhint: `agentry ps` lists those that do")]
+    Over {
+        /// Which.
+        run: RunId,
+    },
     /// The run is over, or was never there.
     #[error(
         "run {run} does not go on here\nhint: `agentry ps` lists those that do; off what it wrote, labels are taken with --file or --namespace"

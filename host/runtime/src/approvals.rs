@@ -7,6 +7,7 @@ mod codes;
 mod question;
 mod roster;
 pub(crate) mod shown;
+pub(crate) use self::question::whole;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

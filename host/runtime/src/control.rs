@@ -10,21 +10,22 @@ mod client;
 mod desk;
 mod place;
 mod server;
+mod start;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use std::path::Path;
 
-pub use self::client::{Client, RemoteStore};
+pub use self::client::{Client, Following, RemoteStore};
 pub(crate) use self::server::Control;
-pub use self::wire::{Reply, Request};
+pub use self::wire::{News, Reply, Request, Start};
 
 /// Why a running host could not be asked, or did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Nobody listens.
-    #[error("no host runs in {home}\nhint: start one: agentry run FILE.wasm, or name another home with --home DIR")]
+    #[error("no host runs in {home}\nhint: start one: agentry serve, or name another home with --home DIR")]
     NoHost {
         /// The directory.
         home: String,
@@ -55,6 +56,14 @@ pub enum ControlError {
         /// What happened.
         why: String,
     },
+    /// It is the host of one run.
+    #[error(
+        "the host that runs here runs one agent and takes no orders\nhint: wait for its end, or stop it; `agentry serve` starts one that does"
+    )]
+    NotServing,
+    /// Something that it takes is not to be had now, in its own words.
+    #[error("{0}")]
+    Unavailable(String),
     /// It says no, in its own words.
     #[error("{0}")]
     Refused(String),

@@ -11,6 +11,7 @@ pub mod fault;
 pub(crate) mod fixture;
 mod kept;
 mod life;
+mod live;
 mod outside;
 mod people;
 mod read;

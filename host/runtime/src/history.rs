@@ -1,5 +1,7 @@
 //! What happened, for people: runs, their entries and the contents that these name. It only reads.
 
+mod report;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -96,13 +98,25 @@ impl History {
     /// # Errors
     /// When the store cannot be read or an entry does not decode.
     pub fn entries(&self, run: RunId) -> Result<Vec<Entry>, StoreError> {
+        self.entries_behind(run, &mut None)
+    }
+
+    /// The entries of a run behind this place, which moves behind them: so a run is followed while it goes on.
+    ///
+    /// # Errors
+    /// As [`History::entries`].
+    pub fn entries_behind(&self, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::new();
         let mut range = Range::of(&keys::indices(run));
+        if let Some(place) = *place {
+            range = range.after(&keys::index(run, place));
+        }
         loop {
             let rows = self.0.scan(&range, PAGE)?;
             let Some((last, _)) = rows.last() else { return Ok(entries) };
             range = range.after(last);
             for number in rows.iter().filter_map(|(key, _)| keys::number(key)) {
+                *place = Some(number);
                 let missing = || StoreError::Damaged { why: format!("segment {number} of run {run} is missing") };
                 let bytes = self.0.get(&keys::segment(number))?.ok_or_else(missing)?;
                 entries.extend(segment::decode(&bytes)?.1);

@@ -1,5 +1,8 @@
 //! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
 
+pub(crate) mod orders;
+mod serve;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
@@ -42,6 +45,7 @@ use crate::store::{Batch, RedbStore, Store, StoreError, keys};
 use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{self, Services};
 use crate::web::{System, Web};
+pub use serve::Served;
 
 /// How long those who only read the store may keep a host from opening it.
 const READERS_LEAVE_MAX: Duration = Duration::from_secs(1);
@@ -234,7 +238,8 @@ impl Host {
         let standing = Standing::new(options.home.clone(), options.policies);
         approvals::recover(&store).await?;
         let people = People::of(&options.home);
-        let services = Arc::new(Services { gate, models, memory, files, people, tools, http, marks, standing });
+        let orders = orders::Orders::default();
+        let services = Arc::new(Services { gate, models, memory, files, people, tools, http, marks, standing, orders });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         standing::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;

@@ -138,11 +138,26 @@ pub const FILE_WRITE_MAX_BYTES: usize = 8 * MIB;
 /// Names that one `files.list` gives.
 pub const FILE_LIST_MAX: usize = 10_000;
 
-/// Commands that talk to a running host at once. Each asks one thing after another.
-pub const CONTROL_CONNECTIONS_MAX: usize = 32;
+/// Commands that talk to a running host at once. Each asks one thing after another, or watches a run.
+pub const CONTROL_CONNECTIONS_MAX: usize = 128;
 
-/// What a command asks of a running host: a few names.
-pub const CONTROL_REQUEST_MAX_BYTES: usize = 64 * KIB;
+/// Of these, commands that watch a run: so that others are never kept out.
+pub const CONTROL_WATCHERS_MAX: usize = 96;
+
+/// What happened in a run that a command watches and has not read yet; more is dropped, the run never waits.
+pub const CONTROL_EVENTS_WAITING_MAX: usize = 1_024;
+
+/// How often whoever watches a run hears that the host is still there, if nothing else happens.
+pub const CONTROL_BEAT_MS: u64 = 5_000;
+
+/// What a command asks of a running host: a few names, or a run with its input.
+pub const CONTROL_REQUEST_MAX_BYTES: usize = INPUT_MAX_BYTES + 64 * KIB;
+
+/// Runs that were ordered and whose turn to begin has not come. More are told to come back.
+pub const RUNS_ORDERED_MAX: usize = 1_000;
+
+/// Agents that people hold at once: more are not held, the host is stopped.
+pub const AGENTS_HELD_MAX: usize = 1_024;
 
 /// What it answers: one value of the store is the longest.
 pub const CONTROL_REPLY_MAX_BYTES: usize = VALUE_MAX_BYTES + CONTROL_REQUEST_MAX_BYTES;
@@ -279,4 +294,6 @@ const _: () = assert!(MEMORY_VALUE_MAX_BYTES < MEMORY_PAGE_MAX_BYTES);
 const _: () = assert!(MEMORY_PAGE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(LOG_LINE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(CONTROL_HELLO_MAX_MS < CONTROL_IDLE_MAX_MS && CONTROL_IDLE_MAX_MS < CONTROL_ANSWER_MAX_MS);
+const _: () = assert!(CONTROL_WATCHERS_MAX < CONTROL_CONNECTIONS_MAX);
+const _: () = assert!(CONTROL_BEAT_MS < CONTROL_IDLE_MAX_MS);
 const _: () = assert!(CONTROL_PAGE_MAX_BYTES < CONTROL_REPLY_MAX_BYTES);

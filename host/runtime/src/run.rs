@@ -6,6 +6,7 @@ pub(crate) mod limiter;
 pub(crate) mod lines;
 pub mod past;
 pub mod replay;
+pub mod situation;
 pub(crate) mod slice;
 pub(crate) mod turnstile;
 
@@ -179,11 +180,11 @@ async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allo
         Ended::Itself(Err(error)) if error.is::<Overdue>() && !run.cancelled.is_cancelled() => {
             End::timed_out(allowance.wall_ms)
         }
-        Ended::Itself(Err(error)) if error.is::<Overdue>() => End::stopped(run.calls()),
+        Ended::Itself(Err(error)) if error.is::<Overdue>() => End::stopped(run.calls(), run.situation.because()),
         Ended::Itself(Err(error)) => End::trap(&error, &allowance, store.data().limiter.refused()),
         Ended::Panicked => End::host_broke(),
         Ended::TimedOut => End::timed_out(allowance.wall_ms),
-        Ended::Stopped => End::stopped(run.calls()),
+        Ended::Stopped => End::stopped(run.calls(), run.situation.because()),
     };
     (end, used)
 }

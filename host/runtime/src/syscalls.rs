@@ -29,13 +29,14 @@ use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
 use crate::engine::wasi::{self, Wasi};
 use crate::gate::{Acted, Asking, Gate, Told, Written};
+use crate::host::orders::Orders;
 use crate::policies::standing::Standing;
 use crate::run::context::RunContext;
 use crate::run::limiter::Limiter;
 use crate::run::lines::Lines;
 use bindings::agentry::agent::types::{self, Error, Unavailability};
 
-pub(crate) use llm::Ledger;
+pub(crate) use llm::{Ledger, answered_usage};
 
 /// What every run of a host shares: the door and the drivers behind it.
 pub struct Services {
@@ -57,6 +58,8 @@ pub struct Services {
     pub marks: Marks,
     /// What holds in this home now.
     pub standing: Standing,
+    /// Runs that others want begun here.
+    pub(crate) orders: Orders,
 }
 
 /// What a store of the engine holds for its run.
@@ -76,7 +79,7 @@ impl State {
         let lines = Arc::new(Lines::new(Arc::clone(&run), services.gate.clone()));
         let deadline = run.clock.now().plus(allowance.wall_ms);
         let wasi = Wasi::new(Arc::clone(&run), Arc::clone(&lines), seed);
-        let limiter = Limiter::new(allowance.memory_bytes);
+        let limiter = Limiter::new(allowance.memory_bytes, run.situation.memory());
         Self { run, services, wasi, limiter, lines, ledger: Arc::default(), deadline }
     }
 

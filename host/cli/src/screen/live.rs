@@ -56,7 +56,7 @@ impl Live {
                         "{name}  {}  {}  {}",
                         units::duration(*duration_ms),
                         amounts::bill(spent),
-                        error.unwrap_or("")
+                        error.as_deref().unwrap_or("")
                     );
                     self.line(&styled(DIM, text::line(story.trim_end())));
                 }

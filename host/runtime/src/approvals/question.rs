@@ -134,6 +134,23 @@ impl Question {
     }
 }
 
+/// A question on its way to whoever watches its run: as it is stored, so that nothing of it is lost.
+pub(crate) mod whole {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::{Serialize, Serializer};
+
+    use super::Question;
+
+    pub(crate) fn serialize<S: Serializer>(question: &Question, serializer: S) -> Result<S::Ok, S::Error> {
+        question.encode().serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<Question>, D::Error> {
+        let bytes = Vec::<u8>::deserialize(deserializer)?;
+        Question::decode(&bytes).map(Box::new).map_err(D::Error::custom)
+    }
+}
+
 /// All questions that are kept, oldest first.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::ControlError;
 use super::place::Place;
-use super::wire::{HELLO_MAX_BYTES, Hello, LENGTH_BYTES, PROTOCOL, Reply, Request, frame, length, value};
+use super::wire::{HELLO_MAX_BYTES, Hello, LENGTH_BYTES, News, PROTOCOL, Reply, Request, Start, frame, length, value};
 use crate::limits::{CONTROL_ANSWER_MAX_MS, CONTROL_HELLO_MAX_MS, CONTROL_REPLY_MAX_BYTES, CONTROL_REQUEST_MAX_BYTES};
 use crate::store::{Batch, Key, Page, Range, Store, StoreError, Value};
 
@@ -56,10 +56,62 @@ impl Client {
         let stream = self.stream.lock();
         let frame = frame(request, CONTROL_REQUEST_MAX_BYTES).map_err(|error| lost(&error))?;
         let reply = (&*stream).write_all(&frame).and_then(|()| receive(&stream, CONTROL_REPLY_MAX_BYTES));
-        match reply.map_err(|error| lost(&error))? {
-            Reply::Refused(why) => Err(ControlError::Refused(why)),
-            reply => Ok(reply),
+        said(reply.map_err(|error| lost(&error))?)
+    }
+
+    /// Orders a run.
+    ///
+    /// # Errors
+    /// [`ControlError::Lost`] if the host is gone. Whether it takes the order is the first news.
+    pub fn start(self, start: Start) -> Result<Following, ControlError> {
+        let stream = self.stream.into_inner();
+        let frame = frame(&Request::Start(start), CONTROL_REQUEST_MAX_BYTES).map_err(|error| lost(&error))?;
+        (&stream).write_all(&frame).map_err(|error| lost(&error))?;
+        Ok(Following { stream })
+    }
+}
+
+/// What is heard of a run that was ordered, one after another. Whoever stops listening takes nothing from the run.
+#[derive(Debug)]
+pub struct Following {
+    stream: UnixStream,
+}
+
+impl Following {
+    /// Waits until the order is taken.
+    ///
+    /// # Errors
+    /// As [`Following::news`].
+    pub fn taken(&mut self) -> Result<(), ControlError> {
+        match self.news()? {
+            News::Taken => Ok(()),
+            _ => Err(ControlError::Lost { why: "it answered another question".to_owned() }),
         }
+    }
+
+    /// Waits for the next news.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] and [`ControlError::Unavailable`] if it does not begin, [`ControlError::NotServing`] if the host takes no
+    /// orders, [`ControlError::Lost`] if it is gone.
+    pub fn news(&mut self) -> Result<News, ControlError> {
+        loop {
+            let reply = receive(&self.stream, CONTROL_REPLY_MAX_BYTES).map_err(|error| lost(&error))?;
+            match said(reply)? {
+                Reply::Still => {}
+                Reply::News(news) => return Ok(news),
+                _ => return Err(ControlError::Lost { why: "it answered another question".to_owned() }),
+            }
+        }
+    }
+}
+
+fn said(reply: Reply) -> Result<Reply, ControlError> {
+    match reply {
+        Reply::Refused(why) => Err(ControlError::Refused(why)),
+        Reply::Unavailable(why) => Err(ControlError::Unavailable(why)),
+        Reply::NotServing => Err(ControlError::NotServing),
+        reply => Ok(reply),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::wire::{Reply, Request};
 use crate::admin::AdminError;
-use crate::limits::{CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
+use crate::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
 use crate::store::{Page, Range, Store, StoreError};
 use crate::syscalls::Services;
 
@@ -40,6 +40,22 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             Ok(None) => Reply::Refused(AdminError::NotRunning { run }.to_string()),
             Err(error) => Reply::Refused(error.to_string()),
         },
+        Request::Live => Reply::Live { runs: services.gate.live(), held: services.gate.held() },
+        Request::Stop { run, because } => match services.gate.stop(run, because.as_deref()) {
+            true => Reply::Stopping,
+            false => Reply::Refused(AdminError::Over { run }.to_string()),
+        },
+        Request::Hold { run, hold } => match services.gate.hold(run, hold) {
+            Some(news) => Reply::Held(news),
+            None => Reply::Refused(AdminError::Over { run }.to_string()),
+        },
+        Request::HoldAgent { agent, hold } => match services.gate.hold_agent(&agent, hold) {
+            Some(runs) => Reply::HeldAgent(u64::try_from(runs).unwrap_or(u64::MAX)),
+            None => Reply::Refused(format!(
+                "{AGENTS_HELD_MAX} agents are paused already\nhint: stop the host, or let some go: agentry unpause AGENT"
+            )),
+        },
+        Request::Start(_) => Reply::NotServing,
         Request::Unlabel(removal) => match removal.apply(services.gate.journal(), services.gate.clock().now()).await {
             Ok(taken) => Reply::Unlabelled(taken),
             Err(error) => Reply::Refused(error.to_string()),

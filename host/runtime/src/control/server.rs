@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::place::{Place, is_trusted};
 use super::wire::{HELLO_MAX_BYTES, Hello, PROTOCOL, Reply, Request, receive, send};
-use super::{ControlError, desk};
+use super::{ControlError, desk, start};
 use crate::limits::{
     CONTROL_CONNECTIONS_MAX, CONTROL_HELLO_MAX_MS, CONTROL_IDLE_MAX_MS, CONTROL_REPLY_MAX_BYTES,
     CONTROL_REQUEST_MAX_BYTES,
@@ -79,6 +79,10 @@ async fn converse(mut stream: UnixStream, services: Weak<Services>) -> io::Resul
     loop {
         let request: Request = within(CONTROL_IDLE_MAX_MS, receive(&mut stream, CONTROL_REQUEST_MAX_BYTES)).await?;
         let Some(services) = services.upgrade() else { return Ok(()) };
+        if let Request::Start(order) = request {
+            start::follow(&mut stream, services, order).await?;
+            continue;
+        }
         let reply = desk::answer(services, request).await;
         let sent = within(CONTROL_IDLE_MAX_MS, send(&mut stream, &reply, CONTROL_REPLY_MAX_BYTES)).await;
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
@@ -92,6 +96,6 @@ async fn converse(mut stream: UnixStream, services: Weak<Services>) -> io::Resul
     }
 }
 
-async fn within<T>(ms: u64, what: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(super) async fn within<T>(ms: u64, what: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(Duration::from_millis(ms), what).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -1,6 +1,7 @@
 //! What goes over the control socket: hello, requests, replies, and the frames around them. It reads no more than it was told to.
 
 use std::io;
+use std::path::PathBuf;
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Statement;
@@ -12,10 +13,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::admin::Removal;
 use crate::approvals::{Said, Saying};
+use crate::run::context::Event;
+use crate::run::situation::Live;
 use crate::store::{Key, Value};
 
 /// Two processes understand each other if they have the same; raise it with every change of what is below.
-pub(super) const PROTOCOL: u16 = 4;
+pub(super) const PROTOCOL: u16 = 5;
 
 /// A hello is short.
 pub(super) const HELLO_MAX_BYTES: usize = 256;
@@ -73,10 +76,59 @@ pub enum Request {
         /// In the person's words.
         because: String,
     },
+    /// Begin a run. The answers are [`Reply::News`] and [`Reply::Still`] until it has begun, or until it is over.
+    Start(Start),
+    /// The runs that go on.
+    Live,
+    /// Stop a run in good order.
+    Stop {
+        /// Which.
+        run: RunId,
+        /// In the person's words.
+        because: Option<String>,
+    },
+    /// Hold a run, or let it go.
+    Hold {
+        /// Which.
+        run: RunId,
+        /// True to hold it.
+        hold: bool,
+    },
+    /// Hold the runs of an agent, or let them go.
+    HoldAgent {
+        /// Its name.
+        agent: String,
+        /// True to hold them.
+        hold: bool,
+    },
+}
+
+/// A run that is to begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The component's file, which the host reads: it is the same user's.
+    pub component: PathBuf,
+    /// The input JSON.
+    pub input: Vec<u8>,
+    /// Whether to tell what happens in it, until it is over.
+    pub watch: bool,
+}
+
+/// What is heard of a run that was ordered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum News {
+    /// The order is taken.
+    Taken,
+    /// It has begun, or was refused, and stands in the journal.
+    Begun(RunId),
+    /// Something happened in it.
+    Event(Box<Event>),
+    /// It is over, and how it ended stands in the journal.
+    Over(RunId),
 }
 
 /// What the host answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// To [`Request::Get`].
     Value(Option<Value>),
@@ -96,6 +148,27 @@ pub enum Reply {
     Unlabelled(Labels),
     /// It could not, or would not; the text says why, with its hint.
     Refused(String),
+    /// To [`Request::Start`].
+    News(News),
+    /// Nothing has happened, and the host is there.
+    Still,
+    /// This host runs one agent and takes no orders.
+    NotServing,
+    /// Something that it takes is not to be had now; the text says why, with its hint.
+    Unavailable(String),
+    /// To [`Request::Live`].
+    Live {
+        /// The runs that go on.
+        runs: Vec<Live>,
+        /// The agents whose runs are held.
+        held: Vec<String>,
+    },
+    /// To [`Request::Stop`].
+    Stopping,
+    /// To [`Request::Hold`]: whether that is news.
+    Held(bool),
+    /// To [`Request::HoldAgent`]: how many runs it has.
+    HeldAgent(u64),
 }
 
 /// A value as a frame.

@@ -2,6 +2,7 @@
 //!
 //! Its act runs in a task of its own, so that a guest that drops the call neither stops its settlement nor saves a cent.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -23,6 +24,7 @@ use super::again::Again;
 use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
 use crate::journal::Along;
 use crate::run::context::{Act, Acts, Event, RunContext};
+use crate::run::situation::{Wait, Waiting};
 use crate::run::turnstile::Sight;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
@@ -123,7 +125,7 @@ impl Gate {
         let gate = &*self.0;
         let (call, at) = gate.enter(run)?;
         let (effect, outward) = (asking.what.effect(), asking.what.reaches_out());
-        let blocks = asking.what.blocks();
+        let (blocks, wait) = (asking.what.blocks(), Wait::of(&asking.what));
         let name = if run.observer.watches() { asking.what.name().to_owned() } else { String::new() };
         let intent = matches!(effect, Effect::External | Effect::Inner);
         let manner = if intent { Manner::WithIntent } else { Manner::Whole };
@@ -139,6 +141,7 @@ impl Gate {
             name,
             ..self.errand(run, (call, at), asking)
         };
+        errand.waiting.becomes(wait, at);
         Ok((errand, turn))
     }
 
@@ -150,6 +153,7 @@ impl Gate {
             gate: self.clone(),
             run: Arc::clone(run),
             _act: Acts::begin(&run.acts),
+            waiting: Waiting::begin(run, call, Wait::Host, at),
             adrift: None,
             gains: run.gains(),
             cancel: run.cancelled.child_token(),
@@ -170,6 +174,8 @@ pub(super) struct Errand {
     pub(super) gate: Gate,
     pub(super) run: Arc<RunContext>,
     _act: Act,
+    /// What people see of it meanwhile.
+    waiting: Waiting,
     /// Of a call that reaches outside: filled once the guest has let go of it for good.
     adrift: Option<Arc<OnceLock<Act>>>,
     /// How often its run had gained labels when it was admitted.
@@ -262,7 +268,12 @@ impl Errand {
     /// Waits for its turn, no longer than the guest and the run do.
     pub(super) async fn turn(&mut self, turn: Turn) -> Result<Permit, Error> {
         let turn = match turn {
-            Turn::People(asked) => self.people(asked).await?,
+            Turn::People(asked) => {
+                let wait = self.waiting.becomes(Wait::Person, self.now());
+                let turn = self.people(asked).await?;
+                self.waiting.becomes(wait, self.now());
+                turn
+            }
             turn => turn,
         };
         let (ticket, mut receiver) = match turn {
@@ -270,9 +281,13 @@ impl Errand {
             Turn::Later(ticket, receiver) => (ticket, receiver),
             Turn::People(_) => return Err(fault::unavailable("this part of the host broke down", None)),
         };
+        let wait = self.waiting.becomes(Wait::Queue, self.now());
         let error = tokio::select! {
             biased;
-            permit = &mut receiver => return permit.map_err(|_| Error::Cancelled),
+            permit = &mut receiver => {
+                self.waiting.becomes(wait, self.now());
+                return permit.map_err(|_| Error::Cancelled);
+            }
             () = self.cancel.cancelled() => Error::Cancelled,
             () = past(&self.run) => Error::TimedOut,
         };
@@ -351,6 +366,7 @@ impl Errand {
     pub(super) fn tell(&self, at: Millis, spent: Amounts, error: Option<&'static str>) {
         if self.run.observer.watches() {
             let (call, name, duration_ms) = (self.call, self.name.clone(), at.since(self.at));
+            let error = error.map(Cow::Borrowed);
             self.run.observer.tell(Event::Call { call, name, duration_ms, spent, error });
         }
     }

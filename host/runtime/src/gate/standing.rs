@@ -1,6 +1,6 @@
 //! What changes under the runs while they go on: another policy, a lock, labels that a person takes off. Each change is journaled and shown to whoever watches a run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 use agentry_kernel::call::RunId;
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::Gate;
 use crate::journal::{Along, RunRecord, Trail};
-use crate::run::context::{Event, RunContext};
+use crate::run::context::{Event, Observer, RunContext};
 use crate::run::lines::cut;
 use crate::store::StoreError;
 
@@ -22,6 +22,10 @@ use crate::store::StoreError;
 pub(super) struct Audience {
     runs: Mutex<HashMap<RunId, Weak<RunContext>>>,
     alarm: Mutex<Option<String>>,
+    /// Agents whose runs are held until a person lets them go.
+    pub(super) held: Mutex<BTreeSet<String>>,
+    /// Whoever watches the host itself.
+    host: Mutex<Observer>,
 }
 
 impl Audience {
@@ -33,6 +37,10 @@ impl Audience {
             run.observer.tell(Event::Alarm(alarm.clone()));
         }
         self.runs.lock().insert(run.id, Arc::downgrade(run));
+        // Looked at behind the insertion: whoever holds the agent meanwhile sees this run, or this run sees it.
+        if self.held.lock().contains(&run.agent) {
+            run.situation.pause(true);
+        }
     }
 
     /// A run is over.
@@ -40,17 +48,32 @@ impl Audience {
         self.runs.lock().remove(&run);
     }
 
-    fn find(&self, run: RunId) -> Option<Arc<RunContext>> {
+    /// All that go on.
+    pub(super) fn runs(&self) -> Vec<Arc<RunContext>> {
+        self.runs.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(super) fn find(&self, run: RunId) -> Option<Arc<RunContext>> {
         self.runs.lock().get(&run).and_then(Weak::upgrade)
     }
 
     fn hear(&self, event: &Event) {
-        let runs: Vec<_> = self.runs.lock().values().filter_map(Weak::upgrade).collect();
-        runs.iter().filter(|run| run.observer.watches()).for_each(|run| run.observer.tell(event.clone()));
+        let host = self.host.lock().clone();
+        host.tell(event.clone());
+        self.runs().iter().filter(|run| run.observer.watches()).for_each(|run| run.observer.tell(event.clone()));
     }
 }
 
 impl Gate {
+    /// From now on this observer is told what befalls the host, and what was wrong before.
+    pub fn watch(&self, observer: Observer) {
+        let audience = &self.0.audience;
+        if let Some(alarm) = &*audience.alarm.lock() {
+            observer.tell(Event::Alarm(alarm.clone()));
+        }
+        *audience.host.lock() = observer;
+    }
+
     /// Puts another policy in force: a right that is gone is gone at the next call of every run.
     pub fn adopt(&self, policy: Policy) {
         let gate = &*self.0;

@@ -1,9 +1,10 @@
 //! What the gate knows of a run while it runs: who it is, its clock, its deadline, who watches. It decides nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
@@ -12,14 +13,16 @@ use agentry_kernel::limits::LABELS_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::approvals::Question;
+use crate::approvals::{self, Question};
 use crate::clock::RunClock;
 use crate::journal::{RunRecord, Trail};
 use crate::run::past::Past;
+use crate::run::situation::Situation;
 use crate::run::slice::{Overdue, Slice};
 use crate::run::turnstile::{Bell, Turnstile};
 use crate::syscalls::bindings::agentry::agent::log::Level;
@@ -48,6 +51,8 @@ pub struct RunContext {
     pub(crate) adrift: Arc<Acts>,
     /// What comes to its guest, one at a time.
     pub(crate) turnstile: Turnstile,
+    /// How it stands, for people.
+    pub(crate) situation: Situation,
     /// What it did before, if it is executed again.
     past: Option<Arc<Past>>,
     next_call: AtomicU32,
@@ -84,6 +89,7 @@ impl RunContext {
             acts: Arc::default(),
             adrift: Arc::default(),
             turnstile: Turnstile::default(),
+            situation: Situation::default(),
             past: None,
             labels: Mutex::default(),
             gains: AtomicU32::new(0),
@@ -123,14 +129,18 @@ impl RunContext {
         self.next_call.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    /// Polls `guest` only while the disk keeps up with what it causes to be written, and lets answers through to it one at a time: wrap
-    /// the whole run in it.
+    /// Polls `guest` only while the disk keeps up with what it causes to be written and no person holds it, and lets answers through to
+    /// it one at a time: wrap the whole run in it.
     pub async fn paced<T>(&self, guest: impl Future<Output = T>) -> T {
         let mut guest = std::pin::pin!(guest);
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(Arc::clone(&bell));
         self.turnstile.attend();
         let sliced = std::future::poll_fn(|context| {
+            if self.situation.holds(context.waker()) {
+                return Poll::Pending;
+            }
+            self.situation.rests(false);
             self.slice.begin();
             bell.hang(context.waker());
             let polled = guest.as_mut().poll(&mut Context::from_waker(&waker));
@@ -143,6 +153,7 @@ impl RunContext {
     }
 
     fn rest(&self, rings: bool) {
+        self.situation.rests(!rings);
         let Some(past) = &self.past else { return self.turnstile.rest(rings, |_, first| first) };
         self.turnstile.rest(rings, |waits, _| past.next_sight(!rings, waits));
         if past.verdict().is_some() {
@@ -286,7 +297,7 @@ impl Drop for Act {
 }
 
 /// Something that a person who watches a run may want to see.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The run has begun.
     Started {
@@ -313,7 +324,7 @@ pub enum Event {
     /// The kernel said no.
     Refused(Box<Refusal>),
     /// People are asked.
-    Asked(Box<Question>),
+    Asked(#[serde(with = "approvals::whole")] Box<Question>),
     /// A call that reads or reaches outside has ended.
     Call {
         /// Which.
@@ -325,7 +336,7 @@ pub enum Event {
         /// What it took from the accounts.
         spent: Amounts,
         /// The case of `types.error`, if it did not go well.
-        error: Option<&'static str>,
+        error: Option<Cow<'static, str>>,
     },
 }
 

@@ -104,11 +104,13 @@ impl End {
         Self::not_done(Status::Exhausted, format!("the run used up its wall time: {seconds} s"))
     }
 
-    pub(crate) fn stopped(calls: u32) -> Self {
+    /// Somebody stopped it; a person may have said why.
+    pub(crate) fn stopped(calls: u32, because: Option<&str>) -> Self {
         if calls >= agentry_kernel::limits::CALLS_PER_RUN_MAX {
             return Self::not_done(Status::Exhausted, format!("the run made {calls} calls, as many as one may"));
         }
-        Self::not_done(Status::Stopped, "the run was stopped")
+        let why = because.map_or_else(String::new, |because| format!(": {because}"));
+        Self::not_done(Status::Stopped, format!("the run was stopped{why}"))
     }
 
     /// With what the guest said last on standard error, if that explains its end.

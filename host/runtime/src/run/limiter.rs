@@ -1,6 +1,9 @@
 //! What an instance may grow: memory as the kernel allowed it, tables and instances as the engine has room. It remembers a no, so that
 //! the end of a run that could not live with it can be explained.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use wasmtime::ResourceLimiter;
 
 use crate::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
@@ -10,12 +13,14 @@ use crate::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX}
 pub(crate) struct Limiter {
     memory_max: u64,
     memory: u64,
+    shown: Arc<AtomicU64>,
     refused: bool,
 }
 
 impl Limiter {
-    pub(crate) fn new(memory_max: u64) -> Self {
-        Self { memory_max, memory: 0, refused: false }
+    /// The memory is counted in `shown` too, for whoever looks at the run.
+    pub(crate) fn new(memory_max: u64, shown: Arc<AtomicU64>) -> Self {
+        Self { memory_max, memory: 0, shown, refused: false }
     }
 
     /// Bytes of all linear memories together; they never shrink.
@@ -36,6 +41,7 @@ impl ResourceLimiter for Limiter {
         let fits = grown <= self.memory_max && maximum.is_none_or(|maximum| desired <= maximum);
         if fits {
             self.memory = grown;
+            self.shown.store(grown, Ordering::Relaxed);
         } else {
             self.refused = true;
         }
@@ -65,10 +71,11 @@ mod tests {
 
     #[test]
     fn memories_are_counted_together() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = Limiter::new(100, Arc::default());
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 60, None).unwrap());
         assert!(limiter.memory_growing(60, 100, None).unwrap());
         assert_eq!((limiter.memory(), limiter.refused()), (100, Some(100)));
+        assert_eq!(limiter.shown.load(Ordering::Relaxed), 100);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use agentry_kernel::call::{CallId, Class, Completion};
+use agentry_kernel::journal::Outcome;
 use agentry_kernel::model::Usage;
 use agentry_kernel::{Amounts, Call};
 use parking_lot::Mutex;
@@ -43,14 +44,7 @@ impl Ledger {
     }
 
     fn add(&self, alias: &str, usage: &Usage) {
-        let mut all = self.usage.lock();
-        let sum = all.entry(alias.to_owned()).or_default();
-        sum.input_fresh = sum.input_fresh.saturating_add(usage.input_fresh);
-        sum.cache_read = sum.cache_read.saturating_add(usage.cache_read);
-        sum.cache_write = sum.cache_write.saturating_add(usage.cache_write);
-        sum.output = sum.output.saturating_add(usage.output);
-        sum.reasoning = sum.reasoning.saturating_add(usage.reasoning);
-        sum.estimated |= usage.estimated;
+        self.usage.lock().entry(alias.to_owned()).or_default().add(usage);
     }
 
     /// Room for a request that the host keeps until it is answered.
@@ -274,6 +268,16 @@ fn shallow(request: &Request, word: &str) -> Request {
         deadline_ms: request.deadline_ms,
         max_cost_microusd: request.max_cost_microusd,
     }
+}
+
+/// The tokens of an answer as the journal has it, encoded; of one that broke, those of what came before.
+pub(crate) fn answered_usage(outcome: &Outcome, encoded: &[u8]) -> Option<Usage> {
+    let response = match outcome {
+        Outcome::Error { .. } => postcard::from_bytes::<Failure>(encoded).ok()?.partial?,
+        Outcome::Inline(_) | Outcome::Stored { .. } => postcard::from_bytes::<Response>(encoded).ok()?,
+    };
+    let llm::Usage { input_fresh, cache_read, cache_write, output, reasoning, estimated } = response.usage;
+    Some(Usage { input_fresh, cache_read, cache_write, output, reasoning, estimated })
 }
 
 fn class(class: llm::Class) -> Class {

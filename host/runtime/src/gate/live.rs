@@ -1,0 +1,55 @@
+//! Runs that go on, as people see them, and what people do to one: stop it, hold it, let it go. It decides nothing: a run that is held makes
+//! no call, and one that goes on is looked at by the kernel as ever.
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::limits::TEXT_MAX_BYTES;
+
+use super::Gate;
+use crate::limits::AGENTS_HELD_MAX;
+use crate::run::lines::cut;
+use crate::run::situation::Live;
+
+impl Gate {
+    /// The runs that go on, in the order of their ids.
+    pub fn live(&self) -> Vec<Live> {
+        let mut live: Vec<_> = self.0.audience.runs().iter().map(|run| run.situation.look(run)).collect();
+        live.sort_by_key(|live| live.run);
+        live
+    }
+
+    /// Stops a run in good order, as a person wants it; false if it does not go on here.
+    pub fn stop(&self, run: RunId, because: Option<&str>) -> bool {
+        let Some(run) = self.0.audience.find(run) else { return false };
+        if let Some(because) = because {
+            run.situation.stopped_because(cut(because.to_owned(), TEXT_MAX_BYTES));
+        }
+        run.cancelled.cancel();
+        true
+    }
+
+    /// Holds a run, or lets it go; none if it does not go on here, false if that is no news. Its deadlines go on and its calls in flight
+    /// come to their end; its guest sees nothing of it and makes no new one.
+    pub fn hold(&self, run: RunId, hold: bool) -> Option<bool> {
+        self.0.audience.find(run).map(|run| run.situation.pause(hold))
+    }
+
+    /// Holds every run of an agent, also those that begin later, or lets them go; how many there are now. None if too many agents are held.
+    pub fn hold_agent(&self, agent: &str, hold: bool) -> Option<usize> {
+        let mut held = self.0.audience.held.lock();
+        if !hold {
+            held.remove(agent);
+        } else if held.len() < AGENTS_HELD_MAX || held.contains(agent) {
+            held.insert(agent.to_owned());
+        } else {
+            return None;
+        }
+        drop(held);
+        let runs = self.0.audience.runs();
+        Some(runs.iter().filter(|run| run.agent == agent).map(|run| run.situation.pause(hold)).count())
+    }
+
+    /// Agents that are held.
+    pub fn held(&self) -> Vec<String> {
+        self.0.audience.held.lock().iter().cloned().collect()
+    }
+}

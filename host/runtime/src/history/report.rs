@@ -1,0 +1,79 @@
+//! The report of a run as its journal has it: what `agentry run` prints at the end, for a run that somebody else carries on.
+
+use std::collections::BTreeMap;
+
+use agentry_kernel::Resource;
+use agentry_kernel::call::{Call, CallId};
+use agentry_kernel::journal::{Entry, Outcome, Status};
+use agentry_kernel::model::Usage;
+
+use super::History;
+use crate::journal::RunRecord;
+use crate::run::Report;
+use crate::run::context::REFUSALS_KEPT_MAX;
+use crate::store::StoreError;
+use crate::syscalls::answered_usage;
+
+impl History {
+    /// How this run ended and what it took.
+    ///
+    /// # Errors
+    /// When the store cannot be read or an entry does not decode.
+    pub fn report(&self, record: &RunRecord) -> Result<Report, StoreError> {
+        let entries = self.entries(record.id)?;
+        let mut refusals = Vec::new();
+        let mut output = None;
+        for entry in &entries {
+            match entry {
+                Entry::Refused { refusal, .. } if refusals.len() < REFUSALS_KEPT_MAX => refusals.push(refusal.clone()),
+                Entry::Ended(ended) if ended.status == Status::Done => {
+                    let bytes = self.blob(&ended.output)?;
+                    output = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                }
+                _ => {}
+            }
+        }
+        Ok(Report {
+            run: record.id,
+            agent: record.agent.clone(),
+            status: record.status,
+            output,
+            failure: record.failure.clone(),
+            usage: self.usage(&entries)?,
+            spent: record.spent,
+            cost_microusd: record.spent[Resource::Usd],
+            refusals,
+            refused: record.refused,
+            duration_ms: record.ended.map_or(0, |ended| ended.since(record.started)),
+        })
+    }
+
+    /// Tokens by model.
+    fn usage(&self, entries: &[Entry]) -> Result<BTreeMap<String, Usage>, StoreError> {
+        let mut asked: BTreeMap<CallId, &str> = BTreeMap::new();
+        let mut all: BTreeMap<String, Usage> = BTreeMap::new();
+        for entry in entries {
+            match entry {
+                Entry::Asked { call, what: Call::LlmComplete(asks) | Call::LlmStream(asks), .. } => {
+                    asked.insert(*call, &asks.model);
+                }
+                Entry::Answered { call, outcome, .. } => {
+                    let Some(model) = asked.remove(call) else { continue };
+                    if let Some(usage) = self.encoded(outcome)?.and_then(|bytes| answered_usage(outcome, &bytes)) {
+                        all.entry(model.to_owned()).or_default().add(&usage);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(all)
+    }
+
+    fn encoded(&self, outcome: &Outcome) -> Result<Option<Vec<u8>>, StoreError> {
+        match outcome {
+            Outcome::Inline(bytes) => Ok(Some(bytes.clone())),
+            Outcome::Stored { content, .. } | Outcome::Error { partial: Some(content), .. } => self.blob(content),
+            Outcome::Error { partial: None, .. } => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A host that goes on: it begins the runs that are ordered, many at once, until it is to stop. Then nothing new begins, what runs may end
+//! within a bound, and the rest is left in good order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Host;
+use super::orders::Order;
+use crate::limits::{RUNS_MAX, RUNS_ORDERED_MAX};
+
+/// How a host that served came to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Runs that went on when it was to stop.
+    pub going: usize,
+    /// Of these, those that did not end within the bound.
+    pub left: usize,
+}
+
+impl Host {
+    /// Begins what is ordered until `stop` is cancelled, and then gives runs so much time to end.
+    pub async fn serve(self: Arc<Self>, drain: Duration, stop: CancellationToken) -> Served {
+        let mut orders = self.services.orders.open();
+        let mut runs = JoinSet::new();
+        let cut = CancellationToken::new();
+        let room = usize::try_from(RUNS_MAX).unwrap_or(usize::MAX).saturating_add(RUNS_ORDERED_MAX);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(_) = runs.join_next() => {}
+                Some(order) = orders.recv(), if runs.len() < room => {
+                    runs.spawn(Arc::clone(&self).carry_out(order, cut.clone()));
+                }
+            }
+        }
+        self.services.orders.close();
+        // Orders whose turn did not come are told that the host stops.
+        drop(orders);
+        let going = runs.len();
+        let drained = async { while runs.join_next().await.is_some() {} };
+        // It says itself how many are left.
+        let _ = tokio::time::timeout(drain, drained).await;
+        let left = runs.len();
+        self.leave(runs, &cut).await;
+        Served { going, left }
+    }
+
+    /// What still runs is stopped in good order: its calls are settled and its journal is closed.
+    async fn leave(&self, mut runs: JoinSet<()>, cut: &CancellationToken) {
+        cut.cancel();
+        while runs.join_next().await.is_some() {}
+        // What cannot be written now is in the journal's own words at the next start.
+        let _ = self.services.gate.journal().flush().await;
+    }
+
+    async fn carry_out(self: Arc<Self>, order: Order, cut: CancellationToken) {
+        let Order { component, input, observer, over } = order;
+        let ended = self.run_until(cut, &component, input, observer).await;
+        // Nobody need listen.
+        let _ = over.send(ended.map(|report| report.run));
+    }
+}

@@ -1,0 +1,217 @@
+//! What people may know of a run while it lives, and do to it: what it waits for, its memory, whether it is paused, why it was stopped. It
+//! decides nothing, and none of it is in the journal: a run that is executed again knows nothing of it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+
+use agentry_kernel::call::{Call, CallId, RunId};
+use agentry_kernel::time::Millis;
+use futures::task::AtomicWaker;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::context::RunContext;
+
+/// What a run waits for. Of several the last of this list is shown: the later it stands, the longer it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wait {
+    /// A file, an entry of memory, a budget: something of this host.
+    Host,
+    /// The web.
+    Web,
+    /// A tool.
+    Tool,
+    /// A model that answers.
+    Model,
+    /// Its turn at a model.
+    Queue,
+    /// Time.
+    Sleep,
+    /// Another agent that it called.
+    Agent,
+    /// A letter of another agent.
+    Letter,
+    /// A person.
+    Person,
+}
+
+impl Wait {
+    /// What whoever makes this call waits for.
+    pub(crate) fn of(call: &Call) -> Self {
+        match call.name() {
+            "agents.receive" => Self::Letter,
+            "agents.call" => Self::Agent,
+            name if name.starts_with("human.") => Self::Person,
+            name if name.starts_with("llm.") => Self::Model,
+            name if name.starts_with("tools.") => Self::Tool,
+            name if name.starts_with("http.") => Self::Web,
+            name if name.starts_with("timers.") => Self::Sleep,
+            _ => Self::Host,
+        }
+    }
+
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Web => "web",
+            Self::Tool => "tool",
+            Self::Model => "model",
+            Self::Queue => "queue",
+            Self::Sleep => "sleep",
+            Self::Agent => "agent",
+            Self::Letter => "letter",
+            Self::Person => "person",
+        }
+    }
+}
+
+/// A run that lives on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// Which.
+    pub run: RunId,
+    /// The agent's name.
+    pub agent: String,
+    /// What it waits for; none while it computes.
+    pub waits: Option<Wait>,
+    /// Since when: its wait, or its beginning.
+    pub since: Millis,
+    /// True while a person holds it.
+    pub paused: bool,
+    /// Bytes of its linear memories.
+    pub memory_bytes: u64,
+    /// Calls that it has made.
+    pub calls: u32,
+}
+
+/// One run's.
+#[derive(Debug, Default)]
+pub(crate) struct Situation {
+    memory: Arc<AtomicU64>,
+    waits: Mutex<Vec<(CallId, Wait, Millis)>>,
+    rests: AtomicBool,
+    paused: AtomicBool,
+    let_go: AtomicWaker,
+    because: OnceLock<String>,
+}
+
+impl Situation {
+    /// Where its memory is counted.
+    pub(crate) fn memory(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.memory)
+    }
+
+    /// Whoever polls its guest asks before: true if it is paused, and `waker` is woken when it is not any more.
+    pub(crate) fn holds(&self, waker: &Waker) -> bool {
+        if !self.paused.load(Ordering::Acquire) {
+            return false;
+        }
+        self.let_go.register(waker);
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// The guest has been polled; true if it has nothing left to do.
+    pub(crate) fn rests(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
+    }
+
+    /// Holds it or lets it go; true if that is news.
+    pub(crate) fn pause(&self, pause: bool) -> bool {
+        let was = self.paused.swap(pause, Ordering::AcqRel);
+        if !pause {
+            self.let_go.wake();
+        }
+        was != pause
+    }
+
+    /// A person stops it, and says why. Who says it first is heard.
+    pub(crate) fn stopped_because(&self, because: String) {
+        let _ = self.because.set(because);
+    }
+
+    /// Why a person stopped it.
+    pub(crate) fn because(&self) -> Option<&str> {
+        self.because.get().map(String::as_str)
+    }
+
+    /// As it stands now.
+    pub(crate) fn look(&self, run: &RunContext) -> Live {
+        let began = run.record().map_or(Millis(0), |record| record.started);
+        let longest = self.waits.lock().iter().map(|(_, wait, since)| (*wait, *since)).max();
+        let waits = longest.filter(|_| self.rests.load(Ordering::Relaxed));
+        Live {
+            run: run.id,
+            agent: run.agent.clone(),
+            waits: waits.map(|(wait, _)| wait),
+            since: waits.map_or(began, |(_, since)| since),
+            paused: self.paused.load(Ordering::Acquire),
+            memory_bytes: self.memory.load(Ordering::Relaxed),
+            calls: run.calls(),
+        }
+    }
+}
+
+/// A call for which a run waits, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    run: Arc<RunContext>,
+    call: CallId,
+}
+
+impl Waiting {
+    pub(crate) fn begin(run: &Arc<RunContext>, call: CallId, wait: Wait, since: Millis) -> Self {
+        run.situation.waits.lock().push((call, wait, since));
+        Self { run: Arc::clone(run), call }
+    }
+
+    /// From now on it waits for this; gives what it was before.
+    pub(crate) fn becomes(&self, wait: Wait, since: Millis) -> Wait {
+        let mut waits = self.run.situation.waits.lock();
+        match waits.iter_mut().find(|(call, ..)| *call == self.call) {
+            Some((_, was, began)) => {
+                *began = since;
+                std::mem::replace(was, wait)
+            }
+            None => wait,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.run.situation.waits.lock().retain(|(call, ..)| *call != self.call);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::context::Observer;
+
+    #[test]
+    fn of_several_waits_the_one_that_may_take_longest_is_shown() {
+        let run = Arc::new(RunContext::new(RunId(7), "scribe", Millis(1), Observer::nobody()));
+        let model = Waiting::begin(&run, CallId(1), Wait::Model, Millis(10));
+        let tool = Waiting::begin(&run, CallId(2), Wait::Tool, Millis(20));
+        assert_eq!(run.situation.look(&run).waits, None, "it computes");
+        run.situation.rests(true);
+        assert_eq!(run.situation.look(&run).waits, Some(Wait::Model));
+        assert_eq!(tool.becomes(Wait::Person, Millis(30)), Wait::Tool);
+        let live = run.situation.look(&run);
+        assert_eq!((live.waits, live.since), (Some(Wait::Person), Millis(30)));
+        drop((model, tool));
+        assert_eq!(run.situation.look(&run).waits, None);
+    }
+
+    #[test]
+    fn a_run_is_held_once_and_let_go_once() {
+        let situation = Situation::default();
+        assert!(!situation.holds(Waker::noop()));
+        assert!(situation.pause(true) && !situation.pause(true));
+        assert!(situation.holds(Waker::noop()));
+        assert!(situation.pause(false) && !situation.holds(Waker::noop()));
+    }
+}
