@@ -24,6 +24,7 @@ mod real_model;
 mod refusals;
 mod replay;
 mod sentences;
+mod serve;
 mod stage;
 mod standing;
 mod store;

@@ -10,7 +10,13 @@ const SURFACE: &str = include_str!("surface.toml");
 const VERBS: &[&[&str]] = &[
     &["budget"],
     &["run"],
+    &["serve"],
     &["ps"],
+    &["wait"],
+    &["logs"],
+    &["kill"],
+    &["pause"],
+    &["unpause"],
     &["trace"],
     &["replay"],
     &["approvals"],

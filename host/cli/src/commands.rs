@@ -7,16 +7,25 @@ mod audit;
 mod budget;
 mod build;
 mod deny;
+mod followed;
+mod hosting;
 mod inspect;
+mod kill;
 mod label;
+mod logs;
 mod models;
 mod new;
+mod pause;
 mod policy;
 mod ps;
 mod replay;
 mod run;
+mod serve;
+mod target;
 mod tools;
 mod trace;
+mod unpause;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -28,7 +37,13 @@ pub use ps::status;
 #[derive(clap::Subcommand)]
 pub enum Command {
     Run(run::Args),
+    Serve(serve::Args),
     Ps(ps::Args),
+    Wait(wait::Args),
+    Logs(logs::Args),
+    Kill(kill::Args),
+    Pause(pause::Args),
+    Unpause(unpause::Args),
     Trace(trace::Args),
     Replay(replay::Args),
     Approvals(approvals::Args),
@@ -51,7 +66,13 @@ impl Command {
     pub fn run(self) -> Result<ExitCode> {
         match self {
             Self::Run(args) => run::run(args),
+            Self::Serve(args) => serve::run(args),
             Self::Ps(args) => ps::run(&args),
+            Self::Wait(args) => wait::run(&args),
+            Self::Logs(args) => logs::run(&args),
+            Self::Kill(args) => kill::run(args),
+            Self::Pause(args) => pause::run(&args),
+            Self::Unpause(args) => unpause::run(&args),
             Self::Trace(args) => trace::run(&args),
             Self::Replay(args) => replay::run(args),
             Self::Approvals(args) => approvals::run(&args),

@@ -5,6 +5,7 @@ pub mod live;
 pub mod question;
 pub mod report;
 pub mod rows;
+pub mod span;
 pub mod text;
 pub mod units;
 pub mod waterfall;

@@ -1,15 +1,19 @@
-//! `agentry ps`: the runs of this home, the newest first. It reads the journal and changes nothing.
+//! `agentry ps`: the runs of this home, the newest first, and what those that go on wait for. It reads, and changes nothing.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use agentry_kernel::Resource;
 use agentry_kernel::journal::Status;
+use agentry_runtime::control::{self, ControlError, Reply, Request};
 use agentry_runtime::journal::RunRecord;
+use agentry_runtime::run::situation::{Live, Wait};
 use anstyle::Style;
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::exit::Exit;
+use super::target;
+use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, DIM, GOOD, amounts, styled, text, units};
 
@@ -32,15 +36,74 @@ pub struct Args {
 
 /// Reads the journal and prints a line a run.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let runs = args.home.resolve()?.history()?.map_or(Ok(Vec::new()), |history| history.runs(args.limit))?;
+    let home = args.home.resolve()?;
+    let runs = home.history()?.map_or(Ok(Vec::new()), |history| history.runs(args.limit))?;
+    let live = live(home.path())?;
     if args.json {
-        screen::print_json(&runs.iter().map(as_json).collect::<Vec<_>>())?;
+        let run = |run: &RunRecord| {
+            let mut object = as_json(run);
+            object["live"] = of(&live, run).map_or(Value::Null, live_as_json);
+            object
+        };
+        screen::print_json(&runs.iter().map(run).collect::<Vec<_>>())?;
     } else if runs.is_empty() {
         screen::say("no runs yet\n");
     } else {
-        screen::print(&table(&runs))?;
+        screen::print(&table(&runs, &live))?;
     }
     Ok(Exit::Done.into())
+}
+
+/// The runs that go on, as their host sees them; none where no host runs.
+fn live(home: &Path) -> Result<Vec<Live>> {
+    match control::ask(home, &Request::Live) {
+        Ok(Reply::Live { runs, .. }) => Ok(runs),
+        Ok(_) => Err(target::another()),
+        Err(ControlError::NoHost { .. }) => Ok(Vec::new()),
+        Err(error) => Err(With(Exit::Unavailable, error.into()).into()),
+    }
+}
+
+fn of<'a>(live: &'a [Live], run: &RunRecord) -> Option<&'a Live> {
+    // One that has just ended may still be seen.
+    live.iter().find(|live| live.run == run.id && run.ended.is_none())
+}
+
+fn live_as_json(live: &Live) -> Value {
+    json!({
+        "state": state(live),
+        "waits_for": live.waits.map(Wait::word),
+        "since_ms": live.since.0,
+        "memory_bytes": live.memory_bytes,
+        "calls": live.calls,
+    })
+}
+
+fn state(live: &Live) -> &'static str {
+    match (live.paused, live.waits) {
+        (true, _) => "paused",
+        (false, Some(_)) => "waiting",
+        (false, None) => "running",
+    }
+}
+
+/// What it does now, in a line.
+fn now(live: &Live) -> String {
+    let since = units::moment(live.since.0);
+    let does = match live.waits {
+        None => "computes".to_owned(),
+        Some(Wait::Host) => format!("waits for this host since {since}"),
+        Some(Wait::Web) => format!("waits for the web since {since}"),
+        Some(Wait::Tool) => format!("waits for a tool since {since}"),
+        Some(Wait::Model) => format!("waits for a model since {since}"),
+        Some(Wait::Queue) => format!("waits for its turn at a model since {since}"),
+        Some(Wait::Sleep) => format!("sleeps since {since}"),
+        Some(Wait::Agent) => format!("waits for another agent since {since}"),
+        Some(Wait::Letter) => format!("waits for a letter since {since}"),
+        Some(Wait::Person) => format!("waits for a person since {since}"),
+    };
+    let calls = units::plural(u64::from(live.calls), "call");
+    format!("{does} · {} · {calls}", units::bytes(live.memory_bytes))
 }
 
 /// A run at a glance, for programs.
@@ -61,14 +124,15 @@ pub fn as_json(run: &RunRecord) -> Value {
     })
 }
 
-fn table(runs: &[RunRecord]) -> String {
+fn table(runs: &[RunRecord], live: &[Live]) -> String {
     let head = format!(
         "{:<13}  {:<16}  {:<11}  {:<19}  {:>10}  {:>9}  {:>11}",
         "run", "agent", "status", "began (UTC)", "took", "tokens", "cost"
     );
     let mut table = format!("{}\n", styled(BOLD, head));
     for run in runs {
-        let (word, style) = status(run.status);
+        let now = of(live, run);
+        let (word, style) = now.map_or_else(|| status(run.status), |live| (state(live), BOLD));
         let took = run.ended.map_or_else(|| "…".to_owned(), |ended| units::duration(ended.since(run.started)));
         table.push_str(&format!(
             "{}  {:<16}  {}  {}  {took:>10}  {:>9}  {:>11}\n",
@@ -79,6 +143,9 @@ fn table(runs: &[RunRecord]) -> String {
             units::count(run.spent[Resource::Tokens]),
             units::dollars(run.spent[Resource::Usd]),
         ));
+        if let Some(live) = now {
+            table.push_str(&format!("               {}\n", styled(DIM, self::now(live))));
+        }
         if let Some(failure) = &run.failure {
             table.push_str(&format!("               {}\n", styled(DIM, text::cut(failure, 100))));
         }

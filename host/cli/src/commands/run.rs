@@ -1,16 +1,15 @@
-//! `agentry run`: one agent, one input, once. It shows what happens and what it cost.
+//! `agentry run`: one agent, one input, once. It shows what happens and what it cost. Where a host serves the home, the run is that host's.
 
+mod elsewhere;
 mod prompt;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentry_runtime::engine::compile::Compiler;
-use agentry_runtime::host::{Host, OpenError, Options, RunError};
+use agentry_runtime::host::{Host, RunError};
 use agentry_runtime::limits::INPUT_MAX_BYTES;
 use agentry_runtime::run::Report;
 use agentry_runtime::run::context::{Event, Observer};
@@ -19,9 +18,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::prompt::Prompt;
+use self::prompt::{Hearer, Prompt};
+use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
-use crate::home::HomeArgs;
 use crate::screen::live::Live;
 use crate::screen::{self, report};
 
@@ -38,7 +37,8 @@ Examples:
   agentry run ./researcher.wasm --input '{\"question\": \"What is a whale?\"}' --root documents=./docs
   agentry run researcher --input @question.json --model large
   echo '{}' | agentry run ./echo.wasm --input - --json
-  agentry run ./echo.wasm --model scripted:answers.jsonl     # a model that reads its answers from a file")]
+  agentry run ./echo.wasm --model scripted:answers.jsonl     # a model that reads its answers from a file
+  agentry run --detach researcher --input @question.json     # on the host that `agentry serve` started")]
 pub struct Args {
     /// A component's file, or the name of one in the home's agents
     #[arg(value_name = "AGENT|FILE.wasm")]
@@ -47,19 +47,13 @@ pub struct Args {
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
     input: String,
     #[command(flatten)]
-    home: HomeArgs,
-    /// The directory of policies [default: the home's policies]
-    #[arg(long, value_name = "DIR")]
-    policies: Option<PathBuf>,
-    /// What the agent gets when it asks for its default model
-    #[arg(long, value_name = "ALIAS|scripted:FILE")]
-    model: Option<String>,
-    /// What a root that the policy grants stands for; as often as there are roots
-    #[arg(long = "root", value_name = "NAME=DIR", value_parser = root)]
-    roots: Vec<(String, PathBuf)>,
+    hosting: HostingArgs,
     /// Wait for people where policy asks them, also without a terminal: they answer by `agentry approve`
     #[arg(long)]
     wait: bool,
+    /// Begin it on the host that serves this home, print its id and leave
+    #[arg(long)]
+    detach: bool,
     /// Print one JSON object and nothing else on stdout
     #[arg(long)]
     json: bool,
@@ -68,33 +62,39 @@ pub struct Args {
 /// Runs it to its end, or until a person stops it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let input = input(&args.input)?;
-    let home = args.home.resolve()?;
+    let home = args.hosting.home()?;
     let component = home.component(&args.agent)?;
-    let options = Options {
-        policies: args.policies.unwrap_or_else(|| home.policies()),
-        home: home.path().to_path_buf(),
-        roots: roots(args.roots)?,
-        model: args.model,
-        compiler: Compiler::Child(std::env::current_exe().context("cannot find this program, which also compiles")?),
-    };
+    let alone = args.hosting.wants_its_own_host();
+    if args.detach {
+        if alone {
+            bail!("--detach leaves models, roots and policies to the host\nhint: give them to agentry serve");
+        }
+        return elsewhere::detach(&home, &component, &input, args.json);
+    }
+    if !alone && let Some(report) = elsewhere::run(&home, &component, &input)? {
+        return finish(&report, args.json);
+    }
+    let options = args.hosting.options()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let report = threads.block_on(async {
         // Before the store is opened, so that from the first trace of a run a Ctrl-C ends it in good order.
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-        let host = Host::open(options).await.map_err(|error| match error {
-            OpenError::Store(_) => With(Exit::Unavailable, error.into()).into(),
-            error => anyhow::Error::from(error),
-        })?;
+        let host = hosting::open(options).await?;
         // Where nobody can be asked, what needs a person is refused at once.
         let host = if args.wait || Prompt::has_terminal() { host.attended() } else { host };
         watched(&host, &component, input, interrupts).await
     })?;
-    if args.json {
-        screen::print_json(&report::as_json(&report))?;
+    finish(&report, args.json)
+}
+
+/// Prints the output and the bill, and ends as the run did.
+pub fn finish(report: &Report, as_json: bool) -> Result<ExitCode> {
+    if as_json {
+        screen::print_json(&report::as_json(report))?;
     } else {
-        screen::print(&report::output(&report))?;
+        screen::print(&report::output(report))?;
     }
-    screen::say(&report::ending(&report));
+    screen::say(&report::ending(report));
     Ok(Exit::from(report.status).into())
 }
 
@@ -103,6 +103,7 @@ async fn watched(host: &Host, component: &Path, input: Vec<u8>, mut interrupts: 
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let mut live = Live::on_stderr();
     let mut prompt = Prompt::new();
+    let hearer = Hearer::Here(host);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let stop = CancellationToken::new();
     let mut run = std::pin::pin!(host.run_until(stop.clone(), component, input, Observer::channel(sender)));
@@ -123,9 +124,9 @@ async fn watched(host: &Host, component: &Path, input: Vec<u8>, mut interrupts: 
                 }
             }
             report = &mut run => break report,
-            line = prompt.line() => prompt.answer(host, &line).await,
+            line = prompt.line() => prompt.answer(&hearer, &line).await,
             _ = second.tick() => {
-                prompt.forget_closed(host);
+                prompt.forget_closed(&hearer);
                 if prompt.is_idle() {
                     live.tick();
                 }
@@ -161,21 +162,4 @@ fn input(given: &str) -> Result<Vec<u8>> {
         bytes = given.as_bytes().to_vec();
     }
     Ok(bytes)
-}
-
-fn root(given: &str) -> Result<(String, PathBuf), String> {
-    match given.split_once('=') {
-        Some((name, directory)) if !name.is_empty() && !directory.is_empty() => Ok((name.to_owned(), directory.into())),
-        _ => Err("a root is NAME=DIR, such as documents=./docs".to_owned()),
-    }
-}
-
-fn roots(given: Vec<(String, PathBuf)>) -> Result<BTreeMap<String, PathBuf>> {
-    let mut roots = BTreeMap::new();
-    for (name, directory) in given {
-        if let Some(first) = roots.insert(name.clone(), directory) {
-            bail!("root `{name}` is given twice\nhint: it is {} already; leave one of them out", first.display());
-        }
-    }
-    Ok(roots)
 }

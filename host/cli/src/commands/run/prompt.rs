@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use std::io::{BufRead, IsTerminal};
 
 use agentry_kernel::approval::ApprovalId;
-use agentry_runtime::approvals::{Effect, Question, Saying};
+use agentry_runtime::approvals::{Effect, Question, Said, Saying, State};
 use agentry_runtime::host::Host;
+use anyhow::Result;
 use tokio::sync::mpsc;
 
-use crate::commands::approve::story;
+use crate::commands::approve::{say, story};
+use crate::home::Home;
 use crate::screen::{self, HINT, styled, text};
 
 /// Lines that may be typed ahead.
@@ -22,6 +24,32 @@ const LINE_MAX_BYTES: u64 = 2 * 1024;
 pub struct Prompt {
     open: VecDeque<ApprovalId>,
     lines: Option<mpsc::Receiver<String>>,
+}
+
+/// Whose run it is: the host that takes the answers.
+pub enum Hearer<'a> {
+    /// This process.
+    Here(&'a Host),
+    /// The one that serves this home.
+    There(&'a Home),
+}
+
+impl Hearer<'_> {
+    async fn say(&self, saying: Saying) -> Result<Said> {
+        match self {
+            Self::Here(host) => Ok(host.say(saying).await?),
+            Self::There(home) => tokio::task::block_in_place(|| say(home, saying)),
+        }
+    }
+
+    /// The questions that are open; none if that cannot be told now.
+    fn open(&self) -> Option<Vec<ApprovalId>> {
+        let all = match self {
+            Self::Here(host) => host.services().gate.questions(),
+            Self::There(home) => tokio::task::block_in_place(|| home.history().ok()??.questions().ok())?,
+        };
+        Some(all.into_iter().filter(|question| question.state == State::Open).map(|question| question.id).collect())
+    }
 }
 
 /// A line that was typed.
@@ -68,7 +96,7 @@ impl Prompt {
     }
 
     /// Takes a line as the answer to the question that is asked.
-    pub async fn answer(&mut self, host: &Host, line: &str) {
+    pub async fn answer(&mut self, hearer: &Hearer<'_>, line: &str) {
         let Some(id) = self.open.front().copied() else { return };
         let question = id.to_string();
         let saying = match typed(line) {
@@ -76,16 +104,16 @@ impl Prompt {
             Typed::No { because } => Saying { question, name: None, code: None, no: Some(because) },
             Typed::Nothing => return invite(id),
         };
-        match host.say(saying).await {
+        match hearer.say(saying).await {
             Ok(said) => {
                 screen::say(&format!("{}\n", text::line(&story(&said))));
                 if !matches!(said.answered, Effect::MoreWanted(_)) {
                     self.open.pop_front();
                 }
             }
-            Err(error) => screen::complain(&error.into()),
+            Err(error) => screen::complain(&error),
         }
-        self.forget_closed(host);
+        self.forget_closed(hearer);
         if let Some(next) = self.open.front() {
             invite(*next);
         }
@@ -97,12 +125,13 @@ impl Prompt {
     }
 
     /// Drops what was answered elsewhere, or expired.
-    pub fn forget_closed(&mut self, host: &Host) {
+    pub fn forget_closed(&mut self, hearer: &Hearer<'_>) {
         if self.open.is_empty() {
             return;
         }
-        let open = host.services().gate.questions();
-        self.open.retain(|id| open.iter().any(|question| question.id == *id));
+        if let Some(open) = hearer.open() {
+            self.open.retain(|id| open.contains(id));
+        }
     }
 }
 

@@ -1,0 +1,39 @@
+//! `agentry kill`: stops a run in good order. The host of the run does it; its calls are settled and its journal is closed.
+
+use std::process::ExitCode;
+
+use agentry_runtime::control::{Reply, Request};
+use anyhow::Result;
+
+use super::target::{self, ask};
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen;
+
+/// Stops a run
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry kill 0gx3
+  agentry kill 0gx3 --because 'it asks the same thing again and again'")]
+pub struct Args {
+    /// The run, the beginning of its id, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Why; it stands in the run's record
+    #[arg(long, value_name = "TEXT")]
+    because: Option<String>,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Tells the host of the run.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let home = args.home.resolve()?;
+    let run = target::going(&home, &args.run)?;
+    if !matches!(ask(&home, &Request::Stop { run, because: args.because })?, Reply::Stopping) {
+        return Err(target::another());
+    }
+    screen::say(&format!("run {run} stops\n"));
+    Ok(Exit::Done.into())
+}

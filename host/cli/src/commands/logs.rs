@@ -1,0 +1,154 @@
+//! `agentry logs`: what a run says and what comes of its calls, line by line, also while it goes on. It reads the journal and changes nothing.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use agentry_kernel::call::{Call, CallId};
+use agentry_kernel::journal::{Entry, Outcome};
+use agentry_kernel::time::Millis;
+use agentry_runtime::history::History;
+use anstyle::Style;
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::followed::{Followed, PAUSE};
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::rows::{Decision, Row, rows};
+use crate::screen::{self, BAD, BOLD, DIM, HINT, amounts, styled, text, units};
+
+/// Shows what a run says and what comes of its calls
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry logs last
+  agentry logs 0gx3 -f
+  agentry logs 0gx3 --json | jq -r 'select(.kind == \"log\").text'")]
+pub struct Args {
+    /// The run, the beginning of its id, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Go on until the run is over
+    #[arg(short, long)]
+    follow: bool,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print a JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints what there is, and then what comes.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let mut followed = Followed::find(args.home.resolve()?, &args.run)?;
+    let mut log = Log { asked: BTreeMap::new(), began: followed.record()?.started };
+    let mut place = None;
+    loop {
+        // Asked before it is read: what a run that is over has said is all there.
+        let over = if args.follow { followed.over()? } else { Some(followed.record()?) };
+        let (entries, behind) = followed.read(|history, run| {
+            let mut place = place;
+            Ok((history.entries_behind(run, &mut place)?, place))
+        })?;
+        place = behind;
+        for entry in entries {
+            let Some(line) = log.line(followed.history(), entry)? else { continue };
+            if args.json {
+                screen::print_json(&line.json)?;
+            } else {
+                screen::print(&format!("{} {}\n", styled(DIM, units::moment(line.at.0)), line.shown()))?;
+            }
+        }
+        if let Some(record) = over {
+            if let (false, Some(failure)) = (args.json, &record.failure) {
+                screen::print(&format!("{}\n", text::block(failure)))?;
+            }
+            return Ok(Exit::Done.into());
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// What is needed of the lines before to understand the next.
+struct Log {
+    asked: BTreeMap<CallId, Entry>,
+    began: Millis,
+}
+
+struct Line {
+    at: Millis,
+    word: String,
+    style: Style,
+    text: String,
+    json: Value,
+}
+
+impl Line {
+    fn shown(&self) -> String {
+        format!("{} {}", styled(self.style, text::line(&self.word)), text::line(&self.text))
+    }
+}
+
+impl Log {
+    fn line(&mut self, history: &History, entry: Entry) -> Result<Option<Line>> {
+        Ok(match entry {
+            Entry::Started(started) => Some(Line {
+                at: started.at,
+                word: "began".to_owned(),
+                style: BOLD,
+                text: started.package.clone(),
+                json: json!({"kind": "began", "at_ms": started.at.0, "package": started.package}),
+            }),
+            Entry::Ended(ended) => {
+                let (word, style) = super::status(ended.status);
+                let json = json!({"kind": "ended", "at_ms": ended.at.0, "status": ended.status});
+                Some(Line { at: ended.at, word: word.to_owned(), style, text: String::new(), json })
+            }
+            Entry::Called { at, what: Call::LogEvent { line }, outcome: Outcome::Inline(_), .. } => {
+                let said = history.blob(&line)?.unwrap_or_default();
+                Some(said_by_guest(at, &String::from_utf8_lossy(&said)))
+            }
+            Entry::Asked { call, .. } => {
+                self.asked.insert(call, entry);
+                None
+            }
+            Entry::Answered { call, at, .. } => {
+                let asked = self.asked.remove(&call);
+                asked.and_then(|asked| rows(&[asked, entry]).pop()).map(|row| self.call(at, &row))
+            }
+            Entry::Called { at, outcome: Outcome::Error { .. }, .. } | Entry::Refused { at, .. } => {
+                rows(&[entry]).pop().map(|row| self.call(at, &row))
+            }
+            _ => None,
+        })
+    }
+
+    /// What came of a call.
+    fn call(&self, at: Millis, row: &Row) -> Line {
+        let style = if row.decision == Decision::Done { DIM } else { BAD };
+        let took = row.until.map_or(0, |until| until.since(row.at));
+        let why = match &row.decision {
+            Decision::Broke { text, .. } => text.clone(),
+            Decision::Refused(refusal) => refusal.because.clone(),
+            _ => amounts::bill(&row.spent),
+        };
+        let mut json = row.as_json(self.began);
+        json["kind"] = json!("call");
+        json["at_ms"] = json!(at.0);
+        let parts = [row.detail.clone(), units::duration(took), why];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        Line { at, word: format!("{} {}", row.word(), row.name), style, text: parts.join("  "), json }
+    }
+}
+
+/// A line of the log: how much it matters, and its text.
+fn said_by_guest(at: Millis, said: &str) -> Line {
+    let (level, said) = said.split_once(' ').unwrap_or(("info", said));
+    let style = match level {
+        "warn" => HINT,
+        "error" => BAD,
+        _ => DIM,
+    };
+    let json = json!({"kind": "log", "at_ms": at.0, "level": level, "text": said});
+    Line { at, word: level.to_owned(), style, text: said.to_owned(), json }
+}

@@ -1,0 +1,190 @@
+//! A run on the host that serves this home: it is ordered there, watched from here, and its report is read from the journal. Whoever
+//! watches may go away; the run goes on.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::refusal::Refusal;
+use agentry_runtime::control::{Client, ControlError, Following, News, Request, Start};
+use agentry_runtime::history::NoRun;
+use agentry_runtime::journal::RunRecord;
+use agentry_runtime::run::Report;
+use agentry_runtime::run::context::Event;
+use anyhow::{Context, Result, anyhow};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::prompt::{Hearer, Prompt};
+use super::{EVENTS_MAX, stopped};
+use crate::commands::followed::is_over;
+use crate::commands::target::ask;
+use crate::exit::{Exit, With};
+use crate::home::Home;
+use crate::screen;
+use crate::screen::live::Live;
+
+/// Orders the run and shows it to its end; none if no host takes orders here.
+pub fn run(home: &Home, component: &Path, input: &[u8]) -> Result<Option<Report>> {
+    let Some(following) = order(home, component, input, true)? else { return Ok(None) };
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    threads.block_on(watched(home, following)).map(Some)
+}
+
+/// Orders the run and prints its id.
+pub fn detach(home: &Home, component: &Path, input: &[u8], as_json: bool) -> Result<ExitCode> {
+    let Some(mut following) = order(home, component, input, false)? else {
+        let home = home.path().display();
+        let why =
+            anyhow!("no host that takes orders runs in {home}\nhint: start one: agentry serve, or leave --detach out");
+        return Err(With(Exit::Unavailable, why).into());
+    };
+    let mut live = Live::on_stderr();
+    loop {
+        match following.news().map_err(of_host)? {
+            News::Taken => {}
+            News::Event(event) => live.show(&event),
+            News::Begun(run) | News::Over(run) => {
+                if as_json {
+                    screen::print_json(&json!({"run": run.to_string()}))?;
+                } else {
+                    screen::print(&format!("{run}\n"))?;
+                }
+                let record = record(home, run)?;
+                // One that was refused at its start is over already.
+                let refused = is_over(record.status) && record.calls == 0 && record.refused > 0;
+                return Ok(if refused { Exit::from(record.status) } else { Exit::Done }.into());
+            }
+        }
+    }
+}
+
+fn order(home: &Home, component: &Path, input: &[u8], watch: bool) -> Result<Option<Following>> {
+    let client = match Client::connect(home.path()) {
+        Ok(client) => client,
+        Err(ControlError::NoHost { .. }) => return Ok(None),
+        Err(error) => return Err(of_host(error)),
+    };
+    // The host works elsewhere.
+    let component: PathBuf = std::path::absolute(component).context("cannot tell where the component is")?;
+    let mut following = client.start(Start { component, input: input.to_vec(), watch }).map_err(of_host)?;
+    match following.taken() {
+        Ok(()) => Ok(Some(following)),
+        Err(ControlError::NotServing) => Ok(None),
+        Err(error) => Err(of_host(error)),
+    }
+}
+
+fn of_host(error: ControlError) -> anyhow::Error {
+    match error {
+        ControlError::Refused(_) => error.into(),
+        error => With(Exit::Unavailable, error.into()).into(),
+    }
+}
+
+/// What is heard of the run, in a thread that ends with it.
+fn listen(mut following: Following) -> mpsc::Receiver<Result<News, ControlError>> {
+    let (sender, receiver) = mpsc::channel(EVENTS_MAX);
+    std::thread::spawn(move || {
+        loop {
+            let news = following.news();
+            let last = matches!(news, Ok(News::Over(_)) | Err(_));
+            if sender.blocking_send(news).is_err() || last {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Shows what happens. The first Ctrl-C stops the run in good order; a second one leaves it to its host.
+async fn watched(home: &Home, following: Following) -> Result<Report> {
+    let mut interrupts: Signal = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut news = listen(following);
+    let mut screen = Screen { live: Live::on_stderr(), prompt: Prompt::new(), refusal: None };
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let hearer = Hearer::There(home);
+    let (mut run, mut stops) = (None, false);
+    loop {
+        tokio::select! {
+            biased;
+            Some(()) = interrupts.recv() => {
+                if stops {
+                    screen.live.end();
+                    return Err(stopped("left in the middle: its host stops it").into());
+                }
+                stops = true;
+                stop(home, run)?;
+            }
+            heard = news.recv() => match heard {
+                Some(Ok(News::Taken)) => {}
+                Some(Ok(News::Event(event))) => screen.show(*event),
+                Some(Ok(News::Begun(begun))) => {
+                    run = Some(begun);
+                    if stops {
+                        stop(home, run)?;
+                    }
+                }
+                Some(Ok(News::Over(run))) => return screen.end(home, run),
+                Some(Err(error)) => {
+                    screen.live.end();
+                    return Err(of_host(error));
+                }
+                None => return Err(of_host(ControlError::Lost { why: "it hung up".to_owned() })),
+            },
+            line = screen.prompt.line() => screen.prompt.answer(&hearer, &line).await,
+            _ = second.tick() => {
+                screen.prompt.forget_closed(&hearer);
+                if screen.prompt.is_idle() {
+                    screen.live.tick();
+                }
+            }
+        }
+    }
+}
+
+/// Stops it, if it has begun.
+fn stop(home: &Home, run: Option<RunId>) -> Result<()> {
+    let Some(run) = run else { return Ok(()) };
+    match ask(home, &Request::Stop { run, because: None }) {
+        // It may have ended at the same moment.
+        Err(error) if error.downcast_ref::<ControlError>().is_none() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+struct Screen {
+    live: Live,
+    prompt: Prompt,
+    /// Why it did not begin.
+    refusal: Option<Refusal>,
+}
+
+impl Screen {
+    fn show(&mut self, event: Event) {
+        self.live.show(&event);
+        match event {
+            Event::Asked(question) => self.prompt.ask(&question),
+            Event::Refused(refusal) => self.refusal = Some(*refusal),
+            _ => {}
+        }
+    }
+
+    fn end(mut self, home: &Home, run: RunId) -> Result<Report> {
+        self.live.end();
+        let record = record(home, run)?;
+        let history = home.history()?.ok_or(NoRun::Never)?;
+        let mut report = history.report(&record)?;
+        if report.refusals.is_empty() && report.refused > 0 {
+            // The journal of a run that never began has no entry.
+            report.refusals.extend(self.refusal);
+        }
+        Ok(report)
+    }
+}
+
+fn record(home: &Home, run: RunId) -> Result<RunRecord> {
+    Ok(home.history()?.ok_or(NoRun::Never)?.run(&run.to_string())?)
+}

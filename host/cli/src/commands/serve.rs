@@ -1,0 +1,108 @@
+//! `agentry serve`: the host that goes on. It begins what other commands order, many runs at once, and stops in good order.
+
+mod notify;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_runtime::run::context::{Event, Observer};
+use anyhow::{Context, Result, anyhow};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::hosting::{self, HostingArgs};
+use crate::exit::{Exit, With};
+use crate::screen::{self, BAD, BOLD, span, styled, text, units};
+
+/// Runs agents for other commands until it is stopped
+#[derive(clap::Args)]
+#[command(after_help = "\
+The first Ctrl-C or SIGTERM stops it in good order: nothing new begins, and runs get the time of --drain to
+end. A second one ends it at once.
+
+Examples:
+  agentry serve --root documents=./docs
+  agentry serve --drain 5m
+  agentry run --detach researcher --input @question.json     # elsewhere, while it serves")]
+pub struct Args {
+    #[command(flatten)]
+    hosting: HostingArgs,
+    /// How long runs may take to end once it is to stop
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = span::parse)]
+    drain: Duration,
+}
+
+/// Serves until a signal.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let options = args.hosting.options()?;
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    threads.block_on(async {
+        // Before the store is opened, so that whenever it is stopped, it stops in good order.
+        let mut signals = Signals::listen()?;
+        let home = options.home.display().to_string();
+        let host = Arc::new(hosting::open(options).await?.attended());
+        host.services().gate.watch(Observer::new(|event| show(&event)));
+        let stop = CancellationToken::new();
+        let mut served = tokio::spawn(Arc::clone(&host).serve(args.drain, stop.clone()));
+        drop(host);
+        let version = env!("CARGO_PKG_VERSION");
+        let process = std::process::id();
+        screen::print(&format!("agentry {version} serves {} (process {process})\n", text::line(&home)))?;
+        notify::tell("READY=1");
+        let served = loop {
+            tokio::select! {
+                biased;
+                () = signals.next() => {
+                    if stop.is_cancelled() {
+                        return Err(at_once());
+                    }
+                    notify::tell("STOPPING=1");
+                    let drain = units::duration(u64::try_from(args.drain.as_millis()).unwrap_or(u64::MAX));
+                    screen::say(&format!("stops: runs get {drain} to end; once more ends it at once\n"));
+                    stop.cancel();
+                }
+                served = &mut served => break served.context("the host broke down")?,
+            }
+        };
+        screen::say(&format!("stopped: {} ended, {} cut\n", served.going.saturating_sub(served.left), served.left));
+        Ok(Exit::Done.into())
+    })
+}
+
+/// What befalls the host itself.
+fn show(event: &Event) {
+    match event {
+        Event::Notice(notice) => screen::say(&format!("{}\n", styled(BOLD, text::block(notice)))),
+        Event::Alarm(alarm) => screen::say(&format!("{}: {}\n", styled(BAD, "alarm"), text::block(alarm))),
+        _ => {}
+    }
+}
+
+fn at_once() -> anyhow::Error {
+    let error = anyhow!("stopped at once, in the middle\nhint: the next `agentry serve` in this home takes over");
+    With(Exit::Failed, error).into()
+}
+
+/// What stops a host: a person at a terminal, or the system.
+struct Signals {
+    interrupts: Signal,
+    terminations: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupts: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
+            terminations: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            Some(()) = self.interrupts.recv() => {}
+            Some(()) = self.terminations.recv() => {}
+            else => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Whom a command means that acts on what runs: a run that goes on, or all runs of an agent. And how it tells their host.
+
+use agentry_kernel::call::RunId;
+use agentry_runtime::control::{self, ControlError, Reply, Request};
+use agentry_runtime::history::NoRun;
+use anyhow::{Result, anyhow, bail};
+
+use super::followed::is_over;
+use crate::exit::{Exit, With};
+use crate::home::Home;
+use crate::screen::text;
+
+/// What is meant.
+pub enum Target {
+    /// One run.
+    Run(RunId),
+    /// Every run of this agent.
+    Agent(String),
+}
+
+/// The run that is called so, which goes on.
+pub fn going(home: &Home, name: &str) -> Result<RunId> {
+    let record = home.history()?.ok_or(NoRun::Never)?.run(name)?;
+    if is_over(record.status) {
+        let (word, _) = super::status(record.status);
+        bail!("run {} is over: {word}\nhint: `agentry ps` lists those that go on", record.id);
+    }
+    Ok(record.id)
+}
+
+/// The agent that is called so, if the host or the home knows one; else the run.
+pub fn find(home: &Home, name: &str) -> Result<Target> {
+    let Reply::Live { runs, held } = ask(home, &Request::Live)? else { return Err(another()) };
+    let lives = runs.iter().any(|live| live.agent == name) || held.iter().any(|agent| agent == name);
+    if lives || (!name.contains(['/', '.']) && home.component(name).is_ok()) {
+        return Ok(Target::Agent(name.to_owned()));
+    }
+    match going(home, name) {
+        Ok(run) => Ok(Target::Run(run)),
+        Err(error) if matches!(error.downcast_ref(), Some(NoRun::Unknown { .. } | NoRun::Never)) => {
+            bail!("there is no run and no agent `{}`\nhint: `agentry ps` lists runs", text::cut(name, 64))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks the host that runs in this home.
+pub fn ask(home: &Home, request: &Request) -> Result<Reply> {
+    control::ask(home.path(), request).map_err(|error| match error {
+        ControlError::Refused(_) => error.into(),
+        error => With(Exit::Unavailable, error.into()).into(),
+    })
+}
+
+/// The host said something else than what it was asked.
+pub fn another() -> anyhow::Error {
+    With(Exit::Unavailable, anyhow!("the host answered another question\nhint: use the same program for both")).into()
+}

@@ -1,0 +1,57 @@
+//! `agentry wait`: waits until a run is over, and says what `agentry run` would have said. It changes nothing.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+
+use super::followed::{Followed, PAUSE};
+use super::run::finish;
+use crate::exit::{Exit, With};
+use crate::home::HomeArgs;
+use crate::screen::{span, units};
+
+/// Waits until a run is over, prints its output and ends as `agentry run` does
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry wait 0gx3
+  agentry wait last --timeout 10m --json")]
+pub struct Args {
+    /// The run, the beginning of its id, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// How long to wait at most [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = span::parse)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print one JSON object and nothing else on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Waits for its end.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let begun = Instant::now();
+    let mut followed = Followed::find(args.home.resolve()?, &args.run)?;
+    let record = loop {
+        if let Some(record) = followed.over()? {
+            break record;
+        }
+        if let Some(timeout) = args.timeout.filter(|timeout| begun.elapsed() >= *timeout) {
+            return Err(late(&followed, timeout));
+        }
+        std::thread::sleep(PAUSE);
+    };
+    let report = followed.read(|history, _| history.report(&record))?;
+    finish(&report, args.json)
+}
+
+fn late(followed: &Followed, timeout: Duration) -> anyhow::Error {
+    let run = followed.run();
+    let waited = units::duration(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    let why =
+        format!("run {run} is not over after {waited}\nhint: it goes on; `agentry logs {run}` shows what it does");
+    With(Exit::Unavailable, anyhow!(why)).into()
+}
