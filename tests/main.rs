@@ -23,6 +23,7 @@ mod raises;
 mod real_model;
 mod refusals;
 mod replay;
+mod resume;
 mod sentences;
 mod serve;
 mod stage;

@@ -19,6 +19,8 @@ mod pause;
 mod policy;
 mod ps;
 mod replay;
+mod resolve;
+mod resume;
 mod run;
 mod serve;
 mod target;
@@ -46,6 +48,8 @@ pub enum Command {
     Unpause(unpause::Args),
     Trace(trace::Args),
     Replay(replay::Args),
+    Resolve(resolve::Args),
+    Resume(resume::Args),
     Approvals(approvals::Args),
     Approve(approve::Args),
     Deny(deny::Args),
@@ -75,6 +79,8 @@ impl Command {
             Self::Unpause(args) => unpause::run(&args),
             Self::Trace(args) => trace::run(&args),
             Self::Replay(args) => replay::run(args),
+            Self::Resolve(args) => resolve::run(args),
+            Self::Resume(args) => resume::run(args),
             Self::Approvals(args) => approvals::run(&args),
             Self::Approve(args) => approve::run(args),
             Self::Deny(args) => deny::run(args),

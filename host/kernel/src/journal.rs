@@ -17,6 +17,10 @@ use crate::labels::Labels;
 use crate::refusal::{Refusal, Rule};
 use crate::time::Millis;
 
+mod unfinished;
+
+pub use unfinished::{Open, Unfinished};
+
 /// The version of this format. It stands before each stored entry; older ones stay readable.
 pub const FORMAT: u8 = 4;
 
@@ -228,13 +232,16 @@ pub enum Entry {
         at: Millis,
         /// What it asks for.
         what: Call,
+        /// What is held for it meanwhile.
+        held: Amounts,
     },
-    /// The run goes on by its journal: its host had stopped, or it had left memory while it waited.
+    /// The run goes on by its journal: its host had stopped, or it had left memory while it waited. Calls without an answer follow.
     Resumed {
         /// When.
         at: Millis,
     },
-    /// The host stopped between an effect and its answer, so whether it happened is not known. What was held for it counts as spent.
+    /// The host stopped between a call and its answer. Where whether it happened is not known, what was held for it counts as spent;
+    /// where it cannot have happened or costs nothing, nothing does.
     Unknown {
         /// Which.
         call: CallId,

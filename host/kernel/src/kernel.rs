@@ -29,6 +29,7 @@ mod lock;
 mod raise;
 mod rates;
 mod reasons;
+mod resume;
 mod runs;
 mod shares;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Tick
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::{Standing, Statement};
 pub use rates::Rated;
+pub use resume::{Afterwards, Lost};
 pub use shares::Share;
 
 pub use lock::Lock;
@@ -189,6 +191,11 @@ impl Kernel {
         // It waited, so it has no slot that another could take.
         permit.model = None;
         self.close(permit, Amounts::ZERO, now).ready
+    }
+
+    /// What is held for a call that waits for its turn.
+    pub fn held_by(&self, ticket: Ticket) -> Amounts {
+        self.slots.held(ticket)
     }
 
     /// Replaces the policy. Runs go on; a right that is gone is gone at their next call, and so are changed limits.

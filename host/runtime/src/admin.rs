@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agentry_kernel::budget::Books;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::labels::Labels;
@@ -14,9 +15,10 @@ use crate::clock::Clock;
 use crate::control::{self, ControlError, Reply, Request};
 use crate::drivers::files::Marks;
 use crate::drivers::memory::Memory;
-use crate::journal::{Along, Journal, Trail};
+use crate::journal::{Along, Journal, Moved, Trail, record};
 use crate::policies::standing;
-use crate::store::{RedbStore, Store, StoreError};
+use crate::resolve::{Case, Resolution, ResolveError, Resolved};
+use crate::store::{RedbStore, Store, StoreError, keys};
 
 /// How long a host may have the store and no socket yet.
 const HOST_BEGINS_MAX: Duration = Duration::from_secs(3);
@@ -34,6 +36,9 @@ pub enum AdminError {
     /// The host that runs there.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// What a person says of a call.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
     /// The home cannot be written.
     #[error("cannot change the lock of {home}: {why}\nhint: let this user write the home directory")]
     Lock {
@@ -126,6 +131,34 @@ pub fn unlabel_run(home: &Path, run: RunId, labels: Labels, because: String) -> 
         Err(ControlError::NoHost { .. }) => Err(AdminError::NotRunning { run }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes a person's word for what became of a call that nobody knows of.
+///
+/// # Errors
+/// If that is known, or the store cannot be read or written.
+pub async fn resolve(home: &Path, of: Resolution) -> Result<Resolved, AdminError> {
+    let journal = match hand(home, &Request::Resolve(of.clone())).await? {
+        Hand::Host(Reply::Resolved(resolved)) => return Ok(resolved),
+        Hand::Host(_) => return Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
+        Hand::Ours(journal) => journal,
+    };
+    let store = Arc::clone(journal.store());
+    let case = Case::find(&*store, &of)?;
+    let (entry, record, returned) = case.close(&of, Clock::System.now());
+    let stored = |owner: &str| match store.get(&keys::books(owner))? {
+        Some(bytes) => record::books(&bytes),
+        None => Ok(Books::default()),
+    };
+    let (mut books, mut site) = (stored(&record.agent)?, stored(keys::SITE)?);
+    books.take_back(&returned, case.since);
+    site.take_back(&returned, case.since);
+    let trail = Arc::new(Trail::new(of.run));
+    let moved = Some(Moved { agent: &record.agent, books, site });
+    let along = Along { moved, record: Some(record.clone()), ..Along::default() };
+    journal.append(&trail, &[entry], along);
+    journal.durable(&trail).await?;
+    Ok(Resolved { returned })
 }
 
 fn unwritable(home: &Path, why: std::io::Error) -> AdminError {

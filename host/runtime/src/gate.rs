@@ -36,6 +36,8 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::oneshot;
 
+pub(crate) use self::again::decode;
+use self::again::{Number, Recall};
 pub use self::fault::Fault;
 pub use self::life::{Ending, Opening};
 use self::people::Asked;
@@ -188,8 +190,8 @@ impl Gate {
     pub fn new(mut kernel: Kernel, journal: Journal, clock: Clock, recovered: &Recovered) -> Self {
         for (agent, books) in &recovered.books {
             match agent.as_str() {
-                keys::SITE => kernel.restore_site(*books),
-                agent => kernel.restore(agent, *books),
+                keys::SITE => kernel.restore_site(*books, &books.day.held),
+                agent => kernel.restore(agent, *books, &books.day.held),
             }
         }
         recovered.rates.iter().for_each(|rated| kernel.restore_rate(rated.clone()));
@@ -234,16 +236,17 @@ impl Gate {
     /// What the kernel refuses, what `act` fails with; `unavailable` if `act` panics or the journal cannot keep up.
     pub fn pass_inner<T: Told>(
         &self,
-        run: &RunContext,
+        run: &Arc<RunContext>,
         what: impl Into<Asking>,
         act: impl FnOnce(&Permit) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let gate = &*self.0;
         let asking = what.into();
-        if let Some(again) = self.recall(run, &asking.what) {
-            return again.at_once(run);
-        }
-        let (call, now) = gate.enter(run)?;
+        let number = match self.recall(run, &asking.what) {
+            Recall::Told(again) => return again.at_once(run),
+            Recall::Live(number) => number,
+        };
+        let (call, now) = gate.enter(run, number)?;
         let admitted = gate.admit(run, call, asking, now, Manner::AtOnce);
         let (mut permit, Asking { what, mut contents, basis }) = match admitted {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
@@ -272,11 +275,12 @@ impl Gate {
 
     /// Writes down a call that the host cannot take as it is now, for a reason that another host or another moment would not have: so a
     /// run that is executed again gets the same answer. Nothing is decided or done.
-    pub fn unfit(&self, run: &RunContext, asking: Asking, error: Error) -> Error {
-        if let Some(again) = self.recall(run, &asking.what) {
-            return again.at_once::<(), Error>(run).err().unwrap_or(error);
-        }
-        let (call, at) = match self.0.enter(run) {
+    pub fn unfit(&self, run: &Arc<RunContext>, asking: Asking, error: Error) -> Error {
+        let number = match self.recall(run, &asking.what) {
+            Recall::Told(again) => return again.at_once::<(), Error>(run).err().unwrap_or(error),
+            Recall::Live(number) => number,
+        };
+        let (call, at) = match self.0.enter(run, number) {
             Ok(entered) => entered,
             Err(over) => return over,
         };
@@ -289,9 +293,13 @@ impl Gate {
 }
 
 impl Inner {
-    /// The call's number and its time: the one moment at which the run's clock moves.
-    fn enter(&self, run: &RunContext) -> Result<(CallId, Millis), Error> {
-        let now = run.clock.advance(self.clock.now());
+    /// The call's number and its time: the one moment at which the run's clock moves. It does not move again for a call that was made
+    /// before: what the guest saw of it then is what it sees now.
+    fn enter(&self, run: &RunContext, number: Number) -> Result<(CallId, Millis), Error> {
+        let now = match number {
+            Number::Next => run.clock.advance(self.clock.now()),
+            Number::Again(_, began) => self.clock.now().max(began),
+        };
         if run.trail.is_broken() {
             run.cancelled.cancel();
             return Err(fault::unavailable("this run cannot be written down any more: the host's disk failed", None));
@@ -300,7 +308,11 @@ impl Inner {
             run.cancelled.cancel();
             return Err(fault::unavailable("this run says more at once than can be written down", None));
         }
-        if let Some(call) = run.next_call(CALLS_PER_RUN_MAX) {
+        let call = match number {
+            Number::Next => run.next_call(CALLS_PER_RUN_MAX),
+            Number::Again(call, _) => Some(call),
+        };
+        if let Some(call) = call {
             return Ok((call, now));
         }
         run.cancelled.cancel();
@@ -349,7 +361,12 @@ impl Inner {
                 }
                 return Ok((Turn::Now(permit), Some(Asking { basis, ..asking })));
             }
-            Answer::Wait(ticket) => return Ok((desk.line_up(ticket), Some(asking))),
+            Answer::Wait(ticket) => {
+                let held = desk.kernel.held_by(ticket);
+                let entry = Entry::Queued { call, at: now, what: asking.what.clone(), held };
+                self.journal.append(&run.trail, &[entry], Along { moved: desk.books(run), ..Along::default() });
+                return Ok((desk.line_up(ticket), Some(asking)));
+            }
             Answer::Ask(unasked) if manner == Manner::AtOnce => {
                 Box::new(desk.kernel.decline(unasked, "a call that is answered at once waits for nobody", now))
             }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
-use agentry_kernel::journal::Entry;
+use agentry_kernel::journal::{Entry, Status};
 
 use crate::approvals::{self, Question};
 use crate::audit::heads::Head;
 use crate::audit::{self, Audit};
 use crate::control::{Client, ControlError, RemoteStore};
-use crate::journal::{RunRecord, segment};
+use crate::journal::{RunRecord, log};
 use crate::store::{Page, Range, Store, StoreError, StoreReader, keys};
 
 /// Letters of a whole run id.
@@ -32,7 +32,16 @@ const MATCHES_MAX: usize = 5;
 
 /// The past; cheap to clone.
 #[derive(Clone)]
-pub struct History(pub(crate) Arc<dyn Store>);
+pub struct History(pub(crate) Arc<dyn Store>, Owner);
+
+/// Who has the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// A host: what runs, runs there.
+    Host,
+    /// Nobody: whatever ran when its host stopped runs no more.
+    Nobody,
+}
 
 impl History {
     /// The history in this home; none if nothing ever ran. It creates nothing. While a host runs there, it asks that host.
@@ -44,10 +53,10 @@ impl History {
         loop {
             let in_use = match StoreReader::open(home) {
                 Err(error @ StoreError::InUse { .. }) => error,
-                opened => return Ok(opened?.map(|store| Self(Arc::new(store)))),
+                opened => return Ok(opened?.map(|store| Self(Arc::new(store), Owner::Nobody))),
             };
             match Client::connect(home) {
-                Ok(host) => return Ok(Some(Self(Arc::new(RemoteStore::over(host))))),
+                Ok(host) => return Ok(Some(Self(Arc::new(RemoteStore::over(host)), Owner::Host))),
                 // It begins or ends: it has the store and no socket.
                 Err(ControlError::NoHost { .. }) if begun.elapsed() < HOST_BEGINS_MAX => std::thread::sleep(PAUSE),
                 Err(ControlError::NoHost { .. }) => return Err(in_use),
@@ -58,7 +67,7 @@ impl History {
 
     /// The history in a store that this process has open.
     pub fn over(store: Arc<dyn Store>) -> Self {
-        Self(store)
+        Self(store, Owner::Host)
     }
 
     /// The newest runs, newest first.
@@ -69,6 +78,25 @@ impl History {
         let times = self.0.scan(&Range::of(keys::TIMES).reversed(), Page { rows: limit, bytes: usize::MAX })?;
         let runs = times.iter().filter_map(|(key, _)| keys::number(key)).map(|id| self.record(RunId(id)));
         runs.filter_map(Result::transpose).collect()
+    }
+
+    /// Runs that have not ended and that no host has in memory, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn suspended(&self) -> Result<Vec<RunRecord>, StoreError> {
+        let mut runs = Vec::new();
+        let mut range = Range::of(keys::OPEN);
+        loop {
+            let rows = self.0.scan(&range, PAGE)?;
+            let Some((last, _)) = rows.last() else { break };
+            range = range.after(last);
+            for id in rows.iter().filter_map(|(key, _)| keys::number(key)) {
+                runs.extend(self.record(RunId(id))?.filter(|record| record.status == Status::Suspended));
+            }
+        }
+        runs.sort_by_key(|record| (record.started, record.id));
+        Ok(runs)
     }
 
     /// The run of this id, of an id that begins so, or the `last` one.
@@ -82,7 +110,7 @@ impl History {
         let unknown = || NoRun::Unknown { name: name.chars().take(64).collect() };
         let range = beginning(name).ok_or_else(unknown)?;
         let rows = self.0.scan(&range, Page { rows: MATCHES_MAX, bytes: usize::MAX })?;
-        let mut records = rows.iter().map(|(_, row)| RunRecord::decode(row)).collect::<Result<Vec<_>, _>>()?;
+        let mut records = rows.iter().map(|(_, row)| self.decoded(row)).collect::<Result<Vec<_>, _>>()?;
         match records.len() {
             0 => Err(unknown()),
             1 => Ok(records.remove(0)),
@@ -98,7 +126,7 @@ impl History {
     /// # Errors
     /// When the store cannot be read or an entry does not decode.
     pub fn entries(&self, run: RunId) -> Result<Vec<Entry>, StoreError> {
-        self.entries_behind(run, &mut None)
+        log::entries(&*self.0, run)
     }
 
     /// The entries of a run behind this place, which moves behind them: so a run is followed while it goes on.
@@ -106,22 +134,7 @@ impl History {
     /// # Errors
     /// As [`History::entries`].
     pub fn entries_behind(&self, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::new();
-        let mut range = Range::of(&keys::indices(run));
-        if let Some(place) = *place {
-            range = range.after(&keys::index(run, place));
-        }
-        loop {
-            let rows = self.0.scan(&range, PAGE)?;
-            let Some((last, _)) = rows.last() else { return Ok(entries) };
-            range = range.after(last);
-            for number in rows.iter().filter_map(|(key, _)| keys::number(key)) {
-                *place = Some(number);
-                let missing = || StoreError::Damaged { why: format!("segment {number} of run {run} is missing") };
-                let bytes = self.0.get(&keys::segment(number))?.ok_or_else(missing)?;
-                entries.extend(segment::decode(&bytes)?.1);
-            }
-        }
+        log::entries_behind(&*self.0, run, place)
     }
 
     /// What people were asked, oldest first.
@@ -149,7 +162,14 @@ impl History {
     }
 
     fn record(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
-        self.0.get(&keys::run(run))?.map(|bytes| RunRecord::decode(&bytes)).transpose()
+        self.0.get(&keys::run(run))?.map(|bytes| self.decoded(&bytes)).transpose()
+    }
+
+    /// A record as its run stands.
+    fn decoded(&self, bytes: &[u8]) -> Result<RunRecord, StoreError> {
+        let record = RunRecord::decode(bytes)?;
+        let lost = self.1 == Owner::Nobody && record.status == Status::Running;
+        Ok(if lost { RunRecord { status: Status::Suspended, ..record } } else { record })
     }
 }
 

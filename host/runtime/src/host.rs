@@ -1,5 +1,6 @@
 //! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
 
+mod errors;
 pub(crate) mod orders;
 mod serve;
 
@@ -10,28 +11,29 @@ use std::time::{Duration, Instant};
 
 use agentry_kernel::Digest;
 use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Status;
 use agentry_kernel::kernel::Kernel;
 use agentry_kernel::manifest::Manifest;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+pub use self::errors::{OpenError, RunError};
 use crate::approvals::{self, People, Said, SayError, Saying};
 use crate::audit::heads::{Heads, HeadsError};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, ToolsConfig, ToolsError};
-use crate::control::{Control, ControlError};
-use crate::drivers::files::{Files, Marks, NoRoot};
+use crate::config::{Config, ToolsConfig};
+use crate::control::Control;
+use crate::drivers::files::{Files, Marks};
 use crate::drivers::http::Http;
 use crate::drivers::llm::Models;
-use crate::drivers::llm::models::ModelsError;
 use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
-use crate::engine::compile::{CompileError, Compiler};
-use crate::engine::{Engine, EngineError};
+use crate::engine::Engine;
+use crate::engine::compile::Compiler;
 use crate::gate::Gate;
-use crate::history::{History, NoRun};
-use crate::journal::Journal;
+use crate::history::History;
+use crate::journal::{Journal, RunRecord};
 use crate::limits::{COMPONENTS_LOADED_MAX, INPUT_MAX_BYTES, RUNS_MAX};
 use crate::package::{self, PackageError, Stamp};
 use crate::policies::standing::{self, Standing};
@@ -39,7 +41,7 @@ use crate::policies::{self, PoliciesError};
 use crate::run::context::Observer;
 use crate::run::past::Past;
 use crate::run::replay::{Replayed, replay};
-use crate::run::{Beginning, Prepared, Report};
+use crate::run::{Beginning, Prepared, Report, Resuming};
 use crate::secrets::Secrets;
 use crate::store::{Batch, RedbStore, Store, StoreError, keys};
 use crate::syscalls::bindings::AgentPre;
@@ -82,41 +84,6 @@ pub struct Host {
     _heads: Option<Heads>,
 }
 
-/// Why there is no host.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The policy.
-    #[error(transparent)]
-    Policies(#[from] PoliciesError),
-    /// The configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The registry of tools.
-    #[error(transparent)]
-    Tools(#[from] ToolsError),
-    /// The models.
-    #[error(transparent)]
-    Models(#[from] ModelsError),
-    /// A root.
-    #[error(transparent)]
-    Root(#[from] NoRoot),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The second place of the log's heads.
-    #[error(transparent)]
-    Heads(#[from] HeadsError),
-    /// The system gives no thread that looks at the policy.
-    #[error("cannot look at the policy while agents run: {0}")]
-    Watch(std::io::Error),
-    /// The socket on which other commands reach this host.
-    #[error(transparent)]
-    Control(#[from] ControlError),
-}
-
 /// Opens the store. Whoever only reads it, as `ps` does where no host runs, has it for a moment and is waited for.
 async fn open_store(home: &Path) -> Result<RedbStore, StoreError> {
     let begun = Instant::now();
@@ -136,70 +103,6 @@ fn second_place(path: &Path, services: &Arc<OnceLock<Weak<Services>>>) -> Result
             services.standing.alarm(error.to_string());
         }
     })
-}
-
-/// Why a run did not begin, or could not be finished. What a guest does is never one of these: it stands in the report.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The file is no package that this host runs.
-    #[error(transparent)]
-    Package(#[from] PackageError),
-    /// It does not compile.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// The input is too long or not JSON.
-    #[error(
-        "the input is {why}\nhint: give one JSON value: --input '{{\"question\": \"…\"}}', --input @FILE or --input -"
-    )]
-    Input {
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The agent is granted a root that nobody gave.
-    #[error(
-        "agent `{agent}` needs the root `{root}`, and this host has none of that name\nhint: add --root {root}=DIR; it is for: {why}"
-    )]
-    Root {
-        /// The agent's name.
-        agent: String,
-        /// The root's name.
-        root: String,
-        /// What its manifest says it is for.
-        why: String,
-    },
-    /// The store cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The system gives no randomness.
-    #[error("the system gives no randomness: {0}")]
-    Random(getrandom::Error),
-    /// There is no such run.
-    #[error(transparent)]
-    NoRun(#[from] NoRun),
-    /// The run was refused before it began.
-    #[error("run {run} never began, so there is nothing to execute again\nhint: `agentry trace {run}` says why")]
-    NeverBegan {
-        /// Which.
-        run: RunId,
-    },
-    /// It was another component.
-    #[error("run {run} was of the component {recorded}, and this one is {given}\nhint: give the file that it ran")]
-    Component {
-        /// Which.
-        run: RunId,
-        /// The digest of the one that ran.
-        recorded: Digest,
-        /// The digest of the one that is given.
-        given: Digest,
-    },
-    /// The component that ran is not kept here.
-    #[error("the component {recorded} of run {run} is not kept here\nhint: give its file: --component FILE.wasm")]
-    NoComponent {
-        /// Which.
-        run: RunId,
-        /// Its digest.
-        recorded: Digest,
-    },
 }
 
 impl Host {
@@ -313,18 +216,60 @@ impl Host {
             return Err(RunError::NeverBegan { run: record.id });
         }
         let past = Past::of(Arc::clone(&self.history.0), entries)?;
-        let recorded = record.component;
-        let prepared = match component {
+        let prepared = self.component_of(&record, component).await?;
+        Ok(replay(&self.services, &prepared, record.id, past).await?)
+    }
+
+    /// Runs that have not ended and that no host has in memory, oldest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn suspended(&self) -> Result<Vec<RunRecord>, StoreError> {
+        self.history.suspended()
+    }
+
+    /// Goes on with a run that its host lost, from where its journal ends, until its end or until `stop` is cancelled. It is named as
+    /// in [`History::run`]; `component` is the file that it ran, if that is not kept here.
+    ///
+    /// # Errors
+    /// If there is no such run or it is not suspended; if its component is not the one that ran; if policy refuses it now. It stays
+    /// suspended then.
+    pub async fn resume(
+        &self,
+        run: &str,
+        component: Option<&Path>,
+        observer: Observer,
+        stop: CancellationToken,
+    ) -> Result<Report, RunError> {
+        let record = self.history.run(run)?;
+        if record.status != Status::Suspended {
+            return Err(RunError::NotSuspended { run: record.id });
+        }
+        let prepared = self.component_of(&record, component).await?;
+        self.has_roots(&prepared.manifest)?;
+        let _slot = self.slots.acquire().await.expect("the slots of a host are never closed");
+        let entries = self.history.entries(record.id)?;
+        let resuming = Resuming { prepared, record, entries, stop: stop.child_token(), attended: self.attended };
+        match crate::run::resume(&self.services, resuming, observer).await? {
+            Ok(report) => Ok(report),
+            Err(refusal) => Err(RunError::Refused(refusal)),
+        }
+    }
+
+    /// The component that a run was of.
+    async fn component_of(&self, record: &RunRecord, file: Option<&Path>) -> Result<Arc<Prepared>, RunError> {
+        let (run, recorded) = (record.id, record.component);
+        let prepared = match file {
             Some(file) => self.package(file).await?,
             None => {
                 let kept = self.history.blob(&recorded)?;
-                self.prepare(kept.ok_or(RunError::NoComponent { run: record.id, recorded })?).await?
+                self.prepare(kept.ok_or(RunError::NoComponent { run, recorded })?).await?
             }
         };
-        if prepared.digest != recorded {
-            return Err(RunError::Component { run: record.id, recorded, given: prepared.digest });
+        if prepared.digest == recorded {
+            return Ok(prepared);
         }
-        Ok(replay(&self.services, &prepared, record.id, past).await?)
+        Err(RunError::Component { run, recorded, given: prepared.digest })
     }
 
     /// What happened on this host so far.

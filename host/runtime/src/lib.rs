@@ -25,6 +25,7 @@ pub mod limits;
 pub mod package;
 pub mod policies;
 pub mod prices;
+pub mod resolve;
 pub mod run;
 pub mod secrets;
 pub mod statements;

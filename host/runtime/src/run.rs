@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::RunId;
-use agentry_kernel::journal::{Started, Status};
+use agentry_kernel::journal::{Entry, Started, Status, Unfinished};
 use agentry_kernel::kernel::{Allowance, Start};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::model::Usage;
@@ -28,12 +28,14 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 use crate::gate::{Ending, Opening};
+use crate::journal::RunRecord;
 use crate::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
 use crate::store::StoreError;
 use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{Services, State};
 use context::{Event, Observer, RunContext};
 use end::End;
+use past::Past;
 use slice::Overdue;
 
 /// How a run ended and what it took.
@@ -84,6 +86,18 @@ pub(crate) struct Beginning {
     pub(crate) attended: bool,
 }
 
+/// A run that goes on.
+pub(crate) struct Resuming {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) record: RunRecord,
+    /// All of its journal.
+    pub(crate) entries: Vec<Entry>,
+    /// As of [`Beginning`].
+    pub(crate) stop: CancellationToken,
+    /// As of [`Beginning`].
+    pub(crate) attended: bool,
+}
+
 /// Runs it. The report says how it ended, whatever the guest did; an error means that the store could not be written.
 pub(crate) async fn run(
     services: &Arc<Services>,
@@ -118,14 +132,66 @@ pub(crate) async fn run(
     if attended {
         gate.change(|kernel| kernel.attend(id));
     }
-    let unended = gate.unended(&run, &allowance);
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
-    let state = State::new(Arc::clone(&run), Arc::clone(services), &allowance, seed);
+    live(services, &prepared, run, Given { allowance, input, seed, wall_ms: 0 }).await
+}
+
+/// Goes on with a run behind its journal. A refusal leaves it as it was.
+pub(crate) async fn resume(
+    services: &Arc<Services>,
+    resuming: Resuming,
+    observer: Observer,
+) -> Result<Result<Report, Box<Refusal>>, StoreError> {
+    let gate = &services.gate;
+    let Resuming { prepared, record, entries, stop, attended } = resuming;
+    let unfinished = Unfinished::of(&entries);
+    let unfinished = unfinished.ok_or_else(|| StoreError::Damaged { why: format!("run {} is over", record.id) })?;
+    let past = Arc::new(Past::of(Arc::clone(gate.journal().store()), entries)?);
+    let Started { at, input, seed, agent, .. } = past.started().clone();
+    let input = String::from_utf8(past.content(&input)?);
+    let input = input.map_err(|_| StoreError::Damaged { why: "an input that is no text".to_owned() })?;
+    let (id, package) = (record.id, record.package.clone());
+    let run = RunContext::new(id, agent, at, observer).until(stop).again(past);
+    let run = Arc::new(run);
+    let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
+    let allowance = match gate.reopen(&run, &start, record, &unfinished) {
+        Ok(allowance) => allowance,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if attended {
+        gate.change(|kernel| kernel.attend(id));
+    }
+    run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
+    live(services, &prepared, run, Given { allowance, input, seed, wall_ms: unfinished.wall_ms }).await.map(Ok)
+}
+
+/// What a run that begins or goes on is given.
+struct Given {
+    allowance: Allowance,
+    input: String,
+    seed: u64,
+    /// Wall time that it has used before.
+    wall_ms: u64,
+}
+
+/// From the first instruction to the last entry.
+async fn live(
+    services: &Arc<Services>,
+    prepared: &Prepared,
+    run: Arc<RunContext>,
+    given: Given,
+) -> Result<Report, StoreError> {
+    let gate = &services.gate;
+    let Given { allowance, input, seed, wall_ms } = given;
+    let began = if wall_ms == 0 { run.clock.now() } else { gate.clock().now() };
+    let unended = gate.unended(&run, &allowance);
+    let deadline = began.plus(allowance.wall_ms.saturating_sub(wall_ms));
+    let state = State::new(Arc::clone(&run), Arc::clone(services), &allowance, seed, deadline);
     let (lines, ledger) = (Arc::clone(&state.lines), Arc::clone(&state.ledger));
-    let (end, mut used) = guest(&prepared, state, input, allowance).await;
-    let end = end.with_last_words(lines.last_words());
+    let (end, mut used) = guest(prepared, state, input, allowance).await;
+    let end = end.with_last_words(lines.last_words()).unless(run.past().and_then(|past| past.verdict()));
     lines.close();
-    used[Resource::WallTime] = gate.clock().now().since(began);
+    used[Resource::WallTime] = gate.clock().now().since(began).saturating_add(wall_ms);
     let ending = Ending { status: end.status, output: end.bytes(), failure: end.failure.clone(), used };
     unended.over();
     // In a task of its own: once it has begun, it is brought to its end, whoever waits for it.
@@ -136,7 +202,7 @@ pub(crate) async fn run(
     let record = ended.await.unwrap_or(Err(StoreError::Closed))?;
     let tally = run.tally();
     Ok(Report {
-        run: id,
+        run: run.id,
         agent: record.agent,
         status: end.status,
         output: end.output,

@@ -45,8 +45,8 @@ pub fn read(home: &Path, directory: &Path) -> Result<Vec<Statement>, NoStatement
     let mut kernel = Kernel::new(Arc::new(policy), Vec::new(), Vec::new());
     if let Some(history) = History::open(home)? {
         journal::each_books(&history.0, |agent, books| match agent {
-            keys::SITE => kernel.restore_site(books),
-            agent => kernel.restore(agent, books),
+            keys::SITE => kernel.restore_site(books, &books.day.held),
+            agent => kernel.restore(agent, books, &books.day.held),
         })?;
     }
     Ok(kernel.statements(Clock::System.now()))

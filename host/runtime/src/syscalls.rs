@@ -75,9 +75,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(run: Arc<RunContext>, services: Arc<Services>, allowance: &Allowance, seed: u64) -> Self {
+    /// `deadline` is when its wall time ends.
+    pub(crate) fn new(
+        run: Arc<RunContext>,
+        services: Arc<Services>,
+        allowance: &Allowance,
+        seed: u64,
+        deadline: Millis,
+    ) -> Self {
         let lines = Arc::new(Lines::new(Arc::clone(&run), services.gate.clone()));
-        let deadline = run.clock.now().plus(allowance.wall_ms);
         let wasi = Wasi::new(Arc::clone(&run), Arc::clone(&lines), seed);
         let limiter = Limiter::new(allowance.memory_bytes, run.situation.memory());
         Self { run, services, wasi, limiter, lines, ledger: Arc::default(), deadline }

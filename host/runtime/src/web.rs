@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use parking_lot::Mutex;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, Method, Response, Url, redirect};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,9 @@ use self::address::{Named, Place};
 use self::resolver::{Barred, Guarded};
 pub(crate) use self::resolver::{Resolver, System};
 use crate::limits::{HTTP_ANSWER_MAX_BYTES, HTTP_HEADERS_MAX, HTTP_HEADERS_MAX_BYTES, HTTP_IN_FLIGHT_MAX_BYTES};
+
+/// What makes a repeated request the same one, for a server that looks at it (draft-ietf-httpapi-idempotency-key-header).
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Clients that are kept, one for each set of named networks.
 const CLIENTS_MAX: usize = 16;

@@ -5,7 +5,6 @@ mod prompt;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -82,7 +81,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let host = hosting::open(options).await?;
         // Where nobody can be asked, what needs a person is refused at once.
         let host = if args.wait || Prompt::has_terminal() { host.attended() } else { host };
-        watched(&host, &component, input, interrupts).await
+        let go = |observer, stop| host.run_until(stop, &component, input, observer);
+        watched(&host, interrupts, go).await
     })?;
     finish(&report, args.json)
 }
@@ -99,14 +99,21 @@ pub fn finish(report: &Report, as_json: bool) -> Result<ExitCode> {
 }
 
 /// Runs while it shows what happens. The first Ctrl-C stops the run in good order; a second one ends the program at once.
-async fn watched(host: &Host, component: &Path, input: Vec<u8>, mut interrupts: Signal) -> Result<Report> {
+pub(super) async fn watched<F>(
+    host: &Host,
+    mut interrupts: Signal,
+    go: impl FnOnce(Observer, CancellationToken) -> F,
+) -> Result<Report>
+where
+    F: Future<Output = Result<Report, RunError>>,
+{
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let mut live = Live::on_stderr();
     let mut prompt = Prompt::new();
     let hearer = Hearer::Here(host);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let stop = CancellationToken::new();
-    let mut run = std::pin::pin!(host.run_until(stop.clone(), component, input, Observer::channel(sender)));
+    let mut run = std::pin::pin!(go(Observer::channel(sender), stop.clone()));
     let report = loop {
         tokio::select! {
             biased;
@@ -139,6 +146,7 @@ async fn watched(host: &Host, component: &Path, input: Vec<u8>, mut interrupts: 
     live.end();
     report.map_err(|error| match error {
         RunError::Store(_) => With(Exit::Unavailable, error.into()).into(),
+        RunError::Refused(_) => With(Exit::Denied, error.into()).into(),
         // At a terminal the child that compiles gets the Ctrl-C as well, and there is no run yet.
         RunError::Compile(_) if stop.is_cancelled() => stopped("stopped before it began").into(),
         error => error.into(),

@@ -32,8 +32,16 @@ pub struct Books {
 
 impl Books {
     /// As [`Account::write_off`].
-    pub fn write_off(&mut self) -> bool {
-        self.minute.write_off() | self.day.write_off()
+    pub fn write_off(&mut self, kept: &Amounts) -> bool {
+        self.minute.write_off(kept) | self.day.write_off(kept)
+    }
+}
+
+impl Books {
+    /// As [`Account::take_back`].
+    pub fn take_back(&mut self, returned: &Amounts, since: Millis) {
+        self.minute.take_back(returned, since);
+        self.day.take_back(returned, since);
     }
 }
 
@@ -157,6 +165,16 @@ impl Account {
         });
     }
 
+    /// Something that counted as spent at `since` did not happen. A period that is over has been forgotten with all that it counted.
+    pub fn take_back(&mut self, returned: &Amounts, since: Millis) {
+        if self.period.at(since) == self.period {
+            self.spent = Amounts::by(|what| match what.is_level() {
+                true => self.spent[what],
+                false => self.spent[what].saturating_sub(returned[what]),
+            });
+        }
+    }
+
     /// Lets a person give more, until the period is over.
     pub fn give(&mut self, more: &Amounts) {
         self.given = self.given.plus(*more);
@@ -172,11 +190,12 @@ impl Account {
         limit.saturating_sub(self.spent[resource]).saturating_sub(self.held[resource])
     }
 
-    /// After a crash nobody knows what the calls in flight cost, so all that was held counts as spent. A level is known:
-    /// it is stored together with what it counts. Returns true if something of that kind was under way, so that the level
-    /// has to be counted anew.
-    pub fn write_off(&mut self) -> bool {
-        let held = core::mem::take(&mut self.held);
+    /// After a crash nobody knows what the calls in flight cost, so what was held counts as spent, but for what runs hold that go on
+    /// by their journals. A level is known: it is stored together with what it counts. Returns true if something of that kind was
+    /// under way, so that the level has to be counted anew.
+    pub fn write_off(&mut self, kept: &Amounts) -> bool {
+        let held = self.held.minus(*kept);
+        self.held = *kept;
         let levels = Resource::ALL.into_iter().any(|what| what.is_level() && held[what] > 0);
         self.spent = self.spent.plus(Amounts::by(|what| if what.is_level() { 0 } else { held[what] }));
         levels

@@ -1,5 +1,6 @@
 //! What the kernel answers with. A permit cannot be copied, made elsewhere or spent twice.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -38,6 +39,11 @@ impl Permit {
     /// For which call.
     pub fn call(&self) -> CallId {
         self.call
+    }
+
+    /// The name of the call for whoever is asked outside: the same one when a lost call is made again.
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.run, self.call)
     }
 
     /// What is held for it: the most that it may cost.

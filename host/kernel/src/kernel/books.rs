@@ -57,15 +57,16 @@ impl Kernel {
     }
 
     /// Puts an agent's books back as they were stored, before its first run. What was held then counts as spent, because
-    /// nobody knows what became of it. Books that hold something now are left alone.
-    pub fn restore(&mut self, agent: &str, books: Books) {
+    /// nobody knows what became of it; but for what is `kept` for runs that [`Kernel::resume`] brings back. Books that hold
+    /// something now are left alone.
+    pub fn restore(&mut self, agent: &str, books: Books, kept: &Amounts) {
         let id = self.agent(agent);
-        self.put_back(id, books);
+        self.put_back(id, books, kept);
     }
 
     /// The same for the site.
-    pub fn restore_site(&mut self, books: Books) {
-        self.put_back(self.site, books);
+    pub fn restore_site(&mut self, books: Books, kept: &Amounts) {
+        self.put_back(self.site, books, kept);
     }
 
     /// Something that an agent kept is gone.
@@ -125,11 +126,11 @@ impl Kernel {
         books
     }
 
-    fn put_back(&mut self, id: BooksId, books: Books) {
+    fn put_back(&mut self, id: BooksId, books: Books, kept: &Amounts) {
         let now = self.ledger.books(id);
         if now.day.held.is_zero() && now.minute.held.is_zero() {
             let mut books = books;
-            books.write_off();
+            books.write_off(kept);
             self.ledger.restore(id, books);
         }
     }

@@ -131,6 +131,26 @@ impl Ledger {
         self.free.push(id);
     }
 
+    /// Something that counted as spent did not happen.
+    pub(super) fn take_back(
+        &mut self,
+        leaf: Option<AccountId>,
+        books: impl Iterator<Item = BooksId>,
+        returned: &Amounts,
+        since: Millis,
+    ) {
+        let accounts = books.flat_map(|books| [books.minute, books.day]).chain(leaf);
+        for id in accounts.collect::<Vec<_>>() {
+            self.nodes[id.0].account.take_back(returned, since);
+        }
+    }
+
+    /// Closes the account of a run that goes on later: what it holds above stays held.
+    pub(super) fn abandon(&mut self, id: AccountId) {
+        self.nodes[id.0].share = Limits::NONE;
+        self.free.push(id);
+    }
+
     pub(super) fn account(&self, id: AccountId) -> &Account {
         &self.nodes[id.0].account
     }
@@ -207,6 +227,19 @@ impl Ledger {
             }
         });
         short
+    }
+
+    /// Puts a run's account back as it stood: what it holds its agent's books hold already. What a child has spent is gone from the
+    /// runs above it as well.
+    pub(super) fn carry(&mut self, leaf: AccountId, held: &Amounts, spent: &Amounts, given: &Amounts) {
+        self.nodes[leaf.0].account.give(given);
+        self.climb(leaf, |node, shared| {
+            if matches!(node.owner, Owner::Run | Owner::Child) {
+                let out_of_share = Amounts::by(|what| if shared.get(what).is_some() { spent[what] } else { 0 });
+                node.account.held = node.account.held.minus(out_of_share).plus(without(held, shared));
+                node.account.spent = node.account.spent.plus(*spent);
+            }
+        });
     }
 
     /// Adds what lacks to the run's own account and the books of its agent.

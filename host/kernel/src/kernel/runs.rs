@@ -187,6 +187,31 @@ impl Kernel {
     }
 
     fn begin(&mut self, id: RunId, start: &Start, share: Option<&Share>, now: Millis) -> Result<Allowance, No> {
+        let (mut run, policy) = self.newcomer(id, start, share, now)?;
+        let account = run.account;
+        let equipped = match run.grant.and_then(|grant| policy.grants.get(grant)) {
+            Some(grant) => self.equip(&mut run, grant, now),
+            None => Err(reasons::no_grant(&policy, &start.agent, &start.manifest)),
+        };
+        if let Err(no) = equipped {
+            if share.is_none() {
+                self.ledger.close(account);
+            }
+            return Err(no);
+        }
+        let allowance = run.allowance;
+        self.runs.insert(id, run);
+        Ok(allowance)
+    }
+
+    /// A run that may be here, with an account of its own or of its share, and nothing yet.
+    pub(super) fn newcomer(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        share: Option<&Share>,
+        now: Millis,
+    ) -> Result<(Run, Arc<Policy>), No> {
         if self.runs.len() >= RUNS_MAX {
             return Err(reasons::busy("as many agents run as this host can hold", "wait for one of them to end"));
         }
@@ -222,7 +247,7 @@ impl Kernel {
                 self.ledger.open(books, Limits::NONE)
             }
         };
-        let mut run = Run {
+        let run = Run {
             agent: start.agent.clone(),
             manifest: Arc::clone(&start.manifest),
             wants: start.manifest.rights(),
@@ -242,15 +267,7 @@ impl Kernel {
             bases: Bases::default(),
             attended: false,
         };
-        if let Err(no) = self.equip(&mut run, grant, now) {
-            if share.is_none() {
-                self.ledger.close(account);
-            }
-            return Err(no);
-        }
-        let allowance = run.allowance;
-        self.runs.insert(id, run);
-        Ok(allowance)
+        Ok((run, policy))
     }
 
     /// Gives a run its fuel, wall time and memory, and holds the first two on all its accounts: its own limits, or what
@@ -305,7 +322,7 @@ impl Allowance {
     }
 }
 
-fn worded(mut no: No, start: &Start) -> Refusal {
+pub(super) fn worded(mut no: No, start: &Start) -> Refusal {
     no.agent.clone_from(&start.agent);
     no.wanted = "run".into();
     *no

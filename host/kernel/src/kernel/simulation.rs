@@ -322,8 +322,8 @@ impl World {
         self.made.clear();
         for (owner, books) in self.oracle.crash() {
             match owner {
-                oracle::SITE => self.kernel.restore_site(books),
-                agent => self.kernel.restore(agent, books),
+                oracle::SITE => self.kernel.restore_site(books, &Amounts::ZERO),
+                agent => self.kernel.restore(agent, books, &Amounts::ZERO),
             }
         }
         self.oracle.restarted(&self.kernel);

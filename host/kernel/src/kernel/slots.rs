@@ -93,6 +93,14 @@ impl Slots {
         self.endpoints[id.0].queue.remove(&(class, ticket))
     }
 
+    /// What is held for a call that waits.
+    pub(super) fn held(&self, ticket: Ticket) -> crate::Amounts {
+        let place = self.waiting.get(&ticket).and_then(|(id, class)| {
+            self.endpoints.get(id.0).and_then(|endpoint| endpoint.queue.get(&(*class, ticket)))
+        });
+        place.map_or(crate::Amounts::ZERO, |permit| permit.held)
+    }
+
     /// The waiting calls of a run.
     pub(super) fn tickets_of(&self, run: RunId) -> Vec<Ticket> {
         let queues = self.endpoints.iter().flat_map(|endpoint| endpoint.queue.iter());

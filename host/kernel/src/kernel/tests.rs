@@ -26,6 +26,7 @@ mod budgets;
 mod labels;
 mod lock;
 mod raise;
+mod resume;
 mod rights;
 mod site;
 
@@ -299,7 +300,7 @@ fn what_was_held_at_a_crash_counts_as_spent() {
     let _lost = permit(&mut kernel, &Call::LlmComplete(ask("small", 1000, 400)));
     let stored = kernel.books("scribe").expect("it runs");
     let mut after = Kernel::new(policy(GRANT), models(), tools());
-    after.restore("scribe", stored);
+    after.restore("scribe", stored, &Amounts::ZERO);
     let account = after.account("scribe").expect("it was restored");
     assert_eq!((account.spent[Resource::Tokens], account.spent[Resource::WallTime]), (1400, 60_000));
     assert!(account.held.is_zero());

@@ -56,6 +56,10 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             )),
         },
         Request::Start(_) => Reply::NotServing,
+        Request::Resolve(of) => match services.gate.resolve(&of).await {
+            Ok(resolved) => Reply::Resolved(resolved),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
         Request::Unlabel(removal) => match removal.apply(services.gate.journal(), services.gate.clock().now()).await {
             Ok(taken) => Reply::Unlabelled(taken),
             Err(error) => Reply::Refused(error.to_string()),

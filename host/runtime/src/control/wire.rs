@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::admin::Removal;
 use crate::approvals::{Said, Saying};
+use crate::resolve::{Resolution, Resolved};
 use crate::run::context::Event;
 use crate::run::situation::Live;
 use crate::store::{Key, Value};
@@ -76,6 +77,8 @@ pub enum Request {
         /// In the person's words.
         because: String,
     },
+    /// A person says what became of a call that nobody knows of.
+    Resolve(Resolution),
     /// Begin a run. The answers are [`Reply::News`] and [`Reply::Still`] until it has begun, or until it is over.
     Start(Start),
     /// The runs that go on.
@@ -146,6 +149,8 @@ pub enum Reply {
     Looked,
     /// To [`Request::Unlabel`] and [`Request::UnlabelRun`]: those that were taken off.
     Unlabelled(Labels),
+    /// To [`Request::Resolve`].
+    Resolved(Resolved),
     /// It could not, or would not; the text says why, with its hint.
     Refused(String),
     /// To [`Request::Start`].

@@ -169,7 +169,7 @@ impl Pollable for Sleep {
         let _standing = self.run.turnstile.stand();
         match self.at {
             // What is only done again was waited for.
-            _ if self.run.past().is_some() => {}
+            _ if self.run.repeats() => {}
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }

@@ -1,38 +1,81 @@
 //! The way of a call that a run makes again: its answer comes out of the past, at its place in the order. No kernel is asked, nothing is
-//! done, written or spent.
+//! done or spent. Where a run goes on behind its past, a call without an answer is made anew, or the guest is told that nobody knows.
 
 use std::sync::Arc;
 
+use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
-use agentry_kernel::journal::Outcome;
+use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::limits::CALLS_PER_RUN_MAX;
+use agentry_kernel::time::Millis;
 
+use super::outside::Watch;
 use super::{Fault, Gate, Told, fault};
+use crate::journal::Along;
 use crate::run::context::RunContext;
-use crate::run::past::{Fate, Given, Past, Recorded};
+use crate::run::past::{Fate, Given, Past, Recorded, Step};
 use crate::run::turnstile::Sight;
 use crate::store::StoreError;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// A call that is made again.
 pub(super) struct Again {
+    gate: Gate,
     call: CallId,
     past: Arc<Past>,
     /// None if the run has come to a verdict, and is over.
     recorded: Option<Recorded>,
 }
 
+/// What a call of a run is.
+pub(super) enum Recall {
+    /// It has its answer.
+    Told(Again),
+    /// It is to be decided on and done.
+    Live(Number),
+}
+
+/// The number of a call that is decided on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    /// The next one.
+    Next,
+    /// That of a call which was asked before and lost, and when that was.
+    Again(CallId, Millis),
+}
+
 impl Gate {
-    /// What this run is given for its next call; none if it lives now.
-    pub(super) fn recall(&self, run: &RunContext, what: &Call) -> Option<Again> {
-        let past = Arc::clone(run.past()?);
-        let call = run.next_call(CALLS_PER_RUN_MAX);
-        let recorded = call.and_then(|call| past.recall(call, what)).cloned();
+    /// What this run is given for its next call.
+    pub(super) fn recall(&self, run: &Arc<RunContext>, what: &Call) -> Recall {
+        let Some(past) = run.past() else { return Recall::Live(Number::Next) };
+        if !run.repeats() {
+            return Recall::Live(Number::Next);
+        }
+        let call = run.next_call(CALLS_PER_RUN_MAX).unwrap_or(CallId(u32::MAX));
+        let recorded = match past.recall(call, what) {
+            Step::Again(began) => {
+                run.clock.advance(began);
+                return Recall::Live(Number::Again(call, began));
+            }
+            Step::Told(recorded) => Some(recorded),
+            Step::Interrupted(recorded) => Some(self.interrupted(run, call, recorded)),
+            Step::New | Step::Over => None,
+        };
         match &recorded {
             Some(recorded) => drop(run.clock.advance(recorded.times().0)),
             None => run.cancelled.cancel(),
         }
-        Some(Again { call: call.unwrap_or(CallId(u32::MAX)), past, recorded })
+        Recall::Told(Again { gate: self.clone(), call, past: Arc::clone(past), recorded })
+    }
+
+    /// Nobody knows whether this call happened; the guest is told so.
+    fn interrupted(&self, run: &RunContext, call: CallId, recorded: &Recorded) -> Recorded {
+        let at = self.0.clock.now().max(recorded.times().0);
+        let text = "the host stopped before the answer came, so it is not known whether it happened".to_owned();
+        let (outcome, _) = fault::outcome(&Error::Interrupted(text));
+        let entry = Entry::Answered { call, at, outcome: outcome.clone(), spent: Amounts::ZERO };
+        self.0.journal.append(&run.trail, &[entry], Along::default());
+        recorded.answered(outcome, at)
     }
 }
 
@@ -59,12 +102,17 @@ impl Again {
     }
 
     /// The answer, when the guest saw it.
-    pub(super) async fn answer<T: Told, E: Fault>(self, run: &RunContext) -> Result<T, E> {
-        match self.recorded.as_ref().map(|recorded| recorded.sight) {
-            Some(Fate::Seen) => run.turnstile.pass(Sight::Answer(self.call)).await,
+    pub(super) async fn answer<T: Told, E: Fault>(self, run: &Arc<RunContext>) -> Result<T, E> {
+        match self.recorded.as_ref().map(|recorded| (recorded.sight, recorded.times().1)) {
+            Some((Fate::Seen, _)) => run.turnstile.pass(Sight::Answer(self.call)).await,
             // It waits like one that comes, and what the guest does meanwhile ends it.
-            Some(Fate::Never) => std::future::pending().await,
-            Some(Fate::AtOnce) | None => {}
+            Some((Fate::Never, _)) => std::future::pending().await,
+            Some((Fate::Unseen, at)) => {
+                let mut watch = Watch::of_known(&self.gate, run, self.call);
+                run.turnstile.pass(Sight::Answer(self.call)).await;
+                watch.seen(at);
+            }
+            Some((Fate::AtOnce, _)) | None => {}
         }
         self.at_once(run)
     }
@@ -74,7 +122,8 @@ impl Again {
     }
 }
 
-fn decode<T: Told, E: Fault>(past: &Past, outcome: &Outcome) -> Result<Result<T, E>, StoreError> {
+/// An answer as the guest had it.
+pub(crate) fn decode<T: Told, E: Fault>(past: &Past, outcome: &Outcome) -> Result<Result<T, E>, StoreError> {
     let damaged = |_| StoreError::Damaged { why: "an answer that does not decode".to_owned() };
     match outcome {
         Outcome::Inline(bytes) => postcard::from_bytes(bytes).map(Ok).map_err(damaged),

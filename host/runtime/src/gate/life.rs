@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentry_kernel::Resource;
 use agentry_kernel::budget::Amounts;
-use agentry_kernel::journal::{Ended, Entry, Started, Status};
+use agentry_kernel::journal::{Ended, Entry, Started, Status, Unfinished};
 use agentry_kernel::kernel::{Allowance, Start};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
@@ -131,6 +131,37 @@ impl Gate {
         run.add_refusal(&refusal);
         run.observer.tell(Event::Refused(refusal.clone()));
         Err(refusal)
+    }
+
+    /// Goes on with a run behind its past, and sets its deadline anew: no time passed for it while no host had it.
+    ///
+    /// # Errors
+    /// The kernel's refusal; the run stays as it was then.
+    pub(crate) fn reopen(
+        &self,
+        run: &Arc<RunContext>,
+        start: &Start,
+        record: RunRecord,
+        past: &Unfinished,
+    ) -> Result<Allowance, Box<Refusal>> {
+        let gate = &*self.0;
+        let at = gate.clock.now();
+        let mut desk = gate.desk.lock();
+        let (allowance, lost) = desk.kernel.resume(run.id, start, past, None, at).map_err(Box::new)?;
+        let unknown = lost.iter().map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
+        let entries: Vec<_> = std::iter::once(Entry::Resumed { at }).chain(unknown).collect();
+        let record = RunRecord { status: Status::Running, ..record };
+        let along = Along { moved: desk.books(run), record: Some(record.clone()), ..Along::default() };
+        gate.journal.append(&run.trail, &entries, along);
+        drop(desk);
+        gate.audience.join(run);
+        let spent = lost.iter().fold(past.spent, |sum, lost| sum.plus(lost.spent));
+        run.carry(spent, past.refused, &past.labels);
+        run.past().iter().for_each(|past| past.go_on(&lost));
+        run.set_record(record);
+        let left = Duration::from_millis(allowance.wall_ms.saturating_sub(past.wall_ms));
+        run.set_deadline(Instant::now() + left);
+        Ok(allowance)
     }
 
     /// Ends a run: cancels what is in flight, waits for its settlement, gives back what is held and writes the last

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::again::Again;
+use super::again::{Again, Number, Recall};
 use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
 use crate::journal::Along;
 use crate::run::context::{Act, Acts, Event, RunContext};
@@ -73,8 +73,10 @@ impl Gate {
         F: Future<Output = Acted<T, E>> + Send + 'static,
     {
         let asking = what.into();
-        let again = self.recall(run, &asking.what);
-        let begun = again.is_none().then(|| self.sent(run, asking, act));
+        let (again, begun) = match self.recall(run, &asking.what) {
+            Recall::Told(again) => (Some(again), None),
+            Recall::Live(number) => (None, Some(self.sent(run, number, asking, act))),
+        };
         let call = again.as_ref().map(Again::call).or_else(|| run.last_call());
         let run = Arc::clone(run);
         let answer = async move {
@@ -90,6 +92,7 @@ impl Gate {
     fn sent<T, E, F, A>(
         &self,
         run: &Arc<RunContext>,
+        number: Number,
         asking: Asking,
         act: A,
     ) -> impl Future<Output = Result<T, E>> + Send + use<T, E, F, A>
@@ -99,7 +102,7 @@ impl Gate {
         E: Fault,
         F: Future<Output = Acted<T, E>> + Send + 'static,
     {
-        let begun = self.begin_errand(run, asking).map(|(errand, turn)| {
+        let begun = self.begin_errand(run, number, asking).map(|(errand, turn)| {
             let watch = errand.watch();
             let (sender, receiver) = oneshot::channel();
             tokio::spawn(async move {
@@ -121,9 +124,14 @@ impl Gate {
         }
     }
 
-    pub(super) fn begin_errand(&self, run: &Arc<RunContext>, asking: Asking) -> Result<(Errand, Turn), Error> {
+    pub(super) fn begin_errand(
+        &self,
+        run: &Arc<RunContext>,
+        number: Number,
+        asking: Asking,
+    ) -> Result<(Errand, Turn), Error> {
         let gate = &*self.0;
-        let (call, at) = gate.enter(run)?;
+        let (call, at) = gate.enter(run, number)?;
         let (effect, outward) = (asking.what.effect(), asking.what.reaches_out());
         let (blocks, wait) = (asking.what.blocks(), Wait::of(&asking.what));
         let name = if run.observer.watches() { asking.what.name().to_owned() } else { String::new() };
@@ -377,6 +385,12 @@ impl Errand {
 }
 
 impl Watch {
+    /// Of a call whose answer is known and that the guest has not seen yet.
+    pub(super) fn of_known(gate: &Gate, run: &Arc<RunContext>, call: CallId) -> Self {
+        let (gate, cancel, gains) = (gate.clone(), run.cancelled.child_token(), run.gains());
+        Self { gate, run: Arc::clone(run), call, cancel, blocks: false, seen: false, adrift: None, gains }
+    }
+
     /// The guest has its answer: its clock moves, and the journal knows the order in which answers were seen.
     pub(super) fn seen(&mut self, at: Millis) {
         self.seen = true;

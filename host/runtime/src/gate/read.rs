@@ -10,6 +10,7 @@ use agentry_kernel::kernel::Permit;
 use futures::FutureExt as _;
 use serde::Serialize;
 
+use super::again::{Number, Recall};
 use super::outside::Errand;
 use super::{Acted, Asking, Gate, Manner, Told, Turn, fault, outside, settle};
 use crate::run::context::RunContext;
@@ -33,10 +34,11 @@ impl Gate {
         T: Told + Send + 'static,
     {
         let asking = what.into();
-        if let Some(again) = self.recall(run, &asking.what) {
-            return std::future::ready(again.at_once(run)).left_future();
-        }
-        match self.read_now(run, asking, act) {
+        let number = match self.recall(run, &asking.what) {
+            Recall::Told(again) => return std::future::ready(again.at_once(run)).left_future(),
+            Recall::Live(number) => number,
+        };
+        match self.read_now(run, number, asking, act) {
             Read::Done(result) => std::future::ready(result).left_future(),
             Read::Waits(errand, turn, act) => errand.read(turn, act).right_future(),
         }
@@ -45,11 +47,12 @@ impl Gate {
     fn read_now<T: Serialize, A: FnOnce(&Permit) -> Acted<T>>(
         &self,
         run: &Arc<RunContext>,
+        number: Number,
         asking: Asking,
         act: A,
     ) -> Read<T, A> {
         let gate = &*self.0;
-        let (call, at) = match gate.enter(run) {
+        let (call, at) = match gate.enter(run, number) {
             Ok(entered) => entered,
             Err(error) => return Read::Done(Err(error)),
         };

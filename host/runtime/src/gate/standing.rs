@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::Gate;
 use crate::journal::{Along, RunRecord, Trail};
+use crate::resolve::{Case, Resolution, ResolveError, Resolved};
 use crate::run::context::{Event, Observer, RunContext};
 use crate::run::lines::cut;
 use crate::store::StoreError;
@@ -132,6 +133,31 @@ impl Gate {
         gate.journal.durable(&run.trail).await?;
         run.observer.tell(Event::Notice(format!("a person took {taken} off this run: {because}")));
         Ok(Some(taken))
+    }
+
+    /// Takes a person's word for what became of a call that nobody knows of.
+    ///
+    /// # Errors
+    /// If that is known, or the store cannot be read or written.
+    pub async fn resolve(&self, of: &Resolution) -> Result<Resolved, ResolveError> {
+        let gate = &*self.0;
+        gate.journal.flush().await?;
+        let case = Case::find(&**gate.journal.store(), of)?;
+        let live = gate.audience.find(of.run);
+        let trail = live.as_ref().map_or_else(|| Arc::new(Trail::new(of.run)), |run| Arc::clone(&run.trail));
+        let (entry, record, returned) = case.close(of, gate.clock.now());
+        {
+            let mut desk = gate.desk.lock();
+            desk.kernel.take_back(of.run, &record.agent, &returned, case.since);
+            let moved = desk.books_of(&record.agent);
+            let record = live.is_none().then(|| record.clone());
+            gate.journal.append(&trail, &[entry], Along { moved, record, ..Along::default() });
+        }
+        if let Some(run) = &live {
+            run.returned(returned);
+        }
+        gate.journal.durable(&trail).await?;
+        Ok(Resolved { returned })
     }
 
     /// Something of the host that a person should know.

@@ -12,6 +12,7 @@ use agentry_kernel::time::Millis;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::again::Recall;
 use super::kept::Kept;
 use super::outside::Errand;
 use super::{Asking, Gate, Told, Turn, fault, settle};
@@ -60,8 +61,10 @@ impl Gate {
         T: Told + Send + 'static,
     {
         let asking = what.into();
-        let again = self.recall(run, &asking.what);
-        let errand = again.is_none().then(|| self.begin_errand(run, asking));
+        let (again, errand) = match self.recall(run, &asking.what) {
+            Recall::Told(again) => (Some(again), None),
+            Recall::Live(number) => (None, Some(self.begin_errand(run, number, asking))),
+        };
         let begun = errand.map(|errand| {
             errand.map(|(errand, turn)| {
                 let watch = errand.watch();

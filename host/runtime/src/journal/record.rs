@@ -55,7 +55,7 @@ impl RunRecord {
     /// Into the batch that changes it.
     pub(super) fn write(&self, batch: &mut Batch) {
         batch.put(keys::run(self.id), encode(self));
-        if self.status == Status::Running {
+        if matches!(self.status, Status::Running | Status::Suspended) {
             batch.put(keys::open(self.id), Vec::new());
             batch.put(keys::time(self.started, self.id), Vec::new());
         } else {

@@ -1,33 +1,34 @@
-//! After a host has stopped, however it did: nobody knows what its calls in flight cost, so what was held is spent; and
-//! its runs are over, so their records say so. Their journals stay as they are.
+//! After a host has stopped, however it did: runs that have not ended go on holding what they hold, and their records say that they are
+//! suspended; nobody knows of anything else that was held, so it is spent. Journals stay as they are.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agentry_kernel::budget::{Books, Resource};
+use agentry_kernel::budget::{Amounts, Books, Resource};
 use agentry_kernel::call::RunId;
-use agentry_kernel::journal::Status;
+use agentry_kernel::journal::{Status, Unfinished};
 use agentry_kernel::kernel::Rated;
 
 use super::chain::Tip;
+use super::log;
 use super::record::{self, RunRecord, encode};
 use crate::drivers::memory::keeper;
 use crate::store::{Batch, Page, Range, Store, StoreError, keys};
 
-/// What a run's record says when the host stopped before it had ended.
-pub const INTERRUPTED: &str = "the host stopped before the run had ended";
+/// What a run's record says whose journal cannot bring it back.
+pub const LOST: &str = "the host stopped before the run had ended, and its journal does not bring it back";
 
 const PAGE: Page = Page { rows: 1024, bytes: 4 * 1024 * 1024 };
 
 /// What the last host left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Every agent's books and the site's, with nothing held.
+    /// Every agent's books and the site's; what they hold is for the unfinished runs.
     pub books: Vec<(String, Books)>,
     /// When rules with a `rate` let calls through.
     pub rates: Vec<Rated>,
-    /// Runs that it did not end.
-    pub interrupted: Vec<RunId>,
+    /// Runs that go on when somebody says so.
+    pub unfinished: Vec<RunId>,
     /// How far the log goes.
     pub tip: Tip,
 }
@@ -37,15 +38,16 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
     let mut batch = Batch::default();
     // Version 1 did not count what agents keep.
     let mut old = false;
+    let left = left_open(store, &mut batch)?;
     each(store, keys::BOOKS, |key, value| {
         let mut books = record::books(value)?;
         old |= record::is_old(value);
         let before = books;
-        books.write_off();
+        let agent = String::from_utf8_lossy(key.get(keys::BOOKS.len()..).unwrap_or_default()).into_owned();
+        books.write_off(left.holds.get(&agent).unwrap_or(&Amounts::ZERO));
         if books != before {
             batch.put(key.to_vec(), encode(&books));
         }
-        let agent = String::from_utf8_lossy(&key[keys::BOOKS.len()..]).into_owned();
         recovered.books.push((agent, books));
         Ok(())
     })?;
@@ -55,20 +57,10 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
         }
         Ok(())
     })?;
-    each(store, keys::OPEN, |key, _| {
-        recovered.interrupted.extend(keys::number(key).map(RunId));
-        Ok(())
-    })?;
-    if old || !recovered.interrupted.is_empty() {
+    if old || left.cut {
         recount(store, &mut recovered.books, &mut batch)?;
     }
-    for run in &recovered.interrupted {
-        batch.remove(keys::open(*run));
-        let Some(bytes) = store.get(&keys::run(*run))? else { continue };
-        let record =
-            RunRecord { status: Status::Failed, failure: Some(INTERRUPTED.to_owned()), ..RunRecord::decode(&bytes)? };
-        record.write(&mut batch);
-    }
+    recovered.unfinished = left.runs;
     let last = store.scan(&Range::of(keys::LOG).reversed(), Page { rows: 1, bytes: 1 })?;
     let next = last.first().and_then(|(key, _)| keys::number(key)).map_or(0, |number| number + 1);
     // A tip that is behind the log was tampered with: what comes goes behind all that is there, and an audit finds the place.
@@ -80,6 +72,44 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
         store.commit(batch).await?;
     }
     Ok(recovered)
+}
+
+/// Runs that the last host did not end.
+#[derive(Default)]
+struct Left {
+    runs: Vec<RunId>,
+    /// What they hold, by whose books.
+    holds: BTreeMap<String, Amounts>,
+    /// True if one of them was going on when the host stopped.
+    cut: bool,
+}
+
+fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreError> {
+    let mut left = Left::default();
+    each(store, keys::OPEN, |key, _| {
+        let Some(run) = keys::number(key).map(RunId) else { return Ok(()) };
+        let Some(bytes) = store.get(&keys::run(run))? else {
+            batch.remove(key.to_vec());
+            return Ok(());
+        };
+        let record = RunRecord::decode(&bytes)?;
+        left.cut |= record.status == Status::Running;
+        // A journal that is damaged takes its own run with it and no other.
+        let Some(holds) = log::entries(&**store, run).ok().and_then(|entries| Unfinished::of(&entries)) else {
+            RunRecord { status: Status::Failed, failure: Some(LOST.to_owned()), ..record }.write(batch);
+            return Ok(());
+        };
+        for owner in [keys::SITE, &record.agent] {
+            let held = left.holds.entry(owner.to_owned()).or_default();
+            *held = held.plus(holds.holds());
+        }
+        left.runs.push(run);
+        if record.status == Status::Running {
+            RunRecord { status: Status::Suspended, ..record }.write(batch);
+        }
+        Ok(())
+    })?;
+    Ok(left)
 }
 
 /// Every agent's books and the site's, as they are stored.

@@ -89,7 +89,7 @@ fn entries() -> Vec<Entry> {
     let mut entries = entries_of_3();
     let last = entries.pop();
     entries.extend([
-        Entry::Queued { call, at, what: Call::TimersNow },
+        Entry::Queued { call, at, what: Call::TimersNow, held },
         Entry::Unknown { call, at, spent: held },
         Entry::Resolved { call, at, happened: false, returned: held, because: "the shop says so".to_owned() },
         Entry::Resumed { at },

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::approvals::{self, Question};
 use crate::clock::RunClock;
 use crate::journal::{RunRecord, Trail};
-use crate::run::past::Past;
+use crate::run::past::{Next, Past};
 use crate::run::situation::Situation;
 use crate::run::slice::{Overdue, Slice};
 use crate::run::turnstile::{Bell, Turnstile};
@@ -119,6 +119,24 @@ impl RunContext {
         self.past.as_ref()
     }
 
+    /// True if it does again what it did before: its next call stands in its past.
+    pub(crate) fn repeats(&self) -> bool {
+        self.past.as_ref().is_some_and(|past| !past.is_behind(CallId(self.calls().saturating_add(1))))
+    }
+
+    /// When it made this call before; none if the call is new.
+    pub(crate) fn began(&self, call: CallId) -> Option<Millis> {
+        self.past.as_ref()?.began(call)
+    }
+
+    /// Goes on counting from what it took before.
+    pub(crate) fn carry(&self, spent: Amounts, refused: u32, labels: &Labels) {
+        let mut tally = self.tally.lock();
+        (tally.spent, tally.refused) = (spent, refused);
+        drop(tally);
+        *self.labels.lock() = labels.clone();
+    }
+
     /// When its wall time ends; none before it has begun.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline.get().copied()
@@ -155,7 +173,11 @@ impl RunContext {
     fn rest(&self, rings: bool) {
         self.situation.rests(!rings);
         let Some(past) = &self.past else { return self.turnstile.rest(rings, |_, first| first) };
-        self.turnstile.rest(rings, |waits, _| past.next_sight(!rings, waits));
+        self.turnstile.rest(rings, |waits, first| match past.next_sight(!rings, waits) {
+            Next::Sight(sight) => Some(sight),
+            Next::Nothing => None,
+            Next::Beyond => first,
+        });
         if past.verdict().is_some() {
             self.cancelled.cancel();
         }
@@ -247,6 +269,12 @@ impl RunContext {
     pub(crate) fn add_spent(&self, spent: Amounts) {
         let mut tally = self.tally.lock();
         tally.spent = tally.spent.plus(spent);
+    }
+
+    /// Something that it took it did not take after all.
+    pub(crate) fn returned(&self, returned: Amounts) {
+        let mut tally = self.tally.lock();
+        tally.spent = tally.spent.minus(returned);
     }
 
     pub(crate) fn add_refusal(&self, refusal: &Refusal) {

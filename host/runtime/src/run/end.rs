@@ -6,6 +6,7 @@ use serde_json::Value;
 use wasmtime::Trap;
 
 use super::lines::cut;
+use super::past::Verdict;
 use crate::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
@@ -119,6 +120,17 @@ impl End {
             *why = cut(format!("{why}: {words}"), FAILURE_MAX_BYTES);
         }
         self
+    }
+
+    /// The same, but for a run that was to go on and does something else than its journal says: nothing that it does counts.
+    pub(crate) fn unless(self, verdict: Option<&Verdict>) -> Self {
+        let why = match verdict {
+            None => return self,
+            Some(Verdict::Differs(first)) => first.to_string(),
+            Some(Verdict::Unreadable(error)) => error.to_string(),
+            Some(Verdict::Cut) => "it is behind its end".to_owned(),
+        };
+        Self::not_done(Status::Failed, cut(format!("it does not go on as its journal says: {why}"), FAILURE_MAX_BYTES))
     }
 
     /// For the journal: the output as the guest wrote it, or the sentence.

@@ -1,7 +1,7 @@
 //! What a run did before, as its journal has it: the answers that it is given again, in the order in which it saw them, and the first
-//! place at which it does something else. It does nothing and asks nobody.
+//! place at which it does something else. A run that goes on lives behind it. It does nothing and asks nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -9,6 +9,7 @@ use agentry_kernel::budget::Resource;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Ended, Entry, Outcome, Started, Status};
+use agentry_kernel::kernel::{Afterwards, Lost};
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
@@ -26,6 +27,12 @@ pub(crate) struct Past {
     /// What the guest saw of calls that it could have several of, in order.
     seen: Vec<Seen>,
     ended: Option<Ended>,
+    /// Calls that the guest let go of.
+    dropped: BTreeSet<CallId>,
+    /// Where pieces of an answer were heard for the last time, and whether these were the end of it.
+    heard: BTreeMap<CallId, Heard>,
+    /// What becomes of calls without an answer, if the run goes on; none if it is only executed again.
+    lost: OnceLock<BTreeMap<CallId, Afterwards>>,
     at: Mutex<Place>,
     verdict: OnceLock<Verdict>,
 }
@@ -34,7 +41,18 @@ pub(crate) struct Past {
 #[derive(Debug, Default)]
 struct Place {
     seen: usize,
-    pieces: Option<Vec<u8>>,
+    pieces: Option<(CallId, Vec<u8>)>,
+}
+
+/// What the guest took of an answer while it was written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// The place of the last of it among all that was seen.
+    last: usize,
+    /// It took something.
+    some: bool,
+    /// It saw that there is no more.
+    whole: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +89,32 @@ pub(crate) enum Fate {
     Seen,
     /// Nothing: it let go of it, or the run was over before.
     Never,
+    /// Nothing yet: the run goes on, and sees it when all that it saw before is behind it.
+    Unseen,
+}
+
+/// What a call is to a run that has a past.
+pub(crate) enum Step<'a> {
+    /// It stands there, with what came of it.
+    Told(Recorded),
+    /// It has no answer, and it is made again as when it was asked.
+    Again(Millis),
+    /// It has no answer, and nobody knows whether it happened.
+    Interrupted(&'a Recorded),
+    /// It is new.
+    New,
+    /// The run has come to a verdict.
+    Over,
+}
+
+/// What a run that rests sees next.
+pub(crate) enum Next {
+    /// This.
+    Sight(Sight),
+    /// Nothing now.
+    Nothing,
+    /// All that it saw before is behind it.
+    Beyond,
 }
 
 /// What came of executing it again.
@@ -115,28 +159,48 @@ impl Past {
             return Err(StoreError::Damaged { why: "a run's journal that does not begin with its start".to_owned() });
         };
         let (calls, seen, at) = (BTreeMap::new(), Vec::new(), Mutex::default());
-        let mut past = Self { store, started, calls, seen, ended: None, at, verdict: OnceLock::new() };
-        let mut dropped = Vec::new();
+        let (dropped, heard) = (BTreeSet::new(), BTreeMap::new());
+        let verdict = OnceLock::new();
+        let mut past =
+            Self { store, started, calls, seen, ended: None, dropped, heard, lost: OnceLock::new(), at, verdict };
         for entry in entries {
             // It may stand before the entry that tells of the call.
             if let Entry::Observed { call, dropped: true } = entry {
-                dropped.push(call);
+                past.dropped.insert(call);
             } else {
                 past.add(entry);
             }
         }
-        for call in dropped {
-            if let Some(recorded) = past.calls.get_mut(&call).filter(|recorded| !recorded.what.blocks()) {
+        for call in &past.dropped {
+            if let Some(recorded) = past.calls.get_mut(call).filter(|recorded| !recorded.what.blocks()) {
                 recorded.sight = Fate::Never;
             }
         }
         Ok(past)
     }
 
+    /// The run goes on behind it. What the kernel says of the calls without an answer holds, but for an answer of which
+    /// the guest has heard a part: it was paid for, and the guest is told of the break with what it heard.
+    pub(crate) fn go_on(&self, lost: &[Lost]) {
+        let afterwards = |lost: &Lost| match self.heard.get(&lost.call) {
+            Some(heard) if heard.some => Afterwards::Interrupted,
+            _ => lost.then,
+        };
+        // A run goes on once in a host's memory.
+        let _ = self.lost.set(lost.iter().map(|lost| (lost.call, afterwards(lost))).collect());
+    }
+
+    /// True if the run goes on behind it.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.lost.get().is_some()
+    }
+
     fn add(&mut self, entry: Entry) {
         match entry {
-            Entry::Asked { call, at, what, .. } | Entry::Questioned { call, at, what, .. } => {
-                // A call that people were asked about is asked for a second time when they have answered.
+            Entry::Asked { call, at, what, .. }
+            | Entry::Questioned { call, at, what, .. }
+            | Entry::Queued { call, at, what, .. } => {
+                // A call that waited for people or for its turn is asked for a second time, and so is one that was lost with its host.
                 let fate = if what.blocks() { Fate::AtOnce } else { Fate::Never };
                 let recorded = Recorded { what, began: at, until: at, given: None, sight: fate };
                 self.calls.entry(call).or_insert(recorded);
@@ -151,7 +215,12 @@ impl Past {
                 }
             }
             Entry::Observed { call, .. } => self.observed(call),
-            Entry::Heard { call, pieces } => self.seen.push(Seen { sight: Sight::Pieces(call), pieces }),
+            Entry::Heard { call, pieces } => {
+                let heard = self.heard.entry(call).or_default();
+                (heard.last, heard.whole) = (self.seen.len(), pieces.is_empty());
+                heard.some |= !pieces.is_empty();
+                self.seen.push(Seen { sight: Sight::Pieces(call), pieces });
+            }
             Entry::Ended(ended) => self.ended = Some(ended),
             // Labels and the policy are the kernel's to know, and the host's own entries are of no run.
             _ => {}
@@ -160,10 +229,8 @@ impl Past {
 
     /// A call that has no intent in the journal, or whose intent was to ask people.
     fn give(&mut self, call: CallId, at: Millis, what: Call, given: Given) {
-        let known = self.calls.get(&call).map(|recorded| recorded.began);
-        let recorded =
-            Recorded { what, began: known.unwrap_or(at), until: at, given: Some(given), sight: Fate::AtOnce };
-        self.calls.insert(call, recorded);
+        let (began, sight) = self.calls.get(&call).map_or((at, Fate::AtOnce), |known| (known.began, known.sight));
+        self.calls.insert(call, Recorded { what, began, until: at, given: Some(given), sight });
     }
 
     fn observed(&mut self, call: CallId) {
@@ -193,53 +260,104 @@ impl Past {
         self.store.get(&keys::blob(name))?.ok_or_else(missing)
     }
 
-    /// The call of this number, if it is the one that the guest makes now; else the run has come to a verdict.
-    pub(crate) fn recall(&self, call: CallId, what: &Call) -> Option<&Recorded> {
-        if let Some(recorded) = self.calls.get(&call) {
-            let same = what.repeats(&recorded.what) || what.clone().cut() == recorded.what;
-            if !same {
-                self.differs(Some(call), told(&recorded.what), told(what));
+    /// True if a call of this number was not made before, and the run goes on with it.
+    pub(crate) fn is_behind(&self, call: CallId) -> bool {
+        self.goes_on() && call.0 > self.calls()
+    }
+
+    /// What the call of this number is, if it is the one that the guest makes now; else the run has come to a verdict.
+    pub(crate) fn recall(&self, call: CallId, what: &Call) -> Step<'_> {
+        if self.is_behind(call) {
+            return Step::New;
+        }
+        let Some(recorded) = self.calls.get(&call) else {
+            if self.was_cut() && call.0 > self.calls() {
+                self.conclude(Verdict::Cut);
+            } else {
+                self.differs(Some(call), "not made".to_owned(), told(what));
             }
-            return Some(recorded).filter(|_| same);
+            return Step::Over;
+        };
+        if !what.repeats(&recorded.what) && what.clone().cut() != recorded.what {
+            self.differs(Some(call), told(&recorded.what), told(what));
+            return Step::Over;
         }
-        if self.was_cut() && call.0 > self.calls() {
-            self.conclude(Verdict::Cut);
-        } else {
-            self.differs(Some(call), "not made".to_owned(), told(what));
+        let Some(lost) = self.lost.get().filter(|_| !self.dropped.contains(&call)) else {
+            return Step::Told(recorded.clone());
+        };
+        match (&recorded.given, lost.get(&call)) {
+            (Some(_), _) if recorded.sight == Fate::Never => {
+                Step::Told(Recorded { sight: Fate::Unseen, ..recorded.clone() })
+            }
+            (Some(_), _) => Step::Told(recorded.clone()),
+            (None, Some(Afterwards::Interrupted)) => Step::Interrupted(recorded),
+            (None, _) => Step::Again(recorded.began),
         }
-        None
+    }
+
+    /// When this call was made before; none if it is new.
+    pub(crate) fn began(&self, call: CallId) -> Option<Millis> {
+        self.calls.get(&call).map(|recorded| recorded.began)
     }
 
     /// What the guest saw next, if it can see it now; else a run that rests has come to a verdict.
-    pub(crate) fn next_sight(&self, rests: bool, waits: &dyn Fn(Sight) -> bool) -> Option<Sight> {
+    pub(crate) fn next_sight(&self, rests: bool, waits: &dyn Fn(Sight) -> bool) -> Next {
         let mut place = self.at.lock();
-        let next = self.seen.get(place.seen);
-        if !rests && !next.is_some_and(|next| waits(next.sight)) {
-            return None;
-        }
-        let Some(next) = next else {
+        let Some(next) = self.seen.get(place.seen) else {
             drop(place);
-            if self.was_cut() {
+            if self.goes_on() {
+                return Next::Beyond;
+            }
+            if rests && self.was_cut() {
                 self.conclude(Verdict::Cut);
-            } else {
+            } else if rests {
                 self.differs(None, "went on".to_owned(), "waits for what never came".to_owned());
             }
-            return None;
+            return Next::Nothing;
         };
+        let (Sight::Answer(call) | Sight::Pieces(call)) = next.sight;
         if waits(next.sight) {
             place.seen += 1;
-            place.pieces = Some(next.pieces.clone());
-            return Some(next.sight);
+            if matches!(next.sight, Sight::Pieces(_)) {
+                place.pieces = Some((call, next.pieces.clone()));
+            }
+            return Next::Sight(next.sight);
         }
         drop(place);
-        let (Sight::Answer(call) | Sight::Pieces(call)) = next.sight;
-        self.differs(Some(call), "waited for".to_owned(), "not".to_owned());
-        None
+        if rests {
+            self.differs(Some(call), "waited for".to_owned(), "not".to_owned());
+        }
+        Next::Nothing
     }
 
     /// The pieces that the guest sees with what was let through last.
     pub(crate) fn pieces(&self) -> Vec<u8> {
-        self.at.lock().pieces.take().unwrap_or_default()
+        self.at.lock().pieces.take().map(|(_, pieces)| pieces).unwrap_or_default()
+    }
+
+    /// True if what the guest hears next of this call is what it heard before.
+    pub(crate) fn still_hears(&self, call: CallId) -> bool {
+        if !self.goes_on() {
+            return true;
+        }
+        let place = self.at.lock();
+        let waits = place.pieces.as_ref().is_some_and(|(of, _)| *of == call);
+        waits || self.heard.get(&call).is_some_and(|heard| heard.last >= place.seen)
+    }
+
+    /// All that the guest heard of this call, encoded, in order.
+    pub(crate) fn heard(&self, call: CallId) -> impl Iterator<Item = &[u8]> {
+        let pieces = self.seen.iter().filter(move |seen| seen.sight == Sight::Pieces(call) && !seen.pieces.is_empty());
+        pieces.map(|seen| seen.pieces.as_slice())
+    }
+
+    /// The answer of which the guest has yet to hear the rest, and whether it heard a part; none if it is not so.
+    pub(crate) fn unheard(&self, call: CallId) -> Option<(&Outcome, bool)> {
+        let heard = self.heard.get(&call).copied().unwrap_or_default();
+        match self.calls.get(&call)?.given.as_ref()? {
+            Given::Outcome(outcome) if self.goes_on() && !heard.whole => Some((outcome, heard.some)),
+            _ => None,
+        }
     }
 
     /// Compares the end.
@@ -289,6 +407,11 @@ impl Past {
 }
 
 impl Recorded {
+    /// The same, with what comes of it now: the guest sees it when all that it saw before is behind it.
+    pub(crate) fn answered(&self, outcome: Outcome, at: Millis) -> Self {
+        Self { given: Some(Given::Outcome(outcome)), until: at, sight: Fate::Unseen, ..self.clone() }
+    }
+
     /// The clock as the call began, and as its answer came.
     pub(crate) fn times(&self) -> (Millis, Millis) {
         (self.began, self.until)

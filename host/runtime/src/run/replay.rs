@@ -67,7 +67,13 @@ pub(crate) async fn replay(
     run.set_deadline(
         Instant::now() + Duration::from_millis(allowance.wall_ms.saturating_mul(patience).min(REPLAY_MAX_MS)),
     );
-    let state = State::new(Arc::clone(&run), Arc::clone(services), &allowance, started.seed);
+    let state = State::new(
+        Arc::clone(&run),
+        Arc::clone(services),
+        &allowance,
+        started.seed,
+        started.at.plus(allowance.wall_ms),
+    );
     let lines = Arc::clone(&state.lines);
     let (end, _) = guest(prepared, state, input, allowance).await;
     let end = end.with_last_words(lines.last_words());

@@ -1,5 +1,6 @@
 //! `llm`: questions to models. It checks and measures a request and names its contents; it chooses no model and counts no money.
 
+mod broken;
 mod check;
 mod pieces;
 
@@ -191,7 +192,9 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
                 let sink = heard(spout, state.shown());
                 let (call, answer) = state.ask(question, Call::LlmStream, sink);
                 let (gate, run) = (state.services.gate.clone(), Arc::clone(&state.run));
-                let pieces = pieces.heard_by(call.map(|call| Ear { gate, run, call }));
+                let rest = call.map_or_else(Vec::new, |call| broken::rest(&run, call));
+                let answer = broken::with_what_was_heard(Arc::clone(&run), call, answer);
+                let pieces = pieces.with(rest).heard_by(call.map(|call| Ear { gate, run, call }));
                 Ok((StreamReader::new(&mut store, pieces)?, future(store, answer)?))
             }
             Err(why) => {

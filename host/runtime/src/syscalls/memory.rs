@@ -55,9 +55,9 @@ impl Host for State {
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let (services, author) = (Arc::clone(&self.services), self.author());
         // What is only done again grows nothing.
-        let grows = match self.run.past() {
-            Some(_) => Ok(0),
-            None => services.memory.growth(&author.agent, (&namespace, &key), &value, &options),
+        let grows = match self.run.repeats() {
+            true => Ok(0),
+            false => services.memory.growth(&author.agent, (&namespace, &key), &value, &options),
         };
         let (space, name, digest) = (namespace.clone(), key.clone(), content.digest);
         let call = |grows| Call::MemoryPut { namespace: space, key: name, content: digest, bytes, grows };

@@ -1,5 +1,6 @@
 //! `timers`: the run's clock, waits, the deadline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::{Amounts, Call};
@@ -32,13 +33,17 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
             return future(store, std::future::ready(Err(invalid(format!("ms is over {SLEEP_MAX_MS}")))));
         }
         let state = store.get();
-        let woken = state.services.gate.pass(&state.run, Call::TimersSleep { ms }, move |_, cancelled| async move {
-            let result = tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(ms)) => Ok(()),
-                () = cancelled.cancelled() => Err(Error::Cancelled),
-            };
-            Acted::of(result, Amounts::ZERO)
-        });
+        let (run, gate) = (Arc::clone(&state.run), state.services.gate.clone());
+        let woken =
+            state.services.gate.pass(&state.run, Call::TimersSleep { ms }, move |permit, cancelled| async move {
+                // One that was begun before is over when it would have been.
+                let passed = run.began(permit.call()).map_or(0, |began| gate.clock().now().since(began));
+                let result = tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(ms.saturating_sub(passed))) => Ok(()),
+                    () = cancelled.cancelled() => Err(Error::Cancelled),
+                };
+                Acted::of(result, Amounts::ZERO)
+            });
         future(store, woken)
     }
 }

@@ -38,7 +38,7 @@ impl State {
     fn tool(&self, name: &str, value: &Value) -> Result<Option<Arc<Entry>>, Error> {
         let entry = self.services.tools.get(name).cloned();
         if let Some(entry) = &entry
-            && self.run.past().is_none()
+            && !self.run.repeats()
             && self.own_tools().iter().any(|own| own == name)
         {
             entry.accepts(value)?;

@@ -104,7 +104,7 @@ impl Oracle {
             let theirs = self.begun.iter().filter(|(agent, _)| owner == SITE || owner == *agent);
             let begun = theirs.fold(Amounts::ZERO, |sum, (_, held)| sum.plus(*held));
             let mut after = *books;
-            after.write_off();
+            after.write_off(&Amounts::ZERO);
             for (before, after) in [(books.minute, after.minute), (books.day, after.day)] {
                 assert!(after.held.is_zero(), "nobody is left who could give back what is held");
                 for what in Resource::ALL.into_iter().filter(|what| !what.is_level()) {

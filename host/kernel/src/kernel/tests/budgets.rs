@@ -126,7 +126,7 @@ fn storage_is_a_level_that_no_day_refills_and_a_deletion_lowers() {
     let books = kernel.books("scribe").expect("it runs");
     drop(lost);
     let mut after = Kernel::new(policy(&granting("storage_mb = 1\n")), models(), tools());
-    after.restore("scribe", books);
+    after.restore("scribe", books, &Amounts::ZERO);
     let level = after.account("scribe").expect("it was restored").spent[Resource::Storage];
     assert_eq!(level, 700 * KIB, "what was not written down is not kept");
 }
@@ -193,14 +193,14 @@ fn what_the_next_host_restores_is_what_the_last_one_stored() {
     let _lost = permit(&mut kernel, &call);
     let (books, site) = (kernel.books("scribe").expect("it runs"), kernel.site_books());
     let mut next = Kernel::new(policy(&grant), models(), tools());
-    next.restore_site(site);
-    next.restore("scribe", books);
+    next.restore_site(site, &Amounts::ZERO);
+    next.restore("scribe", books, &Amounts::ZERO);
     for books in [next.site_books(), next.books("scribe").expect("it was restored")] {
         assert_eq!((books.minute.spent[Resource::Tokens], books.day.spent[Resource::Tokens]), (200, 200));
         assert!(books.minute.held.is_zero() && books.day.held.is_zero());
     }
     next.start(RUN, &start(), NOW).expect("it may run again");
-    next.restore("scribe", books);
+    next.restore("scribe", books, &Amounts::ZERO);
     assert_eq!(
         next.books("scribe").expect("it runs").day.held,
         next.site_books().day.held,

@@ -30,14 +30,15 @@ pub(crate) struct Anthropic {
 }
 
 impl Anthropic {
-    async fn answer(&self, output_tokens_max: u64, request: Request, sink: Sink, cut: CancellationToken) -> Finished {
+    async fn answer(&self, permit: &Permit, request: Request, sink: Sink, cut: CancellationToken) -> Finished {
+        let output_tokens_max = permit.output_tokens_max();
         let mut draft = Draft::new(sink, &self.origin, self.input_tokens_max(&request), output_tokens_max);
         let body = match request::body(self, &request, output_tokens_max) {
             Ok(body) => body,
             Err(why) => return Finished::unasked(Error::Invalid(why)),
         };
         drop(request);
-        let mut events = match self.endpoint.post(body, &cut).await {
+        let mut events = match self.endpoint.post(&permit.key(), body, &cut).await {
             Ok(events) => events,
             Err(trouble) => return self.endpoint.unanswered(trouble, draft),
         };
@@ -74,6 +75,6 @@ impl Provider for Anthropic {
         sink: Sink,
         cancelled: CancellationToken,
     ) -> BoxFuture<'a, Finished> {
-        self.answer(permit.output_tokens_max(), request, sink, cancelled).boxed()
+        self.answer(permit, request, sink, cancelled).boxed()
     }
 }

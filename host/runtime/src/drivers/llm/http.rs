@@ -18,6 +18,7 @@ use super::retry::retry_after_ms;
 use super::{ANSWER_MAX_BYTES, Finished};
 use crate::config::{Secret, is_loopback};
 use crate::syscalls::bindings::agentry::agent::types::Error;
+use crate::web::IDEMPOTENCY_KEY;
 
 /// A line of a stream; the longest that providers send are encrypted thoughts.
 const LINE_MAX_BYTES: usize = 1024 * 1024;
@@ -170,10 +171,11 @@ impl Endpoint {
         self.client.get_or_init(build).as_ref().map_err(|why| Trouble::Unreached(why.clone()))
     }
 
-    /// Posts a question and gives the events of its answer.
-    pub(super) async fn post(&self, body: Vec<u8>, cut: &CancellationToken) -> Result<Events, Trouble> {
+    /// Posts a question and gives the events of its answer. Under the same key it is the same question.
+    pub(super) async fn post(&self, key: &str, body: Vec<u8>, cut: &CancellationToken) -> Result<Events, Trouble> {
         let request = self.client()?.post(self.url.clone()).headers(self.headers.clone());
         let request = request.header("content-type", "application/json").header("accept", "text/event-stream");
+        let request = request.header(IDEMPOTENCY_KEY, key);
         let sent = tokio::time::timeout(self.patience.idle, request.body(body).send());
         let response = tokio::select! {
             biased;

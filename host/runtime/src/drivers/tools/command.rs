@@ -44,7 +44,7 @@ pub(super) async fn run(
         () = cut.cancelled() => return Err(Wrong::Cancelled),
         turn = tokio::time::timeout(tool.timeout, turn) => turn.map_err(|_| Wrong::Busy)?.map_err(|_| Wrong::Busy)?,
     };
-    let directory = Directory::new(&shared.place, &format!("{}-{}", permit.run(), permit.call()))
+    let directory = Directory::new(&shared.place, &permit.key())
         .map_err(|error| Wrong::NotBegun(format!("its directory cannot be made: {error}")))?;
     let order = Order {
         program: command.program.clone(),

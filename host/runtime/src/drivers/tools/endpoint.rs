@@ -3,7 +3,7 @@
 
 use agentry_kernel::Permit;
 use agentry_kernel::json::Value;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use tokio_util::sync::CancellationToken;
 
@@ -11,10 +11,7 @@ use super::answer::{self, Said};
 use super::{Shared, Wrong};
 use crate::config::{EndpointLine, ToolLine};
 use crate::web::address::Named;
-use crate::web::{Outgoing, Trouble};
-
-/// What makes a repeated request the same one, for a server that looks at it (draft-ietf-httpapi-idempotency-key-header).
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::web::{IDEMPOTENCY_KEY, Outgoing, Trouble};
 
 /// Asks it with these arguments.
 pub(super) async fn ask(
@@ -30,8 +27,8 @@ pub(super) async fn ask(
     if !body.is_empty() {
         headers.insert("content-type", HeaderValue::from_static("application/json"));
     }
-    if let Ok(key) = HeaderValue::from_str(&format!("{}-{}", permit.run(), permit.call())) {
-        headers.insert(KEY, key);
+    if let Ok(key) = HeaderValue::from_str(&permit.key()) {
+        headers.insert(IDEMPOTENCY_KEY, key);
     }
     if let Some(handle) = &line.secret {
         let secret = shared.secrets.header(handle, &url).map_err(|why| Wrong::Withheld(why.to_string()))?;

@@ -44,9 +44,9 @@ async fn the_first_call_that_is_another_one_is_named_and_a_later_one_is_not() {
     let home = tempfile::tempdir().unwrap();
     let read = |path: &str| Call::FilesRead(Place { root: "docs".to_owned(), path: path.to_owned() });
     let past = past(home.path(), &[Call::TimersNow, read("a")], Status::Done);
-    assert!(past.recall(CallId(1), &Call::TimersNow).is_some() && past.verdict().is_none());
-    assert!(past.recall(CallId(2), &read("b")).is_none());
-    assert!(past.recall(CallId(3), &Call::TimersNow).is_none());
+    assert!(matches!(past.recall(CallId(1), &Call::TimersNow), Step::Told(_)) && past.verdict().is_none());
+    assert!(matches!(past.recall(CallId(2), &read("b")), Step::Over));
+    assert!(matches!(past.recall(CallId(3), &Call::TimersNow), Step::Over));
     assert_eq!(difference(&past), "call 2 was files.read docs:a, and now it is files.read docs:b");
 }
 
@@ -54,7 +54,7 @@ async fn the_first_call_that_is_another_one_is_named_and_a_later_one_is_not() {
 async fn a_call_too_many_or_too_few_and_another_end_are_differences() {
     let home = tempfile::tempdir().unwrap();
     let more = past(home.path(), &[], Status::Done);
-    assert!(more.recall(CallId(1), &Call::TimersNow).is_none());
+    assert!(matches!(more.recall(CallId(1), &Call::TimersNow), Step::Over));
     assert_eq!(difference(&more), "call 1 was not made, and now it is timers.now");
     drop(more);
     let fewer = past(home.path(), &[Call::TimersNow], Status::Done);
@@ -70,8 +70,8 @@ async fn a_call_too_many_or_too_few_and_another_end_are_differences() {
 async fn what_lies_behind_a_cut_from_outside_is_no_difference() {
     let home = tempfile::tempdir().unwrap();
     let past = past(home.path(), &[Call::TimersNow], Status::Stopped);
-    assert!(past.recall(CallId(1), &Call::TimersNow).is_some());
-    assert!(past.recall(CallId(2), &Call::TimersNow).is_none());
+    assert!(matches!(past.recall(CallId(1), &Call::TimersNow), Step::Told(_)));
+    assert!(matches!(past.recall(CallId(2), &Call::TimersNow), Step::Over));
     assert_eq!(past.verdict(), Some(&Verdict::Cut));
     past.close(1, Status::Done, Digest::default(), "");
     assert_eq!(past.verdict(), Some(&Verdict::Cut));

@@ -57,6 +57,14 @@ impl Pieces {
         self
     }
 
+    /// The same, with what waits to be heard.
+    pub(super) fn with(self, deltas: Vec<Delta>) -> Self {
+        let mut queue = self.queue.lock();
+        deltas.into_iter().for_each(|delta| queue.take(delta));
+        drop(queue);
+        self
+    }
+
     /// A stream that has ended.
     pub(in crate::syscalls) fn none() -> Self {
         Self { queue: Arc::new(Mutex::new(Queue { ended: true, ..Queue::default() })), ear: None }
@@ -74,7 +82,7 @@ impl Pieces {
 
     /// What the guest hears next; nothing at the end.
     fn poll_heard(&self, ear: &Ear, context: &Context<'_>) -> Poll<wasmtime::Result<Vec<Delta>>> {
-        let past = ear.run.past();
+        let past = ear.run.past().filter(|past| past.still_hears(ear.call));
         if past.is_none() {
             ready!(self.poll_queue(context));
         }

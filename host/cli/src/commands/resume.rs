@@ -1,0 +1,104 @@
+//! `agentry resume`: goes on with runs that their host lost, from where their journals end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agentry_runtime::host::{Host, RunError};
+use agentry_runtime::run::Report;
+use agentry_runtime::run::context::Observer;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::hosting::{self, HostingArgs};
+use super::run::{finish, watched};
+use crate::exit::Exit;
+use crate::screen::{self, report};
+
+/// Goes on with runs that have not ended, after their host stopped
+#[derive(clap::Args)]
+#[command(after_help = "\
+A run is executed again from its journal up to where it was: nothing is done or paid twice. From there on it goes on. A
+call whose answer was lost is made again if it only reads or may be made twice; else the agent is told that nobody knows
+whether it happened, and a person can say so by `agentry resolve`.
+
+Examples:
+  agentry resume                                       # all that are suspended
+  agentry resume 0gx3 --root documents=./docs
+  agentry resume last --component ./researcher.wasm    # where the component is not kept in this home")]
+pub struct Args {
+    /// The run, the beginning of its id, or `last`; without it, all that are suspended
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// The component that it ran, if that is not kept in this home
+    #[arg(long, value_name = "FILE.wasm", requires = "run")]
+    component: Option<PathBuf>,
+    #[command(flatten)]
+    hosting: HostingArgs,
+    /// Wait for people where policy asks them, also without a terminal: they answer by `agentry approve`
+    #[arg(long)]
+    wait: bool,
+    /// Print one JSON value and nothing else on stdout: an object for one run, else a list
+    #[arg(long)]
+    json: bool,
+}
+
+/// Goes on with one, or with all.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let options = args.hosting.options()?;
+    let (component, json, wait) = (args.component, args.json, args.wait);
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    threads.block_on(async {
+        let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+        let host = hosting::open(options).await?;
+        let host = if wait || args.run.is_none() { host.attended() } else { host };
+        match &args.run {
+            Some(run) => {
+                let go = |observer, stop| host.resume(run, component.as_deref(), observer, stop);
+                finish(&watched(&host, interrupts, go).await?, json)
+            }
+            None => all(&host, json).await,
+        }
+    })
+}
+
+/// All at once. One that cannot go on stays as it is, and the others go on.
+async fn all(host: &Host, json: bool) -> Result<ExitCode> {
+    let suspended = host.suspended()?;
+    if suspended.is_empty() && !json {
+        screen::say("nothing is suspended\n");
+    }
+    let stop = CancellationToken::new();
+    let runs = suspended.iter().map(|record| {
+        let stop = stop.clone();
+        async move {
+            let resumed = host.resume(&record.id.to_string(), None, Observer::nobody(), stop).await;
+            match &resumed {
+                Ok(report) => screen::say(&report::ending(report)),
+                Err(error) => screen::say(&format!("run {}: {error}\n", record.id)),
+            }
+            resumed
+        }
+    });
+    let mut going = std::pin::pin!(futures::future::join_all(runs));
+    let ended = tokio::select! {
+        ended = &mut going => ended,
+        _ = tokio::signal::ctrl_c() => {
+            stop.cancel();
+            going.await
+        }
+    };
+    if json {
+        screen::print_json(&Value::Array(ended.iter().map(as_json).collect()))?;
+    }
+    let all_done = ended.iter().all(|ended| ended.as_ref().is_ok_and(|report| Exit::from(report.status) as u8 == 0));
+    Ok(if all_done { Exit::Done } else { Exit::Failed }.into())
+}
+
+fn as_json(ended: &Result<Report, RunError>) -> Value {
+    match ended {
+        Ok(report) => report::as_json(report),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}

@@ -1,0 +1,211 @@
+//! What a run that has not ended has behind it and still holds, read off its journal: all that the kernel needs to go on with it.
+
+use alloc::collections::BTreeMap;
+
+use super::Entry;
+use crate::budget::{Amounts, Resource, Window};
+use crate::call::{Call, CallId, RunId};
+use crate::kernel::Allowance;
+use crate::labels::Labels;
+use crate::time::Millis;
+
+/// A run between its first entry and its last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Fuel, wall time and memory that it was given at its start.
+    pub allowance: Allowance,
+    /// Taken from its account by its calls.
+    pub spent: Amounts,
+    /// What people added to its own budget.
+    pub given: Amounts,
+    /// The labels that it holds.
+    pub labels: Labels,
+    /// Calls that it has made.
+    pub calls: u32,
+    /// How many of them were refused.
+    pub refused: u32,
+    /// Wall time that it has used, in milliseconds. When no host had it, none passed for it.
+    pub wall_ms: u64,
+    /// Calls that have no answer.
+    pub open: BTreeMap<CallId, Open>,
+    /// The runs below it, by the call that runs them.
+    pub below: BTreeMap<CallId, RunId>,
+    /// Since when a host has it, and the last that is known of it.
+    stretch: (Millis, Millis),
+}
+
+/// A call without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// What was asked.
+    pub what: Call,
+    /// When.
+    pub at: Millis,
+    /// What is held for it.
+    pub held: Amounts,
+    /// False if it waited for its turn or for people: then nothing can have come of it.
+    pub sent: bool,
+}
+
+impl Unfinished {
+    /// What these entries tell; none if they do not begin as a run does, or the run has ended.
+    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Self> {
+        let mut entries = entries.into_iter();
+        let Some(Entry::Started(started)) = entries.next() else { return None };
+        let given = &started.held;
+        let mut run = Self {
+            allowance: Allowance {
+                fuel: given[Resource::Fuel],
+                wall_ms: given[Resource::WallTime],
+                memory_bytes: given[Resource::Memory],
+            },
+            spent: Amounts::ZERO,
+            given: Amounts::ZERO,
+            labels: Labels::NONE,
+            calls: 0,
+            refused: 0,
+            wall_ms: 0,
+            open: BTreeMap::new(),
+            below: BTreeMap::new(),
+            stretch: (started.at, started.at),
+        };
+        for entry in entries {
+            if matches!(entry, Entry::Ended(_)) {
+                return None;
+            }
+            run.add(entry);
+        }
+        run.rest();
+        Some(run)
+    }
+
+    /// What it holds on the books of whoever pays for it: its fuel and wall time, and what is held for its open calls.
+    pub fn holds(&self) -> Amounts {
+        self.open.values().fold(self.allowance.held(), |sum, open| sum.plus(open.held))
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Asked { call, at, what, held, .. } => self.opens(*call, *at, what, *held, true),
+            Entry::Questioned { call, at, what, held, .. } | Entry::Queued { call, at, what, held } => {
+                self.opens(*call, *at, what, *held, false);
+            }
+            Entry::Called { call, at, .. } => self.answered(*call, *at, Amounts::ZERO),
+            Entry::Answered { call, at, spent, .. } | Entry::Unknown { call, at, spent } => {
+                self.answered(*call, *at, *spent);
+            }
+            Entry::Refused { call, at, .. } => {
+                self.refused = self.refused.saturating_add(1);
+                self.answered(*call, *at, Amounts::ZERO);
+            }
+            Entry::Resolved { returned, .. } => self.spent = self.spent.minus(*returned),
+            Entry::Raised { raised, .. } => {
+                for short in raised.iter().filter(|short| short.window == Window::Run) {
+                    self.given = self.given.plus(Amounts::of(short.what, short.more));
+                }
+            }
+            Entry::Labelled { labels, .. } => self.labels = self.labels.and(labels),
+            Entry::Unlabelled { labels, .. } => self.labels = self.labels.without(labels),
+            Entry::Spawned { call, run } => drop(self.below.insert(*call, *run)),
+            Entry::Resumed { at } => {
+                self.rest();
+                self.stretch = (*at, *at);
+            }
+            // What the guest saw, and what decisions rest on, cost nothing and hold nothing.
+            _ => {}
+        }
+    }
+
+    fn opens(&mut self, call: CallId, at: Millis, what: &Call, held: Amounts, sent: bool) {
+        self.made(call, at);
+        // A call that waited for its turn or for people is asked for a second time when that has come: then it holds this.
+        self.open.insert(call, Open { what: what.clone(), at, held, sent });
+    }
+
+    fn answered(&mut self, call: CallId, at: Millis, spent: Amounts) {
+        self.made(call, at);
+        self.open.remove(&call);
+        self.spent = self.spent.plus(spent);
+    }
+
+    fn made(&mut self, call: CallId, at: Millis) {
+        self.calls = self.calls.max(call.0);
+        self.stretch.1 = self.stretch.1.max(at);
+    }
+
+    /// No host has it any more, or a new one does: what passed since one had it is used.
+    fn rest(&mut self) {
+        let (from, to) = self.stretch;
+        self.wall_ms = self.wall_ms.saturating_add(to.since(from));
+        self.stretch = (to, to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::digest::Digest;
+    use crate::journal::{BasisId, Outcome, Started};
+
+    fn started() -> Entry {
+        Entry::Started(Started {
+            at: Millis(100),
+            agent: "scribe".into(),
+            package: String::new(),
+            component: Digest::default(),
+            input: Digest::default(),
+            seed: 1,
+            policy: Digest::default(),
+            engine: String::new(),
+            held: Amounts::of(Resource::Fuel, 1000).with(Resource::WallTime, 500).with(Resource::Memory, 64),
+        })
+    }
+
+    fn asked(call: u32, at: u64, usd: u64) -> Entry {
+        let held = Amounts::of(Resource::Usd, usd);
+        Entry::Asked { call: CallId(call), at: Millis(at), what: Call::TimersNow, held, basis: BasisId::NONE }
+    }
+
+    fn answered(call: u32, at: u64, usd: u64) -> Entry {
+        let outcome = Outcome::Inline(Vec::new());
+        Entry::Answered { call: CallId(call), at: Millis(at), outcome, spent: Amounts::of(Resource::Usd, usd) }
+    }
+
+    #[test]
+    fn what_is_held_and_spent_stands_in_the_journal() {
+        let run = Unfinished::of(&[started(), asked(1, 110, 50), asked(2, 120, 70), answered(1, 150, 20)]).unwrap();
+        assert_eq!(run.spent, Amounts::of(Resource::Usd, 20));
+        let holds = Amounts::of(Resource::Fuel, 1000).with(Resource::WallTime, 500).with(Resource::Usd, 70);
+        assert_eq!((run.holds(), run.calls, run.wall_ms), (holds, 2, 50));
+        assert!(run.open[&CallId(2)].sent);
+    }
+
+    #[test]
+    fn a_call_that_nobody_knows_of_is_spent_until_a_person_says_otherwise() {
+        let (call, at, usd) = (CallId(1), Millis(900), Amounts::of(Resource::Usd, 50));
+        let mut entries =
+            vec![started(), asked(1, 110, 50), Entry::Resumed { at }, Entry::Unknown { call, at, spent: usd }];
+        let run = Unfinished::of(&entries).unwrap();
+        assert_eq!((run.spent, run.open.len()), (usd, 0));
+        assert_eq!(run.wall_ms, 10, "no time passed while no host had it");
+        entries.push(Entry::Resolved { call, at, happened: false, returned: usd, because: String::new() });
+        assert_eq!(Unfinished::of(&entries).unwrap().spent, Amounts::ZERO);
+    }
+
+    #[test]
+    fn a_run_that_has_ended_or_never_began_is_not_unfinished() {
+        assert_eq!(Unfinished::of(&[]), None);
+        assert_eq!(Unfinished::of(&[asked(1, 1, 1)]), None);
+        let ended = super::super::Ended {
+            at: Millis(200),
+            status: super::super::Status::Done,
+            output: Digest::default(),
+            spent: Amounts::ZERO,
+        };
+        assert_eq!(Unfinished::of(&[started(), Entry::Ended(ended)]), None);
+    }
+}

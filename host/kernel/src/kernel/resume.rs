@@ -1,0 +1,135 @@
+//! How a run goes on that its host lost, or that left memory while it waited: its account as it stood, and what becomes of the calls
+//! that have no answer.
+
+use alloc::vec::Vec;
+
+use super::admission::No;
+use super::ledger::AccountId;
+use super::runs::worded;
+use super::{Allowance, Kernel, Share, Start};
+use crate::budget::{Amounts, Resource};
+use crate::call::{Call, CallId, RunId};
+use crate::journal::{Open, Unfinished};
+use crate::refusal::Refusal;
+use crate::time::Millis;
+use crate::tool::Effect;
+
+/// What becomes of a call that was asked and has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It is made again, under the same number: nothing came of it, or doing it twice is as good as once.
+    Again,
+    /// The guest is told that nobody knows whether it happened.
+    Interrupted,
+}
+
+/// A call without an answer, as its run goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Which.
+    pub call: CallId,
+    /// What is done about it.
+    pub then: Afterwards,
+    /// What counts as spent, because nobody knows whether it is.
+    pub spent: Amounts,
+}
+
+impl Kernel {
+    /// Goes on with a run, under the policy of today: what it was given and has spent stays, and its books hold for it already what
+    /// it holds ([`Kernel::restore`]). A child goes on below its parent, on a share as it had.
+    ///
+    /// The calls without an answer come back settled, with what becomes of each: write them down before the run is executed.
+    ///
+    /// # Errors
+    /// A refusal as of [`Kernel::start`]. Nothing has changed then.
+    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
+    pub fn resume(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        past: &Unfinished,
+        share: Option<Share>,
+        now: Millis,
+    ) -> Result<(Allowance, Vec<Lost>), Refusal> {
+        let account = match self.revive(id, start, past, share.as_ref(), now) {
+            Ok(account) => account,
+            Err(no) => {
+                share.into_iter().for_each(|share| self.dissolve(share));
+                return Err(worded(no, start));
+            }
+        };
+        let lost: Vec<Lost> = past.open.iter().map(|(call, open)| self.lost(*call, open)).collect();
+        for (lost, open) in lost.iter().zip(past.open.values()) {
+            // What a kept thing takes is known from what is kept.
+            let spent = lost.spent.with(Resource::Storage, 0);
+            self.ledger.settle(account, &open.held, &spent, now);
+        }
+        Ok((past.allowance, lost))
+    }
+
+    /// Lets go of a run that leaves memory while it only waits. Its books go on holding what it holds.
+    pub fn suspend(&mut self, id: RunId) {
+        if let Some(run) = self.runs.remove(&id) {
+            self.ledger.abandon(run.account);
+        }
+    }
+
+    /// A call that counted as spent since `since` did not happen after all: its run, if it goes on, its agent and the site have it back.
+    pub fn take_back(&mut self, run: RunId, agent: &str, returned: &Amounts, since: Millis) {
+        let leaf = self.runs.get(&run).map(|run| run.account);
+        let books = self.agents.get(agent).copied();
+        self.ledger.take_back(leaf, books.into_iter().chain([self.site]), returned, since);
+    }
+
+    fn revive(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        past: &Unfinished,
+        share: Option<&Share>,
+        now: Millis,
+    ) -> Result<AccountId, No> {
+        let (mut run, policy) = self.newcomer(id, start, share, now)?;
+        run.allowance = past.allowance;
+        run.started = Millis(now.0.saturating_sub(past.wall_ms));
+        run.labels = run.labels.and(&past.labels);
+        run.calls = past.calls;
+        let account = run.account;
+        if let Some(grant) = run.grant.and_then(|grant| policy.grants.get(grant)) {
+            self.ledger.set_limits(account, run.limits(&policy, grant));
+        }
+        self.ledger.carry(account, &past.holds(), &past.spent, &past.given);
+        self.runs.insert(id, run);
+        Ok(account)
+    }
+
+    fn lost(&self, call: CallId, open: &Open) -> Lost {
+        let then = self.afterwards(open);
+        let spent = if open.sent && reached_out(&open.what) { open.held } else { Amounts::ZERO };
+        Lost { call, then, spent }
+    }
+
+    fn afterwards(&self, open: &Open) -> Afterwards {
+        if !open.sent {
+            return Afterwards::Again;
+        }
+        let twice_is_once = match &open.what {
+            Call::ToolsCall { name, .. } => {
+                self.tool(name).is_some_and(|tool| matches!(tool.effect, Effect::Read | Effect::Idempotent))
+            }
+            // RFC 9110, 9.2.2: idempotent methods.
+            Call::Fetch(fetch) => matches!(fetch.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
+            Call::HttpFetch { .. } => false,
+            _ => true,
+        };
+        if twice_is_once { Afterwards::Again } else { Afterwards::Interrupted }
+    }
+}
+
+/// True if it may have cost something outside before it was lost. A provider that was asked may bill it, whether its answer came or not.
+fn reached_out(what: &Call) -> bool {
+    matches!(
+        what,
+        Call::LlmComplete(_) | Call::LlmStream(_) | Call::LlmEmbed { .. } | Call::ToolsCall { .. } | Call::Fetch(_)
+    )
+}

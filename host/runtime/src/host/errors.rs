@@ -1,0 +1,125 @@
+//! Why a host does not open, and why a run does not begin or go on: each with what to do about it.
+
+use agentry_kernel::Digest;
+use agentry_kernel::call::RunId;
+use agentry_kernel::refusal::Refusal;
+
+use crate::audit::heads::HeadsError;
+use crate::config::{ConfigError, ToolsError};
+use crate::control::ControlError;
+use crate::drivers::files::NoRoot;
+use crate::drivers::llm::models::ModelsError;
+use crate::engine::EngineError;
+use crate::engine::compile::CompileError;
+use crate::history::NoRun;
+use crate::package::PackageError;
+use crate::policies::PoliciesError;
+use crate::store::StoreError;
+
+/// Why there is no host.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The policy.
+    #[error(transparent)]
+    Policies(#[from] PoliciesError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The registry of tools.
+    #[error(transparent)]
+    Tools(#[from] ToolsError),
+    /// The models.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// A root.
+    #[error(transparent)]
+    Root(#[from] NoRoot),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The second place of the log's heads.
+    #[error(transparent)]
+    Heads(#[from] HeadsError),
+    /// The system gives no thread that looks at the policy.
+    #[error("cannot look at the policy while agents run: {0}")]
+    Watch(std::io::Error),
+    /// The socket on which other commands reach this host.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+/// Why a run did not begin, or could not be finished. What a guest does is never one of these: it stands in the report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The file is no package that this host runs.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The input is too long or not JSON.
+    #[error(
+        "the input is {why}\nhint: give one JSON value: --input '{{\"question\": \"…\"}}', --input @FILE or --input -"
+    )]
+    Input {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The agent is granted a root that nobody gave.
+    #[error(
+        "agent `{agent}` needs the root `{root}`, and this host has none of that name\nhint: add --root {root}=DIR; it is for: {why}"
+    )]
+    Root {
+        /// The agent's name.
+        agent: String,
+        /// The root's name.
+        root: String,
+        /// What its manifest says it is for.
+        why: String,
+    },
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gives no randomness.
+    #[error("the system gives no randomness: {0}")]
+    Random(getrandom::Error),
+    /// There is no such run.
+    #[error(transparent)]
+    NoRun(#[from] NoRun),
+    /// The run was refused before it began.
+    #[error("run {run} never began, so there is nothing to execute again\nhint: `agentry trace {run}` says why")]
+    NeverBegan {
+        /// Which.
+        run: RunId,
+    },
+    /// It has ended, or it goes on already.
+    #[error("run {run} is not suspended, so there is nothing to resume\nhint: `agentry ps` says how each run stands")]
+    NotSuspended {
+        /// Which.
+        run: RunId,
+    },
+    /// Policy says no now; the run stays as it is.
+    #[error("the run stays suspended\n{0}")]
+    Refused(Box<Refusal>),
+    /// It was another component.
+    #[error("run {run} was of the component {recorded}, and this one is {given}\nhint: give the file that it ran")]
+    Component {
+        /// Which.
+        run: RunId,
+        /// The digest of the one that ran.
+        recorded: Digest,
+        /// The digest of the one that is given.
+        given: Digest,
+    },
+    /// The component that ran is not kept here.
+    #[error("the component {recorded} of run {run} is not kept here\nhint: give its file: --component FILE.wasm")]
+    NoComponent {
+        /// Which.
+        run: RunId,
+        /// Its digest.
+        recorded: Digest,
+    },
+}

@@ -1,0 +1,41 @@
+//! Reads the log back: all entries of a run, in order.
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Entry;
+
+use super::segment;
+use crate::store::{Page, Range, Store, StoreError, keys};
+
+/// Rows read at once.
+const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
+
+/// Every entry of a run, in order.
+///
+/// # Errors
+/// When the store cannot be read or an entry does not decode.
+pub(crate) fn entries(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, StoreError> {
+    entries_behind(store, run, &mut None)
+}
+
+/// Those behind this place, which moves behind them.
+///
+/// # Errors
+/// As [`entries`].
+pub(crate) fn entries_behind(store: &dyn Store, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = Vec::new();
+    let mut range = Range::of(&keys::indices(run));
+    if let Some(place) = *place {
+        range = range.after(&keys::index(run, place));
+    }
+    loop {
+        let rows = store.scan(&range, PAGE)?;
+        let Some((last, _)) = rows.last() else { return Ok(entries) };
+        range = range.after(last);
+        for number in rows.iter().filter_map(|(key, _)| keys::number(key)) {
+            *place = Some(number);
+            let missing = || StoreError::Damaged { why: format!("segment {number} of run {run} is missing") };
+            let bytes = store.get(&keys::segment(number))?.ok_or_else(missing)?;
+            entries.extend(segment::decode(&bytes)?.1);
+        }
+    }
+}
