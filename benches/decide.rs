@@ -18,11 +18,17 @@ const NOW: Millis = Millis(1_800_000_000_000);
 
 const SAMPLES: usize = 2_000;
 
+/// Samples of what takes milliseconds.
+const SHOWN_SAMPLES: usize = 100;
+
 /// Rules of one file.
 const FILE: usize = 250;
 
 /// Rules of each policy that is compared with another.
 const COMPARED: usize = 1_000;
+
+/// Rules of these that say less in the other.
+const NARROWED: usize = 100;
 
 const MANIFEST: &str = "format = 1\nname = \"acme:sender\"\nversion = \"1.0.0\"\nwit = \"0.1.0\"\n\
     wants = { tools = [{ tool = \"*\", why = \"To send.\" }] }\n";
@@ -45,9 +51,12 @@ fn main() {
     }
     let read = measured(4, || json::parse(black_box(&text)).is_ok());
     tell(&format!("{} bytes of arguments read, alone", text.len()), read, Duration::from_nanos(510));
-    let (old, new) = (compared(), compared());
+    let (old, new) = (compared(0), compared(0));
     let alike = measured(1, || diff(black_box(&old), &new).verdict() == DiffVerdict::Same);
     tell("1000 × 1000 rules: is one policy wider?", alike, Duration::from_millis(1));
+    let narrowed = compared(NARROWED);
+    let shown = measured_in(SHOWN_SAMPLES, 1, || diff(black_box(&old), &narrowed).verdict() == DiffVerdict::Narrower);
+    tell("the same, 100 rules narrowed: with calls that show it", shown, Duration::from_millis(100));
 }
 
 fn tell(what: &str, (p50, p99): (Duration, Duration), limit: Duration) {
@@ -57,10 +66,14 @@ fn tell(what: &str, (p50, p99): (Duration, Duration), limit: Duration) {
 
 /// The median and the 99th percentile of samples of so many together. A sample in which the system gave the core to somebody
 /// else is taken again: it would tell how long others work.
-fn measured(together: u32, mut decide: impl FnMut() -> bool) -> (Duration, Duration) {
-    let mut samples = Vec::with_capacity(SAMPLES);
+fn measured(together: u32, decide: impl FnMut() -> bool) -> (Duration, Duration) {
+    measured_in(SAMPLES, together, decide)
+}
+
+fn measured_in(most: usize, together: u32, mut decide: impl FnMut() -> bool) -> (Duration, Duration) {
+    let mut samples = Vec::with_capacity(most);
     let mut tries = 0;
-    while samples.len() < SAMPLES && tries < 4 * SAMPLES {
+    while samples.len() < most && tries < 4 * most {
         let before = preemptions();
         let start = Instant::now();
         for _ in 0..together {
@@ -119,11 +132,12 @@ fn kernel(rules: usize) -> Kernel {
     kernel
 }
 
-/// A policy of [`COMPARED`] rules for four agents.
-fn compared() -> World {
+/// A policy of [`COMPARED`] rules for four agents, of which the first so many let less through.
+fn compared(narrowed: usize) -> World {
     let allow = |agent: usize, count: usize| {
+        let most = if agent * FILE + count < narrowed { 50 } else { 100 };
         format!(
-            "[[allow]]\nid = \"a{agent}/{count}\"\ntool = \"t{count}.send\"\nargs.cents = {{ min = 1, max = 100 }}\n\
+            "[[allow]]\nid = \"a{agent}/{count}\"\ntool = \"t{count}.send\"\nargs.cents = {{ min = 1, max = {most} }}\n\
              args.to = {{ each_in = [\"a\", \"b\"], min_items = 1 }}\n"
         )
     };

@@ -168,11 +168,12 @@ impl World {
     }
 
     /// Adds the model and the tool that a call names, if nobody did: a policy is compared for those too that come later. Of such a
-    /// tool nobody said what it does, and such a model costs nothing.
-    pub(crate) fn complete(&mut self, call: &Call) {
+    /// tool nobody said what it does, and such a model costs nothing. True if something was added.
+    pub(crate) fn complete(&mut self, call: &Call) -> bool {
         match call {
             Call::ToolsCall { name, .. } if !self.tools.iter().any(|tool| tool.name == *name) => {
                 self.tools.push(Tool { name: name.clone(), ..Tool::default() });
+                true
             }
             Call::LlmComplete(ask) if !self.models.iter().any(|model| model.alias == ask.model) => {
                 self.models.push(Model {
@@ -183,8 +184,9 @@ impl World {
                     slots: 1,
                     local: true,
                 });
+                true
             }
-            _ => {}
+            _ => false,
         }
     }
 }

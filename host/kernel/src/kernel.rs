@@ -15,7 +15,7 @@ use crate::labels::Labels;
 use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
 use crate::model::Model;
 use crate::policy::{Grant, Policy, Subject};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
 use crate::tool::{Tool, Tools};
 
@@ -39,6 +39,7 @@ mod slots;
 mod tests;
 mod trials;
 
+pub(crate) use answer::Leave;
 pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::{Standing, Statement};
@@ -147,6 +148,16 @@ impl Kernel {
         };
         let decided = decide(&self.policy, &self.slots, &self.tools, Some(&self.rates), run, what, now);
         decided.map(|_| ()).map_err(|no| Refusal { agent: run.agent.clone(), wanted: what.name().into(), ..*no })
+    }
+
+    /// How far [`Kernel::look`] goes: for whoever compares policies, and asks often.
+    pub(crate) fn leave(&self, run: RunId, what: &Call, now: Millis) -> Leave {
+        let Some(run) = self.runs.get(&run).filter(|run| !run.ended) else { return Leave::No };
+        match decide(&self.policy, &self.slots, &self.tools, Some(&self.rates), run, what, now) {
+            Ok((_, terms)) if terms.require.is_none() => Leave::Yes,
+            Err(no) if no.code != Code::NotApproved => Leave::No,
+            _ => Leave::Asks,
+        }
     }
 
     /// How many rules a decision on a call tests, its run's grant and the site together: those that could be about it, however

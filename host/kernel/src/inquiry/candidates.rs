@@ -1,11 +1,14 @@
 //! Calls on which two policies could differ: made from the patterns and constraints of both, few and telling. It decides nothing;
-//! each is put to the kernel.
+//! each is put to the kernel. Those of tools are made one by one as they are asked for, the simplest first.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use self::choices::Choices;
 use super::{World, call, within, witness};
 use crate::call::{Call, Place};
 use crate::constraint::{Arguments, Constraint};
@@ -14,7 +17,9 @@ use crate::labels::Labels;
 use crate::policy::{Act, Ceiling, SiteRule, Target};
 use crate::rights::{HttpRight, Origin, ToolRight, host_fits, name_fits, namespace_fits, path_fits};
 
-/// Calls of one tool by one agent.
+mod choices;
+
+/// Calls of one tool by one agent, in which one argument is changed, and as many in which several are.
 const CALLS_MAX: usize = 2048;
 
 /// Names that stand for one pattern.
@@ -23,7 +28,11 @@ const NAMES_MAX: usize = 24;
 /// Sets of labels that a call is tried with.
 const LABELS_MAX: usize = 48;
 
+/// Calls, made when somebody wants the next.
+pub(super) type Calls<'a> = Box<dyn Iterator<Item = Call> + 'a>;
+
 /// Two policies from whose words calls are made.
+#[derive(Clone, Copy)]
 pub(super) struct Candidates<'a> {
     pub(super) old: &'a World,
     pub(super) new: &'a World,
@@ -66,8 +75,8 @@ impl<'a> Candidates<'a> {
     }
 
     /// Calls of the tools that a pattern names.
-    pub(super) fn tools(&self, agent: &str, pattern: &str) -> Vec<Call> {
-        self.tool_names(agent, pattern).iter().flat_map(|name| self.calls_of(agent, name)).collect()
+    pub(super) fn tools(self, agent: &'a str, pattern: &str) -> Calls<'a> {
+        Box::new(self.tool_names(agent, pattern).into_iter().flat_map(move |name| self.calls_of(agent, &name)))
     }
 
     fn tool_names(&self, agent: &str, pattern: &str) -> Vec<String> {
@@ -98,7 +107,7 @@ impl<'a> Candidates<'a> {
         self.worlds().into_iter().flat_map(|world| &world.policy.ceilings)
     }
 
-    fn calls_of(&self, agent: &str, name: &str) -> Vec<Call> {
+    fn calls_of(self, agent: &str, name: &str) -> Calls<'a> {
         let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent));
         let rights: Vec<&ToolRight> = grants.flat_map(|grant| grant.tools(name)).map(|(_, right)| right).collect();
         let mut lines: BTreeMap<&str, Vec<&Constraint>> = BTreeMap::new();
@@ -115,18 +124,22 @@ impl<'a> Candidates<'a> {
         for (argument, rule) in about.flat_map(|rule| rule.unless.iter().chain(&rule.when.args)) {
             lines.entry(argument).or_default().push(rule);
         }
-        let mut calls = Vec::new();
-        for right in &rights {
-            for arguments in assignments(right, &lines) {
-                if calls.len() < CALLS_MAX {
-                    calls.push(call::tool(name.into(), Value::Object(arguments)));
-                }
-            }
-        }
         if rights.is_empty() {
-            calls.push(call::tool(name.into(), Value::Object(Vec::new())));
+            return Box::new(core::iter::once(call::tool(name.into(), Value::Object(Vec::new()))));
         }
-        calls
+        let name = String::from(name);
+        let each = move |arguments| call::tool(name.clone(), Value::Object(arguments));
+        let choices: Arc<[Choices]> = rights.iter().map(|right| Choices::of(right, &lines)).collect();
+        let combined = Arc::clone(&choices);
+        let alone = (0..choices.len()).flat_map(move |at| {
+            let choices = Arc::clone(&choices);
+            choices[at].alone().map(move |chosen| choices[at].pick(&chosen))
+        });
+        let together = (0..combined.len()).flat_map(move |at| {
+            let choices = Arc::clone(&combined);
+            choices[at].together().map(move |chosen| choices[at].pick(&chosen))
+        });
+        Box::new(alone.take(CALLS_MAX).chain(together.take(CALLS_MAX)).map(each))
     }
 
     /// Questions to the models that a pattern names, of all lengths and classes on which grants differ.
@@ -236,66 +249,4 @@ fn names_in(pattern: &str, others: impl Iterator<Item = String>) -> Vec<String> 
         }
     }
     names
-}
-
-/// Arguments that a right may let pass: every way to choose from what stands for each, where those are few, else one changed after
-/// the other.
-fn assignments(right: &ToolRight, lines: &BTreeMap<&str, Vec<&Constraint>>) -> Vec<Vec<(String, Value)>> {
-    let listed = |argument: &str| match &right.args {
-        Arguments::Listed(listed) => listed.iter().find(|(name, _)| name == argument).map(|(_, rule)| rule),
-        Arguments::Any => None,
-    };
-    let mut choices: Vec<(String, Vec<Option<Value>>)> = Vec::new();
-    for (argument, constraints) in lines {
-        let own = listed(argument);
-        let ordered: Vec<&Constraint> = own.into_iter().chain(constraints.iter().copied()).collect();
-        let values = witness::values(&ordered).into_iter().map(Some);
-        // What a right does not list is best left out.
-        let values: Vec<_> =
-            if own.is_some() { values.chain([None]).collect() } else { [None].into_iter().chain(values).collect() };
-        choices.push((argument.to_string(), values));
-    }
-    choices.push(("zz-other".into(), alloc::vec![None, Some(Value::Null)]));
-    let product = choices.iter().map(|(_, values)| values.len()).try_fold(1usize, usize::checked_mul);
-    let of = |chosen: &[usize]| {
-        let pick = |((name, values), at): (&(String, Vec<Option<Value>>), &usize)| {
-            Some((name.clone(), values.get(*at)?.clone()?))
-        };
-        choices.iter().zip(chosen).filter_map(pick).collect::<Vec<_>>()
-    };
-    if product.is_some_and(|product| product <= CALLS_MAX) {
-        return odometer(&choices.iter().map(|(_, values)| values.len()).collect::<Vec<_>>())
-            .iter()
-            .map(|at| of(at))
-            .collect();
-    }
-    let few = few(choices.len());
-    let sizes: Vec<usize> = choices.iter().map(|(_, values)| values.len().min(few)).collect();
-    let mut all: Vec<_> = odometer(&sizes).iter().map(|at| of(at)).collect();
-    for (place, (_, values)) in choices.iter().enumerate() {
-        for other in few..values.len() {
-            let mut chosen = alloc::vec![0; choices.len()];
-            chosen[place] = other;
-            all.push(of(&chosen));
-        }
-    }
-    all
-}
-
-/// How many values of each of so many arguments may be combined.
-fn few(arguments: usize) -> usize {
-    let exponent = u32::try_from(arguments).unwrap_or(u32::MAX);
-    (1..=16usize).rev().find(|few| few.checked_pow(exponent).is_some_and(|all| all <= CALLS_MAX)).unwrap_or(1)
-}
-
-/// Every choice of one place out of each of these many, the first places first.
-fn odometer(sizes: &[usize]) -> Vec<Vec<usize>> {
-    let mut all = alloc::vec![Vec::new()];
-    for size in sizes {
-        let longer = |chosen: &Vec<usize>| {
-            (0..*size).map(|place| chosen.iter().copied().chain([place]).collect()).collect::<Vec<Vec<usize>>>()
-        };
-        all = all.iter().flat_map(longer).take(CALLS_MAX).collect();
-    }
-    all
 }

@@ -1,19 +1,22 @@
 //! Whether one policy allows more than another, by their shape; and where it might, one call that shows it, put to both kernels.
 //! What is the same in both costs nothing to compare.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::candidates::Candidates;
-use super::{Question, Verdict as Answer, World, within};
+use self::pair::Pair;
+use super::candidates::{Calls, Candidates};
+use super::{Verdict as Answer, World, within};
 use crate::budget::{Resource, Window};
 use crate::call::{Call, Class};
 use crate::labels::Labels;
 use crate::policy::{Act, Budget, Ceiling, Duty, Grant, SiteRule, Target};
 use crate::refusal::Rule;
-use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Origin};
+use crate::rights::{Access, FilesRight, HttpRight, LlmRight, MemoryRight, Origin};
 
+mod pair;
 mod strength;
 
 use strength::{at_least, reaches};
@@ -95,21 +98,24 @@ pub fn diff(old: &World, new: &World) -> Diff {
 }
 
 /// Where a policy may give more: what to look at, and calls that would show it.
-struct Suspect {
+struct Suspect<'a> {
     agent: Option<String>,
     what: String,
     rule: Option<Rule>,
-    doubt: Doubt,
+    doubt: Doubt<'a>,
 }
 
+/// Makes calls, once somebody wants to see one.
+type Making<'a> = Box<dyn FnOnce() -> Calls<'a> + 'a>;
+
 /// How a suspicion is settled.
-enum Doubt {
+enum Doubt<'a> {
     /// There is nothing to show: an amount, a time, a mark.
     None,
     /// By calls of this agent. If none shows it, it stays in doubt.
-    Calls { agent: String, calls: Vec<Call> },
+    Calls { agent: &'a str, calls: Making<'a> },
     /// By calls of these agents; if none shows it, it is nothing, for nobody is granted what it is about.
-    Site { calls: Vec<(String, Vec<Call>)> },
+    Site { calls: Vec<(&'a str, Making<'a>)> },
 }
 
 fn openings(old: &World, new: &World) -> Vec<Change> {
@@ -130,55 +136,40 @@ fn openings(old: &World, new: &World) -> Vec<Change> {
         .collect()
 }
 
-fn settle(old: &World, new: &World, labels: &[Labels], suspect: Suspect, look: bool) -> Option<Change> {
+fn settle(old: &World, new: &World, labels: &[Labels], suspect: Suspect<'_>, look: bool) -> Option<Change> {
     let Suspect { agent, what, rule, doubt } = suspect;
     let change = |example| Change { agent, what, rule, example };
+    // The first call that the old policy answers with less than the new one.
+    let show = |agent: &str, calls: Making<'_>| {
+        let mut pair = Pair::new(old, new, agent, labels);
+        calls().find_map(|call| pair.compare(&call))
+    };
     match doubt {
-        Doubt::Calls { agent, calls } if look => Some(change(show(old, new, labels, &agent, &calls))),
+        Doubt::Calls { agent, calls } if look => Some(change(show(agent, calls))),
         Doubt::Site { calls } if look => {
-            let mut shown = calls.iter().filter_map(|(agent, calls)| show(old, new, labels, agent, calls));
+            let mut shown = calls.into_iter().filter_map(|(agent, calls)| show(agent, calls));
             shown.next().map(|example| change(Some(example)))
         }
         _ => Some(change(None)),
     }
 }
 
-/// The first of these calls that the old policy answers with less than the new one.
-fn show(old: &World, new: &World, labels: &[Labels], agent: &str, calls: &[Call]) -> Option<Example> {
-    let (mut old, mut new) = (old.clone(), new.clone());
-    for call in calls {
-        old.complete(call);
-        new.complete(call);
-    }
-    for call in calls {
-        for labels in labels {
-            let question = Question { agent: agent.into(), package: None, labels: labels.clone(), call: call.clone() };
-            let more = new.ask(&question);
-            if matches!(more, Answer::Refused(_)) {
-                continue;
-            }
-            let less = old.ask(&question);
-            if more.exceeds(&less) {
-                return Some(Example { call: call.clone(), labels: labels.clone(), less, more });
-            }
-        }
-    }
-    None
+fn made<'a>(make: impl FnOnce() -> Vec<Call> + 'a) -> Making<'a> {
+    Box::new(|| Box::new(make().into_iter()))
 }
 
 struct Finder<'a> {
     candidates: Candidates<'a>,
-    suspects: Vec<Suspect>,
+    suspects: Vec<Suspect<'a>>,
 }
 
-impl Finder<'_> {
-    fn suspect(&mut self, grant: &Grant, what: String, rule: Rule, calls: Option<Vec<Call>>) {
-        let agent = grant.agent.clone();
-        let doubt = calls.map_or(Doubt::None, |calls| Doubt::Calls { agent: agent.clone(), calls });
-        self.suspects.push(Suspect { agent: Some(agent), what, rule: Some(rule), doubt });
+impl<'a> Finder<'a> {
+    fn suspect(&mut self, grant: &'a Grant, what: String, rule: Rule, calls: Option<Making<'a>>) {
+        let doubt = calls.map_or(Doubt::None, |calls| Doubt::Calls { agent: &grant.agent, calls });
+        self.suspects.push(Suspect { agent: Some(grant.agent.clone()), what, rule: Some(rule), doubt });
     }
 
-    fn grant(&mut self, old: Option<&Grant>, new: &Grant) {
+    fn grant(&mut self, old: Option<&'a Grant>, new: &'a Grant) {
         let rights = old.map(|old| &old.rights);
         self.llm(rights.and_then(|rights| rights.llm.as_ref()), new);
         self.memory(rights.and_then(|rights| rights.memory.as_ref()), new);
@@ -192,17 +183,20 @@ impl Finder<'_> {
         self.budget(&old.budget, &new.budget, of);
     }
 
-    fn llm(&mut self, old: Option<&LlmRight>, grant: &Grant) {
+    fn llm(&mut self, old: Option<&LlmRight>, grant: &'a Grant) {
         let Some(new) = &grant.rights.llm else { return };
         let rule = place(grant, "llm", new.line);
         for pattern in &new.models {
             if !old.is_some_and(|old| old.models.iter().any(|wide| within::name(pattern, wide))) {
-                let calls = self.candidates.models(&grant.agent, pattern);
+                let candidates = self.candidates;
+                let calls = made(move || candidates.models(&grant.agent, pattern));
                 self.suspect(grant, format!("may ask models `{pattern}`"), rule.clone(), Some(calls));
             }
         }
         let Some(old) = old else { return };
-        let calls = || new.models.iter().flat_map(|pattern| self.candidates.models(&grant.agent, pattern)).collect();
+        let candidates = self.candidates;
+        let of = move |pattern: &'a String| candidates.models(&grant.agent, pattern);
+        let calls = || made(move || new.models.iter().flat_map(of).collect());
         let most = |right: &LlmRight| right.max_tokens.unwrap_or(u64::MAX);
         let class = |right: &LlmRight| right.class.unwrap_or(Class::Normal);
         let mut found = Vec::new();
@@ -218,7 +212,7 @@ impl Finder<'_> {
         }
     }
 
-    fn memory(&mut self, old: Option<&MemoryRight>, grant: &Grant) {
+    fn memory(&mut self, old: Option<&MemoryRight>, grant: &'a Grant) {
         let Some(new) = &grant.rights.memory else { return };
         let rule = place(grant, "memory", new.line);
         for (write, acts) in [(false, &[Act::Read][..]), (true, &[Act::Write, Act::Delete])] {
@@ -226,7 +220,8 @@ impl Finder<'_> {
                 let old = old.map_or(&[][..], |old| old.patterns(write));
                 if !old.iter().any(|wide| within::namespace(pattern, wide)) {
                     let verb = if write { "write" } else { "read" };
-                    let calls = self.candidates.memory(pattern, acts);
+                    let candidates = self.candidates;
+                    let calls = made(move || candidates.memory(pattern, acts));
                     self.suspect(grant, format!("may {verb} memory `{pattern}`"), rule.clone(), Some(calls));
                 }
             }
@@ -237,7 +232,7 @@ impl Finder<'_> {
         }
     }
 
-    fn files(&mut self, old: &[FilesRight], grant: &Grant) {
+    fn files(&mut self, old: &[FilesRight], grant: &'a Grant) {
         for right in &grant.rights.files {
             let covers = |wide: &&FilesRight| {
                 wide.root == right.root
@@ -249,7 +244,8 @@ impl Finder<'_> {
             let verb = if right.access == Access::ReadWrite { "read and write" } else { "read" };
             if !old.iter().any(|wide| covers(&wide)) {
                 let acts = if right.access == Access::ReadWrite { &Act::ALL[..] } else { &[Act::Read] };
-                let calls = self.candidates.files(&right.root, &right.at, acts);
+                let candidates = self.candidates;
+                let calls = made(move || candidates.files(&right.root, &right.at, acts));
                 let what = format!("may {verb} `{}` of root `{}`", right.at, right.root);
                 self.suspect(grant, what, rule, Some(calls));
             } else if !old.iter().filter(covers).any(marked) {
@@ -259,26 +255,28 @@ impl Finder<'_> {
         }
     }
 
-    fn tools(&mut self, old: Option<&Grant>, grant: &Grant) {
+    fn tools(&mut self, old: Option<&Grant>, grant: &'a Grant) {
         for right in &grant.rights.tools {
             let near: Vec<_> = old.into_iter().flat_map(|old| old.tools(&right.tool)).map(|(_, right)| right).collect();
             if within::tool_among(right, &near) {
                 continue;
             }
-            let calls = self.candidates.tools(&grant.agent, &right.tool);
+            let candidates = self.candidates;
+            let calls: Making<'a> = Box::new(move || candidates.tools(&grant.agent, &right.tool));
             let rule = Rule { id: right.id.clone(), file: grant.rule.file.clone(), line: right.line };
             self.suspect(grant, format!("may call tool `{}` as `{}` says", right.tool, right.id), rule, Some(calls));
         }
     }
 
-    fn http(&mut self, old: Option<&Grant>, grant: &Grant) {
+    fn http(&mut self, old: Option<&Grant>, grant: &'a Grant) {
         for right in &grant.rights.http {
             let near: Vec<_> =
                 old.into_iter().flat_map(|old| old.http(&right.to.host)).map(|(_, right)| right).collect();
             if within::http_among(right, &near) {
                 continue;
             }
-            let calls = self.candidates.of_http(right);
+            let candidates = self.candidates;
+            let calls = made(move || candidates.of_http(right));
             let rule = Rule { id: right.id.clone(), file: grant.rule.file.clone(), line: right.line };
             self.suspect(grant, format!("may reach `{}` as `{}` says", right.to, right.id), rule, Some(calls));
         }
@@ -288,19 +286,22 @@ impl Finder<'_> {
                 .iter()
                 .any(|wide| wide.handle == secret.handle && within::origin(&secret.only_to, &wide.only_to));
             if !given {
-                let (methods, paths) = (["GET".to_string()], ["/**".to_string()]);
-                let rights = grant.rights.http.iter().flat_map(|right| {
-                    self.candidates.http(&right.to, &right.methods, &right.paths, Some(&secret.handle))
+                let candidates = self.candidates;
+                let calls = made(move || {
+                    let (methods, paths) = (["GET".to_string()], ["/**".to_string()]);
+                    let rights = grant.rights.http.iter().flat_map(|right| {
+                        candidates.http(&right.to, &right.methods, &right.paths, Some(&secret.handle))
+                    });
+                    let own = candidates.http(&secret.only_to, &methods, &paths, Some(&secret.handle));
+                    own.into_iter().chain(rights).collect()
                 });
-                let own = self.candidates.http(&secret.only_to, &methods, &paths, Some(&secret.handle));
-                let calls = own.into_iter().chain(rights).collect();
                 let what = format!("may have secret `{}` sent to `{}`", secret.handle, secret.only_to);
                 self.suspect(grant, what, place(grant, "secrets", secret.line), Some(calls));
             }
         }
     }
 
-    fn agents(&mut self, old: Option<&Grant>, grant: &Grant) {
+    fn agents(&mut self, old: Option<&Grant>, grant: &'a Grant) {
         let Some(new) = &grant.rights.agents else { return };
         let old = old.and_then(|old| old.rights.agents.as_ref());
         let rule = place(grant, "agents", new.line);
@@ -315,7 +316,7 @@ impl Finder<'_> {
     }
 
     /// Which package and until when.
-    fn bounds(&mut self, old: &Grant, new: &Grant) {
+    fn bounds(&mut self, old: &Grant, new: &'a Grant) {
         if old.package != new.package && old.package.is_some() {
             let now = new.package.as_ref().map_or_else(|| "any package of its name".into(), ToString::to_string);
             self.suspect(new, format!("the grant holds for {now}"), place(new, "package", new.rule.line), None);
@@ -377,7 +378,7 @@ impl Finder<'_> {
     }
 
     /// What an old ceiling kept out, if no new one does.
-    fn ceiling(&mut self, old: &Ceiling) {
+    fn ceiling(&mut self, old: &'a Ceiling) {
         let new = &self.candidates.new.policy.ceilings;
         let mut now = new.iter().filter(|ceiling| !ceiling.observed);
         let names = |new: &Option<Vec<String>>, old: &Option<Vec<String>>| match (new, old) {
@@ -403,78 +404,75 @@ impl Finder<'_> {
     }
 
     /// Calls of all agents within what they are granted of one kind.
-    fn granted(&self, kind: &str) -> Vec<(String, Vec<Call>)> {
-        let calls = |grant: &Grant| match kind {
-            "models" => grant
-                .rights
-                .llm
-                .iter()
-                .flat_map(|right| &right.models)
-                .flat_map(|pattern| self.candidates.models(&grant.agent, pattern))
-                .chain(self.bounds_of_models(&grant.agent))
-                .collect(),
-            "tools" => {
-                let patterns = grant.rights.tools.iter().map(|right| right.tool.as_str());
-                patterns.flat_map(|pattern| self.candidates.tools(&grant.agent, pattern)).collect()
-            }
-            _ => {
-                let ceilings =
-                    [self.candidates.old, self.candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
-                let bounds: Vec<&Origin> = ceilings.flat_map(|ceiling| ceiling.egress.iter().flatten()).collect();
-                let of = |right| {
-                    let right: &crate::rights::HttpRight = right;
-                    let cut = bounds.iter().filter(|bound| within::origin(bound, &right.to));
-                    let cut = cut.flat_map(|bound| self.candidates.http(bound, &right.methods, &right.paths, None));
-                    self.candidates.of_http(right).into_iter().chain(cut).collect::<Vec<_>>()
-                };
-                grant.rights.http.iter().flat_map(of).collect()
+    fn granted(&self, kind: &'static str) -> Vec<(&'a str, Making<'a>)> {
+        let candidates = self.candidates;
+        let of = move |grant: &'a Grant| -> Calls<'a> {
+            match kind {
+                "models" => {
+                    let patterns =
+                        grant.rights.llm.iter().flat_map(|right| &right.models).chain(bounds_of_models(candidates));
+                    Box::new(patterns.flat_map(move |pattern| candidates.models(&grant.agent, pattern)))
+                }
+                "tools" => {
+                    let patterns = grant.rights.tools.iter().map(|right| right.tool.as_str());
+                    Box::new(patterns.flat_map(move |pattern| candidates.tools(&grant.agent, pattern)))
+                }
+                _ => Box::new(grant.rights.http.iter().flat_map(move |right| within_bounds(candidates, right))),
             }
         };
-        self.candidates.new.policy.grants.iter().map(|grant| (grant.agent.clone(), calls(grant))).collect()
-    }
-
-    /// Questions to models on both sides of each ceiling.
-    fn bounds_of_models(&self, agent: &str) -> Vec<Call> {
-        let ceilings = [self.candidates.old, self.candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
-        let patterns = ceilings.flat_map(|ceiling| ceiling.models.iter().flatten());
-        patterns.flat_map(|pattern| self.candidates.models(agent, pattern)).collect()
+        let grants = candidates.new.policy.grants.iter();
+        grants.map(|grant| (grant.agent.as_str(), Box::new(move || of(grant)) as Making<'a>)).collect()
     }
 
     /// A rule that stands no more, or not as wide.
-    fn loosened(&mut self, rule: &SiteRule) {
-        let candidates = &self.candidates;
-        let about = |agent: &str| match &rule.target {
-            Target::Tool(pattern) => candidates.tools(agent, pattern),
-            Target::Effect(_) => {
-                let rights = candidates.new.grant(agent).map_or(&[][..], |grant| &grant.rights.tools);
-                let tools = rights.iter().flat_map(|right| candidates.tools(agent, &right.tool));
-                let web = candidates.new.grant(agent).map_or(&[][..], |grant| &grant.rights.http);
-                tools.chain(web.iter().flat_map(|right| candidates.of_http(right))).collect()
-            }
-            Target::Model(pattern) => candidates.models(agent, pattern),
-            Target::Memory { namespace, .. } => {
-                let pattern = if namespace.is_empty() { "**".to_string() } else { format!("{namespace}/**") };
-                candidates.memory(&pattern, &Act::ALL)
-            }
-            Target::Files { root, at, .. } => candidates.files(root, at, &Act::ALL),
-            Target::Http { .. } => {
-                let web = candidates.new.grant(agent).map_or(&[][..], |grant| &grant.rights.http);
-                web.iter().flat_map(|right| candidates.of_http(right)).collect()
-            }
-        };
+    fn loosened(&mut self, rule: &'a SiteRule) {
+        let candidates = self.candidates;
         let agents = candidates.new.policy.grants.iter().map(|grant| grant.agent.as_str());
         let agents = agents.filter(|agent| rule.agent.as_ref().is_none_or(|only| only == agent));
+        let calls = |agent: &'a str| (agent, Box::new(move || about(candidates, rule, agent)) as Making<'a>);
         let (verb, doubt) = match &rule.duty {
-            Duty::Forbid => ("forbids", Some(agents.map(|agent| (agent.to_string(), about(agent))).collect())),
-            Duty::Require(_) => {
-                ("asks people for", Some(agents.map(|agent| (agent.to_string(), about(agent))).collect()))
-            }
-            Duty::Mark { .. } => ("marks", None),
+            Duty::Forbid => ("forbids", Doubt::Site { calls: agents.map(calls).collect() }),
+            Duty::Require(_) => ("asks people for", Doubt::Site { calls: agents.map(calls).collect() }),
+            Duty::Mark { .. } => ("marks", Doubt::None),
         };
-        let doubt = doubt.map_or(Doubt::None, |calls| Doubt::Site { calls });
         let what = format!("rule `{}` no longer {verb} all that it did", rule.rule.id);
         self.suspects.push(Suspect { agent: None, what, rule: Some(rule.rule.clone()), doubt });
     }
+}
+
+/// Calls of an agent that a rule of the site is about.
+fn about<'a>(candidates: Candidates<'a>, rule: &'a SiteRule, agent: &'a str) -> Calls<'a> {
+    let rights = candidates.new.grant(agent).map(|grant| &grant.rights);
+    let web = rights.map_or(&[][..], |rights| &rights.http).iter().flat_map(move |right| candidates.of_http(right));
+    match &rule.target {
+        Target::Tool(pattern) => candidates.tools(agent, pattern),
+        Target::Effect(_) => {
+            let tools = rights.map_or(&[][..], |rights| &rights.tools).iter();
+            Box::new(tools.flat_map(move |right| candidates.tools(agent, &right.tool)).chain(web))
+        }
+        Target::Model(pattern) => Box::new(candidates.models(agent, pattern).into_iter()),
+        Target::Memory { namespace, .. } => {
+            let pattern = if namespace.is_empty() { "**".to_string() } else { format!("{namespace}/**") };
+            Box::new(candidates.memory(&pattern, &Act::ALL).into_iter())
+        }
+        Target::Files { root, at, .. } => Box::new(candidates.files(root, at, &Act::ALL).into_iter()),
+        Target::Http { .. } => Box::new(web),
+    }
+}
+
+/// Models on both sides of each ceiling.
+fn bounds_of_models(candidates: Candidates<'_>) -> impl Iterator<Item = &String> {
+    let ceilings = [candidates.old, candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
+    ceilings.flat_map(|ceiling| ceiling.models.iter().flatten())
+}
+
+/// Requests that a rule gives, and those of them on both sides of each ceiling.
+fn within_bounds(candidates: Candidates<'_>, right: &HttpRight) -> Vec<Call> {
+    let ceilings = [candidates.old, candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
+    let bounds = ceilings.flat_map(|ceiling| ceiling.egress.iter().flatten());
+    let cut = bounds.filter(|bound| within::origin(bound, &right.to));
+    let cut = cut.flat_map(|bound| candidates.http(bound, &right.methods, &right.paths, None));
+    candidates.of_http(right).into_iter().chain(cut).collect()
 }
 
 fn place(grant: &Grant, key: &str, line: u32) -> Rule {

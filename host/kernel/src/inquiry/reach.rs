@@ -431,6 +431,6 @@ impl Search<'_> {
         let candidates = Candidates { old: self.world, new: self.world };
         let tools = self.world.tools.iter().filter(|tool| wanted(&tool.name, tool.effect));
         let granted = tools.filter(|tool| grant.tools(&tool.name).next().is_some());
-        granted.flat_map(|tool| candidates.tools(&grant.agent, &tool.name).into_iter().take(64)).collect()
+        granted.flat_map(|tool| candidates.tools(&grant.agent, &tool.name).take(64)).collect()
     }
 }

@@ -14,6 +14,15 @@ use crate::labels::Labels;
 use crate::manifest::Manifest;
 use crate::refusal::{Refusal, Rule};
 
+/// What a policy says to a call, each more than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Leave {
+    No,
+    /// Yes, once people have said so.
+    Asks,
+    Yes,
+}
+
 /// A yes: it is made only by the kernel, given to one driver and spent once, by [`Kernel::settle`](super::Kernel::settle).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not settled holds its budget for ever"]

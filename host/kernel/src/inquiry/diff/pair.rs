@@ -1,0 +1,87 @@
+//! Two policies that are asked the same, over and over: one kernel of each lasts for all calls of an agent, with one run for each
+//! set of labels. It looks by right alone; whoever wants the kernel's whole answer asks for that.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Answer, Example};
+use crate::call::{Call, CallId, RunId};
+use crate::inquiry::{Question, World};
+use crate::kernel::{Answer as Admitted, Kernel, Leave, Start};
+use crate::labels::Labels;
+
+/// The two of them.
+pub(super) struct Pair<'a> {
+    agent: &'a str,
+    labels: &'a [Labels],
+    old: Side,
+    new: Side,
+}
+
+/// One policy and its kernel, once it was asked.
+struct Side {
+    world: World,
+    kernel: Option<Kernel>,
+}
+
+impl<'a> Pair<'a> {
+    pub(super) fn new(old: &World, new: &World, agent: &'a str, labels: &'a [Labels]) -> Self {
+        let side = |world: &World| Side { world: world.clone(), kernel: None };
+        Self { agent, labels, old: side(old), new: side(new) }
+    }
+
+    /// What shows that the new policy answers this call with more.
+    pub(super) fn compare(&mut self, call: &Call) -> Option<Example> {
+        self.old.know(call, self.agent, self.labels);
+        self.new.know(call, self.agent, self.labels);
+        let places: Vec<u64> = (0..).take(self.labels.len()).collect();
+        places.into_iter().zip(self.labels).find_map(|(place, labels)| {
+            let run = RunId(place);
+            let wider = self.new.leave(run, call) > self.old.leave(run, call);
+            wider.then(|| self.example(call, labels)).flatten()
+        })
+    }
+
+    /// The same with budgets and all the rest, in the kernel's words.
+    fn example(&self, call: &Call, labels: &Labels) -> Option<Example> {
+        let question = Question { agent: self.agent.into(), package: None, labels: labels.clone(), call: call.clone() };
+        let more = self.new.world.ask(&question);
+        if matches!(more, Answer::Refused(_)) {
+            return None;
+        }
+        let less = self.old.world.ask(&question);
+        more.exceeds(&less).then(|| Example { call: call.clone(), labels: labels.clone(), less, more })
+    }
+}
+
+impl Side {
+    /// Makes the kernel that knows the model or the tool of this call.
+    fn know(&mut self, call: &Call, agent: &str, labels: &[Labels]) {
+        if !self.world.complete(call) && self.kernel.is_some() {
+            return;
+        }
+        let World { policy, models, tools, at } = &self.world;
+        let mut kernel = Kernel::new(Arc::clone(policy), models.clone(), tools.clone());
+        let manifest = Arc::new(self.world.anything_for(agent, core::iter::once(call)));
+        for (place, labels) in (0..).zip(labels) {
+            let run = RunId(place);
+            let start = Start { agent: agent.into(), manifest: Arc::clone(&manifest) };
+            // Whom nobody grants anything has no run, and no leave.
+            if kernel.start(run, &start, *at).is_err() {
+                break;
+            }
+            kernel.attend(run);
+            if !labels.is_empty()
+                && let Admitted::Permit(mut permit) = kernel.admit(run, CallId(0), &Call::TimersNow, *at)
+            {
+                permit.bring(labels);
+                kernel.settle(permit, crate::budget::Amounts::ZERO, *at);
+            }
+        }
+        self.kernel = Some(kernel);
+    }
+
+    fn leave(&self, run: RunId, call: &Call) -> Leave {
+        self.kernel.as_ref().map_or(Leave::No, |kernel| kernel.leave(run, call, self.world.at))
+    }
+}
