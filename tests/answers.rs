@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use crate::approvals::{
     CONFIRM, PRICED, TOTP, approvals, approve, ask, deny, enrol, id, is_not_approved, many, open, site, stage,
 };
+use crate::lies::yesterday;
 use crate::refusals::costs_nothing;
 use crate::stage::{Ended, Running, Stage, begin, end, guest, skip};
 
@@ -106,6 +106,7 @@ fn a_yes_is_for_the_arguments_that_were_shown_and_for_no_others() {
     let told = report["output"].as_array().expect("a list");
     assert!(told[0] == "an answer" && told[1].to_string().contains("not-approved"), "{report}");
     assert_eq!((&report["usage"]["llm_calls"], &report["cost_microusd"]), (&json!(1), &json!(13)), "{report}");
+    stage.nothing_moved(&[]);
 }
 
 #[test]
@@ -165,9 +166,8 @@ fn of_two_who_say_yes_at_once_one_is_heard_and_the_call_is_made_once() {
     deny(&stage, &id(&second), "once is enough").with(0);
     let told = told(running.end());
     assert!(!told[0].starts_with("no: ") && told[1].contains("not-approved"), "{told:?}");
-    assert_eq!(sent(&stage), 1);
-    let refused = stage.calls().pop().expect("it called");
-    assert_eq!((&refused["spent"], &stage.last()["spent"]["tool-calls"]), (&json!({}), &json!(1)), "{refused}");
+    stage.nothing_moved(&[(&stage.path("sent"), 1)]);
+    assert_eq!(stage.last()["spent"]["tool-calls"], 1);
 }
 
 #[test]
@@ -230,20 +230,6 @@ fn a_new_host_forgets_neither_guesses_nor_codes_that_were_used() {
     is_not_approved(&stage, running.end());
 }
 
-/// A library that sets the clock of a command back by a day; none where there is no C compiler.
-fn yesterday(stage: &Stage) -> Option<std::path::PathBuf> {
-    let source = stage.write(
-        "yesterday.c",
-        "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <time.h>\n\
-         int clock_gettime(clockid_t clock, struct timespec *at) {\n\
-         int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, \"clock_gettime\");\n\
-         int done = real(clock, at);\n if (clock == CLOCK_REALTIME) at->tv_sec -= 86400;\n return done;\n}\n",
-    );
-    let library = stage.path("yesterday.so");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).args(["-ldl"]).status();
-    built.is_ok_and(|built| built.success()).then_some(library)
-}
-
 #[test]
 fn a_clock_that_is_set_back_a_day_makes_no_code_and_no_question_good_again() {
     let stage = stage(TOTP);
@@ -274,9 +260,7 @@ fn a_clock_that_is_set_back_a_day_makes_no_code_and_no_question_good_again() {
     let report = running.end().with(3).json();
     assert_eq!(report["refusals"][0]["code"], "not-approved", "{report}");
     assert_eq!((&report["cost_microusd"], &report["usage"]["tokens"]), (&json!(0), &json!(0)), "{report}");
-    let run = report["run"].as_str().expect("a run has an id");
-    let trace = end(stage.agentry("trace").args([run, "--json"])).with(0).json();
-    assert_eq!(trace["calls"][0]["spent"], json!({}), "{trace}");
+    stage.nothing_moved(&[]);
 }
 
 fn question_time(question: &Value) -> u64 {

@@ -259,6 +259,7 @@ fn the_same_call_asked_often_is_one_question_and_one_yes_is_for_one_of_them() {
     assert_eq!(told.iter().filter(|answer| *answer == "an answer").count(), 1, "{report}");
     assert_eq!(told.iter().filter(|answer| answer.to_string().contains("not-approved")).count(), 2, "{report}");
     assert_eq!((&report["usage"]["llm_calls"], &report["cost_microusd"]), (&json!(1), &json!(13)), "{report}");
+    stage.nothing_moved(&[]);
 }
 
 #[test]
@@ -277,6 +278,7 @@ fn an_agent_that_asks_people_too_much_is_paused_until_they_answer() {
     assert_eq!((&report["usage"]["llm_calls"], &report["cost_microusd"]), (&json!(0), &json!(0)), "{report}");
     let told = report["output"].to_string();
     assert!(told.contains("not-approved") && told.contains("paused"), "{told}");
+    stage.costs_nothing(&[]);
 }
 
 #[test]

@@ -49,6 +49,7 @@ fn of_a_hundred_calls_at_once_exactly_as_many_pass_as_fit_the_last_cent() {
         assert_eq!(report["output"], json!([passes, 100 - passes, 0]), "{budget}: {report}");
         let (spent, reserved) = today(&stage, Some("last-cent"), "usd");
         assert!(spent <= budget && reserved == 0, "{spent} of {budget} spent, {reserved} reserved");
+        stage.nothing_moved(&[]);
     }
 }
 

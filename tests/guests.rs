@@ -50,7 +50,8 @@ fn run_within(name: &str, input: &Value, budget: &str) -> Run {
     let ended = end(&mut stage.run_on(ANSWERS, &component, input));
     assert!(ended.took < SOON, "{name} held the host for {:?}", ended.took);
     stage.replays();
-    // Whatever it did, the same home runs the next one.
+    // Whatever it was refused cost nothing; and whatever it did, the same home runs the next one.
+    stage.nothing_moved(&[]);
     Run { stage, ended }
 }
 
@@ -330,7 +331,7 @@ mod ungranted {
             assert!(ended.stderr.contains(&format!("denied  ungranted → {what}: ")), "{what} is not told");
         }
         assert_eq!(report["refusals"].as_array().map(Vec::len), Some(given.len()), "{report}");
-        assert_eq!((&report["cost_microusd"], &report["usage"]["llm_calls"]), (&json!(0), &json!(0)));
+        stage.costs_nothing(&[]);
     }
 }
 
@@ -362,7 +363,9 @@ mod models {
         let component = guest("models");
         let stage = Stage::new();
         stage.policy(&format!("format = 1\nlayer = \"grant\"\nagent = \"models\"\n{granted}"));
-        end(&mut stage.run_on(ANSWERS, &component, &json!({})))
+        let ended = end(&mut stage.run_on(ANSWERS, &component, &json!({})));
+        stage.costs_nothing(&[]);
+        ended
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::lies::Turning;
 use crate::package::Sections;
-use crate::stage::{Ended, Stage, agentry, end, guest};
+use crate::stage::{Ended, Stage, agentry, end, guest, skip};
 use crate::web::{Site, say};
 
 /// A home in which the guest is granted this, beside its budget.
@@ -48,12 +49,6 @@ fn error(told: &Value) -> &str {
     told["error"].as_str().unwrap_or_else(|| panic!("it was answered: {told}"))
 }
 
-/// Nothing left the host, and no budget moved.
-fn costs_nothing(stage: &Stage, site: &Site) {
-    assert_eq!(site.asked().len(), 0, "something left the host: {:?}", site.asked());
-    assert_eq!(stage.last()["spent"]["egress"], Value::Null, "{}", stage.last());
-}
-
 #[test]
 fn what_is_granted_is_fetched_and_counted() {
     let site = Site::echo();
@@ -75,7 +70,7 @@ fn without_a_grant_nothing_is_fetched() {
     let told = fetch(&stage, &[json!({"url": site.url("/")}), json!({"url": "not an address"})]);
     assert!(error(&told[0]).starts_with("denied (no-grant"), "{}", told[0]);
     assert!(error(&told[1]).starts_with("invalid"), "{}", told[1]);
-    costs_nothing(&stage, &site);
+    stage.costs_nothing(&[&site]);
 }
 
 #[test]
@@ -109,8 +104,7 @@ fn another_method_path_port_or_spelling_is_denied_and_nothing_leaves() {
     for told in fetch(&stage, &invalid.map(|url| json!({"url": url}))) {
         assert!(told["error"].is_string(), "{told}");
     }
-    costs_nothing(&stage, &site);
-    costs_nothing(&stage, &other);
+    stage.costs_nothing(&[&site, &other]);
     // Another notation of the same number is the same host.
     for same in ["0x7f.1", "2130706433", "127.0.0.1."] {
         assert_eq!(get(&stage, &format!("http://{same}:{port}/open/a"))["status"], 200, "{same}");
@@ -125,7 +119,7 @@ fn a_name_that_leads_inside_is_not_dialled_unless_the_rule_says_so() {
     let barred = stage(&rule(&url, "paths = [\"/**\"]"));
     barred.write("home/agentry.toml", hosts);
     assert!(error(&get(&barred, &format!("{url}/"))).starts_with("denied (forbidden, argument `url`)"));
-    costs_nothing(&barred, &site);
+    barred.costs_nothing(&[&site]);
     let inside = stage(&rule(&url, "private = true"));
     inside.write("home/agentry.toml", hosts);
     assert_eq!(get(&inside, &format!("{url}/"))["status"], 200);
@@ -133,7 +127,23 @@ fn a_name_that_leads_inside_is_not_dialled_unless_the_rule_says_so() {
     let metadata = hosts.replace("127.0.0.1", "169.254.169.254");
     inside.write("home/agentry.toml", &metadata);
     assert!(error(&get(&inside, &format!("{url}/"))).starts_with("denied (forbidden"));
-    assert_eq!(site.asked().len(), 1);
+    inside.nothing_moved(&[(&site, 1)]);
+}
+
+#[test]
+fn a_name_that_resolves_differently_the_second_time_is_not_dialled_where_it_may_not() {
+    let site = Site::echo();
+    let url = format!("http://turning.example.org:{}", site.port());
+    let stage = stage(&rule(&url, "private = true"));
+    let Some(turning) = Turning::to(&stage, &["127.0.0.1", "169.254.169.254", "127.0.0.1"]) else {
+        return skip("a_name_that_resolves_differently_the_second_time_is_not_dialled_where_it_may_not", "no `cc`");
+    };
+    let requests = [json!({"url": format!("{url}/a")}), json!({"url": format!("{url}/b")})];
+    let told = end(turning.told_to(&mut stage.run(&guest("http"), &json!({"requests": requests})))).with(0).json();
+    assert_eq!(told["output"][0]["status"], 200, "{told}");
+    assert!(error(&told["output"][1]).starts_with("denied (forbidden, argument `url`)"), "{told}");
+    assert_eq!(turning.asked(), 2, "what was looked at is what was dialled: nobody asks twice for one request");
+    stage.nothing_moved(&[(&site, 1)]);
 }
 
 #[test]
@@ -161,7 +171,7 @@ fn a_redirect_is_decided_anew_and_none_leads_to_a_metadata_service() {
     assert!(error(&told[3]).starts_with("invalid"), "{}", told[3]);
     assert!(error(&told[4]).contains("redirects"), "{}", told[4]);
     assert_eq!(told[5]["body"], "GET /open/end HTTP/1.1");
-    assert_eq!(elsewhere.asked().len(), 0, "something left the host");
+    stage.nothing_moved(&[(&elsewhere, 0)]);
     assert!(site.asked().iter().all(|asked| asked.path() != "/closed"), "{:?}", site.asked());
     // Each hop stands in the journal as the call that it is.
     assert!(stage.calls().iter().filter(|call| call["name"] == "http.fetch").count() >= 12);
@@ -216,7 +226,8 @@ fn a_secret_goes_to_its_audience_and_never_to_the_guest() {
     assert_eq!(site.asked()[0].header("authorization"), Some(format!("Bearer {SECRET}").as_str()));
     assert_eq!(told[1]["status"], 200, "{}", told[1]);
     assert!(elsewhere.asked().iter().all(|asked| asked.header("authorization").is_none()), "the secret was sent on");
-    assert_eq!(elsewhere.asked().len(), 1, "with a secret that is not for it, nothing is asked");
+    // With a secret that is not for it, nothing is asked.
+    stage.nothing_moved(&[(&elsewhere, 1)]);
     assert!(error(&told[2]).starts_with("denied (") && error(&told[3]).starts_with("denied ("), "{told}");
     let trace = end(stage.agentry("trace").args(["last", "--json"])).with(0).stdout;
     for shown in [&ended.stdout, &ended.stderr, &trace] {
@@ -235,7 +246,7 @@ fn what_the_admin_bound_a_secret_to_holds_against_a_wider_grant() {
     with_secret(&stage, "https://api.example.org");
     let told = fetch(&stage, &[json!({"url": site.url("/"), "secret": "crm"})]).remove(0);
     assert!(error(&told).starts_with("denied (forbidden, argument `secret`)"), "{told}");
-    costs_nothing(&stage, &site);
+    stage.costs_nothing(&[&site]);
 }
 
 #[test]
@@ -267,6 +278,7 @@ fn a_server_that_never_ends_is_given_up() {
     assert!(error(&told[0]).contains("more than") || error(&told[0]) == "timed out", "{}", told[0]);
     assert_eq!((error(&told[1]), error(&told[2])), ("timed out", "timed out"));
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    stage.nothing_moved(&[(&site, 3)]);
 }
 
 #[test]
@@ -278,7 +290,8 @@ fn one_byte_of_egress_too_few_is_exhausted_and_nothing_leaves() {
     let bytes = enough.last()["spent"]["egress"].as_u64().expect("it was counted");
     let short = stage(&grants(bytes - 1));
     assert!(error(&get(&short, &site.url("/open/a"))).contains("budget of egress"));
-    assert_eq!(site.asked().len(), 1, "something left the host");
+    short.costs_nothing(&[]);
+    enough.nothing_moved(&[(&site, 1)]);
     assert_eq!(get(&stage(&grants(bytes)), &site.url("/open/a"))["status"], 200);
 }
 
@@ -301,7 +314,7 @@ fn a_package_that_names_its_hosts_reaches_no_others_whatever_is_granted() {
     let told = run(&stage).with(0).json();
     assert!(error(&told["output"][0]).contains("not-declared"), "{told}");
     assert_eq!(told["refusals"][0]["argument"]["allowed"], "https://api.example.org", "{told}");
-    costs_nothing(&stage, &site);
+    stage.costs_nothing(&[&site]);
     // One that says nothing of hosts means what it always meant: all that it is granted.
     name(site.url("").trim_end_matches('/')).with(0);
     assert_eq!(run(&stage).with(0).json()["output"][0]["status"], 200);

@@ -163,6 +163,7 @@ fn a_policy_whose_own_tests_fail_lets_nothing_run() {
     stage.write("home/policies/00-site.toml", &site("allow"));
     let refused = end(&mut stage.run(&guest("echo"), &serde_json::json!(1))).with(2);
     assert!(refused.stderr.contains("this test expects \"allow\" and gets \"deny:no-grant\""), "{}", refused.stderr);
+    stage.costs_nothing(&[]);
 }
 
 #[test]
@@ -171,6 +172,7 @@ fn a_policy_with_one_bad_file_grants_nothing_to_anybody() {
     stage.write("home/policies/90-broken.toml", "format = 1\nlayer = \"grant\"\nagnet = \"x\"\n");
     let refused = end(&mut stage.run(&guest("echo"), &serde_json::json!(1))).with(2);
     assert!(refused.stderr.contains("90-broken.toml:3"), "{}", refused.stderr);
+    stage.costs_nothing(&[]);
 }
 
 #[test]
@@ -183,6 +185,8 @@ fn a_policy_that_others_can_write_or_that_is_a_link_is_refused() {
     fs::rename(&grant, &real).expect("it is ours");
     symlink(&real, &grant).expect("a link");
     end(&mut stage.agentry("policy check")).with(2).complains("not a plain file");
+    end(&mut stage.run(&guest("echo"), &serde_json::json!(1))).with(2).complains("not a plain file");
+    stage.costs_nothing(&[]);
 }
 
 #[test]

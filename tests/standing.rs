@@ -54,9 +54,7 @@ fn costs_nothing(stage: &Stage, good: usize) {
     let calls = stage.calls();
     let puts: Vec<_> = calls.iter().filter(|call| call["name"] == "memory.put").collect();
     assert_eq!(puts.iter().filter(|call| call["decision"] == "allowed").count(), good);
-    for call in puts.iter().filter(|call| call["decision"] != "allowed") {
-        assert_eq!((&call["spent"], &call["held"]), (&json!({}), &json!({})), "{call}");
-    }
+    stage.nothing_moved(&[]);
     // The versions of the entry count what was really written.
     let read = end(&mut stage.run(&guest("steps"), &json!([["put", "agent/test/log", "round", "after"]]))).with(0);
     assert_eq!(read.json()["output"][0], (good + 1).to_string());
@@ -85,6 +83,8 @@ fn a_grant_whose_file_is_removed_is_withdrawn_at_the_next_call() {
     let (good, bad) = writes(&ended);
     assert!(good > 0 && !bad.is_empty(), "{good} good ones, then {bad:?}");
     assert!(ended.stderr.contains("was withdrawn while it ran"), "{}", ended.stderr);
+    stage.policy(GRANT);
+    costs_nothing(&stage, good);
 }
 
 #[test]
@@ -142,6 +142,7 @@ fn a_lock_stops_every_new_effect_in_a_running_host_and_in_the_next_until_it_is_t
     assert!(ended.stderr.contains("the store leaks"), "{}", ended.stderr);
     let refused = end(&mut stage.run(&guest("steps"), &json!([]))).with(3).json();
     assert_eq!(refused["refusals"][0]["code"], "locked");
+    stage.nothing_moved(&[]);
     assert!(end(&mut stage.agentry("policy check")).with(0).stderr.contains("locked"));
     end(&mut stage.agentry("policy unlock")).with(0);
     let told = end(&mut stage.agentry("policy unlock")).with(0).stderr;

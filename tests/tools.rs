@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::stage::{Ended, Stage, begin, end, guest};
+use crate::lies::Turning;
+use crate::stage::{Ended, Stage, begin, end, guest, skip};
 use crate::web::{Site, say};
 
 const ANY: &str = r#"'{"type": "object"}'"#;
@@ -79,14 +80,6 @@ fn error(answer: &Value) -> &str {
     answer["error"].as_str().unwrap_or_else(|| panic!("it was answered: {answer}"))
 }
 
-/// No budget moved.
-fn costs_nothing(stage: &Stage) {
-    let last = stage.last();
-    for resource in ["usd", "tool-calls", "egress"] {
-        assert_eq!(last["spent"][resource], Value::Null, "{resource} was spent: {last}");
-    }
-}
-
 /// The file does not come to be, not even later.
 fn stays_absent(file: &Path, later: Duration) {
     let until = Instant::now() + later;
@@ -131,6 +124,7 @@ fn a_host_without_tools_shows_none_and_calls_none() {
     let report = run(&stage, &[call("test.one", &json!({}))]).with(0).json();
     assert_eq!(report["output"]["listed"], json!([]));
     assert!(error(&report["output"]["answers"][0]).starts_with("not found"), "{report}");
+    stage.costs_nothing(&[]);
     let told = end(&mut stage.agentry("tools")).with(0);
     assert!(told.stdout.is_empty() && told.stderr.contains("agentry tools --help"), "{}", told.stderr);
 }
@@ -145,7 +139,7 @@ fn a_tool_that_is_not_granted_does_not_begin_and_costs_nothing() {
     let unknown = answer(&stage, "test.nowhere", &json!({}));
     assert!(error(&unknown).starts_with("not found"), "{unknown}");
     stays_absent(&mark, Duration::from_millis(300));
-    costs_nothing(&stage);
+    stage.costs_nothing(&[&mark]);
 }
 
 #[test]
@@ -172,7 +166,7 @@ fn arguments_that_are_not_what_the_schema_says_begin_nothing_and_cost_nothing() 
         assert!(error(told).starts_with("invalid: "), "{bad}: {told}");
     }
     stays_absent(&mark, Duration::from_millis(300));
-    costs_nothing(&stage);
+    stage.costs_nothing(&[&mark]);
 }
 
 #[test]
@@ -320,7 +314,7 @@ fn one_tool_call_too_few_is_exhausted_and_nothing_begins() {
     let told = answers(&stage, &[same.clone(), same]);
     assert_eq!(told[0]["error"], Value::Null);
     assert!(error(&told[1]).contains("budget of tool calls"), "{}", told[1]);
-    assert_eq!(fs::read_to_string(mark).expect("it ran"), "once\n");
+    stage.nothing_moved(&[(&mark, 1)]);
 }
 
 const SECRET: &str = "sk-test-9f/Zq+41=very%secret";
@@ -424,10 +418,27 @@ fn an_endpoint_whose_name_leads_inside_is_not_dialled_unless_its_entry_says_so()
     stage.write("home/agentry.toml", "format = 1\n[hosts]\n\"crm.example.org\" = [\"127.0.0.1\"]\n");
     let told = answer(&stage, "test.out", &json!({}));
     assert_eq!(error(&told), "unavailable: the tool does not answer");
-    assert_eq!(site.asked().len(), 0, "something left the host");
+    stage.nothing_moved(&[(&site, 0)]);
     assert_eq!(stage.last()["spent"]["egress"], Value::Null, "{}", stage.last());
     text(&answer(&stage, "test.in", &json!({})));
-    assert_eq!(site.asked().len(), 1);
+    stage.nothing_moved(&[(&site, 1)]);
+}
+
+#[test]
+fn an_endpoint_whose_name_turns_to_another_private_address_is_not_dialled_there() {
+    let site = Site::echo();
+    let inside = Site::at(&format!("127.0.0.2:{}", site.port()), |_, stream| say(stream, 200, &[], "inside"));
+    let url = format!("http://turning.example.org:{}/", site.port());
+    let stage = stage(&endpoint("test.out", &format!("url = \"{url}\", addresses = [\"127.0.0.1\"]")));
+    let Some(turning) = Turning::to(&stage, &["127.0.0.1", "127.0.0.2", "127.0.0.1"]) else {
+        return skip("an_endpoint_whose_name_turns_to_another_private_address_is_not_dialled_there", "no `cc`");
+    };
+    let calls = [call("test.out", &json!({"n": 1})), call("test.out", &json!({"n": 2}))];
+    let told = end(turning.told_to(&mut stage.run(&guest("tools"), &json!({"calls": calls})))).with(0).json();
+    text(&told["output"]["answers"][0]);
+    assert_eq!(error(&told["output"]["answers"][1]), "unavailable: the tool does not answer");
+    assert_eq!(turning.asked(), 2, "what was looked at is what was dialled: nobody asks twice for one call");
+    stage.nothing_moved(&[(&site, 1), (&inside, 0)]);
 }
 
 #[test]
@@ -458,6 +469,7 @@ fn a_registry_with_a_mistake_or_open_to_others_stops_the_host() {
     fs::set_permissions(stage.home().join("tools.toml"), fs::Permissions::from_mode(0o666)).expect("it is ours");
     end(stage.agentry("tools").arg("--json")).with(2).complains("everybody may write");
     run(&stage, &[]).with(2).complains("everybody may write");
+    stage.costs_nothing(&[]);
 }
 
 #[test]
@@ -474,4 +486,5 @@ fn how_often_a_tool_was_called_outlives_the_host() {
     assert_eq!(refused(1), [false]);
     assert_eq!(refused(2), [false, true], "the first host's call counts");
     assert_eq!(refused(1), [true], "and so do both");
+    stage.nothing_moved(&[]);
 }

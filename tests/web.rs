@@ -37,7 +37,15 @@ impl Asked {
 impl Site {
     /// Starts one that writes what `answer` says, and closes.
     pub fn that(answer: impl Fn(&Asked, &mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+        Self::at("127.0.0.1:0", answer)
+    }
+
+    /// The same at an address of loopback.
+    pub fn at(
+        address: &str,
+        answer: impl Fn(&Asked, &mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("loopback has a port");
         let port = listener.local_addr().expect("it is bound").port();
         let (asked, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
         let heard = Arc::clone(&asked);

@@ -147,9 +147,19 @@ fn permit(kernel: &mut Kernel, call: &Call) -> Permit {
 }
 
 fn refusal(kernel: &mut Kernel, call: &Call) -> Refusal {
-    let before = *kernel.account("scribe").expect("it runs");
-    let Answer::Refused(refusal) = kernel.admit(RUN, CallId(7), call, NOW) else { panic!("not refused") };
-    assert_eq!(before, *kernel.account("scribe").expect("it runs"), "a denied call costs nothing");
+    refused(kernel, (RUN, 7), call, NOW)
+}
+
+/// The no, which every test of one takes from here: no account of the site, of an agent or of the run has moved for it.
+fn refused(kernel: &mut Kernel, (run, number): (RunId, u32), call: &Call, now: Millis) -> Refusal {
+    // A period that ends in between is none of the call's doing.
+    let stands = |kernel: &mut Kernel| (kernel.statements(now), kernel.balances(run, now));
+    let before = stands(kernel);
+    let refusal = match kernel.admit(run, CallId(number), call, now) {
+        Answer::Refused(refusal) => refusal,
+        other => panic!("not refused: {other:?}"),
+    };
+    assert_eq!(before, stands(kernel), "a denied call costs nothing");
     refusal
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use agentry_kernel::budget::Books;
 use agentry_kernel::call::{Class, Completion, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Started;
@@ -118,6 +119,11 @@ impl Host {
         let run = Arc::new(RunContext::new(RunId(id), "scribe", NOW, observer));
         self.gate.begin(&run, opening()).expect("the run is granted");
         run
+    }
+
+    /// All accounts, as a no leaves them: of the agents that run here, and of the site.
+    pub(crate) fn books(&self) -> [Option<Books>; 3] {
+        self.gate.kernel(|kernel| [kernel.books("scribe"), kernel.books("porter"), Some(kernel.site_books())])
     }
 
     /// Tokens that the agent has spent and holds today.

@@ -84,13 +84,14 @@ async fn a_refused_call_is_written_down_and_costs_nothing() {
     let acted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&acted);
     let asking = Asking::with(ask("large", 20), vec![content]);
+    let before = host.books();
     let answer = host.gate.pass::<(), Failure, _, _, _>(&run, asking, move |_, _| async move {
         count.fetch_add(1, Ordering::Relaxed);
         Acted::of(Ok(()), tokens(7))
     });
     let Err(Failure { why: Error::Denied(denial), partial: None }) = answer.await else { panic!("it is denied") };
     assert_eq!((denial.code.as_str(), denial.reference), ("no-grant", format!("{}/1", RunId(1))));
-    assert_eq!((acted.load(Ordering::Relaxed), host.tokens()), (0, (0, 0)));
+    assert_eq!((acted.load(Ordering::Relaxed), host.books()), (0, before));
     assert!(matches!(seen.recv().await, Some(Event::Refused(refusal)) if refusal.wanted == "llm.complete"));
     host.gate.end(&run, ending()).await.unwrap();
     assert_eq!(names(&host, 1), ["started", "refused", "ended"]);

@@ -373,9 +373,9 @@ fn who_asks_too_much_is_paused_until_somebody_answers() {
     let no = kernel.ask(over, ApprovalId(90), facts(90), NOW).expect_err("that is too much");
     assert_eq!((no.code, no.wanted.as_str(), no.agent.as_str()), (Code::NotApproved, "tools.call", "scribe"));
     assert_eq!(held(&kernel), QUESTIONS_OPEN_MAX as u64);
-    assert_eq!(code(kernel.admit(RUN, CallId(91), &mail(), NOW)), Code::Busy);
+    assert_eq!(refused(&mut kernel, (RUN, 91), &mail(), NOW).code, Code::Busy);
     assert!(matches!(kernel.admit(RUN, CallId(92), &Call::TimersNow, NOW), Answer::Permit(_)), "that reaches nothing");
-    assert_eq!(code(kernel.admit(RUN, CallId(93), &mail(), Millis(NOW.0 - DAY_MS))), Code::Busy);
+    assert_eq!(refused(&mut kernel, (RUN, 93), &mail(), Millis(NOW.0 - DAY_MS)).code, Code::Busy);
     let denied = kernel.answer(ids[0], &person("local", false), &Verdict::No { because: "no".into() }, NOW);
     assert_eq!((denied, kernel.paused().count()), (Ok(Answered::Denied), 0));
     question(&mut kernel, 94, &rules()[0], facts(90));
@@ -423,7 +423,7 @@ fn read_a_secret(kernel: &mut Kernel, call: u32) {
 #[test]
 fn where_nobody_can_be_asked_what_needs_a_person_is_refused_and_holds_nothing() {
     let mut kernel = guarded();
-    assert_eq!(code(kernel.admit(RUN, CallId(1), &mail(), NOW)), Code::NotApproved);
+    assert_eq!(refused(&mut kernel, (RUN, 1), &mail(), NOW).code, Code::NotApproved);
     assert_eq!(held(&kernel), 0);
 }
 
@@ -438,7 +438,7 @@ fn a_forbid_is_not_asked_about_and_one_that_comes_later_is_stronger_than_a_yes()
     read_a_secret(&mut kernel, 2);
     let Answer::Refused(no) = kernel.dispatch(asked.waiter, facts(1), &mail(), NOW) else { panic!("it is forbidden") };
     assert_eq!(no.rule.map(|rule| rule.id).as_deref(), Some("site/leak"));
-    let Answer::Refused(no) = kernel.admit(RUN, CallId(3), &mail(), NOW) else { panic!("nobody is asked") };
+    let no = refused(&mut kernel, (RUN, 3), &mail(), NOW);
     assert_eq!(no.rule.map(|rule| rule.id).as_deref(), Some("site/leak"));
     assert_eq!(held(&kernel), 0);
 }

@@ -31,10 +31,7 @@ fn put(key: &str, grows: u64) -> Call {
 }
 
 fn first_no(kernel: &mut Kernel, run: RunId, call: &Call, now: Millis) -> Refusal {
-    match kernel.admit(run, CallId(9), call, now) {
-        Answer::Refused(refusal) => refusal,
-        other => panic!("not refused: {other:?}"),
-    }
+    refused(kernel, (run, 9), call, now)
 }
 
 fn ask_and_settle(kernel: &mut Kernel, now: Millis) {

@@ -85,7 +85,9 @@ async fn overwriting_counts_the_difference_and_what_is_gone_comes_back_to_its_au
     let (scribe, porter) = (host.run(1), porter(&host));
     assert_eq!(put(&host, &scribe, "a", 900 * KIB).await, Ok(1));
     let full = check(&host)["scribe"];
+    let before = host.books();
     assert!(matches!(put(&host, &scribe, "b", 124 * KIB).await, Err(Error::Exhausted(_))));
+    assert_eq!((host.books(), check(&host)["scribe"]), (before, full));
     assert_eq!(put(&host, &scribe, "a", 1000 * KIB).await, Ok(2), "100 KiB more");
     assert_eq!(check(&host)["scribe"], full + 100 * KIB as u64);
     assert_eq!(put(&host, &porter, "a", 10 * KIB).await, Ok(3));

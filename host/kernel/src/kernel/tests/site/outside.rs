@@ -103,6 +103,7 @@ fn a_rule_with_a_rate_gives_only_so_much_in_any_span() {
           hint  wait 3600 s, or raise `rate` in policies/50-scribe.toml
           ref   0000000000001/7"#]]
     .assert_eq(&refusal(&mut kernel, &send).to_string());
-    assert!(!admit(&mut kernel, 3_599_999));
-    assert!(admit(&mut kernel, 3_600_000) && !admit(&mut kernel, 3_600_001));
+    refused(&mut kernel, (RUN, 8), &send, NOW.plus(3_599_999));
+    assert!(admit(&mut kernel, 3_600_000));
+    refused(&mut kernel, (RUN, 8), &send, NOW.plus(3_600_001));
 }
