@@ -30,6 +30,7 @@ mod sentences;
 mod serve;
 mod stage;
 mod standing;
+mod storage;
 mod store;
 mod surface;
 mod tools;

@@ -31,7 +31,7 @@ pub enum ResourceKind {
     WallTime,
     /// Bytes of linear memory.
     Memory,
-    /// Bytes kept in memory namespaces and files.
+    /// Bytes kept in memory namespaces and files, names included.
     Storage,
     /// Bytes sent out of this machine.
     Egress,

@@ -22,6 +22,11 @@ async fn run(steps: Vec<Vec<String>>) -> Result<Vec<String>, Failure> {
             }
             ["read", place, path] => tell(root(*place).read_to_string(path)),
             ["write", place, path, text] => tell(root(*place).write(path, text).map(|()| "written".into())),
+            ["fill", place, path, bytes] => {
+                let bytes = bytes.parse().map_err(|_| Failure::new("a file has no size"))?;
+                tell(root(*place).write(path, vec![7; bytes]).map(|()| "written".into()))
+            }
+            ["delete", place, path] => tell(root(*place).delete(path).map(|()| "deleted".into())),
             ["list", place, path] => tell(root(*place).list(path).map(|stats| stats.len().to_string())),
             ["call", tool, arguments] => {
                 tell(tools::call_json(tool, arguments).await.map(|answer| format!("{answer:?}")))

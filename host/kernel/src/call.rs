@@ -154,6 +154,9 @@ pub enum Call {
         content: Digest,
         /// Its size.
         bytes: u64,
+        /// The most that it can add to what the agent keeps, in bytes. Only the decision needs it.
+        #[serde(skip)]
+        grows: u64,
     },
     /// `files.stat`
     FilesStat(Place),

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use agentry_kernel::approval::ApprovalId;
-use agentry_kernel::budget::Amounts;
+use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{BasisId, Entry, Outcome};
 use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket, Waiter};
@@ -45,6 +45,7 @@ use self::standing::Audience;
 pub use self::stored::Written;
 use crate::approvals::Question;
 use crate::clock::Clock;
+use crate::drivers::files::Kept;
 use crate::journal::{Along, Content, FLOOD_BYTES, Journal, Moved, Recovered};
 use crate::run::context::{Event, RunContext};
 use crate::store::keys;
@@ -62,12 +63,20 @@ pub struct Acted<T, E = Error> {
     pub spent: Amounts,
     /// The labels of what the answer tells, beside those that policy gives the place: the run gains them before it sees it.
     pub labels: Labels,
+    /// Who keeps less in files than before, and how much.
+    pub freed: Vec<(String, u64)>,
 }
 
 impl<T, E> Acted<T, E> {
     /// An answer that tells of nothing that is labelled.
     pub fn of(result: Result<T, E>, spent: Amounts) -> Self {
-        Self { result, spent, labels: Labels::NONE }
+        Self { result, spent, labels: Labels::NONE, freed: Vec::new() }
+    }
+
+    /// The same act, which changed what agents keep in files.
+    #[must_use]
+    pub fn keeping(self, kept: Kept) -> Self {
+        Self { spent: self.spent.with(Resource::Storage, kept.grown), freed: kept.freed, ..self }
     }
 
     /// The same answer, which tells of something that has these labels.

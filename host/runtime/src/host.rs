@@ -24,7 +24,7 @@ use crate::audit::heads::{Heads, HeadsError};
 use crate::clock::Clock;
 use crate::config::{Config, ToolsConfig};
 use crate::control::Control;
-use crate::drivers::files::{Files, Marks};
+use crate::drivers::files::{Files, Keepers, Marks};
 use crate::drivers::http::Http;
 use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
@@ -137,12 +137,13 @@ impl Host {
         let gate = Gate::new(kernel, journal, Clock::System, &recovered);
         let memory = Memory::new(Arc::clone(&store));
         gate.begin_locked(standing::lock(&options.home));
-        let marks = Marks::new(Arc::clone(&store));
+        let (marks, keepers) = (Marks::new(Arc::clone(&store)), Keepers::new(Arc::clone(&store)));
         let standing = Standing::new(options.home.clone(), options.policies);
         approvals::recover(&store).await?;
         let people = People::of(&options.home);
         let orders = orders::Orders::default();
-        let services = Arc::new(Services { gate, models, memory, files, people, tools, http, marks, standing, orders });
+        let services =
+            Arc::new(Services { gate, models, memory, files, people, tools, http, marks, keepers, standing, orders });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         standing::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;

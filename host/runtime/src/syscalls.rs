@@ -22,7 +22,7 @@ use agentry_kernel::manifest::Wants;
 use wasmtime::component::{Access, FutureReader, HasSelf, Linker};
 
 use crate::approvals::People;
-use crate::drivers::files::{Files, Marks};
+use crate::drivers::files::{Files, Keepers, Marks};
 use crate::drivers::http::Http;
 use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
@@ -56,6 +56,8 @@ pub struct Services {
     pub http: Http,
     /// Labels of what lies in them.
     pub marks: Marks,
+    /// Who keeps what lies in them.
+    pub keepers: Keepers,
     /// What holds in this home now.
     pub standing: Standing,
     /// Runs that others want begun here.

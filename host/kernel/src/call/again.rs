@@ -37,6 +37,10 @@ impl Call {
                 Self::MemoryPut { namespace, key, content, bytes, .. },
                 Self::MemoryPut { namespace: space, key: name, content: then, bytes: length, .. },
             ) => (namespace, key, content, bytes) == (space, name, then, length),
+            (
+                Self::FilesWrite { place, content, bytes, .. },
+                Self::FilesWrite { place: at, content: then, bytes: length, .. },
+            ) => (place, content, bytes) == (at, then, length),
             (Self::ToolsCall { name, arguments, .. }, Self::ToolsCall { name: tool, arguments: then, .. }) => {
                 (name, arguments) == (tool, then)
             }
@@ -48,7 +52,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Class;
+    use crate::call::{Class, Place};
     use crate::digest::Digest;
 
     #[test]
@@ -75,6 +79,9 @@ mod tests {
             grows,
         };
         assert!(put(7, 1).repeats(&put(0, 1)) && !put(0, 2).repeats(&put(0, 1)));
+        let place = Place { root: "out".into(), path: "a".into() };
+        let write = |grows, bytes| Call::FilesWrite { place: place.clone(), content: Digest::default(), bytes, grows };
+        assert!(write(7, 1).repeats(&write(0, 1)) && !write(0, 2).repeats(&write(0, 1)));
         assert!(!Call::TimersNow.repeats(&Call::TimersDeadline));
     }
 }

@@ -130,7 +130,7 @@ pub(super) fn memory(namespace: String, act: Act) -> Call {
 pub(super) fn file(place: Place, act: Act) -> Call {
     match act {
         Act::Read => Call::FilesRead(place),
-        Act::Write => Call::FilesWrite { place, content: Digest::default(), bytes: 0 },
+        Act::Write => Call::FilesWrite { place, content: Digest::default(), bytes: 0, grows: 0 },
         Act::Delete => Call::FilesDelete(place),
     }
 }

@@ -119,7 +119,11 @@ impl<'a> Admission<'a> {
             }
             Call::Memory { function, namespace } => self.memory(namespace, None, function.ends_with("rollback")),
             Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => self.files(place, false),
-            Call::FilesWrite { place, .. } | Call::FilesDelete(place) => self.files(place, true),
+            Call::FilesWrite { place, grows, .. } => {
+                let terms = self.files(place, true)?;
+                Ok(Terms { worst: terms.worst.with(Resource::Storage, *grows), ..terms })
+            }
+            Call::FilesDelete(place) => self.files(place, true),
             Call::ToolsList => self.declared("tools", |wants| !wants.tools.is_empty()),
             Call::ToolsCall { name, value, .. } => self.tool(name, value),
             Call::Fetch(fetch) => self.fetch(fetch),

@@ -126,7 +126,12 @@ fn read(root: &str, path: &str) -> Call {
 }
 
 fn write(path: &str) -> Call {
-    Call::FilesWrite { place: Place { root: "docs".into(), path: path.into() }, content: Digest::default(), bytes: 1 }
+    Call::FilesWrite {
+        place: Place { root: "docs".into(), path: path.into() },
+        content: Digest::default(),
+        bytes: 1,
+        grows: 0,
+    }
 }
 
 fn tool_call(name: &str, arguments: &str) -> Call {

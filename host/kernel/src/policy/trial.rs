@@ -137,7 +137,7 @@ fn call(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Opti
         let place = FilePlace { root: root.into(), path };
         return Some(match act {
             Act::Read => Call::FilesRead(place),
-            Act::Write => Call::FilesWrite { place, content: Digest::default(), bytes: 0 },
+            Act::Write => Call::FilesWrite { place, content: Digest::default(), bytes: 0, grows: 0 },
             Act::Delete => Call::FilesDelete(place),
         });
     }

@@ -1,6 +1,7 @@
 //! Files under named roots. Each root is a directory that the admin gave, held open; nothing outside of it can be named, symbolic
 //! links are not followed, and no answer tells where it lies.
 
+mod keepers;
 mod marks;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use agentry_kernel::Permit;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
 
+pub(crate) use self::keepers::claims;
+pub use self::keepers::{Change, Keepers, Kept};
 pub use self::marks::Marks;
 use crate::gate::fault;
 use crate::limits::{FILE_LIST_MAX, FILE_READ_MAX_BYTES};

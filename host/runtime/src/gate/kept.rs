@@ -14,7 +14,7 @@ pub(super) struct Kept {
     /// Bytes that the writer keeps more.
     pub(super) grown: u64,
     /// Who keeps less, and how much.
-    freed: Vec<(String, u64)>,
+    pub(super) freed: Vec<(String, u64)>,
 }
 
 impl Kept {
@@ -41,8 +41,8 @@ impl Kept {
 
 impl Inner {
     /// Gives back what is not kept any more. If the host dies before it is written down, the next one counts anew.
-    pub(super) fn free(&self, run: &RunContext, kept: &Kept) {
-        for (author, bytes) in &kept.freed {
+    pub(super) fn free(&self, run: &RunContext, freed: &[(String, u64)]) {
+        for (author, bytes) in freed {
             let mut desk = self.desk.lock();
             desk.kernel.free(author, &Amounts::of(Resource::Storage, *bytes));
             let moved = desk.books_of(author);

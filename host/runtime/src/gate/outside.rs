@@ -267,10 +267,13 @@ impl Errand {
             return self.close(permit, Err(Error::Cancelled.into()), None);
         }
         let permit = Arc::new(permit);
-        let Acted { result, spent, labels } = self.bounded(act, Arc::clone(&permit)).await;
+        let Acted { result, spent, labels, freed } = self.bounded(act, Arc::clone(&permit)).await;
         let mut permit = alone(permit).await;
         permit.bring(&labels);
-        self.close(permit, result, Some(spent))
+        let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
+        let answer = self.close(permit, result, Some(spent));
+        gate.0.free(&run, &freed);
+        answer
     }
 
     /// Waits for its turn, no longer than the guest and the run do.

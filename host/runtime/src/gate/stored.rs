@@ -129,7 +129,7 @@ impl Errand {
             let entry = Entry::Called { call: self.call, at, what: what.clone(), outcome, basis };
             match self.gate.0.journal.commit(&self.run.trail, &[entry], batch).await {
                 Ok(()) => {
-                    self.gate.0.free(&self.run, &kept);
+                    self.gate.0.free(&self.run, &kept.freed);
                     let spent = permit.held().with(Resource::Storage, kept.grown);
                     let spent = self.gate.0.settle(&self.run, permit, Some(spent), at, Vec::new(), |_| None);
                     self.tell(at, spent, None);

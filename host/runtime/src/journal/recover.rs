@@ -12,7 +12,7 @@ use agentry_kernel::kernel::Rated;
 use super::chain::Tip;
 use super::log;
 use super::record::{self, RunRecord, encode};
-use crate::drivers::memory::keeper;
+use crate::drivers::{files, memory};
 use crate::store::{Batch, Page, Range, Store, StoreError, keys};
 
 /// What a run's record says whose journal cannot bring it back.
@@ -124,12 +124,17 @@ pub(crate) fn each_books(store: &Arc<dyn Store>, mut found: impl FnMut(&str, Boo
 fn recount(store: &Arc<dyn Store>, books: &mut Vec<(String, Books)>, batch: &mut Batch) -> Result<(), StoreError> {
     let mut levels: BTreeMap<String, u64> = books.iter().map(|(agent, _)| (agent.clone(), 0)).collect();
     let mut all: u64 = 0;
+    let mut count = |(keeper, bytes): (String, u64)| {
+        let level = levels.entry(keeper).or_default();
+        *level = level.saturating_add(bytes);
+        all = all.saturating_add(bytes);
+    };
     each(store, keys::MEMORY, |place, row| {
-        if let Some((author, bytes)) = keeper(place, row) {
-            let level = levels.entry(author).or_default();
-            *level = level.saturating_add(bytes);
-            all = all.saturating_add(bytes);
-        }
+        memory::keeper(place, row).into_iter().for_each(&mut count);
+        Ok(())
+    })?;
+    each(store, keys::KEEPERS, |_, row| {
+        files::claims(row).into_iter().for_each(&mut count);
         Ok(())
     })?;
     levels.insert(keys::SITE.to_owned(), all);

@@ -8,6 +8,7 @@
 //! | `f` SHA-256 of a place | the labels of a file or a directory |
 //! | `h` | how far the log goes, and the head of its last segment |
 //! | `i` run, number | nothing: the segment of that number is this run's |
+//! | `k` SHA-256 of a place | who keeps a file, and how much |
 //! | `l` number | a segment of the journal |
 //! | `m` length of namespace, namespace, key | an entry of memory |
 //! | `o` run | nothing: the run has not ended |
@@ -30,6 +31,8 @@ pub const FORMAT: &[u8] = b"v";
 pub const BOOKS: &[u8] = b"a";
 /// Whose books the site's are: no agent has an empty name.
 pub const SITE: &str = "";
+/// Who keeps files.
+pub const KEEPERS: &[u8] = b"k";
 /// Segments of the journal.
 pub const LOG: &[u8] = b"l";
 /// Entries of memory.
@@ -104,6 +107,11 @@ pub fn memory(namespace: &str, name: &str) -> Key {
 /// The labels of a place of that digest.
 pub fn mark(place: &[u8; 32]) -> Key {
     key(b"f", &[place])
+}
+
+/// Who keeps the file of that digest.
+pub fn keeper(place: &[u8; 32]) -> Key {
+    key(KEEPERS, &[place])
 }
 
 /// That a run has not ended.

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
+use agentry_kernel::budget::Resource;
 use agentry_kernel::call::Place;
 use agentry_kernel::{Amounts, Call, Labels, Permit};
 
 use super::bindings::agentry::agent::files::{FileStat, Host};
 use super::bindings::agentry::agent::types::Error;
 use super::{Services, State, invalid};
-use crate::drivers::files::Root;
+use crate::drivers::files::{Change, Root};
 use crate::gate::{Acted, Asking, Octets, Told, fault};
 use crate::journal::Content;
 use crate::limits::FILE_WRITE_MAX_BYTES;
 
 impl State {
-    /// Decides, and does it on a thread that may wait for a disk.
+    /// Decides, and reads on a thread that may wait for a disk.
     fn on_files<T, A>(
         &self,
-        what: Asking,
+        what: Call,
         place: Place,
         act: A,
     ) -> impl Future<Output = Result<T, Error>> + Send + use<T, A>
@@ -26,33 +27,86 @@ impl State {
         A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
     {
         let services = Arc::clone(&self.services);
-        let changes = matches!(what.what, Call::FilesWrite { .. } | Call::FilesDelete(_));
-        let writes = matches!(what.what, Call::FilesWrite { .. });
+        self.services.gate.pass(&self.run, what, move |permit, _| done(services, permit, place, true, act))
+    }
+
+    /// Decides, and writes this content or deletes what is there: with its labels and its keeper in the store before.
+    fn change_file(
+        &self,
+        what: Asking,
+        place: Place,
+        content: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        let (services, agent) = (Arc::clone(&self.services), self.run.agent.clone());
         self.services.gate.pass(&self.run, what, move |permit, _| async move {
             // Before the file: whoever reads it finds them.
-            if changes && let Err(error) = mark(&services, &permit, &place).await {
-                return Acted::of(Err(error), Amounts::ZERO);
-            }
-            let work = move || {
-                let result = services.files.root(&permit, &place.root).and_then(|root| act(root, &place.path));
-                // After the file: what was read was labelled before. That a write went well tells nothing.
-                let told = !writes || result.is_err();
-                let root = services.files.root(&permit, &place.root).ok().filter(|_| told);
-                let labels = root.map_or(Labels::NONE, |root| services.marks.of(root, &place.path));
-                Acted::of(result, Amounts::ZERO).labelled(labels)
+            let length = content.as_ref().map(Vec::len);
+            let change = match prepared(&services, &permit, &agent, &place, length).await {
+                Ok(change) => change,
+                Err(error) => return Acted::of(Err(error), Amounts::ZERO),
             };
-            let broke = || fault::unavailable("reading or writing broke down", None);
-            let done = tokio::task::spawn_blocking(work).await;
-            done.unwrap_or_else(|_| Acted::of(Err(broke()), Amounts::ZERO))
+            let writes = content.is_some();
+            let acted = done(services, permit, place, !writes, move |root, path| match content {
+                Some(content) => root.write(path, &content),
+                None => root.delete(path),
+            });
+            let acted = acted.await;
+            let is_as_asked = match &acted.result {
+                // What is not there is kept by nobody, whoever took it away.
+                Err(Error::NotFound(_)) => !writes,
+                result => result.is_ok(),
+            };
+            let kept = if is_as_asked { change.done().await } else { change.undone().await };
+            acted.keeping(kept)
         })
+    }
+
+    /// The most that writing so much there would add to what the agent keeps.
+    fn growth(&self, place: &Place, length: usize) -> Result<u64, Error> {
+        let Services { files, keepers, .. } = &*self.services;
+        // The driver says that there is no such root, once the kernel has said yes.
+        let Some(root) = files.find(&place.root) else { return Ok(0) };
+        let growth = keepers.growth(&self.run.agent, root, &place.path, length);
+        growth.map_err(|error| fault::stored(&error))
     }
 }
 
-/// What a run changes carries what the run held when it asked for it.
-async fn mark(services: &Services, permit: &Permit, place: &Place) -> Result<(), Error> {
+/// What `act` gives; `told` is true if a yes tells of what stands there, as a no always does.
+async fn done<T, A>(services: Arc<Services>, permit: Arc<Permit>, place: Place, told: bool, act: A) -> Acted<T>
+where
+    T: Send + 'static,
+    A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
+{
+    let work = move || {
+        let result = services.files.root(&permit, &place.root).and_then(|root| act(root, &place.path));
+        // After the file: what was read was labelled before.
+        let told = told || result.is_err();
+        let root = services.files.root(&permit, &place.root).ok().filter(|_| told);
+        let labels = root.map_or(Labels::NONE, |root| services.marks.of(root, &place.path));
+        Acted::of(result, Amounts::ZERO).labelled(labels)
+    };
+    let broke = || fault::unavailable("reading or writing broke down", None);
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Acted::of(Err(broke()), Amounts::ZERO))
+}
+
+/// What a run changes carries what the run held when it asked for it, and counts as what its agent keeps.
+async fn prepared(
+    services: &Services,
+    permit: &Permit,
+    agent: &str,
+    place: &Place,
+    length: Option<usize>,
+) -> Result<Change, Error> {
     let root = services.files.root(permit, &place.root)?;
     let marked = services.marks.add(root, &place.path, permit.carries()).await;
-    marked.map_err(|error| fault::stored(&error))
+    marked.map_err(|error| fault::stored(&error))?;
+    let change = services.keepers.change(agent, root, &place.path, length).await;
+    let change = change.map_err(|error| fault::stored(&error))?;
+    if change.grows() > permit.held()[Resource::Storage] {
+        return Err(fault::unavailable("the file changed while it was written", Some(10)));
+    }
+    change.begin().await.map_err(|error| fault::stored(&error))?;
+    Ok(change)
 }
 
 impl Host for State {
@@ -66,7 +120,7 @@ impl Host for State {
         let place = Place { root, path };
         let what = Call::FilesRead(place.clone());
         let read = move |root: &Root, path: &str| root.read(path, offset, length).map(Octets);
-        Ok(self.on_files(what.into(), place, read).await.map(|octets| octets.0))
+        Ok(self.on_files(what, place, read).await.map(|octets| octets.0))
     }
 
     async fn write(&mut self, root: String, path: String, content: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
@@ -76,23 +130,26 @@ impl Host for State {
         let place = Place { root, path };
         let named = Content::of(content.clone());
         let bytes = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        let what = Call::FilesWrite { place: place.clone(), content: named.digest, bytes };
-        let write = move |root: &Root, path: &str| root.write(path, &content);
-        Ok(self.on_files(Asking::with(what, vec![named]), place, write).await)
+        let call = |grows| Call::FilesWrite { place: place.clone(), content: named.digest, bytes, grows };
+        let what = match self.growth(&place, content.len()) {
+            Ok(grows) => call(grows),
+            Err(error) => return Ok(Err(self.services.gate.unfit(&self.run, call(0).into(), error))),
+        };
+        Ok(self.change_file(Asking::with(what, vec![named]), place, Some(content)).await)
     }
 
     async fn stat(&mut self, root: String, path: String) -> wasmtime::Result<Result<FileStat, Error>> {
         let place = Place { root, path };
-        Ok(self.on_files(Call::FilesStat(place.clone()).into(), place, Root::stat).await)
+        Ok(self.on_files(Call::FilesStat(place.clone()), place, Root::stat).await)
     }
 
     async fn list(&mut self, root: String, path: String) -> wasmtime::Result<Result<Vec<FileStat>, Error>> {
         let place = Place { root, path };
-        Ok(self.on_files(Call::FilesList(place.clone()).into(), place, Root::list).await)
+        Ok(self.on_files(Call::FilesList(place.clone()), place, Root::list).await)
     }
 
     async fn delete(&mut self, root: String, path: String) -> wasmtime::Result<Result<(), Error>> {
         let place = Place { root, path };
-        Ok(self.on_files(Call::FilesDelete(place.clone()).into(), place, Root::delete).await)
+        Ok(self.change_file(Call::FilesDelete(place.clone()).into(), place, None).await)
     }
 }

@@ -117,6 +117,10 @@ fn storage_is_a_level_that_no_day_refills_and_a_deletion_lowers() {
           ref   0000000000001/9"#]]
     .assert_eq(&no.to_string());
     assert_eq!(no.code, Code::Exhausted { what: Resource::Storage, refills_in_s: None });
+    let place = crate::call::Place { root: "docs".into(), path: "out/x".into() };
+    let file = Call::FilesWrite { place, content: Digest::default(), bytes: 225 * KIB, grows: 225 * KIB };
+    let no = first_no(&mut kernel, RUN, &file, NOW);
+    assert_eq!(no.code, Code::Exhausted { what: Resource::Storage, refills_in_s: None }, "a file is kept, too");
     kernel.free("scribe", &Amounts::of(Resource::Storage, 100 * KIB));
     assert_eq!(kernel.site_books().day.spent[Resource::Storage], 700 * KIB);
     let lost = permit(&mut kernel, &put("b", 300 * KIB));

@@ -96,7 +96,7 @@ impl Marks {
 }
 
 /// Where it lies: absolute, without links.
-fn place(root: &Root, path: &str) -> String {
+pub(super) fn place(root: &Root, path: &str) -> String {
     let top = root.lies_at().display();
     if path.is_empty() { top.to_string() } else { format!("{top}/{path}") }
 }

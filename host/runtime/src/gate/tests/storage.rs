@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use agentry_kernel::Digest;
 
 use super::*;
+use crate::drivers::files::{Files, Keepers, claims};
 use crate::drivers::memory::{Author, Memory, keeper};
 use crate::store::{Page, Range, RedbStore, Store};
 use crate::syscalls::bindings::agentry::agent::memory::{Expectation, Value, WriteOptions};
@@ -51,7 +52,9 @@ async fn delete(host: &Host, run: &Arc<RunContext>, key: &'static str) {
 fn kept(store: &Arc<dyn Store>) -> BTreeMap<String, u64> {
     let rows = store.scan(&Range::of(keys::MEMORY), Page { rows: 100, bytes: usize::MAX }).expect("it can be read");
     let mut kept = BTreeMap::new();
-    for (author, bytes) in rows.iter().filter_map(|(place, row)| keeper(place, row)) {
+    let files = store.scan(&Range::of(keys::KEEPERS), Page { rows: 100, bytes: usize::MAX }).expect("it can be read");
+    let in_files = files.iter().flat_map(|(_, row)| claims(row));
+    for (author, bytes) in rows.iter().filter_map(|(place, row)| keeper(place, row)).chain(in_files) {
         *kept.entry(keys::SITE.to_owned()).or_default() += bytes;
         *kept.entry(author).or_default() += bytes;
     }
@@ -120,6 +123,11 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
         assert_eq!(put(&host, &scribe, "a", 300 * KIB).await, Ok(1));
         assert_eq!(put(&host, &porter, "b", 10 * KIB).await, Ok(1));
         host.gate.journal().flush().await.unwrap();
+        // And as one that is killed while it writes a file.
+        let files = Files::open(&[("docs".to_owned(), home.path().to_path_buf())].into()).expect("it is a directory");
+        let keepers = Keepers::new(Arc::clone(host.gate.journal().store()));
+        let root = files.find("docs").expect("it was opened");
+        keepers.change("scribe", root, "a", Some(99)).await.unwrap().begin().await.unwrap();
         // As a host leaves it that is killed between a write and the accounts that tell of it.
         for place in ["crashed", "old"] {
             std::fs::create_dir(home.path().join(place)).unwrap();

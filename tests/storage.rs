@@ -1,0 +1,124 @@
+//! What an agent keeps in files, from outside: it counts until it is gone, whoever it is that writes over it, and after a crash.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::package::Sections;
+use crate::stage::{Stage, begin, end, guest};
+
+/// A home in which these agents, each of which does the steps that it is given, may keep a MiB each in `reports`.
+fn stage(agents: &[&str]) -> Stage {
+    let stage = Stage::new();
+    for agent in agents {
+        let grant = format!(
+            "format = 1\nlayer = \"grant\"\nagent = \"{agent}\"\nfiles = [{{ root = \"reports\", access = \"rw\" }}]\n\
+             memory = {{ read = [\"agent/test/**\"], write = [\"agent/test/**\"] }}\n\
+             [budget]\nstorage_mb = 1\nwall_run = \"60s\"\n"
+        );
+        stage.write(&format!("home/policies/50-{agent}.toml"), &grant);
+        let component = fs::read(guest("steps")).expect("it is built");
+        let sections = Sections::of(&component);
+        let mut manifest: Value = serde_json::from_str(&sections.manifest()).expect("a manifest is JSON");
+        manifest["name"] = json!(format!("test:{agent}"));
+        let component = sections.bare().and(&manifest.to_string()).component();
+        fs::write(stage.path(&format!("{agent}.wasm")), component).expect("a file");
+    }
+    stage.directory("reports");
+    stage
+}
+
+fn run(stage: &Stage, agent: &str, steps: &Value) -> std::process::Command {
+    let mut run = stage.run(&stage.path(&format!("{agent}.wasm")), steps);
+    run.arg("--root").arg(format!("reports={}", stage.path("reports").display()));
+    run
+}
+
+fn told(stage: &Stage, agent: &str, steps: &Value) -> Vec<String> {
+    let output = end(&mut run(stage, agent, steps)).with(0).json()["output"].clone();
+    stage.nothing_moved(&[]);
+    stage.replays();
+    output.as_array().expect("it tells").iter().map(|told| told.as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// What an agent, or the site, keeps; nothing may be held.
+fn kept(stage: &Stage, agent: &str) -> u64 {
+    let all = end(stage.agentry("budget").arg("--json")).with(0).json();
+    let agents = all["agents"].as_array().expect("a list");
+    let lines = match agent {
+        "the site" => &all["site"],
+        name => &agents.iter().find(|known| known["agent"] == name).expect("it has a grant")["lines"],
+    };
+    let storage = lines.as_array().expect("a list").iter().find(|line| line["what"] == "storage");
+    storage.map_or(0, |line| {
+        assert_eq!(line["reserved"], 0, "{line}");
+        line["spent"].as_u64().expect("a number")
+    })
+}
+
+#[test]
+fn what_an_agent_writes_to_files_is_its_storage_until_it_is_deleted() {
+    let stage = stage(&["steps"]);
+    let steps = json!([
+        ["fill", "reports", "a", "900000"],
+        ["fill", "reports", "new/b", "200000"],
+        ["fill", "reports", "a", "1000000"],
+        ["put", "agent/test/n", "k", "x".repeat(60_000)],
+        ["fill", "reports", "a", "900000"],
+        ["put", "agent/test/n", "k", "x".repeat(60_000)],
+    ]);
+    let told = told(&stage, "steps", &steps);
+    assert!(told[1].contains("storage"), "files and memory are one budget: {told:?}");
+    assert!(told[3].contains("storage"), "files and memory are one budget: {told:?}");
+    for done in [0, 2, 4, 5] {
+        assert!(!told[done].starts_with("no: "), "{done}: {told:?}");
+    }
+    assert!(!stage.path("reports/new").exists(), "something was written");
+    let both = kept(&stage, "steps");
+    assert!((960_001..970_000).contains(&both), "{both}");
+    assert_eq!(kept(&stage, "the site"), both);
+    let steps = json!([["delete", "reports", "a"], ["delete", "reports", "a"], ["fill", "reports", "new/b", "200000"]]);
+    let told = self::told(&stage, "steps", &steps);
+    assert!(told[1].starts_with("no: not found") && told[2] == "written", "{told:?}");
+    assert_eq!(kept(&stage, "steps"), both - 900_001 + 200_005, "a file's name counts, too");
+}
+
+#[test]
+fn whoever_writes_over_a_file_keeps_it_from_then_on() {
+    let stage = stage(&["steps", "porter"]);
+    assert_eq!(told(&stage, "steps", &json!([["fill", "reports", "a", "500000"]])), ["written"]);
+    assert_eq!(told(&stage, "porter", &json!([["fill", "reports", "a", "1000"]])), ["written"]);
+    assert_eq!((kept(&stage, "steps"), kept(&stage, "porter"), kept(&stage, "the site")), (0, 1001, 1001));
+    // What somebody else took away is given back when its agent finds out.
+    fs::remove_file(stage.path("reports/a")).expect("it is there");
+    let told = told(&stage, "porter", &json!([["delete", "reports", "a"]]));
+    assert!(told[0].starts_with("no: not found"), "{told:?}");
+    assert_eq!((kept(&stage, "porter"), kept(&stage, "the site")), (0, 0));
+}
+
+#[test]
+fn a_file_that_could_not_be_written_counts_for_nobody() {
+    let stage = stage(&["steps"]);
+    stage.directory("reports/taken");
+    let told = told(&stage, "steps", &json!([["fill", "reports", "taken", "1000"], ["delete", "reports", ""]]));
+    assert!(told.iter().all(|told| told.starts_with("no: ")), "{told:?}");
+    stage.costs_nothing(&[]);
+    assert_eq!(kept(&stage, "steps"), 0);
+}
+
+#[test]
+fn what_a_host_wrote_that_was_killed_is_counted_by_the_next_one() {
+    let stage = stage(&["steps"]);
+    let steps = json!([["fill", "reports", "a", "700000"], ["fill", "reports", "b", "1"], ["sleep", "50000"]]);
+    let running = begin(&mut run(&stage, "steps", &steps));
+    let begun = Instant::now();
+    while !stage.path("reports/b").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not write");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.kill();
+    let told = end(&mut run(&stage, "steps", &json!([["fill", "reports", "c", "400000"]]))).with(0).json();
+    assert!(told["output"][0].as_str().is_some_and(|told| told.contains("storage")), "{told}");
+    assert_eq!((kept(&stage, "steps"), kept(&stage, "the site")), (700_003, 700_003));
+}
