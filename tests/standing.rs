@@ -30,12 +30,15 @@ fn writer(stage: &Stage) -> Running {
     }
     let running = begin(&mut stage.run(&guest("steps"), &json!(steps)));
     let begun = Instant::now();
-    while !stage.home().join("store.redb").exists() {
+    let rounds = || {
+        let trace = end(stage.agentry("trace").args(["last", "--json"]));
+        let trace: Value = serde_json::from_str(&trace.stdout).unwrap_or_default();
+        trace["calls"].as_array().map_or(0, Vec::len) / 2
+    };
+    while rounds() < 3 {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not begin");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(50));
     }
-    // Its first rounds.
-    std::thread::sleep(Duration::from_millis(1200));
     running
 }
 
