@@ -218,3 +218,44 @@ fn a_stream_that_is_not_granted_is_denied() {
     let ended = end(&mut stage.run_on(PRICED, &component, &json!({})));
     is_refused(&stage, ended, 3, "no-grant");
 }
+
+#[test]
+fn no_spelling_of_a_path_deletes_or_changes_what_a_site_rule_keeps() {
+    let stage = Stage::new();
+    let grant = "format = 1\nlayer = \"grant\"\nagent = \"steps\"\nfiles = [{ root = \"reports\", access = \"rw\" }]\n";
+    stage.policy(grant);
+    stage.write(
+        "home/policies/00-site.toml",
+        "format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/archive\"\nroot = \"reports\"\nat = \"/archive\"\n\
+         acts = [\"delete\", \"write\"]\nwhy = \"What was reported stays.\"\n",
+    );
+    let kept = stage.write("reports/archive/2025.md", "# 2025");
+    std::os::unix::fs::symlink(stage.path("reports/archive"), stage.path("reports/link")).expect("a link");
+    let spellings = [
+        "archive/2025.md",
+        "archive//2025.md",
+        "archive/2025.md/",
+        "./archive/2025.md",
+        "x/../archive/2025.md",
+        "/archive/2025.md",
+        "ARCHIVE/2025.md",
+        "archive./2025.md",
+        "%61rchive/2025.md",
+        "x%2f..%2farchive/2025.md",
+        "\u{ff41}rchive/2025.md",
+        "archive\u{200b}/2025.md",
+        "link/2025.md",
+        "archive",
+        "link",
+    ];
+    let deletes = spellings.iter().map(|path| json!(["delete", "reports", path]));
+    let writes = spellings.iter().map(|path| json!(["write", "reports", path, "x"]));
+    let steps: Vec<Value> = deletes.chain(writes).collect();
+    let mut run = stage.run(&guest("steps"), &json!(steps));
+    let ended = end(run.arg("--root").arg(format!("reports={}", stage.path("reports").display()))).with(0);
+    for (told, step) in ended.json()["output"].as_array().expect("it tells").iter().zip(&steps) {
+        assert!(told.as_str().is_some_and(|told| told.starts_with("no: ")), "{step}: {told}");
+    }
+    assert_eq!(std::fs::read_to_string(&kept).expect("it is gone"), "# 2025");
+    stage.nothing_moved(&[(&stage.path("reports/archive"), 1), (&stage.path("reports"), 2)]);
+}
