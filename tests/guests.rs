@@ -394,3 +394,24 @@ mod typed_input {
         run_with("typed_input", &input).ends(1, "failed", "lines[1].amount");
     }
 }
+
+mod person {
+    use super::*;
+
+    #[test]
+    fn what_people_cannot_be_asked_is_the_mistake_of_the_agent() {
+        let component = guest("person");
+        let stage = Stage::new();
+        stage.policy("format = 1\nlayer = \"grant\"\nagent = \"person\"\nhuman = { ask = true }\n");
+        let wrong = [
+            json!({"ask": {"text": ""}}),
+            json!({"ask": {"text": "?", "choices": [" "]}}),
+            json!({"ask": {"text": "?", "choices": vec!["x"; 17]}}),
+            json!({"ask": {"text": "?", "expires_s": 0}}),
+        ];
+        let report = end(&mut stage.run(&component, &json!(wrong))).with(0).json();
+        let told = report["output"].as_array().expect("a list");
+        assert!(told.iter().all(|told| told.as_str().is_some_and(|told| told.starts_with("no: invalid"))), "{report}");
+        assert_eq!(report["refusals"], json!([]));
+    }
+}

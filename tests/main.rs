@@ -12,6 +12,7 @@ mod examples;
 mod greedy;
 mod guests;
 mod http;
+mod human;
 mod labels;
 mod languages;
 mod lies;

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use agentry::human::Question;
 use agentry::llm::{Message, Role};
-use agentry::{Failure, agents, budget, context, human, llm, memory};
+use agentry::{Failure, agents, budget, context, llm, memory};
 
 #[agentry::agent]
 async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
@@ -18,8 +17,6 @@ async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
         ("agents.send", told(agents::send("other", "hello", "{}"))),
         ("agents.reply", told(agents::reply("1", "{}"))),
         ("agents.receive", told(agents::receive(None).await)),
-        ("human.ask", told(human::ask(&Question::new("May I?")).await)),
-        ("human.notify", told(human::notify("Done."))),
         ("llm.embed", told(llm::embed("default", &["x".into()]).await)),
         ("memory.history", told(notes.history("x"))),
         ("memory.rollback", told(notes.rollback("x", 1))),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use agentry::Failure;
 use agentry::files::root;
+use agentry::human::{self, Question};
 use agentry::llm::{self, Request};
 use agentry::memory::{Query, namespace};
 use agentry::tools;
@@ -32,6 +33,8 @@ async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
         ("files.list", told(documents.list(""))),
         ("files.write", told(reports.write("b.txt", "x"))),
         ("files.delete", told(reports.delete("a.txt"))),
+        ("human.ask", told(human::ask(&Question::new("May I?")).await)),
+        ("human.notify", told(human::notify("Done."))),
         ("tools.call", told(tools::call_json("mail.send", "{}").await)),
     ]))
 }

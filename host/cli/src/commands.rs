@@ -1,5 +1,6 @@
 //! The verbs: one file each, with its arguments and what it does.
 
+mod answer;
 mod approvals;
 mod approve;
 mod approver;
@@ -15,9 +16,11 @@ mod label;
 mod logs;
 mod models;
 mod new;
+mod notices;
 mod pause;
 mod policy;
 mod ps;
+mod questions;
 mod replay;
 mod resolve;
 mod resume;
@@ -54,6 +57,9 @@ pub enum Command {
     Approve(approve::Args),
     Deny(deny::Args),
     Approver(approver::Args),
+    Questions(questions::Args),
+    Answer(answer::Args),
+    Notices(notices::Args),
     Budget(budget::Args),
     Inspect(inspect::Args),
     Models(models::Args),
@@ -85,6 +91,9 @@ impl Command {
             Self::Approve(args) => approve::run(args),
             Self::Deny(args) => deny::run(args),
             Self::Approver(args) => approver::run(args),
+            Self::Questions(args) => questions::run(&args),
+            Self::Answer(args) => answer::run(args),
+            Self::Notices(args) => notices::run(&args),
             Self::Budget(args) => budget::run(&args),
             Self::Inspect(args) => inspect::run(&args),
             Self::Models(args) => models::run(&args),

@@ -1,6 +1,7 @@
 //! What the command prints, and how. Nothing that a guest, a package or a model wrote reaches the terminal unescaped.
 
 pub mod amounts;
+pub mod inquiry;
 pub mod live;
 pub mod question;
 pub mod report;

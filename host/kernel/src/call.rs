@@ -194,7 +194,7 @@ pub enum Call {
     },
     /// `timers.deadline`
     TimersDeadline,
-    /// A function of `human`, by name.
+    /// A function of `human`, by name, as hosts wrote it down that could not do it yet. No call is this one any more.
     Human(String),
     /// `budget.remaining`
     BudgetRemaining,
@@ -207,6 +207,18 @@ pub enum Call {
     },
     /// `http.fetch`
     Fetch(Fetch),
+    /// `human.ask`
+    HumanAsk {
+        /// Text and choices, by name.
+        question: Digest,
+        /// How long it waits for an answer; none as long as its run does.
+        expires_ms: Option<u64>,
+    },
+    /// `human.notify`
+    HumanNotify {
+        /// What is said, by name.
+        text: Digest,
+    },
 }
 
 /// A request to the web, as far as a decision needs it.
@@ -316,6 +328,8 @@ impl Call {
             Self::ToolsList => "tools.list",
             Self::ToolsCall { .. } => "tools.call",
             Self::HttpFetch { .. } | Self::Fetch(_) => "http.fetch",
+            Self::HumanAsk { .. } => "human.ask",
+            Self::HumanNotify { .. } => "human.notify",
             Self::TimersNow => "timers.now",
             Self::TimersSleep { .. } => "timers.sleep",
             Self::TimersDeadline => "timers.deadline",
@@ -364,7 +378,7 @@ impl Call {
             Self::FilesWrite { .. } | Self::FilesDelete(_) => Effect::External,
             Self::ToolsCall { .. } | Self::Fetch(_) | Self::HttpFetch { .. } => Effect::External,
             Self::Agents(_) | Self::Human(_) => Effect::External,
-            Self::MemoryPut { .. } | Self::MemoryDelete { .. } => Effect::Store,
+            Self::MemoryPut { .. } | Self::MemoryDelete { .. } | Self::HumanNotify { .. } => Effect::Store,
             Self::MemoryGet { .. } | Self::MemoryList { .. } | Self::Memory { .. } => Effect::Read,
             Self::FilesRead(_) | Self::FilesStat(_) | Self::FilesList(_) => Effect::Read,
             _ => Effect::Inner,

@@ -277,6 +277,9 @@ impl Kernel {
         if let Some(required) = terms.require.as_ref().filter(|_| !run.attended) {
             return Err(reasons::nobody_to_ask(required));
         }
+        if terms.asks && !run.attended {
+            return Err(reasons::nobody_to_answer());
+        }
         if terms.model.is_some_and(|model| self.slots.is_full(model)) {
             return Err(reasons::busy("too many calls wait for this model", "try again later"));
         }

@@ -11,7 +11,7 @@ use crate::call::Class;
 use crate::constraint::Arguments;
 use crate::labels::Labels;
 use crate::policy::patterns;
-use crate::rights::{Access, Extra, FilesRight, HttpRight, LlmRight, MemoryRight, Rights, ToolRight};
+use crate::rights::{Access, Extra, FilesRight, HttpRight, HumanRight, LlmRight, MemoryRight, Rights, ToolRight};
 
 mod check;
 
@@ -103,6 +103,7 @@ impl Manifest {
             http: wants.http.iter().flat_map(|http| http.rights(self.agent())).collect(),
             secrets: Vec::new(),
             agents: None,
+            human: wants.human.as_ref().map(|_| HumanRight { ask: true, notify: true, line: 0 }),
             others: wants
                 .http
                 .iter()
@@ -135,7 +136,7 @@ impl Wants {
 
     /// Interfaces that nothing narrows, by name.
     pub(crate) fn others(&self) -> impl Iterator<Item = (&'static str, &WantsOther)> {
-        let others = [("agents", &self.agents), ("human", &self.human), ("context", &self.context)];
+        let others = [("agents", &self.agents), ("context", &self.context)];
         others.into_iter().filter_map(|(name, other)| other.as_ref().map(|other| (name, other)))
     }
 }

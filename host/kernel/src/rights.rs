@@ -86,7 +86,9 @@ pub struct Rights {
     pub secrets: Vec<SecretRight>,
     /// Other agents.
     pub agents: Option<AgentsRight>,
-    /// Interfaces that a manifest declares and nothing narrows, by name: `http`, `agents`, `human`, `context`.
+    /// People.
+    pub human: Option<HumanRight>,
+    /// Interfaces that a manifest declares and nothing narrows, by name: `http`, `agents`, `context`.
     pub others: Vec<String>,
 }
 
@@ -99,6 +101,17 @@ pub struct LlmRight {
     pub max_tokens: Option<u64>,
     /// The most urgent class.
     pub class: Option<Class>,
+    /// Where it stands.
+    pub line: u32,
+}
+
+/// What may be said to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HumanRight {
+    /// Questions.
+    pub ask: bool,
+    /// Notices.
+    pub notify: bool,
     /// Where it stands.
     pub line: u32,
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::control::{self, ControlError, Reply, Request};
 use crate::drivers::files::Marks;
+use crate::drivers::human::{AnswerError, Answering, Human, Inquiry};
 use crate::drivers::memory::Memory;
 use crate::journal::{Along, Journal, Moved, Trail, record};
 use crate::policies::standing;
@@ -47,6 +48,9 @@ pub enum AdminError {
         /// The system's words.
         why: std::io::Error,
     },
+    /// The answer does not count.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
     /// The run does not go on here.
     #[error("run {run} does not go on here\nhint: `agentry ps` lists those that do")]
     Over {
@@ -117,6 +121,21 @@ pub async fn unlabel(home: &Path, removal: Removal) -> Result<Labels, AdminError
         Hand::Host(Reply::Unlabelled(labels)) => Ok(labels),
         Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
         Hand::Ours(journal) => Ok(removal.apply(&journal, Clock::System.now()).await?),
+    }
+}
+
+/// Answers a question of an agent; the question as it stands then. Its run takes the answer, at once or when it is carried on.
+///
+/// # Errors
+/// When the answer does not count, or the store cannot be written.
+pub async fn answer(home: &Path, answering: Answering) -> Result<Inquiry, AdminError> {
+    match hand(home, &Request::Answer(answering.clone())).await? {
+        Hand::Host(Reply::Answered(answered)) => Ok(answered),
+        Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
+        Hand::Ours(journal) => {
+            let human = Human::open(Arc::clone(journal.store()), Clock::System).await?;
+            Ok(human.answer(&answering).await?)
+        }
     }
 }
 

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Status};
+use agentry_kernel::time::Millis;
 
 use crate::approvals::{self, Question};
 use crate::audit::heads::Head;
 use crate::audit::{self, Audit};
 use crate::control::{Client, ControlError, RemoteStore};
+use crate::drivers::human::{self, Inquiry, Notice};
 use crate::journal::{RunRecord, log};
 use crate::store::{Page, Range, Store, StoreError, StoreReader, keys};
 
@@ -143,6 +145,22 @@ impl History {
     /// When the store cannot be read or a question does not decode.
     pub fn questions(&self) -> Result<Vec<Question>, StoreError> {
         approvals::all(&*self.0)
+    }
+
+    /// What agents asked people, oldest first, as it stands at this moment.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a question does not decode.
+    pub fn inquiries(&self, now: Millis) -> Result<Vec<Inquiry>, StoreError> {
+        human::inquiries(&*self.0, now)
+    }
+
+    /// What agents told people, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a notice does not decode.
+    pub fn notices(&self, limit: usize) -> Result<Vec<Notice>, StoreError> {
+        human::notices(&*self.0, limit)
     }
 
     /// Whether the log is what was written; see [`crate::audit`].

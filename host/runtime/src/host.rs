@@ -26,6 +26,7 @@ use crate::config::{Config, ToolsConfig};
 use crate::control::Control;
 use crate::drivers::files::{Files, Keepers, Marks};
 use crate::drivers::http::Http;
+use crate::drivers::human::Human;
 use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
@@ -141,9 +142,22 @@ impl Host {
         let standing = Standing::new(options.home.clone(), options.policies);
         approvals::recover(&store).await?;
         let people = People::of(&options.home);
+        let human = Human::open(Arc::clone(&store), Clock::System).await?;
         let orders = orders::Orders::default();
-        let services =
-            Arc::new(Services { gate, models, memory, files, people, tools, http, marks, keepers, standing, orders });
+        let services = Arc::new(Services {
+            gate,
+            models,
+            memory,
+            files,
+            people,
+            human,
+            tools,
+            http,
+            marks,
+            keepers,
+            standing,
+            orders,
+        });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         standing::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;

@@ -12,6 +12,7 @@ pub mod drivers {
     //! One file per effect: each spends a permit, and none calls another.
     pub mod files;
     pub mod http;
+    pub mod human;
     pub mod llm;
     pub mod memory;
     pub mod tools;

@@ -201,6 +201,39 @@ pub const QUESTION_TEXT_MAX_BYTES: usize = 32 * KIB;
 /// Questions that are kept once they are closed.
 pub const QUESTIONS_KEPT_MAX: usize = 1_000;
 
+/// What an agent asks people or tells them, at once: a page.
+pub const HUMAN_TEXT_MAX_BYTES: usize = 8 * KIB;
+
+/// Answers of one question to choose from.
+pub const HUMAN_CHOICES_MAX: usize = 16;
+
+/// One of them: a line.
+pub const HUMAN_CHOICE_MAX_BYTES: usize = 256;
+
+/// What a person answers.
+pub const HUMAN_ANSWER_MAX_BYTES: usize = 16 * KIB;
+
+/// The longest that a question of an agent waits that says how long: as long as one about a call.
+pub const HUMAN_TTL_MAX_MS: u64 = kernel::APPROVAL_TTL_MAX_MS;
+
+/// Questions of one agent that may be open: as many as about its calls.
+pub const HUMAN_OPEN_MAX: usize = kernel::QUESTIONS_OPEN_MAX;
+
+/// Questions of agents that are kept once they are closed.
+pub const HUMAN_KEPT_MAX: usize = 1_000;
+
+/// How often an answer is tried that another one gets in the way of.
+pub const HUMAN_TRIES_MAX: usize = 4;
+
+/// How often a question is looked at that nobody answers: a clock that was set must not keep it open for much longer than it says.
+pub const HUMAN_LOOK_MS: u64 = 60 * 1000;
+
+/// Things that one run may tell people: more is a log.
+pub const NOTICES_PER_RUN_MAX: u32 = 100;
+
+/// Notices that are kept, all runs together.
+pub const NOTICES_KEPT_MAX: usize = 10_000;
+
 /// Between two looks at the policy directory and the lock: what an admin changes bites within two of them.
 pub const STANDING_LOOK_MS: u64 = 100;
 

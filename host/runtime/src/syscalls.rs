@@ -24,6 +24,7 @@ use wasmtime::component::{Access, FutureReader, HasSelf, Linker};
 use crate::approvals::People;
 use crate::drivers::files::{Files, Keepers, Marks};
 use crate::drivers::http::Http;
+use crate::drivers::human::Human;
 use crate::drivers::llm::Models;
 use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
@@ -48,6 +49,8 @@ pub struct Services {
     pub memory: Memory,
     /// Named roots.
     pub files: Files,
+    /// Questions of agents to people, and notices.
+    pub human: Human,
     /// Those who answer for agents.
     pub people: People,
     /// Tools behind adapters.

@@ -116,7 +116,10 @@ fn wants(wants: &Wants) -> Vec<String> {
         let hosts = if http.hosts.is_empty() { "whatever hosts you grant".to_owned() } else { http.hosts.join(", ") };
         add("http", hosts, &http.why, http.optional);
     }
-    let others = [("agents", &wants.agents), ("human", &wants.human), ("context", &wants.context)];
+    if let Some(human) = &wants.human {
+        add("human", "ask people and tell them".to_owned(), &human.why, human.optional);
+    }
+    let others = [("agents", &wants.agents), ("context", &wants.context)];
     for (name, other) in others.iter().filter_map(|(name, other)| Some((name, other.as_ref()?))) {
         add(name, "not to be had in this version".to_owned(), &other.why, other.optional);
     }

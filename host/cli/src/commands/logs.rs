@@ -108,6 +108,12 @@ impl Log {
                 let said = history.blob(&line)?.unwrap_or_default();
                 Some(said_by_guest(at, &String::from_utf8_lossy(&said)))
             }
+            Entry::Called { at, what: Call::HumanNotify { text }, outcome: Outcome::Inline(_), .. } => {
+                let said = history.blob(&text)?.unwrap_or_default();
+                let text = String::from_utf8_lossy(&said).into_owned();
+                let json = json!({"kind": "notice", "at_ms": at.0, "text": text});
+                Some(Line { at, word: "tells people".to_owned(), style: BOLD, text, json })
+            }
             Entry::Asked { call, .. } => {
                 self.asked.insert(call, entry);
                 None

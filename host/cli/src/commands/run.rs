@@ -126,8 +126,10 @@ where
             }
             Some(event) = events.recv() => {
                 live.show(&event);
-                if let Event::Asked(question) = &event {
-                    prompt.ask(question);
+                match &event {
+                    Event::Asked(question) => prompt.ask(question),
+                    Event::Inquired(inquiry) => prompt.inquire(inquiry),
+                    _ => {}
                 }
             }
             report = &mut run => break report,

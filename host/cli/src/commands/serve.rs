@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
-use crate::screen::{self, BAD, BOLD, span, styled, text, units};
+use crate::screen::{self, BAD, BOLD, inquiry, span, styled, text, units};
 
 /// Runs agents for other commands until it is stopped
 #[derive(clap::Args)]
@@ -74,6 +74,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn show(event: &Event) {
     match event {
         Event::Notice(notice) => screen::say(&format!("{}\n", styled(BOLD, text::block(notice)))),
+        Event::Inquired(asked) => screen::say(&format!("{}\n", inquiry::page(asked))),
+        Event::Said(notice) => screen::say(&format!("{}\n", inquiry::notice(notice))),
         Event::Alarm(alarm) => screen::say(&format!("{}: {}\n", styled(BAD, "alarm"), text::block(alarm))),
         _ => {}
     }

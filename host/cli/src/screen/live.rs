@@ -7,7 +7,7 @@ use agentry_kernel::Resource;
 use agentry_runtime::run::context::Event;
 use agentry_runtime::syscalls::bindings::agentry::agent::log::Level;
 
-use super::{BAD, BOLD, DIM, HINT, amounts, question, say, styled, text, units};
+use super::{BAD, BOLD, DIM, HINT, amounts, inquiry, question, say, styled, text, units};
 
 /// What is on the screen, so that the next piece goes to the right place.
 pub struct Live {
@@ -62,6 +62,8 @@ impl Live {
                 }
             }
             Event::Asked(question) => self.line(&question::asks(question)),
+            Event::Inquired(asked) => self.line(&inquiry::page(asked)),
+            Event::Said(notice) => self.line(&inquiry::notice(notice)),
             Event::Started { .. } | Event::Token(_) | Event::Call { .. } => {}
         }
     }

@@ -188,6 +188,7 @@ fn detail(call: &Call) -> String {
         Call::FilesWrite { place, bytes, .. } => format!("{}:{}, {}", place.root, place.path, units::bytes(*bytes)),
         Call::ToolsCall { name, .. } => name.clone(),
         Call::HttpFetch { method, url } | Call::Fetch(Fetch { method, url, .. }) => format!("{method} {url}"),
+        Call::HumanAsk { expires_ms: Some(ms), .. } => format!("at most {}", units::duration(*ms)),
         Call::TimersSleep { ms } => units::duration(*ms),
         _ => String::new(),
     }

@@ -1,5 +1,9 @@
 //! Numbers as people read them.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use agentry_kernel::time::Millis;
+
 /// Dollars of millionths of a dollar: no digit that counts is rounded away.
 pub fn dollars(microusd: u64) -> String {
     let (whole, rest) = (microusd / 1_000_000, microusd % 1_000_000);
@@ -54,6 +58,12 @@ pub fn bytes(number: u64) -> String {
         1_024..1_048_576 => format!("{} KiB", number / 1_024),
         _ => format!("{}.{} MiB", number / 1_048_576, number % 1_048_576 * 10 / 1_048_576),
     }
+}
+
+/// This moment.
+pub fn now() -> Millis {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A moment in UTC, to the second, as RFC 3339 writes it.

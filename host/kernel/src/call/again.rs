@@ -13,6 +13,7 @@ impl Call {
             Self::Memory { function, .. } => function != "memory.search",
             Self::Agents(function) => !matches!(function.as_str(), "agents.call" | "agents.receive"),
             Self::Human(function) => function != "human.ask",
+            Self::HumanAsk { .. } => false,
             Self::Context(function) => !matches!(function.as_str(), "context.complete" | "context.stream"),
             _ => true,
         }

@@ -177,6 +177,7 @@ impl<'a> Finder<'a> {
         self.tools(old, new);
         self.http(old, new);
         self.agents(old, new);
+        self.human(old, new);
         let Some(old) = old else { return };
         self.bounds(old, new);
         let of = (Some(new.agent.as_str()), &new.rule);
@@ -312,6 +313,18 @@ impl<'a> Finder<'a> {
         }
         if old.is_some_and(|old| new.max_depth > old.max_depth) {
             self.suspect(grant, format!("may let calls nest {} deep", new.max_depth), rule, None);
+        }
+    }
+
+    fn human(&mut self, old: Option<&Grant>, grant: &'a Grant) {
+        let Some(new) = &grant.rights.human else { return };
+        let old = old.and_then(|old| old.rights.human.as_ref());
+        let rule = place(grant, "human", new.line);
+        if new.ask && !old.is_some_and(|old| old.ask) {
+            self.suspect(grant, "may ask people".into(), rule.clone(), None);
+        }
+        if new.notify && !old.is_some_and(|old| old.notify) {
+            self.suspect(grant, "may tell people".into(), rule, None);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::text;
 use crate::time::Millis;
 use crate::tool::Tools;
 
+mod human;
 mod outside;
 mod site;
 mod store;
@@ -52,6 +53,8 @@ pub(super) struct Terms {
     pub(super) rated: bool,
     /// What people are asked to add to budgets before it is held.
     pub(super) raise: Option<Box<Raise>>,
+    /// True if it is a person who answers it.
+    pub(super) asks: bool,
     /// What files that only observe would have said.
     pub(super) observed: Option<No>,
 }
@@ -71,6 +74,7 @@ const INNER: Terms = Terms {
     ground: Ground::Open,
     rated: false,
     raise: None,
+    asks: false,
     observed: None,
 };
 
@@ -130,6 +134,8 @@ impl<'a> Admission<'a> {
             Call::HttpFetch { .. } => self.not_yet("http"),
             Call::Agents(_) => self.not_yet("agents"),
             Call::Human(_) => self.not_yet("human"),
+            Call::HumanAsk { .. } => self.human("ask", |right| right.ask),
+            Call::HumanNotify { .. } => self.human("notify", |right| right.notify),
             Call::Context(_) => self.not_yet("context"),
             Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline => Ok(INNER),
             Call::BudgetRemaining | Call::BudgetSplit | Call::LogEvent { .. } => Ok(INNER),

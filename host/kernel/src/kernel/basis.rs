@@ -21,6 +21,7 @@ pub(super) enum Ground {
     Files(usize),
     Tool(usize),
     Http(usize),
+    Human,
     /// It was refused. A refusal carries its own rule.
     No,
 }
@@ -61,6 +62,7 @@ impl Grant {
             Ground::Memory => rights.memory.as_ref().map(|right| key("memory", right.line)),
             Ground::Files(place) => rights.files.get(place).map(|right| key("files", right.line)),
             Ground::Tool(place) => rights.tools.get(place).map(|right| self.rule_in(right.id.clone(), right.line)),
+            Ground::Human => rights.human.as_ref().map(|right| key("human", right.line)),
             Ground::Http(place) => rights.http.get(place).map(|right| self.rule_in(right.id.clone(), right.line)),
         }
     }

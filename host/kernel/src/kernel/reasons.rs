@@ -69,6 +69,13 @@ pub(super) fn nobody_to_ask(required: &Required) -> No {
     not_approved(required, because, "run it at a terminal, or with `--wait` and answer by `agentry approve`")
 }
 
+/// A question to a person where there is none.
+pub(super) fn nobody_to_answer() -> No {
+    Refusal::new(Code::NotApproved, "this is a question to a person, and nobody can be asked here")
+        .hint("run it at a terminal, or with `--wait` and answer by `agentry answer`")
+        .into()
+}
+
 /// A person has to say yes, and cannot be asked about this.
 pub(super) fn not_askable(required: &Required, why: &str) -> No {
     let because = format!("this needs a yes from {}, and {why}", asked(required));

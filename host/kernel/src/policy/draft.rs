@@ -84,6 +84,10 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
             );
         }
     }
+    if let Some(human) = &wants.human {
+        draft.push_str("\n[human]\nask = true\nnotify = true\n");
+        draft.push_str(&why(&human.why, human.optional));
+    }
     for (name, other) in wants.others() {
         draft.push_str(&format!(
             "\n# It also asks for `{name}`, which this version cannot grant: {}\n",

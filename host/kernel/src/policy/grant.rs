@@ -21,9 +21,9 @@ const FILE: Words = Words {
     table: "a grant",
     known: &[
         "format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "http", "secrets",
-        "agents", "allow", "budget", "test",
+        "agents", "human", "allow", "budget", "test",
     ],
-    later: &["publisher", "human", "context", "ceiling", "forbid", "require", "label", "labels", "egress", "rate"],
+    later: &["publisher", "context", "ceiling", "forbid", "require", "label", "labels", "egress", "rate"],
 };
 const LLM: Words =
     Words { table: "`llm`", known: &["models", "max_tokens", "class", "why"], later: &["privacy", "rate", "labels"] };
@@ -61,6 +61,7 @@ pub(super) fn read(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<R
         http: outside::http(document, table, name),
         secrets: outside::secrets(document, table),
         agents: outside::agents(document, table),
+        human: outside::human(document, table),
         others: Vec::new(),
     };
     let rule = Rule { id: name.into(), file: document.file().into(), line };

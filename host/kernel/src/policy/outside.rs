@@ -1,4 +1,4 @@
-//! What a grant says of the outside: `http`, `secrets` and `agents`.
+//! What a grant says of the outside: `http`, `secrets`, `agents` and `human`.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,7 +12,7 @@ use super::extra::extra;
 use super::grant::{fits, required, why};
 use super::patterns;
 use crate::refusal::Rule;
-use crate::rights::{AgentsRight, HttpRight, Origin, SecretRight};
+use crate::rights::{AgentsRight, HttpRight, HumanRight, Origin, SecretRight};
 use crate::text;
 
 const HTTP: Words = Words {
@@ -22,6 +22,8 @@ const HTTP: Words = Words {
 };
 const SECRETS: Words = Words { table: "`secrets`", known: &["handle", "only_to", "why"], later: &[] };
 const AGENTS: Words = Words { table: "`agents`", known: &["call", "max_depth", "why"], later: &["send", "budget"] };
+
+const HUMAN: Words = Words { table: "`human`", known: &["ask", "notify", "why"], later: &["choices", "rate"] };
 
 /// What may be asked where nothing is said: what changes nothing.
 const METHODS: [&str; 2] = ["GET", "HEAD"];
@@ -99,6 +101,21 @@ pub(super) fn agents(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<
         None => 1,
     };
     Some(AgentsRight { call, max_depth, line: document.line(&place) })
+}
+
+pub(super) fn human(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<HumanRight> {
+    let (table, place) = document.table(file, "human", "{ ask = true }")?;
+    document.closed(table, &HUMAN);
+    why(document, table);
+    let right = HumanRight {
+        ask: flag(document, table, "ask"),
+        notify: flag(document, table, "notify"),
+        line: document.line(&place),
+    };
+    if !right.ask && !right.notify {
+        document.mistake(place, "`human` grants nothing", "for example `ask = true`, or `notify = true`");
+    }
+    Some(right)
 }
 
 /// `https://*.example.org:8443`

@@ -83,7 +83,6 @@ fn every_word_of_a_grant_is_read() {
 fn what_cannot_be_enforced_yet_is_refused() {
     let cases = [
         mistake("mode =", "publisher = \"ed25519:x\"\nmode ="),
-        mistake("why = \"Ops", "human = {}\nwhy = \"Ops"),
         mistake("why = \"Ops", "context = {}\nwhy = \"Ops"),
         mistake("[[allow]]", "[[forbid]]\nid = \"x\"\n[[allow]]"),
         mistake("tool = \"mail.send\"", "tool = \"mail.send\"\neffect = \"read\""),
@@ -91,11 +90,18 @@ fn what_cannot_be_enforced_yet_is_refused() {
     ];
     expect![[r#"
         5:1 this version cannot enforce `publisher` in a grant yet | take it out: what cannot be enforced is refused, never ignored
-        7:1 this version cannot enforce `human` in a grant yet | take it out: what cannot be enforced is refused, never ignored
         7:1 this version cannot enforce `context` in a grant yet | take it out: what cannot be enforced is refused, never ignored
         21:3 this version cannot enforce `forbid` in a grant yet | take it out: what cannot be enforced is refused, never ignored
         24:1 this version cannot enforce `effect` in [[allow]] yet | take it out: what cannot be enforced is refused, never ignored
         9:50 this version cannot enforce `rate` in `llm` yet | take it out: what cannot be enforced is refused, never ignored"#]].assert_eq(&cases.join("\n"));
+}
+
+#[test]
+fn each_word_to_people_is_granted_by_its_name() {
+    let told = |human: &str| mistake("why = \"Ops", &format!("{human}\nwhy = \"Ops"));
+    assert!(told("human = {}").contains("`human` grants nothing"), "{}", told("human = {}"));
+    assert!(told("human = { ask = 1 }").contains("`ask`"), "{}", told("human = { ask = 1 }"));
+    assert!(told("human = { tell = true }").contains("`tell`"), "{}", told("human = { tell = true }"));
 }
 
 #[test]

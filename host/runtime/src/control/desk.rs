@@ -55,6 +55,10 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
                 "{AGENTS_HELD_MAX} agents are paused already\nhint: stop the host, or let some go: agentry unpause AGENT"
             )),
         },
+        Request::Answer(answering) => match services.human.answer(&answering).await {
+            Ok(answered) => Reply::Answered(answered),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
         Request::Start(_) => Reply::NotServing,
         Request::Resolve(of) => match services.gate.resolve(&of).await {
             Ok(resolved) => Reply::Resolved(resolved),

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::admin::Removal;
 use crate::approvals::{Said, Saying};
+use crate::drivers::human::{Answering, Inquiry};
 use crate::resolve::{Resolution, Resolved};
 use crate::run::context::Event;
 use crate::run::situation::Live;
@@ -97,6 +98,8 @@ pub enum Request {
         /// True to hold it.
         hold: bool,
     },
+    /// A person's answer to a question of an agent.
+    Answer(Answering),
     /// Hold the runs of an agent, or let them go.
     HoldAgent {
         /// Its name.
@@ -172,6 +175,8 @@ pub enum Reply {
     Stopping,
     /// To [`Request::Hold`]: whether that is news.
     Held(bool),
+    /// To [`Request::Answer`]: the question as it stands now.
+    Answered(Inquiry),
     /// To [`Request::HoldAgent`]: how many runs it has.
     HeldAgent(u64),
 }

@@ -75,6 +75,12 @@ impl Gate {
         *audience.host.lock() = observer;
     }
 
+    /// Whoever watches the host hears this of one of its runs.
+    pub(crate) fn tell_host(&self, event: &Event) {
+        let host = self.0.audience.host.lock().clone();
+        host.tell(event.clone());
+    }
+
     /// Puts another policy in force: a right that is gone is gone at the next call of every run.
     pub fn adopt(&self, policy: Policy) {
         let gate = &*self.0;

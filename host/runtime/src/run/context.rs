@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::approvals::{self, Question};
 use crate::clock::RunClock;
+use crate::drivers::human::{Inquiry, Notice};
 use crate::journal::{RunRecord, Trail};
 use crate::run::past::{Next, Past};
 use crate::run::situation::Situation;
@@ -61,6 +62,7 @@ pub struct RunContext {
     record: OnceLock<RunRecord>,
     tally: Mutex<Tally>,
     labels: Mutex<Labels>,
+    notices: AtomicU32,
     gains: AtomicU32,
     gained: Mutex<Vec<(String, CallId)>>,
 }
@@ -92,6 +94,7 @@ impl RunContext {
             situation: Situation::default(),
             past: None,
             labels: Mutex::default(),
+            notices: AtomicU32::new(0),
             gains: AtomicU32::new(0),
             gained: Mutex::default(),
             next_call: AtomicU32::new(1),
@@ -266,6 +269,11 @@ impl RunContext {
         *held = held.without(taken);
     }
 
+    /// It tells people one thing more; how many that are.
+    pub(crate) fn count_notice(&self) -> u32 {
+        self.notices.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
     pub(crate) fn add_spent(&self, spent: Amounts) {
         let mut tally = self.tally.lock();
         tally.spent = tally.spent.plus(spent);
@@ -353,6 +361,10 @@ pub enum Event {
     Refused(Box<Refusal>),
     /// People are asked.
     Asked(#[serde(with = "approvals::whole")] Box<Question>),
+    /// It asks people something of its own.
+    Inquired(Box<Inquiry>),
+    /// It tells people something.
+    Said(Box<Notice>),
     /// A call that reads or reaches outside has ended.
     Call {
         /// Which.

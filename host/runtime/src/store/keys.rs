@@ -11,15 +11,17 @@
 //! | `k` SHA-256 of a place | who keeps a file, and how much |
 //! | `l` number | a segment of the journal |
 //! | `m` length of namespace, namespace, key | an entry of memory |
+//! | `n` time, run, call | a notice of an agent to people |
 //! | `o` run | nothing: the run has not ended |
 //! | `p` approver | which codes of theirs were used, and how many were wrong |
 //! | `q` question | what people were asked, and what came of it |
 //! | `r` run | the run's record |
 //! | `s` length of agent, agent, rule | when a rule with a `rate` let calls through |
 //! | `t` start, run | nothing: runs by time |
+//! | `u` run, call | a question of an agent to people, and what came of it |
 
 use agentry_kernel::approval::ApprovalId;
-use agentry_kernel::call::RunId;
+use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::time::Millis;
 
@@ -41,6 +43,10 @@ pub const MEMORY: &[u8] = b"m";
 pub const TIP: &[u8] = b"h";
 /// A key of the log or of its index, at the longest.
 pub const LOG_ROW_BYTES: usize = 17;
+/// Notices of agents.
+pub const NOTICES: &[u8] = b"n";
+/// Questions of agents.
+pub const INQUIRIES: &[u8] = b"u";
 /// Runs that have not ended.
 pub const OPEN: &[u8] = b"o";
 /// Questions to people.
@@ -127,6 +133,16 @@ pub fn approver(name: &str) -> Key {
 /// A question to people.
 pub fn question(id: ApprovalId) -> Key {
     key(QUESTIONS, &[&id.0.to_be_bytes()])
+}
+
+/// A question of an agent.
+pub fn inquiry(run: RunId, call: CallId) -> Key {
+    key(INQUIRIES, &[&run.0.to_be_bytes(), &call.0.to_be_bytes()])
+}
+
+/// A notice of an agent.
+pub fn notice(at: Millis, run: RunId, call: CallId) -> Key {
+    key(NOTICES, &[&at.0.to_be_bytes(), &run.0.to_be_bytes(), &call.0.to_be_bytes()])
 }
 
 /// The record of a run.

@@ -28,6 +28,7 @@ wasmtime::component::bindgen!({
         "agentry:agent/agents.receive": store | trappable,
         "agentry:agent/timers.sleep": store | trappable,
         "agentry:agent/human.ask": store | trappable,
+        "agentry:agent/human.notify": async | trappable,
         default: trappable,
     },
     exports: { default: async | store },

@@ -1,29 +1,115 @@
-//! `human`: in the table, and not built yet. The kernel is asked all the same: a no comes before a not yet.
+//! `human`: questions to people and notices. It checks what an agent wants to say, and names it.
+
+use std::sync::Arc;
 
 use agentry_kernel::{Amounts, Call};
+use serde::Serialize;
 use wasmtime::component::{Access, FutureReader, HasSelf};
 
 use super::bindings::agentry::agent::human::{Host, HostWithStore, Question};
 use super::bindings::agentry::agent::types::Error;
-use super::{State, future, not_yet};
-use crate::gate::Acted;
+use super::{State, future, invalid};
+use crate::drivers::human::{self, Inquiry, Notice};
+use crate::gate::{Acted, Asking, fault};
+use crate::journal::Content;
+use crate::limits::{
+    HUMAN_CHOICE_MAX_BYTES, HUMAN_CHOICES_MAX, HUMAN_TEXT_MAX_BYTES, HUMAN_TTL_MAX_MS, NOTICES_PER_RUN_MAX,
+};
+use crate::run::context::Event;
 
 impl Host for State {
-    fn notify(&mut self, _text: String) -> wasmtime::Result<Result<(), Error>> {
-        let what = Call::Human("human.notify".to_owned());
-        self.at_once(what, |_| Err(not_yet("human")))
+    async fn notify(&mut self, text: String) -> wasmtime::Result<Result<(), Error>> {
+        if let Err(error) = said(&text) {
+            return Ok(Err(error));
+        }
+        let content = Content::of(text.clone());
+        let what = Call::HumanNotify { text: content.digest };
+        // Counted also when the run is executed again, so that it comes to the same end.
+        if self.run.count_notice() > NOTICES_PER_RUN_MAX {
+            let why = format!("a run tells people at most {NOTICES_PER_RUN_MAX} things");
+            return Ok(Err(self.services.gate.unfit(&self.run, what.into(), fault::unavailable(&why, None))));
+        }
+        let (services, run) = (Arc::clone(&self.services), Arc::clone(&self.run));
+        let mut told = false;
+        let tell = move |permit: &agentry_kernel::kernel::Permit| {
+            let (at, agent) = (run.clock.now(), run.agent.clone());
+            let notice = Notice { at, run: permit.run(), call: permit.call(), agent, text: text.clone() };
+            if !std::mem::replace(&mut told, true) {
+                let event = Event::Said(Box::new(notice.clone()));
+                services.gate.tell_host(&event);
+                run.observer.tell(event);
+            }
+            services.human.notice(&notice)
+        };
+        Ok(self.stored(Asking::with(what, vec![content]), tell)?.await)
     }
 }
 
 impl<T: 'static> HostWithStore<T> for HasSelf<State> {
     fn ask(
         mut store: Access<'_, T, Self>,
-        _question: Question,
+        question: Question,
     ) -> wasmtime::Result<FutureReader<Result<String, Error>>> {
         let state = store.get();
-        let answer = state.services.gate.pass(&state.run, Call::Human("human.ask".to_owned()), |_, _| async {
-            Acted::of(Err(not_yet("human")), Amounts::ZERO)
+        if let Err(error) = checked(&question) {
+            return future(store, std::future::ready(Err(error)));
+        }
+        let Question { text, choices, expires_s } = question;
+        let expires_ms = expires_s.map(|seconds| seconds.saturating_mul(1000).min(HUMAN_TTL_MAX_MS));
+        let content = Content::of(encoded(&(&text, &choices)));
+        let what = Call::HumanAsk { question: content.digest, expires_ms };
+        let (services, run) = (Arc::clone(&state.services), Arc::clone(&state.run));
+        let asking = Asking::with(what, vec![content]);
+        let answer = state.services.gate.pass(&state.run, asking, move |permit, cancelled| async move {
+            // Whoever answers finds the run that asks.
+            if let Err(error) = services.gate.journal().durable(&run.trail).await {
+                return Acted::of(Err(fault::stored(&error)), Amounts::ZERO);
+            }
+            let (asked, agent) = (services.gate.clock().now(), run.agent.clone());
+            let expires = expires_ms.map(|ms| asked.plus(ms));
+            let (id, call, open) = (permit.run(), permit.call(), human::State::Open);
+            let inquiry = Inquiry { run: id, call, agent, text, choices, asked, expires, state: open };
+            let shown = services.human.ask(inquiry, (&cancelled, &run.cancelled), |inquiry| {
+                let event = Event::Inquired(Box::new(inquiry.clone()));
+                services.gate.tell_host(&event);
+                run.observer.tell(event);
+            });
+            Acted::of(shown.await, Amounts::ZERO)
         });
         future(store, answer)
     }
+}
+
+fn said(text: &str) -> Result<(), Error> {
+    match text.len() {
+        0 => Err(invalid("text is empty")),
+        length if length > HUMAN_TEXT_MAX_BYTES => {
+            Err(invalid(format!("text has {length} bytes, more than {HUMAN_TEXT_MAX_BYTES}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn checked(question: &Question) -> Result<(), Error> {
+    let choices = &question.choices;
+    said(&question.text)?;
+    if choices.len() > HUMAN_CHOICES_MAX {
+        return Err(invalid(format!("{} choices are more than {HUMAN_CHOICES_MAX}", choices.len())));
+    }
+    for (place, choice) in choices.iter().enumerate() {
+        if choice.trim().is_empty() || choice.len() > HUMAN_CHOICE_MAX_BYTES {
+            return Err(invalid(format!("a choice has from 1 to {HUMAN_CHOICE_MAX_BYTES} bytes")));
+        }
+        if choices.iter().take(place).any(|other| other == choice) {
+            return Err(invalid(format!("choice {} stands there twice", place + 1)));
+        }
+    }
+    if question.expires_s == Some(0) {
+        return Err(invalid("expires-s is 0: nobody could answer"));
+    }
+    Ok(())
+}
+
+fn encoded(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("it is plain data, and memory grows")
 }

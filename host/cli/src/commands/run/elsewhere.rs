@@ -167,6 +167,7 @@ impl Screen {
         self.live.show(&event);
         match event {
             Event::Asked(question) => self.prompt.ask(&question),
+            Event::Inquired(inquiry) => self.prompt.inquire(&inquiry),
             Event::Refused(refusal) => self.refusal = Some(*refusal),
             _ => {}
         }

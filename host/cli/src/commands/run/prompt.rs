@@ -1,28 +1,34 @@
 //! Questions of a run at its own terminal: one after another, each answered by a line. What is typed goes the way that
-//! `agentry approve` goes; this decides nothing.
+//! `agentry approve` and `agentry answer` go; this decides nothing.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, IsTerminal};
 
 use agentry_kernel::approval::ApprovalId;
+use agentry_runtime::admin;
 use agentry_runtime::approvals::{Effect, Question, Said, Saying, State};
+
+use agentry_runtime::drivers::human::{self, Answering, Inquiry, Reply};
 use agentry_runtime::host::Host;
 use anyhow::Result;
 use tokio::sync::mpsc;
 
 use crate::commands::approve::{say, story};
 use crate::home::Home;
-use crate::screen::{self, HINT, styled, text};
+use crate::screen::{self, HINT, inquiry, styled, text, units};
 
 /// Lines that may be typed ahead.
 const LINES_MAX: usize = 16;
+
+/// What a person types who does not want to answer.
+const DECLINE: &str = "/decline";
 
 /// A longer line is no answer.
 const LINE_MAX_BYTES: u64 = 2 * 1024;
 
 /// The questions that wait for this terminal.
 pub struct Prompt {
-    open: VecDeque<ApprovalId>,
+    open: VecDeque<Open>,
     lines: Option<mpsc::Receiver<String>>,
 }
 
@@ -43,13 +49,36 @@ impl Hearer<'_> {
     }
 
     /// The questions that are open; none if that cannot be told now.
-    fn open(&self) -> Option<Vec<ApprovalId>> {
-        let all = match self {
-            Self::Here(host) => host.services().gate.questions(),
-            Self::There(home) => tokio::task::block_in_place(|| home.history().ok()??.questions().ok())?,
+    fn open(&self) -> Option<Vec<Open>> {
+        let history = match self {
+            Self::Here(host) => host.history().clone(),
+            Self::There(home) => tokio::task::block_in_place(|| home.history().ok().flatten())?,
         };
-        Some(all.into_iter().filter(|question| question.state == State::Open).map(|question| question.id).collect())
+        let calls = match self {
+            Self::Here(host) => host.services().gate.questions(),
+            Self::There(_) => tokio::task::block_in_place(|| history.questions().ok())?,
+        };
+        let own = tokio::task::block_in_place(|| history.inquiries(units::now()).ok())?;
+        let calls = calls.into_iter().filter(|question| question.state == State::Open);
+        let own = own.into_iter().filter(|inquiry| inquiry.state == human::State::Open);
+        Some(calls.map(|call| Open::Call(call.id)).chain(own.map(|inquiry| Open::Inquiry(inquiry.id()))).collect())
     }
+
+    async fn answer(&self, answering: Answering) -> Result<Inquiry> {
+        match self {
+            Self::Here(host) => Ok(host.services().human.answer(&answering).await?),
+            Self::There(home) => Ok(admin::answer(home.path(), answering).await?),
+        }
+    }
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Open {
+    /// Whether a call may be made.
+    Call(ApprovalId),
+    /// Something of the agent's own, by its name.
+    Inquiry(String),
 }
 
 /// A line that was typed.
@@ -73,12 +102,21 @@ impl Prompt {
 
     /// Asks this one when those before it are answered.
     pub fn ask(&mut self, question: &Question) {
-        if !Self::has_terminal() || self.open.contains(&question.id) {
+        self.add(Open::Call(question.id));
+    }
+
+    /// The same, for a question of the agent's own.
+    pub fn inquire(&mut self, inquiry: &Inquiry) {
+        self.add(Open::Inquiry(inquiry.id()));
+    }
+
+    fn add(&mut self, open: Open) {
+        if !Self::has_terminal() || self.open.contains(&open) {
             return;
         }
-        self.open.push_back(question.id);
+        self.open.push_back(open.clone());
         if self.open.len() == 1 {
-            invite(question.id);
+            invite(&open);
         }
         self.lines.get_or_insert_with(read_lines);
     }
@@ -97,26 +135,47 @@ impl Prompt {
 
     /// Takes a line as the answer to the question that is asked.
     pub async fn answer(&mut self, hearer: &Hearer<'_>, line: &str) {
-        let Some(id) = self.open.front().copied() else { return };
-        let question = id.to_string();
-        let saying = match typed(line) {
-            Typed::Yes { name, code } => Saying { question, name, code, no: None },
-            Typed::No { because } => Saying { question, name: None, code: None, no: Some(because) },
-            Typed::Nothing => return invite(id),
+        let Some(open) = self.open.front().cloned() else { return };
+        let done = match &open {
+            Open::Call(id) => Self::allow(*id, hearer, line).await,
+            Open::Inquiry(id) => Self::reply(id, hearer, line).await,
         };
-        match hearer.say(saying).await {
-            Ok(said) => {
-                screen::say(&format!("{}\n", text::line(&story(&said))));
-                if !matches!(said.answered, Effect::MoreWanted(_)) {
+        match done {
+            Ok(Some((told, closed))) => {
+                screen::say(&format!("{}\n", text::line(&told)));
+                if closed {
                     self.open.pop_front();
                 }
             }
+            Ok(None) => return invite(&open),
             Err(error) => screen::complain(&error),
         }
         self.forget_closed(hearer);
         if let Some(next) = self.open.front() {
-            invite(*next);
+            invite(next);
         }
+    }
+
+    /// What came of the line, and whether the question is closed; none if it is no answer.
+    async fn allow(id: ApprovalId, hearer: &Hearer<'_>, line: &str) -> Result<Option<(String, bool)>> {
+        let question = id.to_string();
+        let saying = match typed(line) {
+            Typed::Yes { name, code } => Saying { question, name, code, no: None },
+            Typed::No { because } => Saying { question, name: None, code: None, no: Some(because) },
+            Typed::Nothing => return Ok(None),
+        };
+        let said = hearer.say(saying).await?;
+        Ok(Some((story(&said), !matches!(said.answered, Effect::MoreWanted(_)))))
+    }
+
+    async fn reply(id: &str, hearer: &Hearer<'_>, line: &str) -> Result<Option<(String, bool)>> {
+        let reply = match line.trim() {
+            "" => return Ok(None),
+            DECLINE => Reply::Decline(String::new()),
+            said => Reply::Text(said.to_owned()),
+        };
+        let answered = hearer.answer(Answering { question: id.to_owned(), reply }).await?;
+        Ok(Some((inquiry::story(&answered), true)))
     }
 
     /// True if nothing is asked, so that other news may be shown where a person types.
@@ -135,8 +194,11 @@ impl Prompt {
     }
 }
 
-fn invite(id: ApprovalId) {
-    let line = format!("{id}: y = yes · NAME 123456 = yes, by code · n TEXT = no, because");
+fn invite(open: &Open) {
+    let line = match open {
+        Open::Call(id) => format!("{id}: y = yes · NAME 123456 = yes, by code · n TEXT = no, because"),
+        Open::Inquiry(id) => format!("{id}: your answer in a line · {DECLINE} = none"),
+    };
     screen::say(&format!("{}\n> ", styled(HINT, line)));
 }
 

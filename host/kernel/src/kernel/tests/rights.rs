@@ -227,7 +227,7 @@ fn what_this_version_cannot_do_yet_is_said_so() {
               ref   0000000000001/7"#]],
     );
     check(
-        &Call::Human("human.ask".into()),
+        &Call::HumanAsk { question: Digest::default(), expires_ms: None },
         &expect![[r#"
         denied  scribe → human.ask: the package does not ask for `human`
           hint  its author adds `human` to `wants` in agent.toml and builds it again
