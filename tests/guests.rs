@@ -138,6 +138,15 @@ mod ask {
     }
 }
 
+mod laborer {
+    use super::*;
+
+    #[test]
+    fn what_it_may_not_ask_ends_it() {
+        run_with("laborer", &json!({"name": "nobody", "rounds": 1})).ends(3, "denied", "");
+    }
+}
+
 mod steps {
     use super::*;
 

@@ -7,6 +7,7 @@ mod audit;
 mod authors;
 mod budgets;
 mod cli;
+mod crash;
 mod denials;
 mod examples;
 mod greedy;

@@ -51,6 +51,12 @@ impl Server {
         (status.code().unwrap_or(-1), said)
     }
 
+    /// What a crash does: no goodbye, and it is gone when this returns.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is there");
+        self.child.wait().expect("it is gone");
+    }
+
     /// Stops it in good order.
     pub fn stop(self) -> String {
         self.signal("-TERM");
@@ -71,7 +77,7 @@ impl Drop for Server {
 /// A home in which `steps` may wait as it likes.
 pub fn stage() -> Stage {
     let stage = Stage::new();
-    stage.policy("format = 1\nlayer = \"grant\"\nagent = \"steps\"\n[budget]\nwall_run = \"100s\"\n");
+    stage.policy("format = 1\nlayer = \"grant\"\nagent = \"steps\"\nmemory = { read = [\"team/**\"], write = [\"team/**\"] }\n[budget]\nwall_run = \"100s\"\n");
     stage
 }
 
@@ -296,6 +302,26 @@ fn a_host_that_is_to_stop_gives_its_runs_a_while_and_begins_none() {
     assert_eq!(wait(&stage, &short).with(0).json()["output"], json!(["slept"]));
     let runs = end(stage.agentry("ps").arg("--json")).json();
     assert!(runs.as_array().expect("a list").iter().all(|run| run["live"].is_null()), "{runs}");
+}
+
+#[test]
+fn what_a_host_leaves_goes_on_in_the_next_one() {
+    let stage = stage();
+    let order = json!([["put", "team/board", "a", "b"], ["sleep", "2500"], ["get", "team/board", "a"]]);
+    let server = serve(stage.agentry("serve").args(["--drain", "0s"]));
+    let run = detach(&stage, &order);
+    until(&stage, &run, sleeps);
+    server.stop();
+    let left = until(&stage, &run, |found| found["status"] == "suspended");
+    assert!(left["live"].is_null(), "{left}");
+    let server = serve(&mut stage.agentry("serve"));
+    until(&stage, &run, sleeps);
+    server.kill();
+    let server = serve(&mut stage.agentry("serve"));
+    let report = wait(&stage, &run).with(0).json();
+    assert!(report["output"][1] == "slept" && report["output"][2] != "nothing", "{report}");
+    server.stop();
+    stage.replays();
 }
 
 #[test]

@@ -149,6 +149,9 @@ impl Journal {
     /// Writes entries down, in memory.
     pub(crate) fn append(&self, trail: &Arc<Trail>, entries: &[Entry], along: Along<'_>) {
         let mut pending = self.0.pending.lock();
+        if trail.is_closed() {
+            return;
+        }
         let first = pending.is_empty();
         pending.write(trail, entries);
         for content in along.contents {
@@ -168,6 +171,14 @@ impl Journal {
         if first {
             self.0.begun.notify_one();
         }
+    }
+
+    /// Writes the last of a run that leaves memory: its record. Whatever else happens to it is not written any more.
+    pub(crate) fn close(&self, trail: &Arc<Trail>, record: RunRecord) {
+        self.append(trail, &[], Along { record: Some(record), ..Along::default() });
+        // Who appends at the same moment is before or behind this under the lock of what is pending.
+        let _pending = self.0.pending.lock();
+        trail.close();
     }
 
     /// Waits until all that was appended before is on disk.
@@ -198,6 +209,9 @@ impl Journal {
         mut batch: Batch,
     ) -> BoxFuture<'static, Result<(), StoreError>> {
         let mut pending = self.0.pending.lock();
+        if trail.is_closed() {
+            return Box::pin(std::future::ready(Err(StoreError::Closed)));
+        }
         // What came before stands before it, also of this run.
         if !pending.is_empty() {
             self.0.submit(&mut pending);

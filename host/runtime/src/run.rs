@@ -191,6 +191,10 @@ async fn live(
     let (end, mut used) = guest(prepared, state, input, allowance).await;
     let end = end.with_last_words(lines.last_words()).unless(run.past().and_then(|past| past.verdict()));
     lines.close();
+    if run.leaves.is_cancelled() {
+        unended.over();
+        return Ok(left(&run, ledger.usage()));
+    }
     used[Resource::WallTime] = gate.clock().now().since(began).saturating_add(wall_ms);
     let ending = Ending { status: end.status, output: end.bytes(), failure: end.failure.clone(), used };
     unended.over();
@@ -284,6 +288,24 @@ async fn past(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+/// The report of a run that leaves memory and has not ended.
+fn left(run: &RunContext, usage: BTreeMap<String, Usage>) -> Report {
+    let tally = run.tally();
+    Report {
+        run: run.id,
+        agent: run.agent.clone(),
+        status: Status::Suspended,
+        output: None,
+        failure: Some("the run has not ended: it goes on when it is resumed".to_owned()),
+        usage,
+        cost_microusd: tally.spent[Resource::Usd],
+        spent: tally.spent,
+        refusals: tally.refusals,
+        refused: tally.refused,
+        duration_ms: 0,
     }
 }
 

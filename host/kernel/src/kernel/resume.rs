@@ -67,8 +67,9 @@ impl Kernel {
         Ok((past.allowance, lost))
     }
 
-    /// Lets go of a run that leaves memory while it only waits. Its books go on holding what it holds.
-    pub fn suspend(&mut self, id: RunId) {
+    /// Lets go of a run that leaves memory. Its books go on holding what it holds; permits of it that are out are worth nothing.
+    pub fn suspend(&mut self, id: RunId, now: Millis) {
+        self.forgo_all(id, now);
         if let Some(run) = self.runs.remove(&id) {
             self.ledger.abandon(run.account);
         }

@@ -2,14 +2,38 @@
 //! no call, and one that goes on is looked at by the kernel as ever.
 
 use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Status;
 use agentry_kernel::limits::TEXT_MAX_BYTES;
 
 use super::Gate;
+use crate::journal::RunRecord;
 use crate::limits::AGENTS_HELD_MAX;
 use crate::run::lines::cut;
 use crate::run::situation::Live;
 
 impl Gate {
+    /// Lets a run leave memory: it stands as suspended, and goes on by its journal when it is resumed. What it has in flight is cut, as
+    /// if the host had been killed. False if no such run lives here.
+    pub fn suspend(&self, id: RunId) -> bool {
+        let gate = &*self.0;
+        let Some(run) = gate.audience.find(id) else { return false };
+        let Some(record) = run.record() else { return false };
+        let tally = run.tally();
+        let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
+        let record =
+            RunRecord { status: Status::Suspended, spent: tally.spent, calls, refused, labels, ..record.clone() };
+        let mut desk = gate.desk.lock();
+        gate.journal.close(&run.trail, record);
+        desk.kernel.suspend(id, gate.clock.now());
+        gate.wake(&mut desk);
+        drop(desk);
+        gate.audience.leave(id);
+        // In this order: whoever sees the run cancelled sees that it leaves.
+        run.leaves.cancel();
+        run.cancelled.cancel();
+        true
+    }
+
     /// The runs that go on, in the order of their ids.
     pub fn live(&self) -> Vec<Live> {
         let mut live: Vec<_> = self.0.audience.runs().iter().map(|run| run.situation.look(run)).collect();

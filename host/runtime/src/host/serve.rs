@@ -1,15 +1,17 @@
 //! A host that goes on: it begins the runs that are ordered, many at once, until it is to stop. Then nothing new begins, what runs may end
-//! within a bound, and the rest is left in good order.
+//! within a bound, and the rest leaves memory and goes on in the next host.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_kernel::call::RunId;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Host;
 use super::orders::Order;
 use crate::limits::{RUNS_MAX, RUNS_ORDERED_MAX};
+use crate::run::context::Observer;
 
 /// How a host that served came to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,10 @@ impl Host {
         let mut orders = self.services.orders.open();
         let mut runs = JoinSet::new();
         let cut = CancellationToken::new();
+        // What the last host left goes on first. One that cannot go on stays suspended, and `agentry ps` shows it.
+        for record in self.suspended().unwrap_or_default() {
+            runs.spawn(Arc::clone(&self).go_on(record.id, cut.clone()));
+        }
         let room = usize::try_from(RUNS_MAX).unwrap_or(usize::MAX).saturating_add(RUNS_ORDERED_MAX);
         loop {
             tokio::select! {
@@ -49,12 +55,23 @@ impl Host {
         Served { going, left }
     }
 
-    /// What still runs is stopped in good order: its calls are settled and its journal is closed.
+    /// What still runs leaves memory, and goes on in the next host. What has not begun yet does not begin.
     async fn leave(&self, mut runs: JoinSet<()>, cut: &CancellationToken) {
+        let gate = &self.services.gate;
+        for live in gate.live() {
+            gate.suspend(live.run);
+        }
         cut.cancel();
         while runs.join_next().await.is_some() {}
         // What cannot be written now is in the journal's own words at the next start.
         let _ = self.services.gate.journal().flush().await;
+    }
+
+    async fn go_on(self: Arc<Self>, run: RunId, cut: CancellationToken) {
+        let resumed = self.resume(&run.to_string(), None, Observer::nobody(), cut).await;
+        if let Err(error) = resumed {
+            self.services.standing.alarm(format!("run {run} does not go on: {error}"));
+        }
     }
 
     async fn carry_out(self: Arc<Self>, order: Order, cut: CancellationToken) {

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use agentry_kernel::call::RunId;
@@ -17,17 +17,33 @@ pub struct Trail {
     run: RunId,
     unwritten: AtomicUsize,
     lost: OnceLock<StoreError>,
+    closed: AtomicBool,
     caught_up: AtomicWaker,
 }
 
 impl Trail {
     pub(crate) fn new(run: RunId) -> Self {
-        Self { run, unwritten: AtomicUsize::new(0), lost: OnceLock::new(), caught_up: AtomicWaker::new() }
+        Self {
+            run,
+            unwritten: AtomicUsize::new(0),
+            lost: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            caught_up: AtomicWaker::new(),
+        }
     }
 
     /// Whose it is.
     pub fn run(&self) -> RunId {
         self.run
+    }
+
+    /// Its run leaves memory: nothing that happens to it from now on is written.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Why nothing more of this run can be written, if so.

@@ -42,6 +42,8 @@ pub struct RunContext {
     pub clock: RunClock,
     /// Cancelled when the run is stopped or has ended: every act in flight ends soon after.
     pub cancelled: CancellationToken,
+    /// Cancelled when the run leaves memory, to go on later by its journal.
+    pub(crate) leaves: CancellationToken,
     /// Who watches.
     pub observer: Observer,
     /// Its end of the journal.
@@ -86,6 +88,7 @@ impl RunContext {
             agent: agent.into(),
             clock: RunClock::at(now),
             cancelled: CancellationToken::new(),
+            leaves: CancellationToken::new(),
             observer,
             trail: Arc::new(Trail::new(id)),
             acts: Arc::default(),

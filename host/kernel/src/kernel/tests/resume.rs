@@ -114,7 +114,7 @@ fn a_run_that_leaves_memory_and_comes_back_holds_and_has_spent_the_same() {
     entries.push(Entry::Asked { call, at: NOW, what: ask, held, basis: BasisId::NONE });
     entries.push(Entry::Answered { call, at: NOW, outcome, spent });
     let before = (kernel.books("scribe"), kernel.balances(RUN, NOW));
-    kernel.suspend(RUN);
+    kernel.suspend(RUN, NOW);
     assert_eq!(kernel.books("scribe"), before.0);
     let past = Unfinished::of(&entries).expect("it has not ended");
     kernel.resume(RUN, &start(), &past, None, NOW).expect("the grant covers it");
