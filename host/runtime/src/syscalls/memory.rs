@@ -54,11 +54,8 @@ impl Host for State {
         let content = Content::of(bytes);
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let (services, author) = (Arc::clone(&self.services), self.author());
-        // What is only done again grows nothing.
-        let grows = match self.run.repeats() {
-            true => Ok(0),
-            false => services.memory.growth(&author.agent, (&namespace, &key), &value, &options),
-        };
+        // Also where a run repeats its past: a write that waited for people is decided on anew.
+        let grows = services.memory.growth(&author.agent, (&namespace, &key), &value, &options);
         let (space, name, digest) = (namespace.clone(), key.clone(), content.digest);
         let call = |grows| Call::MemoryPut { namespace: space, key: name, content: digest, bytes, grows };
         let what = match grows {
