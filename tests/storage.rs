@@ -113,9 +113,14 @@ fn what_a_host_wrote_that_was_killed_is_counted_by_the_next_one() {
     let steps = json!([["fill", "reports", "a", "700000"], ["fill", "reports", "b", "1"], ["sleep", "50000"]]);
     let running = begin(&mut run(&stage, "steps", &steps));
     let begun = Instant::now();
-    while !stage.path("reports/b").exists() {
+    let calls = || {
+        let trace = end(stage.agentry("trace").args(["last", "--json"])).stdout;
+        let trace: Value = serde_json::from_str(&trace).unwrap_or_default();
+        trace["calls"].as_array().map_or(0, Vec::len)
+    };
+    while calls() < 3 {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not write");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(20));
     }
     running.kill();
     let told = end(&mut run(&stage, "steps", &json!([["fill", "reports", "c", "400000"]]))).with(0).json();
