@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 
 use crate::greedy::*;
 use crate::stage::{Ended, Stage, end, guest};
-// These two have files of their own.
+// These have files of their own.
+#[allow(unused_imports, reason = "that the names exist is the point")]
+use crate::agents::{clerk, fork_bomb, worker};
+#[allow(unused_imports, reason = "that the names exist is the point")]
+use crate::mail::flood_mail;
 #[allow(unused_imports, reason = "that the names exist is the point")]
 use crate::{http, tools};
 

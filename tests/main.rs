@@ -1,6 +1,7 @@
 //! The whole system from outside: the real command, real components, real files, a real model, and people who err.
 #![allow(unreachable_pub, reason = "nothing of a test can be reached; `pub` marks what a file gives to the others")]
 
+mod agents;
 mod answers;
 mod approvals;
 mod audit;
@@ -17,6 +18,7 @@ mod human;
 mod labels;
 mod languages;
 mod lies;
+mod mail;
 mod models;
 mod package;
 mod packages;

@@ -163,6 +163,15 @@ impl Stage {
         }
     }
 
+    /// Writes the grant of this agent beside those of others: these lines below its head.
+    pub fn grant(&self, agent: &str, rights: &str) {
+        let text = format!("format = 1\nlayer = \"grant\"\nagent = \"{agent}\"\n{rights}");
+        let file = self.write(&format!("home/policies/50-{agent}.toml"), &text);
+        for (path, mode) in [(self.home().join("policies"), 0o755), (file, 0o644)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        }
+    }
+
     /// The home.
     pub fn home(&self) -> PathBuf {
         self.path("home")

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use agentry::llm::{Message, Role};
-use agentry::{Failure, agents, budget, context, llm, memory};
+use agentry::{Failure, budget, context, llm, memory};
 
 #[agentry::agent]
 async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
@@ -12,11 +12,6 @@ async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
     let query = memory::Query { text: "x".into(), limit: 1, tags: Vec::new(), prefix: None };
     let asked = context::Conversation::new("default", &[Message::new(Role::User, "hello")]);
     Ok(BTreeMap::from([
-        ("agents.find", told(agents::find("summaries"))),
-        ("agents.call", told(agents::call("other", "{}", &[]).await)),
-        ("agents.send", told(agents::send("other", "hello", "{}"))),
-        ("agents.reply", told(agents::reply("1", "{}"))),
-        ("agents.receive", told(agents::receive(None).await)),
         ("llm.embed", told(llm::embed("default", &["x".into()]).await)),
         ("memory.history", told(notes.history("x"))),
         ("memory.rollback", told(notes.rollback("x", 1))),

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use agentry::Failure;
 use agentry::files::root;
 use agentry::human::{self, Question};
 use agentry::llm::{self, Request};
 use agentry::memory::{Query, namespace};
-use agentry::tools;
+use agentry::{Failure, agents, tools};
 
 #[agentry::agent]
 async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
@@ -36,6 +35,9 @@ async fn run() -> Result<BTreeMap<&'static str, String>, Failure> {
         ("human.ask", told(human::ask(&Question::new("May I?")).await)),
         ("human.notify", told(human::notify("Done."))),
         ("tools.call", told(tools::call_json("mail.send", "{}").await)),
+        ("agents.call", told(agents::call("other", "{}", &[]).await)),
+        ("agents.send", told(agents::send("other", "hello", "{}"))),
+        ("agents.receive", told(agents::receive(None).await)),
     ]))
 }
 

@@ -1,5 +1,6 @@
 //! The verbs: one file each, with its arguments and what it does.
 
+mod agents;
 mod answer;
 mod approvals;
 mod approve;
@@ -14,6 +15,7 @@ mod inspect;
 mod kill;
 mod label;
 mod logs;
+mod mail;
 mod models;
 mod new;
 mod notices;
@@ -64,6 +66,8 @@ pub enum Command {
     Inspect(inspect::Args),
     Models(models::Args),
     Tools(tools::Args),
+    Agents(agents::Args),
+    Mail(mail::Args),
     Policy(policy::Args),
     Audit(audit::Args),
     Label(label::Args),
@@ -98,6 +102,8 @@ impl Command {
             Self::Inspect(args) => inspect::run(&args),
             Self::Models(args) => models::run(&args),
             Self::Tools(args) => tools::run(&args),
+            Self::Agents(args) => agents::run(&args),
+            Self::Mail(args) => mail::run(args),
             Self::Policy(args) => policy::run(&args),
             Self::Audit(args) => audit::run(&args),
             Self::Label(args) => label::run(args),

@@ -46,5 +46,11 @@ fn drafted(manifest: &Manifest) {
         rights.iter().map(|right| right.to.clone()).collect()
     };
     assert_eq!(hosts(&given.http), hosts(&wanted.http));
-    assert!(given.secrets.is_empty() && given.agents.is_none(), "a draft gives no secret and no agent");
+    assert!(given.secrets.is_empty(), "a draft gives no secret");
+    let wants = manifest.wants.agents.as_ref();
+    let named = wants.filter(|wants| !(wants.call.is_empty() && wants.send.is_empty() && wants.receive.is_empty()));
+    let agents =
+        |right: &agentry_kernel::rights::AgentsRight| (right.call.clone(), right.send.clone(), right.receive.clone());
+    let asked = named.map(|wants| (wants.call.clone(), wants.send.clone(), wants.receive.clone()));
+    assert_eq!(given.agents.as_ref().map(agents), asked, "a draft gives no agent that is not named");
 }

@@ -183,7 +183,7 @@ pub enum Call {
         /// As the guest wrote it.
         url: String,
     },
-    /// A function of `agents`, by name.
+    /// A function of `agents`, as hosts wrote it down that could not do it yet. No call is this one any more.
     Agents(String),
     /// `timers.now`
     TimersNow,
@@ -219,6 +219,51 @@ pub enum Call {
         /// What is said, by name.
         text: Digest,
     },
+    /// `agents.find`
+    AgentsFind {
+        /// The word of a manifest.
+        provides: String,
+    },
+    /// `agents.call`
+    AgentsCall(Delegation),
+    /// `agents.send`
+    AgentsSend(Post),
+    /// `agents.reply`
+    AgentsReply {
+        /// The letter that is answered.
+        letter: String,
+        /// The answer, to the agent that sent it.
+        post: Post,
+    },
+    /// `agents.receive`
+    AgentsReceive {
+        /// How long it waits; none is as long as the run lives.
+        timeout_ms: Option<u64>,
+    },
+}
+
+/// What another agent is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegation {
+    /// Its name.
+    pub agent: String,
+    /// The input JSON, by name.
+    pub input: Digest,
+    /// The part of the caller's budget that is named.
+    pub share: Vec<(Resource, u64)>,
+    /// The fuel of the caller that goes with it, named or not.
+    pub fuel: u64,
+}
+
+/// A letter on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Post {
+    /// Whose mailbox.
+    pub agent: String,
+    /// Subject and body, by name.
+    pub content: Digest,
+    /// Their size.
+    pub bytes: u64,
 }
 
 /// A request to the web, as far as a decision needs it.
@@ -336,7 +381,22 @@ impl Call {
             Self::BudgetRemaining => "budget.remaining",
             Self::BudgetSplit => "budget.split",
             Self::LogEvent { .. } => "log.event",
+            Self::AgentsFind { .. } => "agents.find",
+            Self::AgentsCall(_) => "agents.call",
+            Self::AgentsSend(_) => "agents.send",
+            Self::AgentsReply { .. } => "agents.reply",
+            Self::AgentsReceive { .. } => "agents.receive",
         }
+    }
+
+    /// The least that can be asked of another agent.
+    pub(crate) fn to_agent(agent: &str) -> Self {
+        Self::AgentsCall(Delegation { agent: agent.into(), input: Digest::default(), share: Vec::new(), fuel: 0 })
+    }
+
+    /// The shortest letter to another agent.
+    pub(crate) fn letter_to(agent: &str) -> Self {
+        Self::AgentsSend(Post { agent: agent.into(), content: Digest::default(), bytes: 0 })
     }
 
     /// The same, with the guest's words cut to the length of a name: a call that is refused is written down without having been
@@ -364,6 +424,13 @@ impl Call {
                 fetch.secret.as_mut().map(shorten);
                 [Some(&mut fetch.method), Some(&mut fetch.url)]
             }
+            Self::AgentsFind { provides } => [Some(provides), None],
+            Self::AgentsCall(delegation) => {
+                delegation.share.clear();
+                [Some(&mut delegation.agent), None]
+            }
+            Self::AgentsSend(post) => [Some(&mut post.agent), None],
+            Self::AgentsReply { letter, post } => [Some(letter), Some(&mut post.agent)],
             // The names of functions are ours, and numbers do not grow.
             _ => [None, None],
         };
@@ -377,7 +444,9 @@ impl Call {
             Self::LlmComplete(_) | Self::LlmStream(_) | Self::LlmEmbed { .. } => Effect::External,
             Self::FilesWrite { .. } | Self::FilesDelete(_) => Effect::External,
             Self::ToolsCall { .. } | Self::Fetch(_) | Self::HttpFetch { .. } => Effect::External,
-            Self::Agents(_) | Self::Human(_) => Effect::External,
+            Self::AgentsCall(_) | Self::Agents(_) | Self::Human(_) => Effect::External,
+            Self::AgentsSend(_) | Self::AgentsReply { .. } => Effect::Store,
+            Self::AgentsFind { .. } => Effect::Read,
             Self::MemoryPut { .. } | Self::MemoryDelete { .. } | Self::HumanNotify { .. } => Effect::Store,
             Self::MemoryGet { .. } | Self::MemoryList { .. } | Self::Memory { .. } => Effect::Read,
             Self::FilesRead(_) | Self::FilesStat(_) | Self::FilesList(_) => Effect::Read,
@@ -388,7 +457,7 @@ impl Call {
     /// Whether it tells somebody outside what the guest wrote: the calls that a guest has no hand on any more once it has
     /// learnt something, see [`labels`](crate::labels). A model is configured by the admin, and its provider is no stranger.
     pub fn reaches_out(&self) -> bool {
-        matches!(self, Self::ToolsCall { .. } | Self::Fetch(_) | Self::Agents(_) | Self::Human(_))
+        matches!(self, Self::ToolsCall { .. } | Self::Fetch(_) | Self::AgentsCall(_) | Self::Human(_))
     }
 
     /// The budget that counts calls of this kind.

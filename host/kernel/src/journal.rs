@@ -270,6 +270,13 @@ pub enum Entry {
         /// The run below this one.
         run: RunId,
     },
+    /// A person threw a letter away. It stands in the journal of the host.
+    Discarded {
+        /// When.
+        at: Millis,
+        /// Its id.
+        letter: String,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.

@@ -14,7 +14,7 @@ use crate::journal::Entry;
 use crate::labels::Labels;
 use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
 use crate::model::Model;
-use crate::policy::{Grant, Policy, Subject};
+use crate::policy::{Policy, Subject};
 use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
 use crate::tool::{Tool, Tools};
@@ -24,6 +24,7 @@ mod answer;
 mod approvals;
 mod basis;
 mod books;
+mod decision;
 mod ledger;
 mod lock;
 mod raise;
@@ -49,9 +50,9 @@ pub use shares::Share;
 
 pub use lock::Lock;
 
-use admission::{Admission, No, Terms};
+use admission::{No, Terms};
 use approvals::Approvals;
-use basis::Ground;
+use decision::View;
 use ledger::{BooksId, Ledger, Owner};
 use rates::Rates;
 use runs::Run;
@@ -66,8 +67,8 @@ pub struct Kernel {
     lock: Option<Lock>,
     ledger: Ledger,
     rates: Rates,
-    /// What the rule that counted the last call remembers, until somebody has written it down.
-    rated: Option<Rated>,
+    /// What the rules that counted the last call remember, until somebody has written it down.
+    rated: Vec<Rated>,
     /// What would have been said against the call that was admitted last.
     observed: Option<Refusal>,
     /// What people added to budgets with their yes to the call that was dispatched last.
@@ -89,7 +90,7 @@ impl Kernel {
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
         let (rates, agents, runs, approvals) =
             (Rates::default(), BTreeMap::new(), BTreeMap::new(), Approvals::default());
-        let (lock, observed, named, raised, rated) = (None, None, None, Vec::new(), None);
+        let (lock, observed, named, raised, rated) = (None, None, None, Vec::new(), Vec::new());
         Self {
             policy,
             slots,
@@ -126,9 +127,9 @@ impl Kernel {
         self.observed.take()
     }
 
-    /// What the rule that counted the call which was admitted last remembers: to be stored with the entry that tells of it.
-    pub fn take_rated(&mut self) -> Option<Rated> {
-        self.rated.take()
+    /// What the rules that counted the call which was admitted last remember: to be stored with the entry that tells of it.
+    pub fn take_rated(&mut self) -> Vec<Rated> {
+        core::mem::take(&mut self.rated)
     }
 
     /// Remembers what an earlier host counted.
@@ -146,14 +147,14 @@ impl Kernel {
         let Some(run) = self.runs.get(&run).filter(|run| !run.ended) else {
             return Err(*reasons::ended("the run is over"));
         };
-        let decided = decide(&self.policy, &self.slots, &self.tools, Some(&self.rates), run, what, now);
+        let decided = self.view(Some(&self.rates), now).decide(run, what);
         decided.map(|_| ()).map_err(|no| Refusal { agent: run.agent.clone(), wanted: what.name().into(), ..*no })
     }
 
     /// How far [`Kernel::look`] goes: for whoever compares policies, and asks often.
     pub(crate) fn leave(&self, run: RunId, what: &Call, now: Millis) -> Leave {
         let Some(run) = self.runs.get(&run).filter(|run| !run.ended) else { return Leave::No };
-        match decide(&self.policy, &self.slots, &self.tools, Some(&self.rates), run, what, now) {
+        match self.view(Some(&self.rates), now).decide(run, what) {
             Ok((_, terms)) if terms.require.is_none() => Leave::Yes,
             Err(no) if no.code != Code::NotApproved => Leave::No,
             _ => Leave::Asks,
@@ -251,6 +252,12 @@ impl Kernel {
         self.tools.find(name)
     }
 
+    /// What decisions are made on now.
+    fn view<'k>(&'k self, rates: Option<&'k Rates>, now: Millis) -> View<'k> {
+        let Self { policy, slots, tools, runs, .. } = self;
+        View { policy, slots, tools, rates, runs, now }
+    }
+
     /// Everything short of the permit: rights, room in the queue, budget. Holds the worst case if the answer is yes.
     fn weigh(&mut self, id: RunId, what: &Call, now: Millis) -> Result<Terms, No> {
         let stopped = self.stopped(what);
@@ -273,7 +280,11 @@ impl Kernel {
         if self.approvals.is_paused(&run.agent, what, now) {
             return Err(reasons::paused(&run.agent));
         }
-        let (grant, terms) = decide(&self.policy, &self.slots, &self.tools, Some(&self.rates), run, what, now)?;
+        // For as long as the decision takes, which changes nothing.
+        let policy = Arc::clone(&self.policy);
+        let (slots, tools, rates, runs) = (&self.slots, &self.tools, Some(&self.rates), &self.runs);
+        let Some(run) = runs.get(&id) else { return Err(reasons::ended("the run is over")) };
+        let (grant, terms) = View { policy: &policy, slots, tools, rates, runs, now }.decide(run, what)?;
         if let Some(required) = terms.require.as_ref().filter(|_| !run.attended) {
             return Err(reasons::nobody_to_ask(required));
         }
@@ -295,18 +306,14 @@ impl Kernel {
             }
             terms.require = Some(admission::meet(terms.require.as_ref(), asked)?);
         }
-        if terms.rated {
-            let id = match terms.ground {
-                Ground::Tool(place) => grant.rights.tools.get(place).map(|right| &right.id),
-                Ground::Http(place) => grant.rights.http.get(place).map(|right| &right.id),
-                _ => None,
-            };
-            if let Some(id) = id {
-                self.rates.count(&grant.agent, id, now);
-                self.rated = self.rates.of(&grant.agent, id);
-            }
+        let own = terms.rated.then(|| decision::rule_id(grant, terms.ground)).flatten();
+        for (agent, rule) in own.iter().chain(&terms.counted) {
+            self.rates.count(agent, rule, now);
+            self.rated.extend(self.rates.of(agent, rule));
         }
-        run.in_flight += 1;
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.in_flight += 1;
+        }
         Ok(terms)
     }
 
@@ -378,33 +385,4 @@ impl Kernel {
         run.labels = before.and(labels);
         run.labels.without(&before)
     }
-}
-
-/// Whether a call lies within what its run has now, and on which terms. It is asked again before a call that people
-/// allowed is made, so it counts nothing and holds nothing.
-fn decide<'p>(
-    policy: &'p Policy,
-    slots: &Slots,
-    tools: &Tools,
-    rates: Option<&Rates>,
-    run: &Run,
-    what: &Call,
-    now: Millis,
-) -> Result<(&'p Grant, Terms), No> {
-    let Some(grant) = run.grant.and_then(|grant| policy.grants.get(grant)) else {
-        return Err(reasons::withdrawn(&run.agent));
-    };
-    if grant.expires.is_some_and(|end| now >= end) {
-        return Err(reasons::expired(grant));
-    }
-    let limits_money = grant.budget.has(Resource::Usd) || policy.budget.has(Resource::Usd);
-    let (wants, labels) = (Some(&run.wants), &run.labels);
-    let admission = Admission { policy, wants, grant, slots, tools, labels, rates, now, limits_money, lenient: false };
-    let mut terms = admission.decide(what)?;
-    if terms.observed.is_none()
-        && let Some(tried) = policy.observed.iter().find(|tried| tried.agent == run.agent)
-    {
-        terms.observed = Admission { grant: tried, ..admission }.within(what).err();
-    }
-    Ok((grant, terms))
 }

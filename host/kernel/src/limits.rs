@@ -12,6 +12,9 @@ pub const RUNS_MAX: usize = 10_000;
 /// How deep children may nest below a run: each level is one more account on the way up of every call.
 pub const CHILD_DEPTH_MAX: usize = 8;
 
+/// Runs of one tree that live at once, the one at the top apart: whoever starts more works on something else than its task.
+pub const TREE_RUNS_MAX: usize = 64;
+
 /// Fuel of a run whose grant does not say: about a minute of one core.
 pub const FUEL_RUN_DEFAULT: u64 = 100_000_000_000;
 

@@ -11,7 +11,9 @@ use crate::call::Class;
 use crate::constraint::Arguments;
 use crate::labels::Labels;
 use crate::policy::patterns;
-use crate::rights::{Access, Extra, FilesRight, HttpRight, HumanRight, LlmRight, MemoryRight, Rights, ToolRight};
+use crate::rights::{
+    Access, AgentsRight, Extra, FilesRight, HttpRight, HumanRight, LlmRight, MemoryRight, Rights, ToolRight,
+};
 
 mod check;
 
@@ -102,7 +104,7 @@ impl Manifest {
             tools: wants.tools.iter().map(|tool| tool.right(self.agent())).collect(),
             http: wants.http.iter().flat_map(|http| http.rights(self.agent())).collect(),
             secrets: Vec::new(),
-            agents: None,
+            agents: wants.agents.as_ref().map(WantsAgents::right),
             human: wants.human.as_ref().map(|_| HumanRight { ask: true, notify: true, line: 0 }),
             others: wants
                 .http
@@ -136,7 +138,7 @@ impl Wants {
 
     /// Interfaces that nothing narrows, by name.
     pub(crate) fn others(&self) -> impl Iterator<Item = (&'static str, &WantsOther)> {
-        let others = [("agents", &self.agents), ("context", &self.context)];
+        let others = [("context", &self.context)];
         others.into_iter().filter_map(|(name, other)| other.as_ref().map(|other| (name, other)))
     }
 }
@@ -155,6 +157,16 @@ impl WantsHttp {
             let (methods, paths, extra) = (Vec::new(), Vec::new(), Extra::default());
             Some(HttpRight { id: agent.into(), to, methods, paths, private: false, extra, line: 0 })
         })
+    }
+}
+
+impl WantsAgents {
+    /// Where it names nobody, whom it may call and write to is the grant's to say; and so is how deep calls nest.
+    fn right(&self) -> AgentsRight {
+        let open = self.call.is_empty() && self.send.is_empty() && self.receive.is_empty();
+        let listed = |list: &Vec<String>| if open { alloc::vec![String::from("*")] } else { list.clone() };
+        let (call, send, receive) = (listed(&self.call), listed(&self.send), listed(&self.receive));
+        AgentsRight { call, send, receive, max_depth: u32::MAX, line: 0 }
     }
 }
 
@@ -208,7 +220,7 @@ pub struct Wants {
     pub http: Option<WantsHttp>,
     /// Other agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agents: Option<WantsOther>,
+    pub agents: Option<WantsAgents>,
     /// People.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub human: Option<WantsOther>,
@@ -288,6 +300,26 @@ pub struct WantsHttp {
     /// Hosts that it asks: `https://api.example.org`, `https://*.example.org`. None leaves it to the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// What for.
+    pub why: String,
+    /// True if it works without.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// It wants other agents. If it names none, it leaves them to the grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantsAgents {
+    /// Agents that it calls, or beginnings of their names and `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub call: Vec<String>,
+    /// Agents that it writes to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub send: Vec<String>,
+    /// Agents whose letters it takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receive: Vec<String>,
     /// What for.
     pub why: String,
     /// True if it works without.

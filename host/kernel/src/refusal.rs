@@ -71,11 +71,13 @@ pub enum Code {
     Locked,
     /// It may be done, but not so often.
     Rate,
+    /// The agent may do it, but not the one for which it runs.
+    Delegation,
 }
 
 impl Code {
     /// One of each, in the order of the journal.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NoGrant,
         Self::NotDeclared,
         Self::Argument,
@@ -92,6 +94,7 @@ impl Code {
         Self::NotApproved,
         Self::Locked,
         Self::Rate,
+        Self::Delegation,
     ];
 
     /// The code of a word; what an exhausted budget counts is not in the word.
@@ -118,6 +121,7 @@ impl Code {
             Self::NotApproved => "not-approved",
             Self::Locked => "locked",
             Self::Rate => "rate",
+            Self::Delegation => "delegation",
         }
     }
 }

@@ -88,7 +88,7 @@ pub struct Rights {
     pub agents: Option<AgentsRight>,
     /// People.
     pub human: Option<HumanRight>,
-    /// Interfaces that a manifest declares and nothing narrows, by name: `http`, `agents`, `context`.
+    /// Interfaces that a manifest declares and nothing narrows, by name: `http`, `context`.
     pub others: Vec<String>,
 }
 

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::control::{self, ControlError, Reply, Request};
 use crate::drivers::files::Marks;
 use crate::drivers::human::{AnswerError, Answering, Human, Inquiry};
+use crate::drivers::mail;
 use crate::drivers::memory::Memory;
 use crate::journal::{Along, Journal, Moved, Trail, record};
 use crate::policies::standing;
@@ -137,6 +138,33 @@ pub async fn answer(home: &Path, answering: Answering) -> Result<Inquiry, AdminE
             Ok(human.answer(&answering).await?)
         }
     }
+}
+
+/// Throws a letter away, waiting or dead. False if there is none of this id.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn discard(home: &Path, letter: &str) -> Result<bool, AdminError> {
+    match hand(home, &Request::Discard { letter: letter.to_owned() }).await? {
+        Hand::Host(Reply::Discarded(there)) => Ok(there),
+        Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
+        Hand::Ours(journal) => Ok(discarded(&journal, letter, Clock::System.now()).await?),
+    }
+}
+
+/// Throws a letter away, with the entry that tells of it.
+pub(crate) async fn discarded(journal: &Journal, letter: &str, at: Millis) -> Result<bool, StoreError> {
+    let trail = Arc::new(Trail::new(RunId::HOST));
+    for _ in 0..TRIES_MAX {
+        let Some(batch) = mail::discard(&**journal.store(), letter)? else { return Ok(false) };
+        let entry = Entry::Discarded { at, letter: letter.to_owned() };
+        match journal.commit(&trail, &[entry], batch).await {
+            Ok(()) => return Ok(true),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::Conflict)
 }
 
 /// Takes labels off a run that goes on; those that it held.

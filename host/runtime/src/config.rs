@@ -30,6 +30,7 @@
 //! A model may also say `local = true` (no word leaves this machine), `media`, `tools` and `schema_output`.
 //! The alias `embedded` is always there and needs no line.
 
+mod agents;
 mod hosts;
 mod models;
 mod reader;
@@ -41,6 +42,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub use self::agents::{AGENTS_FILE, AgentLine, AgentsConfig};
 pub(crate) use self::models::{Kind, ModelLine, ProviderLine, is_loopback};
 pub(crate) use self::secret::{Key, Secret};
 pub(crate) use self::secrets::{Audience, SecretLine};

@@ -6,12 +6,14 @@
 //! [`Gate::pass_store`] for writes to our own store.
 
 mod again;
+mod children;
 pub mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod kept;
 mod life;
 mod live;
+mod mail;
 mod outside;
 mod people;
 mod read;
@@ -38,6 +40,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
+pub(crate) use self::children::Aside;
 pub use self::fault::Fault;
 pub use self::life::{Ending, Opening};
 use self::people::Asked;
@@ -65,12 +68,14 @@ pub struct Acted<T, E = Error> {
     pub labels: Labels,
     /// Who keeps less in files than before, and how much.
     pub freed: Vec<(String, u64)>,
+    /// What a run below this one took of its accounts already: it is written down as this call's, and not taken again.
+    pub below: Amounts,
 }
 
 impl<T, E> Acted<T, E> {
     /// An answer that tells of nothing that is labelled.
     pub fn of(result: Result<T, E>, spent: Amounts) -> Self {
-        Self { result, spent, labels: Labels::NONE, freed: Vec::new() }
+        Self { result, spent, labels: Labels::NONE, freed: Vec::new(), below: Amounts::ZERO }
     }
 
     /// The same act, which changed what agents keep in files.
@@ -100,6 +105,8 @@ pub struct Asking {
     pub contents: Vec<Content>,
     /// What its admission rests on, once it is admitted.
     basis: BasisId,
+    /// The part of the run's budget that it wants for a child.
+    aside: Option<Arc<Aside>>,
 }
 
 impl From<Call> for Asking {
@@ -111,7 +118,7 @@ impl From<Call> for Asking {
 impl Asking {
     /// A call that names these contents.
     pub fn with(what: Call, contents: Vec<Content>) -> Self {
-        Self { what, contents, basis: BasisId::NONE }
+        Self { what, contents, basis: BasisId::NONE, aside: None }
     }
 }
 
@@ -257,7 +264,7 @@ impl Gate {
         };
         let (call, now) = gate.enter(run, number)?;
         let admitted = gate.admit(run, call, asking, now, Manner::AtOnce);
-        let (mut permit, Asking { what, mut contents, basis }) = match admitted {
+        let (mut permit, Asking { what, mut contents, basis, .. }) = match admitted {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
             Ok((turn, _)) => {
                 gate.give_up(run, turn, now);
@@ -342,6 +349,7 @@ impl Inner {
         let lacks = if intent { self.journal.lacks(&asking.contents) } else { Vec::new() };
         let mut desk = self.desk.lock();
         let answer = desk.kernel.admit(run.id, call, &asking.what, now);
+        let answer = desk.set_aside(run, &asking, answer, now);
         if let Some(entry) = desk.kernel.take_basis() {
             self.journal.append(&run.trail, &[*entry], Along::default());
         }
@@ -350,13 +358,15 @@ impl Inner {
             self.journal.append(&run.trail, &[entry], Along::default());
         }
         let mut rated = desk.kernel.take_rated();
-        if rated.is_some() && !matches!(&answer, Answer::Permit(_) if intent) {
-            self.journal.append(&run.trail, &[], Along { rated: rated.take(), ..Along::default() });
+        if !rated.is_empty() && !matches!(&answer, Answer::Permit(_) if intent) {
+            let rated = std::mem::take(&mut rated);
+            self.journal.append(&run.trail, &[], Along { rated, ..Along::default() });
         }
         let refusal = match answer {
             Answer::Permit(permit) => {
                 let basis = permit.basis();
-                let moved = desk.books(run).filter(|_| *permit.held() != Amounts::ZERO);
+                let moves = *permit.held() != Amounts::ZERO || asking.aside.is_some();
+                let moved = desk.books(run).filter(|_| moves);
                 if intent {
                     let mut lacks = lacks.into_iter();
                     asking.contents.retain(|_| lacks.next().unwrap_or(true));
@@ -408,7 +418,7 @@ impl Inner {
 impl Desk {
     /// The books that the run's agent draws on, as they stand, and the site's.
     fn books<'a>(&self, run: &'a RunContext) -> Option<Moved<'a>> {
-        self.books_of(&run.agent)
+        self.books_of(run.payer())
     }
 
     fn books_of<'a>(&self, agent: &'a str) -> Option<Moved<'a>> {

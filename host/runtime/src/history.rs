@@ -16,6 +16,7 @@ use crate::audit::heads::Head;
 use crate::audit::{self, Audit};
 use crate::control::{Client, ControlError, RemoteStore};
 use crate::drivers::human::{self, Inquiry, Notice};
+use crate::drivers::mail::{self, Listed};
 use crate::journal::{RunRecord, log};
 use crate::store::{Page, Range, Store, StoreError, StoreReader, keys};
 
@@ -163,6 +164,14 @@ impl History {
         human::notices(&*self.0, limit)
     }
 
+    /// Letters that wait, or dead ones, in order; of one mailbox, if one is named.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a letter does not decode.
+    pub fn mail(&self, mailbox: Option<&str>, dead: bool) -> Result<Vec<Listed>, StoreError> {
+        mail::list(&*self.0, mailbox, dead)
+    }
+
     /// Whether the log is what was written; see [`crate::audit`].
     ///
     /// # Errors
@@ -179,7 +188,7 @@ impl History {
         self.0.get(&keys::blob(digest))
     }
 
-    fn record(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+    pub(crate) fn record(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
         self.0.get(&keys::run(run))?.map(|bytes| self.decoded(&bytes)).transpose()
     }
 

@@ -4,30 +4,30 @@ mod errors;
 pub(crate) mod orders;
 mod serve;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use agentry_kernel::Digest;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 use agentry_kernel::kernel::Kernel;
 use agentry_kernel::manifest::Manifest;
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::errors::{OpenError, RunError};
+use crate::agents::Agents;
 use crate::approvals::{self, People, Said, SayError, Saying};
 use crate::audit::heads::{Heads, HeadsError};
 use crate::clock::Clock;
-use crate::config::{Config, ToolsConfig};
+use crate::components::Components;
+use crate::config::{AgentsConfig, Config, ToolsConfig};
 use crate::control::Control;
 use crate::drivers::files::{Files, Keepers, Marks};
 use crate::drivers::http::Http;
 use crate::drivers::human::Human;
 use crate::drivers::llm::Models;
+use crate::drivers::mail::Mail;
 use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
 use crate::engine::Engine;
@@ -35,18 +35,16 @@ use crate::engine::compile::Compiler;
 use crate::gate::Gate;
 use crate::history::History;
 use crate::journal::{Journal, RunRecord};
-use crate::limits::{COMPONENTS_LOADED_MAX, INPUT_MAX_BYTES, RUNS_MAX};
-use crate::package::{self, PackageError, Stamp};
+use crate::limits::INPUT_MAX_BYTES;
 use crate::policies::standing::{self, Standing};
 use crate::policies::{self, PoliciesError};
 use crate::run::context::Observer;
 use crate::run::past::Past;
 use crate::run::replay::{Replayed, replay};
-use crate::run::{Beginning, Prepared, Report, Resuming};
+use crate::run::{Beginning, Prepared, Report, Resuming, lacking_root};
 use crate::secrets::Secrets;
-use crate::store::{Batch, RedbStore, Store, StoreError, keys};
-use crate::syscalls::bindings::AgentPre;
-use crate::syscalls::{self, Services};
+use crate::store::{RedbStore, Store, StoreError};
+use crate::syscalls::Services;
 use crate::web::{System, Web};
 pub use serve::Served;
 
@@ -75,12 +73,8 @@ pub struct Host {
     // Closed before the store is: the next host finds no socket of a live one.
     _control: Control,
     services: Arc<Services>,
-    engine: Engine,
     history: History,
     attended: bool,
-    prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
-    files: Mutex<HashMap<PathBuf, (Stamp, Digest)>>,
-    slots: Semaphore,
     // Closed last: it is told of the last tip when the store has written it.
     _heads: Option<Heads>,
 }
@@ -117,6 +111,7 @@ impl Host {
         let models = Models::open(&config, &options.home, options.model.as_deref())?;
         let files = Files::open(&options.roots)?;
         let registry = ToolsConfig::load(&options.home)?;
+        let known = AgentsConfig::load(&options.home)?;
         let store: Arc<dyn Store> = Arc::new(open_store(&options.home).await?);
         // Only now: nobody else works in this home.
         let secrets = Arc::new(Secrets::open(&config.secrets));
@@ -137,6 +132,7 @@ impl Host {
         }
         let gate = Gate::new(kernel, journal, Clock::System, &recovered);
         let memory = Memory::new(Arc::clone(&store));
+        let mail = Arc::new(Mail::new(Arc::clone(&store)));
         gate.begin_locked(standing::lock(&options.home));
         let (marks, keepers) = (Marks::new(Arc::clone(&store)), Keepers::new(Arc::clone(&store)));
         let standing = Standing::new(options.home.clone(), options.policies);
@@ -144,10 +140,12 @@ impl Host {
         let people = People::of(&options.home);
         let human = Human::open(Arc::clone(&store), Clock::System).await?;
         let orders = orders::Orders::default();
+        let agents = Agents::new(known, Components::new(engine, Arc::clone(&store)));
         let services = Arc::new(Services {
             gate,
             models,
             memory,
+            mail,
             files,
             people,
             human,
@@ -156,25 +154,15 @@ impl Host {
             marks,
             keepers,
             standing,
+            agents,
             orders,
         });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         standing::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
-        let slots = Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX));
         let control = Control::open(&options.home, &services)?;
         let history = History::over(store);
-        Ok(Self {
-            _control: control,
-            services,
-            engine,
-            history,
-            attended: false,
-            prepared: Mutex::default(),
-            files: Mutex::default(),
-            slots,
-            _heads: heads,
-        })
+        Ok(Self { _control: control, services, history, attended: false, _heads: heads })
     }
 
     /// Lets runs wait for people: somebody looks at a terminal, or will answer by another command. Without it, what needs a
@@ -215,7 +203,7 @@ impl Host {
         input: Vec<u8>,
         observer: Observer,
     ) -> Result<Report, RunError> {
-        let prepared = self.package(component).await?;
+        let prepared = self.components().package(component).await?;
         self.start(prepared, input, observer, &stop).await
     }
 
@@ -240,7 +228,23 @@ impl Host {
     /// # Errors
     /// If the store cannot be read.
     pub fn suspended(&self) -> Result<Vec<RunRecord>, StoreError> {
-        self.history.suspended()
+        let mut suspended = self.history.suspended()?;
+        let mut failed = None;
+        // A child goes on with its parent.
+        suspended.retain(|record| match record.parent.map(|(parent, _)| self.goes_on(parent)).transpose() {
+            Ok(above) => above != Some(true),
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        failed.map_or(Ok(suspended), Err)
+    }
+
+    /// True if this run has not ended.
+    fn goes_on(&self, run: RunId) -> Result<bool, StoreError> {
+        let record = self.history.record(run)?;
+        Ok(record.is_some_and(|record| matches!(record.status, Status::Running | Status::Suspended)))
     }
 
     /// Goes on with a run that its host lost, from where its journal ends, until its end or until `stop` is cancelled. It is named as
@@ -260,11 +264,18 @@ impl Host {
         if record.status != Status::Suspended {
             return Err(RunError::NotSuspended { run: record.id });
         }
+        let stop = stop.child_token();
+        match record.parent {
+            Some((parent, _)) if self.goes_on(parent)? => return Err(RunError::Below { run: record.id, parent }),
+            // Whoever called it is over, and so is it.
+            Some(_) => stop.cancel(),
+            None => {}
+        }
         let prepared = self.component_of(&record, component).await?;
         self.has_roots(&prepared.manifest)?;
-        let _slot = self.slots.acquire().await.expect("the slots of a host are never closed");
+        let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
         let entries = self.history.entries(record.id)?;
-        let resuming = Resuming { prepared, record, entries, stop: stop.child_token(), attended: self.attended };
+        let resuming = Resuming { prepared, record, entries, stop, attended: self.attended, below: None };
         match crate::run::resume(&self.services, resuming, observer).await? {
             Ok(report) => Ok(report),
             Err(refusal) => Err(RunError::Refused(refusal)),
@@ -275,10 +286,10 @@ impl Host {
     async fn component_of(&self, record: &RunRecord, file: Option<&Path>) -> Result<Arc<Prepared>, RunError> {
         let (run, recorded) = (record.id, record.component);
         let prepared = match file {
-            Some(file) => self.package(file).await?,
+            Some(file) => self.components().package(file).await?,
             None => {
                 let kept = self.history.blob(&recorded)?;
-                self.prepare(kept.ok_or(RunError::NoComponent { run, recorded })?).await?
+                self.components().prepare(kept.ok_or(RunError::NoComponent { run, recorded })?).await?
             }
         };
         if prepared.digest == recorded {
@@ -306,97 +317,25 @@ impl Host {
     ) -> Result<Report, RunError> {
         let input = checked(input)?;
         self.has_roots(&prepared.manifest)?;
-        let _slot = self.slots.acquire().await.expect("the slots of a host are never closed");
+        let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
         let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
         let seed = getrandom::u64().map_err(RunError::Random)?;
-        let engine = self.engine.name().to_owned();
+        let engine = self.components().engine().name().to_owned();
         let stop = stop.child_token();
-        let beginning = Beginning { prepared, input, seed, id, engine, stop, attended: self.attended };
+        let beginning = Beginning { prepared, input, seed, id, engine, stop, attended: self.attended, below: None };
         Ok(crate::run::run(&self.services, beginning, observer).await?)
-    }
-
-    /// The package in this file. The file is read again only if it has changed since.
-    async fn package(&self, component: &Path) -> Result<Arc<Prepared>, RunError> {
-        let stamp = Stamp::of(component);
-        let known = self.files.lock().get(component).copied();
-        if let (Some(stamp), Some((of, digest))) = (stamp, known)
-            && of == stamp
-            && let Some(prepared) = self.prepared.lock().get(&digest)
-        {
-            return Ok(Arc::clone(prepared));
-        }
-        let path = component.to_owned();
-        let read = tokio::task::spawn_blocking(move || package::read(&path)).await;
-        let prepared = self.prepare(read.expect("reading a file does not panic")?).await?;
-        if let Some(stamp) = stamp.filter(Stamp::is_settled) {
-            let mut files = self.files.lock();
-            if files.len() >= COMPONENTS_LOADED_MAX {
-                files.clear();
-            }
-            files.insert(component.to_owned(), (stamp, prepared.digest));
-        }
-        Ok(prepared)
-    }
-
-    /// Checks, compiles and links a package, once for all its runs.
-    async fn prepare(&self, bytes: Vec<u8>) -> Result<Arc<Prepared>, RunError> {
-        let digest = package::digest(&bytes);
-        if let Some(prepared) = self.prepared.lock().get(&digest) {
-            return Ok(Arc::clone(prepared));
-        }
-        let package = package::inspect(&bytes)?;
-        let bytes: Arc<[u8]> = bytes.into();
-        let component = self.engine.component(digest, Arc::clone(&bytes)).await?;
-        self.keep(digest, &bytes)?;
-        let linked = syscalls::linker(self.engine.inner(), &package.manifest.wants)
-            .and_then(|linker| linker.instantiate_pre(&component))
-            .and_then(AgentPre::new)
-            .map_err(|error| mistyped(&error))?;
-        let prepared = Arc::new(Prepared { digest, manifest: Arc::new(package.manifest), linked });
-        let mut all = self.prepared.lock();
-        if all.len() >= COMPONENTS_LOADED_MAX
-            && let Some(victim) = all.keys().next().copied()
-        {
-            all.remove(&victim);
-        }
-        all.insert(digest, Arc::clone(&prepared));
-        Ok(prepared)
-    }
-
-    /// A component is kept under its digest, so that its runs can be executed again whatever happens to its file. Nobody waits for it: its
-    /// place in the order of commits is before the first entry of any of them.
-    fn keep(&self, digest: Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        let store = self.services.gate.journal().store();
-        let place = keys::blob(&digest);
-        if !store.has(&place)? {
-            let mut batch = Batch::default();
-            batch.put(place, bytes.to_vec());
-            drop(store.commit(batch));
-        }
-        Ok(())
     }
 
     /// A root that is granted and needed must be there before anything is spent.
     fn has_roots(&self, manifest: &Manifest) -> Result<(), RunError> {
-        let policy = self.services.gate.kernel(|kernel| Arc::clone(kernel.policy()));
-        let Some(grant) = policy.grant(manifest.agent(), manifest) else {
-            // The kernel says so in its own words.
-            return Ok(());
-        };
-        let granted = |root: &str| grant.rights.files.iter().any(|right| right.root == root);
-        let lacking = manifest
-            .wants
-            .files
-            .iter()
-            .find(|wants| !wants.optional && granted(&wants.root) && !self.services.files.has(&wants.root));
-        match lacking {
-            Some(wants) => Err(RunError::Root {
-                agent: manifest.agent().to_owned(),
-                root: wants.root.clone(),
-                why: wants.why.clone(),
-            }),
-            None => Ok(()),
-        }
+        lacking_root(&self.services, manifest).map_or(Ok(()), |wants| {
+            let agent = manifest.agent().to_owned();
+            Err(RunError::Root { agent, root: wants.root.clone(), why: wants.why.clone() })
+        })
+    }
+
+    fn components(&self) -> &Components {
+        self.services.agents.components()
     }
 }
 
@@ -408,14 +347,4 @@ fn checked(input: Vec<u8>) -> Result<String, RunError> {
     let text = String::from_utf8(input).map_err(|_| wrong("not UTF-8".to_owned()))?;
     serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| wrong(format!("not JSON: {error}")))?;
     Ok(text)
-}
-
-/// A component that names an interface of ours and means something else by it.
-fn mistyped(error: &wasmtime::Error) -> PackageError {
-    let why = format!("{error:#}");
-    let why: String = why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
-    PackageError::new(
-        format!("the component does not fit this host: {why}"),
-        format!("build it against agentry:agent@{}, with the SDK of this host", package::WIT_VERSION),
-    )
 }

@@ -72,8 +72,8 @@ const _: () = assert!(FLOOD_BYTES + HOSTCALL_MAX_BYTES < VALUE_MAX_BYTES);
 pub(crate) struct Along<'a> {
     /// The books that changed; taken under the kernel's lock, so that the last ones are the newest.
     pub(crate) moved: Option<Moved<'a>>,
-    /// What a rule that counts its calls remembers now.
-    pub(crate) rated: Option<Rated>,
+    /// What rules that count their calls remember now.
+    pub(crate) rated: Vec<Rated>,
     /// Contents that the entries name.
     pub(crate) contents: Vec<Content>,
     /// The run's record as it is now.
@@ -161,7 +161,7 @@ impl Journal {
             pending.owe(agent, books);
             pending.owe(keys::SITE, site);
         }
-        if let Some(Rated { agent, rule, times }) = along.rated {
+        for Rated { agent, rule, times } in along.rated {
             pending.rates.insert((agent, rule), times);
         }
         if let Some(record) = along.record {
@@ -220,8 +220,14 @@ impl Journal {
         segment::extend(&mut bytes, trail.run(), entries);
         let (late, linked) = self.0.chain.link(vec![(trail.run(), bytes)]);
         let chain = self.0.chain.clone();
+        let told = batch.then.take();
         batch.late = Some(late);
-        batch.then = Some(Box::new(move |result| chain.settle(&linked, result)));
+        batch.then = Some(Box::new(move |result| {
+            chain.settle(&linked, result);
+            if let Some(told) = told {
+                told(result);
+            }
+        }));
         self.0.store.commit(batch)
     }
 

@@ -3,9 +3,11 @@
 //! Nothing here decides. Every effect passes [`gate`], where the kernel answers.
 
 pub mod admin;
+pub mod agents;
 pub mod approvals;
 pub mod audit;
 pub mod clock;
+mod components;
 pub mod config;
 pub mod control;
 pub mod drivers {
@@ -14,6 +16,7 @@ pub mod drivers {
     pub mod http;
     pub mod human;
     pub mod llm;
+    pub mod mail;
     pub mod memory;
     pub mod tools;
 }

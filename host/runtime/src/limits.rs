@@ -240,6 +240,39 @@ pub const STANDING_LOOK_MS: u64 = 100;
 /// The longest wait: a year.
 pub const SLEEP_MAX_MS: u64 = kernel::WALL_RUN_MAX_MS;
 
+/// Agents that a host knows by name; each is inspected when one is looked for.
+pub const AGENTS_MAX: usize = 256;
+
+/// Agents that one `agents.find` gives.
+pub const AGENTS_FOUND_MAX: usize = 64;
+
+/// What an agent gives another one to do: as much as a run takes.
+pub const DELEGATED_MAX_BYTES: usize = INPUT_MAX_BYTES;
+
+/// Subject and body of a letter: what is longer is a file or an entry of memory, and the letter says where.
+pub const LETTER_MAX_BYTES: usize = 256 * KIB;
+
+/// The subject of a letter.
+pub const LETTER_SUBJECT_MAX_BYTES: usize = 256;
+
+/// Letters that wait in one mailbox; whoever sends one more is told to come back.
+pub const LETTERS_WAITING_MAX: u64 = 1_000;
+
+/// Bytes of all letters that wait in one mailbox.
+pub const MAILBOX_MAX_BYTES: u64 = 64 * MIB as u64;
+
+/// Letters of one mailbox that can still be answered: the newest.
+pub const LETTERS_RECEIVED_MAX: u64 = 1_000;
+
+/// Dead letters that are kept of one mailbox: the newest.
+pub const LETTERS_DEAD_MAX: u64 = 1_000;
+
+/// How long a letter waits before it is dead: 30 days, as long as a question to people.
+pub const LETTER_TTL_MS: u64 = kernel::APPROVAL_TTL_MAX_MS;
+
+/// Letters that go dead in one transaction, so that none of them takes long.
+pub const LETTERS_EXPIRED_AT_ONCE_MAX: usize = 64;
+
 /// Tools of a registry. Nobody could review more.
 pub const TOOLS_MAX: usize = 1_024;
 
@@ -312,6 +345,8 @@ pub const HTTP_ADDRESSES_MAX: usize = 64;
 /// Requests and the room for their answers that a host has in flight, all runs together.
 pub const HTTP_IN_FLIGHT_MAX_BYTES: usize = 256 * MIB;
 
+const _: () = assert!(LETTER_SUBJECT_MAX_BYTES < LETTER_MAX_BYTES && LETTER_MAX_BYTES as u64 <= MAILBOX_MAX_BYTES);
+const _: () = assert!(LETTER_MAX_BYTES <= kernel::JSON_MAX_BYTES);
 const _: () = assert!(HTTP_BODY_MAX_BYTES + HTTP_HEADERS_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(HTTP_BODY_MAX_BYTES + HTTP_ANSWER_MAX_BYTES <= HTTP_IN_FLIGHT_MAX_BYTES);
 const _: () = assert!(TOOL_OUTPUT_DEFAULT_BYTES <= TOOL_OUTPUT_MAX_BYTES);

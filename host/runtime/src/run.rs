@@ -18,7 +18,8 @@ use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Entry, Started, Status, Unfinished};
 use agentry_kernel::kernel::{Allowance, Start};
-use agentry_kernel::manifest::Manifest;
+use agentry_kernel::labels::Labels;
+use agentry_kernel::manifest::{Manifest, WantsFiles};
 use agentry_kernel::model::Usage;
 use agentry_kernel::refusal::{Code, Refusal};
 use agentry_kernel::{Digest, Resource};
@@ -27,6 +28,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
+use crate::agents::Below;
 use crate::gate::{Ending, Opening};
 use crate::journal::RunRecord;
 use crate::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
@@ -45,6 +47,10 @@ pub struct Report {
     pub run: RunId,
     /// The agent's name.
     pub agent: String,
+    /// False if it was refused before it began.
+    pub begun: bool,
+    /// The labels that it held at its end.
+    pub labels: Labels,
     /// How it ended, in one word.
     pub status: Status,
     /// What the agent gave.
@@ -84,6 +90,8 @@ pub(crate) struct Beginning {
     pub(crate) stop: CancellationToken,
     /// Whether people can be asked on its behalf.
     pub(crate) attended: bool,
+    /// What it rests on, if it is below another run.
+    pub(crate) below: Option<Below>,
 }
 
 /// A run that goes on.
@@ -96,6 +104,8 @@ pub(crate) struct Resuming {
     pub(crate) stop: CancellationToken,
     /// As of [`Beginning`].
     pub(crate) attended: bool,
+    /// As of [`Beginning`].
+    pub(crate) below: Option<Below>,
 }
 
 /// Runs it. The report says how it ended, whatever the guest did; an error means that the store could not be written.
@@ -105,10 +115,14 @@ pub(crate) async fn run(
     observer: Observer,
 ) -> Result<Report, StoreError> {
     let gate = &services.gate;
-    let Beginning { prepared, input, seed, id, engine, stop, attended } = beginning;
+    let Beginning { prepared, input, seed, id, engine, stop, attended, below } = beginning;
     let manifest = &prepared.manifest;
     let began = gate.clock().now();
-    let run = Arc::new(RunContext::new(id, manifest.agent(), began, observer).until(stop));
+    let run = RunContext::new(id, manifest.agent(), began, observer).until(stop);
+    let run = Arc::new(match &below {
+        Some(below) => run.below(&below.parent),
+        None => run,
+    });
     let package = format!("{}@{}", manifest.name, manifest.version);
     let started = Started {
         at: began,
@@ -122,7 +136,7 @@ pub(crate) async fn run(
         held: Amounts::ZERO,
     };
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(manifest) };
-    let allowance = match gate.begin(&run, Opening { started, start, input: input.clone().into_bytes() }) {
+    let allowance = match gate.begin(&run, Opening { started, start, input: input.clone().into_bytes(), below }) {
         Ok(allowance) => allowance,
         Err(refusal) => {
             gate.journal().flush().await?;
@@ -143,7 +157,7 @@ pub(crate) async fn resume(
     observer: Observer,
 ) -> Result<Result<Report, Box<Refusal>>, StoreError> {
     let gate = &services.gate;
-    let Resuming { prepared, record, entries, stop, attended } = resuming;
+    let Resuming { prepared, record, entries, stop, attended, below } = resuming;
     let unfinished = Unfinished::of(&entries);
     let unfinished = unfinished.ok_or_else(|| StoreError::Damaged { why: format!("run {} is over", record.id) })?;
     let past = Arc::new(Past::of(Arc::clone(gate.journal().store()), entries)?);
@@ -152,9 +166,12 @@ pub(crate) async fn resume(
     let input = input.map_err(|_| StoreError::Damaged { why: "an input that is no text".to_owned() })?;
     let (id, package) = (record.id, record.package.clone());
     let run = RunContext::new(id, agent, at, observer).until(stop).again(past);
-    let run = Arc::new(run);
+    let run = Arc::new(match &below {
+        Some(below) => run.below(&below.parent),
+        None => run,
+    });
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
-    let allowance = match gate.reopen(&run, &start, record, &unfinished) {
+    let allowance = match gate.reopen(&run, &start, record, (&unfinished, below.map(|below| below.share))) {
         Ok(allowance) => allowance,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -208,6 +225,8 @@ async fn live(
     Ok(Report {
         run: run.id,
         agent: record.agent,
+        begun: true,
+        labels: record.labels,
         status: end.status,
         output: end.output,
         failure: end.failure,
@@ -243,7 +262,8 @@ async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allo
     // A guest that was cut in the middle of a call into it cannot be asked.
     let fuel = store.get_fuel().unwrap_or(0);
     let memory = store.data().limiter.memory();
-    let used = Amounts::of(Resource::Fuel, allowance.fuel.saturating_sub(fuel)).with(Resource::Memory, memory);
+    let burnt = allowance.fuel.saturating_sub(fuel).saturating_sub(run.fuel_given());
+    let used = Amounts::of(Resource::Fuel, burnt).with(Resource::Memory, memory);
     let end = match ended {
         Ended::Itself(Ok(Ok(output))) => End::output(output),
         Ended::Itself(Ok(Err(failure))) => End::failure(failure),
@@ -297,6 +317,8 @@ fn left(run: &RunContext, usage: BTreeMap<String, Usage>) -> Report {
     Report {
         run: run.id,
         agent: run.agent.clone(),
+        begun: true,
+        labels: run.labels(),
         status: Status::Suspended,
         output: None,
         failure: Some("the run has not ended: it goes on when it is resumed".to_owned()),
@@ -309,6 +331,16 @@ fn left(run: &RunContext, usage: BTreeMap<String, Usage>) -> Report {
     }
 }
 
+/// The root that a grant gives a package, that it needs, and that nobody gave this host.
+pub(crate) fn lacking_root<'m>(services: &Services, manifest: &'m Manifest) -> Option<&'m WantsFiles> {
+    let policy = services.gate.kernel(|kernel| Arc::clone(kernel.policy()));
+    // Without a grant, the kernel says so in its own words.
+    let grant = policy.grant(manifest.agent(), manifest)?;
+    let granted = |root: &str| grant.rights.files.iter().any(|right| right.root == root);
+    let mut needed = manifest.wants.files.iter().filter(|wants| !wants.optional && granted(&wants.root));
+    needed.find(|wants| !services.files.has(&wants.root))
+}
+
 /// The report of a run that did not begin.
 fn refused(run: &RunContext, refusal: &Refusal) -> Report {
     let status = match refusal.code {
@@ -319,6 +351,8 @@ fn refused(run: &RunContext, refusal: &Refusal) -> Report {
     Report {
         run: run.id,
         agent: run.agent.clone(),
+        begun: false,
+        labels: run.labels(),
         status,
         output: None,
         failure: Some(refusal.because.clone()),

@@ -21,11 +21,13 @@ use agentry_kernel::kernel::{Allowance, Permit};
 use agentry_kernel::manifest::Wants;
 use wasmtime::component::{Access, FutureReader, HasSelf, Linker};
 
+use crate::agents::Agents;
 use crate::approvals::People;
 use crate::drivers::files::{Files, Keepers, Marks};
 use crate::drivers::http::Http;
 use crate::drivers::human::Human;
 use crate::drivers::llm::Models;
+use crate::drivers::mail::Mail;
 use crate::drivers::memory::Memory;
 use crate::drivers::tools::Tools;
 use crate::engine::wasi::{self, Wasi};
@@ -61,10 +63,14 @@ pub struct Services {
     pub marks: Marks,
     /// Who keeps what lies in them.
     pub keepers: Keepers,
+    /// Mailboxes.
+    pub mail: Arc<Mail>,
     /// What holds in this home now.
     pub standing: Standing,
     /// Runs that others want begun here.
     pub(crate) orders: Orders,
+    /// Agents by name, and what runs are made of.
+    pub agents: Agents,
 }
 
 /// What a store of the engine holds for its run.

@@ -31,6 +31,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
         ("policy", policy_words(tree)),
         ("config", config_keys(tree)),
         ("tools", keys(tree, "host/runtime/src/config/tools.rs", tool_prefix)),
+        ("agents", keys(tree, "host/runtime/src/config/agents.rs", agent_prefix)),
     ];
     for (section, found) in sections {
         let listed = listed(section);
@@ -142,6 +143,15 @@ fn tool_prefix(table: &str) -> Option<&'static str> {
         "TOOL" => "tools.",
         "COMMAND" => "tools.command.",
         "ENDPOINT" => "tools.http.",
+        _ => return None,
+    })
+}
+
+/// The tables of `agents.toml`.
+fn agent_prefix(table: &str) -> Option<&'static str> {
+    Some(match table {
+        "AGENTS_FILE" => "",
+        "AGENT" => "agents.",
         _ => return None,
     })
 }

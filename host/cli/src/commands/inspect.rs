@@ -119,9 +119,15 @@ fn wants(wants: &Wants) -> Vec<String> {
     if let Some(human) = &wants.human {
         add("human", "ask people and tell them".to_owned(), &human.why, human.optional);
     }
-    let others = [("agents", &wants.agents), ("context", &wants.context)];
-    for (name, other) in others.iter().filter_map(|(name, other)| Some((name, other.as_ref()?))) {
-        add(name, "not to be had in this version".to_owned(), &other.why, other.optional);
+    if let Some(agents) = &wants.agents {
+        let lists = [("calls", &agents.call), ("writes to", &agents.send), ("takes letters of", &agents.receive)];
+        let named = lists.iter().filter(|(_, list)| !list.is_empty());
+        let named: Vec<_> = named.map(|(verb, list)| format!("{verb} {}", list.join(", "))).collect();
+        let what = if named.is_empty() { "whatever agents you grant".to_owned() } else { named.join("; ") };
+        add("agents", what, &agents.why, agents.optional);
+    }
+    if let Some(context) = &wants.context {
+        add("context", "not to be had in this version".to_owned(), &context.why, context.optional);
     }
     lines
 }

@@ -121,6 +121,7 @@ pub fn as_json(run: &RunRecord) -> Value {
         "spent": amounts::as_json(&run.spent),
         "failure": run.failure,
         "labels": run.labels,
+        "parent": run.parent.map(|(run, call)| format!("{run}/{call}")),
     })
 }
 
@@ -145,6 +146,9 @@ fn table(runs: &[RunRecord], live: &[Live]) -> String {
         ));
         if let Some(live) = now {
             table.push_str(&format!("               {}\n", styled(DIM, self::now(live))));
+        }
+        if let Some((parent, call)) = run.parent {
+            table.push_str(&format!("               {}\n", styled(DIM, format_args!("for call {call} of {parent}"))));
         }
         if let Some(failure) = &run.failure {
             table.push_str(&format!("               {}\n", styled(DIM, text::cut(failure, 100))));

@@ -190,6 +190,11 @@ fn detail(call: &Call) -> String {
         Call::HttpFetch { method, url } | Call::Fetch(Fetch { method, url, .. }) => format!("{method} {url}"),
         Call::HumanAsk { expires_ms: Some(ms), .. } => format!("at most {}", units::duration(*ms)),
         Call::TimersSleep { ms } => units::duration(*ms),
+        Call::AgentsFind { provides } => provides.clone(),
+        Call::AgentsCall(delegation) => delegation.agent.clone(),
+        Call::AgentsSend(post) => format!("{}, {}", post.agent, units::bytes(post.bytes)),
+        Call::AgentsReply { letter, post } => format!("{letter}, {}", units::bytes(post.bytes)),
+        Call::AgentsReceive { timeout_ms: Some(ms) } => units::duration(*ms),
         _ => String::new(),
     }
 }

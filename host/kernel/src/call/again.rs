@@ -11,6 +11,7 @@ impl Call {
             Self::LlmComplete(_) | Self::LlmStream(_) | Self::LlmEmbed { .. } => false,
             Self::ToolsCall { .. } | Self::Fetch(_) | Self::HttpFetch { .. } | Self::TimersSleep { .. } => false,
             Self::Memory { function, .. } => function != "memory.search",
+            Self::AgentsCall(_) | Self::AgentsReceive { .. } => false,
             Self::Agents(function) => !matches!(function.as_str(), "agents.call" | "agents.receive"),
             Self::Human(function) => function != "human.ask",
             Self::HumanAsk { .. } => false,
@@ -44,6 +45,10 @@ impl Call {
             ) => (place, content, bytes) == (at, then, length),
             (Self::ToolsCall { name, arguments, .. }, Self::ToolsCall { name: tool, arguments: then, .. }) => {
                 (name, arguments) == (tool, then)
+            }
+            // To whom an answer goes is read off the letter, which may be gone.
+            (Self::AgentsReply { letter, post }, Self::AgentsReply { letter: then, post: recorded }) => {
+                (letter, post.content, post.bytes) == (then, recorded.content, recorded.bytes)
             }
             (asked, then) => asked == then,
         }

@@ -12,18 +12,21 @@ use crate::policy::Act;
 use crate::text;
 
 /// Every word of a call.
-const WORDS: [&str; 10] = ["tool", "args", "model", "memory", "root", "path", "act", "http", "method", "secret"];
+const WORDS: [&str; 12] =
+    ["tool", "args", "model", "memory", "root", "path", "act", "http", "method", "secret", "agent", "letter"];
 
 /// The words that say what is called, and those that may stand beside each.
-const KINDS: [(&str, &[&str]); 5] = [
+const KINDS: [(&str, &[&str]); 7] = [
     ("tool", &["args"]),
     ("model", &[]),
     ("memory", &["act"]),
     ("root", &["path", "act"]),
     ("http", &["method", "secret"]),
+    ("agent", &[]),
+    ("letter", &[]),
 ];
 
-/// Reads a call: `{"tool": "mail.send", "args": {…}}`, or `model`, `memory`, `root` or `http` instead of `tool`.
+/// Reads a call: `{"tool": "mail.send", "args": {…}}`, or `model`, `memory`, `root`, `http`, `agent` or `letter` instead of `tool`.
 ///
 /// # Errors
 /// A sentence about the first word that makes no sense, with what to write instead.
@@ -31,7 +34,7 @@ pub fn read(value: &Value) -> Result<Call, String> {
     let Some(entries) = value.entries() else { return Err(format!("a call is an object, not {}", value.kind())) };
     let mut named = KINDS.iter().filter(|(kind, _)| value.get(kind).is_some());
     let (Some((kind, beside)), None) = (named.next(), named.next()) else {
-        return Err("a call names one of `tool`, `model`, `memory`, `root` or `http`".into());
+        return Err("a call names one of `tool`, `model`, `memory`, `root`, `http`, `agent` or `letter`".into());
     };
     for (word, _) in entries {
         if word != kind && !beside.contains(&word.as_str()) {
@@ -61,6 +64,8 @@ pub fn read(value: &Value) -> Result<Call, String> {
         "model" => model(name),
         "memory" => memory(name, act),
         "root" => file(Place { root: name, path: text("path")?.unwrap_or_default() }, act),
+        "agent" => Call::to_agent(&name),
+        "letter" => Call::letter_to(&name),
         _ => fetch(text("method")?.unwrap_or_else(|| "GET".into()), name, text("secret")?),
     })
 }
@@ -96,6 +101,8 @@ pub fn show(call: &Call) -> Value {
             let secret = fetch.secret.as_deref().map(text);
             object(&[("http", Some(text(&fetch.url))), ("method", Some(text(&fetch.method))), ("secret", secret)])
         }
+        Call::AgentsCall(delegation) => object(&[("agent", Some(text(&delegation.agent)))]),
+        Call::AgentsSend(post) => object(&[("letter", Some(text(&post.agent)))]),
         other => text(other.name()),
     }
 }

@@ -14,7 +14,7 @@ use crate::call::{Call, Class};
 use crate::labels::Labels;
 use crate::policy::{Act, Budget, Ceiling, Duty, Grant, SiteRule, Target};
 use crate::refusal::Rule;
-use crate::rights::{Access, FilesRight, HttpRight, LlmRight, MemoryRight, Origin};
+use crate::rights::{Access, AgentsRight, FilesRight, HttpRight, LlmRight, MemoryRight, Origin};
 
 mod pair;
 mod strength;
@@ -306,9 +306,17 @@ impl<'a> Finder<'a> {
         let Some(new) = &grant.rights.agents else { return };
         let old = old.and_then(|old| old.rights.agents.as_ref());
         let rule = place(grant, "agents", new.line);
-        for pattern in &new.call {
-            if !old.is_some_and(|old| old.call.iter().any(|wide| within::name(pattern, wide))) {
-                self.suspect(grant, format!("may call agents `{pattern}`"), rule.clone(), None);
+        type List = fn(&AgentsRight) -> &[String];
+        let lists: [(&str, List); 3] = [
+            ("may call agents", |right| &right.call),
+            ("may write to agents", |right| &right.send),
+            ("takes letters of agents", |right| &right.receive),
+        ];
+        for (what, list) in lists {
+            for pattern in list(new) {
+                if !old.is_some_and(|old| list(old).iter().any(|wide| within::name(pattern, wide))) {
+                    self.suspect(grant, format!("{what} `{pattern}`"), rule.clone(), None);
+                }
             }
         }
         if old.is_some_and(|old| new.max_depth > old.max_depth) {

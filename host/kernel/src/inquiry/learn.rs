@@ -46,6 +46,10 @@ struct Used<'a> {
     /// By origin and method: paths.
     http: BTreeMap<(String, &'a str), BTreeSet<&'a str>>,
     secrets: BTreeSet<(&'a str, String)>,
+    called: BTreeSet<&'a str>,
+    written_to: BTreeSet<&'a str>,
+    /// Whose letters it answered; whose it only took is not in the call.
+    answered: BTreeSet<&'a str>,
 }
 
 /// Writes the grant.
@@ -109,7 +113,22 @@ impl<'a> Used<'a> {
                 }
                 self.http.entry((origin, &fetch.method)).or_default().insert(url.path);
             }
+            Call::AgentsCall(delegation) => drop(self.called.insert(&delegation.agent)),
+            Call::AgentsSend(post) => drop(self.written_to.insert(&post.agent)),
+            Call::AgentsReply { post, .. } => drop(self.answered.insert(&post.agent)),
             _ => {}
+        }
+    }
+
+    fn agents(&self, text: &mut String) {
+        let lists = [("call", &self.called), ("send", &self.written_to), ("receive", &self.answered)];
+        let lines = lists.iter().filter(|(_, names)| !names.is_empty()).map(|(key, names)| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            format!("{key} = {}\n", list(&names))
+        });
+        let lines: String = lines.collect();
+        if !lines.is_empty() {
+            text.push_str(&format!("\n[agents]\n{lines}"));
         }
     }
 
@@ -133,6 +152,7 @@ impl<'a> Used<'a> {
                 text.push_str(&format!("{verb} = {}\n", list(&names)));
             }
         }
+        self.agents(text);
         self.roots(text);
         for (count, (name, calls)) in self.tools.iter().enumerate() {
             let id = format!("{agent}/tool-{}", count + 1);

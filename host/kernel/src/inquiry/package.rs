@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::World;
 use crate::call::{Call, Class};
 use crate::manifest::{
-    FORMAT, Manifest, WIT, Wants, WantsFiles, WantsHttp, WantsLlm, WantsMemory, WantsOther, WantsTool,
+    FORMAT, Manifest, WIT, Wants, WantsAgents, WantsFiles, WantsHttp, WantsLlm, WantsMemory, WantsOther, WantsTool,
 };
 use crate::rights::Access;
 
@@ -67,7 +67,13 @@ fn anything(roots: &BTreeSet<&str>) -> Wants {
         files: roots.iter().map(file).collect(),
         tools: alloc::vec![WantsTool { tool: "*".into(), why, optional }],
         http: Some(WantsHttp { hosts: Vec::new(), why: String::new(), optional: false }),
-        agents: other(),
+        agents: Some(WantsAgents {
+            call: Vec::new(),
+            send: Vec::new(),
+            receive: Vec::new(),
+            why: String::new(),
+            optional: false,
+        }),
         human: other(),
         context: other(),
     }

@@ -72,6 +72,7 @@ pub fn powers(world: &World, agent: &str) -> Option<Vec<Power>> {
     list.files();
     list.tools();
     list.web();
+    list.agents();
     Some(list.powers)
 }
 
@@ -195,6 +196,23 @@ impl List<'_> {
         }
     }
 
+    fn agents(&mut self) {
+        let Some(right) = &self.grant.rights.agents else { return };
+        let id = format!("{}/agents", self.grant.agent);
+        let deep = || alloc::vec![format!("at most {} deep", right.max_depth)];
+        let deeds = [
+            ("call agent", &right.call, true),
+            ("write to agent", &right.send, false),
+            ("take and answer letters of agent", &right.receive, false),
+        ];
+        for (what, patterns, nests) in deeds {
+            for pattern in patterns {
+                let with = if nests { deep() } else { Vec::new() };
+                self.add(format!("{what} {pattern}"), with, (&id, right.line), |_| false);
+            }
+        }
+    }
+
     fn web(&mut self) {
         for right in &self.grant.rights.http {
             let mut with = alloc::vec![right.methods.join(", "), format!("paths {}", right.paths.join(", "))];
@@ -287,7 +305,8 @@ fn condition(rule: &SiteRule) -> String {
 }
 
 /// Ways from one place to another, the shortest first, those that are cut last. What two agents may both reach, memory or a root of
-/// files, is a way from one to the other; a root of one name is taken for one directory.
+/// files, is a way from one to the other, and so is a letter; a root of one name is taken for one directory. A call of another agent is
+/// none: a child does nothing that its caller may not do.
 pub fn routes(world: &World, from: &Place, to: &Place) -> Vec<Route> {
     let mut search = Search { world, to, routes: Vec::new(), tried: 0 };
     search.step(from, &Labels::NONE, &mut Vec::new());
@@ -338,7 +357,7 @@ impl Search<'_> {
         if let Some((writes, refusal)) = cut.filter(|(_, refusal)| !open && refusal.rule.is_some()) {
             self.end(labels, Some(refusal), way, stop(writes, asks));
         }
-        for (shared, writes) in place::shared(grant) {
+        for (shared, writes) in place::shared(&self.world.policy, grant) {
             if self.tried >= TRIED_MAX || shared.lies_in(self.to) {
                 continue;
             }
@@ -389,6 +408,8 @@ impl Search<'_> {
             }
             Place::Tool(pattern) => self.tools(grant, |name, _| name_fits(pattern, name)),
             Place::Egress(pattern) => self.web(grant, pattern),
+            Place::Mailbox(of) if *of == grant.agent => alloc::vec![Call::AgentsReceive { timeout_ms: None }],
+            Place::Mailbox(_) => Vec::new(),
         }
     }
 
@@ -417,6 +438,7 @@ impl Search<'_> {
                 }
                 calls
             }
+            Place::Mailbox(of) => alloc::vec![Call::letter_to(of)],
         }
     }
 

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::basis::Ground;
 use super::raise::Raise;
@@ -21,6 +22,7 @@ use crate::text;
 use crate::time::Millis;
 use crate::tool::Tools;
 
+mod agents;
 mod human;
 mod outside;
 mod site;
@@ -51,6 +53,8 @@ pub(super) struct Terms {
     pub(super) ground: Ground,
     /// True if that rule counts its calls.
     pub(super) rated: bool,
+    /// Rules of those above that count it too, by agent and id.
+    pub(super) counted: Vec<(String, String)>,
     /// What people are asked to add to budgets before it is held.
     pub(super) raise: Option<Box<Raise>>,
     /// True if it is a person who answers it.
@@ -73,6 +77,7 @@ const INNER: Terms = Terms {
     private: false,
     ground: Ground::Open,
     rated: false,
+    counted: Vec::new(),
     raise: None,
     asks: false,
     observed: None,
@@ -93,8 +98,35 @@ pub(super) struct Admission<'a> {
     pub(super) now: Millis,
     /// True if an account that this run draws on has a limit in money.
     pub(super) limits_money: bool,
+    /// How far the run that makes the call is below the one whose rights these are; 0 if it is that one.
+    pub(super) below: u32,
     /// True if a model or a tool that is not there is no reason to say no: for tests of a policy.
     pub(super) lenient: bool,
+}
+
+impl Terms {
+    /// What holds under these terms and under those of an agent for which the run works.
+    pub(super) fn under(self, above: Self) -> Result<Self, No> {
+        let (worst, output_tokens_max) = if above.output_tokens_max < self.output_tokens_max {
+            (above.worst, above.output_tokens_max)
+        } else {
+            (self.worst, self.output_tokens_max)
+        };
+        let require = match &above.require {
+            Some(required) => Some(meet(self.require.as_ref(), required)?),
+            None => self.require,
+        };
+        // A label is kept off an answer only where a rule keeps it off for all of them.
+        let clears = match (self.clears, above.clears) {
+            (Some((labels, rule)), Some((too, _))) => {
+                let both = Labels::of(labels.iter().filter(|label| too.has(label)));
+                (!both.is_empty()).then_some((both, rule))
+            }
+            _ => None,
+        };
+        let (brings, private) = (self.brings.and(&above.brings), self.private && above.private);
+        Ok(Self { worst, output_tokens_max, require, clears, brings, private, ..self })
+    }
 }
 
 impl<'a> Admission<'a> {
@@ -132,6 +164,10 @@ impl<'a> Admission<'a> {
             Call::ToolsCall { name, value, .. } => self.tool(name, value),
             Call::Fetch(fetch) => self.fetch(fetch),
             Call::HttpFetch { .. } => self.not_yet("http"),
+            Call::AgentsFind { .. } | Call::AgentsCall(_) | Call::AgentsSend(_) | Call::AgentsReply { .. } => {
+                self.agents(call)
+            }
+            Call::AgentsReceive { .. } => self.agents(call),
             Call::Agents(_) => self.not_yet("agents"),
             Call::Human(_) => self.not_yet("human"),
             Call::HumanAsk { .. } => self.human("ask", |right| right.ask),

@@ -13,7 +13,7 @@ use super::admission::{No, meet};
 use super::basis::Ground;
 use super::raise::{self, Raise};
 use super::slots::ModelId;
-use super::{Answer, Kernel, Permit, decide, reasons};
+use super::{Answer, Kernel, Permit, reasons};
 use crate::approval::{ApprovalId, Approver, Binding, Factor, Facts, Required, Unfit};
 use crate::budget::{Amounts, Shortage};
 use crate::call::{Call, Class, Effect, RunId};
@@ -317,7 +317,7 @@ impl Kernel {
         let Some(run) = self.runs.get(&yes.run).filter(|run| !run.ended) else {
             return Err(reasons::ended("the run is over"));
         };
-        let (grant, terms) = decide(&self.policy, &self.slots, &self.tools, None, run, what, now)?;
+        let (grant, terms) = self.view(None, now).decide(run, what)?;
         let more = raise::asked(run, grant).filter(|_| asked.raise.is_some());
         let require = more.map_or(Ok(terms.require.clone()), |more| meet(terms.require.as_ref(), more).map(Some))?;
         match require {

@@ -22,6 +22,7 @@ pub(super) enum Ground {
     Tool(usize),
     Http(usize),
     Human,
+    Agents,
     /// It was refused. A refusal carries its own rule.
     No,
 }
@@ -61,6 +62,7 @@ impl Grant {
             Ground::Llm => rights.llm.as_ref().map(|right| key("llm", right.line)),
             Ground::Memory => rights.memory.as_ref().map(|right| key("memory", right.line)),
             Ground::Files(place) => rights.files.get(place).map(|right| key("files", right.line)),
+            Ground::Agents => rights.agents.as_ref().map(|right| key("agents", right.line)),
             Ground::Tool(place) => rights.tools.get(place).map(|right| self.rule_in(right.id.clone(), right.line)),
             Ground::Human => rights.human.as_ref().map(|right| key("human", right.line)),
             Ground::Http(place) => rights.http.get(place).map(|right| self.rule_in(right.id.clone(), right.line)),

@@ -67,6 +67,13 @@ impl Kernel {
         Ok((past.allowance, lost))
     }
 
+    /// A child that ended under an earlier host took this of the accounts of its runs; the books of agent and site have it already.
+    pub fn remember(&mut self, parent: RunId, spent: &Amounts) {
+        if let Some(run) = self.runs.get(&parent) {
+            self.ledger.carry(run.account, &Amounts::ZERO, spent, &Amounts::ZERO);
+        }
+    }
+
     /// Lets go of a run that leaves memory. Its books go on holding what it holds; permits of it that are out are worth nothing.
     pub fn suspend(&mut self, id: RunId, now: Millis) {
         self.forgo_all(id, now);

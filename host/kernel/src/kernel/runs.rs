@@ -35,6 +35,8 @@ pub(super) struct Run {
     pub(super) parent: Option<RunId>,
     /// Shares of it that are out: children, and what is set aside for those that have not started.
     pub(super) shares: usize,
+    /// Of the run at the top: those of all runs in its tree.
+    pub(super) tree: usize,
     /// What its parent set aside.
     pub(super) share: Limits,
     pub(super) allowance: Allowance,
@@ -168,6 +170,11 @@ impl Kernel {
         balances
     }
 
+    /// The agent on whose books a run draws: its own, or for a child the one of the run at the top.
+    pub fn payer(&self, id: RunId) -> Option<&str> {
+        self.runs.get(&id).map(|run| run.payer.as_str())
+    }
+
     /// The models that a run may ask: those that its package asks for and its grant gives, by alias.
     pub fn models(&self, id: RunId) -> Vec<&Model> {
         let Some(run) = self.runs.get(&id).filter(|run| !run.ended) else { return Vec::new() };
@@ -235,7 +242,7 @@ impl Kernel {
                     return Err(reasons::ended("the run that set this aside is over"));
                 };
                 // What a parent was told may stand in what it asks its child.
-                let above_it = (share.run, above.payer.clone(), above.labels.clone());
+                let above_it = (share.run, above.payer.clone(), above.labels.clone(), above.attended);
                 (Some(above_it), share.limits.tighter(above.left_to_live(now)))
             }
             None => (None, Limits::NONE),
@@ -253,19 +260,20 @@ impl Kernel {
             wants: start.manifest.rights(),
             grant: found,
             account,
-            payer: above.as_ref().map_or(&start.agent, |(_, payer, _)| payer).clone(),
+            payer: above.as_ref().map_or(&start.agent, |(_, payer, ..)| payer).clone(),
             parent: above.as_ref().map(|(parent, ..)| *parent),
             shares: 0,
+            tree: 0,
             share: limits,
             allowance: Allowance { fuel: 0, wall_ms: 0, memory_bytes: 0 },
             fuel_given: 0,
             started: now,
-            labels: above.map_or(Labels::NONE, |(.., labels)| labels),
+            attended: above.as_ref().is_some_and(|(.., attended)| *attended),
+            labels: above.map_or(Labels::NONE, |(_, _, labels, _)| labels),
             calls: 0,
             in_flight: 0,
             ended: false,
             bases: Bases::default(),
-            attended: false,
         };
         Ok((run, policy))
     }
@@ -308,8 +316,8 @@ impl Kernel {
             let Some(run) = self.runs.get(&id).filter(|run| run.is_gone()) else { return };
             (next, _) = (run.parent, self.ledger.close(run.account));
             self.runs.remove(&id);
-            if let Some(above) = next.and_then(|above| self.runs.get_mut(&above)) {
-                above.shares = above.shares.saturating_sub(1);
+            if let Some(above) = next {
+                self.detach(above);
             }
         }
     }

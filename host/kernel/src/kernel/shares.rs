@@ -5,7 +5,7 @@ use super::ledger::AccountId;
 use super::{Kernel, reasons};
 use crate::budget::{Amounts, Limits, Resource};
 use crate::call::RunId;
-use crate::limits::CHILD_DEPTH_MAX;
+use crate::limits::{CHILD_DEPTH_MAX, TREE_RUNS_MAX};
 use crate::refusal::Refusal;
 use crate::time::Millis;
 
@@ -27,10 +27,12 @@ impl Kernel {
     /// the guest.
     ///
     /// # Errors
-    /// `exhausted` if the run itself has not so much; `busy` if children nest too deep. Nothing is set aside then.
+    /// `exhausted` if the run itself has not so much; `busy` if children nest too deep or are too many. Nothing is set aside then.
     #[expect(clippy::result_large_err, reason = "once a child, and it goes to a person whole")]
     pub fn split(&mut self, id: RunId, share: Limits, fuel_left: u64, now: Millis) -> Result<Share, Refusal> {
-        let depth = core::iter::successors(Some(id), |id| self.runs.get(id)?.parent).count();
+        let way = core::iter::successors(Some(id), |id| self.runs.get(id)?.parent);
+        let (depth, top) = way.fold((0, id), |(depth, _), id| (depth + 1, id));
+        let full = self.runs.get(&top).is_some_and(|top| top.tree >= TREE_RUNS_MAX);
         let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
             return Err(*reasons::ended("the run is over"));
         };
@@ -41,6 +43,9 @@ impl Kernel {
         };
         if depth > CHILD_DEPTH_MAX {
             return Err(worded(reasons::busy("children nest as deep as they may", "the agent does it itself")));
+        }
+        if full {
+            return Err(worded(reasons::busy("as many agents work for one run as may", "the agent awaits some first")));
         }
         let fuel = share.get(Resource::Fuel).unwrap_or(0);
         let has = run.allowance.fuel.saturating_sub(run.fuel_given).min(fuel_left);
@@ -56,15 +61,27 @@ impl Kernel {
             .map_err(|lack| worded(reasons::not_so_much(lack.what, share.get(lack.what).unwrap_or(0), lack.left)))?;
         run.fuel_given = run.fuel_given.saturating_add(fuel);
         run.shares += 1;
+        if let Some(top) = self.runs.get_mut(&top) {
+            top.tree += 1;
+        }
         Ok(Share { run: id, account: child, limits: share })
     }
 
     /// Gives a share back that no child was started on. Its fuel does not come back to the guest, but to the accounts.
     pub fn dissolve(&mut self, share: Share) {
         self.ledger.close(share.account);
-        if let Some(run) = self.runs.get_mut(&share.run) {
+        self.detach(share.run);
+        self.forget(share.run);
+    }
+
+    /// One less draws on this run, and one less is in its tree.
+    pub(super) fn detach(&mut self, above: RunId) {
+        if let Some(run) = self.runs.get_mut(&above) {
             run.shares = run.shares.saturating_sub(1);
         }
-        self.forget(share.run);
+        let top = core::iter::successors(Some(above), |id| self.runs.get(id)?.parent).last();
+        if let Some(top) = top.and_then(|top| self.runs.get_mut(&top)) {
+            top.tree = top.tree.saturating_sub(1);
+        }
     }
 }

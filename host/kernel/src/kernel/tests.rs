@@ -23,6 +23,7 @@ use crate::tool::{Effect, Tool};
 mod approvals;
 mod basis;
 mod budgets;
+mod delegation;
 mod labels;
 mod lock;
 mod raise;

@@ -54,6 +54,7 @@ impl Policy {
             rates: None,
             now: Millis(0),
             limits_money,
+            below: 0,
             lenient: true,
         };
         admission.decide(&trial.call)

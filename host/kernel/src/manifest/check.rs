@@ -127,6 +127,16 @@ fn wants(wants: &Wants) -> Result<(), Mistake> {
         }
         reason("wants.http", &http.why)?;
     }
+    if let Some(agents) = &wants.agents {
+        let lists = [("call", &agents.call), ("send", &agents.send), ("receive", &agents.receive)];
+        for (key, list) in lists.map(|(key, list)| (format!("wants.agents.{key}"), list)) {
+            short(&key, list.len())?;
+            for agent in list {
+                fits(&key, agent, patterns::name(agent), "an agent, or the beginning of its name and `*`")?;
+            }
+        }
+        reason("wants.agents", &agents.why)?;
+    }
     for (name, other) in wants.others() {
         reason(&format!("wants.{name}"), &other.why)?;
     }

@@ -88,6 +88,18 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
         draft.push_str("\n[human]\nask = true\nnotify = true\n");
         draft.push_str(&why(&human.why, human.optional));
     }
+    if let Some(agents) = &wants.agents {
+        let lists = [("call", &agents.call), ("send", &agents.send), ("receive", &agents.receive)];
+        let named = lists.iter().filter(|(_, list)| !list.is_empty());
+        let lines: String = named.map(|(key, names)| format!("{key} = {}\n", list(names))).collect();
+        if lines.is_empty() {
+            draft.push_str(&format!("\n# It also asks for `agents`; name them: {}\n", quoted(&agents.why)));
+            draft.push_str("# agents = { call = [\"fetcher\"], send = [\"fetcher\"], receive = [\"fetcher\"] }\n");
+        } else {
+            draft.push_str(&format!("\n[agents]\n{lines}"));
+            draft.push_str(&why(&agents.why, agents.optional));
+        }
+    }
     for (name, other) in wants.others() {
         draft.push_str(&format!(
             "\n# It also asks for `{name}`, which this version cannot grant: {}\n",

@@ -11,6 +11,7 @@ use super::document::{Document, Place, Words};
 use super::extra::extra;
 use super::grant::{fits, required, why};
 use super::patterns;
+use crate::limits::CHILD_DEPTH_MAX;
 use crate::refusal::Rule;
 use crate::rights::{AgentsRight, HttpRight, HumanRight, Origin, SecretRight};
 use crate::text;
@@ -21,7 +22,8 @@ const HTTP: Words = Words {
     later: &[],
 };
 const SECRETS: Words = Words { table: "`secrets`", known: &["handle", "only_to", "why"], later: &[] };
-const AGENTS: Words = Words { table: "`agents`", known: &["call", "max_depth", "why"], later: &["send", "budget"] };
+const AGENTS: Words =
+    Words { table: "`agents`", known: &["call", "send", "receive", "max_depth", "why"], later: &["budget"] };
 
 const HUMAN: Words = Words { table: "`human`", known: &["ask", "notify", "why"], later: &["choices", "rate"] };
 
@@ -29,7 +31,7 @@ const HUMAN: Words = Words { table: "`human`", known: &["ask", "notify", "why"],
 const METHODS: [&str; 2] = ["GET", "HEAD"];
 
 /// The deepest that a grant can let calls nest.
-const DEPTH_MAX: u64 = 16;
+const DEPTH_MAX: u64 = CHILD_DEPTH_MAX as u64;
 
 pub(super) fn http(document: &mut Document<'_>, file: &DeTable<'_>, agent: &str) -> Vec<HttpRight> {
     let mut rights: Vec<HttpRight> = Vec::new();
@@ -84,8 +86,9 @@ pub(super) fn agents(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<
     let (table, place) = document.table(file, "agents", "{ call = [\"fetcher\"], max_depth = 2 }")?;
     document.closed(table, &AGENTS);
     why(document, table);
-    let call = texts(document, table, "call", "\"fetcher\"", patterns::name).unwrap_or_default();
-    if !table.contains_key("call") {
+    let mut listed = |key: &str| texts(document, table, key, "\"fetcher\"", patterns::name).unwrap_or_default();
+    let (call, send, receive) = (listed("call"), listed("send"), listed("receive"));
+    if !["call", "send", "receive"].iter().any(|key| table.contains_key(*key)) {
         document.mistake(place.clone(), "`agents` grants no agent", "for example `call = [\"fetcher\"]`");
     }
     let max_depth = match document.number(table, "max_depth", "1") {
@@ -100,7 +103,7 @@ pub(super) fn agents(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<
         }
         None => 1,
     };
-    Some(AgentsRight { call, max_depth, line: document.line(&place) })
+    Some(AgentsRight { call, send, receive, max_depth, line: document.line(&place) })
 }
 
 pub(super) fn human(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<HumanRight> {

@@ -23,8 +23,8 @@ use crate::text;
 const TEST: Words = Words { table: "[[test]]", known: &["expect", "agent", "call", "labels", "why"], later: &["at"] };
 const CALL: Words = Words {
     table: "`call`",
-    known: &["tool", "args", "model", "memory", "root", "path", "act", "http", "method", "secret"],
-    later: &["agent", "human"],
+    known: &["tool", "args", "model", "memory", "root", "path", "act", "http", "method", "secret", "agent", "letter"],
+    later: &["human"],
 };
 
 /// A call and what the policy must say to it.
@@ -147,7 +147,14 @@ fn call(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Opti
         let secret = text(document, "secret").map(String::from);
         return Some(Call::Fetch(Fetch { method, url: url.into(), content: Digest::default(), bytes: 0, secret }));
     }
-    let hint = "it names a `tool`, a `model`, a `memory`, a `root` or an address as `http`";
+    if let Some(agent) = text(document, "agent") {
+        return Some(Call::to_agent(agent));
+    }
+    if let Some(agent) = text(document, "letter") {
+        return Some(Call::letter_to(agent));
+    }
+    let hint =
+        "it names a `tool`, a `model`, a `memory`, a `root`, an address as `http`, an `agent` or who gets a `letter`";
     document.mistake(place.clone(), "`call` calls nothing", hint);
     None
 }

@@ -6,7 +6,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, host_fits, url_path_fits};
+use super::{Extra, host_fits, name_fits, url_path_fits};
 use crate::url::{Scheme, Url};
 
 /// Hosts that may be reached, and how: `https://*.example.org`.
@@ -50,15 +50,40 @@ pub struct SecretRight {
     pub line: u32,
 }
 
-/// Agents that may be called.
+/// Agents that may be called and written to. Each is a name, or the beginning of one and `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentsRight {
-    /// Their names, or beginnings and `*`.
+    /// Those that may be called.
     pub call: Vec<String>,
+    /// Those that letters may go to.
+    pub send: Vec<String>,
+    /// Those whose letters come in, and are answered.
+    pub receive: Vec<String>,
     /// How deep calls may nest below this agent; at least 1.
     pub max_depth: u32,
     /// Where it stands.
     pub line: u32,
+}
+
+impl AgentsRight {
+    /// Whether this agent may be called.
+    pub fn calls(&self, agent: &str) -> bool {
+        fits_one(&self.call, agent)
+    }
+
+    /// Whether letters may go to this agent.
+    pub fn sends(&self, agent: &str) -> bool {
+        fits_one(&self.send, agent)
+    }
+
+    /// Whether letters of this agent come in.
+    pub fn receives(&self, agent: &str) -> bool {
+        fits_one(&self.receive, agent)
+    }
+}
+
+fn fits_one(patterns: &[String], agent: &str) -> bool {
+    patterns.iter().any(|pattern| name_fits(pattern, agent))
 }
 
 impl Origin {

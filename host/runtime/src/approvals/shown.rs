@@ -35,6 +35,16 @@ pub(crate) fn call(asking: &Asking) -> Option<(String, String)> {
         Call::MemoryGet { namespace, key } | Call::MemoryDelete { namespace, key } => {
             (format!("{} {namespace} {key}", asking.what.name()), String::new())
         }
+        Call::AgentsCall(delegation) => {
+            let share =
+                delegation.share.iter().map(|(what, amount)| format!("\nwith {} of its own", what.show(*amount)));
+            let given: String = share.collect();
+            (format!("agents.call {}", delegation.agent), format!("{}{given}", content(&delegation.input)?))
+        }
+        Call::AgentsSend(post) => (format!("agents.send {}", post.agent), content(&post.content)?),
+        Call::AgentsReply { letter, post } => {
+            (format!("agents.reply {letter} to {}", post.agent), content(&post.content)?)
+        }
         Call::MemoryList { namespace, prefix } => (format!("memory.list {namespace} {prefix}*"), String::new()),
         Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => {
             (format!("{} {}:{}", asking.what.name(), place.root, place.path), String::new())

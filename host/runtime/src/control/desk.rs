@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::wire::{Reply, Request};
-use crate::admin::AdminError;
+use crate::admin::{self, AdminError};
 use crate::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
 use crate::store::{Page, Range, Store, StoreError};
 use crate::syscalls::Services;
@@ -64,6 +64,12 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             Ok(resolved) => Reply::Resolved(resolved),
             Err(error) => Reply::Refused(error.to_string()),
         },
+        Request::Discard { letter } => {
+            match admin::discarded(services.gate.journal(), &letter, services.gate.clock().now()).await {
+                Ok(there) => Reply::Discarded(there),
+                Err(error) => Reply::Refused(error.to_string()),
+            }
+        }
         Request::Unlabel(removal) => match removal.apply(services.gate.journal(), services.gate.clock().now()).await {
             Ok(taken) => Reply::Unlabelled(taken),
             Err(error) => Reply::Refused(error.to_string()),

@@ -107,6 +107,11 @@ pub enum Request {
         /// True to hold them.
         hold: bool,
     },
+    /// A person throws a letter away.
+    Discard {
+        /// Its id.
+        letter: String,
+    },
 }
 
 /// A run that is to begin.
@@ -179,6 +184,8 @@ pub enum Reply {
     Answered(Inquiry),
     /// To [`Request::HoldAgent`]: how many runs it has.
     HeldAgent(u64),
+    /// To [`Request::Discard`]: whether it was there.
+    Discarded(bool),
 }
 
 /// A value as a frame.

@@ -93,7 +93,7 @@ pub(super) fn outcome<E: Fault>(fault: &E) -> (Outcome, Option<Vec<u8>>) {
 }
 
 /// What the guest gets of a refusal.
-pub(super) fn refused(refusal: &Refusal, run: RunId, call: CallId) -> Error {
+pub(crate) fn refused(refusal: &Refusal, run: RunId, call: CallId) -> Error {
     match refusal.code {
         Code::NoGrant
         | Code::NotDeclared
@@ -105,7 +105,8 @@ pub(super) fn refused(refusal: &Refusal, run: RunId, call: CallId) -> Error {
         | Code::Label
         | Code::NotApproved
         | Code::Locked
-        | Code::Rate => Error::Denied(Denial {
+        | Code::Rate
+        | Code::Delegation => Error::Denied(Denial {
             code: refusal.code.word().to_owned(),
             argument: refusal.argument.as_ref().map(|argument| argument.name.clone()),
             reference: format!("{run}/{call}"),

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use agentry_kernel::Resource;
 use agentry_kernel::budget::Amounts;
+use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Ended, Entry, Started, Status, Unfinished};
-use agentry_kernel::kernel::{Allowance, Start};
-use agentry_kernel::labels::Labels;
+use agentry_kernel::kernel::{Allowance, Share, Start};
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use tokio::time::Instant;
 
 use super::Gate;
 use super::outside::{GRACE, past};
+use crate::agents::Below;
 use crate::journal::{Along, Content, RunRecord};
 use crate::run::context::{Event, RunContext};
 use crate::store::StoreError;
@@ -27,6 +28,8 @@ pub struct Opening {
     pub start: Start,
     /// The input JSON.
     pub input: Vec<u8>,
+    /// What it rests on, if it is below another run.
+    pub(crate) below: Option<Below>,
 }
 
 /// How a run ends.
@@ -99,20 +102,25 @@ impl Gate {
     pub fn begin(&self, run: &Arc<RunContext>, opening: Opening) -> Result<Allowance, Box<Refusal>> {
         let gate = &*self.0;
         let now = run.clock.advance(gate.clock.now());
-        let Opening { mut started, start, input } = opening;
+        let Opening { mut started, start, input, below } = opening;
         let content = Content::of(input);
         let input = content.digest;
         let contents = gate.journal.missing(vec![content]);
         gate.audience.join(run);
-        let mut record = first_record(run, &started, now);
+        let parent = below.as_ref().map(|below| (below.parent.id, below.call));
+        let mut record = first_record(run, &started, parent, now);
         let mut desk = gate.desk.lock();
-        let refusal = match desk.kernel.start(run.id, &start, now) {
+        let begun = match below {
+            Some(below) => desk.kernel.start_child(run.id, &start, below.share, now),
+            None => desk.kernel.start(run.id, &start, now),
+        };
+        let refusal = match begun {
             Ok(allowance) => {
                 started.at = now;
                 started.held = given(&allowance);
                 started.input = input;
                 let moved = desk.books(run);
-                let along = Along { moved, contents, record: Some(record.clone()), rated: None };
+                let along = Along { moved, contents, record: Some(record.clone()), rated: Vec::new() };
                 gate.journal.append(&run.trail, &[Entry::Started(started)], along);
                 drop(desk);
                 run.set_record(record);
@@ -142,12 +150,12 @@ impl Gate {
         run: &Arc<RunContext>,
         start: &Start,
         record: RunRecord,
-        past: &Unfinished,
+        (past, share): (&Unfinished, Option<Share>),
     ) -> Result<Allowance, Box<Refusal>> {
         let gate = &*self.0;
         let at = gate.clock.now();
         let mut desk = gate.desk.lock();
-        let (allowance, lost) = desk.kernel.resume(run.id, start, past, None, at).map_err(Box::new)?;
+        let (allowance, lost) = desk.kernel.resume(run.id, start, past, share, at).map_err(Box::new)?;
         let unknown = lost.iter().map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
         let entries: Vec<_> = std::iter::once(Entry::Resumed { at }).chain(unknown).collect();
         let record = RunRecord { status: Status::Running, ..record };
@@ -215,14 +223,14 @@ impl Gate {
         };
         let moved = desk.books(run);
         let entry = Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent });
-        let along = Along { moved, contents, record: Some(record.clone()), rated: None };
+        let along = Along { moved, contents, record: Some(record.clone()), rated: Vec::new() };
         gate.journal.append(&run.trail, &[entry], along);
         gate.audience.leave(run.id);
         record
     }
 }
 
-fn first_record(run: &RunContext, started: &Started, now: Millis) -> RunRecord {
+fn first_record(run: &RunContext, started: &Started, parent: Option<(RunId, CallId)>, now: Millis) -> RunRecord {
     RunRecord {
         id: run.id,
         agent: run.agent.clone(),
@@ -235,7 +243,8 @@ fn first_record(run: &RunContext, started: &Started, now: Millis) -> RunRecord {
         calls: 0,
         refused: 0,
         failure: None,
-        labels: Labels::NONE,
+        labels: run.labels(),
+        parent,
     }
 }
 

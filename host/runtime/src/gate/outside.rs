@@ -173,6 +173,7 @@ impl Gate {
             asking,
             name: name.unwrap_or_default(),
             refused: None,
+            below: Amounts::ZERO,
         }
     }
 }
@@ -202,6 +203,8 @@ pub(super) struct Errand {
     name: String,
     /// When a no came after a wait.
     pub(super) refused: Option<Millis>,
+    /// What a run below took.
+    below: Amounts,
 }
 
 /// The guest's end of it.
@@ -248,16 +251,7 @@ impl Errand {
         if waits && let Some(refusal) = self.gate.0.overtaken(&permit, self.asking.as_ref()) {
             return self.overtaken(permit, &refusal);
         }
-        if let Some(Asking { what, contents, .. }) = self.asking.take_if(|_| self.intent) {
-            let contents = self.gate.0.journal.missing(contents);
-            let (held, basis) = (*permit.held(), permit.basis());
-            // When the guest asked: that is what its clock showed from then on.
-            let entry = Entry::Asked { call: self.call, at: self.at, what, held, basis };
-            let desk = self.gate.0.desk.lock();
-            // What it holds was taken when it joined the queue, and nobody has written that down yet.
-            let along = Along { moved: desk.books(&self.run), contents, ..Along::default() };
-            self.gate.0.journal.append(&self.run.trail, &[entry], along);
-        }
+        self.asked(&permit);
         if self.effect == Effect::External
             && let Err(error) = self.gate.0.journal.durable(&self.run.trail).await
         {
@@ -267,13 +261,27 @@ impl Errand {
             return self.close(permit, Err(Error::Cancelled.into()), None);
         }
         let permit = Arc::new(permit);
-        let Acted { result, spent, labels, freed } = self.bounded(act, Arc::clone(&permit)).await;
+        let Acted { result, spent, labels, freed, below } = self.bounded(act, Arc::clone(&permit)).await;
         let mut permit = alone(permit).await;
         permit.bring(&labels);
+        self.below = below;
         let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
         let answer = self.close(permit, result, Some(spent));
         gate.0.free(&run, &freed);
         answer
+    }
+
+    /// Writes its intent down, if it has one and that was not done when the kernel said yes.
+    pub(super) fn asked(&mut self, permit: &Permit) {
+        let Some(Asking { what, contents, .. }) = self.asking.take_if(|_| self.intent) else { return };
+        let contents = self.gate.0.journal.missing(contents);
+        let (held, basis) = (*permit.held(), permit.basis());
+        // When the guest asked: that is what its clock showed from then on.
+        let entry = Entry::Asked { call: self.call, at: self.at, what, held, basis };
+        let desk = self.gate.0.desk.lock();
+        // What it holds was taken when it joined the queue, and nobody has written that down yet.
+        let along = Along { moved: desk.books(&self.run), contents, ..Along::default() };
+        self.gate.0.journal.append(&self.run.trail, &[entry], along);
     }
 
     /// Waits for its turn, no longer than the guest and the run do.
@@ -341,13 +349,15 @@ impl Errand {
         let (call, at) = (self.call, self.now());
         let asking = self.asking.take();
         let (what, mut contents) = asking.map_or((None, Vec::new()), |asking| (Some(asking.what), asking.contents));
-        let (outcome, basis) = (settle::outcome(&result, &mut contents), permit.basis());
+        let (outcome, basis, below) = (settle::outcome(&result, &mut contents), permit.basis(), self.below);
         let spent = self.gate.0.settle(&self.run, permit, cost, at, contents, |spent| {
             Some(match what {
                 Some(what) => Entry::Called { call, at, what, outcome, basis },
-                None => Entry::Answered { call, at, outcome, spent },
+                None => Entry::Answered { call, at, outcome, spent: spent.plus(below) },
             })
         });
+        self.run.add_spent(below);
+        let spent = spent.plus(below);
         self.tell(at, spent, result.as_ref().err().map(|error| fault::kind(error.error())));
         (result, at)
     }

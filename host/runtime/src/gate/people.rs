@@ -89,6 +89,7 @@ impl Inner {
         let asked = desk.kernel.ask(unasked, ApprovalId(nonce), facts, now);
         self.wake(desk);
         let asked = asked.map_err(Box::new)?;
+        let title = format!("{title}{}", run.works_for());
         let id = asked.binding.id;
         let binding = Content::of(postcard::to_allocvec(&asked.binding).expect("it is plain data")).digest;
         let times = u32::try_from(asked.times).unwrap_or(u32::MAX);

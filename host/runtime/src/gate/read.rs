@@ -56,7 +56,8 @@ impl Gate {
             Ok(entered) => entered,
             Err(error) => return Read::Done(Err(error)),
         };
-        let (mut permit, Asking { what, contents, basis }) = match gate.admit(run, call, asking, at, Manner::Whole) {
+        let (mut permit, Asking { what, contents, basis, .. }) = match gate.admit(run, call, asking, at, Manner::Whole)
+        {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
             Ok((turn, asking)) => return Read::Waits(Box::new(self.errand(run, (call, at), asking)), turn, act),
             Err(refusal) => return Read::Done(Err(fault::refused(&refusal, run.id, call))),

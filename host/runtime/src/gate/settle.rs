@@ -60,7 +60,7 @@ impl Inner {
         desk.let_in(settled.ready, now);
         let moved = desk.books(run).filter(|_| moved);
         let record = self.gained(run, call, (&settled.gained, &settled.cleared), rule, now);
-        let along = Along { moved, contents, record, rated: None };
+        let along = Along { moved, contents, record, rated: Vec::new() };
         self.journal.append(&run.trail, entry(settled.spent).as_slice(), along);
         drop(desk);
         if settled.spent != Amounts::ZERO {

@@ -118,7 +118,7 @@ impl Errand {
                     break;
                 }
             };
-            let kept = Kept::of(&batch, &self.run.agent);
+            let kept = Kept::of(&batch, self.run.payer());
             if kept.grown > permit.held()[Resource::Storage] {
                 failed = fault::unavailable("the entry changed while it was written", Some(10));
                 break;

@@ -36,6 +36,8 @@ impl History {
         Ok(Report {
             run: record.id,
             agent: record.agent.clone(),
+            begun: !entries.is_empty(),
+            labels: record.labels.clone(),
             status: record.status,
             output,
             failure: record.failure.clone(),

@@ -5,6 +5,7 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::refusal::Refusal;
 
 use crate::audit::heads::HeadsError;
+use crate::components::NotReady;
 use crate::config::{ConfigError, ToolsError};
 use crate::control::ControlError;
 use crate::drivers::files::NoRoot;
@@ -101,6 +102,14 @@ pub enum RunError {
         /// Which.
         run: RunId,
     },
+    /// It goes on with the run that called it.
+    #[error("run {run} works for run {parent} and goes on with that one\nhint: agentry resume {parent}")]
+    Below {
+        /// Which.
+        run: RunId,
+        /// The run above it.
+        parent: RunId,
+    },
     /// Policy says no now; the run stays as it is.
     #[error("the run stays suspended\n{0}")]
     Refused(Box<Refusal>),
@@ -122,4 +131,14 @@ pub enum RunError {
         /// Its digest.
         recorded: Digest,
     },
+}
+
+impl From<NotReady> for RunError {
+    fn from(error: NotReady) -> Self {
+        match error {
+            NotReady::Package(error) => Self::Package(error),
+            NotReady::Compile(error) => Self::Compile(error),
+            NotReady::Store(error) => Self::Store(error),
+        }
+    }
 }

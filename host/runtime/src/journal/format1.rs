@@ -99,7 +99,8 @@ impl From<Record> for RunRecord {
     fn from(record: Record) -> Self {
         let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure } = record;
         let (spent, labels) = (spent.into(), Labels::NONE);
-        Self { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels }
+        let parent = None;
+        Self { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels, parent }
     }
 }
 

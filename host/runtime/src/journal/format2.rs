@@ -1,12 +1,16 @@
-//! What version 2 wrote otherwise than this one: decisions without what they rest on. Read and never written any more; the other
-//! entries are as they were.
+//! What version 2 wrote otherwise than this one: decisions without what they rest on, and records of runs without the run above. Read and
+//! never written any more; the other entries are as they were.
 
 use agentry_kernel::budget::Amounts;
-use agentry_kernel::call::{Call, CallId};
-use agentry_kernel::journal::{BasisId, Entry, Outcome};
+use agentry_kernel::call::{Call, CallId, RunId};
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::{BasisId, Entry, Outcome, Status};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use serde::Deserialize;
+
+use super::record::RunRecord;
 
 /// The version byte.
 pub(super) const FORMAT: u8 = 2;
@@ -33,6 +37,31 @@ struct Called {
     at: Millis,
     what: Call,
     outcome: Outcome,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Record {
+    id: RunId,
+    agent: String,
+    package: String,
+    component: Digest,
+    status: Status,
+    started: Millis,
+    ended: Option<Millis>,
+    spent: Amounts,
+    calls: u32,
+    refused: u32,
+    failure: Option<String>,
+    labels: Labels,
+}
+
+impl From<Record> for RunRecord {
+    fn from(record: Record) -> Self {
+        let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels } =
+            record;
+        let parent = None;
+        Self { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels, parent }
+    }
 }
 
 /// Reads the entry that these bytes begin with. Its kind is its first byte, the place among the kinds.

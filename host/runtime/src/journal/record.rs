@@ -1,7 +1,7 @@
 //! What is known of a run at a glance: the line that `agentry ps` prints.
 
 use agentry_kernel::budget::{Amounts, Books};
-use agentry_kernel::call::RunId;
+use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Status;
 use agentry_kernel::labels::Labels;
@@ -9,10 +9,13 @@ use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::format1;
+use super::{format1, format2};
 use crate::store::{Batch, StoreError, keys};
 
 const FORMAT: u8 = 2;
+
+/// The version of a run's record: version 2 did not know of runs below runs.
+const RECORD_FORMAT: u8 = 3;
 
 /// A run at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,8 @@ pub struct RunRecord {
     pub failure: Option<String>,
     /// The labels that it holds, or held at its end.
     pub labels: Labels,
+    /// The run above it, and the call of that one which it answers.
+    pub parent: Option<(RunId, CallId)>,
 }
 
 impl RunRecord {
@@ -49,12 +54,20 @@ impl RunRecord {
     /// # Errors
     /// When it is none.
     pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        decode_either::<Self, format1::Record>(bytes)
+        match bytes.split_first() {
+            Some((&RECORD_FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
+            Some((&FORMAT, rest)) => {
+                postcard::from_bytes::<format2::Record>(rest).map(Self::from).map_err(|_| damaged())
+            }
+            _ => decode_either::<Self, format1::Record>(bytes),
+        }
     }
 
     /// Into the batch that changes it.
     pub(super) fn write(&self, batch: &mut Batch) {
-        batch.put(keys::run(self.id), encode(self));
+        let record = postcard::to_extend(self, vec![RECORD_FORMAT]);
+        let record = record.expect("our own values have no part that cannot be encoded");
+        batch.put(keys::run(self.id), record);
         if matches!(self.status, Status::Running | Status::Suspended) {
             batch.put(keys::open(self.id), Vec::new());
             batch.put(keys::time(self.started, self.id), Vec::new());
@@ -72,8 +85,8 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// What [`encode`] made, of a kind that version 1 did not have.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    let record = bytes.strip_prefix(&[FORMAT]).and_then(|rest| postcard::from_bytes(rest).ok());
-    record.ok_or_else(|| StoreError::Damaged { why: "a record that does not decode".to_owned() })
+    let value = bytes.strip_prefix(&[FORMAT]).and_then(|rest| postcard::from_bytes(rest).ok());
+    value.ok_or_else(damaged)
 }
 
 /// Books that [`encode`] made, or an account of version 1.
@@ -86,9 +99,12 @@ pub(super) fn is_old(bytes: &[u8]) -> bool {
     bytes.first() == Some(&format1::FORMAT)
 }
 
+fn damaged() -> StoreError {
+    StoreError::Damaged { why: "a record that does not decode".to_owned() }
+}
+
 /// What [`encode`] made, of this version or of version 1.
 fn decode_either<T: DeserializeOwned + From<Old>, Old: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    let damaged = || StoreError::Damaged { why: "a record that does not decode".to_owned() };
     match bytes.split_first() {
         Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
         Some((&format1::FORMAT, rest)) => postcard::from_bytes::<Old>(rest).map(T::from).map_err(|_| damaged()),

@@ -1,8 +1,9 @@
 //! The bytes of this version, which every later one must read.
 
 use agentry_kernel::budget::Period;
-use agentry_kernel::call::{Call, CallId, Class, Completion, Place};
+use agentry_kernel::call::{Call, CallId, Class, Completion, Delegation, Place, Post};
 use agentry_kernel::journal::{BasisId, Ended, Outcome, Started, Status};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
 use agentry_kernel::time::Day;
 use agentry_kernel::{Amounts, Millis, Resource};
@@ -129,6 +130,67 @@ fn an_account_of_version_1_goes_on_as_the_books_of_a_day() {
     assert_eq!(books.day.held, Amounts::of(Resource::Tokens, 34));
     assert_eq!((books.day.period, books.minute.spent), (Period::Day(Day(20_800)), Amounts::ZERO));
     assert_eq!(record::books(&record::encode(&books)), Ok(books));
+}
+
+/// The record of a run, and of one that a call of it made.
+fn records() -> [RunRecord; 2] {
+    let first = RunRecord {
+        id: RunId(7),
+        agent: "scribe".to_owned(),
+        package: "acme:scribe@1.0.0".to_owned(),
+        component: Digest([0xab; 32]),
+        status: Status::Running,
+        started: Millis(1_800_000_000_000),
+        ended: None,
+        spent: Amounts::of(Resource::Tokens, 7),
+        calls: 3,
+        refused: 1,
+        failure: None,
+        labels: Labels::of(["untrusted"]),
+        parent: None,
+    };
+    let status = Status::Done;
+    let child = RunRecord { id: RunId(8), status, parent: Some((RunId(7), CallId(2))), ..first.clone() };
+    [first, child]
+}
+
+#[test]
+fn a_record_of_this_version_stays_readable_and_so_do_those_of_version_2() {
+    let written = records().map(|record| {
+        let mut batch = Batch::default();
+        record.write(&mut batch);
+        batch.writes.into_iter().find_map(|(key, row)| row.filter(|_| key == keys::run(record.id))).unwrap()
+    });
+    let hex = |row: &Vec<u8>| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let lines: Vec<String> = written.iter().map(hex).collect();
+    expect_file!["../../../../tests/golden/record-3.hex"].assert_eq(&(lines.join("\n") + "\n"));
+    assert_eq!(written.each_ref().map(|row| RunRecord::decode(row).unwrap()), records());
+    // It had all but the parent, which stands last.
+    let [mut second, _] = written;
+    second[0] = 2;
+    second.pop();
+    assert_eq!(RunRecord::decode(&second), Ok(records()[0].clone()));
+}
+
+#[test]
+fn calls_of_other_agents_stay_readable() {
+    let name = Digest([0xab; 32]);
+    let post = Post { agent: "clerk".to_owned(), content: name, bytes: 300 };
+    let share = vec![(Resource::Tokens, 100)];
+    let calls = [
+        Call::AgentsFind { provides: "calendar".to_owned() },
+        Call::AgentsCall(Delegation { agent: "clerk".to_owned(), input: name, share, fuel: 1000 }),
+        Call::AgentsSend(post.clone()),
+        Call::AgentsReply { letter: "scribe/3".to_owned(), post },
+        Call::AgentsReceive { timeout_ms: Some(5000) },
+    ];
+    let rows: Vec<Vec<u8>> = calls.iter().map(|call| postcard::to_allocvec(call).unwrap()).collect();
+    let hex = |row: &Vec<u8>| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let lines: Vec<String> = rows.iter().map(hex).collect();
+    expect_file!["../../../../tests/golden/calls-4.hex"].assert_eq(&(lines.join("\n") + "\n"));
+    for (call, row) in calls.iter().zip(&rows) {
+        assert_eq!(postcard::from_bytes::<Call>(row).as_ref(), Ok(call));
+    }
 }
 
 fn unhex(text: &str) -> Vec<u8> {

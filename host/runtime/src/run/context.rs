@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -63,6 +63,10 @@ pub struct RunContext {
     slice: Slice,
     record: OnceLock<RunRecord>,
     tally: Mutex<Tally>,
+    /// The agents above it, if it is below others: the nearest first. The last one pays.
+    callers: Vec<String>,
+    /// Fuel that its guest gave to children.
+    fuel_given: AtomicU64,
     labels: Mutex<Labels>,
     notices: AtomicU32,
     gains: AtomicU32,
@@ -96,6 +100,8 @@ impl RunContext {
             turnstile: Turnstile::default(),
             situation: Situation::default(),
             past: None,
+            callers: Vec::new(),
+            fuel_given: AtomicU64::new(0),
             labels: Mutex::default(),
             notices: AtomicU32::new(0),
             gains: AtomicU32::new(0),
@@ -112,6 +118,33 @@ impl RunContext {
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> Self {
         Self { cancelled: stop, ..self }
+    }
+
+    /// The same below another run: what that one was told may stand in what it asks, and it pays.
+    #[must_use]
+    pub(crate) fn below(self, parent: &Self) -> Self {
+        let callers = std::iter::once(&parent.agent).chain(&parent.callers).cloned().collect();
+        Self { callers, labels: Mutex::new(parent.labels()), ..self }
+    }
+
+    /// The agent on whose books it draws.
+    pub(crate) fn payer(&self) -> &str {
+        self.callers.last().unwrap_or(&self.agent)
+    }
+
+    /// For whom it works, as a person is told behind what it asks; nothing if for itself.
+    pub(crate) fn works_for(&self) -> String {
+        self.callers.iter().map(|caller| format!(", for {caller}")).collect()
+    }
+
+    /// Fuel that its guest gave to children so far.
+    pub(crate) fn fuel_given(&self) -> u64 {
+        self.fuel_given.load(Ordering::Acquire)
+    }
+
+    /// Its guest has so much less.
+    pub(crate) fn give_fuel(&self, fuel: u64) {
+        self.fuel_given.fetch_add(fuel, Ordering::AcqRel);
     }
 
     /// The same, executed again: each call gets the answer of then.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use agentry_kernel::budget::Resource;
-use agentry_kernel::call::{Call, CallId};
+use agentry_kernel::call::{Call, CallId, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Ended, Entry, Outcome, Started, Status};
 use agentry_kernel::kernel::{Afterwards, Lost};
@@ -27,6 +27,8 @@ pub(crate) struct Past {
     /// What the guest saw of calls that it could have several of, in order.
     seen: Vec<Seen>,
     ended: Option<Ended>,
+    /// The runs that calls began below this one.
+    spawned: BTreeMap<CallId, RunId>,
     /// Calls that the guest let go of.
     dropped: BTreeSet<CallId>,
     /// Where pieces of an answer were heard for the last time, and whether these were the end of it.
@@ -71,6 +73,8 @@ pub(crate) struct Recorded {
     until: Millis,
     pub(crate) given: Option<Given>,
     pub(crate) sight: Fate,
+    /// True if the kernel had said yes, or asked people.
+    asked: bool,
 }
 
 /// What came of a call.
@@ -159,10 +163,9 @@ impl Past {
             return Err(StoreError::Damaged { why: "a run's journal that does not begin with its start".to_owned() });
         };
         let (calls, seen, at) = (BTreeMap::new(), Vec::new(), Mutex::default());
-        let (dropped, heard) = (BTreeSet::new(), BTreeMap::new());
-        let verdict = OnceLock::new();
-        let mut past =
-            Self { store, started, calls, seen, ended: None, dropped, heard, lost: OnceLock::new(), at, verdict };
+        let (spawned, dropped, heard) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let (ended, lost, verdict) = (None, OnceLock::new(), OnceLock::new());
+        let mut past = Self { store, started, calls, seen, ended, spawned, dropped, heard, lost, at, verdict };
         for entry in entries {
             // It may stand before the entry that tells of the call.
             if let Entry::Observed { call, dropped: true } = entry {
@@ -202,7 +205,7 @@ impl Past {
             | Entry::Queued { call, at, what, .. } => {
                 // A call that waited for people or for its turn is asked for a second time, and so is one that was lost with its host.
                 let fate = if what.blocks() { Fate::AtOnce } else { Fate::Never };
-                let recorded = Recorded { what, began: at, until: at, given: None, sight: fate };
+                let recorded = Recorded { what, began: at, until: at, given: None, sight: fate, asked: true };
                 self.calls.entry(call).or_insert(recorded);
             }
             Entry::Called { call, at, what, outcome, .. } => self.give(call, at, what, Given::Outcome(outcome)),
@@ -214,6 +217,7 @@ impl Past {
                     (recorded.until, recorded.given) = (at, Some(Given::Outcome(outcome)));
                 }
             }
+            Entry::Spawned { call, run } => drop(self.spawned.insert(call, run)),
             Entry::Observed { call, .. } => self.observed(call),
             Entry::Heard { call, pieces } => {
                 let heard = self.heard.entry(call).or_default();
@@ -229,8 +233,10 @@ impl Past {
 
     /// A call that has no intent in the journal, or whose intent was to ask people.
     fn give(&mut self, call: CallId, at: Millis, what: Call, given: Given) {
-        let (began, sight) = self.calls.get(&call).map_or((at, Fate::AtOnce), |known| (known.began, known.sight));
-        self.calls.insert(call, Recorded { what, began, until: at, given: Some(given), sight });
+        let known = self.calls.get(&call);
+        let (began, sight) = known.map_or((at, Fate::AtOnce), |known| (known.began, known.sight));
+        let recorded = Recorded { what, began, until: at, given: Some(given), sight, asked: known.is_some() };
+        self.calls.insert(call, recorded);
     }
 
     fn observed(&mut self, call: CallId) {
@@ -252,6 +258,16 @@ impl Past {
     /// How many calls it made.
     pub(crate) fn calls(&self) -> u32 {
         self.calls.keys().next_back().map_or(0, |call| call.0)
+    }
+
+    /// The run that this call began below this one.
+    pub(crate) fn spawned(&self, call: CallId) -> Option<RunId> {
+        self.spawned.get(&call).copied()
+    }
+
+    /// Whether the kernel had said yes to this call, or asked people about it.
+    pub(crate) fn was_asked(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|recorded| recorded.asked)
     }
 
     /// A content that it names.
@@ -455,6 +471,9 @@ fn told(call: &Call) -> String {
         }
         Call::Fetch(fetch) => format!("http.fetch {} {} {}", fetch.method, fetch.url, fetch.content),
         Call::TimersSleep { ms } => format!("timers.sleep {ms} ms"),
+        Call::AgentsCall(delegation) => format!("agents.call {} with {}", delegation.agent, delegation.input),
+        Call::AgentsSend(post) => format!("agents.send {} {}", post.agent, post.content),
+        Call::AgentsReply { letter, post } => format!("agents.reply {letter} {}", post.content),
         _ => call.name().to_owned(),
     })
 }

@@ -5,6 +5,8 @@
 //! | `v` | the format of the store, one byte |
 //! | `a` agent | the agent's books; the site's stand under no agent |
 //! | `b` SHA-256 | a content, as it is |
+//! | `d` length of agent, agent | what is in its mailbox |
+//! | `d` length of agent, agent, kind, number | a letter: one that waits, one that was taken, or a dead one |
 //! | `f` SHA-256 of a place | the labels of a file or a directory |
 //! | `h` | how far the log goes, and the head of its last segment |
 //! | `i` run, number | nothing: the segment of that number is this run's |
@@ -39,6 +41,8 @@ pub const KEEPERS: &[u8] = b"k";
 pub const LOG: &[u8] = b"l";
 /// Entries of memory.
 pub const MEMORY: &[u8] = b"m";
+/// Mailboxes.
+pub const MAIL: &[u8] = b"d";
 /// How far the log goes.
 pub const TIP: &[u8] = b"h";
 /// A key of the log or of its index, at the longest.
@@ -108,6 +112,60 @@ pub fn segment(number: u64) -> Key {
 pub fn memory(namespace: &str, name: &str) -> Key {
     let length = u16::try_from(namespace.len()).unwrap_or(u16::MAX);
     key(MEMORY, &[&length.to_be_bytes(), namespace.as_bytes(), name.as_bytes()])
+}
+
+/// Kinds of letters, as they stand behind the name of a mailbox.
+const WAITS: u8 = b'a';
+const RECEIVED: u8 = b'b';
+const DEAD: u8 = b'c';
+
+/// What is in an agent's mailbox. All rows of its letters begin with it.
+pub fn mailbox(agent: &str) -> Key {
+    let length = u16::try_from(agent.len()).unwrap_or(u16::MAX);
+    key(MAIL, &[&length.to_be_bytes(), agent.as_bytes()])
+}
+
+fn letter_row(agent: &str, kind: u8, number: u64) -> Key {
+    let mut row = mailbox(agent);
+    row.push(kind);
+    row.extend_from_slice(&number.to_be_bytes());
+    row
+}
+
+/// The letters that wait in an agent's mailbox.
+pub fn letters(agent: &str) -> Key {
+    let mut letters = mailbox(agent);
+    letters.push(WAITS);
+    letters
+}
+
+/// A letter that waits.
+pub fn letter(agent: &str, number: u64) -> Key {
+    letter_row(agent, WAITS, number)
+}
+
+/// A letter that was taken.
+pub fn received(agent: &str, number: u64) -> Key {
+    letter_row(agent, RECEIVED, number)
+}
+
+/// A letter that nobody took.
+pub fn dead_letter(agent: &str, number: u64) -> Key {
+    letter_row(agent, DEAD, number)
+}
+
+/// The mailbox and the number of a letter that waits or is dead, and whether it is dead.
+pub fn letter_of(key: &[u8]) -> Option<(String, bool, u64)> {
+    let (length, rest) = key.strip_prefix(MAIL)?.split_first_chunk::<2>()?;
+    let (agent, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let (kind, number) = rest.split_first()?;
+    let dead = match *kind {
+        WAITS => false,
+        DEAD => true,
+        _ => return None,
+    };
+    let number = u64::from_be_bytes(*number.first_chunk::<8>()?);
+    Some((String::from_utf8(agent.to_vec()).ok()?, dead, number))
 }
 
 /// The labels of a place of that digest.

@@ -1,58 +1,186 @@
-//! `agents`: in the table, and not built yet. The kernel is asked all the same: a no comes before a not yet.
+//! `agents`: other agents of this host. What one run gives another is JSON that was looked at, and a part of its own budget; who writes a
+//! letter is the host's word.
 
+use std::sync::Arc;
+
+use agentry_kernel::budget::{Limits, Resource};
+use agentry_kernel::call::{Delegation, Post};
+use agentry_kernel::limits::NAME_MAX_BYTES;
 use agentry_kernel::{Amounts, Call};
+use wasmtime::AsContextMut as _;
 use wasmtime::component::{Access, FutureReader, HasSelf};
 
 use super::bindings::agentry::agent::agents::{AgentInfo, Host, HostWithStore, Letter, Share};
-use super::bindings::agentry::agent::types::Error;
-use super::{State, future, not_yet};
-use crate::gate::{Acted, Told};
+use super::bindings::agentry::agent::types::{Error, ResourceKind};
+use super::{State, future, invalid};
+use crate::agents;
+use crate::drivers::mail::Writer;
+use crate::gate::{Acted, Asking, Written};
+use crate::journal::Content;
+use crate::limits::{DELEGATED_MAX_BYTES, LETTER_MAX_BYTES, LETTER_SUBJECT_MAX_BYTES, SLEEP_MAX_MS};
+use crate::run::lines::cut;
 
 impl State {
-    fn agents_later<T: Told>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
-        let what = Call::Agents(format!("agents.{function}"));
-        self.at_once(what, |_| Err(not_yet("agents")))
-    }
-
-    fn agents_later_future<T>(&self, function: &str) -> impl Future<Output = Result<T, Error>> + Send + use<T>
-    where
-        T: Told + Send + 'static,
-    {
-        let what = Call::Agents(format!("agents.{function}"));
-        self.services.gate.pass(&self.run, what, |_, _| async { Acted::of(Err(not_yet("agents")), Amounts::ZERO) })
+    fn writer(&self) -> Writer {
+        Writer { agent: self.run.agent.clone(), run: self.run.id, now: self.run.clock.now() }
     }
 }
 
 impl Host for State {
-    fn find(&mut self, _provides: String) -> wasmtime::Result<Result<Vec<AgentInfo>, Error>> {
-        self.agents_later("find")
+    async fn find(&mut self, provides: String) -> wasmtime::Result<Result<Vec<AgentInfo>, Error>> {
+        self.run.keep_pace()?;
+        let (services, run) = (Arc::clone(&self.services), self.run.id);
+        let what = Call::AgentsFind { provides: provides.clone() };
+        let found = self.services.gate.pass(&self.run, what, move |_, _| async move {
+            Acted::of(services.agents.find(&services.gate, run, &provides).await, Amounts::ZERO)
+        });
+        Ok(found.await)
     }
 
-    fn send(&mut self, _agent: String, _subject: String, _body: String) -> wasmtime::Result<Result<String, Error>> {
-        self.agents_later("send")
+    async fn send(&mut self, agent: String, subject: String, body: String) -> wasmtime::Result<Result<String, Error>> {
+        // Before its content is named and stored: what is no letter is not an entry of the journal either.
+        if let Err(error) = letter(&subject, &body) {
+            return Ok(Err(error));
+        }
+        let content = Content::of(format!("{subject}\n{body}"));
+        let post = Post { agent: agent.clone(), content: content.digest, bytes: length(&[&subject, &body]) };
+        let (mail, writer) = (Arc::clone(&self.services.mail), self.writer());
+        let send = move |permit: &_| mail.send(permit, &writer, &agent, &subject, &body);
+        Ok(self.stored(Asking::with(Call::AgentsSend(post), vec![content]), send)?.await)
     }
 
-    fn reply(&mut self, _letter: String, _body: String) -> wasmtime::Result<Result<(), Error>> {
-        self.agents_later("reply")
+    async fn reply(&mut self, letter: String, body: String) -> wasmtime::Result<Result<(), Error>> {
+        if let Err(error) = self::letter("", &body) {
+            return Ok(Err(error));
+        }
+        let content = Content::of(body.clone());
+        let (digest, bytes) = (content.digest, length(&[&body]));
+        let what = |agent: String| {
+            let (letter, content) = (cut(letter.clone(), NAME_MAX_BYTES), digest);
+            Asking::with(Call::AgentsReply { letter, post: Post { agent, content, bytes } }, vec![Content::of(&*body)])
+        };
+        // What is only done again goes to nobody.
+        let to = match self.run.past() {
+            Some(_) => Ok((String::new(), String::new())),
+            None => self.services.mail.answers(&self.run.agent, &letter),
+        };
+        let (to, subject) = match to {
+            Ok(to) => to,
+            Err(error) => return Ok(Err(self.services.gate.unfit(&self.run, what(String::new()), error))),
+        };
+        let (mail, writer, asking) = (Arc::clone(&self.services.mail), self.writer(), what(to.clone()));
+        let subject = answered(&subject);
+        let send = move |permit: &_| {
+            let Written { result, labels } = mail.send(permit, &writer, &to, &subject, &body);
+            Written { result: result.map(|(batch, _)| (batch, ())), labels }
+        };
+        Ok(self.stored(asking, send)?.await)
     }
 }
 
 impl<T: 'static> HostWithStore<T> for HasSelf<State> {
     fn call(
         mut store: Access<'_, T, Self>,
-        _agent: String,
-        _input_json: String,
-        _budget: Vec<Share>,
+        agent: String,
+        input_json: String,
+        budget: Vec<Share>,
     ) -> wasmtime::Result<FutureReader<Result<String, Error>>> {
-        let output = store.get().agents_later_future("call");
-        future(store, output)
+        let fuel_left = store.as_context_mut().get_fuel()?;
+        let (state, input) = (store.get(), Content::of(input_json.clone()));
+        let limits = match json(&input_json).and_then(|()| shared(&budget, fuel_left)) {
+            Ok(limits) => limits,
+            Err(error) => return future(store, std::future::ready(Err(error))),
+        };
+        let fuel = limits.get(Resource::Fuel).unwrap_or(0);
+        let share = Resource::ALL.into_iter().filter_map(|what| limits.get(what).map(|amount| (what, amount)));
+        let share = share.filter(|(what, _)| *what != Resource::Fuel || budget.iter().any(is_fuel)).collect();
+        let what = Call::AgentsCall(Delegation { agent: agent.clone(), input: input.digest, share, fuel });
+        let (services, run) = (Arc::clone(&state.services), Arc::clone(&state.run));
+        let (given, answer) = state.services.gate.pass_child(
+            &state.run,
+            Asking::with(what, vec![input]),
+            (limits, fuel_left),
+            move |call, aside, cut| agents::call(services, (run, call), (agent, input_json), aside, cut),
+        );
+        store.as_context_mut().set_fuel(fuel_left.saturating_sub(given))?;
+        future(store, answer)
     }
 
     fn receive(
         mut store: Access<'_, T, Self>,
-        _timeout_ms: Option<u64>,
+        timeout_ms: Option<u64>,
     ) -> wasmtime::Result<FutureReader<Result<Option<Letter>, Error>>> {
-        let letter = store.get().agents_later_future("receive");
+        if timeout_ms.is_some_and(|ms| ms > SLEEP_MAX_MS) {
+            let error = invalid(format!("timeout-ms is over {SLEEP_MAX_MS}"));
+            return future(store, std::future::ready(Err(error)));
+        }
+        let state = store.get();
+        let letter = state.services.gate.pass_letter(&state.run, timeout_ms, &state.services.mail);
         future(store, letter)
+    }
+}
+
+/// A letter is two texts of a length that a mailbox takes, the second JSON.
+fn letter(subject: &str, body: &str) -> Result<(), Error> {
+    if subject.len() > LETTER_SUBJECT_MAX_BYTES {
+        return Err(invalid(format!("the subject is over {LETTER_SUBJECT_MAX_BYTES} bytes")));
+    }
+    if body.len() > LETTER_MAX_BYTES {
+        return Err(invalid(format!("the letter is over {LETTER_MAX_BYTES} bytes")));
+    }
+    let read = serde_json::from_str::<serde::de::IgnoredAny>(body);
+    read.map(|_| ()).map_err(|error| invalid(format!("the letter is not JSON: {error}")))
+}
+
+/// The subject of an answer.
+fn answered(subject: &str) -> String {
+    if subject.starts_with("Re: ") {
+        subject.to_owned()
+    } else {
+        cut(format!("Re: {subject}"), LETTER_SUBJECT_MAX_BYTES)
+    }
+}
+
+fn length(texts: &[&str]) -> u64 {
+    texts.iter().map(|text| text.len() as u64).sum()
+}
+
+fn json(text: &str) -> Result<(), Error> {
+    if text.len() > DELEGATED_MAX_BYTES {
+        return Err(invalid(format!("the input is over {DELEGATED_MAX_BYTES} bytes")));
+    }
+    let read = serde_json::from_str::<serde::de::IgnoredAny>(text);
+    read.map(|_| ()).map_err(|error| invalid(format!("the input is not JSON: {error}")))
+}
+
+fn is_fuel(share: &Share) -> bool {
+    share.what == ResourceKind::Fuel
+}
+
+/// The part of the budget that is named. Of fuel a child has what its caller gives it: where that is not said, half of what is left.
+fn shared(budget: &[Share], fuel_left: u64) -> Result<Limits, Error> {
+    let mut limits = Limits::NONE.with(Resource::Fuel, fuel_left / 2);
+    let mut named = Vec::new();
+    for Share { what: kind, amount } in budget {
+        if named.contains(kind) {
+            return Err(invalid(format!("the budget names {kind:?} twice")));
+        }
+        named.push(*kind);
+        limits = limits.with(resource(*kind), *amount);
+    }
+    Ok(limits)
+}
+
+fn resource(kind: ResourceKind) -> Resource {
+    match kind {
+        ResourceKind::Usd => Resource::Usd,
+        ResourceKind::Tokens => Resource::Tokens,
+        ResourceKind::LlmCalls => Resource::LlmCalls,
+        ResourceKind::ToolCalls => Resource::ToolCalls,
+        ResourceKind::Fuel => Resource::Fuel,
+        ResourceKind::WallTime => Resource::WallTime,
+        ResourceKind::Memory => Resource::Memory,
+        ResourceKind::Storage => Resource::Storage,
+        ResourceKind::Egress => Resource::Egress,
     }
 }

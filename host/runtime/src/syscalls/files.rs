@@ -37,7 +37,7 @@ impl State {
         place: Place,
         content: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
-        let (services, agent) = (Arc::clone(&self.services), self.run.agent.clone());
+        let (services, agent) = (Arc::clone(&self.services), self.run.payer().to_owned());
         self.services.gate.pass(&self.run, what, move |permit, _| async move {
             // Before the file: whoever reads it finds them.
             let length = content.as_ref().map(Vec::len);
@@ -66,7 +66,7 @@ impl State {
         let Services { files, keepers, .. } = &*self.services;
         // The driver says that there is no such root, once the kernel has said yes.
         let Some(root) = files.find(&place.root) else { return Ok(0) };
-        let growth = keepers.growth(&self.run.agent, root, &place.path, length);
+        let growth = keepers.growth(self.run.payer(), root, &place.path, length);
         growth.map_err(|error| fault::stored(&error))
     }
 }

@@ -17,7 +17,8 @@ use crate::limits::MEMORY_VALUE_MAX_BYTES;
 
 impl State {
     fn author(&self) -> Author {
-        Author { agent: self.run.agent.clone(), run: self.run.id, now: self.run.clock.now() }
+        // What a child writes is kept by the one that pays for it.
+        Author { agent: self.run.payer().to_owned(), run: self.run.id, now: self.run.clock.now() }
     }
 
     /// A function of the table that is not built yet: the kernel is asked all the same, for a no comes before a not yet.

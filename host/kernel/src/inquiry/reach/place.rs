@@ -7,7 +7,7 @@ use core::str::FromStr;
 
 use crate::call::{Call, Place as FilePlace};
 use crate::inquiry::{call, within, witness};
-use crate::policy::{Act, Grant, patterns};
+use crate::policy::{Act, Grant, Policy, patterns};
 use crate::rights::Access;
 use crate::text;
 
@@ -22,6 +22,8 @@ pub enum Place {
     Tool(String),
     /// `egress:*.example.org`; `egress:*` is the whole outside, by the web and by tools.
     Egress(String),
+    /// `mailbox:calendar`: the letters to an agent.
+    Mailbox(String),
 }
 
 impl FromStr for Place {
@@ -39,7 +41,8 @@ impl FromStr for Place {
             }
             "tool" => patterns::name(name).map(|()| Self::Tool(name.into())),
             "egress" => patterns::host(name).map(|()| Self::Egress(name.into())),
-            _ => return Err("begins with memory:, files:, tool: or egress:".into()),
+            "mailbox" => text::label(name).map(|()| Self::Mailbox(name.into())),
+            _ => return Err("begins with memory:, files:, tool:, egress: or mailbox:".into()),
         }
         .map_err(flawed)
     }
@@ -52,6 +55,7 @@ impl fmt::Display for Place {
             Self::Files(root, at) => write!(f, "files:{root}{at}"),
             Self::Tool(pattern) => write!(f, "tool:{pattern}"),
             Self::Egress(pattern) => write!(f, "egress:{pattern}"),
+            Self::Mailbox(agent) => write!(f, "mailbox:{agent}"),
         }
     }
 }
@@ -62,6 +66,7 @@ impl Place {
         match (self, other) {
             (Self::Memory(narrow), Self::Memory(wide)) => within::namespace(narrow, wide),
             (Self::Files(root, narrow), Self::Files(theirs, wide)) => root == theirs && within::subtree(narrow, wide),
+            (Self::Mailbox(of), Self::Mailbox(theirs)) => of == theirs,
             _ => false,
         }
     }
@@ -79,7 +84,7 @@ pub(super) fn narrower<'a>(a: &'a str, b: &'a str, within: fn(&str, &str) -> boo
 }
 
 /// Where an agent can leave something that another may find, and a call that does so.
-pub(super) fn shared(grant: &Grant) -> Vec<(Place, Call)> {
+pub(super) fn shared(policy: &Policy, grant: &Grant) -> Vec<(Place, Call)> {
     let memory = grant.rights.memory.iter().flat_map(|right| &right.write).filter_map(|pattern| {
         let name = witness::namespaces(pattern).into_iter().next()?;
         Some((Place::Memory(pattern.clone()), call::memory(name, Act::Write)))
@@ -89,5 +94,9 @@ pub(super) fn shared(grant: &Grant) -> Vec<(Place, Call)> {
         let place = FilePlace { root: right.root.clone(), path: witness::paths(&right.at).into_iter().next()? };
         Some((Place::Files(right.root.clone(), right.at.clone()), call::file(place, Act::Write)))
     });
-    memory.chain(files).collect()
+    let sends = |agent: &str| grant.rights.agents.as_ref().is_some_and(|right| right.sends(agent));
+    let takes = |other: &&Grant| other.rights.agents.as_ref().is_some_and(|right| right.receives(&grant.agent));
+    let receivers = policy.grants.iter().filter(|other| sends(&other.agent)).filter(takes);
+    let letters = receivers.map(|other| (Place::Mailbox(other.agent.clone()), Call::letter_to(&other.agent)));
+    memory.chain(files).chain(letters).collect()
 }

@@ -220,13 +220,6 @@ fn a_tool_without_a_rule_is_refused() {
 #[test]
 fn what_this_version_cannot_do_yet_is_said_so() {
     check(
-        &Call::Agents("agents.find".into()),
-        &expect![[r#"
-            denied  scribe → agents.find: `agents` comes in a later version of Agentry
-              hint  the agent has to do without it
-              ref   0000000000001/7"#]],
-    );
-    check(
         &Call::HumanAsk { question: Digest::default(), expires_ms: None },
         &expect![[r#"
         denied  scribe → human.ask: the package does not ask for `human`

@@ -305,7 +305,7 @@ fn a_mistake_about_the_outside_names_its_place_and_a_remedy() {
         7:23 `handle` may have lowercase letters, digits and `-` only | it is "CRM key"
         7:44 a secret for everybody is none | name the host that may see it
         6:1 `agents` grants no agent | for example `call = ["fetcher"]`
-        6:44 `max_depth` must be from 1 to 16 | for example `max_depth = 2`
+        6:44 `max_depth` must be from 1 to 8 | for example `max_depth = 2`
         14:9 `read` has `.` or `..` | it is "inbox/../**""#]].assert_eq(&cases.join("\n"));
 }
 

@@ -1,0 +1,114 @@
+//! `agentry agents`: the agents that this home knows by name, what each provides and whether a policy grants it anything. It runs none.
+
+use std::process::ExitCode;
+
+use agentry_kernel::manifest::Manifest;
+use agentry_kernel::policy::Policy;
+use agentry_runtime::config::{AgentLine, AgentsConfig};
+use agentry_runtime::{package, policies};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, BAD, BOLD, DIM, styled, text};
+
+/// Lists the agents that others can call by name
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry agents
+  agentry agents --json
+
+They stand in agents.toml of the home:
+  format = 1
+  [agents.calendar]
+  component = \"agents/calendar.wasm\"")]
+pub struct Args {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// An agent, and what is wrong with it if something is.
+struct Known {
+    line: AgentLine,
+    manifest: Result<Manifest, String>,
+    granted: bool,
+}
+
+/// Lists them.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let home = args.home.resolve()?;
+    let known = AgentsConfig::load(home.path())?;
+    // Without a policy nothing is granted to anybody.
+    let policy = policies::load(&home.policies()).ok();
+    let agents: Vec<_> = known.agents.into_iter().map(|line| look_at(line, policy.as_ref())).collect();
+    if args.json {
+        screen::print_json(&agents.iter().map(as_json).collect::<Vec<_>>())?;
+    } else if agents.is_empty() {
+        screen::say("no agents: `agentry agents --help` shows a first agents.toml\n");
+    } else {
+        screen::print(&table(&agents))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+fn look_at(line: AgentLine, policy: Option<&Policy>) -> Known {
+    let read = package::read(&line.component).and_then(|bytes| package::inspect(&bytes));
+    let manifest = read.map(|package| package.manifest).map_err(|error| error.to_string());
+    let manifest = manifest.and_then(|manifest| match manifest.agent() {
+        named if named == line.name => Ok(manifest),
+        named => Err(format!("its package is of agent `{named}`\nhint: name it so in agents.toml")),
+    });
+    let granted = match (&manifest, policy) {
+        (Ok(manifest), Some(policy)) => policy.grant(&line.name, manifest).is_some(),
+        _ => false,
+    };
+    Known { line, manifest, granted }
+}
+
+fn table(agents: &[Known]) -> String {
+    let head = format!("{:<16}  {:<28}  {:<7}  {}", "agent", "package", "granted", "provides");
+    let mut table = format!("{}\n", styled(BOLD, head));
+    for Known { line, manifest, granted } in agents {
+        let (package, provides) = match manifest {
+            Ok(manifest) => (format!("{}@{}", manifest.name, manifest.version), manifest.provides.join(", ")),
+            Err(_) => ("?".to_owned(), String::new()),
+        };
+        table.push_str(&format!(
+            "{:<16}  {:<28}  {:<7}  {}\n",
+            text::cut(&line.name, 16),
+            text::cut(&package, 28),
+            if *granted { "yes" } else { "no" },
+            text::cut(&provides, 60),
+        ));
+        match manifest {
+            Ok(manifest) if !manifest.description.is_empty() => {
+                table.push_str(&format!("  {}\n", styled(DIM, text::cut(&manifest.description, 100))));
+            }
+            Ok(_) => {}
+            Err(trouble) => {
+                let mut lines = trouble.lines().map(text::line);
+                table.push_str(&format!("  {} {}\n", styled(BAD, "✗"), lines.next().unwrap_or_default()));
+                lines.for_each(|line| table.push_str(&format!("    {line}\n")));
+            }
+        }
+    }
+    table
+}
+
+fn as_json(Known { line, manifest, granted }: &Known) -> Value {
+    let good = manifest.as_ref().ok();
+    json!({
+        "name": line.name,
+        "component": line.component.display().to_string(),
+        "package": good.map(|manifest| format!("{}@{}", manifest.name, manifest.version)),
+        "provides": good.map(|manifest| manifest.provides.clone()).unwrap_or_default(),
+        "description": good.map(|manifest| manifest.description.clone()).unwrap_or_default(),
+        "granted": granted,
+        "trouble": manifest.as_ref().err(),
+    })
+}

@@ -1,0 +1,118 @@
+//! `agentry mail`: letters that wait in mailboxes, those that nobody took, and how one is thrown away. It answers none.
+
+use std::process::ExitCode;
+
+use agentry_runtime::admin;
+use agentry_runtime::drivers::mail::Listed;
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, BOLD, DIM, GOOD, styled, text, units};
+
+/// Lists letters that wait, or dead ones; throws one away
+#[derive(clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  agentry mail
+  agentry mail calendar --json
+  agentry mail --dead
+  agentry mail drop calendar/12"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Whose mailbox; all of them, if none is named
+    #[arg(value_name = "AGENT")]
+    agent: Option<String>,
+    /// Those that nobody took in time
+    #[arg(long)]
+    dead: bool,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    Drop(Drop),
+}
+
+/// Throws a letter away, waiting or dead
+#[derive(clap::Args)]
+struct Drop {
+    /// Its id, as `agentry mail` prints it
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Lists letters, or does what the second verb says.
+pub fn run(args: Args) -> Result<ExitCode> {
+    if let Some(Verb::Drop(drop)) = args.verb {
+        return discard(&drop);
+    }
+    let history = args.home.resolve()?.history()?;
+    let letters = history.map_or(Ok(Vec::new()), |history| history.mail(args.agent.as_deref(), args.dead))?;
+    if args.json {
+        screen::print_json(&letters.iter().map(as_json).collect::<Vec<_>>())?;
+    } else if letters.is_empty() {
+        screen::say(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
+    } else {
+        screen::print(&table(&letters))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+fn discard(drop: &Drop) -> Result<ExitCode> {
+    let home = drop.home.resolve()?;
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    if !threads.block_on(admin::discard(home.path(), &drop.id))? {
+        bail!("there is no letter {}\nhint: `agentry mail` and `agentry mail --dead` list them", text::line(&drop.id));
+    }
+    screen::say(&format!("{}  letter {}\n", styled(GOOD, "thrown away"), text::line(&drop.id)));
+    Ok(Exit::Done.into())
+}
+
+fn table(letters: &[Listed]) -> String {
+    let head = format!("{:<20}  {:<16}  {:<19}  {:>9}  {}", "letter", "from", "sent (UTC)", "size", "subject");
+    let mut table = format!("{}\n", styled(BOLD, head));
+    for Listed { id, letter, dead, .. } in letters {
+        table.push_str(&format!(
+            "{:<20}  {:<16}  {}  {:>9}  {}\n",
+            text::cut(id, 20),
+            text::cut(&letter.sender, 16),
+            styled(DIM, units::moment(letter.at.0)),
+            units::bytes(letter.bytes()),
+            text::cut(&letter.subject, 60),
+        ));
+        if !letter.labels.is_empty() {
+            table.push_str(&format!("  {}\n", styled(DIM, format_args!("labels {}", letter.labels))));
+        }
+        if let Some(dead) = dead {
+            table.push_str(&format!("  {}\n", styled(DIM, text::cut(&dead.why, 100))));
+        }
+    }
+    table
+}
+
+fn as_json(Listed { id, mailbox, letter, dead }: &Listed) -> Value {
+    json!({
+        "id": id,
+        "mailbox": mailbox,
+        "sender": letter.sender,
+        "run": letter.run.to_string(),
+        "subject": letter.subject,
+        "body": serde_json::from_str::<Value>(&letter.body).unwrap_or_default(),
+        "labels": letter.labels,
+        "sent_ms": letter.at.0,
+        "dead_ms": dead.as_ref().map(|dead| dead.at.0),
+        "why": dead.as_ref().map(|dead| dead.why.clone()),
+    })
+}

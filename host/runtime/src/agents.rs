@@ -1,0 +1,84 @@
+//! The agents that this host knows by name, and runs of them below other runs. Who may call whom is the kernel's to say.
+
+mod child;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use agentry_kernel::Call;
+use agentry_kernel::call::{Delegation, Post, RunId};
+use agentry_kernel::digest::Digest;
+use agentry_kernel::manifest::Manifest;
+use tokio::sync::Semaphore;
+
+pub(crate) use self::child::{Below, call};
+pub use self::child::{Found, found};
+use crate::components::Components;
+use crate::config::AgentsConfig;
+use crate::gate::{Gate, fault};
+use crate::limits::{AGENTS_FOUND_MAX, RUNS_MAX};
+use crate::syscalls::bindings::agentry::agent::agents::AgentInfo;
+use crate::syscalls::bindings::agentry::agent::types::Error;
+
+/// The agents of a host, and what their runs are made of.
+pub struct Agents {
+    known: AgentsConfig,
+    components: Components,
+    slots: Arc<Semaphore>,
+}
+
+impl Agents {
+    /// These agents, run from these components.
+    pub(crate) fn new(known: AgentsConfig, components: Components) -> Self {
+        let slots = Arc::new(Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX)));
+        Self { known, components, slots }
+    }
+
+    /// Those that are known by name.
+    pub fn known(&self) -> &AgentsConfig {
+        &self.known
+    }
+
+    /// What runs are made of.
+    pub(crate) fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// Room for so many runs at once.
+    pub(crate) fn slots(&self) -> &Arc<Semaphore> {
+        &self.slots
+    }
+
+    /// The agents that provide this, and that the run may call or write to. One whose package cannot be used is not found.
+    pub(crate) async fn find(&self, gate: &Gate, run: RunId, provides: &str) -> Result<Vec<AgentInfo>, Error> {
+        let mut found = Vec::new();
+        for agent in &self.known.agents {
+            if found.len() == AGENTS_FOUND_MAX {
+                break;
+            }
+            if !reaches(gate, run, &agent.name) {
+                continue;
+            }
+            let Ok(manifest) = self.manifest(&agent.component).await else { continue };
+            if manifest.provides.iter().any(|word| word == provides) {
+                let (provides, description) = (manifest.provides.clone(), manifest.description.clone());
+                found.push(AgentInfo { name: agent.name.clone(), provides, description });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn manifest(&self, component: &Path) -> Result<Arc<Manifest>, Error> {
+        self.components.manifest(component).await.map_err(|_| fault::unavailable("its package cannot be used", None))
+    }
+}
+
+/// Whether a run may call or write to this agent, as things stand.
+fn reaches(gate: &Gate, run: RunId, agent: &str) -> bool {
+    let (agent, now) = (agent.to_owned(), gate.clock().now());
+    let call = Delegation { agent: agent.clone(), input: Digest::default(), share: Vec::new(), fuel: 0 };
+    let send = Post { agent, content: Digest::default(), bytes: 0 };
+    gate.kernel(|kernel| {
+        kernel.look(run, &Call::AgentsCall(call), now).is_ok() || kernel.look(run, &Call::AgentsSend(send), now).is_ok()
+    })
+}

@@ -1,0 +1,234 @@
+//! One run below another: on a part of its budget, with at most its rights and with its labels. It ends when its parent does.
+
+use std::sync::Arc;
+
+use agentry_kernel::budget::{Amounts, Resource};
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::journal::Status;
+use agentry_kernel::kernel::Share;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::gate::{Acted, Aside, fault};
+use crate::history::History;
+use crate::journal::RunRecord;
+use crate::run::context::{Event, Observer, RunContext};
+use crate::run::{Beginning, Prepared, Report, Resuming, lacking_root};
+use crate::store::StoreError;
+use crate::syscalls::Services;
+use crate::syscalls::bindings::agentry::agent::log::Level;
+use crate::syscalls::bindings::agentry::agent::types::Error;
+
+/// What a run below another one rests on.
+#[derive(Debug)]
+pub(crate) struct Below {
+    /// The run above it.
+    pub(crate) parent: Arc<RunContext>,
+    /// The call that it answers.
+    pub(crate) call: CallId,
+    /// The part of the parent's budget that it has.
+    pub(crate) share: Share,
+}
+
+/// What became of a run that a parent's journal tells of.
+#[derive(Debug)]
+pub enum Found {
+    /// It has ended: this is what its parent gets.
+    Ended(Acted<String>),
+    /// It has not: it goes on by its own journal, below its parent.
+    Open(Box<RunRecord>),
+    /// It never began: it is started under its id.
+    Never,
+}
+
+/// Runs an agent for a call of another run, and gives what that one gets. Once `cut` is cancelled it is stopped.
+///
+/// Its run has its id in the parent's journal before it begins. A call that is made again, because the host stopped before it was
+/// answered, finds the run that it began: what that gave, or its past, behind which it goes on.
+pub(crate) fn call(
+    services: Arc<Services>,
+    (parent, call): (Arc<RunContext>, CallId),
+    (agent, input): (String, String),
+    aside: Arc<Aside>,
+    cut: CancellationToken,
+) -> BoxFuture<'static, Acted<String>> {
+    // Boxed: a run holds the calls that it makes, and one of them holds a run.
+    async move {
+        let history = History::over(Arc::clone(services.gate.journal().store()));
+        let spawned = parent.past().and_then(|past| past.spawned(call));
+        let found = spawned.map_or(Ok(Found::Never), |run| found(&history, &agent, run));
+        let open = match found {
+            Ok(Found::Ended(acted)) => {
+                services.gate.change(|kernel| kernel.remember(parent.id, &acted.below));
+                return acted;
+            }
+            Ok(Found::Open(record)) => Some(record),
+            Ok(Found::Never) => None,
+            Err(error) => return Acted::of(Err(fault::stored(&error)), Amounts::ZERO),
+        };
+        let place = Place { parent, call, agent, id: spawned };
+        match place.run(&services, &history, open, input, &aside, &cut).await {
+            Ok(report) => place.given(&report, &cut),
+            Err(error) => Acted::of(Err(error), Amounts::ZERO),
+        }
+    }
+    .boxed()
+}
+
+/// Where a run stands below another one.
+struct Place {
+    parent: Arc<RunContext>,
+    call: CallId,
+    agent: String,
+    /// Its id, if an earlier host began it or was about to.
+    id: Option<RunId>,
+}
+
+impl Place {
+    /// Begins it, or goes on with it, to its end.
+    async fn run(
+        &self,
+        services: &Arc<Services>,
+        history: &History,
+        open: Option<Box<RunRecord>>,
+        input: String,
+        aside: &Aside,
+        cut: &CancellationToken,
+    ) -> Result<Report, Error> {
+        let prepared = self.prepared(services, history, open.as_deref()).await?;
+        let full = || fault::unavailable("as many agents run as this host can hold", Some(1000));
+        // Whoever waits for a child has a slot already: it must not wait for another one while it keeps that.
+        let _slot = Arc::clone(services.agents.slots()).try_acquire_owned().map_err(|_| full())?;
+        let share = aside.take().ok_or_else(|| fault::unavailable("nothing was set aside for another run", None))?;
+        let (observer, stop, stored) = (heard(&self.parent.observer), cut.child_token(), fault::stored);
+        let below = |share| Some(Below { parent: Arc::clone(&self.parent), call: self.call, share });
+        if let Some(record) = open {
+            let entries = match history.entries(record.id) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    services.gate.dissolve(share);
+                    return Err(stored(&error));
+                }
+            };
+            let below = below(share);
+            let resuming = Resuming { prepared, record: *record, entries, stop, attended: false, below };
+            let resumed = crate::run::resume(services, resuming, observer).await.map_err(|error| stored(&error))?;
+            return resumed.map_err(|refusal| fault::refused(&refusal, self.parent.id, self.call));
+        }
+        let (id, seed) = match self.begins(services).await {
+            Ok(begins) => begins,
+            Err(error) => {
+                services.gate.dissolve(share);
+                return Err(error);
+            }
+        };
+        let engine = services.agents.components().engine().name().to_owned();
+        let beginning = Beginning { prepared, input, seed, id, engine, stop, attended: false, below: below(share) };
+        crate::run::run(services, beginning, observer).await.map_err(|error| stored(&error))
+    }
+
+    /// The id and the seed of the run, which stands in its parent's journal from here on.
+    async fn begins(&self, services: &Services) -> Result<(RunId, u64), Error> {
+        let (Ok(id), Ok(seed)) = (getrandom::u64(), getrandom::u64()) else {
+            return Err(fault::unavailable("the host has no randomness for another run", None));
+        };
+        if let Some(id) = self.id {
+            return Ok((id, seed));
+        }
+        let id = RunId(id.max(RunId::HOST.0 + 1));
+        let spawned = services.gate.spawned(&self.parent, self.call, id).await;
+        spawned.map(|()| (id, seed)).map_err(|error| fault::stored(&error))
+    }
+
+    /// What it runs: the component that it ran before, or its agent's. What is wrong with it is told to whoever watches, and not to the
+    /// one who calls.
+    async fn prepared(
+        &self,
+        services: &Services,
+        history: &History,
+        open: Option<&RunRecord>,
+    ) -> Result<Arc<Prepared>, Error> {
+        let agent = &self.agent;
+        let cannot = |why: String| {
+            let line = format!("agent `{agent}` cannot be run: {why}");
+            self.parent.observer.tell(Event::Log { level: Level::Warn, line });
+            fault::unavailable(&format!("agent `{agent}` cannot be run on this host"), None)
+        };
+        let components = services.agents.components();
+        let prepared = match open {
+            Some(record) => {
+                let kept = history.blob(&record.component).map_err(|error| fault::stored(&error))?;
+                components.prepare(kept.ok_or_else(|| cannot("its component is not kept here".to_owned()))?).await
+            }
+            None => {
+                let known = services.agents.known().get(agent);
+                let line = known.ok_or_else(|| Error::NotFound(format!("there is no agent `{agent}`")))?;
+                components.package(&line.component).await
+            }
+        };
+        let prepared = prepared.map_err(|error| cannot(error.to_string()))?;
+        let named = prepared.manifest.agent();
+        if named != agent {
+            return Err(cannot(format!("its package is of agent `{named}`")));
+        }
+        match lacking_root(services, &prepared.manifest) {
+            Some(wants) => Err(cannot(format!("nobody gave the root `{}`", wants.root))),
+            None => Ok(prepared),
+        }
+    }
+
+    fn given(&self, report: &Report, cut: &CancellationToken) -> Acted<String> {
+        let result = if cut.is_cancelled() && report.status == Status::Stopped {
+            Err(Error::Cancelled)
+        } else if let Some(refusal) = report.refusals.first().filter(|_| !report.begun) {
+            Err(fault::refused(refusal, self.parent.id, self.call))
+        } else {
+            answer(&self.agent, report)
+        };
+        gave(result, report)
+    }
+}
+
+/// What a parent gets of this run, whose id stands in its journal, or what is to be done so that it gets something.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn found(history: &History, agent: &str, run: RunId) -> Result<Found, StoreError> {
+    let Some(record) = history.record(run)? else { return Ok(Found::Never) };
+    if matches!(record.status, Status::Running | Status::Suspended) {
+        return Ok(Found::Open(Box::new(record)));
+    }
+    let report = history.report(&record)?;
+    Ok(Found::Ended(gave(answer(agent, &report), &report)))
+}
+
+/// The answer to the call that a run was made for.
+fn answer(agent: &str, report: &Report) -> Result<String, Error> {
+    match (report.status, &report.output) {
+        (Status::Done, Some(output)) => Ok(output.to_string()),
+        _ => {
+            let why = report.failure.as_deref().unwrap_or("it gave nothing");
+            Err(fault::unavailable(&format!("agent `{agent}` did not succeed: {why}"), None))
+        }
+    }
+}
+
+/// The answer with what it tells of, and what its run took that divides.
+fn gave(result: Result<String, Error>, report: &Report) -> Acted<String> {
+    let below = report.spent.with(Resource::WallTime, 0).with(Resource::Memory, 0);
+    Acted { below, ..Acted::of(result, Amounts::ZERO).labelled(report.labels.clone()) }
+}
+
+/// Whoever watches the parent hears what people must know of its children: questions, refusals, their log.
+fn heard(parent: &Observer) -> Observer {
+    if !parent.watches() {
+        return Observer::nobody();
+    }
+    let parent = parent.clone();
+    Observer::new(move |event| {
+        if matches!(event, Event::Asked(_) | Event::Refused(_) | Event::Log { .. }) {
+            parent.tell(event);
+        }
+    })
+}

@@ -1,0 +1,124 @@
+//! The way of a call that runs another agent: a part of the caller's budget is set aside in the step in which the kernel says yes, and
+//! comes back if no run begins on it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use agentry_kernel::budget::{Limits, Resource};
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::journal::Entry;
+use agentry_kernel::kernel::{Answer, Kernel, Permit, Share};
+use agentry_kernel::time::Millis;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{Acted, Asking, Desk, Gate, Told};
+use crate::journal::Along;
+use crate::run::context::RunContext;
+use crate::store::StoreError;
+use crate::syscalls::bindings::agentry::agent::types::Error;
+
+/// A part of a run's budget for a child that has not begun. If nobody takes it, it goes back.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    gate: Gate,
+    /// What is wanted, and the fuel that the engine says the guest has.
+    wish: (Limits, u64),
+    share: Mutex<Option<Share>>,
+}
+
+impl Aside {
+    /// The share, for the one run that begins on it.
+    pub(crate) fn take(&self) -> Option<Share> {
+        self.share.lock().take()
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Some(share) = self.take() {
+            self.gate.dissolve(share);
+        }
+    }
+}
+
+impl Gate {
+    /// As [`Gate::pass`], for a call that runs another agent. Gives the fuel that the caller's guest has less now, too.
+    pub(crate) fn pass_child<T, F, A>(
+        &self,
+        run: &Arc<RunContext>,
+        asking: Asking,
+        wish: (Limits, u64),
+        act: A,
+    ) -> (u64, impl Future<Output = Result<T, Error>> + Send + use<T, F, A>)
+    where
+        A: FnOnce(CallId, Arc<Aside>, CancellationToken) -> F + Send + 'static,
+        T: Told + Send + 'static,
+        F: Future<Output = Acted<T>> + Send + 'static,
+    {
+        let fuel = wish.0.get(Resource::Fuel).unwrap_or(0);
+        let aside = Arc::new(Aside { gate: self.clone(), wish, share: Mutex::new(None) });
+        let before = run.fuel_given();
+        let asking = Asking { aside: Some(Arc::clone(&aside)), ..asking };
+        let (call, answer) = self.pass_numbered(run, asking, move |permit: Arc<Permit>, cut| {
+            let call = permit.call();
+            act(call, aside, cut)
+        });
+        // A call that is only told again took its fuel when it was made, if the kernel had said yes.
+        let told = call.is_some_and(|call| run.past().is_some_and(|past| past.was_asked(call)));
+        if told && run.fuel_given() == before {
+            run.give_fuel(fuel);
+        }
+        (run.fuel_given().saturating_sub(before), answer)
+    }
+
+    /// Writes down which run a call is about to begin. It is durable when it comes.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing may begin then.
+    pub(crate) async fn spawned(&self, parent: &RunContext, call: CallId, run: RunId) -> Result<(), StoreError> {
+        let journal = &self.0.journal;
+        journal.append(&parent.trail, &[Entry::Spawned { call, run }], Along::default());
+        journal.durable(&parent.trail).await
+    }
+
+    /// Gives a share back on which nothing began.
+    pub(crate) fn dissolve(&self, share: Share) {
+        self.0.desk.lock().kernel.dissolve(share);
+    }
+}
+
+impl Desk {
+    /// Sets aside what an admitted call wants for a child, or makes the yes a no. A call that waits for people has its part set aside
+    /// meanwhile.
+    pub(super) fn set_aside(&mut self, run: &RunContext, asking: &Asking, answer: Answer, now: Millis) -> Answer {
+        let Some(aside) = &asking.aside else { return answer };
+        let (limits, fuel_left) = aside.wish;
+        let split = |kernel: &mut Kernel| kernel.split(run.id, limits, fuel_left, now);
+        let refusal = match answer {
+            Answer::Permit(permit) => match split(&mut self.kernel) {
+                Ok(share) => {
+                    run.give_fuel(limits.get(Resource::Fuel).unwrap_or(0));
+                    *aside.share.lock() = Some(share);
+                    return Answer::Permit(permit);
+                }
+                Err(refusal) => {
+                    let reference = Some((permit.run(), permit.call()));
+                    let settled = self.kernel.give_back(permit, now);
+                    self.let_in(settled.ready, now);
+                    agentry_kernel::Refusal { wanted: asking.what.name().to_owned(), reference, ..refusal }
+                }
+            },
+            Answer::Ask(unasked) => match split(&mut self.kernel) {
+                Ok(share) => {
+                    run.give_fuel(limits.get(Resource::Fuel).unwrap_or(0));
+                    *aside.share.lock() = Some(share);
+                    return Answer::Ask(unasked);
+                }
+                Err(_) => self.kernel.decline(unasked, "the run has not so much left to give", now),
+            },
+            other => return other,
+        };
+        Answer::Refused(refusal)
+    }
+}
