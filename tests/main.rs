@@ -4,6 +4,7 @@
 mod agents;
 mod answers;
 mod approvals;
+mod assistant;
 mod audit;
 mod authors;
 mod budgets;
