@@ -69,6 +69,11 @@ pub(crate) fn call(
         };
         let place = Place { parent, call, agent, id: spawned };
         match place.run(&services, &history, open, input, &aside, &cut).await {
+            Ok(report) if report.status == Status::Suspended => {
+                // It left memory with its parent, which gets no answer now.
+                cut.cancelled().await;
+                Acted::of(Err(Error::Cancelled), Amounts::ZERO)
+            }
             Ok(report) => place.given(&report, &cut),
             Err(error) => Acted::of(Err(error), Amounts::ZERO),
         }

@@ -8,16 +8,31 @@ use agentry_kernel::limits::TEXT_MAX_BYTES;
 use super::Gate;
 use crate::journal::RunRecord;
 use crate::limits::AGENTS_HELD_MAX;
+use crate::run::context::RunContext;
 use crate::run::lines::cut;
 use crate::run::situation::Live;
 
 impl Gate {
     /// Lets a run leave memory: it stands as suspended, and goes on by its journal when it is resumed. What it has in flight is cut, as
-    /// if the host had been killed. False if no such run lives here.
+    /// if the host had been killed; those that work for it leave with it. False if no such run lives here, or if it works for one that does.
     pub fn suspend(&self, id: RunId) -> bool {
+        let audience = &self.0.audience;
+        let Some(run) = audience.find(id) else { return false };
+        let above = run.record().and_then(|record| record.parent);
+        if above.is_some_and(|(parent, _)| audience.find(parent).is_some()) {
+            return false;
+        }
+        self.leave(&run)
+    }
+
+    fn leave(&self, run: &RunContext) -> bool {
         let gate = &*self.0;
-        let Some(run) = gate.audience.find(id) else { return false };
         let Some(record) = run.record() else { return false };
+        let (id, works) = (run.id, |other: &RunContext| other.record()?.parent);
+        // Before it: what is cut with it would end.
+        for below in gate.audience.runs().iter().filter(|other| works(other).is_some_and(|(parent, _)| parent == id)) {
+            self.leave(below);
+        }
         let tally = run.tally();
         let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
         let record =
