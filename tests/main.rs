@@ -39,4 +39,5 @@ mod storage;
 mod store;
 mod surface;
 mod tools;
+mod triggers;
 mod web;

@@ -277,6 +277,13 @@ pub enum Entry {
         /// Its id.
         letter: String,
     },
+    /// Something started the run by itself: the time, a letter, a change, a request. It stands right behind its first entry.
+    Triggered {
+        /// When.
+        at: Millis,
+        /// What, as people read it.
+        by: String,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.

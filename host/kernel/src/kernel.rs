@@ -378,6 +378,11 @@ impl Kernel {
         Some(Labels::of(before.iter().filter(|name| labels.has(name))))
     }
 
+    /// Gives a run labels that what started it carries; those that are new to it.
+    pub fn mark(&mut self, run: RunId, labels: &Labels) -> Labels {
+        self.gain(run, labels)
+    }
+
     /// Adds labels to a run; those that are new to it.
     fn gain(&mut self, run: RunId, labels: &Labels) -> Labels {
         let Some(run) = self.runs.get_mut(&run).filter(|run| !run.labels.has_all(labels)) else { return Labels::NONE };

@@ -37,6 +37,7 @@ mod reader;
 mod secret;
 mod secrets;
 mod tools;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -48,6 +49,7 @@ pub(crate) use self::secret::{Key, Secret};
 pub(crate) use self::secrets::{Audience, SecretLine};
 pub(crate) use self::tools::{CommandLine, EndpointLine, Reach, ToolLine};
 pub use self::tools::{TOOLS_FILE, ToolsConfig, ToolsError};
+pub use self::triggers::{Cause, TriggerLine, WebhookKey};
 use crate::policies::{self, PoliciesError};
 
 /// The file's name in the home.

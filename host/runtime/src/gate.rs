@@ -20,6 +20,7 @@ mod read;
 mod settle;
 mod standing;
 mod stored;
+mod touches;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub use self::life::{Ending, Opening};
 use self::people::Asked;
 use self::standing::Audience;
 pub use self::stored::Written;
+pub(crate) use self::touches::Touch;
 use crate::approvals::Question;
 use crate::clock::Clock;
 use crate::drivers::files::Kept;

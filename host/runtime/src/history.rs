@@ -140,6 +140,18 @@ impl History {
         log::entries_behind(&*self.0, run, place)
     }
 
+    /// What started a run by itself; none if a person or another agent did.
+    ///
+    /// # Errors
+    /// When the store cannot be read or an entry does not decode.
+    pub fn triggered(&self, run: RunId) -> Result<Option<String>, StoreError> {
+        let first = log::first(&*self.0, run)?;
+        Ok(first.into_iter().find_map(|entry| match entry {
+            Entry::Triggered { by, .. } => Some(by),
+            _ => None,
+        }))
+    }
+
     /// What people were asked, oldest first.
     ///
     /// # Errors

@@ -45,6 +45,7 @@ use crate::run::{Beginning, Prepared, Report, Resuming, lacking_root};
 use crate::secrets::Secrets;
 use crate::store::{RedbStore, Store, StoreError};
 use crate::syscalls::Services;
+use crate::triggers::Began;
 use crate::web::{System, Web};
 pub use serve::Served;
 
@@ -204,7 +205,14 @@ impl Host {
         observer: Observer,
     ) -> Result<Report, RunError> {
         let prepared = self.components().package(component).await?;
-        self.start(prepared, input, observer, &stop).await
+        self.start(prepared, input, observer, None, &stop).await
+    }
+
+    /// The same for what was ordered.
+    async fn run_ordered(&self, order: orders::What, stop: CancellationToken) -> orders::Over {
+        let orders::What { component, input, observer, began } = order;
+        let prepared = self.components().package(&component).await?;
+        Ok(self.start(prepared, input, observer, began, &stop).await?.run)
     }
 
     /// Executes a run again beside its journal, without any effect, and compares it call by call. It is named as in
@@ -313,6 +321,7 @@ impl Host {
         prepared: Arc<Prepared>,
         input: Vec<u8>,
         observer: Observer,
+        began: Option<Began>,
         stop: &CancellationToken,
     ) -> Result<Report, RunError> {
         let input = checked(input)?;
@@ -322,7 +331,8 @@ impl Host {
         let seed = getrandom::u64().map_err(RunError::Random)?;
         let engine = self.components().engine().name().to_owned();
         let stop = stop.child_token();
-        let beginning = Beginning { prepared, input, seed, id, engine, stop, attended: self.attended, below: None };
+        let attended = self.attended;
+        let beginning = Beginning { prepared, input, seed, id, engine, stop, attended, below: None, began };
         Ok(crate::run::run(&self.services, beginning, observer).await?)
     }
 

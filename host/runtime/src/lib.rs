@@ -35,4 +35,5 @@ pub mod secrets;
 pub mod statements;
 pub mod store;
 pub mod syscalls;
+pub mod triggers;
 mod web;

@@ -234,6 +234,39 @@ pub const NOTICES_PER_RUN_MAX: u32 = 100;
 /// Notices that are kept, all runs together.
 pub const NOTICES_KEPT_MAX: usize = 10_000;
 
+/// Things that start one agent.
+pub const TRIGGERS_MAX: usize = 16;
+
+/// Runs that a trigger starts in a minute whose line does not say.
+pub const TRIGGER_RATE_DEFAULT: u32 = 10;
+
+/// The most that a line can say: ten a second.
+pub const TRIGGER_RATE_MAX: u32 = 600;
+
+/// Between two looks of a trigger; what comes within one is one cause.
+pub const TRIGGER_LOOK_MS: u64 = 500;
+
+/// Before a run is ordered again that found too many others waiting.
+pub const TRIGGER_RETRY_MS: u64 = 1_000;
+
+/// Names of files or entries that one run of a trigger is told.
+pub const TRIGGER_NAMES_MAX: usize = 256;
+
+/// Writes to memory that triggers have not looked at yet. Beyond it they know that something was written, and not what.
+pub const TOUCHES_WAITING_MAX: usize = 1_024;
+
+/// Requests of one webhook that wait for their run; more are told to come back.
+pub const WEBHOOK_WAITING_MAX: usize = 16;
+
+/// Connections to webhooks at once; a further one waits.
+pub const WEBHOOK_CONNECTIONS_MAX: usize = 64;
+
+/// How long a request may take, from its connection to the end of its answer.
+pub const WEBHOOK_TIME_MAX_MS: u64 = 10_000;
+
+/// The head of a request. Servers commonly take 8 to 64 KiB.
+pub const WEBHOOK_HEAD_MAX_BYTES: usize = 32 * KIB;
+
 /// Between two looks at the policy directory and the lock: what an admin changes bites within two of them.
 pub const STANDING_LOOK_MS: u64 = 100;
 

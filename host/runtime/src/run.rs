@@ -35,6 +35,7 @@ use crate::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
 use crate::store::StoreError;
 use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{Services, State};
+use crate::triggers::Began;
 use context::{Event, Observer, RunContext};
 use end::End;
 use past::Past;
@@ -92,6 +93,8 @@ pub(crate) struct Beginning {
     pub(crate) attended: bool,
     /// What it rests on, if it is below another run.
     pub(crate) below: Option<Below>,
+    /// What started it by itself, if something did.
+    pub(crate) began: Option<Began>,
 }
 
 /// A run that goes on.
@@ -115,10 +118,10 @@ pub(crate) async fn run(
     observer: Observer,
 ) -> Result<Report, StoreError> {
     let gate = &services.gate;
-    let Beginning { prepared, input, seed, id, engine, stop, attended, below } = beginning;
+    let Beginning { prepared, input, seed, id, engine, stop, attended, below, began: by } = beginning;
     let manifest = &prepared.manifest;
     let began = gate.clock().now();
-    let run = RunContext::new(id, manifest.agent(), began, observer).until(stop);
+    let run = RunContext::new(id, manifest.agent(), began, observer).until(stop).started_by(by);
     let run = Arc::new(match &below {
         Some(below) => run.below(&below.parent),
         None => run,

@@ -31,7 +31,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
         ("policy", policy_words(tree)),
         ("config", config_keys(tree)),
         ("tools", keys(tree, "host/runtime/src/config/tools.rs", tool_prefix)),
-        ("agents", keys(tree, "host/runtime/src/config/agents.rs", agent_prefix)),
+        ("agents", agent_keys(tree)),
     ];
     for (section, found) in sections {
         let listed = listed(section);
@@ -136,6 +136,25 @@ fn config_prefix(table: &str) -> Option<&'static str> {
     })
 }
 
+/// The keys of `agents.toml`.
+fn agent_keys(tree: &Tree) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for file in ["agents", "triggers"] {
+        found.extend(keys(tree, &format!("host/runtime/src/config/{file}.rs"), agent_prefix));
+    }
+    found
+}
+
+fn agent_prefix(table: &str) -> Option<&'static str> {
+    Some(match table {
+        "AGENTS_FILE" => "",
+        "AGENT" => "agents.",
+        "TRIGGER" => "agents.start.",
+        "WEBHOOKS" => "webhooks.",
+        _ => return None,
+    })
+}
+
 /// The tables of `tools.toml`.
 fn tool_prefix(table: &str) -> Option<&'static str> {
     Some(match table {
@@ -143,15 +162,6 @@ fn tool_prefix(table: &str) -> Option<&'static str> {
         "TOOL" => "tools.",
         "COMMAND" => "tools.command.",
         "ENDPOINT" => "tools.http.",
-        _ => return None,
-    })
-}
-
-/// The tables of `agents.toml`.
-fn agent_prefix(table: &str) -> Option<&'static str> {
-    Some(match table {
-        "AGENTS_FILE" => "",
-        "AGENT" => "agents.",
         _ => return None,
     })
 }

@@ -1,9 +1,11 @@
 //! `agentry ps`: the runs of this home, the newest first, and what those that go on wait for. It reads, and changes nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use agentry_kernel::Resource;
+use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 use agentry_runtime::control::{self, ControlError, Reply, Request};
 use agentry_runtime::journal::RunRecord;
@@ -37,19 +39,27 @@ pub struct Args {
 /// Reads the journal and prints a line a run.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
-    let runs = home.history()?.map_or(Ok(Vec::new()), |history| history.runs(args.limit))?;
+    let history = home.history()?;
+    let runs = history.as_ref().map_or(Ok(Vec::new()), |history| history.runs(args.limit))?;
     let live = live(home.path())?;
+    let mut triggers = BTreeMap::new();
+    if let Some(history) = &history {
+        for run in &runs {
+            triggers.extend(history.triggered(run.id)?.map(|by| (run.id, by)));
+        }
+    }
     if args.json {
         let run = |run: &RunRecord| {
             let mut object = as_json(run);
             object["live"] = of(&live, run).map_or(Value::Null, live_as_json);
+            object["trigger"] = json!(triggers.get(&run.id));
             object
         };
         screen::print_json(&runs.iter().map(run).collect::<Vec<_>>())?;
     } else if runs.is_empty() {
         screen::say("no runs yet\n");
     } else {
-        screen::print(&table(&runs, &live))?;
+        screen::print(&table(&runs, &live, &triggers))?;
     }
     Ok(Exit::Done.into())
 }
@@ -125,7 +135,7 @@ pub fn as_json(run: &RunRecord) -> Value {
     })
 }
 
-fn table(runs: &[RunRecord], live: &[Live]) -> String {
+fn table(runs: &[RunRecord], live: &[Live], triggers: &BTreeMap<RunId, String>) -> String {
     let head = format!(
         "{:<13}  {:<16}  {:<11}  {:<19}  {:>10}  {:>9}  {:>11}",
         "run", "agent", "status", "began (UTC)", "took", "tokens", "cost"
@@ -144,6 +154,12 @@ fn table(runs: &[RunRecord], live: &[Live]) -> String {
             units::count(run.spent[Resource::Tokens]),
             units::dollars(run.spent[Resource::Usd]),
         ));
+        if let Some(by) = triggers.get(&run.id) {
+            table.push_str(&format!(
+                "               {}\n",
+                styled(DIM, format_args!("started by {}", text::cut(by, 100)))
+            ));
+        }
         if let Some(live) = now {
             table.push_str(&format!("               {}\n", styled(DIM, self::now(live))));
         }

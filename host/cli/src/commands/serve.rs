@@ -9,6 +9,7 @@ use std::time::Duration;
 use agentry_runtime::run::context::{Event, Observer};
 use anyhow::{Context, Result, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::hosting::{self, HostingArgs};
@@ -44,8 +45,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let host = Arc::new(hosting::open(options).await?.attended());
         host.services().gate.watch(Observer::new(|event| show(&event)));
         let stop = CancellationToken::new();
-        let mut served = tokio::spawn(Arc::clone(&host).serve(args.drain, stop.clone()));
-        drop(host);
+        let (begun, mut ready) = oneshot::channel();
+        let mut served = tokio::spawn(host.serve(args.drain, stop.clone(), begun));
+        tokio::select! {
+            biased;
+            Ok(()) = &mut ready => {}
+            served = &mut served => {
+                let error = served.context("the host broke down")?.err();
+                let error = error.map_or_else(|| anyhow!("the host broke down"), anyhow::Error::from);
+                return Err(With(Exit::Unavailable, error).into());
+            }
+        }
         let version = env!("CARGO_PKG_VERSION");
         let process = std::process::id();
         screen::print(&format!("agentry {version} serves {} (process {process})\n", text::line(&home)))?;
@@ -62,7 +72,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                     screen::say(&format!("stops: runs get {drain} to end; once more ends it at once\n"));
                     stop.cancel();
                 }
-                served = &mut served => break served.context("the host broke down")?,
+                served = &mut served => break served.context("the host broke down")??,
             }
         };
         screen::say(&format!("stopped: {} ended, {} cut\n", served.going.saturating_sub(served.left), served.left));

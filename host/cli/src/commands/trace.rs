@@ -42,11 +42,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let entries = history.entries(record.id)?;
     let (rows, removed) = (rows(&entries), removed(&entries));
     if args.json {
-        screen::print_json(&as_json(&record, &rows, &removed))?;
+        screen::print_json(&as_json(&record, &rows, &removed, trigger(&entries)))?;
     } else {
-        screen::print(&page(&record, &rows, &removed))?;
+        screen::print(&page(&record, &rows, &removed, trigger(&entries)))?;
     }
     Ok(Exit::Done.into())
+}
+
+/// What started it by itself.
+fn trigger(entries: &[Entry]) -> Option<&str> {
+    entries.iter().find_map(|entry| match entry {
+        Entry::Triggered { by, .. } => Some(by.as_str()),
+        _ => None,
+    })
 }
 
 /// What people took off the run while it went on, and why.
@@ -58,15 +66,16 @@ fn removed(entries: &[Entry]) -> Vec<(&Labels, &str)> {
     removed.collect()
 }
 
-fn as_json(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)]) -> Value {
+fn as_json(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)], trigger: Option<&str>) -> Value {
     let mut run = ps::as_json(record);
+    run["trigger"] = json!(trigger);
     run["calls"] = json!(rows.iter().map(|row| row.as_json(record.started)).collect::<Vec<_>>());
     let removed = removed.iter().map(|(labels, because)| json!({"labels": labels, "because": because}));
     run["unlabelled"] = json!(removed.collect::<Vec<_>>());
     run
 }
 
-fn page(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)]) -> String {
+fn page(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)], trigger: Option<&str>) -> String {
     let last = rows.iter().map(|row| row.until.unwrap_or(row.at)).max().unwrap_or(record.started);
     let ended = record.ended.unwrap_or(last).max(last);
     let (word, style) = ps::status(record.status);
@@ -86,7 +95,11 @@ fn page(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)]) -> String
         format!("{} fuel", units::rough(record.spent[Resource::Fuel])),
         format!("labels: {}", if record.labels.is_empty() { "none".to_owned() } else { record.labels.to_string() }),
     ];
-    page.push_str(&format!("{}\n\n", styled(DIM, facts.join(" · "))));
+    page.push_str(&format!("{}\n", styled(DIM, facts.join(" · "))));
+    if let Some(by) = trigger {
+        page.push_str(&format!("{}\n", styled(DIM, format_args!("started by {}", text::line(by)))));
+    }
+    page.push('\n');
     page.push_str(&waterfall::picture(rows, Span { began: record.started, ended }));
     for (labels, because) in removed {
         page.push_str(&format!("\na person took {labels} off it: {}\n", text::line(because)));

@@ -328,11 +328,9 @@ impl<'a> Finder<'a> {
         let Some(new) = &grant.rights.human else { return };
         let old = old.and_then(|old| old.rights.human.as_ref());
         let rule = place(grant, "human", new.line);
-        if new.ask && !old.is_some_and(|old| old.ask) {
-            self.suspect(grant, "may ask people".into(), rule.clone(), None);
-        }
-        if new.notify && !old.is_some_and(|old| old.notify) {
-            self.suspect(grant, "may tell people".into(), rule, None);
+        let (asked, told) = old.map_or((false, false), |old| (old.ask, old.notify));
+        for (verb, _) in [("ask", new.ask && !asked), ("tell", new.notify && !told)].iter().filter(|(_, more)| *more) {
+            self.suspect(grant, format!("may {verb} people"), rule.clone(), None);
         }
     }
 

@@ -129,7 +129,8 @@ impl Place {
             }
         };
         let engine = services.agents.components().engine().name().to_owned();
-        let beginning = Beginning { prepared, input, seed, id, engine, stop, attended: false, below: below(share) };
+        let beginning =
+            Beginning { prepared, input, seed, id, engine, stop, attended: false, below: below(share), began: None };
         crate::run::run(services, beginning, observer).await.map_err(|error| stored(&error))
     }
 

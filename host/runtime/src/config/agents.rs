@@ -5,8 +5,13 @@
 //!
 //! [agents.calendar]                        # the name that its grant has, too
 //! component = "agents/calendar.wasm"       # relative to the home; as if you said nothing
+//! start = [{ cron = "0 7 * * MON-FRI" }]   # what starts it while a host serves: see triggers.rs
+//!
+//! [webhooks]
+//! listen = "127.0.0.1:8421"                # as if you said nothing; nobody listens without a webhook
 //! ```
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use agentry_kernel::labels;
@@ -14,6 +19,7 @@ use toml::de::DeTable;
 
 use super::ConfigError;
 use super::reader::{Document, Table};
+use super::triggers::{self, Cause, TriggerLine};
 use crate::limits::AGENTS_MAX;
 use crate::policies;
 
@@ -23,15 +29,28 @@ pub const AGENTS_FILE: &str = "agents.toml";
 /// The version of the file.
 const FORMAT: u64 = 1;
 
-const AGENTS_FILE_KEYS: [&str; 2] = ["format", "agents"];
+const AGENTS_FILE_KEYS: [&str; 3] = ["format", "agents", "webhooks"];
 
-const AGENT_KEYS: [&str; 1] = ["component"];
+const AGENT_KEYS: [&str; 2] = ["component", "start"];
+
+const WEBHOOKS_KEYS: [&str; 1] = ["listen"];
+
+/// Where requests are listened for unless the admin says otherwise: from this machine alone.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8421);
 
 /// The agents of a host, as they were written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct AgentsConfig {
     /// In the order of their names.
     pub agents: Vec<AgentLine>,
+    /// Where requests for webhooks are listened for, if there are any.
+    pub listen: SocketAddr,
+}
+
+impl Default for AgentsConfig {
+    fn default() -> Self {
+        Self { agents: Vec::new(), listen: LISTEN }
+    }
 }
 
 /// An agent.
@@ -41,6 +60,8 @@ pub struct AgentLine {
     pub name: String,
     /// Its package.
     pub component: PathBuf,
+    /// What starts it while a host serves.
+    pub start: Vec<TriggerLine>,
 }
 
 impl AgentsConfig {
@@ -80,7 +101,9 @@ impl AgentsConfig {
         let agents = tables.into_iter().map(|(name, table)| agent(name, &table, home));
         let mut agents = agents.collect::<Result<Vec<_>, _>>()?;
         agents.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { agents })
+        let listen = listen(&root)?;
+        hooks(&root, &agents, listen)?;
+        Ok(Self { agents, listen })
     }
 
     /// The agent of this name.
@@ -99,7 +122,36 @@ fn agent(name: &str, table: &Table<'_>, home: &Path) -> Result<AgentLine, Config
         Some(component) => home.join(component),
         None => home.join("agents").join(format!("{name}.wasm")),
     };
-    Ok(AgentLine { name: name.to_owned(), component })
+    Ok(AgentLine { name: name.to_owned(), component, start: triggers::parse(table)? })
+}
+
+fn listen(root: &Table<'_>) -> Result<SocketAddr, ConfigError> {
+    let Some(table) = root.get_table("webhooks")? else { return Ok(LISTEN) };
+    table.only(&WEBHOOKS_KEYS)?;
+    let Some(listen) = table.text("listen")? else { return Ok(LISTEN) };
+    listen.parse().map_err(|_| {
+        table.mistake_in("listen", format!("`{listen}` is no address with a port"), "for example \"127.0.0.1:8421\"")
+    })
+}
+
+/// Each path is one hook's, and what others can reach asks for a secret.
+fn hooks(root: &Table<'_>, agents: &[AgentLine], listen: SocketAddr) -> Result<(), ConfigError> {
+    let mut paths = std::collections::BTreeSet::new();
+    for line in agents.iter().flat_map(|agent| &agent.start) {
+        let Cause::Webhook { path, secret } = &line.cause else { continue };
+        if !paths.insert(path) {
+            return Err(root.mistake_in("agents", format!("webhook {path} stands there twice"), "name one otherwise"));
+        }
+        if secret.is_none() && !listen.ip().is_loopback() {
+            let message = format!("webhook {path} can be reached from elsewhere and asks for no secret");
+            return Err(root.mistake_in(
+                "webhooks",
+                message,
+                "add secret = { file = \"PATH\" }, or listen on 127.0.0.1",
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -107,35 +159,56 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<AgentsConfig, String> {
-        AgentsConfig::parse("agents.toml", text, Path::new("/home")).map_err(|error| error.to_string())
+        AgentsConfig::parse("agents.toml", text, Path::new("/place")).map_err(|error| error.to_string())
     }
 
     #[test]
     fn agents_have_the_names_of_their_grants_and_a_component_each() {
         let known = parse("format = 1\n[agents.mail]\n[agents.calendar]\ncomponent = \"c.wasm\"\n").unwrap();
-        assert_eq!(known.get("calendar").map(|agent| agent.component.clone()), Some("/home/c.wasm".into()));
-        assert_eq!(known.get("mail").map(|agent| agent.component.clone()), Some("/home/agents/mail.wasm".into()));
+        assert_eq!(known.get("calendar").map(|agent| agent.component.clone()), Some("/place/c.wasm".into()));
+        assert_eq!(known.get("mail").map(|agent| agent.component.clone()), Some("/place/agents/mail.wasm".into()));
         assert_eq!(known.get("nobody"), None);
     }
 
     #[test]
     fn a_mistake_in_the_list_of_agents_has_its_line_and_a_remedy() {
+        let start = |start: &str| parse(&format!("format = 1\n[agents.calendar]\nstart = [{start}]"));
         let cases = [
-            parse(""),
-            parse("format = 2"),
-            parse("format = 1\nagent = {}"),
-            parse("format = 1\n[agents.calendar]\ncomponnt = \"c.wasm\""),
-            parse("format = 1\n[agents.calendar]\ncomponent = 3"),
-            parse("format = 1\n[agents.Calendar]\n"),
+            (parse(""), "the file has another format"),
+            (parse("format = 2"), "the file has another format"),
+            (parse("format = 1\nagent = {}"), "unknown key `agent`"),
+            (parse("format = 1\n[agents.calendar]\ncomponnt = \"c.wasm\""), "did you mean `component`?"),
+            (parse("format = 1\n[agents.calendar]\ncomponent = 3"), "`component` is not a text"),
+            (parse("format = 1\n[agents.Calendar]\n"), "cannot be an agent's name"),
+            (parse("format = 1\n[agents\n"), "not TOML"),
+            (parse("format = 1\n[webhooks]\nlisten = \"here\""), "no address with a port"),
+            (start("3"), "is not a list of tables"),
+            (start("{}"), "a start has one of"),
+            (start("{ cron = \"* * * * *\", memory = \"a\" }"), "a start has one of"),
+            (start("{ cron = \"0 7 * *\" }"), "is no time: it has 4 fields"),
+            (start("{ letter = false }"), "`letter` is true or is left out"),
+            (start("{ webhook = \"hook\" }"), "`hook` is no path"),
+            (start("{ webhook = \"/a\", input = {} }"), "the body of its request"),
+            (start("{ webhook = \"/a\" }, { webhook = \"/a\" }"), "stands there twice"),
+            (start("{ memory = \"a\", secret = { env = \"A\" } }"), "only a request has a secret"),
+            (start("{ memory = \"a\", per_minute = 0 }"), "`per_minute` is out of range"),
+            (start("{ memory = \"a\", labels = [\"No\"] }"), "cannot be a label"),
+            (start("{ memory = \"a\", input = 2026-01-01 }"), "`input` is no JSON"),
         ];
-        let all: Vec<_> = cases.into_iter().map(|case| case.unwrap_err().replace("\nhint: ", " | ")).collect();
-        expect_test::expect![[r#"
-            agents.toml:1: the file has another format, or does not say which | write format = 1
-            agents.toml:1: the file has another format, or does not say which | write format = 1
-            agents.toml:2: unknown key `agent` in the file | did you mean `agents`?
-            agents.toml:3: unknown key `componnt` in [agents.calendar] | did you mean `component`?
-            agents.toml:3: `component` is not a text | write component = "…"
-            agents.toml:2: `Calendar` cannot be an agent's name: it may have lowercase letters, digits and `-` only | name it as its grant does"#]]
-        .assert_eq(&all.join("\n"));
+        for (case, what) in cases {
+            let told = case.unwrap_err();
+            assert!(told.contains(what) && told.contains("\nhint: ") && told.contains("agents.toml:"), "{told}");
+        }
+        let open = "format = 1\n[webhooks]\nlisten = \"0.0.0.0:1\"\n[agents.a]\nstart = [{ webhook = \"/a\" }]";
+        assert!(parse(open).unwrap_err().contains("asks for no secret"));
+    }
+
+    #[test]
+    fn what_starts_an_agent_is_read_with_its_input_labels_and_rate() {
+        let text = "format = 1\n[agents.a]\nstart = [{ cron = \"0 7 * * *\", input = { n = 1, of = [\"x\", true] }, per_minute = 2 }, \
+                    { webhook = \"/a\", secret = { env = \"A\" } }, { directory = \"in\", labels = [] }]";
+        let start = parse(text).unwrap().agents.remove(0).start;
+        assert_eq!((start[0].input.as_deref(), start[0].per_minute), (Some("{\"n\":1,\"of\":[\"x\",true]}"), 2));
+        assert!(start[0].labels.is_empty() && start[1].labels.has("untrusted") && start[2].labels.is_empty());
     }
 }

@@ -91,6 +91,29 @@ impl<'a> Table<'a> {
         Ok(tables)
     }
 
+    /// Tables in a list; none is an empty one.
+    pub(super) fn list_of_tables(&self, key: &str) -> Result<Vec<Table<'a>>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
+        let wrong = || {
+            let hint = format!("write {key} = [{{ … }}]");
+            self.mistake_in(key, format!("`{key}` is not a list of tables"), hint)
+        };
+        let DeValue::Array(items) = value.get_ref() else { return Err(wrong()) };
+        let table = |item: &'a Spanned<DeValue<'a>>| match item.get_ref() {
+            DeValue::Table(table) => {
+                Ok(Table { document: self.document, name: format!("`{key}`"), span: item.span(), table })
+            }
+            _ => Err(wrong()),
+        };
+        items.iter().map(table).collect()
+    }
+
+    /// Whatever stands there.
+    pub(super) fn value(&self, key: &str) -> Option<&'a DeValue<'a>> {
+        let table: &'a DeTable<'a> = self.table;
+        table.get(key).map(Spanned::get_ref)
+    }
+
     /// A table in this one.
     pub(super) fn get_table(&self, key: &str) -> Result<Option<Table<'a>>, ConfigError> {
         let Some(value) = self.table.get(key) else { return Ok(None) };

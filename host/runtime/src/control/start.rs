@@ -13,7 +13,7 @@ use super::server::within;
 use super::wire::{News, Reply, Start, send};
 use crate::gate::Gate;
 use crate::host::RunError;
-use crate::host::orders::{NotTaken, Order};
+use crate::host::orders::{NotTaken, Order, What};
 use crate::limits::{CONTROL_BEAT_MS, CONTROL_EVENTS_WAITING_MAX, CONTROL_IDLE_MAX_MS, CONTROL_REPLY_MAX_BYTES};
 use crate::run::context::{Event, Observer};
 use crate::syscalls::Services;
@@ -26,7 +26,8 @@ pub(super) async fn follow(stream: &mut UnixStream, services: Arc<Services>, sta
     let Start { component, input, watch } = start;
     let (sender, events) = mpsc::channel(CONTROL_EVENTS_WAITING_MAX);
     let (over, ended) = oneshot::channel();
-    let order = Order { component, input, observer: Observer::channel(sender), over };
+    let what = What { component, input, observer: Observer::channel(sender), began: None };
+    let order = Order { what, over };
     match services.orders.place(order) {
         Ok(()) => {}
         Err(NotTaken::NotServing) => return tell(stream, Reply::NotServing).await,

@@ -8,16 +8,18 @@ use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Ended, Entry, Started, Status, Unfinished};
 use agentry_kernel::kernel::{Allowance, Share, Start};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use tokio::time::Instant;
 
-use super::Gate;
 use super::outside::{GRACE, past};
+use super::{Desk, Gate};
 use crate::agents::Below;
 use crate::journal::{Along, Content, RunRecord};
 use crate::run::context::{Event, RunContext};
 use crate::store::StoreError;
+use crate::triggers::Began;
 
 /// How a run begins.
 #[derive(Debug)]
@@ -119,9 +121,12 @@ impl Gate {
                 started.at = now;
                 started.held = given(&allowance);
                 started.input = input;
+                let mut entries = vec![Entry::Started(started)];
+                entries.extend(desk.starts_by(run, now));
+                record.labels = run.labels();
                 let moved = desk.books(run);
                 let along = Along { moved, contents, record: Some(record.clone()), rated: Vec::new() };
-                gate.journal.append(&run.trail, &[Entry::Started(started)], along);
+                gate.journal.append(&run.trail, &entries, along);
                 drop(desk);
                 run.set_record(record);
                 run.set_deadline(Instant::now() + Duration::from_millis(allowance.wall_ms));
@@ -227,6 +232,20 @@ impl Gate {
         gate.journal.append(&run.trail, &[entry], along);
         gate.audience.leave(run.id);
         record
+    }
+}
+
+impl Desk {
+    /// What started a run by itself, and the labels that it brings: the run holds them before it has made a call.
+    fn starts_by(&mut self, run: &RunContext, at: Millis) -> Vec<Entry> {
+        let Some(Began { by, labels }) = &run.began else { return Vec::new() };
+        let mut entries = vec![Entry::Triggered { at, by: by.clone() }];
+        let gained = self.kernel.mark(run.id, labels);
+        if !gained.is_empty() {
+            run.relabel(CallId(0), &gained, &Labels::NONE);
+            entries.push(Entry::Labelled { call: CallId(0), at, labels: gained });
+        }
+        entries
     }
 }
 

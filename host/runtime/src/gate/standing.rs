@@ -12,6 +12,7 @@ use agentry_kernel::policy::Policy;
 use parking_lot::Mutex;
 
 use super::Gate;
+use super::touches::Touches;
 use crate::journal::{Along, RunRecord, Trail};
 use crate::resolve::{Case, Resolution, ResolveError, Resolved};
 use crate::run::context::{Event, Observer, RunContext};
@@ -25,6 +26,8 @@ pub(super) struct Audience {
     alarm: Mutex<Option<String>>,
     /// Agents whose runs are held until a person lets them go.
     pub(super) held: Mutex<BTreeSet<String>>,
+    /// Writes to memory.
+    pub(super) touches: Touches,
     /// Whoever watches the host itself.
     host: Mutex<Observer>,
 }

@@ -133,6 +133,7 @@ impl Errand {
                     let spent = permit.held().with(Resource::Storage, kept.grown);
                     let spent = self.gate.0.settle(&self.run, permit, Some(spent), at, Vec::new(), |_| None);
                     self.tell(at, spent, None);
+                    self.gate.touched(&self.run, &what);
                     return (Ok(value), at);
                 }
                 Err(StoreError::Conflict) => {}

@@ -10,18 +10,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::host::RunError;
 use crate::limits::{CONTROL_WATCHERS_MAX, RUNS_ORDERED_MAX};
 use crate::run::context::Observer;
+use crate::triggers::Began;
 
-/// One run that is to begin.
+/// One run that is to begin, and who hears of it.
 pub(crate) struct Order {
+    pub(crate) what: What,
+    /// Told when it is over, or did not begin; dropped if the host stops before it has begun.
+    pub(crate) over: oneshot::Sender<Over>,
+}
+
+/// The run.
+pub(crate) struct What {
     /// The component's file.
     pub(crate) component: PathBuf,
     /// The input JSON.
     pub(crate) input: Vec<u8>,
     /// Who watches it.
     pub(crate) observer: Observer,
-    /// Told when it is over, or did not begin; dropped if the host stops before it has begun.
-    pub(crate) over: oneshot::Sender<Result<RunId, RunError>>,
+    /// What started it by itself, if something did.
+    pub(crate) began: Option<Began>,
 }
+
+/// What came of one.
+pub(crate) type Over = Result<RunId, RunError>;
 
 /// Where a host takes orders.
 pub(crate) struct Orders {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::call::RunId;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,7 @@ use super::Host;
 use super::orders::Order;
 use crate::limits::{RUNS_MAX, RUNS_ORDERED_MAX};
 use crate::run::context::Observer;
+use crate::triggers::{self, ListenError};
 
 /// How a host that served came to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +25,21 @@ pub struct Served {
 }
 
 impl Host {
-    /// Begins what is ordered until `stop` is cancelled, and then gives runs so much time to end.
-    pub async fn serve(self: Arc<Self>, drain: Duration, stop: CancellationToken) -> Served {
+    /// Begins what is ordered and what is triggered until `stop` is cancelled, and then gives runs so much time to end. `ready` is told
+    /// when it takes orders.
+    ///
+    /// # Errors
+    /// If requests for webhooks cannot be listened for.
+    pub async fn serve(
+        self: Arc<Self>,
+        drain: Duration,
+        stop: CancellationToken,
+        ready: oneshot::Sender<()>,
+    ) -> Result<Served, ListenError> {
         let mut orders = self.services.orders.open();
+        let triggers = triggers::tend(&self.services).await?;
+        // Whoever does not listen is served all the same.
+        let _ = ready.send(());
         let mut runs = JoinSet::new();
         let cut = CancellationToken::new();
         // What the last host left goes on first. One that cannot go on stays suspended, and `agentry ps` shows it.
@@ -43,6 +57,7 @@ impl Host {
                 }
             }
         }
+        drop(triggers);
         self.services.orders.close();
         // Orders whose turn did not come are told that the host stops.
         drop(orders);
@@ -52,7 +67,7 @@ impl Host {
         let _ = tokio::time::timeout(drain, drained).await;
         let left = runs.len();
         self.leave(runs, &cut).await;
-        Served { going, left }
+        Ok(Served { going, left })
     }
 
     /// What still runs leaves memory, and goes on in the next host. What has not begun yet does not begin.
@@ -75,9 +90,8 @@ impl Host {
     }
 
     async fn carry_out(self: Arc<Self>, order: Order, cut: CancellationToken) {
-        let Order { component, input, observer, over } = order;
-        let ended = self.run_until(cut, &component, input, observer).await;
+        let Order { what, over } = order;
         // Nobody need listen.
-        let _ = over.send(ended.map(|report| report.run));
+        let _ = over.send(self.run_ordered(what, cut).await);
     }
 }

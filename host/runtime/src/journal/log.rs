@@ -17,6 +17,17 @@ pub(crate) fn entries(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, Store
     entries_behind(store, run, &mut None)
 }
 
+/// The entries of its first segment, which begins with its first entry.
+///
+/// # Errors
+/// As [`entries`].
+pub(crate) fn first(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, StoreError> {
+    let rows = store.scan(&Range::of(&keys::indices(run)), Page { rows: 1, bytes: usize::MAX })?;
+    let Some(number) = rows.first().and_then(|(key, _)| keys::number(key)) else { return Ok(Vec::new()) };
+    let bytes = store.get(&keys::segment(number))?;
+    bytes.map_or_else(|| Ok(Vec::new()), |bytes| Ok(segment::decode(&bytes)?.1))
+}
+
 /// Those behind this place, which moves behind them.
 ///
 /// # Errors

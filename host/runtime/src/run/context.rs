@@ -27,6 +27,7 @@ use crate::run::situation::Situation;
 use crate::run::slice::{Overdue, Slice};
 use crate::run::turnstile::{Bell, Turnstile};
 use crate::syscalls::bindings::agentry::agent::log::Level;
+use crate::triggers::Began;
 
 /// Refusals that a report shows; an agent that tries doors all day is counted beyond that.
 pub const REFUSALS_KEPT_MAX: usize = 32;
@@ -54,6 +55,8 @@ pub struct RunContext {
     pub(crate) adrift: Arc<Acts>,
     /// What comes to its guest, one at a time.
     pub(crate) turnstile: Turnstile,
+    /// What started it by itself.
+    pub(crate) began: Option<Began>,
     /// How it stands, for people.
     pub(crate) situation: Situation,
     /// What it did before, if it is executed again.
@@ -98,6 +101,7 @@ impl RunContext {
             acts: Arc::default(),
             adrift: Arc::default(),
             turnstile: Turnstile::default(),
+            began: None,
             situation: Situation::default(),
             past: None,
             callers: Vec::new(),
@@ -145,6 +149,12 @@ impl RunContext {
     /// Its guest has so much less.
     pub(crate) fn give_fuel(&self, fuel: u64) {
         self.fuel_given.fetch_add(fuel, Ordering::AcqRel);
+    }
+
+    /// The same, started by this.
+    #[must_use]
+    pub(crate) fn started_by(self, began: Option<Began>) -> Self {
+        Self { began, ..self }
     }
 
     /// The same, executed again: each call gets the answer of then.

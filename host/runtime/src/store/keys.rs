@@ -21,11 +21,14 @@
 //! | `s` length of agent, agent, rule | when a rule with a `rate` let calls through |
 //! | `t` start, run | nothing: runs by time |
 //! | `u` run, call | a question of an agent to people, and what came of it |
+//! | `w` trigger | what it has seen |
 
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::time::Millis;
+
+use sha2::{Digest as _, Sha256};
 
 use super::Key;
 
@@ -201,6 +204,11 @@ pub fn inquiry(run: RunId, call: CallId) -> Key {
 /// A notice of an agent.
 pub fn notice(at: Millis, run: RunId, call: CallId) -> Key {
     key(NOTICES, &[&at.0.to_be_bytes(), &run.0.to_be_bytes(), &call.0.to_be_bytes()])
+}
+
+/// What a trigger has seen.
+pub fn trigger(id: &str) -> Key {
+    key(b"w", &[Sha256::digest(id.as_bytes()).as_slice()])
 }
 
 /// The record of a run.

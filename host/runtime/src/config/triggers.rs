@@ -1,0 +1,183 @@
+//! What starts an agent of `agents.toml` by itself, while a host serves: the time, a letter, a change in memory or in a root, a request.
+//!
+//! ```toml
+//! [agents.digest]
+//! start = [
+//!     { cron = "0 7 * * MON-FRI", input = { for = "the team" } },   # UTC
+//!     { letter = true },
+//!     { memory = "team/board/**" },
+//!     { directory = "inbox" },                                     # a root
+//!     { webhook = "/hooks/digest", secret = { env = "HOOK" } },
+//! ]
+//! ```
+
+use agentry_kernel::labels::{self, Labels};
+use toml::de::DeValue;
+
+use super::ConfigError;
+use super::models::key;
+use super::reader::Table;
+use super::secret::Key;
+use crate::limits::{INPUT_MAX_BYTES, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX};
+
+const TRIGGER_KEYS: [&str; 9] =
+    ["cron", "letter", "memory", "directory", "webhook", "secret", "input", "labels", "per_minute"];
+
+/// The words that say what starts it.
+const CAUSES: [&str; 5] = ["cron", "letter", "memory", "directory", "webhook"];
+
+/// What the input of a request carries unless the admin says otherwise: strangers wrote it.
+const OF_STRANGERS: &str = "untrusted";
+
+/// One thing that starts an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriggerLine {
+    /// What.
+    pub cause: Cause,
+    /// The input of its runs, as JSON; none for what the cause itself gives.
+    pub input: Option<String>,
+    /// What its runs carry from their beginning.
+    pub labels: Labels,
+    /// Runs that it may start in a minute.
+    pub per_minute: u32,
+}
+
+/// What starts an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The time, in UTC.
+    Cron(String),
+    /// Mail, while none of its runs could take it.
+    Letter,
+    /// A write to a namespace that fits.
+    Memory(String),
+    /// A file that is new or changed in this root, and at rest.
+    Directory(String),
+    /// A request.
+    Webhook {
+        /// Where.
+        path: String,
+        /// What the request must know.
+        secret: Option<WebhookKey>,
+    },
+}
+
+/// What a request must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookKey(pub(crate) Key);
+
+impl Cause {
+    /// As people read it: `cron 0 7 * * MON-FRI`.
+    pub fn story(&self) -> String {
+        match self {
+            Self::Cron(pattern) => format!("cron {pattern}"),
+            Self::Letter => "letter".to_owned(),
+            Self::Memory(pattern) => format!("memory {pattern}"),
+            Self::Directory(root) => format!("directory {root}"),
+            Self::Webhook { path, .. } => format!("webhook {path}"),
+        }
+    }
+}
+
+/// Those of one agent.
+pub(super) fn parse(agent: &Table<'_>) -> Result<Vec<TriggerLine>, ConfigError> {
+    let tables = agent.list_of_tables("start")?;
+    if tables.len() > TRIGGERS_MAX {
+        let message = format!("an agent has at most {TRIGGERS_MAX} things that start it");
+        return Err(agent.mistake_in("start", message, "leave some out"));
+    }
+    tables.iter().map(trigger).collect()
+}
+
+fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
+    table.only(&TRIGGER_KEYS)?;
+    let named: Vec<_> = CAUSES.iter().filter(|cause| table.keys().any(|key| key == **cause)).collect();
+    let [_] = named.as_slice() else {
+        let message = format!("a start has one of {}", CAUSES.join(", "));
+        return Err(table.mistake(message, "for example { cron = \"0 7 * * MON-FRI\" }"));
+    };
+    let secret = table.get_table("secret")?;
+    let cause = if let Some(pattern) = table.text("cron")? {
+        if let Err(why) = crate::triggers::cron::check(pattern) {
+            let hint = "five fields: minute, hour, day of month, month, day of week: \"0 7 * * MON-FRI\"";
+            return Err(table.mistake_in("cron", format!("`{pattern}` is no time: {why}"), hint));
+        }
+        Cause::Cron(pattern.to_owned())
+    } else if let Some(pattern) = table.text("memory")? {
+        Cause::Memory(pattern.to_owned())
+    } else if let Some(root) = table.text("directory")? {
+        Cause::Directory(root.to_owned())
+    } else if let Some(letter) = table.flag("letter")? {
+        if !letter {
+            return Err(table.mistake_in("letter", "`letter` is true or is left out", "write letter = true"));
+        }
+        Cause::Letter
+    } else {
+        let path = table.needs_text("webhook")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        if !path.starts_with('/') || path.len() > 256 || !path.chars().all(plain) || path.contains("//") {
+            return Err(table.mistake_in("webhook", format!("`{path}` is no path"), "for example \"/hooks/digest\""));
+        }
+        let secret = secret.as_ref().map(key).transpose()?.map(WebhookKey);
+        Cause::Webhook { path: path.to_owned(), secret }
+    };
+    let is_webhook = matches!(cause, Cause::Webhook { .. });
+    if secret.is_some() && !is_webhook {
+        return Err(table.mistake_in("secret", "only a request has a secret", "leave it out"));
+    }
+    Ok(TriggerLine {
+        input: input(table, is_webhook)?,
+        labels: marks(table, matches!(cause, Cause::Webhook { .. } | Cause::Directory(_)))?,
+        per_minute: rate(table)?,
+        cause,
+    })
+}
+
+fn input(table: &Table<'_>, is_webhook: bool) -> Result<Option<String>, ConfigError> {
+    let Some(value) = table.value("input") else { return Ok(None) };
+    if is_webhook {
+        return Err(table.mistake_in("input", "the input of a webhook is the body of its request", "leave it out"));
+    }
+    let json = as_json(value).filter(|json| json.to_string().len() <= INPUT_MAX_BYTES);
+    let hint = "write it as tables, lists, texts, whole numbers, fractions, true and false";
+    json.map(|json| Some(json.to_string())).ok_or_else(|| table.mistake_in("input", "`input` is no JSON", hint))
+}
+
+/// The same value in JSON; dates are not.
+fn as_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+    use serde_json::Value;
+    Some(match value {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Boolean(flag) => Value::from(*flag),
+        DeValue::Integer(number) => Value::from(i64::from_str_radix(number.as_str(), number.radix()).ok()?),
+        DeValue::Float(number) => Value::from(number.as_str().parse::<f64>().ok().filter(|number| number.is_finite())?),
+        DeValue::Array(items) => {
+            Value::Array(items.iter().map(|item| as_json(item.get_ref())).collect::<Option<Vec<_>>>()?)
+        }
+        DeValue::Table(table) => {
+            let entry = |(key, value): (&toml::Spanned<toml::de::DeString<'_>>, &toml::Spanned<DeValue<'_>>)| {
+                Some((key.get_ref().to_string(), as_json(value.get_ref())?))
+            };
+            Value::Object(table.iter().map(entry).collect::<Option<_>>()?)
+        }
+        DeValue::Datetime(_) => return None,
+    })
+}
+
+fn marks(table: &Table<'_>, of_strangers: bool) -> Result<Labels, ConfigError> {
+    if !table.keys().any(|key| key == "labels") {
+        return Ok(if of_strangers { Labels::of([OF_STRANGERS]) } else { Labels::NONE });
+    }
+    let names = table.texts("labels")?;
+    for name in &names {
+        labels::check(name).map_err(|flaw| {
+            table.mistake_in("labels", format!("`{name}` cannot be a label: it {flaw}"), "for example \"untrusted\"")
+        })?;
+    }
+    Ok(Labels::of(names))
+}
+
+fn rate(table: &Table<'_>) -> Result<u32, ConfigError> {
+    let rate = table.number("per_minute", 1..u64::from(TRIGGER_RATE_MAX) + 1)?;
+    Ok(rate.and_then(|rate| u32::try_from(rate).ok()).unwrap_or(TRIGGER_RATE_DEFAULT))
+}

@@ -1,0 +1,116 @@
+//! What starts agents by itself while a host serves. Each trigger is tended by a task of its own: it waits for its cause, keeps to its
+//! rate and orders a run, one after another. What comes meanwhile is one cause, however often it came. It decides nothing: the kernel looks
+//! at each of its runs as at any other.
+
+pub(crate) mod cron;
+mod directory;
+mod letter;
+mod memory;
+mod rate;
+mod webhook;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_kernel::labels::Labels;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use self::rate::Rate;
+pub use self::webhook::ListenError;
+use crate::config::{Cause, TriggerLine};
+use crate::host::orders::{NotTaken, Order, Over, What};
+use crate::limits::TRIGGER_RETRY_MS;
+use crate::run::context::Observer;
+use crate::syscalls::Services;
+
+/// One trigger of an agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Trigger {
+    agent: String,
+    component: PathBuf,
+    line: TriggerLine,
+}
+
+/// What came, and what it is made into.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Came {
+    /// The input, where the trigger names none.
+    input: Value,
+    /// What it carries, beside what the trigger says.
+    labels: Labels,
+}
+
+/// Why a run began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Began {
+    /// As people read it.
+    pub(crate) by: String,
+    /// What it carries from its beginning.
+    pub(crate) labels: Labels,
+}
+
+/// Begins to tend every trigger. Dropping what is returned ends that; runs that have begun go on.
+///
+/// # Errors
+/// If requests cannot be listened for.
+pub(crate) async fn tend(services: &Arc<Services>) -> Result<JoinSet<()>, ListenError> {
+    let known = services.agents.known();
+    let (mut tended, mut hooks) = (JoinSet::new(), Vec::new());
+    for agent in &known.agents {
+        for line in &agent.start {
+            let trigger = Trigger { agent: agent.name.clone(), component: agent.component.clone(), line: line.clone() };
+            let services = Arc::clone(services);
+            match line.cause.clone() {
+                Cause::Cron(pattern) => drop(tended.spawn(cron::tend(services, trigger, pattern))),
+                Cause::Letter => drop(tended.spawn(letter::tend(services, trigger))),
+                Cause::Memory(pattern) => drop(tended.spawn(memory::tend(services, trigger, pattern))),
+                Cause::Directory(root) => drop(tended.spawn(directory::tend(services, trigger, root))),
+                Cause::Webhook { path, secret } => hooks.push((path, secret, trigger)),
+            }
+        }
+    }
+    if !hooks.is_empty() {
+        webhook::listen(services, known.listen, hooks, &mut tended).await?;
+    }
+    Ok(tended)
+}
+
+impl Trigger {
+    /// Its name in the store: what it remembers is nobody else's.
+    fn id(&self) -> String {
+        format!("{} {}", self.agent, self.line.cause.story())
+    }
+
+    fn rate(&self) -> Rate {
+        Rate::of(self.line.per_minute, tokio::time::Instant::now())
+    }
+
+    /// Starts a run when its rate lets it, and waits for the end of that. What goes wrong is told to whoever watches the host.
+    async fn fire(&self, services: &Services, rate: &mut Rate, came: Came) {
+        rate.turn().await;
+        let input = self.line.input.clone().unwrap_or_else(|| came.input.to_string());
+        loop {
+            let (order, ended) = self.order(input.clone().into_bytes(), &came.labels);
+            match services.orders.place(order) {
+                Ok(()) => {
+                    if let Ok(Err(error)) = ended.await {
+                        services.gate.announce_alarm(&format!("{} did not start: {error}", self.id()));
+                    }
+                    return;
+                }
+                Err(NotTaken::NotServing) => return,
+                Err(NotTaken::Full) => tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MS)).await,
+            }
+        }
+    }
+
+    fn order(&self, input: Vec<u8>, labels: &Labels) -> (Order, oneshot::Receiver<Over>) {
+        let (over, ended) = oneshot::channel();
+        let began = Began { by: self.line.cause.story(), labels: self.line.labels.and(labels) };
+        let (component, observer) = (self.component.clone(), Observer::nobody());
+        (Order { what: What { component, input, observer, began: Some(began) }, over }, ended)
+    }
+}

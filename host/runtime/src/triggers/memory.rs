@@ -1,0 +1,81 @@
+//! Writes to memory. What an agent writes itself does not start it, so it does not go round in a circle alone; with others its rate bounds it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_kernel::labels::Labels;
+use agentry_kernel::rights::namespace_fits;
+use serde_json::json;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use super::{Came, Trigger};
+use crate::gate::Touch;
+use crate::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX};
+use crate::syscalls::Services;
+
+/// Starts a run after each write that fits, until it is dropped. Writes that come together are one cause.
+pub(super) async fn tend(services: Arc<Services>, trigger: Trigger, pattern: String) {
+    let mut rate = trigger.rate();
+    let mut touches = services.gate.touches();
+    let mut seen = Seen::default();
+    loop {
+        match touches.recv().await {
+            Ok(touch) => seen.add(&touch, &trigger, &pattern),
+            Err(RecvError::Lagged(_)) => seen.lose_track(),
+            Err(RecvError::Closed) => return,
+        }
+        if seen.any {
+            tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
+            drain(&mut touches, |touch| match touch {
+                Some(touch) => seen.add(&touch, &trigger, &pattern),
+                None => seen.lose_track(),
+            });
+            trigger.fire(&services, &mut rate, std::mem::take(&mut seen).came()).await;
+        }
+    }
+}
+
+fn drain(touches: &mut Receiver<Touch>, mut each: impl FnMut(Option<Touch>)) {
+    loop {
+        match touches.try_recv() {
+            Ok(touch) => each(Some(touch)),
+            Err(TryRecvError::Lagged(_)) => each(None),
+            Err(_) => return,
+        }
+    }
+}
+
+/// The writes that one run is for.
+#[derive(Default)]
+struct Seen {
+    any: bool,
+    entries: BTreeSet<(String, String)>,
+    labels: Labels,
+}
+
+impl Seen {
+    fn add(&mut self, touch: &Touch, trigger: &Trigger, pattern: &str) {
+        if touch.agent == trigger.agent || !namespace_fits(pattern, &touch.namespace) {
+            return;
+        }
+        self.any = true;
+        self.labels = self.labels.and(&touch.labels);
+        if self.entries.len() < TRIGGER_NAMES_MAX {
+            self.entries.insert((touch.namespace.clone(), touch.key.clone()));
+        }
+    }
+
+    /// Some were missed: they may have been anything.
+    fn lose_track(&mut self) {
+        self.any = true;
+        self.labels = Labels::every();
+    }
+
+    fn came(self) -> Came {
+        let entries: Vec<_> =
+            self.entries.iter().map(|(namespace, key)| json!({"namespace": namespace, "key": key})).collect();
+        Came { input: json!({"because": "memory", "entries": entries}), labels: self.labels }
+    }
+}
