@@ -19,6 +19,8 @@ const VERBS: &[&[&str]] = &[
     &["unpause"],
     &["trace"],
     &["replay"],
+    &["resume"],
+    &["resolve"],
     &["approvals"],
     &["approve"],
     &["deny"],

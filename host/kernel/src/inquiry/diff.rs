@@ -6,16 +6,18 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use self::calls::{about, bounds_of_models, within_bounds};
 use self::pair::Pair;
 use super::candidates::{Calls, Candidates};
 use super::{Verdict as Answer, World, within};
 use crate::budget::{Resource, Window};
 use crate::call::{Call, Class};
 use crate::labels::Labels;
-use crate::policy::{Act, Budget, Ceiling, Duty, Grant, SiteRule, Target};
+use crate::policy::{Act, Budget, Ceiling, Duty, Grant, SiteRule};
 use crate::refusal::Rule;
-use crate::rights::{Access, FilesRight, HttpRight, LlmRight, MemoryRight, Origin};
+use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Origin};
 
+mod calls;
 mod others;
 mod pair;
 mod strength;
@@ -426,41 +428,6 @@ impl<'a> Finder<'a> {
         let what = format!("rule `{}` no longer {verb} all that it did", rule.rule.id);
         self.suspects.push(Suspect { agent: None, what, rule: Some(rule.rule.clone()), doubt });
     }
-}
-
-/// Calls of an agent that a rule of the site is about.
-fn about<'a>(candidates: Candidates<'a>, rule: &'a SiteRule, agent: &'a str) -> Calls<'a> {
-    let rights = candidates.new.grant(agent).map(|grant| &grant.rights);
-    let web = rights.map_or(&[][..], |rights| &rights.http).iter().flat_map(move |right| candidates.of_http(right));
-    match &rule.target {
-        Target::Tool(pattern) => candidates.tools(agent, pattern),
-        Target::Effect(_) => {
-            let tools = rights.map_or(&[][..], |rights| &rights.tools).iter();
-            Box::new(tools.flat_map(move |right| candidates.tools(agent, &right.tool)).chain(web))
-        }
-        Target::Model(pattern) => Box::new(candidates.models(agent, pattern).into_iter()),
-        Target::Memory { namespace, .. } => {
-            let pattern = if namespace.is_empty() { "**".to_string() } else { format!("{namespace}/**") };
-            Box::new(candidates.memory(&pattern, &Act::ALL).into_iter())
-        }
-        Target::Files { root, at, .. } => Box::new(candidates.files(root, at, &Act::ALL).into_iter()),
-        Target::Http { .. } => Box::new(web),
-    }
-}
-
-/// Models on both sides of each ceiling.
-fn bounds_of_models(candidates: Candidates<'_>) -> impl Iterator<Item = &String> {
-    let ceilings = [candidates.old, candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
-    ceilings.flat_map(|ceiling| ceiling.models.iter().flatten())
-}
-
-/// Requests that a rule gives, and those of them on both sides of each ceiling.
-fn within_bounds(candidates: Candidates<'_>, right: &HttpRight) -> Vec<Call> {
-    let ceilings = [candidates.old, candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
-    let bounds = ceilings.flat_map(|ceiling| ceiling.egress.iter().flatten());
-    let cut = bounds.filter(|bound| within::origin(bound, &right.to));
-    let cut = cut.flat_map(|bound| candidates.http(bound, &right.methods, &right.paths, None));
-    candidates.of_http(right).into_iter().chain(cut).collect()
 }
 
 fn place(grant: &Grant, key: &str, line: u32) -> Rule {
