@@ -12,6 +12,7 @@ mod cli;
 mod crash;
 mod denials;
 mod examples;
+mod forks;
 mod greedy;
 mod guests;
 mod http;

@@ -9,8 +9,11 @@ mod audit;
 mod budget;
 mod build;
 mod deny;
+mod export;
 mod followed;
+mod fork;
 mod hosting;
+mod import;
 mod inspect;
 mod kill;
 mod label;
@@ -55,6 +58,9 @@ pub enum Command {
     Replay(replay::Args),
     Resolve(resolve::Args),
     Resume(resume::Args),
+    Fork(fork::Args),
+    Export(export::Args),
+    Import(import::Args),
     Approvals(approvals::Args),
     Approve(approve::Args),
     Deny(deny::Args),
@@ -91,6 +97,9 @@ impl Command {
             Self::Replay(args) => replay::run(args),
             Self::Resolve(args) => resolve::run(args),
             Self::Resume(args) => resume::run(args),
+            Self::Fork(args) => fork::run(args),
+            Self::Export(args) => export::run(args),
+            Self::Import(args) => import::run(args),
             Self::Approvals(args) => approvals::run(&args),
             Self::Approve(args) => approve::run(args),
             Self::Deny(args) => deny::run(args),

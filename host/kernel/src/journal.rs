@@ -17,8 +17,10 @@ use crate::labels::Labels;
 use crate::refusal::{Refusal, Rule};
 use crate::time::Millis;
 
+mod fork;
 mod unfinished;
 
+pub use fork::up_to;
 pub use unfinished::{Open, Unfinished};
 
 /// The version of this format. It stands before each stored entry; older ones stay readable.
@@ -283,6 +285,15 @@ pub enum Entry {
         at: Millis,
         /// What, as people read it.
         by: String,
+    },
+    /// All before is the past of another run up to a call. This run has it in common with that one, and has not paid for it.
+    Forked {
+        /// When.
+        at: Millis,
+        /// The other run.
+        from: RunId,
+        /// The first call that is this run's own.
+        call: CallId,
     },
 }
 

@@ -3,7 +3,7 @@
 //! What it cannot see: a log whose end was cut and whose tip was set back to fit, or that was written anew from its beginning. For that the
 //! heads are also written to a second place, see [`heads`].
 
-mod contents;
+pub(crate) mod contents;
 pub mod heads;
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,7 @@ pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
 pub(crate) use self::children::Aside;
 pub use self::fault::Fault;
+pub(crate) use self::life::Origin;
 pub use self::life::{Ending, Opening};
 use self::people::Asked;
 use self::standing::Audience;

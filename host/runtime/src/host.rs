@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use agentry_kernel::call::RunId;
-use agentry_kernel::journal::Status;
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::journal::{Entry, Status, up_to};
 use agentry_kernel::kernel::Kernel;
 use agentry_kernel::manifest::Manifest;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ use crate::engine::Engine;
 use crate::engine::compile::Compiler;
 use crate::gate::Gate;
 use crate::history::History;
-use crate::journal::{Journal, RunRecord};
+use crate::journal::{Content, Journal, RunRecord};
 use crate::limits::INPUT_MAX_BYTES;
 use crate::policies::standing::{self, Standing};
 use crate::policies::{self, PoliciesError};
@@ -43,7 +43,7 @@ use crate::run::past::Past;
 use crate::run::replay::{Replayed, replay};
 use crate::run::{Beginning, Prepared, Report, Resuming, lacking_root};
 use crate::secrets::Secrets;
-use crate::store::{RedbStore, Store, StoreError};
+use crate::store::{Batch, RedbStore, Store, StoreError, keys};
 use crate::syscalls::Services;
 use crate::triggers::Began;
 use crate::web::{System, Web};
@@ -67,6 +67,19 @@ pub struct Options {
     pub model: Option<String>,
     /// Who turns components into machine code.
     pub compiler: Compiler,
+}
+
+/// What a new run is to have in common with another one.
+#[derive(Clone, Debug)]
+pub struct Fork<'a> {
+    /// The other run, as in [`History::run`].
+    pub run: &'a str,
+    /// The first call that is the new run's own.
+    pub call: CallId,
+    /// Another input JSON.
+    pub input: Option<Vec<u8>>,
+    /// The file of another component.
+    pub component: Option<&'a Path>,
 }
 
 /// A host; all of it can be used from many tasks at once.
@@ -283,11 +296,56 @@ impl Host {
         self.has_roots(&prepared.manifest)?;
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
         let entries = self.history.entries(record.id)?;
-        let resuming = Resuming { prepared, record, entries, stop, attended: self.attended, below: None };
+        let attended = self.attended;
+        let resuming = Resuming { prepared, record, entries, forked: false, stop, attended, below: None };
         match crate::run::resume(&self.services, resuming, observer).await? {
             Ok(report) => Ok(report),
             Err(refusal) => Err(RunError::Refused(refusal)),
         }
+    }
+
+    /// Begins a run that has the past of another one up to a call, and goes on from there. Nothing of that past is done or paid again.
+    ///
+    /// # Errors
+    /// If there is no such run or call, or the component is not to be had; if policy or a budget refuses the run.
+    pub async fn fork(&self, fork: Fork<'_>, observer: Observer, stop: CancellationToken) -> Result<Report, RunError> {
+        let from = self.history.run(fork.run)?;
+        let entries = self.history.entries(from.id)?;
+        let no_call = || RunError::NoCall { run: from.id, call: fork.call };
+        let mut entries = up_to(&entries, fork.call).filter(|entries| !entries.is_empty()).ok_or_else(no_call)?;
+        let prepared = match fork.component {
+            Some(file) => self.components().package(file).await?,
+            None => self.component_of(&from, None).await?,
+        };
+        self.has_roots(&prepared.manifest)?;
+        let input = fork.input.map(checked).transpose()?.map(|input| Content::of(input.into_bytes()));
+        if let Some(Entry::Started(started)) = entries.first_mut() {
+            started.component = prepared.digest;
+            started.input = input.as_ref().map_or(started.input, |input| input.digest);
+        }
+        if let Some(input) = input {
+            let mut batch = Batch::default();
+            batch.put(keys::blob(&input.digest), input.bytes);
+            self.history.0.commit(batch).await?;
+        }
+        let at = self.services.gate.clock().now();
+        entries.push(Entry::Forked { at, from: from.id, call: fork.call });
+        let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
+        let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
+        let manifest = &prepared.manifest;
+        let record = RunRecord {
+            id,
+            package: format!("{}@{}", manifest.name, manifest.version),
+            component: prepared.digest,
+            started: at,
+            ended: None,
+            failure: None,
+            parent: None,
+            ..from
+        };
+        let (attended, stop) = (self.attended, stop.child_token());
+        let resuming = Resuming { prepared, record, entries, forked: true, stop, attended, below: None };
+        crate::run::resume(&self.services, resuming, observer).await?.map_err(RunError::Forbidden)
     }
 
     /// The component that a run was of.

@@ -27,6 +27,7 @@ pub mod host;
 pub mod journal;
 pub mod limits;
 pub mod package;
+pub mod parcel;
 pub mod policies;
 pub mod prices;
 pub mod resolve;

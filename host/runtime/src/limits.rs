@@ -7,6 +7,9 @@ use crate::store::VALUE_MAX_BYTES;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
+/// A run as one file: its journal, what it read and wrote, and its component.
+pub const PARCEL_MAX_BYTES: usize = 512 * MIB;
+
 /// A component. The largest toolchain that we know makes 22 MB.
 pub const COMPONENT_MAX_BYTES: usize = 64 * MIB;
 

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 use crate::agents::Below;
-use crate::gate::{Ending, Opening};
+use crate::gate::{Ending, Opening, Origin};
 use crate::journal::RunRecord;
 use crate::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
 use crate::store::StoreError;
@@ -103,6 +103,8 @@ pub(crate) struct Resuming {
     pub(crate) record: RunRecord,
     /// All of its journal.
     pub(crate) entries: Vec<Entry>,
+    /// True if it has its past from another run and has none of its own yet.
+    pub(crate) forked: bool,
     /// As of [`Beginning`].
     pub(crate) stop: CancellationToken,
     /// As of [`Beginning`].
@@ -160,7 +162,8 @@ pub(crate) async fn resume(
     observer: Observer,
 ) -> Result<Result<Report, Box<Refusal>>, StoreError> {
     let gate = &services.gate;
-    let Resuming { prepared, record, entries, stop, attended, below } = resuming;
+    let Resuming { prepared, record, entries, forked, stop, attended, below } = resuming;
+    let copied = forked.then(|| entries.clone());
     let unfinished = Unfinished::of(&entries);
     let unfinished = unfinished.ok_or_else(|| StoreError::Damaged { why: format!("run {} is over", record.id) })?;
     let past = Arc::new(Past::of(Arc::clone(gate.journal().store()), entries)?);
@@ -174,7 +177,8 @@ pub(crate) async fn resume(
         None => run,
     });
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
-    let allowance = match gate.reopen(&run, &start, record, (&unfinished, below.map(|below| below.share))) {
+    let origin = copied.map_or_else(|| Origin::Own(below.map(|below| below.share)), Origin::Another);
+    let allowance = match gate.reopen(&run, &start, record, (&unfinished, origin)) {
         Ok(allowance) => allowance,
         Err(refusal) => return Ok(Err(refusal)),
     };

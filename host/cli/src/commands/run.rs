@@ -148,7 +148,7 @@ where
     live.end();
     report.map_err(|error| match error {
         RunError::Store(_) => With(Exit::Unavailable, error.into()).into(),
-        RunError::Refused(_) => With(Exit::Denied, error.into()).into(),
+        RunError::Refused(_) | RunError::Forbidden(_) => With(Exit::Denied, error.into()).into(),
         // At a terminal the child that compiles gets the Ctrl-C as well, and there is no run yet.
         RunError::Compile(_) if stop.is_cancelled() => stopped("stopped before it began").into(),
         error => error.into(),
@@ -160,7 +160,7 @@ fn stopped(how: &'static str) -> With {
 }
 
 /// The input's bytes; whether they are JSON is the host's business.
-fn input(given: &str) -> Result<Vec<u8>> {
+pub(super) fn input(given: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if given == "-" {
         io::stdin().take(INPUT_READ_MAX_BYTES).read_to_end(&mut bytes).context("cannot read the input from stdin")?;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::admission::No;
 use super::ledger::AccountId;
 use super::runs::worded;
-use super::{Allowance, Kernel, Share, Start};
+use super::{Allowance, Kernel, Share, Start, reasons};
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, RunId};
 use crate::journal::{Open, Unfinished};
@@ -72,6 +72,36 @@ impl Kernel {
         if let Some(run) = self.runs.get(&parent) {
             self.ledger.carry(run.account, &Amounts::ZERO, spent, &Amounts::ZERO);
         }
+    }
+
+    /// Begins a run with the past of another one: as [`Kernel::resume`], but nothing is held for it yet.
+    ///
+    /// # Errors
+    /// A refusal as of [`Kernel::start`]. Nothing has changed then.
+    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
+    pub fn fork(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        past: &Unfinished,
+        now: Millis,
+    ) -> Result<(Allowance, Vec<Lost>), Refusal> {
+        let (books, holds) = (self.agent(&start.agent).minute(), past.holds());
+        if let Err(lack) = self.ledger.hold(books, &holds, now) {
+            let grant = self.policy.find(&start.agent, &start.manifest).and_then(|grant| self.policy.grants.get(grant));
+            let no = match grant {
+                Some(grant) => {
+                    reasons::exhausted(reasons::budget_of(&self.policy, &start.agent, grant, &lack), &lack, &holds)
+                }
+                None => reasons::no_grant(&self.policy, &start.agent, &start.manifest),
+            };
+            return Err(worded(no, start));
+        }
+        let begun = self.resume(id, start, past, None, now);
+        if begun.is_err() {
+            self.ledger.settle(books, &holds, &Amounts::ZERO, now);
+        }
+        begun
     }
 
     /// Lets go of a run that leaves memory. Its books go on holding what it holds; permits of it that are out are worth nothing.

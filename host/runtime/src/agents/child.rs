@@ -117,7 +117,7 @@ impl Place {
                 }
             };
             let below = below(share);
-            let resuming = Resuming { prepared, record: *record, entries, stop, attended: false, below };
+            let resuming = Resuming { prepared, record: *record, entries, forked: false, stop, attended: false, below };
             let resumed = crate::run::resume(services, resuming, observer).await.map_err(|error| stored(&error))?;
             return resumed.map_err(|refusal| fault::refused(&refusal, self.parent.id, self.call));
         }

@@ -5,7 +5,7 @@ use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Outcome};
 
 /// Each digest; true if the content was stored with the entry. What a refused or failed call carried may not have been.
-pub(super) fn named(entry: &Entry) -> Vec<(Digest, bool)> {
+pub(crate) fn named(entry: &Entry) -> Vec<(Digest, bool)> {
     match entry {
         Entry::Started(started) => vec![(started.input, true)],
         Entry::Ended(ended) => vec![(ended.output, true)],

@@ -34,6 +34,15 @@ pub struct Opening {
     pub(crate) below: Option<Below>,
 }
 
+/// Whose past it is that a run goes on behind.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// Its own; and below another run, its share of that one's budget.
+    Own(Option<Share>),
+    /// Another run's, up to a call: these entries become its own.
+    Another(Vec<Entry>),
+}
+
 /// How a run ends.
 #[derive(Debug)]
 pub struct Ending {
@@ -146,7 +155,8 @@ impl Gate {
         Err(refusal)
     }
 
-    /// Goes on with a run behind its past, and sets its deadline anew: no time passed for it while no host had it.
+    /// Goes on with a run behind its past, and sets its deadline anew: no time passed for it while no host had it. A past that is
+    /// copied from another run becomes its own.
     ///
     /// # Errors
     /// The kernel's refusal; the run stays as it was then.
@@ -155,14 +165,18 @@ impl Gate {
         run: &Arc<RunContext>,
         start: &Start,
         record: RunRecord,
-        (past, share): (&Unfinished, Option<Share>),
+        (past, origin): (&Unfinished, Origin),
     ) -> Result<Allowance, Box<Refusal>> {
         let gate = &*self.0;
         let at = gate.clock.now();
         let mut desk = gate.desk.lock();
-        let (allowance, lost) = desk.kernel.resume(run.id, start, past, share, at).map_err(Box::new)?;
+        let (revived, copied) = match origin {
+            Origin::Own(share) => (desk.kernel.resume(run.id, start, past, share, at), Vec::new()),
+            Origin::Another(entries) => (desk.kernel.fork(run.id, start, past, at), entries),
+        };
+        let (allowance, lost) = revived.map_err(Box::new)?;
         let unknown = lost.iter().map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
-        let entries: Vec<_> = std::iter::once(Entry::Resumed { at }).chain(unknown).collect();
+        let entries: Vec<_> = copied.into_iter().chain([Entry::Resumed { at }]).chain(unknown).collect();
         let record = RunRecord { status: Status::Running, ..record };
         let along = Along { moved: desk.books(run), record: Some(record.clone()), ..Along::default() };
         gate.journal.append(&run.trail, &entries, along);

@@ -1,7 +1,7 @@
 //! Why a host does not open, and why a run does not begin or go on: each with what to do about it.
 
 use agentry_kernel::Digest;
-use agentry_kernel::call::RunId;
+use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::refusal::Refusal;
 
 use crate::audit::heads::HeadsError;
@@ -110,6 +110,17 @@ pub enum RunError {
         /// The run above it.
         parent: RunId,
     },
+    /// A run is forked at a call that it made.
+    #[error("run {run} made no call {call}\nhint: `agentry trace {run}` numbers its calls")]
+    NoCall {
+        /// Which.
+        run: RunId,
+        /// The call.
+        call: CallId,
+    },
+    /// Policy or a budget says no.
+    #[error("{0}")]
+    Forbidden(Box<Refusal>),
     /// Policy says no now; the run stays as it is.
     #[error("the run stays suspended\n{0}")]
     Refused(Box<Refusal>),

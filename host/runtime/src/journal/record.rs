@@ -63,6 +63,11 @@ impl RunRecord {
         }
     }
 
+    /// As it is stored.
+    pub(crate) fn encoded(&self) -> Vec<u8> {
+        encode(self)
+    }
+
     /// Into the batch that changes it.
     pub(super) fn write(&self, batch: &mut Batch) {
         let record = postcard::to_extend(self, vec![RECORD_FORMAT]);

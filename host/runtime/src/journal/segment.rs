@@ -16,7 +16,7 @@ const FORMAT3: u8 = 3;
 const LINK_BYTES: usize = 32;
 
 /// Appends entries to a segment, and begins it if it is empty.
-pub(super) fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
+pub(crate) fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
     if segment.is_empty() {
         segment.push(FORMAT);
         segment.extend_from_slice(&run.0.to_be_bytes());

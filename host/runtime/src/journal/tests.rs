@@ -95,6 +95,7 @@ fn entries() -> Vec<Entry> {
         Entry::Resolved { call, at, happened: false, returned: held, because: "the shop says so".to_owned() },
         Entry::Resumed { at },
         Entry::Spawned { call: CallId(7), run: RunId(8) },
+        Entry::Forked { at, from: RunId(9), call },
     ]);
     entries.extend(last);
     entries

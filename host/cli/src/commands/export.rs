@@ -1,0 +1,53 @@
+//! `agentry export`: a run as one file.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agentry_runtime::parcel;
+use anyhow::{Context, Result};
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, GOOD, styled};
+
+/// Writes a run into one file: its journal, all that it read and wrote, and its component
+#[derive(clap::Args)]
+#[command(after_help = "\
+The file holds what the agent was told and said, so it is as private as that; it is made for its owner alone. Secrets are
+never in it, because no agent sees one.
+
+Examples:
+  agentry export last --out run.agentry
+  agentry export 0gx3 --out - | ssh elsewhere agentry import -")]
+pub struct Args {
+    /// The run, the beginning of its id, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// The file, which must not be there; `-` is standard output
+    #[arg(long, value_name = "FILE|-")]
+    out: PathBuf,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Writes it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let home = args.home.resolve()?;
+    let history =
+        home.history()?.context("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")?;
+    let record = history.run(&args.run)?;
+    let bytes = parcel::export(&history, &record)?;
+    if args.out.as_os_str() == "-" {
+        io::stdout().write_all(&bytes).context("cannot write to stdout")?;
+        return Ok(Exit::Done.into());
+    }
+    let shown = args.out.display();
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.out);
+    let mut file = file.with_context(|| format!("cannot make {shown}\nhint: name a file that is not there"))?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {shown}"))?;
+    screen::say(&format!("{}  run {} to {shown}, {} bytes\n", styled(GOOD, "exported"), record.id, bytes.len()));
+    Ok(Exit::Done.into())
+}

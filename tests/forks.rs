@@ -1,0 +1,99 @@
+//! Runs that have a past in common with another one, and runs that move from home to home as one file.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, end, guest};
+
+const GRANT: &str = r#"format = 1
+layer = "grant"
+agent = "steps"
+memory = { read = ["team/**"], write = ["team/**"] }
+"#;
+
+fn stage() -> Stage {
+    let stage = Stage::new();
+    stage.policy(GRANT);
+    stage
+}
+
+fn ran(stage: &Stage) -> Value {
+    let order =
+        json!([["put", "team/board", "a", "one"], ["get", "team/board", "a"], ["put", "team/board", "a", "two"]]);
+    end(&mut stage.run(&guest("steps"), &order)).with(0).json()
+}
+
+fn fork(stage: &Stage, place: &str, more: &[&str], code: i32) -> Value {
+    end(stage.agentry(&format!("fork {place} --json")).args(more)).with(code).json()
+}
+
+#[test]
+fn a_fork_does_nothing_again_that_stands_before_its_call_and_lives_from_there() {
+    let stage = stage();
+    let first = ran(&stage);
+    let forked = fork(&stage, "last@3", &["--wait"], 0);
+    assert_ne!(forked["run"], first["run"]);
+    assert_eq!(forked["output"], json!(["1", "\"one\" []", "3"]), "the third call alone is made again");
+    assert_eq!(stage.calls().len(), 3);
+    stage.replays();
+    let other = json!([["put", "team/board", "a", "one"], ["get", "team/board", "a"], ["get", "team/board", "b"]]);
+    let forked =
+        fork(&stage, &format!("{}@3", first["run"].as_str().expect("an id")), &["--input", &other.to_string()], 0);
+    assert_eq!(forked["output"], json!(["1", "\"one\" []", "nothing"]));
+    stage.replays();
+}
+
+#[test]
+fn a_fork_that_does_something_else_before_its_call_ends_there() {
+    let stage = stage();
+    let first = ran(&stage);
+    let third = format!("{}@3", first["run"].as_str().expect("an id"));
+    let other = json!([["put", "team/board", "a", "another"], ["get", "team/board", "a"], ["get", "team/board", "b"]]);
+    let ended = fork(&stage, "last@3", &["--input", &other.to_string()], 1);
+    assert!(ended["failure"].as_str().is_some_and(|why| why.contains("call 1 was")), "{ended}");
+    let echo = guest("echo").display().to_string();
+    end(stage.agentry(&format!("fork {third}")).args(["--component", &echo])).with(3);
+    end(&mut stage.agentry("fork last")).with(2).complains("RUN@CALL");
+    end(&mut stage.agentry("fork last@99")).with(2).complains("made no call 99");
+    end(&mut stage.agentry("fork nobody@1")).with(2).complains("there is no run");
+    let books = end(stage.agentry("budget").arg("--json")).json().to_string();
+    assert!(!books.contains("\"reserved\":1"), "something is held for a run that is over: {books}");
+}
+
+#[test]
+fn a_run_moves_as_one_file_and_does_the_same_there() {
+    let (here, there) = (stage(), stage());
+    let first = ran(&here);
+    let file = here.path("run.agentry");
+    end(here.agentry("export last").arg("--out").arg(&file)).with(0);
+    end(here.agentry("export last").arg("--out").arg(&file)).with(2).complains("cannot make");
+    end(here.agentry("import").arg(&file)).with(2).complains("is in this home already");
+    end(there.agentry("import").arg(&file)).with(0);
+    assert_eq!(there.last()["run"], first["run"]);
+    there.replays();
+    end(&mut there.agentry("audit verify")).with(0);
+    let forked = fork(&there, "last@3", &[], 0);
+    assert_eq!(forked["output"][2], "1", "what the other home remembers stays there");
+}
+
+#[test]
+fn a_file_that_was_cut_or_changed_is_not_taken() {
+    let (here, there) = (stage(), stage());
+    ran(&here);
+    let file = here.path("run.agentry");
+    end(here.agentry("export last").arg("--out").arg(&file)).with(0);
+    let whole = fs::read(&file).expect("it is there");
+    for wrong in
+        [&whole[..whole.len() / 2], &whole[..10], b"", b"agentry run 1\nand nothing behind it, which is long enough"]
+    {
+        fs::write(&file, wrong).expect("it is ours");
+        end(there.agentry("import").arg(&file)).with(2).complains("no run that `agentry export` wrote");
+    }
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 3] ^= 1;
+    fs::write(&file, flipped).expect("it is ours");
+    end(there.agentry("import").arg(&file)).with(2).complains("cut or changed");
+    assert!(end(there.agentry("ps").arg("--json")).json().as_array().is_some_and(Vec::is_empty), "something was kept");
+    end(&mut there.agentry("export last").args(["--out", "-"])).with(2);
+}
