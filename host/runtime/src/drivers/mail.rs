@@ -247,3 +247,6 @@ fn number(mailbox: &str, id: &str) -> Option<u64> {
 fn cut(id: &str) -> &str {
     &id[..id.floor_char_boundary(100)]
 }
+
+#[cfg(test)]
+mod tests;
