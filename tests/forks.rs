@@ -53,7 +53,10 @@ fn a_fork_that_does_something_else_before_its_call_ends_there() {
     let ended = fork(&stage, "last@3", &["--input", &other.to_string()], 1);
     assert!(ended["failure"].as_str().is_some_and(|why| why.contains("call 1 was")), "{ended}");
     let echo = guest("echo").display().to_string();
-    end(stage.agentry(&format!("fork {third}")).args(["--component", &echo])).with(3);
+    end(stage.agentry(&format!("fork {third}")).args(["--component", &echo])).with(2).complains("is agent `echo`");
+    let short = json!([["put", "team/board", "a", "one"]]).to_string();
+    let ended = fork(&stage, &third, &["--input", &short], 1);
+    assert!(ended["failure"].as_str().is_some_and(|why| why.contains("not made")), "{ended}");
     end(&mut stage.agentry("fork last")).with(2).complains("RUN@CALL");
     end(&mut stage.agentry("fork last@99")).with(2).complains("made no call 99");
     end(&mut stage.agentry("fork nobody@1")).with(2).complains("there is no run");

@@ -36,6 +36,10 @@ fn one(words: &[&str]) -> Option<String> {
         ["put", place, key, text] => tell(namespace(*place).put_text(key, *text).map(|version| version.to_string())),
         ["read", place, path] => tell(root(*place).read_to_string(path)),
         ["write", place, path, text] => tell(root(*place).write(path, text).map(|()| "written".into())),
+        ["fill", place, path, bytes] => match bytes.parse() {
+            Ok(bytes) => tell(root(*place).write(path, vec![7; bytes]).map(|()| "written".into())),
+            Err(_) => "no: a file has no such size".into(),
+        },
         ["delete", place, path] => tell(root(*place).delete(path).map(|()| "deleted".into())),
         ["list", place, path] => tell(root(*place).list(path).map(|stats| stats.len().to_string())),
         ["find", provides] => tell(agents::find(provides).map(|found| {

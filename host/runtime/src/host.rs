@@ -318,6 +318,10 @@ impl Host {
             None => self.component_of(&from, None).await?,
         };
         self.has_roots(&prepared.manifest)?;
+        let given = prepared.manifest.agent();
+        if given != from.agent {
+            return Err(RunError::OtherAgent { run: from.id, agent: from.agent, given: given.to_owned() });
+        }
         let input = fork.input.map(checked).transpose()?.map(|input| Content::of(input.into_bytes()));
         if let Some(Entry::Started(started)) = entries.first_mut() {
             started.component = prepared.digest;

@@ -213,6 +213,10 @@ async fn live(
     let state = State::new(Arc::clone(&run), Arc::clone(services), &allowance, seed, deadline);
     let (lines, ledger) = (Arc::clone(&state.lines), Arc::clone(&state.ledger));
     let (end, mut used) = guest(prepared, state, input, allowance).await;
+    let overdue = run.deadline().is_some_and(|deadline| deadline <= tokio::time::Instant::now());
+    if let Some(past) = run.past().filter(|_| !overdue && !run.cancelled.is_cancelled()) {
+        past.fell_short(run.calls());
+    }
     let end = end.with_last_words(lines.last_words()).unless(run.past().and_then(|past| past.verdict()));
     lines.close();
     if run.leaves.is_cancelled() {

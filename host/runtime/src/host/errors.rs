@@ -118,6 +118,18 @@ pub enum RunError {
         /// The call.
         call: CallId,
     },
+    /// Another component may be another version of the agent, and not another agent: its grant is for that one.
+    #[error(
+        "run {run} is of agent `{agent}`, and the component is agent `{given}`\nhint: give another version of `{agent}`, or run it: agentry run FILE.wasm"
+    )]
+    OtherAgent {
+        /// Which.
+        run: RunId,
+        /// Its agent.
+        agent: String,
+        /// The agent of the component.
+        given: String,
+    },
     /// Policy or a budget says no.
     #[error("{0}")]
     Forbidden(Box<Refusal>),

@@ -376,6 +376,16 @@ impl Past {
         }
     }
 
+    /// The run has ended after so many calls: if it made more before, it does not do what it did.
+    pub(crate) fn fell_short(&self, made: u32) {
+        if made < self.calls() {
+            let call = CallId(made + 1);
+            let recorded =
+                self.calls.get(&call).map_or_else(|| "made".to_owned(), |recorded| self::told(&recorded.what));
+            self.differs(Some(call), recorded, "not made".to_owned());
+        }
+    }
+
     /// Compares the end.
     pub(crate) fn close(&self, made: u32, status: Status, output: Digest, told: &str) {
         if self.was_cut() {
@@ -383,10 +393,7 @@ impl Past {
         }
         let Some(ended) = &self.ended else { return };
         if made < self.calls() {
-            let call = CallId(made + 1);
-            let recorded =
-                self.calls.get(&call).map_or_else(|| "made".to_owned(), |recorded| self::told(&recorded.what));
-            return self.differs(Some(call), recorded, "not made".to_owned());
+            return self.fell_short(made);
         }
         if (ended.status, ended.output) != (status, output) {
             let before = self.content(&ended.output).unwrap_or_default();
