@@ -98,5 +98,5 @@ fn a_file_that_was_cut_or_changed_is_not_taken() {
     fs::write(&file, flipped).expect("it is ours");
     end(there.agentry("import").arg(&file)).with(2).complains("cut or changed");
     assert!(end(there.agentry("ps").arg("--json")).json().as_array().is_some_and(Vec::is_empty), "something was kept");
-    end(&mut there.agentry("export last").args(["--out", "-"])).with(2);
+    end(there.agentry("export last").args(["--out", "-"])).with(2);
 }

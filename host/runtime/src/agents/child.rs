@@ -35,7 +35,7 @@ pub(crate) struct Below {
 #[derive(Debug)]
 pub enum Found {
     /// It has ended: this is what its parent gets.
-    Ended(Acted<String>),
+    Ended(Box<Acted<String>>),
     /// It has not: it goes on by its own journal, below its parent.
     Open(Box<RunRecord>),
     /// It never began: it is started under its id.
@@ -61,7 +61,7 @@ pub(crate) fn call(
         let open = match found {
             Ok(Found::Ended(acted)) => {
                 services.gate.change(|kernel| kernel.remember(parent.id, &acted.below));
-                return acted;
+                return *acted;
             }
             Ok(Found::Open(record)) => Some(record),
             Ok(Found::Never) => None,
@@ -206,7 +206,7 @@ pub fn found(history: &History, agent: &str, run: RunId) -> Result<Found, StoreE
         return Ok(Found::Open(Box::new(record)));
     }
     let report = history.report(&record)?;
-    Ok(Found::Ended(gave(answer(agent, &report), &report)))
+    Ok(Found::Ended(Box::new(gave(answer(agent, &report), &report))))
 }
 
 /// The answer to the call that a run was made for.

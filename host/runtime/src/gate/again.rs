@@ -30,7 +30,7 @@ pub(super) struct Again {
 /// What a call of a run is.
 pub(super) enum Recall {
     /// It has its answer.
-    Told(Again),
+    Told(Box<Again>),
     /// It is to be decided on and done.
     Live(Number),
 }
@@ -57,7 +57,7 @@ impl Gate {
                 run.clock.advance(began);
                 return Recall::Live(Number::Again(call, began));
             }
-            Step::Told(recorded) => Some(recorded),
+            Step::Told(recorded) => Some(*recorded),
             Step::Interrupted(recorded) => Some(self.interrupted(run, call, recorded)),
             Step::New | Step::Over => None,
         };
@@ -65,7 +65,7 @@ impl Gate {
             Some(recorded) => drop(run.clock.advance(recorded.times().0)),
             None => run.cancelled.cancel(),
         }
-        Recall::Told(Again { gate: self.clone(), call, past: Arc::clone(past), recorded })
+        Recall::Told(Box::new(Again { gate: self.clone(), call, past: Arc::clone(past), recorded }))
     }
 
     /// Nobody knows whether this call happened; the guest is told so.

@@ -94,7 +94,7 @@ impl Desk {
     pub(super) fn set_aside(&mut self, run: &RunContext, asking: &Asking, answer: Answer, now: Millis) -> Answer {
         let Some(aside) = &asking.aside else { return answer };
         let (limits, fuel_left) = aside.wish;
-        let split = |kernel: &mut Kernel| kernel.split(run.id, limits, fuel_left, now);
+        let split = |kernel: &mut Kernel| kernel.split(run.id, limits, fuel_left, now).map_err(Box::new);
         let refusal = match answer {
             Answer::Permit(permit) => match split(&mut self.kernel) {
                 Ok(share) => {
@@ -106,7 +106,7 @@ impl Desk {
                     let reference = Some((permit.run(), permit.call()));
                     let settled = self.kernel.give_back(permit, now);
                     self.let_in(settled.ready, now);
-                    agentry_kernel::Refusal { wanted: asking.what.name().to_owned(), reference, ..refusal }
+                    agentry_kernel::Refusal { wanted: asking.what.name().to_owned(), reference, ..*refusal }
                 }
             },
             Answer::Ask(unasked) => match split(&mut self.kernel) {

@@ -84,7 +84,11 @@ impl Gate {
         }
         drop(held);
         let runs = self.0.audience.runs();
-        Some(runs.iter().filter(|run| run.agent == agent).map(|run| run.situation.pause(hold)).count())
+        let theirs: Vec<_> = runs.iter().filter(|run| run.agent == agent).collect();
+        for run in &theirs {
+            run.situation.pause(hold);
+        }
+        Some(theirs.len())
     }
 
     /// Agents that are held.

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::again::{Again, Number, Recall};
+use super::again::{Number, Recall};
 use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
 use crate::journal::Along;
 use crate::run::context::{Act, Acts, Event, RunContext};
@@ -77,7 +77,7 @@ impl Gate {
             Recall::Told(again) => (Some(again), None),
             Recall::Live(number) => (None, Some(self.sent(run, number, asking, act))),
         };
-        let call = again.as_ref().map(Again::call).or_else(|| run.last_call());
+        let call = again.as_ref().map(|again| again.call()).or_else(|| run.last_call());
         let run = Arc::clone(run);
         let answer = async move {
             match (again, begun) {

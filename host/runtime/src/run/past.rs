@@ -100,7 +100,7 @@ pub(crate) enum Fate {
 /// What a call is to a run that has a past.
 pub(crate) enum Step<'a> {
     /// It stands there, with what came of it.
-    Told(Recorded),
+    Told(Box<Recorded>),
     /// It has no answer, and it is made again as when it was asked.
     Again(Millis),
     /// It has no answer, and nobody knows whether it happened.
@@ -299,13 +299,13 @@ impl Past {
             return Step::Over;
         }
         let Some(lost) = self.lost.get().filter(|_| !self.dropped.contains(&call)) else {
-            return Step::Told(recorded.clone());
+            return Step::Told(Box::new(recorded.clone()));
         };
         match (&recorded.given, lost.get(&call)) {
             (Some(_), _) if recorded.sight == Fate::Never => {
-                Step::Told(Recorded { sight: Fate::Unseen, ..recorded.clone() })
+                Step::Told(Box::new(Recorded { sight: Fate::Unseen, ..recorded.clone() }))
             }
-            (Some(_), _) => Step::Told(recorded.clone()),
+            (Some(_), _) => Step::Told(Box::new(recorded.clone())),
             (None, Some(Afterwards::Interrupted)) => Step::Interrupted(recorded),
             (None, _) => Step::Again(recorded.began),
         }
