@@ -367,7 +367,6 @@ impl Kernel {
         Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, cleared: Labels::NONE, ready }
     }
 
-    /// Takes labels off a run, because a rule of the site vouches for the answer; those that it held.
     /// Takes labels off a run because a person says so; those that it held. None if no such run goes on.
     ///
     /// What it has asked for until then carries them still.
