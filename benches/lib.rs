@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use agentry_kernel::journal::Status;
 use agentry_runtime::engine::compile::Compiler;
 use agentry_runtime::host::{Host, Options};
 use agentry_runtime::run::Report;
@@ -51,7 +52,7 @@ pub fn agentry_home(agent: &str, model: &str) -> TempDir {
     std::fs::create_dir(&policies).expect("the home is ours");
     let grant = format!(
         "format = 1\nlayer = \"grant\"\nagent = \"{agent}\"\nwhy = \"It is measured.\"\n\
-         llm = {{ models = [\"{model}\"] }}\n\n[budget]\ntokens_day = 1_000_000_000_000\n"
+         llm = {{ models = [\"{model}\"] }}\nmemory = {{ read = [\"team/**\"], write = [\"team/**\"] }}\n\n[budget]\ntokens_day = 1_000_000_000_000\n"
     );
     std::fs::write(policies.join("50-grant.toml"), grant).expect("the home is ours");
     home
@@ -81,8 +82,14 @@ pub async fn ask(host: &Host, prompt: &str, max_tokens: u32) -> Report {
 
 async fn start(host: &Host, name: &str, input: String) -> Report {
     let report = host.run(&guest(name), input.into_bytes(), Observer::nobody()).await.expect("the agent begins");
-    assert!(report.output.is_some(), "the agent failed: {:?}", report.failure);
+    let went_well = report.output.is_some() || report.status == Status::Suspended;
+    assert!(went_well, "the agent failed: {:?}", report.failure);
     report
+}
+
+/// Runs `measure` on this input JSON.
+pub async fn measure(host: &Host, input: String) -> Report {
+    start(host, "measure", input).await
 }
 
 /// The median of what was measured.
@@ -120,4 +127,11 @@ pub fn shown(time: Duration) -> String {
         s if s < 1.0 => format!("{:.2} ms", s * 1e3),
         s => format!("{s:.2} s"),
     }
+}
+
+/// Resident memory of this process, in bytes.
+pub fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) * 1024.0
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agentry_benches::{ROUNDS, agent, home, line, median, open, server, shown, workspace};
+use agentry_benches::{ROUNDS, agent, home, line, median, open, resident, server, shown, workspace};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -55,11 +55,4 @@ fn agentry() -> PathBuf {
 
 fn path(file: &Path) -> &str {
     file.to_str().expect("the workspace's path is UTF-8")
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) * 1024.0
 }

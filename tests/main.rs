@@ -17,6 +17,7 @@ mod greedy;
 mod guests;
 mod http;
 mod human;
+mod idle;
 mod labels;
 mod languages;
 mod lies;

@@ -314,8 +314,9 @@ fn what_a_host_leaves_goes_on_in_the_next_one() {
     server.stop();
     let left = until(&stage, &run, |found| found["status"] == "suspended");
     assert!(left["live"].is_null(), "{left}");
+    assert!(!left["rests"].is_null(), "it waits for nothing but time: {left}");
     let server = serve(&mut stage.agentry("serve"));
-    until(&stage, &run, sleeps);
+    until(&stage, &run, |found| found["rests"] == left["rests"]);
     server.kill();
     let server = serve(&mut stage.agentry("serve"));
     let report = wait(&stage, &run).with(0).json();
@@ -365,7 +366,7 @@ fn people_answer_for_runs_of_a_host_without_a_terminal() {
     let begun = end(stage.agentry("run").arg("--detach").arg(guest("ask")).args(["--input", &input])).with(0);
     let run = begun.stdout.trim();
     let question = crate::approvals::open(&stage, 1).remove(0);
-    until(&stage, run, |found| found["live"]["waits_for"] == "person");
+    until(&stage, run, |found| found["live"]["waits_for"] == "approval");
     crate::approvals::approve(&stage, &crate::approvals::id(&question), &[]).with(0);
     assert_eq!(wait(&stage, run).with(0).json()["output"], "an answer");
     server.stop();

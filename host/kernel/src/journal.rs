@@ -21,10 +21,10 @@ mod fork;
 mod unfinished;
 
 pub use fork::up_to;
-pub use unfinished::{Open, Unfinished};
+pub use unfinished::{Open, Unfinished, Wake};
 
 /// The version of this format. It stands before each stored entry; older ones stay readable.
-pub const FORMAT: u8 = 4;
+pub const FORMAT: u8 = 5;
 
 /// What a decision rests on, as the journal of its run names it: see [`Entry::Basis`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -294,6 +294,13 @@ pub enum Entry {
         from: RunId,
         /// The first call that is this run's own.
         call: CallId,
+    },
+    /// The run leaves memory because all that it waits for is time, letters and people. Time goes on for it until it is resumed.
+    Rested {
+        /// When.
+        at: Millis,
+        /// How many calls it waits for. If fewer are open here, an answer came at the last moment, and it has yet to see it.
+        calls: u32,
     },
 }
 

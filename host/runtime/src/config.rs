@@ -24,6 +24,10 @@
 //!
 //! [hosts]
 //! "api.internal" = ["10.1.2.3"]            # asked of nobody else; whether it may be dialled is policy's to say
+//!
+//! [idle]                                   # while serving
+//! after_ms = 60_000                        # who waits so long for time, a letter or a person leaves memory
+//! memory_mb = 2_048                        # with more in all runs together, who waits leaves it at once
 //! ```
 //!
 //! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`crate::audit::heads`].
@@ -50,6 +54,7 @@ pub(crate) use self::secrets::{Audience, SecretLine};
 pub(crate) use self::tools::{CommandLine, EndpointLine, Reach, ToolLine};
 pub use self::tools::{TOOLS_FILE, ToolsConfig, ToolsError};
 pub use self::triggers::{Cause, TriggerLine, WebhookKey};
+use crate::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES};
 use crate::policies::{self, PoliciesError};
 
 /// The file's name in the home.
@@ -74,6 +79,23 @@ pub struct Config {
     pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
     /// Where heads of the log are written to as well; relative to the home.
     pub heads: Option<PathBuf>,
+    /// When runs that wait leave memory.
+    pub(crate) idle: Idle,
+}
+
+/// When a run leaves memory that waits for nothing but time, letters and people, on a host that serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Idle {
+    /// When it has waited for so long.
+    pub(crate) after_ms: u64,
+    /// At once, when all runs together have more.
+    pub(crate) memory_bytes: u64,
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self { after_ms: IDLE_AFTER_MS, memory_bytes: IDLE_MEMORY_BYTES }
+    }
 }
 
 /// Why the configuration cannot be used.
@@ -140,6 +162,7 @@ impl Config {
             secrets: Vec::new(),
             hosts: BTreeMap::new(),
             heads: None,
+            idle: Idle::default(),
         }
     }
 }

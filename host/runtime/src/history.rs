@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
-use agentry_kernel::journal::{Entry, Status};
+use agentry_kernel::journal::{Entry, Status, Wake};
 use agentry_kernel::time::Millis;
 
 use crate::approvals::{self, Question};
@@ -17,6 +17,7 @@ use crate::audit::{self, Audit};
 use crate::control::{Client, ControlError, RemoteStore};
 use crate::drivers::human::{self, Inquiry, Notice};
 use crate::drivers::mail::{self, Listed};
+use crate::journal::rest::Rest;
 use crate::journal::{RunRecord, log};
 use crate::store::{Page, Range, Store, StoreError, StoreReader, keys};
 
@@ -83,18 +84,19 @@ impl History {
         runs.filter_map(Result::transpose).collect()
     }
 
-    /// Runs that have not ended and that no host has in memory, oldest first.
+    /// Runs that have not ended and that no host has in memory, oldest first; those for which `which` says so, by what is filed of them.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn suspended(&self) -> Result<Vec<RunRecord>, StoreError> {
+    pub fn suspended(&self, which: impl Fn(Option<Rest>) -> bool) -> Result<Vec<RunRecord>, StoreError> {
         let mut runs = Vec::new();
         let mut range = Range::of(keys::OPEN);
         loop {
             let rows = self.0.scan(&range, PAGE)?;
             let Some((last, _)) = rows.last() else { break };
             range = range.after(last);
-            for id in rows.iter().filter_map(|(key, _)| keys::number(key)) {
+            for (key, row) in &rows {
+                let Some(id) = keys::number(key).filter(|_| Rest::decode(row).is_ok_and(&which)) else { continue };
                 runs.extend(self.record(RunId(id))?.filter(|record| record.status == Status::Suspended));
             }
         }
@@ -138,6 +140,14 @@ impl History {
     /// As [`History::entries`].
     pub fn entries_behind(&self, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
         log::entries_behind(&*self.0, run, place)
+    }
+
+    /// What brings a run back that has left memory while it waits; none if it has not.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn wake(&self, run: RunId) -> Result<Option<Wake>, StoreError> {
+        Ok(Rest::of(&*self.0, run)?.and_then(|rest| rest.wake))
     }
 
     /// What started a run by itself; none if a person or another agent did.

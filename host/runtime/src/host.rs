@@ -2,6 +2,7 @@
 
 mod errors;
 pub(crate) mod orders;
+pub(crate) mod rests;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -153,7 +154,7 @@ impl Host {
         approvals::recover(&store).await?;
         let people = People::of(&options.home);
         let human = Human::open(Arc::clone(&store), Clock::System).await?;
-        let orders = orders::Orders::default();
+        let (orders, rests) = (orders::Orders::default(), rests::Rests::new(config.idle));
         let agents = Agents::new(known, Components::new(engine, Arc::clone(&store)));
         let services = Arc::new(Services {
             gate,
@@ -170,6 +171,7 @@ impl Host {
             standing,
             agents,
             orders,
+            rests,
         });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
@@ -222,10 +224,10 @@ impl Host {
     }
 
     /// The same for what was ordered.
-    async fn run_ordered(&self, order: orders::What, stop: CancellationToken) -> orders::Over {
+    async fn run_ordered(&self, order: orders::What, stop: CancellationToken) -> Result<Report, RunError> {
         let orders::What { component, input, observer, began } = order;
         let prepared = self.components().package(&component).await?;
-        Ok(self.start(prepared, input, observer, began, &stop).await?.run)
+        self.start(prepared, input, observer, began, &stop).await
     }
 
     /// Executes a run again beside its journal, without any effect, and compares it call by call. It is named as in
@@ -249,7 +251,16 @@ impl Host {
     /// # Errors
     /// If the store cannot be read.
     pub fn suspended(&self) -> Result<Vec<RunRecord>, StoreError> {
-        let mut suspended = self.history.suspended()?;
+        self.above(self.history.suspended(|_| true)?)
+    }
+
+    /// Of these, those that nothing brings back but a host.
+    fn lost(&self) -> Result<Vec<RunRecord>, StoreError> {
+        self.above(self.history.suspended(|rest| rest.is_none_or(|rest| rest.wake.is_none()))?)
+    }
+
+    /// Of these, those that work for no other run.
+    fn above(&self, mut suspended: Vec<RunRecord>) -> Result<Vec<RunRecord>, StoreError> {
         let mut failed = None;
         // A child goes on with its parent.
         suspended.retain(|record| match record.parent.map(|(parent, _)| self.goes_on(parent)).transpose() {
@@ -281,7 +292,17 @@ impl Host {
         observer: Observer,
         stop: CancellationToken,
     ) -> Result<Report, RunError> {
-        let record = self.history.run(run)?;
+        self.go_on_with(self.history.run(run)?, component, observer, (stop, None)).await
+    }
+
+    /// The same; it may be stopped before it goes on, and a person says why.
+    async fn go_on_with(
+        &self,
+        record: RunRecord,
+        component: Option<&Path>,
+        observer: Observer,
+        (stop, because): (CancellationToken, Option<String>),
+    ) -> Result<Report, RunError> {
         if record.status != Status::Suspended {
             return Err(RunError::NotSuspended { run: record.id });
         }
@@ -297,7 +318,8 @@ impl Host {
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
         let entries = self.history.entries(record.id)?;
         let attended = self.attended;
-        let resuming = Resuming { prepared, record, entries, forked: false, stop, attended, below: None };
+        let (forked, below) = (false, None);
+        let resuming = Resuming { prepared, record, entries, forked, stop, attended, below, because };
         match crate::run::resume(&self.services, resuming, observer).await? {
             Ok(report) => Ok(report),
             Err(refusal) => Err(RunError::Refused(refusal)),
@@ -348,7 +370,8 @@ impl Host {
             ..from
         };
         let (attended, stop) = (self.attended, stop.child_token());
-        let resuming = Resuming { prepared, record, entries, forked: true, stop, attended, below: None };
+        let (forked, below, because) = (true, None, None);
+        let resuming = Resuming { prepared, record, entries, forked, stop, attended, below, because };
         crate::run::resume(&self.services, resuming, observer).await?.map_err(RunError::Forbidden)
     }
 

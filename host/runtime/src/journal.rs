@@ -19,6 +19,7 @@ mod format2;
 pub(crate) mod log;
 pub mod record;
 mod recover;
+pub mod rest;
 pub mod segment;
 mod trail;
 
@@ -41,8 +42,8 @@ use self::blob::Known;
 use self::chain::Chain;
 pub use self::chain::Tip;
 pub use self::record::RunRecord;
-pub(crate) use self::recover::each_books;
 pub use self::recover::{LOST, Recovered};
+pub(crate) use self::recover::{each_books, payer};
 pub use self::trail::Trail;
 use crate::limits::{HOSTCALL_MAX_BYTES, LLM_IN_FLIGHT_MAX_BYTES};
 use crate::store::{Batch, Store, StoreError, VALUE_MAX_BYTES, keys};
@@ -173,9 +174,9 @@ impl Journal {
         }
     }
 
-    /// Writes the last of a run that leaves memory: its record. Whatever else happens to it is not written any more.
-    pub(crate) fn close(&self, trail: &Arc<Trail>, record: RunRecord) {
-        self.append(trail, &[], Along { record: Some(record), ..Along::default() });
+    /// Writes the last of a run that leaves memory: why, and its record. Whatever else happens to it is not written any more.
+    pub(crate) fn close(&self, trail: &Arc<Trail>, entries: &[Entry], record: RunRecord) {
+        self.append(trail, entries, Along { record: Some(record), ..Along::default() });
         // Who appends at the same moment is before or behind this under the lock of what is pending.
         let _pending = self.0.pending.lock();
         trail.close();

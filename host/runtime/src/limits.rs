@@ -35,6 +35,21 @@ pub const COMPONENTS_LOADED_MAX: usize = 64;
 /// more than `vm.max_map_count` (65 530 unless changed) of them.
 pub const RUNS_MAX: u32 = 1_500;
 
+/// How long a run waits in memory for time, a letter or a person, unless `agentry.toml` says otherwise.
+pub const IDLE_AFTER_MS: u64 = 60_000;
+
+/// With more than this in all runs together, those that wait leave memory at once, unless `agentry.toml` says otherwise.
+pub const IDLE_MEMORY_BYTES: u64 = 2 * 1024 * MIB as u64;
+
+/// With more runs than this in memory, those that wait leave it at once: so that others find room to begin.
+pub const IDLE_RUNS_MAX: usize = RUNS_MAX as usize / 4 * 3;
+
+/// Between two looks at the runs that wait.
+pub const IDLE_LOOK_MS: u64 = 250;
+
+/// The longest between two looks for runs that come back, if nothing happens: a clock can be set.
+pub const WAKE_LOOK_MS: u64 = 60_000;
+
 /// Fuel after which a run lets others go on: 31 to 360 µs of processor time.
 pub const SLICE_FUEL: u64 = 1_000_000;
 

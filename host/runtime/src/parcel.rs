@@ -113,7 +113,10 @@ pub async fn import(home: &Path, bytes: &[u8]) -> Result<RunRecord, ParcelError>
     let (journal, _) = Journal::open(store).await?;
     let trail = Arc::new(Trail::new(record.id));
     let contents = journal.missing(contents);
-    journal.append(&trail, &entries, Along { contents, record: Some(record.clone()), ..Along::default() });
+    // As one that its host lost: the next host takes it for that.
+    let open = record.status == Status::Suspended;
+    let stored = RunRecord { status: if open { Status::Running } else { record.status }, ..record.clone() };
+    journal.append(&trail, &entries, Along { contents, record: Some(stored), ..Along::default() });
     journal.durable(&trail).await?;
     Ok(record)
 }

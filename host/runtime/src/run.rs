@@ -1,5 +1,6 @@
 //! One run from first to last entry: begin, instantiate, call `run`, say how it ended. It decides nothing and outlives every guest.
 
+pub(crate) mod acts;
 pub mod context;
 pub(crate) mod end;
 pub(crate) mod limiter;
@@ -111,6 +112,8 @@ pub(crate) struct Resuming {
     pub(crate) attended: bool,
     /// As of [`Beginning`].
     pub(crate) below: Option<Below>,
+    /// Why it is to be stopped, if a person says so before it goes on.
+    pub(crate) because: Option<String>,
 }
 
 /// Runs it. The report says how it ended, whatever the guest did; an error means that the store could not be written.
@@ -162,10 +165,11 @@ pub(crate) async fn resume(
     observer: Observer,
 ) -> Result<Result<Report, Box<Refusal>>, StoreError> {
     let gate = &services.gate;
-    let Resuming { prepared, record, entries, forked, stop, attended, below } = resuming;
+    let Resuming { prepared, record, entries, forked, stop, attended, below, because } = resuming;
     let copied = forked.then(|| entries.clone());
     let unfinished = Unfinished::of(&entries);
-    let unfinished = unfinished.ok_or_else(|| StoreError::Damaged { why: format!("run {} is over", record.id) })?;
+    let mut unfinished = unfinished.ok_or_else(|| StoreError::Damaged { why: format!("run {} is over", record.id) })?;
+    unfinished.goes_on(gate.clock().now());
     let past = Arc::new(Past::of(Arc::clone(gate.journal().store()), entries)?);
     let Started { at, input, seed, agent, .. } = past.started().clone();
     let input = String::from_utf8(past.content(&input)?);
@@ -176,6 +180,7 @@ pub(crate) async fn resume(
         Some(below) => run.below(&below.parent),
         None => run,
     });
+    because.into_iter().for_each(|because| run.situation.stopped_because(because));
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
     let origin = copied.map_or_else(|| Origin::Own(below.map(|below| below.share)), Origin::Another);
     let allowance = match gate.reopen(&run, &start, record, (&unfinished, origin)) {
@@ -221,6 +226,8 @@ async fn live(
     lines.close();
     if run.leaves.is_cancelled() {
         unended.over();
+        // Whoever looks for it finds it as it stands.
+        gate.journal().flush().await?;
         return Ok(left(&run, ledger.usage()));
     }
     used[Resource::WallTime] = gate.clock().now().since(began).saturating_add(wall_ms);

@@ -33,6 +33,7 @@ use crate::drivers::tools::Tools;
 use crate::engine::wasi::{self, Wasi};
 use crate::gate::{Acted, Asking, Gate, Told, Written};
 use crate::host::orders::Orders;
+use crate::host::rests::Rests;
 use crate::policies::standing::Standing;
 use crate::run::context::RunContext;
 use crate::run::limiter::Limiter;
@@ -69,6 +70,8 @@ pub struct Services {
     pub standing: Standing,
     /// Runs that others want begun here.
     pub(crate) orders: Orders,
+    /// Runs that leave memory while they wait, and come back.
+    pub(crate) rests: Rests,
     /// Agents by name, and what runs are made of.
     pub agents: Agents,
 }

@@ -127,6 +127,7 @@ fn config_prefix(table: &str) -> Option<&'static str> {
     Some(match table {
         "FILE" => "",
         "AUDIT" => "audit.",
+        "IDLE" => "idle.",
         "PROVIDER" => "providers.",
         "SECRET" => "providers.key.",
         "MODEL" => "models.",

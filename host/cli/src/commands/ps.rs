@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use agentry_kernel::Resource;
 use agentry_kernel::call::RunId;
-use agentry_kernel::journal::Status;
+use agentry_kernel::journal::{Status, Wake};
 use agentry_runtime::control::{self, ControlError, Reply, Request};
 use agentry_runtime::journal::RunRecord;
 use agentry_runtime::run::situation::{Live, Wait};
@@ -42,24 +42,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let history = home.history()?;
     let runs = history.as_ref().map_or(Ok(Vec::new()), |history| history.runs(args.limit))?;
     let live = live(home.path())?;
-    let mut triggers = BTreeMap::new();
+    let (mut triggers, mut wakes) = (BTreeMap::new(), BTreeMap::new());
     if let Some(history) = &history {
         for run in &runs {
             triggers.extend(history.triggered(run.id)?.map(|by| (run.id, by)));
+            wakes.extend(history.wake(run.id)?.map(|wake| (run.id, wake)));
         }
     }
+    let more = More { live, triggers, wakes };
     if args.json {
         let run = |run: &RunRecord| {
             let mut object = as_json(run);
-            object["live"] = of(&live, run).map_or(Value::Null, live_as_json);
-            object["trigger"] = json!(triggers.get(&run.id));
+            object["live"] = more.of(run).map_or(Value::Null, live_as_json);
+            object["trigger"] = json!(more.triggers.get(&run.id));
+            object["rests"] = more.wakes.get(&run.id).map_or(Value::Null, wake_as_json);
             object
         };
         screen::print_json(&runs.iter().map(run).collect::<Vec<_>>())?;
     } else if runs.is_empty() {
         screen::say("no runs yet\n");
     } else {
-        screen::print(&table(&runs, &live, &triggers))?;
+        screen::print(&table(&runs, &more))?;
     }
     Ok(Exit::Done.into())
 }
@@ -74,9 +77,32 @@ fn live(home: &Path) -> Result<Vec<Live>> {
     }
 }
 
-fn of<'a>(live: &'a [Live], run: &RunRecord) -> Option<&'a Live> {
-    // One that has just ended may still be seen.
-    live.iter().find(|live| live.run == run.id && run.ended.is_none())
+/// What is known of runs beside their records.
+struct More {
+    live: Vec<Live>,
+    /// What started them by itself.
+    triggers: BTreeMap<RunId, String>,
+    /// What brings those back that have left memory while they wait.
+    wakes: BTreeMap<RunId, Wake>,
+}
+
+impl More {
+    fn of(&self, run: &RunRecord) -> Option<&Live> {
+        // One that has just ended may still be seen.
+        self.live.iter().find(|live| live.run == run.id && run.ended.is_none())
+    }
+}
+
+fn wake_as_json(wake: &Wake) -> Value {
+    json!({ "until_ms": wake.at.0, "letter": wake.letter, "person": wake.person })
+}
+
+/// What brings it back, in a line.
+fn rests(wake: &Wake) -> String {
+    let mut comes = vec![units::moment(wake.at.0)];
+    comes.extend(wake.letter.then(|| "a letter".to_owned()));
+    comes.extend(wake.person.then(|| "a person's answer".to_owned()));
+    format!("out of memory until {}", comes.join(", or "))
 }
 
 fn live_as_json(live: &Live) -> Value {
@@ -111,6 +137,7 @@ fn now(live: &Live) -> String {
         Some(Wait::Agent) => format!("waits for another agent since {since}"),
         Some(Wait::Letter) => format!("waits for a letter since {since}"),
         Some(Wait::Person) => format!("waits for a person since {since}"),
+        Some(Wait::Approval) => format!("waits for a person's yes since {since}"),
     };
     let calls = units::plural(u64::from(live.calls), "call");
     format!("{does} · {} · {calls}", units::bytes(live.memory_bytes))
@@ -135,14 +162,14 @@ pub fn as_json(run: &RunRecord) -> Value {
     })
 }
 
-fn table(runs: &[RunRecord], live: &[Live], triggers: &BTreeMap<RunId, String>) -> String {
+fn table(runs: &[RunRecord], more: &More) -> String {
     let head = format!(
         "{:<13}  {:<16}  {:<11}  {:<19}  {:>10}  {:>9}  {:>11}",
         "run", "agent", "status", "began (UTC)", "took", "tokens", "cost"
     );
     let mut table = format!("{}\n", styled(BOLD, head));
     for run in runs {
-        let now = of(live, run);
+        let now = more.of(run);
         let (word, style) = now.map_or_else(|| status(run.status), |live| (state(live), BOLD));
         let took = run.ended.map_or_else(|| "…".to_owned(), |ended| units::duration(ended.since(run.started)));
         table.push_str(&format!(
@@ -154,7 +181,7 @@ fn table(runs: &[RunRecord], live: &[Live], triggers: &BTreeMap<RunId, String>) 
             units::count(run.spent[Resource::Tokens]),
             units::dollars(run.spent[Resource::Usd]),
         ));
-        if let Some(by) = triggers.get(&run.id) {
+        if let Some(by) = more.triggers.get(&run.id) {
             table.push_str(&format!(
                 "               {}\n",
                 styled(DIM, format_args!("started by {}", text::cut(by, 100)))
@@ -162,6 +189,9 @@ fn table(runs: &[RunRecord], live: &[Live], triggers: &BTreeMap<RunId, String>) 
         }
         if let Some(live) = now {
             table.push_str(&format!("               {}\n", styled(DIM, self::now(live))));
+        }
+        if let Some(wake) = more.wakes.get(&run.id).filter(|_| now.is_none()) {
+            table.push_str(&format!("               {}\n", styled(DIM, rests(wake))));
         }
         if let Some((parent, call)) = run.parent {
             table.push_str(&format!("               {}\n", styled(DIM, format_args!("for call {call} of {parent}"))));

@@ -40,13 +40,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let record = history.run(&args.run)?;
     let entries = history.entries(record.id)?;
-    let (rows, removed) = (rows(&entries), removed(&entries));
+    let rows = rows(&entries);
+    let more = More { removed: removed(&entries), trigger: trigger(&entries), rested: rested(&entries) };
     if args.json {
-        screen::print_json(&as_json(&record, &rows, &removed, trigger(&entries)))?;
+        screen::print_json(&as_json(&record, &rows, &more))?;
     } else {
-        screen::print(&page(&record, &rows, &removed, trigger(&entries)))?;
+        screen::print(&page(&record, &rows, &more))?;
     }
     Ok(Exit::Done.into())
+}
+
+/// What the journal says of a run beside its calls.
+struct More<'a> {
+    removed: Vec<(&'a Labels, &'a str)>,
+    trigger: Option<&'a str>,
+    /// How often it left memory while it waited.
+    rested: u64,
+}
+
+fn rested(entries: &[Entry]) -> u64 {
+    entries.iter().filter(|entry| matches!(entry, Entry::Rested { .. })).count() as u64
 }
 
 /// What started it by itself.
@@ -66,16 +79,17 @@ fn removed(entries: &[Entry]) -> Vec<(&Labels, &str)> {
     removed.collect()
 }
 
-fn as_json(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)], trigger: Option<&str>) -> Value {
+fn as_json(record: &RunRecord, rows: &[Row], more: &More<'_>) -> Value {
     let mut run = ps::as_json(record);
-    run["trigger"] = json!(trigger);
+    run["trigger"] = json!(more.trigger);
+    run["rested"] = json!(more.rested);
     run["calls"] = json!(rows.iter().map(|row| row.as_json(record.started)).collect::<Vec<_>>());
-    let removed = removed.iter().map(|(labels, because)| json!({"labels": labels, "because": because}));
+    let removed = more.removed.iter().map(|(labels, because)| json!({"labels": labels, "because": because}));
     run["unlabelled"] = json!(removed.collect::<Vec<_>>());
     run
 }
 
-fn page(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)], trigger: Option<&str>) -> String {
+fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
     let last = rows.iter().map(|row| row.until.unwrap_or(row.at)).max().unwrap_or(record.started);
     let ended = record.ended.unwrap_or(last).max(last);
     let (word, style) = ps::status(record.status);
@@ -96,12 +110,16 @@ fn page(record: &RunRecord, rows: &[Row], removed: &[(&Labels, &str)], trigger: 
         format!("labels: {}", if record.labels.is_empty() { "none".to_owned() } else { record.labels.to_string() }),
     ];
     page.push_str(&format!("{}\n", styled(DIM, facts.join(" · "))));
-    if let Some(by) = trigger {
+    if let Some(by) = more.trigger {
         page.push_str(&format!("{}\n", styled(DIM, format_args!("started by {}", text::line(by)))));
+    }
+    if more.rested > 0 {
+        let times = units::plural(more.rested, "time");
+        page.push_str(&format!("{}\n", styled(DIM, format_args!("left memory {times} while it waited"))));
     }
     page.push('\n');
     page.push_str(&waterfall::picture(rows, Span { began: record.started, ended }));
-    for (labels, because) in removed {
+    for (labels, because) in &more.removed {
         page.push_str(&format!("\na person took {labels} off it: {}\n", text::line(because)));
     }
     if let Some(failure) = &record.failure {

@@ -8,6 +8,7 @@ use crate::call::{Call, CallId, RunId};
 use crate::kernel::Allowance;
 use crate::labels::Labels;
 use crate::time::Millis;
+use serde::{Deserialize, Serialize};
 
 /// A run between its first entry and its last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +31,31 @@ pub struct Unfinished {
     pub open: BTreeMap<CallId, Open>,
     /// The runs below it, by the call that runs them.
     pub below: BTreeMap<CallId, RunId>,
+    /// Since when it rests, and how many calls it waits for; none if its host lost it.
+    pub rests: Option<(Millis, u32)>,
+    /// When calls without an answer were made for the first time: one that a host lost is asked again.
+    first: BTreeMap<CallId, Millis>,
     /// Since when a host has it, and the last that is known of it.
     stretch: (Millis, Millis),
+}
+
+/// What brings a run back that rests. Nothing else can come of its open calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake {
+    /// The time: of its first deadline, if nothing comes before.
+    pub at: Millis,
+    /// A letter.
+    pub letter: bool,
+    /// A person's answer.
+    pub person: bool,
+}
+
+impl Wake {
+    /// What comes first of both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { at: self.at.min(other.at), letter: self.letter || other.letter, person: self.person || other.person }
+    }
 }
 
 /// A call without an answer.
@@ -67,6 +91,8 @@ impl Unfinished {
             wall_ms: 0,
             open: BTreeMap::new(),
             below: BTreeMap::new(),
+            rests: None,
+            first: BTreeMap::new(),
             stretch: (started.at, started.at),
         };
         for entry in entries {
@@ -91,9 +117,8 @@ impl Unfinished {
                 self.opens(*call, *at, what, *held, false);
             }
             Entry::Called { call, at, .. } => self.answered(*call, *at, Amounts::ZERO),
-            Entry::Answered { call, at, spent, .. } | Entry::Unknown { call, at, spent } => {
-                self.answered(*call, *at, *spent);
-            }
+            Entry::Answered { call, at, spent, .. } => self.answered(*call, *at, *spent),
+            Entry::Unknown { call, at, spent } => self.settled(*call, *at, *spent),
             Entry::Refused { call, at, .. } => {
                 self.refused = self.refused.saturating_add(1);
                 self.answered(*call, *at, Amounts::ZERO);
@@ -107,7 +132,12 @@ impl Unfinished {
             Entry::Labelled { labels, .. } => self.labels = self.labels.and(labels),
             Entry::Unlabelled { labels, .. } => self.labels = self.labels.without(labels),
             Entry::Spawned { call, run } => drop(self.below.insert(*call, *run)),
+            Entry::Rested { at, calls } => {
+                self.stretch.1 = self.stretch.1.max(*at);
+                self.rests = Some((*at, *calls));
+            }
             Entry::Resumed { at } => {
+                self.wakes(*at);
                 self.rest();
                 self.stretch = (*at, *at);
             }
@@ -116,13 +146,51 @@ impl Unfinished {
         }
     }
 
+    /// What brings it back, if it rests: the first of its own deadlines, or of what its calls wait for. The runs below it have their own.
+    pub fn wake(&self) -> Option<Wake> {
+        let (rests, calls) = self.rests?;
+        if usize::try_from(calls) != Ok(self.open.len()) {
+            return Some(Wake { at: rests, letter: false, person: false });
+        }
+        let end = rests.plus(self.allowance.wall_ms.saturating_sub(self.wall_ms));
+        let all = Wake { at: end, letter: false, person: false };
+        Some(self.open.iter().fold(all, |all, (call, open)| {
+            let began = self.first.get(call).copied().unwrap_or(open.at);
+            let until = |ms: Option<u64>| ms.map_or(end, |ms| began.plus(ms));
+            all.or(match open.what {
+                Call::TimersSleep { ms } => Wake { at: until(Some(ms)), ..all },
+                Call::AgentsReceive { timeout_ms } => Wake { at: until(timeout_ms), letter: true, ..all },
+                Call::HumanAsk { expires_ms, .. } => Wake { at: until(expires_ms), person: true, ..all },
+                _ => all,
+            })
+        }))
+    }
+
+    /// It goes on at this time: that in which it rested passed for it.
+    pub fn goes_on(&mut self, at: Millis) {
+        self.wakes(at);
+        self.rest();
+    }
+
+    fn wakes(&mut self, at: Millis) {
+        if self.rests.take().is_some() {
+            self.stretch.1 = self.stretch.1.max(at);
+        }
+    }
+
     fn opens(&mut self, call: CallId, at: Millis, what: &Call, held: Amounts, sent: bool) {
         self.made(call, at);
         // A call that waited for its turn or for people is asked for a second time when that has come: then it holds this.
         self.open.insert(call, Open { what: what.clone(), at, held, sent });
+        self.first.entry(call).or_insert(at);
     }
 
     fn answered(&mut self, call: CallId, at: Millis, spent: Amounts) {
+        self.first.remove(&call);
+        self.settled(call, at, spent);
+    }
+
+    fn settled(&mut self, call: CallId, at: Millis, spent: Amounts) {
         self.made(call, at);
         self.open.remove(&call);
         self.spent = self.spent.plus(spent);
@@ -194,6 +262,50 @@ mod tests {
         assert_eq!(run.wall_ms, 10, "no time passed while no host had it");
         entries.push(Entry::Resolved { call, at, happened: false, returned: usd, because: String::new() });
         assert_eq!(Unfinished::of(&entries).unwrap().spent, Amounts::ZERO);
+    }
+
+    #[test]
+    fn time_goes_on_for_a_run_that_rests_and_the_first_of_what_it_waits_for_brings_it_back() {
+        let open = |call: u32, at: u64, what: Call| Entry::Asked {
+            call: CallId(call),
+            at: Millis(at),
+            what,
+            held: Amounts::ZERO,
+            basis: BasisId::NONE,
+        };
+        let question = Call::HumanAsk { question: Digest::default(), expires_ms: None };
+        let mut entries = vec![
+            started(),
+            open(1, 110, Call::TimersSleep { ms: 900 }),
+            open(2, 120, Call::AgentsReceive { timeout_ms: Some(300) }),
+            open(3, 130, question),
+        ];
+        assert_eq!(Unfinished::of(&entries).unwrap().wake(), None, "its host lost it");
+        entries.push(Entry::Rested { at: Millis(150), calls: 3 });
+        let rests = Unfinished::of(&entries).unwrap();
+        assert_eq!(rests.wake(), Some(Wake { at: Millis(420), letter: true, person: true }));
+        let mut woken = rests.clone();
+        woken.goes_on(Millis(400));
+        assert_eq!((rests.wall_ms, woken.wall_ms, woken.rests), (50, 300, None));
+        entries.push(Entry::Resumed { at: Millis(400) });
+        let (call, at) = (CallId(1), Millis(400));
+        entries.push(Entry::Unknown { call, at, spent: Amounts::ZERO });
+        // One that is asked again is over when it would have been.
+        entries.push(open(1, 405, Call::TimersSleep { ms: 200 }));
+        entries.push(answered(2, 410, 0));
+        entries.push(answered(3, 410, 0));
+        assert_eq!(Unfinished::of(&entries).unwrap().wall_ms, 310);
+        entries.push(Entry::Rested { at: Millis(410), calls: 1 });
+        let again = Unfinished::of(&entries).unwrap();
+        assert_eq!(again.wake(), Some(Wake { at: Millis(310), letter: false, person: false }));
+        // An answer that it has not seen is there at once.
+        let answered =
+            [started(), open(1, 110, Call::TimersSleep { ms: 9000 }), Entry::Rested { at: Millis(150), calls: 2 }];
+        assert_eq!(Unfinished::of(&answered).unwrap().wake().map(|wake| wake.at), Some(Millis(150)));
+        // Without a call that ends before, its wall time ends it.
+        let sleeps =
+            [started(), open(1, 110, Call::TimersSleep { ms: 9000 }), Entry::Rested { at: Millis(150), calls: 1 }];
+        assert_eq!(Unfinished::of(&sleeps).unwrap().wake().map(|wake| wake.at), Some(Millis(600)));
     }
 
     #[test]

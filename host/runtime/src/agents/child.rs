@@ -117,7 +117,8 @@ impl Place {
                 }
             };
             let below = below(share);
-            let resuming = Resuming { prepared, record: *record, entries, forked: false, stop, attended: false, below };
+            let (record, forked, attended, because) = (*record, false, false, None);
+            let resuming = Resuming { prepared, record, entries, forked, stop, attended, below, because };
             let resumed = crate::run::resume(services, resuming, observer).await.map_err(|error| stored(&error))?;
             return resumed.map_err(|refusal| fault::refused(&refusal, self.parent.id, self.call));
         }

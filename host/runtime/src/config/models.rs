@@ -9,8 +9,9 @@ use reqwest::Url;
 use toml::de::DeTable;
 
 use super::reader::{Document, Table, nearest};
-use super::{Config, ConfigError, EMBEDDED, Key, hosts, secrets};
+use super::{Config, ConfigError, EMBEDDED, Idle, Key, hosts, secrets};
 use crate::drivers::llm::models::{DEFAULT, SCRIPTED};
+use crate::limits::SLEEP_MAX_MS;
 use crate::prices;
 
 /// The version of the file.
@@ -20,9 +21,12 @@ const FORMAT: u64 = 1;
 const RESERVED: [&str; 3] = [DEFAULT, EMBEDDED, SCRIPTED];
 
 // The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
-pub(super) const FILE_KEYS: [&str; 7] = ["format", "default", "providers", "models", "secrets", "hosts", "audit"];
+pub(super) const FILE_KEYS: [&str; 8] =
+    ["format", "default", "providers", "models", "secrets", "hosts", "audit", "idle"];
 
 pub(super) const AUDIT_KEYS: [&str; 1] = ["heads"];
+
+pub(super) const IDLE_KEYS: [&str; 2] = ["after_ms", "memory_mb"];
 
 pub(super) const PROVIDER_KEYS: [&str; 5] = ["kind", "base_url", "key", "connect_timeout_ms", "idle_timeout_ms"];
 
@@ -157,8 +161,19 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
             Some(PathBuf::from(audit.needs_text("heads")?))
         }
     };
-    let (secrets, hosts) = (secrets::parse(&root)?, hosts::parse(&root)?);
-    Ok(Config { default: default.to_owned(), models, secrets, hosts, heads })
+    let (secrets, hosts, idle) = (secrets::parse(&root)?, hosts::parse(&root)?, idle(&root)?);
+    Ok(Config { default: default.to_owned(), models, secrets, hosts, heads, idle })
+}
+
+fn idle(root: &Table<'_>) -> Result<Idle, ConfigError> {
+    let mut idle = Idle::default();
+    let Some(table) = root.get_table("idle")? else { return Ok(idle) };
+    table.only(&IDLE_KEYS)?;
+    // A year, as long as a run may sleep, and more memory than a machine has.
+    idle.after_ms = table.number("after_ms", 0..SLEEP_MAX_MS + 1)?.unwrap_or(idle.after_ms);
+    let megabytes = table.number("memory_mb", 0..1 << 40)?;
+    idle.memory_bytes = megabytes.map_or(idle.memory_bytes, |megabytes| megabytes.saturating_mul(1 << 20));
+    Ok(idle)
 }
 
 fn near_or_all(word: &str, known: &[&str]) -> String {

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Status;
+
 use super::wire::{Reply, Request};
 use crate::admin::{self, AdminError};
+use crate::journal::record;
 use crate::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
 use crate::store::{Page, Range, Store, StoreError};
 use crate::syscalls::Services;
@@ -43,6 +47,10 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
         Request::Live => Reply::Live { runs: services.gate.live(), held: services.gate.held() },
         Request::Stop { run, because } => match services.gate.stop(run, because.as_deref()) {
             true => Reply::Stopping,
+            false if services.orders.are_taken() && is_suspended(&*store, run) => {
+                services.rests.stop(run, because.unwrap_or_default());
+                Reply::Stopping
+            }
             false => Reply::Refused(AdminError::Over { run }.to_string()),
         },
         Request::Hold { run, hold } => match services.gate.hold(run, hold) {
@@ -75,6 +83,10 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             Err(error) => Reply::Refused(error.to_string()),
         },
     }
+}
+
+fn is_suspended(store: &dyn Store, run: RunId) -> bool {
+    record::of(store, run).is_ok_and(|record| record.is_some_and(|record| record.status == Status::Suspended))
 }
 
 /// Reads the store where waiting for the disk holds nobody up.

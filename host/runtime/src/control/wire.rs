@@ -20,7 +20,7 @@ use crate::run::situation::Live;
 use crate::store::{Key, Value};
 
 /// Two processes understand each other if they have the same; raise it with every change of what is below.
-pub(super) const PROTOCOL: u16 = 5;
+pub(super) const PROTOCOL: u16 = 6;
 
 /// A hello is short.
 pub(super) const HELLO_MAX_BYTES: usize = 256;

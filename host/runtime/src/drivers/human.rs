@@ -12,9 +12,11 @@ use std::time::Duration;
 use agentry_kernel::call::{CallId, RunId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio_util::sync::CancellationToken;
 
 pub use self::notice::{Notice, notices};
+pub(crate) use self::question::is_open;
 pub use self::question::{AnswerError, Answering, Inquiry, Reply, State, inquiries};
 use crate::clock::Clock;
 use crate::gate::{Written, fault};
@@ -31,6 +33,7 @@ pub struct Human {
     /// Questions that are open, and whose: also those whose runs are not in memory.
     open: Mutex<BTreeMap<(RunId, CallId), String>>,
     notices: AtomicUsize,
+    answered: Notify,
 }
 
 impl Human {
@@ -41,7 +44,7 @@ impl Human {
     pub async fn open(store: Arc<dyn Store>, clock: Clock) -> Result<Self, StoreError> {
         let open = question::recover(&store).await?;
         let notices = AtomicUsize::new(notice::recover(&store).await?);
-        Ok(Self { store, clock, waiting: Mutex::default(), open: Mutex::new(open), notices })
+        Ok(Self { store, clock, waiting: Mutex::default(), open: Mutex::new(open), notices, answered: Notify::new() })
     }
 
     /// Asks, and waits for the answer. `show` is called when the question can be answered. Dropping the future leaves it open; so does
@@ -145,7 +148,13 @@ impl Human {
         if let Some(waiting) = self.waiting.lock().get(&place) {
             waiting.notify_one();
         }
+        self.answered.notify_waiters();
         Ok(answered)
+    }
+
+    /// Tells of the next answer of a person. Ask for it before you look.
+    pub(crate) fn answered(&self) -> Notified<'_> {
+        self.answered.notified()
     }
 
     /// What is written for a notice, together with the entry of its call.

@@ -28,6 +28,9 @@ use crate::store::{Batch, Expect, Page, Range, Store, StoreError, keys};
 use crate::syscalls::bindings::agentry::agent::agents::Letter;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
+/// Every mailbox: no agent has an empty name.
+const ANY: &str = "";
+
 /// The driver.
 pub struct Mail {
     store: Arc<dyn Store>,
@@ -60,6 +63,17 @@ impl Mail {
     /// Mailboxes in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store, arrivals: Arc::default() }
+    }
+
+    /// Tells of the next letter that arrives in any mailbox. Ask for it before you look.
+    pub(crate) fn any_arrival(&self) -> Arc<Notify> {
+        self.arrival(ANY)
+    }
+
+    /// True if a letter waits in this mailbox.
+    pub(crate) fn waits(&self, mailbox: &str) -> bool {
+        let letters = self.store.scan(&Range::of(&keys::letters(mailbox)), Page { rows: 1, bytes: 1 });
+        letters.is_ok_and(|letters| !letters.is_empty())
     }
 
     /// Tells of the next letter that arrives in this mailbox. Ask for it before you look.
@@ -181,7 +195,8 @@ impl Mail {
 
 /// A letter is there now: whoever waits looks again.
 fn wake(arrivals: &Mutex<HashMap<String, Arc<Notify>>>, mailbox: &str) {
-    if let Some(notify) = arrivals.lock().get(mailbox) {
+    let arrivals = arrivals.lock();
+    for notify in [mailbox, ANY].iter().filter_map(|mailbox| arrivals.get(*mailbox)) {
         notify.notify_waiters();
     }
 }

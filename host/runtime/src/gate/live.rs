@@ -1,9 +1,12 @@
 //! Runs that go on, as people see them, and what people do to one: stop it, hold it, let it go. It decides nothing: a run that is held makes
 //! no call, and one that goes on is looked at by the kernel as ever.
 
+use std::sync::Arc;
+
 use agentry_kernel::call::RunId;
-use agentry_kernel::journal::Status;
+use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::limits::TEXT_MAX_BYTES;
+use agentry_kernel::time::Millis;
 
 use super::Gate;
 use crate::journal::RunRecord;
@@ -22,24 +25,90 @@ impl Gate {
         if above.is_some_and(|(parent, _)| audience.find(parent).is_some()) {
             return false;
         }
-        self.leave(&run)
+        self.leave(&run, None)
     }
 
-    fn leave(&self, run: &RunContext) -> bool {
+    /// Lets a run leave memory that waits for nothing but time, letters and people, and those that work for it with it: so nothing is cut,
+    /// and what it waits for brings it back. False if it does anything else now, if a person holds it or if it works for another.
+    pub fn rest(&self, id: RunId) -> bool {
+        let audience = &self.0.audience;
+        let Some(run) = audience.find(id).filter(|run| run.record().is_some_and(|record| record.parent.is_none()))
+        else {
+            return false;
+        };
+        let tree = self.tree(run);
+        let lying: Vec<_> = tree.iter().map_while(|run| run.lie_down().map(|calls| (run, calls))).collect();
+        // Each call that runs another agent has its run among these.
+        let below: usize = tree.iter().map(|run| run.situation.below()).sum();
+        if lying.len() < tree.len() || below + 1 != tree.len() {
+            for (run, _) in lying {
+                run.situation.pause(false);
+            }
+            return false;
+        }
+        // Before those above them: what is cut with these would end.
+        for (run, calls) in lying.into_iter().rev() {
+            self.leave(run, Some(calls));
+        }
+        true
+    }
+
+    /// The runs that have waited for nothing but time, letters and people since some time, with those that work for them, and nobody
+    /// watches; since when, and how many bytes they have.
+    pub(crate) fn resting(&self) -> Vec<(RunId, Millis, u64)> {
+        let top = |run: &Arc<RunContext>| run.record().is_some_and(|record| record.parent.is_none());
+        let runs = self.0.audience.runs();
+        let resting = runs.iter().filter(|run| top(run) && !run.observer.watches()).filter_map(|run| {
+            run.rests_since()?;
+            let tree = self.tree(Arc::clone(run));
+            let since = tree.iter().try_fold(Millis(0), |last, run| Some(last.max(run.rests_since()?)))?;
+            Some((run.id, since, tree.iter().map(|run| run.situation.bytes()).sum()))
+        });
+        resting.collect()
+    }
+
+    /// How many runs go on, and how many bytes they have together.
+    pub(crate) fn load(&self) -> (usize, u64) {
+        let runs = self.0.audience.runs();
+        (runs.len(), runs.iter().map(|run| run.situation.bytes()).sum())
+    }
+
+    /// A run and all below it, each behind the one above.
+    fn tree(&self, top: Arc<RunContext>) -> Vec<Arc<RunContext>> {
+        let runs = self.0.audience.runs();
+        let above = |run: &RunContext| Some(run.record()?.parent?.0);
+        let mut tree = vec![top];
+        let mut next = 0;
+        while let Some(run) = tree.get(next) {
+            let id = run.id;
+            tree.extend(runs.iter().filter(|run| above(run) == Some(id)).cloned());
+            next += 1;
+        }
+        tree
+    }
+
+    fn leave(&self, run: &RunContext, rests: Option<u32>) -> bool {
         let gate = &*self.0;
         let Some(record) = run.record() else { return false };
-        let (id, works) = (run.id, |other: &RunContext| other.record()?.parent);
-        // Before it: what is cut with it would end.
-        for below in gate.audience.runs().iter().filter(|other| works(other).is_some_and(|(parent, _)| parent == id)) {
-            self.leave(below);
+        let id = run.id;
+        if rests.is_none() {
+            let works = |other: &RunContext| other.record()?.parent;
+            // Before it: what is cut with it would end.
+            for below in
+                gate.audience.runs().iter().filter(|other| works(other).is_some_and(|(parent, _)| parent == id))
+            {
+                self.leave(below, None);
+            }
         }
         let tally = run.tally();
         let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
         let record =
             RunRecord { status: Status::Suspended, spent: tally.spent, calls, refused, labels, ..record.clone() };
         let mut desk = gate.desk.lock();
-        gate.journal.close(&run.trail, record);
-        desk.kernel.suspend(id, gate.clock.now());
+        let now = gate.clock.now();
+        let rests = rests.map(|calls| Entry::Rested { at: now, calls });
+        gate.journal.close(&run.trail, rests.as_slice(), record);
+        desk.kernel.suspend(id, now);
         gate.wake(&mut desk);
         drop(desk);
         gate.audience.leave(id);

@@ -67,9 +67,11 @@ impl Gate {
         let begun = errand.map(|errand| {
             errand.map(|(errand, turn)| {
                 let (watch, mail) = (errand.watch(), Arc::clone(mail));
+                // One that was begun before is over when it would have been.
+                let began = run.began(errand.call).unwrap_or(errand.at);
                 let (sender, receiver) = oneshot::channel();
                 tokio::spawn(async move {
-                    let until = timeout_ms.map(|ms| errand.at.plus(ms));
+                    let until = timeout_ms.map(|ms| began.plus(ms));
                     let (result, at) = errand.receive(turn, until, &mail).await;
                     let unseen = result.map(|taken| Unseen { taken, mail });
                     // A guest that has gone gives it back.

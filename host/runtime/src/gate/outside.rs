@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use super::again::{Number, Recall};
 use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
 use crate::journal::Along;
-use crate::run::context::{Act, Acts, Event, RunContext};
+use crate::run::acts::{Act, Acts};
+use crate::run::context::{Event, RunContext};
 use crate::run::situation::{Wait, Waiting};
 use crate::run::turnstile::Sight;
 use crate::syscalls::bindings::agentry::agent::types::Error;
@@ -217,11 +218,14 @@ pub(super) struct Watch {
     seen: bool,
     adrift: Option<Arc<OnceLock<Act>>>,
     gains: u32,
+    /// Until the guest has seen its answer or let go of it, it has a call to see to.
+    _unseen: Act,
 }
 
 impl Errand {
     pub(super) fn watch(&self) -> Watch {
         Watch {
+            _unseen: Acts::begin(&self.run.unseen),
             gate: self.gate.clone(),
             run: Arc::clone(&self.run),
             call: self.call,
@@ -288,7 +292,7 @@ impl Errand {
     pub(super) async fn turn(&mut self, turn: Turn) -> Result<Permit, Error> {
         let turn = match turn {
             Turn::People(asked) => {
-                let wait = self.waiting.becomes(Wait::Person, self.now());
+                let wait = self.waiting.becomes(Wait::Approval, self.now());
                 let turn = self.people(asked).await?;
                 self.waiting.becomes(wait, self.now());
                 turn
@@ -401,7 +405,8 @@ impl Watch {
     /// Of a call whose answer is known and that the guest has not seen yet.
     pub(super) fn of_known(gate: &Gate, run: &Arc<RunContext>, call: CallId) -> Self {
         let (gate, cancel, gains) = (gate.clone(), run.cancelled.child_token(), run.gains());
-        Self { gate, run: Arc::clone(run), call, cancel, blocks: false, seen: false, adrift: None, gains }
+        let _unseen = Acts::begin(&run.unseen);
+        Self { gate, run: Arc::clone(run), call, cancel, blocks: false, seen: false, adrift: None, gains, _unseen }
     }
 
     /// The guest has its answer: its clock moves, and the journal knows the order in which answers were seen.

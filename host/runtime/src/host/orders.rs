@@ -68,6 +68,11 @@ impl Orders {
         *self.open.lock() = None;
     }
 
+    /// True while this host serves.
+    pub(crate) fn are_taken(&self) -> bool {
+        self.open.lock().is_some()
+    }
+
     /// Hands one in.
     pub(crate) fn place(&self, order: Order) -> Result<(), NotTaken> {
         let open = self.open.lock();

@@ -5,15 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::call::RunId;
-use tokio::sync::oneshot;
+use agentry_kernel::journal::Status;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Host;
 use super::orders::Order;
+use super::{Host, RunError, rests};
+use crate::journal::rest::Rest;
 use crate::limits::{RUNS_MAX, RUNS_ORDERED_MAX};
 use crate::run::context::Observer;
 use crate::triggers::{self, ListenError};
+
+/// Runs that come back and whose turn to go on has not come.
+const WOKEN_WAITING_MAX: usize = 64;
+
+/// Between two looks at what still runs when the host stops.
+const LEAVE_LOOK: Duration = Duration::from_millis(200);
 
 /// How a host that served came to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,22 +50,31 @@ impl Host {
         let _ = ready.send(());
         let mut runs = JoinSet::new();
         let cut = CancellationToken::new();
-        // What the last host left goes on first. One that cannot go on stays suspended, and `agentry ps` shows it.
-        for record in self.suspended().unwrap_or_default() {
-            runs.spawn(Arc::clone(&self).go_on(record.id, cut.clone()));
+        // What the last host left goes on first. One that cannot go on stays suspended, and `agentry ps` shows it. Those that rest wait for
+        // what brings them back.
+        for record in self.lost().unwrap_or_default() {
+            if self.services.rests.take(record.id) {
+                runs.spawn(Arc::clone(&self).go_on(record.id, cut.clone()));
+            }
         }
+        let (back, mut woken) = mpsc::channel(WOKEN_WAITING_MAX);
+        let mut tending = JoinSet::new();
+        tending.spawn(rests::wake(Arc::clone(&self.services), back));
+        tending.spawn(rests::sweep(Arc::clone(&self.services)));
         let room = usize::try_from(RUNS_MAX).unwrap_or(usize::MAX).saturating_add(RUNS_ORDERED_MAX);
-        loop {
+        while !stop.is_cancelled() {
             tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => {}
                 Some(_) = runs.join_next() => {}
+                Some(run) = woken.recv(), if runs.len() < room => {
+                    runs.spawn(Arc::clone(&self).go_on(run, cut.clone()));
+                }
                 Some(order) = orders.recv(), if runs.len() < room => {
                     runs.spawn(Arc::clone(&self).carry_out(order, cut.clone()));
                 }
             }
         }
-        drop(triggers);
+        drop((triggers, tending, woken));
         self.services.orders.close();
         // Orders whose turn did not come are told that the host stops.
         drop(orders);
@@ -67,31 +84,79 @@ impl Host {
         let _ = tokio::time::timeout(drain, drained).await;
         let left = runs.len();
         self.leave(runs, &cut).await;
+        self.services.rests.close();
         Ok(Served { going, left })
     }
 
     /// What still runs leaves memory, and goes on in the next host. What has not begun yet does not begin.
     async fn leave(&self, mut runs: JoinSet<()>, cut: &CancellationToken) {
         let gate = &self.services.gate;
-        for live in gate.live() {
-            gate.suspend(live.run);
+        while !runs.is_empty() {
+            for live in gate.live() {
+                // One that waits for nothing but what comes anyway is not cut.
+                let _ = gate.rest(live.run) || gate.suspend(live.run);
+            }
+            cut.cancel();
+            // One that was about to go on does so at this moment, and leaves at the next look.
+            let left = async { while runs.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(LEAVE_LOOK, left).await;
         }
-        cut.cancel();
-        while runs.join_next().await.is_some() {}
         // What cannot be written now is in the journal's own words at the next start.
-        let _ = self.services.gate.journal().flush().await;
+        let _ = gate.journal().flush().await;
     }
 
+    /// Goes on with a run that was taken from those that rest or were lost, until it ends or leaves memory again.
     async fn go_on(self: Arc<Self>, run: RunId, cut: CancellationToken) {
-        let resumed = self.resume(&run.to_string(), None, Observer::nobody(), cut).await;
-        if let Err(error) = resumed {
-            self.services.standing.alarm(format!("run {run} does not go on: {error}"));
+        if let Err(why) = self.went_on(run, &cut).await {
+            self.services.standing.alarm(format!("run {run} does not go on: {why}"));
         }
+        self.services.rests.release(run);
+    }
+
+    async fn went_on(&self, run: RunId, cut: &CancellationToken) -> Result<(), RunError> {
+        let store = self.services.gate.journal().store();
+        let before = Rest::of(&**store, run)?;
+        let Some(record) = self.history.record(run)?.filter(|_| !cut.is_cancelled()) else { return Ok(()) };
+        let (stop, because) = (CancellationToken::new(), self.services.rests.stopped(run));
+        if because.is_some() {
+            stop.cancel();
+        }
+        let because = because.filter(|because| !because.is_empty());
+        let resumed = self.go_on_with(record, None, Observer::nobody(), (stop, because)).await;
+        match (&resumed, &before) {
+            (Err(_), Some(before)) => rests::shelve(store, run, before).await?,
+            (Err(_), None) => {}
+            (Ok(report), before) => {
+                rests::file(store, run, before.as_ref()).await?;
+                if report.status != Status::Suspended {
+                    self.services.rests.ended(run);
+                }
+            }
+        }
+        resumed.map(|_| ())
     }
 
     async fn carry_out(self: Arc<Self>, order: Order, cut: CancellationToken) {
         let Order { what, over } = order;
-        // Nobody need listen.
-        let _ = over.send(self.run_ordered(what, cut).await);
+        let report = match self.run_ordered(what, cut.clone()).await {
+            Ok(report) if report.status == Status::Suspended => report,
+            ended => {
+                // Nobody need listen.
+                let _ = over.send(ended.map(|report| report.run));
+                return;
+            }
+        };
+        let (rests, run) = (&self.services.rests, report.run);
+        if rests.take(run) {
+            if let Err(error) = rests::file(self.services.gate.journal().store(), run, None).await {
+                self.services.standing.alarm(format!("run {run} comes back with the next host alone: {error}"));
+            }
+            rests.release(run);
+        }
+        if cut.is_cancelled() {
+            let _ = over.send(Ok(run));
+        } else {
+            rests.at_end(run, over);
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{format1, format2};
-use crate::store::{Batch, StoreError, keys};
+use crate::store::{Batch, Store, StoreError, keys};
 
 const FORMAT: u8 = 2;
 
@@ -73,14 +73,19 @@ impl RunRecord {
         let record = postcard::to_extend(self, vec![RECORD_FORMAT]);
         let record = record.expect("our own values have no part that cannot be encoded");
         batch.put(keys::run(self.id), record);
-        if matches!(self.status, Status::Running | Status::Suspended) {
-            batch.put(keys::open(self.id), Vec::new());
-            batch.put(keys::time(self.started, self.id), Vec::new());
-        } else {
-            batch.remove(keys::open(self.id));
-            batch.put(keys::time(self.started, self.id), Vec::new());
+        batch.put(keys::time(self.started, self.id), Vec::new());
+        match self.status {
+            Status::Running => batch.put(keys::open(self.id), Vec::new()),
+            // It is there since the run began, and may say more by now.
+            Status::Suspended => {}
+            _ => batch.remove(keys::open(self.id)),
         }
     }
+}
+
+/// The record of a run, if there is one.
+pub(crate) fn of(store: &dyn Store, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+    store.get(&keys::run(run))?.map(|row| RunRecord::decode(&row)).transpose()
 }
 
 /// One of our own values, behind a version byte.

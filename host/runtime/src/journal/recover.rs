@@ -12,6 +12,7 @@ use agentry_kernel::kernel::Rated;
 use super::chain::Tip;
 use super::log;
 use super::record::{self, RunRecord, encode};
+use super::rest::Rest;
 use crate::drivers::{files, memory};
 use crate::store::{Batch, Page, Range, Store, StoreError, keys};
 
@@ -27,7 +28,7 @@ pub struct Recovered {
     pub books: Vec<(String, Books)>,
     /// When rules with a `rate` let calls through.
     pub rates: Vec<Rated>,
-    /// Runs that go on when somebody says so.
+    /// Runs that the host lost and that go on when somebody says so.
     pub unfinished: Vec<RunId>,
     /// How far the log goes.
     pub tip: Tip,
@@ -84,25 +85,34 @@ struct Left {
     cut: bool,
 }
 
+impl Left {
+    fn hold(&mut self, payer: &str, holds: Amounts) {
+        for owner in [keys::SITE, payer] {
+            let held = self.holds.entry(owner.to_owned()).or_default();
+            *held = held.plus(holds);
+        }
+    }
+}
+
 fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreError> {
     let mut left = Left::default();
-    each(store, keys::OPEN, |key, _| {
+    each(store, keys::OPEN, |key, row| {
         let Some(run) = keys::number(key).map(RunId) else { return Ok(()) };
-        let Some(bytes) = store.get(&keys::run(run))? else {
+        if let Some(rest) = Rest::decode(row)? {
+            left.hold(&rest.payer, rest.holds);
+            return Ok(());
+        }
+        let Some(record) = record::of(&**store, run)? else {
             batch.remove(key.to_vec());
             return Ok(());
         };
-        let record = RunRecord::decode(&bytes)?;
         left.cut |= record.status == Status::Running;
         // A journal that is damaged takes its own run with it and no other.
         let Some(holds) = log::entries(&**store, run).ok().and_then(|entries| Unfinished::of(&entries)) else {
             RunRecord { status: Status::Failed, failure: Some(LOST.to_owned()), ..record }.write(batch);
             return Ok(());
         };
-        for owner in [keys::SITE, &record.agent] {
-            let held = left.holds.entry(owner.to_owned()).or_default();
-            *held = held.plus(holds.holds());
-        }
+        left.hold(&payer(&**store, &record)?, holds.holds());
         left.runs.push(run);
         if record.status == Status::Running {
             RunRecord { status: Status::Suspended, ..record }.write(batch);
@@ -110,6 +120,16 @@ fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreErr
         Ok(())
     })?;
     Ok(left)
+}
+
+/// The agent on whose books a run draws: that of the run at the top.
+pub(crate) fn payer(store: &dyn Store, record: &RunRecord) -> Result<String, StoreError> {
+    let mut top = record.clone();
+    while let Some((above, _)) = top.parent {
+        let Some(above) = record::of(store, above)? else { break };
+        top = above;
+    }
+    Ok(top.agent)
 }
 
 /// Every agent's books and the site's, as they are stored.

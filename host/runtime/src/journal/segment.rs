@@ -9,8 +9,9 @@ use crate::store::StoreError;
 
 const HEAD_BYTES: usize = 9;
 
-/// Version 3 had fewer kinds of entries; those that it had are as they were.
+/// Versions 3 and 4 had fewer kinds of entries; those that they had are as they were.
 const FORMAT3: u8 = 3;
+const FORMAT4: u8 = 4;
 
 /// The head of the segment before, at the end; see [`super::chain`].
 const LINK_BYTES: usize = 32;
@@ -35,7 +36,7 @@ pub(crate) fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
 pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
     let (mut rest, take): (&[u8], Take) = match head[0] {
-        FORMAT | FORMAT3 => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
+        FORMAT | FORMAT4 | FORMAT3 => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
         format2::FORMAT => (unlinked(rest)?, format2::take),
         format1::FORMAT => (rest, take_format1),
         _ => return Err(damaged("a journal segment of another format")),
@@ -67,7 +68,7 @@ type Take = fn(&[u8]) -> postcard::Result<(Entry, &[u8])>;
 pub(crate) fn link(bytes: &[u8]) -> Option<Digest> {
     let link = bytes
         .last_chunk::<LINK_BYTES>()
-        .filter(|_| matches!(bytes.first(), Some(&(FORMAT | FORMAT3 | format2::FORMAT))))?;
+        .filter(|_| matches!(bytes.first(), Some(&(FORMAT | FORMAT4 | FORMAT3 | format2::FORMAT))))?;
     Some(Digest(*link))
 }
 

@@ -15,6 +15,7 @@ const GOLDEN_1: &str = include_str!("../../../../tests/golden/journal-1.hex");
 const GOLDEN_2: &str = include_str!("../../../../tests/golden/journal-2.hex");
 const GOLDEN_3: &str = include_str!("../../../../tests/golden/journal-3.hex");
 const GOLDEN_4: &str = include_str!("../../../../tests/golden/journal-4.hex");
+const GOLDEN_5: &str = include_str!("../../../../tests/golden/journal-5.hex");
 
 fn refusal() -> Refusal {
     Refusal {
@@ -84,7 +85,8 @@ fn entries_of_3() -> Vec<Entry> {
     entries
 }
 
-fn entries() -> Vec<Entry> {
+/// The same as version 4 could write it.
+fn entries_of_4() -> Vec<Entry> {
     let (call, at) = (CallId(6), Millis(1_800_000_000_001));
     let held = Amounts::of(Resource::Usd, 300);
     let mut entries = entries_of_3();
@@ -101,6 +103,13 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
+fn entries() -> Vec<Entry> {
+    let mut entries = entries_of_4();
+    let last = entries.len() - 1;
+    entries.insert(last, Entry::Rested { at: Millis(1_800_000_000_002), calls: 1 });
+    entries
+}
+
 #[test]
 fn a_segment_of_this_version_stays_readable() {
     let mut bytes = Vec::new();
@@ -108,8 +117,8 @@ fn a_segment_of_this_version_stays_readable() {
     Tip::default().link(&mut bytes);
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    expect_file!["../../../../tests/golden/journal-4.hex"].assert_eq(&(hex.join("\n") + "\n"));
-    assert_eq!(segment::decode(&unhex(GOLDEN_4)), Ok((RunId(7), entries())));
+    expect_file!["../../../../tests/golden/journal-5.hex"].assert_eq(&(hex.join("\n") + "\n"));
+    assert_eq!(segment::decode(&unhex(GOLDEN_5)), Ok((RunId(7), entries())));
 }
 
 #[test]
@@ -118,8 +127,9 @@ fn segments_of_older_versions_are_still_read() {
         assert_eq!(segment::decode(&unhex(golden)), Ok((RunId(7), entries_on(BasisId::NONE))));
     }
     assert_eq!(segment::decode(&unhex(GOLDEN_3)), Ok((RunId(7), entries_of_3())));
+    assert_eq!(segment::decode(&unhex(GOLDEN_4)), Ok((RunId(7), entries_of_4())));
     let linked = |golden| segment::link(&unhex(golden)).is_some();
-    assert_eq!([GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4].map(linked), [false, true, true, true]);
+    assert_eq!([GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4, GOLDEN_5].map(linked), [false, true, true, true, true]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -14,7 +14,6 @@ use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +21,7 @@ use crate::approvals::{self, Question};
 use crate::clock::RunClock;
 use crate::drivers::human::{Inquiry, Notice};
 use crate::journal::{RunRecord, Trail};
+use crate::run::acts::Acts;
 use crate::run::past::{Next, Past};
 use crate::run::situation::Situation;
 use crate::run::slice::{Overdue, Slice};
@@ -53,6 +53,8 @@ pub struct RunContext {
     pub(crate) acts: Arc<Acts>,
     /// Of these, the calls that reach outside and that the guest dropped after it had learnt something: they go to their own end.
     pub(crate) adrift: Arc<Acts>,
+    /// Calls whose answer the guest has yet to see.
+    pub(crate) unseen: Arc<Acts>,
     /// What comes to its guest, one at a time.
     pub(crate) turnstile: Turnstile,
     /// What started it by itself.
@@ -100,6 +102,7 @@ impl RunContext {
             trail: Arc::new(Trail::new(id)),
             acts: Arc::default(),
             adrift: Arc::default(),
+            unseen: Arc::default(),
             turnstile: Turnstile::default(),
             began: None,
             situation: Situation::default(),
@@ -207,7 +210,6 @@ impl RunContext {
             if self.situation.holds(context.waker()) {
                 return Poll::Pending;
             }
-            self.situation.rests(false);
             self.slice.begin();
             bell.hang(context.waker());
             let polled = guest.as_mut().poll(&mut Context::from_waker(&waker));
@@ -230,6 +232,27 @@ impl RunContext {
         if past.verdict().is_some() {
             self.cancelled.cancel();
         }
+    }
+
+    /// Since when it waits for nothing but what comes to it anyway, be it in memory or not; none if it does anything else.
+    pub(crate) fn rests_since(&self) -> Option<Millis> {
+        self.situation.rests_since().filter(|_| self.has_seen_all())
+    }
+
+    /// Holds it if that is so; how many calls it waits for.
+    pub(crate) fn lie_down(&self) -> Option<u32> {
+        let calls = self.situation.lie_down()?;
+        if self.has_seen_all() {
+            return Some(calls);
+        }
+        self.situation.pause(false);
+        None
+    }
+
+    /// True if each call that its guest has to see to is one that it waits for, and no answer is on its way. A wait in the guest's own
+    /// standard library is no call, and nothing would bring it back from that.
+    fn has_seen_all(&self) -> bool {
+        !self.turnstile.stands() && self.turnstile.is_empty() && self.unseen.count() == self.situation.calls()
     }
 
     /// The number of the call that it made last; none before the first.
@@ -340,44 +363,6 @@ impl RunContext {
     }
 }
 
-/// Counts the acts of a run, so that its end can wait for the last one.
-#[derive(Debug, Default)]
-pub(crate) struct Acts {
-    count: AtomicUsize,
-    idle: Notify,
-}
-
-/// One act, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Act(Arc<Acts>);
-
-impl Acts {
-    pub(crate) fn begin(acts: &Arc<Self>) -> Act {
-        acts.count.fetch_add(1, Ordering::AcqRel);
-        Act(Arc::clone(acts))
-    }
-
-    /// Returns when no act is in flight.
-    pub(crate) async fn idle(&self) {
-        loop {
-            let mut notified = std::pin::pin!(self.idle.notified());
-            notified.as_mut().enable();
-            if self.count.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            notified.await;
-        }
-    }
-}
-
-impl Drop for Act {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.idle.notify_waiters();
-        }
-    }
-}
-
 /// Something that a person who watches a run may want to see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
@@ -430,7 +415,13 @@ type Watch = dyn Fn(Event) + Send + Sync;
 
 /// Who watches a run; cheap to clone. Telling never waits: a watcher that is slow loses events, the run loses nothing.
 #[derive(Clone, Default)]
-pub struct Observer(Option<Arc<Watch>>);
+pub struct Observer(Option<Arc<Watcher>>);
+
+struct Watcher {
+    tell: Box<Watch>,
+    /// Whether there is still somebody.
+    here: Box<dyn Fn() -> bool + Send + Sync>,
+}
 
 impl Observer {
     /// Nobody.
@@ -440,23 +431,25 @@ impl Observer {
 
     /// Tells `watch`, which must return at once.
     pub fn new(watch: impl Fn(Event) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(watch)))
+        Self(Some(Arc::new(Watcher { tell: Box::new(watch), here: Box::new(|| true) })))
     }
 
     /// Sends into a channel, and drops what it has no room for.
     pub fn channel(sender: tokio::sync::mpsc::Sender<Event>) -> Self {
-        Self::new(move |event| drop(sender.try_send(event)))
+        let other = sender.clone();
+        let here = Box::new(move || !other.is_closed());
+        Self(Some(Arc::new(Watcher { tell: Box::new(move |event| drop(sender.try_send(event))), here })))
     }
 
     /// True if somebody watches, so that nobody describes an event in vain.
     pub fn watches(&self) -> bool {
-        self.0.is_some()
+        self.0.as_ref().is_some_and(|watcher| (watcher.here)())
     }
 
     /// Tells it. Never blocks.
     pub fn tell(&self, event: Event) {
-        if let Some(watch) = &self.0 {
-            watch(event);
+        if let Some(watcher) = &self.0 {
+            (watcher.tell)(event);
         }
     }
 }

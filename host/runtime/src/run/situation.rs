@@ -33,8 +33,10 @@ pub enum Wait {
     Agent,
     /// A letter of another agent.
     Letter,
-    /// A person.
+    /// A person, whom the agent asked something.
     Person,
+    /// A person's yes to a call.
+    Approval,
 }
 
 impl Wait {
@@ -64,7 +66,13 @@ impl Wait {
             Self::Agent => "agent",
             Self::Letter => "letter",
             Self::Person => "person",
+            Self::Approval => "approval",
         }
+    }
+
+    /// True if what it waits for comes whether it is in memory or not. An approval is not such a thing: the kernel holds it for the call.
+    fn rests(self) -> bool {
+        matches!(self, Self::Sleep | Self::Letter | Self::Person)
     }
 }
 
@@ -104,23 +112,73 @@ impl Situation {
         Arc::clone(&self.memory)
     }
 
-    /// Whoever polls its guest asks before: true if it is paused, and `waker` is woken when it is not any more.
+    /// Whoever polls its guest asks before: true if it is paused, and `waker` is woken when it is not any more. Else it does not rest from
+    /// here on.
     pub(crate) fn holds(&self, waker: &Waker) -> bool {
-        if !self.paused.load(Ordering::Acquire) {
+        let rested = self.rests.swap(false, Ordering::SeqCst);
+        if !self.paused.load(Ordering::SeqCst) {
             return false;
         }
+        self.rests.store(rested, Ordering::SeqCst);
         self.let_go.register(waker);
-        self.paused.load(Ordering::Acquire)
+        let held = self.paused.load(Ordering::SeqCst);
+        if !held {
+            self.rests.store(false, Ordering::SeqCst);
+        }
+        held
     }
 
     /// The guest has been polled; true if it has nothing left to do.
     pub(crate) fn rests(&self, rests: bool) {
-        self.rests.store(rests, Ordering::Relaxed);
+        self.rests.store(rests, Ordering::SeqCst);
+    }
+
+    /// Since when it waits; none if it does something, if a person holds it, or if it waits for something that comes only to a run in
+    /// memory.
+    pub(crate) fn rests_since(&self) -> Option<Millis> {
+        let still = self.rests.load(Ordering::SeqCst) && !self.paused.load(Ordering::SeqCst);
+        self.idle().filter(|_| still).map(|(_, since)| since)
+    }
+
+    /// Holds it if it still rests; how many calls it waits for then. It is let go like any other that is held.
+    pub(crate) fn lie_down(&self) -> Option<u32> {
+        if self.paused.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        // In this order: a guest that is polled at this moment has said that it does not rest, or sees that it is held.
+        let idle = if self.rests.load(Ordering::SeqCst) { self.idle() } else { None };
+        if idle.is_none() {
+            self.pause(false);
+        }
+        idle.map(|(calls, ..)| calls)
+    }
+
+    /// How many calls are on their way.
+    pub(crate) fn calls(&self) -> usize {
+        self.waits.lock().len()
+    }
+
+    /// How many of its calls are answered by runs below it.
+    pub(crate) fn below(&self) -> usize {
+        self.waits.lock().iter().filter(|(_, wait, _)| *wait == Wait::Agent).count()
+    }
+
+    /// Bytes of its linear memories.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    fn idle(&self) -> Option<(u32, Millis)> {
+        let waits = self.waits.lock();
+        let since = waits.iter().map(|(.., since)| *since).max()?;
+        let rests = |wait: &Wait| wait.rests() || *wait == Wait::Agent;
+        let calls = u32::try_from(waits.len()).unwrap_or(u32::MAX);
+        waits.iter().all(|(_, wait, _)| rests(wait)).then_some((calls, since))
     }
 
     /// Holds it or lets it go; true if that is news.
     pub(crate) fn pause(&self, pause: bool) -> bool {
-        let was = self.paused.swap(pause, Ordering::AcqRel);
+        let was = self.paused.swap(pause, Ordering::SeqCst);
         if !pause {
             self.let_go.wake();
         }
@@ -141,13 +199,13 @@ impl Situation {
     pub(crate) fn look(&self, run: &RunContext) -> Live {
         let began = run.record().map_or(Millis(0), |record| record.started);
         let longest = self.waits.lock().iter().map(|(_, wait, since)| (*wait, *since)).max();
-        let waits = longest.filter(|_| self.rests.load(Ordering::Relaxed));
+        let waits = longest.filter(|_| self.rests.load(Ordering::SeqCst));
         Live {
             run: run.id,
             agent: run.agent.clone(),
             waits: waits.map(|(wait, _)| wait),
             since: waits.map_or(began, |(_, since)| since),
-            paused: self.paused.load(Ordering::Acquire),
+            paused: self.paused.load(Ordering::SeqCst),
             memory_bytes: self.memory.load(Ordering::Relaxed),
             calls: run.calls(),
         }
@@ -204,6 +262,27 @@ mod tests {
         assert_eq!((live.waits, live.since), (Some(Wait::Person), Millis(30)));
         drop((model, tool));
         assert_eq!(run.situation.look(&run).waits, None);
+    }
+
+    #[test]
+    fn only_a_run_that_waits_for_what_comes_anyway_rests() {
+        let run = Arc::new(RunContext::new(RunId(7), "scribe", Millis(1), Observer::nobody()));
+        let situation = &run.situation;
+        let letter = Waiting::begin(&run, CallId(1), Wait::Letter, Millis(10));
+        assert_eq!(situation.rests_since(), None, "it computes");
+        situation.rests(true);
+        assert_eq!(situation.rests_since(), Some(Millis(10)));
+        for wait in [Wait::Host, Wait::Web, Wait::Tool, Wait::Model, Wait::Queue, Wait::Approval] {
+            let _other = Waiting::begin(&run, CallId(2), wait, Millis(20));
+            assert_eq!((situation.rests_since(), situation.lie_down()), (None, None), "{wait:?}");
+        }
+        assert!(!situation.holds(Waker::noop()), "it goes on as it did");
+        assert_eq!(situation.lie_down(), None, "it is polled");
+        situation.rests(true);
+        assert_eq!(situation.lie_down(), Some(1));
+        assert!(situation.holds(Waker::noop()));
+        assert_eq!(situation.lie_down(), None, "it is held already");
+        drop(letter);
     }
 
     #[test]

@@ -81,10 +81,20 @@ impl Turnstile {
         Standing(self)
     }
 
+    /// True if the guest stands in a call.
+    pub(crate) fn stands(&self) -> bool {
+        self.standing.load(Ordering::Acquire) > 0
+    }
+
+    /// True if nothing waits to be seen.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.lock().waiting.is_empty()
+    }
+
     /// The guest has been polled and waits; `rings` says that it is to be polled again of itself. Opens for what `next` chooses of those
     /// that wait.
     pub(crate) fn rest(&self, rings: bool, next: impl FnOnce(&dyn Fn(Sight) -> bool, Option<Sight>) -> Option<Sight>) {
-        if self.standing.load(Ordering::Acquire) > 0 {
+        if self.stands() {
             return;
         }
         let mut queue = self.queue.lock();

@@ -7,14 +7,16 @@
 //! | `b` SHA-256 | a content, as it is |
 //! | `d` length of agent, agent | what is in its mailbox |
 //! | `d` length of agent, agent, kind, number | a letter: one that waits, one that was taken, or a dead one |
+//! | `e` time, run | nothing: a run that rests and comes back then |
 //! | `f` SHA-256 of a place | the labels of a file or a directory |
+//! | `g` length of agent, agent, run | nothing: a run that rests and comes back when a letter for that agent comes |
 //! | `h` | how far the log goes, and the head of its last segment |
 //! | `i` run, number | nothing: the segment of that number is this run's |
 //! | `k` SHA-256 of a place | who keeps a file, and how much |
 //! | `l` number | a segment of the journal |
 //! | `m` length of namespace, namespace, key | an entry of memory |
 //! | `n` time, run, call | a notice of an agent to people |
-//! | `o` run | nothing: the run has not ended |
+//! | `o` run | the run has not ended: nothing, or what it holds and what brings it back |
 //! | `p` approver | which codes of theirs were used, and how many were wrong |
 //! | `q` question | what people were asked, and what came of it |
 //! | `r` run | the run's record |
@@ -62,6 +64,10 @@ pub const QUESTIONS: &[u8] = b"q";
 pub const RUNS: &[u8] = b"r";
 /// Calls that rules with a `rate` let through.
 pub const RATES: &[u8] = b"s";
+/// Runs that rest, by the time at which they come back.
+pub const WAKES: &[u8] = b"e";
+/// Runs that rest until a letter comes.
+pub const READERS: &[u8] = b"g";
 /// Runs by time.
 pub const TIMES: &[u8] = b"t";
 
@@ -184,6 +190,37 @@ pub fn keeper(place: &[u8; 32]) -> Key {
 /// That a run has not ended.
 pub fn open(run: RunId) -> Key {
     key(OPEN, &[&run.0.to_be_bytes()])
+}
+
+/// That a run rests and comes back at this time.
+pub fn wake(at: Millis, run: RunId) -> Key {
+    key(WAKES, &[&at.0.to_be_bytes(), &run.0.to_be_bytes()])
+}
+
+/// The time of such a key.
+pub fn wakes_at(key: &[u8]) -> Option<Millis> {
+    let at = key.strip_prefix(WAKES)?.first_chunk::<8>()?;
+    Some(Millis(u64::from_be_bytes(*at)))
+}
+
+/// That a run rests and comes back when a letter for this agent comes.
+pub fn reader(agent: &str, run: RunId) -> Key {
+    let mut key = readers(agent);
+    key.extend_from_slice(&run.0.to_be_bytes());
+    key
+}
+
+/// All that do.
+pub fn readers(agent: &str) -> Key {
+    let length = u16::try_from(agent.len()).unwrap_or(u16::MAX);
+    key(READERS, &[&length.to_be_bytes(), agent.as_bytes()])
+}
+
+/// The agent of such a key.
+pub fn reader_of(key: &[u8]) -> Option<String> {
+    let (length, rest) = key.strip_prefix(READERS)?.split_first_chunk::<2>()?;
+    let agent = rest.get(..usize::from(u16::from_be_bytes(*length)))?;
+    String::from_utf8(agent.to_vec()).ok()
 }
 
 /// What is known of an approver's codes.

@@ -60,9 +60,9 @@ impl Host for State {
             Asking::with(Call::AgentsReply { letter, post: Post { agent, content, bytes } }, vec![Content::of(&*body)])
         };
         // What is only done again goes to nobody.
-        let to = match self.run.past() {
-            Some(_) => Ok((String::new(), String::new())),
-            None => self.services.mail.answers(&self.run.agent, &letter),
+        let to = match self.run.repeats() {
+            true => Ok((String::new(), String::new())),
+            false => self.services.mail.answers(&self.run.agent, &letter),
         };
         let (to, subject) = match to {
             Ok(to) => to,

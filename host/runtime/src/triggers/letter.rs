@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Came, Trigger};
+use crate::journal::rest;
 use crate::limits::TRIGGER_LOOK_MS;
-use crate::store::{Page, Range, keys};
+
 use crate::syscalls::Services;
 
 /// Starts a run whenever a letter waits and none could take it, until it is dropped.
@@ -16,8 +17,9 @@ pub(super) async fn tend(services: Arc<Services>, trigger: Trigger) {
     let store = Arc::clone(services.gate.journal().store());
     loop {
         let lives = services.gate.live().iter().any(|live| live.agent == trigger.agent);
-        let waits = || store.scan(&Range::of(&keys::letters(&trigger.agent)), Page { rows: 1, bytes: 1 });
-        if !lives && waits().is_ok_and(|letters| !letters.is_empty()) {
+        // One that rests until a letter comes is brought back by it.
+        let rests = || rest::reads(&*store, &trigger.agent).unwrap_or(true);
+        if !lives && services.mail.waits(&trigger.agent) && !rests() {
             let input = json!({"because": "letter"});
             trigger.fire(&services, &mut rate, Came { input, ..Came::default() }).await;
         }

@@ -9,7 +9,7 @@ use agentry_kernel::journal::Status;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::RunRecord;
+use crate::journal::{RunRecord, rest};
 use crate::limits::{HUMAN_ANSWER_MAX_BYTES, HUMAN_KEPT_MAX, HUMAN_TRIES_MAX};
 use crate::store::{Batch, Expect, Key, Page, Range, Store, StoreError, keys};
 
@@ -197,6 +197,7 @@ pub(super) async fn answer(store: &Arc<dyn Store>, answering: &Answering, now: M
         let mut batch = Batch::default();
         batch.expect(key.clone(), Expect::Equals(open.encode()));
         batch.put(key, answered.encode());
+        rest::hasten(&**store, open.run, &mut batch)?;
         match store.commit(batch).await {
             Ok(()) => return Ok(answered),
             Err(StoreError::Conflict) => {}
@@ -204,6 +205,11 @@ pub(super) async fn answer(store: &Arc<dyn Store>, answering: &Answering, now: M
         }
     }
     Err(StoreError::Conflict.into())
+}
+
+/// Whether the question of this row waits for its answer.
+pub(crate) fn is_open(row: &[u8]) -> Result<bool, StoreError> {
+    Ok(Inquiry::decode(row)?.state == State::Open)
 }
 
 /// Closes what nobody waits for, drops what is too old, and gives what is open.

@@ -1,0 +1,338 @@
+//! Runs that rest: which of those that wait leave memory, how they are filed, and what brings them back: time, letters, people. It looks at
+//! what stands in the store, so that a run comes back on whichever host serves then.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_kernel::Call;
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::journal::{Status, Unfinished, Wake};
+use agentry_kernel::time::Millis;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::orders::Over;
+use crate::config::Idle;
+use crate::drivers::human;
+use crate::gate::Gate;
+use crate::journal::record::{self, RunRecord};
+use crate::journal::rest::Rest;
+use crate::journal::{log, payer};
+use crate::limits::{IDLE_LOOK_MS, IDLE_RUNS_MAX, WAKE_LOOK_MS};
+use crate::store::{Batch, Expect, Page, Range, Store, StoreError, keys};
+use crate::syscalls::Services;
+
+/// Rows read at once.
+const PAGE: Page = Page { rows: 256, bytes: 1024 * 1024 };
+
+/// How often it is tried to file a run that something happens to at the same moment.
+const TRIES_MAX: usize = 8;
+
+/// The runs of a host that serves and that are not only in memory or only in the store.
+pub(crate) struct Rests {
+    idle: Idle,
+    state: Mutex<State>,
+    /// Rung when there may be something to do.
+    bell: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Those that are being filed or brought back, or go on after that: nobody else brings them back.
+    going: HashSet<RunId>,
+    /// Those that people want stopped, and why.
+    stopped: HashMap<RunId, String>,
+    /// Who hears of the end of one that was ordered.
+    ends: HashMap<RunId, oneshot::Sender<Over>>,
+}
+
+impl Rests {
+    pub(crate) fn new(idle: Idle) -> Self {
+        Self { idle, state: Mutex::default(), bell: Notify::new() }
+    }
+
+    /// From now on nobody else brings it back; false if somebody does already.
+    pub(super) fn take(&self, run: RunId) -> bool {
+        self.state.lock().going.insert(run)
+    }
+
+    /// It has ended, or rests again.
+    pub(super) fn release(&self, run: RunId) {
+        self.state.lock().going.remove(&run);
+        self.bell.notify_one();
+    }
+
+    /// A person wants a run stopped that is not in memory; it comes back for that.
+    pub(crate) fn stop(&self, run: RunId, because: String) {
+        self.state.lock().stopped.insert(run, because);
+        self.bell.notify_one();
+    }
+
+    /// Why a person wants it stopped; none if nobody does.
+    pub(super) fn stopped(&self, run: RunId) -> Option<String> {
+        self.state.lock().stopped.remove(&run)
+    }
+
+    /// Tells `over` when the run has ended, on this host.
+    pub(super) fn at_end(&self, run: RunId, over: oneshot::Sender<Over>) {
+        if !over.is_closed() {
+            self.state.lock().ends.insert(run, over);
+        }
+    }
+
+    /// It has ended.
+    pub(super) fn ended(&self, run: RunId) {
+        if let Some(over) = self.state.lock().ends.remove(&run) {
+            // Nobody need listen.
+            let _ = over.send(Ok(run));
+        }
+    }
+
+    /// The host stops: nobody hears any more.
+    pub(super) fn close(&self) {
+        self.state.lock().ends.clear();
+    }
+
+    /// Lets those leave memory that have waited for long, or for less while there is little room; the longest first.
+    fn sweep(&self, gate: &Gate) {
+        let mut resting = gate.resting();
+        if resting.is_empty() {
+            return;
+        }
+        resting.sort_unstable_by_key(|(run, since, _)| (*since, *run));
+        let (mut runs, mut bytes) = gate.load();
+        let now = gate.clock().now();
+        for (run, since, its) in resting {
+            let waited = now.since(since);
+            let crowded = runs > IDLE_RUNS_MAX || bytes > self.idle.memory_bytes;
+            let long = waited >= self.idle.after_ms || (crowded && waited >= IDLE_LOOK_MS);
+            if long && gate.rest(run) {
+                (runs, bytes) = (runs.saturating_sub(1), bytes.saturating_sub(its));
+            }
+        }
+    }
+}
+
+/// Looks at those that wait, again and again, until it is dropped.
+pub(super) async fn sweep(services: Arc<Services>) {
+    let mut looks = tokio::time::interval(Duration::from_millis(IDLE_LOOK_MS));
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        services.rests.sweep(&services.gate);
+    }
+}
+
+/// Gives those that come back, each once, until it is dropped.
+pub(super) async fn wake(services: Arc<Services>, back: mpsc::Sender<RunId>) {
+    let letters = services.mail.any_arrival();
+    let waker = Waker { services: &services, store: &**services.gate.journal().store(), back };
+    loop {
+        // Before the look: what comes behind it is heard of.
+        let (mut letter, mut answer) = (pin!(letters.notified()), pin!(services.human.answered()));
+        letter.as_mut().enable();
+        answer.as_mut().enable();
+        let next = match waker.look().await {
+            Ok(next) => next,
+            Err(Stop::Over) => return,
+            Err(Stop::Store(error)) => {
+                services.standing.alarm(format!("runs that rest do not come back: {error}"));
+                None
+            }
+        };
+        let now = services.gate.clock().now();
+        let ms = next.map_or(WAKE_LOOK_MS, |at| at.since(now)).min(WAKE_LOOK_MS);
+        tokio::select! {
+            () = &mut letter => {}
+            () = &mut answer => {}
+            () = services.rests.bell.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(ms)) => {}
+        }
+    }
+}
+
+struct Waker<'a> {
+    services: &'a Services,
+    store: &'a dyn Store,
+    back: mpsc::Sender<RunId>,
+}
+
+enum Stop {
+    /// Nobody takes any more.
+    Over,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Waker<'_> {
+    /// Brings back all whose time it is, for whom a letter has come and whom a person wants stopped; when the next one's time comes.
+    async fn look(&self) -> Result<Option<Millis>, Stop> {
+        let stopped: Vec<_> = self.services.rests.state.lock().stopped.keys().copied().collect();
+        for run in stopped {
+            if self.services.rests.take(run) {
+                self.send(run).await?;
+            }
+        }
+        self.letters().await?;
+        self.due().await
+    }
+
+    async fn due(&self) -> Result<Option<Millis>, Stop> {
+        let now = self.services.gate.clock().now();
+        let mut range = Range::of(keys::WAKES);
+        loop {
+            let rows = self.store.scan(&range, PAGE)?;
+            let Some((last, _)) = rows.last() else { return Ok(None) };
+            range = range.after(last);
+            for (key, _) in &rows {
+                let (Some(at), Some(run)) = (keys::wakes_at(key), keys::number(key).map(RunId)) else { continue };
+                if at > now {
+                    return Ok(Some(at));
+                }
+                self.bring(run, key).await?;
+            }
+        }
+    }
+
+    /// For each agent, so many of those that wait for its letters as there are letters.
+    async fn letters(&self) -> Result<(), Stop> {
+        let mut range = Range::of(keys::READERS);
+        loop {
+            let rows = self.store.scan(&range, Page { rows: 1, bytes: 1 })?;
+            let Some(agent) = rows.first().and_then(|(key, _)| keys::reader_of(key)) else { return Ok(()) };
+            let readers = Range::of(&keys::readers(&agent));
+            range.from.clone_from(&readers.to);
+            let letters = self.store.scan(&Range::of(&keys::letters(&agent)), PAGE)?.len();
+            if letters == 0 {
+                continue;
+            }
+            for (key, _) in self.store.scan(&readers, Page { rows: letters, ..PAGE })? {
+                if let Some(run) = keys::number(&key).map(RunId) {
+                    self.bring(run, &key).await?;
+                }
+            }
+        }
+    }
+
+    /// Brings a run back that rests. A place of one that does not is one that a host left behind which was killed.
+    async fn bring(&self, run: RunId, place: &[u8]) -> Result<(), Stop> {
+        if !self.services.rests.take(run) {
+            return Ok(());
+        }
+        if Rest::of(self.store, run)?.is_some_and(|rest| rest.wake.is_some()) {
+            return self.send(run).await;
+        }
+        let mut batch = Batch::default();
+        batch.remove(place.to_vec());
+        let removed = self.store.commit(batch).await;
+        self.services.rests.state.lock().going.remove(&run);
+        Ok(removed?)
+    }
+
+    async fn send(&self, run: RunId) -> Result<(), Stop> {
+        self.back.send(run).await.map_err(|_| Stop::Over)
+    }
+}
+
+/// Files a run as it stands now that it has left memory or ended; `before` is how it was filed last.
+pub(super) async fn file(store: &Arc<dyn Store>, run: RunId, before: Option<&Rest>) -> Result<(), StoreError> {
+    for _ in 0..TRIES_MAX {
+        match store.commit(Filing::of(&**store, run, before)?).await {
+            Err(StoreError::Conflict) => {}
+            filed => return filed,
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+/// Files a run that could not go on: nothing brings it back but the next host.
+pub(super) async fn shelve(store: &Arc<dyn Store>, run: RunId, before: &Rest) -> Result<(), StoreError> {
+    let mut batch = Batch::default();
+    before.places(run).into_iter().for_each(|place| batch.remove(place));
+    batch.expect(keys::open(run), Expect::Equals(before.encode()));
+    batch.put(keys::open(run), Rest { wake: None, readers: Vec::new(), ..before.clone() }.encode());
+    store.commit(batch).await
+}
+
+/// What is written of a run and those below it.
+struct Filing<'a> {
+    store: &'a dyn Store,
+    payer: String,
+    readers: Vec<String>,
+    batch: Batch,
+}
+
+impl<'a> Filing<'a> {
+    fn of(store: &'a dyn Store, run: RunId, before: Option<&Rest>) -> Result<Batch, StoreError> {
+        let mut batch = Batch::default();
+        before.into_iter().flat_map(|before| before.places(run)).for_each(|place| batch.remove(place));
+        let Some(record) = record::of(store, run)?.filter(|record| record.status == Status::Suspended) else {
+            return Ok(batch);
+        };
+        let mut filing = Self { store, payer: payer(store, &record)?, readers: Vec::new(), batch };
+        let Some((run, mut rest)) = filing.look(&record)? else { return Ok(filing.batch) };
+        filing.readers.sort_unstable();
+        filing.readers.dedup();
+        rest.readers = std::mem::take(&mut filing.readers);
+        if rest.wake.is_none() {
+            rest.readers.clear();
+        }
+        for place in rest.places(run) {
+            filing.batch.put(place, Vec::new());
+        }
+        filing.put(run, &rest);
+        Ok(filing.batch)
+    }
+
+    /// What a run holds, and what brings it back together with those below it; none if its journal does not say.
+    fn look(&mut self, record: &RunRecord) -> Result<Option<(RunId, Rest)>, StoreError> {
+        let entries = log::entries(self.store, record.id)?;
+        let Some(unfinished) = Unfinished::of(&entries) else { return Ok(None) };
+        let mut wake = unfinished.wake();
+        let at_once = |wake: Option<Wake>| wake.map(|wake| Wake { at: Millis(0), ..wake });
+        for (call, open) in &unfinished.open {
+            match &open.what {
+                Call::AgentsReceive { .. } => self.readers.push(record.agent.clone()),
+                Call::HumanAsk { .. } if !self.is_unanswered(record.id, *call)? => wake = at_once(wake),
+                Call::AgentsCall(_) => {
+                    let below = unfinished.below.get(call).map_or(Ok(None), |run| record::of(self.store, *run))?;
+                    let below = below.filter(|below| below.status == Status::Suspended);
+                    let rest = below.map_or(Ok(None), |below| self.look(&below))?;
+                    wake = match (wake, &rest) {
+                        (Some(wake), Some((_, Rest { wake: Some(below), .. }))) => Some(wake.or(*below)),
+                        (wake, None) => at_once(wake),
+                        _ => None,
+                    };
+                    if let Some((run, rest)) = rest {
+                        // It goes on with the one above it.
+                        self.put(run, &Rest { wake: None, ..rest });
+                    }
+                }
+                _ => {}
+            }
+        }
+        let (payer, holds) = (self.payer.clone(), unfinished.holds());
+        Ok(Some((record.id, Rest { payer, holds, wake, readers: Vec::new() })))
+    }
+
+    /// Whether a question waits for its answer. What is written holds only while it does.
+    fn is_unanswered(&mut self, run: RunId, call: CallId) -> Result<bool, StoreError> {
+        let key = keys::inquiry(run, call);
+        let Some(row) = self.store.get(&key)? else { return Ok(false) };
+        let open = human::is_open(&row)?;
+        self.batch.expect(key, Expect::Equals(row));
+        Ok(open)
+    }
+
+    fn put(&mut self, run: RunId, rest: &Rest) {
+        self.batch.expect(keys::open(run), Expect::Equals(Vec::new()));
+        self.batch.put(keys::open(run), rest.encode());
+    }
+}
