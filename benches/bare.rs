@@ -1,6 +1,6 @@
 //! The limit: the same component on the same engine, with host functions that do nothing. No gate, no journal, no kernel.
 
-use agentry_runtime::engine::settings;
+use agentry_runtime::engine::settings::{self, Shape};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -55,7 +55,7 @@ pub struct Linked {
 impl Linked {
     /// Links it on an engine with Agentry's own settings; calls that are not measured trap.
     pub fn new(component: &[u8]) -> Self {
-        let engine = Engine::new(&settings::pooling()).expect("the engine starts");
+        let engine = Engine::new(&pooling()).expect("the engine starts");
         let component = Component::new(&engine, component).expect("our own guest compiles");
         let mut linker = Linker::<Bare>::new(&engine);
         linker.allow_shadowing(true);
@@ -101,7 +101,7 @@ const SMALLEST: &str = r#"(component
 impl Smallest {
     /// Links it on an engine with Agentry's own settings.
     pub fn new() -> Self {
-        let engine = Engine::new(&settings::pooling()).expect("the engine starts");
+        let engine = Engine::new(&pooling()).expect("the engine starts");
         let component = Component::new(&engine, wat::parse_str(SMALLEST).expect("it is well formed"));
         let mut linker = Linker::new(&engine);
         linker.root().func_wrap("now", |_, (): ()| Ok((42u64,))).expect("it links");
@@ -124,4 +124,9 @@ impl Default for Smallest {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The settings of a host as it is unless its file says otherwise.
+fn pooling() -> wasmtime::Config {
+    settings::hosting(Shape::Fast, Shape::Fast.runs_max()).expect("there is address space")
 }

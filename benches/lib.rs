@@ -60,11 +60,16 @@ pub fn agentry_home(agent: &str, model: &str) -> TempDir {
 
 /// A host on this home. Its guests are our own, so they are compiled in this process.
 pub async fn open(home: &Path) -> Host {
+    open_on(home, None).await
+}
+
+/// The same, with this model for `default`.
+pub async fn open_on(home: &Path, model: Option<String>) -> Host {
     let options = Options {
         home: home.to_owned(),
         policies: home.join("policies"),
         roots: std::collections::BTreeMap::new(),
-        model: None,
+        model,
         compiler: Compiler::InProcess,
     };
     Host::open(options).await.expect("the host opens")

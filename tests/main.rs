@@ -11,6 +11,7 @@ mod budgets;
 mod cli;
 mod crash;
 mod denials;
+mod dense;
 mod examples;
 mod forks;
 mod greedy;

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     // The children that compile and that run tools are this program again; their verbs are not for people.
     let verb = std::env::args_os().nth(1);
     match verb.as_deref().and_then(|verb| verb.to_str()) {
-        Some(compile::VERB) => return compile::child(),
+        Some(compile::VERB) => return compile::child(std::env::args_os().nth(2).as_deref()),
         Some(cage::VERB) => return cage::child(),
         Some(cage::ENTER_VERB) => return cage::enter(),
         _ => {}

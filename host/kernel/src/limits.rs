@@ -6,8 +6,8 @@ pub const CALLS_IN_FLIGHT_MAX: usize = 64;
 /// Calls of one run in its life: the journal of a run that makes more could not be replayed in reasonable time.
 pub const CALLS_PER_RUN_MAX: u32 = 1_000_000;
 
-/// Runs at once: the fast shape of the engine holds about as many, and the kernel must not promise more.
-pub const RUNS_MAX: usize = 10_000;
+/// Runs at once: more than the densest shape of an engine holds, so that it is the engine that says no.
+pub const RUNS_MAX: usize = 250_000;
 
 /// How deep children may nest below a run: each level is one more account on the way up of every call.
 pub const CHILD_DEPTH_MAX: usize = 8;

@@ -16,7 +16,7 @@ pub use self::child::{Found, found};
 use crate::components::Components;
 use crate::config::AgentsConfig;
 use crate::gate::{Gate, fault};
-use crate::limits::{AGENTS_FOUND_MAX, RUNS_MAX};
+use crate::limits::AGENTS_FOUND_MAX;
 use crate::syscalls::bindings::agentry::agent::agents::AgentInfo;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
@@ -24,14 +24,14 @@ use crate::syscalls::bindings::agentry::agent::types::Error;
 pub struct Agents {
     known: AgentsConfig,
     components: Components,
+    runs_max: usize,
     slots: Arc<Semaphore>,
 }
 
 impl Agents {
-    /// These agents, run from these components.
-    pub(crate) fn new(known: AgentsConfig, components: Components) -> Self {
-        let slots = Arc::new(Semaphore::new(usize::try_from(RUNS_MAX).unwrap_or(usize::MAX)));
-        Self { known, components, slots }
+    /// These agents, run from these components, so many at once.
+    pub(crate) fn new(known: AgentsConfig, components: Components, runs_max: usize) -> Self {
+        Self { known, components, runs_max, slots: Arc::new(Semaphore::new(runs_max)) }
     }
 
     /// Those that are known by name.
@@ -42,6 +42,11 @@ impl Agents {
     /// What runs are made of.
     pub(crate) fn components(&self) -> &Components {
         &self.components
+    }
+
+    /// How many runs there can be at once.
+    pub(crate) fn runs_max(&self) -> usize {
+        self.runs_max
     }
 
     /// Room for so many runs at once.

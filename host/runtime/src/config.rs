@@ -28,6 +28,10 @@
 //! [idle]                                   # while serving
 //! after_ms = 60_000                        # who waits so long for time, a letter or a person leaves memory
 //! memory_mb = 2_048                        # with more in all runs together, who waits leaves it at once
+//!
+//! [engine]
+//! shape = "fast"                           # or "dense": a hundred times the runs at once, each slower to begin
+//! runs_max = 1_500                         # runs in memory at once
 //! ```
 //!
 //! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`crate::audit::heads`].
@@ -54,6 +58,7 @@ pub(crate) use self::secrets::{Audience, SecretLine};
 pub(crate) use self::tools::{CommandLine, EndpointLine, Reach, ToolLine};
 pub use self::tools::{TOOLS_FILE, ToolsConfig, ToolsError};
 pub use self::triggers::{Cause, TriggerLine, WebhookKey};
+use crate::engine::settings::Shape;
 use crate::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES};
 use crate::policies::{self, PoliciesError};
 
@@ -81,6 +86,8 @@ pub struct Config {
     pub heads: Option<PathBuf>,
     /// When runs that wait leave memory.
     pub(crate) idle: Idle,
+    /// How runs live in memory, and how many at once.
+    pub(crate) engine: (Shape, u32),
 }
 
 /// When a run leaves memory that waits for nothing but time, letters and people, on a host that serves.
@@ -163,6 +170,7 @@ impl Config {
             hosts: BTreeMap::new(),
             heads: None,
             idle: Idle::default(),
+            engine: (Shape::Fast, Shape::Fast.runs_max()),
         }
     }
 }

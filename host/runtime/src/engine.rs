@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod compile;
+mod dense;
 pub mod settings;
 pub(crate) mod wasi;
 
@@ -19,6 +20,7 @@ use wasmtime::component::Component;
 use crate::limits::COMPONENTS_LOADED_MAX;
 use cache::Cache;
 use compile::{CompileError, Compiler};
+use settings::Shape;
 
 /// The engine: compiles a component once, keeps it, and has the memory that instances live in.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub struct Engine {
     inner: wasmtime::Engine,
     /// The engine and its settings, for the journal.
     name: String,
+    shape: Shape,
     compiler: Compiler,
     cache: Cache,
     loaded: Mutex<HashMap<Digest, Arc<OnceCell<Component>>>>,
@@ -43,17 +46,18 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// An engine with room for instances, whose cache is in `home`.
+    /// An engine of this shape with room for so many runs, whose cache is in `home`.
     ///
     /// # Errors
     /// If the system refuses the address space, or the cache's key cannot be read or made.
-    pub fn open(home: &Path, compiler: Compiler) -> Result<Self, EngineError> {
-        let inner = wasmtime::Engine::new(&settings::pooling())
-            .map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
+    pub fn open(home: &Path, compiler: Compiler, (shape, runs_max): (Shape, u32)) -> Result<Self, EngineError> {
+        let config = settings::hosting(shape, runs_max).map_err(|error| EngineError::Settings(error.to_string()))?;
+        let inner =
+            wasmtime::Engine::new(&config).map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
         let settings = settings::digest(&inner);
         let cache = Cache::open(home, settings)?;
         let name = format!("wasmtime {} {:.16}", settings::VERSION, settings.to_string());
-        Ok(Self { inner, name, compiler, cache, loaded: Mutex::default() })
+        Ok(Self { inner, name, shape, compiler, cache, loaded: Mutex::default() })
     }
 
     /// The engine and its settings in one word each, for the journal.
@@ -93,7 +97,7 @@ impl Engine {
         {
             return Ok(component);
         }
-        let artifact = self.compiler.compile(&self.inner, bytes).await?;
+        let artifact = self.compiler.compile(&self.inner, self.shape, bytes).await?;
         // A cache that cannot be written costs time at the next start and nothing else.
         let artifact = self.cache.put(digest, artifact).await;
         cache::deserialize(&self.inner, &artifact).ok_or(CompileError::Artifact)

@@ -134,7 +134,7 @@ impl Host {
         let program = options.compiler.program().map(Path::to_owned);
         let tools = Tools::open(registry, &options.home, program, Arc::clone(&web), Arc::clone(&secrets));
         let http = Http::new(web, secrets);
-        let engine = Engine::open(&options.home, options.compiler)?;
+        let engine = Engine::open(&options.home, options.compiler, config.engine)?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
         let heads = config.heads.as_ref().map(|file| second_place(&options.home.join(file), &alarms)).transpose()?;
         let teller = heads.as_ref().map(Heads::teller);
@@ -155,7 +155,8 @@ impl Host {
         let people = People::of(&options.home);
         let human = Human::open(Arc::clone(&store), Clock::System).await?;
         let (orders, rests) = (orders::Orders::default(), rests::Rests::new(config.idle));
-        let agents = Agents::new(known, Components::new(engine, Arc::clone(&store)));
+        let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
+        let agents = Agents::new(known, Components::new(engine, Arc::clone(&store)), runs_max);
         let services = Arc::new(Services {
             gate,
             models,

@@ -41,8 +41,12 @@ pub const IDLE_AFTER_MS: u64 = 60_000;
 /// With more than this in all runs together, those that wait leave memory at once, unless `agentry.toml` says otherwise.
 pub const IDLE_MEMORY_BYTES: u64 = 2 * 1024 * MIB as u64;
 
-/// With more runs than this in memory, those that wait leave it at once: so that others find room to begin.
-pub const IDLE_RUNS_MAX: usize = RUNS_MAX as usize / 4 * 3;
+/// The same on a host of the dense shape, whose runs take no mapping of their own: a hundred thousand of the smallest agents take
+/// some 10 GB, so this is more than machines have memory for.
+pub const RUNS_DENSE_MAX: u32 = 200_000;
+
+/// Of the runs that a host can have, in quarters: with more, those that wait leave memory at once, so that others find room to begin.
+pub const IDLE_QUARTERS: usize = 3;
 
 /// Between two looks at the runs that wait.
 pub const IDLE_LOOK_MS: u64 = 250;

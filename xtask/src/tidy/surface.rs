@@ -128,6 +128,7 @@ fn config_prefix(table: &str) -> Option<&'static str> {
         "FILE" => "",
         "AUDIT" => "audit.",
         "IDLE" => "idle.",
+        "ENGINE" => "engine.",
         "PROVIDER" => "providers.",
         "SECRET" => "providers.key.",
         "MODEL" => "models.",

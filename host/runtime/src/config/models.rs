@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use super::reader::{Document, Table, nearest};
 use super::{Config, ConfigError, EMBEDDED, Idle, Key, hosts, secrets};
 use crate::drivers::llm::models::{DEFAULT, SCRIPTED};
+use crate::engine::settings::Shape;
 use crate::limits::SLEEP_MAX_MS;
 use crate::prices;
 
@@ -21,10 +22,12 @@ const FORMAT: u64 = 1;
 const RESERVED: [&str; 3] = [DEFAULT, EMBEDDED, SCRIPTED];
 
 // The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
-pub(super) const FILE_KEYS: [&str; 8] =
-    ["format", "default", "providers", "models", "secrets", "hosts", "audit", "idle"];
+pub(super) const FILE_KEYS: [&str; 9] =
+    ["format", "default", "providers", "models", "secrets", "hosts", "audit", "idle", "engine"];
 
 pub(super) const AUDIT_KEYS: [&str; 1] = ["heads"];
+
+pub(super) const ENGINE_KEYS: [&str; 2] = ["shape", "runs_max"];
 
 pub(super) const IDLE_KEYS: [&str; 2] = ["after_ms", "memory_mb"];
 
@@ -162,7 +165,20 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         }
     };
     let (secrets, hosts, idle) = (secrets::parse(&root)?, hosts::parse(&root)?, idle(&root)?);
-    Ok(Config { default: default.to_owned(), models, secrets, hosts, heads, idle })
+    let engine = engine(&root)?;
+    Ok(Config { default: default.to_owned(), models, secrets, hosts, heads, idle, engine })
+}
+
+fn engine(root: &Table<'_>) -> Result<(Shape, u32), ConfigError> {
+    let Some(table) = root.get_table("engine")? else { return Ok((Shape::Fast, Shape::Fast.runs_max())) };
+    table.only(&ENGINE_KEYS)?;
+    let word = table.text("shape")?.unwrap_or(Shape::Fast.word());
+    let Some(shape) = Shape::of(word) else {
+        let hint = near_or_all(word, &Shape::ALL.map(Shape::word));
+        return Err(table.mistake_in("shape", format!("unknown shape `{word}`"), hint));
+    };
+    let runs = table.number("runs_max", 1..u64::from(shape.runs_max()) + 1)?;
+    Ok((shape, runs.and_then(|runs| runs.try_into().ok()).unwrap_or(shape.runs_max())))
 }
 
 fn idle(root: &Table<'_>) -> Result<Idle, ConfigError> {

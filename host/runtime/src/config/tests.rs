@@ -2,7 +2,7 @@
 
 use agentry_kernel::model::Price;
 
-use super::models::{FILE_KEYS, IDLE_KEYS, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, SECRET_KEYS};
+use super::models::{ENGINE_KEYS, FILE_KEYS, IDLE_KEYS, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, SECRET_KEYS};
 use super::secrets::HANDLE_KEYS;
 use super::*;
 
@@ -57,6 +57,10 @@ env = "S_KEY"
 [idle]
 after_ms = 40
 memory_mb = 50
+
+[engine]
+shape = "dense"
+runs_max = 60
 "#;
 
 const WHOLE: &str = r#"
@@ -113,8 +117,17 @@ fn a_whole_file_is_understood() {
 
 #[test]
 fn every_key_is_read() {
-    let all =
-        [&FILE_KEYS[..], &PROVIDER_KEYS, &SECRET_KEYS, &MODEL_KEYS, &PRICE_KEYS, &HANDLE_KEYS, &IDLE_KEYS].concat();
+    let all = [
+        &FILE_KEYS[..],
+        &PROVIDER_KEYS,
+        &SECRET_KEYS,
+        &MODEL_KEYS,
+        &PRICE_KEYS,
+        &HANDLE_KEYS,
+        &IDLE_KEYS,
+        &ENGINE_KEYS,
+    ]
+    .concat();
     for key in all {
         let is_said = EVERY.lines().any(|line| line.starts_with(key) || line.contains(&format!("{key}]")))
             || EVERY.contains(&format!("[{key}."));
@@ -138,6 +151,7 @@ fn every_key_is_read() {
     let inner = ["10.1.2.3".parse().unwrap(), "fd00::7".parse().unwrap()];
     assert_eq!(config.hosts.get("api.internal").map(Vec::as_slice), Some(&inner[..]));
     assert_eq!((config.idle.after_ms, config.idle.memory_bytes), (40, 50 << 20));
+    assert_eq!(config.engine, (crate::engine::settings::Shape::Dense, 60));
     let other = EVERY.replace("provider = \"p\"", "provider = \"q\"").replace("local = true", "local = false");
     let config = Config::parse("agentry.toml", &other).unwrap();
     assert_eq!(config.models[0].provider.key, Some(Key::File("a/key".into())));
@@ -153,7 +167,7 @@ fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
         assert!(told.starts_with(&format!("agentry.toml:{}: ", index + 1)), "{key}: {told}");
         assert!(told.contains("\nhint: "), "{key}: {told}");
     }
-    for table in ["providers", "models", "secrets", "hosts", "idle"] {
+    for table in ["providers", "models", "secrets", "hosts", "idle", "engine"] {
         let told = mistake(&format!("format = 1\n{table} = 1\n"));
         assert!(told.starts_with(&format!("agentry.toml:2: `{table}` is not a table")), "{told}");
     }

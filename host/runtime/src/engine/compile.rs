@@ -1,6 +1,7 @@
 //! Turns a component into machine code in a child process with limits, because a compiler can be made to take all time and memory
 //! that there is. Nothing of the component runs here.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -11,7 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::settings;
+use super::settings::{self, Shape};
 use crate::limits::{
     ARTIFACT_MAX_BYTES, COMPILE_ADDRESS_MAX_BYTES, COMPILE_CPU_MAX_S, COMPILE_MESSAGE_MAX_BYTES, COMPILE_WALL_MAX_S,
     COMPONENT_MAX_BYTES,
@@ -62,10 +63,11 @@ impl Compiler {
     pub(super) async fn compile(
         &self,
         engine: &wasmtime::Engine,
+        shape: Shape,
         component: Arc<[u8]>,
     ) -> Result<Vec<u8>, CompileError> {
         match self {
-            Self::Child(program) => in_child(program, component).await,
+            Self::Child(program) => in_child(program, shape, component).await,
             Self::InProcess => {
                 let engine = engine.clone();
                 let work = tokio::task::spawn_blocking(move || engine.precompile_component(&component));
@@ -76,9 +78,9 @@ impl Compiler {
     }
 }
 
-async fn in_child(program: &PathBuf, component: Arc<[u8]>) -> Result<Vec<u8>, CompileError> {
+async fn in_child(program: &PathBuf, shape: Shape, component: Arc<[u8]>) -> Result<Vec<u8>, CompileError> {
     let child = Command::new(program)
-        .arg(VERB)
+        .args([VERB, shape.word()])
         .env_clear()
         // glibc reserves 64 MB of address space a thread otherwise, which the limit would count.
         .env("MALLOC_ARENA_MAX", "2")
@@ -150,14 +152,15 @@ fn one_line(text: &str) -> String {
     line.chars().take(300).collect()
 }
 
-/// The child: limits itself, reads a component from standard input and writes machine code to standard output. Exit code 1 and one
+/// The child, which is told the shape of the engine: limits itself, reads a component from standard input and writes machine code to standard output. Exit code 1 and one
 /// line on standard error if the component does not compile, 2 if something else is wrong.
-pub fn child() -> ExitCode {
+pub fn child(shape: Option<&OsStr>) -> ExitCode {
+    let shape = shape.and_then(OsStr::to_str).and_then(Shape::of).unwrap_or_default();
     if let Err(error) = limit_self() {
         let _ = writeln!(std::io::stderr(), "{error}");
         return ExitCode::from(2);
     }
-    match compile_stdin() {
+    match compile_stdin(shape) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Wrong::Component(message)) => {
             let _ = writeln!(std::io::stderr(), "{message}");
@@ -175,14 +178,14 @@ enum Wrong {
     Io(std::io::Error),
 }
 
-fn compile_stdin() -> Result<(), Wrong> {
+fn compile_stdin(shape: Shape) -> Result<(), Wrong> {
     let mut component = Vec::new();
     let limit = u64::try_from(COMPONENT_MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     std::io::stdin().take(limit).read_to_end(&mut component).map_err(Wrong::Io)?;
     if component.len() > COMPONENT_MAX_BYTES {
         return Err(Wrong::Component(format!("larger than {} MB", COMPONENT_MAX_BYTES >> 20)));
     }
-    let engine = wasmtime::Engine::new(&settings::compiling()).map_err(|e| Wrong::Io(std::io::Error::other(e)))?;
+    let engine = wasmtime::Engine::new(&settings::compiling(shape)).map_err(|e| Wrong::Io(std::io::Error::other(e)))?;
     let artifact =
         engine.precompile_component(&component).map_err(|e| Wrong::Component(one_line(&format!("{e:#}"))))?;
     let mut out = std::io::stdout().lock();

@@ -1,6 +1,7 @@
 //! How wasmtime is set: which WebAssembly there is, what an instance may take, where it lives. Every number is in `limits`.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use agentry_kernel::Digest;
 use agentry_kernel::limits::MEMORY_MAX_BYTES;
@@ -9,15 +10,53 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails, WasmFeatures,
 };
 
+use super::dense::{Memories, Slab, Stacks};
 use crate::limits::{
-    INSTANCES_MAX, MEMORIES_MAX, RUNS_MAX, STACK_BYTES, STACK_WASM_BYTES, TABLE_ELEMENTS_MAX, TABLES_MAX,
+    INSTANCES_MAX, MEMORIES_MAX, RUNS_DENSE_MAX, RUNS_MAX, STACK_BYTES, STACK_WASM_BYTES, TABLE_ELEMENTS_MAX,
+    TABLES_MAX,
 };
 
 /// The engine's version, as the workspace pins it.
 pub const VERSION: &str = "48.0.8";
 
+/// How instances live side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Each in places of a pool that stay warm, behind guard pages: begins in microseconds, for up to [`RUNS_MAX`].
+    #[default]
+    Fast,
+    /// Each in as little memory as it touches, without guard pages: compiled code checks its bounds, for up to [`RUNS_DENSE_MAX`].
+    Dense,
+}
+
+impl Shape {
+    /// Every shape.
+    pub const ALL: [Self; 2] = [Self::Fast, Self::Dense];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Dense => "dense",
+        }
+    }
+
+    /// The shape of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shape| shape.word() == word)
+    }
+
+    /// The most runs that a host of this shape has at once.
+    pub fn runs_max(self) -> u32 {
+        match self {
+            Self::Fast => RUNS_MAX,
+            Self::Dense => RUNS_DENSE_MAX,
+        }
+    }
+}
+
 /// Settings that compiled code depends on: the same for the child that compiles and for the host.
-pub fn compiling() -> Config {
+pub fn compiling(shape: Shape) -> Config {
     let off = WasmFeatures::THREADS | WasmFeatures::EXCEPTIONS | WasmFeatures::GC | WasmFeatures::FUNCTION_REFERENCES;
     let mut config = Config::new();
     config
@@ -37,12 +76,34 @@ pub fn compiling() -> Config {
         .async_stack_size(STACK_BYTES)
         // What a stranger's stack held is not the next one's to read.
         .async_stack_zeroing(true);
+    if shape == Shape::Dense {
+        config.memory_reservation(0).memory_guard_size(0).memory_may_move(false).memory_init_cow(false);
+    }
     config
 }
 
-/// The same, with a pool that instances live in: it reserves address space at once and touches it when it is used.
-pub fn pooling() -> Config {
-    let runs = RUNS_MAX.min(mappings_max() / MAPPINGS_PER_RUN);
+/// The same, with the places that so many runs live in: it reserves address space at once and touches it when it is used.
+///
+/// # Errors
+/// If the system does not give so much address space.
+pub fn hosting(shape: Shape, runs: u32) -> std::io::Result<Config> {
+    let mut config = compiling(shape);
+    match shape {
+        Shape::Fast => config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(runs))),
+        Shape::Dense => {
+            let runs = usize::try_from(runs).unwrap_or(usize::MAX);
+            let memory_bytes = usize::try_from(MEMORY_MAX_BYTES).unwrap_or(usize::MAX);
+            // As many as a pool has.
+            let memories = Slab::reserve(runs.saturating_add(runs / 4), memory_bytes)?;
+            let stacks = Slab::reserve(runs.saturating_mul(2), STACK_BYTES)?;
+            config.with_host_memory(Arc::new(Memories(memories))).with_host_stack(Arc::new(Stacks(stacks)))
+        }
+    };
+    Ok(config)
+}
+
+fn pool(runs: u32) -> PoolingAllocationConfig {
+    let runs = runs.min(mappings_max() / MAPPINGS_PER_RUN);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs)
         .total_core_instances(runs.saturating_mul(8))
@@ -61,9 +122,7 @@ pub fn pooling() -> Config {
         .table_keep_resident(64 * 1024)
         .async_stack_keep_resident(16 * 1024)
         .pagemap_scan(Enabled::Auto);
-    let mut config = compiling();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
+    pool
 }
 
 /// Two stacks with their guards, a memory in up to three pieces and its guard, tables, code.
@@ -106,9 +165,13 @@ mod tests {
 
     #[test]
     fn code_of_the_child_fits_the_host() {
-        let child = wasmtime::Engine::new(&compiling()).unwrap();
-        let host = wasmtime::Engine::new(&pooling()).unwrap();
-        assert_eq!(digest(&child), digest(&host));
+        let digests = Shape::ALL.map(|shape| {
+            let child = wasmtime::Engine::new(&compiling(shape)).unwrap();
+            let host = wasmtime::Engine::new(&hosting(shape, 100).unwrap()).unwrap();
+            assert_eq!(digest(&child), digest(&host), "{shape:?}");
+            digest(&host)
+        });
+        assert_ne!(digests[0], digests[1], "code of one shape is not the other's");
     }
 
     #[test]

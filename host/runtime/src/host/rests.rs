@@ -20,7 +20,7 @@ use crate::gate::Gate;
 use crate::journal::record::{self, RunRecord};
 use crate::journal::rest::Rest;
 use crate::journal::{log, payer};
-use crate::limits::{IDLE_LOOK_MS, IDLE_RUNS_MAX, WAKE_LOOK_MS};
+use crate::limits::{IDLE_LOOK_MS, IDLE_QUARTERS, WAKE_LOOK_MS};
 use crate::store::{Batch, Expect, Page, Range, Store, StoreError, keys};
 use crate::syscalls::Services;
 
@@ -96,7 +96,7 @@ impl Rests {
     }
 
     /// Lets those leave memory that have waited for long, or for less while there is little room; the longest first.
-    fn sweep(&self, gate: &Gate) {
+    fn sweep(&self, gate: &Gate, runs_max: usize) {
         let mut resting = gate.resting();
         if resting.is_empty() {
             return;
@@ -106,7 +106,7 @@ impl Rests {
         let now = gate.clock().now();
         for (run, since, its) in resting {
             let waited = now.since(since);
-            let crowded = runs > IDLE_RUNS_MAX || bytes > self.idle.memory_bytes;
+            let crowded = runs * 4 > runs_max * IDLE_QUARTERS || bytes > self.idle.memory_bytes;
             let long = waited >= self.idle.after_ms || (crowded && waited >= IDLE_LOOK_MS);
             if long && gate.rest(run) {
                 (runs, bytes) = (runs.saturating_sub(1), bytes.saturating_sub(its));
@@ -121,7 +121,7 @@ pub(super) async fn sweep(services: Arc<Services>) {
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        services.rests.sweep(&services.gate);
+        services.rests.sweep(&services.gate, services.agents.runs_max());
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::orders::Order;
 use super::{Host, RunError, rests};
 use crate::journal::rest::Rest;
-use crate::limits::{RUNS_MAX, RUNS_ORDERED_MAX};
+use crate::limits::RUNS_ORDERED_MAX;
 use crate::run::context::Observer;
 use crate::triggers::{self, ListenError};
 
@@ -61,7 +61,7 @@ impl Host {
         let mut tending = JoinSet::new();
         tending.spawn(rests::wake(Arc::clone(&self.services), back));
         tending.spawn(rests::sweep(Arc::clone(&self.services)));
-        let room = usize::try_from(RUNS_MAX).unwrap_or(usize::MAX).saturating_add(RUNS_ORDERED_MAX);
+        let room = self.services.agents.runs_max().saturating_add(RUNS_ORDERED_MAX);
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
