@@ -180,6 +180,22 @@ fn an_agent_that_waits_gets_its_letter_when_it_comes_and_after_its_host_was_kill
     stage.replays();
 }
 
+#[test]
+fn a_letter_is_answered_after_the_host_of_its_reader_was_killed() {
+    let stage = home(&GRANTS);
+    told(&stage, "steps", &json!([["send", "clerk", "lunch", "1"]]));
+    let running =
+        begin(&mut order(&stage, "clerk", &json!([["receive"], ["sleep", "1500"], ["reply", "clerk/0", "\"yes\""]])));
+    while stage.last()["agent"] != "clerk" || stage.calls().last().is_none_or(|call| call["name"] != "timers.sleep") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running.kill();
+    let report = end(stage.agentry("resume").args(["last", "--json"])).with(0).json();
+    assert_eq!(report["output"], json!(["clerk/0 steps \"lunch\" 1 []", "slept", "answered"]));
+    assert_eq!(told(&stage, "steps", &json!([["receive"]])), ["steps/0 clerk \"Re: lunch\" \"yes\" []"]);
+    stage.replays();
+}
+
 /// The same on a host that serves.
 fn order_served(stage: &Stage, agent: &str, steps: &Value) -> Command {
     stage.run(&guest(agent), steps)
