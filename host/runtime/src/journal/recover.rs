@@ -8,6 +8,7 @@ use agentry_kernel::budget::{Amounts, Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Status, Unfinished};
 use agentry_kernel::kernel::Rated;
+use agentry_kernel::limits::CHILD_DEPTH_MAX;
 
 use super::chain::Tip;
 use super::log;
@@ -99,7 +100,7 @@ fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreErr
             RunRecord { status: Status::Failed, failure: Some(LOST.to_owned()), ..record }.write(batch);
             return Ok(());
         };
-        for owner in [keys::SITE, &record.agent] {
+        for owner in [keys::SITE, &payer(&**store, &record)?] {
             let held = left.holds.entry(owner.to_owned()).or_default();
             *held = held.plus(holds.holds());
         }
@@ -110,6 +111,18 @@ fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreErr
         Ok(())
     })?;
     Ok(left)
+}
+
+/// The agent on whose books a run draws: its own, or for a child the one of the run at the top.
+fn payer(store: &dyn Store, record: &RunRecord) -> Result<String, StoreError> {
+    let (mut payer, mut above) = (record.agent.clone(), record.parent);
+    for _ in 0..=CHILD_DEPTH_MAX {
+        let Some((parent, _)) = above else { break };
+        let Some(bytes) = store.get(&keys::run(parent))? else { break };
+        let parent = RunRecord::decode(&bytes)?;
+        (payer, above) = (parent.agent, parent.parent);
+    }
+    Ok(payer)
 }
 
 /// Every agent's books and the site's, as they are stored.
