@@ -196,6 +196,33 @@ fn a_letter_is_answered_after_the_host_of_its_reader_was_killed() {
     stage.replays();
 }
 
+#[test]
+fn a_letter_that_a_run_has_taken_and_not_seen_leaves_memory_with_it() {
+    let stage = home(&GRANTS);
+    let root = format!("documents={}", stage.directory("documents").display());
+    let serves = || serve(stage.agentry("serve").args(["--drain", "1ms", "--root"]).arg(&root));
+    let until = |what: &dyn Fn() -> bool| {
+        while !what() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let server = serves();
+    let steps = json!([["receive"], ["receive", "0"]]).to_string();
+    let begun = end(stage.agentry("run").arg("--detach").arg(guest("clerk")).args(["--input", &steps])).with(0);
+    let clerk = begun.stdout.trim();
+    until(&|| stage.last()["live"]["waits_for"] == "letter");
+    end(stage.agentry("pause").arg(clerk)).with(0);
+    end(&mut order_served(&stage, "steps", &json!([["send", "clerk", "now", "1"]]))).with(0);
+    until(&|| waiting(&stage, &[]).is_empty());
+    server.stop();
+    assert!(waiting(&stage, &[]).is_empty(), "it stands in the journal of the run");
+    let server = serves();
+    let report = end(stage.agentry("wait").args([clerk, "--json"])).with(0).json();
+    assert_eq!(report["output"], json!(["clerk/0 steps \"now\" 1 []", "none"]));
+    server.stop();
+    stage.replays();
+}
+
 /// The same on a host that serves.
 fn order_served(stage: &Stage, agent: &str, steps: &Value) -> Command {
     stage.run(&guest(agent), steps)

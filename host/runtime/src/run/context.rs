@@ -53,6 +53,8 @@ pub struct RunContext {
     pub(crate) acts: Arc<Acts>,
     /// Of these, the calls that reach outside and that the guest dropped after it had learnt something: they go to their own end.
     pub(crate) adrift: Arc<Acts>,
+    /// Calls for letters that the guest dropped and that may have one: it takes no other before that is back.
+    pub(crate) going_back: Arc<Acts>,
     /// What comes to its guest, one at a time.
     pub(crate) turnstile: Turnstile,
     /// What started it by itself.
@@ -100,6 +102,7 @@ impl RunContext {
             trail: Arc::new(Trail::new(id)),
             acts: Arc::default(),
             adrift: Arc::default(),
+            going_back: Arc::default(),
             turnstile: Turnstile::default(),
             began: None,
             situation: Situation::default(),

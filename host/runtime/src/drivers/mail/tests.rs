@@ -75,7 +75,14 @@ async fn a_letter_that_nobody_saw_is_the_first_again() {
     }
     let taken = office.take("clerk", NOW).await.unwrap();
     assert!(office.mail.answers("clerk", &taken.letter.id).is_ok());
-    office.mail.put_back(&taken).await.unwrap();
+    let before = office.mail.taken_before("clerk", taken.letter.clone(), NOW).unwrap();
+    let (row, mailbox) = (Waiting { run: RunId::HOST, ..taken.row.clone() }, &taken.mailbox);
+    assert_eq!(
+        (&before.row, &before.mailbox, before.number),
+        (&row, mailbox, taken.number),
+        "its journal brings it back"
+    );
+    office.store.commit(office.mail.put_back(&taken).unwrap()).await.unwrap();
     assert!(office.mail.answers("clerk", &taken.letter.id).is_err(), "nobody has it");
     assert_eq!(office.take("clerk", NOW).await.unwrap().letter.id, "clerk/0");
     assert_eq!(office.take("clerk", NOW).await.unwrap().letter.id, "clerk/1");
