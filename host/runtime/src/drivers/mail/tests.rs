@@ -68,6 +68,20 @@ async fn of_two_who_take_the_same_letter_one_has_it() {
 }
 
 #[tokio::test]
+async fn a_letter_is_not_taken_twice_because_its_mailbox_looks_as_before() {
+    let office = Office::new();
+    for body in ["1", "2"] {
+        office.send("clerk", &letter("scribe", body, NOW)).await.unwrap();
+    }
+    let first = office.take("clerk", NOW).await.unwrap();
+    let (late, ..) = office.mail.take("clerk", NOW).unwrap().unwrap();
+    assert_eq!(office.take("clerk", NOW).await.unwrap().letter.id, "clerk/1");
+    office.store.commit(office.mail.put_back(&first).unwrap()).await.unwrap();
+    assert_eq!(office.store.commit(late).await, Err(StoreError::Conflict), "clerk/1 is gone");
+    assert_eq!(office.take("clerk", NOW).await.unwrap().letter.id, "clerk/0");
+}
+
+#[tokio::test]
 async fn a_letter_that_nobody_saw_is_the_first_again() {
     let office = Office::new();
     for body in ["1", "2"] {
