@@ -1,11 +1,13 @@
 //! Runs that go on, as people see them, and what people do to one: stop it, hold it, let it go. It decides nothing: a run that is held makes
 //! no call, and one that goes on is looked at by the kernel as ever.
 
+use std::sync::Arc;
+
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 use agentry_kernel::limits::TEXT_MAX_BYTES;
 
-use super::Gate;
+use super::{Desk, Gate, Inner};
 use crate::journal::RunRecord;
 use crate::limits::AGENTS_HELD_MAX;
 use crate::run::context::RunContext;
@@ -25,28 +27,21 @@ impl Gate {
         self.leave(&run)
     }
 
-    fn leave(&self, run: &RunContext) -> bool {
+    fn leave(&self, run: &Arc<RunContext>) -> bool {
         let gate = &*self.0;
-        let Some(record) = run.record() else { return false };
-        let (id, works) = (run.id, |other: &RunContext| other.record()?.parent);
-        // Before it: what is cut with it would end.
-        for below in gate.audience.runs().iter().filter(|other| works(other).is_some_and(|(parent, _)| parent == id)) {
-            self.leave(below);
-        }
-        let tally = run.tally();
-        let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
-        let record =
-            RunRecord { status: Status::Suspended, spent: tally.spent, calls, refused, labels, ..record.clone() };
+        let mut left = Vec::new();
+        // All under one lock: nothing begins below a run that leaves, and nothing that has ended leaves.
         let mut desk = gate.desk.lock();
-        gate.journal.close(&run.trail, record);
-        desk.kernel.suspend(id, gate.clock.now());
+        gate.close(&mut desk, run, &mut left);
         gate.wake(&mut desk);
         drop(desk);
-        gate.audience.leave(id);
-        // In this order: whoever sees the run cancelled sees that it leaves.
-        run.leaves.cancel();
-        run.cancelled.cancel();
-        true
+        for run in &left {
+            gate.audience.leave(run.id);
+            // In this order: whoever sees the run cancelled sees that it leaves.
+            run.leaves.cancel();
+            run.cancelled.cancel();
+        }
+        !left.is_empty()
     }
 
     /// The runs that go on, in the order of their ids.
@@ -94,5 +89,23 @@ impl Gate {
     /// Agents that are held.
     pub fn held(&self) -> Vec<String> {
         self.0.audience.held.lock().iter().cloned().collect()
+    }
+}
+
+impl Inner {
+    /// Closes the journal of a run, and before that those of all that work for it: what is cut with it is not written as if it had ended.
+    fn close(&self, desk: &mut Desk, run: &Arc<RunContext>, left: &mut Vec<Arc<RunContext>>) {
+        let (Some(record), Some(_)) = (run.record(), self.audience.find(run.id)) else { return };
+        let works = |other: &RunContext| other.record().and_then(|record| record.parent).map(|(parent, _)| parent);
+        for below in self.audience.runs().iter().filter(|other| works(other) == Some(run.id)) {
+            self.close(desk, below, left);
+        }
+        let tally = run.tally();
+        let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
+        let record =
+            RunRecord { status: Status::Suspended, spent: tally.spent, calls, refused, labels, ..record.clone() };
+        self.journal.close(&run.trail, record);
+        desk.kernel.suspend(run.id, self.clock.now());
+        left.push(Arc::clone(run));
     }
 }
