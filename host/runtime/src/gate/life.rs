@@ -138,8 +138,12 @@ impl Gate {
                 let along = Along { moved, contents, record: Some(record.clone()), rated: Vec::new() };
                 gate.journal.append(&run.trail, &entries, along);
                 run.set_record(record);
+                let leaves = desk.leaves;
                 drop(desk);
                 run.set_deadline(Instant::now() + Duration::from_millis(allowance.wall_ms));
+                if leaves {
+                    self.leave(run);
+                }
                 return Ok(allowance);
             }
             Err(refusal) => Box::new(refusal),
@@ -194,9 +198,13 @@ impl Gate {
         run.carry(spent, past.refused, &past.labels);
         run.past().iter().for_each(|past| past.go_on(&lost));
         run.set_record(record);
+        let leaves = desk.leaves;
         drop(desk);
         let left = Duration::from_millis(allowance.wall_ms.saturating_sub(past.wall_ms));
         run.set_deadline(Instant::now() + left);
+        if leaves {
+            self.leave(run);
+        }
         Ok(allowance)
     }
 

@@ -27,7 +27,15 @@ impl Gate {
         self.leave(&run)
     }
 
-    fn leave(&self, run: &Arc<RunContext>) -> bool {
+    /// Lets all runs leave memory, and every one that begins or goes on from now on.
+    pub fn suspend_all(&self) {
+        self.0.desk.lock().leaves = true;
+        for live in self.live() {
+            self.suspend(live.run);
+        }
+    }
+
+    pub(super) fn leave(&self, run: &Arc<RunContext>) -> bool {
         let gate = &*self.0;
         let mut left = Vec::new();
         // All under one lock: nothing begins below a run that leaves, and nothing that has ended leaves.

@@ -73,9 +73,7 @@ impl Host {
     /// What still runs leaves memory, and goes on in the next host. What has not begun yet does not begin.
     async fn leave(&self, mut runs: JoinSet<()>, cut: &CancellationToken) {
         let gate = &self.services.gate;
-        for live in gate.live() {
-            gate.suspend(live.run);
-        }
+        gate.suspend_all();
         cut.cancel();
         while runs.join_next().await.is_some() {}
         // What cannot be written now is in the journal's own words at the next start.
