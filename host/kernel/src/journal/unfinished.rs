@@ -45,6 +45,9 @@ pub struct Open {
     pub held: Amounts,
     /// False if it waited for its turn or for people: then nothing can have come of it.
     pub sent: bool,
+    /// True if a host that went on with the run has written already that it was lost, and stopped before the guest was told what becomes
+    /// of it. What was held for it is spent.
+    pub lost: bool,
 }
 
 impl Unfinished {
@@ -91,9 +94,8 @@ impl Unfinished {
                 self.opens(*call, *at, what, *held, false);
             }
             Entry::Called { call, at, .. } => self.answered(*call, *at, Amounts::ZERO),
-            Entry::Answered { call, at, spent, .. } | Entry::Unknown { call, at, spent } => {
-                self.answered(*call, *at, *spent);
-            }
+            Entry::Answered { call, at, spent, .. } => self.answered(*call, *at, *spent),
+            Entry::Unknown { call, at, spent } => self.lost(*call, *at, *spent),
             Entry::Refused { call, at, .. } => {
                 self.refused = self.refused.saturating_add(1);
                 self.answered(*call, *at, Amounts::ZERO);
@@ -119,7 +121,15 @@ impl Unfinished {
     fn opens(&mut self, call: CallId, at: Millis, what: &Call, held: Amounts, sent: bool) {
         self.made(call, at);
         // A call that waited for its turn or for people is asked for a second time when that has come: then it holds this.
-        self.open.insert(call, Open { what: what.clone(), at, held, sent });
+        self.open.insert(call, Open { what: what.clone(), at, held, sent, lost: false });
+    }
+
+    fn lost(&mut self, call: CallId, at: Millis, spent: Amounts) {
+        self.made(call, at);
+        if let Some(open) = self.open.get_mut(&call) {
+            (open.held, open.lost) = (Amounts::ZERO, true);
+        }
+        self.spent = self.spent.plus(spent);
     }
 
     fn answered(&mut self, call: CallId, at: Millis, spent: Amounts) {
@@ -190,7 +200,8 @@ mod tests {
         let mut entries =
             vec![started(), asked(1, 110, 50), Entry::Resumed { at }, Entry::Unknown { call, at, spent: usd }];
         let run = Unfinished::of(&entries).unwrap();
-        assert_eq!((run.spent, run.open.len()), (usd, 0));
+        assert_eq!((run.spent, run.holds()), (usd, run.allowance.held()));
+        assert!(run.open[&call].lost && run.open[&call].sent, "the guest has yet to be told");
         assert_eq!(run.wall_ms, 10, "no time passed while no host had it");
         entries.push(Entry::Resolved { call, at, happened: false, returned: usd, because: String::new() });
         assert_eq!(Unfinished::of(&entries).unwrap().spent, Amounts::ZERO);

@@ -189,7 +189,8 @@ impl Gate {
             gate.audience.leave(run.id);
             Box::new(refusal)
         })?;
-        let unknown = lost.iter().map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
+        let new = lost.iter().filter(|lost| past.open.get(&lost.call).is_none_or(|open| !open.lost));
+        let unknown = new.map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
         let entries: Vec<_> = copied.into_iter().chain([Entry::Resumed { at }]).chain(unknown).collect();
         let record = RunRecord { status: Status::Running, ..record };
         let along = Along { moved: desk.books(run), record: Some(record.clone()), ..Along::default() };
