@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, begin, end, guest};
+use crate::web::{Site, say};
 
 /// What `steps`, `worker` and `clerk` may do, and who calls whom.
 const GRANTS: [(&str, &str); 3] = [
@@ -100,6 +101,67 @@ fn a_child_has_at_most_the_rights_of_the_one_that_called_it() {
     let told = self::told(&stage, &json!([["agent", "worker", deep], ["put", "team/other", "x", "y"]]));
     assert!(told[0].contains("denied (delegation"), "{told:?}");
     assert_eq!(told[1], "1", "nothing was written before");
+    stage.nothing_moved(&[]);
+}
+
+/// A home with a tool that reaches this site, which `worker` may call and `steps` if its grant says so.
+fn noting(site: &Site, steps: &str) -> Stage {
+    const MAY: &str = "allow = [{ id = \"note\", tool = \"test.note\", args = \"any\" }]\n";
+    let steps = steps.replace("MAY", MAY);
+    let stage = home(&[("steps", &steps), ("worker", MAY)]);
+    let tools = "format = 1\n[tools.\"test.note\"]\ndescription = \"For a test.\"\neffect = \"idempotent\"\n\
+                 schema = '{\"type\": \"object\"}'\n";
+    stage.write("home/tools.toml", &format!("{tools}http = {{ url = \"{}\" }}\n", site.url("/note")));
+    stage
+}
+
+fn site() -> Site {
+    Site::that(|_, stream| say(stream, 200, &[("content-type", "text/plain")], "noted"))
+}
+
+#[test]
+fn a_call_that_the_caller_of_a_child_may_not_make_is_refused_in_the_callers_name_and_reaches_nobody() {
+    let site = site();
+    let stage = noting(&site, "agents = { call = [\"worker\"] }\n");
+    let note = json!([["call", "test.note", "{}"]]);
+    let told = told(&stage, &json!([["agent", "worker", note.to_string()], ["call", "test.note", "{}"]]));
+    assert!(told[0].contains("no: denied (delegation, argument `name`)"), "{told:?}");
+    assert!(told[1].starts_with("no: denied (no-grant, argument `name`)"), "{told:?}");
+    let child = runs(&stage)[1]["run"].as_str().expect("an id").to_owned();
+    let trace = end(stage.agentry("trace").args([&child, "--json"])).with(0).json();
+    let because = trace["calls"][0]["refusal"]["because"].as_str().unwrap_or_default();
+    let lacks = "agent `worker` works for agent `steps` here: ";
+    assert!(because.starts_with(lacks) && because.contains("agent `steps` may not call"), "{trace}");
+    stage.costs_nothing(&[&site]);
+    // It is the caller that lacks it.
+    end(&mut stage.run(&worker(), &note)).with(0);
+    stage.nothing_moved(&[(&site, 1)]);
+}
+
+#[test]
+fn a_part_of_a_budget_that_is_larger_than_what_is_left_is_refused_and_a_child_has_no_more_than_its_part() {
+    let site = site();
+    let stage = noting(&site, "agents = { call = [\"worker\"] }\nMAY[budget]\ntool_calls_run = 2\n");
+    let notes = json!([["call", "test.note", "{}"], ["call", "test.note", "{}"]]).to_string();
+    let told = told(
+        &stage,
+        &json!([
+            ["agent", "worker", notes, "tool-calls=3"],
+            ["call", "test.note", "{}"],
+            ["agent", "worker", notes, "tool-calls=2"],
+            ["agent", "worker", notes, "tool-calls=1"],
+            ["call", "test.note", "{}"]
+        ]),
+    );
+    for told in [&told[0], &told[2]] {
+        assert!(told.starts_with("no: the budget of tool calls does not hold"), "{told}");
+    }
+    let child: Vec<String> = serde_json::from_str(&told[3]).expect("it ran");
+    assert!(child[0].contains("noted") && child[1].starts_with("no: the budget of tool calls"), "{child:?}");
+    assert!(told[4].starts_with("no: the budget of tool calls"), "what the child used is gone: {told:?}");
+    assert_eq!(runs(&stage).len(), 2, "nothing else has run");
+    stage.nothing_moved(&[(&site, 2)]);
+    stage.replays();
 }
 
 #[test]
@@ -127,6 +189,7 @@ fn an_agent_that_is_not_granted_or_not_there_is_not_called_and_costs_nothing() {
     for call in stage.calls().iter().filter(|call| call["name"] == "agents.call") {
         assert_eq!((&call["spent"], &call["held"]), (&json!({}), &json!({})), "{call}");
     }
+    stage.costs_nothing(&[]);
     stage.replays();
 }
 

@@ -1,27 +1,43 @@
-//! Hosts that are killed again and again, at any instant: each effect is counted where it arrives, and each run comes to the end that it
-//! would have come to undisturbed.
+//! Hosts that are killed again and again, at any instant: each effect is counted where it arrives, each letter where it is read, and each
+//! run comes to the end that it would have come to undisturbed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::agents::home;
 use crate::provider::{last, piece};
 use crate::serve::serve;
 use crate::stage::{Stage, end, guest};
-use crate::web::{Asked, Site, say};
+use crate::web::{Site, say};
 
-/// Runs of the workload, and rounds of each.
-const RUNS: usize = 24;
-const ROUNDS: usize = 16;
+/// Of these, each with its own home, so that some begin while others are killed.
+const HOMES: usize = 2;
 
-/// How often a host is killed, unless `AGENTRY_CRASHES` says otherwise.
+/// Runs of the workload in each home: those that work, in so many rounds, and those that answer their letters.
+const LABORERS: usize = 20;
+const CLERKS: usize = 4;
+const ROUNDS: usize = 8;
+
+/// Each has a letter a round, and somebody who helps every second round.
+const LETTERS: usize = LABORERS * ROUNDS;
+const HELPED: usize = ROUNDS / 2;
+const _: () = assert!(LETTERS.is_multiple_of(CLERKS) && ROUNDS.is_multiple_of(2));
+
+/// How often a host is killed in all, unless `AGENTRY_CRASHES` says otherwise.
 const CRASHES: usize = 60;
 
-/// The longest that a host lives between two kills, in milliseconds, at first.
-const LIVES_MAX_MS: u64 = 250;
+/// Of so many hosts, one is stopped in good order instead: what runs leaves memory.
+const STOPPED_ONE_IN: u64 = 8;
+
+/// The longest that a host lives between two kills, in milliseconds: at first, and where nothing comes of that.
+const LIVES_MAX_MS: u64 = 150;
+const LIVES_LONG_MS: u64 = 4000;
 
 /// All that is killed at random is killed at the same instants again with the same seed.
 struct Dice(u64);
@@ -36,11 +52,40 @@ impl Dice {
     }
 }
 
-/// A model, and two tools, on one server that counts.
-fn world() -> Site {
-    Site::that(|asked, stream| {
+/// How often each key came, by path.
+#[derive(Clone, Default)]
+struct Counter(Arc<Mutex<BTreeMap<(String, String), usize>>>);
+
+impl Counter {
+    fn count(&self, path: &str, key: &str) {
+        let mut counted = self.0.lock().expect("no test panics with it");
+        *counted.entry((path.to_owned(), key.to_owned())).or_default() += 1;
+    }
+
+    /// How many different things arrived, anywhere.
+    fn different(&self) -> usize {
+        self.0.lock().expect("no test panics with it").len()
+    }
+
+    /// How many different things arrived at this path, and how many requests that were.
+    fn at(&self, path: &str) -> (usize, usize) {
+        let counted = self.0.lock().expect("no test panics with it");
+        let times = counted.iter().filter(|((at, _), _)| at.ends_with(path)).map(|(_, times)| *times);
+        (times.clone().count(), times.sum())
+    }
+}
+
+/// A model and three tools on one server.
+fn world(counter: &Counter) -> Site {
+    let counter = counter.clone();
+    Site::that(move |asked, stream| {
+        if asked.line.is_empty() {
+            // Whoever asked was killed before it had said what.
+            return Ok(());
+        }
+        counter.count(asked.path(), asked.header("idempotency-key").expect("each has a key"));
         // So that there is something to cut.
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
         if asked.path().ends_with("/chat/completions") {
             let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
             let question = body["messages"][0]["content"].to_string();
@@ -54,21 +99,15 @@ fn world() -> Site {
 }
 
 fn stage(world: &Site) -> Stage {
-    let stage = Stage::new();
-    stage.policy(
-        r#"format = 1
-layer = "grant"
-agent = "laborer"
-llm = { models = ["small"] }
-memory = { write = ["team/**"] }
-[budget]
-usd_day = "5.00"
-[[allow]]
-id = "laborer/test"
-tool = "test.*"
-args = "any"
-"#,
+    const TOOLS: &str = "allow = [{ id = \"test\", tool = \"test.*\", args = \"any\" }]\n";
+    let laborer = format!(
+        "llm = {{ models = [\"small\"] }}\nmemory = {{ write = [\"team/**\"] }}\n\
+         agents = {{ call = [\"worker\"], send = [\"clerk\"], receive = [\"clerk\"], max_depth = 1 }}\n{TOOLS}\
+         [budget]\nusd_day = \"50.00\"\n"
     );
+    let worker = format!("memory = {{ write = [\"team/**\"] }}\n{TOOLS}");
+    let clerk = "agents = { receive = [\"laborer\"] }\n";
+    let stage = home(&[("laborer", &laborer), ("worker", &worker), ("clerk", clerk)]);
     let port = world.port();
     stage.write(
         "home/agentry.toml",
@@ -84,100 +123,230 @@ args = "any"
              http = {{ url = \"http://127.0.0.1:{port}/{name}\" }}\n"
         )
     };
-    let tools = format!("format = 1\n{}{}", tool("note", "idempotent"), tool("sell", "irreversible"));
-    let file = stage.write("home/tools.toml", &tools);
+    let tools = [tool("note", "idempotent"), tool("help", "idempotent"), tool("sell", "irreversible")].concat();
+    let file = stage.write("home/tools.toml", &format!("format = 1\n{tools}"));
     fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("it is ours");
     stage
 }
 
-/// Orders the whole workload, numbered from `first`; names by run.
-fn order(stage: &Stage, first: usize) -> BTreeMap<String, String> {
-    let component = guest("laborer");
-    let ordered = (first..first + RUNS).map(|number| {
-        let name = format!("laborer-{number}");
-        let input = json!({"name": name, "rounds": ROUNDS}).to_string();
-        let begun = end(stage.agentry("run").arg("--detach").arg(&component).args(["--input", &input])).with(0);
-        (begun.stdout.trim().to_owned(), name)
-    });
-    ordered.collect()
+/// What was ordered in one home, by run.
+#[derive(Default)]
+struct Ordered {
+    laborers: BTreeMap<String, String>,
+    clerks: Vec<String>,
 }
 
-fn statuses(stage: &Stage) -> BTreeMap<String, String> {
-    let runs = end(stage.agentry("ps").args(["--json", "--limit", "1000"])).with(0).json();
-    let word = |run: &Value, key: &str| run[key].as_str().expect("text").to_owned();
-    runs.as_array().expect("a list").iter().map(|run| (word(run, "run"), word(run, "status"))).collect()
-}
-
-fn keys(asked: &[Asked], path: &str) -> Vec<String> {
-    let of = asked.iter().filter(|asked| asked.path().ends_with(path));
-    of.map(|asked| asked.header("idempotency-key").expect("each has a key").to_owned()).collect()
-}
-
-/// What an undisturbed run gives; of the last, it may be that nobody knows.
-fn is_as_undisturbed(name: &str, output: &Value) {
-    let output: Vec<&str> =
-        output.as_array().expect("a list").iter().map(|said| said.as_str().expect("text")).collect();
-    assert_eq!(output.len(), ROUNDS + 1, "{name}: {output:?}");
-    for (round, said) in output[..ROUNDS].iter().enumerate() {
-        let version = round + 1;
-        assert_eq!(*said, format!("answer to \"{name} {round}\", noted, version {version}"), "{name}");
+/// Orders the whole workload once more.
+fn order(stage: &Stage, ordered: &mut Ordered) {
+    let begin = |agent: &str, input: &Value| {
+        let begun = end(stage.agentry("run").arg("--detach").arg(guest(agent)).args(["--input", &input.to_string()]));
+        begun.with(0).stdout.trim().to_owned()
+    };
+    for _ in 0..LABORERS {
+        let name = format!("laborer-{}", ordered.laborers.len());
+        ordered.laborers.insert(begin("laborer", &json!({"name": name, "rounds": ROUNDS})), name);
     }
-    assert!(["noted", "nobody knows"].contains(&output[ROUNDS]), "{name}: {output:?}");
+    for _ in 0..CLERKS {
+        ordered.clerks.push(begin("clerk", &json!(vec![["answer"]; LETTERS / CLERKS])));
+    }
 }
 
-#[test]
-fn hosts_killed_at_any_instant_lose_no_work_and_do_nothing_twice() {
-    let crashes = std::env::var("AGENTRY_CRASHES").ok().and_then(|number| number.parse().ok()).unwrap_or(CRASHES);
-    let world = world();
+fn runs(stage: &Stage, limit: usize) -> Vec<Value> {
+    let runs = end(stage.agentry("ps").args(["--json", "--limit", &limit.to_string()])).with(0).json();
+    runs.as_array().expect("a list").clone()
+}
+
+/// True if all that was ordered has ended. Of each batch there are so many runs, and those of the last one are the newest.
+fn all_are_done(stage: &Stage) -> bool {
+    runs(stage, LABORERS * (HELPED + 2) + CLERKS).iter().all(|run| run["status"] == "done")
+}
+
+fn output(stage: &Stage, run: &str) -> Value {
+    end(stage.agentry("wait").args([run, "--json"])).with(0).json()["output"].clone()
+}
+
+/// What came of one home.
+#[derive(Default)]
+struct Tally {
+    killed: usize,
+    stopped: usize,
+    runs: usize,
+    requests: usize,
+    again: usize,
+    letters: usize,
+    unknown: usize,
+}
+
+/// Kills hosts of one home so many times.
+fn disturb(seed: u64, crashes: usize) -> Tally {
+    let counter = Counter::default();
+    let world = world(&counter);
     let stage = stage(&world);
-    let (begun, mut dice, mut killed) = (Instant::now(), Dice(0x5eed_5eed_5eed), 0);
-    let mut ordered = BTreeMap::new();
-    let mut lives_max_ms = LIVES_MAX_MS;
-    while killed < crashes {
-        let server = serve(&mut stage.agentry("serve"));
-        if statuses(&stage).values().all(|status| status == "done") {
-            // All that was ordered has ended: it begins anew, in the same home.
-            ordered.append(&mut order(&stage, ordered.len()));
+    let (mut dice, mut tally, mut ordered) = (Dice(seed), Tally::default(), Ordered::default());
+    let day = today();
+    let (mut lives_max_ms, mut came_far) = (LIVES_MAX_MS, false);
+    while tally.killed < crashes {
+        let before = counter.different();
+        let server = serve(stage.agentry("serve").args(["--drain", "1ms"]));
+        // To ask a host that has just begun takes longer than it may live.
+        if !came_far && all_are_done(&stage) {
+            // It begins anew, in the same home.
+            order(&stage, &mut ordered);
         }
-        std::thread::sleep(Duration::from_millis(dice.below(lives_max_ms)));
-        server.kill();
-        killed += 1;
+        thread::sleep(Duration::from_millis(dice.below(lives_max_ms)));
+        if dice.below(STOPPED_ONE_IN) == 0 {
+            server.stop();
+            tally.stopped += 1;
+        } else {
+            server.kill();
+            tally.killed += 1;
+        }
+        came_far = counter.different() > before;
         // A host that lives too short a time for what a machine does in it would be killed for ever.
-        lives_max_ms = (LIVES_MAX_MS + begun.elapsed().as_millis() as u64 / 50).min(3000);
+        lives_max_ms = if came_far { LIVES_MAX_MS } else { (lives_max_ms * 3 / 2).min(LIVES_LONG_MS) };
     }
     let server = serve(&mut stage.agentry("serve"));
-    let mut unknown = 0;
-    for (run, name) in &ordered {
-        let report = end(stage.agentry("wait").args([run.as_str(), "--json"])).with(0).json();
-        unknown += usize::from(report["output"][ROUNDS] == "nobody knows");
-        is_as_undisturbed(name, &report["output"]);
-    }
-    let asked = world.asked();
-    // Who asked twice asked under one key, so whoever looks at it does it once.
-    for (path, rounds) in [("/completions", ROUNDS), ("/note", ROUNDS)] {
-        let different: BTreeSet<String> = keys(&asked, path).into_iter().collect();
-        assert_eq!(different.len(), ordered.len() * rounds, "{path}");
-    }
-    let sold = keys(&asked, "/sell");
-    let different: BTreeSet<&String> = sold.iter().collect();
-    assert_eq!(sold.len(), different.len(), "what cannot be undone was done twice");
-    assert!(
-        sold.len() <= ordered.len() && sold.len() + unknown >= ordered.len(),
-        "{} sold, {unknown} unknown",
-        sold.len()
-    );
-    let twice = asked.len() - keys(&asked, "/sell").len() - ordered.len() * ROUNDS * 2;
-    eprintln!(
-        "{killed} kills in {} s: {} runs, {} requests, {twice} asked again under their key, {unknown} of which nobody knows",
-        begun.elapsed().as_secs(),
-        ordered.len(),
-        asked.len()
-    );
+    let sold = laborers_are_as_undisturbed(&stage, &ordered);
+    each_letter_was_read_once(&stage, &ordered);
     server.stop();
+    effects_are_counted_once(&counter, &ordered, &sold, &mut tally);
+    all_is_settled(&stage, day);
+    let all = runs(&stage, 100_000);
+    let helped = all.iter().filter(|run| run["agent"] == "worker").count();
+    assert_eq!(helped, ordered.laborers.len() * (HELPED + 1), "each call of an agent is one run");
+    assert!(all.iter().all(|run| run["status"] == "done"), "{all:?}");
+    tally.runs = all.len();
+    tally.letters = 2 * ordered.laborers.len() * ROUNDS;
+    tally
+}
+
+/// Gives what each sold; of that it may be that nobody knows.
+fn laborers_are_as_undisturbed(stage: &Stage, ordered: &Ordered) -> Vec<String> {
+    let mut sold = Vec::new();
+    for (run, name) in &ordered.laborers {
+        let output = output(stage, run);
+        let rounds: Vec<String> = serde_json::from_value(output["rounds"].clone()).expect("a list");
+        let expected = (0..ROUNDS).map(|round| {
+            let version = round + 1;
+            let helped = match round % 2 {
+                0 => format!(r#"["noted","{}"]"#, round / 2 + 1),
+                _ => "alone".to_owned(),
+            };
+            format!("answer to \"{name} {round}\", noted, version {version}, {helped}")
+        });
+        assert_eq!(rounds, expected.collect::<Vec<_>>(), "{name}");
+        for said in output["sold"].as_array().expect("a list") {
+            sold.push(said.as_str().expect("text").to_owned());
+        }
+    }
+    sold
+}
+
+/// Letters and answers to them: each stands in what one run gives, once; and of each who wrote some, the earlier ones were read earlier.
+fn each_letter_was_read_once(stage: &Stage, ordered: &Ordered) {
+    let wrote = |of: &dyn Fn(&str) -> String| -> BTreeSet<(String, usize)> {
+        ordered
+            .laborers
+            .values()
+            .flat_map(|name| (0..ROUNDS).map(|round| (of(name), round)).collect::<Vec<_>>())
+            .collect()
+    };
+    let mut letters = BTreeMap::new();
+    for run in &ordered.clerks {
+        let told: Vec<String> = serde_json::from_value(output(stage, run)).expect("a list");
+        let mut before = None;
+        for told in told {
+            // clerk/12 laborer "laborer-3" 7 []
+            let words: Vec<&str> = told.split(' ').collect();
+            let [id, "laborer", subject, round, "[]"] = words[..] else { panic!("{told}") };
+            let number = number(id, "clerk");
+            assert!(before < Some(number), "read out of order: {number} behind {before:?}");
+            before = Some(number);
+            let once = letters.insert(number, (subject.trim_matches('"').to_owned(), round.parse().expect("a number")));
+            assert_eq!(once, None, "read twice: {told}");
+        }
+    }
+    assert_eq!(letters.keys().copied().collect::<Vec<_>>(), (0..letters.len()).collect::<Vec<_>>());
+    assert_eq!(letters.values().cloned().collect::<BTreeSet<_>>(), wrote(&str::to_owned));
+    assert_eq!(letters.len(), ordered.laborers.len() * ROUNDS, "sent twice");
+    let mut rounds: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, round) in letters.values() {
+        let next = rounds.entry(name).or_default();
+        assert_eq!(*next, *round, "out of order: {name}");
+        *next += 1;
+    }
+    let mut answers = BTreeMap::new();
+    for (run, name) in &ordered.laborers {
+        let got: Vec<(String, String, String)> =
+            serde_json::from_value(output(stage, run)["letters"].clone()).expect("a list");
+        assert_eq!(got.len(), ROUNDS);
+        for (id, subject, round) in got {
+            let once = answers.insert(number(&id, "laborer"), (subject, round.parse().expect("a number")));
+            assert_eq!(once, None, "{name} read {id} a second time");
+        }
+    }
+    assert_eq!(answers.keys().copied().collect::<Vec<_>>(), (0..letters.len()).collect::<Vec<_>>());
+    assert_eq!(answers.into_values().collect::<BTreeSet<_>>(), wrote(&|name| format!("Re: {name}")));
+    for waiting in [["--json"].as_slice(), &["--json", "--dead"]] {
+        assert_eq!(end(stage.agentry("mail").args(waiting)).with(0).json(), json!([]), "somebody has yet to read it");
+    }
+}
+
+fn number(id: &str, mailbox: &str) -> usize {
+    let number = id.strip_prefix(mailbox).and_then(|rest| rest.strip_prefix('/')).and_then(|rest| rest.parse().ok());
+    number.unwrap_or_else(|| panic!("no letter to {mailbox}: {id}"))
+}
+
+/// Who asked twice asked under one key, so whoever looks at it does it once; and what cannot be undone was not asked for twice at all.
+fn effects_are_counted_once(counter: &Counter, ordered: &Ordered, sold: &[String], tally: &mut Tally) {
+    let laborers = ordered.laborers.len();
+    for (path, each) in [("/completions", ROUNDS), ("/note", ROUNDS), ("/help", HELPED)] {
+        let (different, requests) = counter.at(path);
+        assert_eq!(different, laborers * each, "{path}");
+        tally.requests += requests;
+        tally.again += requests - different;
+    }
+    let (different, requests) = counter.at("/sell");
+    assert_eq!(different, requests, "what cannot be undone was done twice");
+    assert_eq!(sold.len(), laborers * 2);
+    let done = sold.iter().filter(|said| ["noted", r#"["noted"]"#].contains(&said.as_str())).count();
+    let nobody_knows = |said: &&String| *said == "nobody knows" || said.starts_with(r#"["no: interrupted"#);
+    tally.unknown = sold.iter().filter(nobody_knows).count();
+    assert_eq!(done + tally.unknown, sold.len(), "{sold:?}");
+    assert!((done..=sold.len()).contains(&requests), "{requests} sold, {done} of which are known");
+    tally.requests += requests;
+}
+
+/// Days of UTC: the books of one that is over are empty.
+fn today() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs() / (24 * 60 * 60)
+}
+
+/// Nothing is held, the books have what the runs say that they took, and no journal has a gap or tells what did not happen.
+fn all_is_settled(stage: &Stage, day: u64) {
+    let mut took: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for run in runs(stage, 100_000) {
+        // Whoever called an agent pays for it. Its own bill has all of that, but for the time that both were there.
+        let (below, agent) = (!run["parent"].is_null(), run["agent"].as_str().expect("a name"));
+        let payer = if below { "laborer" } else { agent };
+        let spent = run["spent"].as_object().expect("amounts by name").iter();
+        for (what, amount) in spent.filter(|(what, _)| !below || *what == "wall-time") {
+            *took.entry((payer.to_owned(), what.clone())).or_default() += amount.as_u64().expect("a number");
+        }
+    }
+    let budget = end(stage.agentry("budget").arg("--json")).with(0).json();
+    nothing_is_held(&budget);
+    for agent in budget["agents"].as_array().expect("a list") {
+        for line in agent["lines"].as_array().expect("a list") {
+            let (who, what) = (agent["agent"].as_str().expect("a name"), line["what"].as_str().expect("a name"));
+            let key = (who.to_owned(), what.to_owned());
+            if line["window"] == "day" && today() == day {
+                assert_eq!(line["spent"].as_u64(), Some(took.get(&key).copied().unwrap_or(0)), "{who} {line}");
+            }
+        }
+    }
     end(&mut stage.agentry("audit verify")).with(0);
     stage.replays();
-    let budget = end(stage.agentry("budget").arg("--json")).json();
-    nothing_is_held(&budget);
 }
 
 fn nothing_is_held(budget: &Value) {
@@ -189,4 +358,31 @@ fn nothing_is_held(budget: &Value) {
         Value::Array(list) => list.iter().for_each(nothing_is_held),
         _ => {}
     }
+}
+
+#[test]
+fn hosts_killed_at_any_instant_lose_no_work_and_do_nothing_twice() {
+    let crashes = std::env::var("AGENTRY_CRASHES").ok().and_then(|number| number.parse().ok()).unwrap_or(CRASHES);
+    let begun = Instant::now();
+    let homes = (1..=HOMES).map(|home| {
+        let crashes = crashes / HOMES + usize::from(home <= crashes % HOMES);
+        thread::spawn(move || disturb(0x5eed_5eed_5eed * home as u64, crashes))
+    });
+    let mut all = Tally::default();
+    for home in homes.collect::<Vec<_>>() {
+        let one = home.join().expect("all of it holds");
+        all.killed += one.killed;
+        all.stopped += one.stopped;
+        all.runs += one.runs;
+        all.requests += one.requests;
+        all.again += one.again;
+        all.letters += one.letters;
+        all.unknown += one.unknown;
+    }
+    let Tally { killed, stopped, runs, requests, again, letters, unknown } = all;
+    eprintln!(
+        "{killed} kills and {stopped} stops in {} s: {runs} runs, {letters} letters, {requests} requests, {again} asked again under their \
+         key, {unknown} of which nobody knows",
+        begun.elapsed().as_secs()
+    );
 }

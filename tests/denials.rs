@@ -73,6 +73,10 @@ impl Stage {
                 }
                 let name = call["name"].as_str().unwrap_or_default();
                 keeps |= ["memory.put", "memory.delete", "files.write", "files.delete"].contains(&name);
+                if run["parent"] != Value::Null {
+                    // Whoever called the agent pays, and its call has it all.
+                    continue;
+                }
                 for (what, amount) in call["spent"].as_object().expect("amounts by name") {
                     *cost.entry((agent.to_owned(), what.clone())).or_default() += amount.as_u64().unwrap_or(0);
                 }
@@ -81,7 +85,8 @@ impl Stage {
         let mut books = self.books();
         for amounts in [&mut cost, &mut books] {
             // A level is not the sum of what was written: something was written over, or is gone.
-            amounts.retain(|(_, what), amount| *amount > 0 && !(keeps && what == "storage"));
+            let is_left_out = |what: &str| OF_ITS_OWN.contains(&what) || keeps && what == "storage";
+            amounts.retain(|(_, what), amount| *amount > 0 && !is_left_out(what));
         }
         assert_eq!(books, cost, "the books, and what allowed calls cost");
     }

@@ -180,6 +180,49 @@ fn an_agent_that_waits_gets_its_letter_when_it_comes_and_after_its_host_was_kill
     stage.replays();
 }
 
+#[test]
+fn a_letter_is_answered_after_the_host_of_its_reader_was_killed() {
+    let stage = home(&GRANTS);
+    told(&stage, "steps", &json!([["send", "clerk", "lunch", "1"]]));
+    let running =
+        begin(&mut order(&stage, "clerk", &json!([["receive"], ["sleep", "1500"], ["reply", "clerk/0", "\"yes\""]])));
+    while stage.last()["agent"] != "clerk" || stage.calls().last().is_none_or(|call| call["name"] != "timers.sleep") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running.kill();
+    let report = end(stage.agentry("resume").args(["last", "--json"])).with(0).json();
+    assert_eq!(report["output"], json!(["clerk/0 steps \"lunch\" 1 []", "slept", "answered"]));
+    assert_eq!(told(&stage, "steps", &json!([["receive"]])), ["steps/0 clerk \"Re: lunch\" \"yes\" []"]);
+    stage.replays();
+}
+
+#[test]
+fn a_letter_that_a_run_has_taken_and_not_seen_leaves_memory_with_it() {
+    let stage = home(&GRANTS);
+    let root = format!("documents={}", stage.directory("documents").display());
+    let serves = || serve(stage.agentry("serve").args(["--drain", "1ms", "--root"]).arg(&root));
+    let until = |what: &dyn Fn() -> bool| {
+        while !what() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let server = serves();
+    let steps = json!([["receive"], ["receive", "0"]]).to_string();
+    let begun = end(stage.agentry("run").arg("--detach").arg(guest("clerk")).args(["--input", &steps])).with(0);
+    let clerk = begun.stdout.trim();
+    until(&|| stage.last()["live"]["waits_for"] == "letter");
+    end(stage.agentry("pause").arg(clerk)).with(0);
+    end(&mut order_served(&stage, "steps", &json!([["send", "clerk", "now", "1"]]))).with(0);
+    until(&|| waiting(&stage, &[]).is_empty());
+    server.stop();
+    assert!(waiting(&stage, &[]).is_empty(), "it stands in the journal of the run");
+    let server = serves();
+    let report = end(stage.agentry("wait").args([clerk, "--json"])).with(0).json();
+    assert_eq!(report["output"], json!(["clerk/0 steps \"now\" 1 []", "none"]));
+    server.stop();
+    stage.replays();
+}
+
 /// The same on a host that serves.
 fn order_served(stage: &Stage, agent: &str, steps: &Value) -> Command {
     stage.run(&guest(agent), steps)

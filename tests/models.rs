@@ -64,12 +64,53 @@ fn is_unavailable(behaviour: Behaviour) -> Value {
 fn nothing_is_held(stage: &Stage, report: &Value) {
     let last = stage.last();
     assert_eq!(last["spent"]["usd"].as_u64().unwrap_or(0), report["cost_microusd"].as_u64().unwrap_or(0), "{last}");
+    stage.nothing_moved(&[]);
+}
+
+#[test]
+fn a_model_that_is_not_granted_is_not_asked() {
+    let (granted, server) = ("models = [\"*\"]", answering());
+    for other in ["models = [\"other\"]", "models = []"] {
+        let stage = stage(server.port());
+        let grant = std::fs::read_to_string(stage.home().join("policies/50-grant.toml")).expect("it is there");
+        stage.policy(&grant.replace(granted, other));
+        let report = ask(&stage).with(3).json();
+        assert_eq!(report["refusals"][0]["code"], "no-grant", "{report}");
+        stage.costs_nothing(&[&server]);
+    }
+}
+
+#[test]
+fn what_one_token_too_few_is_left_for_is_not_asked_and_one_more_is_enough() {
+    let server = answering();
+    let within = |tokens: u64| {
+        let stage = Stage::granting_within(&guest("ask"), &format!("tokens_run = {tokens}"));
+        stage.write("home/agentry.toml", &config(server.port()));
+        stage
+    };
+    let measured = within(100_000);
+    ask(&measured).with(0);
+    let calls = measured.calls();
+    let call = calls.iter().find(|call| call["name"] == "llm.complete").expect("it asked");
+    let held = call["held"]["tokens"].as_u64().expect("tokens were held");
+    let short = within(held - 1);
+    assert_eq!(ask(&short).with(4).json()["refusals"][0]["code"], "exhausted");
+    short.costs_nothing(&[]);
+    assert_eq!(server.asked().len(), 1, "only the one that was allowed was asked");
+    let enough = within(held);
+    ask(&enough).with(0);
+    enough.nothing_moved(&[(&server, 2)]);
+}
+
+/// One that answers as it should.
+fn answering() -> Server {
+    let events: Vec<String> = [piece("hel"), piece("lo")].into_iter().chain(last(10, 5)).collect();
+    Server::that(Behaviour::Streams(events))
 }
 
 #[test]
 fn an_answer_is_streamed_and_billed_as_the_provider_says() {
-    let events: Vec<String> = [piece("hel"), piece("lo")].into_iter().chain(last(10, 5)).collect();
-    let server = Server::that(Behaviour::Streams(events));
+    let server = answering();
     let stage = stage(server.port());
     let report = ask(&stage).with(0).json();
     assert_eq!(report["output"], "hello");
@@ -141,7 +182,7 @@ fn a_missing_key_is_told_by_its_name_before_anybody_is_asked() {
     let trouble = small.map(|model| model["trouble"].to_string()).unwrap_or_default();
     assert!(trouble.contains("NO_SUCH_KEY"), "{listed}");
     end(&mut stage.run(&guest("ask"), &json!({"prompt": "hello"}))).with(5);
-    assert_eq!(server.asked(), Vec::<String>::new());
+    stage.nothing_moved(&[(&server, 0)]);
 }
 
 #[test]
@@ -157,6 +198,9 @@ fn a_configuration_that_is_wrong_is_told_with_its_line() {
         let stage = Stage::new();
         stage.write("home/agentry.toml", &config(1).replacen(from, to, 1));
         end(&mut stage.agentry("models")).with(2).complains(of);
+        end(stage.agentry("run").arg(guest("ask"))).with(2).complains(of);
+        std::fs::remove_file(stage.home().join("agentry.toml")).expect("it is ours");
+        stage.costs_nothing(&[]);
     }
 }
 
@@ -169,8 +213,9 @@ fn a_configuration_that_others_may_write_says_nothing_to_anybody() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
     end(&mut stage.agentry("models")).with(2).complains("everybody may write");
     end(&mut stage.run(&guest("ask"), &json!({"prompt": "hello"}))).with(2).complains("everybody may write");
-    assert_eq!(server.asked().len(), 0, "something left the host");
     assert_eq!(end(stage.agentry("ps").arg("--json")).with(0).json(), json!([]), "something ran");
+    std::fs::remove_file(&file).expect("it is ours");
+    stage.costs_nothing(&[&server]);
 }
 
 #[test]
@@ -181,6 +226,7 @@ fn a_script_that_is_no_script_is_told_with_its_line() {
     run.arg(guest("echo")).arg("--model").arg(format!("scripted:{}", script.display()));
     end(&mut run).with(2).complains("bad.jsonl:2");
     end(stage.agentry("run").arg(guest("echo")).args(["--model", "nobody"])).with(2).complains("no model `nobody`");
+    stage.costs_nothing(&[]);
 }
 
 #[test]

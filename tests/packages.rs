@@ -27,6 +27,7 @@ fn file_is_refused(stage: &Stage, file: &Path, of: &str) {
     ran.complains(of);
     assert!(inspected.took < SOON && ran.took < SOON, "{:?} {:?}", inspected.took, ran.took);
     assert_eq!(end(stage.agentry("ps").arg("--json")).with(0).json(), json!([]));
+    stage.costs_nothing(&[]);
 }
 
 fn echo() -> Vec<u8> {

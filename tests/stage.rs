@@ -227,7 +227,7 @@ impl Stage {
 
     /// Every run of this home that began does the same when it is executed again.
     pub fn replays(&self) {
-        let runs = end(self.agentry("ps").arg("--json")).json();
+        let runs = end(self.agentry("ps").args(["--json", "--limit", "100000"])).json();
         for run in runs.as_array().expect("a list").iter().filter(|run| run["status"] != "running") {
             let id = run["run"].as_str().expect("an id");
             let replay = end(self.agentry("replay").args([id, "--json"]));

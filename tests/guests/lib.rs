@@ -56,6 +56,7 @@ fn one(words: &[&str]) -> Option<String> {
 async fn other(words: &[&str]) -> Result<String, Failure> {
     Ok(match words {
         ["call", tool, arguments] => tell(tools::call_json(tool, arguments).await.map(|answer| format!("{answer:?}"))),
+        ["ask", tool, arguments] => tell(tools::call_json(tool, arguments).await.map(|answer| answer.text())),
         ["sleep", ms] => tell(timers::sleep(length(ms)?).await.map(|()| "slept".into())),
         ["agent", agent, input, budget @ ..] => tell(agents::call(agent, input, &shares(budget)?).await),
         ["drop-agent", ms, agent, input] => {
@@ -65,6 +66,7 @@ async fn other(words: &[&str]) -> Result<String, Failure> {
                 Either::Right(_) => "dropped".into(),
             }
         }
+        ["answer"] => answer().await,
         ["receive", ms] => letter(agents::receive(Some(length(ms)?)).await),
         ["receive"] => letter(agents::receive(None).await),
         ["drop-receive", ms] => match select(agents::receive(None), timers::sleep(length(ms)?)).await {
@@ -74,6 +76,33 @@ async fn other(words: &[&str]) -> Result<String, Failure> {
         ["fail", why] => return Err(Failure::new(*why)),
         other => return Err(Failure::new(format!("no such step: {other:?}"))),
     })
+}
+
+/// Sends the next letter back to whoever wrote it, and tells of it.
+async fn answer() -> String {
+    loop {
+        // It asks again and again, so that there are many calls in which it can be stopped.
+        let received = agents::receive(Some(Duration::from_millis(200))).await;
+        let answered = match &received {
+            Ok(Some(letter)) => patiently(|| agents::reply(&letter.id, &letter.body_json)).await,
+            Ok(None) => continue,
+            Err(_) => Ok(()),
+        };
+        return answered.map_or_else(|error| format!("no: {error}"), |()| letter(received));
+    }
+}
+
+/// Does it again for as long as others are in the way.
+///
+/// # Errors
+/// What else is in the way.
+pub async fn patiently<T>(mut act: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match act() {
+            Err(Error::Unavailable(_)) => timers::sleep(Duration::from_millis(10)).await?,
+            done => return done,
+        }
+    }
 }
 
 fn letter(letter: Result<Option<agents::Letter>, Error>) -> String {

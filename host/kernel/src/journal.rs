@@ -299,8 +299,8 @@ pub enum Entry {
     Rested {
         /// When.
         at: Millis,
-        /// How many calls it waits for. If fewer are open here, an answer came at the last moment, and it has yet to see it.
-        calls: u32,
+        /// The calls that it waits for. If one of them has an answer, that came at the last moment, and the guest has yet to see it.
+        calls: Vec<CallId>,
     },
 }
 

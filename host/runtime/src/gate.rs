@@ -184,6 +184,8 @@ struct Desk {
     asked: HashMap<Waiter, oneshot::Sender<()>>,
     questions: BTreeMap<ApprovalId, Question>,
     closed: VecDeque<ApprovalId>,
+    /// The host stops: whatever begins or goes on now leaves memory at once.
+    leaves: bool,
 }
 
 /// How a call goes on once it is admitted.
@@ -220,6 +222,7 @@ impl Gate {
             asked: HashMap::new(),
             questions: BTreeMap::new(),
             closed: VecDeque::new(),
+            leaves: false,
         });
         Self(Arc::new(Inner { desk, journal, clock, audience: Audience::default() }))
     }

@@ -185,10 +185,13 @@ impl Journal {
     /// Waits until all that was appended before is on disk.
     ///
     /// # Errors
-    /// When the store cannot be written; or when something of this run was lost before.
+    /// When the store cannot be written; when something of this run was lost before, or was not written because the run leaves memory.
     pub(crate) async fn durable(&self, trail: &Trail) -> Result<(), StoreError> {
         let committed = self.flush();
         committed.await?;
+        if trail.is_closed() {
+            return Err(StoreError::Closed);
+        }
         trail.broken().map_or(Ok(()), Err)
     }
 

@@ -1,6 +1,7 @@
 //! What a run that has not ended has behind it and still holds, read off its journal: all that the kernel needs to go on with it.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::Entry;
 use crate::budget::{Amounts, Resource, Window};
@@ -31,10 +32,8 @@ pub struct Unfinished {
     pub open: BTreeMap<CallId, Open>,
     /// The runs below it, by the call that runs them.
     pub below: BTreeMap<CallId, RunId>,
-    /// Since when it rests, and how many calls it waits for; none if its host lost it.
-    pub rests: Option<(Millis, u32)>,
-    /// When calls without an answer were made for the first time: one that a host lost is asked again.
-    first: BTreeMap<CallId, Millis>,
+    /// Since when it rests, and the calls that it waits for; none if its host lost it.
+    pub rests: Option<(Millis, Vec<CallId>)>,
     /// Since when a host has it, and the last that is known of it.
     stretch: (Millis, Millis),
 }
@@ -63,12 +62,17 @@ impl Wake {
 pub struct Open {
     /// What was asked.
     pub what: Call,
-    /// When.
+    /// When, for the last time.
     pub at: Millis,
+    /// When for the first time: one that a host lost is asked again.
+    pub began: Millis,
     /// What is held for it.
     pub held: Amounts,
     /// False if it waited for its turn or for people: then nothing can have come of it.
     pub sent: bool,
+    /// True if a host that went on with the run has written already that it was lost, and stopped before the guest was told what becomes
+    /// of it. What was held for it is spent.
+    pub lost: bool,
 }
 
 impl Unfinished {
@@ -92,7 +96,6 @@ impl Unfinished {
             open: BTreeMap::new(),
             below: BTreeMap::new(),
             rests: None,
-            first: BTreeMap::new(),
             stretch: (started.at, started.at),
         };
         for entry in entries {
@@ -118,7 +121,7 @@ impl Unfinished {
             }
             Entry::Called { call, at, .. } => self.answered(*call, *at, Amounts::ZERO),
             Entry::Answered { call, at, spent, .. } => self.answered(*call, *at, *spent),
-            Entry::Unknown { call, at, spent } => self.settled(*call, *at, *spent),
+            Entry::Unknown { call, at, spent } => self.lost(*call, *at, *spent),
             Entry::Refused { call, at, .. } => {
                 self.refused = self.refused.saturating_add(1);
                 self.answered(*call, *at, Amounts::ZERO);
@@ -134,7 +137,7 @@ impl Unfinished {
             Entry::Spawned { call, run } => drop(self.below.insert(*call, *run)),
             Entry::Rested { at, calls } => {
                 self.stretch.1 = self.stretch.1.max(*at);
-                self.rests = Some((*at, *calls));
+                self.rests = Some((*at, calls.clone()));
             }
             Entry::Resumed { at } => {
                 self.wakes(*at);
@@ -148,15 +151,12 @@ impl Unfinished {
 
     /// What brings it back, if it rests: the first of its own deadlines, or of what its calls wait for. The runs below it have their own.
     pub fn wake(&self) -> Option<Wake> {
-        let (rests, calls) = self.rests?;
-        if usize::try_from(calls) != Ok(self.open.len()) {
-            return Some(Wake { at: rests, letter: false, person: false });
-        }
+        let (rests, calls) = self.rests.as_ref()?;
         let end = rests.plus(self.allowance.wall_ms.saturating_sub(self.wall_ms));
         let all = Wake { at: end, letter: false, person: false };
-        Some(self.open.iter().fold(all, |all, (call, open)| {
-            let began = self.first.get(call).copied().unwrap_or(open.at);
-            let until = |ms: Option<u64>| ms.map_or(end, |ms| began.plus(ms));
+        Some(calls.iter().fold(all, |all, call| {
+            let Some(open) = self.open.get(call) else { return Wake { at: *rests, ..all } };
+            let until = |ms: Option<u64>| ms.map_or(end, |ms| open.began.plus(ms));
             all.or(match open.what {
                 Call::TimersSleep { ms } => Wake { at: until(Some(ms)), ..all },
                 Call::AgentsReceive { timeout_ms } => Wake { at: until(timeout_ms), letter: true, ..all },
@@ -164,6 +164,12 @@ impl Unfinished {
                 _ => all,
             })
         }))
+    }
+
+    /// The calls that it waits for, if it rests, as far as they have no answer.
+    pub fn waits(&self) -> impl Iterator<Item = (CallId, &Open)> {
+        let calls = self.rests.iter().flat_map(|(_, calls)| calls);
+        calls.filter_map(|call| self.open.get(call).map(|open| (*call, open)))
     }
 
     /// It goes on at this time: that in which it rested passed for it.
@@ -181,16 +187,19 @@ impl Unfinished {
     fn opens(&mut self, call: CallId, at: Millis, what: &Call, held: Amounts, sent: bool) {
         self.made(call, at);
         // A call that waited for its turn or for people is asked for a second time when that has come: then it holds this.
-        self.open.insert(call, Open { what: what.clone(), at, held, sent });
-        self.first.entry(call).or_insert(at);
+        let began = self.open.get(&call).map_or(at, |open| open.began);
+        self.open.insert(call, Open { what: what.clone(), at, began, held, sent, lost: false });
+    }
+
+    fn lost(&mut self, call: CallId, at: Millis, spent: Amounts) {
+        self.made(call, at);
+        if let Some(open) = self.open.get_mut(&call) {
+            (open.held, open.lost) = (Amounts::ZERO, true);
+        }
+        self.spent = self.spent.plus(spent);
     }
 
     fn answered(&mut self, call: CallId, at: Millis, spent: Amounts) {
-        self.first.remove(&call);
-        self.settled(call, at, spent);
-    }
-
-    fn settled(&mut self, call: CallId, at: Millis, spent: Amounts) {
         self.made(call, at);
         self.open.remove(&call);
         self.spent = self.spent.plus(spent);
@@ -213,7 +222,6 @@ impl Unfinished {
 mod tests {
     use alloc::string::String;
     use alloc::vec;
-    use alloc::vec::Vec;
 
     use super::*;
     use crate::digest::Digest;
@@ -258,7 +266,8 @@ mod tests {
         let mut entries =
             vec![started(), asked(1, 110, 50), Entry::Resumed { at }, Entry::Unknown { call, at, spent: usd }];
         let run = Unfinished::of(&entries).unwrap();
-        assert_eq!((run.spent, run.open.len()), (usd, 0));
+        assert_eq!((run.spent, run.holds()), (usd, run.allowance.held()));
+        assert!(run.open[&call].lost && run.open[&call].sent, "the guest has yet to be told");
         assert_eq!(run.wall_ms, 10, "no time passed while no host had it");
         entries.push(Entry::Resolved { call, at, happened: false, returned: usd, because: String::new() });
         assert_eq!(Unfinished::of(&entries).unwrap().spent, Amounts::ZERO);
@@ -281,7 +290,7 @@ mod tests {
             open(3, 130, question),
         ];
         assert_eq!(Unfinished::of(&entries).unwrap().wake(), None, "its host lost it");
-        entries.push(Entry::Rested { at: Millis(150), calls: 3 });
+        entries.push(Entry::Rested { at: Millis(150), calls: vec![CallId(1), CallId(2), CallId(3)] });
         let rests = Unfinished::of(&entries).unwrap();
         assert_eq!(rests.wake(), Some(Wake { at: Millis(420), letter: true, person: true }));
         let mut woken = rests.clone();
@@ -295,16 +304,20 @@ mod tests {
         entries.push(answered(2, 410, 0));
         entries.push(answered(3, 410, 0));
         assert_eq!(Unfinished::of(&entries).unwrap().wall_ms, 310);
-        entries.push(Entry::Rested { at: Millis(410), calls: 1 });
+        entries.push(Entry::Rested { at: Millis(410), calls: vec![CallId(1)] });
         let again = Unfinished::of(&entries).unwrap();
         assert_eq!(again.wake(), Some(Wake { at: Millis(310), letter: false, person: false }));
         // An answer that it has not seen is there at once.
+        let calls = vec![CallId(1), CallId(2)];
         let answered =
-            [started(), open(1, 110, Call::TimersSleep { ms: 9000 }), Entry::Rested { at: Millis(150), calls: 2 }];
+            [started(), open(1, 110, Call::TimersSleep { ms: 9000 }), Entry::Rested { at: Millis(150), calls }];
         assert_eq!(Unfinished::of(&answered).unwrap().wake().map(|wake| wake.at), Some(Millis(150)));
         // Without a call that ends before, its wall time ends it.
-        let sleeps =
-            [started(), open(1, 110, Call::TimersSleep { ms: 9000 }), Entry::Rested { at: Millis(150), calls: 1 }];
+        let sleeps = [
+            started(),
+            open(1, 110, Call::TimersSleep { ms: 9000 }),
+            Entry::Rested { at: Millis(150), calls: vec![CallId(1)] },
+        ];
         assert_eq!(Unfinished::of(&sleeps).unwrap().wake().map(|wake| wake.at), Some(Millis(600)));
     }
 

@@ -146,25 +146,38 @@ impl Mail {
         Ok(Some((change.end(), Taken { letter, mailbox: mailbox.to_owned(), number, row }, labels)))
     }
 
-    /// Puts a letter back that was taken and that nobody saw; it is the oldest again.
+    /// The batch that puts a letter back that was taken and that nobody saw; it is the oldest again.
     ///
     /// # Errors
-    /// When the store cannot be written.
-    pub async fn put_back(&self, taken: &Taken) -> Result<(), StoreError> {
+    /// When the store cannot be read.
+    pub fn put_back(&self, taken: &Taken) -> Result<Batch, StoreError> {
         let Taken { mailbox, number, row, .. } = taken;
-        loop {
-            let (mut change, _) = self.begin(mailbox, row.at)?;
-            change.add(*number, row);
-            change.batch.remove(keys::received(mailbox, *number));
-            match self.store.commit(change.end()).await {
-                Err(StoreError::Conflict) => {}
-                Ok(()) => {
-                    wake(&self.arrivals, mailbox);
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
+        let (mut change, _) = self.begin(mailbox, row.at)?;
+        change.add(*number, row);
+        change.batch.remove(keys::received(mailbox, *number));
+        let mut batch = change.end();
+        let (arrivals, mailbox) = (Arc::clone(&self.arrivals), mailbox.clone());
+        batch.then = Some(Box::new(move |put| {
+            if put.is_ok() {
+                wake(&arrivals, &mailbox);
             }
-        }
+        }));
+        Ok(batch)
+    }
+
+    /// The same letter as `take` gave it to an earlier host, which wrote down only what the guest gets: since when it waits, and in which
+    /// run it was written, nobody knows any more.
+    pub fn taken_before(&self, mailbox: &str, letter: Letter, at: Millis) -> Option<Taken> {
+        let number = number(mailbox, &letter.id)?;
+        let row = Waiting {
+            sender: letter.sender.clone(),
+            run: RunId::HOST,
+            subject: letter.subject.clone(),
+            body: letter.body_json.clone(),
+            labels: Labels::of(letter.labels.iter().map(String::as_str)),
+            at,
+        };
+        Some(Taken { letter, mailbox: mailbox.to_owned(), number, row })
     }
 
     fn put(&self, to: &str, letter: &Waiting) -> Result<(Batch, String), Error> {
@@ -226,7 +239,10 @@ impl Change {
     }
 
     fn remove(&mut self, number: u64, letter: &Waiting) {
-        self.batch.remove(keys::letter(&self.name, number));
+        let place = keys::letter(&self.name, number);
+        // A mailbox that lost this one and got another of its size meanwhile looks as it did.
+        self.batch.expect(place.clone(), Expect::Equals(encode(letter)));
+        self.batch.remove(place);
         self.mailbox.letters = self.mailbox.letters.saturating_sub(1);
         self.mailbox.bytes = self.mailbox.bytes.saturating_sub(letter.bytes());
     }

@@ -117,6 +117,14 @@ impl Again {
         self.at_once(run)
     }
 
+    /// The answer that came while the guest still waited, or whose drop was not written down: it sees it, or lets go of it, from here on.
+    pub(super) fn unseen<T: Told>(&self) -> Option<(Result<T, Error>, Millis)> {
+        let recorded = self.recorded.as_ref().filter(|recorded| recorded.sight == Fate::Unseen)?;
+        let Some(Given::Outcome(outcome)) = &recorded.given else { return None };
+        // What cannot be read is told where the guest gets it.
+        Some((decode(&self.past, outcome).ok()?, recorded.times().1))
+    }
+
     pub(super) fn call(&self) -> CallId {
         self.call
     }

@@ -119,6 +119,7 @@ impl Gate {
         let contents = gate.journal.missing(vec![content]);
         gate.audience.join(run);
         let parent = below.as_ref().map(|below| (below.parent.id, below.call));
+        let above = below.as_ref().map(|below| Arc::clone(&below.parent.trail));
         let mut record = first_record(run, &started, parent, now);
         let mut desk = gate.desk.lock();
         let begun = match below {
@@ -136,15 +137,24 @@ impl Gate {
                 let moved = desk.books(run);
                 let along = Along { moved, contents, record: Some(record.clone()), rated: Vec::new() };
                 gate.journal.append(&run.trail, &entries, along);
-                drop(desk);
                 run.set_record(record);
+                let leaves = desk.leaves;
+                drop(desk);
                 run.set_deadline(Instant::now() + Duration::from_millis(allowance.wall_ms));
+                if leaves {
+                    self.leave(run);
+                }
                 return Ok(allowance);
             }
             Err(refusal) => Box::new(refusal),
         };
+        // Whoever called it has left memory: it begins when that one goes on, and has come to no end.
+        let put_off = above.is_some_and(|trail| trail.is_closed());
         drop(desk);
         gate.audience.leave(run.id);
+        if put_off {
+            return Err(refusal);
+        }
         record.status = refused_status(&refusal);
         record.ended = Some(now);
         record.refused = 1;
@@ -169,25 +179,33 @@ impl Gate {
     ) -> Result<Allowance, Box<Refusal>> {
         let gate = &*self.0;
         let at = gate.clock.now();
+        gate.audience.join(run);
         let mut desk = gate.desk.lock();
         let (revived, copied) = match origin {
             Origin::Own(share) => (desk.kernel.resume(run.id, start, past, share, at), Vec::new()),
             Origin::Another(entries) => (desk.kernel.fork(run.id, start, past, at), entries),
         };
-        let (allowance, lost) = revived.map_err(Box::new)?;
-        let unknown = lost.iter().map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
+        let (allowance, lost) = revived.map_err(|refusal| {
+            gate.audience.leave(run.id);
+            Box::new(refusal)
+        })?;
+        let new = lost.iter().filter(|lost| past.open.get(&lost.call).is_none_or(|open| !open.lost));
+        let unknown = new.map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
         let entries: Vec<_> = copied.into_iter().chain([Entry::Resumed { at }]).chain(unknown).collect();
         let record = RunRecord { status: Status::Running, ..record };
         let along = Along { moved: desk.books(run), record: Some(record.clone()), ..Along::default() };
         gate.journal.append(&run.trail, &entries, along);
-        drop(desk);
-        gate.audience.join(run);
         let spent = lost.iter().fold(past.spent, |sum, lost| sum.plus(lost.spent));
         run.carry(spent, past.refused, &past.labels);
         run.past().iter().for_each(|past| past.go_on(&lost));
         run.set_record(record);
+        let leaves = desk.leaves;
+        drop(desk);
         let left = Duration::from_millis(allowance.wall_ms.saturating_sub(past.wall_ms));
         run.set_deadline(Instant::now() + left);
+        if leaves {
+            self.leave(run);
+        }
         Ok(allowance)
     }
 

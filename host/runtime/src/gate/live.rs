@@ -1,19 +1,23 @@
 //! Runs that go on, as people see them, and what people do to one: stop it, hold it, let it go. It decides nothing: a run that is held makes
 //! no call, and one that goes on is looked at by the kernel as ever.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agentry_kernel::call::RunId;
+use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::limits::TEXT_MAX_BYTES;
 use agentry_kernel::time::Millis;
 
-use super::Gate;
+use super::{Desk, Gate, Inner};
 use crate::journal::RunRecord;
 use crate::limits::AGENTS_HELD_MAX;
 use crate::run::context::RunContext;
 use crate::run::lines::cut;
 use crate::run::situation::Live;
+
+/// Runs that are held because they wait for nothing but what comes anyway, and the calls that each waits for.
+type Lying = BTreeMap<RunId, Vec<CallId>>;
 
 impl Gate {
     /// Lets a run leave memory: it stands as suspended, and goes on by its journal when it is resumed. What it has in flight is cut, as
@@ -25,32 +29,34 @@ impl Gate {
         if above.is_some_and(|(parent, _)| audience.find(parent).is_some()) {
             return false;
         }
-        self.leave(&run, None)
+        self.leave(&run)
+    }
+
+    /// Lets all runs leave memory, and every one that begins or goes on from now on. Those that only wait rest.
+    pub fn suspend_all(&self) {
+        self.0.desk.lock().leaves = true;
+        for live in self.live() {
+            let _ = self.rest(live.run) || self.suspend(live.run);
+        }
     }
 
     /// Lets a run leave memory that waits for nothing but time, letters and people, and those that work for it with it: so nothing is cut,
     /// and what it waits for brings it back. False if it does anything else now, if a person holds it or if it works for another.
     pub fn rest(&self, id: RunId) -> bool {
         let audience = &self.0.audience;
-        let Some(run) = audience.find(id).filter(|run| run.record().is_some_and(|record| record.parent.is_none()))
-        else {
-            return false;
-        };
-        let tree = self.tree(run);
-        let lying: Vec<_> = tree.iter().map_while(|run| run.lie_down().map(|calls| (run, calls))).collect();
+        let top = |run: &Arc<RunContext>| run.record().is_some_and(|record| record.parent.is_none());
+        let Some(run) = audience.find(id).filter(top) else { return false };
+        let tree = self.tree(Arc::clone(&run));
+        let lying: Lying = tree.iter().map_while(|run| run.lie_down().map(|calls| (run.id, calls))).collect();
         // Each call that runs another agent has its run among these.
         let below: usize = tree.iter().map(|run| run.situation.below()).sum();
         if lying.len() < tree.len() || below + 1 != tree.len() {
-            for (run, _) in lying {
+            for run in tree.iter().filter(|run| lying.contains_key(&run.id)) {
                 run.situation.pause(false);
             }
             return false;
         }
-        // Before those above them: what is cut with these would end.
-        for (run, calls) in lying.into_iter().rev() {
-            self.leave(run, Some(calls));
-        }
-        true
+        self.leave_as(&run, &lying)
     }
 
     /// The runs that have waited for nothing but time, letters and people since some time, with those that work for them, and nobody
@@ -59,9 +65,12 @@ impl Gate {
         let top = |run: &Arc<RunContext>| run.record().is_some_and(|record| record.parent.is_none());
         let runs = self.0.audience.runs();
         let resting = runs.iter().filter(|run| top(run) && !run.observer.watches()).filter_map(|run| {
-            run.rests_since()?;
+            let since = run.rests_since()?;
+            if run.situation.below() == 0 {
+                return Some((run.id, since, run.situation.bytes()));
+            }
             let tree = self.tree(Arc::clone(run));
-            let since = tree.iter().try_fold(Millis(0), |last, run| Some(last.max(run.rests_since()?)))?;
+            let since = tree.iter().try_fold(since, |last, run| Some(last.max(run.rests_since()?)))?;
             Some((run.id, since, tree.iter().map(|run| run.situation.bytes()).sum()))
         });
         resting.collect()
@@ -75,8 +84,10 @@ impl Gate {
 
     /// A run and all below it, each behind the one above.
     fn tree(&self, top: Arc<RunContext>) -> Vec<Arc<RunContext>> {
+        if top.situation.below() == 0 {
+            return vec![top];
+        }
         let runs = self.0.audience.runs();
-        let above = |run: &RunContext| Some(run.record()?.parent?.0);
         let mut tree = vec![top];
         let mut next = 0;
         while let Some(run) = tree.get(next) {
@@ -87,35 +98,25 @@ impl Gate {
         tree
     }
 
-    fn leave(&self, run: &RunContext, rests: Option<u32>) -> bool {
+    pub(super) fn leave(&self, run: &Arc<RunContext>) -> bool {
+        self.leave_as(run, &Lying::new())
+    }
+
+    fn leave_as(&self, run: &Arc<RunContext>, lying: &Lying) -> bool {
         let gate = &*self.0;
-        let Some(record) = run.record() else { return false };
-        let id = run.id;
-        if rests.is_none() {
-            let works = |other: &RunContext| other.record()?.parent;
-            // Before it: what is cut with it would end.
-            for below in
-                gate.audience.runs().iter().filter(|other| works(other).is_some_and(|(parent, _)| parent == id))
-            {
-                self.leave(below, None);
-            }
-        }
-        let tally = run.tally();
-        let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
-        let record =
-            RunRecord { status: Status::Suspended, spent: tally.spent, calls, refused, labels, ..record.clone() };
+        let mut left = Vec::new();
+        // All under one lock: nothing begins below a run that leaves, and nothing that has ended leaves.
         let mut desk = gate.desk.lock();
-        let now = gate.clock.now();
-        let rests = rests.map(|calls| Entry::Rested { at: now, calls });
-        gate.journal.close(&run.trail, rests.as_slice(), record);
-        desk.kernel.suspend(id, now);
+        gate.close(&mut desk, run, lying, &mut left);
         gate.wake(&mut desk);
         drop(desk);
-        gate.audience.leave(id);
-        // In this order: whoever sees the run cancelled sees that it leaves.
-        run.leaves.cancel();
-        run.cancelled.cancel();
-        true
+        for run in &left {
+            gate.audience.leave(run.id);
+            // In this order: whoever sees the run cancelled sees that it leaves.
+            run.leaves.cancel();
+            run.cancelled.cancel();
+        }
+        !left.is_empty()
     }
 
     /// The runs that go on, in the order of their ids.
@@ -164,4 +165,28 @@ impl Gate {
     pub fn held(&self) -> Vec<String> {
         self.0.audience.held.lock().iter().cloned().collect()
     }
+}
+
+impl Inner {
+    /// Closes the journal of a run, and before that those of all that work for it: what is cut with it is not written as if it had ended.
+    fn close(&self, desk: &mut Desk, run: &Arc<RunContext>, lying: &Lying, left: &mut Vec<Arc<RunContext>>) {
+        let (Some(record), Some(_)) = (run.record(), self.audience.find(run.id)) else { return };
+        for below in self.audience.runs().iter().filter(|other| above(other) == Some(run.id)) {
+            self.close(desk, below, lying, left);
+        }
+        let tally = run.tally();
+        let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
+        let record =
+            RunRecord { status: Status::Suspended, spent: tally.spent, calls, refused, labels, ..record.clone() };
+        let at = self.clock.now();
+        let rests = lying.get(&run.id).map(|calls| Entry::Rested { at, calls: calls.clone() });
+        self.journal.close(&run.trail, rests.as_slice(), record);
+        desk.kernel.suspend(run.id, at);
+        left.push(Arc::clone(run));
+    }
+}
+
+/// The run for which this one works.
+fn above(run: &RunContext) -> Option<RunId> {
+    run.record()?.parent.map(|(above, _)| above)
 }

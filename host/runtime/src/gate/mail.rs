@@ -2,11 +2,12 @@
 //! that tells of it, so it stands in one journal once. One that its guest does not see goes back.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use agentry_kernel::Call;
 use agentry_kernel::budget::Amounts;
+use agentry_kernel::call::CallId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::labels::Labels;
@@ -14,36 +15,68 @@ use agentry_kernel::time::Millis;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::again::Recall;
-use super::outside::{Errand, past};
+use super::again::{Again, Recall};
+use super::outside::{Errand, Watch, past};
 use super::{Gate, Turn, fault, settle};
 use crate::drivers::mail::{Mail, Taken};
 use crate::journal::{Along, RunRecord};
+use crate::run::acts::{Act, Acts};
 use crate::run::context::RunContext;
+use crate::run::turnstile::Sight;
 use crate::store::{Batch, StoreError};
 use crate::syscalls::bindings::agentry::agent::agents::Letter;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
-/// A letter on its way to the guest. Dropped, it goes back to its mailbox.
+/// What came of a call for a letter, on its way to the guest. If that lets go of it, this is written down, and in the same transaction a
+/// letter goes back to its mailbox: whichever host looks, the letter is there or in one journal whose run has yet to see it.
 struct Unseen {
-    taken: Option<Taken>,
+    gate: Gate,
+    run: Arc<RunContext>,
+    call: CallId,
     mail: Arc<Mail>,
+    /// None before it came, and once the guest has it.
+    result: Option<Result<Option<Taken>, Error>>,
+    /// The run does not end before.
+    act: Option<Act>,
+    /// The run takes no other letter before, once the guest has let go of this one.
+    going_back: Arc<OnceLock<Act>>,
 }
 
 impl Unseen {
+    fn of(gate: &Gate, run: &Arc<RunContext>, mail: &Arc<Mail>, watch: Watch) -> (Watch, Self) {
+        let (watch, going_back) = watch.of_letter();
+        let act = Some(Acts::begin(&run.acts));
+        let (gate, run, mail) = (gate.clone(), Arc::clone(run), Arc::clone(mail));
+        let unseen = Self { gate, run, call: watch.call(), mail, result: None, act, going_back };
+        (watch, unseen)
+    }
+
     /// The guest has it.
-    fn seen(mut self) -> Option<Letter> {
-        self.taken.take().map(|taken| taken.letter)
+    fn seen(mut self) -> Result<Option<Letter>, Error> {
+        let broke = || Err(fault::unavailable("this part of the host broke down", None));
+        self.result.take().unwrap_or_else(broke).map(|taken| taken.map(|taken| taken.letter))
     }
 }
 
 impl Drop for Unseen {
     fn drop(&mut self) {
-        let (Some(taken), Ok(runtime)) = (self.taken.take(), tokio::runtime::Handle::try_current()) else { return };
-        let mail = Arc::clone(&self.mail);
+        let dropped = [Entry::Observed { call: self.call, dropped: true }];
+        let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
+        let taken = match self.result.take() {
+            None => return,
+            Some(Ok(Some(taken))) => taken,
+            Some(_) => return gate.0.journal.append(&run.trail, &dropped, Along::default()),
+        };
+        // Where the host itself goes down, or the run leaves memory, the letter stands in the journal of the run, which has yet to see it.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (mail, act, going_back) = (Arc::clone(&self.mail), self.act.take(), Arc::clone(&self.going_back));
         runtime.spawn(async move {
-            // If the store cannot be written, the letter stands in the journal of the run that took it.
-            let _ = mail.put_back(&taken).await;
+            while let Ok(batch) = mail.put_back(&taken) {
+                if gate.0.journal.commit(&run.trail, &dropped, batch).await != Err(StoreError::Conflict) {
+                    break;
+                }
+            }
+            drop((act, going_back));
         });
     }
 }
@@ -64,16 +97,18 @@ impl Gate {
             Recall::Told(again) => (Some(again), None),
             Recall::Live(number) => (None, Some(self.begin_errand(run, number, what.into()))),
         };
+        let told = again.as_ref().and_then(|again| self.told(run, again, mail));
         let begun = errand.map(|errand| {
             errand.map(|(errand, turn)| {
-                let (watch, mail) = (errand.watch(), Arc::clone(mail));
+                let (watch, mut unseen) = Unseen::of(self, run, mail, errand.watch());
                 // One that was begun before is over when it would have been.
                 let began = run.began(errand.call).unwrap_or(errand.at);
                 let (sender, receiver) = oneshot::channel();
                 tokio::spawn(async move {
                     let until = timeout_ms.map(|ms| began.plus(ms));
+                    let mail = Arc::clone(&unseen.mail);
                     let (result, at) = errand.receive(turn, until, &mail).await;
-                    let unseen = result.map(|taken| Unseen { taken, mail });
+                    unseen.result = Some(result);
                     // A guest that has gone gives it back.
                     let _ = sender.send((unseen, at));
                 });
@@ -82,15 +117,32 @@ impl Gate {
         });
         let run = Arc::clone(run);
         async move {
+            if let Some((mut watch, unseen, at)) = told {
+                run.turnstile.pass(Sight::Answer(watch.call())).await;
+                watch.seen(at);
+                return unseen.seen();
+            }
             if let Some(again) = again {
                 return again.answer(&run).await;
             }
             let broke = || fault::unavailable("this part of the host broke down", None);
             let (mut watch, receiver) = begun.unwrap_or_else(|| Err(broke()))?;
-            let (result, at) = watch.awaits(receiver).await.map_err(|_| broke())?;
+            let (unseen, at) = watch.awaits(receiver).await.map_err(|_| broke())?;
             watch.seen(at);
-            result.map(Unseen::seen)
+            unseen.seen()
         }
+    }
+
+    /// An answer that came under an earlier host and that the guest has yet to see.
+    fn told(&self, run: &Arc<RunContext>, again: &Again, mail: &Arc<Mail>) -> Option<(Watch, Unseen, Millis)> {
+        let (result, at) = again.unseen::<Option<Letter>>()?;
+        let (watch, mut unseen) = Unseen::of(self, run, mail, Watch::of_known(self, run, again.call()));
+        let taken = |letter: Letter| {
+            let known = mail.taken_before(&run.agent, letter, at);
+            known.ok_or_else(|| fault::unavailable("this letter is of no mailbox of this agent", None))
+        };
+        unseen.result = Some(result.and_then(|letter| letter.map(taken).transpose()));
+        Some((watch, unseen, at))
     }
 }
 
@@ -110,6 +162,13 @@ impl Errand {
         let run = Arc::clone(&self.run);
         let mailbox = run.agent.clone();
         let deadline = until.map(|until| Instant::now() + Duration::from_millis(until.since(self.gate.clock().now())));
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {}
+            () = past(&run) => {}
+            // What the guest let go of before is older than what it asks for now.
+            () = run.going_back.idle() => {}
+        }
         loop {
             // Before the look: a letter that comes behind it is heard of.
             let arrival = mail.arrival(&mailbox);

@@ -220,6 +220,8 @@ pub(super) struct Watch {
     gains: u32,
     /// Until the guest has seen its answer or let go of it, it has a call to see to.
     _unseen: Act,
+    /// Of a call for a letter: filled once the guest has let go of it. That it did is not written down here.
+    going_back: Option<Arc<OnceLock<Act>>>,
 }
 
 impl Errand {
@@ -234,6 +236,7 @@ impl Errand {
             seen: false,
             adrift: self.adrift.clone(),
             gains: self.gains,
+            going_back: None,
         }
     }
 
@@ -405,8 +408,20 @@ impl Watch {
     /// Of a call whose answer is known and that the guest has not seen yet.
     pub(super) fn of_known(gate: &Gate, run: &Arc<RunContext>, call: CallId) -> Self {
         let (gate, cancel, gains) = (gate.clone(), run.cancelled.child_token(), run.gains());
+        let (blocks, seen, adrift, going_back) = (false, false, None, None);
         let _unseen = Acts::begin(&run.unseen);
-        Self { gate, run: Arc::clone(run), call, cancel, blocks: false, seen: false, adrift: None, gains, _unseen }
+        Self { gate, run: Arc::clone(run), call, cancel, blocks, seen, adrift, gains, going_back, _unseen }
+    }
+
+    /// The same of a call for a letter. What is returned is filled when the guest lets go of it.
+    pub(super) fn of_letter(mut self) -> (Self, Arc<OnceLock<Act>>) {
+        let going_back = Arc::clone(self.going_back.get_or_insert_default());
+        (self, going_back)
+    }
+
+    /// Of which call.
+    pub(super) fn call(&self) -> CallId {
+        self.call
     }
 
     /// The guest has its answer: its clock moves, and the journal knows the order in which answers were seen.
@@ -439,7 +454,11 @@ impl Drop for Watch {
         if self.seen {
             return;
         }
-        self.note(true);
+        match &self.going_back {
+            // A watch is dropped once.
+            Some(going_back) => drop(going_back.set(Acts::begin(&self.run.going_back))),
+            None => self.note(true),
+        }
         match &self.adrift {
             // The run has learnt something since: whether this call is cut could tell it outside.
             Some(adrift) if self.run.gains() != self.gains => {

@@ -297,12 +297,12 @@ impl<'a> Filing<'a> {
         let Some(unfinished) = Unfinished::of(&entries) else { return Ok(None) };
         let mut wake = unfinished.wake();
         let at_once = |wake: Option<Wake>| wake.map(|wake| Wake { at: Millis(0), ..wake });
-        for (call, open) in &unfinished.open {
+        for (call, open) in unfinished.waits() {
             match &open.what {
                 Call::AgentsReceive { .. } => self.readers.push(record.agent.clone()),
-                Call::HumanAsk { .. } if !self.is_unanswered(record.id, *call)? => wake = at_once(wake),
+                Call::HumanAsk { .. } if !self.is_unanswered(record.id, call)? => wake = at_once(wake),
                 Call::AgentsCall(_) => {
-                    let below = unfinished.below.get(call).map_or(Ok(None), |run| record::of(self.store, *run))?;
+                    let below = unfinished.below.get(&call).map_or(Ok(None), |run| record::of(self.store, *run))?;
                     let below = below.filter(|below| below.status == Status::Suspended);
                     let rest = below.map_or(Ok(None), |below| self.look(&below))?;
                     wake = match (wake, &rest) {

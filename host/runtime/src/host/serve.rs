@@ -20,9 +20,6 @@ use crate::triggers::{self, ListenError};
 /// Runs that come back and whose turn to go on has not come.
 const WOKEN_WAITING_MAX: usize = 64;
 
-/// Between two looks at what still runs when the host stops.
-const LEAVE_LOOK: Duration = Duration::from_millis(200);
-
 /// How a host that served came to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Served {
@@ -91,16 +88,9 @@ impl Host {
     /// What still runs leaves memory, and goes on in the next host. What has not begun yet does not begin.
     async fn leave(&self, mut runs: JoinSet<()>, cut: &CancellationToken) {
         let gate = &self.services.gate;
-        while !runs.is_empty() {
-            for live in gate.live() {
-                // One that waits for nothing but what comes anyway is not cut.
-                let _ = gate.rest(live.run) || gate.suspend(live.run);
-            }
-            cut.cancel();
-            // One that was about to go on does so at this moment, and leaves at the next look.
-            let left = async { while runs.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(LEAVE_LOOK, left).await;
-        }
+        gate.suspend_all();
+        cut.cancel();
+        while runs.join_next().await.is_some() {}
         // What cannot be written now is in the journal's own words at the next start.
         let _ = gate.journal().flush().await;
     }

@@ -8,6 +8,7 @@ use agentry_kernel::budget::{Amounts, Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Status, Unfinished};
 use agentry_kernel::kernel::Rated;
+use agentry_kernel::limits::CHILD_DEPTH_MAX;
 
 use super::chain::Tip;
 use super::log;
@@ -122,14 +123,15 @@ fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreErr
     Ok(left)
 }
 
-/// The agent on whose books a run draws: that of the run at the top.
+/// The agent on whose books a run draws: its own, or for a child the one of the run at the top.
 pub(crate) fn payer(store: &dyn Store, record: &RunRecord) -> Result<String, StoreError> {
-    let mut top = record.clone();
-    while let Some((above, _)) = top.parent {
-        let Some(above) = record::of(store, above)? else { break };
-        top = above;
+    let (mut payer, mut above) = (record.agent.clone(), record.parent);
+    for _ in 0..=CHILD_DEPTH_MAX {
+        let Some((parent, _)) = above else { break };
+        let Some(parent) = record::of(store, parent)? else { break };
+        (payer, above) = (parent.agent, parent.parent);
     }
-    Ok(top.agent)
+    Ok(payer)
 }
 
 /// Every agent's books and the site's, as they are stored.

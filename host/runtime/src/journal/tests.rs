@@ -106,7 +106,7 @@ fn entries_of_4() -> Vec<Entry> {
 fn entries() -> Vec<Entry> {
     let mut entries = entries_of_4();
     let last = entries.len() - 1;
-    entries.insert(last, Entry::Rested { at: Millis(1_800_000_000_002), calls: 1 });
+    entries.insert(last, Entry::Rested { at: Millis(1_800_000_000_002), calls: vec![CallId(6)] });
     entries
 }
 

@@ -55,6 +55,8 @@ pub struct RunContext {
     pub(crate) adrift: Arc<Acts>,
     /// Calls whose answer the guest has yet to see.
     pub(crate) unseen: Arc<Acts>,
+    /// Calls for letters that the guest dropped and that may have one: it takes no other before that is back.
+    pub(crate) going_back: Arc<Acts>,
     /// What comes to its guest, one at a time.
     pub(crate) turnstile: Turnstile,
     /// What started it by itself.
@@ -103,6 +105,7 @@ impl RunContext {
             acts: Arc::default(),
             adrift: Arc::default(),
             unseen: Arc::default(),
+            going_back: Arc::default(),
             turnstile: Turnstile::default(),
             began: None,
             situation: Situation::default(),
@@ -239,8 +242,8 @@ impl RunContext {
         self.situation.rests_since().filter(|_| self.has_seen_all())
     }
 
-    /// Holds it if that is so; how many calls it waits for.
-    pub(crate) fn lie_down(&self) -> Option<u32> {
+    /// Holds it if that is so; the calls that it waits for.
+    pub(crate) fn lie_down(&self) -> Option<Vec<CallId>> {
         let calls = self.situation.lie_down()?;
         if self.has_seen_all() {
             return Some(calls);

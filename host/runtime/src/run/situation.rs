@@ -140,8 +140,8 @@ impl Situation {
         self.idle().filter(|_| still).map(|(_, since)| since)
     }
 
-    /// Holds it if it still rests; how many calls it waits for then. It is let go like any other that is held.
-    pub(crate) fn lie_down(&self) -> Option<u32> {
+    /// Holds it if it still rests; the calls that it waits for then. It is let go like any other that is held.
+    pub(crate) fn lie_down(&self) -> Option<Vec<CallId>> {
         if self.paused.swap(true, Ordering::SeqCst) {
             return None;
         }
@@ -168,12 +168,12 @@ impl Situation {
         self.memory.load(Ordering::Relaxed)
     }
 
-    fn idle(&self) -> Option<(u32, Millis)> {
+    fn idle(&self) -> Option<(Vec<CallId>, Millis)> {
         let waits = self.waits.lock();
         let since = waits.iter().map(|(.., since)| *since).max()?;
         let rests = |wait: &Wait| wait.rests() || *wait == Wait::Agent;
-        let calls = u32::try_from(waits.len()).unwrap_or(u32::MAX);
-        waits.iter().all(|(_, wait, _)| rests(wait)).then_some((calls, since))
+        let calls = || waits.iter().map(|(call, ..)| *call).collect();
+        waits.iter().all(|(_, wait, _)| rests(wait)).then(|| (calls(), since))
     }
 
     /// Holds it or lets it go; true if that is news.
@@ -279,7 +279,7 @@ mod tests {
         assert!(!situation.holds(Waker::noop()), "it goes on as it did");
         assert_eq!(situation.lie_down(), None, "it is polled");
         situation.rests(true);
-        assert_eq!(situation.lie_down(), Some(1));
+        assert_eq!(situation.lie_down(), Some(vec![CallId(1)]));
         assert!(situation.holds(Waker::noop()));
         assert_eq!(situation.lie_down(), None, "it is held already");
         drop(letter);

@@ -59,10 +59,10 @@ impl Host for State {
             let (letter, content) = (cut(letter.clone(), NAME_MAX_BYTES), digest);
             Asking::with(Call::AgentsReply { letter, post: Post { agent, content, bytes } }, vec![Content::of(&*body)])
         };
-        // What is only done again goes to nobody.
-        let to = match self.run.repeats() {
-            true => Ok((String::new(), String::new())),
-            false => self.services.mail.answers(&self.run.agent, &letter),
+        let to = match self.services.mail.answers(&self.run.agent, &letter) {
+            // What is only done again goes to nobody, and its letter may be gone.
+            Err(_) if self.run.repeats() => Ok((String::new(), String::new())),
+            to => to,
         };
         let (to, subject) = match to {
             Ok(to) => to,

@@ -90,6 +90,24 @@ fn what_cannot_be_undone_is_not_made_again() {
 }
 
 #[test]
+fn what_cannot_be_undone_is_not_made_again_by_a_third_host() {
+    let mut last = Kernel::new(policy(GRANT), models(), tools());
+    let mut entries = journal(&mut last, &[(1, mail())]);
+    let past = Unfinished::of(&entries).expect("it has not ended");
+    let mut second = next(&last, &past);
+    let (_, lost) = second.resume(RUN, &start(), &past, None, NOW).expect("the grant covers it");
+    entries.push(Entry::Resumed { at: NOW });
+    entries.extend(lost.iter().map(|lost| Entry::Unknown { call: lost.call, at: NOW, spent: lost.spent }));
+    // It stops as well, before the guest is told.
+    let past = Unfinished::of(&entries).expect("it has not ended");
+    let mut third = next(&second, &past);
+    let (_, lost) = third.resume(RUN, &start(), &past, None, NOW).expect("the grant covers it");
+    assert_eq!(lost, [Lost { call: CallId(1), then: Afterwards::Interrupted, spent: Amounts::ZERO }]);
+    let books = third.books("scribe").expect("it runs").day;
+    assert_eq!((books.spent[Resource::ToolCalls], books.held), (1, past.allowance.held()));
+}
+
+#[test]
 fn a_run_that_policy_refuses_now_stays_as_it_is() {
     let mut last = Kernel::new(policy(GRANT), models(), tools());
     let entries = journal(&mut last, &[(1, mail())]);

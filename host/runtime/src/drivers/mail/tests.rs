@@ -68,6 +68,20 @@ async fn of_two_who_take_the_same_letter_one_has_it() {
 }
 
 #[tokio::test]
+async fn a_letter_is_not_taken_twice_because_its_mailbox_looks_as_before() {
+    let office = Office::new();
+    for body in ["1", "2"] {
+        office.send("clerk", &letter("scribe", body, NOW)).await.unwrap();
+    }
+    let first = office.take("clerk", NOW).await.unwrap();
+    let (late, ..) = office.mail.take("clerk", NOW).unwrap().unwrap();
+    assert_eq!(office.take("clerk", NOW).await.unwrap().letter.id, "clerk/1");
+    office.store.commit(office.mail.put_back(&first).unwrap()).await.unwrap();
+    assert_eq!(office.store.commit(late).await, Err(StoreError::Conflict), "clerk/1 is gone");
+    assert_eq!(office.take("clerk", NOW).await.unwrap().letter.id, "clerk/0");
+}
+
+#[tokio::test]
 async fn a_letter_that_nobody_saw_is_the_first_again() {
     let office = Office::new();
     for body in ["1", "2"] {
@@ -75,7 +89,14 @@ async fn a_letter_that_nobody_saw_is_the_first_again() {
     }
     let taken = office.take("clerk", NOW).await.unwrap();
     assert!(office.mail.answers("clerk", &taken.letter.id).is_ok());
-    office.mail.put_back(&taken).await.unwrap();
+    let before = office.mail.taken_before("clerk", taken.letter.clone(), NOW).unwrap();
+    let (row, mailbox) = (Waiting { run: RunId::HOST, ..taken.row.clone() }, &taken.mailbox);
+    assert_eq!(
+        (&before.row, &before.mailbox, before.number),
+        (&row, mailbox, taken.number),
+        "its journal brings it back"
+    );
+    office.store.commit(office.mail.put_back(&taken).unwrap()).await.unwrap();
     assert!(office.mail.answers("clerk", &taken.letter.id).is_err(), "nobody has it");
     assert_eq!(office.take("clerk", NOW).await.unwrap().letter.id, "clerk/0");
     assert_eq!(office.take("clerk", NOW).await.unwrap().letter.id, "clerk/1");
