@@ -114,7 +114,9 @@ fn stage(world: &Site) -> Stage {
         &format!(
             "format = 1\ndefault = \"small\"\n[providers.near]\nkind = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\n\
              [models.small]\nprovider = \"near\"\nmodel = \"m\"\ncontext_tokens = 8192\nmax_output_tokens = 64\nslots = 4\n\
-             price = {{ input = 1_000_000, output = 2_000_000 }}\n"
+             price = {{ input = 1_000_000, output = 2_000_000 }}\n\
+             # Whoever waits for a letter when somebody looks leaves memory, and comes back with it.\n\
+             [idle]\nafter_ms = 0\n"
         ),
     );
     let tool = |name: &str, effect: &str| {
