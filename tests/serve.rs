@@ -373,6 +373,32 @@ fn people_answer_for_runs_of_a_host_without_a_terminal() {
 }
 
 #[test]
+fn a_question_about_a_call_is_the_same_one_on_the_next_host() {
+    let stage = crate::approvals::stage(crate::approvals::CONFIRM);
+    let script = stage.write("script.jsonl", PRICED);
+    let model = format!("scripted:{}", script.display());
+    let host = || serve(stage.agentry("serve").args(["--model", &model]));
+    let server = host();
+    let input = json!({"prompt": "sell it", "max_tokens": 32}).to_string();
+    let begun = end(stage.agentry("run").arg("--detach").arg(guest("ask")).args(["--input", &input])).with(0);
+    let run = begun.stdout.trim();
+    let question = crate::approvals::open(&stage, 1).remove(0);
+    // Twice: by a kill, and in good order.
+    server.kill();
+    host().stop();
+    let server = host();
+    let again = crate::approvals::open(&stage, 1).remove(0);
+    for part in ["id", "expires_ms", "text", "call"] {
+        assert_eq!(again[part], question[part], "{part}: {question}\n{again}");
+    }
+    crate::approvals::approve(&stage, &crate::approvals::id(&question), &[]).with(0);
+    assert_eq!(wait(&stage, run).with(0).json()["output"], "an answer");
+    crate::approvals::approve(&stage, &crate::approvals::id(&question), &[]).with(2);
+    server.stop();
+    stage.replays();
+}
+
+#[test]
 fn a_command_that_needs_a_host_says_how_to_start_one() {
     let none = tempfile::tempdir().expect("a directory");
     let ended = end(agentry().args(["pause", "x", "--home"]).arg(none.path())).with(5);

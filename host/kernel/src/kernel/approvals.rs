@@ -175,17 +175,25 @@ impl Kernel {
         }
     }
 
-    /// Opens a question to people, or joins the one that is open about an equal call. `id` is a fresh random number.
+    /// Opens a question to people, or joins the one that is open about an equal call. `id` is a fresh random number, or that of the
+    /// question which an earlier host asked about this call, and `until` when that one ends.
     ///
     /// # Errors
     /// A refusal if the agent asks too much; nothing is held then.
     #[expect(clippy::result_large_err, reason = "it goes to a person whole")]
-    pub fn ask(&mut self, unasked: Unasked, id: ApprovalId, facts: Facts, now: Millis) -> Result<Asked, Refusal> {
+    pub fn ask(
+        &mut self,
+        unasked: Unasked,
+        (id, until): (ApprovalId, Option<Millis>),
+        facts: Facts,
+        now: Millis,
+    ) -> Result<Asked, Refusal> {
         let now = self.approvals.at(now);
         let (run, call) = (unasked.permit.run, unasked.permit.call);
         let agent = self.runs.get(&run).map(|run| run.agent.clone()).unwrap_or_default();
         let policy = self.policy.epoch;
-        let expires = now.plus(unasked.required.ttl_ms);
+        let ttl = now.plus(unasked.required.ttl_ms);
+        let expires = until.map_or(ttl, |until| ttl.min(until));
         let binding = Binding { id, run, facts, policy, expires };
         match self.approvals.open(&agent, binding, &unasked, now) {
             Ok(id) => Ok(self.approvals.wait(id, unasked)),

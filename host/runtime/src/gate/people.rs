@@ -86,7 +86,10 @@ impl Inner {
         let (required, held, worst) = (unasked.required().clone(), *unasked.held(), *unasked.worst());
         let short = unasked.short().to_vec();
         let facts = facts(&desk.kernel, run, &asking.what);
-        let asked = desk.kernel.ask(unasked, ApprovalId(nonce), facts, now);
+        // One that an earlier host asked is the same question, for no longer than it was.
+        let before = run.past().and_then(|past| past.questioned(call));
+        let named = before.map_or((ApprovalId(nonce), None), |(id, expires)| (id, Some(expires)));
+        let asked = desk.kernel.ask(unasked, named, facts, now);
         self.wake(desk);
         let asked = asked.map_err(Box::new)?;
         let title = format!("{title}{}", run.works_for());

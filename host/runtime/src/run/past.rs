@@ -1,10 +1,13 @@
 //! What a run did before, as its journal has it: the answers that it is given again, in the order in which it saw them, and the first
 //! place at which it does something else. A run that goes on lives behind it. It does nothing and asks nobody.
 
+mod verdict;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::budget::Resource;
 use agentry_kernel::call::{Call, CallId, RunId};
 use agentry_kernel::digest::Digest;
@@ -14,6 +17,8 @@ use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
 
+pub use self::verdict::Difference;
+pub(crate) use self::verdict::Verdict;
 use super::end::End;
 use super::turnstile::Sight;
 use crate::journal::digest;
@@ -29,6 +34,8 @@ pub(crate) struct Past {
     ended: Option<Ended>,
     /// The runs that calls began below this one.
     spawned: BTreeMap<CallId, RunId>,
+    /// What people were asked last about a call, and until when.
+    questioned: BTreeMap<CallId, (ApprovalId, Millis)>,
     /// Calls that the guest let go of.
     dropped: BTreeSet<CallId>,
     /// Where pieces of an answer were heard for the last time, and whether these were the end of it.
@@ -121,37 +128,6 @@ pub(crate) enum Next {
     Beyond,
 }
 
-/// What came of executing it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It went beyond what was recorded, where the recorded run was cut from outside.
-    Cut,
-    /// It did something else.
-    Differs(Difference),
-    /// What was recorded cannot be read.
-    Unreadable(StoreError),
-}
-
-/// The first thing that is not as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// At which call; none where it is the end that differs.
-    pub call: Option<CallId>,
-    /// What the journal has.
-    pub recorded: String,
-    /// What happened now.
-    pub now: String,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.call {
-            Some(call) => write!(f, "call {call} was {}, and now it is {}", self.recorded, self.now),
-            None => write!(f, "the run {}, and now it {}", self.recorded, self.now),
-        }
-    }
-}
-
 impl Past {
     /// The past that these entries tell of.
     ///
@@ -163,10 +139,15 @@ impl Past {
             return Err(StoreError::Damaged { why: "a run's journal that does not begin with its start".to_owned() });
         };
         let (calls, seen, at) = (BTreeMap::new(), Vec::new(), Mutex::default());
-        let (spawned, dropped, heard) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let (spawned, questioned, dropped, heard) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let (ended, lost, verdict) = (None, OnceLock::new(), OnceLock::new());
-        let mut past = Self { store, started, calls, seen, ended, spawned, dropped, heard, lost, at, verdict };
+        let mut past =
+            Self { store, started, calls, seen, ended, spawned, questioned, dropped, heard, lost, at, verdict };
         for entry in entries {
+            if let Entry::Questioned { call, id, expires, .. } = &entry {
+                past.questioned.insert(*call, (*id, *expires));
+            }
             // It may stand before the entry that tells of the call.
             if let Entry::Observed { call, dropped: true } = entry {
                 past.dropped.insert(call);
@@ -263,6 +244,11 @@ impl Past {
     /// The run that this call began below this one.
     pub(crate) fn spawned(&self, call: CallId) -> Option<RunId> {
         self.spawned.get(&call).copied()
+    }
+
+    /// What people were asked last about this call, and until when.
+    pub(crate) fn questioned(&self, call: CallId) -> Option<(ApprovalId, Millis)> {
+        self.questioned.get(&call).copied()
     }
 
     /// Whether the kernel had said yes to this call, or asked people about it.

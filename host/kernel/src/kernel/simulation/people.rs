@@ -33,7 +33,7 @@ impl World {
         let mut name = Digest::default();
         name.0[..4].copy_from_slice(&self.last.to_be_bytes());
         let facts = Facts { call: name, ..Facts::default() };
-        if let Ok(asked) = self.kernel.ask(unasked, id, facts, self.now) {
+        if let Ok(asked) = self.kernel.ask(unasked, (id, None), facts, self.now) {
             self.asking.push(Asking { run, waiter: asked.waiter, facts, id, call: call.clone(), row, more });
         }
     }

@@ -71,7 +71,7 @@ fn unasked(kernel: &mut Kernel, run: RunId, call: u32, required: &Required, now:
 
 fn question(kernel: &mut Kernel, call: u32, required: &Required, facts: Facts) -> Asked {
     let unasked = unasked(kernel, RUN, call, required, NOW).expect("it is granted");
-    kernel.ask(unasked, ApprovalId(u64::from(call)), facts, NOW).expect("it asks little")
+    kernel.ask(unasked, (ApprovalId(u64::from(call)), None), facts, NOW).expect("it asks little")
 }
 
 fn held(kernel: &Kernel) -> u64 {
@@ -162,7 +162,7 @@ impl World {
         };
         self.latest = self.latest.max(self.now);
         let id = ApprovalId(self.random.next());
-        let Ok(asked) = self.kernel.ask(unasked, id, facts, self.now) else {
+        let Ok(asked) = self.kernel.ask(unasked, (id, None), facts, self.now) else {
             assert!(self.kernel.paused().count() > 0, "only who asks too much may not ask");
             return;
         };
@@ -370,7 +370,7 @@ fn who_asks_too_much_is_paused_until_somebody_answers() {
         ids.push(question(&mut kernel, number as u32 + 1, &rules()[0], facts(number as u8)).binding.id);
     }
     let over = unasked(&mut kernel, RUN, 90, &rules()[0], NOW).expect("it is not paused yet");
-    let no = kernel.ask(over, ApprovalId(90), facts(90), NOW).expect_err("that is too much");
+    let no = kernel.ask(over, (ApprovalId(90), None), facts(90), NOW).expect_err("that is too much");
     assert_eq!((no.code, no.wanted.as_str(), no.agent.as_str()), (Code::NotApproved, "tools.call", "scribe"));
     assert_eq!(held(&kernel), QUESTIONS_OPEN_MAX as u64);
     assert_eq!(refused(&mut kernel, (RUN, 91), &mail(), NOW).code, Code::Busy);
@@ -433,7 +433,7 @@ fn a_forbid_is_not_asked_about_and_one_that_comes_later_is_stronger_than_a_yes()
     kernel.attend(RUN);
     let Answer::Ask(unasked) = kernel.admit(RUN, CallId(1), &mail(), NOW) else { panic!("people are asked") };
     assert_eq!(unasked.required().rule.id, "site/ask");
-    let asked = kernel.ask(unasked, ApprovalId(1), facts(1), NOW).expect("it asks little");
+    let asked = kernel.ask(unasked, (ApprovalId(1), None), facts(1), NOW).expect("it asks little");
     kernel.answer(asked.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
     read_a_secret(&mut kernel, 2);
     let Answer::Refused(no) = kernel.dispatch(asked.waiter, facts(1), &mail(), NOW) else { panic!("it is forbidden") };

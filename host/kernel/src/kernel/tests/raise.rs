@@ -41,7 +41,7 @@ fn asking(kernel: &mut Kernel, call: &Call) -> Unasked {
 /// Asks, answers and dispatches.
 fn answered(kernel: &mut Kernel, call: &Call, verdict: &Verdict) -> Answer {
     let unasked = asking(kernel, call);
-    let asked = kernel.ask(unasked, ApprovalId(1), Facts::default(), NOW).expect("it asks little");
+    let asked = kernel.ask(unasked, (ApprovalId(1), None), Facts::default(), NOW).expect("it asks little");
     let who = Approver { name: "alice".into(), groups: Vec::new(), proven: false };
     kernel.answer(ApprovalId(1), &who, verdict, NOW).expect("it counts");
     kernel.dispatch(asked.waiter, Facts::default(), call, NOW)
@@ -105,7 +105,7 @@ fn a_yes_adds_what_lacks_when_the_call_is_made_and_never_more_than_was_asked() {
         let out = permit(&mut kernel, &dear());
         let unasked = asking(&mut kernel, &dear());
         assert_eq!(unasked.short()[0].more, 700);
-        let asked = kernel.ask(unasked, ApprovalId(1), Facts::default(), NOW).expect("it asks little");
+        let asked = kernel.ask(unasked, (ApprovalId(1), None), Facts::default(), NOW).expect("it asks little");
         let _ = kernel.settle(out, Amounts::of(Resource::Usd, taken), NOW);
         let who = Approver { name: "alice".into(), groups: Vec::new(), proven: false };
         kernel.answer(ApprovalId(1), &who, &Verdict::Yes, NOW).expect("it counts");
@@ -123,7 +123,7 @@ fn a_yes_adds_what_lacks_when_the_call_is_made_and_never_more_than_was_asked() {
     for id in [1, 2] {
         let facts = Facts { call: Digest([id; 32]), ..Facts::default() };
         let unasked = asking(&mut kernel, &dear());
-        let asked = kernel.ask(unasked, ApprovalId(u64::from(id)), facts, NOW).expect("it asks little");
+        let asked = kernel.ask(unasked, (ApprovalId(u64::from(id)), None), facts, NOW).expect("it asks little");
         kernel.answer(ApprovalId(u64::from(id)), &who, &Verdict::Yes, NOW).expect("it counts");
         answers.push((asked.waiter, facts));
     }
