@@ -393,7 +393,7 @@ fn a_question_about_a_call_is_the_same_one_on_the_next_host() {
     }
     crate::approvals::approve(&stage, &crate::approvals::id(&question), &[]).with(0);
     assert_eq!(wait(&stage, run).with(0).json()["output"], "an answer");
-    crate::approvals::approve(&stage, &crate::approvals::id(&question), &[]).with(2);
+    crate::approvals::approve(&stage, &crate::approvals::id(&question), &[]).with(3);
     server.stop();
     stage.replays();
 }

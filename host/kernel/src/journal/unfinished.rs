@@ -34,6 +34,8 @@ pub struct Unfinished {
     pub below: BTreeMap<CallId, RunId>,
     /// Since when it rests, and the calls that it waits for; none if its host lost it.
     pub rests: Option<(Millis, Vec<CallId>)>,
+    /// Fuel of its allowance that it gave away for runs below it, by the call that runs them. It does not come back.
+    pub gave: BTreeMap<CallId, u64>,
     /// Since when a host has it, and the last that is known of it.
     stretch: (Millis, Millis),
 }
@@ -96,6 +98,7 @@ impl Unfinished {
             open: BTreeMap::new(),
             below: BTreeMap::new(),
             rests: None,
+            gave: BTreeMap::new(),
             stretch: (started.at, started.at),
         };
         for entry in entries {
@@ -108,9 +111,22 @@ impl Unfinished {
         Some(run)
     }
 
-    /// What it holds on the books of whoever pays for it: its fuel and wall time, and what is held for its open calls.
+    /// What it holds on the books of whoever pays for it: its wall time, the fuel that it did not give away, and what is held for its open
+    /// calls. What it gave away is held by whoever has it.
     pub fn holds(&self) -> Amounts {
-        self.open.values().fold(self.allowance.held(), |sum, open| sum.plus(open.held))
+        let given = Amounts::of(Resource::Fuel, self.fuel_given());
+        self.open.values().fold(self.allowance.held().minus(given), |sum, open| sum.plus(open.held))
+    }
+
+    /// Fuel of its allowance that it gave away.
+    pub fn fuel_given(&self) -> u64 {
+        self.gave.values().fold(0, |sum, fuel| sum.saturating_add(*fuel))
+    }
+
+    /// Of that, the part for calls that have no answer: made again, they take no other.
+    pub fn fuel_given_again(&self) -> u64 {
+        let open = self.gave.iter().filter(|(call, _)| self.open.contains_key(call));
+        open.fold(0, |sum, (_, fuel)| sum.saturating_add(*fuel))
     }
 
     fn add(&mut self, entry: &Entry) {
@@ -186,6 +202,9 @@ impl Unfinished {
 
     fn opens(&mut self, call: CallId, at: Millis, what: &Call, held: Amounts, sent: bool) {
         self.made(call, at);
+        if let Call::AgentsCall(delegation) = what {
+            self.gave.insert(call, delegation.fuel);
+        }
         // A call that waited for its turn or for people is asked for a second time when that has come: then it holds this.
         let began = self.open.get(&call).map_or(at, |open| open.began);
         self.open.insert(call, Open { what: what.clone(), at, began, held, sent, lost: false });
@@ -224,6 +243,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::call::Delegation;
     use crate::digest::Digest;
     use crate::journal::{BasisId, Outcome, Started};
 
@@ -319,6 +339,19 @@ mod tests {
             Entry::Rested { at: Millis(150), calls: vec![CallId(1)] },
         ];
         assert_eq!(Unfinished::of(&sleeps).unwrap().wake().map(|wake| wake.at), Some(Millis(600)));
+    }
+
+    #[test]
+    fn fuel_that_was_given_away_is_held_by_whoever_has_it() {
+        let called = |call: u32, fuel: u64| {
+            let what =
+                Call::AgentsCall(Delegation { agent: "clerk".into(), input: Digest::default(), share: vec![], fuel });
+            let (call, at, held, basis) = (CallId(call), Millis(110), Amounts::ZERO, BasisId::NONE);
+            Entry::Asked { call, at, what, held, basis }
+        };
+        let run = Unfinished::of(&[started(), called(1, 300), answered(1, 120, 0), called(2, 200), called(2, 200)]);
+        let run = run.unwrap();
+        assert_eq!((run.fuel_given(), run.fuel_given_again(), run.holds()[Resource::Fuel]), (500, 200, 500));
     }
 
     #[test]

@@ -129,9 +129,12 @@ impl Kernel {
     ) -> Result<AccountId, No> {
         let (mut run, policy) = self.newcomer(id, start, share, now)?;
         run.allowance = past.allowance;
+        // The time that its caller has left is less than what it was given when that had more; what it used of it counts.
+        run.share = run.share.with(Resource::WallTime, past.allowance.wall_ms);
         run.started = Millis(now.0.saturating_sub(past.wall_ms));
         run.labels = run.labels.and(&past.labels);
         run.calls = past.calls;
+        (run.fuel_given, run.fuel_given_again) = (past.fuel_given(), past.fuel_given_again());
         let account = run.account;
         if let Some(grant) = run.grant.and_then(|grant| policy.grants.get(grant)) {
             self.ledger.set_limits(account, run.limits(&policy, grant));

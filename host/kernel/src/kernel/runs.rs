@@ -42,6 +42,8 @@ pub(super) struct Run {
     pub(super) allowance: Allowance,
     /// Fuel that it has given to children, out of its allowance.
     pub(super) fuel_given: u64,
+    /// Of that, what an earlier host gave away for calls that are made again: they take no other.
+    pub(super) fuel_given_again: u64,
     pub(super) started: Millis,
     /// Those of every answer that it was given.
     pub(super) labels: Labels,
@@ -267,6 +269,7 @@ impl Kernel {
             share: limits,
             allowance: Allowance { fuel: 0, wall_ms: 0, memory_bytes: 0 },
             fuel_given: 0,
+            fuel_given_again: 0,
             started: now,
             attended: above.as_ref().is_some_and(|(.., attended)| *attended),
             labels: above.map_or(Labels::NONE, |(_, _, labels, _)| labels),

@@ -48,18 +48,20 @@ impl Kernel {
             return Err(worded(reasons::busy("as many agents work for one run as may", "the agent awaits some first")));
         }
         let fuel = share.get(Resource::Fuel).unwrap_or(0);
-        let has = run.allowance.fuel.saturating_sub(run.fuel_given).min(fuel_left);
+        let again = fuel.min(run.fuel_given_again);
+        let has = run.allowance.fuel.saturating_sub(run.fuel_given).saturating_add(again).min(fuel_left);
         let share = share.with(Resource::Fuel, fuel);
         let account = run.account;
         if fuel > has {
             return Err(worded(reasons::not_so_much(Resource::Fuel, fuel, has)));
         }
         // The fuel is the run's already; it goes from the guest's part of the account to the child's.
-        let moved = Amounts::of(Resource::Fuel, fuel);
+        let moved = Amounts::of(Resource::Fuel, fuel - again);
         let split = self.ledger.split(account, &share, &moved, now);
         let child = split
             .map_err(|lack| worded(reasons::not_so_much(lack.what, share.get(lack.what).unwrap_or(0), lack.left)))?;
-        run.fuel_given = run.fuel_given.saturating_add(fuel);
+        run.fuel_given = run.fuel_given.saturating_add(fuel - again);
+        run.fuel_given_again -= again;
         run.shares += 1;
         if let Some(top) = self.runs.get_mut(&top) {
             top.tree += 1;

@@ -18,6 +18,7 @@ use crate::call::{Call, CallId, Class, Completion, RunId};
 use crate::digest::Digest;
 use crate::time::Millis;
 
+mod lives;
 mod oracle;
 mod people;
 mod zoo;
@@ -426,16 +427,21 @@ impl World {
     }
 }
 
-#[test]
-fn no_interleaving_brings_an_account_above_its_limit() {
+/// Runs a simulation under so many seeds, unless somebody wants others.
+fn each_seed(many: u64, run: impl Fn(u64) + std::panic::RefUnwindSafe) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("AGENTRY_SIMULATION_FIRST").unwrap_or(0);
-    for seed in first..first + number("AGENTRY_SIMULATION_SEEDS").unwrap_or(2000) {
-        let outcome = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
-            (0..STEPS).for_each(|_| world.step());
-            world.end();
-        });
+    for seed in first..first + number("AGENTRY_SIMULATION_SEEDS").unwrap_or(many) {
+        let outcome = std::panic::catch_unwind(|| run(seed));
         assert!(outcome.is_ok(), "AGENTRY_SIMULATION_FIRST={seed} shows it again");
     }
+}
+
+#[test]
+fn no_interleaving_brings_an_account_above_its_limit() {
+    each_seed(2000, |seed| {
+        let mut world = World::new(seed);
+        (0..STEPS).for_each(|_| world.step());
+        world.end();
+    });
 }

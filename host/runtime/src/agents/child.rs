@@ -60,6 +60,8 @@ pub(crate) fn call(
         let found = spawned.map_or(Ok(Found::Never), |run| found(&history, &agent, run));
         let open = match found {
             Ok(Found::Ended(acted)) => {
+                // What it took came out of the part that was set aside for it before.
+                aside.take().into_iter().for_each(|share| services.gate.dissolve(share));
                 services.gate.change(|kernel| kernel.remember(parent.id, &acted.below));
                 return *acted;
             }
