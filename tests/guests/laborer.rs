@@ -12,7 +12,6 @@ use agentry::types::ResourceKind;
 use agentry::{Error, Failure, futures, timers, tools};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use test_guests::patiently;
 
 /// What whoever helps may burn.
 const HELP_FUEL: u64 = 1_000_000_000;
@@ -39,7 +38,7 @@ async fn run(Input { name, rounds }: Input) -> Result<Output, Failure> {
         let arguments = json!({"order": question}).to_string();
         let asked = Request::new().user(question.as_str()).max_tokens(16).complete();
         let noted = tools::call_json("test.note", &arguments);
-        patiently(|| agents::send("clerk", &name, &round.to_string())).await?;
+        agents::send("clerk", &name, &round.to_string())?;
         let slept = timers::sleep(Duration::from_millis(3));
         let (asked, noted, slept, letter, helped) =
             futures::join!(asked, noted, slept, letter(), help(&name, &question, round));

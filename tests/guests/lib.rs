@@ -84,24 +84,11 @@ async fn answer() -> String {
         // It asks again and again, so that there are many calls in which it can be stopped.
         let received = agents::receive(Some(Duration::from_millis(200))).await;
         let answered = match &received {
-            Ok(Some(letter)) => patiently(|| agents::reply(&letter.id, &letter.body_json)).await,
+            Ok(Some(letter)) => agents::reply(&letter.id, &letter.body_json),
             Ok(None) => continue,
             Err(_) => Ok(()),
         };
         return answered.map_or_else(|error| format!("no: {error}"), |()| letter(received));
-    }
-}
-
-/// Does it again for as long as others are in the way.
-///
-/// # Errors
-/// What else is in the way.
-pub async fn patiently<T>(mut act: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    loop {
-        match act() {
-            Err(Error::Unavailable(_)) => timers::sleep(Duration::from_millis(10)).await?,
-            done => return done,
-        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod kept;
+mod lanes;
 mod life;
 mod live;
 mod mail;
@@ -43,6 +44,7 @@ pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
 pub(crate) use self::children::Aside;
 pub use self::fault::Fault;
+pub(crate) use self::lanes::Lanes;
 pub(crate) use self::life::Origin;
 pub use self::life::{Ending, Opening};
 use self::people::Asked;
@@ -110,6 +112,8 @@ pub struct Asking {
     basis: BasisId,
     /// The part of the run's budget that it wants for a child.
     aside: Option<Arc<Aside>>,
+    /// Where it waits for others that change the same thing, once it is admitted.
+    lane: Option<(Lanes, String)>,
 }
 
 impl From<Call> for Asking {
@@ -121,7 +125,13 @@ impl From<Call> for Asking {
 impl Asking {
     /// A call that names these contents.
     pub fn with(what: Call, contents: Vec<Content>) -> Self {
-        Self { what, contents, basis: BasisId::NONE, aside: None }
+        Self { what, contents, basis: BasisId::NONE, aside: None, lane: None }
+    }
+
+    /// The same, in the lane of this name.
+    #[must_use]
+    pub(crate) fn in_lane(self, lanes: &Lanes, name: &str) -> Self {
+        Self { lane: Some((lanes.clone(), name.to_owned())), ..self }
     }
 }
 

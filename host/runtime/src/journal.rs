@@ -23,14 +23,14 @@ pub mod rest;
 pub mod segment;
 mod trail;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agentry_kernel::budget::Books;
 use agentry_kernel::call::{Call, RunId};
 use agentry_kernel::digest::Digest;
-use agentry_kernel::journal::Entry;
+use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::kernel::Rated;
 use agentry_kernel::time::Millis;
 use futures::future::BoxFuture;
@@ -108,6 +108,8 @@ struct Pending {
     books: HashMap<String, Books>,
     rates: HashMap<(String, String), Vec<Millis>>,
     records: HashMap<RunId, RunRecord>,
+    /// Runs that began or went on, whatever they have done since: what was filed of them holds no more.
+    opened: HashSet<RunId>,
     blobs: Vec<(Arc<Trail>, Content)>,
     known: Known,
     /// Of entries and contents.
@@ -166,6 +168,9 @@ impl Journal {
             pending.rates.insert((agent, rule), times);
         }
         if let Some(record) = along.record {
+            if record.status == Status::Running {
+                pending.opened.insert(record.id);
+            }
             pending.records.insert(record.id, record);
         }
         drop(pending);
@@ -397,6 +402,8 @@ impl Pending {
         for ((agent, rule), times) in &rates {
             batch.put(keys::rate(agent, rule), record::encode(times));
         }
+        // Before the records: one of a run that is over takes it back.
+        self.opened.drain().for_each(|run| batch.put(keys::open(run), Vec::new()));
         for (_, record) in self.records.drain() {
             record.write(&mut batch);
         }

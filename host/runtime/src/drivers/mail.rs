@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 pub use self::lists::{Listed, discard, list};
 use self::row::{Dead, Mailbox, Received, Waiting, decode, encode};
-use crate::gate::{Written, fault};
+use crate::gate::{Lanes, Written, fault};
 use crate::limits::{
     LETTER_TTL_MS, LETTERS_DEAD_MAX, LETTERS_EXPIRED_AT_ONCE_MAX, LETTERS_RECEIVED_MAX, LETTERS_WAITING_MAX,
     MAILBOX_MAX_BYTES,
@@ -36,6 +36,8 @@ pub struct Mail {
     store: Arc<dyn Store>,
     /// Who waits for letters, by mailbox.
     arrivals: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
+    /// For those who change a mailbox, by its name.
+    pub(crate) lanes: Lanes,
 }
 
 /// Who writes, and when by the run's clock.
@@ -62,7 +64,7 @@ pub struct Taken {
 impl Mail {
     /// Mailboxes in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, arrivals: Arc::default() }
+        Self { store, arrivals: Arc::default(), lanes: Lanes::default() }
     }
 
     /// Tells of the next letter that arrives in any mailbox. Ask for it before you look.

@@ -71,6 +71,7 @@ impl Drop for Unseen {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (mail, act, going_back) = (Arc::clone(&self.mail), self.act.take(), Arc::clone(&self.going_back));
         runtime.spawn(async move {
+            let _alone = mail.lanes.enter(&run.agent).await;
             while let Ok(batch) = mail.put_back(&taken) {
                 if gate.0.journal.commit(&run.trail, &dropped, batch).await != Err(StoreError::Conflict) {
                     break;
@@ -177,6 +178,7 @@ impl Errand {
             if self.cancel.is_cancelled() {
                 return self.without(permit, Err(Error::Cancelled));
             }
+            let alone = mail.lanes.enter(&mailbox).await;
             match mail.take(&mailbox, self.now()) {
                 Ok(Some((batch, taken, labels))) => match self.tell_taken(batch, &taken, &labels).await {
                     Ok(at) => return (Ok(Some(self.taken(permit, taken, &labels, at))), at),
@@ -186,6 +188,7 @@ impl Errand {
                 Ok(None) => {}
                 Err(error) => return self.without(permit, Err(fault::stored(&error))),
             }
+            drop(alone);
             let over = async {
                 match deadline {
                     Some(deadline) => tokio::time::sleep_until(deadline).await,

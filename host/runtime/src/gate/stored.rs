@@ -101,11 +101,15 @@ impl Errand {
             Err(error) => return self.withdrawn(error),
         };
         let at = self.now();
-        let Some(Asking { what, contents, .. }) = self.asking.take() else { return broken() };
+        let Some(Asking { what, contents, lane, .. }) = self.asking.take() else { return broken() };
         let basis = permit.basis();
         let contents = self.gate.0.journal.missing(contents);
         self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
         let mut failed = fault::unavailable("too many others write the same entry", Some(10));
+        let _alone = match &lane {
+            Some((lanes, name)) => Some(lanes.enter(name).await),
+            None => None,
+        };
         for _ in 0..TRIES_MAX {
             let broke = || Err(fault::unavailable("this part of the host broke down", None)).into();
             let Written { result, labels } =

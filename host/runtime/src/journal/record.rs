@@ -75,9 +75,8 @@ impl RunRecord {
         batch.put(keys::run(self.id), record);
         batch.put(keys::time(self.started, self.id), Vec::new());
         match self.status {
-            Status::Running => batch.put(keys::open(self.id), Vec::new()),
-            // It is there since the run began, and may say more by now.
-            Status::Suspended => {}
+            // It is there since the run began or went on, and may say more by now.
+            Status::Running | Status::Suspended => {}
             _ => batch.remove(keys::open(self.id)),
         }
     }

@@ -45,8 +45,9 @@ impl Host for State {
         let content = Content::of(format!("{subject}\n{body}"));
         let post = Post { agent: agent.clone(), content: content.digest, bytes: length(&[&subject, &body]) };
         let (mail, writer) = (Arc::clone(&self.services.mail), self.writer());
+        let asking = Asking::with(Call::AgentsSend(post), vec![content]).in_lane(&mail.lanes, &agent);
         let send = move |permit: &_| mail.send(permit, &writer, &agent, &subject, &body);
-        Ok(self.stored(Asking::with(Call::AgentsSend(post), vec![content]), send)?.await)
+        Ok(self.stored(asking, send)?.await)
     }
 
     async fn reply(&mut self, letter: String, body: String) -> wasmtime::Result<Result<(), Error>> {
@@ -68,7 +69,8 @@ impl Host for State {
             Ok(to) => to,
             Err(error) => return Ok(Err(self.services.gate.unfit(&self.run, what(String::new()), error))),
         };
-        let (mail, writer, asking) = (Arc::clone(&self.services.mail), self.writer(), what(to.clone()));
+        let (mail, writer) = (Arc::clone(&self.services.mail), self.writer());
+        let asking = what(to.clone()).in_lane(&mail.lanes, &to);
         let subject = answered(&subject);
         let send = move |permit: &_| {
             let Written { result, labels } = mail.send(permit, &writer, &to, &subject, &body);
