@@ -203,3 +203,6 @@ impl Drop for Seat<'_> {
         self.human.waiting.lock().remove(&self.place);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,7 @@ impl RunRecord {
     }
 
     /// Into the batch that changes it.
-    pub(super) fn write(&self, batch: &mut Batch) {
+    pub(crate) fn write(&self, batch: &mut Batch) {
         let record = postcard::to_extend(self, vec![RECORD_FORMAT]);
         let record = record.expect("our own values have no part that cannot be encoded");
         batch.put(keys::run(self.id), record);

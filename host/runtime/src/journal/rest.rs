@@ -7,7 +7,7 @@ use agentry_kernel::journal::Wake;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Batch, Key, Page, Range, Store, StoreError, keys};
+use crate::store::{Batch, Expect, Key, Page, Range, Store, StoreError, keys};
 
 /// The version byte of such a row.
 const FORMAT: u8 = 1;
@@ -69,7 +69,7 @@ pub fn hasten(store: &dyn Store, run: RunId, batch: &mut Batch) -> Result<(), St
         let key = keys::open(run);
         let Some(row) = store.get(&key)? else { return Ok(()) };
         let rest = Rest::decode(&row)?;
-        batch.expect(key, crate::store::Expect::Equals(row));
+        batch.expect(key, Expect::Equals(row));
         match rest {
             Some(Rest { wake: Some(_), .. }) => {
                 batch.put(keys::wake(Millis(0), run), Vec::new());
@@ -90,4 +90,85 @@ pub fn hasten(store: &dyn Store, run: RunId, batch: &mut Batch) -> Result<(), St
 /// When the store cannot be read.
 pub fn reads(store: &dyn Store, agent: &str) -> Result<bool, StoreError> {
     Ok(!store.scan(&Range::of(&keys::readers(agent)), Page { rows: 1, bytes: 1 })?.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use agentry_kernel::budget::Resource;
+    use agentry_kernel::journal::Status;
+    use expect_test::expect_file;
+
+    use super::*;
+    use crate::gate::fixture;
+    use crate::journal::Along;
+    use crate::journal::RunRecord;
+
+    fn rest() -> Rest {
+        let wake = Some(Wake { at: Millis(1_800_000_000_000), letter: true, person: false });
+        let holds = Amounts::of(Resource::Fuel, 1000);
+        Rest { payer: "scribe".to_owned(), holds, wake, readers: vec!["scribe".to_owned()] }
+    }
+
+    #[test]
+    fn what_is_filed_of_a_run_that_rests_stays_readable() {
+        let row = rest().encode();
+        let hex: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
+        expect_file!["../../../../tests/golden/rest-1.hex"].assert_eq(&(hex + "\n"));
+        assert_eq!(Rest::decode(&row), Ok(Some(rest())));
+        assert_eq!(Rest::decode(&[]), Ok(None));
+        for damaged in [&row[..row.len() - 1], b"\x09", b"\x01\xff"] {
+            assert!(Rest::decode(damaged).is_err(), "{damaged:?}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_filed_of_a_run_is_gone_once_it_goes_on_even_if_it_leaves_at_once() {
+        let home = tempfile::tempdir().unwrap();
+        let host = fixture::host(home.path()).await;
+        let (journal, store) = (host.gate.journal(), Arc::clone(host.gate.journal().store()));
+        let run = host.run(1);
+        assert!(host.gate.suspend(run.id));
+        journal.flush().await.unwrap();
+        let mut batch = Batch::default();
+        batch.put(keys::open(run.id), rest().encode());
+        store.commit(batch).await.unwrap();
+        assert_eq!(Rest::of(&*store, run.id), Ok(Some(rest())));
+        // Before anything is on disk.
+        let record = run.record().unwrap();
+        for status in [Status::Running, Status::Suspended] {
+            let record = Some(RunRecord { status, ..record.clone() });
+            let trail = Arc::new(crate::journal::Trail::new(run.id));
+            journal.append(&trail, &[], Along { record, ..Along::default() });
+        }
+        journal.flush().await.unwrap();
+        assert_eq!(Rest::of(&*store, run.id), Ok(None));
+        assert_eq!(host.history.record(run.id).unwrap().map(|record| record.status), Some(Status::Suspended));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_brings_back_the_run_above_the_one_that_asked() {
+        let home = tempfile::tempdir().unwrap();
+        let host = fixture::host(home.path()).await;
+        let store = Arc::clone(host.gate.journal().store());
+        let (top, below, lost) = (RunId(1), RunId(2), RunId(3));
+        let mut batch = Batch::default();
+        for (id, parent) in [(top, None), (below, Some((top, agentry_kernel::CallId(1)))), (lost, None)] {
+            let record = host.run(100 + id.0).record().unwrap().clone();
+            RunRecord { id, parent, status: Status::Suspended, ..record }.write(&mut batch);
+        }
+        batch.put(keys::open(top), rest().encode());
+        batch.put(keys::open(below), Rest { wake: None, ..rest() }.encode());
+        batch.put(keys::open(lost), Vec::new());
+        store.commit(batch).await.unwrap();
+        let brings = |run| {
+            let mut batch = Batch::default();
+            hasten(&*store, run, &mut batch).unwrap();
+            batch.writes.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(brings(below), [keys::wake(Millis(0), top)]);
+        assert_eq!(brings(top), [keys::wake(Millis(0), top)]);
+        assert!(brings(lost).is_empty() && brings(RunId(9)).is_empty());
+    }
 }
