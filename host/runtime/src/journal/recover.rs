@@ -187,3 +187,40 @@ fn each(
         rows.iter().try_for_each(|(key, value)| row(key, value))?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::fixture;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_journal_that_is_cut_or_flipped_anywhere_takes_its_own_run_with_it_and_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        let host = fixture::host(home.path()).await;
+        let (mine, other) = (host.run(1).id, host.run(2).id);
+        host.gate.journal().flush().await.unwrap();
+        let store = Arc::clone(host.gate.journal().store());
+        let index = store.scan(&Range::of(&keys::indices(mine)), PAGE).unwrap();
+        let place = keys::segment(keys::number(&index[0].0).unwrap());
+        let rows = [place.clone(), keys::run(mine), keys::open(mine), keys::run(other), keys::books(keys::SITE)];
+        let before = rows.map(|key| (key.clone(), store.get(&key).unwrap().unwrap()));
+        let whole = before[0].1.clone();
+        let cuts = (0..whole.len()).map(|length| whole[..length].to_vec());
+        let flips = (0..whole.len() * 8).map(|bit| {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            flipped
+        });
+        for damaged in cuts.chain(flips).collect::<Vec<_>>() {
+            let mut batch = Batch::default();
+            before.iter().for_each(|(key, row)| batch.put(key.clone(), row.clone()));
+            batch.put(place.clone(), damaged);
+            store.commit(batch).await.unwrap();
+            let recovered = recover(&store).await.unwrap();
+            assert!(recovered.unfinished.contains(&other), "another run is gone");
+            let record = record::of(&*store, mine).unwrap().unwrap();
+            let lost = record.status == Status::Failed && record.failure.as_deref() == Some(LOST);
+            assert!(lost || recovered.unfinished == [mine, other], "{record:?}");
+        }
+    }
+}
