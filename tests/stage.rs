@@ -1,6 +1,8 @@
 //! A home of its own for each test, with a policy, roots and a scripted model; and what came of a run there.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -238,10 +240,38 @@ impl Stage {
         }
     }
 
+    /// Executes every run of this home again and writes into this file what comes of each: whether a run of any test at all differs is a
+    /// question of its own, which `AGENTRY_REPLAY_ALL=FILE cargo test` answers.
+    fn replay_all(&self, list: &OsStr) {
+        let ps = end(self.agentry("ps").args(["--json", "--limit", "100000"]));
+        let runs: Value = serde_json::from_str(&ps.stdout).unwrap_or_default();
+        let mut lines = String::new();
+        for run in runs.as_array().into_iter().flatten().filter(|run| run["status"] != "running") {
+            let (id, agent) = (run["run"].as_str().unwrap_or_default(), &run["agent"]);
+            let replay = end(self.agentry("replay").args([id, "--json"]));
+            let found: Value = serde_json::from_str(&replay.stdout).unwrap_or_default();
+            lines.push_str(&match found["same"].as_bool() {
+                Some(true) => format!("same {}\n", found["calls"]),
+                Some(false) => format!("other {agent} {found}\n"),
+                None => format!("none {agent} {}\n", replay.stderr.lines().next().unwrap_or_default()),
+            });
+        }
+        let file = fs::OpenOptions::new().create(true).append(true).open(list);
+        file.and_then(|mut file| file.write_all(lines.as_bytes())).expect("the list of what was executed again");
+    }
+
     /// The last run, as `ps` shows it.
     pub fn last(&self) -> Value {
         let runs = end(self.agentry("ps").arg("--json")).json();
         runs[0].clone()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(list) = std::env::var_os("AGENTRY_REPLAY_ALL").filter(|_| !std::thread::panicking()) {
+            self.replay_all(&list);
+        }
     }
 }
 
@@ -272,7 +302,6 @@ impl Ended {
 pub fn skip(test: &str, why: &str) {
     eprintln!("skipped {test}: {why}");
     if let Some(list) = std::env::var_os("AGENTRY_SKIPPED") {
-        use std::io::Write;
         let mut list = fs::OpenOptions::new().create(true).append(true).open(list).expect("the list of skipped tests");
         writeln!(list, "{test}: {why}").expect("the list of skipped tests");
     }

@@ -127,10 +127,7 @@ pub(crate) async fn run(
     let manifest = &prepared.manifest;
     let began = gate.clock().now();
     let run = RunContext::new(id, manifest.agent(), began, observer).until(stop).started_by(by);
-    let run = Arc::new(match &below {
-        Some(below) => run.below(&below.parent),
-        None => run,
-    });
+    let run = placed(run, below.as_ref());
     let package = format!("{}@{}", manifest.name, manifest.version);
     let started = Started {
         at: began,
@@ -176,10 +173,7 @@ pub(crate) async fn resume(
     let input = input.map_err(|_| StoreError::Damaged { why: "an input that is no text".to_owned() })?;
     let (id, package) = (record.id, record.package.clone());
     let run = RunContext::new(id, agent, at, observer).until(stop).again(past);
-    let run = Arc::new(match &below {
-        Some(below) => run.below(&below.parent),
-        None => run,
-    });
+    let run = placed(run, below.as_ref());
     because.into_iter().for_each(|because| run.situation.stopped_because(because));
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
     let origin = copied.map_or_else(|| Origin::Own(below.map(|below| below.share)), Origin::Another);
@@ -192,6 +186,14 @@ pub(crate) async fn resume(
     }
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
     live(services, &prepared, run, Given { allowance, input, seed, wall_ms: unfinished.wall_ms }).await.map(Ok)
+}
+
+/// The run where it stands: below another one, if it works for that.
+fn placed(run: RunContext, below: Option<&Below>) -> Arc<RunContext> {
+    let Some(Below { parent, .. }) = below else { return Arc::new(run) };
+    let run = Arc::new(run.below(parent));
+    parent.adopt(&run);
+    run
 }
 
 /// What a run that begins or goes on is given.

@@ -66,9 +66,6 @@ impl Gate {
         let runs = self.0.audience.runs();
         let resting = runs.iter().filter(|run| top(run) && !run.observer.watches()).filter_map(|run| {
             let since = run.rests_since()?;
-            if run.situation.below() == 0 {
-                return Some((run.id, since, run.situation.bytes()));
-            }
             let tree = self.tree(Arc::clone(run));
             let since = tree.iter().try_fold(since, |last, run| Some(last.max(run.rests_since()?)))?;
             Some((run.id, since, tree.iter().map(|run| run.situation.bytes()).sum()))
@@ -82,17 +79,13 @@ impl Gate {
         (runs.len(), runs.iter().map(|run| run.situation.bytes()).sum())
     }
 
-    /// A run and all below it, each behind the one above.
+    /// A run and all below it that go on, each behind the one above.
     fn tree(&self, top: Arc<RunContext>) -> Vec<Arc<RunContext>> {
-        if top.situation.below() == 0 {
-            return vec![top];
-        }
-        let runs = self.0.audience.runs();
         let mut tree = vec![top];
         let mut next = 0;
         while let Some(run) = tree.get(next) {
-            let id = run.id;
-            tree.extend(runs.iter().filter(|run| above(run) == Some(id)).cloned());
+            let children = run.children();
+            tree.extend(children.into_iter().filter(|run| self.0.audience.find(run.id).is_some()));
             next += 1;
         }
         tree
@@ -171,8 +164,8 @@ impl Inner {
     /// Closes the journal of a run, and before that those of all that work for it: what is cut with it is not written as if it had ended.
     fn close(&self, desk: &mut Desk, run: &Arc<RunContext>, lying: &Lying, left: &mut Vec<Arc<RunContext>>) {
         let (Some(record), Some(_)) = (run.record(), self.audience.find(run.id)) else { return };
-        for below in self.audience.runs().iter().filter(|other| above(other) == Some(run.id)) {
-            self.close(desk, below, lying, left);
+        for below in run.children() {
+            self.close(desk, &below, lying, left);
         }
         let tally = run.tally();
         let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
@@ -184,9 +177,4 @@ impl Inner {
         desk.kernel.suspend(run.id, at);
         left.push(Arc::clone(run));
     }
-}
-
-/// The run for which this one works.
-fn above(run: &RunContext) -> Option<RunId> {
-    run.record()?.parent.map(|(above, _)| above)
 }

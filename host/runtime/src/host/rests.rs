@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentry_kernel::Call;
 use agentry_kernel::call::{CallId, RunId};
@@ -26,6 +26,9 @@ use crate::syscalls::Services;
 
 /// Rows read at once.
 const PAGE: Page = Page { rows: 256, bytes: 1024 * 1024 };
+
+/// Of its time, a host spends one part in so many on looking at those that wait.
+const SWEEP_SHARE: u32 = 50;
 
 /// How often it is tried to file a run that something happens to at the same moment.
 const TRIES_MAX: usize = 8;
@@ -115,13 +118,12 @@ impl Rests {
     }
 }
 
-/// Looks at those that wait, again and again, until it is dropped.
+/// Looks at those that wait, again and again, until it is dropped; with so many of them that a look takes long, less often.
 pub(super) async fn sweep(services: Arc<Services>) {
-    let mut looks = tokio::time::interval(Duration::from_millis(IDLE_LOOK_MS));
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        let begun = Instant::now();
         services.rests.sweep(&services.gate, services.agents.runs_max());
+        tokio::time::sleep(Duration::from_millis(IDLE_LOOK_MS).max(begun.elapsed() * SWEEP_SHARE)).await;
     }
 }
 

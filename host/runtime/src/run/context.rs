@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
 use agentry_kernel::budget::Amounts;
@@ -72,6 +72,8 @@ pub struct RunContext {
     tally: Mutex<Tally>,
     /// The agents above it, if it is below others: the nearest first. The last one pays.
     callers: Vec<String>,
+    /// Runs that work for it, until they are over.
+    children: Mutex<Vec<Weak<RunContext>>>,
     /// Fuel that its guest gave to children.
     fuel_given: AtomicU64,
     labels: Mutex<Labels>,
@@ -111,6 +113,7 @@ impl RunContext {
             situation: Situation::default(),
             past: None,
             callers: Vec::new(),
+            children: Mutex::default(),
             fuel_given: AtomicU64::new(0),
             labels: Mutex::default(),
             notices: AtomicU32::new(0),
@@ -135,6 +138,18 @@ impl RunContext {
     pub(crate) fn below(self, parent: &Self) -> Self {
         let callers = std::iter::once(&parent.agent).chain(&parent.callers).cloned().collect();
         Self { callers, labels: Mutex::new(parent.labels()), ..self }
+    }
+
+    /// This run works for it.
+    pub(crate) fn adopt(&self, child: &Arc<Self>) {
+        let mut children = self.children.lock();
+        children.retain(|child| child.strong_count() > 0);
+        children.push(Arc::downgrade(child));
+    }
+
+    /// Those that work for it, some of which may be over.
+    pub(crate) fn children(&self) -> Vec<Arc<Self>> {
+        self.children.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// The agent on whose books it draws.
