@@ -131,7 +131,7 @@ fn runs_are_ordered_listed_and_waited_for_while_a_host_serves() {
     }
     end(stage.agentry("wait").arg("zzzz")).with(2).complains("there is no run `zzzz`");
     let said = server.stop();
-    assert!(said.contains("0 cut"), "{said}");
+    assert!(said.contains("0 go on in the next host"), "{said}");
     stage.replays();
 }
 
@@ -298,7 +298,7 @@ fn a_host_that_is_to_stop_gives_its_runs_a_while_and_begins_none() {
     none.complains("no host that takes orders");
     let (code, said) = server.end();
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("1 ended, 1 cut"), "{said}");
+    assert!(said.contains("1 ended, 1 go on in the next host"), "{said}");
     assert_eq!(wait(&stage, &short).with(0).json()["output"], json!(["slept"]));
     let runs = end(stage.agentry("ps").arg("--json")).json();
     assert!(runs.as_array().expect("a list").iter().all(|run| run["live"].is_null()), "{runs}");

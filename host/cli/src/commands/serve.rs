@@ -75,7 +75,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 served = &mut served => break served.context("the host broke down")??,
             }
         };
-        screen::say(&format!("stopped: {} ended, {} cut\n", served.going.saturating_sub(served.left), served.left));
+        let ended = served.going.saturating_sub(served.left);
+        screen::say(&format!("stopped: {ended} ended, {} go on in the next host\n", served.left));
         Ok(Exit::Done.into())
     })
 }

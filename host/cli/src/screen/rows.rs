@@ -88,7 +88,9 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
                 bases.insert(*id, Basis { policy: *policy, rule: rule.clone() });
             }
             Entry::Asked { call, at, what, held, basis } => {
-                let asked = row(*call, *at, None, what, Decision::Open);
+                // One that a host lost is asked again: the agent has waited since the first time.
+                let began = rows.get(call).map_or(*at, |before| before.at);
+                let asked = row(*call, began, None, what, Decision::Open);
                 rows.insert(*call, Row { held: *held, basis: bases.get(basis).cloned(), ..asked });
             }
             Entry::Called { call, at, what, outcome, basis } => {
@@ -107,7 +109,8 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
             }
             Entry::Labelled { call, labels, .. } => gained.push((*call, labels)),
             Entry::Questioned { call, at, what, held, .. } => {
-                rows.insert(*call, Row { held: *held, ..row(*call, *at, None, what, Decision::Waits) });
+                let began = rows.get(call).map_or(*at, |before| before.at);
+                rows.insert(*call, Row { held: *held, ..row(*call, began, None, what, Decision::Waits) });
             }
             Entry::Approved { call, by, .. } => {
                 approved.insert(*call, by.clone());
