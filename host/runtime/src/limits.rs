@@ -35,15 +35,15 @@ pub const COMPONENTS_LOADED_MAX: usize = 64;
 /// more than `vm.max_map_count` (65 530 unless changed) of them.
 pub const RUNS_MAX: u32 = 1_500;
 
+/// The same on a host of the dense shape, whose runs take no mapping of their own: a hundred thousand of the smallest agents take
+/// some 10 GB, so this is more than machines have memory for.
+pub const RUNS_DENSE_MAX: u32 = 200_000;
+
 /// How long a run waits in memory for time, a letter or a person, unless `agentry.toml` says otherwise.
 pub const IDLE_AFTER_MS: u64 = 60_000;
 
 /// With more than this in all runs together, those that wait leave memory at once, unless `agentry.toml` says otherwise.
 pub const IDLE_MEMORY_BYTES: u64 = 2 * 1024 * MIB as u64;
-
-/// The same on a host of the dense shape, whose runs take no mapping of their own: a hundred thousand of the smallest agents take
-/// some 10 GB, so this is more than machines have memory for.
-pub const RUNS_DENSE_MAX: u32 = 200_000;
 
 /// Of the runs that a host can have, in quarters: with more, those that wait leave memory at once, so that others find room to begin.
 pub const IDLE_QUARTERS: usize = 3;

@@ -9,7 +9,7 @@ use agentry_kernel::journal::Status;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{RunRecord, rest};
+use crate::journal::{record, rest};
 use crate::limits::{HUMAN_ANSWER_MAX_BYTES, HUMAN_KEPT_MAX, HUMAN_TRIES_MAX};
 use crate::store::{Batch, Expect, Key, Page, Range, Store, StoreError, keys};
 
@@ -238,8 +238,10 @@ pub(super) async fn recover(store: &Arc<dyn Store>) -> Result<BTreeMap<(RunId, C
 
 /// True if this run is not over: whoever asks for it may yet want its answers.
 pub(super) fn goes_on(store: &dyn Store, run: RunId) -> bool {
-    let record = store.get(&keys::run(run)).ok().flatten().and_then(|row| RunRecord::decode(&row).ok());
-    record.is_some_and(|record| matches!(record.status, Status::Running | Status::Suspended))
+    record::of(store, run)
+        .ok()
+        .flatten()
+        .is_some_and(|record| matches!(record.status, Status::Running | Status::Suspended))
 }
 
 fn stands(store: &dyn Store, inquiry: Inquiry, now: Millis) -> Inquiry {
