@@ -7,6 +7,7 @@ use std::time::Duration;
 use agentry_abi::bindings::agentry::agent::llm::{
     Class, Message, OutputForm, Part, Privacy, Request, Response, Role, ToolChoice,
 };
+use agentry_config::reader::Document;
 use agentry_kernel::call::{Call, CallId, Class as CallClass, Completion, RunId};
 use agentry_kernel::kernel::{Answer, Kernel, Start};
 use agentry_kernel::manifest::Manifest;
@@ -16,6 +17,15 @@ use agentry_kernel::{Digest, Millis, Permit};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::Models;
+
+/// The models of a file that has no other sections.
+pub(crate) fn open(text: &str) -> Models {
+    let file = Document { file: "agentry.toml", text };
+    let config = file.read("", crate::config::parse).unwrap();
+    Models::open(&config, &[], None).unwrap()
+}
 
 /// One question, all else as it is by default.
 pub(crate) fn asks(question: &str) -> Request {

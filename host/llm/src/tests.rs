@@ -11,9 +11,7 @@ use agentry_kernel::model::Usage;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use agentry_config::reader::Document;
-
-use super::fixtures::{Server, Step, asks, events, permit, says, status, text_of};
+use super::fixtures::{Server, Step, asks, events, open, permit, says, status, text_of};
 use super::*;
 
 const KEY: &str = "sk-this-is-the-key";
@@ -26,13 +24,6 @@ fn model(kind: &str, url: &str) -> (tempfile::TempDir, Arc<Entry>) {
 /// The same, with patience for a real model on a busy machine.
 fn patient_model(kind: &str, url: &str) -> (tempfile::TempDir, Arc<Entry>) {
     model_with(kind, url, 120_000)
-}
-
-/// The models of a file that has no other sections.
-fn open(text: &str) -> Models {
-    let file = Document { file: "agentry.toml", text };
-    let config = file.read("", crate::config::parse).unwrap();
-    Models::open(&config, &[], None).unwrap()
 }
 
 fn model_with(kind: &str, url: &str, idle_timeout_ms: u64) -> (tempfile::TempDir, Arc<Entry>) {
