@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use agentry_kernel::Resource;
-use agentry_kernel::call::RunId;
+use agentry_kernel::call::{RunId, Wait};
 use agentry_kernel::journal::{Status, Wake};
 use agentry_runtime::control::{self, ControlError, Reply, Request};
 use agentry_runtime::journal::RunRecord;
-use agentry_runtime::run::situation::{Live, Wait};
+use agentry_runtime::run::situation::Live;
 use anstyle::Style;
 use anyhow::Result;
 use serde_json::{Value, json};

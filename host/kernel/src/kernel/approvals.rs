@@ -471,7 +471,7 @@ impl Approvals {
 
     /// Whether a call has to wait because its agent asked people too much. What reaches nothing goes on.
     pub(super) fn is_paused(&mut self, agent: &str, what: &Call, now: Millis) -> bool {
-        if self.paused.is_empty() || what.effect() == Effect::Inner {
+        if self.paused.is_empty() || what.spec().effect == Effect::Inner {
             return false;
         }
         let now = self.at(now);

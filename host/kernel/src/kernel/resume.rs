@@ -8,7 +8,7 @@ use super::ledger::AccountId;
 use super::runs::worded;
 use super::{Allowance, Kernel, Share, Start, reasons};
 use crate::budget::{Amounts, Resource};
-use crate::call::{Call, CallId, RunId};
+use crate::call::{CallId, Repeat, RunId};
 use crate::journal::{Open, Unfinished};
 use crate::refusal::Refusal;
 use crate::time::Millis;
@@ -146,7 +146,7 @@ impl Kernel {
 
     fn lost(&self, call: CallId, open: &Open) -> Lost {
         let then = self.afterwards(open);
-        let spent = if open.sent && reached_out(&open.what) { open.held } else { Amounts::ZERO };
+        let spent = if open.sent && open.what.spec().billed { open.held } else { Amounts::ZERO };
         Lost { call, then, spent }
     }
 
@@ -154,23 +154,13 @@ impl Kernel {
         if !open.sent {
             return Afterwards::Again;
         }
-        let twice_is_once = match &open.what {
-            Call::ToolsCall { name, .. } => {
+        let twice_is_once = match open.what.spec().repeat {
+            Repeat::Safe => true,
+            Repeat::Unsafe => false,
+            Repeat::AsTool(name) => {
                 self.tool(name).is_some_and(|tool| matches!(tool.effect, Effect::Read | Effect::Idempotent))
             }
-            // RFC 9110, 9.2.2: idempotent methods.
-            Call::Fetch(fetch) => matches!(fetch.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
-            Call::HttpFetch { .. } => false,
-            _ => true,
         };
         if twice_is_once { Afterwards::Again } else { Afterwards::Interrupted }
     }
-}
-
-/// True if it may have cost something outside before it was lost. A provider that was asked may bill it, whether its answer came or not.
-fn reached_out(what: &Call) -> bool {
-    matches!(
-        what,
-        Call::LlmComplete(_) | Call::LlmStream(_) | Call::LlmEmbed { .. } | Call::ToolsCall { .. } | Call::Fetch(_)
-    )
 }

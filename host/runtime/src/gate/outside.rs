@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use agentry_kernel::budget::Amounts;
-use agentry_kernel::call::{CallId, Effect};
+use agentry_kernel::call::{CallId, Durability, Effect, Spec, Wait};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::refusal::Refusal;
@@ -25,7 +25,7 @@ use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
 use crate::journal::Along;
 use crate::run::acts::{Act, Acts};
 use crate::run::context::{Event, RunContext};
-use crate::run::situation::{Wait, Waiting};
+use crate::run::situation::Waiting;
 use crate::run::turnstile::Sight;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
@@ -133,18 +133,19 @@ impl Gate {
     ) -> Result<(Errand, Turn), Error> {
         let gate = &*self.0;
         let (call, at) = gate.enter(run, number)?;
-        let (effect, outward) = (asking.what.effect(), asking.what.reaches_out());
-        let (blocks, wait) = (asking.what.blocks(), Wait::of(&asking.what));
-        let name = if run.observer.watches() { asking.what.name().to_owned() } else { String::new() };
-        let intent = matches!(effect, Effect::External | Effect::Inner);
-        let manner = if intent { Manner::WithIntent } else { Manner::Whole };
+        let Spec { name, effect, durability, reaches_out, blocks, wait, .. } = asking.what.spec();
+        let name = if run.observer.watches() { name.to_owned() } else { String::new() };
+        let manner = match durability {
+            Durability::Deferred | Durability::Atomic => Manner::Whole,
+            Durability::Intent | Durability::WriteAhead => Manner::WithIntent,
+        };
         let gains = run.gains();
         let (turn, asking) =
             gate.admit(run, call, asking, at, manner).map_err(|refusal| fault::refused(&refusal, run.id, call))?;
         let errand = Errand {
-            adrift: outward.then(Arc::default),
+            adrift: reaches_out.then(Arc::default),
             gains,
-            intent,
+            durability,
             effect,
             blocks,
             name,
@@ -169,7 +170,7 @@ impl Gate {
             call,
             at,
             effect: Effect::Read,
-            intent: false,
+            durability: Durability::Deferred,
             blocks: true,
             asking,
             name: name.unwrap_or_default(),
@@ -195,8 +196,7 @@ pub(super) struct Errand {
     /// When it was admitted.
     pub(super) at: Millis,
     effect: Effect,
-    /// True if it has two entries: asked, answered.
-    intent: bool,
+    durability: Durability,
     /// True if the guest stands in it.
     blocks: bool,
     /// What was asked, until it is written down.
@@ -259,7 +259,7 @@ impl Errand {
             return self.overtaken(permit, &refusal);
         }
         self.asked(&permit);
-        if self.effect == Effect::External
+        if self.durability == Durability::WriteAhead
             && let Err(error) = self.gate.0.journal.durable(&self.run.trail).await
         {
             return self.close(permit, Err(fault::stored(&error).into()), None);
@@ -280,7 +280,8 @@ impl Errand {
 
     /// Writes its intent down, if it has one and that was not done when the kernel said yes.
     pub(super) fn asked(&mut self, permit: &Permit) {
-        let Some(Asking { what, contents, .. }) = self.asking.take_if(|_| self.intent) else { return };
+        let intent = matches!(self.durability, Durability::Intent | Durability::WriteAhead);
+        let Some(Asking { what, contents, .. }) = self.asking.take_if(|_| intent) else { return };
         let contents = self.gate.0.journal.missing(contents);
         let (held, basis) = (*permit.held(), permit.basis());
         // When the guest asked: that is what its clock showed from then on.

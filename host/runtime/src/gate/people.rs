@@ -256,10 +256,7 @@ impl Desk {
 
 /// What the call is made of, by name: computed at the question, and again when it is about to be made.
 fn facts(kernel: &Kernel, run: &RunContext, what: &Call) -> Facts {
-    let tool = match what {
-        Call::ToolsCall { name, .. } => kernel.tool(name).map(|tool| tool.schema),
-        _ => None,
-    };
+    let tool = if let Call::ToolsCall { name, .. } = what { kernel.tool(name).map(|tool| tool.schema) } else { None };
     let call = Content::of(postcard::to_allocvec(what).expect("a call is plain data")).digest;
     let component = run.record().map(|record| record.component).unwrap_or_default();
     Facts { call, tool: tool.unwrap_or_default(), component }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use agentry_kernel::{Amounts, Call};
-use serde::Serialize;
 use wasmtime::component::{Access, FutureReader, HasSelf};
 
 use super::bindings::agentry::agent::human::{Host, HostWithStore, Question};
@@ -56,15 +55,11 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         }
         let Question { text, choices, expires_s } = question;
         let expires_ms = expires_s.map(|seconds| seconds.saturating_mul(1000).min(HUMAN_TTL_MAX_MS));
-        let content = Content::of(encoded(&(&text, &choices)));
+        let content = Content::question(&text, &choices);
         let what = Call::HumanAsk { question: content.digest, expires_ms };
         let (services, run) = (Arc::clone(&state.services), Arc::clone(&state.run));
         let asking = Asking::with(what, vec![content]);
         let answer = state.services.gate.pass(&state.run, asking, move |permit, cancelled| async move {
-            // Whoever answers finds the run that asks.
-            if let Err(error) = services.gate.journal().durable(&run.trail).await {
-                return Acted::of(Err(fault::stored(&error)), Amounts::ZERO);
-            }
             let (asked, agent) = (services.gate.clock().now(), run.agent.clone());
             let expires = expires_ms.map(|ms| asked.plus(ms));
             let (id, call, open) = (permit.run(), permit.call(), human::State::Open);
@@ -108,8 +103,4 @@ fn checked(question: &Question) -> Result<(), Error> {
         return Err(invalid("expires-s is 0: nobody could answer"));
     }
     Ok(())
-}
-
-fn encoded(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("it is plain data, and memory grows")
 }
