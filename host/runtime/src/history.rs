@@ -1,6 +1,7 @@
 //! What happened, for people: runs, their entries and the contents that these name. It only reads.
 
 mod report;
+mod said;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -140,6 +141,15 @@ impl History {
     /// As [`History::entries`].
     pub fn entries_behind(&self, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
         log::entries_behind(&*self.0, run, place)
+    }
+
+    /// Every segment of a run as the log has it, in order.
+    pub(crate) fn each_segment(
+        &self,
+        run: RunId,
+        read: impl FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        log::each_segment(&*self.0, run, &mut None, read)
     }
 
     /// What brings a run back that has left memory while it waits; none if it has not.

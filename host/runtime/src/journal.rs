@@ -226,7 +226,7 @@ impl Journal {
             self.0.submit(&mut pending);
         }
         let mut bytes = Vec::with_capacity(256);
-        segment::extend(&mut bytes, trail.run(), entries);
+        segment::extend_as(trail.format(), &mut bytes, trail.run(), entries);
         let (late, linked) = self.0.chain.link(vec![(trail.run(), bytes)]);
         let chain = self.0.chain.clone();
         let told = batch.then.take();
@@ -350,7 +350,7 @@ impl Pending {
         });
         let bytes = &mut self.runs[place].1;
         let before = bytes.len();
-        segment::extend(bytes, trail.run(), entries);
+        segment::extend_as(trail.format(), bytes, trail.run(), entries);
         let written = bytes.len() - before;
         trail.wrote(written);
         self.bytes += written;
@@ -450,10 +450,10 @@ pub fn digest(bytes: &[u8]) -> Digest {
 
 /// The name of a call's canonical arguments: of a tool's, the JSON that the tool gets; of any other, the call as it is journaled.
 pub fn arguments(what: &Call) -> Digest {
-    match what {
-        Call::ToolsCall { arguments, .. } => *arguments,
-        other => digest(&postcard::to_allocvec(other).expect("a call is plain data")),
+    if let Call::ToolsCall { arguments, .. } = what {
+        return *arguments;
     }
+    digest(&postcard::to_allocvec(what).expect("a call is plain data"))
 }
 
 #[cfg(test)]

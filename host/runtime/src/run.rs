@@ -30,10 +30,11 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 use crate::agents::Below;
+use crate::audit::contents;
 use crate::gate::{Ending, Opening, Origin};
 use crate::journal::RunRecord;
 use crate::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
-use crate::store::StoreError;
+use crate::store::{StoreError, keys};
 use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{Services, State};
 use crate::triggers::Began;
@@ -173,7 +174,9 @@ pub(crate) async fn resume(
     let input = input.map_err(|_| StoreError::Damaged { why: "an input that is no text".to_owned() })?;
     let (id, package) = (record.id, record.package.clone());
     let run = RunContext::new(id, agent, at, observer).until(stop).again(past);
-    let run = placed(run, below.as_ref());
+    let has = |content: &Digest| gate.journal().store().has(&keys::blob(content)).unwrap_or(true);
+    let lacks = copied.as_ref().is_some_and(|entries| contents::lacking(entries, has).is_some());
+    let run = placed(if lacks { run.lacking_contents() } else { run }, below.as_ref());
     because.into_iter().for_each(|because| run.situation.stopped_because(because));
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
     let origin = copied.map_or_else(|| Origin::Own(below.map(|below| below.share)), Origin::Another);

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use agentry_kernel::call::RunId;
+use agentry_kernel::journal::FORMAT;
 use futures::task::AtomicWaker;
 
+use super::segment::FORMAT5;
 use super::{BACKLOG_MAX_BYTES, PACE_BYTES};
 use crate::store::StoreError;
 
@@ -15,6 +17,7 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub struct Trail {
     run: RunId,
+    format: u8,
     unwritten: AtomicUsize,
     lost: OnceLock<StoreError>,
     closed: AtomicBool,
@@ -23,8 +26,18 @@ pub struct Trail {
 
 impl Trail {
     pub(crate) fn new(run: RunId) -> Self {
+        Self::of(run, FORMAT)
+    }
+
+    /// That of a run whose past lacks contents which an export of an older version left out.
+    pub(crate) fn lacking(run: RunId) -> Self {
+        Self::of(run, FORMAT5)
+    }
+
+    fn of(run: RunId, format: u8) -> Self {
         Self {
             run,
+            format,
             unwritten: AtomicUsize::new(0),
             lost: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -35,6 +48,11 @@ impl Trail {
     /// Whose it is.
     pub fn run(&self) -> RunId {
         self.run
+    }
+
+    /// The version in which its segments are written.
+    pub(crate) fn format(&self) -> u8 {
+        self.format
     }
 
     /// Its run leaves memory: nothing that happens to it from now on is written.
