@@ -133,20 +133,20 @@ impl World {
         };
         let mut kernel = Kernel::new(Arc::clone(&self.policy), self.models.clone(), self.tools.clone());
         let start = Start { agent: question.agent.clone(), manifest };
-        if let Err(refusal) = kernel.start(RUN, &start, self.at) {
+        if let (Err(refusal), _) = kernel.start(RUN, &start, self.at) {
             return Verdict::Refused(refusal);
         }
         kernel.attend(RUN);
         if !question.labels.is_empty()
-            && let Answer::Permit(mut permit) = kernel.admit(RUN, CallId(0), &Call::TimersNow, self.at)
+            && let (Answer::Permit(mut permit), _) = kernel.admit(RUN, CallId(0), &Call::TimersNow, self.at)
         {
             permit.bring(&question.labels);
-            kernel.settle(permit, Amounts::ZERO, self.at);
+            let _ = kernel.settle(permit, Amounts::ZERO, self.at);
         }
-        match kernel.admit(RUN, CallId(1), &question.call, self.at) {
+        match kernel.admit(RUN, CallId(1), &question.call, self.at).0 {
             Answer::Permit(permit) => {
                 let (held, brings) = (*permit.held(), permit.brings().clone());
-                kernel.give_back(permit, self.at);
+                let _ = kernel.give_back(permit, self.at);
                 Verdict::Allowed { held, brings }
             }
             Answer::Wait(_) => Verdict::Allowed { held: Amounts::ZERO, brings: Labels::NONE },

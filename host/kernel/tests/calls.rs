@@ -101,8 +101,15 @@ fn only_what_touches_nothing_is_let_through_by_a_lock() {
         .map(|call| call.name().to_owned())
         .collect();
     let known = [
-        "budget.remaining", "budget.split", "llm.count-tokens", "llm.models", "log.event", "timers.deadline",
-        "timers.now", "timers.sleep", "tools.list",
+        "budget.remaining",
+        "budget.split",
+        "llm.count-tokens",
+        "llm.models",
+        "log.event",
+        "timers.deadline",
+        "timers.now",
+        "timers.sleep",
+        "tools.list",
     ];
     assert_eq!(inner, known.map(str::to_owned).into());
 }

@@ -81,6 +81,14 @@ pub(crate) struct Along<'a> {
     pub(crate) record: Option<RunRecord>,
 }
 
+impl Along<'_> {
+    /// True if nothing goes with them.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { moved, rated, contents, record } = self;
+        moved.is_none() && rated.is_empty() && contents.is_empty() && record.is_none()
+    }
+}
+
 /// Books as a change left them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moved<'a> {

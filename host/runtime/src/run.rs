@@ -142,16 +142,14 @@ pub(crate) async fn run(
         held: Amounts::ZERO,
     };
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(manifest) };
-    let allowance = match gate.begin(&run, Opening { started, start, input: input.clone().into_bytes(), below }) {
-        Ok(allowance) => allowance,
-        Err(refusal) => {
-            gate.journal().flush().await?;
-            return Ok(refused(&run, &refusal));
-        }
-    };
-    if attended {
-        gate.change(|kernel| kernel.attend(id));
-    }
+    let allowance =
+        match gate.begin(&run, Opening { started, start, input: input.clone().into_bytes(), below, attended }) {
+            Ok(allowance) => allowance,
+            Err(refusal) => {
+                gate.journal().flush().await?;
+                return Ok(refused(&run, &refusal));
+            }
+        };
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
     live(services, &prepared, run, Given { allowance, input, seed, wall_ms: 0 }).await
 }
@@ -180,13 +178,10 @@ pub(crate) async fn resume(
     because.into_iter().for_each(|because| run.situation.stopped_because(because));
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
     let origin = copied.map_or_else(|| Origin::Own(below.map(|below| below.share)), Origin::Another);
-    let allowance = match gate.reopen(&run, &start, record, (&unfinished, origin)) {
+    let allowance = match gate.reopen(&run, &start, record, (&unfinished, origin, attended)) {
         Ok(allowance) => allowance,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if attended {
-        gate.change(|kernel| kernel.attend(id));
-    }
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
     live(services, &prepared, run, Given { allowance, input, seed, wall_ms: unfinished.wall_ms }).await.map(Ok)
 }

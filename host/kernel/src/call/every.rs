@@ -63,7 +63,8 @@ impl Call {
 
     /// Of a kind that has its function as a name, one of each.
     fn functions(self) -> Vec<Self> {
-        let all = |interface: &[&str], of: fn(String) -> Self| interface.iter().map(|name| of((*name).to_owned())).collect();
+        let all =
+            |interface: &[&str], of: fn(String) -> Self| interface.iter().map(|name| of((*name).to_owned())).collect();
         match self {
             Self::Context(_) => all(&CONTEXT, Self::Context),
             Self::Memory { .. } => all(&MEMORY, |function| Self::Memory { function, namespace: namespace() }),

@@ -62,7 +62,7 @@ pub(crate) fn call(
             Ok(Found::Ended(acted)) => {
                 // What it took came out of the part that was set aside for it before.
                 aside.take().into_iter().for_each(|share| services.gate.dissolve(share));
-                services.gate.change(|kernel| kernel.remember(parent.id, &acted.below));
+                services.gate.remember(&parent, &acted.below);
                 return *acted;
             }
             Ok(Found::Open(record)) => Some(record),

@@ -54,7 +54,9 @@ pub(crate) fn call(asking: &Asking) -> Option<(String, String)> {
         // All that there is to these stands in the call.
         Call::LlmModels | Call::LlmEmbed { .. } | Call::LlmCountTokens { .. } | Call::Context(_) => whole(&asking.what),
         Call::Memory { .. } | Call::ToolsList | Call::HttpFetch { .. } | Call::Agents(_) => whole(&asking.what),
-        Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline | Call::Human(_) | Call::HumanAsk { .. } => whole(&asking.what),
+        Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline | Call::Human(_) | Call::HumanAsk { .. } => {
+            whole(&asking.what)
+        }
         Call::BudgetRemaining | Call::BudgetSplit => whole(&asking.what),
         Call::AgentsFind { .. } | Call::AgentsReceive { .. } => whole(&asking.what),
     };

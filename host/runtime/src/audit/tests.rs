@@ -205,15 +205,7 @@ async fn the_chain_vouches_for_the_contents_of_every_call_there_is() {
         // Older versions left contents of some calls out when a run moved to another home.
         before.extend(unstored(Trail::lacking(RunId(1)), what).await.map(|_| name));
     }
-    let always = [
-        "llm.complete",
-        "llm.stream",
-        "memory.put",
-        "files.write",
-        "tools.call",
-        "log.event",
-        "http.fetch",
-    ];
+    let always = ["llm.complete", "llm.stream", "memory.put", "files.write", "tools.call", "log.event", "http.fetch"];
     assert_eq!(before, always);
     assert_eq!(vouched.len(), always.len() + 5, "human.ask, human.notify, agents.call, agents.send, agents.reply");
 }

@@ -28,10 +28,7 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             Ok(said) => Reply::Said(said),
             Err(error) => Reply::Refused(error.to_string()),
         },
-        Request::Budget => {
-            let now = services.gate.clock().now();
-            Reply::Budget(services.gate.change(|kernel| kernel.statements(now)))
-        }
+        Request::Budget => Reply::Budget(services.gate.statements()),
         Request::LookAtLock => {
             services.standing.look_at_lock(&services.gate);
             match services.gate.journal().flush().await {

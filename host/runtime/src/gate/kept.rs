@@ -3,8 +3,8 @@
 use agentry_kernel::budget::{Amounts, Resource};
 
 use super::Inner;
+use super::act::Behalf;
 use crate::drivers::memory::keeper;
-use crate::journal::Along;
 use crate::run::context::RunContext;
 use crate::store::{Batch, Expect};
 
@@ -43,10 +43,9 @@ impl Inner {
     /// Gives back what is not kept any more. If the host dies before it is written down, the next one counts anew.
     pub(super) fn free(&self, run: &RunContext, freed: &[(String, u64)]) {
         for (author, bytes) in freed {
-            let mut desk = self.desk.lock();
-            desk.kernel.free(author, &Amounts::of(Resource::Storage, *bytes));
-            let moved = desk.books_of(author);
-            self.journal.append(&run.trail, &[], Along { moved, ..Along::default() });
+            let of = Behalf { trail: &run.trail, payer: author };
+            let amounts = Amounts::of(Resource::Storage, *bytes);
+            self.act(of, self.clock.now(), |act| act.tell(|kernel| kernel.free(author, &amounts)));
         }
     }
 }

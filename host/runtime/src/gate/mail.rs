@@ -231,14 +231,13 @@ impl Errand {
     /// The run has the labels of the letter before its guest sees it. What tells of them is written already.
     fn taken(&self, mut permit: Permit, taken: Taken, labels: &Labels, at: Millis) -> Taken {
         permit.bring(labels);
-        let mut desk = self.gate.0.desk.lock();
-        let settled = desk.kernel.settle(permit, Amounts::ZERO, at);
-        desk.let_in(settled.ready, at);
-        self.run.relabel(self.call, &settled.gained, &settled.cleared);
-        let record = self.run.record().map(|record| RunRecord { labels: self.run.labels(), ..record.clone() });
-        let record = record.filter(|_| !settled.gained.is_empty());
-        self.gate.0.journal.append(&self.run.trail, &[], Along { record, ..Along::default() });
-        drop(desk);
+        self.gate.0.act(&*self.run, at, |act| {
+            let settled = act.ask(|kernel| kernel.settle(permit, Amounts::ZERO, at));
+            if !settled.gained.is_empty() {
+                self.run.relabel(self.call, &settled.gained, &settled.cleared);
+                act.record(self.run.record().map(|record| RunRecord { labels: self.run.labels(), ..record.clone() }));
+            }
+        });
         self.tell(at, Amounts::ZERO, None);
         taken
     }

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::again::{Number, Recall};
-use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
+use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle, told_no};
 use crate::journal::Along;
 use crate::run::acts::{Act, Acts};
 use crate::run::context::{Event, RunContext};
@@ -286,10 +286,11 @@ impl Errand {
         let (held, basis) = (*permit.held(), permit.basis());
         // When the guest asked: that is what its clock showed from then on.
         let entry = Entry::Asked { call: self.call, at: self.at, what, held, basis };
-        let desk = self.gate.0.desk.lock();
-        // What it holds was taken when it joined the queue, and nobody has written that down yet.
-        let along = Along { moved: desk.books(&self.run), contents, ..Along::default() };
-        self.gate.0.journal.append(&self.run.trail, &[entry], along);
+        // What it holds was taken when it joined the queue, and stands in the books since.
+        self.gate.0.act(&*self.run, self.at, |act| {
+            act.store(contents);
+            act.note(entry);
+        });
     }
 
     /// Waits for its turn, no longer than the guest and the run do.
@@ -373,10 +374,14 @@ impl Errand {
     /// Its turn came too late: what holds now forbids it. It is written down as refused and costs nothing.
     fn overtaken<T, E: Fault>(mut self, permit: Permit, refusal: &Refusal) -> (Result<T, E>, Millis) {
         let (at, call) = (self.now(), self.call);
-        if let Some(Asking { what, .. }) = self.asking.take() {
-            self.gate.0.refused(&self.run, (call, what), refusal, at);
-        }
-        self.gate.0.settle(&self.run, permit, None, at, Vec::new(), |_| None);
+        let asking = self.asking.take();
+        self.gate.0.act(&*self.run, at, |act| {
+            if let Some(Asking { what, .. }) = asking {
+                act.refuse(&self.run, (call, what), refusal, at);
+            }
+            act.ask(|kernel| kernel.give_back(permit, at));
+        });
+        told_no(&self.run, refusal);
         (Err(fault::refused(refusal, self.run.id, call).into()), at)
     }
 

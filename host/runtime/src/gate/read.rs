@@ -66,7 +66,7 @@ impl Gate {
         let mut contents = if run.trail.is_full() { Vec::new() } else { contents };
         let outcome = settle::outcome(&result, &mut contents);
         let entry = Entry::Called { call, at, what, outcome, basis };
-        gate.settle(run, permit, Some(Amounts::ZERO), at, contents, |_| Some(entry));
+        gate.conclude(run, permit, entry, contents, at);
         Read::Done(result)
     }
 }
