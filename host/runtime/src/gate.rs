@@ -11,6 +11,7 @@ mod children;
 pub mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod in_flight;
 mod kept;
 mod lanes;
 mod life;
@@ -47,6 +48,7 @@ pub use self::fault::Fault;
 pub(crate) use self::lanes::Lanes;
 pub(crate) use self::life::Origin;
 pub use self::life::{Ending, Opening};
+pub use self::outside::LentPermit;
 use self::people::Asked;
 use self::standing::Audience;
 pub use self::stored::Written;

@@ -9,7 +9,7 @@ use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::time::Millis;
 
-use super::outside::Watch;
+use super::in_flight::CallHandle;
 use super::{Fault, Gate, Told, fault};
 use crate::journal::Along;
 use crate::run::context::RunContext;
@@ -108,9 +108,9 @@ impl Again {
             // It waits like one that comes, and what the guest does meanwhile ends it.
             Some((Fate::Never, _)) => std::future::pending().await,
             Some((Fate::Unseen, at)) => {
-                let mut watch = Watch::of_known(&self.gate, run, self.call);
-                run.turnstile.pass(Sight::Answer(self.call)).await;
-                watch.seen(at);
+                let mut handle = CallHandle::of_known(&self.gate, run, self.call);
+                handle.may_see().await;
+                handle.seen(at);
             }
             Some((Fate::AtOnce, _)) | None => {}
         }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use agentry_kernel::budget::{Amounts, Limits, Resource};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::Entry;
-use agentry_kernel::kernel::{Answer, Kernel, Permit, Share};
+use agentry_kernel::kernel::{Answer, Kernel, Share};
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::act::{Act, Behalf};
+use super::outside::LentPermit;
 use super::{Acted, Asking, Gate, Told};
 use crate::journal::{Along, Trail};
 use crate::run::context::RunContext;
@@ -61,7 +62,7 @@ impl Gate {
         let aside = Arc::new(Aside { gate: self.clone(), wish, share: Mutex::new(None) });
         let before = run.fuel_given();
         let asking = Asking { aside: Some(Arc::clone(&aside)), ..asking };
-        let (call, answer) = self.pass_numbered(run, asking, move |permit: Arc<Permit>, cut| {
+        let (call, answer) = self.pass_numbered(run, asking, move |permit: Arc<LentPermit>, cut| {
             let call = permit.call();
             act(call, aside, cut)
         });

@@ -13,9 +13,10 @@ use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use tokio::time::Instant;
 
-use super::outside::{GRACE, past};
 use super::Gate;
 use super::act::Act;
+use super::in_flight::past;
+use super::outside::GRACE;
 use crate::agents::Below;
 use crate::journal::{Along, Content, RunRecord};
 use crate::run::context::{Event, RunContext};

@@ -15,8 +15,8 @@ use agentry_kernel::time::Millis;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::outside::{Errand, past};
 use super::act::{Act, Behalf, Desk};
+use super::in_flight::{InFlightCall, past};
 use super::{Asking, Gate, Inner, Turn, fault, told_no};
 use crate::approvals::{Gained, Question, State, shown};
 use crate::journal::{Content, Trail};
@@ -169,7 +169,7 @@ impl Inner {
     }
 }
 
-impl Errand {
+impl InFlightCall {
     /// Waits for people, no longer than the question is open and the guest and the run do; then the kernel looks again.
     pub(super) async fn people(&mut self, mut asked: Asked) -> Result<Turn, Error> {
         let given_up = tokio::select! {
@@ -194,7 +194,7 @@ impl Errand {
     fn dispatch(&mut self, act: &mut Act<'_>, asked: &Asked, now: Millis) -> Result<Turn, Error> {
         let Some(Asking { what, .. }) = &self.asking else {
             act.forgo(asked.waiter, now);
-            return Err(fault::unavailable("this part of the host broke down", None));
+            return Err(fault::broke());
         };
         act.stop_waiting(asked.waiter);
         let by = act.kernel().approved_by(asked.waiter).to_vec();

@@ -10,7 +10,7 @@ use super::bindings::agentry::agent::files::{FileStat, Host};
 use super::bindings::agentry::agent::types::Error;
 use super::{Services, State, invalid};
 use crate::drivers::files::{Change, Root};
-use crate::gate::{Acted, Asking, Octets, Told, fault};
+use crate::gate::{Acted, Asking, LentPermit, Octets, Told, fault};
 use crate::journal::Content;
 use crate::limits::FILE_WRITE_MAX_BYTES;
 
@@ -72,7 +72,7 @@ impl State {
 }
 
 /// What `act` gives; `told` is true if a yes tells of what stands there, as a no always does.
-async fn done<T, A>(services: Arc<Services>, permit: Arc<Permit>, place: Place, told: bool, act: A) -> Acted<T>
+async fn done<T, A>(services: Arc<Services>, permit: Arc<LentPermit>, place: Place, told: bool, act: A) -> Acted<T>
 where
     T: Send + 'static,
     A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
