@@ -4,18 +4,20 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use agentry_journal::{Along, Moved, Trail};
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::{Balance, Consequences, Kernel, Permit, Ready, Statement, Ticket, Waiter};
 use agentry_kernel::time::Millis;
+use agentry_store::content::Content;
+use agentry_store::keys;
+use agentry_store::rows::approval::Question;
+use agentry_store::rows::run::RunRecord;
 use tokio::sync::oneshot;
 
 use super::{Inner, Turn};
-use crate::approvals::Question;
-use crate::journal::{Along, Content, Moved, RunRecord, Trail};
 use crate::run::context::RunContext;
-use crate::store::keys;
 
 /// The kernel and those who wait for it. Behind one lock, never held across an await or what a driver does.
 pub(super) struct Desk {

@@ -4,25 +4,26 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Told};
+use agentry_journal::{Along, Trail};
 use agentry_kernel::budget::{Amounts, Limits, Resource};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::{Answer, Kernel, Share};
 use agentry_kernel::time::Millis;
+use agentry_store::StoreError;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::act::{Act, Behalf};
 use super::outside::LentPermit;
-use super::{Acted, Asking, Gate, Told};
-use crate::journal::{Along, Trail};
+use super::{Asking, Gate};
 use crate::run::context::RunContext;
-use crate::store::StoreError;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// A part of a run's budget for a child that has not begun. If nobody takes it, it goes back.
 #[derive(Debug)]
-pub(crate) struct Aside {
+pub struct Aside {
     gate: Gate,
     /// What is wanted, and the fuel that the engine says the guest has.
     wish: (Limits, u64),

@@ -6,6 +6,10 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::Told;
+use agentry_abi::fault::{self, Fault};
+use agentry_journal::Along;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, Durability, Effect, Spec, Wait};
 use agentry_kernel::journal::Entry;
@@ -17,13 +21,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::again::{Number, Recall};
-use super::{Asking, Fault, Gate, Manner, Told, Turn, fault, settle, told_no};
-use crate::journal::Along;
+use super::{Asking, Gate, Manner, Turn, settle, told_no};
 use crate::run::acts::{Act, Acts};
-use crate::run::context::{Event, RunContext};
+use crate::run::context::RunContext;
+use crate::run::events::Event;
 use crate::run::situation::Waiting;
 use crate::run::turnstile::Sight;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 impl Gate {
     /// Decides on a call now, in the order in which the guest asks, and gives the future of its answer. `body` carries it to its end, in a

@@ -8,6 +8,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Told};
+use agentry_abi::fault::{self, Fault};
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, Durability, Effect};
 use agentry_kernel::kernel::Permit;
@@ -18,9 +21,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{InFlightCall, past};
-use super::{Acted, Asking, Fault, Gate, Told, Turn, fault};
+use super::{Asking, Gate, Turn};
 use crate::run::context::RunContext;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// How long an act may go on after it was cancelled, to say what it knows. Then it is dropped and its worst case is
 /// taken, for nobody knows what it did.
