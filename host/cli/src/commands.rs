@@ -41,7 +41,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-pub use ps::status;
 
 /// A verb and its arguments.
 #[derive(clap::Subcommand)]

@@ -7,6 +7,7 @@ pub mod question;
 pub mod report;
 pub mod rows;
 pub mod span;
+pub mod status;
 pub mod text;
 pub mod units;
 pub mod waterfall;

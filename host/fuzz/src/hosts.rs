@@ -2,7 +2,7 @@
 
 use agentry_kernel::constraint::{Constraint, Test};
 use agentry_kernel::json::Value;
-use agentry_kernel::rights::{host_fits, url_path_fits};
+use agentry_kernel::pattern::{host_fits, url_path_fits};
 use agentry_kernel::url::{Host, Url};
 
 use crate::parse;

@@ -2,7 +2,7 @@
 
 use agentry_kernel::constraint::{Constraint, Test};
 use agentry_kernel::json::Value;
-use agentry_kernel::rights::{namespace_fits, path_fits};
+use agentry_kernel::pattern::{namespace_fits, path_fits};
 
 use crate::parse;
 

@@ -9,8 +9,20 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod account;
+pub mod words;
 
 pub use account::{Account, Books, Period};
+
+/// What a run was given at its start; the engine enforces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Instructions.
+    pub fuel: u64,
+    /// Milliseconds from its start.
+    pub wall_ms: u64,
+    /// Bytes of linear memory.
+    pub memory_bytes: u64,
+}
 
 /// What a budget counts. The first nine are in the wire order of `types.resource-kind`; a guest sees the others as `tokens`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

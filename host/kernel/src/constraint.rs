@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fold;
 use crate::json::Value;
-use crate::rights::{host_fits, path_fits};
+use crate::pattern::{host_fits, path_fits};
 use crate::text;
 use crate::url::{Url, host_of};
 

@@ -30,7 +30,6 @@ mod reach;
 mod replay;
 #[cfg(test)]
 mod tests;
-pub(crate) mod within;
 mod witness;
 
 pub use amend::amend;

@@ -44,7 +44,7 @@ mod tracked;
 mod trials;
 
 pub(crate) use answer::Leave;
-pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
+pub use answer::{Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::{Standing, Statement};
 pub use consequences::Consequences;

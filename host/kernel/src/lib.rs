@@ -22,6 +22,8 @@ pub mod labels;
 pub mod limits;
 pub mod manifest;
 pub mod model;
+mod nesting;
+pub mod pattern;
 pub mod policy;
 pub mod refusal;
 pub mod rights;
@@ -29,6 +31,7 @@ pub mod text;
 pub mod time;
 pub mod tool;
 pub mod url;
+mod within;
 
 pub use budget::{Amounts, Limits, Resource};
 pub use call::{Call, CallId, RunId};

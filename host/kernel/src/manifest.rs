@@ -3,14 +3,14 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
+use crate::budget::words::Amount;
 use crate::call::Class;
 use crate::constraint::Arguments;
 use crate::labels::Labels;
-use crate::policy::patterns;
+use crate::rights::shapes;
 use crate::rights::{
     Access, AgentsRight, Extra, FilesRight, HttpRight, HumanRight, LlmRight, MemoryRight, Rights, ToolRight,
 };
@@ -66,16 +66,6 @@ pub struct Manifest {
 
 const fn first() -> u64 {
     1
-}
-
-/// A number or a text such as `"2.00"` or `"120s"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Amount {
-    /// A count.
-    Number(u64),
-    /// Money or time.
-    Text(String),
 }
 
 impl Manifest {
@@ -153,7 +143,7 @@ impl WantsHttp {
     /// The hosts alone: what may be done there is the grant's to say.
     fn rights(&self, agent: &str) -> impl Iterator<Item = HttpRight> {
         self.hosts.iter().filter_map(move |host| {
-            let to = patterns::origin(host).ok()?;
+            let to = shapes::origin(host).ok()?;
             let (methods, paths, extra) = (Vec::new(), Vec::new(), Extra::default());
             Some(HttpRight { id: agent.into(), to, methods, paths, private: false, extra, line: 0 })
         })
@@ -173,29 +163,6 @@ impl WantsAgents {
 impl WantsTool {
     fn right(&self, agent: &str) -> ToolRight {
         ToolRight { tool: self.tool.clone(), args: Arguments::Any, id: agent.into(), ..ToolRight::default() }
-    }
-}
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Amount;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number, or a text such as \"2.00\" or \"120s\"")
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
-                Ok(Amount::Number(number))
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
-                let number = u64::try_from(number);
-                number.map(Amount::Number).map_err(|_| E::custom("an amount is never negative"))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
-                Ok(Amount::Text(text.into()))
-            }
-        }
-        from.deserialize_any(Visitor)
     }
 }
 

@@ -21,7 +21,6 @@ mod extra;
 mod grant;
 mod header;
 mod outside;
-pub(crate) mod patterns;
 mod rules;
 mod scope;
 mod site;
@@ -34,7 +33,6 @@ mod warnings;
 mod whole;
 
 pub use budget::Budget;
-pub(crate) use document::too_deep;
 pub(crate) use draft::{list, quoted};
 pub use rules::{Ceiling, Duty, SiteRule, Target, When};
 pub use subject::Act;

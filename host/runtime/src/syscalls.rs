@@ -23,7 +23,8 @@ use agentry_abi::bindings::agentry::agent::types::{self, Error, Unavailability};
 use agentry_abi::driver::{Acted, Told, Written};
 use agentry_engine::limiter::Limiter;
 use agentry_kernel::Millis;
-use agentry_kernel::kernel::{Allowance, Permit};
+use agentry_kernel::budget::Allowance;
+use agentry_kernel::kernel::Permit;
 use agentry_kernel::manifest::Wants;
 use wasmtime::component::{Access, FutureReader, HasData, Linker};
 

@@ -15,7 +15,7 @@ use super::followed::{Followed, PAUSE};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::rows::{Decision, Row, rows};
-use crate::screen::{self, BAD, BOLD, DIM, HINT, amounts, styled, text, units};
+use crate::screen::{self, BAD, BOLD, DIM, HINT, amounts, status, styled, text, units};
 
 /// Of what is said with a call, a line has room for so much.
 const SAID_COLUMNS: usize = 120;
@@ -103,7 +103,7 @@ impl Log {
                 json: json!({"kind": "began", "at_ms": started.at.0, "package": started.package}),
             }),
             Entry::Ended(ended) => {
-                let (word, style) = super::status(ended.status);
+                let (word, style) = status::shown(ended.status);
                 let json = json!({"kind": "ended", "at_ms": ended.at.0, "status": ended.status});
                 Some(Line { at: ended.at, word: word.to_owned(), style, text: String::new(), json })
             }

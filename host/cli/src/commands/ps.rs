@@ -11,14 +11,13 @@ use agentry_runtime::run::situation::Live;
 use agentry_serve::api::{Reply, Request};
 use agentry_serve::socket::{self, ControlError};
 use agentry_store::rows::run::RunRecord;
-use anstyle::Style;
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::target;
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
-use crate::screen::{self, BAD, BOLD, DIM, GOOD, amounts, styled, text, units};
+use crate::screen::{self, BOLD, DIM, amounts, status, styled, text, units};
 
 /// Lists runs, the newest first
 #[derive(clap::Args)]
@@ -171,7 +170,7 @@ fn table(runs: &[RunRecord], more: &More) -> String {
     let mut table = format!("{}\n", styled(BOLD, head));
     for run in runs {
         let now = more.of(run);
-        let (word, style) = now.map_or_else(|| status(run.status), |live| (state(live), BOLD));
+        let (word, style) = now.map_or_else(|| status::shown(run.status), |live| (state(live), BOLD));
         let took = run.ended.map_or_else(|| "…".to_owned(), |ended| units::duration(ended.since(run.started)));
         table.push_str(&format!(
             "{}  {:<16}  {}  {}  {took:>10}  {:>9}  {:>11}\n",
@@ -202,18 +201,4 @@ fn table(runs: &[RunRecord], more: &More) -> String {
         }
     }
     table
-}
-
-/// How a run stands, in a word and its colour.
-pub fn status(status: Status) -> (&'static str, Style) {
-    match status {
-        Status::Running => ("running", BOLD),
-        Status::Done => ("done", GOOD),
-        Status::Failed => ("failed", BAD),
-        Status::Denied => ("denied", BAD),
-        Status::Exhausted => ("exhausted", BAD),
-        Status::Unavailable => ("unavailable", BAD),
-        Status::Stopped => ("stopped", BAD),
-        Status::Suspended => ("suspended", BOLD),
-    }
 }

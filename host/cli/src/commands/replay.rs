@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::ps;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BAD, BOLD, GOOD, styled, text, units};
+use crate::screen::{self, BAD, BOLD, GOOD, status, styled, text, units};
 
 /// Executes a run again, without any effect, and proves that it does the same
 #[derive(clap::Args)]
@@ -85,7 +85,7 @@ fn page(replayed: &Replayed) -> String {
     let run = styled(BOLD, format_args!("run {}", replayed.run));
     let agent = text::line(&replayed.agent);
     let calls = units::plural(u64::from(replayed.calls), "call");
-    let (word, _) = ps::status(replayed.status);
+    let (word, _) = status::shown(replayed.status);
     match &replayed.difference {
         Some(first) => format!(
             "{run} {agent}  {}\n{calls} alike, then: {}\n",

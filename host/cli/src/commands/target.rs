@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use super::followed::is_over;
 use crate::exit::{Exit, With};
 use crate::home::Home;
-use crate::screen::text;
+use crate::screen::{status, text};
 
 /// What is meant.
 pub enum Target {
@@ -23,7 +23,7 @@ pub enum Target {
 pub fn going(home: &Home, name: &str) -> Result<RunId> {
     let record = home.history()?.ok_or(NoRun::Never)?.run(name)?;
     if is_over(record.status) {
-        let (word, _) = super::status(record.status);
+        let (word, _) = status::shown(record.status);
         bail!("run {} is over: {word}\nhint: `agentry ps` lists those that go on", record.id);
     }
     Ok(record.id)

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::rows::{Row, rows};
 use crate::screen::waterfall::{self, Span};
-use crate::screen::{self, BOLD, DIM, styled, text, units};
+use crate::screen::{self, BOLD, DIM, status, styled, text, units};
 
 /// Shows a run syscall by syscall: when, allowed or not, at what cost
 #[derive(clap::Args)]
@@ -92,7 +92,7 @@ fn as_json(record: &RunRecord, rows: &[Row], more: &More<'_>) -> Value {
 fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
     let last = rows.iter().map(|row| row.until.unwrap_or(row.at)).max().unwrap_or(record.started);
     let ended = record.ended.unwrap_or(last).max(last);
-    let (word, style) = ps::status(record.status);
+    let (word, style) = status::shown(record.status);
     let mut page = format!(
         "{} {} {}\n",
         styled(BOLD, format_args!("run {}", record.id)),

@@ -68,7 +68,7 @@ pub fn ending(report: &Report) -> String {
 
 /// `done in 12.3 s · 3 model calls · 1 234 tokens (1 100 read, 134 written) · $0.0012 · 1.2 G fuel · run 0abc…`
 fn bill(report: &Report) -> String {
-    let (word, _) = crate::commands::status(report.status);
+    let (word, _) = super::status::shown(report.status);
     let ended = if report.status == Status::Done { "in" } else { "after" };
     let mut parts = vec![format!("{word} {ended} {}", units::duration(report.duration_ms))];
     let spent = &report.spent;

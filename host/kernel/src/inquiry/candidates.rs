@@ -9,13 +9,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use self::choices::Choices;
-use super::{World, call, within, witness};
+use super::{World, call, witness};
 use crate::call::{Call, Place};
 use crate::constraint::{Arguments, Constraint};
 use crate::json::Value;
 use crate::labels::Labels;
+use crate::pattern::{host_fits, name_fits, namespace_fits, path_fits};
 use crate::policy::{Act, Ceiling, SiteRule, Target};
-use crate::rights::{HttpRight, Origin, ToolRight, host_fits, name_fits, namespace_fits, path_fits};
+use crate::rights::{HttpRight, Origin, ToolRight};
+use crate::within;
 
 mod choices;
 

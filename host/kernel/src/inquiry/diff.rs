@@ -9,13 +9,14 @@ use alloc::vec::Vec;
 use self::calls::{about, bounds_of_models, within_bounds};
 use self::pair::Pair;
 use super::candidates::{Calls, Candidates};
-use super::{Verdict as Answer, World, within};
+use super::{Verdict as Answer, World};
 use crate::budget::{Resource, Window};
 use crate::call::{Call, Class};
 use crate::labels::Labels;
 use crate::policy::{Act, Budget, Ceiling, Duty, Grant, SiteRule};
 use crate::refusal::Rule;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Origin};
+use crate::within;
 
 mod calls;
 mod others;

@@ -6,14 +6,16 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::candidates::Candidates;
-use super::{Question, Verdict, World, call, within, witness};
+use super::{Question, Verdict, World, call, witness};
 use crate::call::{Call, Place as FilePlace};
 use crate::constraint::{Arguments, Constraint};
 use crate::labels::Labels;
+use crate::pattern::name_fits;
 use crate::policy::{Act, Duty, Grant, SiteRule, Target};
 use crate::refusal::Rule;
-use crate::rights::{Access, Extra, name_fits};
+use crate::rights::{Access, Extra};
 use crate::tool::Effect;
+use crate::within;
 
 mod place;
 

@@ -4,9 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::Entry;
+use crate::budget::Allowance;
 use crate::budget::{Amounts, Resource, Window};
 use crate::call::{Call, CallId, RunId, Wait};
-use crate::kernel::Allowance;
 use crate::labels::Labels;
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};

@@ -169,17 +169,6 @@ pub struct Start {
     pub manifest: Arc<Manifest>,
 }
 
-/// What a run was given at its start; the engine enforces it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
-    /// Instructions.
-    pub fuel: u64,
-    /// Milliseconds from its start.
-    pub wall_ms: u64,
-    /// Bytes of linear memory.
-    pub memory_bytes: u64,
-}
-
 /// One limit that binds a run, for `budget.remaining`. One that refills is the agent's day, one that does not is the
 /// run's own. Of the run's own fuel, `left` is what it was given: only the engine knows how much of it is burnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use super::{
-    Allowance, Answer, Answered, Asked, Closed, Consequences, Kernel, Lost, Permit, Ready, Settled, Share, Start,
-    Ticket, Unasked, Verdict, Waiter,
+    Answer, Answered, Asked, Closed, Consequences, Kernel, Lost, Permit, Ready, Settled, Share, Start, Ticket, Unasked,
+    Verdict, Waiter,
 };
 use crate::approval::{ApprovalId, Approver, Facts, Unfit};
+use crate::budget::Allowance;
 use crate::budget::{Amounts, Limits};
 use crate::call::{Call, CallId, RunId};
 use crate::journal::{BasisId, Entry, Unfinished};

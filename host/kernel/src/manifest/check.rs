@@ -7,8 +7,10 @@ use alloc::string::{String, ToString};
 use semver::Version;
 
 use super::{FORMAT, Manifest, Mistake, WIT, Wants};
+use crate::budget::words;
 use crate::limits::{LIST_MAX, MANIFEST_MAX_BYTES, SCHEMA_MAX_BYTES};
-use crate::policy::{budget, patterns, too_deep};
+use crate::nesting::too_deep;
+use crate::rights::shapes;
 use crate::text::{self, Flaw};
 
 /// A semantic version that is longer than this says something else.
@@ -51,7 +53,7 @@ impl Manifest {
             let message = format!("the manifest has format {}", self.format);
             return Err(mistake(message, format!("this version reads format {FORMAT}")));
         }
-        fits("name", &self.name, patterns::package(&self.name), "for example `acme:reporter`")?;
+        fits("name", &self.name, shapes::package(&self.name), "for example `acme:reporter`")?;
         version("version", &self.version)?;
         if self.seq == 0 {
             return Err(mistake("`seq` is 0", "it begins with 1 and grows with every release"));
@@ -71,7 +73,7 @@ impl Manifest {
         short("budget", self.budget.len())?;
         for (key, amount) in &self.budget {
             let wrong = |message: String| mistake(text::show(&message), "a budget has the words of a grant's [budget]");
-            budget::limit(key, amount).map_err(wrong)?;
+            words::limit(key, amount).map_err(wrong)?;
         }
         wants(&self.wants)
     }
@@ -96,7 +98,7 @@ fn wants(wants: &Wants) -> Result<(), Mistake> {
             return Err(mistake("`wants.llm.models` is empty", "say which models, usually `[\"*\"]`"));
         }
         for model in &llm.models {
-            fits("wants.llm.models", model, patterns::name(model), "an alias, or its beginning and `*`")?;
+            fits("wants.llm.models", model, shapes::name(model), "an alias, or its beginning and `*`")?;
         }
         reason("wants.llm", &llm.why)?;
     }
@@ -104,7 +106,7 @@ fn wants(wants: &Wants) -> Result<(), Mistake> {
         for (key, list) in [("wants.memory.read", &memory.read), ("wants.memory.write", &memory.write)] {
             short(key, list.len())?;
             for namespace in list {
-                fits(key, namespace, patterns::namespace(namespace), "for example `agent/me/**`")?;
+                fits(key, namespace, shapes::namespace(namespace), "for example `agent/me/**`")?;
             }
         }
         reason("wants.memory", &memory.why)?;
@@ -116,13 +118,13 @@ fn wants(wants: &Wants) -> Result<(), Mistake> {
     }
     short("wants.tools", wants.tools.len())?;
     for tool in &wants.tools {
-        fits("wants.tools.tool", &tool.tool, patterns::name(&tool.tool), "a tool, or its beginning and `*`")?;
+        fits("wants.tools.tool", &tool.tool, shapes::name(&tool.tool), "a tool, or its beginning and `*`")?;
         reason("wants.tools", &tool.why)?;
     }
     if let Some(http) = &wants.http {
         short("wants.http.hosts", http.hosts.len())?;
         for host in &http.hosts {
-            let origin = patterns::origin(host).map(|_| ());
+            let origin = shapes::origin(host).map(|_| ());
             fits("wants.http.hosts", host, origin, "for example `https://api.example.org`")?;
         }
         reason("wants.http", &http.why)?;
@@ -132,7 +134,7 @@ fn wants(wants: &Wants) -> Result<(), Mistake> {
         for (key, list) in lists.map(|(key, list)| (format!("wants.agents.{key}"), list)) {
             short(&key, list.len())?;
             for agent in list {
-                fits(&key, agent, patterns::name(agent), "an agent, or the beginning of its name and `*`")?;
+                fits(&key, agent, shapes::name(agent), "an agent, or the beginning of its name and `*`")?;
             }
         }
         reason("wants.agents", &agents.why)?;

@@ -1,22 +1,15 @@
-//! The words of `[budget]`, in grants, in the site's ceiling and in manifests: what they limit, for how long, and how
-//! their amounts are written.
+//! Reads `[budget]` of grants and `budget` of the site's ceiling; mistakes go into the document.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 
 use toml::de::{DeTable, DeValue};
 
-use self::amount::Unit;
 use super::document::{Document, Words};
 use crate::approval::Required;
+use crate::budget::words::{Amount, Limit, WORDS, example, key, limit};
 use crate::budget::{Limits, Resource, Window};
-use crate::limits::{MEMORY_MAX_BYTES, WALL_RUN_MAX_MS};
-use crate::manifest::Amount;
 use crate::refusal::Rule;
-
-mod amount;
-
-pub(super) use amount::milliseconds;
 
 /// The limits that one `[budget]` sets.
 #[derive(Clone, Debug, Default)]
@@ -33,49 +26,6 @@ pub struct Budget {
     pub rule: Rule,
     lines: [[u32; Resource::COUNT]; 3],
 }
-
-/// One word.
-struct Word {
-    key: &'static str,
-    what: Resource,
-    window: Window,
-    unit: Unit,
-}
-
-const fn word(key: &'static str, what: Resource, window: Window, unit: Unit) -> Word {
-    Word { key, what, window, unit }
-}
-
-/// Fuel and wall time are held from a run's start to its end, so that a minute's limit on them would only keep runs out.
-const WORDS: [Word; 27] = [
-    word("usd_run", Resource::Usd, Window::Run, Unit::Usd),
-    word("usd_minute", Resource::Usd, Window::Minute, Unit::Usd),
-    word("usd_day", Resource::Usd, Window::Day, Unit::Usd),
-    word("tokens_run", Resource::Tokens, Window::Run, Unit::Count),
-    word("tokens_minute", Resource::Tokens, Window::Minute, Unit::Count),
-    word("tokens_day", Resource::Tokens, Window::Day, Unit::Count),
-    word("tokens_in_run", Resource::TokensIn, Window::Run, Unit::Count),
-    word("tokens_in_minute", Resource::TokensIn, Window::Minute, Unit::Count),
-    word("tokens_in_day", Resource::TokensIn, Window::Day, Unit::Count),
-    word("tokens_out_run", Resource::TokensOut, Window::Run, Unit::Count),
-    word("tokens_out_minute", Resource::TokensOut, Window::Minute, Unit::Count),
-    word("tokens_out_day", Resource::TokensOut, Window::Day, Unit::Count),
-    word("llm_calls_run", Resource::LlmCalls, Window::Run, Unit::Count),
-    word("llm_calls_minute", Resource::LlmCalls, Window::Minute, Unit::Count),
-    word("llm_calls_day", Resource::LlmCalls, Window::Day, Unit::Count),
-    word("tool_calls_run", Resource::ToolCalls, Window::Run, Unit::Count),
-    word("tool_calls_minute", Resource::ToolCalls, Window::Minute, Unit::Count),
-    word("tool_calls_day", Resource::ToolCalls, Window::Day, Unit::Count),
-    word("egress_run", Resource::Egress, Window::Run, Unit::Bytes),
-    word("egress_minute", Resource::Egress, Window::Minute, Unit::Bytes),
-    word("egress_day", Resource::Egress, Window::Day, Unit::Bytes),
-    word("fuel_run", Resource::Fuel, Window::Run, Unit::Count),
-    word("fuel_day", Resource::Fuel, Window::Day, Unit::Count),
-    word("wall_run", Resource::WallTime, Window::Run, Unit::Time),
-    word("wall_day", Resource::WallTime, Window::Day, Unit::Time),
-    word("memory_mb", Resource::Memory, Window::Run, Unit::Mebibytes),
-    word("storage_mb", Resource::Storage, Window::Day, Unit::Mebibytes),
-];
 
 /// The words of `[budget]`, and `why`.
 pub(super) const KEYS: &[&str] = &{
@@ -105,40 +55,6 @@ const WHOLE: Words = Words {
     later: &["usd_month", "tokens_month"],
 };
 const CEILING: Words = Words { table: "`budget` of the ceiling", known: KEYS, later: &["usd_month", "tokens_month"] };
-
-/// What one word limits.
-pub(crate) struct Limit {
-    what: Resource,
-    window: Window,
-    amount: u64,
-}
-
-/// The word that limits a resource.
-pub(super) fn key(what: Resource, window: Window) -> Option<&'static str> {
-    WORDS.iter().find(|word| word.what == what && word.window == window).map(|word| word.key)
-}
-
-/// An amount in the right form for a word; `0` for an unknown one.
-pub(super) fn example(key: &str) -> &'static str {
-    WORDS.iter().find(|word| word.key == key).map_or("0", |word| word.unit.example())
-}
-
-/// Reads one line of a budget.
-///
-/// # Errors
-/// What is wrong with it, as a sentence about the key.
-pub(crate) fn limit(key: &str, amount: &Amount) -> Result<Limit, String> {
-    let word = WORDS.iter().find(|word| word.key == key).ok_or_else(|| format!("unknown key `{key}` in a budget"))?;
-    let wrong = |must: &str| format!("`{key}` must be {must}, for example {}", example(key));
-    let amount = word.unit.read(amount).map_err(wrong)?;
-    if word.what == Resource::Memory && !(1..=MEMORY_MAX_BYTES).contains(&amount) {
-        return Err(wrong(&format!("from 1 to {}", MEMORY_MAX_BYTES / (1024 * 1024))));
-    }
-    if word.what == Resource::WallTime && amount > WALL_RUN_MAX_MS {
-        return Err(wrong("at most 366d"));
-    }
-    Ok(Limit { what: word.what, window: word.window, amount })
-}
 
 /// Reads `[budget]` of a grant; mistakes go into the document.
 pub(super) fn read(document: &mut Document<'_>, file: &DeTable<'_>, owner: &Rule) -> Budget {

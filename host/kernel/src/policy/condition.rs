@@ -10,9 +10,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::{Document, Place, Words, quoted};
 use super::grant::fits;
-use super::patterns;
 use crate::constraint::{Arguments, Constraint, Literal, Test};
 use crate::limits::{ARGUMENTS_MAX, LIST_MAX};
+use crate::rights::shapes;
 use crate::text;
 
 const CONSTRAINT: Words = Words {
@@ -100,8 +100,8 @@ fn constraint(document: &mut Document<'_>, name: &Spanned<impl AsRef<str>>, tabl
     tests.extend(count(document, table, "max_bytes").map(Test::BytesMax));
     tests.extend(count(document, table, "min_items").map(Test::ItemsMin));
     tests.extend(count(document, table, "max_items").map(Test::ItemsMax));
-    tests.extend(texts(document, table, "host", "\"*.example.org\"", patterns::host).map(Test::Host));
-    tests.extend(texts(document, table, "path", "\"/reports\"", patterns::subtree).map(Test::Path));
+    tests.extend(texts(document, table, "host", "\"*.example.org\"", shapes::host).map(Test::Host));
+    tests.extend(texts(document, table, "path", "\"/reports\"", shapes::subtree).map(Test::Path));
     let optional = flag(document, table, "optional");
     let shown = text::show(name.get_ref().as_ref());
     if tests.is_empty() && document.mistakes.len() == before {

@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Mistake, Source};
 use crate::limits::{LIST_MAX, MISTAKES_MAX, NESTING_MAX, POLICY_FILE_MAX_BYTES};
+use crate::nesting::too_deep;
 use crate::text;
 
 /// How much of a line is shown with a mistake.
@@ -251,26 +252,6 @@ impl<'a> Document<'a> {
         self.mistake(place, format!("`{key}` is {is}; it must be {must}"), format!("for example `{key} = {example}`"));
         None
     }
-}
-
-/// Where brackets or dotted keys nest too deep. Looked at before the parser builds anything of that shape, because a deep
-/// tree costs stack.
-pub(crate) fn too_deep(text: &str) -> Option<Place> {
-    use toml_parser::lexer::TokenKind;
-    let (mut open, mut dots) = (0usize, 0usize);
-    for token in toml_parser::Source::new(text).lex() {
-        match token.kind() {
-            TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => open += 1,
-            TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => open = open.saturating_sub(1),
-            TokenKind::Dot => dots += 1,
-            TokenKind::Equals | TokenKind::Comma | TokenKind::Newline => dots = 0,
-            _ => {}
-        }
-        if open.max(dots) > NESTING_MAX {
-            return Some(token.span().start()..token.span().end());
-        }
-    }
-    None
 }
 
 /// A value as a mistake shows it.

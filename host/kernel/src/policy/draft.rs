@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use crate::manifest::{Amount, Manifest, Wants};
+use crate::budget::words::Amount;
+use crate::manifest::{Manifest, Wants};
 use crate::text;
 
 /// What an author who suggests no budget is given to start with.

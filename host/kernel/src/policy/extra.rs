@@ -81,7 +81,7 @@ pub(super) fn approval(document: &mut Document<'_>, table: &DeTable<'_>, rule: &
         document.number(table, "quorum", "1").map_or(1, |(number, _)| u32::try_from(number).unwrap_or(u32::MAX));
     let ttl_ms = match document.string(table, "ttl", "\"10m\"") {
         None => Required::TTL_DEFAULT_MS,
-        Some((text, place)) => super::budget::milliseconds(text).unwrap_or_else(|| {
+        Some((text, place)) => crate::budget::words::milliseconds(text).unwrap_or_else(|| {
             document.mistake(place, "`ttl` must be a time in s, m, h or d", "for example `ttl = \"10m\"`");
             Required::TTL_DEFAULT_MS
         }),

@@ -11,9 +11,10 @@ use super::extra::extra;
 use super::scope::{expires, pattern};
 use super::table::GrantTable;
 use super::trial::{self, Trial};
-use super::{Grant, budget, condition, outside, patterns, warnings};
+use super::{Grant, budget, condition, outside, warnings};
 use crate::call::Class;
 use crate::refusal::Rule;
+use crate::rights::shapes;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
 use crate::text;
 
@@ -120,7 +121,7 @@ fn llm(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<LlmRight> {
     let (table, place) = document.table(file, "llm", "{ models = [\"small-*\"] }")?;
     document.closed(table, &LLM);
     why(document, table);
-    let models = names(document, table, "models", "[\"small-*\"]", patterns::name);
+    let models = names(document, table, "models", "[\"small-*\"]", shapes::name);
     if !table.contains_key("models") {
         document.mistake(place.clone(), "`llm` grants no model", "for example `models = [\"small-*\"]`");
     }
@@ -140,8 +141,8 @@ fn memory(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<MemoryRight
     let (table, place) = document.table(file, "memory", "{ read = [\"team/**\"] }")?;
     document.closed(table, &MEMORY);
     why(document, table);
-    let read = names(document, table, "read", "[\"team/**\"]", patterns::namespace);
-    let write = names(document, table, "write", "[\"agent/me/**\"]", patterns::namespace);
+    let read = names(document, table, "read", "[\"team/**\"]", shapes::namespace);
+    let write = names(document, table, "write", "[\"agent/me/**\"]", shapes::namespace);
     let labels = super::extra::names(document, table, "labels");
     Some(MemoryRight { read, write, labels, line: document.line(&place) })
 }
@@ -154,7 +155,7 @@ fn files(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<FilesRight> {
         let root = required(document, (table, &place), "root", "\"reports\"");
         let root = root.filter(|(root, place)| fits(document, place, "root", root, text::label(root)));
         let at = document.string(table, "at", "\"/out\"").map_or("/", |(at, place)| {
-            fits(document, &place, "at", at, patterns::subtree(at));
+            fits(document, &place, "at", at, shapes::subtree(at));
             at
         });
         let access = required(document, (table, &place), "access", "\"r\"").and_then(|(word, place)| {
@@ -181,7 +182,7 @@ fn tools(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<ToolRight> {
         let id = required(document, (table, &place), "id", "\"me/mail\"");
         let id = id.filter(|(id, place)| fits(document, place, "id", id, text::path(id)));
         let tool = required(document, (table, &place), "tool", "\"mail.send\"");
-        let tool = tool.filter(|(tool, place)| fits(document, place, "tool", tool, patterns::name(tool)));
+        let tool = tool.filter(|(tool, place)| fits(document, place, "tool", tool, shapes::name(tool)));
         let args = condition::arguments(document, table);
         let line = document.line(&place);
         let named = id.as_ref().map_or("", |(id, _)| *id);

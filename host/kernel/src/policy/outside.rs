@@ -10,9 +10,9 @@ use super::condition::{flag, texts};
 use super::document::{Document, Place, Words};
 use super::extra::extra;
 use super::grant::{fits, required, why};
-use super::patterns;
 use crate::limits::CHILD_DEPTH_MAX;
 use crate::refusal::Rule;
+use crate::rights::shapes;
 use crate::rights::{AgentsRight, HttpRight, HumanRight, Origin, SecretRight};
 use crate::text;
 
@@ -46,9 +46,9 @@ pub(super) fn http(document: &mut Document<'_>, file: &DeTable<'_>, agent: &str)
         let rule = Rule { id: id.clone(), file: document.file().into(), line };
         let to = required(document, (table, &place), "to", "\"https://api.example.org\"");
         let to = to.and_then(|(text, place)| origin(document, "to", text, &place));
-        let methods = texts(document, table, "methods", "\"GET\"", patterns::method)
+        let methods = texts(document, table, "methods", "\"GET\"", shapes::method)
             .unwrap_or_else(|| METHODS.map(String::from).to_vec());
-        let paths = texts(document, table, "paths", "\"/v1/**\"", patterns::url_path)
+        let paths = texts(document, table, "paths", "\"/v1/**\"", shapes::url_path)
             .unwrap_or_else(|| alloc::vec![String::from("/**")]);
         let private = flag(document, table, "private");
         let extra = extra(document, table, &rule);
@@ -86,7 +86,7 @@ pub(super) fn agents(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<
     let (table, place) = document.table(file, "agents", "{ call = [\"fetcher\"], max_depth = 2 }")?;
     document.closed(table, &AGENTS);
     why(document, table);
-    let mut listed = |key: &str| texts(document, table, key, "\"fetcher\"", patterns::name).unwrap_or_default();
+    let mut listed = |key: &str| texts(document, table, key, "\"fetcher\"", shapes::name).unwrap_or_default();
     let (call, send, receive) = (listed("call"), listed("send"), listed("receive"));
     if !["call", "send", "receive"].iter().any(|key| table.contains_key(*key)) {
         document.mistake(place.clone(), "`agents` grants no agent", "for example `call = [\"fetcher\"]`");
@@ -123,7 +123,7 @@ pub(super) fn human(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<H
 
 /// `https://*.example.org:8443`
 pub(super) fn origin(document: &mut Document<'_>, key: &str, text: &str, place: &Place) -> Option<Origin> {
-    let parsed = patterns::origin(text);
+    let parsed = shapes::origin(text);
     fits(document, place, key, text, parsed.as_ref().map(|_| ()).map_err(|flaw| *flaw));
     parsed.ok()
 }

@@ -10,8 +10,9 @@ use crate::constraint::{Constraint, covers};
 use crate::fold;
 use crate::json::Value;
 use crate::labels::Labels;
+use crate::pattern::name_fits;
 use crate::refusal::Rule;
-use crate::rights::{Origin, name_fits};
+use crate::rights::Origin;
 use crate::tool::Effect;
 
 use super::subject::{Act, Subject};

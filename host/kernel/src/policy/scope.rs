@@ -5,9 +5,10 @@ use alloc::format;
 use toml::de::{DeTable, DeValue};
 use toml::value::{Datetime, Offset};
 
+use super::PackagePattern;
 use super::document::{Document, Place};
 use super::grant::fits;
-use super::{PackagePattern, patterns};
+use crate::rights::shapes;
 use crate::time::Millis;
 
 /// A package and its versions: `acme:reporter@^1.2`.
@@ -16,7 +17,7 @@ pub(super) fn pattern(document: &mut Document<'_>, text: &str, place: &Place) ->
         Some((name, version)) => (name, Some(version)),
         None => (text, None),
     };
-    if !fits(document, place, "package", text, patterns::package(name)) {
+    if !fits(document, place, "package", text, shapes::package(name)) {
         return None;
     }
     let version = match version.map(semver::VersionReq::parse) {

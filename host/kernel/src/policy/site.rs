@@ -14,9 +14,10 @@ use super::grant::{fits, required, why};
 use super::outside::origin;
 use super::rules::{Ceiling, Duty, SiteRule, Target, When};
 use super::subject::Act;
-use super::{Budget, Policy, budget, patterns, trial};
+use super::{Budget, Policy, budget, trial};
 use crate::refusal::Rule;
 use crate::rights::Origin;
+use crate::rights::shapes;
 use crate::text;
 use crate::tool::Effect;
 
@@ -78,8 +79,8 @@ fn ceiling(document: &mut Document<'_>, file: &DeTable<'_>, observed: bool, poli
         let origins = document.strings(table, "egress", "[\"https://*.example.org\"]");
         origins.into_iter().filter_map(|(text, place)| origin(document, "egress", text, &place)).collect()
     });
-    let models = texts(document, table, "models", "\"small-*\"", patterns::name);
-    let tools = texts(document, table, "tools", "\"mail.*\"", patterns::name);
+    let models = texts(document, table, "models", "\"small-*\"", shapes::name);
+    let tools = texts(document, table, "tools", "\"mail.*\"", shapes::name);
     if table.contains_key("budget") {
         let site = Rule { id: "site".into(), ..rule.clone() };
         let budget = budget::read_ceiling(document, table, &site);
@@ -185,8 +186,8 @@ fn target(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Op
     }
     let (name, name_place) = document.string(table, key, "\"pay.*\"")?;
     Some(match *key {
-        "tool" if fits(document, &name_place, key, name, patterns::name(name)) => Target::Tool(name.into()),
-        "model" if fits(document, &name_place, key, name, patterns::name(name)) => Target::Model(name.into()),
+        "tool" if fits(document, &name_place, key, name, shapes::name(name)) => Target::Tool(name.into()),
+        "model" if fits(document, &name_place, key, name, shapes::name(name)) => Target::Model(name.into()),
         "effect" => match Effect::from_word(name) {
             Some(effect) => Target::Effect(effect),
             None => {
@@ -194,20 +195,20 @@ fn target(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Op
                 return None;
             }
         },
-        "memory" if fits(document, &name_place, key, name, patterns::namespace(name)) => {
+        "memory" if fits(document, &name_place, key, name, shapes::namespace(name)) => {
             let namespace = name.strip_suffix("**").unwrap_or(name).trim_end_matches('/').to_string();
             Target::Memory { namespace, acts: acts(document, table) }
         }
         "root" if fits(document, &name_place, key, name, text::label(name)) => {
             let at = document.string(table, "at", "\"/archive\"");
-            let at = at.filter(|(at, place)| fits(document, place, "at", at, patterns::subtree(at)));
+            let at = at.filter(|(at, place)| fits(document, place, "at", at, shapes::subtree(at)));
             let at = at.map_or_else(|| "/".to_string(), |(at, _)| at.to_string());
             Target::Files { root: name.into(), at, acts: acts(document, table) }
         }
-        "host" if fits(document, &name_place, key, name, patterns::host(name)) => Target::Http {
+        "host" if fits(document, &name_place, key, name, shapes::host(name)) => Target::Http {
             host: name.into(),
-            methods: texts(document, table, "methods", "\"POST\"", patterns::method).unwrap_or_default(),
-            paths: texts(document, table, "paths", "\"/admin\"", patterns::url_path)
+            methods: texts(document, table, "methods", "\"POST\"", shapes::method).unwrap_or_default(),
+            paths: texts(document, table, "paths", "\"/admin\"", shapes::url_path)
                 .unwrap_or_default()
                 .into_iter()
                 .map(|path| path.strip_suffix("/**").unwrap_or(&path).to_string())

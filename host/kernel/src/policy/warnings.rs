@@ -8,8 +8,9 @@ use toml::de::DeTable;
 use super::Grant;
 use super::document::Document;
 use crate::budget::Resource;
-use crate::inquiry::within;
-use crate::rights::{ToolRight, name_fits, namespace_fits, path_fits};
+use crate::pattern::{name_fits, namespace_fits, path_fits};
+use crate::rights::ToolRight;
+use crate::within;
 
 /// Looks at one grant.
 pub(super) fn find(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {

@@ -11,10 +11,10 @@ use super::subject::Act;
 use super::{Grant, Mistake, Policy, Source};
 use crate::budget::{Resource, Window};
 use crate::fold;
-use crate::inquiry::within;
 use crate::limits::MISTAKES_MAX;
 use crate::refusal::Rule;
 use crate::text;
+use crate::within;
 
 /// Pairs of rules that are looked at: a policy of ten thousand rules is loaded without being compared whole.
 const LOOKS_MAX: usize = 100_000;

@@ -6,7 +6,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, host_fits, name_fits, url_path_fits};
+use super::Extra;
+use crate::pattern::{host_fits, name_fits, url_path_fits};
 use crate::url::{Scheme, Url};
 
 /// Hosts that may be reached, and how: `https://*.example.org`.

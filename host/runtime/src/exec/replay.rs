@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_journal::digest;
+use agentry_kernel::budget::Allowance;
 use agentry_kernel::budget::Resource;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
-use agentry_kernel::kernel::Allowance;
 use agentry_store::StoreError;
 use tokio::time::Instant;
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use agentry_journal::Along;
 use agentry_kernel::Resource;
+use agentry_kernel::budget::Allowance;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Ended, Entry, Started, Status, Unfinished};
-use agentry_kernel::kernel::{Allowance, Share, Start};
+use agentry_kernel::kernel::{Share, Start};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;

@@ -334,7 +334,7 @@ async fn a_run_that_nobody_waits_for_any_more_ends_and_holds_nothing() {
     let home = tempfile::tempdir().unwrap();
     let host = host(home.path()).await;
     let run = host.run(1);
-    let allowance = agentry_kernel::kernel::Allowance { fuel: 7, wall_ms: 1000, memory_bytes: 0 };
+    let allowance = agentry_kernel::budget::Allowance { fuel: 7, wall_ms: 1000, memory_bytes: 0 };
     let unended = host.gate.unended(&run, &allowance);
     let call = host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
         cancelled.cancelled().await;

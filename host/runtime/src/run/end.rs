@@ -1,8 +1,8 @@
 //! How a guest ended, in one word and one sentence for a person: its output, its own failure, or what it broke on.
 
 use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_kernel::budget::Allowance;
 use agentry_kernel::journal::Status;
-use agentry_kernel::kernel::Allowance;
 use agentry_kernel::text::cut;
 use agentry_store::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
 use serde_json::Value;

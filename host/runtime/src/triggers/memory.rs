@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::labels::Labels;
-use agentry_kernel::rights::namespace_fits;
+use agentry_kernel::pattern::namespace_fits;
 use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;

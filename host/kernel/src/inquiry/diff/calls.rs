@@ -5,11 +5,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::within;
 use crate::call::Call;
 use crate::inquiry::candidates::{Calls, Candidates};
 use crate::policy::{Act, SiteRule, Target};
 use crate::rights::HttpRight;
+use crate::within;
 
 /// Calls of an agent that a rule of the site is about.
 pub(super) fn about<'a>(candidates: Candidates<'a>, rule: &'a SiteRule, agent: &'a str) -> Calls<'a> {

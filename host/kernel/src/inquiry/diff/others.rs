@@ -3,9 +3,10 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::{Finder, place, within};
+use super::{Finder, place};
 use crate::policy::Grant;
 use crate::rights::AgentsRight;
+use crate::within;
 
 impl<'a> Finder<'a> {
     pub(super) fn agents(&mut self, old: Option<&Grant>, grant: &'a Grant) {

@@ -3,8 +3,8 @@
 use alloc::string::String;
 
 use crate::constraint::Constraint;
-use crate::inquiry::within;
 use crate::policy::{Act, Duty, SiteRule, Target, When};
+use crate::within;
 
 /// Whether a rule of the site does at least what another does, wherever that one does it.
 pub(super) fn at_least(new: &SiteRule, old: &SiteRule) -> bool {

@@ -6,10 +6,12 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::call::{Call, Place as FilePlace};
-use crate::inquiry::{call, within, witness};
-use crate::policy::{Act, Grant, Policy, patterns};
+use crate::inquiry::{call, witness};
+use crate::policy::{Act, Grant, Policy};
 use crate::rights::Access;
+use crate::rights::shapes;
 use crate::text;
+use crate::within;
 
 /// A place, or many that a pattern names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +35,14 @@ impl FromStr for Place {
         let (kind, name) = place.split_once(':').ok_or_else(|| String::from("is KIND:NAME"))?;
         let flawed = |flaw: text::Flaw| alloc::format!("has a name that {flaw}");
         match kind {
-            "memory" => patterns::namespace(name).map(|()| Self::Memory(name.into())),
+            "memory" => shapes::namespace(name).map(|()| Self::Memory(name.into())),
             "files" => {
                 let (root, path) = name.split_once('/').unwrap_or((name, ""));
                 let at = alloc::format!("/{path}");
-                text::label(root).and_then(|()| patterns::subtree(&at)).map(|()| Self::Files(root.into(), at))
+                text::label(root).and_then(|()| shapes::subtree(&at)).map(|()| Self::Files(root.into(), at))
             }
-            "tool" => patterns::name(name).map(|()| Self::Tool(name.into())),
-            "egress" => patterns::host(name).map(|()| Self::Egress(name.into())),
+            "tool" => shapes::name(name).map(|()| Self::Tool(name.into())),
+            "egress" => shapes::host(name).map(|()| Self::Egress(name.into())),
             "mailbox" => text::label(name).map(|()| Self::Mailbox(name.into())),
             _ => return Err("begins with memory:, files:, tool:, egress: or mailbox:".into()),
         }

@@ -10,9 +10,10 @@ use crate::call::Fetch;
 use crate::constraint::Misfit;
 use crate::json::Value;
 use crate::kernel::basis::Ground;
-use crate::policy::patterns;
+use crate::pattern::name_fits;
 use crate::refusal::{Code, Refusal, Rule};
-use crate::rights::{Extra, Rate, ToolRight, name_fits};
+use crate::rights::shapes;
+use crate::rights::{Extra, Rate, ToolRight};
 use crate::text;
 use crate::url::Url;
 
@@ -80,7 +81,7 @@ impl<'a> Admission<'a> {
         if self.wants.is_some_and(|wants| !wants.others.iter().any(|other| other == "http")) {
             return Err(undeclared("http"));
         }
-        malformed("method", &fetch.method, patterns::method(&fetch.method))?;
+        malformed("method", &fetch.method, shapes::method(&fetch.method))?;
         let url = Url::parse(&fetch.url).map_err(|flaw| {
             Refusal::new(Code::Argument, format!("`url` {flaw}"))
                 .argument("url", &fetch.url, "an address in its canonical form")

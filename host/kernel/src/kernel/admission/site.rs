@@ -8,9 +8,9 @@ use super::{Admission, No, Terms, list};
 use crate::approval::{Factor, Required};
 use crate::json::Value;
 use crate::labels::Labels;
+use crate::pattern::name_fits;
 use crate::policy::{Ceiling, Duty, SiteRule, Subject};
 use crate::refusal::{Code, Refusal};
-use crate::rights::name_fits;
 use crate::text;
 
 impl Admission<'_> {

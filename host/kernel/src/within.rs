@@ -8,7 +8,8 @@ use crate::approval::{Approvers, Required};
 use crate::constraint::{Arguments, Constraint, Literal, Test};
 use crate::json::Value;
 use crate::labels::Labels;
-use crate::rights::{Extra, HttpRight, Origin, Rate, ToolRight, name_fits, namespace_fits, path_fits, url_path_fits};
+use crate::pattern::{name_fits, namespace_fits, path_fits, url_path_fits};
+use crate::rights::{Extra, HttpRight, Origin, Rate, ToolRight};
 use crate::url::{Host, host_of};
 
 /// Rules into which one is taken apart before the question stays open.

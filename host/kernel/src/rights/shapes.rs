@@ -1,6 +1,6 @@
 //! The shapes that patterns may have, in grants and in manifests. A pattern that nothing could match is refused.
 
-use crate::rights::Origin;
+use super::Origin;
 use crate::text::{self, Flaw};
 use crate::url::{self, Host, host_of};
 
