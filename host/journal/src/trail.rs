@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use agentry_kernel::call::RunId;
+use agentry_kernel::journal::FORMAT;
 use agentry_store::StoreError;
 use futures::task::AtomicWaker;
 
+use super::segment::FORMAT5;
 use super::{BACKLOG_MAX_BYTES, PACE_BYTES};
 
 /// See [`super`]: it bounds the memory that a run's journal takes.
 #[derive(Debug)]
 pub struct Trail {
     run: RunId,
+    format: u8,
     unwritten: AtomicUsize,
     lost: OnceLock<StoreError>,
     closed: AtomicBool,
@@ -24,8 +27,18 @@ pub struct Trail {
 impl Trail {
     /// Of a run of which nothing is written yet.
     pub fn new(run: RunId) -> Self {
+        Self::of(run, FORMAT)
+    }
+
+    /// That of a run whose past lacks contents which an export of an older version left out.
+    pub fn lacking(run: RunId) -> Self {
+        Self::of(run, FORMAT5)
+    }
+
+    fn of(run: RunId, format: u8) -> Self {
         Self {
             run,
+            format,
             unwritten: AtomicUsize::new(0),
             lost: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -37,6 +50,11 @@ impl Trail {
     #[inline]
     pub fn run(&self) -> RunId {
         self.run
+    }
+
+    /// The version in which its segments are written.
+    pub(crate) fn format(&self) -> u8 {
+        self.format
     }
 
     /// Its run leaves memory: nothing that happens to it from now on is written.

@@ -102,6 +102,7 @@ mod tests {
             raised: Vec::new(),
             basis: None,
             arguments: agentry_kernel::Digest::default(),
+            contents: Vec::new(),
         }
     }
 
