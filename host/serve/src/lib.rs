@@ -5,7 +5,7 @@ pub mod api;
 pub mod balances;
 pub mod home;
 pub mod offline;
-mod ops;
+pub mod ops;
 pub mod socket;
 
 use agentry_runtime::host::{self, Host, Options};

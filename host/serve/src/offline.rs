@@ -5,10 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentry_abi::clock::Clock;
-use agentry_drivers::files::Marks;
 use agentry_drivers::human::Human;
-use agentry_drivers::mail;
-use agentry_drivers::memory::Memory;
 use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
 use agentry_journal::{Along, Journal, Moved, Trail};
 use agentry_kernel::budget::Books;
@@ -18,17 +15,16 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use agentry_runtime::host::policy_watch;
 use agentry_store::rows::question::{AnswerError, Answering, Inquiry};
-use agentry_store::{RedbStore, Store, StoreError, keys, rows};
+use agentry_store::{RedbStore, StoreError, keys, rows};
 
-use crate::api::{Kept, Removal, Reply, Request};
+use crate::api::{Removal, Reply, Request};
+use crate::ops::{self, NotHere};
 use crate::socket::{self, ControlError};
 
 /// How long a host may have the store and no socket yet.
 const HOST_BEGINS_MAX: Duration = Duration::from_secs(3);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often a removal is tried that runs get in the way of.
-const TRIES_MAX: usize = 16;
 
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
@@ -54,19 +50,8 @@ pub enum AdminError {
     #[error(transparent)]
     Answer(#[from] AnswerError),
     /// The run does not go on here.
-    #[error("run {run} does not go on here\nhint: `agentry ps` lists those that do")]
-    Over {
-        /// Which.
-        run: RunId,
-    },
-    /// The run is over, or was never there.
-    #[error(
-        "run {run} does not go on here\nhint: `agentry ps` lists those that do; off what it wrote, labels are taken with --file or --namespace"
-    )]
-    NotRunning {
-        /// Which.
-        run: RunId,
-    },
+    #[error(transparent)]
+    NotHere(#[from] NotHere),
 }
 
 /// Stops every new effect in this home, now and until it is unlocked. False if it was locked already.
@@ -97,7 +82,7 @@ pub async fn unlabel(home: &Path, removal: Removal) -> Result<Labels, AdminError
     match hand(home, &Request::Unlabel(removal.clone())).await? {
         Hand::Host(Reply::Unlabelled(labels)) => Ok(labels),
         Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Hand::Ours(journal) => Ok(removal.apply(&journal, Clock::System.now()).await?),
+        Hand::Ours(journal) => Ok(ops::unlabelled(removal, &journal, Clock::System.now()).await?),
     }
 }
 
@@ -124,34 +109,19 @@ pub async fn discard(home: &Path, letter: &str) -> Result<bool, AdminError> {
     match hand(home, &Request::Discard { letter: letter.to_owned() }).await? {
         Hand::Host(Reply::Discarded(there)) => Ok(there),
         Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Hand::Ours(journal) => Ok(discarded(&journal, letter, Clock::System.now()).await?),
+        Hand::Ours(journal) => Ok(ops::discarded(&journal, letter, Clock::System.now()).await?),
     }
-}
-
-/// Throws a letter away, with the entry that tells of it.
-pub(crate) async fn discarded(journal: &Journal, letter: &str, at: Millis) -> Result<bool, StoreError> {
-    let trail = Arc::new(Trail::new(RunId::HOST));
-    for _ in 0..TRIES_MAX {
-        let Some(batch) = mail::discard(&**journal.store(), letter)? else { return Ok(false) };
-        let entry = Entry::Discarded { at, letter: letter.to_owned() };
-        match journal.commit(&trail, &[entry], batch).await {
-            Ok(()) => return Ok(true),
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(StoreError::Conflict)
 }
 
 /// Takes labels off a run that goes on; those that it held.
 ///
 /// # Errors
-/// [`AdminError::NotRunning`] if it does not, or no host runs there.
+/// [`NotHere::NotRunning`] if it does not, or no host runs there.
 pub fn unlabel_run(home: &Path, run: RunId, labels: Labels, because: String) -> Result<Labels, AdminError> {
     match socket::ask(home, &Request::UnlabelRun { run, labels, because }) {
         Ok(Reply::Unlabelled(taken)) => Ok(taken),
         Ok(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Err(ControlError::NoHost { .. }) => Err(AdminError::NotRunning { run }),
+        Err(ControlError::NoHost { .. }) => Err(NotHere::NotRunning { run }.into()),
         Err(error) => Err(error.into()),
     }
 }
@@ -216,35 +186,6 @@ async fn hand(home: &Path, request: &Request) -> Result<Hand, AdminError> {
         match RedbStore::open(home) {
             Err(StoreError::InUse { .. }) if begun.elapsed() < HOST_BEGINS_MAX => tokio::time::sleep(PAUSE).await,
             opened => return Ok(Hand::Ours(Journal::open(Arc::new(opened?)).await?.0)),
-        }
-    }
-}
-
-impl Removal {
-    /// Does it, with the entry that tells of it, in one transaction.
-    pub async fn apply(self, journal: &Journal, at: Millis) -> Result<Labels, StoreError> {
-        let store = Arc::clone(journal.store());
-        let trail = Arc::new(Trail::new(RunId::HOST));
-        for _ in 0..TRIES_MAX {
-            let (batch, taken) = self.batch(&store)?;
-            if taken.is_empty() {
-                return Ok(taken);
-            }
-            let (place, because) = (self.place.to_string(), self.because.clone());
-            let entry = Entry::Unlabelled { at, place, labels: taken.clone(), because };
-            match journal.commit(&trail, &[entry], batch).await {
-                Ok(()) => return Ok(taken),
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(StoreError::Conflict)
-    }
-
-    fn batch(&self, store: &Arc<dyn Store>) -> Result<(agentry_store::Batch, Labels), StoreError> {
-        match &self.place {
-            Kept::Entry { namespace, key } => Memory::new(Arc::clone(store)).removal(namespace, key, &self.labels),
-            Kept::File(place) => Marks::new(Arc::clone(store)).removal(place, &self.labels),
         }
     }
 }

@@ -2,14 +2,41 @@
 
 use std::sync::Arc;
 
+use agentry_drivers::files::Marks;
+use agentry_drivers::mail;
+use agentry_drivers::memory::Memory;
+use agentry_journal::{Journal, Trail};
 use agentry_kernel::call::RunId;
-use agentry_kernel::journal::Status;
+use agentry_kernel::journal::{Entry, Status};
+use agentry_kernel::labels::Labels;
+use agentry_kernel::time::Millis;
 use agentry_runtime::host::services::Services;
 use agentry_store::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
-use agentry_store::{Page, Range, Store, StoreError, rows};
+use agentry_store::{Batch, Page, Range, Store, StoreError, rows};
 
-use crate::api::{Reply, Request};
-use crate::offline::{self, AdminError};
+use crate::api::{Kept, Removal, Reply, Request};
+
+/// How often a removal is tried that runs get in the way of.
+const TRIES_MAX: usize = 16;
+
+/// A run that is asked for and is not here.
+#[derive(Debug, thiserror::Error)]
+pub enum NotHere {
+    /// It does not go on here.
+    #[error("run {run} does not go on here\nhint: `agentry ps` lists those that do")]
+    Over {
+        /// Which.
+        run: RunId,
+    },
+    /// The run is over, or was never there.
+    #[error(
+        "run {run} does not go on here\nhint: `agentry ps` lists those that do; off what it wrote, labels are taken with --file or --namespace"
+    )]
+    NotRunning {
+        /// Which.
+        run: RunId,
+    },
+}
 
 /// Answers one request.
 pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
@@ -38,7 +65,7 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
         Request::UnlabelRun { run, labels, because } => {
             match services.drivers.gate.unlabel(run, &labels, &because).await {
                 Ok(Some(taken)) => Reply::Unlabelled(taken),
-                Ok(None) => Reply::Refused(AdminError::NotRunning { run }.to_string()),
+                Ok(None) => Reply::Refused(NotHere::NotRunning { run }.to_string()),
                 Err(error) => Reply::Refused(error.to_string()),
             }
         }
@@ -49,11 +76,11 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
                 services.rests.stop(run, because.unwrap_or_default());
                 Reply::Stopping
             }
-            false => Reply::Refused(AdminError::Over { run }.to_string()),
+            false => Reply::Refused(NotHere::Over { run }.to_string()),
         },
         Request::Hold { run, hold } => match services.drivers.gate.hold(run, hold) {
             Some(news) => Reply::Held(news),
-            None => Reply::Refused(AdminError::Over { run }.to_string()),
+            None => Reply::Refused(NotHere::Over { run }.to_string()),
         },
         Request::HoldAgent { agent, hold } => match services.drivers.gate.hold_agent(&agent, hold) {
             Some(runs) => Reply::HeldAgent(u64::try_from(runs).unwrap_or(u64::MAX)),
@@ -71,15 +98,13 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             Err(error) => Reply::Refused(error.to_string()),
         },
         Request::Discard { letter } => {
-            match offline::discarded(services.drivers.gate.journal(), &letter, services.drivers.gate.clock().now())
-                .await
-            {
+            match discarded(services.drivers.gate.journal(), &letter, services.drivers.gate.clock().now()).await {
                 Ok(there) => Reply::Discarded(there),
                 Err(error) => Reply::Refused(error.to_string()),
             }
         }
         Request::Unlabel(removal) => {
-            match removal.apply(services.drivers.gate.journal(), services.drivers.gate.clock().now()).await {
+            match unlabelled(removal, services.drivers.gate.journal(), services.drivers.gate.clock().now()).await {
                 Ok(taken) => Reply::Unlabelled(taken),
                 Err(error) => Reply::Refused(error.to_string()),
             }
@@ -100,5 +125,47 @@ async fn read(
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => Reply::Refused(error.to_string()),
         Err(_) => Reply::Refused("this part of the host broke down".to_owned()),
+    }
+}
+
+/// Throws a letter away, with the entry that tells of it.
+pub(crate) async fn discarded(journal: &Journal, letter: &str, at: Millis) -> Result<bool, StoreError> {
+    let trail = Arc::new(Trail::new(RunId::HOST));
+    for _ in 0..TRIES_MAX {
+        let Some(batch) = mail::discard(&**journal.store(), letter)? else { return Ok(false) };
+        let entry = Entry::Discarded { at, letter: letter.to_owned() };
+        match journal.commit(&trail, &[entry], batch).await {
+            Ok(()) => return Ok(true),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+/// Takes labels off, with the entry that tells of it, in one transaction.
+pub(crate) async fn unlabelled(removal: Removal, journal: &Journal, at: Millis) -> Result<Labels, StoreError> {
+    let store = Arc::clone(journal.store());
+    let trail = Arc::new(Trail::new(RunId::HOST));
+    for _ in 0..TRIES_MAX {
+        let (batch, taken) = batch(&removal, &store)?;
+        if taken.is_empty() {
+            return Ok(taken);
+        }
+        let (place, because) = (removal.place.to_string(), removal.because.clone());
+        let entry = Entry::Unlabelled { at, place, labels: taken.clone(), because };
+        match journal.commit(&trail, &[entry], batch).await {
+            Ok(()) => return Ok(taken),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+fn batch(removal: &Removal, store: &Arc<dyn Store>) -> Result<(Batch, Labels), StoreError> {
+    match &removal.place {
+        Kept::Entry { namespace, key } => Memory::new(Arc::clone(store)).removal(namespace, key, &removal.labels),
+        Kept::File(place) => Marks::new(Arc::clone(store)).removal(place, &removal.labels),
     }
 }

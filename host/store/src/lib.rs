@@ -9,7 +9,6 @@ pub mod keys;
 pub mod limits;
 mod redb;
 pub mod rows;
-mod writer;
 
 use std::fmt;
 

@@ -1,5 +1,7 @@
 //! The store on one machine: one redb file with one table. Opens, reads, and hands every write to the one writer.
 
+mod writer;
+
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Bound;
@@ -15,7 +17,7 @@ use redb::{
     TableDefinition, TableError,
 };
 
-use super::writer::Writer;
+use self::writer::Writer;
 use super::{Batch, Key, Page, Range, Store, StoreError, Value, keys};
 
 /// The version of the store's layout; a store of an older one is still opened.
@@ -39,8 +41,8 @@ pub struct RedbStore {
 }
 
 /// What readers and the writer share. It is empty while the disk fails.
-pub(super) struct Shared {
-    pub(super) database: RwLock<Option<Database>>,
+struct Shared {
+    database: RwLock<Option<Database>>,
 }
 
 impl RedbStore {
@@ -247,7 +249,7 @@ fn in_use(path: &Path) -> StoreError {
 }
 
 /// What went wrong, in our words.
-pub(super) fn failed(error: redb::Error) -> StoreError {
+fn failed(error: redb::Error) -> StoreError {
     match error {
         redb::Error::Io(error) if is_full(&error) => StoreError::Full,
         redb::Error::Io(error) => StoreError::Io { why: error.to_string() },

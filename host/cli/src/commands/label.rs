@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use agentry_kernel::journal::Status;
 use agentry_kernel::labels::{self, Labels};
 use agentry_serve::api::{Kept, Removal};
-use agentry_serve::offline;
+use agentry_serve::{offline, ops};
 use anyhow::{Context, Result, bail};
 
 use crate::exit::Exit;
@@ -97,7 +97,7 @@ fn off_run(name: &str, remove: &Remove) -> Result<ExitCode> {
     };
     let record = history.run(name)?;
     if record.status != Status::Running {
-        return Err(offline::AdminError::NotRunning { run: record.id }.into());
+        return Err(ops::NotHere::NotRunning { run: record.id }.into());
     }
     let labels = Labels::of(remove.labels.iter().cloned());
     let taken = offline::unlabel_run(home.path(), record.id, labels.clone(), remove.because.clone())?;

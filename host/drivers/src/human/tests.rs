@@ -31,7 +31,7 @@ fn questions_and_notices_of_agents_stay_readable() {
     let rows: Vec<_> = inquiries.iter().map(Inquiry::encode).chain([notice.encode()]).collect();
     let hex = |row: &Vec<u8>| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let lines: Vec<String> = rows.iter().map(hex).collect();
-    expect_file!["../../../../../tests/golden/human-1.hex"].assert_eq(&(lines.join("\n") + "\n"));
+    expect_file!["../../../../tests/golden/human-1.hex"].assert_eq(&(lines.join("\n") + "\n"));
     for (inquiry, row) in inquiries.iter().zip(&rows) {
         assert_eq!(Inquiry::decode(row).as_ref(), Ok(inquiry));
         assert!(Inquiry::decode(&row[..row.len() - 1]).is_err());

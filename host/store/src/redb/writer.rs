@@ -13,8 +13,8 @@ use parking_lot::{Condvar, Mutex};
 use redb::{Database, ReadableTable as _, Table};
 use tokio::sync::oneshot;
 
-use super::redb::{Opener, Shared, TABLE, failed};
-use super::{Batch, Expect, QUEUE_MAX_BYTES, StoreError, Write};
+use super::{Opener, Shared, TABLE, failed};
+use crate::{Batch, Expect, QUEUE_MAX_BYTES, StoreError, Write};
 
 /// Batches of one transaction: above this a commit takes so long that those at its front wait for those at its end.
 const GROUP_MAX: usize = 4096;
