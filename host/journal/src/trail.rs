@@ -47,6 +47,7 @@ impl Trail {
     }
 
     /// Whose it is.
+    #[inline]
     pub fn run(&self) -> RunId {
         self.run
     }
@@ -62,6 +63,7 @@ impl Trail {
     }
 
     /// True once its run has left memory.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -72,21 +74,25 @@ impl Trail {
     }
 
     /// True if something of the run was lost: it is over then.
+    #[inline]
     pub fn is_broken(&self) -> bool {
         self.lost.get().is_some()
     }
 
     /// Bytes that are in memory only.
+    #[inline]
     pub fn backlog(&self) -> usize {
         self.unwritten.load(Ordering::Acquire)
     }
 
     /// True if the run must be told to come back.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.backlog() > BACKLOG_MAX_BYTES
     }
 
     /// So much more waits for the disk.
+    #[inline]
     pub fn wrote(&self, bytes: usize) {
         self.unwritten.fetch_add(bytes, Ordering::AcqRel);
     }
