@@ -11,6 +11,7 @@ use agentry_kernel::kernel::Rated;
 use agentry_kernel::limits::CHILD_DEPTH_MAX;
 use agentry_store::rows::parked::Rest;
 use agentry_store::rows::run::{RunRecord, encode};
+use agentry_store::rows::usage;
 use agentry_store::{Batch, Page, Range, Store, StoreError, keys, rows};
 
 use super::chain::Tip;
@@ -150,14 +151,12 @@ fn recount(store: &Arc<dyn Store>, books: &mut Vec<(String, Books)>, batch: &mut
         *level = level.saturating_add(bytes);
         all = all.saturating_add(bytes);
     };
-    each(store, keys::MEMORY, |place, row| {
-        rows::memory::keeper(place, row).into_iter().for_each(&mut count);
-        Ok(())
-    })?;
-    each(store, keys::KEEPERS, |_, row| {
-        rows::files::claims(row).into_iter().for_each(&mut count);
-        Ok(())
-    })?;
+    for table in usage::kept() {
+        each(store, table.prefix, |place, row| {
+            usage::keepers(place, row).into_iter().for_each(&mut count);
+            Ok(())
+        })?;
+    }
     levels.insert(keys::SITE.to_owned(), all);
     for (agent, level) in levels {
         let place = books.iter().position(|(name, _)| *name == agent).unwrap_or_else(|| {

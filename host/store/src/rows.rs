@@ -11,3 +11,4 @@ pub mod notice;
 pub mod parked;
 pub mod question;
 pub mod run;
+pub mod usage;

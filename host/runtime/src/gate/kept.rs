@@ -2,29 +2,30 @@
 
 use agentry_abi::driver::Kept;
 use agentry_kernel::budget::{Amounts, Resource};
-use agentry_store::rows::memory::keeper;
+use agentry_store::rows::usage::keepers;
 use agentry_store::{Batch, Expect};
 
 use super::Inner;
 use super::act::Behalf;
 use crate::run::context::RunContext;
 
-/// What this batch of an agent does. A row is its author's: overwriting one's own counts the difference, and
-/// overwriting or deleting another's gives that one its bytes back.
+/// What this batch of an agent does, by the tables that its rows lie in. Overwriting what one keeps counts the difference, and
+/// overwriting or deleting what another keeps gives that one its bytes back.
 pub(super) fn of(batch: &Batch, writer: &str) -> Kept {
     let mut kept = Kept::default();
     for (place, row) in &batch.writes {
         let before = batch.expect.iter().find_map(|(key, expect)| match expect {
-            Expect::Equals(old) if key == place => keeper(place, old),
+            Expect::Equals(old) if key == place => Some(keepers(place, old)),
             _ => None,
         });
-        let after = row.as_ref().and_then(|row| keeper(place, row)).map_or(0, |(_, bytes)| bytes);
-        let own = before.as_ref().filter(|(author, _)| author == writer).map_or(0, |(_, bytes)| *bytes);
-        kept.grown = kept.grown.saturating_add(after.saturating_sub(own));
-        if let Some((author, bytes)) = before {
-            let freed = if author == writer { bytes.saturating_sub(after) } else { bytes };
-            kept.freed.extend((freed > 0).then_some((author, freed)));
-        }
+        let before = before.unwrap_or_default();
+        let after = row.as_ref().map(|row| keepers(place, row)).unwrap_or_default();
+        let of = |all: &[(String, u64)], agent: &str| {
+            all.iter().filter(|(keeper, _)| keeper == agent).fold(0, |sum: u64, (_, bytes)| sum.saturating_add(*bytes))
+        };
+        kept.grown = kept.grown.saturating_add(of(&after, writer).saturating_sub(of(&before, writer)));
+        let freed = before.iter().map(|(keeper, bytes)| (keeper.clone(), bytes.saturating_sub(of(&after, keeper))));
+        kept.freed.extend(freed.filter(|(_, bytes)| *bytes > 0));
     }
     kept
 }
