@@ -106,10 +106,11 @@ fn policy_words(tree: &Tree) -> BTreeSet<String> {
     let target = text("host/kernel/src/policy/site.rs").split("const TARGET: ").nth(1).unwrap_or_default();
     let target = target.split(';').nth(1).unwrap_or_default();
     found.extend(target.split('"').skip(1).step_by(2).map(|word| format!("rule.{word}")));
-    let file = text("host/kernel/src/budget/words.rs");
+    let file = text("host/kernel/src/policy/budget.rs");
     let asks = file.split("const ASK: ").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or_default();
     found.extend(asks.split('"').skip(1).step_by(2).map(|word| format!("budget.{word}")));
-    let budget = file.split("word(\"").skip(1);
+    let words = text("host/kernel/src/budget/words.rs");
+    let budget = words.split("word(\"").skip(1);
     found.extend(budget.filter_map(|rest| Some(format!("budget.{}", rest.split('"').next()?))));
     found
 }

@@ -87,7 +87,7 @@ fn a_manifest_that_is_not_canonical_is_refused() {
 #[test]
 fn a_repeated_budget_key_is_refused() {
     let mut manifest = manifest();
-    manifest.budget.insert("tokens_run".into(), agentry_kernel::manifest::Amount::Number(1));
+    manifest.budget.insert("tokens_run".into(), agentry_kernel::budget::words::Amount::Number(1));
     let text = String::from_utf8(manifest::canonical(&manifest).unwrap()).unwrap();
     check_manifest_refused(&text.replace("\"tokens_run\":1", "\"tokens_run\":9,\"tokens_run\":1"), "not canonical");
 }
