@@ -10,7 +10,6 @@ use agentry_runtime::host::Options;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::ps;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, GOOD, status, styled, text, units};
