@@ -93,7 +93,7 @@ fn what_a_run_told_people_and_other_agents_moves_with_it_and_is_vouched_for() {
     let (here, there) = (Stage::new(), Stage::new());
     let grant = "format = 1\nlayer = \"grant\"\nagent = \"person\"\nhuman = { ask = true, notify = true }\n";
     here.policy(&format!("{grant}[budget]\nwall_run = \"60s\"\n"));
-    let steps = json!([{"notify": "lunch is at noon"}, {"ask": {"text": "Soup?", "choices": ["yes", "no"]}}]);
+    let steps = json!([{"notify": {"text": "lunch is at noon"}}, {"ask": {"text": "Soup?", "choices": ["yes", "no"]}}]);
     let running = begin(here.run(&guest("person"), &steps).arg("--wait"));
     let question = crate::human::open(&here, 1).remove(0);
     end(here.agentry("answer").arg(question["id"].as_str().expect("an id")).arg("yes")).with(0);

@@ -41,7 +41,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-
 /// A verb and its arguments.
 #[derive(clap::Subcommand)]
 pub enum Command {

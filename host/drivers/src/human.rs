@@ -96,12 +96,18 @@ impl Human {
         }
         let mine: Vec<_> =
             self.open.lock().iter().filter(|(_, agent)| **agent == asked.agent).map(|(place, _)| *place).collect();
-        let live = mine.into_iter().filter(|place| rows::question::goes_on(&*self.store, place.0)).count();
-        if live >= HUMAN_OPEN_MAX {
-            let why = format!("{HUMAN_OPEN_MAX} questions of this agent are open; people answer some of them first");
-            return Err(fault::unavailable(&why, None));
+        let over: Vec<_> = mine.into_iter().filter(|place| !rows::question::goes_on(&*self.store, place.0)).collect();
+        {
+            // Counted and entered in one step: those who ask at the same moment are counted too.
+            let mut open = self.open.lock();
+            over.iter().for_each(|place| drop(open.remove(place)));
+            if open.values().filter(|agent| **agent == asked.agent).count() >= HUMAN_OPEN_MAX {
+                let why =
+                    format!("{HUMAN_OPEN_MAX} questions of this agent are open; people answer some of them first");
+                return Err(fault::unavailable(&why, None));
+            }
+            open.insert(place, asked.agent.clone());
         }
-        self.open.lock().insert(place, asked.agent.clone());
         let mut batch = Batch::default();
         batch.put(key, asked.encode());
         self.store.commit(batch).await.map_err(|error| fault::stored(&error))?;
