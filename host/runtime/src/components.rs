@@ -13,6 +13,7 @@ use crate::engine::compile::CompileError;
 use crate::limits::COMPONENTS_LOADED_MAX;
 use crate::package::{self, Package, PackageError, Stamp};
 use crate::run::Prepared;
+use crate::shapes::Shapes;
 use crate::store::{Batch, Store, StoreError, keys};
 use crate::syscalls;
 use crate::syscalls::bindings::AgentPre;
@@ -95,6 +96,7 @@ impl Components {
             return Ok(Arc::clone(prepared));
         }
         let package = package::inspect(&bytes)?;
+        let shapes = Shapes::of(&package.manifest)?;
         let bytes: Arc<[u8]> = bytes.into();
         let component = self.engine.component(digest, Arc::clone(&bytes)).await?;
         self.keep(digest, &bytes)?;
@@ -102,7 +104,7 @@ impl Components {
             .and_then(|linker| linker.instantiate_pre(&component))
             .and_then(AgentPre::new)
             .map_err(|error| mistyped(&error))?;
-        let prepared = Arc::new(Prepared { digest, manifest: Arc::new(package.manifest), linked });
+        let prepared = Arc::new(Prepared { digest, manifest: Arc::new(package.manifest), shapes, linked });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX
             && let Some(victim) = all.keys().next().copied()

@@ -55,7 +55,8 @@ use crate::approvals::Question;
 use crate::clock::Clock;
 use crate::drivers::files::Kept;
 use crate::journal::{Along, Content, FLOOD_BYTES, Journal, Moved, Recovered};
-use crate::run::context::{Event, RunContext};
+use crate::limits::REFUSED_ARGUMENTS_MAX_BYTES;
+use crate::run::context::{Event, REFUSALS_KEPT_MAX, RunContext};
 use crate::store::keys;
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
@@ -412,18 +413,30 @@ impl Inner {
             Answer::Refused(refusal) => Box::new(refusal),
         };
         drop(desk);
-        self.refused(run, (call, asking.what), &refusal, now);
+        self.refused(run, (call, asking), &refusal, now);
         Err(refusal)
     }
 
-    /// Writes a no down, and tells it to who watches.
-    fn refused(&self, run: &RunContext, (call, what): (CallId, Call), refusal: &Refusal, at: Millis) {
+    /// Writes a no down, and tells it to who watches. Arguments of tools are kept, so that a person can see what was refused; not so many
+    /// and not so long that an agent fills the disk with what it may not do.
+    fn refused(&self, run: &RunContext, (call, asking): (CallId, Asking), refusal: &Refusal, at: Millis) {
         run.add_refusal(refusal);
+        let Asking { what, mut contents, .. } = asking;
+        let bytes: usize = contents.iter().map(|content| content.bytes.len()).sum();
+        let kept = matches!(what, Call::ToolsCall { .. })
+            && bytes <= REFUSED_ARGUMENTS_MAX_BYTES
+            && run.tally().refused as usize <= REFUSALS_KEPT_MAX
+            && !run.trail.is_full();
+        if !kept {
+            contents.clear();
+        }
+        let contents = self.journal.missing(contents);
         let mut desk = self.desk.lock();
         let basis = desk.kernel.basis_of_no(run.id);
         let named = desk.kernel.take_basis().map(|entry| *entry);
         let entry = Entry::Refused { call, at, what: what.cut(), refusal: refusal.clone(), basis };
-        self.journal.append(&run.trail, &[named.into_iter().collect(), vec![entry]].concat(), Along::default());
+        let along = Along { contents, ..Along::default() };
+        self.journal.append(&run.trail, &[named.into_iter().collect(), vec![entry]].concat(), along);
         drop(desk);
         if run.observer.watches() {
             run.observer.tell(Event::Refused(Box::new(refusal.clone())));

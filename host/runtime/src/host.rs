@@ -345,7 +345,9 @@ impl Host {
         if given != from.agent {
             return Err(RunError::OtherAgent { run: from.id, agent: from.agent, given: given.to_owned() });
         }
-        let input = fork.input.map(checked).transpose()?.map(|input| Content::of(input.into_bytes()));
+        let input = fork.input.map(checked).transpose()?;
+        input.as_deref().map_or(Ok(()), |input| takes(&prepared, input))?;
+        let input = input.map(|input| Content::of(input.into_bytes()));
         if let Some(Entry::Started(started)) = entries.first_mut() {
             started.component = prepared.digest;
             started.input = input.as_ref().map_or(started.input, |input| input.digest);
@@ -367,6 +369,7 @@ impl Host {
             started: at,
             ended: None,
             failure: None,
+            cause: None,
             parent: None,
             ..from
         };
@@ -411,6 +414,7 @@ impl Host {
         stop: &CancellationToken,
     ) -> Result<Report, RunError> {
         let input = checked(input)?;
+        takes(&prepared, &input)?;
         self.has_roots(&prepared.manifest)?;
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
         let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
@@ -433,6 +437,12 @@ impl Host {
     fn components(&self) -> &Components {
         self.services.agents.components()
     }
+}
+
+/// Whether the agent says that it takes this input.
+fn takes(prepared: &Prepared, input: &str) -> Result<(), RunError> {
+    let agent = || prepared.manifest.agent().to_owned();
+    prepared.shapes.check_input(input).map_err(|why| RunError::Shape { agent: agent(), why })
 }
 
 fn checked(input: Vec<u8>) -> Result<String, RunError> {

@@ -41,7 +41,7 @@ pub use self::blob::Content;
 use self::blob::Known;
 use self::chain::Chain;
 pub use self::chain::Tip;
-pub use self::record::RunRecord;
+pub use self::record::{Cause, RunRecord};
 pub use self::recover::{LOST, Recovered};
 pub(crate) use self::recover::{each_books, payer};
 pub use self::trail::Trail;

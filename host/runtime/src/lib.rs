@@ -33,6 +33,7 @@ pub mod prices;
 pub mod resolve;
 pub mod run;
 pub mod secrets;
+pub mod shapes;
 pub mod statements;
 pub mod store;
 pub mod syscalls;

@@ -1,6 +1,7 @@
 //! One run from first to last entry: begin, instantiate, call `run`, say how it ended. It decides nothing and outlives every guest.
 
 pub(crate) mod acts;
+mod cause;
 pub mod context;
 pub(crate) mod end;
 pub(crate) mod limiter;
@@ -31,9 +32,10 @@ use wasmtime::Store;
 
 use crate::agents::Below;
 use crate::gate::{Ending, Opening, Origin};
-use crate::journal::RunRecord;
+use crate::journal::{Cause, RunRecord};
 use crate::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
 use crate::store::StoreError;
+use crate::shapes::Shapes;
 use crate::syscalls::bindings::AgentPre;
 use crate::syscalls::{Services, State};
 use crate::triggers::Began;
@@ -59,6 +61,8 @@ pub struct Report {
     pub output: Option<Value>,
     /// Why it gave nothing, in a sentence.
     pub failure: Option<String>,
+    /// What was in its way, where the host knows.
+    pub cause: Option<Cause>,
     /// Tokens by model.
     pub usage: BTreeMap<String, Usage>,
     /// All that it took from its accounts.
@@ -77,6 +81,7 @@ pub struct Report {
 pub(crate) struct Prepared {
     pub(crate) digest: Digest,
     pub(crate) manifest: Arc<Manifest>,
+    pub(crate) shapes: Shapes,
     pub(crate) linked: AgentPre<State>,
 }
 
@@ -233,7 +238,10 @@ async fn live(
         return Ok(left(&run, ledger.usage()));
     }
     used[Resource::WallTime] = gate.clock().now().since(began).saturating_add(wall_ms);
-    let ending = Ending { status: end.status, output: end.bytes(), failure: end.failure.clone(), used };
+    let policy = gate.kernel(|kernel| Arc::clone(kernel.policy()));
+    let cause = cause::of(&end, &run, &policy, &allowance, ledger.cut());
+    let ending =
+        Ending { status: end.status, output: end.bytes(), failure: end.failure.clone(), cause: cause.clone(), used };
     unended.over();
     // In a task of its own: once it has begun, it is brought to its end, whoever waits for it.
     let ended = tokio::spawn({
@@ -250,6 +258,7 @@ async fn live(
         status: end.status,
         output: end.output,
         failure: end.failure,
+        cause,
         usage: ledger.usage(),
         cost_microusd: record.spent[Resource::Usd],
         spent: record.spent,
@@ -285,7 +294,7 @@ async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allo
     let burnt = allowance.fuel.saturating_sub(fuel).saturating_sub(run.fuel_given());
     let used = Amounts::of(Resource::Fuel, burnt).with(Resource::Memory, memory);
     let end = match ended {
-        Ended::Itself(Ok(Ok(output))) => End::output(output),
+        Ended::Itself(Ok(Ok(output))) => End::output(output).fitting(&prepared.shapes),
         Ended::Itself(Ok(Err(failure))) => End::failure(failure),
         Ended::Itself(Err(error)) if error.is::<Overdue>() && !run.cancelled.is_cancelled() => {
             End::timed_out(allowance.wall_ms)
@@ -342,6 +351,7 @@ fn left(run: &RunContext, usage: BTreeMap<String, Usage>) -> Report {
         status: Status::Suspended,
         output: None,
         failure: Some("the run has not ended: it goes on when it is resumed".to_owned()),
+        cause: None,
         usage,
         cost_microusd: tally.spent[Resource::Usd],
         spent: tally.spent,
@@ -376,6 +386,7 @@ fn refused(run: &RunContext, refusal: &Refusal) -> Report {
         status,
         output: None,
         failure: Some(refusal.because.clone()),
+        cause: None,
         usage: BTreeMap::new(),
         spent: Amounts::ZERO,
         cost_microusd: 0,

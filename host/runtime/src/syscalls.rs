@@ -40,7 +40,7 @@ use crate::run::limiter::Limiter;
 use crate::run::lines::Lines;
 use bindings::agentry::agent::types::{self, Error, Unavailability};
 
-pub(crate) use llm::{Ledger, answered_usage};
+pub(crate) use llm::{Cut, Ledger, answered_usage};
 
 /// What every run of a host shares: the door and the drivers behind it.
 pub struct Services {

@@ -11,7 +11,7 @@ use super::extra::extra;
 use super::scope::{expires, pattern};
 use super::table::GrantTable;
 use super::trial::{self, Trial};
-use super::{Grant, budget, condition, outside, patterns, warnings};
+use super::{Grant, budget, condition, near, outside, patterns, warnings};
 use crate::call::Class;
 use crate::refusal::Rule;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
@@ -23,7 +23,7 @@ const FILE: Words = Words {
         "format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "http", "secrets",
         "agents", "human", "allow", "budget", "test",
     ],
-    later: &["publisher", "context", "ceiling", "forbid", "require", "label", "labels", "egress", "rate"],
+    later: &["publisher", "context", "labels", "egress", "rate"],
 };
 const LLM: Words =
     Words { table: "`llm`", known: &["models", "max_tokens", "class", "why"], later: &["privacy", "rate", "labels"] };
@@ -102,7 +102,7 @@ pub(super) fn fits(
     checked: Result<(), text::Flaw>,
 ) -> bool {
     if let Err(flaw) = checked {
-        document.mistake(place.clone(), format!("`{key}` {flaw}"), format!("it is {}", quoted(value)));
+        document.mistake(place.clone(), format!("`{key}` {flaw}: {}", quoted(value)), near::line(key, value));
     }
     checked.is_ok()
 }

@@ -25,7 +25,7 @@ async fn log(home: &Path) -> RedbStore {
                 host.gate.journal().flush().await.unwrap();
             }
             let output = b"\"ok\"".to_vec();
-            let ending = Ending { status: Status::Done, output, failure: None, used: Amounts::ZERO };
+            let ending = Ending { status: Status::Done, output, failure: None, cause: None, used: Amounts::ZERO };
             host.gate.end(&run, ending).await.unwrap();
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::outside::{GRACE, past};
 use super::{Desk, Gate};
 use crate::agents::Below;
-use crate::journal::{Along, Content, RunRecord};
+use crate::journal::{Along, Cause, Content, RunRecord};
 use crate::run::context::{Event, RunContext};
 use crate::store::StoreError;
 use crate::triggers::Began;
@@ -52,6 +52,8 @@ pub struct Ending {
     pub output: Vec<u8>,
     /// Why it did not succeed.
     pub failure: Option<String>,
+    /// What was in its way, where the host knows.
+    pub cause: Option<Cause>,
     /// Fuel, wall time and memory that it used.
     pub used: Amounts,
 }
@@ -91,6 +93,7 @@ impl Drop for Unended {
             status: Status::Stopped,
             output: why.as_bytes().to_vec(),
             failure: Some(why.to_owned()),
+            cause: None,
             used: Amounts::of(Resource::Fuel, self.fuel).with(Resource::WallTime, wall_ms),
         };
         runtime.spawn(async move {
@@ -238,7 +241,7 @@ impl Gate {
     fn write_last(&self, run: &Arc<RunContext>, ending: Ending) -> RunRecord {
         let gate = &*self.0;
         let now = run.clock.advance(gate.clock.now());
-        let Ending { status, output, failure, used } = ending;
+        let Ending { status, output, failure, cause, used } = ending;
         let output = Content::of(output);
         let name = output.digest;
         let contents = gate.journal.missing(vec![output]);
@@ -255,6 +258,7 @@ impl Gate {
             calls: run.calls(),
             refused: tally.refused,
             failure,
+            cause,
             labels: run.labels(),
             ..run.record().expect("a run ends after it has begun").clone()
         };
@@ -294,6 +298,7 @@ fn first_record(run: &RunContext, started: &Started, parent: Option<(RunId, Call
         calls: 0,
         refused: 0,
         failure: None,
+        cause: None,
         labels: run.labels(),
         parent,
     }

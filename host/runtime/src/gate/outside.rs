@@ -372,8 +372,8 @@ impl Errand {
     /// Its turn came too late: what holds now forbids it. It is written down as refused and costs nothing.
     fn overtaken<T, E: Fault>(mut self, permit: Permit, refusal: &Refusal) -> (Result<T, E>, Millis) {
         let (at, call) = (self.now(), self.call);
-        if let Some(Asking { what, .. }) = self.asking.take() {
-            self.gate.0.refused(&self.run, (call, what), refusal, at);
+        if let Some(asking) = self.asking.take() {
+            self.gate.0.refused(&self.run, (call, asking), refusal, at);
         }
         self.gate.0.settle(&self.run, permit, None, at, Vec::new(), |_| None);
         (Err(fault::refused(refusal, self.run.id, call).into()), at)

@@ -237,8 +237,8 @@ impl Errand {
     /// Writes a no down that came after a wait.
     fn refused(&mut self, refusal: Refusal, at: Millis) -> Error {
         let error = fault::refused(&refusal, self.run.id, self.call);
-        if let Some(Asking { what, .. }) = self.asking.take() {
-            self.gate.0.refused(&self.run, (self.call, what), &refusal, at);
+        if let Some(asking) = self.asking.take() {
+            self.gate.0.refused(&self.run, (self.call, asking), &refusal, at);
             self.refused = Some(at);
         }
         error

@@ -41,6 +41,7 @@ impl History {
             status: record.status,
             output,
             failure: record.failure.clone(),
+            cause: record.cause.clone(),
             usage: self.usage(&entries)?,
             spent: record.spent,
             cost_microusd: record.spent[Resource::Usd],
