@@ -141,7 +141,7 @@ fn a_value_in_the_wrong_form_is_answered_with_a_line_to_paste_and_no_echo() {
 #[test]
 fn check_warns_of_what_a_policy_names_and_nobody_has() {
     let stage = Stage::new();
-    stage.write("home/tools.toml", "format = 1\n[tools.\"mail.send\"]\ndescription = \"x\"\neffect = \"irreversible\"\nschema = '{}'\ncommand = { program = \"/bin/true\" }\n");
+    stage.write("home/tools.toml", "format = 1\n[tools.\"mail.send\"]\ndescription = \"x\"\neffect = \"irreversible\"\nschema = '{\"type\": \"object\"}'\ncommand = { program = \"/bin/true\" }\n");
     stage.write(
         "home/agentry.toml",
         "format = 1\n[providers.p]\nkind = \"openai-compatible\"\nbase_url = \"http://192.0.2.1/v1\"\n[models.small]\nprovider = \"p\"\nmodel = \"m\"\n",

@@ -70,7 +70,8 @@ fn of_arguments_that_were_not_kept_nobody_says_what_they_were() {
 fn refused_arguments_do_not_fill_the_disk() {
     let stage = stage(NARROW);
     let calls: Vec<Value> = (0..200).map(|n| json!(["call", "post", json!({"text": format!("{n} {}", "x".repeat(20_000))}).to_string()])).collect();
-    end(&mut stage.run(&guest("steps"), &json!(calls))).with(0);
+    let input = stage.write("input.json", &json!(calls).to_string());
+    end(stage.agentry("run").arg(guest("steps")).args(["--json", "--input", &format!("@{}", input.display())])).with(0);
     let known = |call: &str| end(stage.agentry("policy explain").args([call, "--json"])).json()["answer"].clone();
     assert_eq!((known("last/1"), known("last/200")), (json!("deny"), json!("unknown")));
 }

@@ -120,7 +120,7 @@ impl PolicyFiles {
     /// As [`PolicyFiles::read`].
     pub fn of(paths: &[PathBuf]) -> Result<Self, PoliciesError> {
         let files = paths.iter().map(|path| {
-            if !is_policy(path) {
+            if !is_policy(path) && path.exists() {
                 return Err(PoliciesError::Unread(path.clone()));
             }
             Ok((path.display().to_string(), text(path)?))
