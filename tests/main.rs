@@ -18,6 +18,7 @@ mod first_hour;
 mod forks;
 mod greedy;
 mod guests;
+mod homes;
 mod http;
 mod human;
 mod idle;

@@ -1,10 +1,9 @@
 //! What input an agent takes and what output it gives, as its manifest says by JSON Schema, ready to check with. It repairs nothing.
 
+use agentry_drivers::tools::schema::Schema;
+use agentry_engine::package::PackageError;
 use agentry_kernel::manifest::Manifest;
 use serde_json::Value;
-
-use crate::drivers::tools::schema::Schema;
-use crate::package::PackageError;
 
 /// The schemas of one package.
 pub(crate) struct Shapes {

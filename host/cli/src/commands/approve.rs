@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
-use agentry_runtime::approvals::{self, Effect, Said, Saying};
-use agentry_runtime::control::{self, ControlError, Reply, Request};
+use agentry_runtime::approvals::{Effect, Said, Saying};
+use agentry_serve::api::{Reply, Request};
+use agentry_serve::socket::{self, ControlError};
+use agentry_store::rows::approval;
 use anyhow::{Result, bail};
 
 use crate::exit::{Exit, With};
@@ -51,7 +53,7 @@ pub fn story(said: &Said) -> String {
 /// Hands an answer to the host that runs in this home.
 pub fn say(home: &Home, saying: Saying) -> Result<Said> {
     let question = saying.question.clone();
-    match control::ask(home.path(), &Request::Say(saying)) {
+    match socket::ask(home.path(), &Request::Say(saying)) {
         Ok(Reply::Said(said)) => Ok(said),
         Ok(_) => bail!("the host answered another question\nhint: use the same program for both"),
         Err(error @ ControlError::Refused(_)) => Err(With(Exit::Denied, error.into()).into()),
@@ -69,5 +71,5 @@ pub fn say(home: &Home, saying: Saying) -> Result<Said> {
 /// What became of a question, where no host is there to say it.
 fn became(home: &Home, question: &str) -> Option<String> {
     let history = home.history().ok()??;
-    approvals::became(&history.questions().ok()?, question)
+    approval::became(&history.questions().ok()?, question)
 }

@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentry_runtime::host::{Host, RunError};
-use agentry_runtime::limits::INPUT_MAX_BYTES;
-use agentry_runtime::package;
-use agentry_runtime::run::Report;
-use agentry_runtime::run::context::{Event, Observer};
+use agentry_engine::package;
+use agentry_journal::report::Report;
+use agentry_runtime::exec::errors::RunError;
+use agentry_runtime::host::Host;
+use agentry_runtime::run::events::{Event, Observer};
+use agentry_store::limits::INPUT_MAX_BYTES;
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -141,7 +142,7 @@ where
     let mut prompt = Prompt::new();
     let hearer = Hearer::Here(host);
     let mut begun = false;
-    let gate = &host.services().gate;
+    let gate = &host.services().drivers.gate;
     // One of several, if it has called others: whatever takes long, takes long for it.
     let waits = || gate.live().first()?.waits.map(|wait| super::waits(Some(wait)).to_owned());
     let mut second = tokio::time::interval(Duration::from_secs(1));

@@ -6,10 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agentry_config::policies::{self, PoliciesError};
 use agentry_kernel::Digest;
 use agentry_kernel::policy::{Policy, Source};
 use agentry_runtime::config::Config;
-use agentry_runtime::policies::{self, PoliciesError};
 use anyhow::{Context, Result, bail};
 
 use crate::exit::Exit;

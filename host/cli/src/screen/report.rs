@@ -1,10 +1,10 @@
 //! What is said at the end of a run: its output, how it ended and the bill.
 
+use agentry_journal::report::Report;
 use agentry_kernel::Resource;
 use agentry_kernel::journal::Status;
 use agentry_kernel::model::Usage;
-use agentry_runtime::journal::Cause;
-use agentry_runtime::run::Report;
+use agentry_store::rows::run::Cause;
 use serde_json::{Map, Value, json};
 
 use super::{BAD, DIM, HINT, styled, text, units};

@@ -4,11 +4,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use agentry_runtime::config::{AgentsConfig, Config, ToolsConfig};
-use agentry_runtime::control::Client;
-use agentry_runtime::drivers::llm::Models;
-use agentry_runtime::drivers::tools::Tools;
-use agentry_runtime::policies::{PoliciesError, PolicyFiles, standing};
+use agentry_config::policies::{PoliciesError, PolicyFiles};
+use agentry_drivers::tools::Tools;
+use agentry_drivers::tools::config::ToolsConfig;
+use agentry_llm::Models;
+use agentry_runtime::config::{AgentsConfig, Config};
+use agentry_runtime::host::policy_watch;
+use agentry_serve::socket::{Client, ControlError};
 use anyhow::Result;
 
 use super::Finding;
@@ -60,7 +62,7 @@ fn directory(home: &Path) -> Finding {
 
 fn models(home: &Home) -> Result<Vec<Finding>> {
     let config = Config::load(home.path())?;
-    let models = Models::open(&config, home.path(), None)?;
+    let models = Models::open(&config.models, &home.models(), None)?;
     let mut findings = Vec::new();
     let ready = models.list().filter(|entry| entry.trouble.is_none()).count() as u64;
     for entry in models.list() {
@@ -80,7 +82,7 @@ fn models(home: &Home) -> Result<Vec<Finding>> {
 
 fn registry(home: &Home) -> Result<Vec<Finding>> {
     let config = Config::load(home.path())?;
-    let tools = Tools::registered(&config, ToolsConfig::load(home.path())?);
+    let tools = Tools::registered(&config.secrets, config.hosts.clone(), ToolsConfig::load(home.path())?);
     let mut findings = Vec::new();
     for tool in tools.list() {
         if let Some(trouble) = &tool.trouble {
@@ -109,7 +111,7 @@ fn policy(home: &Home) -> Result<Vec<Finding>> {
         return Err(PoliciesError::Mistakes(failed).into());
     }
     let mut findings = Vec::new();
-    if let Some(lock) = standing::lock(home.path()) {
+    if let Some(lock) = policy_watch::lock(home.path()) {
         let found = format!("locked: no agent begins anything new. {}", lock.because);
         findings.push(Finding::wrong("policy", found, "agentry policy unlock"));
     }
@@ -142,7 +144,7 @@ fn agents(home: &Home) -> Result<Vec<Finding>> {
 fn host(home: &Path) -> Finding {
     match Client::connect(home) {
         Ok(_) => Finding::good("host", "one runs here"),
-        Err(agentry_runtime::control::ControlError::NoHost { .. }) => {
+        Err(ControlError::NoHost { .. }) => {
             Finding::good("host", "none runs here; `agentry serve` starts one that takes many runs")
         }
         Err(error) => Finding::wrong("host", text::line(&error.to_string()), "end it, and start it again: agentry serve"),

@@ -1,13 +1,13 @@
 //! Runs out of the journal, as questions about policy need them. It only reads.
 
-use agentry_kernel::call::{CallId, RunId};
 use std::sync::Arc;
 
+use agentry_engine::package;
+use agentry_journal::history::History;
+use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::inquiry::Past;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::manifest::Manifest;
-use agentry_runtime::history::History;
-use agentry_runtime::package;
 use anyhow::{Context, Result, bail};
 
 use crate::home::Home;

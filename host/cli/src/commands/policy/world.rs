@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use agentry_config::policies::{PoliciesError, PolicyFiles};
+use agentry_drivers::tools::Tools;
+use agentry_drivers::tools::config::ToolsConfig;
 use agentry_kernel::Millis;
 use agentry_kernel::inquiry::{Verdict, World};
 use agentry_kernel::policy::{Beside, Policy};
 use agentry_kernel::refusal::Rule;
 use agentry_kernel::tool::Tool;
+use agentry_llm::Models;
 use agentry_runtime::approvals::Roster;
-use agentry_runtime::config::{AgentsConfig, Config, ToolsConfig};
-use agentry_runtime::drivers::llm::Models;
-use agentry_runtime::drivers::tools::Tools;
-use agentry_runtime::policies::{PoliciesError, PolicyFiles};
+use agentry_runtime::config::{AgentsConfig, Config};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -60,7 +61,7 @@ pub fn files(path: &Path) -> Result<PolicyFiles, PoliciesError> {
 pub fn world(home: &Home, files: &PolicyFiles) -> Result<World> {
     let policy: Policy = files.parse().map_err(PoliciesError::Mistakes)?;
     let config = Config::load(home.path())?;
-    let models = Models::open(&config, home.path(), None)?.kernel_models();
+    let models = Models::open(&config.models, &home.models(), None)?.kernel_models();
     let tools = registered(home, &config)?;
     Ok(World { policy: Arc::new(policy), models, tools, at: now() })
 }
@@ -73,7 +74,7 @@ pub fn tools(home: &Home) -> Result<Vec<Tool>> {
 /// What there is in a home, beside what a policy says.
 pub fn beside(home: &Home) -> Result<Beside> {
     let config = Config::load(home.path())?;
-    let models = Models::open(&config, home.path(), None)?.kernel_models();
+    let models = Models::open(&config.models, &home.models(), None)?.kernel_models();
     let named: Vec<String> = AgentsConfig::load(home.path())?.agents.into_iter().map(|line| line.name).collect();
     let roster = Roster::of(home.path());
     let enrolled = roster.names()?.iter().map(|name| roster.find(name)).collect::<Result<Vec<_>, _>>()?;
@@ -99,7 +100,7 @@ fn ran(home: &Home) -> Result<Vec<String>> {
 }
 
 fn registered(home: &Home, config: &Config) -> Result<Vec<Tool>> {
-    Ok(Tools::registered(config, ToolsConfig::load(home.path())?).kernel_tools())
+    Ok(Tools::registered(&config.secrets, config.hosts.clone(), ToolsConfig::load(home.path())?).kernel_tools())
 }
 
 fn now() -> Millis {
