@@ -70,7 +70,10 @@ fn a_denied_call_that_ended_a_run_is_its_cause_with_rule_and_remedy() {
     let ended = end(&mut stage.run_on("{\"text\": \"x\"}\n", &component, &json!({"prompt": "x"}))).with(3);
     let cause = cause(&stage, &ended);
     assert_eq!(part(&cause, "kind"), "denied", "{cause}");
-    assert!(part(&cause, "text").contains("may not use model `scripted`") && part(&cause, "text").contains("ask/llm in "), "{cause}");
+    assert!(
+        part(&cause, "text").contains("may not use model `scripted`") && part(&cause, "text").contains("ask/llm in "),
+        "{cause}"
+    );
     assert!(part(&cause, "hint").contains("add \"scripted\" to `models`"), "{cause}");
 }
 
@@ -102,13 +105,17 @@ fn a_panic_is_told_whole_with_file_and_line() {
     let failure = ended.json()["failure"].as_str().expect("a failure").to_owned();
     assert!(failure.contains("panic.rs:") && failure.contains("the guest gave up on purpose"), "{failure}");
     let page = end(stage.agentry("logs").arg("last")).with(0).stdout;
-    assert!(page.contains("panic.rs:") && page.contains("the guest gave up on purpose") && !page.contains("\\n"), "{page}");
+    assert!(
+        page.contains("panic.rs:") && page.contains("the guest gave up on purpose") && !page.contains("\\n"),
+        "{page}"
+    );
 }
 
 /// The echo guest under another manifest.
 fn echo(stage: &Stage, more: &str) -> Ended {
     let bare = stage.path("plain-of-another-toolchain.wasm");
-    fs::write(&bare, Sections::of(&fs::read(guest("echo")).expect("echo is built")).bare().component()).expect("a component");
+    fs::write(&bare, Sections::of(&fs::read(guest("echo")).expect("echo is built")).bare().component())
+        .expect("a component");
     stage.write("agent.toml", &format!("name = \"local:plain\"\nversion = \"0.1.0\"\n{more}"));
     end(agentry().arg("build").arg(&bare))
 }
@@ -148,7 +155,9 @@ fn an_output_that_is_not_what_the_agent_gives_fails_its_run() {
 fn a_schema_that_is_none_is_told_when_the_package_is_built() {
     let stage = Stage::new();
     for bad in ["{\"type\": \"objekt\"}", "{", "{\"$ref\": \"https://example.org/x\"}"] {
-        echo(&stage, &format!("input_schema = '{bad}'\n")).with(2).complains("`input_schema` of the manifest is no JSON Schema");
+        echo(&stage, &format!("input_schema = '{bad}'\n"))
+            .with(2)
+            .complains("`input_schema` of the manifest is no JSON Schema");
     }
 }
 
@@ -166,9 +175,14 @@ fn words_and_flags_become_the_input_that_the_schema_names() {
     misspelt.complains("takes no `tiems`");
     assert!(misspelt.stderr.contains("did you mean `--times`?"), "{}", misspelt.stderr);
     run(&["--times", "many"]).with(2).complains("is of type integer");
-    end(stage.agentry("run").arg(guest("echo")).arg("hello")).with(2).complains("does not say what its input is made of");
+    end(stage.agentry("run").arg(guest("echo")).arg("hello"))
+        .with(2)
+        .complains("does not say what its input is made of");
     let help = end(stage.agentry("run").arg(stage.path("plain.wasm")).arg("--help")).with(0).stdout;
-    assert!(help.contains("Input of plain:") && help.contains("--say <STRING>") && help.contains("what is said"), "{help}");
+    assert!(
+        help.contains("Input of plain:") && help.contains("--say <STRING>") && help.contains("what is said"),
+        "{help}"
+    );
     let inspected = end(agentry().arg("inspect").arg(stage.path("plain.wasm"))).with(0).stdout;
     assert!(inspected.contains("takes as its input"), "{inspected}");
 }
@@ -177,7 +191,8 @@ fn words_and_flags_become_the_input_that_the_schema_names() {
 fn all_wants_that_are_missing_are_told_at_once_as_lines_to_paste() {
     let stage = Stage::new();
     let bare = stage.path("plain-of-another-toolchain.wasm");
-    fs::write(&bare, Sections::of(&fs::read(guest("steps")).expect("steps is built")).bare().component()).expect("a component");
+    fs::write(&bare, Sections::of(&fs::read(guest("steps")).expect("steps is built")).bare().component())
+        .expect("a component");
     let head = "name = \"local:plain\"\nversion = \"0.1.0\"\n";
     stage.write("agent.toml", head);
     let refused = end(agentry().arg("build").arg(&bare)).with(2);

@@ -17,7 +17,8 @@ const SLOW: &str = "{\"script\": 1, \"repeat\": true}\n{\"text\": \"slow\", \"de
 /// A package that asks for these wants, with code that uses none of them.
 fn package(stage: &Stage, wants: &str) -> std::path::PathBuf {
     let bare = stage.path("plain-of-another-toolchain.wasm");
-    fs::write(&bare, Sections::of(&fs::read(guest("echo")).expect("echo is built")).bare().component()).expect("a component");
+    fs::write(&bare, Sections::of(&fs::read(guest("echo")).expect("echo is built")).bare().component())
+        .expect("a component");
     stage.write("agent.toml", &format!("name = \"local:plain\"\nversion = \"0.1.0\"\n{wants}"));
     end(agentry().arg("build").arg(&bare)).with(0);
     stage.path("plain.wasm")
@@ -46,7 +47,8 @@ fn a_draft_holds_as_printed_and_so_do_its_commented_lines_wherever_they_stand() 
         stage.policy(&draft);
         let checked = end(stage.agentry("policy check").arg("--json")).with(0).json();
         assert_eq!(checked["mistakes"], json!([]), "{draft}");
-        let is_code = |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let is_code =
+            |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
         let uncommented: String = draft
             .lines()
             .map(|line| format!("{}\n", line.strip_prefix("# ").filter(|code| is_code(code)).unwrap_or(line)))
@@ -58,7 +60,8 @@ fn a_draft_holds_as_printed_and_so_do_its_commented_lines_wherever_they_stand() 
             assert!(!wants.contains(want) || can.contains(power), "{can}\n{uncommented}");
         }
         assert!(!wants.contains("wants.tools") || draft.contains("\ntool_calls_run = "), "{draft}");
-        end(stage.run(&component, &json!(1)).arg("--root").arg(format!("docs={}", stage.directory("docs").display()))).with(0);
+        end(stage.run(&component, &json!(1)).arg("--root").arg(format!("docs={}", stage.directory("docs").display())))
+            .with(0);
     }
 }
 
@@ -93,11 +96,15 @@ fn one_name_means_one_agent_for_every_command() {
     fs::copy(guest("echo"), agents.join("echo.wasm")).expect("a copy");
     fs::create_dir_all(stage.path("elsewhere")).expect("a directory");
     fs::copy(guest("steps"), stage.path("elsewhere/s.wasm")).expect("a copy");
-    let list = stage.write("home/agents.toml", &format!("format = 1\n[agents.steps]\ncomponent = \"{}\"\n", stage.path("elsewhere/s.wasm").display()));
+    let list = stage.write(
+        "home/agents.toml",
+        &format!("format = 1\n[agents.steps]\ncomponent = \"{}\"\n", stage.path("elsewhere/s.wasm").display()),
+    );
     std::os::unix::fs::chown(list, None, None).expect("it is ours");
     stage.grant("steps", "");
     let listed = end(stage.agentry("agents").arg("--json")).with(0).json();
-    let names: Vec<&str> = listed.as_array().expect("a list").iter().filter_map(|agent| agent["name"].as_str()).collect();
+    let names: Vec<&str> =
+        listed.as_array().expect("a list").iter().filter_map(|agent| agent["name"].as_str()).collect();
     assert_eq!(names, ["echo", "steps"]);
     for (name, input) in [("echo", "1"), ("steps", "[]")] {
         assert!(end(stage.agentry("inspect").arg(name)).with(0).stdout.starts_with(&format!("test:{name}")));
@@ -110,9 +117,13 @@ fn no_line_is_wider_than_the_screen() {
     let component = guest("steps");
     let stage = Stage::granting_within(&component, "tool_calls_run = 1");
     let put = |n: u32| json!(["put", format!("agent/test/a-rather-long-namespace/{n}"), "key", "text"]);
-    let steps = json!([put(1), put(2), ["put", "team/not-granted-at-all", "key", "text"], ["call", "no.such.tool", "{}"]]);
+    let steps =
+        json!([put(1), put(2), ["put", "team/not-granted-at-all", "key", "text"], ["call", "no.such.tool", "{}"]]);
     end(&mut stage.run(&component, &steps)).with(0);
-    stage.write("bad/50-x.toml", &format!("format = 1\nlayer = \"grant\"\nagent = \"x\"\nmodles = [\"{}\"]\n", "long-".repeat(30)));
+    stage.write(
+        "bad/50-x.toml",
+        &format!("format = 1\nlayer = \"grant\"\nagent = \"x\"\nmodles = [\"{}\"]\n", "long-".repeat(30)),
+    );
     for columns in [60, 80, 120] {
         for (verb, words) in [
             ("trace", &["last"][..]),
@@ -131,7 +142,8 @@ fn no_line_is_wider_than_the_screen() {
                 assert!(line.chars().count() <= columns, "{verb} at {columns}:\n{line}");
             }
         }
-        let wrong = end(agentry().args(["policy", "check"]).arg(stage.path("bad")).env("COLUMNS", columns.to_string())).with(2);
+        let wrong =
+            end(agentry().args(["policy", "check"]).arg(stage.path("bad")).env("COLUMNS", columns.to_string())).with(2);
         assert!(wrong.stdout.lines().all(|line| line.chars().count() <= columns), "{columns}:\n{}", wrong.stdout);
     }
     // What a program reads is never folded.
@@ -143,9 +155,13 @@ fn no_line_is_wider_than_the_screen() {
 fn amounts_are_told_in_one_way() {
     let component = guest("steps");
     let stage = Stage::granting_within(&component, "tool_calls_run = 1\nstorage_mb = 1");
-    let put = json!([["put", "agent/test/x", "key", "x".repeat(1_200_000)]]);
-    let input = stage.write("input.json", &put.to_string());
-    let report = end(stage.agentry("run").arg(&component).args(["--json", "--input", &format!("@{}", input.display())])).json();
+    let report = ["one", "two"].map(|key| {
+        let put = json!([["put", "agent/test/x", key, "x".repeat(600_000)]]);
+        let input = stage.write("input.json", &put.to_string());
+        let input = format!("@{}", input.display());
+        end(stage.agentry("run").arg(&component).args(["--json", "--input", &input])).with(0).json()
+    })[1]
+        .clone();
     let told = report.to_string();
     assert!(told.contains("1 MiB") && !told.contains("1048576 bytes"), "{told}");
     let page = end(&mut stage.agentry("budget")).with(0).stdout;
@@ -175,12 +191,35 @@ fn reading_works_beside_a_run_that_waits_and_a_second_run_is_told_of_serve() {
     let component = guest("steps");
     let stage = Stage::granting_within(&component, "wall_run = \"100s\"");
     let waiting = begin(&mut stage.run(&component, &json!([["sleep", "60000"]])));
-    until("it waits", || stage.path("home/control/host.sock").exists() && end(stage.agentry("ps").arg("--json")).stdout.contains("steps"));
-    for verb in ["ps", "trace last", "logs last", "budget", "policy check", "policy can steps", "policy explain last/1", "approvals", "questions",
-        "notices", "mail", "agents", "models", "tools", "audit verify", "doctor", "policy simulate --against last", "policy learn steps"]
-    {
+    until("it waits", || {
+        stage.path("home/control/host.sock").exists() && end(stage.agentry("ps").arg("--json")).stdout.contains("steps")
+    });
+    for verb in [
+        "ps",
+        "trace last",
+        "logs last",
+        "budget",
+        "policy check",
+        "policy can steps",
+        "policy explain last/1",
+        "approvals",
+        "questions",
+        "notices",
+        "mail",
+        "agents",
+        "models",
+        "tools",
+        "audit verify",
+        "doctor",
+        "policy simulate --against last",
+        "policy learn steps",
+    ] {
         let ended = end(&mut stage.agentry(verb));
-        assert!(!ended.stderr.contains("another agentry is using") && [0, 2, 3].contains(&ended.code), "{verb}: {}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("another agentry is using") && [0, 2, 3].contains(&ended.code),
+            "{verb}: {}",
+            ended.stderr
+        );
         assert!(ended.code != 2 || verb == "doctor", "{verb}: {}", ended.stderr);
     }
     let second = end(&mut stage.run(&component, &json!([]))).with(5);
@@ -262,8 +301,15 @@ fn doctor_says_what_is_wrong_and_what_mends_it() {
     let mut setup = agentry();
     end(setup.args(["setup", "--yes", "--model", "http://127.0.0.1:1/v1=m", "--home"]).arg(stage.path("good"))).with(0);
     let good = look(&stage.path("good")).with(0);
-    assert!(good.json().as_array().is_some_and(|all| all.iter().all(|finding| finding["state"] != "wrong")), "{}", good.stdout);
-    for about in ["kernel", "memory", "files", "mappings", "disk", "clock", "home", "models", "tools", "policy", "agents", "host", "growth"] {
+    assert!(
+        good.json().as_array().is_some_and(|all| all.iter().all(|finding| finding["state"] != "wrong")),
+        "{}",
+        good.stdout
+    );
+    for about in [
+        "kernel", "memory", "files", "mappings", "disk", "clock", "home", "models", "tools", "policy", "agents",
+        "host", "growth",
+    ] {
         assert!(!found(&good, about).is_empty(), "{about}: {}", good.stdout);
     }
     // Each thing that is wrong is told with what mends it.
@@ -276,7 +322,10 @@ fn doctor_says_what_is_wrong_and_what_mends_it() {
     ] {
         let before = fs::read(home.join(file)).ok();
         let path = stage.write(&format!("good/{file}"), text);
-        std::os::unix::fs::PermissionsExt::set_mode(&mut fs::metadata(&path).expect("it is there").permissions(), 0o600);
+        std::os::unix::fs::PermissionsExt::set_mode(
+            &mut fs::metadata(&path).expect("it is there").permissions(),
+            0o600,
+        );
         let wrong = look(&home).with(2);
         let finding = found(&wrong, about).into_iter().find(|finding| finding["state"] == "wrong");
         let finding = finding.unwrap_or_else(|| panic!("{file}: {}", wrong.stdout));
@@ -288,5 +337,9 @@ fn doctor_says_what_is_wrong_and_what_mends_it() {
     }
     end(agentry().args(["policy", "lock", "--because", "a leak", "--home"]).arg(&home)).with(0);
     let locked = look(&home).with(2);
-    assert!(found(&locked, "policy").iter().any(|finding| finding["mend"] == "agentry policy unlock"), "{}", locked.stdout);
+    assert!(
+        found(&locked, "policy").iter().any(|finding| finding["mend"] == "agentry policy unlock"),
+        "{}",
+        locked.stdout
+    );
 }

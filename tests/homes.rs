@@ -51,7 +51,8 @@ fn furnish(stage: &Stage) {
     let mut known = String::from("format = 1\n");
     for (agent, rights) in AGENTS {
         // Tables of the grant come after its budget, or they would swallow it.
-        let (head, tables) = rights.split_once("[[").map_or((rights, String::new()), |(head, rest)| (head, format!("[[{rest}")));
+        let (head, tables) =
+            rights.split_once("[[").map_or((rights, String::new()), |(head, rest)| (head, format!("[[{rest}")));
         stage.grant(agent, &format!("{head}{WALL}{tables}"));
         known.push_str(&format!("[agents.{agent}]\ncomponent = \"{}\"\n", guest(agent).display()));
     }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::stage::{Stage, agentry, end, guest};
 
-const FORBID: &str = "format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/no\"\nmemory = \"agent/**\"\nwhy = \"Nobody remembers.\"\n";
+const FORBID: &str =
+    "format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/no\"\nmemory = \"agent/**\"\nwhy = \"Nobody remembers.\"\n";
 
 /// A home in which `steps` may remember.
 fn stage() -> Stage {
@@ -51,7 +52,15 @@ fn warns(stage: &Stage, message: &str, hint: &str) {
 
 #[test]
 fn a_rule_in_a_file_that_is_not_read_is_an_error_that_names_it_and_nothing_runs() {
-    let names = ["00-site.TOML", "00-site.toml.bak", "00-site", "00-site.toml~", ".00-site.toml", "00-site.txt", "site/00-site.toml"];
+    let names = [
+        "00-site.TOML",
+        "00-site.toml.bak",
+        "00-site",
+        "00-site.toml~",
+        ".00-site.toml",
+        "00-site.txt",
+        "site/00-site.toml",
+    ];
     for name in names {
         let stage = stage();
         let file = stage.write(&format!("home/policies/{name}"), FORBID);
@@ -126,7 +135,10 @@ fn a_value_in_the_wrong_form_is_answered_with_a_line_to_paste_and_no_echo() {
         (grant("agent = \"x\"\nmemory = { read = [\"/team/*\"] }\n"), "read = [\"team/**\"]"),
         (grant("agent = \"x\"\nfiles = [{ root = \"docs\", at = \"out\", access = \"r\" }]\n"), "at = \"/out\""),
         (grant("agent = \"x\"\nhttp = [{ to = \"api.example.org/v1\" }]\n"), "to = \"https://api.example.org\""),
-        (grant("agent = \"x\"\nhttp = [{ to = \"https://a.example.org\", methods = [\"get\"] }]\n"), "methods = [\"GET\"]"),
+        (
+            grant("agent = \"x\"\nhttp = [{ to = \"https://a.example.org\", methods = [\"get\"] }]\n"),
+            "methods = [\"GET\"]",
+        ),
         (grant("agent = \"x\"\npackage = \"x\"\n"), "package = \"acme:reporter@^1.2\""),
     ] {
         let (message, hint) = mistake(&text);
@@ -155,7 +167,9 @@ fn check_warns_of_what_a_policy_names_and_nobody_has() {
     let grant = |lines: &str| {
         stage.grant("steps", &format!("package = \"test:steps\"\nwhy = \"x\"\n{lines}"));
     };
-    let allow = |more: &str| format!("[[allow]]\nid = \"steps/a\"\ntool = \"mail.send\"\nwhy = \"x\"\n{more}\n[budget]\ntokens_day = 5\n");
+    let allow = |more: &str| {
+        format!("[[allow]]\nid = \"steps/a\"\ntool = \"mail.send\"\nwhy = \"x\"\n{more}\n[budget]\ntokens_day = 5\n")
+    };
     grant(&allow("args = \"any\""));
     assert_eq!(warnings(&stage), []);
     grant(&format!("expires = 2020-01-01\n{}", allow("")));
@@ -179,7 +193,10 @@ fn check_warns_of_what_a_policy_names_and_nobody_has() {
     grant("");
     stage.grant("stpes", "why = \"x\"\n");
     warns(&stage, "no agent is called `stpes`", "did you mean");
-    stage.write("home/policies/00-site.toml", "format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/a\"\ntool = \"mail.sendd\"\nwhy = \"x\"\n");
+    stage.write(
+        "home/policies/00-site.toml",
+        "format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/a\"\ntool = \"mail.sendd\"\nwhy = \"x\"\n",
+    );
     warns(&stage, "no tool is called `mail.sendd`", "did you mean `mail.send`?");
 }
 
@@ -190,5 +207,5 @@ fn the_policy_to_check_is_named_as_everywhere_else() {
     fs::rename(stage.path("home/policies"), &elsewhere).expect("it is ours");
     let checked = end(stage.agentry("policy check").arg("--json").arg("--policies").arg(&elsewhere)).with(0).json();
     assert_eq!(checked["grants"][0]["agent"], "steps");
-    end(stage.agentry("policy check").arg("--policies").arg(stage.path("nowhere"))).with(2).complains("there is no");
+    end(stage.agentry("policy check").arg("--policies").arg(stage.path("nowhere"))).with(2).complains("cannot read");
 }

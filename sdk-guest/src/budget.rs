@@ -12,7 +12,7 @@ pub use wit::{Balance, Share};
 /// # Errors
 /// `cancelled` if the run is being stopped.
 pub fn remaining() -> Result<Vec<Balance>, Error> {
-    host::quick(|| wit::remaining())
+    host::quick(wit::remaining)
 }
 
 /// The least that is left of something, over the limits of the run and of the day; none if nothing limits it.

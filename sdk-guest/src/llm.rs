@@ -79,7 +79,7 @@ pub fn stream(request: impl Borrow<Request>) -> Answer {
 /// # Errors
 /// `denied` if the agent may use none.
 pub fn models() -> Result<Vec<ModelInfo>, Error> {
-    host::quick(|| wit::models())
+    host::quick(wit::models)
 }
 
 /// One vector a text, all of one length.
@@ -298,7 +298,8 @@ impl Response {
             let place = if path == "." { String::new() } else { format!(", field `{path}`") };
             format!("the model's answer{place}: {}", error.inner())
         });
-        let read = read.and_then(|read| reader.end().map(|()| read).map_err(|error| format!("the model's answer: {error}")));
+        let read =
+            read.and_then(|read| reader.end().map(|()| read).map_err(|error| format!("the model's answer: {error}")));
         read.map_err(|why| match self.stop {
             StopReason::MaxOutput => crate::Failure::new(format!(
                 "the model's answer reached max-output, {} tokens, and is cut; ask for more with `max_tokens` ({why})",

@@ -16,7 +16,7 @@ pub use wit::Answer;
 /// # Errors
 /// `denied` if the agent does not ask for any in its manifest.
 pub fn list() -> Result<Vec<Tool>, Error> {
-    host::quick(|| wit::list())
+    host::quick(wit::list)
 }
 
 /// Calls a tool with arguments that its schema and the policy allow. It may wait for a person.

@@ -69,7 +69,10 @@ fn script(blocks: &[Block<'_>]) -> String {
                 lines.for_each(|line| script.push_str(&format!("{line}\n")));
             }
             (_, Some(file)) => {
-                let save = format!("mkdir -p \"$(dirname '{file}')\"\ncat > '{file}' <<'END OF FILE'\n{}END OF FILE\n", block.text);
+                let save = format!(
+                    "mkdir -p \"$(dirname '{file}')\"\ncat > '{file}' <<'END OF FILE'\n{}END OF FILE\n",
+                    block.text
+                );
                 script.push_str(&save);
             }
             _ => {}
@@ -100,7 +103,10 @@ fn toml(text: &str, place: &Path) -> Result<()> {
         fs::write(home.join("agent.toml"), text).context("cannot write a snippet")?;
         reads.arg("build").arg(&home).arg("--world").arg(home.join("wit"));
         return run_command(&mut reads);
-    } else if ["[models.", "[providers.", "[secrets.", "[audit]", "[idle]", "[engine]", "[hosts]"].iter().any(|word| has(word)) {
+    } else if ["[models.", "[providers.", "[secrets.", "[audit]", "[idle]", "[engine]", "[hosts]"]
+        .iter()
+        .any(|word| has(word))
+    {
         save("agentry.toml")?;
         reads.arg("models");
     } else {
@@ -152,7 +158,10 @@ mod tests {
         let text = "a\n```sh\none\n```\n```toml x/y.toml\nx = 1\n```\n```\nshown\n```\n";
         let found: Vec<_> = blocks(text).into_iter().map(|block| (block.language, block.file, block.text)).collect();
         let text = |text: &str| text.to_owned();
-        assert_eq!(found, [("sh", None, text("one\n")), ("toml", Some("x/y.toml"), text("x = 1\n")), ("", None, text("shown\n"))]);
+        assert_eq!(
+            found,
+            [("sh", None, text("one\n")), ("toml", Some("x/y.toml"), text("x = 1\n")), ("", None, text("shown\n"))]
+        );
     }
 
     #[test]

@@ -203,7 +203,10 @@ fn unread(path: &Path) -> (&'static str, String) {
     let stem = lower.split(".toml").next().filter(|stem| stem.len() < name.len()).map(|stem| &name[..stem.len()]);
     if stem.is_some_and(|stem| stem.len() + ".toml".len() == name.len()) || !name.contains('.') {
         let stem = stem.unwrap_or(&name);
-        return (why, format!("if it is in force: mv {shown} {}", path.with_file_name(format!("{stem}.toml")).display()));
+        return (
+            why,
+            format!("if it is in force: mv {shown} {}", path.with_file_name(format!("{stem}.toml")).display()),
+        );
     }
     (why, format!("what is not in force lies elsewhere: mv {shown} ~/"))
 }
@@ -289,7 +292,9 @@ mod tests {
 
     #[test]
     fn whatever_else_lies_there_is_named() {
-        for name in ["README.md", ".10-a.toml", "b.TOML", "b.toml.bak", "b.toml~", "b", "b.tml", ".b.toml.swp", "#b.toml#"] {
+        for name in
+            ["README.md", ".10-a.toml", "b.TOML", "b.toml.bak", "b.toml~", "b", "b.tml", ".b.toml.swp", "#b.toml#"]
+        {
             let home = directory();
             write(&home, "a.toml", GRANT, 0o644);
             let path = write(&home, name, GRANT, 0o644);

@@ -7,6 +7,7 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
 use agentry_kernel::time::Day;
 use agentry_kernel::{Amounts, Millis, Resource};
+use agentry_store::rows::run::Cause;
 use expect_test::expect_file;
 
 use super::*;

@@ -221,6 +221,8 @@ impl Host {
         input: Vec<u8>,
         observer: Observer,
     ) -> Result<Report, RunError> {
+        // Before anything is compiled for it.
+        let input = checked(input)?;
         let prepared = self.components().package(component).await?;
         self.start(prepared, input, observer, None, &stop).await
     }
@@ -228,6 +230,7 @@ impl Host {
     /// The same for what was ordered.
     async fn run_ordered(&self, order: What, stop: CancellationToken) -> Result<Report, RunError> {
         let What { component, input, observer, began } = order;
+        let input = checked(input)?;
         let prepared = self.components().package(&component).await?;
         self.start(prepared, input, observer, began, &stop).await
     }
@@ -409,12 +412,11 @@ impl Host {
     async fn start(
         &self,
         prepared: Arc<Prepared>,
-        input: Vec<u8>,
+        input: String,
         observer: Observer,
         began: Option<Began>,
         stop: &CancellationToken,
     ) -> Result<Report, RunError> {
-        let input = checked(input)?;
         takes(&prepared, &input)?;
         self.has_roots(&prepared.manifest)?;
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");

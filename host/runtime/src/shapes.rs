@@ -20,7 +20,8 @@ impl Shapes {
         let compiled = |key: &str, text: &Option<String>| {
             let schema = text.as_deref().map(Schema::new).transpose();
             schema.map_err(|why| {
-                let hint = "write JSON Schema in ''' … ''', for example {\"type\": \"object\", \"required\": [\"question\"]}";
+                let hint =
+                    "write JSON Schema in ''' … ''', for example {\"type\": \"object\", \"required\": [\"question\"]}";
                 PackageError::new(format!("`{key}` of the manifest is no JSON Schema: {why}"), hint)
             })
         };

@@ -116,7 +116,10 @@ fn page(findings: &[Finding], wrong: usize) -> String {
     let odd = findings.iter().filter(|finding| finding.state == State::Odd).count() as u64;
     page.push_str(&match (wrong as u64, odd) {
         (0, 0) => format!("{}\n", styled(GOOD, "nothing is wrong")),
-        (0, odd) => format!("{}\n", styled(GOOD, format_args!("nothing is wrong; {} could be better", units::plural(odd, "thing")))),
+        (0, odd) => format!(
+            "{}\n",
+            styled(GOOD, format_args!("nothing is wrong; {} could be better", units::plural(odd, "thing")))
+        ),
         (wrong, _) => format!("{}\n", styled(BAD, format_args!("{} in the way", units::plural(wrong, "thing")))),
     });
     page

@@ -81,7 +81,9 @@ fn page(package: &Package) -> String {
     );
     page.push_str(&section("asks for", &wants(&manifest.wants)));
     page.push_str(&section("suggests as its budget", &budget(manifest)));
-    for (title, schema) in [("takes as its input", &manifest.input_schema), ("gives as its output", &manifest.output_schema)] {
+    for (title, schema) in
+        [("takes as its input", &manifest.input_schema), ("gives as its output", &manifest.output_schema)]
+    {
         if let Some(schema) = schema {
             page.push_str(&section(title, &schema.lines().map(text::line).collect::<Vec<_>>()));
         }

@@ -25,7 +25,8 @@ pub struct Args {
 /// Writes them.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let shown = args.directory.display();
-    fs::create_dir_all(&args.directory).with_context(|| format!("cannot make {shown}\nhint: name a directory of yours"))?;
+    fs::create_dir_all(&args.directory)
+        .with_context(|| format!("cannot make {shown}\nhint: name a directory of yours"))?;
     let mut command = crate::Cli::command();
     command.build();
     let pages = write(&command, "agentry", &args.directory)?;
@@ -38,7 +39,10 @@ fn write(command: &clap::Command, name: &str, directory: &Path) -> Result<u64> {
     let mut page = Vec::new();
     Man::new(command.clone()).render(&mut page).context("cannot make a manual page")?;
     let file = directory.join(format!("{name}.1"));
-    fs::write(&file, page).with_context(|| format!("cannot write {}\nhint: name a directory of yours", file.display()))?;
+    fs::write(&file, page)
+        .with_context(|| format!("cannot write {}\nhint: name a directory of yours", file.display()))?;
     let below = command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help");
-    below.map(|below| write(below, &format!("{name}-{}", below.get_name()), directory)).try_fold(1, |sum, pages| Ok(sum + pages?))
+    below
+        .map(|below| write(below, &format!("{name}-{}", below.get_name()), directory))
+        .try_fold(1, |sum, pages| Ok(sum + pages?))
 }

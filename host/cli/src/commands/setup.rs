@@ -46,7 +46,8 @@ pub struct Args {
 /// Asks, and makes it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
-    let asks = |question: &str, default: &str| if args.yes { Ok(default.to_owned()) } else { answer(question, default) };
+    let asks =
+        |question: &str, default: &str| if args.yes { Ok(default.to_owned()) } else { answer(question, default) };
     let named = home.path().display().to_string();
     let place = PathBuf::from(asks("Where does Agentry keep its things?", &named)?);
     let home = HomeArgs::at(Some(place)).resolve()?;
@@ -56,16 +57,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let usd_day = args.usd_day.clone().map_or_else(|| asks(much, USD_DAY), Ok)?;
     let site = site(&usd_day);
     let sound = Policy::parse(&[Source { file: "00-site.toml", text: &site }], Digest::default());
-    sound.map_err(PoliciesError::Mistakes).with_context(|| {
-        format!("`{}` is no amount of money\nhint: --usd-day {USD_DAY}", text::line(&usd_day))
-    })?;
-    let files = [
-        ("policies/00-site.toml", site, 0o644),
-        ("agentry.toml", configuration(&model)?, 0o600),
-    ];
+    sound
+        .map_err(PoliciesError::Mistakes)
+        .with_context(|| format!("`{}` is no amount of money\nhint: --usd-day {USD_DAY}", text::line(&usd_day)))?;
+    let files = [("policies/00-site.toml", site, 0o644), ("agentry.toml", configuration(&model)?, 0o600)];
     for directory in ["", "agents", "policies"] {
         let path = home.path().join(directory);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}\nhint: choose another home: --home DIR", path.display()))?;
+        fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make {}\nhint: choose another home: --home DIR", path.display()))?;
     }
     for (file, content, mode) in &files {
         write(&home.path().join(file), content, *mode)?;
@@ -103,7 +102,10 @@ fn configuration(model: &str) -> Result<String> {
         return Ok(format!("{head}default = \"embedded\"\n"));
     }
     let Some((provider, name)) = model.rsplit_once('=').filter(|(_, name)| !name.is_empty()) else {
-        bail!("`{}` is no model\nhint: embedded, openai=MODEL, anthropic=MODEL, or URL=MODEL of a server", text::line(model));
+        bail!(
+            "`{}` is no model\nhint: embedded, openai=MODEL, anthropic=MODEL, or URL=MODEL of a server",
+            text::line(model)
+        );
     };
     let kind = match provider {
         "openai" => "kind = \"openai\"\nkey = { env = \"OPENAI_API_KEY\" }\n".to_owned(),
@@ -111,9 +113,13 @@ fn configuration(model: &str) -> Result<String> {
         url if url.starts_with("http://") || url.starts_with("https://") => {
             format!("kind = \"openai-compatible\"\nbase_url = {url:?}\n")
         }
-        other => bail!("nobody knows the provider `{}`\nhint: openai, anthropic, or the URL of a server", text::line(other)),
+        other => {
+            bail!("nobody knows the provider `{}`\nhint: openai, anthropic, or the URL of a server", text::line(other))
+        }
     };
-    Ok(format!("{head}default = \"default-model\"\n\n[providers.first]\n{kind}\n[models.default-model]\nprovider = \"first\"\nmodel = {name:?}\n"))
+    Ok(format!(
+        "{head}default = \"default-model\"\n\n[providers.first]\n{kind}\n[models.default-model]\nprovider = \"first\"\nmodel = {name:?}\n"
+    ))
 }
 
 /// Writes a file that is not there.

@@ -30,7 +30,14 @@ impl Live {
     /// For the stderr of this process.
     pub fn on_stderr() -> Self {
         let now = Instant::now();
-        Self { watched: std::io::stderr().is_terminal(), in_line: false, waiting: false, begun: now, last: now, told: None }
+        Self {
+            watched: std::io::stderr().is_terminal(),
+            in_line: false,
+            waiting: false,
+            begun: now,
+            last: now,
+            told: None,
+        }
     }
 
     /// Shows one event.

@@ -57,7 +57,7 @@ pub fn bytes(number: u64) -> String {
         0..1_024 => format!("{number} B"),
         1_024..1_048_576 => format!("{} KiB", number / 1_024),
         1_048_576..1_073_741_824 => format!("{}.{} MiB", number / 1_048_576, number % 1_048_576 * 10 / 1_048_576),
-        _ => format!("{}.{} GiB", number >> 30, (number & 0x3fff_ffff) * 10 >> 30),
+        _ => format!("{}.{} GiB", number >> 30, ((number & 0x3fff_ffff) * 10) >> 30),
     }
 }
 

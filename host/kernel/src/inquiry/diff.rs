@@ -186,7 +186,8 @@ fn forbidden(world: &World, agent: &str, call: Call) -> Option<Rule> {
     let question = Question { agent: agent.into(), package: None, labels: Labels::NONE, call };
     let rule = world.ask(&question).refusal()?.rule.clone()?;
     let policy = &world.policy;
-    let of_site = policy.rules.iter().map(|of_site| &of_site.rule).chain(policy.ceilings.iter().map(|ceiling| &ceiling.rule));
+    let of_site =
+        policy.rules.iter().map(|of_site| &of_site.rule).chain(policy.ceilings.iter().map(|ceiling| &ceiling.rule));
     of_site.into_iter().any(|of_site| *of_site == rule).then_some(rule)
 }
 

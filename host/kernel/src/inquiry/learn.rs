@@ -213,7 +213,8 @@ impl<'a> Used<'a> {
 /// The line that asks people, for each tool and host for which a rule of the grant did. What the site asks for, it asks for by itself.
 fn approvals(lesson: &Lesson<'_>) -> BTreeMap<String, String> {
     let grant = lesson.policy.and_then(|policy| policy.grants.iter().find(|grant| grant.agent == lesson.agent));
-    let of_site = |rule: &Rule| lesson.policy.is_some_and(|policy| policy.rules.iter().any(|of_site| of_site.rule.id == rule.id));
+    let of_site =
+        |rule: &Rule| lesson.policy.is_some_and(|policy| policy.rules.iter().any(|of_site| of_site.rule.id == rule.id));
     let mut lines = BTreeMap::new();
     for call in lesson.runs.iter().flat_map(|run| &run.calls) {
         let Some(rule) = call.asked.as_ref().filter(|rule| !of_site(rule)) else { continue };
@@ -234,9 +235,15 @@ fn approvals(lesson: &Lesson<'_>) -> BTreeMap<String, String> {
             Some(required) => {
                 let Required { from, factor, quorum, ttl_ms, .. } = required;
                 let (from, seconds) = (quoted(&from.to_string()), ttl_ms / 1000);
-                format!("approval = {{ from = {from}, factor = \"{}\", quorum = {quorum}, ttl = \"{seconds}s\" }}\n", factor.word())
+                format!(
+                    "approval = {{ from = {from}, factor = \"{}\", quorum = {quorum}, ttl = \"{seconds}s\" }}\n",
+                    factor.word()
+                )
             }
-            None => format!("approval = {{ from = \"anyone\" }}    # rule {} asked people; it is not there any more\n", text::show(&rule.id)),
+            None => format!(
+                "approval = {{ from = \"anyone\" }}    # rule {} asked people; it is not there any more\n",
+                text::show(&rule.id)
+            ),
         };
         lines.insert(name, line);
     }

@@ -78,7 +78,9 @@ pub struct Changed {
 
 /// Calls of these runs of which nobody knows what they would be answered, because their arguments are not kept.
 pub fn unknown(past: &[Past]) -> Vec<(RunId, CallId)> {
-    let of = |past: &Past| past.calls.iter().filter(|call| !call.known).map(|call| (past.run, call.call)).collect::<Vec<_>>();
+    let of = |past: &Past| {
+        past.calls.iter().filter(|call| !call.known).map(|call| (past.run, call.call)).collect::<Vec<_>>()
+    };
     past.iter().flat_map(of).collect()
 }
 

@@ -105,7 +105,10 @@ fn holder(grant: &Grant, beside: &Beside, found: &mut Findings<'_>) {
         return;
     }
     let message = format!("no agent is called `{}` here, and none has run", grant.agent);
-    let fresh = format!("put its component at agents/{0}.wasm of the home, or run its file: agentry run ./{0}.wasm", grant.agent);
+    let fresh = format!(
+        "put its component at agents/{0}.wasm of the home, or run its file: agentry run ./{0}.wasm",
+        grant.agent
+    );
     let granted = |name: &&String| **name != grant.agent;
     let hint = near(&grant.agent, beside.agents.iter().filter(granted), fresh);
     found.warn(&grant.rule.file, grant.rule.line, message, &hint);

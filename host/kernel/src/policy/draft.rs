@@ -122,7 +122,8 @@ fn lacking(manifest: &Manifest) -> impl Iterator<Item = (&'static str, &'static 
     let money = wants.llm.is_some() && !manifest.budget.is_empty() && !names("usd_") && !names("tokens_");
     let tools = !wants.tools.is_empty() && !names("tool_calls_");
     let web = wants.http.is_some() && !names("egress_");
-    let lines = [(money, ("usd_day", "\"1.00\"")), (tools, ("tool_calls_run", "60")), (web, ("egress_day", "\"10MiB\""))];
+    let lines =
+        [(money, ("usd_day", "\"1.00\"")), (tools, ("tool_calls_run", "60")), (web, ("egress_day", "\"10MiB\""))];
     lines.into_iter().filter_map(|(lacks, line)| lacks.then_some(line))
 }
 

@@ -70,7 +70,8 @@ pub(super) fn empty_lists(document: &mut Document<'_>, rule: &DeTable<'_>, key: 
         let DeValue::Table(tests) = value.get_ref() else { continue };
         if tests.contains_key("each_in") && !tests.contains_key("min_items") {
             let name: &str = name.get_ref();
-            let message = format!("an empty list passes: `{}` says nothing of how many there must be", text::show(name));
+            let message =
+                format!("an empty list passes: `{}` says nothing of how many there must be", text::show(name));
             let hint = "add `min_items = 1` beside `each_in`";
             let at = if value.span().is_empty() { place.clone() } else { value.span() };
             document.warn(at, message, hint);

@@ -57,7 +57,8 @@ impl<'a> Findings<'a> {
     /// The line of a key of a file, from 1.
     pub(super) fn line_of(&self, file: &str, key: &str) -> Option<u32> {
         let source = self.sources.iter().find(|source| source.file == file)?;
-        let is_key = |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+        let is_key =
+            |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
         u32::try_from(source.text.lines().position(is_key)? + 1).ok()
     }
 

@@ -30,8 +30,13 @@ pub(super) fn of(
         Why::Itself => None,
     };
     // An agent that fails over half an answer seldom says that it was half.
-    let cause = cause.or_else(|| truncated.filter(|_| end.status == Status::Failed).map(|cut| of_cut(&cut, run, policy)))?;
-    Some(Cause { text: self::cut(cause.text, FAILURE_MAX_BYTES), hint: self::cut(cause.hint, FAILURE_MAX_BYTES), ..cause })
+    let cause =
+        cause.or_else(|| truncated.filter(|_| end.status == Status::Failed).map(|cut| of_cut(&cut, run, policy)))?;
+    Some(Cause {
+        text: self::cut(cause.text, FAILURE_MAX_BYTES),
+        hint: self::cut(cause.hint, FAILURE_MAX_BYTES),
+        ..cause
+    })
 }
 
 /// An error of a syscall, in the kernel's words where it was a refusal.
@@ -45,7 +50,8 @@ fn of_call(error: &Error, run: &RunContext) -> Cause {
     };
     let kind = fault::kind(error).to_owned();
     let Some(refusal) = refusal else { return Cause { kind, text: words(error), hint: String::new() } };
-    let rule = refusal.rule.as_ref().map(|rule| format!(", {} in {}:{}", rule.id, rule.file, rule.line)).unwrap_or_default();
+    let rule =
+        refusal.rule.as_ref().map(|rule| format!(", {} in {}:{}", rule.id, rule.file, rule.line)).unwrap_or_default();
     let text = format!("{} {}: {}{rule}", refusal.wanted, at(refusal), refusal.because);
     Cause { kind, text, hint: refusal.hint.clone() }
 }
@@ -96,7 +102,11 @@ fn of_budget(what: Resource, run: &RunContext, policy: &Policy, allowance: &Allo
             let (word, rule) = grant.budget.word(what, Window::Day);
             let word = word.unwrap_or(key);
             let text = format!("{}: {shown} were left of `{word}` in {}:{}", what.name(), rule.file, rule.line);
-            Cause { kind, text, hint: format!("wait for the next day (UTC), or raise `{word}` in {}:{}", rule.file, rule.line) }
+            Cause {
+                kind,
+                text,
+                hint: format!("wait for the next day (UTC), or raise `{word}` in {}:{}", rule.file, rule.line),
+            }
         }
         None => {
             let text = format!("{}: the limit is {shown}, which holds where no file sets another", what.name());

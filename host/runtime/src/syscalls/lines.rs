@@ -18,7 +18,8 @@ use crate::run::events::Event;
 const TAIL_LINES_MAX: usize = 32;
 
 /// How panics and tracebacks begin, in the languages that say where: Rust and C, Python, Go, JavaScript.
-const BEGINNINGS: [&str; 5] = [" panicked at ", "Assertion failed", "Traceback (most recent call last)", "panic: ", "Uncaught "];
+const BEGINNINGS: [&str; 5] =
+    [" panicked at ", "Assertion failed", "Traceback (most recent call last)", "panic: ", "Uncaught "];
 
 /// The log of one run.
 pub(crate) struct Lines {

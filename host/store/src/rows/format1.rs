@@ -109,7 +109,20 @@ impl From<Record> for RunRecord {
         let (spent, labels) = (spent.into(), Labels::NONE);
         let (parent, cause) = (None, None);
         Self {
-            id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels, parent, cause,
+            id,
+            agent,
+            package,
+            component,
+            status,
+            started,
+            ended,
+            spent,
+            calls,
+            refused,
+            failure,
+            labels,
+            parent,
+            cause,
         }
     }
 }

@@ -61,7 +61,20 @@ impl From<Record> for RunRecord {
             record;
         let (parent, cause) = (None, None);
         Self {
-            id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels, parent, cause,
+            id,
+            agent,
+            package,
+            component,
+            status,
+            started,
+            ended,
+            spent,
+            calls,
+            refused,
+            failure,
+            labels,
+            parent,
+            cause,
         }
     }
 }

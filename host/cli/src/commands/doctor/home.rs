@@ -75,7 +75,10 @@ fn models(home: &Home) -> Result<Vec<Finding>> {
         findings.push(if default { Finding::wrong("models", why, mend) } else { Finding::odd("models", why, mend) });
     }
     if ready > 0 {
-        findings.push(Finding::good("models", format!("{} to ask; `{}` is the default", units::plural(ready, "model"), models.default_alias())));
+        findings.push(Finding::good(
+            "models",
+            format!("{} to ask; `{}` is the default", units::plural(ready, "model"), models.default_alias()),
+        ));
     }
     Ok(findings)
 }
@@ -100,7 +103,8 @@ fn policy(home: &Home) -> Result<Vec<Finding>> {
     let directory = home.policies();
     let files = match PolicyFiles::read(&directory) {
         Err(PoliciesError::Missing(_)) => {
-            let mend = format!("mkdir -p {}, and save a grant in it: agentry inspect FILE --grant", directory.display());
+            let mend =
+                format!("mkdir -p {}, and save a grant in it: agentry inspect FILE --grant", directory.display());
             return Ok(vec![Finding::wrong("policy", "there is none, so nobody is granted anything", mend)]);
         }
         files => files?,
@@ -147,7 +151,9 @@ fn host(home: &Path) -> Finding {
         Err(ControlError::NoHost { .. }) => {
             Finding::good("host", "none runs here; `agentry serve` starts one that takes many runs")
         }
-        Err(error) => Finding::wrong("host", text::line(&error.to_string()), "end it, and start it again: agentry serve"),
+        Err(error) => {
+            Finding::wrong("host", text::line(&error.to_string()), "end it, and start it again: agentry serve")
+        }
     }
 }
 

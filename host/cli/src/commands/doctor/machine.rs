@@ -47,13 +47,18 @@ fn kernel() -> Finding {
 
 fn memory() -> Finding {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().split(' ').next()?.parse::<u64>().ok());
+    let kib =
+        |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().split(' ').next()?.parse::<u64>().ok());
     let Some(available) = kib("MemAvailable:") else {
         return Finding::odd("memory", "nobody says how much there is", "mount /proc");
     };
     let shown = format!("{} available", units::bytes(available.saturating_mul(1024)));
     if available < 256 * 1024 {
-        return Finding::odd("memory", shown, "the embedded model wants about 1 GiB; an agent 64 MiB unless its grant says otherwise");
+        return Finding::odd(
+            "memory",
+            shown,
+            "the embedded model wants about 1 GiB; an agent 64 MiB unless its grant says otherwise",
+        );
     }
     Finding::good("memory", shown)
 }
@@ -70,7 +75,8 @@ fn files() -> Finding {
 fn mappings() -> Finding {
     match number("/proc/sys/vm/max_map_count") {
         Some(most) if most < MAPPINGS_MIN => {
-            let mend = "sysctl -w vm.max_map_count=65530, or run fewer at once: [engine] with `runs_max` in agentry.toml";
+            let mend =
+                "sysctl -w vm.max_map_count=65530, or run fewer at once: [engine] with `runs_max` in agentry.toml";
             Finding::odd("mappings", format!("{} mappings a process", units::count(most)), mend)
         }
         Some(most) => Finding::good("mappings", format!("{} mappings a process", units::count(most))),

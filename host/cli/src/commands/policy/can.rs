@@ -104,7 +104,10 @@ fn ways(found: &[Route], open: usize) -> String {
         }
         let labels = if route.labels.is_empty() { String::new() } else { format!(", having read {}", route.labels) };
         if more > 0 {
-            page.push_str(&format!("  {}\n", styled(DIM, format_args!("and {} like it", units::plural(more as u64, "way")))));
+            page.push_str(&format!(
+                "  {}\n",
+                styled(DIM, format_args!("and {} like it", units::plural(more as u64, "way")))
+            ));
         }
         page.push_str(&match route.cut.as_ref().map(|refusal| (refusal, refusal.rule.as_ref())) {
             None => format!("  {}{labels}\n\n", styled(BAD, "open")),
@@ -126,7 +129,10 @@ fn ways(found: &[Route], open: usize) -> String {
 /// What ways have in common that differ in nothing but names and values: the same agents do the same kind of thing, and the same rule
 /// cuts them.
 fn alike(route: &Route) -> Vec<String> {
-    let stops = route.stops.iter().map(|stop| format!("{} {} {} {}", stop.agent, stop.reads.name(), stop.writes.name(), stop.asks));
+    let stops = route
+        .stops
+        .iter()
+        .map(|stop| format!("{} {} {} {}", stop.agent, stop.reads.name(), stop.writes.name(), stop.asks));
     let cut = route.cut.as_ref().map(|refusal| refusal.rule.as_ref().map_or_else(|| refusal.because.clone(), place));
     stops.chain([route.labels.to_string()]).chain(cut).collect()
 }

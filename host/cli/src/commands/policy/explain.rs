@@ -85,7 +85,9 @@ fn unknown(args: &Explain, question: &Question, then: Option<&Refusal>) -> Resul
         let agent = text::line(&question.agent);
         let mut page = format!("{}  {agent} → {call}\n  because   {because}\n", styled(BOLD, "unknown"));
         page.push_str(&said(then));
-        page.push_str(&format!("  hint      say it in words: agentry policy explain --agent {agent} tool=NAME ARGUMENT=VALUE\n"));
+        page.push_str(&format!(
+            "  hint      say it in words: agentry policy explain --agent {agent} tool=NAME ARGUMENT=VALUE\n"
+        ));
         screen::page(&page)?;
     }
     Ok(Exit::Denied.into())

@@ -47,7 +47,9 @@ pub fn flags_apart(arguments: Vec<OsString>) -> Vec<OsString> {
             None if is_flag && agent => {
                 let value = !word.contains('=');
                 apart.push(argument);
-                apart.extend(rest.next_if(|(_, next)| value && !next.to_string_lossy().starts_with('-')).map(|(_, value)| value));
+                apart.extend(
+                    rest.next_if(|(_, next)| value && !next.to_string_lossy().starts_with('-')).map(|(_, value)| value),
+                );
             }
             None => {
                 agent |= place > 1 && !word.starts_with('-');
@@ -66,7 +68,9 @@ pub fn flags_apart(arguments: Vec<OsString>) -> Vec<OsString> {
 pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
     let agent = text::line(manifest.agent());
     let Some(schema) = schema(manifest) else {
-        bail!("agent `{agent}` does not say what its input is made of\nhint: give it whole: --input '{{\"field\": \"…\"}}'");
+        bail!(
+            "agent `{agent}` does not say what its input is made of\nhint: give it whole: --input '{{\"field\": \"…\"}}'"
+        );
     };
     let forms = forms(&schema);
     let known: Vec<&str> = forms.iter().flat_map(|form| form.fields.keys().map(String::as_str)).collect();
@@ -75,7 +79,9 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
     while let Some(word) = rest.next() {
         let pair = word.split_once('=');
         match (word.strip_prefix("--"), pair) {
-            (Some(_), Some((key, value))) => given.push((key.trim_start_matches('-').to_owned(), Some(value.to_owned()))),
+            (Some(_), Some((key, value))) => {
+                given.push((key.trim_start_matches('-').to_owned(), Some(value.to_owned())))
+            }
             (Some(key), None) => {
                 let flag = forms.iter().any(|form| form.fields.get(key).is_some_and(|field| is(field, "boolean")));
                 let value = rest.next_if(|next| !flag && !next.starts_with("--"));
@@ -100,7 +106,9 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
         return Ok(if is(&schema, "string") { word.to_string() } else { bare.join(" ") }.into_bytes());
     }
     let form = forms.iter().find(|form| given.iter().all(|(key, _)| form.fields.contains_key(key)));
-    let form = form.ok_or_else(|| anyhow!("these flags are never given together\nhint: `agentry run AGENT --help` shows its forms"))?;
+    let form = form.ok_or_else(|| {
+        anyhow!("these flags are never given together\nhint: `agentry run AGENT --help` shows its forms")
+    })?;
     let mut object = Map::new();
     for (key, value) in given {
         put(&mut object, &key, &form.fields[&key], value.as_deref())?;
@@ -108,7 +116,11 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
     if !bare.is_empty() {
         let field = main_field(form, &object).ok_or_else(|| {
             let fields: Vec<String> = form.fields.keys().map(|key| format!("--{key}")).collect();
-            anyhow!("nobody can say which field `{}` is\nhint: name it: {}", text::cut(&bare.join(" "), 60), fields.join(", "))
+            anyhow!(
+                "nobody can say which field `{}` is\nhint: name it: {}",
+                text::cut(&bare.join(" "), 60),
+                fields.join(", ")
+            )
         })?;
         object.insert(field, Value::String(bare.join(" ")));
     }
@@ -155,7 +167,9 @@ fn forms(schema: &Value) -> Vec<Form<'_>> {
 
 /// The one field that words without a name are: the needed text, or the only one.
 fn main_field(form: &Form<'_>, given: &Map<String, Value>) -> Option<String> {
-    let texts = || form.fields.iter().filter(|(key, field)| is(field, "string") && !given.contains_key(*key)).map(|(key, _)| key);
+    let texts = || {
+        form.fields.iter().filter(|(key, field)| is(field, "string") && !given.contains_key(*key)).map(|(key, _)| key)
+    };
     let needed: Vec<&String> = texts().filter(|key| form.required.contains(&key.as_str())).collect();
     let all: Vec<&String> = texts().collect();
     match (needed.as_slice(), all.as_slice()) {
@@ -203,7 +217,11 @@ fn converted(key: &str, field: &Value, value: Option<&str>) -> Result<Value> {
         Some(read) => Ok(read),
         None if field.get("type").is_some() => {
             let kind = field["type"].as_str().unwrap_or("another type");
-            bail!("`--{}` is of type {kind}, and this is not: {}\nhint: write it as JSON", text::line(key), text::cut(value, 60))
+            bail!(
+                "`--{}` is of type {kind}, and this is not: {}\nhint: write it as JSON",
+                text::line(key),
+                text::cut(value, 60)
+            )
         }
         None => Ok(Value::String(value.to_owned())),
     }
@@ -214,7 +232,9 @@ mod tests {
     use super::*;
 
     fn manifest(schema: &str) -> Manifest {
-        let text = format!("format = 1\nname = \"a:b\"\nversion = \"0.1.0\"\nwit = \"0.1.0\"\ninput_schema = '''{schema}'''\n");
+        let text = format!(
+            "format = 1\nname = \"a:b\"\nversion = \"0.1.0\"\nwit = \"0.1.0\"\ninput_schema = '''{schema}'''\n"
+        );
         Manifest::parse_toml(&text).expect("it is a manifest")
     }
 
@@ -235,7 +255,11 @@ mod tests {
             (&["x", "--tags", "a", "--tags", "b"], r#"{"say":"x","tags":["a","b"]}"#),
             (&["1 + 1 = 2"], r#"{"say":"1 + 1 = 2"}"#),
         ] {
-            assert_eq!(made(ONE, words).expect("an input"), serde_json::from_str::<Value>(input).expect("JSON"), "{words:?}");
+            assert_eq!(
+                made(ONE, words).expect("an input"),
+                serde_json::from_str::<Value>(input).expect("JSON"),
+                "{words:?}"
+            );
         }
         assert_eq!(made(r#"{"type": "string"}"#, &["a", "b"]).expect("an input"), "a b");
         let either = r#"{"oneOf": [{"properties": {"say": {"type": "string"}}}, {"properties": {"done": {"type": "integer"}}}]}"#;

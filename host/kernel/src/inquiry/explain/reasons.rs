@@ -41,7 +41,8 @@ pub(super) fn behind(world: &World, question: &Question, first: &Verdict) -> Vec
 fn take_away(world: &mut World, question: &mut Question, refusal: &Refusal) -> bool {
     let of_site = refusal.rule.as_ref().filter(|rule| {
         let policy = &world.policy;
-        policy.rules.iter().any(|of_site| of_site.rule == **rule) || policy.ceilings.iter().any(|ceiling| ceiling.rule == **rule)
+        policy.rules.iter().any(|of_site| of_site.rule == **rule)
+            || policy.ceilings.iter().any(|ceiling| ceiling.rule == **rule)
     });
     if let Some(rule) = of_site {
         let policy = world.policy.revised(|policy| {
@@ -106,7 +107,10 @@ fn wide(agent: &str, call: &Call) -> Option<Policy> {
             let url = Url::parse(&fetch.url).ok()?;
             let origin = Origin { scheme: url.scheme, host: url.name.into(), port: url.port };
             let origin = quoted(&origin.to_string());
-            text.push_str(&format!("http = [{{ to = {origin}, methods = [{}], private = true }}]\n", quoted(&fetch.method)));
+            text.push_str(&format!(
+                "http = [{{ to = {origin}, methods = [{}], private = true }}]\n",
+                quoted(&fetch.method)
+            ));
             if let Some(secret) = &fetch.secret {
                 text.push_str(&format!("secrets = [{{ handle = {}, only_to = {origin} }}]\n", quoted(secret)));
             }
