@@ -63,7 +63,7 @@ fn two_hundred_megabytes_are_refused_unread() {
     let path = stage.path("huge.wasm");
     let file = fs::File::create(&path).expect("a file");
     file.set_len(200 << 20).expect("a sparse file");
-    file_is_refused(&stage, &path, "200 MB");
+    file_is_refused(&stage, &path, "200 MiB");
 }
 
 #[test]

@@ -290,7 +290,8 @@ impl Ended {
 
     /// Fails unless it said what is wrong in one line, with a hint below.
     pub fn complains(&self, of: &str) {
-        let mut lines = self.stderr.lines();
+        // What lasts over a second is told before.
+        let mut lines = self.stderr.lines().skip_while(|line| line.starts_with("… "));
         let error = lines.next().unwrap_or_default();
         assert!(error.starts_with("error: ") && error.contains(of), "no line with `{of}`:\n{}", self.stderr);
         assert!(!error.ends_with('.'), "an error is no sentence: {error}");

@@ -8,6 +8,10 @@ const SURFACE: &str = include_str!("surface.toml");
 
 /// The verbs, and how their help is asked for.
 const VERBS: &[&[&str]] = &[
+    &["setup"],
+    &["doctor"],
+    &["completions"],
+    &["man"],
     &["budget"],
     &["run"],
     &["serve"],

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::bindings::agentry::agent::agents as wit;
 use crate::call::Call;
+use crate::host;
 use crate::types::{Error, ResourceKind};
 
 pub use wit::{AgentInfo, Letter, Share};
@@ -45,7 +46,7 @@ impl Letter {
 /// # Errors
 /// `invalid` if this can be no word of a manifest.
 pub fn find(provides: &str) -> Result<Vec<AgentInfo>, Error> {
-    wit::find(provides)
+    host::quick(|| wit::find(provides))
 }
 
 /// Runs another agent on a JSON input and waits for its output, which is JSON too. It has at most this agent's rights, and the part of its
@@ -56,7 +57,7 @@ pub fn find(provides: &str) -> Result<Vec<AgentInfo>, Error> {
 /// `denied` if this agent may not call it; `not-found` if there is none of this name; `exhausted` if there is less to give than is
 /// named; `unavailable` if it did not succeed, with what it said.
 pub fn call(agent: &str, input_json: &str, budget: &[Share]) -> Call<String> {
-    Call::new(wit::call(agent, input_json, budget))
+    host::long(|| wit::call(agent, input_json, budget))
 }
 
 /// Puts a letter of JSON into an agent's mailbox and gives its id. It is there when this returns, whatever happens to either side.
@@ -65,7 +66,7 @@ pub fn call(agent: &str, input_json: &str, budget: &[Share]) -> Call<String> {
 /// `denied` if this agent may not write to it, or it takes no letters of this one; `not-found` if there is none of this name;
 /// `invalid` if it is too long or no JSON; `unavailable` if the mailbox is full.
 pub fn send(agent: &str, subject: &str, body_json: &str) -> Result<String, Error> {
-    wit::send(agent, subject, body_json)
+    host::quick(|| wit::send(agent, subject, body_json))
 }
 
 /// The same with a value as JSON.
@@ -81,7 +82,7 @@ pub fn send_json(agent: &str, subject: &str, body: &impl Serialize) -> Result<St
 /// # Errors
 /// `not-found` if this agent never had such a letter, or had many since; else as [`send`].
 pub fn reply(letter: &str, body_json: &str) -> Result<(), Error> {
-    wit::reply(letter, body_json)
+    host::quick(|| wit::reply(letter, body_json))
 }
 
 /// The same with a value as JSON.
@@ -96,7 +97,7 @@ pub fn reply_json(letter: &Letter, body: &impl Serialize) -> Result<(), Error> {
 /// given to one run, once; one that is dropped before it is seen goes back.
 pub fn receive(timeout: Option<Duration>) -> Call<Option<Letter>> {
     let timeout_ms = timeout.map(|timeout| timeout.as_millis().try_into().unwrap_or(u64::MAX));
-    Call::new(wit::receive(timeout_ms))
+    host::long(|| wit::receive(timeout_ms))
 }
 
 fn json(body: &impl Serialize) -> Result<String, Error> {

@@ -1,6 +1,7 @@
 //! What is left to spend, so that an agent can plan.
 
 use crate::bindings::agentry::agent::budget as wit;
+use crate::host;
 use crate::types::Error;
 
 pub use crate::types::ResourceKind;
@@ -11,7 +12,7 @@ pub use wit::{Balance, Share};
 /// # Errors
 /// `cancelled` if the run is being stopped.
 pub fn remaining() -> Result<Vec<Balance>, Error> {
-    wit::remaining()
+    host::quick(wit::remaining)
 }
 
 /// The least that is left of something, over the limits of the run and of the day; none if nothing limits it.
@@ -29,5 +30,5 @@ pub fn left(what: ResourceKind) -> Result<Option<u64>, Error> {
 /// # Errors
 /// `unavailable` until agents can have children.
 pub fn split(shares: &[Share]) -> Result<String, Error> {
-    wit::split(shares)
+    host::quick(|| wit::split(shares))
 }

@@ -1,6 +1,7 @@
 //! A conversation that the kernel owns: the model's window as RAM, memory as its disk.
 
 use crate::bindings::agentry::agent::context as wit;
+use crate::host;
 use crate::types::Error;
 
 pub use wit::Conversation;
@@ -10,5 +11,5 @@ pub use wit::Conversation;
 /// # Errors
 /// `not-found` if there is no such snapshot.
 pub fn restore(snapshot: &str) -> Result<Conversation, Error> {
-    wit::restore(snapshot)
+    host::quick(|| wit::restore(snapshot))
 }

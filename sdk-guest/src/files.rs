@@ -1,6 +1,7 @@
 //! Directories under granted names, as `wit/files.wit` defines them.
 
 use crate::bindings::agentry::agent::files as wit;
+use crate::host;
 use crate::types::Error;
 
 pub use wit::FileStat;
@@ -65,7 +66,7 @@ impl Root {
     /// # Errors
     /// `not-found`, or `denied` if the agent may not read here.
     pub fn read_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
-        wit::read(&self.name, path, offset, length)
+        host::quick(|| wit::read(&self.name, path, offset, length))
     }
 
     /// Makes the file with this content, or replaces it whole; missing directories are made.
@@ -73,7 +74,7 @@ impl Root {
     /// # Errors
     /// `denied` if the agent may not write here.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) -> Result<(), Error> {
-        wit::write(&self.name, path, content.as_ref())
+        host::quick(|| wit::write(&self.name, path, content.as_ref()))
     }
 
     /// What is known of a file or directory without reading it.
@@ -81,7 +82,7 @@ impl Root {
     /// # Errors
     /// `not-found` if there is none.
     pub fn stat(&self, path: &str) -> Result<FileStat, Error> {
-        wit::stat(&self.name, path)
+        host::quick(|| wit::stat(&self.name, path))
     }
 
     /// What a directory holds, by name; `""` is the root itself.
@@ -89,7 +90,7 @@ impl Root {
     /// # Errors
     /// `not-found` if there is no such directory.
     pub fn list(&self, path: &str) -> Result<Vec<FileStat>, Error> {
-        wit::list(&self.name, path)
+        host::quick(|| wit::list(&self.name, path))
     }
 
     /// Removes a file or an empty directory.
@@ -97,7 +98,7 @@ impl Root {
     /// # Errors
     /// `not-found` if there is none.
     pub fn delete(&self, path: &str) -> Result<(), Error> {
-        wit::delete(&self.name, path)
+        host::quick(|| wit::delete(&self.name, path))
     }
 
     /// Every file in and below a directory, by path. A directory that cannot be listed gives its error and the walk goes on.

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::agentry::agent::http as wit;
 use crate::call::Call;
+use crate::host;
 use crate::types::Error;
 
 pub use wit::{Header, Request, Response};
@@ -22,7 +23,7 @@ pub use wit::{Header, Request, Response};
 /// # Ok(()) }
 /// ```
 pub fn fetch(request: &Request) -> Call<Response> {
-    Call::new(wit::fetch(request))
+    host::long(|| wit::fetch(request))
 }
 
 impl Request {

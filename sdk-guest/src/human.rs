@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::bindings::agentry::agent::human as wit;
 use crate::call::Call;
+use crate::host;
 use crate::types::Error;
 
 pub use wit::Question;
@@ -15,7 +16,7 @@ pub use wit::Question;
 /// `denied` without a grant, or where nobody can be asked; `timed-out` if nobody answers in time; `unavailable` if a person declines, or
 /// if too many questions of yours are open.
 pub fn ask(question: &Question) -> Call<String> {
-    Call::new(wit::ask(question))
+    host::long(|| wit::ask(question))
 }
 
 /// Tells a person. Whoever watches the run sees it at once; others find it in `agentry notices`.
@@ -23,7 +24,7 @@ pub fn ask(question: &Question) -> Call<String> {
 /// # Errors
 /// `denied` without a grant; `unavailable` once the run has told too much.
 pub fn notify(text: &str) -> Result<(), Error> {
-    wit::notify(text)
+    host::quick(|| wit::notify(text))
 }
 
 impl Question {

@@ -33,6 +33,7 @@ pub mod context;
 #[doc(hidden)]
 pub mod export;
 pub mod files;
+mod host;
 pub mod http;
 pub mod human;
 pub mod llm;

@@ -8,6 +8,7 @@ use futures::stream::{Stream, StreamExt};
 
 use crate::bindings::agentry::agent::llm as wit;
 use crate::call::Call;
+use crate::host;
 use crate::types::Error;
 
 pub use wit::{
@@ -47,7 +48,7 @@ pub async fn ask(prompt: impl Into<String>) -> Result<String, Failure> {
 /// # Errors
 /// Why the model did not answer, with what it had said by then.
 pub fn complete(request: impl Borrow<Request>) -> Call<Response, Failure> {
-    Call::new(wit::complete(request.borrow()))
+    host::long(|| wit::complete(request.borrow()))
 }
 
 /// Asks and takes tokens as they come.
@@ -65,6 +66,10 @@ pub fn complete(request: impl Borrow<Request>) -> Call<Response, Failure> {
 /// # Ok(()) }
 /// ```
 pub fn stream(request: impl Borrow<Request>) -> Answer {
+    if !host::IS_THERE {
+        let end = host::long(|| std::future::ready(Err(host::none().into())));
+        return Answer { deltas: Box::pin(futures::stream::empty()), end };
+    }
     let (deltas, end) = wit::stream(request.borrow());
     Answer { deltas: Box::pin(deltas.into_stream()), end: Call::new(end) }
 }
@@ -74,7 +79,7 @@ pub fn stream(request: impl Borrow<Request>) -> Answer {
 /// # Errors
 /// `denied` if the agent may use none.
 pub fn models() -> Result<Vec<ModelInfo>, Error> {
-    wit::models()
+    host::quick(wit::models)
 }
 
 /// One vector a text, all of one length.
@@ -82,7 +87,7 @@ pub fn models() -> Result<Vec<ModelInfo>, Error> {
 /// # Errors
 /// `unavailable` where the model makes no vectors.
 pub fn embed(model: &str, texts: &[String]) -> Call<Vec<Vec<f32>>> {
-    Call::new(wit::embed(model, texts))
+    host::long(|| wit::embed(model, texts))
 }
 
 /// An upper bound of the tokens that this prompt takes, without asking the model.
@@ -90,7 +95,7 @@ pub fn embed(model: &str, texts: &[String]) -> Call<Vec<Vec<f32>>> {
 /// # Errors
 /// `not-found` if there is no such model.
 pub fn count_tokens(request: impl Borrow<Request>) -> Result<u64, Error> {
-    wit::count_tokens(request.borrow())
+    host::quick(|| wit::count_tokens(request.borrow()))
 }
 
 /// An answer that is being written: a stream of [`Delta`], and the whole at its end. Dropping it cancels the call.
@@ -262,6 +267,13 @@ impl Message {
     }
 }
 
+/// The text without the code block that it stands in, if it does.
+fn unfenced(text: &str) -> &str {
+    let text = text.trim();
+    let inner = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
+    inner.and_then(|inner| inner.split_once('\n')).map_or(text, |(_, inner)| inner.trim())
+}
+
 impl Response {
     /// The text of the answer, without thoughts and tool calls.
     #[must_use]
@@ -271,6 +283,30 @@ impl Response {
             _ => None,
         });
         texts.collect()
+    }
+
+    /// The answer, read as JSON: `let plan: Plan = answer.json()?`. A model that was asked for a schema gives nothing else; what
+    /// one without it puts around its JSON as a code block is taken off.
+    ///
+    /// # Errors
+    /// If it is not JSON of this type; the failure names the field, and says if the answer was cut at its longest.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, crate::Failure> {
+        let text = self.text();
+        let mut reader = serde_json::Deserializer::from_str(unfenced(&text));
+        let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = error.path().to_string();
+            let place = if path == "." { String::new() } else { format!(", field `{path}`") };
+            format!("the model's answer{place}: {}", error.inner())
+        });
+        let read =
+            read.and_then(|read| reader.end().map(|()| read).map_err(|error| format!("the model's answer: {error}")));
+        read.map_err(|why| match self.stop {
+            StopReason::MaxOutput => crate::Failure::new(format!(
+                "the model's answer reached max-output, {} tokens, and is cut; ask for more with `max_tokens` ({why})",
+                self.usage.output
+            )),
+            _ => crate::Failure::new(why),
+        })
     }
 
     /// What the model asks of tools.
@@ -285,5 +321,56 @@ impl Response {
     #[must_use]
     pub fn into_message(self) -> Message {
         Message { role: Role::Assistant, parts: self.parts, cache: false }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(why: Error) -> Self {
+        Self { why, partial: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn answer(text: &str, stop: StopReason) -> Response {
+        let usage = Usage { input_fresh: 0, cache_read: 0, cache_write: 0, output: 40, reasoning: 0, estimated: false };
+        let cost = crate::types::Cost::default();
+        Response { model: "m".into(), parts: vec![Part::Text(text.into())], stop, usage, cost, preemptions: 0 }
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Plan {
+        steps: Vec<u32>,
+    }
+
+    #[test]
+    fn an_answer_is_read_as_json_in_a_code_block_or_without() {
+        for text in ["{\"steps\":[1,2]}", " ```json\n{\"steps\": [1, 2]}\n``` "] {
+            assert_eq!(answer(text, StopReason::End).json(), Ok(Plan { steps: vec![1, 2] }), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_names_the_field_and_one_that_was_cut_says_so() {
+        let wrong = answer("{\"steps\":[1,\"two\"]}", StopReason::End).json::<Plan>().expect_err("it does not fit");
+        assert!(wrong.message.starts_with("the model's answer, field `steps[1]`: "), "{wrong}");
+        let cut = answer("{\"steps\":[1,", StopReason::MaxOutput).json::<Plan>().expect_err("it is cut");
+        assert!(cut.message.contains("reached max-output, 40 tokens"), "{cut}");
+    }
+
+    #[test]
+    fn without_a_host_a_call_fails_and_nothing_aborts() {
+        let at_once = "it is answered at once";
+        let failed = ask("Who is there?").now_or_never().expect(at_once).expect_err("nobody answers");
+        assert!(failed.why.to_string().contains("no host"), "{failed:?}");
+        let mut streamed = stream(Request::new().user("x"));
+        assert_eq!(streamed.next().now_or_never().expect(at_once), None);
+        assert!(models().is_err());
+        crate::log::info("this goes to the terminal");
+        assert!(crate::timers::now() > 0);
     }
 }

@@ -1,6 +1,7 @@
 //! Lines in the run's trace.
 
 use crate::bindings::agentry::agent::log as wit;
+use crate::host;
 
 pub use wit::{Field, Level};
 
@@ -17,25 +18,33 @@ pub fn event<N: Into<String>, V: Into<String>>(
 ) {
     let fields: Vec<Field> =
         fields.into_iter().map(|(name, value)| Field { name: name.into(), value: value.into() }).collect();
-    wit::event(level, message.as_ref(), &fields);
+    write(level, message.as_ref(), &fields);
 }
 
 /// For the author.
 pub fn debug(message: impl AsRef<str>) {
-    wit::event(Level::Debug, message.as_ref(), &[]);
+    write(Level::Debug, message.as_ref(), &[]);
 }
 
 /// For the user.
 pub fn info(message: impl AsRef<str>) {
-    wit::event(Level::Info, message.as_ref(), &[]);
+    write(Level::Info, message.as_ref(), &[]);
 }
 
 /// Something is odd, and the agent goes on.
 pub fn warn(message: impl AsRef<str>) {
-    wit::event(Level::Warn, message.as_ref(), &[]);
+    write(Level::Warn, message.as_ref(), &[]);
 }
 
 /// Something failed.
 pub fn error(message: impl AsRef<str>) {
-    wit::event(Level::Error, message.as_ref(), &[]);
+    write(Level::Error, message.as_ref(), &[]);
+}
+
+fn write(level: Level, message: &str, fields: &[Field]) {
+    if host::IS_THERE {
+        wit::event(level, message, fields);
+    } else {
+        eprintln!("{level:?} {message}");
+    }
 }

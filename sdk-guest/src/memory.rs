@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::agentry::agent::memory as wit;
 use crate::call::Call;
+use crate::host;
 use crate::types::Error;
 
 pub use wit::{Change, Entry, Expectation, Hit, Page, Query, Value, WriteOptions};
@@ -45,7 +46,7 @@ impl Namespace {
     /// # Errors
     /// `denied` if the agent may not read here.
     pub fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
-        wit::get(&self.name, key)
+        host::quick(|| wit::get(&self.name, key))
     }
 
     /// What the entry holds, as a type, or none.
@@ -90,7 +91,7 @@ impl Namespace {
     /// # Errors
     /// `conflict` if what `options` expect does not hold; nothing is written then.
     pub fn put(&self, key: &str, value: &Value, options: &WriteOptions) -> Result<u64, Error> {
-        wit::put(&self.name, key, value, options)
+        host::quick(|| wit::put(&self.name, key, value, options))
     }
 
     /// Removes the entry.
@@ -98,7 +99,7 @@ impl Namespace {
     /// # Errors
     /// `not-found` if there is none.
     pub fn delete(&self, key: &str) -> Result<(), Error> {
-        wit::delete(&self.name, key, false)
+        host::quick(|| wit::delete(&self.name, key, false))
     }
 
     /// Removes the entry and every trace of it in indexes and history.
@@ -106,7 +107,7 @@ impl Namespace {
     /// # Errors
     /// `not-found` if there is none.
     pub fn purge(&self, key: &str) -> Result<(), Error> {
-        wit::delete(&self.name, key, true)
+        host::quick(|| wit::delete(&self.name, key, true))
     }
 
     /// Entries whose keys begin with `prefix`, in key order, page by page as the iterator is read.
@@ -125,7 +126,7 @@ impl Namespace {
     /// # Errors
     /// `denied` if the agent may not read here.
     pub fn history(&self, key: &str) -> Result<Vec<Entry>, Error> {
-        wit::history(&self.name, key)
+        host::quick(|| wit::history(&self.name, key))
     }
 
     /// Writes an earlier version again, as a new one.
@@ -133,12 +134,12 @@ impl Namespace {
     /// # Errors
     /// `not-found` if there is no such version.
     pub fn rollback(&self, key: &str, version: u64) -> Result<u64, Error> {
-        wit::rollback(&self.name, key, version)
+        host::quick(|| wit::rollback(&self.name, key, version))
     }
 
     /// Entries that match best.
     pub fn search(&self, query: &Query) -> Call<Vec<Hit>> {
-        Call::new(wit::search(&self.name, query))
+        host::long(|| wit::search(&self.name, query))
     }
 
     /// Changes as they happen, from now on.
@@ -146,7 +147,7 @@ impl Namespace {
     /// # Errors
     /// `denied` if the agent may not read here.
     pub fn watch(&self, prefix: &str) -> Result<impl Stream<Item = Change> + use<>, Error> {
-        Ok(wit::watch(&self.name, prefix)?.into_stream())
+        Ok(host::quick(|| wit::watch(&self.name, prefix))?.into_stream())
     }
 }
 
@@ -172,7 +173,7 @@ impl Iterator for Entries {
                 return None;
             }
             let after = self.after.take();
-            match wit::list(&self.namespace, &self.prefix, after.as_deref(), PAGE_ENTRIES) {
+            match host::quick(|| wit::list(&self.namespace, &self.prefix, after.as_deref(), PAGE_ENTRIES)) {
                 Ok(page) => {
                     self.ended = page.next.is_none();
                     self.after = page.next;

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::agentry::agent::tools as wit;
 use crate::call::Call;
+use crate::host;
 use crate::llm::{ResultPart, Tool};
 use crate::types::Error;
 
@@ -15,7 +16,7 @@ pub use wit::Answer;
 /// # Errors
 /// `denied` if the agent does not ask for any in its manifest.
 pub fn list() -> Result<Vec<Tool>, Error> {
-    wit::list()
+    host::quick(wit::list)
 }
 
 /// Calls a tool with arguments that its schema and the policy allow. It may wait for a person.
@@ -37,7 +38,7 @@ pub fn call<T: Serialize + ?Sized>(name: &str, arguments: &T) -> Result<Call<Ans
 
 /// Calls a tool with arguments as a model wrote them.
 pub fn call_json(name: &str, arguments_json: &str) -> Call<Answer> {
-    Call::new(wit::call(name, arguments_json))
+    host::long(|| wit::call(name, arguments_json))
 }
 
 impl Answer {

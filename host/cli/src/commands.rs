@@ -8,7 +8,9 @@ mod approver;
 mod audit;
 mod budget;
 mod build;
+mod completions;
 mod deny;
+mod doctor;
 mod export;
 mod followed;
 mod fork;
@@ -19,6 +21,7 @@ mod kill;
 mod label;
 mod logs;
 mod mail;
+mod man;
 mod models;
 mod new;
 mod notices;
@@ -29,8 +32,9 @@ mod questions;
 mod replay;
 mod resolve;
 mod resume;
-mod run;
+pub mod run;
 mod serve;
+mod setup;
 mod target;
 mod tools;
 mod trace;
@@ -41,9 +45,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+pub use ps::waits;
+
 /// A verb and its arguments.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    Setup(setup::Args),
+    Doctor(doctor::Args),
     Run(run::Args),
     Serve(serve::Args),
     Ps(ps::Args),
@@ -77,12 +85,16 @@ pub enum Command {
     Label(label::Args),
     New(new::Args),
     Build(build::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
     /// Does what the verb says.
     pub fn run(self) -> Result<ExitCode> {
         match self {
+            Self::Setup(args) => setup::run(args),
+            Self::Doctor(args) => doctor::run(&args),
             Self::Run(args) => run::run(args),
             Self::Serve(args) => serve::run(args),
             Self::Ps(args) => ps::run(&args),
@@ -116,6 +128,8 @@ impl Command {
             Self::Label(args) => label::run(args),
             Self::New(args) => new::run(args),
             Self::Build(args) => build::run(args),
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
         }
     }
 }

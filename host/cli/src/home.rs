@@ -5,10 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentry_journal::history::History;
+use agentry_kernel::text::nearest;
 use agentry_llm::Entry;
+use agentry_runtime::config::AgentsConfig;
 use agentry_store::StoreError;
 use anyhow::{Result, bail};
 use etcetera::BaseStrategy;
+
+use crate::screen::text;
+
+/// Files that are looked at for the agents of a home.
+const AGENTS_MAX: usize = 10_000;
 
 /// The options of every command that opens the home.
 #[derive(clap::Args)]
@@ -22,6 +29,11 @@ pub struct HomeArgs {
 pub struct Home(PathBuf);
 
 impl HomeArgs {
+    /// As if `--home` had named this.
+    pub fn at(home: Option<PathBuf>) -> Self {
+        Self { home }
+    }
+
     /// The home that the arguments, the environment or the platform name, in this order.
     pub fn resolve(&self) -> Result<Home> {
         if let Some(home) = &self.home {
@@ -61,20 +73,37 @@ impl Home {
         self.0.join("policies")
     }
 
-    /// The component that `agent` means: a path if it has a `/` or ends in `.wasm`, else a name in this home.
+    /// The names of the components that lie in this home.
+    pub fn agents(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.0.join("agents")).into_iter().flatten().flatten();
+        let name = |file: std::ffi::OsString| Some(file.to_str()?.strip_suffix(".wasm")?.to_owned());
+        files.take(AGENTS_MAX).filter_map(|entry| name(entry.file_name())).collect()
+    }
+
+    /// The component that `agent` means: a path if it has a `/` or ends in `.wasm`; else the one of agents.toml, or of the home's agents.
     pub fn component(&self, agent: &str) -> Result<PathBuf> {
         let named = !agent.contains('/') && !agent.ends_with(".wasm");
         if !named {
             return Ok(PathBuf::from(agent));
         }
+        let known = AgentsConfig::load(&self.0)?;
+        if let Some(line) = known.get(agent) {
+            return Ok(line.component.clone());
+        }
         let path = self.0.join("agents").join(format!("{agent}.wasm"));
-        if !path.exists() {
-            bail!(
+        if path.exists() {
+            return Ok(path);
+        }
+        let mut names = self.agents();
+        names.extend(known.agents.into_iter().map(|line| line.name));
+        let agent = text::line(agent);
+        match nearest(&agent, names.iter().map(String::as_str)) {
+            Some(near) => bail!("there is no agent `{agent}` here\nhint: did you mean `{near}`?"),
+            None => bail!(
                 "there is no agent `{agent}` here\nhint: put its component at {}, or run a file: agentry run ./{agent}.wasm",
                 path.display()
-            );
+            ),
         }
-        Ok(path)
     }
 }
 

@@ -12,13 +12,14 @@ use std::process::ExitCode;
 use agentry_drivers::tools::cage;
 use agentry_engine::compile;
 use clap::Parser;
+use clap::error::ErrorKind;
 
 /// Runs AI agents that you do not trust.
 ///
 /// An agent is one WebAssembly component. It can do what a policy grants, spend what a budget holds, and nothing else.
 #[derive(Parser)]
 #[command(name = "agentry", version, arg_required_else_help = true, after_long_help = AFTER, max_term_width = 100)]
-struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     command: commands::Command,
 }
@@ -45,7 +46,18 @@ fn main() -> ExitCode {
         Some(cage::ENTER_VERB) => return cage::enter(),
         _ => {}
     }
-    let cli = Cli::parse();
+    let arguments: Vec<_> = commands::run::words::flags_apart(std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(help) if help.kind() == ErrorKind::DisplayHelp => {
+            let _ = help.print();
+            if verb.is_some_and(|verb| verb == "run") {
+                let _ = screen::print(&commands::run::help(&arguments));
+            }
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => error.exit(),
+    };
     match cli.command.run() {
         Ok(code) => code,
         Err(error) => {

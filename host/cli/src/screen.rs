@@ -1,6 +1,7 @@
 //! What the command prints, and how. Nothing that a guest, a package or a model wrote reaches the terminal unescaped.
 
 pub mod amounts;
+pub mod fold;
 pub mod inquiry;
 pub mod live;
 pub mod question;
@@ -40,6 +41,14 @@ pub fn print(text: &str) -> Result<()> {
     quiet_if_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush())).context("cannot write to stdout")
 }
 
+/// Writes a page for people to stdout, on lines that fit the screen.
+pub fn page(text: &str) -> Result<()> {
+    match fold::columns() {
+        Some(columns) => print(&fold::fold(text, columns)),
+        None => print(text),
+    }
+}
+
 /// Writes one JSON document and a line break to stdout.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string(value).context("cannot write the answer as JSON")?;
@@ -57,9 +66,17 @@ pub fn say(text: &str) {
 /// Says what went wrong and what to do about it.
 pub fn complain(error: &anyhow::Error) {
     let (what, hints) = text::explain(error);
-    say(&format!("{}: {what}\n", styled(BAD, "error")));
+    tell(&format!("{}: {what}\n", styled(BAD, "error")));
     for hint in hints {
-        say(&format!("{}: {hint}\n", styled(HINT, "hint")));
+        tell(&format!("{}: {hint}\n", styled(HINT, "hint")));
+    }
+}
+
+/// Says whole lines to stderr, so that they fit the screen.
+pub fn tell(text: &str) {
+    match fold::columns_of_stderr() {
+        Some(columns) => say(&fold::fold(text, columns)),
+        None => say(text),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use agentry_kernel::Digest;
 use agentry_kernel::limits::{POLICY_FILE_MAX_BYTES, POLICY_FILES_MAX};
-use agentry_kernel::policy::{Mistake, Policy, Source};
+use agentry_kernel::policy::{Beside, Mistake, Policy, Source};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -33,6 +33,12 @@ pub enum PoliciesError {
     /// A policy is a link or a device.
     #[error("policy `{}` is not a plain file\nhint: put the file itself into the directory; links are not followed", .0.display())]
     NotAFile(PathBuf),
+    /// Something lies in the directory that is no policy: a rule in it would be lost without a word.
+    #[error(
+        "`{}` lies among the policies and is not read: {}\nhint: {}",
+        .0.display(), unread(.0).0, unread(.0).1
+    )]
+    Unread(PathBuf),
     /// Somebody else may write it.
     #[error("{who} may write `{}`, and so could grant anything\nhint: chmod {mode} {}", path.display(), path.display())]
     Writable {
@@ -77,10 +83,11 @@ pub fn load(directory: &Path) -> Result<Policy, PoliciesError> {
 }
 
 impl PolicyFiles {
-    /// Reads every `*.toml` of a directory, in name order. Names that begin with a dot are an editor's, not a policy's.
+    /// Reads every file of a directory, in name order.
     ///
     /// # Errors
-    /// Anything but plain files that this user, its group or root alone may write.
+    /// Anything but plain `*.toml` files that this user, its group or root alone may write. What an open editor keeps beside a
+    /// file that is read is passed over: nothing of it was saved.
     pub fn read(directory: &Path) -> Result<Self, PoliciesError> {
         let is = fs::symlink_metadata(directory).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => PoliciesError::Missing(directory.into()),
@@ -92,17 +99,17 @@ impl PolicyFiles {
         ours(directory, &is)?;
         let mut paths = Vec::new();
         for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
-            let path = directory.join(entry.map_err(|error| unreadable(directory, error))?.file_name());
-            if !is_policy(&path) {
-                continue;
-            }
             if paths.len() == POLICY_FILES_MAX {
                 return Err(PoliciesError::TooMany(directory.into()));
             }
-            paths.push(path);
+            paths.push(directory.join(entry.map_err(|error| unreadable(directory, error))?.file_name()));
         }
         paths.sort();
-        Self::of(&paths)
+        let (policies, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_policy(path));
+        match others.into_iter().find(|path| !is_of_an_editor(path, &policies)) {
+            Some(unread) => Err(PoliciesError::Unread(unread)),
+            None => Self::of(&policies),
+        }
     }
 
     /// Reads these files.
@@ -110,7 +117,12 @@ impl PolicyFiles {
     /// # Errors
     /// As [`PolicyFiles::read`].
     pub fn of(paths: &[PathBuf]) -> Result<Self, PoliciesError> {
-        let files = paths.iter().map(|path| Ok((path.display().to_string(), text(path)?)));
+        let files = paths.iter().map(|path| {
+            if !is_policy(path) && path.exists() {
+                return Err(PoliciesError::Unread(path.clone()));
+            }
+            Ok((path.display().to_string(), text(path)?))
+        });
         Ok(Self { files: files.collect::<Result<_, PoliciesError>>()? })
     }
 
@@ -147,15 +159,56 @@ impl PolicyFiles {
     /// # Errors
     /// Every mistake in them.
     pub fn parse(&self) -> Result<Policy, Vec<Mistake>> {
-        let sources: Vec<_> = self.files.iter().map(|(file, text)| Source { file, text }).collect();
-        Policy::parse(&sources, self.epoch())
+        Policy::parse(&self.sources(), self.epoch())
+    }
+
+    /// What is well formed in them and yet probably not meant, beside what there is in a home.
+    pub fn warnings_beside(&self, policy: &Policy, beside: &Beside) -> Vec<Mistake> {
+        policy.warnings_beside(&self.sources(), beside)
+    }
+
+    fn sources(&self) -> Vec<Source<'_>> {
+        self.files.iter().map(|(file, text)| Source { file, text }).collect()
     }
 }
 
-/// Whether a file of the directory is read: names that begin with a dot are an editor's.
+/// Whether a name is a policy's: `NAME.toml`, and not hidden.
 pub fn is_policy(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
     !hidden && path.extension().is_some_and(|extension| extension == "toml")
+}
+
+/// Whether this is what Vim (`.NAME.swp`) or Emacs (`.#NAME`, `#NAME#`) keeps while one of these policies is open. It is gone when they
+/// are closed, and what was saved is in the policy. Without its policy it is what was lost, and nobody passes over that.
+fn is_of_an_editor(path: &Path, policies: &[PathBuf]) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let swap = || name.strip_prefix('.')?.rsplit_once(".sw").filter(|(_, last)| last.len() == 1).map(|(name, _)| name);
+    let lock = || name.strip_prefix(".#");
+    let unsaved = || name.strip_prefix('#')?.strip_suffix('#');
+    lock().or_else(unsaved).or_else(swap).is_some_and(|of| policies.iter().any(|policy| policy.ends_with(of)))
+}
+
+/// Why something in a policy directory is no policy, and what to do about it.
+fn unread(path: &Path) -> (&'static str, String) {
+    let shown = path.display();
+    if path.is_dir() {
+        return ("directories in it are not looked into", format!("move its files up: mv {shown}/*.toml {shown}/.."));
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if name.starts_with('.') {
+        return ("its name begins with a dot", format!("rename it, or move it elsewhere: mv {shown} ~/"));
+    }
+    let why = "its name does not end in `.toml`";
+    let lower = name.to_ascii_lowercase();
+    let stem = lower.split(".toml").next().filter(|stem| stem.len() < name.len()).map(|stem| &name[..stem.len()]);
+    if stem.is_some_and(|stem| stem.len() + ".toml".len() == name.len()) || !name.contains('.') {
+        let stem = stem.unwrap_or(&name);
+        return (
+            why,
+            format!("if it is in force: mv {shown} {}", path.with_file_name(format!("{stem}.toml")).display()),
+        );
+    }
+    (why, format!("what is not in force lies elsewhere: mv {shown} ~/"))
 }
 
 /// The text of a plain file that this user, its group or root alone may write.
@@ -228,15 +281,40 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_in_name_order_and_nothing_else_is() {
+    fn files_are_read_in_name_order() {
         let home = directory();
         write(&home, "90-b.toml", GRANT.replace("scribe", "b"), 0o644);
         write(&home, "10-a.toml", GRANT.replace("scribe", "a"), 0o600);
-        write(&home, "README.md", "not a policy", 0o666);
-        write(&home, ".10-a.toml", "an editor's", 0o666);
         let policy = load(home.path()).expect("both are whole");
         let agents: Vec<_> = policy.grants.iter().map(|grant| grant.agent.as_str()).collect();
         assert_eq!(agents, ["a", "b"]);
+    }
+
+    #[test]
+    fn whatever_else_lies_there_is_named() {
+        for name in
+            ["README.md", ".10-a.toml", "b.TOML", "b.toml.bak", "b.toml~", "b", "b.tml", ".b.toml.swp", "#b.toml#"]
+        {
+            let home = directory();
+            write(&home, "a.toml", GRANT, 0o644);
+            let path = write(&home, name, GRANT, 0o644);
+            let error = load(home.path()).expect_err(name);
+            assert!(matches!(&error, PoliciesError::Unread(unread) if *unread == path), "{error}");
+            assert!(matches!(PolicyFiles::of(&[path]), Err(PoliciesError::Unread(_))), "{name}");
+        }
+        let home = directory();
+        fs::create_dir(home.path().join("site")).expect("a directory can be made");
+        assert!(matches!(load(home.path()), Err(PoliciesError::Unread(_))));
+    }
+
+    #[test]
+    fn what_an_open_editor_keeps_beside_a_policy_stops_nobody() {
+        let home = directory();
+        write(&home, "a.toml", GRANT, 0o644);
+        write(&home, ".a.toml.swp", [0xff, 0xfe], 0o600);
+        write(&home, "#a.toml#", "not saved", 0o600);
+        symlink("alice@here.1234", home.path().join(".#a.toml")).expect("a link can be made");
+        assert_eq!(load(home.path()).expect("it is whole").grants.len(), 1);
     }
 
     #[test]

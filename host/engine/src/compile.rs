@@ -111,7 +111,7 @@ async fn converse(mut child: Child, component: Arc<[u8]>) -> Result<Vec<u8>, Com
     let message = capped(stderr, COMPILE_MESSAGE_MAX_BYTES);
     let ((), artifact, message) = tokio::join!(feed, artifact, message);
     let Some(artifact) = artifact? else {
-        let what = format!("{} MB of machine code", ARTIFACT_MAX_BYTES >> 20);
+        let what = format!("{} MiB of machine code", ARTIFACT_MAX_BYTES >> 20);
         return Err(CompileError::Limit { what });
     };
     let message = message?.unwrap_or_default();
@@ -183,7 +183,7 @@ fn compile_stdin(shape: Shape) -> Result<(), Wrong> {
     let limit = u64::try_from(COMPONENT_MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     std::io::stdin().take(limit).read_to_end(&mut component).map_err(Wrong::Io)?;
     if component.len() > COMPONENT_MAX_BYTES {
-        return Err(Wrong::Component(format!("larger than {} MB", COMPONENT_MAX_BYTES >> 20)));
+        return Err(Wrong::Component(format!("larger than {} MiB", COMPONENT_MAX_BYTES >> 20)));
     }
     let engine = wasmtime::Engine::new(&settings::compiling(shape)).map_err(|e| Wrong::Io(std::io::Error::other(e)))?;
     let artifact =

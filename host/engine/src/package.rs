@@ -130,7 +130,7 @@ pub fn digest(bytes: &[u8]) -> Digest {
 
 fn too_big(bytes: u64) -> PackageError {
     PackageError::new(
-        format!("the component has {} MB, more than {} MB", bytes >> 20, COMPONENT_MAX_BYTES >> 20),
+        format!("the component has {} MiB, more than {} MiB", bytes >> 20, COMPONENT_MAX_BYTES >> 20),
         "build it without debug information (`strip = true`), and read large data by `files` instead of carrying it",
     )
 }

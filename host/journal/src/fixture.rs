@@ -46,6 +46,7 @@ fn record(id: RunId) -> RunRecord {
         failure: None,
         labels: Labels::NONE,
         parent: None,
+        cause: None,
     }
 }
 

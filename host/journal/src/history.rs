@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Status, Wake};
+use agentry_kernel::text::nearest;
 use agentry_kernel::time::Millis;
 use agentry_store::rows::approval::Question;
 use agentry_store::rows::mail::Listed;
@@ -24,6 +25,10 @@ const ID_LETTERS: u32 = 13;
 const LETTER_BITS: u32 = 5;
 /// Rows read at once.
 const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
+/// Runs among which one is looked for that was probably meant.
+const MEANT_AMONG: usize = 200;
+/// Letters of an id of which two may be wrong.
+const MEANT_LETTERS_MIN: usize = 5;
 /// Runs named when a beginning fits more than one.
 const MATCHES_MAX: usize = 5;
 
@@ -94,7 +99,11 @@ impl History {
         if name == "last" {
             return self.runs(1)?.pop().ok_or(NoRun::Never);
         }
-        let unknown = || NoRun::Unknown { name: name.chars().take(64).collect() };
+        let unknown = || {
+            let shown: String = name.chars().take(64).collect();
+            let hint = self.meant(name).unwrap_or_else(|| "`agentry ps` lists them; `last` is the newest".to_owned());
+            NoRun::Unknown { name: shown, hint }
+        };
         let range = beginning(name).ok_or_else(unknown)?;
         let rows = self.0.scan(&range, Page { rows: MATCHES_MAX, bytes: usize::MAX })?;
         let mut records = rows.iter().map(|(_, row)| self.decoded(row)).collect::<Result<Vec<_>, _>>()?;
@@ -106,6 +115,21 @@ impl History {
                 Err(NoRun::Many { name: name.to_owned(), matches: matches.join(", ") })
             }
         }
+    }
+
+    /// What somebody probably meant who named no run: the last one of an agent of this name, or one whose id differs in a letter.
+    fn meant(&self, name: &str) -> Option<String> {
+        let runs = self.runs(MEANT_AMONG).ok()?;
+        if let Some(last) = runs.iter().find(|run| run.agent == name) {
+            return Some(format!("`{name}` is an agent; its last run is {}", last.id));
+        }
+        let wanted = name.to_ascii_lowercase();
+        let length = wanted.len();
+        let ids: Vec<String> = runs.iter().map(|run| run.id.to_string()).collect();
+        let beginnings = ids.iter().filter_map(|id| id.get(..length)).filter(|_| length >= MEANT_LETTERS_MIN);
+        let near = nearest(&wanted, beginnings)?;
+        let whole = ids.iter().find(|id| id.starts_with(near))?;
+        Some(format!("did you mean {whole}?"))
     }
 
     /// Every entry of a run, in order.
@@ -237,10 +261,12 @@ pub enum NoRun {
     #[error("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")]
     Never,
     /// None has this name.
-    #[error("there is no run `{name}`\nhint: `agentry ps` lists them; `last` is the newest")]
+    #[error("there is no run `{name}`\nhint: {hint}")]
     Unknown {
         /// What was asked for.
         name: String,
+        /// What was probably meant.
+        hint: String,
     },
     /// More than one does.
     #[error("more than one run begins with `{name}`: {matches}\nhint: give more letters")]

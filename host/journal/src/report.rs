@@ -10,7 +10,7 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::model::Usage;
 use agentry_kernel::refusal::Refusal;
 use agentry_store::StoreError;
-use agentry_store::rows::run::RunRecord;
+use agentry_store::rows::run::{Cause, RunRecord};
 use serde_json::Value;
 
 use crate::history::History;
@@ -35,6 +35,8 @@ pub struct Report {
     pub output: Option<Value>,
     /// Why it gave nothing, in a sentence.
     pub failure: Option<String>,
+    /// What was in its way, where the host knows.
+    pub cause: Option<Cause>,
     /// Tokens by model.
     pub usage: BTreeMap<String, Usage>,
     /// All that it took from its accounts.
@@ -76,6 +78,7 @@ impl History {
             status: record.status,
             output,
             failure: record.failure.clone(),
+            cause: record.cause.clone(),
             usage: self.usage(&entries)?,
             spent: record.spent,
             cost_microusd: record.spent[Resource::Usd],

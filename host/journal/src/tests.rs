@@ -7,6 +7,7 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
 use agentry_kernel::time::Day;
 use agentry_kernel::{Amounts, Millis, Resource};
+use agentry_store::rows::run::Cause;
 use expect_test::expect_file;
 
 use super::*;
@@ -170,14 +171,17 @@ fn records() -> [RunRecord; 2] {
         failure: None,
         labels: Labels::of(["untrusted"]),
         parent: None,
+        cause: None,
     };
     let status = Status::Done;
-    let child = RunRecord { id: RunId(8), status, parent: Some((RunId(7), CallId(2))), ..first.clone() };
+    let cause = Cause { kind: "denied".to_owned(), text: "no-grant".to_owned(), hint: "grant it".to_owned() };
+    let parent = Some((RunId(7), CallId(2)));
+    let child = RunRecord { id: RunId(8), status, parent, cause: Some(cause), ..first.clone() };
     [first, child]
 }
 
 #[test]
-fn a_record_of_this_version_stays_readable_and_so_do_those_of_version_2() {
+fn a_record_of_this_version_stays_readable_and_so_do_those_of_versions_2_and_3() {
     let written = records().map(|record| {
         let mut batch = Batch::default();
         record.write(&mut batch);
@@ -185,12 +189,15 @@ fn a_record_of_this_version_stays_readable_and_so_do_those_of_version_2() {
     });
     let hex = |row: &Vec<u8>| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let lines: Vec<String> = written.iter().map(hex).collect();
-    expect_file!["../../../tests/golden/record-3.hex"].assert_eq(&(lines.join("\n") + "\n"));
+    expect_file!["../../../tests/golden/record-4.hex"].assert_eq(&(lines.join("\n") + "\n"));
     assert_eq!(written.each_ref().map(|row| RunRecord::decode(row).unwrap()), records());
-    // It had all but the parent, which stands last.
+    let third = include_str!("../../../tests/golden/record-3.hex").lines().map(|row| RunRecord::decode(&unhex(row)));
+    let without = records().map(|record| Ok(RunRecord { cause: None, ..record }));
+    assert_eq!(third.collect::<Vec<_>>(), without);
+    // Version 2 had all but the parent and the cause, which stand last.
     let [mut second, _] = written;
     second[0] = 2;
-    second.pop();
+    second.truncate(second.len() - 2);
     assert_eq!(RunRecord::decode(&second), Ok(records()[0].clone()));
 }
 

@@ -52,6 +52,15 @@ pub enum Resource {
     TokensOut,
 }
 
+/// Bytes as they are written in policies, where that is exact.
+fn show_bytes(amount: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.into_iter().find(|(unit, _)| amount >= *unit && amount.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", amount / unit),
+        None => format!("{amount} {}", if amount == 1 { "byte" } else { "bytes" }),
+    }
+}
+
 /// How long a limit holds before it refills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -110,6 +119,18 @@ impl Resource {
         }
     }
 
+    /// The same for an amount of 1: `tool call`.
+    fn name_of_one(self) -> &'static str {
+        match self {
+            Self::Tokens => "token",
+            Self::LlmCalls => "model call",
+            Self::ToolCalls => "tool call",
+            Self::TokensIn => "token read",
+            Self::TokensOut => "token written",
+            other => other.name(),
+        }
+    }
+
     /// True for what stands at a level instead of being used up: no window refills it, and giving back lowers it.
     pub fn is_level(self) -> bool {
         self == Self::Storage
@@ -126,9 +147,9 @@ impl Resource {
         match self {
             Self::Usd => show_usd(amount),
             Self::WallTime => format!("{amount} ms"),
-            Self::Memory | Self::Storage | Self::Egress => format!("{amount} bytes"),
+            Self::Memory | Self::Storage | Self::Egress => show_bytes(amount),
             Self::Tokens | Self::LlmCalls | Self::ToolCalls | Self::Fuel | Self::TokensIn | Self::TokensOut => {
-                format!("{amount} {}", self.name())
+                format!("{amount} {}", if amount == 1 { self.name_of_one() } else { self.name() })
             }
         }
     }

@@ -38,7 +38,7 @@ pub use diff::{Change, Diff, Example, Verdict as DiffVerdict, diff};
 pub use explain::{Explanation, Otherwise, explain};
 pub use learn::{Lesson, learn};
 pub use reach::{Place, Power, Route, Stop, powers, routes};
-pub use replay::{Changed, Past, Replay, replay};
+pub use replay::{Changed, Past, Replay, replay, unknown};
 
 /// The one run of a kernel that is asked.
 const RUN: RunId = RunId(0);

@@ -13,6 +13,7 @@ use crate::refusal::Rule;
 use crate::rights::{HttpRight, Rights, ToolRight};
 use crate::time::Millis;
 
+mod beside;
 pub(crate) mod budget;
 mod condition;
 mod document;
@@ -20,6 +21,7 @@ mod draft;
 mod extra;
 mod grant;
 mod header;
+mod near;
 mod outside;
 mod rules;
 mod scope;
@@ -32,6 +34,7 @@ mod trial;
 mod warnings;
 mod whole;
 
+pub use beside::Beside;
 pub use budget::Budget;
 pub(crate) use draft::{list, quoted};
 pub use rules::{Ceiling, Duty, SiteRule, Target, When};
@@ -181,6 +184,11 @@ impl Policy {
     /// ceiling.
     pub fn warnings(&self) -> &[Mistake] {
         &self.warnings
+    }
+
+    /// What is well formed and yet probably not meant, beside what there is in a home; `sources` are the files that were parsed.
+    pub fn warnings_beside(&self, sources: &[Source<'_>], beside: &Beside) -> Vec<Mistake> {
+        beside::find(self, sources, beside)
     }
 
     /// The grant of this agent, if the package is the one that the grant names.

@@ -113,7 +113,7 @@ pub(crate) fn sentence(text: &str) -> Result<(), Flaw> {
 }
 
 /// The word of `words` that `word` was probably meant to be.
-pub(crate) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let far = if word.len() <= 3 { 1 } else { 2 };
     words.map(|known| (distance(word, known), known)).filter(|(d, _)| *d <= far).min().map(|(_, known)| known)
 }

@@ -12,6 +12,7 @@ use agentry_kernel::approval::{ApprovalId, Approver, Unfit};
 use agentry_kernel::kernel::{Answered, Verdict};
 use agentry_kernel::limits::APPROVAL_TEXT_MAX_BYTES;
 use agentry_kernel::text::cut;
+use agentry_store::rows::approval;
 use serde::{Deserialize, Serialize};
 
 pub use self::codes::CodeError;
@@ -62,6 +63,14 @@ pub enum SayError {
     /// No question has this id.
     #[error("no open question is called `{0}`\nhint: `agentry approvals` lists those that are open")]
     Unknown(String),
+    /// It was open, and is not any more.
+    #[error("no open question is called `{id}`: {how}\nhint: `agentry approvals --all` shows what became of it")]
+    Closed {
+        /// As it was named.
+        id: String,
+        /// What became of it.
+        how: String,
+    },
     /// More than one begins so.
     #[error("more than one question begins with `{0}`\nhint: give more letters; `agentry approvals` lists them")]
     Many(String),
@@ -99,7 +108,7 @@ impl People {
     /// # Errors
     /// [`SayError`] if it does not count. A wrong code is remembered all the same.
     pub async fn say(&self, gate: &Gate, saying: Saying) -> Result<Said, SayError> {
-        let id = find(gate, &saying.question)?;
+        let id = find(gate, &saying.question).map_err(|error| closed(gate, error))?;
         let who = self.who(gate, &saying).await?;
         let by = who.name.clone();
         let verdict = match saying.no {
@@ -145,5 +154,15 @@ fn find(gate: &Gate, name: &str) -> Result<ApprovalId, SayError> {
         (Some(one), None) => Ok(one.id),
         (Some(_), Some(_)) => Err(SayError::Many(shown)),
         (None, _) => Err(SayError::Unknown(shown)),
+    }
+}
+
+/// What became of a question that is not open, where somebody remembers.
+fn closed(gate: &Gate, error: SayError) -> SayError {
+    let SayError::Unknown(id) = error else { return error };
+    let questions = approval::all(&**gate.journal().store()).unwrap_or_default();
+    match approval::became(&questions, &id) {
+        Some(how) => SayError::Closed { id, how },
+        None => SayError::Unknown(id),
     }
 }

@@ -109,6 +109,11 @@ impl Default for Idle {
 }
 
 impl Config {
+    /// Handles of the secrets that it names.
+    pub fn secret_handles(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(|line| line.handle.as_str())
+    }
+
     /// Reads `agentry.toml` in `home`; without one there is the embedded model alone.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! One run from first to last entry: begin, instantiate, call `run`, say how it ended. It decides nothing and outlives every guest.
 
+mod cause;
 pub mod components;
 pub mod errors;
 pub mod replay;
@@ -190,7 +191,10 @@ async fn live(
         return Ok(left(&run, ledger.usage()));
     }
     used[Resource::WallTime] = gate.clock().now().since(began).saturating_add(wall_ms);
-    let ending = Ending { status: end.status, output: end.bytes(), failure: end.failure.clone(), used };
+    let policy = gate.kernel(|kernel| Arc::clone(kernel.policy()));
+    let cause = cause::of(&end, &run, &policy, &allowance, ledger.cut());
+    let ending =
+        Ending { status: end.status, output: end.bytes(), failure: end.failure.clone(), cause: cause.clone(), used };
     unended.over();
     // In a task of its own: once it has begun, it is brought to its end, whoever waits for it.
     let ended = tokio::spawn({
@@ -207,6 +211,7 @@ async fn live(
         status: end.status,
         output: end.output,
         failure: end.failure,
+        cause,
         usage: ledger.usage(),
         cost_microusd: record.spent[Resource::Usd],
         spent: record.spent,
@@ -242,7 +247,7 @@ async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allo
     let burnt = allowance.fuel.saturating_sub(fuel).saturating_sub(run.fuel_given());
     let used = Amounts::of(Resource::Fuel, burnt).with(Resource::Memory, memory);
     let end = match ended {
-        Ended::Itself(Ok(Ok(output))) => End::output(output),
+        Ended::Itself(Ok(Ok(output))) => End::output(output).fitting(&prepared.shapes),
         Ended::Itself(Ok(Err(failure))) => End::failure(failure),
         Ended::Itself(Err(error)) if error.is::<Overdue>() && !run.cancelled.is_cancelled() => {
             End::timed_out(allowance.wall_ms)
@@ -299,6 +304,7 @@ fn left(run: &RunContext, usage: BTreeMap<String, Usage>) -> Report {
         status: Status::Suspended,
         output: None,
         failure: Some("the run has not ended: it goes on when it is resumed".to_owned()),
+        cause: None,
         usage,
         cost_microusd: tally.spent[Resource::Usd],
         spent: tally.spent,
@@ -333,6 +339,7 @@ fn refused(run: &RunContext, refusal: &Refusal) -> Report {
         status,
         output: None,
         failure: Some(refusal.because.clone()),
+        cause: None,
         usage: BTreeMap::new(),
         spent: Amounts::ZERO,
         cost_microusd: 0,

@@ -30,6 +30,7 @@ use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::clock::Clock;
 use agentry_abi::driver::{Acted, Told};
 use agentry_abi::fault;
+use agentry_journal::report::REFUSALS_KEPT_MAX;
 use agentry_journal::{Along, FLOOD_BYTES, Journal, Recovered};
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
@@ -41,6 +42,7 @@ use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
 use agentry_store::keyed_lock::Lanes;
 use agentry_store::keys;
+use agentry_store::limits::REFUSED_ARGUMENTS_MAX_BYTES;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -298,7 +300,7 @@ impl Inner {
                 },
                 Answer::Refused(refusal) => refusal,
             };
-            act.refuse(run, (call, asking.what), &refusal, now);
+            act.refuse(run, (call, asking), &refusal, now);
             Err(Box::new(refusal))
         });
         admitted.inspect_err(|refusal| told_no(run, refusal))
@@ -315,8 +317,15 @@ impl Act<'_> {
         self.note(Entry::Asked { call, at, what, held: *permit.held(), basis: permit.basis() });
     }
 
-    /// Writes a no down.
-    fn refuse(&mut self, run: &RunContext, (call, what): (CallId, Call), refusal: &Refusal, at: Millis) {
+    /// Writes a no down. Arguments of tools are kept, so that a person can see what was refused; not so many and not so long that an agent
+    /// fills the disk with what it may not do.
+    fn refuse(&mut self, run: &RunContext, (call, asking): (CallId, Asking), refusal: &Refusal, at: Millis) {
+        let Asking { what, contents, .. } = asking;
+        let bytes: usize = contents.iter().map(|content| content.bytes.len()).sum();
+        let few = bytes <= REFUSED_ARGUMENTS_MAX_BYTES && (run.tally().refused as usize) < REFUSALS_KEPT_MAX;
+        if few && matches!(what, Call::ToolsCall { .. }) && !run.trail.is_full() {
+            self.store(contents);
+        }
         let basis = self.ask(|kernel| kernel.basis_of_no(run.id));
         self.note(Entry::Refused { call, at, what: what.cut(), refusal: refusal.clone(), basis });
     }

@@ -221,6 +221,8 @@ impl Host {
         input: Vec<u8>,
         observer: Observer,
     ) -> Result<Report, RunError> {
+        // Before anything is compiled for it.
+        let input = checked(input)?;
         let prepared = self.components().package(component).await?;
         self.start(prepared, input, observer, None, &stop).await
     }
@@ -228,6 +230,7 @@ impl Host {
     /// The same for what was ordered.
     async fn run_ordered(&self, order: What, stop: CancellationToken) -> Result<Report, RunError> {
         let What { component, input, observer, began } = order;
+        let input = checked(input)?;
         let prepared = self.components().package(&component).await?;
         self.start(prepared, input, observer, began, &stop).await
     }
@@ -346,7 +349,9 @@ impl Host {
         if given != from.agent {
             return Err(RunError::OtherAgent { run: from.id, agent: from.agent, given: given.to_owned() });
         }
-        let input = fork.input.map(checked).transpose()?.map(|input| Content::of(input.into_bytes()));
+        let input = fork.input.map(checked).transpose()?;
+        input.as_deref().map_or(Ok(()), |input| takes(&prepared, input))?;
+        let input = input.map(|input| Content::of(input.into_bytes()));
         if let Some(Entry::Started(started)) = entries.first_mut() {
             started.component = prepared.digest;
             started.input = input.as_ref().map_or(started.input, |input| input.digest);
@@ -368,6 +373,7 @@ impl Host {
             started: at,
             ended: None,
             failure: None,
+            cause: None,
             parent: None,
             ..from
         };
@@ -406,12 +412,12 @@ impl Host {
     async fn start(
         &self,
         prepared: Arc<Prepared>,
-        input: Vec<u8>,
+        input: String,
         observer: Observer,
         began: Option<Began>,
         stop: &CancellationToken,
     ) -> Result<Report, RunError> {
-        let input = checked(input)?;
+        takes(&prepared, &input)?;
         self.has_roots(&prepared.manifest)?;
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
         let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
@@ -434,6 +440,12 @@ impl Host {
     fn components(&self) -> &Components {
         self.services.agents.components()
     }
+}
+
+/// Whether the agent says that it takes this input.
+fn takes(prepared: &Prepared, input: &str) -> Result<(), RunError> {
+    let agent = || prepared.manifest.agent().to_owned();
+    prepared.shapes.check_input(input).map_err(|why| RunError::Shape { agent: agent(), why })
 }
 
 fn checked(input: Vec<u8>) -> Result<String, RunError> {

@@ -10,5 +10,6 @@ pub mod gate;
 pub mod host;
 pub mod orders;
 pub mod run;
+pub mod shapes;
 pub mod syscalls;
 pub mod triggers;

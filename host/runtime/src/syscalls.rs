@@ -34,7 +34,7 @@ use crate::run::context::RunContext;
 use crate::syscalls::lines::Lines;
 use crate::syscalls::wasi::Wasi;
 
-pub(crate) use llm::Ledger;
+pub(crate) use llm::{Cut, Ledger};
 
 /// What a store of the engine holds for its run.
 pub(crate) struct State {

@@ -199,7 +199,7 @@ pub trait Store: Send + Sync {
 pub enum StoreError {
     /// Somebody else has it open.
     #[error(
-        "another agentry is using {home} (pid {pid})\nhint: wait until it has ended, or give this one a home of its own with --home DIR"
+        "another agentry is using {home} (pid {pid})\nhint: wait until it has ended; where several are to run at once, end it and start `agentry serve`, which takes them all; or give this one a home of its own with --home DIR"
     )]
     InUse {
         /// The directory.

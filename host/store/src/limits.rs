@@ -10,6 +10,9 @@ const MIB: usize = 1024 * KIB;
 /// A run as one file: its journal, what it read and wrote, and its component.
 pub const PARCEL_MAX_BYTES: usize = 512 * MIB;
 
+/// Arguments of a refused tool call that the journal keeps, of the first refused calls of a run: enough for what a person reads.
+pub const REFUSED_ARGUMENTS_MAX_BYTES: usize = 32 * KIB;
+
 /// A component. The largest toolchain that we know makes 22 MB.
 pub const COMPONENT_MAX_BYTES: usize = 64 * MIB;
 

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use agentry_kernel::manifest::{FORMAT, Manifest};
-use anyhow::{Context, Error, Result, anyhow};
-use toml::Table;
+use agentry_runtime::shapes;
+use anyhow::{Context, Error, Result, anyhow, bail};
+use toml::{Table, Value};
 
 use super::sdk;
 
@@ -24,9 +25,27 @@ pub fn read(path: &Path) -> Result<Manifest> {
     let added = defaults(path, &said);
     let whole = format!("{added}{text}");
     let manifest: Manifest = toml::from_str(&whole).map_err(|error| mistake(path, &whole, added.len(), &error))?;
+    if let Some(key) = empty_want(&said) {
+        bail!("{shown}: `{key}` asks for nothing\nhint: name what it wants, or take the line out");
+    }
     // Now, and not after minutes of compiling.
     manifest.validate().with_context(|| format!("{shown} is not a manifest"))?;
+    shapes::check(&manifest).with_context(|| shown.to_string())?;
     Ok(manifest)
+}
+
+/// A list of wants in which nothing stands: whoever wrote it meant something.
+fn empty_want(said: &Table) -> Option<String> {
+    let wants = said.get("wants")?.as_table()?;
+    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    wants.iter().find_map(|(want, value)| {
+        if is_empty(value) {
+            return Some(format!("wants.{want}"));
+        }
+        // What is left open there, a manifest says better by leaving it out. Of models and namespaces the kernel says more.
+        let lists = value.as_table().filter(|_| !["llm", "memory"].contains(&want.as_str()))?;
+        lists.iter().find(|(_, list)| is_empty(list)).map(|(key, _)| format!("wants.{want}.{key}"))
+    })
 }
 
 /// Lines that the author may leave out.

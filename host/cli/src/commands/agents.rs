@@ -14,14 +14,14 @@ use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, DIM, styled, text};
 
-/// Lists the agents that others can call by name
+/// Lists the agents of this home: those that lie there, and those that others can call by name
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   agentry agents
   agentry agents --json
 
-They stand in agents.toml of the home:
+Those that others can call and write to stand in agents.toml of the home:
   format = 1
   [agents.calendar]
   component = \"agents/calendar.wasm\"")]
@@ -38,43 +38,54 @@ struct Known {
     line: AgentLine,
     manifest: Result<Manifest, String>,
     granted: bool,
+    /// Whether others can call and write to it: it stands in agents.toml.
+    called: bool,
 }
 
 /// Lists them.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
-    let known = AgentsConfig::load(home.path())?;
+    let mut known = AgentsConfig::load(home.path())?.agents;
+    let listed: Vec<String> = known.iter().map(|line| line.name.clone()).collect();
+    // `run` finds these by name, too.
+    known.extend(home.agents().into_iter().filter(|name| !listed.contains(name)).map(|name| AgentLine {
+        component: home.path().join("agents").join(format!("{name}.wasm")),
+        name,
+        start: Vec::new(),
+    }));
+    known.sort_by(|a, b| a.name.cmp(&b.name));
     // Without a policy nothing is granted to anybody.
     let policy = policies::load(&home.policies()).ok();
-    let agents: Vec<_> = known.agents.into_iter().map(|line| look_at(line, policy.as_ref())).collect();
+    let agents: Vec<_> = known.into_iter().map(|line| look_at(line, policy.as_ref(), &listed)).collect();
     if args.json {
         screen::print_json(&agents.iter().map(as_json).collect::<Vec<_>>())?;
     } else if agents.is_empty() {
         screen::say("no agents: `agentry agents --help` shows a first agents.toml\n");
     } else {
-        screen::print(&table(&agents))?;
+        screen::page(&table(&agents))?;
     }
     Ok(Exit::Done.into())
 }
 
-fn look_at(line: AgentLine, policy: Option<&Policy>) -> Known {
+fn look_at(line: AgentLine, policy: Option<&Policy>, listed: &[String]) -> Known {
     let read = package::read(&line.component).and_then(|bytes| package::inspect(&bytes));
     let manifest = read.map(|package| package.manifest).map_err(|error| error.to_string());
     let manifest = manifest.and_then(|manifest| match manifest.agent() {
         named if named == line.name => Ok(manifest),
-        named => Err(format!("its package is of agent `{named}`\nhint: name it so in agents.toml")),
+        named => Err(format!("its package is of agent `{named}`\nhint: name it so")),
     });
     let granted = match (&manifest, policy) {
         (Ok(manifest), Some(policy)) => policy.grant(&line.name, manifest).is_some(),
         _ => false,
     };
-    Known { line, manifest, granted }
+    let called = listed.contains(&line.name);
+    Known { line, manifest, granted, called }
 }
 
 fn table(agents: &[Known]) -> String {
     let head = format!("{:<16}  {:<28}  {:<7}  {}", "agent", "package", "granted", "provides");
     let mut table = format!("{}\n", styled(BOLD, head));
-    for Known { line, manifest, granted } in agents {
+    for Known { line, manifest, granted, .. } in agents {
         let (package, provides) = match manifest {
             Ok(manifest) => (format!("{}@{}", manifest.name, manifest.version), manifest.provides.join(", ")),
             Err(_) => ("?".to_owned(), String::new()),
@@ -101,7 +112,7 @@ fn table(agents: &[Known]) -> String {
     table
 }
 
-fn as_json(Known { line, manifest, granted }: &Known) -> Value {
+fn as_json(Known { line, manifest, granted, called }: &Known) -> Value {
     let good = manifest.as_ref().ok();
     json!({
         "name": line.name,
@@ -110,6 +121,7 @@ fn as_json(Known { line, manifest, granted }: &Known) -> Value {
         "provides": good.map(|manifest| manifest.provides.clone()).unwrap_or_default(),
         "description": good.map(|manifest| manifest.description.clone()).unwrap_or_default(),
         "granted": granted,
+        "called_by_others": called,
         "trouble": manifest.as_ref().err(),
     })
 }

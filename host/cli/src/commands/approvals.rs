@@ -56,12 +56,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     for question in &questions {
-        screen::print(&format!("{}{}\n", question::page(question, now_ms), hint(question)))?;
+        screen::page(&format!("{}{}\n", question::page(question, now_ms), hint(question)))?;
     }
     for (agent, until) in &paused {
         let left = units::duration(until.0.saturating_sub(now_ms));
         let line = format!("agent {agent} asked too much: it is paused until somebody answers it, at most for {left}");
-        screen::print(&format!("{}\n", styled(BAD, text::line(&line))))?;
+        screen::page(&format!("{}\n", styled(BAD, text::line(&line))))?;
     }
     if questions.is_empty() {
         screen::say("nothing is asked\n");

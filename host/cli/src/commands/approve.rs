@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use agentry_runtime::approvals::{Effect, Said, Saying};
 use agentry_serve::api::{Reply, Request};
 use agentry_serve::socket::{self, ControlError};
+use agentry_store::rows::approval;
 use anyhow::{Result, bail};
 
 use crate::exit::{Exit, With};
@@ -51,10 +52,24 @@ pub fn story(said: &Said) -> String {
 
 /// Hands an answer to the host that runs in this home.
 pub fn say(home: &Home, saying: Saying) -> Result<Said> {
+    let question = saying.question.clone();
     match socket::ask(home.path(), &Request::Say(saying)) {
         Ok(Reply::Said(said)) => Ok(said),
         Ok(_) => bail!("the host answered another question\nhint: use the same program for both"),
         Err(error @ ControlError::Refused(_)) => Err(With(Exit::Denied, error.into()).into()),
-        Err(error) => Err(With(Exit::Unavailable, error.into()).into()),
+        Err(error) => {
+            let error = anyhow::Error::new(error);
+            let error = match became(home, &question) {
+                Some(how) => error.context(format!("`{}` is not open: {how}", text::line(&question))),
+                None => error,
+            };
+            Err(With(Exit::Unavailable, error).into())
+        }
     }
+}
+
+/// What became of a question, where no host is there to say it.
+fn became(home: &Home, question: &str) -> Option<String> {
+    let history = home.history().ok()??;
+    approval::became(&history.questions().ok()?, question)
 }

@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if verify.json {
         screen::print_json(&serde_json::to_value(&audit)?)?;
     } else {
-        screen::print(&page(&audit, heads.is_some()))?;
+        screen::page(&page(&audit, heads.is_some()))?;
     }
     Ok(if audit.broken.is_none() { Exit::Done } else { Exit::Failed }.into())
 }

@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&as_json(&all))?;
     } else {
-        screen::print(&all.iter().map(table).collect::<Vec<_>>().join("\n"))?;
+        screen::page(&all.iter().map(table).collect::<Vec<_>>().join("\n"))?;
     }
     Ok(Exit::Done.into())
 }

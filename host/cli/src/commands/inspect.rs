@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
+use crate::home::HomeArgs;
 use crate::screen::{self, BOLD, DIM, styled, text, units};
 
 /// Shows what a package is and asks for, with its reasons; runs nothing of it
@@ -21,9 +22,11 @@ Examples:
   agentry inspect researcher.wasm
   agentry inspect researcher.wasm --grant > policies/50-researcher.toml   # then read it, line by line")]
 pub struct Args {
-    /// The component
-    #[arg(value_name = "FILE.wasm")]
-    file: PathBuf,
+    /// The component: a file, or the name of an agent of the home
+    #[arg(value_name = "AGENT|FILE.wasm")]
+    file: String,
+    #[command(flatten)]
+    home: HomeArgs,
     /// Print a grant made from what the package asks for, to be reviewed and saved as a policy
     #[arg(long, conflicts_with = "json")]
     grant: bool,
@@ -34,17 +37,23 @@ pub struct Args {
 
 /// Reads the package and prints it.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let about = || text::line(&args.file.display().to_string());
-    let bytes = package::read(&args.file)?;
+    let about = || text::line(&args.file);
+    let bytes = package::read(&component(args)?)?;
     let package = package::inspect(&bytes).with_context(about)?;
     if args.grant {
         screen::print(&text::block(&Grant::draft(&package.manifest)))?;
     } else if args.json {
         screen::print_json(&as_json(&package))?;
     } else {
-        screen::print(&page(&package))?;
+        screen::page(&page(&package))?;
     }
     Ok(Exit::Done.into())
+}
+
+/// The file that is meant: whatever can be opened as it is, else what the home calls so.
+fn component(args: &Args) -> Result<PathBuf> {
+    let file = PathBuf::from(&args.file);
+    if file.exists() { Ok(file) } else { args.home.resolve()?.component(&args.file) }
 }
 
 fn as_json(package: &Package) -> Value {
@@ -72,6 +81,13 @@ fn page(package: &Package) -> String {
     );
     page.push_str(&section("asks for", &wants(&manifest.wants)));
     page.push_str(&section("suggests as its budget", &budget(manifest)));
+    for (title, schema) in
+        [("takes as its input", &manifest.input_schema), ("gives as its output", &manifest.output_schema)]
+    {
+        if let Some(schema) = schema {
+            page.push_str(&section(title, &schema.lines().map(text::line).collect::<Vec<_>>()));
+        }
+    }
     page.push_str(&section("imports", &imports(package)));
     if !package.unused.is_empty() {
         let unused = text::line(&package.unused.join(", "));

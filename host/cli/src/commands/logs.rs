@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use agentry_journal::history::History;
-use agentry_kernel::call::{Call, CallId};
+use agentry_kernel::call::{Call, CallId, RunId};
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::time::Millis;
 use anstyle::Style;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::followed::{Followed, PAUSE};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::screen::report;
 use crate::screen::rows::{Decision, Row, rows};
 use crate::screen::{self, BAD, BOLD, DIM, HINT, amounts, status, styled, text, units};
 
@@ -44,7 +45,8 @@ pub struct Args {
 /// Prints what there is, and then what comes.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut followed = Followed::find(args.home.resolve()?, &args.run)?;
-    let mut log = Log { asked: BTreeMap::new(), began: followed.record()?.started };
+    let record = followed.record()?;
+    let mut log = Log { run: record.id, asked: BTreeMap::new(), began: record.started };
     let mut place = None;
     loop {
         // Asked before it is read: what a run that is over has said is all there.
@@ -59,12 +61,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             if args.json {
                 screen::print_json(&line.json)?;
             } else {
-                screen::print(&format!("{} {}\n", styled(DIM, units::moment(line.at.0)), line.shown()))?;
+                screen::page(&format!("{} {}\n", styled(DIM, units::moment(line.at.0)), line.shown()))?;
             }
         }
         if let Some(record) = over {
             if let (false, Some(failure)) = (args.json, &record.failure) {
-                screen::print(&format!("{}\n", text::block(failure)))?;
+                screen::page(&format!("{}\n", text::block(failure)))?;
+                let cause = record.cause.as_ref().map(|cause| report::cause(cause, failure, true));
+                screen::page(&cause.unwrap_or_default())?;
             }
             return Ok(Exit::Done.into());
         }
@@ -74,6 +78,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// What is needed of the lines before to understand the next.
 struct Log {
+    run: RunId,
     asked: BTreeMap<CallId, Entry>,
     began: Millis,
 }
@@ -88,7 +93,9 @@ struct Line {
 
 impl Line {
     fn shown(&self) -> String {
-        format!("{} {}", styled(self.style, text::line(&self.word)), text::line(&self.text))
+        // What a guest said on several lines is set in, so that none of it looks like a line of its own.
+        let said = text::block(&self.text).replace('\n', "\n      ");
+        format!("{} {said}", styled(self.style, text::line(&self.word)))
     }
 }
 
@@ -104,7 +111,12 @@ impl Log {
             }),
             Entry::Ended(ended) => {
                 let (word, style) = status::shown(ended.status);
-                let json = json!({"kind": "ended", "at_ms": ended.at.0, "status": ended.status});
+                let record = history.run(&self.run.to_string()).ok();
+                let cause = record.as_ref().and_then(|record| record.cause.as_ref()).map(report::cause_as_json);
+                let failure = record.as_ref().and_then(|record| record.failure.clone());
+                let json = json!({
+                    "kind": "ended", "at_ms": ended.at.0, "status": ended.status, "failure": failure, "cause": cause,
+                });
                 Some(Line { at: ended.at, word: word.to_owned(), style, text: String::new(), json })
             }
             Entry::Called { at, what, outcome: Outcome::Inline(_), .. } => {

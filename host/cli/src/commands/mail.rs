@@ -65,7 +65,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     } else if letters.is_empty() {
         screen::say(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
     } else {
-        screen::print(&table(&letters))?;
+        screen::page(&table(&letters))?;
     }
     Ok(Exit::Done.into())
 }

@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let list: Vec<Value> = models.list().map(|entry| as_json(entry, &models)).collect();
         screen::print_json(&list)?;
     } else {
-        screen::print(&table(&models))?;
+        screen::page(&table(&models))?;
     }
     Ok(Exit::Done.into())
 }

@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     for notice in &found {
         let at = styled(DIM, format_args!("{} {}", units::moment(notice.at.0), notice.run));
-        screen::print(&format!("{at} {}\n", inquiry::notice(notice)))?;
+        screen::page(&format!("{at} {}\n", inquiry::notice(notice)))?;
     }
     Ok(Exit::Done.into())
 }

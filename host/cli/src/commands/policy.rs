@@ -11,6 +11,8 @@ mod simulate;
 mod test;
 mod world;
 
+pub use self::world::{beside, tools};
+
 use std::process::ExitCode;
 
 use agentry_kernel::limits::TEXT_MAX_BYTES;

@@ -17,7 +17,11 @@ use serde_json::{Value, json};
 use super::target;
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
-use crate::screen::{self, BOLD, DIM, amounts, status, styled, text, units};
+use crate::screen::{self, BOLD, DIM, amounts, report, status, styled, text, units};
+
+/// The narrowest screens on which the day and the bill of a run have room.
+const COLUMNS_WITH_DAY: usize = 101;
+const COLUMNS_WITH_BILL: usize = 80;
 
 /// Lists runs, the newest first
 #[derive(clap::Args)]
@@ -62,13 +66,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else if runs.is_empty() {
         screen::say("no runs yet\n");
     } else {
-        screen::print(&table(&runs, &more))?;
+        screen::page(&table(&runs, &more))?;
     }
     Ok(Exit::Done.into())
 }
 
 /// The runs that go on, as their host sees them; none where no host runs.
-fn live(home: &Path) -> Result<Vec<Live>> {
+pub fn live(home: &Path) -> Result<Vec<Live>> {
     match socket::ask(home, &Request::Live) {
         Ok(Reply::Live { runs, .. }) => Ok(runs),
         Ok(_) => Err(target::another()),
@@ -123,21 +127,29 @@ fn state(live: &Live) -> &'static str {
     }
 }
 
+/// What a run does that waits for this, or for nothing.
+pub fn waits(wait: Option<Wait>) -> &'static str {
+    match wait {
+        None => "computes",
+        Some(Wait::Host) => "waits for this host",
+        Some(Wait::Web) => "waits for the web",
+        Some(Wait::Tool) => "waits for a tool",
+        Some(Wait::Model) => "waits for a model",
+        Some(Wait::Queue) => "waits for its turn at a model",
+        Some(Wait::Sleep) => "sleeps",
+        Some(Wait::Agent) => "waits for another agent",
+        Some(Wait::Letter) => "waits for a letter",
+        Some(Wait::Person) => "waits for a person",
+        Some(Wait::Approval) => "waits for a person's yes",
+    }
+}
+
 /// What it does now, in a line.
 fn now(live: &Live) -> String {
     let since = units::moment(live.since.0);
     let does = match live.waits {
-        None => "computes".to_owned(),
-        Some(Wait::Host) => format!("waits for this host since {since}"),
-        Some(Wait::Web) => format!("waits for the web since {since}"),
-        Some(Wait::Tool) => format!("waits for a tool since {since}"),
-        Some(Wait::Model) => format!("waits for a model since {since}"),
-        Some(Wait::Queue) => format!("waits for its turn at a model since {since}"),
-        Some(Wait::Sleep) => format!("sleeps since {since}"),
-        Some(Wait::Agent) => format!("waits for another agent since {since}"),
-        Some(Wait::Letter) => format!("waits for a letter since {since}"),
-        Some(Wait::Person) => format!("waits for a person since {since}"),
-        Some(Wait::Approval) => format!("waits for a person's yes since {since}"),
+        None => waits(None).to_owned(),
+        wait => format!("{} since {since}", waits(wait)),
     };
     let calls = units::plural(u64::from(live.calls), "call");
     format!("{does} · {} · {calls}", units::bytes(live.memory_bytes))
@@ -157,29 +169,39 @@ pub fn as_json(run: &RunRecord) -> Value {
         "refused": run.refused,
         "spent": amounts::as_json(&run.spent),
         "failure": run.failure,
+        "cause": run.cause.as_ref().map(report::cause_as_json),
         "labels": run.labels,
         "parent": run.parent.map(|(run, call)| format!("{run}/{call}")),
     })
 }
 
 fn table(runs: &[RunRecord], more: &More) -> String {
+    let columns = screen::fold::columns().unwrap_or(usize::MAX);
+    // On a narrow screen the day goes first, and then what a run took.
+    let (day, bill) = (columns >= COLUMNS_WITH_DAY, columns >= COLUMNS_WITH_BILL);
+    let only = |shown: bool, text: String| if shown { text } else { String::new() };
     let head = format!(
-        "{:<13}  {:<16}  {:<11}  {:<19}  {:>10}  {:>9}  {:>11}",
-        "run", "agent", "status", "began (UTC)", "took", "tokens", "cost"
+        "{:<13}  {:<16}  {:<11}{}  {:>10}{}",
+        "run",
+        "agent",
+        "status",
+        only(day, format!("  {:<19}", "began (UTC)")),
+        "took",
+        only(bill, format!("  {:>9}  {:>11}", "tokens", "cost"))
     );
     let mut table = format!("{}\n", styled(BOLD, head));
     for run in runs {
         let now = more.of(run);
         let (word, style) = now.map_or_else(|| status::shown(run.status), |live| (state(live), BOLD));
         let took = run.ended.map_or_else(|| "…".to_owned(), |ended| units::duration(ended.since(run.started)));
+        let (tokens, cost) = (units::count(run.spent[Resource::Tokens]), units::dollars(run.spent[Resource::Usd]));
         table.push_str(&format!(
-            "{}  {:<16}  {}  {}  {took:>10}  {:>9}  {:>11}\n",
+            "{}  {:<16}  {}{}  {took:>10}{}\n",
             run.id,
             text::cut(&run.agent, 16),
             styled(style, format_args!("{word:<11}")),
-            styled(DIM, units::moment(run.started.0)),
-            units::count(run.spent[Resource::Tokens]),
-            units::dollars(run.spent[Resource::Usd]),
+            only(day, format!("  {}", styled(DIM, units::moment(run.started.0)))),
+            only(bill, format!("  {tokens:>9}  {cost:>11}")),
         ));
         if let Some(by) = more.triggers.get(&run.id) {
             table.push_str(&format!(

@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if !args.json {
         for inquiry in &found {
-            screen::print(&format!("{}\n", inquiry::page(inquiry)))?;
+            screen::page(&format!("{}\n", inquiry::page(inquiry)))?;
         }
     }
     Ok(Exit::Done.into())

@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&as_json(&replayed))?;
     } else {
-        screen::print(&page(&replayed))?;
+        screen::page(&page(&replayed))?;
     }
     Ok(if replayed.difference.is_none() { Exit::Done } else { Exit::Failed }.into())
 }

@@ -2,12 +2,16 @@
 
 mod elsewhere;
 mod prompt;
+pub mod words;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agentry_engine::package;
 use agentry_journal::report::Report;
 use agentry_runtime::exec::errors::RunError;
 use agentry_runtime::host::Host;
@@ -21,11 +25,15 @@ use tokio_util::sync::CancellationToken;
 use self::prompt::{Hearer, Prompt};
 use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
+use crate::home::HomeArgs;
 use crate::screen::live::Live;
 use crate::screen::{self, report};
 
 /// What is read of an input: enough for the host to see that it is too long.
 const INPUT_READ_MAX_BYTES: u64 = INPUT_MAX_BYTES as u64 + 1;
+
+/// What lasts before a run has begun.
+pub(super) const COMPILES: &str = "compiling the component; that is done once";
 
 /// Events that may wait to be shown; more are dropped, the run never waits.
 const EVENTS_MAX: usize = 4096;
@@ -35,6 +43,7 @@ const EVENTS_MAX: usize = 4096;
 #[command(after_help = "\
 Examples:
   agentry run ./researcher.wasm --input '{\"question\": \"What is a whale?\"}' --root documents=./docs
+  agentry run reminder \"buy milk tomorrow\"                     # as the agent's input_schema says
   agentry run researcher --input @question.json --model large
   echo '{}' | agentry run ./echo.wasm --input - --json
   agentry run ./echo.wasm --model scripted:answers.jsonl     # a model that reads its answers from a file
@@ -43,6 +52,9 @@ pub struct Args {
     /// A component's file, or the name of one in the home's agents
     #[arg(value_name = "AGENT|FILE.wasm")]
     agent: String,
+    /// Instead of --input: text and flags that the agent's `input_schema` names; `run AGENT --help` lists them
+    #[arg(value_name = "WORD|--FIELD VALUE", conflicts_with = "input")]
+    words: Vec<String>,
     /// The input: JSON, a file of it, or standard input
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
     input: String,
@@ -61,9 +73,12 @@ pub struct Args {
 
 /// Runs it to its end, or until a person stops it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let input = input(&args.input)?;
     let home = args.hosting.home()?;
     let component = home.component(&args.agent)?;
+    let input = match args.words.as_slice() {
+        [] => input(&args.input)?,
+        words => words::input(&package::inspect(&package::read(&component)?)?.manifest, words)?,
+    };
     let alone = args.hosting.wants_its_own_host();
     if args.detach {
         if alone {
@@ -88,6 +103,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
     finish(&report, args.json)
 }
 
+/// What the agent that these arguments name takes; empty if they name none, or it does not say.
+pub fn help(arguments: &[OsString]) -> String {
+    let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let home = words.iter().position(|word| *word == "--home").and_then(|place| words.get(place + 1));
+    let home = HomeArgs::at(home.map(PathBuf::from)).resolve();
+    let Ok(home) = home else { return String::new() };
+    let agents = words.iter().skip(2).filter(|word| !word.starts_with('-'));
+    let manifests = agents.filter_map(|agent| {
+        let bytes = package::read(&home.component(agent).ok()?).ok()?;
+        Some(package::inspect(&bytes).ok()?.manifest)
+    });
+    manifests.map(|manifest| words::about(&manifest)).next().unwrap_or_default()
+}
+
 /// Prints the output and the bill, and ends as the run did.
 pub fn finish(report: &Report, as_json: bool) -> Result<ExitCode> {
     if as_json {
@@ -95,7 +124,7 @@ pub fn finish(report: &Report, as_json: bool) -> Result<ExitCode> {
     } else {
         screen::print(&report::output(report))?;
     }
-    screen::say(&report::ending(report));
+    screen::tell(&report::ending(report));
     Ok(Exit::from(report.status).into())
 }
 
@@ -112,6 +141,10 @@ where
     let mut live = Live::on_stderr();
     let mut prompt = Prompt::new();
     let hearer = Hearer::Here(host);
+    let mut begun = false;
+    let gate = &host.services().drivers.gate;
+    // One of several, if it has called others: whatever takes long, takes long for it.
+    let waits = || gate.live().first()?.waits.map(|wait| super::waits(Some(wait)).to_owned());
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let stop = CancellationToken::new();
     let mut run = std::pin::pin!(go(Observer::channel(sender), stop.clone()));
@@ -126,6 +159,7 @@ where
                 stop.cancel();
             }
             Some(event) = events.recv() => {
+                begun |= matches!(event, Event::Started { .. });
                 live.show(&event);
                 match &event {
                     Event::Asked(question) => prompt.ask(question),
@@ -138,7 +172,7 @@ where
             _ = second.tick() => {
                 prompt.forget_closed(&hearer);
                 if prompt.is_idle() {
-                    live.tick();
+                    live.tick(|| if begun { waits() } else { Some(COMPILES.to_owned()) });
                 }
             }
         }

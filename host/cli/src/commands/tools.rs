@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else if tools.list().next().is_none() {
         screen::say("no tools: `agentry tools --help` shows a first tools.toml\n");
     } else {
-        screen::print(&table(&tools))?;
+        screen::page(&table(&tools))?;
     }
     Ok(Exit::Done.into())
 }

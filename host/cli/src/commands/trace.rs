@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::ps;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::screen::report;
 use crate::screen::rows::{Row, rows};
 use crate::screen::waterfall::{self, Span};
 use crate::screen::{self, BOLD, DIM, status, styled, text, units};
@@ -45,7 +46,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&as_json(&record, &rows, &more))?;
     } else {
-        screen::print(&page(&record, &rows, &more))?;
+        screen::page(&page(&record, &rows, &more))?;
     }
     Ok(Exit::Done.into())
 }
@@ -118,12 +119,15 @@ fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
         page.push_str(&format!("{}\n", styled(DIM, format_args!("left memory {times} while it waited"))));
     }
     page.push('\n');
-    page.push_str(&waterfall::picture(rows, Span { began: record.started, ended }));
+    page.push_str(&waterfall::picture(rows, Span { began: record.started, ended }, screen::fold::columns()));
     for (labels, because) in &more.removed {
         page.push_str(&format!("\na person took {labels} off it: {}\n", text::line(because)));
     }
     if let Some(failure) = &record.failure {
         page.push_str(&format!("\n{}\n", text::block(failure)));
+    }
+    if let Some(cause) = &record.cause {
+        page.push_str(&report::cause(cause, record.failure.as_deref().unwrap_or_default(), true));
     }
     page
 }

@@ -7,7 +7,7 @@ use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_kernel::Resource;
 use agentry_runtime::run::events::Event;
 
-use super::{BAD, BOLD, DIM, HINT, amounts, inquiry, question, say, styled, text, units};
+use super::{BAD, BOLD, DIM, HINT, amounts, inquiry, question, say, styled, tell, text, units};
 
 /// What is on the screen, so that the next piece goes to the right place.
 pub struct Live {
@@ -19,16 +19,25 @@ pub struct Live {
     waiting: bool,
     begun: Instant,
     last: Instant,
+    /// What it does that was told last, where no line can be written over.
+    told: Option<String>,
 }
 
-/// Seconds without news after which a person wants to know that it still runs.
-const SILENCE_S: u64 = 2;
+/// Seconds without news after which a person wants to know what it does.
+const SILENCE_S: u64 = 1;
 
 impl Live {
     /// For the stderr of this process.
     pub fn on_stderr() -> Self {
         let now = Instant::now();
-        Self { watched: std::io::stderr().is_terminal(), in_line: false, waiting: false, begun: now, last: now }
+        Self {
+            watched: std::io::stderr().is_terminal(),
+            in_line: false,
+            waiting: false,
+            begun: now,
+            last: now,
+            told: None,
+        }
     }
 
     /// Shows one event.
@@ -68,12 +77,19 @@ impl Live {
         }
     }
 
-    /// Called about once a second: says that it still runs, if nothing else did.
-    pub fn tick(&mut self) {
-        let silent = self.last.elapsed().as_secs() >= SILENCE_S;
-        if self.watched && silent && !self.in_line {
-            say(&format!("\r{}", styled(DIM, format_args!("… {} s", self.begun.elapsed().as_secs()))));
+    /// Called about once a second: says what it does, if nothing else was said. Where nobody looks each thing is told once.
+    pub fn tick(&mut self, does: impl FnOnce() -> Option<String>) {
+        if self.last.elapsed().as_secs() < SILENCE_S || self.in_line {
+            return;
+        }
+        let does = does();
+        if self.watched {
+            let does = does.map_or_else(String::new, |does| format!(", {does}"));
+            say(&format!("\r\x1b[K{}", styled(DIM, format_args!("… {} s{does}", self.begun.elapsed().as_secs()))));
             self.waiting = true;
+        } else if does.is_some() && does != self.told {
+            self.line(&format!("… {}", does.as_deref().unwrap_or_default()));
+            self.told = does;
         }
     }
 
@@ -90,12 +106,13 @@ impl Live {
             Level::Warn => HINT,
             Level::Error => BAD,
         };
-        self.line(&format!("{} {}", styled(style, "·"), text::line(line.trim_end())));
+        let said = text::block(line.trim_end()).replace('\n', "\n    ");
+        self.line(&format!("{} {said}", styled(style, "·")));
     }
 
     fn line(&mut self, line: &str) {
         self.finish_line();
-        say(&format!("{line}\n"));
+        tell(&format!("{line}\n"));
     }
 
     fn finish_line(&mut self) {

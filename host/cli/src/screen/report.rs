@@ -4,9 +4,10 @@ use agentry_journal::report::Report;
 use agentry_kernel::Resource;
 use agentry_kernel::journal::Status;
 use agentry_kernel::model::Usage;
+use agentry_store::rows::run::Cause;
 use serde_json::{Map, Value, json};
 
-use super::{BAD, DIM, styled, text, units};
+use super::{BAD, DIM, HINT, styled, text, units};
 
 /// The one object that `--json` prints.
 pub fn as_json(report: &Report) -> Value {
@@ -29,6 +30,9 @@ pub fn as_json(report: &Report) -> Value {
     });
     if let Some(failure) = &report.failure {
         object["failure"] = json!(failure);
+    }
+    if let Some(cause) = &report.cause {
+        object["cause"] = self::cause_as_json(cause);
     }
     object
 }
@@ -63,7 +67,29 @@ pub fn ending(report: &Report) -> String {
     // A run that was refused at its start was told so in full as it happened.
     let at_the_door = report.refusals.iter().any(|refusal| refusal.reference.is_none());
     let why = if at_the_door { String::new() } else { failure.unwrap_or_default() };
-    format!("{why}{}\n", styled(DIM, bill(report)))
+    let cause = report.cause.as_ref().filter(|_| !at_the_door);
+    // What was refused was told in full as it happened, with its hint.
+    let hint = report.refusals.is_empty();
+    let cause = cause.map(|cause| self::cause(cause, report.failure.as_deref().unwrap_or_default(), hint));
+    format!("{why}{}{}\n", cause.unwrap_or_default(), styled(DIM, bill(report)))
+}
+
+/// What was in the way of a run, for programs.
+pub fn cause_as_json(cause: &Cause) -> Value {
+    json!({"kind": cause.kind, "text": cause.text, "hint": cause.hint})
+}
+
+/// The same in a line or two; what `told` says already is not said again.
+pub fn cause(cause: &Cause, told: &str, hint: bool) -> String {
+    let mut lines = String::new();
+    if cause.text.is_empty() || !told.contains(&cause.text) {
+        let text = text::line(&format!("{}: {}", cause.kind, cause.text));
+        lines.push_str(&format!("{}: {text}\n", styled(BAD, "cause")));
+    }
+    if hint && !cause.hint.is_empty() {
+        lines.push_str(&format!("{}: {}\n", styled(HINT, "hint"), text::line(&cause.hint)));
+    }
+    lines
 }
 
 /// `done in 12.3 s · 3 model calls · 1 234 tokens (1 100 read, 134 written) · $0.0012 · 1.2 G fuel · run 0abc…`

@@ -56,7 +56,8 @@ pub fn bytes(number: u64) -> String {
     match number {
         0..1_024 => format!("{number} B"),
         1_024..1_048_576 => format!("{} KiB", number / 1_024),
-        _ => format!("{}.{} MiB", number / 1_048_576, number % 1_048_576 * 10 / 1_048_576),
+        1_048_576..1_073_741_824 => format!("{}.{} MiB", number / 1_048_576, number % 1_048_576 * 10 / 1_048_576),
+        _ => format!("{}.{} GiB", number >> 30, ((number & 0x3fff_ffff) * 10) >> 30),
     }
 }
 
@@ -107,6 +108,7 @@ mod tests {
         assert_eq!(duration(61_000), "1 min 1 s");
         assert_eq!(plural(1, "call"), "1 call");
         assert_eq!(bytes(1_572_864), "1.5 MiB");
+        assert_eq!(bytes(1_610_612_736), "1.5 GiB");
     }
 
     #[test]

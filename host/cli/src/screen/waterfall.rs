@@ -11,6 +11,20 @@ use super::{BAD, DIM, GOOD, HINT, amounts, styled, text, units};
 const COLUMNS: u64 = 24;
 /// Letters of a call's arguments.
 const DETAIL: usize = 40;
+/// What stands in a line beside these: numbers, times, a mark, the bill, and what is between them.
+const BESIDE: usize = 50;
+/// The narrowest that arguments are cut to before the picture goes.
+const DETAIL_MIN: usize = 24;
+
+/// How wide the picture and the arguments are on a screen of so many columns.
+fn widths(columns: Option<usize>) -> (u64, usize) {
+    let Some(columns) = columns else { return (COLUMNS, DETAIL) };
+    let left = columns.saturating_sub(BESIDE);
+    match [COLUMNS, COLUMNS / 2].into_iter().find(|picture| left >= *picture as usize + DETAIL_MIN) {
+        Some(picture) => (picture, (left - picture as usize).min(DETAIL)),
+        None => (0, left.clamp(12, DETAIL)),
+    }
+}
 
 /// The span of a run.
 #[derive(Clone, Copy)]
@@ -21,20 +35,21 @@ pub struct Span {
     pub ended: Millis,
 }
 
-/// One line a syscall, and below it what was wrong with it.
-pub fn picture(rows: &[Row], span: Span) -> String {
+/// One line a syscall, and below it what was wrong with it; it fits a screen of so many columns.
+pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
     let mut picture = String::new();
+    let (width, detail) = widths(columns);
     for row in rows {
         let at = units::duration(row.at.since(span.began));
         let took = row.until.map_or_else(|| "?".to_owned(), |until| units::duration(until.since(row.at)));
         let what = format!("{} {}", row.name, text::line(&row.detail));
         let _ = writeln!(
             picture,
-            "{:>4}  {at:>9}  {}  {took:>9}  {}  {:<DETAIL$}  {}",
+            "{:>4}  {at:>9}  {}{took:>9}  {}  {:<detail$}  {}",
             row.call.0,
-            bar(row, span),
+            bar(row, span, width),
             mark(row),
-            text::cut(what.trim_end(), DETAIL),
+            text::cut(what.trim_end(), detail),
             amounts::bill(&row.spent),
         );
         if let Some(foreseen) = &row.foreseen {
@@ -72,12 +87,15 @@ fn trouble(row: &Row, picture: &mut String) {
 }
 
 /// Where in the run it was: `·····███···············`
-fn bar(row: &Row, span: Span) -> String {
+fn bar(row: &Row, span: Span, width: u64) -> String {
+    if width == 0 {
+        return String::new();
+    }
     let whole = span.ended.since(span.began).max(1);
-    let column = |at: Millis| (at.since(span.began).min(whole) * COLUMNS / whole).min(COLUMNS - 1);
+    let column = |at: Millis| (at.since(span.began).min(whole) * width / whole).min(width - 1);
     let (from, to) = (column(row.at), column(row.until.unwrap_or(span.ended)));
-    let bar: String = (0..COLUMNS).map(|place| if (from..=to).contains(&place) { '█' } else { '·' }).collect();
-    styled(DIM, bar)
+    let bar: String = (0..width).map(|place| if (from..=to).contains(&place) { '█' } else { '·' }).collect();
+    format!("{}  ", styled(DIM, bar))
 }
 
 #[cfg(test)]
@@ -109,8 +127,19 @@ mod tests {
     #[test]
     fn a_call_stands_where_it_was_in_the_run_and_its_arguments_are_harmless() {
         let span = Span { began: Millis(1_000), ended: Millis(2_000) };
-        let picture = anstream::adapter::strip_str(&picture(&[row(1_500, 1_750)], span)).to_string();
+        let picture = anstream::adapter::strip_str(&picture(&[row(1_500, 1_750)], span, None)).to_string();
         assert!(picture.contains("············███████·····  "), "{picture}");
         assert!(picture.contains("files.read docs:\\u{1b}[2J.txt"), "{picture}");
+    }
+
+    #[test]
+    fn a_line_fits_the_screen_that_it_is_for() {
+        let span = Span { began: Millis(1_000), ended: Millis(2_000) };
+        for columns in [60, 80, 120] {
+            let mut long = row(1_500, 1_750);
+            long.detail = "x".repeat(100);
+            let picture = anstream::adapter::strip_str(&picture(&[long], span, Some(columns))).to_string();
+            assert!(picture.lines().all(|line| line.trim_end().chars().count() <= columns), "{columns}:\n{picture}");
+        }
     }
 }

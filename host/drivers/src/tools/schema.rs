@@ -47,19 +47,26 @@ impl Schema {
     /// # Errors
     /// Where they are not what the schema says, and why; for the one who wrote them.
     pub(super) fn check(&self, arguments: &Value) -> Result<(), String> {
-        let arguments = serde_value(arguments);
-        self.schemas.validate(&arguments, self.index).map_err(|error| told(&deepest(&error)))
+        self.fits(&serde_value(arguments), "the arguments")
+    }
+
+    /// Checks a value that is called `whole`.
+    ///
+    /// # Errors
+    /// As [`Schema::check`].
+    pub fn fits(&self, value: &serde_json::Value, whole: &str) -> Result<(), String> {
+        self.schemas.validate(value, self.index).map_err(|error| told(&deepest(&error, whole)))
     }
 }
 
-/// The first mistake that has no other cause, with its place in the arguments.
-fn deepest(error: &boon::ValidationError<'_, '_>) -> String {
+/// The first mistake that has no other cause, with its place in the value.
+fn deepest(error: &boon::ValidationError<'_, '_>, whole: &str) -> String {
     let mut error = error;
     while let Some(cause) = error.causes.first() {
         error = cause;
     }
     let place = error.instance_location.to_string();
-    let place = if place.is_empty() { "the arguments".to_owned() } else { format!("`{place}`") };
+    let place = if place.is_empty() { whole.to_owned() } else { format!("`{place}`") };
     format!("{place}: {}", error.kind)
 }
 

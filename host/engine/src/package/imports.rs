@@ -45,18 +45,25 @@ pub(crate) fn speaks(version: &str) -> Result<(), PackageError> {
 /// Refuses an import that is not declared or not to be had, and names what is declared and not imported.
 pub(crate) fn check(imports: &[Import], manifest: &Manifest) -> Result<Vec<String>, PackageError> {
     let declared: Vec<_> = manifest.wants.interfaces().collect();
+    let mut missing: Vec<&str> = Vec::new();
     for import in imports {
         match import.table_name() {
-            Some(name) => check_table(import, name, &declared)?,
+            Some(name) if check_table(import, name, &declared)? => {}
+            Some(name) => missing.push(name),
             None => check_foreign(import)?,
         }
+    }
+    missing.dedup();
+    if !missing.is_empty() {
+        return Err(undeclared(&missing, manifest.agent()));
     }
     // A type of `llm` may be used by another interface, and types are imports too: only interfaces with a function count as used.
     let used = |name: &&str| imports.iter().any(|i| i.table_name() == Some(*name) && !i.functions.is_empty());
     Ok(declared.iter().filter(|name| !used(name)).map(|name| (*name).to_owned()).collect())
 }
 
-fn check_table(import: &Import, name: &str, declared: &[&str]) -> Result<(), PackageError> {
+/// True if it is free, declared or calls nothing; false if the manifest has to ask for it.
+fn check_table(import: &Import, name: &str, declared: &[&str]) -> Result<bool, PackageError> {
     if let Some((_, version)) = import.interface.split_once('@') {
         speaks(version)?;
     } else {
@@ -67,7 +74,7 @@ fn check_table(import: &Import, name: &str, declared: &[&str]) -> Result<(), Pac
         || declared.contains(&name)
         || import.functions.is_empty() && Wants::INTERFACES.contains(&name)
     {
-        return Ok(());
+        return Ok(true);
     }
     if !Wants::INTERFACES.contains(&name) {
         return Err(PackageError::new(
@@ -75,10 +82,35 @@ fn check_table(import: &Import, name: &str, declared: &[&str]) -> Result<(), Pac
             format!("agentry:agent {WIT_VERSION} has {} and {}", FREE.join(", "), Wants::INTERFACES.join(", ")),
         ));
     }
-    Err(PackageError::new(
-        format!("the component imports `{name}`, which its manifest does not declare"),
-        format!("add `[wants.{name}]` with a `why` to agent.toml, or do not use it, and build again"),
-    ))
+    Ok(false)
+}
+
+/// All that is missing at once, as lines to add.
+fn undeclared(missing: &[&str], agent: &str) -> PackageError {
+    let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
+    let mut hint = String::from("add what it uses to agent.toml, say why, and build again:");
+    for name in missing {
+        hint.push_str("\n\n");
+        hint.push_str(&want(name, agent));
+    }
+    PackageError::new(format!("the component imports {}, which its manifest does not declare", names.join(", ")), hint)
+}
+
+/// A first want, in the form of `agent.toml`.
+fn want(interface: &str, agent: &str) -> String {
+    let (heading, lines) = match interface {
+        "llm" => ("[wants.llm]", "models = [\"*\"]\n".to_owned()),
+        "memory" => {
+            let own = format!("[\"agent/{agent}/**\"]");
+            ("[wants.memory]", format!("read = {own}\nwrite = {own}\n"))
+        }
+        "tools" => ("[[wants.tools]]", "tool = \"mail.send\"\n".to_owned()),
+        "files" => ("[[wants.files]]", "root = \"documents\"\naccess = \"r\"\n".to_owned()),
+        "http" => ("[wants.http]", "hosts = [\"https://api.example.org\"]\n".to_owned()),
+        "agents" => ("[wants.agents]", "call = [\"fetcher\"]\n".to_owned()),
+        _ => return format!("[wants.{interface}]\nwhy = \"Say what for.\""),
+    };
+    format!("{heading}\n{lines}why = \"Say what for.\"")
 }
 
 fn check_foreign(import: &Import) -> Result<(), PackageError> {

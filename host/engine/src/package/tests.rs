@@ -124,7 +124,7 @@ fn a_file_of_200_megabytes_is_refused_before_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("big.wasm");
     std::fs::File::create(&path).unwrap().set_len(200 << 20).unwrap();
-    assert_eq!(read(&path).unwrap_err().message, "the component has 200 MB, more than 64 MB");
+    assert_eq!(read(&path).unwrap_err().message, "the component has 200 MiB, more than 64 MiB");
 }
 
 #[test]

@@ -49,6 +49,7 @@ async fn home() -> (tempfile::TempDir, Digest) {
         calls: 1,
         refused: 0,
         failure: None,
+        cause: None,
         labels: Labels::NONE,
         parent: None,
     };

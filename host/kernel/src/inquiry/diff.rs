@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use self::calls::{about, bounds_of_models, within_bounds};
 use self::pair::Pair;
 use super::candidates::{Calls, Candidates};
-use super::{Verdict as Answer, World};
+use super::{Question, Verdict as Answer, World};
 use crate::budget::{Resource, Window};
 use crate::call::{Call, Class};
 use crate::labels::Labels;
@@ -59,6 +59,8 @@ pub struct Change {
     pub rule: Option<Rule>,
     /// A call that shows it. Without one it could not be told apart from nothing, or it is an amount, a time or a mark.
     pub example: Option<Example>,
+    /// The rule of the site that refuses the calls by which it was to be shown: the grant says more, and nothing more passes.
+    pub blocked: Option<Rule>,
 }
 
 /// A call that one policy refuses and the other does not.
@@ -75,6 +77,16 @@ pub struct Example {
 }
 
 impl Diff {
+    /// The rules of the site because of which nothing that is newly granted passes; none if something does, or might.
+    pub fn blocked(&self) -> Vec<&Rule> {
+        let mut rules: Vec<&Rule> = self.opened.iter().filter_map(|change| change.blocked.as_ref()).collect();
+        if rules.len() < self.opened.len() {
+            rules.clear();
+        }
+        rules.dedup();
+        rules
+    }
+
     /// The answer in one word. What is both wider and narrower is wider.
     pub fn verdict(&self) -> Verdict {
         match (self.opened.is_empty(), self.closed.is_empty()) {
@@ -142,20 +154,42 @@ fn openings(old: &World, new: &World) -> Vec<Change> {
 
 fn settle(old: &World, new: &World, labels: &[Labels], suspect: Suspect<'_>, look: bool) -> Option<Change> {
     let Suspect { agent, what, rule, doubt } = suspect;
-    let change = |example| Change { agent, what, rule, example };
-    // The first call that the old policy answers with less than the new one.
+    let change = |example, blocked| Change { agent, what, rule, example, blocked };
+    // The first call that the old policy answers with less than the new one; else the first one that was tried.
     let show = |agent: &str, calls: Making<'_>| {
         let mut pair = Pair::new(old, new, agent, labels);
-        calls().find_map(|call| pair.compare(&call))
+        let mut tried = None;
+        let shown = calls().find_map(|call| {
+            let shown = pair.compare(&call);
+            tried.get_or_insert(call);
+            shown
+        });
+        (shown, tried)
     };
     match doubt {
-        Doubt::Calls { agent, calls } if look => Some(change(show(agent, calls))),
-        Doubt::Site { calls } if look => {
-            let mut shown = calls.into_iter().filter_map(|(agent, calls)| show(agent, calls));
-            shown.next().map(|example| change(Some(example)))
+        Doubt::Calls { agent, calls } if look => {
+            let (shown, tried) = show(agent, calls);
+            let blocked = tried.filter(|_| shown.is_none()).and_then(|call| forbidden(new, agent, call));
+            Some(change(shown, blocked))
         }
-        _ => Some(change(None)),
+        Doubt::Site { calls } if look => {
+            let mut shown = calls.into_iter().filter_map(|(agent, calls)| show(agent, calls).0);
+            shown.next().map(|example| change(Some(example), None))
+        }
+        _ => Some(change(None, None)),
     }
+}
+
+/// The rule of the site that refuses this call, whatever its agent is granted.
+fn forbidden(world: &World, agent: &str, call: Call) -> Option<Rule> {
+    let mut world = world.clone();
+    world.complete(&call);
+    let question = Question { agent: agent.into(), package: None, labels: Labels::NONE, call };
+    let rule = world.ask(&question).refusal()?.rule.clone()?;
+    let policy = &world.policy;
+    let of_site =
+        policy.rules.iter().map(|of_site| &of_site.rule).chain(policy.ceilings.iter().map(|ceiling| &ceiling.rule));
+    of_site.into_iter().any(|of_site| *of_site == rule).then_some(rule)
 }
 
 fn made<'a>(make: impl FnOnce() -> Vec<Call> + 'a) -> Making<'a> {

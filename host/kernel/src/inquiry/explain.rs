@@ -11,7 +11,9 @@ use super::{Question, Verdict, World};
 use crate::call::Call;
 use crate::labels::Labels;
 use crate::policy::{Grant, Policy};
-use crate::refusal::Rule;
+use crate::refusal::{Refusal, Rule};
+
+mod reasons;
 
 /// Other answers that are told; the first ones say most.
 const TOLD_MAX: usize = 6;
@@ -21,6 +23,8 @@ const TOLD_MAX: usize = 6;
 pub struct Explanation {
     /// The answer.
     pub verdict: Verdict,
+    /// What would say no, or ask people, if the reason before it were gone: a remedy for the first is not enough.
+    pub also: Vec<Refusal>,
     /// The rule that gives the right, where there is one. What rules of the site say comes on top.
     pub given_by: Option<Rule>,
     /// What would change the answer.
@@ -50,7 +54,8 @@ pub fn explain(world: &World, question: &Question) -> Explanation {
     }
     otherwise.truncate(TOLD_MAX);
     let given_by = if matches!(verdict, Verdict::Refused(_)) { None } else { giver(world, question) };
-    Explanation { verdict, given_by, otherwise }
+    let also = reasons::behind(world, question, &verdict);
+    Explanation { verdict, also, given_by, otherwise }
 }
 
 /// The first rule of the grant that is enough by itself.

@@ -7,11 +7,14 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::Past;
+use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, Class};
 use crate::json::Value;
-use crate::policy::{list, quoted};
+use crate::policy::{Policy, list, quoted};
+use crate::refusal::Rule;
 use crate::rights::Origin;
+use crate::text;
 use crate::url::Url;
 
 mod arguments;
@@ -29,6 +32,8 @@ pub struct Lesson<'a> {
     pub package: Option<&'a str>,
     /// What it did.
     pub runs: &'a [Past],
+    /// The policy of now: a rule of its grant for which people were asked goes on asking the same.
+    pub policy: Option<&'a Policy>,
 }
 
 /// What an agent used, sorted by what a grant says.
@@ -71,9 +76,10 @@ pub fn learn(lesson: &Lesson<'_>) -> String {
         text.push_str(&format!("package = {}\n", quoted(package)));
     }
     text.push_str("why = \"Learnt from what it did; say what it is for.\"\n");
-    used.rights(&mut text, lesson.agent);
+    let approvals = approvals(lesson);
+    used.rights(&mut text, lesson.agent, &approvals);
     budget(&mut text, lesson.runs);
-    tests_of::write(&mut text, calls().map(|call| &call.what));
+    tests_of::write(&mut text, calls());
     text
 }
 
@@ -151,7 +157,7 @@ impl<'a> Used<'a> {
         }
     }
 
-    fn rights(&self, text: &mut String, agent: &str) {
+    fn rights(&self, text: &mut String, agent: &str, approvals: &BTreeMap<String, String>) {
         if !self.models.is_empty() {
             let models: Vec<String> = self.models.iter().map(ToString::to_string).collect();
             text.push_str(&format!("\n[llm]\nmodels = {}\n", list(&models)));
@@ -178,6 +184,7 @@ impl<'a> Used<'a> {
             let id = format!("{agent}/tool-{}", count + 1);
             text.push_str(&format!("\n[[allow]]\nid = {}\ntool = {}\n", quoted(&id), quoted(name)));
             arguments::write(text, calls);
+            text.push_str(approvals.get(*name).map_or("", String::as_str));
         }
         for (count, ((origin, method), paths)) in self.http.iter().enumerate() {
             let paths: Vec<String> = paths.iter().map(|path| pattern(path)).collect();
@@ -189,6 +196,7 @@ impl<'a> Used<'a> {
                 quoted(method),
                 list(&paths)
             ));
+            text.push_str(approvals.get(origin).map_or("", String::as_str));
         }
         for (handle, origin) in &self.secrets {
             text.push_str(&format!("\n[[secrets]]\nhandle = {}\nonly_to = {}\n", quoted(handle), quoted(origin)));
@@ -220,6 +228,46 @@ impl<'a> Used<'a> {
             }
         }
     }
+}
+
+/// The line that asks people, for each tool and host for which a rule of the grant did. What the site asks for, it asks for by itself.
+fn approvals(lesson: &Lesson<'_>) -> BTreeMap<String, String> {
+    let grant = lesson.policy.and_then(|policy| policy.grants.iter().find(|grant| grant.agent == lesson.agent));
+    let of_site =
+        |rule: &Rule| lesson.policy.is_some_and(|policy| policy.rules.iter().any(|of_site| of_site.rule.id == rule.id));
+    let mut lines = BTreeMap::new();
+    for call in lesson.runs.iter().flat_map(|run| &run.calls) {
+        let Some(rule) = call.asked.as_ref().filter(|rule| !of_site(rule)) else { continue };
+        let name = match &call.what {
+            Call::ToolsCall { name, .. } => name.clone(),
+            Call::Fetch(fetch) => match Url::parse(&fetch.url) {
+                Ok(url) => Origin { scheme: url.scheme, host: url.name.into(), port: url.port }.to_string(),
+                Err(_) => continue,
+            },
+            _ => continue,
+        };
+        let extras = grant.into_iter().flat_map(|grant| {
+            let tools = grant.rights.tools.iter().map(|right| (&right.id, &right.extra));
+            tools.chain(grant.rights.http.iter().map(|right| (&right.id, &right.extra)))
+        });
+        let required = extras.filter(|(id, _)| **id == rule.id).find_map(|(_, extra)| extra.approval.as_ref());
+        let line = match required {
+            Some(required) => {
+                let Required { from, factor, quorum, ttl_ms, .. } = required;
+                let (from, seconds) = (quoted(&from.to_string()), ttl_ms / 1000);
+                format!(
+                    "approval = {{ from = {from}, factor = \"{}\", quorum = {quorum}, ttl = \"{seconds}s\" }}\n",
+                    factor.word()
+                )
+            }
+            None => format!(
+                "approval = {{ from = \"anyone\" }}    # rule {} asked people; it is not there any more\n",
+                text::show(&rule.id)
+            ),
+        };
+        lines.insert(name, line);
+    }
+    lines
 }
 
 /// A key of TOML, in quotes only where it needs them.

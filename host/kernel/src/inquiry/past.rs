@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::journal::Entry;
 use crate::json;
 use crate::labels::Labels;
+use crate::refusal::Rule;
 
 impl Past {
     /// Reads the entries of a run; none if they do not begin with its start. `content` finds what the journal names by digest:
@@ -28,6 +29,7 @@ impl Past {
         };
         let mut places: BTreeMap<CallId, usize> = BTreeMap::new();
         let mut held: BTreeMap<CallId, Amounts> = BTreeMap::new();
+        let mut asked: BTreeMap<CallId, Rule> = BTreeMap::new();
         let mut spent = Amounts::ZERO;
         for entry in entries {
             let (call, at, what, refusal) = match entry {
@@ -53,6 +55,10 @@ impl Past {
                     }
                     continue;
                 }
+                Entry::Questioned { call, rule, .. } => {
+                    asked.insert(*call, rule.clone());
+                    continue;
+                }
                 Entry::Ended(ended) => {
                     past.used = ended.spent;
                     continue;
@@ -69,21 +75,22 @@ impl Past {
                 }
             }
             places.insert(call, past.calls.len());
-            let what = with_arguments(what.clone(), &mut content);
+            let (what, known) = with_arguments(what.clone(), &mut content);
             let (gained, lost) = (Labels::NONE, Labels::NONE);
-            past.calls.push(Replay { call, at, what, refusal, held: most, spent: Amounts::ZERO, gained, lost });
+            let asked = asked.remove(&call).filter(|_| refusal.is_none());
+            let spent = Amounts::ZERO;
+            past.calls.push(Replay { call, at, what, known, asked, refusal, held: most, spent, gained, lost });
         }
         Some(past)
     }
 }
 
-fn with_arguments(mut call: Call, content: &mut impl FnMut(&Digest) -> Option<Vec<u8>>) -> Call {
-    if let Call::ToolsCall { arguments, value, .. } = &mut call {
-        let bytes = content(arguments);
-        let text = bytes.as_deref().and_then(|bytes| core::str::from_utf8(bytes).ok());
-        if let Some(read) = text.and_then(|text| json::parse(text).ok()) {
-            *value = Arc::new(read);
-        }
-    }
-    call
+/// The call with its arguments, and whether they are known.
+fn with_arguments(mut call: Call, content: &mut impl FnMut(&Digest) -> Option<Vec<u8>>) -> (Call, bool) {
+    let Call::ToolsCall { arguments, value, .. } = &mut call else { return (call, true) };
+    let bytes = content(arguments);
+    let text = bytes.as_deref().and_then(|bytes| core::str::from_utf8(bytes).ok());
+    let Some(read) = text.and_then(|text| json::parse(text).ok()) else { return (call, false) };
+    *value = Arc::new(read);
+    (call, true)
 }

@@ -12,7 +12,7 @@ use crate::call::{Call, CallId, RunId};
 use crate::kernel::{Answer, Kernel, Start};
 use crate::labels::Labels;
 use crate::manifest::Manifest;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::{Code, Refusal, Rule};
 use crate::time::Millis;
 
 /// A run as its journal has it.
@@ -43,6 +43,10 @@ pub struct Replay {
     pub at: Millis,
     /// What was asked, with its arguments.
     pub what: Call,
+    /// Whether its arguments are known: those of a refused call are kept within bounds only.
+    pub known: bool,
+    /// The rule for which people were asked, if they said yes.
+    pub asked: Option<Rule>,
     /// Why it was refused, if it was.
     pub refusal: Option<Refusal>,
     /// The most that it could cost.
@@ -72,6 +76,14 @@ pub struct Changed {
     pub is: Verdict,
 }
 
+/// Calls of these runs of which nobody knows what they would be answered, because their arguments are not kept.
+pub fn unknown(past: &[Past]) -> Vec<(RunId, CallId)> {
+    let of = |past: &Past| {
+        past.calls.iter().filter(|call| !call.known).map(|call| (past.run, call.call)).collect::<Vec<_>>()
+    };
+    past.iter().flat_map(of).collect()
+}
+
 /// Puts the calls of runs to a kernel under this world's policy, in the order in which the runs began. A run that would not
 /// start is told once. What a run read is what it read then.
 pub fn replay(world: &World, past: &[Past]) -> Vec<Changed> {
@@ -95,7 +107,7 @@ fn replay_run(world: &World, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
     }
     let mut told = Vec::new();
     let mut last = past.began;
-    for replay in &past.calls {
+    for replay in past.calls.iter().filter(|replay| replay.known) {
         last = last.max(replay.at);
         let is = match kernel.admit(past.run, replay.call, &replay.what, replay.at).0 {
             Answer::Permit(mut permit) => {

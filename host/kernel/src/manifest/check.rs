@@ -109,6 +109,10 @@ fn wants(wants: &Wants) -> Result<(), Mistake> {
                 fits(key, namespace, shapes::namespace(namespace), "for example `agent/me/**`")?;
             }
         }
+        if memory.read.is_empty() && memory.write.is_empty() {
+            let hint = "say `read = [\"agent/NAME/**\"]` or `write = [\"agent/NAME/**\"]`, or take it out";
+            return Err(mistake("`wants.memory` asks for nothing", hint));
+        }
         reason("wants.memory", &memory.why)?;
     }
     short("wants.files", wants.files.len())?;

@@ -137,7 +137,7 @@ impl Budget {
     }
 
     /// The word that sets a limit, and where it stands; the budget's own place if nothing sets it.
-    pub(crate) fn word(&self, what: Resource, window: Window) -> (Option<&'static str>, Rule) {
+    pub fn word(&self, what: Resource, window: Window) -> (Option<&'static str>, Rule) {
         let line = self.lines[window as usize][what as usize];
         let line = if line == 0 { self.rule.line } else { line };
         (key(what, window), Rule { line, ..self.rule.clone() })

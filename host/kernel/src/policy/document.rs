@@ -10,7 +10,7 @@ use core::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Mistake, Source};
+use super::{Mistake, Source, near};
 use crate::limits::{LIST_MAX, MISTAKES_MAX, NESTING_MAX, POLICY_FILE_MAX_BYTES};
 use crate::nesting::too_deep;
 use crate::text;
@@ -120,15 +120,25 @@ impl<'a> Document<'a> {
                 continue;
             }
             let shown = text::show(word);
-            if words.later.contains(&word) {
-                let message = format!("this version cannot enforce `{shown}` in {} yet", words.table);
-                self.mistake(key.span(), message, "take it out: what cannot be enforced is refused, never ignored");
+            let better = near::hint(words.table, word);
+            if near::is_of_site(words.table, word) {
+                let message = format!("a grant cannot enforce `{shown}`: it is the site that bounds grants");
+                self.mistake(key.span(), message, better.unwrap_or_default());
                 continue;
             }
-            let near = text::nearest(word, words.known.iter().chain(words.later).copied());
-            let hint = match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("{} knows {}", words.table, words.known.join(", ")),
+            if words.later.contains(&word) {
+                let message = format!("this version cannot enforce `{shown}` in {} yet", words.table);
+                let hint = better.unwrap_or("take it out: what cannot be enforced is refused, never ignored".into());
+                self.mistake(key.span(), message, hint);
+                continue;
+            }
+            let lower = word.to_ascii_lowercase();
+            let near = text::nearest(&lower, words.known.iter().chain(words.later).copied());
+            let hint = match (better, near) {
+                (_, Some(near)) if near == lower => format!("write `{near}`: words are in small letters").into(),
+                (Some(hint), _) => hint,
+                (None, Some(near)) => format!("did you mean `{near}`?").into(),
+                (None, None) => format!("{} knows {}", words.table, words.known.join(", ")).into(),
             };
             self.mistake(key.span(), format!("unknown key `{shown}` in {}", words.table), hint);
         }
@@ -200,6 +210,11 @@ impl<'a> Document<'a> {
         let (name, value) = table.get_key_value(key)?;
         match value.get_ref() {
             DeValue::Table(inner) => Some((inner, name.span())),
+            DeValue::Array(_) if self.is_heading(&name.span()) => {
+                let hint = format!("write [{key}], with one bracket: there is one of it");
+                self.mistake(name.span(), format!("`{key}` is a list; it must be a table"), hint);
+                None
+            }
             other => self.wrong(value.span(), key, other.type_str(), "a table", example),
         }
     }
@@ -211,9 +226,15 @@ impl<'a> Document<'a> {
         key: &str,
         example: &str,
     ) -> Vec<(&'t DeTable<'i>, Place)> {
-        let Some(value) = table.get(key) else { return Vec::new() };
+        let Some((name, value)) = table.get_key_value(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
-            self.wrong::<()>(value.span(), key, value.get_ref().type_str(), "a list of tables", example);
+            let kind = value.get_ref().type_str();
+            if kind == "table" && self.is_heading(&name.span()) {
+                let hint = format!("write [[{key}]], with two brackets: there may be several of it");
+                self.mistake(name.span(), format!("`{key}` is a table; it must be a list of tables"), hint);
+            } else {
+                self.wrong::<()>(value.span(), key, kind, "a list of tables", example);
+            }
             return Vec::new();
         };
         self.not_too_long(key, array.len(), value.span());
@@ -232,6 +253,12 @@ impl<'a> Document<'a> {
     /// The place of a key; of the whole file where it is missing.
     pub(super) fn place(table: &DeTable<'_>, key: &str) -> Place {
         table.get_key_value(key).map_or(0..0, |(key, _)| key.span())
+    }
+
+    /// Whether a key stands in brackets of its own: `[key]`, `[[key]]`, `[key.more]`.
+    fn is_heading(&self, place: &Place) -> bool {
+        let before = self.source.text.get(..place.start).unwrap_or_default();
+        before.rsplit('\n').next().is_some_and(|line| line.trim_start().starts_with('['))
     }
 
     fn not_too_long(&mut self, key: &str, len: usize, place: Place) {

@@ -37,6 +37,7 @@ pub(super) fn draft(manifest: &Manifest) -> String {
     if manifest.budget.is_empty() {
         BUDGET.iter().for_each(|(key, amount)| draft.push_str(&format!("{key} = {amount}\n")));
     }
+    lacking(manifest).for_each(|(key, amount)| draft.push_str(&format!("{key} = {amount}\n")));
     for (key, amount) in &manifest.budget {
         let amount = match amount {
             Amount::Number(number) => number.to_string(),
@@ -79,10 +80,9 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
             draft.push_str(&why(&http.why, http.optional));
         }
         if http.hosts.is_empty() {
-            draft.push_str(&format!("\n# It also asks for `http`; name the hosts: {}\n", quoted(&http.why)));
-            draft.push_str(
-                "# http = [{ to = \"https://api.example.org\", methods = [\"GET\"], paths = [\"/v1/**\"] }]\n",
-            );
+            draft.push_str(&format!("\n# It also asks for `http`: {}. Name the hosts:\n", quoted(&http.why)));
+            let lines = "[[http]]\nto = \"https://api.example.org\"\nmethods = [\"GET\"]\npaths = [\"/v1/**\"]\n";
+            draft.push_str(&commented(&format!("{lines}{}", why(&http.why, http.optional))));
         }
     }
     if let Some(human) = &wants.human {
@@ -94,8 +94,9 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
         let named = lists.iter().filter(|(_, list)| !list.is_empty());
         let lines: String = named.map(|(key, names)| format!("{key} = {}\n", list(names))).collect();
         if lines.is_empty() {
-            draft.push_str(&format!("\n# It also asks for `agents`; name them: {}\n", quoted(&agents.why)));
-            draft.push_str("# agents = { call = [\"fetcher\"], send = [\"fetcher\"], receive = [\"fetcher\"] }\n");
+            draft.push_str(&format!("\n# It also asks for `agents`: {}. Name them:\n", quoted(&agents.why)));
+            let lines = "[agents]\ncall = [\"fetcher\"]\nsend = [\"fetcher\"]\nreceive = [\"fetcher\"]\n";
+            draft.push_str(&commented(&format!("{lines}{}", why(&agents.why, agents.optional))));
         } else {
             draft.push_str(&format!("\n[agents]\n{lines}"));
             draft.push_str(&why(&agents.why, agents.optional));
@@ -107,6 +108,24 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
             quoted(&other.why)
         ));
     }
+}
+
+/// Lines that are to be uncommented. Each block begins with a heading of its own, because TOML counts a line to the heading above it:
+/// so it holds wherever it stands.
+fn commented(lines: &str) -> String {
+    lines.lines().map(|line| format!("# {line}\n")).collect()
+}
+
+/// Limits that its author did not think of, on what it asks for.
+fn lacking(manifest: &Manifest) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let names = |prefix: &str| manifest.budget.keys().any(|key| key.starts_with(prefix));
+    let wants = &manifest.wants;
+    let money = wants.llm.is_some() && !manifest.budget.is_empty() && !names("usd_") && !names("tokens_");
+    let tools = !wants.tools.is_empty() && !names("tool_calls_");
+    let web = wants.http.is_some() && !names("egress_");
+    let lines =
+        [(money, ("usd_day", "\"1.00\"")), (tools, ("tool_calls_run", "60")), (web, ("egress_day", "\"10MiB\""))];
+    lines.into_iter().filter_map(|(lacks, line)| lacks.then_some(line))
 }
 
 fn why(why: &str, optional: bool) -> String {

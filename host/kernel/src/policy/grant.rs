@@ -11,7 +11,7 @@ use super::extra::extra;
 use super::scope::{expires, pattern};
 use super::table::GrantTable;
 use super::trial::{self, Trial};
-use super::{Grant, budget, condition, outside, warnings};
+use super::{Grant, budget, condition, near, outside, warnings};
 use crate::call::Class;
 use crate::refusal::Rule;
 use crate::rights::shapes;
@@ -24,7 +24,7 @@ const FILE: Words = Words {
         "format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "http", "secrets",
         "agents", "human", "allow", "budget", "test",
     ],
-    later: &["publisher", "context", "ceiling", "forbid", "require", "label", "labels", "egress", "rate"],
+    later: &["publisher", "context", "labels", "egress", "rate"],
 };
 const LLM: Words =
     Words { table: "`llm`", known: &["models", "max_tokens", "class", "why"], later: &["privacy", "rate", "labels"] };
@@ -103,7 +103,7 @@ pub(super) fn fits(
     checked: Result<(), text::Flaw>,
 ) -> bool {
     if let Err(flaw) = checked {
-        document.mistake(place.clone(), format!("`{key}` {flaw}"), format!("it is {}", quoted(value)));
+        document.mistake(place.clone(), format!("`{key}` {flaw}: {}", quoted(value)), near::line(key, value));
     }
     checked.is_ok()
 }

@@ -259,5 +259,6 @@ fn unless(document: &mut Document<'_>, table: &DeTable<'_>) -> Vec<(String, crat
             document.mistake(name.span(), "a label lifts no rule", hint);
         }
     }
+    super::warnings::empty_lists(document, table, "unless", &place);
     listed(document, inner, &place, &["labels_any", "labels_all"])
 }

@@ -296,12 +296,28 @@ fn a_draft_is_a_grant_and_gives_what_the_package_asks_for() {
         args = "any"    # narrow it: `args.NAME = { … }` for each argument that it needs
         why = "To send."
 
-        # It also asks for `http`; name the hosts: "To look\\nformat = 2"
-        # http = [{ to = "https://api.example.org", methods = ["GET"], paths = ["/v1/**"] }]
+        # It also asks for `http`: "To look\\nformat = 2". Name the hosts:
+        # [[http]]
+        # to = "https://api.example.org"
+        # methods = ["GET"]
+        # paths = ["/v1/**"]
+        # why = "To look\\nformat = 2"
 
         [budget]
+        tool_calls_run = 60
+        egress_day = "10MiB"
         llm_calls_run = 20
         usd_run = "0.05"
     "##]]
     .assert_eq(&draft);
+    // Its commented lines hold where they stand, once they are uncommented.
+    let uncommented: String = draft
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(line) if line.starts_with('[') || line.split(' ').nth(1) == Some("=") => format!("{line}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let policy = parse(&uncommented).unwrap_or_else(|mistakes| panic!("{}\n{uncommented}", mistakes[0]));
+    assert_eq!(policy.grants[0].rights.http[0].to.host, "api.example.org");
 }

@@ -3,13 +3,14 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::Grant;
-use super::document::Document;
+use super::document::{Document, Place};
 use crate::budget::Resource;
 use crate::pattern::{name_fits, namespace_fits, path_fits};
 use crate::rights::ToolRight;
+use crate::text;
 use crate::within;
 
 /// Looks at one grant.
@@ -18,6 +19,9 @@ pub(super) fn find(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Gra
     reasons(document, table);
     breadth(document, table, grant);
     shadows(document, table, grant);
+    for (rule, place) in document.tables(table, "allow", "") {
+        empty_lists(document, rule, "args", &place);
+    }
     dead_rules(document, table, grant);
     budget(document, table, grant);
 }
@@ -56,6 +60,22 @@ fn reasons(document: &mut Document<'_>, table: &DeTable<'_>) {
             if !inner.contains_key("why") {
                 document.warn(place, format!("`{key}` has no `why`"), hint);
             }
+        }
+    }
+}
+
+/// Lists of which each item is looked at, and of which none need be there.
+pub(super) fn empty_lists(document: &mut Document<'_>, rule: &DeTable<'_>, key: &str, place: &Place) {
+    let Some(DeValue::Table(arguments)) = rule.get(key).map(|value| value.get_ref()) else { return };
+    for (name, value) in arguments.iter() {
+        let DeValue::Table(tests) = value.get_ref() else { continue };
+        if tests.contains_key("each_in") && !tests.contains_key("min_items") {
+            let name: &str = name.get_ref();
+            let message =
+                format!("an empty list passes: `{}` says nothing of how many there must be", text::show(name));
+            let hint = "add `min_items = 1` beside `each_in`";
+            let at = if value.span().is_empty() { place.clone() } else { value.span() };
+            document.warn(at, message, hint);
         }
     }
 }

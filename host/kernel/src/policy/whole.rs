@@ -24,7 +24,7 @@ const LINE_SHOWN_MAX_CHARS: usize = 160;
 
 /// Looks at all files together.
 pub(super) fn find(policy: &Policy, sources: &[Source<'_>]) -> Vec<Mistake> {
-    let mut found = Findings { sources, found: Vec::new(), looks_left: LOOKS_MAX };
+    let mut found = Findings::new(sources);
     for grant in &policy.grants {
         for ceiling in policy.ceilings.iter().filter(|ceiling| !ceiling.observed) {
             above(grant, ceiling, &mut found);
@@ -42,20 +42,33 @@ pub(super) fn find(policy: &Policy, sources: &[Source<'_>]) -> Vec<Mistake> {
     found.found
 }
 
-struct Findings<'a> {
+/// Warnings, each with the line that it is about.
+pub(super) struct Findings<'a> {
     sources: &'a [Source<'a>],
-    found: Vec<Mistake>,
+    pub(super) found: Vec<Mistake>,
     looks_left: usize,
 }
 
-impl Findings<'_> {
+impl<'a> Findings<'a> {
+    pub(super) fn new(sources: &'a [Source<'a>]) -> Self {
+        Self { sources, found: Vec::new(), looks_left: LOOKS_MAX }
+    }
+
+    /// The line of a key of a file, from 1.
+    pub(super) fn line_of(&self, file: &str, key: &str) -> Option<u32> {
+        let source = self.sources.iter().find(|source| source.file == file)?;
+        let is_key =
+            |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+        u32::try_from(source.text.lines().position(is_key)? + 1).ok()
+    }
+
     fn may_look(&mut self, times: usize) -> bool {
         let left = self.looks_left.checked_sub(times);
         self.looks_left = left.unwrap_or(0);
         left.is_some()
     }
 
-    fn warn(&mut self, file: &str, line: u32, message: String, hint: &str) {
+    pub(super) fn warn(&mut self, file: &str, line: u32, message: String, hint: &str) {
         if self.found.len() >= MISTAKES_MAX {
             return;
         }

@@ -101,6 +101,10 @@ impl Place {
         cut: &CancellationToken,
     ) -> Result<Report, Error> {
         let prepared = self.prepared(drivers, history, open.as_deref()).await?;
+        if open.is_none() {
+            let fits = prepared.shapes.check_input(&input);
+            fits.map_err(|why| Error::Invalid(format!("agent `{}` does not take this input: {why}", self.agent)))?;
+        }
         let full = || fault::unavailable("as many agents run as this host can hold", Some(1000));
         // Whoever waits for a child has a slot already: it must not wait for another one while it keeps that.
         let _slot = Arc::clone(self.agents.slots()).try_acquire_owned().map_err(|_| full())?;

@@ -14,12 +14,14 @@ use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use agentry_store::{Batch, Store, StoreError, keys};
 use parking_lot::Mutex;
 
+use crate::shapes::Shapes;
 use crate::syscalls::{self, State};
 
 /// A package that is compiled and linked: all that its runs share.
 pub(crate) struct Prepared {
     pub(crate) digest: Digest,
     pub(crate) manifest: Arc<Manifest>,
+    pub(crate) shapes: Shapes,
     pub(crate) linked: AgentPre<State>,
 }
 
@@ -101,6 +103,7 @@ impl Components {
             return Ok(Arc::clone(prepared));
         }
         let package = package::inspect(&bytes)?;
+        let shapes = Shapes::of(&package.manifest)?;
         let bytes: Arc<[u8]> = bytes.into();
         let component = self.engine.component(digest, Arc::clone(&bytes)).await?;
         self.keep(digest, &bytes)?;
@@ -108,7 +111,7 @@ impl Components {
             .and_then(|linker| linker.instantiate_pre(&component))
             .and_then(AgentPre::new)
             .map_err(|error| mistyped(&error))?;
-        let prepared = Arc::new(Prepared { digest, manifest: Arc::new(package.manifest), linked });
+        let prepared = Arc::new(Prepared { digest, manifest: Arc::new(package.manifest), shapes, linked });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX
             && let Some(victim) = all.keys().next().copied()

@@ -27,6 +27,16 @@ pub enum RunError {
         /// What is wrong with it.
         why: String,
     },
+    /// The agent's manifest says by a schema what it takes, and this is something else.
+    #[error(
+        "agent `{agent}` does not take this input: {why}\nhint: `agentry inspect FILE` shows its `input_schema`; so does `agentry run FILE --help`"
+    )]
+    Shape {
+        /// The agent's name.
+        agent: String,
+        /// Where it does not fit, and why.
+        why: String,
+    },
     /// The agent is granted a root that nobody gave.
     #[error(
         "agent `{agent}` needs the root `{root}`, and this host has none of that name\nhint: add --root {root}=DIR; it is for: {why}"

@@ -297,8 +297,8 @@ impl InFlightCall {
         let (at, call) = (self.now(), self.call);
         let asking = self.asking.take();
         self.gate.0.act(&*self.run, at, |act| {
-            if let Some(Asking { what, .. }) = asking {
-                act.refuse(&self.run, (call, what), refusal, at);
+            if let Some(asking) = asking {
+                act.refuse(&self.run, (call, asking), refusal, at);
             }
             act.ask(|kernel| kernel.give_back(permit, at));
         });

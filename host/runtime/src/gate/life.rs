@@ -15,7 +15,7 @@ use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 use agentry_store::content::Content;
-use agentry_store::rows::run::RunRecord;
+use agentry_store::rows::run::{Cause, RunRecord};
 use tokio::time::Instant;
 
 use super::Gate;
@@ -60,6 +60,8 @@ pub struct Ending {
     pub output: Vec<u8>,
     /// Why it did not succeed.
     pub failure: Option<String>,
+    /// What was in its way, where the host knows.
+    pub cause: Option<Cause>,
     /// Fuel, wall time and memory that it used.
     pub used: Amounts,
 }
@@ -99,6 +101,7 @@ impl Drop for Unended {
             status: Status::Stopped,
             output: why.as_bytes().to_vec(),
             failure: Some(why.to_owned()),
+            cause: None,
             used: Amounts::of(Resource::Fuel, self.fuel).with(Resource::WallTime, wall_ms),
         };
         runtime.spawn(async move {
@@ -247,7 +250,7 @@ impl Gate {
     fn write_last(&self, run: &Arc<RunContext>, ending: Ending) -> RunRecord {
         let gate = &*self.0;
         let now = run.clock.advance(gate.clock.now());
-        let Ending { status, output, failure, used } = ending;
+        let Ending { status, output, failure, cause, used } = ending;
         let output = Content::of(output);
         let name = output.digest;
         let contents = gate.journal.missing(vec![output]);
@@ -262,6 +265,7 @@ impl Gate {
                 calls: run.calls(),
                 refused: tally.refused,
                 failure,
+                cause,
                 labels: run.labels(),
                 ..run.record().expect("a run ends after it has begun").clone()
             };
@@ -301,6 +305,7 @@ fn first_record(run: &RunContext, started: &Started, parent: Option<(RunId, Call
         calls: 0,
         refused: 0,
         failure: None,
+        cause: None,
         labels: run.labels(),
         parent,
     }

@@ -220,8 +220,8 @@ impl InFlightCall {
     /// Writes a no down that came after a wait.
     fn refused(&mut self, act: &mut Act<'_>, refusal: Refusal, at: Millis) -> Error {
         let error = fault::refused(&refusal, self.run.id, self.call);
-        if let Some(Asking { what, .. }) = self.asking.take() {
-            act.refuse(&self.run, (self.call, what), &refusal, at);
+        if let Some(asking) = self.asking.take() {
+            act.refuse(&self.run, (self.call, asking), &refusal, at);
             told_no(&self.run, &refusal);
             self.refused = Some(at);
         }

@@ -47,7 +47,7 @@ fn names(host: &Host, run: u64) -> Vec<&'static str> {
 }
 
 fn ending() -> Ending {
-    Ending { status: Status::Done, output: b"\"ok\"".to_vec(), failure: None, used: Amounts::ZERO }
+    Ending { status: Status::Done, output: b"\"ok\"".to_vec(), failure: None, cause: None, used: Amounts::ZERO }
 }
 
 #[tokio::test(flavor = "multi_thread")]

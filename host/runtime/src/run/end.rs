@@ -1,7 +1,7 @@
 //! How a guest ended, in one word and one sentence for a person: its output, its own failure, or what it broke on.
 
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_kernel::budget::Allowance;
+use agentry_kernel::budget::{Allowance, Resource};
 use agentry_kernel::journal::Status;
 use agentry_kernel::text::cut;
 use agentry_store::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
@@ -9,23 +9,41 @@ use serde_json::Value;
 use wasmtime::Trap;
 
 use super::past::Verdict;
+use crate::shapes::Shapes;
 
 use agentry_abi::bindings::agentry::agent::outcome::Failure;
 
 /// The end of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct End {
     pub(crate) status: Status,
     pub(crate) output: Option<Value>,
     pub(crate) failure: Option<String>,
+    /// What was in its way, for [`cause`](super::cause).
+    pub(crate) why: Why,
     text: String,
     /// Whether what it said last explains it.
     broke: bool,
 }
 
+/// What was in the way of a run that did not succeed.
+#[derive(Clone, Debug)]
+pub(crate) enum Why {
+    /// Nobody but the agent knows.
+    Itself,
+    /// An error of a syscall, which the agent passed on.
+    Call(Error),
+    /// A budget that the engine enforces.
+    Budget(Resource),
+}
+
 impl End {
     fn not_done(status: Status, why: impl Into<String>) -> Self {
-        Self { status, output: None, failure: Some(why.into()), text: String::new(), broke: false }
+        Self { status, output: None, failure: Some(why.into()), why: Why::Itself, text: String::new(), broke: false }
+    }
+
+    fn exhausted(what: Resource, why: impl Into<String>) -> Self {
+        Self { why: Why::Budget(what), ..Self::not_done(Status::Exhausted, why) }
     }
 
     fn broke(why: impl Into<String>) -> Self {
@@ -42,8 +60,22 @@ impl End {
             );
         }
         match serde_json::from_str(&text) {
-            Ok(output) => Self { status: Status::Done, output: Some(output), failure: None, text, broke: false },
+            Ok(output) => {
+                let (status, why) = (Status::Done, Why::Itself);
+                Self { status, output: Some(output), failure: None, why, text, broke: false }
+            }
             Err(error) => Self::not_done(Status::Failed, format!("the output is not JSON: {error}")),
+        }
+    }
+
+    /// The same, unless its output is not what its manifest says.
+    pub(crate) fn fitting(self, shapes: &Shapes) -> Self {
+        match self.output.as_ref().map(|output| shapes.check_output(output)) {
+            Some(Err(why)) => Self::not_done(
+                Status::Failed,
+                cut(format!("the output is not what the agent's `output_schema` says: {why}"), FAILURE_MAX_BYTES),
+            ),
+            _ => self,
         }
     }
 
@@ -56,7 +88,8 @@ impl End {
             _ => Status::Failed,
         };
         let message = if failure.message.is_empty() { "the agent failed".to_owned() } else { failure.message };
-        Self::not_done(status, cut(message, FAILURE_MAX_BYTES))
+        let why = failure.cause.map_or(Why::Itself, Why::Call);
+        Self { why, ..Self::not_done(status, cut(message, FAILURE_MAX_BYTES)) }
     }
 
     /// It broke on a limit or on itself.
@@ -67,12 +100,12 @@ impl End {
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => {
                 let fuel = allowance.fuel;
-                Self::not_done(Status::Exhausted, format!("the run used up its fuel: {fuel} instructions"))
+                Self::exhausted(Resource::Fuel, format!("the run used up its fuel: {fuel} instructions"))
             }
             // A program that gets no memory panics, aborts or reads from nowhere, as it likes.
             Some(_) if memory_max.is_some() => {
                 let mb = memory_max.unwrap_or_default() >> 20;
-                Self::not_done(Status::Exhausted, format!("the run needs more than its {mb} MB of memory"))
+                Self::exhausted(Resource::Memory, format!("the run needs more than its {mb} MiB of memory"))
             }
             Some(Trap::StackOverflow) => Self::broke("the agent overflowed its stack"),
             // The stack of a program in linear memory grows down to address 0 and then out of it.
@@ -102,7 +135,7 @@ impl End {
 
     pub(crate) fn timed_out(wall_ms: u64) -> Self {
         let seconds = wall_ms.div_ceil(1000);
-        Self::not_done(Status::Exhausted, format!("the run used up its wall time: {seconds} s"))
+        Self::exhausted(Resource::WallTime, format!("the run used up its wall time: {seconds} s"))
     }
 
     /// Somebody stopped it; a person may have said why.
@@ -155,7 +188,7 @@ mod tests {
         check_trap(Trap::OutOfFuel, None, Status::Exhausted, "the run used up its fuel: 10 instructions");
         check_trap(Trap::StackOverflow, None, Status::Failed, "the agent overflowed its stack");
         check_trap(Trap::UnreachableCodeReached, None, Status::Failed, "the agent panicked");
-        let memory = "the run needs more than its 64 MB of memory";
+        let memory = "the run needs more than its 64 MiB of memory";
         check_trap(Trap::UnreachableCodeReached, Some(64 << 20), Status::Exhausted, memory);
         assert_eq!(End::timed_out(1500).failure.as_deref(), Some("the run used up its wall time: 2 s"));
     }

@@ -1,5 +1,6 @@
 //! The log of a run: what it says by `log` and on its standard streams, cut and counted, in the journal and before who watches.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::log::Level;
@@ -13,6 +14,13 @@ use crate::gate::{Asking, Gate};
 use crate::run::context::RunContext;
 use crate::run::events::Event;
 
+/// Lines of standard error that are remembered for the end.
+const TAIL_LINES_MAX: usize = 32;
+
+/// How panics and tracebacks begin, in the languages that say where: Rust and C, Python, Go, JavaScript.
+const BEGINNINGS: [&str; 5] =
+    [" panicked at ", "Assertion failed", "Traceback (most recent call last)", "panic: ", "Uncaught "];
+
 /// The log of one run.
 pub(crate) struct Lines {
     run: Arc<RunContext>,
@@ -24,8 +32,10 @@ pub(crate) struct Lines {
 struct Written {
     lines: u32,
     dropped: u64,
-    /// What a program says before it breaks: its last error in the log, or its last line on standard error.
+    /// What a program says before it breaks: its last error in the log, or what it said last on standard error.
     last_words: Option<String>,
+    /// The last lines of standard error, of which a panic or a traceback takes several.
+    tail: VecDeque<String>,
 }
 
 impl Lines {
@@ -58,7 +68,12 @@ impl Lines {
     pub(crate) fn complain(&self, line: String) {
         // After its own words, the standard hook for panics says how to see more; that explains nothing.
         if !line.starts_with("note: run with `RUST_BACKTRACE=1`") {
-            self.state.lock().last_words = Some(line.clone());
+            let mut state = self.state.lock();
+            if state.tail.len() == TAIL_LINES_MAX {
+                state.tail.pop_front();
+            }
+            state.tail.push_back(line.clone());
+            state.last_words = Some(whole(&state.tail));
         }
         self.log(Level::Warn, line);
     }
@@ -85,6 +100,13 @@ impl Lines {
             self.run.observer.tell(Event::Log { level, line });
         }
     }
+}
+
+/// All of what was said last: from where a panic or a traceback begins, or the last line alone.
+fn whole(tail: &VecDeque<String>) -> String {
+    let begins = tail.iter().rposition(|line| BEGINNINGS.iter().any(|beginning| line.contains(beginning)));
+    let begins = begins.unwrap_or(tail.len().saturating_sub(1));
+    tail.iter().skip(begins).map(String::as_str).collect::<Vec<_>>().join("\n")
 }
 
 fn word(level: Level) -> &'static str {
@@ -152,6 +174,17 @@ mod tests {
     fn bytes_become_lines_wherever_they_are_split() {
         assert_eq!(lines(&[b"a", b"b\nc", b"\n\nd"]), ["ab", "c", "d"]);
         assert_eq!(lines(&[b"\xff\n"]), ["\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_panic_is_told_whole_and_other_words_are_the_last_line() {
+        let tail = |lines: &[&str]| whole(&lines.iter().map(|line| (*line).to_owned()).collect());
+        let panic = ["noise", "thread 'main' panicked at src/lib.rs:4:9:", "index out of bounds", "and more"];
+        assert_eq!(tail(&panic), panic[1..].join("\n"));
+        let traceback = ["Traceback (most recent call last):", "  File \"app.py\", line 3", "ValueError: no"];
+        assert_eq!(tail(&traceback), traceback.join("\n"));
+        assert_eq!(tail(&["one", "two"]), "two");
+        assert_eq!(tail(&[]), "");
     }
 
     #[test]

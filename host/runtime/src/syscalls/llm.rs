@@ -35,11 +35,39 @@ use pieces::{Ear, Spout};
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     usage: Mutex<BTreeMap<String, Usage>>,
+    /// How the last answer was cut, if it was.
+    cut: Mutex<Option<Cut>>,
     /// Bytes of requests whose answers are not there yet.
     in_flight: AtomicUsize,
 }
 
+/// An answer that reached its longest.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    /// The model's alias.
+    pub(crate) model: String,
+    /// How long it is, in tokens.
+    pub(crate) tokens: u64,
+    /// How long the agent wanted it at most; none if it left that open.
+    pub(crate) asked: Option<u64>,
+}
+
 impl Ledger {
+    /// How the last answer was cut, if it was.
+    pub(crate) fn cut(&self) -> Option<Cut> {
+        self.cut.lock().clone()
+    }
+
+    fn ended(&self, alias: &str, result: &Result<Response, Failure>, asked: Option<u32>) {
+        let Ok(response) = result else { return };
+        let reached = matches!(response.stop, llm::StopReason::MaxOutput);
+        *self.cut.lock() = reached.then(|| Cut {
+            model: alias.to_owned(),
+            tokens: response.usage.output,
+            asked: asked.map(u64::from),
+        });
+    }
+
     /// Tokens by model.
     pub(crate) fn usage(&self) -> BTreeMap<String, Usage> {
         self.usage.lock().clone()
@@ -119,7 +147,9 @@ impl State {
             if let Err(why) = entry.accepts(&request) {
                 return nothing(why);
             }
+            let asked = request.max_output_tokens;
             let finished = entry.ask(admitted, &permit, request, sink, cancelled).await;
+            ledger.ended(&entry.model.alias, &finished.result, asked);
             ledger.add(&entry.model.alias, &finished.usage);
             if let Some(note) = &finished.note {
                 let line = format!("model `{}`: {note}", entry.model.alias);

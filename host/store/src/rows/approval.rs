@@ -178,6 +178,23 @@ pub fn all(store: &dyn Store) -> Result<Vec<Question>, StoreError> {
     Ok(questions)
 }
 
+/// What became of the one question whose id begins so, if it has an answer or an end.
+pub fn became(questions: &[Question], name: &str) -> Option<String> {
+    let wanted = name.to_ascii_lowercase();
+    let mut found =
+        questions.iter().filter(|question| !wanted.is_empty() && question.id.to_string().starts_with(&wanted));
+    let (Some(question), None) = (found.next(), found.next()) else { return None };
+    Some(match &question.state {
+        State::Open => return None,
+        State::Approved => format!("the yes of {} was already used", question.yes.join(" and ")),
+        State::Denied { by, .. } => format!("{by} said no already"),
+        State::Expired => "nobody answered in time".to_owned(),
+        State::Withdrawn => "its run does not wait for it any more".to_owned(),
+        State::Void => "the policy changed, so an answer is void".to_owned(),
+        State::Gone => "the host of its run has stopped".to_owned(),
+    })
+}
+
 /// What the last host left open is nobody's any more: its runs are gone. Says so, and drops what is too old to be of use.
 ///
 /// # Errors

@@ -107,8 +107,23 @@ impl From<Record> for RunRecord {
     fn from(record: Record) -> Self {
         let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure } = record;
         let (spent, labels) = (spent.into(), Labels::NONE);
-        let parent = None;
-        Self { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels, parent }
+        let (parent, cause) = (None, None);
+        Self {
+            id,
+            agent,
+            package,
+            component,
+            status,
+            started,
+            ended,
+            spent,
+            calls,
+            refused,
+            failure,
+            labels,
+            parent,
+            cause,
+        }
     }
 }
 

@@ -59,8 +59,23 @@ impl From<Record> for RunRecord {
     fn from(record: Record) -> Self {
         let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels } =
             record;
-        let parent = None;
-        Self { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels, parent }
+        let (parent, cause) = (None, None);
+        Self {
+            id,
+            agent,
+            package,
+            component,
+            status,
+            started,
+            ended,
+            spent,
+            calls,
+            refused,
+            failure,
+            labels,
+            parent,
+            cause,
+        }
     }
 }
 

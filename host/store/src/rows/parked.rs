@@ -125,6 +125,7 @@ mod tests {
             failure: None,
             labels: Labels::NONE,
             parent: None,
+            cause: None,
         }
     }
 

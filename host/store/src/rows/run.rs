@@ -14,8 +14,11 @@ use crate::{Batch, Store, StoreError, keys};
 
 const FORMAT: u8 = 2;
 
-/// The version of a run's record: version 2 did not know of runs below runs.
-const RECORD_FORMAT: u8 = 3;
+/// The version of a run's record: version 2 did not know of runs below runs, version 3 of causes.
+const RECORD_FORMAT: u8 = 4;
+
+/// Version 3 is this one without what stands last.
+const WITHOUT_CAUSE: u8 = 3;
 
 /// A run at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +49,19 @@ pub struct RunRecord {
     pub labels: Labels,
     /// The run above it, and the call of that one which it answers.
     pub parent: Option<(RunId, CallId)>,
+    /// What was in its way, where the host knows.
+    pub cause: Option<Cause>,
+}
+
+/// What was in the way of a run that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The case of a syscall's error (`denied`, `exhausted`, `not-found`, …), or `max-output`.
+    pub kind: String,
+    /// What, in a sentence. Parts of it may be a stranger's.
+    pub text: String,
+    /// What would change it; empty if nobody can say.
+    pub hint: String,
 }
 
 impl RunRecord {
@@ -56,6 +72,10 @@ impl RunRecord {
     pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         match bytes.split_first() {
             Some((&RECORD_FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
+            Some((&WITHOUT_CAUSE, rest)) => {
+                let none = [rest, &[0]].concat();
+                postcard::from_bytes(&none).map_err(|_| damaged())
+            }
             Some((&FORMAT, rest)) => {
                 postcard::from_bytes::<format2::Record>(rest).map(Self::from).map_err(|_| damaged())
             }

@@ -45,7 +45,7 @@ pub fn run(args: &Can) -> Result<ExitCode> {
             let ways: Vec<Value> = found.iter().map(route_as_json).collect();
             screen::print_json(&json!({"from": from.to_string(), "to": to.to_string(), "open": open, "ways": ways}))?;
         } else {
-            screen::print(&ways(&found, open))?;
+            screen::page(&ways(&found, open))?;
         }
         return Ok(if open > 0 { Exit::Failed } else { Exit::Done }.into());
     }
@@ -62,7 +62,7 @@ pub fn run(args: &Can) -> Result<ExitCode> {
             .map(|power| json!({"what": power.what, "with": power.with, "rule": rule_as_json(Some(&power.rule))}));
         screen::print_json(&json!({"agent": agent, "can": list.collect::<Vec<_>>()}))?;
     } else {
-        screen::print(&page(agent, &powers))?;
+        screen::page(&page(agent, &powers))?;
     }
     Ok(Exit::Done.into())
 }
@@ -88,7 +88,14 @@ fn page(agent: &str, powers: &[Power]) -> String {
 
 fn ways(found: &[Route], open: usize) -> String {
     let mut page = String::new();
+    let mut told: Vec<Vec<String>> = Vec::new();
     for route in found {
+        let way = alike(route);
+        if told.contains(&way) {
+            continue;
+        }
+        let more = found.iter().filter(|other| alike(other) == way).count() - 1;
+        told.push(way);
         for stop in &route.stops {
             let asks = if stop.asks { ", once people said yes" } else { "" };
             let (reads, writes) = (show_call(&stop.reads).to_string(), show_call(&stop.writes).to_string());
@@ -96,6 +103,12 @@ fn ways(found: &[Route], open: usize) -> String {
             page.push_str(&format!("  {}\n", text::line(&line)));
         }
         let labels = if route.labels.is_empty() { String::new() } else { format!(", having read {}", route.labels) };
+        if more > 0 {
+            page.push_str(&format!(
+                "  {}\n",
+                styled(DIM, format_args!("and {} like it", units::plural(more as u64, "way")))
+            ));
+        }
         page.push_str(&match route.cut.as_ref().map(|refusal| (refusal, refusal.rule.as_ref())) {
             None => format!("  {}{labels}\n\n", styled(BAD, "open")),
             Some((refusal, rule)) => {
@@ -111,6 +124,17 @@ fn ways(found: &[Route], open: usize) -> String {
     };
     page.push_str(&format!("{verdict}\n"));
     page
+}
+
+/// What ways have in common that differ in nothing but names and values: the same agents do the same kind of thing, and the same rule
+/// cuts them.
+fn alike(route: &Route) -> Vec<String> {
+    let stops = route
+        .stops
+        .iter()
+        .map(|stop| format!("{} {} {} {}", stop.agent, stop.reads.name(), stop.writes.name(), stop.asks));
+    let cut = route.cut.as_ref().map(|refusal| refusal.rule.as_ref().map_or_else(|| refusal.because.clone(), place));
+    stops.chain([route.labels.to_string()]).chain(cut).collect()
 }
 
 fn route_as_json(route: &Route) -> Value {

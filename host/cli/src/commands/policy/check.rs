@@ -20,7 +20,7 @@ use crate::screen::{self, BAD, BOLD, GOOD, HINT, styled, text, units};
 #[command(after_help = "\
 Examples:
   agentry policy check
-  agentry policy check policies/
+  agentry policy check --policies policies/
   agentry policy check 50-researcher.toml --json
 
 Exit code 2 if there is a mistake or a test fails: such a policy is not used. Of single files, those tests are held whose
@@ -29,6 +29,9 @@ pub struct Check {
     /// A policy directory, or files of one [default: the home's policies]
     #[arg(value_name = "DIR|FILE")]
     paths: Vec<PathBuf>,
+    /// The same, as other commands name it
+    #[arg(long, value_name = "DIR|FILE", conflicts_with = "paths")]
+    policies: Option<PathBuf>,
     #[command(flatten)]
     home: HomeArgs,
     /// Print one JSON object
@@ -36,11 +39,19 @@ pub struct Check {
     json: bool,
 }
 
+impl Check {
+    /// What was named; nothing if the home's policy is meant.
+    fn named(&self) -> &[PathBuf] {
+        self.policies.as_ref().map_or(&self.paths, std::slice::from_ref)
+    }
+}
+
 /// What was found.
 struct Found {
     files: usize,
     policy: Policy,
     mistakes: Vec<Mistake>,
+    warnings: Vec<Mistake>,
     /// Tests that were held.
     held: usize,
 }
@@ -48,7 +59,7 @@ struct Found {
 /// Checks, and prints what was found.
 pub fn run(check: &Check) -> Result<ExitCode> {
     let found = find(check)?;
-    let place = check.home.resolve().ok().filter(|_| check.paths.is_empty());
+    let place = check.home.resolve().ok().filter(|_| check.named().is_empty());
     let locked = place.as_ref().and_then(|home| policy_watch::lock(home.path()));
     if let Some(lock) = &locked {
         screen::say(&format!(
@@ -62,14 +73,14 @@ pub fn run(check: &Check) -> Result<ExitCode> {
     if check.json {
         screen::print_json(&as_json(&found))?;
     } else {
-        screen::print(&page(&found))?;
+        screen::page(&page(&found))?;
     }
     Ok(if found.mistakes.is_empty() { Exit::Done } else { Exit::Usage }.into())
 }
 
 /// Reads the files; and where they are well formed, holds their tests.
 fn find(check: &Check) -> Result<Found> {
-    let (files, whole) = match check.paths.as_slice() {
+    let (files, whole) = match check.named() {
         [] => (PolicyFiles::read(&check.home.resolve()?.policies())?, true),
         [directory] if directory.is_dir() => (PolicyFiles::read(directory)?, true),
         paths => (PolicyFiles::of(paths)?, false),
@@ -77,8 +88,15 @@ fn find(check: &Check) -> Result<Found> {
     let count = files.len();
     let mut policy = match files.parse() {
         Ok(policy) => policy,
-        Err(mistakes) => return Ok(Found { files: count, policy: Policy::default(), mistakes, held: 0 }),
+        Err(mistakes) => {
+            return Ok(Found { files: count, policy: Policy::default(), mistakes, warnings: Vec::new(), held: 0 });
+        }
     };
+    let mut warnings = policy.warnings().to_vec();
+    let home = check.home.resolve()?;
+    if home.path().is_dir() {
+        warnings.extend(files.warnings_beside(&policy, &world::beside(&home)?));
+    }
     if !whole {
         // What the missing files say would change what comes out.
         let granted: Vec<String> = policy.grants.iter().map(|grant| grant.agent.clone()).collect();
@@ -87,18 +105,18 @@ fn find(check: &Check) -> Result<Found> {
     let held = policy.trials.len();
     let mistakes = match held {
         0 => Vec::new(),
-        _ => policy.failed_tests(world::tools(&check.home.resolve()?)?),
+        _ => policy.failed_tests(world::tools(&home)?),
     };
-    Ok(Found { files: count, policy, mistakes, held })
+    Ok(Found { files: count, policy, mistakes, warnings, held })
 }
 
 fn page(found: &Found) -> String {
-    let Found { files, policy, mistakes, held } = found;
+    let Found { files, policy, mistakes, warnings, held } = found;
     let mut page = String::new();
     for mistake in mistakes {
         page.push_str(&format!("{}: {}\n\n", styled(BAD, "error"), text::block(&mistake.to_string())));
     }
-    for warning in policy.warnings() {
+    for warning in warnings {
         page.push_str(&format!("{}: {}\n\n", styled(HINT, "warning"), text::block(&warning.to_string())));
     }
     for grant in &policy.grants {
@@ -111,7 +129,7 @@ fn page(found: &Found) -> String {
     if *held > 0 {
         read.push_str(&format!(", {}", units::plural(*held as u64, "test")));
     }
-    let verdict = match (mistakes.len() as u64, policy.warnings().len() as u64) {
+    let verdict = match (mistakes.len() as u64, warnings.len() as u64) {
         (0, 0) => styled(GOOD, format_args!("{read}: nothing is wrong")),
         (0, warnings) => styled(BOLD, format_args!("{read}: {}", units::plural(warnings, "warning"))),
         (mistakes, _) => {
@@ -136,6 +154,6 @@ fn as_json(found: &Found) -> Value {
         "tests": found.held,
         "grants": grants.collect::<Vec<_>>(),
         "mistakes": found.mistakes.iter().map(told).collect::<Vec<_>>(),
-        "warnings": found.policy.warnings().iter().map(told).collect::<Vec<_>>(),
+        "warnings": found.warnings.iter().map(told).collect::<Vec<_>>(),
     })
 }

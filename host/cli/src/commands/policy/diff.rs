@@ -43,7 +43,7 @@ pub fn run(args: &Diff) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&as_json(&found))?;
     } else {
-        screen::print(&page(&found))?;
+        screen::page(&page(&found))?;
     }
     Ok(if found.verdict() == DiffVerdict::Wider { Exit::Failed } else { Exit::Done }.into())
 }
@@ -63,7 +63,13 @@ pub fn page(found: &Found) -> String {
         page.push('\n');
     }
     let style = if found.verdict() == DiffVerdict::Wider { BAD } else { GOOD };
-    page.push_str(&format!("{}\n", styled(style, found.verdict().word())));
+    page.push_str(&styled(style, found.verdict().word()));
+    let blocked: Vec<String> = found.blocked().into_iter().map(|rule| rule.id.clone()).collect();
+    if !blocked.is_empty() {
+        let verb = if blocked.len() == 1 { "forbids" } else { "forbid" };
+        page.push_str(&format!(", but nothing new passes because {} {verb} it", text::line(&blocked.join(" and "))));
+    }
+    page.push('\n');
     page
 }
 
@@ -72,6 +78,10 @@ fn told(change: &Change, more: bool) -> String {
     let mut lines = format!("  {}\n", text::line(&format!("{agent}{}", change.what)));
     if let Some(rule) = &change.rule {
         lines.push_str(&format!("    {}\n", styled(DIM, text::line(&place(rule)))));
+    }
+    if let Some(rule) = &change.blocked {
+        let line = format!("nothing new passes: {} forbids it, in {}:{}", rule.id, rule.file, rule.line);
+        lines.push_str(&format!("    {}\n", text::line(&line)));
     }
     let Some(example) = &change.example else { return lines };
     let labels = if example.labels.is_empty() { String::new() } else { format!(" having read {}", example.labels) };
@@ -96,7 +106,8 @@ pub fn as_json(found: &Found) -> Value {
                 "more": verdict_as_json(&example.more),
             })
         });
-        json!({"agent": change.agent, "what": change.what, "rule": rule_as_json(change.rule.as_ref()), "example": example})
+        json!({"agent": change.agent, "what": change.what, "rule": rule_as_json(change.rule.as_ref()), "example": example,
+            "blocked_by": rule_as_json(change.blocked.as_ref())})
     };
     json!({
         "verdict": found.verdict().word(),

@@ -9,6 +9,7 @@ use agentry_kernel::call::Call;
 use agentry_kernel::inquiry::{Explanation, Past, Question, Verdict, World, explain, read_call, show_call};
 use agentry_kernel::json;
 use agentry_kernel::labels::Labels;
+use agentry_kernel::refusal::Refusal;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json as object};
 
@@ -48,18 +49,64 @@ pub struct Explain {
 /// Asks, and prints the answer.
 pub fn run(args: &Explain) -> Result<ExitCode> {
     let world = args.world.world()?;
-    let question = question(args, &world)?;
+    let Asked { question, then, known } = question(args, &world)?;
+    if !known {
+        return unknown(args, &question, then.as_ref());
+    }
     let explanation = explain(&world, &question);
     if args.world.json {
-        screen::print_json(&as_json(&question, &explanation))?;
+        screen::print_json(&as_json(&question, &explanation, then.as_ref()))?;
     } else {
-        screen::print(&page(&question, &explanation))?;
+        screen::page(&page(&question, &explanation, then.as_ref()))?;
     }
     let plain = matches!(explanation.verdict, Verdict::Allowed { .. });
     Ok(if plain { Exit::Done } else { Exit::Denied }.into())
 }
 
-fn question(args: &Explain, world: &World) -> Result<Question> {
+/// What is asked about.
+struct Asked {
+    question: Question,
+    /// Why it was refused when it was made, if it was.
+    then: Option<Refusal>,
+    /// Whether its arguments are known.
+    known: bool,
+}
+
+/// Says that nobody knows what was asked for: an answer about other arguments would be about another call.
+fn unknown(args: &Explain, question: &Question, then: Option<&Refusal>) -> Result<ExitCode> {
+    let because = "the arguments of this call were not kept, so nobody can say what policy says to it now";
+    if args.world.json {
+        let mut answer = object!({"answer": "unknown", "because": because, "agent": question.agent});
+        answer["call"] = world::call_as_json(&question.call);
+        answer["then"] = told(then);
+        screen::print_json(&answer)?;
+    } else {
+        let call = question.call.name();
+        let agent = text::line(&question.agent);
+        let mut page = format!("{}  {agent} → {call}\n  because   {because}\n", styled(BOLD, "unknown"));
+        page.push_str(&said(then));
+        page.push_str(&format!(
+            "  hint      say it in words: agentry policy explain --agent {agent} tool=NAME ARGUMENT=VALUE\n"
+        ));
+        screen::page(&page)?;
+    }
+    Ok(Exit::Denied.into())
+}
+
+/// What was said when the call was made.
+fn said(then: Option<&Refusal>) -> String {
+    let Some(refusal) = then else { return String::new() };
+    let rule = refusal.rule.as_ref().map(|rule| format!(" ({})", rule.id)).unwrap_or_default();
+    format!("  then      {}: {}{}\n", refusal.code.word(), text::line(&refusal.because), text::line(&rule))
+}
+
+fn told(then: Option<&Refusal>) -> Value {
+    then.map_or(Value::Null, |refusal| {
+        object!({"code": refusal.code.word(), "because": refusal.because, "rule": rule_as_json(refusal.rule.as_ref())})
+    })
+}
+
+fn question(args: &Explain, world: &World) -> Result<Asked> {
     for label in &args.labels {
         agentry_kernel::labels::check(label)
             .map_err(|flaw| anyhow!("label `{}` {flaw}\nhint: lowercase letters, digits and `-`", text::line(label)))?;
@@ -81,7 +128,8 @@ fn question(args: &Explain, world: &World) -> Result<Question> {
         Some(agent) => agent.clone(),
         None => only_agent(world)?,
     };
-    Ok(Question { agent, package, labels, call: call(&args.call)? })
+    let question = Question { agent, package, labels, call: call(&args.call)? };
+    Ok(Asked { question, then: None, known: true })
 }
 
 /// A call that was made, with what its run had read by then.
@@ -90,10 +138,14 @@ fn of_past(
     place: usize,
     more: &Labels,
     package: Option<Arc<agentry_kernel::manifest::Manifest>>,
-) -> Question {
+) -> Asked {
     let labels = past.calls.iter().take(place).fold(more.clone(), |labels, call| labels.and(&call.gained));
-    let call = past.calls.get(place).map_or(Call::TimersNow, |replay| replay.what.clone());
-    Question { agent: past.agent.clone(), package, labels, call }
+    let replay = past.calls.get(place);
+    let call = replay.map_or(Call::TimersNow, |replay| replay.what.clone());
+    let package = package.or_else(|| past.package.clone());
+    let question = Question { agent: past.agent.clone(), package, labels, call };
+    let known = replay.is_none_or(|replay| replay.known);
+    Asked { question, then: replay.and_then(|replay| replay.refusal.clone()), known }
 }
 
 fn only_agent(world: &World) -> Result<String> {
@@ -137,8 +189,8 @@ fn call(words: &[String]) -> Result<Call> {
     read_call(&value).map_err(|error| anyhow!("{error}\nhint: {hint}"))
 }
 
-fn page(question: &Question, explanation: &Explanation) -> String {
-    let Explanation { verdict, given_by, otherwise } = explanation;
+fn page(question: &Question, explanation: &Explanation, then: Option<&Refusal>) -> String {
+    let Explanation { verdict, also, given_by, otherwise } = explanation;
     let mut page = format!(
         "{}  {} → {}\n",
         word(verdict),
@@ -161,6 +213,14 @@ fn page(question: &Question, explanation: &Explanation) -> String {
             page.push_str(&format!("  hint      {}\n", text::line(&refusal.hint)));
         }
     }
+    for refusal in also {
+        let rule = refusal.rule.as_ref().map(|rule| format!("   {}", place(rule))).unwrap_or_default();
+        page.push_str(&format!("  and       {}{}\n", text::line(&refusal.because), styled(DIM, text::line(&rule))));
+    }
+    if !also.is_empty() {
+        page.push_str("            what the hint says is not enough: what stands behind it is in the way too\n");
+    }
+    page.push_str(&said(then.filter(|then| verdict.refusal().is_none_or(|now| now.because != then.because))));
     if let Some(rule) = given_by {
         page.push_str(&format!("  given by  {}\n", text::line(&place(rule))));
     }
@@ -175,7 +235,7 @@ fn page(question: &Question, explanation: &Explanation) -> String {
     page
 }
 
-fn as_json(question: &Question, explanation: &Explanation) -> Value {
+fn as_json(question: &Question, explanation: &Explanation, then: Option<&Refusal>) -> Value {
     let mut answer = verdict_as_json(&explanation.verdict);
     if let Some(argument) = explanation.verdict.refusal().and_then(|refusal| refusal.argument.as_ref()) {
         answer["argument"] = object!({"name": argument.name, "value": argument.value, "allowed": argument.allowed});
@@ -183,6 +243,8 @@ fn as_json(question: &Question, explanation: &Explanation) -> Value {
     answer["agent"] = object!(question.agent);
     answer["call"] = world::call_as_json(&question.call);
     answer["labels"] = object!(question.labels.iter().collect::<Vec<_>>());
+    answer["also"] = Value::Array(explanation.also.iter().map(|refusal| told(Some(refusal))).collect());
+    answer["then"] = told(then);
     answer["given_by"] = rule_as_json(explanation.given_by.as_ref());
     let otherwise = explanation.otherwise.iter().map(|other| {
         let mut told = verdict_as_json(&other.verdict);

@@ -47,7 +47,8 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     };
     let runs = records.iter().map(|record| past::of(&history, record.id)).collect::<Result<Vec<_>>>()?;
     let package = newest.package.split('@').next();
-    let grant = learn(&Lesson { agent: &args.agent, package, runs: &runs });
+    let policy = args.world.files().ok().and_then(|files| files.parse().ok());
+    let grant = learn(&Lesson { agent: &args.agent, package, runs: &runs, policy: policy.as_ref() });
     let changed = check(&world(&home, &PolicyFiles::default())?, &grant, &runs)?;
     let missing: Vec<_> = changed.iter().filter(|change| change.was.is_none()).collect();
     for change in &missing {

@@ -1,8 +1,13 @@
 //! Runs out of the journal, as questions about policy need them. It only reads.
 
+use std::sync::Arc;
+
+use agentry_engine::package;
 use agentry_journal::history::History;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::inquiry::Past;
+use agentry_kernel::journal::Entry;
+use agentry_kernel::manifest::Manifest;
 use anyhow::{Context, Result, bail};
 
 use crate::home::Home;
@@ -22,7 +27,17 @@ pub fn history(home: &Home) -> Result<History> {
 pub fn of(history: &History, run: RunId) -> Result<Past> {
     let entries = history.entries(run)?;
     let past = Past::of(run, &entries, |digest| history.blob(digest).ok().flatten());
-    past.with_context(|| format!("run {run} has no beginning\nhint: its journal is damaged: agentry trace {run}"))
+    let mut past =
+        past.with_context(|| format!("run {run} has no beginning\nhint: its journal is damaged: agentry trace {run}"))?;
+    past.package = package(history, &entries);
+    Ok(past)
+}
+
+/// What the package of a run asks for; none if its component is not kept any more.
+fn package(history: &History, entries: &[Entry]) -> Option<Arc<Manifest>> {
+    let Some(Entry::Started(started)) = entries.first() else { return None };
+    let component = history.blob(&started.component).ok()??;
+    Some(Arc::new(package::inspect(&component).ok()?.manifest))
 }
 
 /// The run and the place of the call that `RUN/CALL` names.

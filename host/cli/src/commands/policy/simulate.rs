@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
-use agentry_kernel::inquiry::{Changed, Past, Verdict, World, amend, diff, replay, show_call};
+use agentry_kernel::inquiry::{Changed, Past, Verdict, World, amend, diff, replay, show_call, unknown};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
@@ -27,7 +27,8 @@ Examples:
   agentry policy simulate --call last/17 --set site/pay-cap.max=80000
 
 --set RULE.KEY=VALUE changes one value of the policy for this question alone; RULE is a rule's id, an agent's name or
-site/ceiling. What else the change would allow is shown too. Exit code 1 if an answer changes.")]
+site/ceiling. What else the change would allow is shown too. Exit code 1 if an answer changes, or if nobody knows of one:
+arguments of refused calls are kept within bounds.")]
 pub struct Simulate {
     /// Runs: ids or their beginnings with commas between, `last` or `all`
     #[arg(long, value_name = "RUNS", required_unless_present = "call", conflicts_with = "call")]
@@ -60,9 +61,10 @@ pub fn run(args: &Simulate) -> Result<ExitCode> {
     if args.world.json {
         screen::print_json(&as_json(&before, &after, &past, &changed))?;
     } else {
-        screen::print(&page(&before, &after, &past, &changed, !args.set.is_empty()))?;
+        screen::page(&page(&before, &after, &past, &changed, !args.set.is_empty()))?;
     }
-    Ok(if changed.is_empty() { Exit::Done } else { Exit::Failed }.into())
+    let sure = changed.is_empty() && unknown(&past).is_empty();
+    Ok(if sure { Exit::Done } else { Exit::Failed }.into())
 }
 
 /// A run up to one call, with only that call in question: what came before is there for what it read.
@@ -132,12 +134,18 @@ fn page(before: &World, after: &World, past: &[Past], changed: &[Changed], set: 
         page.push_str("\n\n");
     }
     let calls: usize = past.iter().map(|past| past.calls.len()).sum();
-    let counts = format!(
-        "{}, {}: {} would change",
-        units::plural(past.len() as u64, "run"),
-        units::plural(calls as u64, "syscall"),
-        units::plural(changed.len() as u64, "answer")
-    );
+    let unknown = unknown(past);
+    for (run, call) in &unknown {
+        page.push_str(&format!("{run}/{call}  unknown: its arguments were not kept\n"));
+    }
+    let (runs, calls) = (units::plural(past.len() as u64, "run"), units::plural(calls as u64, "syscall"));
+    let counts = match (changed.len() as u64, unknown.len() as u64) {
+        (changes, 0) => format!("{runs}, {calls}: {} would change", units::plural(changes, "answer")),
+        (0, unknown) => format!("{runs}, {calls}: of {unknown} nobody knows, the others would not change"),
+        (changes, unknown) => {
+            format!("{runs}, {calls}: {} would change, of {unknown} nobody knows", units::plural(changes, "answer"))
+        }
+    };
     page.push_str(&format!("{}\n", styled(BOLD, counts)));
     if set {
         page.push_str(&format!("\n{}\n{}", styled(BOLD, "and beyond these runs"), changes::page(&diff(before, after))));
@@ -160,6 +168,7 @@ fn as_json(before: &World, after: &World, past: &[Past], changed: &[Changed]) ->
     json!({
         "runs": past.len(),
         "calls": past.iter().map(|past| past.calls.len()).sum::<usize>(),
+        "unknown": unknown(past).iter().map(|(run, call)| format!("{run}/{call}")).collect::<Vec<_>>(),
         "denied": denied,
         "allowed": changed.len() - denied,
         "changed": changed.iter().map(told).collect::<Vec<_>>(),

@@ -41,7 +41,7 @@ pub fn run(args: &Test) -> Result<ExitCode> {
             0 => styled(GOOD, format_args!("{tests}: all hold")),
             many => styled(BAD, format_args!("{tests}: {many} failed")),
         };
-        screen::print(&format!("{lines}{verdict}\n"))?;
+        screen::page(&format!("{lines}{verdict}\n"))?;
     }
     Ok(if failed.is_empty() { Exit::Done } else { Exit::Usage }.into())
 }

@@ -9,16 +9,20 @@ use agentry_drivers::tools::Tools;
 use agentry_drivers::tools::config::ToolsConfig;
 use agentry_kernel::Millis;
 use agentry_kernel::inquiry::{Verdict, World};
-use agentry_kernel::policy::Policy;
+use agentry_kernel::policy::{Beside, Policy};
 use agentry_kernel::refusal::Rule;
 use agentry_kernel::tool::Tool;
 use agentry_llm::Models;
-use agentry_runtime::config::Config;
+use agentry_runtime::approvals::Roster;
+use agentry_runtime::config::{AgentsConfig, Config};
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::home::{Home, HomeArgs};
 use crate::screen::{BAD, GOOD, HINT, styled};
+
+/// Runs that are looked through for the agents that there are.
+const RAN_MAX: usize = 1_000;
 
 /// The options of every question.
 #[derive(clap::Args)]
@@ -65,6 +69,34 @@ pub fn world(home: &Home, files: &PolicyFiles) -> Result<World> {
 /// The tools of a home, which are all that the tests of a policy need to know of it.
 pub fn tools(home: &Home) -> Result<Vec<Tool>> {
     registered(home, &Config::load(home.path())?)
+}
+
+/// What there is in a home, beside what a policy says.
+pub fn beside(home: &Home) -> Result<Beside> {
+    let config = Config::load(home.path())?;
+    let models = Models::open(&config.models, &home.models(), None)?.kernel_models();
+    let named: Vec<String> = AgentsConfig::load(home.path())?.agents.into_iter().map(|line| line.name).collect();
+    let roster = Roster::of(home.path());
+    let enrolled = roster.names()?.iter().map(|name| roster.find(name)).collect::<Result<Vec<_>, _>>()?;
+    let mut agents = named.clone();
+    agents.extend(home.agents());
+    agents.extend(ran(home)?);
+    Ok(Beside {
+        at: now(),
+        models,
+        tools: registered(home, &config)?,
+        secrets: config.secret_handles().map(str::to_owned).collect(),
+        agents,
+        named,
+        groups: enrolled.iter().flat_map(|one| one.groups.clone()).collect(),
+        people: enrolled.into_iter().map(|one| one.name).collect(),
+    })
+}
+
+/// Agents that have run here.
+fn ran(home: &Home) -> Result<Vec<String>> {
+    let Some(history) = home.history()? else { return Ok(Vec::new()) };
+    Ok(history.runs(RAN_MAX)?.into_iter().map(|record| record.agent).collect())
 }
 
 fn registered(home: &Home, config: &Config) -> Result<Vec<Tool>> {

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::prompt::{Hearer, Prompt};
 use super::{EVENTS_MAX, stopped};
 use crate::commands::followed::is_over;
+use crate::commands::ps;
 use crate::commands::target::ask;
 use crate::exit::{Exit, With};
 use crate::home::Home;
@@ -139,11 +140,20 @@ async fn watched(home: &Home, following: Following) -> Result<Report> {
             _ = second.tick() => {
                 screen.prompt.forget_closed(&hearer);
                 if screen.prompt.is_idle() {
-                    screen.live.tick();
+                    screen.live.tick(|| match run {
+                        None => Some(super::COMPILES.to_owned()),
+                        Some(run) => waits(home, run),
+                    });
                 }
             }
         }
     }
+}
+
+/// What it waits for, as its host says.
+fn waits(home: &Home, run: RunId) -> Option<String> {
+    let live = ps::live(home.path()).ok()?.into_iter().find(|live| live.run == run)?;
+    live.waits.map(|wait| ps::waits(Some(wait)).to_owned())
 }
 
 /// Stops it, if it has begun.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::key;
 use crate::call::Call;
-use crate::inquiry::call;
+use crate::inquiry::{Replay, call};
 use crate::json::Value;
 use crate::policy::quoted;
 
@@ -17,19 +17,25 @@ const TESTS_MAX: usize = 48;
 const CALL_MAX_BYTES: usize = 4 * 1024;
 
 /// Writes a test for each different call.
-pub(super) fn write<'a>(text: &mut String, calls: impl Iterator<Item = &'a Call>) {
-    let mut written: Vec<String> = Vec::new();
-    for call in calls.filter(|call| !matches!(call, Call::ToolsCall { value, .. } if value.entries().is_none())) {
-        let Some(call) = toml(&call::show(call)).filter(|call| call.starts_with('{') && call.len() <= CALL_MAX_BYTES)
-        else {
+pub(super) fn write<'a>(text: &mut String, calls: impl Iterator<Item = &'a Replay>) {
+    let mut written: Vec<(String, bool)> = Vec::new();
+    for replay in calls {
+        if matches!(&replay.what, Call::ToolsCall { value, .. } if value.entries().is_none()) {
             continue;
-        };
-        if written.len() < TESTS_MAX && !written.contains(&call) {
-            written.push(call);
+        }
+        let call = toml(&call::show(&replay.what));
+        let Some(call) = call.filter(|call| call.starts_with('{') && call.len() <= CALL_MAX_BYTES) else { continue };
+        // Once people were asked, the same call is one that they are asked about.
+        let asked = replay.asked.is_some();
+        if let Some((_, already)) = written.iter_mut().find(|(known, _)| *known == call) {
+            *already |= asked;
+        } else if written.len() < TESTS_MAX {
+            written.push((call, asked));
         }
     }
-    for call in written {
-        text.push_str(&format!("\n[[test]]\nexpect = \"allow\"\ncall = {call}\n"));
+    for (call, asked) in written {
+        let expect = if asked { "ask" } else { "allow" };
+        text.push_str(&format!("\n[[test]]\nexpect = \"{expect}\"\ncall = {call}\n"));
     }
 }
 

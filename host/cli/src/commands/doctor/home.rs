@@ -1,0 +1,182 @@
+//! This home: its directory, its policy, its models, tools, people and agents, and what has grown in it. It reads and changes nothing.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use agentry_config::policies::{PoliciesError, PolicyFiles};
+use agentry_drivers::tools::Tools;
+use agentry_drivers::tools::config::ToolsConfig;
+use agentry_llm::Models;
+use agentry_runtime::config::{AgentsConfig, Config};
+use agentry_runtime::host::policy_watch;
+use agentry_serve::socket::{Client, ControlError};
+use anyhow::Result;
+
+use super::Finding;
+use crate::commands::policy::{beside, tools};
+use crate::home::Home;
+use crate::screen::{text, units};
+
+/// Files of a home that are looked at for its size.
+const FILES_MAX: usize = 10_000;
+
+/// A store that has grown beyond this is worth a look.
+const STORE_ODD_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+
+/// Looks at all of it.
+pub fn look(home: &Home) -> Vec<Finding> {
+    let there = directory(home.path());
+    let begun = there.state == super::State::Good;
+    let mut findings = vec![there];
+    if !begun {
+        return findings;
+    }
+    findings.extend(of("models", models(home)));
+    findings.extend(of("tools", registry(home)));
+    findings.extend(of("policy", policy(home)));
+    findings.extend(of("agents", agents(home)));
+    findings.push(host(home.path()));
+    findings.push(growth(home.path()));
+    findings
+}
+
+fn of(about: &'static str, looked: Result<Vec<Finding>>) -> Vec<Finding> {
+    looked.unwrap_or_else(|error| vec![Finding::error(about, &error)])
+}
+
+fn directory(home: &Path) -> Finding {
+    let shown = home.display();
+    let Ok(is) = fs::metadata(home) else {
+        return Finding::wrong("home", format!("{shown} is not there"), "agentry setup");
+    };
+    if !is.is_dir() {
+        return Finding::wrong("home", format!("{shown} is no directory"), "choose another one: --home DIR");
+    }
+    if is.mode() & 0o022 != 0 {
+        let mend = format!("chmod go-w {shown}");
+        return Finding::wrong("home", format!("{shown} can be written by others, who could grant anything"), mend);
+    }
+    Finding::good("home", shown.to_string())
+}
+
+fn models(home: &Home) -> Result<Vec<Finding>> {
+    let config = Config::load(home.path())?;
+    let models = Models::open(&config.models, &home.models(), None)?;
+    let mut findings = Vec::new();
+    let ready = models.list().filter(|entry| entry.trouble.is_none()).count() as u64;
+    for entry in models.list() {
+        let default = entry.model.alias == models.default_alias();
+        let Some(trouble) = &entry.trouble else { continue };
+        let mut lines = trouble.lines();
+        let why = format!("`{}`: {}", entry.model.alias, lines.next().unwrap_or_default());
+        let mend = lines.map(|line| line.trim_start_matches("hint: ")).collect::<Vec<_>>().join("; ");
+        let mend = if mend.is_empty() { "`agentry models` says more".to_owned() } else { mend };
+        findings.push(if default { Finding::wrong("models", why, mend) } else { Finding::odd("models", why, mend) });
+    }
+    if ready > 0 {
+        findings.push(Finding::good(
+            "models",
+            format!("{} to ask; `{}` is the default", units::plural(ready, "model"), models.default_alias()),
+        ));
+    }
+    Ok(findings)
+}
+
+fn registry(home: &Home) -> Result<Vec<Finding>> {
+    let config = Config::load(home.path())?;
+    let tools = Tools::registered(&config.secrets, config.hosts.clone(), ToolsConfig::load(home.path())?);
+    let mut findings = Vec::new();
+    for tool in tools.list() {
+        if let Some(trouble) = &tool.trouble {
+            let (why, mend) = trouble.split_once("\nhint: ").unwrap_or((trouble.as_str(), "`agentry tools` says more"));
+            findings.push(Finding::odd("tools", format!("`{}`: {why}", tool.name()), mend));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::good("tools", units::plural(tools.list().count() as u64, "tool")));
+    }
+    Ok(findings)
+}
+
+fn policy(home: &Home) -> Result<Vec<Finding>> {
+    let directory = home.policies();
+    let files = match PolicyFiles::read(&directory) {
+        Err(PoliciesError::Missing(_)) => {
+            let mend =
+                format!("mkdir -p {}, and save a grant in it: agentry inspect FILE --grant", directory.display());
+            return Ok(vec![Finding::wrong("policy", "there is none, so nobody is granted anything", mend)]);
+        }
+        files => files?,
+    };
+    let policy = files.parse().map_err(PoliciesError::Mistakes)?;
+    let failed = policy.failed_tests(tools(home)?);
+    if !failed.is_empty() {
+        return Err(PoliciesError::Mistakes(failed).into());
+    }
+    let mut findings = Vec::new();
+    if let Some(lock) = policy_watch::lock(home.path()) {
+        let found = format!("locked: no agent begins anything new. {}", lock.because);
+        findings.push(Finding::wrong("policy", found, "agentry policy unlock"));
+    }
+    let warnings = files.warnings_beside(&policy, &beside(home)?);
+    for warning in policy.warnings().iter().chain(&warnings) {
+        let found = format!("{}:{}: {}", warning.file, warning.line, warning.message);
+        findings.push(Finding::odd("policy", found, warning.hint.clone()));
+    }
+    if findings.is_empty() {
+        let grants = units::plural(policy.grants.len() as u64, "grant");
+        findings.push(Finding::good("policy", format!("{}, {grants}", units::plural(files.len() as u64, "file"))));
+    }
+    Ok(findings)
+}
+
+fn agents(home: &Home) -> Result<Vec<Finding>> {
+    let known = AgentsConfig::load(home.path())?.agents;
+    let mut findings = Vec::new();
+    for line in known.iter().filter(|line| !line.component.exists()) {
+        let mend = format!("put its component at {}", line.component.display());
+        findings.push(Finding::wrong("agents", format!("`{}` of agents.toml has no component", line.name), mend));
+    }
+    let there = home.agents().len().max(known.len()) as u64;
+    if findings.is_empty() {
+        findings.push(Finding::good("agents", units::plural(there, "agent")));
+    }
+    Ok(findings)
+}
+
+fn host(home: &Path) -> Finding {
+    match Client::connect(home) {
+        Ok(_) => Finding::good("host", "one runs here"),
+        Err(ControlError::NoHost { .. }) => {
+            Finding::good("host", "none runs here; `agentry serve` starts one that takes many runs")
+        }
+        Err(error) => {
+            Finding::wrong("host", text::line(&error.to_string()), "end it, and start it again: agentry serve")
+        }
+    }
+}
+
+/// What has grown: the store, above all.
+fn growth(home: &Path) -> Finding {
+    let bytes = size(home, &mut 0);
+    let store = fs::metadata(home.join("store.redb")).map_or(0, |is| is.len());
+    let shown = format!("{} in all, {} of it the store", units::bytes(bytes), units::bytes(store));
+    if store > STORE_ODD_BYTES {
+        return Finding::odd("growth", shown, "move what is done with `agentry export RUN`, or begin another home");
+    }
+    Finding::good("growth", shown)
+}
+
+fn size(directory: &Path, seen: &mut usize) -> u64 {
+    let mut bytes: u64 = 0;
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        *seen += 1;
+        if *seen > FILES_MAX {
+            break;
+        }
+        let Ok(is) = entry.metadata() else { continue };
+        bytes = bytes.saturating_add(if is.is_dir() { size(&entry.path(), seen) } else { is.len() });
+    }
+    bytes
+}

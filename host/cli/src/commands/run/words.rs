@@ -1,0 +1,294 @@
+//! An input made of words and flags, as the agent's `input_schema` names its fields: `agentry run reminder "buy milk tomorrow"`. It only
+//! makes JSON; whether that fits is the host's business.
+
+use std::ffi::OsString;
+
+use agentry_kernel::manifest::Manifest;
+use agentry_kernel::text::nearest;
+use anyhow::{Result, anyhow, bail};
+use clap::Subcommand;
+use serde_json::{Map, Value};
+
+use crate::commands::Command;
+use crate::screen::{BOLD, styled, text};
+
+/// Alternatives of a schema that are looked at.
+const FORMS_MAX: usize = 32;
+
+/// One shape that an input may have.
+struct Form<'a> {
+    fields: Map<String, Value>,
+    required: Vec<&'a str>,
+}
+
+/// Puts behind `--` what follows an agent's name and is no option of `run`: a flag of the agent.
+pub fn flags_apart(arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_run = arguments.get(1).is_some_and(|verb| verb == "run");
+    if !is_run || arguments.iter().any(|argument| argument == "--") {
+        return arguments;
+    }
+    let command = Command::augment_subcommands(clap::Command::new("agentry"));
+    let Some(run) = command.find_subcommand("run") else { return arguments };
+    let known = |word: &str| {
+        let (name, value) = word.split_once('=').map_or((word, false), |(name, _)| (name, true));
+        let option = run.get_arguments().find(|option| option.get_long() == name.strip_prefix("--"))?;
+        Some(option.get_action().takes_values() && !value)
+    };
+    let (mut kept, mut apart, mut agent) = (Vec::new(), Vec::new(), false);
+    let mut rest = arguments.into_iter().enumerate().peekable();
+    while let Some((place, argument)) = rest.next() {
+        let word = argument.to_string_lossy().into_owned();
+        let is_flag = place > 1 && word.len() > 2 && word.starts_with("--") && word != "--help";
+        match known(&word).filter(|_| is_flag) {
+            Some(takes) => {
+                kept.push(argument);
+                kept.extend(rest.next_if(|_| takes).map(|(_, value)| value));
+            }
+            None if is_flag && agent => {
+                let value = !word.contains('=');
+                apart.push(argument);
+                apart.extend(
+                    rest.next_if(|(_, next)| value && !next.to_string_lossy().starts_with('-')).map(|(_, value)| value),
+                );
+            }
+            None => {
+                agent |= place > 1 && !word.starts_with('-');
+                kept.push(argument);
+            }
+        }
+    }
+    if !apart.is_empty() {
+        kept.push("--".into());
+        kept.extend(apart);
+    }
+    kept
+}
+
+/// The input that these words and flags are.
+pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
+    let agent = text::line(manifest.agent());
+    let Some(schema) = schema(manifest) else {
+        bail!(
+            "agent `{agent}` does not say what its input is made of\nhint: give it whole: --input '{{\"field\": \"…\"}}'"
+        );
+    };
+    let forms = forms(&schema);
+    let known: Vec<&str> = forms.iter().flat_map(|form| form.fields.keys().map(String::as_str)).collect();
+    let (mut given, mut bare): (Vec<(String, Option<String>)>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mut rest = words.iter().peekable();
+    while let Some(word) = rest.next() {
+        let pair = word.split_once('=');
+        match (word.strip_prefix("--"), pair) {
+            (Some(_), Some((key, value))) => {
+                given.push((key.trim_start_matches('-').to_owned(), Some(value.to_owned())))
+            }
+            (Some(key), None) => {
+                let flag = forms.iter().any(|form| form.fields.get(key).is_some_and(|field| is(field, "boolean")));
+                let value = rest.next_if(|next| !flag && !next.starts_with("--"));
+                given.push((key.to_owned(), value.cloned()));
+            }
+            (None, Some((key, value))) if known.contains(&key) => given.push((key.to_owned(), Some(value.to_owned()))),
+            (None, _) => bare.push(word),
+        }
+    }
+    for (key, _) in &given {
+        if !known.contains(&key.as_str()) {
+            let hint = match nearest(key, known.iter().copied().chain(["input", "model", "root", "json", "home"])) {
+                Some(near) => format!("did you mean `--{near}`?"),
+                None if known.is_empty() => "it takes one JSON value: --input JSON".to_owned(),
+                None => format!("it takes {}", known.join(", ")),
+            };
+            bail!("agent `{agent}` takes no `{}`\nhint: {hint}", text::line(key));
+        }
+    }
+    if forms.is_empty() {
+        let word = Value::String(bare.join(" "));
+        return Ok(if is(&schema, "string") { word.to_string() } else { bare.join(" ") }.into_bytes());
+    }
+    let form = forms.iter().find(|form| given.iter().all(|(key, _)| form.fields.contains_key(key)));
+    let form = form.ok_or_else(|| {
+        anyhow!("these flags are never given together\nhint: `agentry run AGENT --help` shows its forms")
+    })?;
+    let mut object = Map::new();
+    for (key, value) in given {
+        put(&mut object, &key, &form.fields[&key], value.as_deref())?;
+    }
+    if !bare.is_empty() {
+        let field = main_field(form, &object).ok_or_else(|| {
+            let fields: Vec<String> = form.fields.keys().map(|key| format!("--{key}")).collect();
+            anyhow!(
+                "nobody can say which field `{}` is\nhint: name it: {}",
+                text::cut(&bare.join(" "), 60),
+                fields.join(", ")
+            )
+        })?;
+        object.insert(field, Value::String(bare.join(" ")));
+    }
+    Ok(Value::Object(object).to_string().into_bytes())
+}
+
+/// What an agent takes, for `run AGENT --help`; empty if it does not say.
+pub fn about(manifest: &Manifest) -> String {
+    let Some(schema) = schema(manifest) else { return String::new() };
+    let mut page = format!("\n{}\n", styled(BOLD, format_args!("Input of {}:", text::line(manifest.agent()))));
+    let forms = forms(&schema);
+    if forms.is_empty() {
+        page.push_str(&format!("  {}\n", text::cut(&schema.to_string(), 400)));
+    }
+    for (count, form) in forms.iter().enumerate() {
+        if count > 0 {
+            page.push_str("  or\n");
+        }
+        for (key, field) in &form.fields {
+            let kind = field.get("type").and_then(Value::as_str).unwrap_or("json");
+            let needed = if form.required.contains(&key.as_str()) { " (needed)" } else { "" };
+            let why = field.get("description").and_then(Value::as_str).unwrap_or_default();
+            let flag = text::line(&format!("--{key} <{}>", kind.to_uppercase()));
+            page.push_str(&format!("  {flag:<28}{}\n", text::cut(&format!("{why}{needed}"), 200)));
+        }
+    }
+    page
+}
+
+fn schema(manifest: &Manifest) -> Option<Value> {
+    serde_json::from_str(manifest.input_schema.as_deref()?).ok()
+}
+
+fn forms(schema: &Value) -> Vec<Form<'_>> {
+    let alternatives = ["oneOf", "anyOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten();
+    let all = std::iter::once(schema).chain(alternatives).take(FORMS_MAX);
+    all.filter_map(|schema| {
+        let list = schema.get("required").and_then(Value::as_array);
+        let required = list.into_iter().flatten().filter_map(Value::as_str).collect();
+        Some(Form { fields: schema.get("properties")?.as_object()?.clone(), required })
+    })
+    .collect()
+}
+
+/// The one field that words without a name are: the needed text, or the only one.
+fn main_field(form: &Form<'_>, given: &Map<String, Value>) -> Option<String> {
+    let texts = || {
+        form.fields.iter().filter(|(key, field)| is(field, "string") && !given.contains_key(*key)).map(|(key, _)| key)
+    };
+    let needed: Vec<&String> = texts().filter(|key| form.required.contains(&key.as_str())).collect();
+    let all: Vec<&String> = texts().collect();
+    match (needed.as_slice(), all.as_slice()) {
+        ([one], _) | ([], [one]) => Some((*one).clone()),
+        _ => None,
+    }
+}
+
+fn is(field: &Value, kind: &str) -> bool {
+    match field.get("type") {
+        Some(Value::String(one)) => one == kind,
+        Some(Value::Array(several)) => several.iter().any(|one| one == kind),
+        _ => false,
+    }
+}
+
+/// Adds a flag's value in the type that its field has; a list takes one more with each.
+fn put(object: &mut Map<String, Value>, key: &str, field: &Value, value: Option<&str>) -> Result<()> {
+    if is(field, "array") {
+        let items = field.get("items").cloned().unwrap_or_default();
+        let one = converted(key, &items, value)?;
+        if let Value::Array(list) = object.entry(key).or_insert_with(|| Value::Array(Vec::new())) {
+            list.push(one);
+        }
+        return Ok(());
+    }
+    if object.insert(key.to_owned(), converted(key, field, value)?).is_some() {
+        bail!("`--{}` is given twice\nhint: it is one value", text::line(key));
+    }
+    Ok(())
+}
+
+fn converted(key: &str, field: &Value, value: Option<&str>) -> Result<Value> {
+    let Some(value) = value else {
+        return match is(field, "boolean") {
+            true => Ok(Value::Bool(true)),
+            false => bail!("`--{0}` lacks its value\nhint: --{0}=VALUE", text::line(key)),
+        };
+    };
+    if is(field, "string") {
+        return Ok(Value::String(value.to_owned()));
+    }
+    let read: Option<Value> = serde_json::from_str(value).ok();
+    match read {
+        Some(read) => Ok(read),
+        None if field.get("type").is_some() => {
+            let kind = field["type"].as_str().unwrap_or("another type");
+            bail!(
+                "`--{}` is of type {kind}, and this is not: {}\nhint: write it as JSON",
+                text::line(key),
+                text::cut(value, 60)
+            )
+        }
+        None => Ok(Value::String(value.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(schema: &str) -> Manifest {
+        let text = format!(
+            "format = 1\nname = \"a:b\"\nversion = \"0.1.0\"\nwit = \"0.1.0\"\ninput_schema = '''{schema}'''\n"
+        );
+        Manifest::parse_toml(&text).expect("it is a manifest")
+    }
+
+    fn made(schema: &str, words: &[&str]) -> Result<Value> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        Ok(serde_json::from_slice(&input(&manifest(schema), &words)?)?)
+    }
+
+    const ONE: &str = r#"{"type": "object", "required": ["say"], "properties": {"say": {"type": "string"},
+        "loud": {"type": "boolean"}, "times": {"type": "integer"}, "tags": {"type": "array", "items": {"type": "string"}}}}"#;
+
+    #[test]
+    fn words_are_the_one_text_that_is_needed_and_flags_are_fields_of_their_type() {
+        for (words, input) in [
+            (&["buy", "milk"][..], r#"{"say":"buy milk"}"#),
+            (&["buy milk", "--loud", "--times", "3"], r#"{"say":"buy milk","loud":true,"times":3}"#),
+            (&["--say=a=b", "times=2"], r#"{"say":"a=b","times":2}"#),
+            (&["x", "--tags", "a", "--tags", "b"], r#"{"say":"x","tags":["a","b"]}"#),
+            (&["1 + 1 = 2"], r#"{"say":"1 + 1 = 2"}"#),
+        ] {
+            assert_eq!(
+                made(ONE, words).expect("an input"),
+                serde_json::from_str::<Value>(input).expect("JSON"),
+                "{words:?}"
+            );
+        }
+        assert_eq!(made(r#"{"type": "string"}"#, &["a", "b"]).expect("an input"), "a b");
+        let either = r#"{"oneOf": [{"properties": {"say": {"type": "string"}}}, {"properties": {"done": {"type": "integer"}}}]}"#;
+        assert_eq!(made(either, &["--done", "3"]).expect("an input"), serde_json::json!({"done": 3}));
+        assert_eq!(made(either, &["milk"]).expect("an input"), serde_json::json!({"say": "milk"}));
+    }
+
+    #[test]
+    fn what_cannot_be_is_told_with_a_remedy() {
+        for (words, told) in [
+            (&["--tims", "3"][..], "did you mean `--times`?"),
+            (&["--times", "many"], "is of type integer"),
+            (&["--times"], "lacks its value"),
+            (&["--say", "a", "--say", "b"], "given twice"),
+        ] {
+            let error = made(ONE, words).expect_err(told).to_string();
+            assert!(error.contains(told) && error.contains("\nhint: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_no_option_of_run_is_a_flag_of_the_agent() {
+        let apart = |line: &str| {
+            let words = flags_apart(line.split(' ').map(OsString::from).collect());
+            words.into_iter().map(|word| word.into_string().expect("it is text")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(apart("agentry run a --loud --json --times 3 x"), "agentry run a --json x -- --loud --times 3");
+        assert_eq!(apart("agentry run a --input {} --root d=x"), "agentry run a --input {} --root d=x");
+        assert_eq!(apart("agentry run --walk"), "agentry run --walk");
+        assert_eq!(apart("agentry ps --walk"), "agentry ps --walk");
+    }
+}

@@ -1,0 +1,198 @@
+//! What a policy says beside what there is: models, tools, people and agents that it names and nobody knows, a grant that is over, a
+//! model without a price under a limit of money. A warning never changes what is granted.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::rules::{Duty, Target};
+use super::whole::Findings;
+use super::{Grant, Mistake, Policy, Source};
+use crate::approval::{Approvers, Required};
+use crate::budget::Resource;
+use crate::model::Model;
+use crate::pattern::name_fits;
+use crate::text;
+use crate::time::Millis;
+use crate::tool::Tool;
+
+/// The model that a test or an author names on the command line, and no configuration does.
+const SCRIPTED: &str = "scripted";
+
+/// What there is in a home.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// Now.
+    pub at: Millis,
+    /// The models of the configuration.
+    pub models: Vec<Model>,
+    /// The tools of the registry.
+    pub tools: Vec<Tool>,
+    /// Handles of the secrets that are configured.
+    pub secrets: Vec<String>,
+    /// Agents that are there or have run.
+    pub agents: Vec<String>,
+    /// Agents that others can call and write to by name.
+    pub named: Vec<String>,
+    /// Who is enrolled to answer.
+    pub people: Vec<String>,
+    /// Groups in which somebody is.
+    pub groups: Vec<String>,
+}
+
+/// Looks at all files of a policy.
+pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> Vec<Mistake> {
+    let mut found = Findings::new(sources);
+    for grant in &policy.grants {
+        expired(grant, beside.at, &mut found);
+        holder(grant, beside, &mut found);
+        models(grant, policy, beside, &mut found);
+        for right in &grant.rights.tools {
+            tool(&grant.rule.file, right.line, &right.tool, beside, &mut found);
+        }
+        for right in &grant.rights.secrets {
+            if !beside.secrets.contains(&right.handle) {
+                let message = format!("no secret is called `{}`", right.handle);
+                let fresh = format!("add it to agentry.toml of the home: [secrets.{}]", right.handle);
+                found.warn(&grant.rule.file, right.line, message, &near(&right.handle, &beside.secrets, fresh));
+            }
+        }
+        called(grant, beside, &mut found);
+        let of_tools = grant.rights.tools.iter().map(|right| (&right.extra, right.line));
+        let of_hosts = grant.rights.http.iter().map(|right| (&right.extra, right.line));
+        for (extra, line) in of_tools.chain(of_hosts) {
+            if let Some(required) = &extra.approval {
+                people(&grant.rule.file, line, required, beside, &mut found);
+            }
+        }
+        if let Some(required) = &grant.budget.ask {
+            people(&grant.rule.file, required.rule.line, required, beside, &mut found);
+        }
+    }
+    for rule in &policy.rules {
+        let (file, line) = (&rule.rule.file, rule.rule.line);
+        if let Target::Tool(pattern) = &rule.target {
+            tool(file, line, pattern, beside, &mut found);
+        }
+        if let Target::Model(pattern) = &rule.target {
+            model(file, line, pattern, beside, &mut found);
+        }
+        if let Duty::Require(required) = &rule.duty {
+            people(file, line, required, beside, &mut found);
+        }
+    }
+    found.found
+}
+
+/// What was probably meant, or what to do about a name that is new.
+fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a String>, otherwise: String) -> String {
+    match text::nearest(name, known.into_iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => otherwise,
+    }
+}
+
+fn expired(grant: &Grant, at: Millis, found: &mut Findings<'_>) {
+    if grant.expires.is_some_and(|end| end <= at) {
+        let line = found.line_of(&grant.rule.file, "expires").unwrap_or(grant.rule.line);
+        let message = format!("the grant of `{}` is over: it grants nothing any more", grant.agent);
+        found.warn(&grant.rule.file, line, message, "write a later date, or remove the file");
+    }
+}
+
+fn holder(grant: &Grant, beside: &Beside, found: &mut Findings<'_>) {
+    if beside.agents.contains(&grant.agent) {
+        return;
+    }
+    let message = format!("no agent is called `{}` here, and none has run", grant.agent);
+    let fresh = format!(
+        "put its component at agents/{0}.wasm of the home, or run its file: agentry run ./{0}.wasm",
+        grant.agent
+    );
+    let granted = |name: &&String| **name != grant.agent;
+    let hint = near(&grant.agent, beside.agents.iter().filter(granted), fresh);
+    found.warn(&grant.rule.file, grant.rule.line, message, &hint);
+}
+
+fn models(grant: &Grant, policy: &Policy, beside: &Beside, found: &mut Findings<'_>) {
+    let Some(llm) = &grant.rights.llm else { return };
+    let file = &grant.rule.file;
+    for pattern in &llm.models {
+        model(file, llm.line, pattern, beside, found);
+    }
+    let (whose, limited) = match (grant.budget.has(Resource::Usd), policy.budget.has(Resource::Usd)) {
+        (true, _) => ("its budget", true),
+        (false, of_site) => ("the site's budget", of_site),
+    };
+    let granted = |model: &&Model| llm.models.iter().any(|pattern| name_fits(pattern, &model.alias));
+    for model in beside.models.iter().filter(|_| limited).filter(granted) {
+        if model.price.is_none() && !model.local {
+            let message = format!("model `{}` has no price and {whose} is in money: it is never asked", model.alias);
+            let hint = format!(
+                "below [models.{}] in agentry.toml: price = {{ input = 150_000, output = 600_000 }}, in micro-USD for a million tokens",
+                model.alias
+            );
+            found.warn(file, llm.line, message, &hint);
+        }
+    }
+}
+
+fn model(file: &str, line: u32, pattern: &str, beside: &Beside, found: &mut Findings<'_>) {
+    if pattern == SCRIPTED || beside.models.iter().any(|model| name_fits(pattern, &model.alias)) {
+        return;
+    }
+    let known: Vec<String> = beside.models.iter().map(|model| model.alias.clone()).collect();
+    let fresh = match known.as_slice() {
+        [] => "`agentry models --help` shows how one is set up".to_string(),
+        known => format!("`agentry models` lists {}", known.join(", ")),
+    };
+    found.warn(file, line, format!("no model is called `{pattern}`"), &near(pattern, &known, fresh));
+}
+
+fn tool(file: &str, line: u32, pattern: &str, beside: &Beside, found: &mut Findings<'_>) {
+    if beside.tools.iter().any(|tool| name_fits(pattern, &tool.name)) {
+        return;
+    }
+    let known: Vec<String> = beside.tools.iter().map(|tool| tool.name.clone()).collect();
+    let fresh = match pattern.contains('*') {
+        true => "`agentry tools` lists those of tools.toml".to_string(),
+        false => format!("register it in tools.toml of the home: [tools.\"{pattern}\"]"),
+    };
+    found.warn(file, line, format!("no tool is called `{pattern}`"), &near(pattern, &known, fresh));
+}
+
+/// Whom it calls and writes to.
+fn called(grant: &Grant, beside: &Beside, found: &mut Findings<'_>) {
+    let Some(right) = &grant.rights.agents else { return };
+    for pattern in right.call.iter().chain(&right.send) {
+        if beside.named.iter().any(|name| name_fits(pattern, name)) {
+            continue;
+        }
+        let message = format!("no agent is called `{pattern}` in agents.toml");
+        let fresh = format!("add it to agents.toml of the home: [agents.{}]", pattern.trim_end_matches('*'));
+        found.warn(&grant.rule.file, right.line, message, &near(pattern, &beside.named, fresh));
+    }
+}
+
+/// Whom a rule asks, and whether there is anybody.
+fn people(file: &str, line: u32, required: &Required, beside: &Beside, found: &mut Findings<'_>) {
+    let (message, known, enrol) = match &required.from {
+        Approvers::Anyone => return,
+        Approvers::Group(group) if beside.groups.contains(group) => return,
+        Approvers::Person(name) if beside.people.contains(name) => return,
+        Approvers::Group(group) => {
+            let enrol = format!("enrol somebody: agentry approver add NAME --group {group}");
+            (format!("nobody is in `group:{group}`, so nobody can say yes"), (group, &beside.groups), enrol)
+        }
+        Approvers::Person(name) => {
+            let enrol = format!("enrol them: agentry approver add {name}");
+            (format!("no approver is called `{name}`, so nobody can say yes"), (name, &beside.people), enrol)
+        }
+    };
+    let (name, known) = known;
+    let hint = match text::nearest(name, known.iter().map(String::as_str)) {
+        Some(near) if matches!(required.from, Approvers::Group(_)) => format!("did you mean `group:{near}`?"),
+        _ => near(name, known, enrol),
+    };
+    found.warn(file, line, message, &hint);
+}
