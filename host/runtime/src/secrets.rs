@@ -9,7 +9,7 @@ use std::fmt;
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 
-pub(crate) use self::scrub::{SECRET_MIN_BYTES, Scrub};
+pub(crate) use self::scrub::{SECRET_MIN_BYTES, Scrub, ScrubPieces};
 use crate::config::{Audience, Secret, SecretLine};
 
 /// The secrets of a host, read once.
