@@ -114,6 +114,10 @@ impl Log {
                 let json = json!({"kind": "notice", "at_ms": at.0, "text": text});
                 Some(Line { at, word: "tells people".to_owned(), style: BOLD, text, json })
             }
+            Entry::Noted { call, at, note } => {
+                let json = json!({"kind": "note", "at_ms": at.0, "call": call.0, "text": note});
+                Some(Line { at, word: "notes".to_owned(), style: HINT, text: format!("call {call}: {note}"), json })
+            }
             Entry::Asked { call, .. } => {
                 self.asked.insert(call, entry);
                 None

@@ -107,11 +107,13 @@ pub(super) struct Admission<'a> {
 impl Terms {
     /// What holds under these terms and under those of an agent for which the run works.
     pub(super) fn under(self, above: Self) -> Result<Self, No> {
+        let calls = self.worst[Resource::LlmCalls].min(above.worst[Resource::LlmCalls]);
         let (worst, output_tokens_max) = if above.output_tokens_max < self.output_tokens_max {
             (above.worst, above.output_tokens_max)
         } else {
             (self.worst, self.output_tokens_max)
         };
+        let worst = worst.with(Resource::LlmCalls, calls);
         let require = match &above.require {
             Some(required) => Some(meet(self.require.as_ref(), required)?),
             None => self.require,
@@ -209,7 +211,10 @@ impl<'a> Admission<'a> {
             .with(Resource::Tokens, input.saturating_add(output_tokens_max))
             .with(Resource::TokensIn, input)
             .with(Resource::TokensOut, output_tokens_max)
-            .with(Resource::LlmCalls, 1);
+            .with(
+                Resource::LlmCalls,
+                self.grant.rights.llm.as_ref().map_or(1, |right| right.retries.saturating_add(1)),
+            );
         Terms { worst, model: Some(id), class, output_tokens_max, ground: Ground::Llm, ..INNER }
     }
 

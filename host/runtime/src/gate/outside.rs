@@ -268,10 +268,11 @@ impl Errand {
             return self.close(permit, Err(Error::Cancelled.into()), None);
         }
         let permit = Arc::new(permit);
-        let Acted { result, spent, labels, freed, below } = self.bounded(act, Arc::clone(&permit)).await;
+        let Acted { result, spent, labels, freed, below, note } = self.bounded(act, Arc::clone(&permit)).await;
         let mut permit = alone(permit).await;
         permit.bring(&labels);
         self.below = below;
+        self.note_down(note);
         let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
         let answer = self.close(permit, result, Some(spent));
         gate.0.free(&run, &freed);
@@ -389,6 +390,14 @@ impl Errand {
         }
         self.tell(at, Amounts::ZERO, Some(fault::kind(&error)));
         (Err(error.into()), at)
+    }
+
+    /// What the admin is to know of it stands in the journal, whoever watches now.
+    fn note_down(&self, note: Option<String>) {
+        if let Some(note) = note {
+            let entry = Entry::Noted { call: self.call, at: self.now(), note };
+            self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
+        }
     }
 
     pub(super) fn tell(&self, at: Millis, spent: Amounts, error: Option<&'static str>) {
