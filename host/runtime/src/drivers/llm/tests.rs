@@ -15,7 +15,7 @@ use crate::syscalls::bindings::agentry::agent::llm::{
 };
 use crate::syscalls::bindings::agentry::agent::types::Error;
 
-const KEY: &str = "sk-this-is-the-key";
+pub(super) const KEY: &str = "sk-this-is-the-key";
 
 /// A model behind this server, with a key in a file and little patience.
 fn model(kind: &str, url: &str) -> (tempfile::TempDir, Arc<Entry>) {
@@ -27,7 +27,7 @@ fn patient_model(kind: &str, url: &str) -> (tempfile::TempDir, Arc<Entry>) {
     model_with(kind, url, 120_000)
 }
 
-fn model_with(kind: &str, url: &str, idle_timeout_ms: u64) -> (tempfile::TempDir, Arc<Entry>) {
+pub(super) fn model_with(kind: &str, url: &str, idle_timeout_ms: u64) -> (tempfile::TempDir, Arc<Entry>) {
     use std::os::unix::fs::PermissionsExt;
     let home = tempfile::tempdir().unwrap();
     let key = home.path().join("key");
