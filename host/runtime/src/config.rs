@@ -34,39 +34,44 @@
 //! runs_max = 1_500                         # runs in memory at once
 //! ```
 //!
-//! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`crate::audit::heads`].
+//! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`agentry_journal::audit::heads`].
 //! A model may also say `local = true` (no word leaves this machine), `media`, `tools` and `schema_output`.
 //! The alias `embedded` is always there and needs no line.
 
 mod agents;
-mod hosts;
-mod models;
-mod reader;
-mod secret;
-mod secrets;
-mod tools;
+pub(crate) mod cron;
 mod triggers;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use agentry_config::ConfigError;
+use agentry_config::policies::{self};
+use agentry_config::reader::{Document, Table, near_or_all};
+use agentry_drivers::secrets::config::SecretLine;
+use agentry_engine::settings::Shape;
+use agentry_llm::config::ModelsConfig;
+use agentry_store::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES, SLEEP_MAX_MS};
+
 pub use self::agents::{AGENTS_FILE, AgentLine, AgentsConfig};
-pub(crate) use self::models::{Kind, ModelLine, ProviderLine, is_loopback};
-pub(crate) use self::secret::{Key, Secret};
-pub(crate) use self::secrets::{Audience, SecretLine};
-pub(crate) use self::tools::{CommandLine, EndpointLine, Reach, ToolLine};
-pub use self::tools::{TOOLS_FILE, ToolsConfig, ToolsError};
 pub use self::triggers::{Cause, TriggerLine, WebhookKey};
-use crate::engine::settings::Shape;
-use crate::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES};
-use crate::policies::{self, PoliciesError};
 
 /// The file's name in the home.
 pub const CONFIG_FILE: &str = "agentry.toml";
 
-/// The alias of the model in process.
-pub const EMBEDDED: &str = "embedded";
+/// The version of the file.
+const FORMAT: u64 = 1;
+
+// The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
+const FILE_KEYS: [&str; 9] =
+    ["format", "default", "providers", "models", "secrets", "hosts", "audit", "idle", "engine"];
+
+const AUDIT_KEYS: [&str; 1] = ["heads"];
+
+const ENGINE_KEYS: [&str; 2] = ["shape", "runs_max"];
+
+const IDLE_KEYS: [&str; 2] = ["after_ms", "memory_mb"];
 
 /// A longer file is a mistake.
 const CONFIG_MAX_BYTES: u64 = 1024 * 1024;
@@ -74,14 +79,12 @@ const CONFIG_MAX_BYTES: u64 = 1024 * 1024;
 /// What an admin set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The alias that `default` stands for.
-    pub default: String,
-    /// In the order of the file.
-    pub(crate) models: Vec<ModelLine>,
+    /// Models, providers and which is the default.
+    pub models: ModelsConfig,
     /// What agents may name and never see.
-    pub(crate) secrets: Vec<SecretLine>,
+    pub secrets: Vec<SecretLine>,
     /// Names that this host knows by itself and asks nobody for.
-    pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
     /// Where heads of the log are written to as well; relative to the home.
     pub heads: Option<PathBuf>,
     /// When runs that wait leave memory.
@@ -103,36 +106,6 @@ impl Default for Idle {
     fn default() -> Self {
         Self { after_ms: IDLE_AFTER_MS, memory_bytes: IDLE_MEMORY_BYTES }
     }
-}
-
-/// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// It is a link, or somebody else's to write: it says where the keys of providers are sent.
-    #[error(transparent)]
-    Place(#[from] PoliciesError),
-    /// It cannot be read.
-    #[error(
-        "cannot read `{file}`: {why}\nhint: let the user that runs agents read it, or choose another home with --home DIR"
-    )]
-    Read {
-        /// As the admin would open it.
-        file: String,
-        /// The system's words.
-        why: std::io::Error,
-    },
-    /// It says something that makes no sense.
-    #[error("{file}:{line}: {message}\nhint: {hint}")]
-    Mistake {
-        /// As the admin would open it.
-        file: String,
-        /// From 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-        /// What to do.
-        hint: String,
-    },
 }
 
 impl Config {
@@ -159,13 +132,27 @@ impl Config {
     /// # Errors
     /// The first mistake, with its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        models::parse(file, text)
+        let document = Document { file, text };
+        document.read("see the example in the documentation of `agentry.toml`", |root| {
+            root.only(&FILE_KEYS)?;
+            if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
+                let message = "the file has another format, or does not say which";
+                return Err(root.mistake_in("format", message, "write format = 1"));
+            }
+            Ok(Self {
+                models: agentry_llm::config::parse(root)?,
+                heads: heads(root)?,
+                secrets: agentry_drivers::secrets::config::parse(root)?,
+                hosts: agentry_drivers::web::hosts::parse(root)?,
+                idle: idle(root)?,
+                engine: engine(root)?,
+            })
+        })
     }
 
     fn embedded() -> Self {
         Self {
-            default: EMBEDDED.to_owned(),
-            models: Vec::new(),
+            models: ModelsConfig::default(),
             secrets: Vec::new(),
             hosts: BTreeMap::new(),
             heads: None,
@@ -173,6 +160,35 @@ impl Config {
             engine: (Shape::Fast, Shape::Fast.runs_max()),
         }
     }
+}
+
+fn heads(root: &Table<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(audit) = root.get_table("audit")? else { return Ok(None) };
+    audit.only(&AUDIT_KEYS)?;
+    Ok(Some(PathBuf::from(audit.needs_text("heads")?)))
+}
+
+fn engine(root: &Table<'_>) -> Result<(Shape, u32), ConfigError> {
+    let Some(table) = root.get_table("engine")? else { return Ok((Shape::Fast, Shape::Fast.runs_max())) };
+    table.only(&ENGINE_KEYS)?;
+    let word = table.text("shape")?.unwrap_or(Shape::Fast.word());
+    let Some(shape) = Shape::of(word) else {
+        let hint = near_or_all(word, &Shape::ALL.map(Shape::word));
+        return Err(table.mistake_in("shape", format!("unknown shape `{word}`"), hint));
+    };
+    let runs = table.number("runs_max", 1..u64::from(shape.runs_max()) + 1)?;
+    Ok((shape, runs.and_then(|runs| runs.try_into().ok()).unwrap_or(shape.runs_max())))
+}
+
+fn idle(root: &Table<'_>) -> Result<Idle, ConfigError> {
+    let mut idle = Idle::default();
+    let Some(table) = root.get_table("idle")? else { return Ok(idle) };
+    table.only(&IDLE_KEYS)?;
+    // A year, as long as a run may sleep, and more memory than a machine has.
+    idle.after_ms = table.number("after_ms", 0..SLEEP_MAX_MS + 1)?.unwrap_or(idle.after_ms);
+    let megabytes = table.number("memory_mb", 0..1 << 40)?;
+    idle.memory_bytes = megabytes.map_or(idle.memory_bytes, |megabytes| megabytes.saturating_mul(1 << 20));
+    Ok(idle)
 }
 
 #[cfg(test)]

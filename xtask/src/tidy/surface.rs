@@ -30,7 +30,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
         ("codes", codes(tree)),
         ("policy", policy_words(tree)),
         ("config", config_keys(tree)),
-        ("tools", keys(tree, "host/runtime/src/config/tools.rs", tool_prefix)),
+        ("tools", keys(tree, "host/drivers/src/tools/config.rs", tool_prefix)),
         ("agents", agent_keys(tree)),
     ];
     for (section, found) in sections {
@@ -117,8 +117,8 @@ fn policy_words(tree: &Tree) -> BTreeSet<String> {
 /// `default`, `models.slots`, `models.price.input` and so on, out of the lists by which the configuration refuses others.
 fn config_keys(tree: &Tree) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for file in ["models", "secrets"] {
-        found.extend(keys(tree, &format!("host/runtime/src/config/{file}.rs"), config_prefix));
+    for file in ["config/src/secret", "llm/src/config", "drivers/src/secrets/config", "runtime/src/config"] {
+        found.extend(keys(tree, &format!("host/{file}.rs"), config_prefix));
     }
     found
 }

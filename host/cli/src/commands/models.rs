@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
+use agentry_llm::{Entry, Models};
 use agentry_runtime::config::Config;
-use agentry_runtime::drivers::llm::embedded::fetch::fetch_embedded;
-use agentry_runtime::drivers::llm::{Entry, Models};
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, With};
-use crate::home::HomeArgs;
+use crate::home::{Home, HomeArgs};
 use crate::screen::{self, BAD, BOLD, DIM, styled, text, units};
 
 /// Lists the models that agents can be granted
@@ -42,11 +41,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     if args.fetch {
-        let weights = fetch_embedded(home.path(), |step| screen::say(&format!("{step}\n")));
-        weights.map_err(|error| With(Exit::Unavailable, error.into()))?;
+        fetch(&home)?;
     }
     let config = Config::load(home.path())?;
-    let models = Models::open(&config, home.path(), None)?;
+    let models = Models::open(&config.models, &home.models(), None)?;
     if args.json {
         let list: Vec<Value> = models.list().map(|entry| as_json(entry, &models)).collect();
         screen::print_json(&list)?;
@@ -54,6 +52,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         screen::print(&table(&models))?;
     }
     Ok(Exit::Done.into())
+}
+
+#[cfg(feature = "embedded")]
+fn fetch(home: &Home) -> Result<()> {
+    let weights = agentry_llm_embedded::fetch::fetch_embedded(home.path(), |step| screen::say(&format!("{step}\n")));
+    weights.map(drop).map_err(|error| With(Exit::Unavailable, error.into()).into())
+}
+
+#[cfg(not(feature = "embedded"))]
+fn fetch(_: &Home) -> Result<()> {
+    anyhow::bail!("this agentry was built without the embedded model\nhint: name a model of a server in agentry.toml")
 }
 
 fn table(models: &Models) -> String {

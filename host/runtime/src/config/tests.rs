@@ -1,9 +1,11 @@
 //! What `agentry.toml` may say, and how a mistake in it is told.
 
+use agentry_config::secret::{Key, SECRET_KEYS};
+use agentry_drivers::secrets::config::Audience;
+use agentry_drivers::secrets::config::HANDLE_KEYS;
 use agentry_kernel::model::Price;
+use agentry_llm::config::{EMBEDDED, Kind, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, ProviderLine};
 
-use super::models::{ENGINE_KEYS, FILE_KEYS, IDLE_KEYS, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, SECRET_KEYS};
-use super::secrets::HANDLE_KEYS;
 use super::*;
 
 /// Every key that there is, one a line.
@@ -102,10 +104,10 @@ fn mistake(text: &str) -> String {
 #[test]
 fn a_whole_file_is_understood() {
     let config = Config::parse("agentry.toml", WHOLE).unwrap();
-    assert_eq!(config.default, "tiny");
-    let aliases: Vec<&str> = config.models.iter().map(|model| &*model.alias).collect();
+    assert_eq!(config.models.default, "tiny");
+    let aliases: Vec<&str> = config.models.models.iter().map(|model| &*model.alias).collect();
     assert_eq!(aliases, ["small", "tiny", "odd"], "in the order of the file");
-    let [small, tiny, odd] = &config.models[..] else { unreachable!() };
+    let [small, tiny, odd] = &config.models.models[..] else { unreachable!() };
     assert_eq!(small.price.map(|price| price.output), Some(600_000), "from the shipped list");
     assert_eq!(small.provider.key, Some(Key::Env("CLOUD_KEY".to_owned())));
     assert_eq!(tiny.price, Some(Price::default()), "what is local costs nothing");
@@ -134,12 +136,12 @@ fn every_key_is_read() {
         assert!(is_said, "no line says `{key}`");
     }
     let config = Config::parse("agentry.toml", EVERY).unwrap();
-    let [model] = &config.models[..] else { unreachable!() };
+    let [model] = &config.models.models[..] else { unreachable!() };
     let ProviderLine { kind, base_url, key, connect, idle, .. } = &model.provider;
     assert_eq!((*kind, &**base_url), (Kind::OpenAi, "http://127.0.0.1:1/v1"));
     assert_eq!(*key, Some(Key::Env("A_KEY".to_owned())));
     assert_eq!((connect.as_millis(), idle.as_millis()), (20, 30));
-    assert_eq!((&*config.default, &*model.alias, &*model.model), ("m", "m", "some-model"));
+    assert_eq!((&*config.models.default, &*model.alias, &*model.model), ("m", "m", "some-model"));
     assert_eq!((model.context_tokens, model.output_tokens_max, model.slots), (1000, 100, 3));
     assert_eq!((model.local, model.media, model.tools, model.schema_output), (true, true, false, false));
     assert_eq!(model.price, Some(Price { input: 1, output: 2, cache_read: 3, cache_write: 4 }));
@@ -151,10 +153,10 @@ fn every_key_is_read() {
     let inner = ["10.1.2.3".parse().unwrap(), "fd00::7".parse().unwrap()];
     assert_eq!(config.hosts.get("api.internal").map(Vec::as_slice), Some(&inner[..]));
     assert_eq!((config.idle.after_ms, config.idle.memory_bytes), (40, 50 << 20));
-    assert_eq!(config.engine, (crate::engine::settings::Shape::Dense, 60));
+    assert_eq!(config.engine, (agentry_engine::settings::Shape::Dense, 60));
     let other = EVERY.replace("provider = \"p\"", "provider = \"q\"").replace("local = true", "local = false");
     let config = Config::parse("agentry.toml", &other).unwrap();
-    assert_eq!(config.models[0].provider.key, Some(Key::File("a/key".into())));
+    assert_eq!(config.models.models[0].provider.key, Some(Key::File("a/key".into())));
 }
 
 #[test]
@@ -180,23 +182,23 @@ fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
 #[test]
 fn without_a_file_there_is_the_embedded_model() {
     let home = tempfile::tempdir().unwrap();
-    assert_eq!(Config::load(home.path()).unwrap().default, EMBEDDED);
+    assert_eq!(Config::load(home.path()).unwrap().models.default, EMBEDDED);
 }
 
 #[test]
 fn without_a_default_the_first_model_is_it() {
     let text = WHOLE.replace("default = \"tiny\"", "");
-    assert_eq!(Config::parse("agentry.toml", &text).unwrap().default, "small");
-    assert_eq!(Config::parse("agentry.toml", "format = 1").unwrap().default, EMBEDDED);
+    assert_eq!(Config::parse("agentry.toml", &text).unwrap().models.default, "small");
+    assert_eq!(Config::parse("agentry.toml", "format = 1").unwrap().models.default, EMBEDDED);
 }
 
 #[test]
 fn a_model_whose_price_nobody_said_has_none() {
     let text = WHOLE.replace("local = true", "");
-    assert_eq!(Config::parse("agentry.toml", &text).unwrap().models[1].price, None);
+    assert_eq!(Config::parse("agentry.toml", &text).unwrap().models.models[1].price, None);
     let proxied = WHOLE.replace("kind = \"openai\"\n", "kind = \"openai\"\nbase_url = \"https://proxy.example/v1\"\n");
     assert_eq!(
-        Config::parse("agentry.toml", &proxied).unwrap().models[0].price,
+        Config::parse("agentry.toml", &proxied).unwrap().models.models[0].price,
         None,
         "list prices hold at home alone"
     );

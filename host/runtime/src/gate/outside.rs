@@ -9,6 +9,10 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Told};
+use agentry_abi::fault::{self, Fault};
+use agentry_journal::Along;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, Effect};
 use agentry_kernel::journal::Entry;
@@ -21,13 +25,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::again::{Number, Recall};
-use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
-use crate::journal::Along;
+use super::{Asking, Gate, Manner, Turn, settle};
 use crate::run::acts::{Act, Acts};
-use crate::run::context::{Event, RunContext};
+use crate::run::context::RunContext;
+use crate::run::events::Event;
 use crate::run::situation::{Wait, Waiting};
 use crate::run::turnstile::Sight;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// How long an act may go on after it was cancelled, to say what it knows. Then it is dropped and its worst case is
 /// taken, for nobody knows what it did.
