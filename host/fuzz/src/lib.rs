@@ -1,9 +1,11 @@
 //! What must hold of every text that policies, packages and agents are read from. Each file states the properties of one of them
 //! as `holds`, which panics at a text that breaks one; a fuzzer feeds it, and a test feeds it what fuzzers kept.
 
+#[cfg(feature = "fuzzer")]
 pub mod answers;
 pub mod arguments;
 pub mod decisions;
+#[cfg(feature = "fuzzer")]
 pub mod events;
 pub mod hosts;
 pub mod manifest;
@@ -25,13 +27,6 @@ pub const ALL: [(&str, Holds); 6] = [
     ("paths", paths::holds),
     ("decisions", decisions::holds),
 ];
-
-/// A property of bytes, which need be no text.
-pub type HoldsOfBytes = fn(&[u8]);
-
-/// All of these.
-pub const ALL_OF_BYTES: [(&str, HoldsOfBytes); 3] =
-    [("events", events::holds), ("chat", answers::chat), ("messages", answers::messages)];
 
 /// Stands on a line of its own between the parts of an input.
 const BETWEEN: &str = "\n-----\n";

@@ -41,7 +41,7 @@ const REQUEST_IDS: [&str; 6] =
     ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-goog-request-id", "x-generation-id"];
 
 /// Where providers that serve everybody are asked.
-const PUBLIC_HOSTS: [&str; 14] = [
+const PUBLIC_HOSTS: [&str; 13] = [
     "api.anthropic.com",
     "api.cerebras.ai",
     "api.cohere.com",
@@ -55,7 +55,6 @@ const PUBLIC_HOSTS: [&str; 14] = [
     "api.x.ai",
     "generativelanguage.googleapis.com",
     "openrouter.ai",
-    "router.huggingface.co",
 ];
 
 /// How long to wait for what.

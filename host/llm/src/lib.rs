@@ -11,6 +11,8 @@ mod fixtures;
 mod form;
 mod frames;
 mod http;
+#[cfg(test)]
+mod kept;
 mod loose;
 pub mod models;
 mod openai;
@@ -22,6 +24,10 @@ pub mod scripted;
 pub mod sse;
 mod trouble;
 mod wire;
+
+// The properties that fuzzers try name this crate as they see it.
+#[cfg(test)]
+extern crate self as agentry_llm;
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::mem::take;
 
 /// The longest line; the longest that providers send are encrypted thoughts and images.
-pub const LINE_MAX_BYTES: usize = 2 * 1024 * 1024;
+pub const LINE_MAX_BYTES: usize = 1024 * 1024;
 
 /// The longest event, of all its lines.
 pub const EVENT_MAX_BYTES: usize = 2 * LINE_MAX_BYTES;

@@ -88,9 +88,11 @@ async fn letters_and_chunks_may_come_in_halves() {
 }
 
 #[tokio::test]
-async fn a_line_of_more_than_a_megabyte_is_an_answer() {
-    let long = "x".repeat(1536 * 1024);
+async fn a_line_of_nearly_a_mebibyte_is_an_answer_and_a_longer_one_is_refused() {
+    let long = "x".repeat(1000 * 1024);
     assert_eq!(chat(&[text(&long), stop("stop"), counted()]).await.says(), long);
+    let longer = chat(&[text("Hello"), text(&"x".repeat(1536 * 1024)), stop("stop")]).await;
+    assert_eq!((longer.partial().as_str(), longer.note()), ("Hello", "the answer has no end"));
 }
 
 #[tokio::test]

@@ -275,7 +275,7 @@ impl Errand {
         let mut permit = alone(permit).await;
         permit.bring(&labels);
         self.below = below;
-        self.note_down(note);
+        self.gate.0.note(&self.run, self.call, self.now(), note);
         let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
         let answer = self.close(permit, result, Some(spent));
         gate.0.free(&run, &freed);
@@ -393,14 +393,6 @@ impl Errand {
         }
         self.tell(at, Amounts::ZERO, Some(fault::kind(&error)));
         (Err(error.into()), at)
-    }
-
-    /// What the admin is to know of it stands in the journal, whoever watches now.
-    fn note_down(&self, note: Option<String>) {
-        if let Some(note) = note {
-            let entry = Entry::Noted { call: self.call, at: self.now(), note };
-            self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
-        }
     }
 
     pub(super) fn tell(&self, at: Millis, spent: Amounts, error: Option<&'static str>) {

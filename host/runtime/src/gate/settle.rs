@@ -76,6 +76,13 @@ impl Inner {
         settled.spent
     }
 
+    /// What the admin is to know of a call stands in the journal before its answer, whoever watches now.
+    pub(super) fn note(&self, run: &RunContext, call: CallId, at: Millis, note: Option<String>) {
+        if let Some(note) = note {
+            self.journal.append(&run.trail, &[Entry::Noted { call, at, note }], Along::default());
+        }
+    }
+
     /// Labels that a run gains stand in its journal before the answer that brings them, and in its record.
     fn gained(
         &self,
