@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, end, guest};
+use crate::stage::{Stage, begin, end, guest};
 
 const GRANT: &str = r#"format = 1
 layer = "grant"
@@ -78,6 +78,61 @@ fn a_run_moves_as_one_file_and_does_the_same_there() {
     end(&mut there.agentry("audit verify")).with(0);
     let forked = fork(&there, "last@3", &[], 0);
     assert_eq!(forked["output"][2], "1", "what the other home remembers stays there");
+}
+
+/// What a run in this home said, by the kind of line.
+fn said(stage: &Stage, run: &str) -> Vec<(String, String)> {
+    let logs = end(stage.agentry("logs").args([run, "--json"])).with(0).stdout;
+    let lines = logs.lines().map(|line| serde_json::from_str::<Value>(line).expect("a JSON object a line"));
+    let said = lines.filter_map(|line| Some((line["kind"].as_str()?.to_owned(), line["text"].as_str()?.to_owned())));
+    said.collect()
+}
+
+#[test]
+fn what_a_run_told_people_and_other_agents_moves_with_it_and_is_vouched_for() {
+    let (here, there) = (Stage::new(), Stage::new());
+    let grant = "format = 1\nlayer = \"grant\"\nagent = \"person\"\nhuman = { ask = true, notify = true }\n";
+    here.policy(&format!("{grant}[budget]\nwall_run = \"60s\"\n"));
+    let steps = json!([{"notify": "lunch is at noon"}, {"ask": {"text": "Soup?", "choices": ["yes", "no"]}}]);
+    let running = begin(here.run(&guest("person"), &steps).arg("--wait"));
+    let question = crate::human::open(&here, 1).remove(0);
+    end(here.agentry("answer").arg(question["id"].as_str().expect("an id")).arg("yes")).with(0);
+    running.end().with(0);
+    let told = [("notice", "lunch is at noon"), ("call", "Soup? [yes / no]")];
+    let told = told.map(|(kind, text)| (kind.to_owned(), text.to_owned()));
+    assert_eq!(said(&here, "last"), told);
+    for call in here.calls() {
+        assert_eq!(call["contents"].as_array().map(Vec::len), Some(1), "{call}");
+    }
+    let file = here.path("run.agentry");
+    end(here.agentry("export last").arg("--out").arg(&file)).with(0);
+    end(there.agentry("import").arg(&file)).with(0);
+    assert_eq!(said(&there, "last"), told);
+    let audit = |stage: &Stage| end(stage.agentry("audit verify").arg("--json")).with(0).json();
+    assert!(audit(&there)["contents"].as_u64() >= Some(4), "{}", audit(&there));
+    assert_eq!(audit(&here)["broken"], Value::Null);
+}
+
+#[test]
+fn letters_and_what_other_agents_were_asked_move_with_their_run() {
+    let grants = [
+        ("steps", "agents = { call = [\"worker\"], send = [\"clerk\"] }\n"),
+        ("clerk", "agents = { receive = [\"steps\"] }\n"),
+        ("worker", "memory = { read = [\"team/**\"] }\n"),
+    ];
+    let (here, there) = (crate::agents::home(&grants), Stage::new());
+    let work = json!([["get", "team/board", "todo"]]).to_string();
+    let steps = json!([["send", "clerk", "lunch", "{\"at\":12}"], ["agent", "worker", work]]);
+    let report = end(&mut here.run(&guest("steps"), &steps)).with(0).json();
+    let run = report["run"].as_str().expect("an id").to_owned();
+    let told = [("letter", "lunch\n{\"at\":12}"), ("call", work.as_str())];
+    let told = told.map(|(kind, text)| (kind.to_owned(), text.to_owned()));
+    assert_eq!(said(&here, &run), told);
+    let file = here.path("run.agentry");
+    end(here.agentry("export").arg(&run).arg("--out").arg(&file)).with(0);
+    end(there.agentry("import").arg(&file)).with(0);
+    assert_eq!(said(&there, &run), told);
+    end(&mut there.agentry("audit verify")).with(0);
 }
 
 #[test]

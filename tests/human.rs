@@ -28,7 +28,7 @@ fn wait(stage: &Stage, steps: &Value) -> Running {
 }
 
 /// What is asked, once there are so many open questions.
-fn open(stage: &Stage, count: usize) -> Vec<Value> {
+pub fn open(stage: &Stage, count: usize) -> Vec<Value> {
     let begun = Instant::now();
     loop {
         let found = end(stage.agentry("questions").arg("--json")).with(0).json();

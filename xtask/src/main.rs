@@ -2,8 +2,10 @@
 #![allow(unreachable_pub, reason = "nothing of a binary can be reached; `pub` marks what a file gives to the others")]
 
 mod demo;
+mod figures;
 mod fuzz;
 mod guests;
+mod house;
 mod model_server;
 mod python;
 mod readme;
@@ -21,8 +23,10 @@ usage: cargo xtask VERB
 
   demo          watch an agent work, and be refused (a first time some minutes, then less than three)
   test          every check and every test; the last line counts them
+  figures       measure what the documents give numbers for, each beside its limit; `figures SUBJECT` one of them
   fuzz          let a fuzzer look for texts that break a property of `host/fuzz`; `fuzz SECONDS` says how long for each (600)
   guests        build the examples to target/guests and the test guests to target/test-guests
+  house         draw the crates of the host and their layers to docs/house.svg, from the code
   tidy          what a compiler cannot check: rooms, names, file heads, the surface
   model-server  fetch a small real model and llama.cpp's server, for tests; prints the command that starts it
 ";
@@ -30,16 +34,24 @@ usage: cargo xtask VERB
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let verb = arguments.next();
-    let seconds = if verb.as_deref() == Some("fuzz") { arguments.next() } else { None };
-    if let Some(extra) = arguments.next() {
+    let rest: Vec<String> = arguments.collect();
+    let taken = match verb.as_deref() {
+        Some("figures") => usize::MAX,
+        Some("fuzz") => 1,
+        _ => 0,
+    };
+    if let Some(extra) = rest.get(taken) {
         eprintln!("error: `{extra}` is one argument too many\n\n{USAGE}");
         return ExitCode::from(2);
     }
+    let first = rest.first().map(String::as_str);
     let outcome = match verb.as_deref() {
         Some("demo") => demo::run(),
         Some("test") => return test::run(),
-        Some("fuzz") => fuzz::run(seconds.as_deref()),
+        Some("figures") => figures::run(first, rest.get(1..).unwrap_or_default()),
+        Some("fuzz") => fuzz::run(first),
         Some("guests") => guests::all(),
+        Some("house") => house::run(),
         Some("tidy") => tidy::run(),
         Some("model-server") => model_server::show(),
         Some("help" | "--help" | "-h") => {

@@ -1,6 +1,7 @@
 //! What a compiler cannot check: which room knows which, one name in every room, file heads, the surface and its tests.
 
 mod files;
+mod layers;
 mod names;
 mod rooms;
 mod surface;
@@ -34,6 +35,7 @@ pub fn run() -> Result<()> {
     files::check(&tree, &mut findings);
     names::check(&tree, &mut findings);
     rooms::check(&tree, &mut findings);
+    layers::check(&tree, &mut findings);
     versions::check(&tree, &mut findings);
     surface::check(&tree, &mut findings);
     if findings.0.is_empty() {
@@ -46,7 +48,8 @@ pub fn run() -> Result<()> {
 }
 
 impl Tree {
-    fn read() -> Result<Self> {
+    /// Reads what git lists.
+    pub fn read() -> Result<Self> {
         let files = workspace::files()?.into_iter().filter_map(|path| {
             let text = workspace::read(&path).ok()?;
             Some(File { path, text })

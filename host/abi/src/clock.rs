@@ -23,6 +23,7 @@ impl Clock {
     }
 
     /// The time, in UTC. A machine whose clock stands before 1970 has it at 1970.
+    #[inline]
     pub fn now(&self) -> Millis {
         match self {
             Self::System => {
@@ -45,11 +46,13 @@ impl RunClock {
     }
 
     /// What the guest may see.
+    #[inline]
     pub fn now(&self) -> Millis {
         Millis(self.0.load(Ordering::Acquire))
     }
 
     /// Moves to `now`, unless it is past that already, and says where it stands.
+    #[inline]
     pub fn advance(&self, now: Millis) -> Millis {
         Millis(self.0.fetch_max(now.0, Ordering::AcqRel).max(now.0))
     }

@@ -137,6 +137,11 @@ pub fn resource_kind(resource: Resource) -> ResourceKind {
     }
 }
 
+/// What the guest gets when a part of the host panicked: that, and nothing about why.
+pub fn broke() -> Error {
+    unavailable("this part of the host broke down", None)
+}
+
 /// It is not to be had now; whether it may be asked again, and when.
 pub fn unavailable(reason: &str, retry_after_ms: Option<u64>) -> Error {
     Error::Unavailable(Unavailability { reason: reason.to_owned(), retry_after_ms })

@@ -28,16 +28,16 @@ pub(crate) fn with_permit_that_carries<R>(labels: &Labels, read: impl FnOnce(&Pe
     let manifest: Manifest = serde_json::from_str(MANIFEST).expect("the manifest is well formed");
     let start = Start { agent: "scribe".to_owned(), manifest: Arc::new(manifest) };
     let run = RunId(1);
-    kernel.start(run, &start, NOW).expect("the run is granted");
-    let next = |kernel: &mut Kernel, call| match kernel.admit(run, CallId(call), &Call::TimersNow, NOW) {
+    kernel.start(run, &start, NOW).0.expect("the run is granted");
+    let next = |kernel: &mut Kernel, call| match kernel.admit(run, CallId(call), &Call::TimersNow, NOW).0 {
         Answer::Permit(permit) => permit,
         other => panic!("the time is everyone's: {other:?}"),
     };
     let mut before = next(&mut kernel, 1);
     before.bring(labels);
-    kernel.settle(before, Amounts::ZERO, NOW);
+    let _ = kernel.settle(before, Amounts::ZERO, NOW);
     let permit = next(&mut kernel, 2);
     let result = read(&permit);
-    kernel.settle(permit, Amounts::ZERO, NOW);
+    let _ = kernel.settle(permit, Amounts::ZERO, NOW);
     result
 }

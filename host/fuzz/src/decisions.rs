@@ -101,12 +101,12 @@ fn asked(world: &World, narrower: Option<&World>, call: &Call) {
 fn decided(world: &World, call: &Call) {
     let manifest = Arc::new(Manifest::parse_toml(PACKAGE).expect("it is a manifest"));
     let mut kernel = Kernel::new(Arc::clone(&world.policy), world.models.clone(), world.tools.clone());
-    if kernel.start(RUN, &Start { agent: "a".into(), manifest }, NOW).is_err() {
+    if kernel.start(RUN, &Start { agent: "a".into(), manifest }, NOW).0.is_err() {
         return;
     }
     kernel.attend(RUN);
     let (before, looked) = (kernel.statements(NOW), kernel.look(RUN, call, NOW));
-    match kernel.admit(RUN, CallId(1), call, NOW) {
+    match kernel.admit(RUN, CallId(1), call, NOW).0 {
         Answer::Refused(refusal) => {
             assert_eq!(kernel.statements(NOW), before, "a no moved a budget: {refusal}");
             // A budget may say no where right says yes.
@@ -114,7 +114,7 @@ fn decided(world: &World, call: &Call) {
         }
         Answer::Permit(permit) => {
             assert_eq!(looked, Ok(()));
-            kernel.give_back(permit, NOW);
+            let _ = kernel.give_back(permit, NOW);
             assert_eq!(kernel.statements(NOW), before, "what was given back is not back");
         }
         Answer::Wait(_) | Answer::Ask(_) => assert_eq!(looked, Ok(())),

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::Entry;
 use agentry_store::{Page, Range, Store, StoreError, keys};
 use serde::Serialize;
 
@@ -163,12 +164,12 @@ impl Walk<'_> {
         if !self.store.has(&keys::index(run, number))? {
             return broken_of(number, run, "the index of its run leaves it out");
         }
-        self.contents(number, run, &entries)
+        self.contents((number, run), &entries, segment::is_whole(bytes))
     }
 
-    fn contents(&mut self, number: u64, run: RunId, entries: &[agentry_kernel::journal::Entry]) -> Found {
+    fn contents(&mut self, (number, run): (u64, RunId), entries: &[Entry], whole: bool) -> Found {
         for entry in entries {
-            for (digest, must) in contents::named(entry) {
+            for (digest, must) in contents::named(entry, whole) {
                 if self.seen.contains(&digest) {
                     continue;
                 }
@@ -177,7 +178,9 @@ impl Walk<'_> {
                         return broken_of(number, run, format!("content {digest} was changed"));
                     }
                     None if must => return broken_of(number, run, format!("content {digest} is gone")),
-                    found => self.audit.contents += u64::from(found.is_some()),
+                    // Another entry may name it too, and must have it.
+                    None => continue,
+                    Some(_) => self.audit.contents += 1,
                 }
                 if self.seen.len() >= SEEN_MAX {
                     self.seen.clear();

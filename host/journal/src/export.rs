@@ -14,7 +14,7 @@ use agentry_store::rows::run::RunRecord;
 use agentry_store::{RedbStore, Store, StoreError, keys};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::contents::named;
+use crate::audit::contents::{lacking, named};
 use crate::history::History;
 use crate::{Along, Journal, Tip, Trail, digest, segment};
 
@@ -77,21 +77,28 @@ pub fn export(history: &History, record: &RunRecord) -> Result<Vec<u8>, ParcelEr
     if record.status == Status::Running {
         return Err(ParcelError::GoesOn(record.id));
     }
-    let entries = history.entries(record.id)?;
+    let mut entries = Vec::new();
     let mut names: BTreeMap<Digest, bool> = BTreeMap::from([(record.component, true)]);
-    for (name, must) in entries.iter().flat_map(named) {
-        *names.entry(name).or_default() |= must;
-    }
-    let mut contents = Vec::new();
+    history.each_segment(record.id, |bytes| {
+        let (whole, segment) = (segment::is_whole(bytes), segment::decode(bytes)?.1);
+        for (name, must) in segment.iter().flat_map(|entry| named(entry, whole)) {
+            *names.entry(name).or_default() |= must;
+        }
+        entries.extend(segment);
+        Ok(())
+    })?;
+    let mut contents = BTreeMap::new();
     for (content, must) in names {
         match history.blob(&content)? {
-            Some(bytes) => contents.push(bytes),
+            Some(bytes) => drop(contents.insert(content, bytes)),
             None if must => return Err(ParcelError::Incomplete { run: record.id, content }),
             None => {}
         }
     }
+    let trail = trail(record.id, &entries, |content| contents.contains_key(content));
+    let contents = contents.into_values().collect();
     let mut journal = Vec::new();
-    segment::extend(&mut journal, record.id, &entries);
+    segment::extend_as(trail.format(), &mut journal, record.id, &entries);
     Tip::default().link(&mut journal);
     let parcel = Parcel { record: record.encoded(), journal, contents };
     let mut bytes = postcard::to_extend(&parcel, MAGIC.to_vec()).expect("it is plain data, and memory grows");
@@ -107,13 +114,13 @@ pub fn export(history: &History, record: &RunRecord) -> Result<Vec<u8>, ParcelEr
 /// # Errors
 /// If it is not whole, or is there already; nothing is kept then.
 pub async fn import(home: &Path, bytes: &[u8]) -> Result<RunRecord, ParcelError> {
-    let (record, entries, contents) = opened(bytes)?;
+    let Opened { record, entries, contents, trail } = opened(bytes)?;
     let store: Arc<dyn Store> = Arc::new(RedbStore::open(home)?);
     if store.has(&keys::run(record.id))? {
         return Err(ParcelError::Here(record.id));
     }
     let (journal, _) = Journal::open(store).await?;
-    let trail = Arc::new(Trail::new(record.id));
+    let trail = Arc::new(trail);
     let contents = journal.missing(contents);
     // As one that its host lost: the next host takes it for that.
     let open = record.status == Status::Suspended;
@@ -123,7 +130,20 @@ pub async fn import(home: &Path, bytes: &[u8]) -> Result<RunRecord, ParcelError>
     Ok(record)
 }
 
-fn opened(bytes: &[u8]) -> Result<(RunRecord, Vec<Entry>, Vec<Content>), ParcelError> {
+/// How the log has these entries of a run: as whole, if all contents are there that they name.
+fn trail(run: RunId, entries: &[Entry], has: impl FnMut(&Digest) -> bool) -> Trail {
+    if lacking(entries, has).is_some() { Trail::lacking(run) } else { Trail::new(run) }
+}
+
+/// What such a file holds.
+struct Opened {
+    record: RunRecord,
+    entries: Vec<Entry>,
+    contents: Vec<Content>,
+    trail: Trail,
+}
+
+fn opened(bytes: &[u8]) -> Result<Opened, ParcelError> {
     if bytes.len() > PARCEL_MAX_BYTES {
         return Err(ParcelError::Large { bytes: bytes.len() });
     }
@@ -142,13 +162,18 @@ fn opened(bytes: &[u8]) -> Result<(RunRecord, Vec<Entry>, Vec<Content>), ParcelE
     }
     let contents: Vec<Content> = contents.into_iter().map(Content::of).collect();
     let there: BTreeSet<Digest> = contents.iter().map(|content| content.digest).collect();
-    let lacking = entries.iter().flat_map(named).find(|(name, must)| *must && !there.contains(name));
-    if let Some((content, _)) = lacking {
+    let whole = segment::is_whole(&journal);
+    let mut names = entries.iter().flat_map(|entry| named(entry, whole));
+    if let Some((content, _)) = names.find(|(name, must)| *must && !there.contains(name)) {
         return Err(ParcelError::Incomplete { run, content });
     }
+    let trail = trail(run, &entries, |content| there.contains(content));
     let ended = entries.iter().any(|entry| matches!(entry, Entry::Ended(_)));
     if ended == matches!(record.status, Status::Running | Status::Suspended) && !entries.is_empty() {
         return Err(foreign("its record and its journal disagree"));
     }
-    Ok((record, entries, contents))
+    Ok(Opened { record, entries, contents, trail })
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,6 +124,15 @@ impl History {
         log::entries_behind(&*self.0, run, place)
     }
 
+    /// Every segment of a run as the log has it, in order.
+    pub(crate) fn each_segment(
+        &self,
+        run: RunId,
+        read: impl FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        log::each_segment(&*self.0, run, &mut None, read)
+    }
+
     /// What brings a run back that has left memory while it waits; none if it has not.
     ///
     /// # Errors

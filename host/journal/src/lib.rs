@@ -23,6 +23,7 @@ pub mod log;
 mod recover;
 pub mod report;
 pub mod resolve;
+mod said;
 pub mod segment;
 mod trail;
 
@@ -81,6 +82,14 @@ pub struct Along<'a> {
     pub contents: Vec<Content>,
     /// The run's record as it is now.
     pub record: Option<RunRecord>,
+}
+
+impl Along<'_> {
+    /// True if nothing goes with them.
+    pub fn is_empty(&self) -> bool {
+        let Self { moved, rated, contents, record } = self;
+        moved.is_none() && rated.is_empty() && contents.is_empty() && record.is_none()
+    }
 }
 
 /// Books as a change left them.
@@ -231,7 +240,7 @@ impl Journal {
             self.0.submit(&mut pending);
         }
         let mut bytes = Vec::with_capacity(256);
-        segment::extend(&mut bytes, trail.run(), entries);
+        segment::extend_as(trail.format(), &mut bytes, trail.run(), entries);
         let (late, linked) = self.0.chain.link(vec![(trail.run(), bytes)]);
         let chain = self.0.chain.clone();
         let told = batch.then.take();
@@ -355,7 +364,7 @@ impl Pending {
         });
         let bytes = &mut self.runs[place].1;
         let before = bytes.len();
-        segment::extend(bytes, trail.run(), entries);
+        segment::extend_as(trail.format(), bytes, trail.run(), entries);
         let written = bytes.len() - before;
         trail.wrote(written);
         self.bytes += written;
@@ -455,10 +464,10 @@ pub fn digest(bytes: &[u8]) -> Digest {
 
 /// The name of a call's canonical arguments: of a tool's, the JSON that the tool gets; of any other, the call as it is journaled.
 pub fn arguments(what: &Call) -> Digest {
-    match what {
-        Call::ToolsCall { arguments, .. } => *arguments,
-        other => digest(&postcard::to_allocvec(other).expect("a call is plain data")),
+    if let Call::ToolsCall { arguments, .. } = what {
+        return *arguments;
     }
+    digest(&postcard::to_allocvec(what).expect("a call is plain data"))
 }
 
 #[cfg(test)]

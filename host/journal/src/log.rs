@@ -34,19 +34,36 @@ pub fn first(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, StoreError> {
 /// As [`entries`].
 pub fn entries_behind(store: &dyn Store, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
+    each_segment(store, run, place, |segment| {
+        entries.extend(segment::decode(segment)?.1);
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+/// Every segment of a run behind this place, in order; the place moves behind them.
+///
+/// # Errors
+/// When the store cannot be read, a segment is gone, or `read` says so.
+pub(crate) fn each_segment(
+    store: &dyn Store,
+    run: RunId,
+    place: &mut Option<u64>,
+    mut read: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut range = Range::of(&keys::indices(run));
     if let Some(place) = *place {
         range = range.after(&keys::index(run, place));
     }
     loop {
         let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { return Ok(entries) };
+        let Some((last, _)) = rows.last() else { return Ok(()) };
         range = range.after(last);
         for number in rows.iter().filter_map(|(key, _)| keys::number(key)) {
             *place = Some(number);
             let missing = || StoreError::Damaged { why: format!("segment {number} of run {run} is missing") };
             let bytes = store.get(&keys::segment(number))?.ok_or_else(missing)?;
-            entries.extend(segment::decode(&bytes)?.1);
+            read(&bytes)?;
         }
     }
 }

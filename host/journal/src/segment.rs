@@ -13,13 +13,21 @@ const HEAD_BYTES: usize = 9;
 const FORMAT3: u8 = 3;
 const FORMAT4: u8 = 4;
 
+/// Version 5 is as this one, but for the contents that need not be there: see [`is_whole`].
+pub(crate) const FORMAT5: u8 = 5;
+
 /// The head of the segment before, at the end; see [`super::chain`].
 const LINK_BYTES: usize = 32;
 
-/// Appends entries to a segment, and begins it if it is empty.
+/// Appends entries to a segment of this version, and begins it if it is empty.
 pub fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
+    extend_as(FORMAT, segment, run, entries);
+}
+
+/// Appends entries to a segment, and begins it, in this version or in version 5, if it is empty.
+pub(crate) fn extend_as(format: u8, segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
     if segment.is_empty() {
-        segment.push(FORMAT);
+        segment.push(format);
         segment.extend_from_slice(&run.0.to_be_bytes());
     }
     for entry in entries {
@@ -36,7 +44,7 @@ pub fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
 pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
     let (mut rest, take): (&[u8], Take) = match head[0] {
-        FORMAT | FORMAT4 | FORMAT3 => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
+        FORMAT | FORMAT5 | FORMAT4 | FORMAT3 => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
         format2::FORMAT => (unlinked(rest)?, format2::take),
         format1::FORMAT => (rest, format1::take),
         _ => return Err(damaged("a journal segment of another format")),
@@ -64,10 +72,15 @@ fn damaged(why: &str) -> StoreError {
 
 type Take = fn(&[u8]) -> postcard::Result<(Entry, &[u8])>;
 
+/// True if the contents of all calls in this segment must be there; in older versions an export left some of them out.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|format| *format >= FORMAT)
+}
+
 /// The head of the segment that this one was written behind; none if it was written before there was a chain.
 pub fn link(bytes: &[u8]) -> Option<Digest> {
     let link = bytes
         .last_chunk::<LINK_BYTES>()
-        .filter(|_| matches!(bytes.first(), Some(&(FORMAT | FORMAT4 | FORMAT3 | format2::FORMAT))))?;
+        .filter(|_| matches!(bytes.first(), Some(&(FORMAT | FORMAT5 | FORMAT4 | FORMAT3 | format2::FORMAT))))?;
     Some(Digest(*link))
 }

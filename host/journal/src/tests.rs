@@ -16,6 +16,7 @@ const GOLDEN_2: &str = include_str!("../../../tests/golden/journal-2.hex");
 const GOLDEN_3: &str = include_str!("../../../tests/golden/journal-3.hex");
 const GOLDEN_4: &str = include_str!("../../../tests/golden/journal-4.hex");
 const GOLDEN_5: &str = include_str!("../../../tests/golden/journal-5.hex");
+const GOLDEN_6: &str = include_str!("../../../tests/golden/journal-6.hex");
 
 fn refusal() -> Refusal {
     Refusal {
@@ -117,8 +118,8 @@ fn a_segment_of_this_version_stays_readable() {
     Tip::default().link(&mut bytes);
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    expect_file!["../../../tests/golden/journal-5.hex"].assert_eq(&(hex.join("\n") + "\n"));
-    assert_eq!(segment::decode(&unhex(GOLDEN_5)), Ok((RunId(7), entries())));
+    expect_file!["../../../tests/golden/journal-6.hex"].assert_eq(&(hex.join("\n") + "\n"));
+    assert_eq!(segment::decode(&unhex(GOLDEN_6)), Ok((RunId(7), entries())));
 }
 
 #[test]
@@ -128,8 +129,18 @@ fn segments_of_older_versions_are_still_read() {
     }
     assert_eq!(segment::decode(&unhex(GOLDEN_3)), Ok((RunId(7), entries_of_3())));
     assert_eq!(segment::decode(&unhex(GOLDEN_4)), Ok((RunId(7), entries_of_4())));
-    let linked = |golden| segment::link(&unhex(golden)).is_some();
-    assert_eq!([GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4, GOLDEN_5].map(linked), [false, true, true, true, true]);
+    assert_eq!(segment::decode(&unhex(GOLDEN_5)), Ok((RunId(7), entries())));
+    let all = [GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4, GOLDEN_5, GOLDEN_6].map(unhex);
+    let linked = |segment: &Vec<u8>| segment::link(segment).is_some();
+    assert_eq!(all.each_ref().map(linked), [false, true, true, true, true, true]);
+    // Before version 6 an export left contents out.
+    let whole = |segment: &Vec<u8>| segment::is_whole(segment);
+    assert_eq!(all.each_ref().map(whole), [false, false, false, false, false, true]);
+    // What lacks contents is still written as version 5, so that nobody takes it for whole.
+    let mut lacking = Vec::new();
+    segment::extend_as(Trail::lacking(RunId(7)).format(), &mut lacking, RunId(7), &entries());
+    Tip::default().link(&mut lacking);
+    assert_eq!(lacking, unhex(GOLDEN_5));
 }
 
 #[test]

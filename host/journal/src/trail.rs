@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use agentry_kernel::call::RunId;
+use agentry_kernel::journal::FORMAT;
 use agentry_store::StoreError;
 use futures::task::AtomicWaker;
 
+use super::segment::FORMAT5;
 use super::{BACKLOG_MAX_BYTES, PACE_BYTES};
 
 /// See [`super`]: it bounds the memory that a run's journal takes.
 #[derive(Debug)]
 pub struct Trail {
     run: RunId,
+    format: u8,
     unwritten: AtomicUsize,
     lost: OnceLock<StoreError>,
     closed: AtomicBool,
@@ -24,8 +27,18 @@ pub struct Trail {
 impl Trail {
     /// Of a run of which nothing is written yet.
     pub fn new(run: RunId) -> Self {
+        Self::of(run, FORMAT)
+    }
+
+    /// That of a run whose past lacks contents which an export of an older version left out.
+    pub fn lacking(run: RunId) -> Self {
+        Self::of(run, FORMAT5)
+    }
+
+    fn of(run: RunId, format: u8) -> Self {
         Self {
             run,
+            format,
             unwritten: AtomicUsize::new(0),
             lost: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -34,8 +47,14 @@ impl Trail {
     }
 
     /// Whose it is.
+    #[inline]
     pub fn run(&self) -> RunId {
         self.run
+    }
+
+    /// The version in which its segments are written.
+    pub(crate) fn format(&self) -> u8 {
+        self.format
     }
 
     /// Its run leaves memory: nothing that happens to it from now on is written.
@@ -44,6 +63,7 @@ impl Trail {
     }
 
     /// True once its run has left memory.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -54,21 +74,25 @@ impl Trail {
     }
 
     /// True if something of the run was lost: it is over then.
+    #[inline]
     pub fn is_broken(&self) -> bool {
         self.lost.get().is_some()
     }
 
     /// Bytes that are in memory only.
+    #[inline]
     pub fn backlog(&self) -> usize {
         self.unwritten.load(Ordering::Acquire)
     }
 
     /// True if the run must be told to come back.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.backlog() > BACKLOG_MAX_BYTES
     }
 
     /// So much more waits for the disk.
+    #[inline]
     pub fn wrote(&self, bytes: usize) {
         self.unwritten.fetch_add(bytes, Ordering::AcqRel);
     }

@@ -15,6 +15,10 @@ use crate::json::Value;
 use crate::limits::NAME_MAX_BYTES;
 
 mod again;
+mod every;
+mod spec;
+
+pub use spec::{Contents, Durability, Effect, Repeat, Spec, Wait};
 
 /// A run, printed as 13 letters of Crockford's base 32.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -337,58 +341,7 @@ pub struct Place {
     pub path: String,
 }
 
-/// What a call can do to the world, which decides how it is journaled and what a crash means for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Effect {
-    /// Answered out of the host's memory; nothing outside is read or changed.
-    Inner,
-    /// Reads the world; doing it again is harmless.
-    Read,
-    /// Writes to our own store, in the same transaction as its journal entry.
-    Store,
-    /// Reaches outside: its intent is durable before it leaves.
-    External,
-}
-
 impl Call {
-    /// The interface and function in `wit/`, for example `llm.complete`.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::LlmModels => "llm.models",
-            Self::LlmComplete(_) => "llm.complete",
-            Self::LlmStream(_) => "llm.stream",
-            Self::LlmEmbed { .. } => "llm.embed",
-            Self::LlmCountTokens { .. } => "llm.count-tokens",
-            Self::Context(function) | Self::Agents(function) | Self::Human(function) => function,
-            Self::MemoryGet { .. } => "memory.get",
-            Self::MemoryPut { .. } => "memory.put",
-            Self::MemoryDelete { .. } => "memory.delete",
-            Self::MemoryList { .. } => "memory.list",
-            Self::Memory { function, .. } => function,
-            Self::FilesRead(_) => "files.read",
-            Self::FilesWrite { .. } => "files.write",
-            Self::FilesStat(_) => "files.stat",
-            Self::FilesList(_) => "files.list",
-            Self::FilesDelete(_) => "files.delete",
-            Self::ToolsList => "tools.list",
-            Self::ToolsCall { .. } => "tools.call",
-            Self::HttpFetch { .. } | Self::Fetch(_) => "http.fetch",
-            Self::HumanAsk { .. } => "human.ask",
-            Self::HumanNotify { .. } => "human.notify",
-            Self::TimersNow => "timers.now",
-            Self::TimersSleep { .. } => "timers.sleep",
-            Self::TimersDeadline => "timers.deadline",
-            Self::BudgetRemaining => "budget.remaining",
-            Self::BudgetSplit => "budget.split",
-            Self::LogEvent { .. } => "log.event",
-            Self::AgentsFind { .. } => "agents.find",
-            Self::AgentsCall(_) => "agents.call",
-            Self::AgentsSend(_) => "agents.send",
-            Self::AgentsReply { .. } => "agents.reply",
-            Self::AgentsReceive { .. } => "agents.receive",
-        }
-    }
-
     /// The least that can be asked of another agent.
     pub(crate) fn to_agent(agent: &str) -> Self {
         Self::AgentsCall(Delegation { agent: agent.into(), input: Digest::default(), share: Vec::new(), fuel: 0 })
@@ -432,41 +385,14 @@ impl Call {
             Self::AgentsSend(post) => [Some(&mut post.agent), None],
             Self::AgentsReply { letter, post } => [Some(letter), Some(&mut post.agent)],
             // The names of functions are ours, and numbers do not grow.
-            _ => [None, None],
+            Self::Context(_) | Self::Agents(_) | Self::Human(_) => [None, None],
+            Self::LlmModels | Self::ToolsList | Self::BudgetRemaining | Self::BudgetSplit => [None, None],
+            Self::TimersNow | Self::TimersSleep { .. } | Self::TimersDeadline => [None, None],
+            Self::LogEvent { .. } | Self::HumanAsk { .. } | Self::HumanNotify { .. } => [None, None],
+            Self::AgentsReceive { .. } => [None, None],
         };
         words.into_iter().flatten().for_each(shorten);
         self
-    }
-
-    /// What it can do to the world.
-    pub fn effect(&self) -> Effect {
-        match self {
-            Self::LlmComplete(_) | Self::LlmStream(_) | Self::LlmEmbed { .. } => Effect::External,
-            Self::FilesWrite { .. } | Self::FilesDelete(_) => Effect::External,
-            Self::ToolsCall { .. } | Self::Fetch(_) | Self::HttpFetch { .. } => Effect::External,
-            Self::AgentsCall(_) | Self::Agents(_) | Self::Human(_) => Effect::External,
-            Self::AgentsSend(_) | Self::AgentsReply { .. } => Effect::Store,
-            Self::AgentsFind { .. } => Effect::Read,
-            Self::MemoryPut { .. } | Self::MemoryDelete { .. } | Self::HumanNotify { .. } => Effect::Store,
-            Self::MemoryGet { .. } | Self::MemoryList { .. } | Self::Memory { .. } => Effect::Read,
-            Self::FilesRead(_) | Self::FilesStat(_) | Self::FilesList(_) => Effect::Read,
-            _ => Effect::Inner,
-        }
-    }
-
-    /// Whether it tells somebody outside what the guest wrote: the calls that a guest has no hand on any more once it has
-    /// learnt something, see [`labels`](crate::labels). A model is configured by the admin, and its provider is no stranger.
-    pub fn reaches_out(&self) -> bool {
-        matches!(self, Self::ToolsCall { .. } | Self::Fetch(_) | Self::AgentsCall(_) | Self::Human(_))
-    }
-
-    /// The budget that counts calls of this kind.
-    pub fn counted(&self) -> Option<Resource> {
-        match self {
-            Self::LlmComplete(_) | Self::LlmStream(_) | Self::LlmEmbed { .. } => Some(Resource::LlmCalls),
-            Self::ToolsCall { .. } => Some(Resource::ToolCalls),
-            _ => None,
-        }
     }
 }
 

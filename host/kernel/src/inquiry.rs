@@ -13,10 +13,10 @@ use crate::kernel::{Answer, Kernel, Start};
 use crate::labels::Labels;
 use crate::manifest::Manifest;
 use crate::model::Model;
-use crate::policy::{Grant, Policy};
+use crate::policy::{Grant, Policy, Subject};
 use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
-use crate::tool::Tool;
+use crate::tool::{Tool, Tools};
 
 mod amend;
 mod call;
@@ -133,20 +133,20 @@ impl World {
         };
         let mut kernel = Kernel::new(Arc::clone(&self.policy), self.models.clone(), self.tools.clone());
         let start = Start { agent: question.agent.clone(), manifest };
-        if let Err(refusal) = kernel.start(RUN, &start, self.at) {
+        if let (Err(refusal), _) = kernel.start(RUN, &start, self.at) {
             return Verdict::Refused(refusal);
         }
         kernel.attend(RUN);
         if !question.labels.is_empty()
-            && let Answer::Permit(mut permit) = kernel.admit(RUN, CallId(0), &Call::TimersNow, self.at)
+            && let (Answer::Permit(mut permit), _) = kernel.admit(RUN, CallId(0), &Call::TimersNow, self.at)
         {
             permit.bring(&question.labels);
-            kernel.settle(permit, Amounts::ZERO, self.at);
+            let _ = kernel.settle(permit, Amounts::ZERO, self.at);
         }
-        match kernel.admit(RUN, CallId(1), &question.call, self.at) {
+        match kernel.admit(RUN, CallId(1), &question.call, self.at).0 {
             Answer::Permit(permit) => {
                 let (held, brings) = (*permit.held(), permit.brings().clone());
-                kernel.give_back(permit, self.at);
+                let _ = kernel.give_back(permit, self.at);
                 Verdict::Allowed { held, brings }
             }
             Answer::Wait(_) => Verdict::Allowed { held: Amounts::ZERO, brings: Labels::NONE },
@@ -170,14 +170,15 @@ impl World {
     /// Adds the model and the tool that a call names, if nobody did: a policy is compared for those too that come later. Of such a
     /// tool nobody said what it does, and such a model costs nothing. True if something was added.
     pub(crate) fn complete(&mut self, call: &Call) -> bool {
-        match call {
-            Call::ToolsCall { name, .. } if !self.tools.iter().any(|tool| tool.name == *name) => {
-                self.tools.push(Tool { name: name.clone(), ..Tool::default() });
+        let tools = Tools::new(Vec::new());
+        match Subject::of(call, &tools) {
+            Subject::Tool { name, .. } if !self.tools.iter().any(|tool| tool.name == name) => {
+                self.tools.push(Tool { name: name.into(), ..Tool::default() });
                 true
             }
-            Call::LlmComplete(ask) if !self.models.iter().any(|model| model.alias == ask.model) => {
+            Subject::Model { alias } if !self.models.iter().any(|model| model.alias == alias) => {
                 self.models.push(Model {
-                    alias: ask.model.clone(),
+                    alias: alias.into(),
                     price: None,
                     context_tokens: u64::MAX,
                     output_tokens_max: u64::MAX,
@@ -186,7 +187,8 @@ impl World {
                 });
                 true
             }
-            _ => false,
+            Subject::Tool { .. } | Subject::Model { .. } | Subject::Memory { .. } => false,
+            Subject::Files { .. } | Subject::Http { .. } | Subject::Inner => false,
         }
     }
 }

@@ -23,8 +23,9 @@ mod unfinished;
 pub use fork::up_to;
 pub use unfinished::{Open, Unfinished, Wake};
 
-/// The version of this format. It stands before each stored entry; older ones stay readable.
-pub const FORMAT: u8 = 5;
+/// The version of this format. It stands before each stored entry; older ones stay readable. From version 6 on, the contents of all calls
+/// are there; before, an export left out those of letters, of questions and of what other agents were asked.
+pub const FORMAT: u8 = 6;
 
 /// What a decision rests on, as the journal of its run names it: see [`Entry::Basis`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,15 +1,15 @@
 //! The one place that says yes, no or later: `start`, `admit`, `settle`, `withdraw`, `finish`.
 //!
-//! Every method takes the time as an argument and returns at once; none panics, whatever a guest passed.
+//! Every method takes the time as an argument and returns at once; none panics, whatever a guest passed. What an act brings about beside
+//! its answer comes with it, as [`Consequences`].
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::budget::{Amounts, Resource, Shortage};
-use crate::call::{Call, CallId, Class, RunId};
+use crate::budget::{Amounts, Resource};
+use crate::call::{Call, CallId, Class, Durability, Effect, RunId};
 use crate::journal::Entry;
 use crate::labels::Labels;
 use crate::limits::{CALLS_IN_FLIGHT_MAX, CALLS_PER_RUN_MAX};
@@ -24,6 +24,7 @@ mod answer;
 mod approvals;
 mod basis;
 mod books;
+mod consequences;
 mod decision;
 mod ledger;
 mod lock;
@@ -38,12 +39,15 @@ mod simulation;
 mod slots;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tracked;
 mod trials;
 
 pub(crate) use answer::Leave;
 pub use answer::{Allowance, Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::{Standing, Statement};
+pub use consequences::Consequences;
 pub use rates::Rated;
 pub use resume::{Afterwards, Lost};
 pub use shares::Share;
@@ -67,14 +71,8 @@ pub struct Kernel {
     lock: Option<Lock>,
     ledger: Ledger,
     rates: Rates,
-    /// What the rules that counted the last call remember, until somebody has written it down.
-    rated: Vec<Rated>,
-    /// What would have been said against the call that was admitted last.
-    observed: Option<Refusal>,
-    /// What people added to budgets with their yes to the call that was dispatched last.
-    raised: Vec<Shortage>,
-    /// What the last decision rests on, until somebody has written it down.
-    named: Option<Box<Entry>>,
+    /// What follows from the act that is under way; empty between acts.
+    follows: Consequences,
     site: BooksId,
     agents: BTreeMap<String, BooksId>,
     runs: BTreeMap<RunId, Run>,
@@ -90,46 +88,28 @@ impl Kernel {
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
         let (rates, agents, runs, approvals) =
             (Rates::default(), BTreeMap::new(), BTreeMap::new(), Approvals::default());
-        let (lock, observed, named, raised, rated) = (None, None, None, Vec::new(), Vec::new());
-        Self {
-            policy,
-            slots,
-            tools,
-            lock,
-            ledger,
-            rates,
-            rated,
-            observed,
-            raised,
-            named,
-            site,
-            agents,
-            runs,
-            approvals,
-        }
+        let (lock, follows) = (None, Consequences::default());
+        Self { policy, slots, tools, lock, ledger, rates, follows, site, agents, runs, approvals }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
     /// for free; a call that is refused costs nothing.
-    pub fn admit(&mut self, run: RunId, call: CallId, what: &Call, now: Millis) -> Answer {
-        self.observed = None;
-        match self.weigh(run, what, now) {
+    ///
+    /// What it rests on, and what files with `mode = "observe"` would have said against it, follow as entries.
+    pub fn admit(&mut self, run: RunId, call: CallId, what: &Call, now: Millis) -> (Answer, Consequences) {
+        let answer = match self.weigh(run, what, now) {
             Ok(mut terms) => {
-                self.observed = terms.observed.take().map(|no| self.no(run, call, what.name(), no));
-                self.grant(run, call, what, terms)
+                let observed = terms.observed.take();
+                let answer = self.grant(run, call, what, terms);
+                if let Some(no) = observed {
+                    let refusal = self.no(run, call, what.name(), no);
+                    self.follows.entries.push(Entry::Foreseen { call, at: now, refusal });
+                }
+                answer
             }
             Err(no) => Answer::Refused(self.no(run, call, what.name(), no)),
-        }
-    }
-
-    /// What files with `mode = "observe"` would have said against the call that was admitted last: for the journal, once.
-    pub fn take_observed(&mut self) -> Option<Refusal> {
-        self.observed.take()
-    }
-
-    /// What the rules that counted the call which was admitted last remember: to be stored with the entry that tells of it.
-    pub fn take_rated(&mut self) -> Vec<Rated> {
-        core::mem::take(&mut self.rated)
+        };
+        (answer, self.follows())
     }
 
     /// Remembers what an earlier host counted.
@@ -180,7 +160,7 @@ impl Kernel {
     /// one, whatever came of it. `spent` may exceed what was held: see [`Settled::overrun`].
     ///
     /// The run gains the labels that the permit brings. It holds them from here on: settle before the guest sees the answer.
-    pub fn settle(&mut self, permit: Permit, spent: Amounts, now: Millis) -> Settled {
+    pub fn settle(&mut self, permit: Permit, spent: Amounts, now: Millis) -> (Settled, Consequences) {
         let mut spent = spent;
         spent[Resource::ToolCalls] = permit.held[Resource::ToolCalls];
         // It may have been made again, as often as was held for.
@@ -189,21 +169,28 @@ impl Kernel {
         let held = self.runs.get(&permit.run).map_or(Labels::NONE, |run| run.labels.clone());
         let (brings, kept_off) = permit.tells();
         let gained = self.gain(permit.run, &brings);
-        Settled { gained, cleared: kept_off.without(&held), ..self.close(permit, spent, now) }
+        let settled = Settled { gained, cleared: kept_off.without(&held), ..self.close(permit, spent, now) };
+        (settled, self.follows())
     }
 
     /// Takes back a permit that nothing was done with; it costs nothing.
-    pub fn give_back(&mut self, permit: Permit, now: Millis) -> Settled {
-        self.close(permit, Amounts::ZERO, now)
+    pub fn give_back(&mut self, permit: Permit, now: Millis) -> (Settled, Consequences) {
+        let settled = self.close(permit, Amounts::ZERO, now);
+        (settled, self.follows())
     }
 
     /// Takes a call out of its queue; it costs nothing. If its turn has already come, its permit is on the way and is
     /// to be given back.
-    pub fn withdraw(&mut self, ticket: Ticket, now: Millis) -> Vec<Ready> {
-        let Some(mut permit) = self.slots.withdraw(ticket) else { return Vec::new() };
-        // It waited, so it has no slot that another could take.
-        permit.model = None;
-        self.close(permit, Amounts::ZERO, now).ready
+    pub fn withdraw(&mut self, ticket: Ticket, now: Millis) -> Consequences {
+        self.take_out(ticket, now);
+        self.follows()
+    }
+
+    fn take_out(&mut self, ticket: Ticket, now: Millis) {
+        if let Some(permit) = self.slots.withdraw(ticket) {
+            // It waited, so it has no slot that another could take.
+            let _ = self.close(Permit { model: None, ..permit }, Amounts::ZERO, now);
+        }
     }
 
     /// What is held for a call that waits for its turn.
@@ -212,7 +199,7 @@ impl Kernel {
     }
 
     /// Replaces the policy. Runs go on; a right that is gone is gone at their next call, and so are changed limits.
-    pub fn reload(&mut self, policy: Arc<Policy>) {
+    pub fn reload(&mut self, policy: Arc<Policy>) -> Consequences {
         self.policy = policy;
         let grants = &self.policy.grants;
         self.rates.keep(|agent, rule| grants.iter().any(|grant| grant.agent == agent && grant.has_rule(rule)));
@@ -231,6 +218,7 @@ impl Kernel {
             }
         }
         self.void_questions();
+        self.follows()
     }
 
     /// The labels that a run holds; none if there is no such run.
@@ -310,11 +298,9 @@ impl Kernel {
         let own = terms.rated.then(|| decision::rule_id(grant, terms.ground)).flatten();
         for (agent, rule) in own.iter().chain(&terms.counted) {
             self.rates.count(agent, rule, now);
-            self.rated.extend(self.rates.of(agent, rule));
+            self.follows.rated.extend(self.rates.of(agent, rule));
         }
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.in_flight += 1;
-        }
+        self.follows.books |= terms.raise.is_none() && !terms.worst.is_zero();
         Ok(terms)
     }
 
@@ -324,8 +310,25 @@ impl Kernel {
             terms;
         let held = if raise.is_some() { Amounts::ZERO } else { worst };
         let (carries, basis) = (self.labels(run), self.rest_on(run, ground));
-        let permit =
-            Permit { run, call, held, model: None, output_tokens_max, carries, brings, clears, private, basis };
+        let spec = what.spec();
+        let at_once = spec.effect == Effect::Inner && spec.durability == Durability::Deferred;
+        let in_flight = !at_once || require.is_some() || model.is_some() || !held.is_zero();
+        let permit = Permit {
+            run,
+            call,
+            held,
+            model: None,
+            output_tokens_max,
+            carries,
+            brings,
+            clears,
+            private,
+            basis,
+            in_flight,
+        };
+        if in_flight && let Some(run) = self.runs.get_mut(&run) {
+            run.in_flight += 1;
+        }
         match require {
             Some(required) => Answer::Ask(Unasked { permit, model, class, required, name: what.name().into(), raise }),
             None => self.place(permit, model, class),
@@ -350,22 +353,17 @@ impl Kernel {
     }
 
     fn close(&mut self, permit: Permit, spent: Amounts, now: Millis) -> Settled {
-        let Permit { run: id, held, model, .. } = permit;
-        let ready = model.and_then(|model| self.slots.release(model)).into_iter().collect();
+        let Permit { run: id, held, model, in_flight, .. } = permit;
+        self.follows.ready.extend(model.and_then(|model| self.slots.release(model)));
         let Some(run) = self.runs.get_mut(&id) else {
             // A permit of another kernel: nothing here was held for it.
-            return Settled {
-                spent: Amounts::ZERO,
-                overrun: spent,
-                gained: Labels::NONE,
-                cleared: Labels::NONE,
-                ready,
-            };
+            return Settled { spent: Amounts::ZERO, overrun: spent, gained: Labels::NONE, cleared: Labels::NONE };
         };
-        run.in_flight = run.in_flight.saturating_sub(1);
+        run.in_flight = run.in_flight.saturating_sub(usize::from(in_flight));
+        self.follows.books |= !held.is_zero() || !spent.is_zero();
         let taken = self.ledger.settle(run.account, &held, &spent, now);
         self.forget(id);
-        Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, cleared: Labels::NONE, ready }
+        Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, cleared: Labels::NONE }
     }
 
     /// Takes labels off a run because a person says so; those that it held. None if no such run goes on.

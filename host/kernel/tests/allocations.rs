@@ -172,7 +172,7 @@ fn kernel() -> Kernel {
     };
     let mut kernel = Kernel::new(Arc::new(policy), vec![model], tools);
     let manifest = Arc::new(Manifest::parse_toml(PACKAGE).expect("the manifest is whole"));
-    kernel.start(RUN, &Start { agent: "clerk".to_owned(), manifest }, NOW).expect("the grant covers it");
+    kernel.start(RUN, &Start { agent: "clerk".to_owned(), manifest }, NOW).0.expect("the grant covers it");
     kernel
 }
 
@@ -203,7 +203,7 @@ fn once_its_rule_is_named_a_permit_is_made_and_settled_without_an_allocation() {
         let mut kernel = kernel();
         // The first call by a rule names that rule to the journal, and labels that are new to a run are a new set, once.
         for count in 1..=2 {
-            let (made, answer) = allocations(|| kernel.admit(RUN, CallId(count), &call, NOW));
+            let (made, (answer, _)) = allocations(|| kernel.admit(RUN, CallId(count), &call, NOW));
             let Answer::Permit(permit) = answer else { panic!("{call:?}: {answer:?}") };
             assert!(made == 0 || count == 1, "{} allocates while it is admitted", call.name());
             let (settled, _) = allocations(|| kernel.settle(permit, Amounts::ZERO, NOW));

@@ -85,9 +85,8 @@ pub(crate) fn permit_retrying(output_tokens_max: u64, retries: u64) -> Permit {
     }))
     .expect("a manifest");
     let (run, now) = (RunId(1), Millis(0));
-    kernel
-        .start(run, &Start { agent: "asker".to_owned(), manifest: Arc::new(manifest) }, now)
-        .expect("a grant covers it");
+    let start = Start { agent: "asker".to_owned(), manifest: Arc::new(manifest) };
+    kernel.start(run, &start, now).0.expect("a grant covers it");
     let call = Call::LlmComplete(Completion {
         model: "small".to_owned(),
         messages: Vec::new(),
@@ -98,7 +97,7 @@ pub(crate) fn permit_retrying(output_tokens_max: u64, retries: u64) -> Permit {
         local_only: false,
         microusd_max: None,
     });
-    match kernel.admit(run, CallId(1), &call, now) {
+    match kernel.admit(run, CallId(1), &call, now).0 {
         Answer::Permit(permit) => permit,
         other => panic!("{other:?}"),
     }

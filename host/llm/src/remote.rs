@@ -23,7 +23,7 @@ use agentry_abi::bindings::agentry::agent::llm::{Failure, OutputForm, Request};
 use agentry_abi::bindings::agentry::agent::types::Error;
 
 /// How long an answer that is whole and counted waits for its last word, so that its connection can be used again.
-const LAST_WORD_MAX: Duration = Duration::from_millis(250);
+const LAST_WORD_MAX: Duration = Duration::from_secs(1);
 
 /// How long an answer that is whole waits to be counted.
 const COUNT_MAX: Duration = Duration::from_secs(3);

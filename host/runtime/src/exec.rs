@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::AgentPre;
 use agentry_abi::bindings::agentry::agent::outcome::Failure;
+use agentry_journal::audit::contents;
 use agentry_journal::report::Report;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::RunId;
@@ -19,9 +20,9 @@ use agentry_kernel::manifest::{Manifest, WantsFiles};
 use agentry_kernel::model::Usage;
 use agentry_kernel::refusal::{Code, Refusal};
 use agentry_kernel::{Digest, Resource};
-use agentry_store::StoreError;
 use agentry_store::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
 use agentry_store::rows::run::RunRecord;
+use agentry_store::{StoreError, keys};
 use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
@@ -99,16 +100,14 @@ pub(crate) async fn run(
         held: Amounts::ZERO,
     };
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(manifest) };
-    let allowance = match gate.begin(&run, Opening { started, start, input: input.clone().into_bytes(), below }) {
+    let input_json = input.clone().into_bytes();
+    let allowance = match gate.begin(&run, Opening { started, start, input: input_json, below, attended }) {
         Ok(allowance) => allowance,
         Err(refusal) => {
             gate.journal().flush().await?;
             return Ok(refused(&run, &refusal));
         }
     };
-    if attended {
-        gate.change(|kernel| kernel.attend(id));
-    }
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
     live(drivers, &prepared, run, Given { allowance, input, seed, wall_ms: 0 }).await
 }
@@ -131,17 +130,16 @@ pub(crate) async fn resume(
     let input = input.map_err(|_| StoreError::Damaged { why: "an input that is no text".to_owned() })?;
     let (id, package) = (record.id, record.package.clone());
     let run = RunContext::new(id, agent, at, observer).until(stop).again(past);
-    let run = placed(run, below.as_ref());
+    let has = |content: &Digest| gate.journal().store().has(&keys::blob(content)).unwrap_or(true);
+    let lacks = copied.as_ref().is_some_and(|entries| contents::lacking(entries, has).is_some());
+    let run = placed(if lacks { run.lacking_contents() } else { run }, below.as_ref());
     because.into_iter().for_each(|because| run.situation.stopped_because(because));
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
     let origin = copied.map_or_else(|| Origin::Own(below.map(|below| below.share)), Origin::Another);
-    let allowance = match gate.reopen(&run, &start, record, (&unfinished, origin)) {
+    let allowance = match gate.reopen(&run, &start, record, (&unfinished, origin, attended)) {
         Ok(allowance) => allowance,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if attended {
-        gate.change(|kernel| kernel.attend(id));
-    }
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
     live(drivers, &prepared, run, Given { allowance, input, seed, wall_ms: unfinished.wall_ms }).await.map(Ok)
 }

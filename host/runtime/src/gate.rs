@@ -5,10 +5,12 @@
 //! [`Gate::pass_inner`] for what is answered at once, [`Gate::pass_read`] for short reads of our own store, [`Gate::pass`] for what takes time or reaches outside, and
 //! [`Gate::pass_store`] for writes to our own store.
 
+mod act;
 mod again;
 mod children;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod in_flight;
 mod kept;
 mod life;
 mod live;
@@ -22,36 +24,34 @@ mod standing;
 mod stored;
 mod touches;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::clock::Clock;
-use agentry_journal::{Along, FLOOD_BYTES, Journal, Moved, Recovered};
-use agentry_kernel::approval::ApprovalId;
+use agentry_abi::driver::{Acted, Told};
+use agentry_abi::fault;
+use agentry_journal::{Along, FLOOD_BYTES, Journal, Recovered};
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{BasisId, Entry, Outcome};
-use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket, Waiter};
+use agentry_kernel::kernel::{Answer, Balance, Kernel, Permit, Statement, Ticket};
 use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
 use agentry_store::keyed_lock::Lanes;
 use agentry_store::keys;
-use agentry_store::rows::approval::Question;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use agentry_abi::driver::{Acted, Told};
-use agentry_abi::fault;
-
+use self::act::{Act, Desk};
 pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
 pub use self::children::Aside;
 pub(crate) use self::life::Origin;
 pub use self::life::{Ending, Opening};
+pub use self::outside::LentPermit;
 use self::people::Asked;
 use self::standing::Audience;
 pub(crate) use self::touches::Touch;
@@ -112,18 +112,6 @@ struct Inner {
     audience: Audience,
 }
 
-/// The kernel and those who wait for it. Behind one lock, never held across an await or an act.
-struct Desk {
-    kernel: Kernel,
-    waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
-    /// Calls that wait for people, and what these are asked.
-    asked: HashMap<Waiter, oneshot::Sender<()>>,
-    questions: BTreeMap<ApprovalId, Question>,
-    closed: VecDeque<ApprovalId>,
-    /// The host stops: whatever begins or goes on now leaves memory at once.
-    leaves: bool,
-}
-
 /// How a call goes on once it is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
@@ -152,29 +140,25 @@ impl Gate {
             }
         }
         recovered.rates.iter().for_each(|rated| kernel.restore_rate(rated.clone()));
-        let desk = Mutex::new(Desk {
-            kernel,
-            waiting: HashMap::new(),
-            asked: HashMap::new(),
-            questions: BTreeMap::new(),
-            closed: VecDeque::new(),
-            leaves: false,
-        });
+        let desk = Mutex::new(Desk::new(kernel));
         Self(Arc::new(Inner { desk, journal, clock, audience: Audience::default() }))
     }
 
-    /// Reads something off the kernel: balances, models. It must not take long: every call waits meanwhile.
+    /// Reads something off the kernel: models, rights. It must not take long: every call waits meanwhile.
     pub fn kernel<R>(&self, read: impl FnOnce(&Kernel) -> R) -> R {
-        read(&self.0.desk.lock().kernel)
+        read(self.0.desk.lock().kernel())
     }
 
-    /// Changes what the kernel knows: a new policy.
-    pub fn change<R>(&self, change: impl FnOnce(&mut Kernel) -> R) -> R {
-        let mut desk = self.0.desk.lock();
-        let changed = change(&mut desk.kernel);
-        // A new policy closes the questions of the old one.
-        self.0.wake(&mut desk);
-        changed
+    /// What is left of every limit that binds a run.
+    pub(crate) fn balances(&self, run: &RunContext) -> Vec<Balance> {
+        let now = run.clock.now();
+        self.0.desk.lock().balances(run.id, now)
+    }
+
+    /// The books of the site and of all agents, as people read them.
+    pub fn statements(&self) -> Vec<Statement> {
+        let now = self.0.clock.now();
+        self.0.desk.lock().statements(now)
     }
 
     /// The journal behind it.
@@ -220,7 +204,7 @@ impl Gate {
         }
         let outcome = settle::outcome(&result, &mut contents);
         let entry = Entry::Called { call, at: now, what, outcome, basis };
-        gate.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));
+        gate.conclude(run, permit, entry, contents, now);
         result
     }
 }
@@ -283,89 +267,66 @@ impl Inner {
         &self,
         run: &RunContext,
         call: CallId,
-        mut asking: Asking,
+        asking: Asking,
         now: Millis,
         manner: Manner,
     ) -> Result<(Turn, Option<Asking>), Box<Refusal>> {
         let intent = manner == Manner::WithIntent;
         let lacks = if intent { self.journal.lacks(&asking.contents) } else { Vec::new() };
-        let mut desk = self.desk.lock();
-        let answer = desk.kernel.admit(run.id, call, &asking.what, now);
-        let answer = desk.set_aside(run, &asking, answer, now);
-        if let Some(entry) = desk.kernel.take_basis() {
-            self.journal.append(&run.trail, &[*entry], Along::default());
-        }
-        if let Some(refusal) = desk.kernel.take_observed() {
-            let entry = Entry::Foreseen { call, at: now, refusal };
-            self.journal.append(&run.trail, &[entry], Along::default());
-        }
-        let mut rated = desk.kernel.take_rated();
-        if !rated.is_empty() && !matches!(&answer, Answer::Permit(_) if intent) {
-            let rated = std::mem::take(&mut rated);
-            self.journal.append(&run.trail, &[], Along { rated, ..Along::default() });
-        }
-        let refusal = match answer {
-            Answer::Permit(permit) => {
-                let basis = permit.basis();
-                let moves = *permit.held() != Amounts::ZERO || asking.aside.is_some();
-                let moved = desk.books(run).filter(|_| moves);
-                if intent {
-                    let mut lacks = lacks.into_iter();
-                    asking.contents.retain(|_| lacks.next().unwrap_or(true));
-                    let entry = Entry::Asked { call, at: now, what: asking.what, held: *permit.held(), basis };
-                    let along = Along { moved, rated, contents: asking.contents, record: None };
-                    self.journal.append(&run.trail, &[entry], along);
+        let admitted = self.act(run, now, |act| {
+            let answer = act.ask(|kernel| kernel.admit(run.id, call, &asking.what, now));
+            let refusal = match act.set_aside(run, &asking, answer, now) {
+                Answer::Permit(permit) if intent => {
+                    act.intend((call, now), asking, &lacks, &permit);
                     return Ok((Turn::Now(permit), None));
                 }
-                if moved.is_some() {
-                    self.journal.append(&run.trail, &[], Along { moved, ..Along::default() });
+                Answer::Permit(permit) => {
+                    let basis = permit.basis();
+                    return Ok((Turn::Now(permit), Some(Asking { basis, ..asking })));
                 }
-                return Ok((Turn::Now(permit), Some(Asking { basis, ..asking })));
-            }
-            Answer::Wait(ticket) => {
-                let held = desk.kernel.held_by(ticket);
-                let entry = Entry::Queued { call, at: now, what: asking.what.clone(), held };
-                self.journal.append(&run.trail, &[entry], Along { moved: desk.books(run), ..Along::default() });
-                return Ok((desk.line_up(ticket), Some(asking)));
-            }
-            Answer::Ask(unasked) if manner == Manner::AtOnce => {
-                Box::new(desk.kernel.decline(unasked, "a call that is answered at once waits for nobody", now))
-            }
-            Answer::Ask(unasked) => match self.question(&mut desk, run, (call, &asking), unasked, now) {
-                Ok(turn) => return Ok((turn, Some(asking))),
-                Err(refusal) => refusal,
-            },
-            Answer::Refused(refusal) => Box::new(refusal),
-        };
-        drop(desk);
-        self.refused(run, (call, asking.what), &refusal, now);
-        Err(refusal)
-    }
-
-    /// Writes a no down, and tells it to who watches.
-    fn refused(&self, run: &RunContext, (call, what): (CallId, Call), refusal: &Refusal, at: Millis) {
-        run.add_refusal(refusal);
-        let mut desk = self.desk.lock();
-        let basis = desk.kernel.basis_of_no(run.id);
-        let named = desk.kernel.take_basis().map(|entry| *entry);
-        let entry = Entry::Refused { call, at, what: what.cut(), refusal: refusal.clone(), basis };
-        self.journal.append(&run.trail, &[named.into_iter().collect(), vec![entry]].concat(), Along::default());
-        drop(desk);
-        if run.observer.watches() {
-            run.observer.tell(Event::Refused(Box::new(refusal.clone())));
-        }
+                Answer::Wait(ticket) => {
+                    let held = act.kernel().held_by(ticket);
+                    act.note(Entry::Queued { call, at: now, what: asking.what.clone(), held });
+                    return Ok((act.line_up(ticket), Some(asking)));
+                }
+                Answer::Ask(unasked) if manner == Manner::AtOnce => {
+                    act.ask(|kernel| kernel.decline(unasked, "a call that is answered at once waits for nobody", now))
+                }
+                Answer::Ask(unasked) => match self.question(act, run, (call, &asking), unasked, now) {
+                    Ok(turn) => return Ok((turn, Some(asking))),
+                    Err(refusal) => *refusal,
+                },
+                Answer::Refused(refusal) => refusal,
+            };
+            act.refuse(run, (call, asking.what), &refusal, now);
+            Err(Box::new(refusal))
+        });
+        admitted.inspect_err(|refusal| told_no(run, refusal))
     }
 }
 
-impl Desk {
-    /// The books that the run's agent draws on, as they stand, and the site's.
-    fn books<'a>(&self, run: &'a RunContext) -> Option<Moved<'a>> {
-        self.books_of(run.payer())
+impl Act<'_> {
+    /// Writes down that an admitted call is about to be made, with those of its contents that the store lacks.
+    fn intend(&mut self, (call, at): (CallId, Millis), asking: Asking, lacks: &[bool], permit: &Permit) {
+        let Asking { what, mut contents, .. } = asking;
+        let mut lacks = lacks.iter();
+        contents.retain(|_| lacks.next().copied().unwrap_or(true));
+        self.store(contents);
+        self.note(Entry::Asked { call, at, what, held: *permit.held(), basis: permit.basis() });
     }
 
-    fn books_of<'a>(&self, agent: &'a str) -> Option<Moved<'a>> {
-        let books = self.kernel.books(agent)?;
-        Some(Moved { agent, books, site: self.kernel.site_books() })
+    /// Writes a no down.
+    fn refuse(&mut self, run: &RunContext, (call, what): (CallId, Call), refusal: &Refusal, at: Millis) {
+        let basis = self.ask(|kernel| kernel.basis_of_no(run.id));
+        self.note(Entry::Refused { call, at, what: what.cut(), refusal: refusal.clone(), basis });
+    }
+}
+
+/// Counts a no, and tells it to who watches.
+fn told_no(run: &RunContext, refusal: &Refusal) {
+    run.add_refusal(refusal);
+    if run.observer.watches() {
+        run.observer.tell(Event::Refused(Box::new(refusal.clone())));
     }
 }
 

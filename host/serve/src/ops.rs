@@ -27,10 +27,7 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
             Ok(said) => Reply::Said(said),
             Err(error) => Reply::Refused(error.to_string()),
         },
-        Request::Budget => {
-            let now = services.drivers.gate.clock().now();
-            Reply::Budget(services.drivers.gate.change(|kernel| kernel.statements(now)))
-        }
+        Request::Budget => Reply::Budget(services.drivers.gate.statements()),
         Request::LookAtLock => {
             services.standing.look_at_lock(&services.drivers.gate);
             match services.drivers.gate.journal().flush().await {

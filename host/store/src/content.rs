@@ -18,6 +18,17 @@ impl Content {
         let bytes = bytes.into();
         Self { digest: Digest(Sha256::digest(&bytes).into()), bytes }
     }
+
+    /// Names a question to a person: its text, and the answers that it leaves if not any.
+    pub fn question(text: &str, choices: &[String]) -> Self {
+        Self::of(postcard::to_allocvec(&(text, choices)).expect("it is plain data, and memory grows"))
+    }
+}
+
+/// A question to a person in one text, if these are the bytes of one.
+pub fn question(bytes: &[u8]) -> Option<String> {
+    let (text, choices): (String, Vec<String>) = postcard::from_bytes(bytes).ok()?;
+    Some(if choices.is_empty() { text } else { format!("{text} [{}]", choices.join(" / ")) })
 }
 
 #[cfg(test)]

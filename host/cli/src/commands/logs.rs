@@ -17,6 +17,9 @@ use crate::home::HomeArgs;
 use crate::screen::rows::{Decision, Row, rows};
 use crate::screen::{self, BAD, BOLD, DIM, HINT, amounts, styled, text, units};
 
+/// Of what is said with a call, a line has room for so much.
+const SAID_COLUMNS: usize = 120;
+
 /// Shows what a run says and what comes of its calls
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -104,15 +107,8 @@ impl Log {
                 let json = json!({"kind": "ended", "at_ms": ended.at.0, "status": ended.status});
                 Some(Line { at: ended.at, word: word.to_owned(), style, text: String::new(), json })
             }
-            Entry::Called { at, what: Call::LogEvent { line }, outcome: Outcome::Inline(_), .. } => {
-                let said = history.blob(&line)?.unwrap_or_default();
-                Some(said_by_guest(at, &String::from_utf8_lossy(&said)))
-            }
-            Entry::Called { at, what: Call::HumanNotify { text }, outcome: Outcome::Inline(_), .. } => {
-                let said = history.blob(&text)?.unwrap_or_default();
-                let text = String::from_utf8_lossy(&said).into_owned();
-                let json = json!({"kind": "notice", "at_ms": at.0, "text": text});
-                Some(Line { at, word: "tells people".to_owned(), style: BOLD, text, json })
+            Entry::Called { at, what, outcome: Outcome::Inline(_), .. } => {
+                told(at, &what, history.said(&what)?.unwrap_or_default())
             }
             Entry::Noted { call, at, note } => {
                 let json = json!({"kind": "note", "at_ms": at.0, "call": call.0, "text": note});
@@ -123,18 +119,19 @@ impl Log {
                 None
             }
             Entry::Answered { call, at, .. } => {
-                let asked = self.asked.remove(&call);
-                asked.and_then(|asked| rows(&[asked, entry]).pop()).map(|row| self.call(at, &row))
+                let Some(asked) = self.asked.remove(&call) else { return Ok(None) };
+                let said = if let Entry::Asked { what, .. } = &asked { history.said(what)? } else { None };
+                rows(&[asked, entry]).pop().map(|row| self.call(at, &row, said))
             }
             Entry::Called { at, outcome: Outcome::Error { .. }, .. } | Entry::Refused { at, .. } => {
-                rows(&[entry]).pop().map(|row| self.call(at, &row))
+                rows(&[entry]).pop().map(|row| self.call(at, &row, None))
             }
             _ => None,
         })
     }
 
-    /// What came of a call.
-    fn call(&self, at: Millis, row: &Row) -> Line {
+    /// What came of a call, and what was said with it.
+    fn call(&self, at: Millis, row: &Row, said: Option<String>) -> Line {
         let style = if row.decision == Decision::Done { DIM } else { BAD };
         let took = row.until.map_or(0, |until| until.since(row.at));
         let why = match &row.decision {
@@ -145,10 +142,29 @@ impl Log {
         let mut json = row.as_json(self.began);
         json["kind"] = json!("call");
         json["at_ms"] = json!(at.0);
-        let parts = [row.detail.clone(), units::duration(took), why];
+        if let Some(said) = &said {
+            json["text"] = json!(said);
+        }
+        let said = text::cut(&said.unwrap_or_default(), SAID_COLUMNS);
+        let parts = [row.detail.clone(), said, units::duration(took), why];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Line { at, word: format!("{} {}", row.word(), row.name), style, text: parts.join("  "), json }
     }
+}
+
+/// What was told in one step: to the log, to people, to other agents. Whatever else is done in one step is not worth a line.
+fn told(at: Millis, what: &Call, said: String) -> Option<Line> {
+    let (kind, word) = if let Call::LogEvent { .. } = what {
+        return Some(said_by_guest(at, &said));
+    } else if let Call::HumanNotify { .. } = what {
+        ("notice", "tells people".to_owned())
+    } else if let Call::AgentsSend(post) | Call::AgentsReply { post, .. } = what {
+        ("letter", format!("writes to {}", post.agent))
+    } else {
+        return None;
+    };
+    let json = json!({"kind": kind, "at_ms": at.0, "text": said});
+    Some(Line { at, word, style: BOLD, text: said, json })
 }
 
 /// A line of the log: how much it matters, and its text.

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use agentry_kernel::Resource;
-use agentry_kernel::call::RunId;
+use agentry_kernel::call::{RunId, Wait};
 use agentry_kernel::journal::{Status, Wake};
-use agentry_runtime::run::situation::{Live, Wait};
+use agentry_runtime::run::situation::Live;
 use agentry_serve::api::{Reply, Request};
 use agentry_serve::socket::{self, ControlError};
 use agentry_store::rows::run::RunRecord;

@@ -45,6 +45,8 @@ pub struct Row {
     pub basis: Option<Basis>,
     /// The name of its canonical arguments.
     pub arguments: Digest,
+    /// The contents that it names.
+    pub contents: Vec<Digest>,
 }
 
 /// What a decision rests on.
@@ -158,6 +160,7 @@ fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: D
     let (name, detail) = (what.name().to_owned(), detail(what));
     let (held, spent, gained, approved_by) = (Amounts::ZERO, Amounts::ZERO, Labels::NONE, Vec::new());
     let (foreseen, basis, arguments) = (None, None, agentry_journal::arguments(what));
+    let contents = what.spec().contents.collect();
     Row {
         call,
         at,
@@ -174,6 +177,7 @@ fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: D
         note: None,
         basis,
         arguments,
+        contents,
     }
 }
 
@@ -199,14 +203,18 @@ fn detail(call: &Call) -> String {
         Call::FilesWrite { place, bytes, .. } => format!("{}:{}, {}", place.root, place.path, units::bytes(*bytes)),
         Call::ToolsCall { name, .. } => name.clone(),
         Call::HttpFetch { method, url } | Call::Fetch(Fetch { method, url, .. }) => format!("{method} {url}"),
-        Call::HumanAsk { expires_ms: Some(ms), .. } => format!("at most {}", units::duration(*ms)),
+        Call::HumanAsk { expires_ms, .. } => {
+            expires_ms.map(|ms| format!("at most {}", units::duration(ms))).unwrap_or_default()
+        }
         Call::TimersSleep { ms } => units::duration(*ms),
         Call::AgentsFind { provides } => provides.clone(),
         Call::AgentsCall(delegation) => delegation.agent.clone(),
         Call::AgentsSend(post) => format!("{}, {}", post.agent, units::bytes(post.bytes)),
         Call::AgentsReply { letter, post } => format!("{letter}, {}", units::bytes(post.bytes)),
-        Call::AgentsReceive { timeout_ms: Some(ms) } => units::duration(*ms),
-        _ => String::new(),
+        Call::AgentsReceive { timeout_ms } => timeout_ms.map(units::duration).unwrap_or_default(),
+        Call::LlmModels | Call::ToolsList | Call::HumanNotify { .. } | Call::LogEvent { .. } => String::new(),
+        Call::TimersNow | Call::TimersDeadline | Call::BudgetRemaining | Call::BudgetSplit => String::new(),
+        Call::Context(_) | Call::Agents(_) | Call::Human(_) => String::new(),
     }
 }
 
@@ -239,6 +247,7 @@ impl Row {
             "name": self.name,
             "detail": self.detail,
             "arguments": self.arguments.to_string(),
+            "contents": self.contents.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "decision": self.word(),
             "rule": self.basis.as_ref().and_then(|basis| basis.rule.as_ref()),
             "policy": self.basis.as_ref().map(|basis| basis.policy.to_string()),

@@ -106,6 +106,7 @@ mod tests {
             note: None,
             basis: None,
             arguments: agentry_kernel::Digest::default(),
+            contents: Vec::new(),
         }
     }
 

@@ -1,13 +1,17 @@
 //! Tampering with a real store: each change is found, at its place.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use agentry_kernel::call::RunId;
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::journal::BasisId;
+use agentry_kernel::{Amounts, Call, Millis};
 use agentry_store::content::Content;
 use agentry_store::{Batch, RedbStore, Store};
 
 use super::*;
 use crate::fixture::host;
+use crate::{Along, Journal, Trail};
 
 /// Some runs, one segment each call, and what is audited of them.
 async fn log(home: &Path) -> RedbStore {
@@ -172,4 +176,33 @@ fn what_the_chain_adds_to_a_segment_stays_small() {
     let each = begun.elapsed() / rounds;
     println!("the chain adds {each:?} to a segment of 300 bytes");
     assert!(tip.next == u64::from(rounds) && each < std::time::Duration::from_millis(1));
+}
+
+/// What an audit says of a log in which a run has made this call and nobody has stored what it names.
+async fn unstored(trail: Trail, what: Call) -> Option<Broken> {
+    let home = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(home.path()).unwrap());
+    let (journal, _) = Journal::open(Arc::clone(&store)).await.unwrap();
+    let (trail, held, basis) = (Arc::new(trail), Amounts::ZERO, BasisId::NONE);
+    journal.append(&trail, &[Entry::Asked { call: CallId(1), at: Millis(1), what, held, basis }], Along::default());
+    journal.durable(&trail).await.unwrap();
+    verify(&*store, &[]).unwrap().broken
+}
+
+#[tokio::test]
+async fn the_chain_vouches_for_the_contents_of_every_call_there_is() {
+    let (mut vouched, mut before) = (Vec::new(), Vec::new());
+    for what in Call::every() {
+        let name = what.name().to_owned();
+        let names = what.spec().contents.next().is_some();
+        let broken = unstored(Trail::new(RunId(1)), what.clone()).await;
+        assert_eq!(broken.is_some(), names, "{name}: {broken:?}");
+        assert!(broken.is_none_or(|broken| broken.what.contains("is gone")), "{name}");
+        vouched.extend(names.then(|| name.clone()));
+        // Older versions left contents of some calls out when a run moved to another home.
+        before.extend(unstored(Trail::lacking(RunId(1)), what).await.map(|_| name));
+    }
+    let always = ["llm.complete", "llm.stream", "memory.put", "files.write", "tools.call", "log.event", "http.fetch"];
+    assert_eq!(before, always);
+    assert_eq!(vouched.len(), always.len() + 5, "human.ask, human.notify, agents.call, agents.send, agents.reply");
 }

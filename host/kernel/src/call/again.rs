@@ -1,25 +1,8 @@
-//! What holds of a call when its run is executed again beside its journal: which calls have an order of their own, and when a call is
-//! the one that was recorded.
+//! When a call that a run makes as it is executed again is the one that its journal has.
 
 use super::{Call, Completion};
 
 impl Call {
-    /// True if the guest does nothing until it is answered: what `wit/` gives as plain functions. Of the others it can have several in
-    /// flight, and their order is its own to see.
-    pub fn blocks(&self) -> bool {
-        match self {
-            Self::LlmComplete(_) | Self::LlmStream(_) | Self::LlmEmbed { .. } => false,
-            Self::ToolsCall { .. } | Self::Fetch(_) | Self::HttpFetch { .. } | Self::TimersSleep { .. } => false,
-            Self::Memory { function, .. } => function != "memory.search",
-            Self::AgentsCall(_) | Self::AgentsReceive { .. } => false,
-            Self::Agents(function) => !matches!(function.as_str(), "agents.call" | "agents.receive"),
-            Self::Human(function) => function != "human.ask",
-            Self::HumanAsk { .. } => false,
-            Self::Context(function) => !matches!(function.as_str(), "context.complete" | "context.stream"),
-            _ => true,
-        }
-    }
-
     /// True if a guest that asks for this asks for what stands in a journal as `recorded`. What the host added to the question, such as
     /// the model behind an alias, is not the guest's and may have changed since.
     pub fn repeats(&self, recorded: &Self) -> bool {
@@ -50,7 +33,48 @@ impl Call {
             (Self::AgentsReply { letter, post }, Self::AgentsReply { letter: then, post: recorded }) => {
                 (letter, post.content, post.bytes) == (then, recorded.content, recorded.bytes)
             }
-            (asked, then) => asked == then,
+            (
+                Self::LlmComplete(_)
+                | Self::LlmStream(_)
+                | Self::LlmEmbed { .. }
+                | Self::LlmCountTokens { .. }
+                | Self::MemoryPut { .. }
+                | Self::FilesWrite { .. }
+                | Self::ToolsCall { .. }
+                | Self::AgentsReply { .. },
+                _,
+            ) => false,
+            // All that the guest asked for is written down, and nothing else.
+            (
+                Self::LlmModels
+                | Self::Context(_)
+                | Self::MemoryGet { .. }
+                | Self::MemoryDelete { .. }
+                | Self::MemoryList { .. }
+                | Self::Memory { .. }
+                | Self::FilesRead(_)
+                | Self::FilesStat(_)
+                | Self::FilesList(_)
+                | Self::FilesDelete(_)
+                | Self::ToolsList
+                | Self::HttpFetch { .. }
+                | Self::Agents(_)
+                | Self::TimersNow
+                | Self::TimersSleep { .. }
+                | Self::TimersDeadline
+                | Self::Human(_)
+                | Self::BudgetRemaining
+                | Self::BudgetSplit
+                | Self::LogEvent { .. }
+                | Self::Fetch(_)
+                | Self::HumanAsk { .. }
+                | Self::HumanNotify { .. }
+                | Self::AgentsFind { .. }
+                | Self::AgentsCall(_)
+                | Self::AgentsSend(_)
+                | Self::AgentsReceive { .. },
+                _,
+            ) => self == recorded,
         }
     }
 }

@@ -103,7 +103,12 @@ pub fn show(call: &Call) -> Value {
         }
         Call::AgentsCall(delegation) => object(&[("agent", Some(text(&delegation.agent)))]),
         Call::AgentsSend(post) => object(&[("letter", Some(text(&post.agent)))]),
-        other => text(other.name()),
+        Call::LlmModels | Call::ToolsList | Call::Context(_) | Call::HttpFetch { .. } => text(call.name()),
+        Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline => text(call.name()),
+        Call::BudgetRemaining | Call::BudgetSplit | Call::LogEvent { .. } => text(call.name()),
+        Call::Human(_) | Call::HumanAsk { .. } | Call::HumanNotify { .. } => text(call.name()),
+        Call::Agents(_) | Call::AgentsFind { .. } | Call::AgentsReply { .. } => text(call.name()),
+        Call::AgentsReceive { .. } => text(call.name()),
     }
 }
 

@@ -90,7 +90,12 @@ fn giver(world: &World, question: &Question) -> Option<Rule> {
             let alone = |right: &&_| enough(&|grant: &mut Grant| grant.rights.http = alloc::vec![Clone::clone(*right)]);
             rights.http.iter().find(alone).map(|right| rule(&right.id, right.line))
         }
-        _ => None,
+        Call::LlmModels | Call::ToolsList | Call::Context(_) | Call::Memory { .. } | Call::HttpFetch { .. } => None,
+        Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline => None,
+        Call::BudgetRemaining | Call::BudgetSplit | Call::LogEvent { .. } => None,
+        Call::Human(_) | Call::HumanAsk { .. } | Call::HumanNotify { .. } => None,
+        Call::Agents(_) | Call::AgentsFind { .. } | Call::AgentsCall(_) | Call::AgentsSend(_) => None,
+        Call::AgentsReply { .. } | Call::AgentsReceive { .. } => None,
     }
 }
 

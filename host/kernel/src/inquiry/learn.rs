@@ -46,6 +46,8 @@ struct Used<'a> {
     /// By origin and method: paths.
     http: BTreeMap<(String, &'a str), BTreeSet<&'a str>>,
     secrets: BTreeSet<(&'a str, String)>,
+    asks: bool,
+    notifies: bool,
     called: BTreeSet<&'a str>,
     written_to: BTreeSet<&'a str>,
     /// Whose letters it answered; whose it only took is not in the call.
@@ -113,10 +115,27 @@ impl<'a> Used<'a> {
                 }
                 self.http.entry((origin, &fetch.method)).or_default().insert(url.path);
             }
+            Call::HumanAsk { .. } => self.asks = true,
+            Call::HumanNotify { .. } => self.notifies = true,
             Call::AgentsCall(delegation) => drop(self.called.insert(&delegation.agent)),
             Call::AgentsSend(post) => drop(self.written_to.insert(&post.agent)),
             Call::AgentsReply { post, .. } => drop(self.answered.insert(&post.agent)),
-            _ => {}
+            // A manifest or nothing gives these, or no host could do them.
+            Call::LlmModels | Call::ToolsList | Call::AgentsFind { .. } | Call::AgentsReceive { .. } => {}
+            Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline => {}
+            Call::BudgetRemaining | Call::BudgetSplit | Call::LogEvent { .. } => {}
+            Call::Context(_) | Call::HttpFetch { .. } | Call::Agents(_) | Call::Human(_) => {}
+        }
+    }
+
+    fn human(&self, text: &mut String) {
+        let lines: String = [("ask", self.asks), ("notify", self.notifies)]
+            .iter()
+            .filter(|(_, used)| *used)
+            .map(|(key, _)| format!("{key} = true\n"))
+            .collect();
+        if !lines.is_empty() {
+            text.push_str(&format!("\n[human]\n{lines}"));
         }
     }
 
@@ -152,6 +171,7 @@ impl<'a> Used<'a> {
                 text.push_str(&format!("{verb} = {}\n", list(&names)));
             }
         }
+        self.human(text);
         self.agents(text);
         self.roots(text);
         for (count, (name, calls)) in self.tools.iter().enumerate() {

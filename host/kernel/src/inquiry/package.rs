@@ -10,7 +10,9 @@ use crate::call::{Call, Class};
 use crate::manifest::{
     FORMAT, Manifest, WIT, Wants, WantsAgents, WantsFiles, WantsHttp, WantsLlm, WantsMemory, WantsOther, WantsTool,
 };
+use crate::policy::Subject;
 use crate::rights::Access;
+use crate::tool::Tools;
 
 impl World {
     /// A package that asks for anything, of the name and version that the agent's grant wants.
@@ -18,13 +20,11 @@ impl World {
         let pattern = self.grant(agent).and_then(|grant| grant.package.as_ref());
         let version = pattern.and_then(|pattern| pattern.version.as_ref()).map_or_else(|| "1.0.0".into(), version_of);
         let name = pattern.map_or_else(|| format!("any:{agent}"), |pattern| pattern.name.clone());
-        let called = calls.filter_map(|call| match call {
-            Call::FilesRead(place)
-            | Call::FilesStat(place)
-            | Call::FilesList(place)
-            | Call::FilesDelete(place)
-            | Call::FilesWrite { place, .. } => Some(place.root.as_str()),
-            _ => None,
+        let tools = Tools::new(Vec::new());
+        let called = calls.filter_map(|call| match Subject::of(call, &tools) {
+            Subject::Files { place, .. } => Some(place.root.as_str()),
+            Subject::Tool { .. } | Subject::Model { .. } | Subject::Memory { .. } => None,
+            Subject::Http { .. } | Subject::Inner => None,
         });
         let granted =
             self.grant(agent).into_iter().flat_map(|grant| &grant.rights.files).map(|right| right.root.as_str());

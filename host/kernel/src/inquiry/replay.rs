@@ -90,22 +90,22 @@ fn replay_run(world: &World, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
         None => Arc::new(world.anything_for(&past.agent, past.calls.iter().map(|call| &call.what))),
     };
     let start = Start { agent: past.agent.clone(), manifest };
-    if let Err(refusal) = kernel.start(past.run, &start, past.began) {
+    if let (Err(refusal), _) = kernel.start(past.run, &start, past.began) {
         return alloc::vec![changed(None, None, None, Verdict::Refused(refusal))];
     }
     let mut told = Vec::new();
     let mut last = past.began;
     for replay in &past.calls {
         last = last.max(replay.at);
-        let is = match kernel.admit(past.run, replay.call, &replay.what, replay.at) {
+        let is = match kernel.admit(past.run, replay.call, &replay.what, replay.at).0 {
             Answer::Permit(mut permit) => {
                 let (held, brings) = (*permit.held(), permit.brings().clone());
                 permit.bring(&replay.gained);
-                kernel.settle(permit, replay.spent, replay.at);
+                let _ = kernel.settle(permit, replay.spent, replay.at);
                 Verdict::Allowed { held, brings }
             }
             Answer::Wait(ticket) => {
-                kernel.withdraw(ticket, replay.at);
+                let _ = kernel.withdraw(ticket, replay.at);
                 Verdict::Allowed { held: Amounts::ZERO, brings: Labels::NONE }
             }
             // Whoever was asked then is not asked now, so such a call is over here and costs nothing.
@@ -125,6 +125,6 @@ fn replay_run(world: &World, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
             told.push(changed(Some(replay.call), Some(replay.what.clone()), was, is));
         }
     }
-    kernel.finish(past.run, past.used, last);
+    let _ = kernel.finish(past.run, past.used, last);
     told
 }

@@ -324,7 +324,15 @@ fn what_a_changed_policy_would_have_said_is_told_call_by_call() {
 
 #[test]
 fn what_is_learnt_is_a_policy_under_which_the_same_calls_are_allowed() {
-    let runs = [past(&DONE)];
+    let mut runs = [past(&DONE)];
+    let said = [
+        Call::HumanAsk { question: Digest::default(), expires_ms: None },
+        Call::HumanNotify { text: Digest::default() },
+    ];
+    let like = runs[0].calls[0].clone();
+    for (place, what) in (100..).zip(said) {
+        runs[0].calls.push(Replay { call: CallId(place), what, held: Amounts::ZERO, ..like.clone() });
+    }
     let text = learn(&super::Lesson { agent: "clerk", package: Some("acme:clerk"), runs: &runs });
     let learnt = world(&[SITE, &text]);
     assert!(replay(&learnt, &runs).is_empty(), "{text}\n{:?}", replay(&learnt, &runs));

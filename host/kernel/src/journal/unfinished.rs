@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Entry;
 use crate::budget::{Amounts, Resource, Window};
-use crate::call::{Call, CallId, RunId};
+use crate::call::{Call, CallId, RunId, Wait};
 use crate::kernel::Allowance;
 use crate::labels::Labels;
 use crate::time::Millis;
@@ -172,12 +172,13 @@ impl Unfinished {
         let all = Wake { at: end, letter: false, person: false };
         Some(calls.iter().fold(all, |all, call| {
             let Some(open) = self.open.get(call) else { return Wake { at: *rests, ..all } };
-            let until = |ms: Option<u64>| ms.map_or(end, |ms| open.began.plus(ms));
-            all.or(match open.what {
-                Call::TimersSleep { ms } => Wake { at: until(Some(ms)), ..all },
-                Call::AgentsReceive { timeout_ms } => Wake { at: until(timeout_ms), letter: true, ..all },
-                Call::HumanAsk { expires_ms, .. } => Wake { at: until(expires_ms), person: true, ..all },
-                _ => all,
+            let spec = open.what.spec();
+            let at = spec.timeout_ms.map_or(end, |ms| open.began.plus(ms));
+            all.or(match spec.wait {
+                Wait::Sleep => Wake { at, ..all },
+                Wait::Letter => Wake { at, letter: true, ..all },
+                Wait::Person => Wake { at, person: true, ..all },
+                Wait::Host | Wait::Web | Wait::Tool | Wait::Model | Wait::Queue | Wait::Agent | Wait::Approval => all,
             })
         }))
     }

@@ -134,7 +134,12 @@ impl Terms {
 impl<'a> Admission<'a> {
     /// The terms of a call, or the reason against it: manifest ∩ grant, then what the site says.
     pub(super) fn decide(&self, call: &'a Call) -> Result<Terms, No> {
-        let terms = self.within(call)?;
+        let mut terms = self.within(call)?;
+        if let Some(counted) = call.spec().counted {
+            // A model may be asked again, and each time counts.
+            let right = self.grant.rights.llm.as_ref().filter(|_| counted == Resource::LlmCalls);
+            terms.worst[counted] = right.map_or(0, |right| right.retries).saturating_add(1);
+        }
         self.bounded(&Subject::of(call, self.tools), terms)
     }
 
@@ -166,10 +171,11 @@ impl<'a> Admission<'a> {
             Call::ToolsCall { name, value, .. } => self.tool(name, value),
             Call::Fetch(fetch) => self.fetch(fetch),
             Call::HttpFetch { .. } => self.not_yet("http"),
-            Call::AgentsFind { .. } | Call::AgentsCall(_) | Call::AgentsSend(_) | Call::AgentsReply { .. } => {
-                self.agents(call)
-            }
-            Call::AgentsReceive { .. } => self.agents(call),
+            Call::AgentsFind { provides } => self.find(provides),
+            Call::AgentsCall(delegation) => self.delegate(&delegation.agent),
+            Call::AgentsSend(post) => self.send(&post.agent),
+            Call::AgentsReply { post, .. } => self.reply(&post.agent),
+            Call::AgentsReceive { .. } => self.receive(),
             Call::Agents(_) => self.not_yet("agents"),
             Call::Human(_) => self.not_yet("human"),
             Call::HumanAsk { .. } => self.human("ask", |right| right.ask),
@@ -210,11 +216,7 @@ impl<'a> Admission<'a> {
         let worst = Amounts::of(Resource::Usd, microusd)
             .with(Resource::Tokens, input.saturating_add(output_tokens_max))
             .with(Resource::TokensIn, input)
-            .with(Resource::TokensOut, output_tokens_max)
-            .with(
-                Resource::LlmCalls,
-                self.grant.rights.llm.as_ref().map_or(1, |right| right.retries.saturating_add(1)),
-            );
+            .with(Resource::TokensOut, output_tokens_max);
         Terms { worst, model: Some(id), class, output_tokens_max, ground: Ground::Llm, ..INNER }
     }
 

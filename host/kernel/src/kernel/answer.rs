@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::approvals::Unasked;
 use super::slots::ModelId;
@@ -37,6 +36,8 @@ pub struct Permit {
     pub(super) clears: Option<(Labels, Rule)>,
     pub(super) private: bool,
     pub(super) basis: BasisId,
+    /// False for a call that is answered in the step in which it is decided: nothing is held for it and nobody counts it.
+    pub(super) in_flight: bool,
 }
 
 impl Permit {
@@ -107,6 +108,11 @@ impl Permit {
         self.basis
     }
 
+    /// True if nothing is to be settled: it holds nothing, brings nothing, and its call is answered in the step in which it was decided.
+    pub fn is_spent(&self) -> bool {
+        !self.in_flight && self.brings.is_empty() && self.clears.is_none()
+    }
+
     /// The answer carries these labels as well. Nothing takes one off a permit.
     pub fn bring(&mut self, labels: &Labels) {
         self.brings = self.brings.and(labels);
@@ -122,7 +128,7 @@ pub struct Ticket(pub(super) u64);
 pub enum Answer {
     /// Do it.
     Permit(Permit),
-    /// Its budget is held and it waits for its turn: the permit comes out of a later `settle`, `give_back` or `finish`.
+    /// Its budget is held and it waits for its turn: the permit follows from a later act.
     Wait(Ticket),
     /// Its budget is held and people must say yes first: hand it to [`Kernel::ask`](super::Kernel::ask).
     Ask(Unasked),
@@ -151,8 +157,12 @@ pub struct Settled {
     pub gained: Labels,
     /// Labels of the answer that it did not gain, because a rule of the site vouches for it.
     pub cleared: Labels,
-    /// Calls whose turn has come.
-    pub ready: Vec<Ready>,
+}
+
+impl Settled {
+    /// Nothing was taken, and nothing gained.
+    pub(super) const NOTHING: Self =
+        Self { spent: Amounts::ZERO, overrun: Amounts::ZERO, gained: Labels::NONE, cleared: Labels::NONE };
 }
 
 /// A run that wants to start.

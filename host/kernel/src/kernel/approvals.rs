@@ -13,13 +13,15 @@ use super::admission::{No, meet};
 use super::basis::Ground;
 use super::raise::{self, Raise};
 use super::slots::ModelId;
-use super::{Answer, Kernel, Permit, reasons};
-use crate::approval::{ApprovalId, Approver, Binding, Factor, Facts, Required, Unfit};
+use super::{Answer, Consequences, Kernel, Permit, reasons};
+use crate::approval::{ApprovalId, Approver, Binding, Facts, Required, Unfit};
 use crate::budget::{Amounts, Shortage};
-use crate::call::{Call, Class, Effect, RunId};
-use crate::limits::{QUESTIONS_MAX, QUESTIONS_OPEN_MAX, QUESTIONS_SPAN_MS};
+use crate::call::{Call, Class, RunId};
+use crate::journal::Entry;
 use crate::refusal::Refusal;
 use crate::time::Millis;
+
+mod open;
 
 /// A call that needs a yes, and about which nobody has been asked: hand it to [`Kernel::ask`].
 #[derive(Debug, PartialEq, Eq)]
@@ -180,14 +182,13 @@ impl Kernel {
     ///
     /// # Errors
     /// A refusal if the agent asks too much; nothing is held then.
-    #[expect(clippy::result_large_err, reason = "it goes to a person whole")]
     pub fn ask(
         &mut self,
         unasked: Unasked,
         (id, until): (ApprovalId, Option<Millis>),
         facts: Facts,
         now: Millis,
-    ) -> Result<Asked, Refusal> {
+    ) -> (Result<Asked, Refusal>, Consequences) {
         let now = self.approvals.at(now);
         let (run, call) = (unasked.permit.run, unasked.permit.call);
         let agent = self.runs.get(&run).map(|run| run.agent.clone()).unwrap_or_default();
@@ -195,22 +196,24 @@ impl Kernel {
         let ttl = now.plus(unasked.required.ttl_ms);
         let expires = until.map_or(ttl, |until| ttl.min(until));
         let binding = Binding { id, run, facts, policy, expires };
-        match self.approvals.open(&agent, binding, &unasked, now) {
+        let asked = match self.approvals.open(&agent, binding, &unasked, now) {
             Ok(id) => Ok(self.approvals.wait(id, unasked)),
             Err(no) => {
                 self.release(unasked.permit, now);
                 Err(self.no(run, call, &unasked.name, no))
             }
-        }
+        };
+        (asked, self.follows())
     }
 
     /// Takes back a call about which nobody can be asked; it costs nothing.
-    pub fn decline(&mut self, unasked: Unasked, why: &str, now: Millis) -> Refusal {
+    pub fn decline(&mut self, unasked: Unasked, why: &str, now: Millis) -> (Refusal, Consequences) {
         let Unasked { permit, required, name, raise, .. } = unasked;
         let (run, call) = (permit.run, permit.call);
         self.release(permit, now);
         let no = reasons::not_askable(&required, why);
-        self.no(run, call, &name, raise.map_or_else(|| no.clone(), |raise| raise.refused(no.clone())))
+        let refusal = self.no(run, call, &name, raise.map_or_else(|| no.clone(), |raise| raise.refused(no.clone())));
+        (refusal, self.follows())
     }
 
     /// Who allowed this call; nobody if it was not allowed, or was made.
@@ -231,21 +234,32 @@ impl Kernel {
         who: &Approver,
         verdict: &Verdict,
         now: Millis,
-    ) -> Result<Answered, Unfit> {
+    ) -> (Result<Answered, Unfit>, Consequences) {
         let now = self.approvals.at(now);
-        self.approvals.answer(id, who, verdict, now)
+        let answered = self.approvals.answer(id, who, verdict, now);
+        (answered, self.follows())
     }
 
     /// The second look at a call whose question is closed, and its permit, or its place in the queue of a model. `facts` and
     /// `what` are those of the call that is about to be made. A waiter is used up by this, whatever comes of it.
-    pub fn dispatch(&mut self, waiter: Waiter, facts: Facts, what: &Call, now: Millis) -> Answer {
-        let now = self.approvals.at(now);
+    /// What people added to budgets with their yes follows as an entry.
+    pub fn dispatch(&mut self, waiter: Waiter, facts: Facts, what: &Call, now: Millis) -> (Answer, Consequences) {
+        let answer = self.look_again(waiter, facts, what, now);
+        (answer, self.follows())
+    }
+
+    fn look_again(&mut self, waiter: Waiter, facts: Facts, what: &Call, at: Millis) -> Answer {
+        let now = self.approvals.at(at);
         let Some(Waiting { unasked, state }) = self.approvals.waiting.remove(&waiter) else {
             return Answer::Refused(Refusal { wanted: what.name().to_string(), ..*reasons::used() });
         };
         let (run, call) = (unasked.permit.run, unasked.permit.call);
+        let mut question = None;
         let fits = match state {
-            State::Granted(binding, _) => self.fits(&binding, &unasked, facts, what, now),
+            State::Granted(binding, _) => {
+                question = Some(binding.id);
+                self.fits(&binding, &unasked, facts, what, now)
+            }
             State::Refused(no) => Err(no),
             State::Open(id) => {
                 let expired = self.approvals.leave(id, waiter, now);
@@ -256,12 +270,16 @@ impl Kernel {
         let fits = fits.map_err(|no| raise.as_ref().map_or_else(|| no.clone(), |raise| raise.refused(no.clone())));
         let held = permit.held;
         let fits = fits.and_then(|ground| match &raise {
-            Some(raise) => self.raise(run, raise, now).map(|held| (ground, held)),
-            None => Ok((ground, held)),
+            Some(raise) => self.raise(run, raise, now).map(|(raised, held)| (ground, held, raised)),
+            None => Ok((ground, held, Vec::new())),
         });
         match fits {
-            Ok((ground, held)) => {
+            Ok((ground, held, raised)) => {
                 let basis = self.rest_on(run, ground);
+                if let Some(id) = question.filter(|_| !raised.is_empty()) {
+                    self.follows.entries.push(Entry::Raised { call, at, id, raised });
+                    self.follows.books = true;
+                }
                 self.place(Permit { basis, held, ..permit }, model, class)
             }
             Err(no) => {
@@ -272,18 +290,18 @@ impl Kernel {
     }
 
     /// A call that does not wait any more; it costs nothing.
-    pub fn forgo(&mut self, waiter: Waiter, now: Millis) {
+    pub fn forgo(&mut self, waiter: Waiter, now: Millis) -> Consequences {
+        self.stop_waiting(waiter, now);
+        self.follows()
+    }
+
+    fn stop_waiting(&mut self, waiter: Waiter, now: Millis) {
         let now = self.approvals.at(now);
         let Some(Waiting { unasked, state }) = self.approvals.waiting.remove(&waiter) else { return };
         if let State::Open(id) = state {
             self.approvals.leave(id, waiter, now);
         }
         self.release(unasked.permit, now);
-    }
-
-    /// Questions that were closed since this was last asked. Ask after every act on the kernel.
-    pub fn closed(&mut self) -> Vec<Closed> {
-        core::mem::take(&mut self.approvals.closed)
     }
 
     /// Agents that do nothing until a person has answered them, or until this time.
@@ -304,7 +322,7 @@ impl Kernel {
     pub(super) fn forgo_all(&mut self, run: RunId, now: Millis) {
         let theirs = self.approvals.waiting.iter().filter(|(_, waiting)| waiting.unasked.permit.run == run);
         for waiter in theirs.map(|(waiter, _)| *waiter).collect::<Vec<_>>() {
-            self.forgo(waiter, now);
+            self.stop_waiting(waiter, now);
         }
     }
 
@@ -341,145 +359,5 @@ impl Kernel {
         // It waited for people, so it has no slot that another could take.
         let permit = Permit { model: None, ..permit };
         let _ = self.close(permit, Amounts::ZERO, now);
-    }
-}
-
-impl Approvals {
-    /// The time, which never goes back here.
-    fn at(&mut self, now: Millis) -> Millis {
-        self.latest = self.latest.max(now);
-        self.latest
-    }
-
-    /// The open question about this call, or a new one if the agent may still ask one.
-    fn open(&mut self, agent: &str, binding: Binding, unasked: &Unasked, now: Millis) -> Result<ApprovalId, No> {
-        let (required, short) = (&unasked.required, unasked.short());
-        let same = |question: &&Question| {
-            let Binding { id: _, run, facts, policy, expires } = question.binding;
-            (run, facts, policy) == (binding.run, binding.facts, binding.policy)
-                && question.required == *required
-                && question.short == short
-                && now < expires
-        };
-        if let Some(question) = self.questions.values().find(same) {
-            return Ok(question.binding.id);
-        }
-        let lately = self.asked.entry(agent.into()).or_default();
-        lately.retain(|at| now.since(*at) < QUESTIONS_SPAN_MS);
-        let open = self.questions.values().filter(|question| question.agent == agent).count();
-        if open >= QUESTIONS_OPEN_MAX || lately.len() >= QUESTIONS_MAX {
-            self.paused.insert(agent.into(), now.plus(QUESTIONS_SPAN_MS));
-            return Err(reasons::too_many_questions(agent));
-        }
-        if self.questions.contains_key(&binding.id) {
-            return Err(reasons::busy("this question has the number of another one", "ask again"));
-        }
-        lately.push(now);
-        let question = Question {
-            binding,
-            agent: agent.into(),
-            required: required.clone(),
-            short: short.to_vec(),
-            waiters: Vec::new(),
-            yes: Vec::new(),
-        };
-        self.questions.insert(binding.id, question);
-        Ok(binding.id)
-    }
-
-    fn wait(&mut self, id: ApprovalId, unasked: Unasked) -> Asked {
-        self.last += 1;
-        let waiter = Waiter(self.last);
-        self.waiting.insert(waiter, Waiting { unasked, state: State::Open(id) });
-        let question = self.questions.get_mut(&id).expect("it was opened or found just now");
-        question.waiters.push(waiter);
-        Asked { waiter, binding: question.binding, times: question.waiters.len() }
-    }
-
-    fn answer(&mut self, id: ApprovalId, who: &Approver, verdict: &Verdict, now: Millis) -> Result<Answered, Unfit> {
-        let question = self.questions.get_mut(&id).ok_or(Unfit::Closed)?;
-        if now >= question.binding.expires {
-            self.close(id, How::Expired, |required| reasons::unanswered(required, true));
-            return Err(Unfit::Expired);
-        }
-        if let Verdict::No { because } = verdict {
-            let how = How::Denied { by: who.name.clone(), because: because.clone() };
-            self.seen(id);
-            self.close(id, how, |required| reasons::said_no(required, &who.name, because));
-            return Ok(Answered::Denied);
-        }
-        let Required { from, factor, quorum, .. } = &question.required;
-        if *factor == Factor::Totp && !who.proven {
-            return Err(Unfit::NeedsCode);
-        }
-        if !who.is_among(from) {
-            return Err(Unfit::NotAsked { name: who.name.clone(), asked: from.clone() });
-        }
-        if question.yes.contains(&who.name) {
-            return Err(Unfit::Twice { name: who.name.clone() });
-        }
-        question.yes.push(who.name.clone());
-        let have = u32::try_from(question.yes.len()).unwrap_or(u32::MAX);
-        let more = quorum.saturating_sub(have);
-        let by = question.yes.clone();
-        self.seen(id);
-        if more > 0 {
-            return Ok(Answered::MoreWanted(more));
-        }
-        // One yes is for one call: the first that asked has it.
-        self.close(id, How::Approved { by }, reasons::one_yes);
-        Ok(Answered::Approved)
-    }
-
-    /// A person has looked at what this question's agent asks.
-    fn seen(&mut self, id: ApprovalId) {
-        if let Some(question) = self.questions.get(&id) {
-            self.paused.remove(&question.agent);
-            self.asked.remove(&question.agent);
-        }
-    }
-
-    /// Closes a question. If it was approved, the first who waits is granted; all others are refused.
-    fn close(&mut self, id: ApprovalId, how: How, no: impl Fn(&Required) -> No) {
-        let Some(question) = self.questions.remove(&id) else { return };
-        let mut granted = match &how {
-            How::Approved { by } => Some(by.clone()),
-            _ => None,
-        };
-        for waiter in &question.waiters {
-            if let Some(waiting) = self.waiting.get_mut(waiter) {
-                waiting.state = match granted.take() {
-                    Some(by) => State::Granted(question.binding, by),
-                    None => State::Refused(no(&question.required)),
-                };
-            }
-        }
-        self.closed.push(Closed { id, how, wake: question.waiters });
-    }
-
-    /// One who waited has gone; a question that nobody waits for is closed. True if its time was over.
-    fn leave(&mut self, id: ApprovalId, waiter: Waiter, now: Millis) -> bool {
-        let Some(question) = self.questions.get_mut(&id) else { return false };
-        question.waiters.retain(|other| *other != waiter);
-        let expired = now >= question.binding.expires;
-        if question.waiters.is_empty() || expired {
-            let how = if expired { How::Expired } else { How::Withdrawn };
-            self.close(id, how, |required| reasons::unanswered(required, expired));
-        }
-        expired
-    }
-
-    /// Whether a call has to wait because its agent asked people too much. What reaches nothing goes on.
-    pub(super) fn is_paused(&mut self, agent: &str, what: &Call, now: Millis) -> bool {
-        if self.paused.is_empty() || what.effect() == Effect::Inner {
-            return false;
-        }
-        let now = self.at(now);
-        let Some(until) = self.paused.get(agent) else { return false };
-        if now < *until {
-            return true;
-        }
-        self.paused.remove(agent);
-        false
     }
 }

@@ -1,11 +1,10 @@
 //! What decisions rest on: the rule of a grant that gave the right, under the policy in force. The journal of a run names each
 //! once, by a number; after that the way to yes carries the number alone and allocates nothing.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 
-use super::Kernel;
+use super::{Consequences, Kernel};
 use crate::call::RunId;
 use crate::journal::{BasisId, Entry};
 use crate::policy::Grant;
@@ -75,25 +74,20 @@ impl Grant {
 }
 
 impl Kernel {
-    /// The entry that names what the last decision rests on, if the journal of its run does not have it: to be written before the
-    /// entry of the call. Ask after every [`Kernel::admit`], [`Kernel::dispatch`] and [`Kernel::basis_of_no`].
-    pub fn take_basis(&mut self) -> Option<Box<Entry>> {
-        self.named.take()
-    }
-
     /// What a refusal rests on besides its own rule: the policy in force.
-    pub fn basis_of_no(&mut self, run: RunId) -> BasisId {
-        self.rest_on(run, Ground::No)
+    pub fn basis_of_no(&mut self, run: RunId) -> (BasisId, Consequences) {
+        let basis = self.rest_on(run, Ground::No);
+        (basis, self.follows())
     }
 
-    /// The number under which this run's journal has the ground.
+    /// The number under which this run's journal has the ground; if it does not have it yet, the entry that names it follows.
     pub(super) fn rest_on(&mut self, run: RunId, ground: Ground) -> BasisId {
         let Some(run) = self.runs.get_mut(&run) else { return BasisId::NONE };
         let (id, new) = run.bases.number(ground);
         if new {
             let grant = run.grant.and_then(|grant| self.policy.grants.get(grant));
             let rule = grant.and_then(|grant| grant.rule_at(ground));
-            self.named = Some(Box::new(Entry::Basis { id, policy: self.policy.epoch, rule }));
+            self.follows.entries.push(Entry::Basis { id, policy: self.policy.epoch, rule });
         }
         id
     }

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::Kernel;
 use super::ledger::{BooksId, Owner};
+use super::{Consequences, Kernel};
 use crate::budget::{Account, Amounts, Books, Resource, Window};
 use crate::time::Millis;
 
@@ -70,10 +70,12 @@ impl Kernel {
     }
 
     /// Something that an agent kept is gone.
-    pub fn free(&mut self, agent: &str, freed: &Amounts) {
+    pub fn free(&mut self, agent: &str, freed: &Amounts) -> Consequences {
         if let Some(books) = self.agents.get(agent) {
             self.ledger.lower(*books, freed);
+            self.follows.books = true;
         }
+        self.follows()
     }
 
     /// The books of the site, and of every agent that ran or may run, by name.

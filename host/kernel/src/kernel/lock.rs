@@ -35,7 +35,7 @@ impl Kernel {
 
     /// What the lock says of a call. What is answered out of the host's memory is no effect: an agent may still ask the time and end.
     pub(super) fn stopped(&self, what: &Call) -> Option<super::admission::No> {
-        let lock = self.lock.as_ref().filter(|_| what.effect() != Effect::Inner)?;
+        let lock = self.lock.as_ref().filter(|_| what.spec().effect != Effect::Inner)?;
         Some(reasons::locked(lock))
     }
 }

@@ -34,13 +34,8 @@ pub(super) fn asked<'g>(run: &Run, grant: &'g Grant) -> Option<&'g Required> {
 }
 
 impl Kernel {
-    /// What people added with their yes to the call that was dispatched last: for the journal, once.
-    pub fn take_raised(&mut self) -> Vec<Shortage> {
-        core::mem::take(&mut self.raised)
-    }
-
-    /// Adds what lacks now, if people said yes to as much, and holds the worst case.
-    pub(super) fn raise(&mut self, run: RunId, raise: &Raise, now: Millis) -> Result<Amounts, No> {
+    /// Adds what lacks now, if people said yes to as much, and holds the worst case; what was added, and that.
+    pub(super) fn raise(&mut self, run: RunId, raise: &Raise, now: Millis) -> Result<(Vec<Shortage>, Amounts), No> {
         let Some(run) = self.runs.get(&run) else { return Err(reasons::ended("the run is over")) };
         let account = run.account;
         let short = self
@@ -50,10 +45,7 @@ impl Kernel {
         let Some(short) = short else { return Err(raise.otherwise.clone()) };
         self.ledger.raise(account, &short);
         match self.ledger.hold(account, &raise.worst, now) {
-            Ok(()) => {
-                self.raised = short;
-                Ok(raise.worst)
-            }
+            Ok(()) => Ok((short, raise.worst)),
             Err(_) => Err(raise.otherwise.clone()),
         }
     }

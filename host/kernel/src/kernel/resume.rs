@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use super::admission::No;
 use super::ledger::AccountId;
 use super::runs::worded;
-use super::{Allowance, Kernel, Share, Start, reasons};
+use super::{Allowance, Consequences, Kernel, Share, Start, reasons};
 use crate::budget::{Amounts, Resource};
-use crate::call::{Call, CallId, RunId};
+use crate::call::{CallId, Repeat, RunId};
 use crate::journal::{Open, Unfinished};
 use crate::refusal::Refusal;
 use crate::time::Millis;
@@ -42,8 +42,20 @@ impl Kernel {
     ///
     /// # Errors
     /// A refusal as of [`Kernel::start`]. Nothing has changed then.
-    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
     pub fn resume(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        past: &Unfinished,
+        share: Option<Share>,
+        now: Millis,
+    ) -> (Result<(Allowance, Vec<Lost>), Refusal>, Consequences) {
+        let revived = self.go_on(id, start, past, share, now);
+        (revived, self.follows())
+    }
+
+    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
+    fn go_on(
         &mut self,
         id: RunId,
         start: &Start,
@@ -54,7 +66,7 @@ impl Kernel {
         let account = match self.revive(id, start, past, share.as_ref(), now) {
             Ok(account) => account,
             Err(no) => {
-                share.into_iter().for_each(|share| self.dissolve(share));
+                share.into_iter().for_each(|share| self.put_back_share(share));
                 return Err(worded(no, start));
             }
         };
@@ -64,6 +76,7 @@ impl Kernel {
             let spent = lost.spent.with(Resource::Storage, 0);
             self.ledger.settle(account, &open.held, &spent, now);
         }
+        self.follows.books = true;
         Ok((past.allowance, lost))
     }
 
@@ -78,8 +91,19 @@ impl Kernel {
     ///
     /// # Errors
     /// A refusal as of [`Kernel::start`]. Nothing has changed then.
-    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
     pub fn fork(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        past: &Unfinished,
+        now: Millis,
+    ) -> (Result<(Allowance, Vec<Lost>), Refusal>, Consequences) {
+        let begun = self.begin_behind(id, start, past, now);
+        (begun, self.follows())
+    }
+
+    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
+    fn begin_behind(
         &mut self,
         id: RunId,
         start: &Start,
@@ -97,7 +121,7 @@ impl Kernel {
             };
             return Err(worded(no, start));
         }
-        let begun = self.resume(id, start, past, None, now);
+        let begun = self.go_on(id, start, past, None, now);
         if begun.is_err() {
             self.ledger.settle(books, &holds, &Amounts::ZERO, now);
         }
@@ -105,18 +129,22 @@ impl Kernel {
     }
 
     /// Lets go of a run that leaves memory. Its books go on holding what it holds; permits of it that are out are worth nothing.
-    pub fn suspend(&mut self, id: RunId, now: Millis) {
+    pub fn suspend(&mut self, id: RunId, now: Millis) -> Consequences {
         self.forgo_all(id, now);
         if let Some(run) = self.runs.remove(&id) {
             self.ledger.abandon(run.account);
         }
+        // What stands in the store of its books is what the next host finds: they go on holding for it.
+        Consequences { books: false, ..self.follows() }
     }
 
     /// A call that counted as spent since `since` did not happen after all: its run, if it goes on, its agent and the site have it back.
-    pub fn take_back(&mut self, run: RunId, agent: &str, returned: &Amounts, since: Millis) {
+    pub fn take_back(&mut self, run: RunId, agent: &str, returned: &Amounts, since: Millis) -> Consequences {
         let leaf = self.runs.get(&run).map(|run| run.account);
         let books = self.agents.get(agent).copied();
         self.ledger.take_back(leaf, books.into_iter().chain([self.site]), returned, since);
+        self.follows.books = true;
+        self.follows()
     }
 
     fn revive(
@@ -146,7 +174,7 @@ impl Kernel {
 
     fn lost(&self, call: CallId, open: &Open) -> Lost {
         let then = self.afterwards(open);
-        let spent = if open.sent && reached_out(&open.what) { open.held } else { Amounts::ZERO };
+        let spent = if open.sent && open.what.spec().billed { open.held } else { Amounts::ZERO };
         Lost { call, then, spent }
     }
 
@@ -154,23 +182,13 @@ impl Kernel {
         if !open.sent {
             return Afterwards::Again;
         }
-        let twice_is_once = match &open.what {
-            Call::ToolsCall { name, .. } => {
+        let twice_is_once = match open.what.spec().repeat {
+            Repeat::Safe => true,
+            Repeat::Unsafe => false,
+            Repeat::AsTool(name) => {
                 self.tool(name).is_some_and(|tool| matches!(tool.effect, Effect::Read | Effect::Idempotent))
             }
-            // RFC 9110, 9.2.2: idempotent methods.
-            Call::Fetch(fetch) => matches!(fetch.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE"),
-            Call::HttpFetch { .. } => false,
-            _ => true,
         };
         if twice_is_once { Afterwards::Again } else { Afterwards::Interrupted }
     }
-}
-
-/// True if it may have cost something outside before it was lost. A provider that was asked may bill it, whether its answer came or not.
-fn reached_out(what: &Call) -> bool {
-    matches!(
-        what,
-        Call::LlmComplete(_) | Call::LlmStream(_) | Call::LlmEmbed { .. } | Call::ToolsCall { .. } | Call::Fetch(_)
-    )
 }

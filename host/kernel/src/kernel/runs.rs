@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::admission::No;
 use super::basis::Bases;
 use super::ledger::AccountId;
-use super::{Allowance, Balance, Kernel, Settled, Share, Start, reasons};
+use super::{Allowance, Balance, Consequences, Kernel, Settled, Share, Start, reasons};
 use crate::budget::{Amounts, Limits, Period, Resource};
 use crate::call::RunId;
 use crate::labels::Labels;
@@ -88,9 +88,9 @@ impl Kernel {
     ///
     /// # Errors
     /// A refusal if no grant covers this package, the grant has expired, a day's budget is empty or too much runs.
-    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
-    pub fn start(&mut self, id: RunId, start: &Start, now: Millis) -> Result<Allowance, Refusal> {
-        self.begin(id, start, None, now).map_err(|no| worded(no, start))
+    pub fn start(&mut self, id: RunId, start: &Start, now: Millis) -> (Result<Allowance, Refusal>, Consequences) {
+        let begun = self.begin(id, start, None, now).map_err(|no| worded(no, start));
+        (begun, self.follows())
     }
 
     /// Starts a run below another one, on the part of its budget that was set aside: it never has more. A share whose
@@ -98,30 +98,29 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`Kernel::start`]; and if the share or what its run still has does not hold what the child needs to start.
-    #[expect(clippy::result_large_err, reason = "once a run, and it goes to a person whole")]
-    pub fn start_child(&mut self, id: RunId, start: &Start, share: Share, now: Millis) -> Result<Allowance, Refusal> {
+    pub fn start_child(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        share: Share,
+        now: Millis,
+    ) -> (Result<Allowance, Refusal>, Consequences) {
         let begun = self.begin(id, start, Some(&share), now).map_err(|no| worded(no, start));
         if begun.is_err() {
-            self.dissolve(share);
+            self.put_back_share(share);
         }
-        begun
+        (begun, self.follows())
     }
 
     /// Ends a run: takes the fuel and the wall time that it used, gives back the rest, and takes its calls out of all
     /// queues. Permits that are still out are settled as they come in, and then nothing of the run is held.
-    pub fn finish(&mut self, id: RunId, used: Amounts, now: Millis) -> Settled {
+    pub fn finish(&mut self, id: RunId, used: Amounts, now: Millis) -> (Settled, Consequences) {
         let mut spent = Amounts::ZERO;
         for resource in [Resource::Fuel, Resource::WallTime] {
             spent[resource] = used[resource];
         }
         let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
-            return Settled {
-                spent: Amounts::ZERO,
-                overrun: Amounts::ZERO,
-                gained: Labels::NONE,
-                cleared: Labels::NONE,
-                ready: Vec::new(),
-            };
+            return (Settled::NOTHING, self.follows());
         };
         run.ended = true;
         let held = run.held();
@@ -130,18 +129,14 @@ impl Kernel {
         let taken = self.ledger.settle(account, &held, &spent, now);
         if waits {
             for ticket in self.slots.tickets_of(id) {
-                self.withdraw(ticket, now);
+                self.take_out(ticket, now);
             }
             self.forgo_all(id, now);
         }
         self.forget(id);
-        Settled {
-            spent: taken,
-            overrun: spent.minus(taken),
-            gained: Labels::NONE,
-            cleared: Labels::NONE,
-            ready: Vec::new(),
-        }
+        self.follows.books = true;
+        let settled = Settled { spent: taken, overrun: spent.minus(taken), ..Settled::NOTHING };
+        (settled, self.follows())
     }
 
     /// Every limit that binds a run; none if there is no such run.
@@ -210,6 +205,7 @@ impl Kernel {
         }
         let allowance = run.allowance;
         self.runs.insert(id, run);
+        self.follows.books = true;
         Ok(allowance)
     }
 

@@ -2,7 +2,7 @@
 //! that a child can never have what its parent has not; the books of agent and site are drawn on as the child spends.
 
 use super::ledger::AccountId;
-use super::{Kernel, reasons};
+use super::{Consequences, Kernel, reasons};
 use crate::budget::{Amounts, Limits, Resource};
 use crate::call::RunId;
 use crate::limits::{CHILD_DEPTH_MAX, TREE_RUNS_MAX};
@@ -28,8 +28,20 @@ impl Kernel {
     ///
     /// # Errors
     /// `exhausted` if the run itself has not so much; `busy` if children nest too deep or are too many. Nothing is set aside then.
+    pub fn split(
+        &mut self,
+        id: RunId,
+        share: Limits,
+        fuel_left: u64,
+        now: Millis,
+    ) -> (Result<Share, Refusal>, Consequences) {
+        let split = self.set_aside(id, share, fuel_left, now);
+        self.follows.books |= split.is_ok();
+        (split, self.follows())
+    }
+
     #[expect(clippy::result_large_err, reason = "once a child, and it goes to a person whole")]
-    pub fn split(&mut self, id: RunId, share: Limits, fuel_left: u64, now: Millis) -> Result<Share, Refusal> {
+    fn set_aside(&mut self, id: RunId, share: Limits, fuel_left: u64, now: Millis) -> Result<Share, Refusal> {
         let way = core::iter::successors(Some(id), |id| self.runs.get(id)?.parent);
         let (depth, top) = way.fold((0, id), |(depth, _), id| (depth + 1, id));
         let full = self.runs.get(&top).is_some_and(|top| top.tree >= TREE_RUNS_MAX);
@@ -70,7 +82,12 @@ impl Kernel {
     }
 
     /// Gives a share back that no child was started on. Its fuel does not come back to the guest, but to the accounts.
-    pub fn dissolve(&mut self, share: Share) {
+    pub fn dissolve(&mut self, share: Share) -> Consequences {
+        self.put_back_share(share);
+        self.follows()
+    }
+
+    pub(super) fn put_back_share(&mut self, share: Share) {
         self.ledger.close(share.account);
         self.detach(share.run);
         self.forget(share.run);

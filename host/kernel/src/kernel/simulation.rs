@@ -12,7 +12,8 @@ use self::oracle::{Oracle, Whose, books, owners};
 pub(super) use self::zoo::Random;
 use self::zoo::{AGENTS, manifest, models, policy, tools};
 use super::ledger::AccountId;
-use super::{Answer, Kernel, Permit, Ready, Settled, Share, Start, Ticket};
+use super::tracked::Tracked as Kernel;
+use super::{Answer, Permit, Ready, Settled, Share, Start, Ticket};
 use crate::budget::{Amounts, Books, Limits, Resource};
 use crate::call::{Call, CallId, Class, Completion, RunId};
 use crate::digest::Digest;
@@ -208,8 +209,8 @@ impl World {
         self.permits.push(Given { permit, begun: false, row });
     }
 
-    fn come(&mut self, ready: Vec<Ready>) {
-        for Ready { ticket, permit } in ready {
+    fn come(&mut self) {
+        for Ready { ticket, permit } in self.kernel.ready() {
             assert!(self.waiting.remove(&ticket), "only who waits gets a turn, and once");
             self.take(permit, None);
         }
@@ -250,7 +251,7 @@ impl World {
         }
         let (run, held) = (permit.run(), *permit.held());
         let (chain, payer) = (self.chain(run), self.payer(run));
-        let Settled { spent, overrun, ready, .. } = self.kernel.settle(permit, cost, self.now);
+        let Settled { spent, overrun, .. } = self.kernel.settle(permit, cost, self.now);
         for what in [Resource::Usd, Resource::Tokens] {
             assert_eq!(spent[what].checked_add(overrun[what]), Some(cost[what]), "the whole cost is reported");
         }
@@ -258,7 +259,7 @@ impl World {
         cost[Resource::LlmCalls] =
             cost[Resource::LlmCalls].clamp(held[Resource::LlmCalls].min(1), held[Resource::LlmCalls]);
         self.oracle.settled(&self.kernel, &chain, payer, &cost.min(held));
-        self.come(ready);
+        self.come();
     }
 
     /// The entry is written, if it did not change so much meanwhile that more would be kept than is held.
@@ -287,16 +288,16 @@ impl World {
     }
 
     fn return_permit(&mut self, permit: Permit) {
-        let ready = self.kernel.give_back(permit, self.now).ready;
-        self.come(ready);
+        let _ = self.kernel.give_back(permit, self.now);
+        self.come();
     }
 
     fn withdraw(&mut self) {
         let Some(at) = self.random.pick(self.waiting.len()) else { return };
         let ticket = *self.waiting.iter().nth(at).expect("it was picked within");
         self.waiting.remove(&ticket);
-        let ready = self.kernel.withdraw(ticket, self.now);
-        self.come(ready);
+        self.kernel.withdraw(ticket, self.now);
+        self.come();
     }
 
     fn finish(&mut self) {
@@ -308,8 +309,8 @@ impl World {
         self.forget_questions(run);
         let used =
             Amounts::of(Resource::Fuel, self.random.below(1500)).with(Resource::WallTime, self.random.below(90_000));
-        let ready = self.kernel.finish(run, used, self.now).ready;
-        self.come(ready);
+        let _ = self.kernel.finish(run, used, self.now);
+        self.come();
     }
 
     /// The host dies and starts again on what is on disk, and no run goes on.

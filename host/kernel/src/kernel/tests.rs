@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 
 use expect_test::{Expect, expect};
 
-use super::{Answer, Kernel, Permit, Start};
+use super::tracked::Tracked as Kernel;
+use super::{Answer, Permit, Start};
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, Class, Completion, Fetch, Place, RunId};
 use crate::digest::Digest;
@@ -249,12 +250,17 @@ fn calls_wait_for_a_slot_by_class_and_then_in_order() {
         ticket
     };
     let (batch, one, two) = (wait(10, Class::Batch), wait(11, Class::Normal), wait(12, Class::Normal));
-    assert!(kernel.withdraw(one, NOW).is_empty());
-    let next = kernel.settle(first, Amounts::ZERO, NOW).ready.pop().expect("the slot is free");
-    assert_eq!(next.ticket, two);
-    let last = kernel.settle(next.permit, Amounts::ZERO, NOW).ready.pop().expect("the slot is free");
+    kernel.withdraw(one, NOW);
+    assert!(kernel.ready().is_empty());
+    let mut next = |permit: Permit| {
+        let _ = kernel.settle(permit, Amounts::ZERO, NOW);
+        kernel.ready().pop()
+    };
+    let second = next(first).expect("the slot is free");
+    assert_eq!(second.ticket, two);
+    let last = next(second.permit).expect("the slot is free");
     assert_eq!(last.ticket, batch);
-    assert!(kernel.settle(last.permit, Amounts::ZERO, NOW).ready.is_empty());
+    assert!(next(last.permit).is_none());
 }
 
 #[test]

@@ -77,7 +77,13 @@ impl<'a> Subject<'a> {
                 // It was refused before anybody asks a rule.
                 Err(_) => Self::Inner,
             },
-            _ => Self::Inner,
+            Call::LlmModels | Call::LlmCountTokens { .. } | Call::ToolsList | Call::Context(_) => Self::Inner,
+            Call::HttpFetch { .. } | Call::Agents(_) | Call::Human(_) => Self::Inner,
+            Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline => Self::Inner,
+            Call::BudgetRemaining | Call::BudgetSplit | Call::LogEvent { .. } => Self::Inner,
+            Call::HumanAsk { .. } | Call::HumanNotify { .. } => Self::Inner,
+            Call::AgentsFind { .. } | Call::AgentsCall(_) | Call::AgentsReceive { .. } => Self::Inner,
+            Call::AgentsSend(_) | Call::AgentsReply { .. } => Self::Inner,
         }
     }
 

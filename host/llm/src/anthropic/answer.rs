@@ -142,7 +142,8 @@ struct UsageLine {
 
 impl remote::Answer for Answer {
     fn take(&mut self, frame: &Frame, draft: &mut Draft) -> Result<Heard, Trouble> {
-        let event: Event<'_> = serde_json::from_str(&frame.data)
+        let named = with_type(frame);
+        let event: Event<'_> = serde_json::from_str(named.as_deref().unwrap_or(&frame.data))
             .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no event: {why}")))?;
         match event {
             Event::MessageStart { message } => count(draft, message.and_then(|message| message.usage)),
@@ -211,6 +212,20 @@ impl Answer {
             Delta::Unknown => {}
         }
     }
+}
+
+/// Some say what an event is in its name alone.
+fn with_type(frame: &Frame) -> Option<String> {
+    // Mostly it stands at the beginning, and the event is read once.
+    if frame.name.is_empty() || frame.data.starts_with("{\"type\"") {
+        return None;
+    }
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&frame.data).ok()?;
+    if fields.contains_key("type") {
+        return None;
+    }
+    fields.insert("type".to_owned(), frame.name.as_str().into());
+    serde_json::to_string(&fields).ok()
 }
 
 fn sign(draft: &mut Draft, signature: &Loose<'_>) {

@@ -68,7 +68,7 @@ async fn whatever_comes_behind_a_whole_answer_does_not_take_it_away() {
     for (what, steps) in ends {
         let case = played("openai-compatible", steps).await;
         assert_eq!((case.says().as_str(), case.finished.usage.output), ("Hello", 3), "{what}");
-        assert!(case.took < Duration::from_secs(2), "{what}: {:?}", case.took);
+        assert!(case.took < Duration::from_secs(5), "{what}: {:?}", case.took);
     }
     let mut bytes =
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
@@ -86,7 +86,7 @@ async fn a_whole_answer_waits_a_while_to_be_counted() {
     let beats = (0..80).flat_map(|_| [Step::Wait(Duration::from_millis(100)), Step::Send(b": beat\n\n".to_vec())]);
     let never: Vec<Step> = [Step::Send(all(&whole))].into_iter().chain(beats).collect();
     let case = played("openai-compatible", never).await;
-    assert!(case.says() == "Hello" && case.finished.usage.estimated && case.took < Duration::from_secs(5));
+    assert!(case.says() == "Hello" && case.finished.usage.estimated && case.took < Duration::from_secs(7));
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn messages_end_with_their_reason() {
     for (what, steps) in ends_so {
         let case = played("anthropic", steps).await;
         assert_eq!((case.says().as_str(), case.finished.usage.output), ("Hello", 7), "{what}");
-        assert!(case.took < Duration::from_secs(2), "{what}: {:?}", case.took);
+        assert!(case.took < Duration::from_secs(5), "{what}: {:?}", case.took);
     }
     let words = [
         ("refusal", StopReason::Filtered),
@@ -118,6 +118,12 @@ async fn messages_end_with_their_reason() {
         let events: Vec<Value> = [start()].into_iter().chain(says("Hello")).chain([ends(word, json!(7))]).collect();
         assert_eq!(messages(&events).await.answer().stop, reason, "{word}");
     }
+    let mut named = all(&[]);
+    for mut event in whole {
+        let name = event.as_object_mut().and_then(|fields| fields.remove("type")).unwrap_or_default();
+        named.extend_from_slice(format!("event: {}\ndata: {event}\n\n", name.as_str().unwrap_or_default()).as_bytes());
+    }
+    assert_eq!(played("anthropic", vec![Step::Send(named)]).await.says(), "Hello", "the name alone says what it is");
     let empty = messages(&[start(), ends("end_turn", json!(2))]).await;
     assert!(empty.answer().parts.is_empty(), "a model may have nothing to say");
 }

@@ -58,7 +58,7 @@ pub(super) fn call(
             Ok(Found::Ended(acted)) => {
                 // What it took came out of the part that was set aside for it before.
                 aside.take().into_iter().for_each(|share| drivers.gate.dissolve(share));
-                drivers.gate.change(|kernel| kernel.remember(parent.id, &acted.below));
+                drivers.gate.remember(&parent, &acted.below);
                 return *acted;
             }
             Ok(Found::Open(record)) => Some(record),

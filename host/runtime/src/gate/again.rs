@@ -15,7 +15,7 @@ use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 
 use super::Gate;
-use super::outside::Watch;
+use super::in_flight::CallHandle;
 use crate::run::context::RunContext;
 use crate::run::past::{Fate, Given, Past, Recorded, Step};
 use crate::run::turnstile::Sight;
@@ -110,9 +110,9 @@ impl Again {
             // It waits like one that comes, and what the guest does meanwhile ends it.
             Some((Fate::Never, _)) => std::future::pending().await,
             Some((Fate::Unseen, at)) => {
-                let mut watch = Watch::of_known(&self.gate, run, self.call);
-                run.turnstile.pass(Sight::Answer(self.call)).await;
-                watch.seen(at);
+                let mut handle = CallHandle::of_known(&self.gate, run, self.call);
+                handle.may_see().await;
+                handle.seen(at);
             }
             Some((Fate::AtOnce, _)) | None => {}
         }

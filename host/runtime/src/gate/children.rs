@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::{Acted, Told};
-use agentry_journal::Along;
-use agentry_kernel::budget::{Limits, Resource};
+use agentry_journal::{Along, Trail};
+use agentry_kernel::budget::{Amounts, Limits, Resource};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::Entry;
-use agentry_kernel::kernel::{Answer, Kernel, Permit, Share};
+use agentry_kernel::kernel::{Answer, Kernel, Share};
 use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Asking, Desk, Gate};
+use super::act::{Act, Behalf};
+use super::outside::LentPermit;
+use super::{Asking, Gate};
 use crate::run::context::RunContext;
 
 /// A part of a run's budget for a child that has not begun. If nobody takes it, it goes back.
@@ -61,7 +63,7 @@ impl Gate {
         let aside = Arc::new(Aside { gate: self.clone(), wish, share: Mutex::new(None) });
         let before = run.fuel_given();
         let asking = Asking { aside: Some(Arc::clone(&aside)), ..asking };
-        let (call, answer) = self.pass_numbered(run, asking, move |permit: Arc<Permit>, cut| {
+        let (call, answer) = self.pass_numbered(run, asking, move |permit: Arc<LentPermit>, cut| {
             let call = permit.call();
             act(call, aside, cut)
         });
@@ -83,21 +85,27 @@ impl Gate {
         journal.durable(&parent.trail).await
     }
 
+    /// A run below this one, which ended under an earlier host, took this of its accounts.
+    pub(crate) fn remember(&self, parent: &RunContext, spent: &Amounts) {
+        self.0.act(parent, self.0.clock.now(), |act| act.set(|kernel| kernel.remember(parent.id, spent)));
+    }
+
     /// Gives a share back on which nothing began.
     pub(crate) fn dissolve(&self, share: Share) {
-        self.0.desk.lock().kernel.dissolve(share);
+        let trail = Arc::new(Trail::new(RunId::HOST));
+        self.0.act(Behalf::host(&trail), self.0.clock.now(), |act| act.tell(|kernel| kernel.dissolve(share)));
     }
 }
 
-impl Desk {
+impl Act<'_> {
     /// Sets aside what an admitted call wants for a child, or makes the yes a no. A call that waits for people has its part set aside
     /// meanwhile.
     pub(super) fn set_aside(&mut self, run: &RunContext, asking: &Asking, answer: Answer, now: Millis) -> Answer {
         let Some(aside) = &asking.aside else { return answer };
         let (limits, fuel_left) = aside.wish;
-        let split = |kernel: &mut Kernel| kernel.split(run.id, limits, fuel_left, now).map_err(Box::new);
+        let split = |kernel: &mut Kernel| kernel.split(run.id, limits, fuel_left, now);
         let refusal = match answer {
-            Answer::Permit(permit) => match split(&mut self.kernel) {
+            Answer::Permit(permit) => match self.ask(split) {
                 Ok(share) => {
                     run.give_fuel(limits.get(Resource::Fuel).unwrap_or(0));
                     *aside.share.lock() = Some(share);
@@ -105,18 +113,20 @@ impl Desk {
                 }
                 Err(refusal) => {
                     let reference = Some((permit.run(), permit.call()));
-                    let settled = self.kernel.give_back(permit, now);
-                    self.let_in(settled.ready, now);
-                    agentry_kernel::Refusal { wanted: asking.what.name().to_owned(), reference, ..*refusal }
+                    self.ask(|kernel| kernel.give_back(permit, now));
+                    agentry_kernel::Refusal { wanted: asking.what.name().to_owned(), reference, ..refusal }
                 }
             },
-            Answer::Ask(unasked) => match split(&mut self.kernel) {
+            Answer::Ask(unasked) => match self.ask(split) {
                 Ok(share) => {
                     run.give_fuel(limits.get(Resource::Fuel).unwrap_or(0));
                     *aside.share.lock() = Some(share);
                     return Answer::Ask(unasked);
                 }
-                Err(_) => self.kernel.decline(unasked, "the run has not so much left to give", now),
+                Err(_) => {
+                    let why = "the run has not so much left to give";
+                    self.ask(|kernel| kernel.decline(unasked, why, now))
+                }
             },
             other => return other,
         };

@@ -153,7 +153,7 @@ pub(crate) fn opening() -> Opening {
     };
     let manifest: Manifest = serde_json::from_str(MANIFEST).expect("the manifest is well formed");
     let start = Start { agent: "scribe".to_owned(), manifest: Arc::new(manifest) };
-    Opening { started, start, input: b"{}".to_vec(), below: None }
+    Opening { started, start, input: b"{}".to_vec(), below: None, attended: false }
 }
 
 impl Host {

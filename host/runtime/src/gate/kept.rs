@@ -1,12 +1,12 @@
 //! Who keeps how much in our store: read off the batch that changes it, so that no driver can forget to say it.
 
 use agentry_abi::driver::Kept;
-use agentry_journal::Along;
 use agentry_kernel::budget::{Amounts, Resource};
 use agentry_store::rows::memory::keeper;
 use agentry_store::{Batch, Expect};
 
 use super::Inner;
+use super::act::Behalf;
 use crate::run::context::RunContext;
 
 /// What this batch of an agent does. A row is its author's: overwriting one's own counts the difference, and
@@ -33,10 +33,9 @@ impl Inner {
     /// Gives back what is not kept any more. If the host dies before it is written down, the next one counts anew.
     pub(super) fn free(&self, run: &RunContext, freed: &[(String, u64)]) {
         for (author, bytes) in freed {
-            let mut desk = self.desk.lock();
-            desk.kernel.free(author, &Amounts::of(Resource::Storage, *bytes));
-            let moved = desk.books_of(author);
-            self.journal.append(&run.trail, &[], Along { moved, ..Along::default() });
+            let of = Behalf { trail: &run.trail, payer: author };
+            let amounts = Amounts::of(Resource::Storage, *bytes);
+            self.act(of, self.clock.now(), |act| act.tell(|kernel| kernel.free(author, &amounts)));
         }
     }
 }

@@ -17,8 +17,10 @@ use agentry_store::content::Content;
 use agentry_store::rows::run::RunRecord;
 use tokio::time::Instant;
 
-use super::outside::{GRACE, past};
-use super::{Desk, Gate};
+use super::Gate;
+use super::act::Act;
+use super::in_flight::past;
+use super::outside::GRACE;
 use crate::run::cause::Began;
 use crate::run::context::RunContext;
 use crate::run::events::Event;
@@ -35,6 +37,8 @@ pub struct Opening {
     pub input: Vec<u8>,
     /// What it rests on, if it is below another run.
     pub(crate) below: Option<Below>,
+    /// Whether people can be asked on its behalf.
+    pub attended: bool,
 }
 
 /// Whose past it is that a run goes on behind.
@@ -116,7 +120,7 @@ impl Gate {
     pub fn begin(&self, run: &Arc<RunContext>, opening: Opening) -> Result<Allowance, Box<Refusal>> {
         let gate = &*self.0;
         let now = run.clock.advance(gate.clock.now());
-        let Opening { mut started, start, input, below } = opening;
+        let Opening { mut started, start, input, below, attended } = opening;
         let content = Content::of(input);
         let input = content.digest;
         let contents = gate.journal.missing(vec![content]);
@@ -124,36 +128,37 @@ impl Gate {
         let parent = below.as_ref().map(|below| (below.parent.id, below.call));
         let above = below.as_ref().map(|below| Arc::clone(&below.parent.trail));
         let mut record = first_record(run, &started, parent, now);
-        let mut desk = gate.desk.lock();
-        let begun = match below {
-            Some(below) => desk.kernel.start_child(run.id, &start, below.share, now),
-            None => desk.kernel.start(run.id, &start, now),
-        };
-        let refusal = match begun {
-            Ok(allowance) => {
-                started.at = now;
-                started.held = given(&allowance);
-                started.input = input;
-                let mut entries = vec![Entry::Started(started)];
-                entries.extend(desk.starts_by(run, now));
-                record.labels = run.labels();
-                let moved = desk.books(run);
-                let along = Along { moved, contents, record: Some(record.clone()), rated: Vec::new() };
-                gate.journal.append(&run.trail, &entries, along);
-                run.set_record(record);
-                let leaves = desk.leaves;
-                drop(desk);
+        let begun = gate.act(&**run, now, |act| {
+            let begun = act.ask(|kernel| match below {
+                Some(below) => kernel.start_child(run.id, &start, below.share, now),
+                None => kernel.start(run.id, &start, now),
+            });
+            // Whoever called it has left memory: it begins when that one goes on, and has come to no end.
+            let allowance = begun.map_err(|no| (Box::new(no), above.is_some_and(|trail| trail.is_closed())))?;
+            if attended {
+                act.set(|kernel| kernel.attend(run.id));
+            }
+            started.at = now;
+            started.held = given(&allowance);
+            started.input = input;
+            act.note(Entry::Started(started));
+            act.starts_by(run, now);
+            record.labels = run.labels();
+            act.store(contents);
+            act.record(Some(record.clone()));
+            run.set_record(record.clone());
+            Ok((allowance, act.desk().leaves))
+        });
+        let (refusal, put_off) = match begun {
+            Ok((allowance, leaves)) => {
                 run.set_deadline(Instant::now() + Duration::from_millis(allowance.wall_ms));
                 if leaves {
                     self.leave(run);
                 }
                 return Ok(allowance);
             }
-            Err(refusal) => Box::new(refusal),
+            Err(refused) => refused,
         };
-        // Whoever called it has left memory: it begins when that one goes on, and has come to no end.
-        let put_off = above.is_some_and(|trail| trail.is_closed());
-        drop(desk);
         gate.audience.leave(run.id);
         if put_off {
             return Err(refusal);
@@ -178,32 +183,32 @@ impl Gate {
         run: &Arc<RunContext>,
         start: &Start,
         record: RunRecord,
-        (past, origin): (&Unfinished, Origin),
+        (past, origin, attended): (&Unfinished, Origin, bool),
     ) -> Result<Allowance, Box<Refusal>> {
         let gate = &*self.0;
         let at = gate.clock.now();
         gate.audience.join(run);
-        let mut desk = gate.desk.lock();
-        let (revived, copied) = match origin {
-            Origin::Own(share) => (desk.kernel.resume(run.id, start, past, share, at), Vec::new()),
-            Origin::Another(entries) => (desk.kernel.fork(run.id, start, past, at), entries),
-        };
-        let (allowance, lost) = revived.map_err(|refusal| {
-            gate.audience.leave(run.id);
-            Box::new(refusal)
-        })?;
-        let new = lost.iter().filter(|lost| past.open.get(&lost.call).is_none_or(|open| !open.lost));
-        let unknown = new.map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
-        let entries: Vec<_> = copied.into_iter().chain([Entry::Resumed { at }]).chain(unknown).collect();
-        let record = RunRecord { status: Status::Running, ..record };
-        let along = Along { moved: desk.books(run), record: Some(record.clone()), ..Along::default() };
-        gate.journal.append(&run.trail, &entries, along);
-        let spent = lost.iter().fold(past.spent, |sum, lost| sum.plus(lost.spent));
-        run.carry(spent, past.refused, &past.labels);
-        run.past().iter().for_each(|past| past.go_on(&lost));
-        run.set_record(record);
-        let leaves = desk.leaves;
-        drop(desk);
+        let revived = gate.act(&**run, at, |act| {
+            let (revived, copied) = match origin {
+                Origin::Own(share) => (act.ask(|kernel| kernel.resume(run.id, start, past, share, at)), Vec::new()),
+                Origin::Another(entries) => (act.ask(|kernel| kernel.fork(run.id, start, past, at)), entries),
+            };
+            let (allowance, lost) = revived.map_err(Box::new)?;
+            if attended {
+                act.set(|kernel| kernel.attend(run.id));
+            }
+            let new = lost.iter().filter(|lost| past.open.get(&lost.call).is_none_or(|open| !open.lost));
+            let unknown = new.map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
+            copied.into_iter().chain([Entry::Resumed { at }]).chain(unknown).for_each(|entry| act.note(entry));
+            let record = RunRecord { status: Status::Running, ..record };
+            act.record(Some(record.clone()));
+            let spent = lost.iter().fold(past.spent, |sum, lost| sum.plus(lost.spent));
+            run.carry(spent, past.refused, &past.labels);
+            run.past().iter().for_each(|past| past.go_on(&lost));
+            run.set_record(record);
+            Ok::<_, Box<Refusal>>((allowance, act.desk().leaves))
+        });
+        let (allowance, leaves) = revived.inspect_err(|_| gate.audience.leave(run.id))?;
         let left = Duration::from_millis(allowance.wall_ms.saturating_sub(past.wall_ms));
         run.set_deadline(Instant::now() + left);
         if leaves {
@@ -245,42 +250,40 @@ impl Gate {
         let output = Content::of(output);
         let name = output.digest;
         let contents = gate.journal.missing(vec![output]);
-        let mut desk = gate.desk.lock();
-        let settled = desk.kernel.finish(run.id, used, now);
-        desk.let_in(settled.ready, now);
-        gate.wake(&mut desk);
-        run.add_spent(settled.spent);
-        let tally = run.tally();
-        let record = RunRecord {
-            status,
-            ended: Some(now),
-            spent: tally.spent,
-            calls: run.calls(),
-            refused: tally.refused,
-            failure,
-            labels: run.labels(),
-            ..run.record().expect("a run ends after it has begun").clone()
-        };
-        let moved = desk.books(run);
-        let entry = Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent });
-        let along = Along { moved, contents, record: Some(record.clone()), rated: Vec::new() };
-        gate.journal.append(&run.trail, &[entry], along);
+        let record = gate.act(&**run, now, |act| {
+            let settled = act.ask(|kernel| kernel.finish(run.id, used, now));
+            run.add_spent(settled.spent);
+            let tally = run.tally();
+            let record = RunRecord {
+                status,
+                ended: Some(now),
+                spent: tally.spent,
+                calls: run.calls(),
+                refused: tally.refused,
+                failure,
+                labels: run.labels(),
+                ..run.record().expect("a run ends after it has begun").clone()
+            };
+            act.note(Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent }));
+            act.store(contents);
+            act.record(Some(record.clone()));
+            record
+        });
         gate.audience.leave(run.id);
         record
     }
 }
 
-impl Desk {
+impl Act<'_> {
     /// What started a run by itself, and the labels that it brings: the run holds them before it has made a call.
-    fn starts_by(&mut self, run: &RunContext, at: Millis) -> Vec<Entry> {
-        let Some(Began { by, labels }) = &run.began else { return Vec::new() };
-        let mut entries = vec![Entry::Triggered { at, by: by.clone() }];
-        let gained = self.kernel.mark(run.id, labels);
+    fn starts_by(&mut self, run: &RunContext, at: Millis) {
+        let Some(Began { by, labels }) = &run.began else { return };
+        self.note(Entry::Triggered { at, by: by.clone() });
+        let gained = self.set(|kernel| kernel.mark(run.id, labels));
         if !gained.is_empty() {
             run.relabel(CallId(0), &gained, &Labels::NONE);
-            entries.push(Entry::Labelled { call: CallId(0), at, labels: gained });
+            self.note(Entry::Labelled { call: CallId(0), at, labels: gained });
         }
-        entries
     }
 }
 

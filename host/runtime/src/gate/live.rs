@@ -12,7 +12,8 @@ use agentry_kernel::time::Millis;
 use agentry_store::limits::AGENTS_HELD_MAX;
 use agentry_store::rows::run::RunRecord;
 
-use super::{Desk, Gate, Inner};
+use super::act::Act;
+use super::{Gate, Inner};
 use crate::run::context::RunContext;
 use crate::run::situation::Live;
 
@@ -99,10 +100,7 @@ impl Gate {
         let gate = &*self.0;
         let mut left = Vec::new();
         // All under one lock: nothing begins below a run that leaves, and nothing that has ended leaves.
-        let mut desk = gate.desk.lock();
-        gate.close(&mut desk, run, lying, &mut left);
-        gate.wake(&mut desk);
-        drop(desk);
+        gate.act(&**run, gate.clock.now(), |act| gate.close(act, run, lying, &mut left));
         for run in &left {
             gate.audience.leave(run.id);
             // In this order: whoever sees the run cancelled sees that it leaves.
@@ -162,10 +160,10 @@ impl Gate {
 
 impl Inner {
     /// Closes the journal of a run, and before that those of all that work for it: what is cut with it is not written as if it had ended.
-    fn close(&self, desk: &mut Desk, run: &Arc<RunContext>, lying: &Lying, left: &mut Vec<Arc<RunContext>>) {
+    fn close(&self, act: &mut Act<'_>, run: &Arc<RunContext>, lying: &Lying, left: &mut Vec<Arc<RunContext>>) {
         let (Some(record), Some(_)) = (run.record(), self.audience.find(run.id)) else { return };
         for below in run.children() {
-            self.close(desk, &below, lying, left);
+            self.close(act, &below, lying, left);
         }
         let tally = run.tally();
         let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
@@ -174,7 +172,7 @@ impl Inner {
         let at = self.clock.now();
         let rests = lying.get(&run.id).map(|calls| Entry::Rested { at, calls: calls.clone() });
         self.journal.close(&run.trail, rests.as_slice(), record);
-        desk.kernel.suspend(run.id, at);
+        act.tell(|kernel| kernel.suspend(run.id, at));
         left.push(Arc::clone(run));
     }
 }

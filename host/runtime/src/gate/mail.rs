@@ -19,15 +19,13 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Batch, StoreError};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::again::{Again, Recall};
-use super::outside::{Errand, Watch, past};
+use super::in_flight::{CallHandle, InFlightCall, past};
 use super::{Gate, Turn, settle};
 use crate::run::acts::{Act, Acts};
 use crate::run::context::RunContext;
-use crate::run::turnstile::Sight;
 
 /// What came of a call for a letter, on its way to the guest. If that lets go of it, this is written down, and in the same transaction a
 /// letter goes back to its mailbox: whichever host looks, the letter is there or in one journal whose run has yet to see it.
@@ -45,18 +43,16 @@ struct Unseen {
 }
 
 impl Unseen {
-    fn of(gate: &Gate, run: &Arc<RunContext>, mail: &Arc<Mail>, watch: Watch) -> (Watch, Self) {
-        let (watch, going_back) = watch.of_letter();
+    fn of(gate: &Gate, run: &Arc<RunContext>, call: CallId, mail: &Arc<Mail>, going_back: Arc<OnceLock<Act>>) -> Self {
         let act = Some(Acts::begin(&run.acts));
         let (gate, run, mail) = (gate.clone(), Arc::clone(run), Arc::clone(mail));
-        let unseen = Self { gate, run, call: watch.call(), mail, result: None, act, going_back };
-        (watch, unseen)
+        Self { gate, run, call, mail, result: None, act, going_back }
     }
 
     /// The guest has it.
     fn seen(mut self) -> Result<Option<Letter>, Error> {
-        let broke = || Err(fault::unavailable("this part of the host broke down", None));
-        self.result.take().unwrap_or_else(broke).map(|taken| taken.map(|taken| taken.letter))
+        let result = self.result.take().unwrap_or_else(|| Err(fault::broke()));
+        result.map(|taken| taken.map(|taken| taken.letter))
     }
 }
 
@@ -96,60 +92,50 @@ impl Gate {
         mail: &Arc<Mail>,
     ) -> impl Future<Output = Result<Option<Letter>, Error>> + Send + use<> {
         let what = Call::AgentsReceive { timeout_ms };
-        let (again, errand) = match self.recall(run, &what) {
-            Recall::Told(again) => (Some(again), None),
-            Recall::Live(number) => (None, Some(self.begin_errand(run, number, what.into()))),
-        };
-        let told = again.as_ref().and_then(|again| self.told(run, again, mail));
-        let begun = errand.map(|errand| {
-            errand.map(|(errand, turn)| {
-                let (watch, mut unseen) = Unseen::of(self, run, mail, errand.watch());
+        let recalled = match self.recall(run, &what) {
+            Recall::Told(again) => Ok((self.told(run, &again, mail), again)),
+            Recall::Live(number) => Err(self.begin_call(run, number, what.into()).map(|(mut call, turn)| {
+                let mut unseen = Unseen::of(self, run, call.call, mail, call.for_letter());
                 // One that was begun before is over when it would have been.
-                let began = run.began(errand.call).unwrap_or(errand.at);
-                let (sender, receiver) = oneshot::channel();
-                tokio::spawn(async move {
-                    let until = timeout_ms.map(|ms| began.plus(ms));
+                let until = timeout_ms.map(|ms| run.began(call.call).unwrap_or(call.at).plus(ms));
+                call.launch(turn, move |call, turn| async move {
                     let mail = Arc::clone(&unseen.mail);
-                    let (result, at) = errand.receive(turn, until, &mail).await;
+                    let (result, at) = call.receive(turn, until, &mail).await;
                     unseen.result = Some(result);
                     // A guest that has gone gives it back.
-                    let _ = sender.send((unseen, at));
-                });
-                (watch, receiver)
-            })
-        });
+                    (unseen, at)
+                })
+            })),
+        };
         let run = Arc::clone(run);
         async move {
-            if let Some((mut watch, unseen, at)) = told {
-                run.turnstile.pass(Sight::Answer(watch.call())).await;
-                watch.seen(at);
-                return unseen.seen();
+            match recalled {
+                Ok((Some((mut handle, unseen, at)), _)) => {
+                    handle.may_see().await;
+                    handle.seen(at);
+                    unseen.seen()
+                }
+                Ok((None, again)) => again.answer(&run).await,
+                Err(begun) => begun?.seen().await?.seen(),
             }
-            if let Some(again) = again {
-                return again.answer(&run).await;
-            }
-            let broke = || fault::unavailable("this part of the host broke down", None);
-            let (mut watch, receiver) = begun.unwrap_or_else(|| Err(broke()))?;
-            let (unseen, at) = watch.awaits(receiver).await.map_err(|_| broke())?;
-            watch.seen(at);
-            unseen.seen()
         }
     }
 
     /// An answer that came under an earlier host and that the guest has yet to see.
-    fn told(&self, run: &Arc<RunContext>, again: &Again, mail: &Arc<Mail>) -> Option<(Watch, Unseen, Millis)> {
+    fn told(&self, run: &Arc<RunContext>, again: &Again, mail: &Arc<Mail>) -> Option<(CallHandle, Unseen, Millis)> {
         let (result, at) = again.unseen::<Option<Letter>>()?;
-        let (watch, mut unseen) = Unseen::of(self, run, mail, Watch::of_known(self, run, again.call()));
+        let mut handle = CallHandle::of_known(self, run, again.call());
+        let mut unseen = Unseen::of(self, run, again.call(), mail, handle.for_letter());
         let taken = |letter: Letter| {
             let known = mail.taken_before(&run.agent, letter, at);
             known.ok_or_else(|| fault::unavailable("this letter is of no mailbox of this agent", None))
         };
         unseen.result = Some(result.and_then(|letter| letter.map(taken).transpose()));
-        Some((watch, unseen, at))
+        Some((handle, unseen, at))
     }
 }
 
-impl Errand {
+impl InFlightCall {
     /// Waits for a letter until then by the host's clock, no longer than the guest and the run do.
     async fn receive(
         mut self,
@@ -233,14 +219,13 @@ impl Errand {
     /// The run has the labels of the letter before its guest sees it. What tells of them is written already.
     fn taken(&self, mut permit: Permit, taken: Taken, labels: &Labels, at: Millis) -> Taken {
         permit.bring(labels);
-        let mut desk = self.gate.0.desk.lock();
-        let settled = desk.kernel.settle(permit, Amounts::ZERO, at);
-        desk.let_in(settled.ready, at);
-        self.run.relabel(self.call, &settled.gained, &settled.cleared);
-        let record = self.run.record().map(|record| RunRecord { labels: self.run.labels(), ..record.clone() });
-        let record = record.filter(|_| !settled.gained.is_empty());
-        self.gate.0.journal.append(&self.run.trail, &[], Along { record, ..Along::default() });
-        drop(desk);
+        self.gate.0.act(&*self.run, at, |act| {
+            let settled = act.ask(|kernel| kernel.settle(permit, Amounts::ZERO, at));
+            if !settled.gained.is_empty() {
+                self.run.relabel(self.call, &settled.gained, &settled.cleared);
+                act.record(self.run.record().map(|record| RunRecord { labels: self.run.labels(), ..record.clone() }));
+            }
+        });
         self.tell(at, Amounts::ZERO, None);
         taken
     }

@@ -10,11 +10,12 @@ use agentry_abi::fault;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
+use agentry_kernel::time::Millis;
 use futures::FutureExt as _;
 use serde::Serialize;
 
 use super::again::{Number, Recall};
-use super::outside::Errand;
+use super::in_flight::InFlightCall;
 use super::{Asking, Gate, Manner, Turn, outside, settle};
 use crate::run::context::RunContext;
 
@@ -42,7 +43,10 @@ impl Gate {
         };
         match self.read_now(run, number, asking, act) {
             Read::Done(result) => std::future::ready(result).left_future(),
-            Read::Waits(errand, turn, act) => errand.read(turn, act).right_future(),
+            Read::Waits(call, turn, act) => {
+                let pending = call.launch(turn, move |call, turn| call.read(turn, act));
+                async move { pending.seen().await? }.right_future()
+            }
         }
     }
 
@@ -61,14 +65,14 @@ impl Gate {
         let (mut permit, Asking { what, contents, basis, .. }) = match gate.admit(run, call, asking, at, Manner::Whole)
         {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
-            Ok((turn, asking)) => return Read::Waits(Box::new(self.errand(run, (call, at), asking)), turn, act),
+            Ok((turn, asking)) => return Read::Waits(Box::new(self.admitted(run, (call, at), asking)), turn, act),
             Err(refusal) => return Read::Done(Err(fault::refused(&refusal, run.id, call))),
         };
         let result = looked_up(run, &mut permit, act);
         let mut contents = if run.trail.is_full() { Vec::new() } else { contents };
         let outcome = settle::outcome(&result, &mut contents);
         let entry = Entry::Called { call, at, what, outcome, basis };
-        gate.settle(run, permit, Some(Amounts::ZERO), at, contents, |_| Some(entry));
+        gate.conclude(run, permit, entry, contents, at);
         Read::Done(result)
     }
 }
@@ -76,29 +80,25 @@ impl Gate {
 /// How a read goes on once it is decided.
 enum Read<T, A> {
     Done(Result<T, Error>),
-    Waits(Box<Errand>, Turn, A),
+    Waits(Box<InFlightCall>, Turn, A),
 }
 
-impl Errand {
+impl InFlightCall {
     /// Waits for people, then reads.
     async fn read<T: Serialize>(
         mut self,
         turn: Turn,
         act: impl FnOnce(&Permit) -> Acted<T> + Send,
-    ) -> Result<T, Error> {
-        let run = Arc::clone(&self.run);
-        let _standing = run.turnstile.stand();
-        let (result, at) = match self.turn(turn).await {
+    ) -> (Result<T, Error>, Millis) {
+        match self.turn(turn).await {
             Ok(mut permit) => {
-                run.clock.advance(self.now());
-                let result = looked_up(&run, &mut permit, act);
+                // The guest stands in the call: what it reads is as of now.
+                self.run.clock.advance(self.now());
+                let result = looked_up(&self.run, &mut permit, act);
                 self.close(permit, result, Some(Amounts::ZERO))
             }
             Err(error) => self.withdrawn(error),
-        };
-        // What the guest's clock shows now is what stands in the journal.
-        run.clock.advance(at);
-        result
+        }
     }
 }
 

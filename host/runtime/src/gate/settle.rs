@@ -6,15 +6,15 @@ use agentry_journal::Along;
 use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::CallId;
 use agentry_kernel::journal::{Entry, Outcome};
-use agentry_kernel::kernel::{Permit, Ready};
-use agentry_kernel::labels::Labels;
+use agentry_kernel::kernel::{Permit, Settled};
 use agentry_kernel::refusal::{Refusal, Rule};
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
 use agentry_store::rows::run::RunRecord;
 use serde::Serialize;
 
-use super::{Asking, Desk, Inner, Turn, answer};
+use super::act::Act;
+use super::{Asking, Inner, Turn, answer};
 use crate::run::context::RunContext;
 use crate::run::events::Event;
 
@@ -52,21 +52,19 @@ impl Inner {
         contents: Vec<Content>,
         entry: impl FnOnce(Amounts) -> Option<Entry>,
     ) -> Amounts {
-        let moved = *permit.held() != Amounts::ZERO || cost.is_some_and(|cost| cost != Amounts::ZERO);
         let call = permit.call();
         let contents = self.journal.missing(contents);
-        let rule = permit.clears().map(|(_, rule)| rule.clone());
-        let mut desk = self.desk.lock();
-        let settled = match cost {
-            Some(spent) => desk.kernel.settle(permit, spent, now),
-            None => desk.kernel.give_back(permit, now),
-        };
-        desk.let_in(settled.ready, now);
-        let moved = desk.books(run).filter(|_| moved);
-        let record = self.gained(run, call, (&settled.gained, &settled.cleared), rule, now);
-        let along = Along { moved, contents, record, rated: Vec::new() };
-        self.journal.append(&run.trail, entry(settled.spent).as_slice(), along);
-        drop(desk);
+        let settled = self.act(run, now, |act| {
+            let rule = permit.clears().map(|(_, rule)| rule.clone());
+            let settled = act.ask(|kernel| match cost {
+                Some(spent) => kernel.settle(permit, spent, now),
+                None => kernel.give_back(permit, now),
+            });
+            act.gained(run, call, &settled, rule, now);
+            act.store(contents);
+            entry(settled.spent).into_iter().for_each(|entry| act.note(entry));
+            settled
+        });
         if settled.spent != Amounts::ZERO {
             run.add_spent(settled.spent);
         }
@@ -83,65 +81,40 @@ impl Inner {
         }
     }
 
-    /// Labels that a run gains stand in its journal before the answer that brings them, and in its record.
-    fn gained(
-        &self,
-        run: &RunContext,
-        call: CallId,
-        (gained, cleared): (&Labels, &Labels),
-        rule: Option<Rule>,
-        at: Millis,
-    ) -> Option<RunRecord> {
-        if gained.is_empty() && cleared.is_empty() {
-            return None;
+    /// Ends a call that was answered where it stands and cost nothing. If nothing is to be settled, its entry is all.
+    pub(super) fn conclude(&self, run: &RunContext, permit: Permit, entry: Entry, contents: Vec<Content>, now: Millis) {
+        if permit.is_spent() {
+            let contents = self.journal.missing(contents);
+            return self.journal.append(&run.trail, &[entry], Along { contents, ..Along::default() });
         }
-        run.relabel(call, gained, cleared);
-        let labelled = (!gained.is_empty()).then(|| Entry::Labelled { call, at, labels: gained.clone() });
-        let rule = rule.filter(|_| !cleared.is_empty());
-        let cleared = rule.map(|rule| Entry::Cleared { call, at, labels: cleared.clone(), rule });
-        let entries: Vec<_> = labelled.into_iter().chain(cleared).collect();
-        self.journal.append(&run.trail, &entries, Along::default());
-        run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() })
+        self.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));
     }
 
     /// Why a call whose turn has come may not begin any more.
     pub(super) fn overtaken(&self, permit: &Permit, asking: Option<&Asking>) -> Option<Refusal> {
-        self.desk.lock().kernel.overtaken(permit, asking.map_or("", |asking| asking.what.name()))
+        self.desk.lock().kernel().overtaken(permit, asking.map_or("", |asking| asking.what.name()))
     }
 
     /// Gives a turn back that nobody will use. It costs nothing.
     pub(super) fn give_up(&self, run: &RunContext, turn: Turn, now: Millis) {
-        let mut desk = self.desk.lock();
-        let ready = match turn {
-            Turn::People(asked) => return self.forgo(&mut desk, asked.waiter, now),
-            Turn::Now(permit) => desk.kernel.give_back(permit, now).ready,
-            Turn::Later(ticket, mut receiver) => match desk.waiting.remove(&ticket) {
-                Some(_) => desk.kernel.withdraw(ticket, now),
-                // Its turn came in the same moment.
-                None => match receiver.try_recv() {
-                    Ok(permit) => desk.kernel.give_back(permit, now).ready,
-                    Err(_) => return,
-                },
-            },
-        };
-        desk.let_in(ready, now);
-        let along = Along { moved: desk.books(run), ..Along::default() };
-        self.journal.append(&run.trail, &[], along);
+        self.act(run, now, |act| act.give_up(turn, now));
     }
 }
 
-impl Desk {
-    /// Hands permits to those who wait for them. Whoever has gone away gives its turn to the next.
-    pub(super) fn let_in(&mut self, ready: Vec<Ready>, now: Millis) {
-        let mut queue = ready;
-        while let Some(Ready { ticket, permit }) = queue.pop() {
-            let unclaimed = match self.waiting.remove(&ticket) {
-                Some(sender) => sender.send(permit).err(),
-                None => Some(permit),
-            };
-            if let Some(permit) = unclaimed {
-                queue.extend(self.kernel.give_back(permit, now).ready);
-            }
+impl Act<'_> {
+    /// Labels that a run gains stand in its journal before the answer that brings them, and in its record.
+    pub(super) fn gained(&mut self, run: &RunContext, call: CallId, settled: &Settled, rule: Option<Rule>, at: Millis) {
+        let Settled { gained, cleared, .. } = settled;
+        if gained.is_empty() && cleared.is_empty() {
+            return;
         }
+        run.relabel(call, gained, cleared);
+        if !gained.is_empty() {
+            self.note(Entry::Labelled { call, at, labels: gained.clone() });
+        }
+        if let Some(rule) = rule.filter(|_| !cleared.is_empty()) {
+            self.note(Entry::Cleared { call, at, labels: cleared.clone(), rule });
+        }
+        self.record(run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() }));
     }
 }

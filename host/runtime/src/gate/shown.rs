@@ -49,7 +49,20 @@ pub(crate) fn call(asking: &Asking) -> Option<(String, String)> {
         Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => {
             (format!("{} {}:{}", asking.what.name(), place.root, place.path), String::new())
         }
-        other => (other.name().to_owned(), format!("{other:?}")),
+        Call::HumanNotify { text } => ("human.notify".to_owned(), content(text)?),
+        Call::LogEvent { line } => ("log.event".to_owned(), content(line)?),
+        // All that there is to these stands in the call.
+        Call::LlmModels | Call::LlmEmbed { .. } | Call::LlmCountTokens { .. } | Call::Context(_) => whole(&asking.what),
+        Call::Memory { .. } | Call::ToolsList | Call::HttpFetch { .. } | Call::Agents(_) => whole(&asking.what),
+        Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline | Call::Human(_) | Call::HumanAsk { .. } => {
+            whole(&asking.what)
+        }
+        Call::BudgetRemaining | Call::BudgetSplit => whole(&asking.what),
+        Call::AgentsFind { .. } | Call::AgentsReceive { .. } => whole(&asking.what),
     };
     (title.len() + text.len() <= QUESTION_TEXT_MAX_BYTES).then_some((title, text))
+}
+
+fn whole(call: &Call) -> (String, String) {
+    (call.name().to_owned(), format!("{call:?}"))
 }

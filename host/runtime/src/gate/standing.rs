@@ -17,6 +17,7 @@ use agentry_store::rows::run::RunRecord;
 use parking_lot::Mutex;
 
 use super::Gate;
+use super::act::Behalf;
 use super::touches::Touches;
 use crate::run::context::RunContext;
 use crate::run::events::{Event, Observer};
@@ -91,15 +92,17 @@ impl Gate {
         let gate = &*self.0;
         let epoch = policy.epoch;
         let mended = gate.audience.alarm.lock().take().is_some();
-        let mut desk = gate.desk.lock();
-        let changed = desk.kernel.policy().epoch != epoch;
-        if changed {
-            desk.kernel.reload(Arc::new(policy));
-            self.note(Entry::Reloaded { at: gate.clock.now(), policy: epoch });
-            // Whoever waits for an answer under the old one waits for nothing.
-            gate.wake(&mut desk);
-        }
-        drop(desk);
+        let trail = Arc::new(Trail::new(RunId::HOST));
+        let at = gate.clock.now();
+        let changed = gate.act(Behalf::host(&trail), at, |act| {
+            let changed = act.kernel().policy().epoch != epoch;
+            if changed {
+                // Whoever waits for an answer under the old one waits for nothing.
+                act.tell(|kernel| kernel.reload(Arc::new(policy)));
+                act.note(Entry::Reloaded { at, policy: epoch });
+            }
+            changed
+        });
         let short: String = epoch.to_string().chars().take(12).collect();
         match (changed, mended) {
             (true, _) => gate.audience.hear(&Event::Notice(format!("another policy is in force: {short}"))),
@@ -128,19 +131,21 @@ impl Gate {
         let gate = &*self.0;
         let Some(run) = gate.audience.find(id) else { return Ok(None) };
         let because = cut(because.to_owned(), TEXT_MAX_BYTES);
-        let taken = {
-            let mut desk = gate.desk.lock();
-            let Some(taken) = desk.kernel.unlabel(id, labels) else { return Ok(None) };
-            if taken.is_empty() {
-                return Ok(Some(taken));
+        let at = gate.clock.now();
+        let taken = gate.act(&*run, at, |act| {
+            let taken = act.set(|kernel| kernel.unlabel(id, labels))?;
+            if !taken.is_empty() {
+                run.unlabel(&taken);
+                act.record(run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() }));
+                let (place, because) = (format!("run {id}"), because.clone());
+                act.note(Entry::Unlabelled { at, place, labels: taken.clone(), because });
             }
-            run.unlabel(&taken);
-            let record = run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() });
-            let (at, place) = (gate.clock.now(), format!("run {id}"));
-            let entry = Entry::Unlabelled { at, place, labels: taken.clone(), because: because.clone() };
-            gate.journal.append(&run.trail, &[entry], Along { record, ..Along::default() });
-            taken
-        };
+            Some(taken)
+        });
+        let Some(taken) = taken else { return Ok(None) };
+        if taken.is_empty() {
+            return Ok(Some(taken));
+        }
         gate.journal.durable(&run.trail).await?;
         run.observer.tell(Event::Notice(format!("a person took {taken} off this run: {because}")));
         Ok(Some(taken))
@@ -156,14 +161,13 @@ impl Gate {
         let case = Case::find(&**gate.journal.store(), of)?;
         let live = gate.audience.find(of.run);
         let trail = live.as_ref().map_or_else(|| Arc::new(Trail::new(of.run)), |run| Arc::clone(&run.trail));
-        let (entry, record, returned) = case.close(of, gate.clock.now());
-        {
-            let mut desk = gate.desk.lock();
-            desk.kernel.take_back(of.run, &record.agent, &returned, case.since);
-            let moved = desk.books_of(&record.agent);
-            let record = live.is_none().then(|| record.clone());
-            gate.journal.append(&trail, &[entry], Along { moved, record, ..Along::default() });
-        }
+        let at = gate.clock.now();
+        let (entry, record, returned) = case.close(of, at);
+        gate.act(Behalf { trail: &trail, payer: &record.agent }, at, |act| {
+            act.tell(|kernel| kernel.take_back(of.run, &record.agent, &returned, case.since));
+            act.record(live.is_none().then(|| record.clone()));
+            act.note(entry);
+        });
         if let Some(run) = &live {
             run.returned(returned);
         }
@@ -179,10 +183,6 @@ impl Gate {
     /// Denies every new effect, or lets them go on. What holds already is not done again.
     pub fn lock(&self, lock: Option<Lock>) {
         let gate = &*self.0;
-        let mut desk = gate.desk.lock();
-        if desk.kernel.locked() == lock.as_ref() {
-            return;
-        }
         let at = gate.clock.now();
         let entry = match &lock {
             Some(lock) => Entry::Locked { at, because: lock.because.clone() },
@@ -193,15 +193,24 @@ impl Gate {
             Some(lock) => format!("an admin has stopped every new effect: {}", lock.because),
             None => "an admin lets effects go on".to_owned(),
         };
-        desk.kernel.lock(lock);
-        self.note(entry);
-        drop(desk);
-        gate.audience.hear(&Event::Notice(notice));
+        let trail = Arc::new(Trail::new(RunId::HOST));
+        let news = gate.act(Behalf::host(&trail), at, |act| {
+            let news = act.kernel().locked() != lock.as_ref();
+            if news {
+                act.set(|kernel| kernel.lock(lock));
+                act.note(entry);
+            }
+            news
+        });
+        if news {
+            gate.audience.hear(&Event::Notice(notice));
+        }
     }
 
     /// Puts in force what held before this host began; it is journaled already.
     pub(crate) fn begin_locked(&self, lock: Option<Lock>) {
-        self.0.desk.lock().kernel.lock(lock);
+        let trail = Arc::new(Trail::new(RunId::HOST));
+        self.0.act(Behalf::host(&trail), self.0.clock.now(), |act| act.set(|kernel| kernel.lock(lock)));
     }
 
     /// Writes down what befell the host. A flush that fails breaks the trail of that entry alone.

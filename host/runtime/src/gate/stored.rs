@@ -14,10 +14,8 @@ use agentry_kernel::kernel::Permit;
 use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 use serde::Serialize;
-use tokio::sync::oneshot;
 
-use super::again::Recall;
-use super::outside::Errand;
+use super::in_flight::InFlightCall;
 use super::{Asking, Gate, Turn, kept, settle};
 use crate::run::context::RunContext;
 
@@ -44,37 +42,11 @@ impl Gate {
         A: FnMut(&Permit) -> Written<T> + Send + 'static,
         T: Told + Send + 'static,
     {
-        let asking = what.into();
-        let (again, errand) = match self.recall(run, &asking.what) {
-            Recall::Told(again) => (Some(again), None),
-            Recall::Live(number) => (None, Some(self.begin_errand(run, number, asking))),
-        };
-        let begun = errand.map(|errand| {
-            errand.map(|(errand, turn)| {
-                let watch = errand.watch();
-                let (sender, receiver) = oneshot::channel();
-                tokio::spawn(async move {
-                    let answer = errand.write(turn, act).await;
-                    // A guest that has gone does not want it; it is settled and written down.
-                    let _ = sender.send(answer);
-                });
-                (watch, receiver)
-            })
-        });
-        let run = Arc::clone(run);
-        async move {
-            if let Some(again) = again {
-                return again.answer(&run).await;
-            }
-            let (mut watch, receiver) = begun.unwrap_or_else(|| Err(gone()))?;
-            let (result, at) = watch.awaits(receiver).await.unwrap_or_else(|_| broken());
-            watch.seen(at);
-            result
-        }
+        self.in_flight(run, what.into(), move |call, turn| call.write(turn, act)).1
     }
 }
 
-impl Errand {
+impl InFlightCall {
     async fn write<T: Serialize + Send>(
         mut self,
         turn: Turn,
@@ -85,7 +57,9 @@ impl Errand {
             Err(error) => return self.withdrawn(error),
         };
         let at = self.now();
-        let Some(Asking { what, contents, lane, .. }) = self.asking.take() else { return broken() };
+        let Some(Asking { what, contents, lane, .. }) = self.asking.take() else {
+            return (Err(fault::broke()), at);
+        };
         let basis = permit.basis();
         let contents = self.gate.0.journal.missing(contents);
         self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
@@ -95,9 +69,8 @@ impl Errand {
             None => None,
         };
         for _ in 0..TRIES_MAX {
-            let broke = || Err(fault::unavailable("this part of the host broke down", None)).into();
             let Written { result, labels } =
-                catch_unwind(AssertUnwindSafe(|| act(&permit))).unwrap_or_else(|_| broke());
+                catch_unwind(AssertUnwindSafe(|| act(&permit))).unwrap_or_else(|_| Err(fault::broke()).into());
             permit.bring(&labels);
             let (batch, value) = match result {
                 Ok(write) => write,
@@ -139,12 +112,4 @@ impl Errand {
         self.tell(at, Amounts::ZERO, Some(fault::kind(&failed)));
         (Err(failed), at)
     }
-}
-
-fn broken<T>() -> (Result<T, Error>, Millis) {
-    (Err(gone()), Millis(0))
-}
-
-fn gone() -> Error {
-    fault::unavailable("this part of the host broke down", None)
 }

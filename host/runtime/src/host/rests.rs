@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentry_journal::{log, payer};
-use agentry_kernel::Call;
-use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::call::{CallId, RunId, Wait};
 use agentry_kernel::journal::{Status, Unfinished, Wake};
 use agentry_kernel::time::Millis;
 use agentry_store::limits::{IDLE_LOOK_MS, IDLE_QUARTERS, WAKE_LOOK_MS};
@@ -299,10 +298,11 @@ impl<'a> Filing<'a> {
         let mut wake = unfinished.wake();
         let at_once = |wake: Option<Wake>| wake.map(|wake| Wake { at: Millis(0), ..wake });
         for (call, open) in unfinished.waits() {
-            match &open.what {
-                Call::AgentsReceive { .. } => self.readers.push(record.agent.clone()),
-                Call::HumanAsk { .. } if !self.is_unanswered(record.id, call)? => wake = at_once(wake),
-                Call::AgentsCall(_) => {
+            match open.what.spec().wait {
+                Wait::Letter => self.readers.push(record.agent.clone()),
+                Wait::Person if self.is_unanswered(record.id, call)? => {}
+                Wait::Person => wake = at_once(wake),
+                Wait::Agent => {
                     let below = unfinished.below.get(&call).map_or(Ok(None), |run| rows::run::of(self.store, *run))?;
                     let below = below.filter(|below| below.status == Status::Suspended);
                     let rest = below.map_or(Ok(None), |below| self.look(&below))?;
@@ -316,7 +316,7 @@ impl<'a> Filing<'a> {
                         self.put(run, &Rest { wake: None, ..rest });
                     }
                 }
-                _ => {}
+                Wait::Sleep | Wait::Host | Wait::Web | Wait::Tool | Wait::Model | Wait::Queue | Wait::Approval => {}
             }
         }
         let (payer, holds) = (self.payer.clone(), unfinished.holds());

@@ -121,6 +121,12 @@ impl RunContext {
         }
     }
 
+    /// The same; the past that it is given lacks contents, because it comes from an export of an older version.
+    #[must_use]
+    pub(crate) fn lacking_contents(self) -> Self {
+        Self { trail: Arc::new(Trail::lacking(self.id)), ..self }
+    }
+
     /// The same, and it ends when this token is cancelled. The token becomes the run's own: at its end it is cancelled as well.
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> Self {

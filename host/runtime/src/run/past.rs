@@ -156,7 +156,7 @@ impl Past {
             }
         }
         for call in &past.dropped {
-            if let Some(recorded) = past.calls.get_mut(call).filter(|recorded| !recorded.what.blocks()) {
+            if let Some(recorded) = past.calls.get_mut(call).filter(|recorded| !recorded.what.spec().blocks) {
                 recorded.sight = Fate::Never;
             }
         }
@@ -185,7 +185,7 @@ impl Past {
             | Entry::Questioned { call, at, what, .. }
             | Entry::Queued { call, at, what, .. } => {
                 // A call that waited for people or for its turn is asked for a second time, and so is one that was lost with its host.
-                let fate = if what.blocks() { Fate::AtOnce } else { Fate::Never };
+                let fate = if what.spec().blocks { Fate::AtOnce } else { Fate::Never };
                 let recorded = Recorded { what, began: at, until: at, given: None, sight: fate, asked: true };
                 self.calls.entry(call).or_insert(recorded);
             }
@@ -221,7 +221,7 @@ impl Past {
     }
 
     fn observed(&mut self, call: CallId) {
-        let Some(recorded) = self.calls.get_mut(&call).filter(|recorded| !recorded.what.blocks()) else { return };
+        let Some(recorded) = self.calls.get_mut(&call).filter(|recorded| !recorded.what.spec().blocks) else { return };
         recorded.sight = Fate::Seen;
         self.seen.push(Seen { sight: Sight::Answer(call), pieces: Vec::new() });
     }
@@ -467,7 +467,18 @@ fn told(call: &Call) -> String {
         Call::AgentsCall(delegation) => format!("agents.call {} with {}", delegation.agent, delegation.input),
         Call::AgentsSend(post) => format!("agents.send {} {}", post.agent, post.content),
         Call::AgentsReply { letter, post } => format!("agents.reply {letter} {}", post.content),
-        _ => call.name().to_owned(),
+        Call::LlmEmbed { model, bytes } => format!("llm.embed {model}, {bytes} bytes"),
+        Call::LlmCountTokens { model } => format!("llm.count-tokens {model}"),
+        Call::MemoryList { namespace, prefix } => format!("memory.list {namespace} {prefix}*"),
+        Call::Memory { function, namespace } => format!("{function} {namespace}"),
+        Call::HttpFetch { method, url } => format!("http.fetch {method} {url}"),
+        Call::HumanAsk { question, .. } => format!("human.ask {question}"),
+        Call::HumanNotify { text } => format!("human.notify {text}"),
+        Call::AgentsFind { provides } => format!("agents.find {provides}"),
+        Call::AgentsReceive { timeout_ms: Some(ms) } => format!("agents.receive within {ms} ms"),
+        Call::LlmModels | Call::ToolsList | Call::AgentsReceive { timeout_ms: None } => call.name().to_owned(),
+        Call::TimersNow | Call::TimersDeadline | Call::BudgetRemaining | Call::BudgetSplit => call.name().to_owned(),
+        Call::Context(_) | Call::Agents(_) | Call::Human(_) => call.name().to_owned(),
     })
 }
 

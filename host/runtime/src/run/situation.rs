@@ -5,76 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
-use agentry_kernel::call::{Call, CallId, RunId};
+use agentry_kernel::call::{CallId, RunId, Wait};
 use agentry_kernel::time::Millis;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::context::RunContext;
-
-/// What a run waits for. Of several the last of this list is shown: the later it stands, the longer it may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Wait {
-    /// A file, an entry of memory, a budget: something of this host.
-    Host,
-    /// The web.
-    Web,
-    /// A tool.
-    Tool,
-    /// A model that answers.
-    Model,
-    /// Its turn at a model.
-    Queue,
-    /// Time.
-    Sleep,
-    /// Another agent that it called.
-    Agent,
-    /// A letter of another agent.
-    Letter,
-    /// A person, whom the agent asked something.
-    Person,
-    /// A person's yes to a call.
-    Approval,
-}
-
-impl Wait {
-    /// What whoever makes this call waits for.
-    pub(crate) fn of(call: &Call) -> Self {
-        match call.name() {
-            "agents.receive" => Self::Letter,
-            "agents.call" => Self::Agent,
-            name if name.starts_with("human.") => Self::Person,
-            name if name.starts_with("llm.") => Self::Model,
-            name if name.starts_with("tools.") => Self::Tool,
-            name if name.starts_with("http.") => Self::Web,
-            name if name.starts_with("timers.") => Self::Sleep,
-            _ => Self::Host,
-        }
-    }
-
-    /// In one word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Web => "web",
-            Self::Tool => "tool",
-            Self::Model => "model",
-            Self::Queue => "queue",
-            Self::Sleep => "sleep",
-            Self::Agent => "agent",
-            Self::Letter => "letter",
-            Self::Person => "person",
-            Self::Approval => "approval",
-        }
-    }
-
-    /// True if what it waits for comes whether it is in memory or not. An approval is not such a thing: the kernel holds it for the call.
-    fn rests(self) -> bool {
-        matches!(self, Self::Sleep | Self::Letter | Self::Person)
-    }
-}
 
 /// A run that lives on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ impl Host for State {
     fn remaining(&mut self) -> wasmtime::Result<Result<Vec<Balance>, Error>> {
         let (gate, run) = (&self.drivers.gate, &self.run);
         self.at_once(Call::BudgetRemaining, |_| {
-            let balances = gate.change(|kernel| kernel.balances(run.id, run.clock.now()));
+            let balances = gate.balances(run);
             let balance = |balance: agentry_kernel::kernel::Balance| Balance {
                 what: resource_kind(balance.what),
                 left: balance.left,

@@ -15,7 +15,7 @@ use agentry_store::limits::FILE_WRITE_MAX_BYTES;
 
 use super::drivers::Drivers;
 use super::{State, invalid};
-use crate::gate::Asking;
+use crate::gate::{Asking, LentPermit};
 
 impl State {
     /// Decides, and reads on a thread that may wait for a disk.
@@ -75,7 +75,7 @@ impl State {
 }
 
 /// What `act` gives; `told` is true if a yes tells of what stands there, as a no always does.
-async fn done<T, A>(drivers: Arc<Drivers>, permit: Arc<Permit>, place: Place, told: bool, act: A) -> Acted<T>
+async fn done<T, A>(drivers: Arc<Drivers>, permit: Arc<LentPermit>, place: Place, told: bool, act: A) -> Acted<T>
 where
     T: Send + 'static,
     A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,

@@ -13,7 +13,6 @@ use agentry_store::limits::{
 };
 use agentry_store::rows::notice::Notice;
 use agentry_store::rows::question::{self, Inquiry};
-use serde::Serialize;
 use wasmtime::component::{Access, FutureReader};
 
 use super::{Interfaces, State, future, invalid};
@@ -59,15 +58,11 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         }
         let Question { text, choices, expires_s } = question;
         let expires_ms = expires_s.map(|seconds| seconds.saturating_mul(1000).min(HUMAN_TTL_MAX_MS));
-        let content = Content::of(encoded(&(&text, &choices)));
+        let content = Content::question(&text, &choices);
         let what = Call::HumanAsk { question: content.digest, expires_ms };
         let (drivers, run) = (Arc::clone(&state.drivers), Arc::clone(&state.run));
         let asking = Asking::with(what, vec![content]);
         let answer = state.drivers.gate.pass(&state.run, asking, move |permit, cancelled| async move {
-            // Whoever answers finds the run that asks.
-            if let Err(error) = drivers.gate.journal().durable(&run.trail).await {
-                return Acted::of(Err(fault::stored(&error)), Amounts::ZERO);
-            }
             let (asked, agent) = (drivers.gate.clock().now(), run.agent.clone());
             let expires = expires_ms.map(|ms| asked.plus(ms));
             let (id, call, open) = (permit.run(), permit.call(), question::State::Open);
@@ -111,8 +106,4 @@ fn checked(question: &Question) -> Result<(), Error> {
         return Err(invalid("expires-s is 0: nobody could answer"));
     }
     Ok(())
-}
-
-fn encoded(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("it is plain data, and memory grows")
 }

@@ -67,15 +67,15 @@ impl Side {
             let run = RunId(place);
             let start = Start { agent: agent.into(), manifest: Arc::clone(&manifest) };
             // Whom nobody grants anything has no run, and no leave.
-            if kernel.start(run, &start, *at).is_err() {
+            if kernel.start(run, &start, *at).0.is_err() {
                 break;
             }
             kernel.attend(run);
             if !labels.is_empty()
-                && let Admitted::Permit(mut permit) = kernel.admit(run, CallId(0), &Call::TimersNow, *at)
+                && let (Admitted::Permit(mut permit), _) = kernel.admit(run, CallId(0), &Call::TimersNow, *at)
             {
                 permit.bring(labels);
-                kernel.settle(permit, crate::budget::Amounts::ZERO, *at);
+                let _ = kernel.settle(permit, crate::budget::Amounts::ZERO, *at);
             }
         }
         self.kernel = Some(kernel);

@@ -5,7 +5,6 @@ use alloc::format;
 use alloc::string::String;
 
 use super::{Admission, INNER, No, Terms, list, malformed, undeclared, undeclared_argument};
-use crate::call::{Call, Delegation, Post};
 use crate::kernel::basis::Ground;
 use crate::refusal::{Code, Refusal};
 use crate::rights::AgentsRight;
@@ -19,32 +18,35 @@ const SEND: Deed = ("send", "write to", |right| &right.send, AgentsRight::sends)
 const RECEIVE: Deed = ("receive", "take and answer letters of", |right| &right.receive, AgentsRight::receives);
 
 impl Admission<'_> {
-    /// A call of the `agents` interface.
-    pub(super) fn agents(&self, call: &Call) -> Result<Terms, No> {
-        match call {
-            Call::AgentsCall(Delegation { agent, .. }) => {
-                let right = self.other(agent, CALL)?;
-                self.deep_enough(right)
-            }
-            Call::AgentsSend(Post { agent, .. }) => {
-                self.other(agent, SEND)?;
-                self.taken_by(agent)
-            }
-            Call::AgentsReply { post, .. } => {
-                self.own_letters()?;
-                self.other(&post.agent, RECEIVE)?;
-                self.taken_by(&post.agent)
-            }
-            Call::AgentsFind { provides } => {
-                malformed("provides", provides, text::name(provides))?;
-                self.declared("agents", |wants| wants.agents.is_some())
-            }
-            Call::AgentsReceive { .. } => {
-                self.own_letters()?;
-                self.some_letters()
-            }
-            _ => self.declared("agents", |wants| wants.agents.is_some()),
-        }
+    /// `agents.find`
+    pub(super) fn find(&self, provides: &str) -> Result<Terms, No> {
+        malformed("provides", provides, text::name(provides))?;
+        self.declared("agents", |wants| wants.agents.is_some())
+    }
+
+    /// `agents.call`
+    pub(super) fn delegate(&self, agent: &str) -> Result<Terms, No> {
+        let right = self.other(agent, CALL)?;
+        self.deep_enough(right)
+    }
+
+    /// `agents.send`
+    pub(super) fn send(&self, agent: &str) -> Result<Terms, No> {
+        self.other(agent, SEND)?;
+        self.taken_by(agent)
+    }
+
+    /// `agents.reply`
+    pub(super) fn reply(&self, agent: &str) -> Result<Terms, No> {
+        self.own_letters()?;
+        self.other(agent, RECEIVE)?;
+        self.taken_by(agent)
+    }
+
+    /// `agents.receive`
+    pub(super) fn receive(&self) -> Result<Terms, No> {
+        self.own_letters()?;
+        self.some_letters()
     }
 
     /// The right by which something is done with this agent.

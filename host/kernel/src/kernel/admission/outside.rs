@@ -71,9 +71,7 @@ impl<'a> Admission<'a> {
                 Err(unknown(name))
             };
         };
-        let worst = Amounts::of(Resource::ToolCalls, 1)
-            .with(Resource::Usd, tool.price_microusd)
-            .with(Resource::Egress, tool.egress_bytes(value));
+        let worst = Amounts::of(Resource::Usd, tool.price_microusd).with(Resource::Egress, tool.egress_bytes(value));
         let terms = Terms { worst, brings: tool.labels.clone(), ..INNER };
         Ok(self.bound(terms, &right.extra, Ground::Tool(place)))
     }

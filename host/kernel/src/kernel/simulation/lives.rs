@@ -19,7 +19,8 @@ use crate::budget::{Amounts, Limits, Resource};
 use crate::call::{Call, CallId, RunId};
 use crate::digest::Digest;
 use crate::journal::{BasisId, Ended, Entry, Outcome, Started, Status};
-use crate::kernel::{Afterwards, Answer, Kernel, Lost, Permit, Ready, Share, Start, Ticket};
+use crate::kernel::tracked::Tracked as Kernel;
+use crate::kernel::{Afterwards, Answer, Lost, Permit, Ready, Share, Start, Ticket};
 use crate::time::Millis;
 
 mod disk;
@@ -226,15 +227,15 @@ impl Life {
                 match self.kernel.split(run, Limits::NONE.with(Resource::Fuel, delegation.fuel), left, at) {
                     Ok(share) => self.fly(run, number, Flight::Aside(permit, share)),
                     Err(refusal) => {
-                        let ready = self.kernel.give_back(permit, at).ready;
-                        self.come(ready);
+                        let _ = self.kernel.give_back(permit, at);
+                        self.come();
                         return self.write(run, [Entry::Refused { call: number, at, what, refusal, basis }]);
                     }
                 }
             }
             Call::MemoryGet { .. } => {
-                let ready = self.kernel.settle(permit, Amounts::ZERO, at).ready;
-                self.come(ready);
+                let _ = self.kernel.settle(permit, Amounts::ZERO, at);
+                self.come();
                 return self.write(run, [Entry::Called { call: number, at, what, outcome: well(), basis }]);
             }
             _ => self.fly(run, number, Flight::Sent(permit)),
@@ -247,8 +248,8 @@ impl Life {
     }
 
     /// Calls whose turn has come: nobody has written that down yet.
-    fn come(&mut self, ready: Vec<Ready>) {
-        for Ready { ticket, permit } in ready {
+    fn come(&mut self) {
+        for Ready { ticket, permit } in self.kernel.ready() {
             let going = self.going.get_mut(&permit.run()).expect("whoever waits goes on");
             let before = going.flights.insert(permit.call(), Flight::Turn(permit));
             assert!(matches!(before, Some(Flight::Queued(waited)) if waited == ticket), "it waited for its turn");
@@ -282,7 +283,7 @@ impl Life {
     fn answer(&mut self, run: RunId, permit: Permit, cost: Amounts, below: Amounts) {
         let (call, at) = (permit.call(), self.disk.now);
         let settled = self.kernel.settle(permit, cost, at);
-        self.come(settled.ready);
+        self.come();
         self.write(run, [Entry::Answered { call, at, outcome: well(), spent: settled.spent.plus(below) }]);
     }
 
@@ -331,7 +332,7 @@ impl Life {
         let (above, at) = (kept.above, self.disk.now);
         let settled = self.kernel.finish(run, used, at);
         let (status, output, spent) = (Status::Done, Digest::default(), unfinished.spent.plus(settled.spent));
-        self.come(settled.ready);
+        self.come();
         self.write(run, [Entry::Ended(Ended { at, status, output, spent })]);
         let Some(going) = above.and_then(|above| self.going.get_mut(&above)) else { return };
         let of = |entry: &Entry| matches!(entry, Entry::Spawned { run: child, .. } if *child == run);

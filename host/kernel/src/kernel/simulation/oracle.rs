@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::budget::{Amounts, Books, Period, Resource};
 use crate::call::RunId;
 
-use super::super::Kernel;
+use super::super::tracked::Tracked as Kernel;
 use super::zoo::AGENTS;
 
 /// The site, as an owner of books.

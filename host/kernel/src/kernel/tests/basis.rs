@@ -4,7 +4,7 @@ use super::*;
 use crate::journal::{BasisId, Entry};
 
 fn named(kernel: &mut Kernel) -> Option<(BasisId, Digest, String)> {
-    kernel.take_basis().map(|entry| match *entry {
+    kernel.entries().pop().map(|entry| match entry {
         Entry::Basis { id, policy, rule } => {
             (id, policy, rule.map_or_else(|| "none".into(), |rule| alloc::format!("{}:{}", rule.id, rule.line)))
         }
@@ -42,7 +42,7 @@ fn under_another_policy_the_same_call_rests_on_something_else() {
     let mut kernel = kernel();
     let call = tool_call("mail.send", "{}");
     assert_eq!(permit(&mut kernel, &call).basis(), BasisId(1));
-    let _ = kernel.take_basis();
+    let _ = kernel.entries();
     let text = alloc::format!("# One more line.\n{GRANT}");
     let source = Source { file: "policies/50-scribe.toml", text: &text };
     let epoch = Digest([7; 32]);

@@ -94,7 +94,7 @@ fn what_a_child_uses_counts_in_the_rate_of_its_caller() {
     let mut kernel = kernel_of_both();
     let send = tool_call("mail.send", "{}");
     let Answer::Permit(permit) = kernel.admit(CHILD, CallId(1), &send, NOW) else { panic!("both may send") };
-    let rated: Vec<_> = kernel.take_rated().into_iter().map(|rated| rated.rule).collect();
+    let rated: Vec<_> = kernel.follows.rated.iter().map(|rated| rated.rule.clone()).collect();
     assert_eq!(rated, ["scribe/mail"]);
     let _ = kernel.settle(permit, Amounts::ZERO, NOW);
     assert!(refused(&mut kernel, RUN, &send).contains("scribe/mail"));

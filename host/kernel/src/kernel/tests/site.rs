@@ -366,23 +366,30 @@ fn demands_of_two_rules_are_met_together() {
     .assert_eq(&refusal(&mut kernel, &tool_call("pay.send", r#"{"cents":5}"#)).to_string());
 }
 
+/// What files that only observe would have said since this was last asked.
+fn would_have_said(kernel: &mut Kernel) -> Option<Refusal> {
+    kernel.entries().into_iter().find_map(|entry| match entry {
+        crate::journal::Entry::Foreseen { refusal, .. } => Some(refusal),
+        _ => None,
+    })
+}
+
 #[test]
 fn what_only_observes_denies_nothing_and_tells() {
     let observed = SITE.replace("layer = \"site\"\n", "layer = \"site\"\nmode = \"observe\"\n");
     let mut kernel = kernel_with(&observed, GRANT);
     let _would_be_denied = permit(&mut kernel, &delete("archive/a"));
-    let told = kernel.take_observed().expect("it is told");
+    let told = would_have_said(&mut kernel).expect("it is told");
     assert_eq!((told.code, told.agent.as_str(), told.wanted.as_str()), (Code::Forbidden, "scribe", "files.delete"));
-    assert_eq!(kernel.take_observed(), None, "it is told once");
     let _fine = permit(&mut kernel, &delete("notes/a"));
-    assert_eq!(kernel.take_observed(), None);
+    assert_eq!(would_have_said(&mut kernel), None, "it is told once");
     let tighter = "format = 1\nlayer = \"grant\"\nagent = \"scribe\"\nmode = \"observe\"\n";
     let sources = [Source { file: "a.toml", text: GRANT }, Source { file: "b.toml", text: tighter }];
     let policy = Policy::parse(&sources, Digest::default()).expect("one is in force, one observes");
     let mut kernel = site();
     kernel.reload(Arc::new(policy));
     let _would_be_denied = permit(&mut kernel, &delete("notes/a"));
-    assert_eq!(kernel.take_observed().map(|no| no.code), Some(Code::NoGrant));
+    assert_eq!(would_have_said(&mut kernel).map(|no| no.code), Some(Code::NoGrant));
 }
 
 #[test]
