@@ -275,6 +275,10 @@ fn matched(bytes: &[u8], pattern: &Pattern, escapes_first: bool) -> Match {
             }
         }
         let rest = &bytes[at..];
+        let is_cut = || may_escape(rest) && (rest.is_empty() || unescaped(rest).is_none());
+        if escapes_first && is_cut() {
+            return Match::Cut { pattern: index };
+        }
         let plain = rest.first().filter(|byte| is(**byte, *wanted)).map(|_| 1);
         let escaped = unescaped(rest).filter(|(byte, _)| is(*byte, *wanted)).map(|(_, length)| length);
         at += match if escapes_first { escaped.or(plain) } else { plain.or(escaped) } {

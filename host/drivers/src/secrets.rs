@@ -6,7 +6,7 @@ pub mod config;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use agentry_config::scrub::{SECRET_MIN_BYTES, Scrub};
+use agentry_config::scrub::{SECRET_MIN_BYTES, Scrub};
 use agentry_config::secret::Secret;
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};

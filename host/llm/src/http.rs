@@ -338,12 +338,20 @@ impl Incoming {
                 return end.map(|()| None);
             }
             if self.chunk.is_empty() {
-                match tokio::time::timeout(self.idle, self.body.next()).await {
-                    Ok(Some(Ok(chunk))) => self.chunk = chunk,
-                    Ok(None) => self.end = Some(self.frames.end()),
+                let next = match tokio::time::timeout(self.idle, self.body.next()).await {
+                    Ok(next) => Some(next),
+                    Err(_) => {
+                        // It may be this host that was late.
+                        tokio::task::yield_now().await;
+                        self.body.next().now_or_never()
+                    }
+                };
+                match next {
+                    Some(Some(Ok(chunk))) => self.chunk = chunk,
+                    Some(None) => self.end = Some(self.frames.end()),
                     // What is whole of what came counts before it counts that no more came.
-                    Err(_) => self.cut_off(Trouble::Silent(self.idle)),
-                    Ok(Some(Err(why))) => self.cut_off(Trouble::Broken(causes(&why.without_url()))),
+                    None => self.cut_off(Trouble::Silent(self.idle)),
+                    Some(Some(Err(why))) => self.cut_off(Trouble::Broken(causes(&why.without_url()))),
                 }
             } else {
                 let piece = self.chunk.split_to(self.chunk.len().min(PIECE_BYTES));

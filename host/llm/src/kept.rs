@@ -1,7 +1,9 @@
 //! What fuzzers kept of answers, tried again, and the answers of servers in use that they began with.
 
+#[allow(unreachable_pub, reason = "it is a part of the fuzzers' crate")]
 #[path = "../../fuzz/src/answers.rs"]
 mod answers;
+#[allow(unreachable_pub, reason = "it is a part of the fuzzers' crate")]
 #[path = "../../fuzz/src/events.rs"]
 mod events;
 
