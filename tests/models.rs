@@ -153,6 +153,23 @@ fn too_many_requests_and_server_errors_are_unavailable() {
 }
 
 #[test]
+fn what_a_provider_said_is_shown_to_the_admin_by_whoever_is_asked_and_to_no_guest() {
+    let body = json!({"error": {"message": "it burns"}}).to_string();
+    let server = Server::that(Behaviour::Says(500, "x-request-id: req_7\r\n", body));
+    let stage = stage(server.port());
+    let report = ask(&stage).with(5).complains("it burns").json();
+    assert!(!report.to_string().contains("it burns"), "{report}");
+    let said = "500 Internal Server Error: it burns (request req_7)";
+    for verb in ["trace", "logs"] {
+        assert!(end(stage.agentry(verb).arg("last")).with(0).stdout.contains(said), "{verb}");
+    }
+    end(stage.agentry("wait").arg("last")).with(5).complains(said);
+    let calls = stage.calls();
+    let call = calls.iter().find(|call| call["name"] == "llm.complete").expect("it asked");
+    assert_eq!(call["note"], said);
+}
+
+#[test]
 fn a_key_goes_to_its_provider_and_nowhere_else() {
     const KEY: &str = "sk-a-secret-of-the-tests";
     let echo = Behaviour::Says(401, "", json!({"error": {"message": format!("wrong key {KEY}")}}).to_string());

@@ -25,12 +25,20 @@ pub struct Acted<T, E = Error> {
     pub freed: Vec<(String, u64)>,
     /// What a run below this one took of its accounts already: it is written down as this call's, and not taken again.
     pub below: Amounts,
+    /// For the admin alone: what somebody outside said of it.
+    pub note: Option<String>,
 }
 
 impl<T, E> Acted<T, E> {
     /// An answer that tells of nothing that is labelled.
     pub fn of(result: Result<T, E>, spent: Amounts) -> Self {
-        Self { result, spent, labels: Labels::NONE, freed: Vec::new(), below: Amounts::ZERO }
+        Self { result, spent, labels: Labels::NONE, freed: Vec::new(), below: Amounts::ZERO, note: None }
+    }
+
+    /// The same act, with what the admin is to know of it.
+    #[must_use]
+    pub fn noting(self, note: Option<String>) -> Self {
+        Self { note, ..self }
     }
 
     /// The same act, which changed what agents keep in files.

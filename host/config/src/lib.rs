@@ -4,6 +4,7 @@
 mod error;
 pub mod policies;
 pub mod reader;
+pub mod scrub;
 pub mod secret;
 
 pub use self::error::ConfigError;

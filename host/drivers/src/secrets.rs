@@ -2,17 +2,16 @@
 //! a secret: not in what it sends, and not in what comes back.
 
 pub mod config;
-mod scrub;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use agentry_config::scrub::{SECRET_MIN_BYTES, Scrub};
 use agentry_config::secret::Secret;
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use self::config::{Audience, SecretLine};
-pub use self::scrub::{SECRET_MIN_BYTES, Scrub};
 
 /// The secrets of a host, read once.
 #[derive(Default)]

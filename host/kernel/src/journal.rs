@@ -303,6 +303,16 @@ pub enum Entry {
         /// The calls that it waits for. If one of them has an answer, that came at the last moment, and the guest has yet to see it.
         calls: Vec<CallId>,
     },
+    /// What was learnt of a call that only the admin is told: the reason of somebody outside, in their words. It stands before the
+    /// answer, which the guest sees.
+    Noted {
+        /// Which.
+        call: CallId,
+        /// When.
+        at: Millis,
+        /// The words; without keys.
+        note: String,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.

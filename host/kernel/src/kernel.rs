@@ -162,9 +162,10 @@ impl Kernel {
     /// The run gains the labels that the permit brings. It holds them from here on: settle before the guest sees the answer.
     pub fn settle(&mut self, permit: Permit, spent: Amounts, now: Millis) -> (Settled, Consequences) {
         let mut spent = spent;
-        for counted in [Resource::LlmCalls, Resource::ToolCalls] {
-            spent[counted] = permit.held[counted];
-        }
+        spent[Resource::ToolCalls] = permit.held[Resource::ToolCalls];
+        // It may have been made again, as often as was held for.
+        let most = permit.held[Resource::LlmCalls];
+        spent[Resource::LlmCalls] = spent[Resource::LlmCalls].clamp(most.min(1), most);
         let held = self.runs.get(&permit.run).map_or(Labels::NONE, |run| run.labels.clone());
         let (brings, kept_off) = permit.tells();
         let gained = self.gain(permit.run, &brings);

@@ -112,3 +112,6 @@ const _: () = assert!(WALL_RUN_DEFAULT_MS <= WALL_RUN_MAX_MS);
 const _: () = assert!(QUESTIONS_OPEN_MAX < QUESTIONS_MAX);
 const _: () = assert!(APPROVAL_TTL_MAX_MS <= WALL_RUN_MAX_MS);
 const _: () = assert!(MANIFEST_MAX_BYTES <= POLICY_FILE_MAX_BYTES);
+
+/// How often a call to a model is made again: whoever was turned away so often is not let in.
+pub const RETRIES_MAX: u64 = 5;

@@ -82,6 +82,7 @@ impl Manifest {
                 models: llm.models.clone(),
                 max_tokens: llm.max_tokens,
                 class: llm.class,
+                retries: 0,
                 line: 0,
             }),
             memory: wants.memory.as_ref().map(|memory| MemoryRight {

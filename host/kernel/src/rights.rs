@@ -52,6 +52,9 @@ pub struct LlmRight {
     pub max_tokens: Option<u64>,
     /// The most urgent class.
     pub class: Option<Class>,
+    /// How often a call is made again that a provider turned away for the moment, 0 to [`RETRIES_MAX`](crate::limits::RETRIES_MAX).
+    /// Each time counts as a call.
+    pub retries: u64,
     /// Where it stands.
     pub line: u32,
 }

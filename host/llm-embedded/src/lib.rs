@@ -215,7 +215,7 @@ struct Asked {
 fn answer(llama: &Llama, words: &Words, prompt: &[u32], call: Asked) -> Finished {
     let Asked { request, output_tokens_max, sink, cut } = call;
     let mut usage = Usage::default();
-    let mut draft = Draft::new(sink, "embedded", prompt.len() as u64, output_tokens_max);
+    let mut draft = Draft::new(sink, "embedded", "", (prompt.len() as u64, output_tokens_max));
     let mut writer = Writer::new(&request.stop);
     let seed = request.seed.or_else(|| getrandom::u64().ok()).unwrap_or(0);
     let mut sampler = Sampler::new(request.temperature.unwrap_or(0.0), request.top_p.unwrap_or(1.0), seed);
@@ -223,7 +223,7 @@ fn answer(llama: &Llama, words: &Words, prompt: &[u32], call: Asked) -> Finished
     let mut scores = Vec::new();
     for piece in prompt.chunks(PREFILL_TOKENS) {
         if cut.is_cancelled() {
-            draft.usage(usage);
+            draft.exact_usage(usage);
             return draft.fail(Error::Cancelled);
         }
         scores = match llama.read(piece, &mut attended) {
@@ -235,7 +235,7 @@ fn answer(llama: &Llama, words: &Words, prompt: &[u32], call: Asked) -> Finished
     let room = (llama.shape().context_tokens - prompt.len()) as u64;
     let stop = loop {
         if cut.is_cancelled() {
-            draft.usage(usage);
+            draft.exact_usage(usage);
             return draft.fail(Error::Cancelled);
         }
         let Some(token) = sampler.choose(&scores) else { break StopReason::End };
@@ -260,13 +260,13 @@ fn answer(llama: &Llama, words: &Words, prompt: &[u32], call: Asked) -> Finished
     if !matches!(stop, StopReason::Sequence(_)) {
         writer.end(|text| draft.text(text));
     }
-    draft.usage(usage);
+    draft.exact_usage(usage);
     draft.stop(stop);
     draft.finish()
 }
 
 fn broke(mut draft: Draft, usage: Usage, why: &candle_core::Error) -> Finished {
-    draft.usage(usage);
+    draft.exact_usage(usage);
     draft.fail(unavailable("the embedded model broke off", None)).noting(why.to_string())
 }
 

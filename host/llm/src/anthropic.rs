@@ -5,76 +5,29 @@
 mod answer;
 mod request;
 
-use agentry_abi::bindings::agentry::agent::llm::Request;
-use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_kernel::Permit;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
-
 use self::answer::Answer;
-use super::draft::Draft;
-use super::http::{Endpoint, Events, Trouble};
-use super::{Finished, Provider, Sink, count};
+use super::remote::Dialect;
+use agentry_abi::bindings::agentry::agent::llm::Request;
 
 /// The version of the interface that is spoken here.
 pub(crate) const VERSION: &str = "2023-06-01";
 
 /// A model behind the messages interface.
 pub(crate) struct Anthropic {
-    pub(super) endpoint: Endpoint,
     /// The provider's name of the model.
     pub(super) model: String,
     /// What its thoughts are marked with.
     pub(super) origin: String,
 }
 
-impl Anthropic {
-    async fn answer(&self, permit: &Permit, request: Request, sink: Sink, cut: CancellationToken) -> Finished {
-        let output_tokens_max = permit.output_tokens_max();
-        let mut draft = Draft::new(sink, &self.origin, self.input_tokens_max(&request), output_tokens_max);
-        let body = match request::body(self, &request, output_tokens_max) {
-            Ok(body) => body,
-            Err(why) => return Finished::unasked(Error::Invalid(why)),
-        };
-        drop(request);
-        let mut events = match self.endpoint.post(&permit.key(), body, &cut).await {
-            Ok(events) => events,
-            Err(trouble) => return self.endpoint.unanswered(trouble, draft),
-        };
-        match read(&mut events, &mut draft, &cut).await {
-            Ok(()) => {
-                events.done().await;
-                draft.finish()
-            }
-            Err(trouble) => self.endpoint.broken(trouble, draft),
-        }
-    }
-}
+impl Dialect for Anthropic {
+    type Answer = Answer;
 
-/// Reads to the last word. A stream that ends without one was cut, which the draft knows.
-async fn read(events: &mut Events, draft: &mut Draft, cut: &CancellationToken) -> Result<(), Trouble> {
-    let mut answer = Answer::default();
-    while let Some(data) = events.next(cut).await? {
-        if answer.take(&data, draft)? {
-            break;
-        }
-    }
-    Ok(())
-}
-
-impl Provider for Anthropic {
-    fn input_tokens_max(&self, request: &Request) -> u64 {
-        count::input_tokens_max(request)
+    fn body(&self, request: &Request, output_tokens_max: u64) -> Result<Vec<u8>, String> {
+        request::body(self, request, output_tokens_max)
     }
 
-    fn stream<'a>(
-        &'a self,
-        permit: &'a Permit,
-        request: Request,
-        sink: Sink,
-        cancelled: CancellationToken,
-    ) -> BoxFuture<'a, Finished> {
-        self.answer(permit, request, sink, cancelled).boxed()
+    fn answer(&self) -> Answer {
+        Answer::default()
     }
 }

@@ -61,8 +61,15 @@ pub(crate) fn text_of(response: &Response) -> String {
 
 /// A permit for an answer of so many tokens, from a real kernel.
 pub(crate) fn permit(output_tokens_max: u64) -> Permit {
-    let text = "format = 1\nlayer = \"grant\"\nagent = \"asker\"\nllm = { models = [\"*\"] }\n";
-    let policy = Policy::parse(&[Source { file: "50-asker.toml", text }], Digest::default()).expect("a grant");
+    permit_retrying(output_tokens_max, 0)
+}
+
+/// The same, for a call that may be made again so often.
+pub(crate) fn permit_retrying(output_tokens_max: u64, retries: u64) -> Permit {
+    let text = format!(
+        "format = 1\nlayer = \"grant\"\nagent = \"asker\"\nllm = {{ models = [\"*\"], retries = {retries} }}\n"
+    );
+    let policy = Policy::parse(&[Source { file: "50-asker.toml", text: &text }], Digest::default()).expect("a grant");
     let model = Model {
         alias: "small".to_owned(),
         price: Some(Price::default()),
@@ -120,7 +127,12 @@ pub(crate) struct Server {
 impl Server {
     /// Serves each connection with these steps.
     pub(crate) async fn start(steps: Vec<Step>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0", steps).await
+    }
+
+    /// The same, at this address.
+    pub(crate) async fn at(address: &str, steps: Vec<Step>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let server = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             requests: Arc::default(),

@@ -1,31 +1,31 @@
-//! The way to a provider over HTTP: one kept client each, bounded in time and size. It shows nobody the key or the address.
+//! The way to a provider over HTTP: one kept client each, bounded in time and size. It shows nobody the key, and no guest the address.
 
-use std::fmt;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::IDEMPOTENCY_KEY;
-use agentry_config::secret::Secret;
 use bytes::Bytes;
-use eventsource_stream::{EventStream, EventStreamError};
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
-use serde::Deserialize;
+use reqwest::{Client, Request, Response, Url, redirect};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Finished;
 use super::draft::{Draft, unavailable};
+use super::frames::Frames;
 use super::retry::retry_after_ms;
-use super::{ANSWER_MAX_BYTES, Finished};
+use super::sse::Event;
+use super::trouble::{Complaint, Kind, Trouble};
+use super::wire::shorten;
 use crate::config::is_loopback;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::IDEMPOTENCY_KEY;
+use agentry_config::scrub::{SECRET_MIN_BYTES, Scrub};
+use agentry_config::secret::Secret;
 
-/// A line of a stream; the longest that providers send are encrypted thoughts.
-const LINE_MAX_BYTES: usize = 1024 * 1024;
-
-/// How much of a stream the parser gets at once: it copies the rest of its input for each line.
-const PIECE_BYTES: usize = 4096;
+/// How much of a stream is looked at at once.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// How much of a provider's complaint is read.
 const COMPLAINT_MAX_BYTES: usize = 16 * 1024;
@@ -35,6 +35,27 @@ const COMPLAINT_SHOWN_CHARS: usize = 300;
 
 /// How long the end of a finished stream may take, so that its connection can be used again.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Where a provider says what it calls a request; its support asks for that.
+const REQUEST_IDS: [&str; 6] =
+    ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-goog-request-id", "x-generation-id"];
+
+/// Where providers that serve everybody are asked.
+const PUBLIC_HOSTS: [&str; 13] = [
+    "api.anthropic.com",
+    "api.cerebras.ai",
+    "api.cohere.com",
+    "api.deepseek.com",
+    "api.fireworks.ai",
+    "api.groq.com",
+    "api.mistral.ai",
+    "api.moonshot.ai",
+    "api.openai.com",
+    "api.together.xyz",
+    "api.x.ai",
+    "generativelanguage.googleapis.com",
+    "openrouter.ai",
+];
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,76 +74,49 @@ pub(super) struct Endpoint {
     patience: Patience,
     /// Why nothing can be asked here: the key is not to be had.
     unset: Option<String>,
-    /// Words that no guest may see, in whatever a provider says.
-    hidden: Vec<String>,
+    /// What no guest may see of what is told about a call: key, address, name of the model.
+    told: Scrub,
+    /// What no guest may see of an answer: the key and where it came from. Models may speak of models.
+    said: Arc<Scrub>,
+    /// For the admin, who knows the address: the key.
+    noted: Scrub,
 }
 
-/// Why there is no answer, or no more of it.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The caller has had enough.
-    Cancelled,
-    /// This host lacks what it takes to ask.
-    Unset(String),
-    /// There was no connection, so nothing was asked.
-    Unreached(String),
-    /// The provider refused. Refused calls are not billed.
-    Refused { status: StatusCode, retry_after_ms: Option<u64>, complaint: Complaint },
-    /// The provider failed in the middle of its answer, in its own words.
-    Failed { retry: bool, complaint: Complaint },
-    /// It did not say a byte for this long.
-    Silent(Duration),
-    /// The connection broke.
-    Broken(String),
-    /// What came is no answer.
-    Garbage(String),
+/// The events of an answer, as they come.
+pub(super) struct Incoming {
+    body: Body,
+    chunk: Bytes,
+    frames: Frames,
+    headers: HeaderMap,
+    idle: Duration,
+    /// What comes after the events that are there.
+    end: Option<Result<(), Trouble>>,
 }
 
-/// What a provider says is wrong.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Complaint {
-    #[serde(rename = "type")]
-    pub(super) kind: Option<String>,
-    pub(super) message: String,
-    n_prompt_tokens: Option<u64>,
-    n_ctx: Option<u64>,
-}
+type Body = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
 
-#[derive(Deserialize)]
-struct Wrapped {
-    error: serde_json::Value,
-}
-
-/// The events of an answer.
-pub(super) struct Events {
-    stream: Pin<Box<EventStream<Pieces>>>,
-}
-
-type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Trouble>> + Send>>;
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled => f.write_str("cancelled"),
-            Self::Unset(why) | Self::Unreached(why) | Self::Broken(why) | Self::Garbage(why) => f.write_str(why),
-            Self::Refused { status, complaint, .. } => write!(f, "{status}: {}", complaint.message),
-            Self::Failed { complaint, .. } => f.write_str(&complaint.message),
-            Self::Silent(patience) => write!(f, "no byte for {patience:?}"),
-        }
-    }
-}
+/// Changes a question just before it leaves, for example to sign it.
+pub(super) type Sign<'a> = &'a (dyn Fn(&mut Request) -> Result<(), String> + Send + Sync);
 
 impl Endpoint {
     /// The address `base` and `path` together, for questions to a provider's `model`.
     pub(super) fn new(base: &str, path: &str, patience: Patience, model: &str) -> Self {
         let url = Url::parse(&format!("{base}{path}")).expect("the configuration's reader has parsed the base");
-        let mut hidden = vec![url.to_string(), base.to_owned(), model.to_owned()];
-        hidden.extend(url.host_str().map(str::to_owned));
-        let mut endpoint =
-            Self { client: OnceLock::new(), url, headers: HeaderMap::new(), patience, unset: None, hidden: Vec::new() };
-        hidden.into_iter().for_each(|word| endpoint.hide(word));
-        endpoint
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let place = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        // Where everybody can ask is no secret, and models write programs that ask there.
+        let ours = Some(place.as_str()).filter(|_| !PUBLIC_HOSTS.contains(&host.as_str()));
+        let clean = || Scrub::default().marking("…");
+        Self {
+            told: clean().hiding_words([url.as_str(), base, model, &place, &host]),
+            said: Arc::new(clean().hiding_words(ours)),
+            noted: clean(),
+            client: OnceLock::new(),
+            url,
+            headers: HeaderMap::new(),
+            patience,
+            unset: None,
+        }
     }
 
     /// Shows this key in a header of this name, after the word `before`. Without a key that was to be there nothing is asked.
@@ -134,19 +128,30 @@ impl Endpoint {
                 let mut value = value.expect("a secret is visible ASCII, as its reader saw to");
                 value.set_sensitive(true);
                 self.headers.insert(HeaderName::from_static(name), value);
-                self.hide(secret.reveal().to_owned());
+                self = self.hiding(secret.reveal());
             }
             Err(why) => self.unset = Some(why),
         }
         self
     }
 
-    /// Longer words first, so that no half of one stays.
-    fn hide(&mut self, word: String) {
-        if word.len() >= 3 {
-            self.hidden.push(word);
-            self.hidden.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    /// Keeps a secret out of all that comes back.
+    pub(super) fn hiding(mut self, secret: &str) -> Self {
+        if secret.len() >= SECRET_MIN_BYTES {
+            self.said = Arc::new(Scrub::clone(&self.said).hiding(secret));
+            self.told = self.told.hiding(secret);
+            self.noted = self.noted.hiding(secret);
+        } else {
+            // So short a word stands in many an answer; of what is told about a call it is kept out all the same.
+            self.told = self.told.hiding_words([secret]);
+            self.noted = self.noted.hiding_words([secret]);
         }
+        self
+    }
+
+    /// What takes the key out of answers.
+    pub(super) fn scrub(&self) -> Arc<Scrub> {
+        Arc::clone(&self.said)
     }
 
     /// Sends this along with each question as well.
@@ -173,11 +178,38 @@ impl Endpoint {
     }
 
     /// Posts a question and gives the events of its answer. Under the same key it is the same question.
-    pub(super) async fn post(&self, key: &str, body: Vec<u8>, cut: &CancellationToken) -> Result<Events, Trouble> {
-        let request = self.client()?.post(self.url.clone()).headers(self.headers.clone());
-        let request = request.header("content-type", "application/json").header("accept", "text/event-stream");
-        let request = request.header(IDEMPOTENCY_KEY, key);
-        let sent = tokio::time::timeout(self.patience.idle, request.body(body).send());
+    pub(super) async fn post(
+        &self,
+        key: &str,
+        body: Bytes,
+        sign: Sign<'_>,
+        cut: &CancellationToken,
+    ) -> Result<Incoming, Trouble> {
+        let response = self.send(key, body, sign, "text/event-stream", cut).await?;
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let frames = Frames::new(header("content-type"), header("content-encoding"));
+        let headers = response.headers().clone();
+        let body = Box::pin(response.bytes_stream());
+        Ok(Incoming { body, chunk: Bytes::new(), frames, headers, idle: self.patience.idle, end: None })
+    }
+
+    /// Posts a question; what comes back begins to answer it.
+    async fn send(
+        &self,
+        key: &str,
+        body: Bytes,
+        sign: Sign<'_>,
+        accept: &'static str,
+        cut: &CancellationToken,
+    ) -> Result<Response, Trouble> {
+        let client = self.client()?;
+        let request = client.post(self.url.clone()).headers(self.headers.clone());
+        let request = request.header("content-type", "application/json").header("accept", accept);
+        let request = request.header(IDEMPOTENCY_KEY, key).body(body).build();
+        let mut request = request.map_err(|why| Trouble::Unset(causes(&why.without_url())))?;
+        sign(&mut request).map_err(Trouble::Unset)?;
+        let sent = tokio::time::timeout(self.patience.idle, client.execute(request));
         let response = tokio::select! {
             biased;
             () = cut.cancelled() => return Err(Trouble::Cancelled),
@@ -188,23 +220,18 @@ impl Endpoint {
             let why = causes(&why.without_url());
             if connect { Trouble::Unreached(why) } else { Trouble::Broken(why) }
         })?;
-        if response.status() != StatusCode::OK {
-            return Err(tokio::select! {
-                biased;
-                () = cut.cancelled() => Trouble::Cancelled,
-                refused = self.refused(response) => refused,
-            });
+        if response.status().is_success() {
+            return Ok(response);
         }
-        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.starts_with("text/event-stream") {
-            return Err(Trouble::Garbage(format!("the answer is `{}` and no event stream", shorten(kind, 60))));
-        }
-        Ok(Events { stream: Box::pin(EventStream::new(pieces(response, self.patience.idle))) })
+        Err(tokio::select! {
+            biased;
+            () = cut.cancelled() => Trouble::Cancelled,
+            refused = self.refused(response) => refused,
+        })
     }
 
     async fn refused(&self, response: Response) -> Trouble {
-        let status = response.status();
-        let retry_after_ms = retry_after_ms(response.headers(), SystemTime::now());
+        let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
         let read = async {
@@ -217,7 +244,15 @@ impl Endpoint {
         };
         // A complaint that does not come is none; the status says enough.
         let _ = tokio::time::timeout(self.patience.idle.min(Duration::from_secs(10)), read).await;
-        Trouble::Refused { status, retry_after_ms, complaint: Complaint::read(&body) }
+        let complaint = Complaint::read(&body);
+        let unknown = matches!(status.as_u16(), 404 | 405 | 301..=308);
+        Trouble::Refused {
+            retry_after_ms: retry_after_ms(&headers, &complaint, SystemTime::now()),
+            request: request_id(&headers),
+            path: unknown.then(|| self.url.path().to_owned()),
+            status,
+            complaint,
+        }
     }
 
     /// What came of a call that got into trouble before its answer began.
@@ -227,132 +262,143 @@ impl Endpoint {
                 let note = self.note(&trouble);
                 Finished::unasked(self.error(trouble)).noting(note)
             }
-            _ => self.broken(trouble, draft),
+            trouble => {
+                let note = self.note(&trouble);
+                draft.fail(self.error(trouble)).noting(note)
+            }
         }
     }
 
-    /// What came of a call whose answer broke off.
-    pub(super) fn broken(&self, trouble: Trouble, draft: Draft) -> Finished {
-        let note = self.note(&trouble);
-        draft.fail(self.error(trouble)).noting(note)
-    }
-
     /// For the admin, who knows the address but need not see the key.
-    fn note(&self, trouble: &Trouble) -> String {
-        shorten(&self.scrub(&trouble.to_string()), COMPLAINT_SHOWN_CHARS)
+    pub(super) fn note(&self, trouble: &Trouble) -> String {
+        shorten(&self.noted.text(&trouble.to_string()), COMPLAINT_SHOWN_CHARS)
     }
 
     /// For the guest.
     fn error(&self, trouble: Trouble) -> Error {
-        match trouble {
-            Trouble::Cancelled => Error::Cancelled,
-            Trouble::Unset(_) => unavailable("the model is not set up on this host", None),
-            Trouble::Unreached(_) => unavailable("the model's provider cannot be reached", None),
-            Trouble::Silent(_) => unavailable("the model's provider does not answer", None),
-            Trouble::Broken(_) => unavailable("the model's answer was cut off", None),
-            Trouble::Garbage(_) => unavailable("the model's provider sent something that is no answer", None),
-            Trouble::Failed { retry: false, complaint } => Error::Invalid(self.complaint(&complaint)),
-            Trouble::Failed { .. } => unavailable("the model's provider broke off its answer", None),
-            Trouble::Refused { status, retry_after_ms, complaint } => match status.as_u16() {
-                400 | 413 | 422 => Error::Invalid(self.complaint(&complaint)),
-                401 | 403 | 404 => unavailable("the model is not set up rightly on this host", None),
-                408 | 429 => unavailable("the model's provider takes no more calls now", retry_after_ms),
-                500.. => unavailable("the model's provider has a problem", retry_after_ms),
-                _ => unavailable("the model's provider sent something that is no answer", None),
+        let (kind, retry_after_ms, complaint) = match trouble {
+            Trouble::Cancelled => return Error::Cancelled,
+            Trouble::Unset(_) => return unavailable("the model is not set up on this host", None),
+            Trouble::Unreached(_) => return unavailable("the model's provider cannot be reached", None),
+            Trouble::Silent(_) => return unavailable("the model's provider does not answer", None),
+            Trouble::Broken(_) => return unavailable("the model's answer was cut off", None),
+            Trouble::Garbage(_) => return unavailable(NO_ANSWER, None),
+            Trouble::Failed(complaint) => match complaint.kind(None) {
+                Kind::Busy | Kind::Down | Kind::Unclear => {
+                    return unavailable("the model's provider broke off its answer", None);
+                }
+                kind @ (Kind::Invalid | Kind::Setup | Kind::Quota) => (kind, None, complaint),
             },
+            Trouble::Refused { status, retry_after_ms, complaint, .. } => {
+                (complaint.kind(Some(status)), retry_after_ms, complaint)
+            }
+        };
+        match kind {
+            Kind::Invalid => Error::Invalid(self.complaint(&complaint)),
+            Kind::Setup => unavailable("the model is not set up rightly on this host", None),
+            Kind::Quota => unavailable("what this host may use of the model's provider is used up", None),
+            Kind::Busy => unavailable("the model's provider takes no more calls now", retry_after_ms),
+            Kind::Down => unavailable("the model's provider has a problem", retry_after_ms),
+            Kind::Unclear => unavailable(NO_ANSWER, None),
         }
     }
 
     fn complaint(&self, complaint: &Complaint) -> String {
-        if let (Some(prompt), Some(window)) = (complaint.n_prompt_tokens, complaint.n_ctx) {
-            return format!("the prompt has {prompt} tokens, and the model's window {window}");
+        if complaint.has_sizes() {
+            return complaint.sentence();
         }
-        let message = shorten(&self.scrub(&complaint.message), COMPLAINT_SHOWN_CHARS);
+        let message = shorten(&self.told.text(&complaint.sentence()), COMPLAINT_SHOWN_CHARS);
         format!("the model's provider refuses the request: {message}")
     }
-
-    fn scrub(&self, text: &str) -> String {
-        self.hidden.iter().fold(text.to_owned(), |text, word| text.replace(word, "…"))
-    }
 }
 
-impl Complaint {
-    /// Reads `{"error": {…}}` in the ways of the providers; else the text is the complaint.
-    pub(super) fn read(body: &[u8]) -> Self {
-        match serde_json::from_slice::<Wrapped>(body) {
-            Ok(Wrapped { error }) => Self::of(error),
-            Err(_) => Self { message: String::from_utf8_lossy(body).into_owned(), ..Self::default() },
-        }
-    }
+const NO_ANSWER: &str = "the model's provider sent something that is no answer";
 
-    /// Reads what stands under `error`.
-    pub(super) fn of(error: serde_json::Value) -> Self {
-        if let serde_json::Value::String(message) = error {
-            return Self { message, ..Self::default() };
-        }
-        let message = error.to_string();
-        serde_json::from_value(error).unwrap_or(Self { message, ..Self::default() })
-    }
-}
-
-impl Events {
-    /// The data of the next event; none at the end.
-    pub(super) async fn next(&mut self, cut: &CancellationToken) -> Result<Option<String>, Trouble> {
-        let event = tokio::select! {
+impl Incoming {
+    /// The next event, waited for no longer than until `latest`; none at the end, and then as well.
+    pub(super) async fn next(
+        &mut self,
+        cut: &CancellationToken,
+        latest: Option<Instant>,
+    ) -> Result<Option<Event>, Trouble> {
+        tokio::select! {
             biased;
-            () = cut.cancelled() => return Err(Trouble::Cancelled),
-            event = self.stream.next() => event,
-        };
-        match event {
-            None => Ok(None),
-            Some(Ok(event)) => Ok(Some(event.data)),
-            Some(Err(EventStreamError::Transport(trouble))) => Err(trouble),
-            Some(Err(EventStreamError::Utf8(_))) => Err(Trouble::Garbage("the answer is not UTF-8".to_owned())),
-            Some(Err(EventStreamError::Parser(_))) => Err(Trouble::Garbage("the answer is no event stream".to_owned())),
+            () = cut.cancelled() => Err(Trouble::Cancelled),
+            event = self.read() => event,
+            () = passed(latest) => Ok(None),
         }
+    }
+
+    async fn read(&mut self) -> Result<Option<Event>, Trouble> {
+        loop {
+            if let Some(event) = self.frames.pop() {
+                return Ok(Some(event));
+            }
+            if let Some(end) = self.end.take() {
+                return end.map(|()| None);
+            }
+            if self.chunk.is_empty() {
+                let next = match tokio::time::timeout(self.idle, self.body.next()).await {
+                    Ok(next) => Some(next),
+                    Err(_) => {
+                        // It may be this host that was late.
+                        tokio::task::yield_now().await;
+                        self.body.next().now_or_never()
+                    }
+                };
+                match next {
+                    Some(Some(Ok(chunk))) => self.chunk = chunk,
+                    Some(None) => self.end = Some(self.frames.end()),
+                    // What is whole of what came counts before it counts that no more came.
+                    None => self.cut_off(Trouble::Silent(self.idle)),
+                    Some(Some(Err(why))) => self.cut_off(Trouble::Broken(causes(&why.without_url()))),
+                }
+            } else {
+                let piece = self.chunk.split_to(self.chunk.len().min(PIECE_BYTES));
+                if let Err(why) = self.frames.feed(&piece) {
+                    self.end = Some(Err(why));
+                }
+            }
+        }
+    }
+
+    /// What a provider refuses in the form of an answer is refused: it said nothing, and is paid nothing.
+    pub(super) fn refused(&self, complaint: Complaint) -> Trouble {
+        let retry_after_ms = retry_after_ms(&self.headers, &complaint, SystemTime::now());
+        Trouble::Refused {
+            status: complaint.status(),
+            retry_after_ms,
+            request: request_id(&self.headers),
+            path: None,
+            complaint,
+        }
+    }
+
+    fn cut_off(&mut self, why: Trouble) {
+        let _ = self.frames.end();
+        self.end = Some(Err(why));
     }
 
     /// The answer is whole: reads to the end of the stream, so that the connection can be used again.
     pub(super) async fn done(mut self) {
         // The connection's own task mostly has the end at hand.
         tokio::task::yield_now().await;
-        if self.stream.next().now_or_never().is_none() {
-            tokio::spawn(tokio::time::timeout(DRAIN_MAX, async move { while self.stream.next().await.is_some() {} }));
+        if self.body.next().now_or_never().is_none() {
+            tokio::spawn(tokio::time::timeout(DRAIN_MAX, async move { while self.body.next().await.is_some() {} }));
         }
     }
 }
 
-/// The body in small pieces: bounded in all, in the length of a line and in the time between two.
-fn pieces(response: Response, idle: Duration) -> Pieces {
-    type Body = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
-    struct State {
-        body: Body,
-        chunk: Bytes,
-        all: usize,
-        line: usize,
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    REQUEST_IDS.into_iter().find_map(text).map(|id| shorten(id, 100))
+}
+
+async fn passed(latest: Option<Instant>) {
+    match latest {
+        Some(latest) => tokio::time::sleep_until(latest).await,
+        None => std::future::pending().await,
     }
-    let state = State { body: Box::pin(response.bytes_stream()), chunk: Bytes::new(), all: 0, line: 0 };
-    let next = move |mut state: State| async move {
-        if state.chunk.is_empty() {
-            match tokio::time::timeout(idle, state.body.next()).await {
-                Err(_) => return Some((Err(Trouble::Silent(idle)), state)),
-                Ok(None) => return None,
-                Ok(Some(Err(why))) => return Some((Err(Trouble::Broken(causes(&why.without_url()))), state)),
-                Ok(Some(Ok(chunk))) => state.chunk = chunk,
-            }
-        }
-        let piece = state.chunk.split_to(state.chunk.len().min(PIECE_BYTES));
-        state.all += piece.len();
-        state.line = match piece.iter().rposition(|byte| *byte == b'\n') {
-            Some(at) => piece.len() - at - 1,
-            None => state.line + piece.len(),
-        };
-        if state.all > ANSWER_MAX_BYTES || state.line > LINE_MAX_BYTES {
-            return Some((Err(Trouble::Garbage("the answer has no end".to_owned())), state));
-        }
-        Some((Ok(piece), state))
-    };
-    Box::pin(stream::unfold(state, next))
 }
 
 /// An error and all that caused it, in one line.
@@ -365,13 +411,4 @@ fn causes(why: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
-}
-
-/// One line of printable characters, cut.
-pub(super) fn shorten(text: &str, chars: usize) -> String {
-    let mut short: String = text.chars().filter(|c| !c.is_control()).take(chars).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }

@@ -1,18 +1,33 @@
 //! Models behind one trait: a provider spends a permit on one answer. It never decides, and never shows a guest a key or an address.
 
 mod anthropic;
+#[cfg(test)]
+mod cases;
 pub mod config;
 pub mod count;
 pub mod draft;
 #[cfg(test)]
 mod fixtures;
+mod form;
+mod frames;
 mod http;
+#[cfg(test)]
+mod kept;
+mod loose;
 pub mod models;
 mod openai;
 mod prices;
+pub mod reading;
+mod remote;
 mod retry;
 pub mod scripted;
+pub mod sse;
+mod trouble;
 mod wire;
+
+// The properties that fuzzers try name this crate as they see it.
+#[cfg(test)]
+extern crate self as agentry_llm;
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,12 +68,25 @@ pub struct Finished {
     pub usage: Usage,
     /// For the admin alone: what the provider said, cut; never a key.
     pub note: Option<String>,
+    /// How often it was asked for.
+    pub asked: u64,
 }
 
 impl Finished {
     /// A call that ended before a model was reached: it cost nothing.
     pub fn unasked(why: types::Error) -> Self {
-        Self { result: Err(Failure { why, partial: None }), usage: Usage::default(), note: None }
+        Self { result: Err(Failure { why, partial: None }), usage: Usage::default(), note: None, asked: 1 }
+    }
+
+    /// The same, asked for so often; the admin is told if it was more than once.
+    #[must_use]
+    pub(crate) fn asked(mut self, times: u64) -> Self {
+        self.asked = times;
+        if times > 1 {
+            let note = self.note.take().map_or_else(String::new, |note| format!(": {note}"));
+            self.note = Some(format!("asked {times} times{note}"));
+        }
+        self
     }
 
     /// The same, with words for the admin.

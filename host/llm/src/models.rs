@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::anthropic::{Anthropic, VERSION};
 use super::http::{Endpoint, Patience};
-use super::openai::{Dialect, OpenAi};
+use super::openai::{OpenAi, Whose};
+use super::remote::Remote;
 use super::scripted::{ScriptError, Scripted};
 use super::{Finished, Provider, Sink};
 use crate::config::{EMBEDDED, Kind, ModelLine, ModelsConfig, ProviderLine};
@@ -150,7 +151,7 @@ impl Entry {
 
     /// What this usage takes from an account, for a call that reached the model.
     pub fn cost(&self, finished: &Finished) -> Amounts {
-        self.model.cost(&finished.usage).with(Resource::LlmCalls, 1)
+        self.model.cost(&finished.usage).with(Resource::LlmCalls, finished.asked)
     }
 
     /// Whether this model can take such a request at all. To be asked before the kernel is: it costs nothing.
@@ -260,15 +261,17 @@ fn connect(line: &ModelLine) -> Entry {
         Kind::OpenAi | Kind::OpenAiCompatible => {
             let endpoint = Endpoint::new(base_url, "/chat/completions", patience, &line.model);
             let endpoint = endpoint.with_key("authorization", "Bearer ", key);
-            let dialect = if *kind == Kind::OpenAi { Dialect::OpenAi } else { Dialect::Compatible };
-            Arc::new(OpenAi { endpoint, model: line.model.clone(), origin, dialect })
+            let whose = if *kind == Kind::OpenAi { Whose::OpenAi } else { Whose::Compatible };
+            let dialect = OpenAi { model: line.model.clone(), origin: origin.clone(), whose };
+            Arc::new(Remote::new(endpoint, origin, dialect))
         }
         Kind::Anthropic => {
             // The address is given with or without the version, as other tools have it.
             let path = if base_url.ends_with("/v1") { "/messages" } else { "/v1/messages" };
             let endpoint = Endpoint::new(base_url, path, patience, &line.model);
             let endpoint = endpoint.with_key("x-api-key", "", key).with_header("anthropic-version", VERSION);
-            Arc::new(Anthropic { endpoint, model: line.model.clone(), origin })
+            let dialect = Anthropic { model: line.model.clone(), origin: origin.clone() };
+            Arc::new(Remote::new(endpoint, origin, dialect))
         }
     };
     let model = Model {

@@ -1,88 +1,76 @@
 //! OpenAI's chat completions, and the servers that speak them too: Ollama, vLLM, llama.cpp. It knows their words and decides nothing.
 //!
-//! Source: OpenAI API reference, "Chat Completions"; `reasoning_content` as llama.cpp and vLLM have it.
+//! Source: OpenAI API reference, "Chat Completions"; `reasoning_content` as llama.cpp and vLLM have it, `reasoning_details` as
+//! OpenRouter, `extra_content` as Gemini ("OpenAI compatibility", "Thought signatures").
 
 mod answer;
+mod calls;
 mod request;
 
-use agentry_abi::bindings::agentry::agent::llm::Request;
-use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_kernel::Permit;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use self::answer::Answer;
 use super::draft::Draft;
-use super::http::{Endpoint, Events, Trouble};
-use super::{Finished, Provider, Sink, count};
+use super::remote::Dialect;
+use agentry_abi::bindings::agentry::agent::llm::{Reasoning, Request};
 
 /// A model behind chat completions.
 pub(crate) struct OpenAi {
-    pub(super) endpoint: Endpoint,
     /// The provider's name of the model.
     pub(super) model: String,
     /// What its thoughts are marked with.
     pub(super) origin: String,
-    pub(super) dialect: Dialect,
+    pub(super) whose: Whose,
 }
 
 /// Whose chat completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum Whose {
     /// OpenAI itself.
     OpenAi,
     /// A server that follows it.
     Compatible,
 }
 
-impl OpenAi {
-    async fn answer(&self, permit: &Permit, request: Request, sink: Sink, cut: CancellationToken) -> Finished {
-        let output_tokens_max = permit.output_tokens_max();
-        let mut draft = Draft::new(sink, &self.origin, self.input_tokens_max(&request), output_tokens_max);
-        let body = match request::body(self, &request, output_tokens_max) {
-            Ok(body) => body,
-            Err(why) => return Finished::unasked(Error::Invalid(why)),
-        };
-        drop(request);
-        let mut events = match self.endpoint.post(&permit.key(), body, &cut).await {
-            Ok(events) => events,
-            Err(trouble) => return self.endpoint.unanswered(trouble, draft),
-        };
-        match read(&mut events, &mut draft, &cut).await {
-            Ok(()) => {
-                events.done().await;
-                draft.finish()
-            }
-            Err(trouble) => self.endpoint.broken(trouble, draft),
-        }
+impl Dialect for OpenAi {
+    type Answer = Answer;
+
+    fn body(&self, request: &Request, output_tokens_max: u64) -> Result<Vec<u8>, String> {
+        request::body(self, request, output_tokens_max)
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::default()
     }
 }
 
-/// Reads to the last word. A stream that ends without one was cut, which the draft knows.
-async fn read(events: &mut Events, draft: &mut Draft, cut: &CancellationToken) -> Result<(), Trouble> {
-    let mut answer = Answer::default();
-    while let Some(data) = events.next(cut).await? {
-        if data == "[DONE]" {
-            break;
-        }
-        answer.take(&data, draft)?;
-    }
-    Ok(())
+/// What a provider wants back with the turn, byte for byte, and what no other place of ours holds: the opaque part of a thought.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Carried {
+    /// The id of the tool call that it belongs to; none if it belongs to the turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
+    /// Gemini's signature of a thought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Box<RawValue>>,
+    /// OpenRouter's thoughts with their signatures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<Box<RawValue>>,
 }
 
-impl Provider for OpenAi {
-    fn input_tokens_max(&self, request: &Request) -> u64 {
-        count::input_tokens_max(request)
+impl Carried {
+    /// Puts it into the draft.
+    fn keep(&self, draft: &mut Draft) {
+        if let Ok(opaque) = serde_json::to_vec(self) {
+            draft.new_thought(false);
+            draft.opaque(&opaque);
+        }
     }
 
-    fn stream<'a>(
-        &'a self,
-        permit: &'a Permit,
-        request: Request,
-        sink: Sink,
-        cancelled: CancellationToken,
-    ) -> BoxFuture<'a, Finished> {
-        self.answer(permit, request, sink, cancelled).boxed()
+    /// What a thought carries.
+    fn of(thought: &Reasoning) -> Option<Self> {
+        serde_json::from_slice(thought.opaque.as_deref()?).ok()
     }
 }

@@ -301,9 +301,9 @@ impl Scripted {
         let Some(answer) = self.take(request) else {
             return Finished::unasked(unavailable("the script has no answer left for this call", None));
         };
-        let mut draft = Draft::new(sink, "scripted", self.input_tokens_max(request), output_tokens_max);
+        let mut draft = Draft::new(sink, "scripted", "", (self.input_tokens_max(request), output_tokens_max));
         if let Some(usage) = answer.usage {
-            draft.usage(usage.into());
+            draft.exact_usage(usage.into());
         }
         if let Some(error) = &answer.error
             && error.after == 0

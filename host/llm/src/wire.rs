@@ -1,4 +1,4 @@
-//! What the providers' formats have in common: checked JSON and images.
+//! What the providers' formats have in common: checked JSON, images, words that are cut.
 
 use std::borrow::Cow;
 
@@ -45,4 +45,13 @@ pub(super) fn data_url(media: &Media) -> Cow<'_, str> {
         MediaSource::Url(url) => Cow::Borrowed(url),
         MediaSource::Bytes(bytes) => Cow::Owned(format!("data:{};base64,{}", media.mime, base64(bytes))),
     }
+}
+
+/// One line of printable characters, cut.
+pub(super) fn shorten(text: &str, chars: usize) -> String {
+    let mut short: String = text.chars().filter(|c| !c.is_control()).take(chars).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }

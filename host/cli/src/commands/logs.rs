@@ -122,6 +122,10 @@ impl Log {
             Entry::Called { at, what, outcome: Outcome::Inline(_), .. } => {
                 told(at, &what, history.said(&what)?.unwrap_or_default())
             }
+            Entry::Noted { call, at, note } => {
+                let json = json!({"kind": "note", "at_ms": at.0, "call": call.0, "text": note});
+                Some(Line { at, word: "notes".to_owned(), style: HINT, text: format!("call {call}: {note}"), json })
+            }
             Entry::Asked { call, .. } => {
                 self.asked.insert(call, entry);
                 None

@@ -3,13 +3,17 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use agentry_journal::history::History;
+use agentry_kernel::RunId;
+use agentry_kernel::journal::Entry;
+use agentry_store::StoreError;
 use anyhow::{Result, anyhow};
 
 use super::followed::{Followed, PAUSE};
 use super::run::finish;
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
-use crate::screen::{span, units};
+use crate::screen::{HINT, say, span, styled, text, units};
 
 /// Waits until a run is over, prints its output and ends as `agentry run` does
 #[derive(clap::Args)]
@@ -45,7 +49,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         std::thread::sleep(PAUSE);
     };
     let report = followed.read(|history, _| history.report(&record))?;
+    for note in followed.read(notes)? {
+        say(&format!("{} {}\n", styled(HINT, "·"), text::line(&note)));
+    }
     finish(&report, args.json)
+}
+
+/// What the admin is to know of its calls; who watches a run sees it at once.
+fn notes(history: &History, run: RunId) -> Result<Vec<String>, StoreError> {
+    let notes = history.entries(run)?.into_iter().filter_map(|entry| match entry {
+        Entry::Noted { call, note, .. } => Some(format!("call {call}: {note}")),
+        _ => None,
+    });
+    Ok(notes.collect())
 }
 
 fn late(followed: &Followed, timeout: Duration) -> anyhow::Error {

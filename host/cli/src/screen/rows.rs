@@ -39,6 +39,8 @@ pub struct Row {
     pub approved_by: Vec<String>,
     /// What people added to budgets so that it could be made.
     pub raised: Vec<Shortage>,
+    /// What somebody outside said of it, for the admin.
+    pub note: Option<String>,
     /// What the decision rests on, if the journal says.
     pub basis: Option<Basis>,
     /// The name of its canonical arguments.
@@ -121,6 +123,11 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
                 raised.insert(*call, added.clone());
             }
             Entry::Foreseen { call, refusal, .. } => foreseen.push((*call, refusal)),
+            Entry::Noted { call, note, .. } => {
+                if let Some(row) = rows.get_mut(call) {
+                    row.note = Some(note.clone());
+                }
+            }
             // What begins and ends a run, what the guest saw of it, and what befell the host is no syscall.
             _ => {}
         }
@@ -167,6 +174,7 @@ fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: D
         foreseen,
         approved_by,
         raised: Vec::new(),
+        note: None,
         basis,
         arguments,
         contents,
@@ -252,6 +260,9 @@ impl Row {
             Decision::Refused(refusal) => row["refusal"] = self::refusal(refusal),
             Decision::Broke { kind, text } => row["error"] = json!({"kind": kind, "text": text}),
             Decision::Open | Decision::Waits | Decision::Done => {}
+        }
+        if let Some(note) = &self.note {
+            row["note"] = json!(note);
         }
         if !self.raised.is_empty() {
             row["raised"] = json!(self.raised);

@@ -60,6 +60,9 @@ pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
             let _ = writeln!(picture, "      {}", styled(HINT, format_args!("labels gained: {}", row.gained)));
         }
         trouble(row, &mut picture);
+        if let Some(note) = &row.note {
+            let _ = writeln!(picture, "      {}", styled(HINT, text::line(note)));
+        }
     }
     picture
 }
@@ -118,6 +121,7 @@ mod tests {
             foreseen: None,
             approved_by: Vec::new(),
             raised: Vec::new(),
+            note: None,
             basis: None,
             arguments: agentry_kernel::Digest::default(),
             contents: Vec::new(),

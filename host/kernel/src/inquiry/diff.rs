@@ -243,6 +243,9 @@ impl<'a> Finder<'a> {
             let length = new.max_tokens.map_or_else(|| "of any length".into(), |most| format!("of {most} tokens"));
             found.push((format!("may want answers {length}"), calls()));
         }
+        if new.retries > old.retries {
+            found.push((format!("may make a call {} times", new.retries.saturating_add(1)), calls()));
+        }
         if class(new) < class(old) {
             found.push((format!("may ask in class `{}`", class(new).word()), calls()));
         }

@@ -107,11 +107,13 @@ pub(super) struct Admission<'a> {
 impl Terms {
     /// What holds under these terms and under those of an agent for which the run works.
     pub(super) fn under(self, above: Self) -> Result<Self, No> {
+        let calls = self.worst[Resource::LlmCalls].min(above.worst[Resource::LlmCalls]);
         let (worst, output_tokens_max) = if above.output_tokens_max < self.output_tokens_max {
             (above.worst, above.output_tokens_max)
         } else {
             (self.worst, self.output_tokens_max)
         };
+        let worst = worst.with(Resource::LlmCalls, calls);
         let require = match &above.require {
             Some(required) => Some(meet(self.require.as_ref(), required)?),
             None => self.require,
@@ -134,7 +136,9 @@ impl<'a> Admission<'a> {
     pub(super) fn decide(&self, call: &'a Call) -> Result<Terms, No> {
         let mut terms = self.within(call)?;
         if let Some(counted) = call.spec().counted {
-            terms.worst[counted] = 1;
+            // A model may be asked again, and each time counts.
+            let right = self.grant.rights.llm.as_ref().filter(|_| counted == Resource::LlmCalls);
+            terms.worst[counted] = right.map_or(0, |right| right.retries).saturating_add(1);
         }
         self.bounded(&Subject::of(call, self.tools), terms)
     }

@@ -66,6 +66,11 @@ impl Permit {
         self.output_tokens_max
     }
 
+    /// How often a call to a model may be made again if its provider turns it away for the moment.
+    pub fn retries(&self) -> u64 {
+        self.held[Resource::LlmCalls].saturating_sub(1)
+    }
+
     /// The labels that its run held when it was admitted: whatever it writes or sends carries them.
     pub fn carries(&self) -> &Labels {
         &self.carries

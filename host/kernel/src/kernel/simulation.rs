@@ -255,9 +255,9 @@ impl World {
         for what in [Resource::Usd, Resource::Tokens] {
             assert_eq!(spent[what].checked_add(overrun[what]), Some(cost[what]), "the whole cost is reported");
         }
-        for counted in [Resource::LlmCalls, Resource::ToolCalls] {
-            cost[counted] = held[counted];
-        }
+        cost[Resource::ToolCalls] = held[Resource::ToolCalls];
+        cost[Resource::LlmCalls] =
+            cost[Resource::LlmCalls].clamp(held[Resource::LlmCalls].min(1), held[Resource::LlmCalls]);
         self.oracle.settled(&self.kernel, &chain, payer, &cost.min(held));
         self.come();
     }

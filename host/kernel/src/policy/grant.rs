@@ -13,6 +13,7 @@ use super::table::GrantTable;
 use super::trial::{self, Trial};
 use super::{Grant, budget, condition, near, outside, warnings};
 use crate::call::Class;
+use crate::limits::RETRIES_MAX;
 use crate::refusal::Rule;
 use crate::rights::shapes;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Rights, ToolRight};
@@ -26,8 +27,11 @@ const FILE: Words = Words {
     ],
     later: &["publisher", "context", "labels", "egress", "rate"],
 };
-const LLM: Words =
-    Words { table: "`llm`", known: &["models", "max_tokens", "class", "why"], later: &["privacy", "rate", "labels"] };
+const LLM: Words = Words {
+    table: "`llm`",
+    known: &["models", "max_tokens", "class", "retries", "why"],
+    later: &["privacy", "rate", "labels"],
+};
 const MEMORY: Words = Words { table: "`memory`", known: &["read", "write", "labels", "why"], later: &["rate", "ttl"] };
 const FILES: Words = Words { table: "`files`", known: &["root", "at", "access", "labels", "why"], later: &["rate"] };
 const ALLOW: Words = Words {
@@ -134,7 +138,14 @@ fn llm(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<LlmRight> {
         }
         class
     });
-    Some(LlmRight { models, max_tokens, class, line: document.line(&place) })
+    let retries = document.number(table, "retries", "2").map_or(0, |(retries, place)| {
+        if retries > RETRIES_MAX {
+            let message = format!("`retries` is over {RETRIES_MAX}");
+            document.mistake(place, message, "who is turned away so often is not let in; for example `retries = 2`");
+        }
+        retries
+    });
+    Some(LlmRight { models, max_tokens, class, retries, line: document.line(&place) })
 }
 
 fn memory(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<MemoryRight> {

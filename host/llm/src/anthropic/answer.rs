@@ -1,17 +1,19 @@
-//! The events of a streamed message, put into a draft.
+//! The events of a streamed message, or all of it at once, put into a draft.
 
 use std::borrow::Cow;
 
-use agentry_abi::bindings::agentry::agent::llm::StopReason;
-use agentry_kernel::model::Usage;
 use serde::Deserialize;
 
-use crate::draft::Draft;
-use crate::http::{Complaint, Trouble, shorten};
+use crate::draft::{Counts, Draft};
+use crate::loose::{Count, Loose};
+use crate::remote::{self, Heard};
+use crate::sse::Event as Frame;
+use crate::trouble::{Complaint, Trouble};
+use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
 /// Which of the provider's blocks is which of our calls.
 #[derive(Default)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     calls: Vec<(u64, usize)>,
 }
 
@@ -19,26 +21,40 @@ pub(super) struct Answer {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Event<'a> {
     MessageStart {
-        message: Message,
+        message: Option<Start>,
     },
     ContentBlockStart {
         #[serde(default)]
-        index: u64,
+        index: Count,
         #[serde(borrow)]
         content_block: Block<'a>,
     },
     ContentBlockDelta {
         #[serde(default)]
-        index: u64,
+        index: Count,
         #[serde(borrow)]
         delta: Delta<'a>,
     },
     MessageDelta {
-        delta: Stop,
+        #[serde(default)]
+        delta: Option<Stop>,
+        #[serde(default)]
         usage: Option<UsageLine>,
     },
     MessageStop,
+    /// All of it, from a server that does not stream.
+    Message {
+        #[serde(borrow, default)]
+        content: Vec<Block<'a>>,
+        #[serde(default)]
+        stop_reason: Option<String>,
+        #[serde(default)]
+        stop_sequence: Option<String>,
+        #[serde(default)]
+        usage: Option<UsageLine>,
+    },
     Error {
+        #[serde(default)]
         error: serde_json::Value,
     },
     #[serde(other)]
@@ -46,7 +62,8 @@ enum Event<'a> {
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct Start {
+    #[serde(default)]
     usage: Option<UsageLine>,
 }
 
@@ -55,21 +72,25 @@ struct Message {
 enum Block<'a> {
     Text {
         #[serde(borrow, default)]
-        text: Cow<'a, str>,
+        text: Loose<'a>,
     },
     Thinking {
         #[serde(borrow, default)]
-        thinking: Cow<'a, str>,
+        thinking: Loose<'a>,
+        #[serde(borrow, default)]
+        signature: Loose<'a>,
     },
     RedactedThinking {
         #[serde(borrow)]
         data: Cow<'a, str>,
     },
     ToolUse {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
+        #[serde(borrow, default)]
+        id: Loose<'a>,
         #[serde(borrow)]
         name: Cow<'a, str>,
+        #[serde(borrow, default)]
+        input: Loose<'a>,
     },
     #[serde(other)]
     Unknown,
@@ -80,82 +101,96 @@ enum Block<'a> {
 enum Delta<'a> {
     #[serde(rename = "text_delta")]
     Text {
-        #[serde(borrow)]
-        text: Cow<'a, str>,
+        #[serde(borrow, default)]
+        text: Loose<'a>,
     },
     #[serde(rename = "thinking_delta")]
     Thinking {
-        #[serde(borrow)]
-        thinking: Cow<'a, str>,
+        #[serde(borrow, default)]
+        thinking: Loose<'a>,
     },
     #[serde(rename = "signature_delta")]
     Signature {
-        #[serde(borrow)]
-        signature: Cow<'a, str>,
+        #[serde(borrow, default)]
+        signature: Loose<'a>,
     },
     #[serde(rename = "input_json_delta")]
     InputJson {
-        #[serde(borrow)]
-        partial_json: Cow<'a, str>,
+        #[serde(borrow, default)]
+        partial_json: Loose<'a>,
     },
     #[serde(other)]
     Unknown,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Stop {
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
 }
 
 /// What an event leaves out stays as it was said before.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
 struct UsageLine {
-    input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
+    input_tokens: Count,
+    cache_creation_input_tokens: Count,
+    cache_read_input_tokens: Count,
+    output_tokens: Count,
+}
+
+impl remote::Answer for Answer {
+    fn take(&mut self, frame: &Frame, draft: &mut Draft) -> Result<Heard, Trouble> {
+        let named = with_type(frame);
+        let event: Event<'_> = serde_json::from_str(named.as_deref().unwrap_or(&frame.data))
+            .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no event: {why}")))?;
+        match event {
+            Event::MessageStart { message } => count(draft, message.and_then(|message| message.usage)),
+            Event::ContentBlockStart { index, content_block } => {
+                self.begin(index.0.unwrap_or_default(), &content_block, draft)?;
+            }
+            Event::ContentBlockDelta { index, delta } => self.go_on(index.0.unwrap_or_default(), &delta, draft),
+            Event::MessageDelta { delta, usage } => {
+                let Stop { stop_reason, stop_sequence } = delta.unwrap_or_default();
+                count(draft, usage);
+                stop(draft, stop_reason, stop_sequence)?;
+            }
+            Event::MessageStop => return Ok(Heard::Last),
+            Event::Message { content, stop_reason, stop_sequence, usage } => {
+                for block in &content {
+                    self.begin(0, block, draft)?;
+                }
+                count(draft, usage);
+                stop(draft, stop_reason, stop_sequence)?;
+                return Ok(Heard::Last);
+            }
+            Event::Error { error } => return Err(Trouble::Failed(Complaint::of(&error))),
+            Event::Unknown => {}
+        }
+        Ok(Heard::More)
+    }
 }
 
 impl Answer {
-    /// Puts one event into the draft; true if it was the last.
-    pub(super) fn take(&mut self, data: &str, draft: &mut Draft) -> Result<bool, Trouble> {
-        let event: Event<'_> = serde_json::from_str(data)
-            .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no event: {why}")))?;
-        match event {
-            Event::MessageStart { message } => count(draft, message.usage, true),
-            Event::ContentBlockStart { index, content_block } => self.begin(index, &content_block, draft)?,
-            Event::ContentBlockDelta { index, delta } => self.go_on(index, &delta, draft),
-            Event::MessageDelta { delta, usage } => {
-                if let Some(word) = &delta.stop_reason {
-                    draft.stop(stop_reason(word, delta.stop_sequence));
-                }
-                count(draft, usage, false);
-            }
-            Event::MessageStop => return Ok(true),
-            Event::Error { error } => {
-                let complaint = Complaint::of(error);
-                let retry = complaint.kind.as_deref() != Some("invalid_request_error");
-                return Err(Trouble::Failed { retry, complaint });
-            }
-            Event::Unknown => {}
-        }
-        Ok(false)
-    }
-
     fn begin(&mut self, index: u64, block: &Block<'_>, draft: &mut Draft) -> Result<(), Trouble> {
         match block {
-            Block::Text { text } => draft.text(text),
-            Block::Thinking { thinking } => {
-                draft.new_thought();
-                draft.reasoning(thinking);
+            Block::Text { text } => draft.text(text.text()),
+            Block::Thinking { thinking, signature } => {
+                draft.new_thought(true);
+                draft.reasoning(thinking.text());
+                sign(draft, signature);
             }
             Block::RedactedThinking { data } => {
-                draft.new_thought();
+                draft.new_thought(false);
                 draft.opaque(data.as_bytes());
             }
-            Block::ToolUse { id, name } => {
-                let call = draft.call(id, name).ok_or_else(|| Trouble::Garbage("too many tool calls".to_owned()))?;
+            Block::ToolUse { id, name, input } => {
+                let id = id.written();
+                let call = draft.call(&id, name).ok_or_else(|| Trouble::Garbage("too many tool calls".to_owned()))?;
+                // Some give the whole input here. Others give an empty one, and pieces of the true one behind it.
+                let input = input.written();
+                draft.arguments(call, if is_empty(&input) { "" } else { &input });
                 self.calls.push((index, call));
             }
             Block::Unknown => {}
@@ -165,12 +200,13 @@ impl Answer {
 
     fn go_on(&self, index: u64, delta: &Delta<'_>, draft: &mut Draft) {
         match delta {
-            Delta::Text { text } => draft.text(text),
-            Delta::Thinking { thinking } => draft.reasoning(thinking),
-            Delta::Signature { signature } => draft.opaque(signature.as_bytes()),
+            Delta::Text { text } => draft.text(text.text()),
+            Delta::Thinking { thinking } => draft.reasoning(thinking.text()),
+            Delta::Signature { signature } => sign(draft, signature),
             Delta::InputJson { partial_json } => {
-                if let Some((_, call)) = self.calls.iter().find(|(block, _)| *block == index) {
-                    draft.arguments(*call, partial_json);
+                // Where all blocks have the same number, the last one is meant.
+                if let Some((_, call)) = self.calls.iter().rfind(|(block, _)| *block == index) {
+                    draft.arguments(*call, partial_json.text());
                 }
             }
             Delta::Unknown => {}
@@ -178,28 +214,54 @@ impl Answer {
     }
 }
 
-/// Until the last event says it, the count of the output may grow.
-fn count(draft: &mut Draft, line: Option<UsageLine>, estimated: bool) {
-    let Some(line) = line else { return };
-    let said = draft.said();
-    draft.usage(Usage {
-        input_fresh: line.input_tokens.unwrap_or(said.input_fresh),
-        cache_read: line.cache_read_input_tokens.unwrap_or(said.cache_read),
-        cache_write: line.cache_creation_input_tokens.unwrap_or(said.cache_write),
-        output: line.output_tokens.unwrap_or(said.output),
-        reasoning: 0,
-        estimated,
+/// Some say what an event is in its name alone.
+fn with_type(frame: &Frame) -> Option<String> {
+    // Mostly it stands at the beginning, and the event is read once.
+    if frame.name.is_empty() || frame.data.starts_with("{\"type\"") {
+        return None;
+    }
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&frame.data).ok()?;
+    if fields.contains_key("type") {
+        return None;
+    }
+    fields.insert("type".to_owned(), frame.name.as_str().into());
+    serde_json::to_string(&fields).ok()
+}
+
+fn sign(draft: &mut Draft, signature: &Loose<'_>) {
+    if !signature.text().is_empty() {
+        draft.opaque(signature.text().as_bytes());
+    }
+}
+
+fn is_empty(input: &str) -> bool {
+    ["", "{}", "null"].contains(&input.trim())
+}
+
+fn count(draft: &mut Draft, line: Option<UsageLine>) {
+    let line = line.unwrap_or_default();
+    draft.usage(Counts {
+        input_fresh: line.input_tokens.0,
+        cache_read: line.cache_read_input_tokens.0,
+        cache_write: line.cache_creation_input_tokens.0,
+        output: line.output_tokens.0,
+        reasoning: None,
     });
 }
 
-fn stop_reason(word: &str, sequence: Option<String>) -> StopReason {
-    match word {
-        "end_turn" => StopReason::End,
-        "max_tokens" => StopReason::MaxOutput,
+fn stop(draft: &mut Draft, word: Option<String>, sequence: Option<String>) -> Result<(), Trouble> {
+    let Some(word) = word.filter(|word| !word.is_empty()) else { return Ok(()) };
+    draft.stop(match word.as_str() {
+        "end_turn" | "stop" => StopReason::End,
+        "max_tokens" | "length" => StopReason::MaxOutput,
         "stop_sequence" => StopReason::Sequence(sequence.unwrap_or_default()),
-        "tool_use" => StopReason::ToolCalls,
-        "refusal" => StopReason::Filtered,
+        "tool_use" | "tool_calls" => StopReason::ToolCalls,
+        "refusal" | "content_filter" => StopReason::Filtered,
         "model_context_window_exceeded" => StopReason::ContextFull,
-        other => StopReason::Other(shorten(other, 64)),
-    }
+        "error" => {
+            return Err(Trouble::Failed(Complaint::saying("the answer ended with `error`".to_owned())));
+        }
+        _ => StopReason::Other(word),
+    });
+    Ok(())
 }

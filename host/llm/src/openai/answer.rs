@@ -1,180 +1,261 @@
-//! The chunks of a streamed chat completion, put into a draft.
+//! The chunks of a streamed chat completion, or all of it at once, put into a draft.
 
-use std::borrow::Cow;
-
-use agentry_abi::bindings::agentry::agent::llm::StopReason;
-use agentry_kernel::model::Usage;
 use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::draft::Draft;
-use crate::http::{Complaint, Trouble, shorten};
+use super::Carried;
+use super::calls::{CallLine, Calls, FunctionLine};
+use crate::draft::{Counts, Draft};
+use crate::loose::{Count, Loose};
+use crate::remote::{self, Heard};
+use crate::sse::Event;
+use crate::trouble::{Complaint, Trouble};
+use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
-/// Which of the provider's calls is which of ours.
+/// What has come of an answer beside what stands in the draft.
 #[derive(Default)]
-pub(super) struct Answer {
-    calls: Vec<(u64, usize)>,
+pub(crate) struct Answer {
+    calls: Calls,
+    /// What the router wants back of the thoughts.
+    details: Vec<Value>,
 }
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
+    choices: Option<Vec<Choice<'a>>>,
     #[serde(default)]
     usage: Option<UsageLine>,
     #[serde(default)]
-    error: Option<serde_json::Value>,
+    x_groq: Option<Groq>,
+}
+
+#[derive(Deserialize)]
+struct Groq {
+    #[serde(default)]
+    usage: Option<UsageLine>,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow, default)]
     delta: Option<DeltaLine<'a>>,
+    /// Of an answer that comes at once.
+    #[serde(borrow, default)]
+    message: Option<DeltaLine<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Loose<'a>,
+    #[serde(borrow, default, rename = "finishReason")]
+    finish_reason_of_gemini: Loose<'a>,
     #[serde(default)]
-    finish_reason: Option<Cow<'a, str>>,
+    usage: Option<UsageLine>,
+    #[serde(default)]
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct DeltaLine<'a> {
     #[serde(borrow, default)]
-    content: Option<Text<'a>>,
+    content: Loose<'a>,
     #[serde(borrow, default)]
-    reasoning_content: Option<Text<'a>>,
+    reasoning_content: Loose<'a>,
     #[serde(borrow, default)]
-    reasoning: Option<Text<'a>>,
+    reasoning: Loose<'a>,
+    #[serde(default)]
+    reasoning_details: Option<Vec<Value>>,
     #[serde(borrow, default)]
-    refusal: Option<Text<'a>>,
+    refusal: Loose<'a>,
     #[serde(borrow, default)]
     tool_calls: Option<Vec<CallLine<'a>>>,
+    #[serde(borrow, default)]
+    function_call: Option<FunctionLine<'a>>,
+    #[serde(borrow, default)]
+    extra_content: Option<&'a RawValue>,
 }
 
-/// Borrowed where nothing is escaped.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct CallLine<'a> {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(borrow, default)]
-    id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    function: Option<FunctionLine<'a>>,
-}
-
-#[derive(Deserialize)]
-struct FunctionLine<'a> {
-    #[serde(borrow, default)]
-    name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    arguments: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
+/// All spellings: of OpenAI, DeepSeek, Moonshot, OpenRouter, and of routers that pass on Anthropic's.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct UsageLine {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-    #[serde(default)]
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    total_tokens: Count,
+    prompt_cache_hit_tokens: Count,
+    cached_tokens: Count,
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
     prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
+    cached_tokens: Count,
+    cache_write_tokens: Count,
+    cache_creation_tokens: Count,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct CompletionDetails {
-    #[serde(default)]
-    reasoning_tokens: Option<u64>,
+    reasoning_tokens: Count,
+}
+
+impl remote::Answer for Answer {
+    fn take(&mut self, event: &Event, draft: &mut Draft) -> Result<Heard, Trouble> {
+        let chunk: Chunk<'_> = serde_json::from_str(&event.data)
+            .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no chunk: {why}")))?;
+        // Others than the first choice were not asked for.
+        if let Some(choice) = chunk.choices.into_iter().flatten().next() {
+            self.choice(choice, draft)?;
+        }
+        for usage in [chunk.usage, chunk.x_groq.and_then(|groq| groq.usage)].into_iter().flatten() {
+            draft.usage(usage.into());
+        }
+        Ok(Heard::More)
+    }
+
+    fn end(&mut self, draft: &mut Draft) -> Result<(), Trouble> {
+        self.keep_details(draft);
+        self.calls.end()
+    }
 }
 
 impl Answer {
-    /// Puts one chunk into the draft.
-    pub(super) fn take(&mut self, data: &str, draft: &mut Draft) -> Result<(), Trouble> {
-        let chunk: Chunk<'_> = serde_json::from_str(data)
-            .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no chunk: {why}")))?;
-        if let Some(error) = chunk.error {
-            return Err(Trouble::Failed { retry: true, complaint: Complaint::of(error) });
+    fn choice(&mut self, choice: Choice<'_>, draft: &mut Draft) -> Result<(), Trouble> {
+        // Some repeat the whole message behind its pieces.
+        let message = choice.message.filter(|_| draft.is_untouched());
+        let is_all = message.is_some() && choice.delta.is_none();
+        if let Some(delta) = choice.delta.or(message) {
+            self.delta(delta, draft)?;
         }
-        // Others than the first choice were not asked for.
-        if let Some(choice) = chunk.choices.into_iter().next() {
-            if let Some(delta) = choice.delta {
-                self.delta(delta, draft)?;
-            }
-            if let Some(reason) = choice.finish_reason {
-                draft.stop(stop_reason(&reason));
-            }
-        }
-        if let Some(usage) = chunk.usage {
+        if let Some(usage) = choice.usage {
             draft.usage(usage.into());
+        }
+        let word = [&choice.finish_reason, &choice.finish_reason_of_gemini].map(|word| word.text().trim());
+        if let Some(word) = word.into_iter().find(|word| !word.is_empty() && *word != "null") {
+            let error = choice.error.filter(|error| !error.is_null());
+            draft.stop(stop_reason(word).ok_or_else(|| broken_off(word, error.as_ref()))?);
+        } else if is_all {
+            draft.done();
         }
         Ok(())
     }
 
     fn delta(&mut self, delta: DeltaLine<'_>, draft: &mut Draft) -> Result<(), Trouble> {
-        if let Some(thought) = delta.reasoning_content.or(delta.reasoning) {
-            draft.reasoning(&thought.0);
+        // Where both are there they say the same, or one says nothing.
+        let thought = [delta.reasoning_content, delta.reasoning].into_iter().find(|text| !text.written().is_empty());
+        if let Some(thought) = thought {
+            thought.pieces(&mut |piece, _| draft.reasoning(piece));
         }
-        for text in [delta.content, delta.refusal].into_iter().flatten() {
-            draft.text(&text.0);
+        self.details.extend(delta.reasoning_details.into_iter().flatten());
+        for content in [delta.content, delta.refusal] {
+            content.pieces(&mut |piece, is_thought| match is_thought {
+                true => draft.reasoning(piece),
+                false => draft.text(piece),
+            });
         }
-        for call in delta.tool_calls.into_iter().flatten() {
-            self.call(&call, draft)?;
+        if let Some(extra) = delta.extra_content {
+            Carried { extra_content: Some(extra.to_owned()), ..Carried::default() }.keep(draft);
+        }
+        let old = delta.function_call.map(CallLine::old);
+        for call in delta.tool_calls.into_iter().flatten().chain(old) {
+            self.calls.take(&call, draft)?;
         }
         Ok(())
     }
 
-    fn call(&mut self, call: &CallLine<'_>, draft: &mut Draft) -> Result<(), Trouble> {
-        let name = call.function.as_ref().and_then(|function| function.name.as_ref());
-        // A server that does not number its calls sends each whole.
-        let number = call.index.unwrap_or(self.calls.len() as u64);
-        let known = self.calls.iter().find(|(known, _)| *known == number).map(|(_, index)| *index);
-        let index = match (known, name) {
-            (Some(index), _) => index,
-            (None, None) => return Err(Trouble::Garbage("a tool call without a name".to_owned())),
-            (None, Some(name)) => {
-                let made_up = format!("call-{}", self.calls.len());
-                let id = call.id.as_ref().map_or(&*made_up, |id| &id.0);
-                let index =
-                    draft.call(id, &name.0).ok_or_else(|| Trouble::Garbage("too many tool calls".to_owned()))?;
-                self.calls.push((number, index));
-                index
+    /// Pieces of one detail become one again, as they must go back.
+    fn keep_details(&mut self, draft: &mut Draft) {
+        let mut whole: Vec<Value> = Vec::new();
+        for piece in std::mem::take(&mut self.details) {
+            let last = whole
+                .last_mut()
+                .filter(|last| ["type", "index", "id"].iter().all(|name| last.get(name) == piece.get(name)));
+            match (last.and_then(Value::as_object_mut), piece) {
+                (Some(last), Value::Object(piece)) => merge(last, piece),
+                (_, piece) => whole.push(piece),
             }
-        };
-        if let Some(arguments) = call.function.as_ref().and_then(|function| function.arguments.as_ref()) {
-            draft.arguments(index, &arguments.0);
         }
-        Ok(())
+        let details = serde_json::value::to_raw_value(&whole).ok().filter(|_| !whole.is_empty());
+        if details.is_some() {
+            Carried { reasoning_details: details, ..Carried::default() }.keep(draft);
+        }
     }
 }
 
-fn stop_reason(word: &str) -> StopReason {
-    match word {
-        "stop" => StopReason::End,
-        "length" => StopReason::MaxOutput,
-        "tool_calls" | "function_call" => StopReason::ToolCalls,
-        "content_filter" => StopReason::Filtered,
-        other => StopReason::Other(shorten(other, 64)),
+fn merge(last: &mut serde_json::Map<String, Value>, piece: serde_json::Map<String, Value>) {
+    for (name, value) in piece {
+        match (last.get_mut(&name), value) {
+            (Some(Value::String(text)), Value::String(more))
+                if ["text", "summary", "data"].contains(&name.as_str()) =>
+            {
+                text.push_str(&more);
+            }
+            (_, Value::Null) => {}
+            (_, value) => drop(last.insert(name, value)),
+        }
     }
 }
 
-impl From<UsageLine> for Usage {
+/// The words of all servers in use; none if the word says that the answer is not whole.
+fn stop_reason(word: &str) -> Option<StopReason> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "stop" | "eos" | "eos_token" | "end_turn" | "end" | "complete" | "completed" | "stop_sequence" => {
+            StopReason::End
+        }
+        "length" | "max_tokens" | "max_output_tokens" => StopReason::MaxOutput,
+        "tool_calls" | "function_call" | "tool_call" | "tool_use" => StopReason::ToolCalls,
+        "content_filter" | "safety" | "recitation" | "refusal" | "sensitive" | "blocklist" | "prohibited_content" => {
+            StopReason::Filtered
+        }
+        "model_length" | "model_context_window_exceeded" => StopReason::ContextFull,
+        "error"
+        | "abort"
+        | "aborted"
+        | "cancelled"
+        | "canceled"
+        | "network_error"
+        | "insufficient_system_resource"
+        | "timeout" => return None,
+        _ => StopReason::Other(word.to_owned()),
+    })
+}
+
+fn broken_off(word: &str, error: Option<&Value>) -> Trouble {
+    let nothing_said = || Complaint::saying(format!("the answer ended with `{word}`"));
+    Trouble::Failed(error.map_or_else(nothing_said, Complaint::of))
+}
+
+impl From<UsageLine> for Counts {
     fn from(line: UsageLine) -> Self {
-        let cached = line.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
-        let cache_read = cached.min(line.prompt_tokens);
-        let thought = line.completion_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or(0);
+        let details = line.prompt_tokens_details.unwrap_or_default();
+        let first = |counts: &[Count]| counts.iter().find_map(|count| count.0);
+        let read = first(&[
+            details.cached_tokens,
+            line.prompt_cache_hit_tokens,
+            line.cached_tokens,
+            line.cache_read_input_tokens,
+        ]);
+        let written =
+            first(&[details.cache_write_tokens, details.cache_creation_tokens, line.cache_creation_input_tokens]);
+        let thought = line.completion_tokens_details.and_then(|details| details.reasoning_tokens.0);
+        let prompt = line.prompt_tokens.0;
+        // All of the prompt is in it, whether it was cached or not.
+        let cache_read = read.map(|read| read.min(prompt.unwrap_or(read)));
+        let uncached = prompt.map(|prompt| prompt - cache_read.unwrap_or(0));
+        let cache_write = written.map(|written| written.min(uncached.unwrap_or(written)));
+        // Some count thoughts in the sum alone.
+        let sum = line.total_tokens.0.zip(prompt).and_then(|(total, prompt)| total.checked_sub(prompt));
+        let output = line.completion_tokens.0.max(sum);
         Self {
-            input_fresh: line.prompt_tokens - cache_read,
+            input_fresh: uncached.map(|uncached| uncached - cache_write.unwrap_or(0)),
             cache_read,
-            cache_write: 0,
-            output: line.completion_tokens,
-            reasoning: thought.min(line.completion_tokens),
-            estimated: false,
+            cache_write,
+            output,
+            reasoning: thought.zip(output).map(|(thought, output)| thought.min(output)),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use agentry_abi::bindings::agentry::agent::llm::{
-    Effort, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolChoice, ToolResult,
-};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Dialect, OpenAi};
+use super::{Carried, OpenAi, Whose};
 use crate::wire::{data_url, image, object};
+use agentry_abi::bindings::agentry::agent::llm::{
+    Effort, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolChoice, ToolResult,
+};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -54,6 +54,25 @@ struct Turn<'a> {
     tool_calls: Vec<CallOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Box<RawValue>>,
+}
+
+impl Turn<'_> {
+    /// Puts back what the provider wants back, where it stood.
+    fn carry(&mut self, carried: Carried) {
+        let Carried { call, extra_content, reasoning_details } = carried;
+        self.reasoning_details = reasoning_details.or(self.reasoning_details.take());
+        match call {
+            None => self.extra_content = extra_content.or(self.extra_content.take()),
+            Some(id) => {
+                let calls = self.tool_calls.iter_mut().filter(|call| call.id == id);
+                calls.for_each(|call| call.extra_content.clone_from(&extra_content));
+            }
+        }
+    }
 }
 
 #[derive(Default, Serialize)]
@@ -82,6 +101,8 @@ struct CallOut<'a> {
     id: &'a str,
     #[serde(flatten)]
     call: Function<'a, CallOf<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -144,7 +165,7 @@ pub(super) fn body(to: &OpenAi, request: &Request, output_tokens_max: u64) -> Re
         turns(to, message, &mut messages)?;
     }
     let tools = request.tools.iter().map(tool).collect::<Result<Vec<_>, _>>()?;
-    let own = to.dialect == Dialect::OpenAi;
+    let own = to.whose == Whose::OpenAi;
     let body = Body {
         model: &to.model,
         messages,
@@ -169,7 +190,7 @@ pub(super) fn body(to: &OpenAi, request: &Request, output_tokens_max: u64) -> Re
 /// One message is one turn, or several: each result of a tool is a turn of its own.
 fn turns<'a>(to: &OpenAi, message: &'a Message, turns: &mut Vec<Turn<'a>>) -> Result<(), String> {
     let mut turn = Turn { role: role(message.role), ..Turn::default() };
-    let mut pieces = Vec::new();
+    let (mut pieces, mut carried) = (Vec::new(), Vec::new());
     for part in &message.parts {
         match part {
             Part::Text(text) => pieces.push(Piece::Text { text }),
@@ -177,15 +198,18 @@ fn turns<'a>(to: &OpenAi, message: &'a Message, turns: &mut Vec<Turn<'a>>) -> Re
                 image(media)?;
                 pieces.push(Piece::ImageUrl { image_url: ImageUrl { url: data_url(media) } });
             }
-            Part::Reasoning(thought) if to.dialect == Dialect::Compatible && thought.origin == to.origin => {
-                turn.reasoning_content.get_or_insert_default().push_str(thought.text.as_deref().unwrap_or_default());
+            Part::Reasoning(thought) if to.whose == Whose::Compatible && thought.origin == to.origin => {
+                if let Some(text) = &thought.text {
+                    turn.reasoning_content.get_or_insert_default().push_str(text);
+                }
+                carried.extend(Carried::of(thought));
             }
             // Another model's thoughts mean nothing to this one, and OpenAI takes none back here.
             Part::Reasoning(_) => {}
             Part::ToolCall(call) => {
                 object(&call.arguments_json, "the arguments of a tool call")?;
                 let call_of = CallOf { name: &call.name, arguments: &call.arguments_json };
-                turn.tool_calls.push(CallOut { id: &call.id, call: function(call_of) });
+                turn.tool_calls.push(CallOut { id: &call.id, call: function(call_of), extra_content: None });
             }
             Part::ToolResult(result) => turns.push(Turn {
                 role: "tool",
@@ -195,6 +219,7 @@ fn turns<'a>(to: &OpenAi, message: &'a Message, turns: &mut Vec<Turn<'a>>) -> Re
             }),
         }
     }
+    carried.into_iter().for_each(|carried| turn.carry(carried));
     turn.content = match pieces.as_slice() {
         [] => Content::Null,
         [Piece::Text { text }] => Content::Text(Cow::Borrowed(text)),

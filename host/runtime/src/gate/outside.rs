@@ -135,11 +135,12 @@ impl InFlightCall {
         // What an act costs that was cut off is not known, so it is what it could have cost.
         let worst = if self.effect == Effect::External { *permit.held() } else { Amounts::ZERO };
         let (lent, back) = LentPermit::lend(permit);
-        let Acted { result, spent, labels, freed, below } = self.bounded(act, lent, worst).await;
+        let Acted { result, spent, labels, freed, below, note } = self.bounded(act, lent, worst).await;
         // An act has not ended while something that it began can still use its permit.
         let Ok(mut permit) = back.await else { return (Err(fault::broke().into()), self.now()) };
         permit.bring(&labels);
         self.below = below;
+        self.gate.0.note(&self.run, self.call, self.now(), note);
         let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
         let answer = self.close(permit, result, Some(spent));
         gate.0.free(&run, &freed);

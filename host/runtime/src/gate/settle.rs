@@ -74,6 +74,13 @@ impl Inner {
         settled.spent
     }
 
+    /// What the admin is to know of a call stands in the journal before its answer, whoever watches now.
+    pub(super) fn note(&self, run: &RunContext, call: CallId, at: Millis, note: Option<String>) {
+        if let Some(note) = note {
+            self.journal.append(&run.trail, &[Entry::Noted { call, at, note }], Along::default());
+        }
+    }
+
     /// Ends a call that was answered where it stands and cost nothing. If nothing is to be settled, its entry is all.
     pub(super) fn conclude(&self, run: &RunContext, permit: Permit, entry: Entry, contents: Vec<Content>, now: Millis) {
         if permit.is_spent() {

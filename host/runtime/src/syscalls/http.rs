@@ -47,10 +47,10 @@ fn ask(
     drivers.gate.pass(run, Asking::with(call, contents), move |permit, cut| async move {
         let named = if permit.private() { Named::inside() } else { Named::default() };
         let done = with.http.fetch(&permit, &wanted, &named, &cut).await;
-        if let Some(note) = done.note {
+        if let Some(note) = &done.note {
             told.observer.tell(Event::Log { level: Level::Warn, line: format!("http.fetch: {note}") });
         }
-        Acted::of(done.result, done.spent)
+        Acted::of(done.result, done.spent).noting(done.note)
     })
 }
 

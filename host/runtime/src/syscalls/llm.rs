@@ -156,7 +156,7 @@ impl State {
                 run.observer.tell(Event::Log { level: agentry_abi::bindings::agentry::agent::log::Level::Warn, line });
             }
             let spent = entry.cost(&finished);
-            Acted::of(finished.result, spent)
+            Acted::of(finished.result, spent).noting(finished.note)
         })
     }
 

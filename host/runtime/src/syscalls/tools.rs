@@ -87,8 +87,9 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
                 return Acted::of(Err(none), Amounts::ZERO);
             };
             let begun = tokio::time::Instant::now();
-            let done = entry.call(&permit, &value, &cut).await;
-            if let Some(note) = &done.note {
+            let mut done = entry.call(&permit, &value, &cut).await;
+            let note = done.note.take();
+            if let Some(note) = &note {
                 let line = format!("tool `{}`: {note}", entry.name());
                 run.observer.tell(Event::Log { level: Level::Warn, line });
             }
@@ -97,7 +98,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
             let answer =
                 done.result.map(|said| Answer { failed: said.failed, parts: said.parts, labels: entry.labels(), cost });
             // A failure tells of what is behind the tool as an answer does.
-            Acted::of(answer, done.spent).labelled(entry.kernel_labels().clone())
+            Acted::of(answer, done.spent).labelled(entry.kernel_labels().clone()).noting(note)
         });
         future(store, answer)
     }

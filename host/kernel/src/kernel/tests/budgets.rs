@@ -208,3 +208,29 @@ fn what_the_next_host_restores_is_what_the_last_one_stored() {
         "books in use are left alone"
     );
 }
+
+#[test]
+fn a_call_is_made_again_as_often_as_granted_and_each_time_counts() {
+    let again = |retries: &str| {
+        granting("llm_calls_run = 9\n").replace("max_tokens = 500", &alloc::format!("max_tokens = 500, {retries}"))
+    };
+    let mut kernel = started(policy(&again("retries = 2")));
+    let call = Call::LlmComplete(ask("small", 10, 10));
+    for (asked, counted) in [(0, 1), (2, 2), (9, 3)] {
+        let permit = permit(&mut kernel, &call);
+        assert_eq!((permit.retries(), permit.held()[Resource::LlmCalls]), (2, 3));
+        let cost = Amounts::of(Resource::Tokens, 20).with(Resource::LlmCalls, asked);
+        assert_eq!(kernel.settle(permit, cost, NOW).0.spent[Resource::LlmCalls], counted);
+    }
+}
+
+#[test]
+fn a_call_is_not_made_again_more_often_than_makes_sense_nor_if_nobody_says_so() {
+    let mut kernel = started(policy(&granting("llm_calls_run = 5\n")));
+    let permit = permit(&mut kernel, &Call::LlmComplete(ask("small", 10, 10)));
+    assert_eq!((permit.retries(), permit.held()[Resource::LlmCalls]), (0, 1));
+    let text = GRANT.replace("max_tokens = 500", "max_tokens = 500, retries = 6");
+    let source = Source { file: "p.toml", text: &text };
+    let mistakes = Policy::parse(&[source], Digest::default()).expect_err("it is over the limit");
+    assert_eq!(mistakes[0].message, "`retries` is over 5");
+}

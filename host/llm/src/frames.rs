@@ -1,0 +1,327 @@
+//! The bytes of an answer cut into events, whatever the server calls them: an event stream, JSON values by line, or one JSON value. It
+//! believes what comes and no content type, and holds no more than an answer may have.
+
+use std::collections::VecDeque;
+use std::io::Write as _;
+
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::ANSWER_MAX_BYTES;
+use super::sse::{BYTE_ORDER_MARK, Decoder, Event, Malformed};
+use super::trouble::Trouble;
+use super::wire::shorten;
+
+/// How much of something that is no answer the admin is shown.
+const SHOWN_CHARS: usize = 120;
+
+/// How much is unpacked at once.
+const UNPACKED_AT_ONCE_BYTES: usize = 16 * 1024;
+
+/// What the bytes of one answer have become.
+pub(crate) struct Frames {
+    form: Form,
+    packing: Packing,
+    ready: VecDeque<Event>,
+    /// All bytes that came, unpacked.
+    bytes: usize,
+    /// Whether there was an event.
+    any: bool,
+    /// What came before it can be said what it is.
+    begin: Vec<u8>,
+    /// What it begins with, for the admin.
+    head: Vec<u8>,
+    kind: String,
+}
+
+enum Form {
+    /// Nothing but white space came.
+    Unknown,
+    Events(Decoder),
+    /// JSON, as far as it came.
+    Json {
+        buffer: Vec<u8>,
+        /// How much of it holds no end of a line.
+        seen: usize,
+        /// Whether each line so far was a value of its own.
+        by_line: bool,
+    },
+    /// HTML, which answers nothing.
+    Page,
+}
+
+/// How a server packed it although nobody asked for that.
+enum Packing {
+    None,
+    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+    Deflate(Box<ZlibDecoder<Vec<u8>>>),
+    Unknown(String),
+}
+
+impl Frames {
+    /// For an answer that the server describes with these two headers.
+    pub(crate) fn new(content_type: &str, content_encoding: &str) -> Self {
+        let packing = match content_encoding.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Packing::None,
+            "gzip" | "x-gzip" => Packing::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+            "deflate" => Packing::Deflate(Box::new(ZlibDecoder::new(Vec::new()))),
+            other => Packing::Unknown(shorten(other, SHOWN_CHARS)),
+        };
+        Self {
+            form: Form::Unknown,
+            packing,
+            ready: VecDeque::new(),
+            bytes: 0,
+            any: false,
+            begin: Vec::new(),
+            head: Vec::new(),
+            kind: shorten(content_type, SHOWN_CHARS),
+        }
+    }
+
+    /// The next event that is there.
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.ready.pop_front()
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// If they are no part of an answer, or too many.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        if matches!(self.packing, Packing::None) {
+            return self.take(bytes);
+        }
+        // What is packed well is large: it is unpacked by and by.
+        for piece in bytes.chunks(UNPACKED_AT_ONCE_BYTES / 16) {
+            let unpacked = self.packing.unpack(piece)?;
+            self.take(&unpacked)?;
+        }
+        Ok(())
+    }
+
+    /// The answer has ended, or broken off: what is whole of the rest counts.
+    ///
+    /// # Errors
+    /// If what came is no answer at all.
+    pub(crate) fn end(&mut self) -> Result<(), Trouble> {
+        let rest = self.packing.finish();
+        self.take(&rest)?;
+        let (ready, any) = (&mut self.ready, &mut self.any);
+        match &mut self.form {
+            Form::Events(decoder) => decoder.end(is_whole, &mut |event| {
+                *any = true;
+                ready.push_back(event);
+            })?,
+            Form::Json { buffer, .. } => {
+                let buffer = std::mem::take(buffer);
+                self.whole(&buffer)?;
+            }
+            Form::Unknown | Form::Page => {}
+        }
+        if self.any { Ok(()) } else { Err(self.no_answer()) }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        self.bytes += bytes.len();
+        if self.bytes > ANSWER_MAX_BYTES {
+            return Err(Malformed::Endless.into());
+        }
+        if !matches!(self.form, Form::Unknown) {
+            return self.go_on(bytes);
+        }
+        self.begin.extend_from_slice(bytes);
+        if BYTE_ORDER_MARK.starts_with(&self.begin) {
+            return Ok(());
+        }
+        let begin = std::mem::take(&mut self.begin);
+        let begin = begin.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&begin).trim_ascii_start();
+        self.form = match begin.first() {
+            None => return Ok(()),
+            Some(b'{' | b'[') => Form::Json { buffer: Vec::new(), seen: 0, by_line: true },
+            Some(b'<') => Form::Page,
+            Some(_) => Form::Events(Decoder::default()),
+        };
+        self.go_on(begin)
+    }
+
+    fn go_on(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        let room = (4 * SHOWN_CHARS).saturating_sub(self.head.len());
+        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let (ready, any) = (&mut self.ready, &mut self.any);
+        match &mut self.form {
+            Form::Events(decoder) => decoder.feed(bytes, &mut |event| {
+                *any = true;
+                ready.push_back(event);
+            })?,
+            Form::Json { buffer, seen, by_line } => {
+                buffer.extend_from_slice(bytes);
+                while *by_line {
+                    let end = buffer[*seen..].iter().position(|byte| *byte == b'\n');
+                    let Some(end) = end.map(|end| *seen + end) else {
+                        *seen = buffer.len();
+                        break;
+                    };
+                    *seen = 0;
+                    let line: Vec<u8> = buffer.drain(..=end).collect();
+                    let text = std::str::from_utf8(&line).map_err(|_| Malformed::NotText)?.trim();
+                    if is_whole(text) {
+                        *any = true;
+                        ready.push_back(Event { name: String::new(), data: text.to_owned() });
+                    } else if !text.is_empty() {
+                        // One value over several lines.
+                        *by_line = false;
+                        buffer.splice(0..0, line);
+                    }
+                }
+            }
+            Form::Unknown => {}
+            Form::Page if room == 0 => return Err(self.no_answer()),
+            Form::Page => {}
+        }
+        Ok(())
+    }
+
+    /// One JSON value: an answer, or a list of pieces.
+    fn whole(&mut self, buffer: &[u8]) -> Result<(), Trouble> {
+        let text = std::str::from_utf8(buffer).map_err(|_| Malformed::NotText)?.trim();
+        if text.is_empty() {
+            return Ok(());
+        }
+        let values: Vec<&RawValue> = match text.starts_with('[') {
+            true => serde_json::from_str(text),
+            false => serde_json::from_str(text).map(|value| vec![value]),
+        }
+        .map_err(|why| match why.is_eof() {
+            true => Trouble::Broken("the answer ends in the middle of its JSON".to_owned()),
+            false => Trouble::Garbage(format!("the answer is no JSON: {why}")),
+        })?;
+        self.any = true;
+        self.ready.extend(values.iter().map(|value| Event { name: String::new(), data: value.get().to_owned() }));
+        Ok(())
+    }
+
+    fn no_answer(&self) -> Trouble {
+        let head = String::from_utf8_lossy(&self.head);
+        let head = head.split_whitespace().collect::<Vec<_>>().join(" ");
+        match head.is_empty() {
+            true => Trouble::Broken("the answer is empty".to_owned()),
+            false => Trouble::Garbage(format!(
+                "the answer is `{}` and no event stream: {}",
+                self.kind,
+                shorten(&head, SHOWN_CHARS)
+            )),
+        }
+    }
+}
+
+impl Packing {
+    fn unpack(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Trouble> {
+        let (written, unpacked) = match self {
+            Self::None => return Ok(bytes.to_vec()),
+            Self::Gzip(decoder) => (decoder.write_all(bytes).and_then(|()| decoder.flush()), decoder.get_mut()),
+            Self::Deflate(decoder) => (decoder.write_all(bytes).and_then(|()| decoder.flush()), decoder.get_mut()),
+            Self::Unknown(name) => {
+                return Err(Trouble::Garbage(format!("the answer is packed as `{name}`, which nobody asked for")));
+            }
+        };
+        written.map_err(|why| Trouble::Garbage(format!("the answer is packed, and cannot be unpacked: {why}")))?;
+        Ok(std::mem::take(unpacked))
+    }
+
+    fn finish(&mut self) -> Vec<u8> {
+        match self {
+            Self::None | Self::Unknown(_) => Vec::new(),
+            // What is missing was cut off; what came is there.
+            Self::Gzip(decoder) => {
+                let _ = decoder.try_finish();
+                std::mem::take(decoder.get_mut())
+            }
+            Self::Deflate(decoder) => {
+                let _ = decoder.try_finish();
+                std::mem::take(decoder.get_mut())
+            }
+        }
+    }
+}
+
+fn is_whole(data: &str) -> bool {
+    data.trim() == "[DONE]" || serde_json::from_str::<IgnoredAny>(data).is_ok()
+}
+
+impl From<Malformed> for Trouble {
+    fn from(why: Malformed) -> Self {
+        Self::Garbage(why.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn read(encoding: &str, pieces: &[&[u8]]) -> (Vec<String>, Option<String>) {
+        let mut frames = Frames::new("text/html", encoding);
+        let mut end = Ok(());
+        for piece in pieces {
+            end = end.and_then(|()| frames.feed(piece));
+        }
+        let end = end.and_then(|()| frames.end());
+        (std::iter::from_fn(|| frames.pop()).map(|event| event.data).collect(), end.err().map(|why| why.to_string()))
+    }
+
+    /// However it is cut, it is the same.
+    #[track_caller]
+    fn check(bytes: &[u8], events: &[&str]) {
+        for at in 0..bytes.len() {
+            let (came, trouble) = read("", &[&bytes[..at], &bytes[at..]]);
+            assert_eq!((came.iter().map(String::as_str).collect::<Vec<_>>(), trouble), (events.to_vec(), None), "{at}");
+        }
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(read("", &single).0, events);
+    }
+
+    #[test]
+    fn what_comes_counts_and_not_what_it_is_called() {
+        check(b"\r\n \n\ndata: {}\n\ndata: {\"a\":1}", &["{}", "{\"a\":1}"]);
+        check(b"\n\ndata: {}\n\n: x\n\ndata: {\"a\":1}", &["{}", "{\"a\":1}"]);
+        check("\u{feff}data: {}\n\n".as_bytes(), &["{}"]);
+        check(b"{\"a\":1}", &["{\"a\":1}"]);
+        check("\u{feff}{\"a\":1}".as_bytes(), &["{\"a\":1}"]);
+        check(b"{\"a\":1}\n{\"b\":2}\n\n{\"c\":3}", &["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);
+        check(b"{\n \"a\":\n1\n}\n", &["{\n \"a\":\n1\n}"]);
+        check(b"[{\"a\":1},\n{\"b\":2}\n]", &["{\"a\":1}", "{\"b\":2}"]);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told_with_its_beginning() {
+        let told = |bytes: &[u8]| read("", &[bytes]).1.unwrap_or_default();
+        let page = "the answer is `text/html` and no event stream: <html> <title>Login</title>";
+        assert_eq!(told(b"<html>\n<title>Login</title>"), page);
+        assert_eq!(told(b"upstream gone"), "the answer is `text/html` and no event stream: upstream gone");
+        assert_eq!(told(b""), "the answer is empty");
+        assert_eq!(told(b"{\"a\":"), "the answer ends in the middle of its JSON");
+        assert!(told(b"{oops}").starts_with("the answer is no JSON"));
+        assert_eq!(read("br", &[b"x"]).1.unwrap(), "the answer is packed as `br`, which nobody asked for");
+        assert!(
+            read("gzip", &[b"data: {}\n\n"]).1.unwrap().starts_with("the answer is packed, and cannot be unpacked")
+        );
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked_and_bounded() {
+        let packed = |bytes: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let bytes = packed(b"data: {\"a\":1}\n\ndata: {\"b\":2}\n\n");
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(read("gzip", &single), (vec!["{\"a\":1}".to_owned(), "{\"b\":2}".to_owned()], None));
+        let bomb = packed(&vec![b'\n'; 2 * ANSWER_MAX_BYTES]);
+        assert_eq!(read("gzip", &[&bomb]).1.unwrap(), "the answer has no end");
+    }
+}

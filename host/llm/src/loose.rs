@@ -1,0 +1,197 @@
+//! Numbers and texts as servers write them, where it is certain what is meant: a count as a fraction or a text, a text as a list of
+//! pieces. What is not certain is left to who reads it; nothing here fails.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+/// A count; none if there is none, or what stands there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) Option<u64>);
+
+/// A text, or what stands in its place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Loose<'a> {
+    #[default]
+    Nothing,
+    /// Borrowed where nothing is escaped.
+    Text(Cow<'a, str>),
+    /// Something else that is there.
+    Other(Value),
+}
+
+impl Loose<'_> {
+    /// The text; empty if there is none.
+    pub(crate) fn text(&self) -> &str {
+        if let Self::Text(text) = self { text } else { "" }
+    }
+
+    /// The text, or the JSON of what stands in its place: a name that is a number, arguments that are an object.
+    pub(crate) fn written(&self) -> Cow<'_, str> {
+        match self {
+            Self::Nothing => Cow::Borrowed(""),
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Other(value) => Cow::Owned(value.to_string()),
+        }
+    }
+
+    /// The pieces of a text that is a list of them, thoughts apart, each given to `heard` with whether it is a thought.
+    pub(crate) fn pieces(&self, heard: &mut impl FnMut(&str, bool)) {
+        match self {
+            Self::Nothing => {}
+            Self::Text(text) => heard(text, false),
+            Self::Other(value) => pieces(value, false, heard),
+        }
+    }
+}
+
+fn pieces(value: &Value, is_thought: bool, heard: &mut impl FnMut(&str, bool)) {
+    match value {
+        Value::String(text) => heard(text, is_thought),
+        Value::Array(items) => items.iter().for_each(|item| pieces(item, is_thought, heard)),
+        Value::Object(fields) => {
+            let thought = ["thinking", "reasoning", "summary"].into_iter().find_map(|name| fields.get(name));
+            match (thought, fields.get("text").or_else(|| fields.get("content")).or_else(|| fields.get("refusal"))) {
+                (Some(thought), _) => pieces(thought, true, heard),
+                (None, Some(text)) => pieces(text, is_thought, heard),
+                (None, None) => {}
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counts;
+        impl<'de> Visitor<'de> for Counts {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a count")
+            }
+            fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
+                Ok(Count(Some(count)))
+            }
+            fn visit_i64<E>(self, count: i64) -> Result<Count, E> {
+                Ok(Count(u64::try_from(count).ok()))
+            }
+            fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
+                // A part of a token is paid as one. Above its range the conversion stays at the largest.
+                Ok(Count((count >= 0.0).then(|| count.ceil() as u64)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Count, E> {
+                Ok(Count(text.trim().parse().ok()))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
+                Ok(Count(None))
+            }
+            fn visit_unit<E>(self) -> Result<Count, E> {
+                Ok(Count(None))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Count, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Count(None))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Count(None))
+            }
+        }
+        deserializer.deserialize_any(Counts)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = Loose<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Loose<'de>, E> {
+                Ok(Loose::Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Loose<'de>, E> {
+                Ok(Loose::Text(Cow::Owned(text.to_owned())))
+            }
+            fn visit_string<E>(self, text: String) -> Result<Loose<'de>, E> {
+                Ok(Loose::Text(Cow::Owned(text)))
+            }
+            fn visit_unit<E>(self) -> Result<Loose<'de>, E> {
+                Ok(Loose::Nothing)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Loose<'de>, E> {
+                Ok(Loose::Other(value.into()))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Loose<'de>, E> {
+                Ok(Loose::Other(value.into()))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Loose<'de>, E> {
+                Ok(Loose::Other(value.into()))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Loose<'de>, E> {
+                Ok(Loose::Other(value.into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Loose<'de>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Loose::Other(Value::Array(items)))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Loose<'de>, A::Error> {
+                let mut fields = serde_json::Map::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    fields.insert(name, value);
+                }
+                Ok(Loose::Other(Value::Object(fields)))
+            }
+        }
+        deserializer.deserialize_any(Texts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_read_in_every_spelling_and_never_fails() {
+        let spelled = [
+            ("12", Some(12)),
+            ("12.0", Some(12)),
+            ("14417.92", Some(14418)),
+            ("\"12\"", Some(12)),
+            ("1e300", Some(u64::MAX)),
+            ("9223372036854775808", Some(1 << 63)),
+            ("0", Some(0)),
+            ("-1", None),
+            ("-0.5", None),
+            ("null", None),
+            ("true", None),
+            ("\"many\"", None),
+            ("[1]", None),
+            ("{\"a\":1}", None),
+        ];
+        for (text, count) in spelled {
+            assert_eq!(serde_json::from_str::<Count>(text).unwrap(), Count(count), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_may_be_a_list_of_pieces_and_thoughts() {
+        let text = r#"[{"type":"thinking","thinking":[{"type":"text","text":"well"}]},{"type":"text","text":"Hel"},"lo",7,null]"#;
+        let mut heard = Vec::new();
+        let loose: Loose<'_> = serde_json::from_str(text).unwrap();
+        loose.pieces(&mut |piece, is_thought| heard.push((piece.to_owned(), is_thought)));
+        assert_eq!(heard, [("well".to_owned(), true), ("Hel".to_owned(), false), ("lo".to_owned(), false)]);
+        let object: Loose<'_> = serde_json::from_str(r#"{"x": 1}"#).unwrap();
+        assert_eq!((object.written().as_ref(), object.text()), (r#"{"x":1}"#, ""));
+        assert_eq!(serde_json::from_str::<Loose<'_>>("null").unwrap(), Loose::Nothing);
+    }
+}

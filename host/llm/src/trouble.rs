@@ -1,0 +1,354 @@
+//! Why there is no answer, or no more of it: what providers say is wrong, read in all their shapes and sorted. It tells nobody; what may
+//! be told to whom is the endpoint's affair.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::sse::Event;
+
+/// Sentences that are put together of a list of mistakes are no longer than these.
+const MISTAKES_MAX: usize = 8;
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The caller has had enough.
+    Cancelled,
+    /// This host lacks what it takes to ask.
+    Unset(String),
+    /// There was no connection, so nothing was asked.
+    Unreached(String),
+    /// The provider refused. Refused calls are not billed.
+    Refused {
+        /// Its status; of a refusal that came as an answer, the one that it names.
+        status: StatusCode,
+        /// When it says that asking again makes sense.
+        retry_after_ms: Option<u64>,
+        /// In its words.
+        complaint: Complaint,
+        /// What it calls this request.
+        request: Option<String>,
+        /// The path that was asked, of an address that nobody knows there.
+        path: Option<String>,
+    },
+    /// The provider failed in the middle of its answer, in its own words.
+    Failed(Complaint),
+    /// It did not say a byte for this long.
+    Silent(Duration),
+    /// The connection broke.
+    Broken(String),
+    /// What came is no answer.
+    Garbage(String),
+}
+
+/// What kind of no it is, which is what a guest can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The request is wrong; asked again, it is wrong again.
+    Invalid,
+    /// Key, address or name of the model are wrong.
+    Setup,
+    /// What the host may use of this provider is used up.
+    Quota,
+    /// Too much for now.
+    Busy,
+    /// The provider has a problem.
+    Down,
+    /// Something that is neither an answer nor a reason.
+    Unclear,
+}
+
+/// What a provider says is wrong.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Complaint {
+    /// In its words.
+    pub(crate) message: String,
+    /// Its words for the kind of mistake, all that there are, in lower case.
+    words: Vec<String>,
+    /// A status that it names.
+    status: Option<u16>,
+    /// When it says that asking again makes sense, as it says it.
+    pub(crate) retry_after: Option<String>,
+    /// Tokens of a prompt that is too long, and of the window.
+    sizes: Option<(u64, u64)>,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Unset(why) | Self::Unreached(why) | Self::Broken(why) | Self::Garbage(why) => f.write_str(why),
+            Self::Refused { status, complaint, request, path, .. } => {
+                write!(f, "{status}: {}", complaint.message)?;
+                path.as_ref().map_or(Ok(()), |path| write!(f, " (asked for `{path}`)"))?;
+                request.as_ref().map_or(Ok(()), |request| write!(f, " (request {request})"))
+            }
+            Self::Failed(complaint) => f.write_str(&complaint.message),
+            Self::Silent(patience) => write!(f, "no byte for {patience:?}"),
+        }
+    }
+}
+
+impl Complaint {
+    /// One in these words.
+    pub(crate) fn saying(message: String) -> Self {
+        Self { message, ..Self::default() }
+    }
+
+    /// Reads the body of a refusal in the ways of the providers; a body of another form is the message itself.
+    pub(crate) fn read(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Value>(body) {
+            Ok(value) => Self::within(&value).unwrap_or_else(|| Self::of(&value)),
+            Err(_) => Self { message: String::from_utf8_lossy(body).trim().to_owned(), ..Self::default() },
+        }
+    }
+
+    /// What an event complains of, if that is all it does.
+    pub(crate) fn in_event(event: &Event) -> Option<Self> {
+        let named = event.name == "error";
+        // Most events are pieces of an answer, and those are read once.
+        if !named && !event.data.contains("\"error") {
+            return None;
+        }
+        match serde_json::from_str::<Value>(&event.data) {
+            Ok(value) => Self::within(&value).or_else(|| named.then(|| Self::of(&value))),
+            Err(_) => named.then(|| Self { message: event.data.clone(), ..Self::default() }),
+        }
+    }
+
+    /// What a value complains of: `{"error": …}`, `{"object": "error", …}`, `{"errors": […]}`, `{"detail": …}` without anything else, or
+    /// the first of a list that does. None if it is something else.
+    pub(crate) fn within(value: &Value) -> Option<Self> {
+        match value {
+            Value::Array(items) => items.iter().find_map(Self::within),
+            Value::Object(fields) => {
+                let filled = |name: &str| fields.get(name).filter(|value| !is_empty(value));
+                if let Some(error) = filled("error") {
+                    // What stands beside it may say more than a bare word.
+                    let (mut complaint, beside) = (Self::of(error), Self::of_fields(value));
+                    complaint.words.extend(beside.words);
+                    complaint.status = complaint.status.or(beside.status);
+                    if error.is_string() && !beside.message.is_empty() {
+                        complaint.message = format!("{}: {}", complaint.message, beside.message);
+                    }
+                    return Some(complaint);
+                }
+                let is_error = |name: &str| fields.get(name).and_then(Value::as_str) == Some("error");
+                if is_error("object") || is_error("type") || fields.contains_key("detail") {
+                    return Some(Self::of(value));
+                }
+                filled("errors").and_then(Value::as_array).and_then(|errors| errors.first()).map(Self::of)
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads what stands under `error`.
+    pub(crate) fn of(error: &Value) -> Self {
+        match error {
+            Value::String(text) => match serde_json::from_str::<Value>(text) {
+                // The reason of somebody behind, passed on as it came.
+                Ok(inner @ Value::Object(_)) => Self::within(&inner).unwrap_or_else(|| Self::of(&inner)),
+                Ok(_) | Err(_) => Self { message: text.clone(), ..Self::default() },
+            },
+            Value::Object(_) => {
+                let mut complaint = Self::of_fields(error);
+                if complaint.message.is_empty() {
+                    complaint.message = error.to_string();
+                }
+                complaint
+            }
+            other => Self { message: other.to_string(), ..Self::default() },
+        }
+    }
+
+    fn of_fields(error: &Value) -> Self {
+        let text = |name: &str| error.get(name).map(sentence).filter(|text| !text.is_empty());
+        let mut message = ["message", "msg", "detail", "error_message", "Message"].into_iter().find_map(text);
+        // A router's own sentence says less than that of whom it asked.
+        let behind = error.get("metadata").and_then(|metadata| metadata.get("raw")).map(sentence);
+        if let Some(behind) = behind.filter(|behind| !behind.is_empty()) {
+            message = Some(message.map_or(behind.clone(), |message| format!("{message}: {behind}")));
+        }
+        let mut words = Vec::new();
+        let mut status = None;
+        for name in ["type", "code", "status", "reason", "__type", "status_code", "error_type"] {
+            match error.get(name) {
+                Some(Value::String(word)) => {
+                    status = status.or_else(|| word.parse().ok());
+                    words.push(word.to_ascii_lowercase());
+                }
+                Some(Value::Number(number)) => {
+                    status = status.or_else(|| u16::try_from(number.as_f64()? as i64).ok());
+                }
+                _ => {}
+            }
+        }
+        let number = |name: &str| error.get(name).and_then(Value::as_u64);
+        let retry = |detail: &Value| detail.get("retryDelay").and_then(Value::as_str).map(str::to_owned);
+        let details = error.get("details").and_then(Value::as_array);
+        Self {
+            message: message.unwrap_or_default(),
+            words,
+            status: status.filter(|status| (400..600).contains(status)),
+            retry_after: details.and_then(|details| details.iter().find_map(retry)),
+            sizes: number("n_prompt_tokens").zip(number("n_ctx")),
+        }
+    }
+
+    /// What kind of no it is, said with this status or in the middle of an answer.
+    pub(crate) fn kind(&self, status: Option<StatusCode>) -> Kind {
+        let says = |parts: &[&str]| self.words.iter().any(|word| parts.iter().any(|part| word.contains(part)));
+        // Some refuse for good with the status of a passing load.
+        if says(&["insufficient_quota", "billing", "insufficient_balance", "credit", "payment_required"]) {
+            return Kind::Quota;
+        }
+        let status = status.map(|status| status.as_u16()).filter(|status| *status != 200).or(self.status);
+        match status {
+            Some(400 | 413 | 422) => Kind::Invalid,
+            Some(402) => Kind::Quota,
+            Some(401 | 403 | 404 | 405) => Kind::Setup,
+            Some(408 | 409 | 425 | 429) => Kind::Busy,
+            Some(500..) => Kind::Down,
+            Some(_) => Kind::Unclear,
+            None if says(&["rate_limit", "resource_exhausted", "throttl", "too_many", "overloaded", "timeout"]) => {
+                Kind::Busy
+            }
+            None if says(&["authentication", "permission", "unauthenticated", "not_found", "unauthorized"]) => {
+                Kind::Setup
+            }
+            None if says(&["invalid", "badrequest", "bad_request", "context_length", "too_large", "validation"]) => {
+                Kind::Invalid
+            }
+            None => Kind::Down,
+        }
+    }
+
+    /// The status that it names, of a refusal that came as an answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        let by_kind = match self.kind(None) {
+            Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::Setup => StatusCode::UNAUTHORIZED,
+            Kind::Quota => StatusCode::PAYMENT_REQUIRED,
+            Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Down | Kind::Unclear => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        self.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(by_kind)
+    }
+
+    /// The sizes that an overlong prompt is told with, as a sentence; else the provider's own words.
+    pub(crate) fn sentence(&self) -> String {
+        match self.sizes {
+            Some((prompt, window)) => format!("the prompt has {prompt} tokens, and the model's window {window}"),
+            None => self.message.clone(),
+        }
+    }
+
+    /// Whether [`sentence`](Self::sentence) is ours.
+    pub(crate) fn has_sizes(&self) -> bool {
+        self.sizes.is_some()
+    }
+}
+
+/// A text, the texts of a list of mistakes, or what else it is as JSON.
+fn sentence(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Ok(inner @ Value::Object(_)) => {
+                Complaint::within(&inner).map_or_else(|| text.clone(), |complaint| complaint.message)
+            }
+            Ok(_) | Err(_) => text.clone(),
+        },
+        Value::Array(items) => {
+            let texts = items.iter().take(MISTAKES_MAX).map(|item| {
+                let place = item.get("loc").map(|place| format!("{place}: ")).unwrap_or_default();
+                let text = ["msg", "message"].into_iter().find_map(|name| item.get(name)).map(sentence);
+                format!("{place}{}", text.unwrap_or_else(|| sentence(item)))
+            });
+            texts.collect::<Vec<_>>().join("; ")
+        }
+        Value::Object(_) => Complaint::of(value).message,
+        other => other.to_string(),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, message: &str, kind: Kind) {
+        let complaint = Complaint::read(body.as_bytes());
+        assert_eq!(complaint.sentence(), message);
+        assert_eq!(complaint.kind(None), kind, "{complaint:?}");
+    }
+
+    #[test]
+    fn a_complaint_is_read_in_the_shapes_of_all_providers() {
+        check(
+            r#"{"error":{"message":"a","type":"invalid_request_error","code":"context_length_exceeded"}}"#,
+            "a",
+            Kind::Invalid,
+        );
+        check(r#"{"type":"error","error":{"type":"overloaded_error","message":"a"}}"#, "a", Kind::Busy);
+        check(r#"[{"error":{"code":400,"message":"a","status":"INVALID_ARGUMENT"}}]"#, "a", Kind::Invalid);
+        check(r#"{"object":"error","message":"a","type":"InternalServerError","code":500}"#, "a", Kind::Down);
+        check(r#"{"error":"a"}"#, "a", Kind::Down);
+        check(r#"{"error":"a","message":"b","status":429}"#, "a: b", Kind::Busy);
+        check(r#"{"detail":"a"}"#, "a", Kind::Down);
+        check(r#"{"detail":[{"loc":["body","x"],"msg":"a"},{"msg":"b"}]}"#, r#"["body","x"]: a; b"#, Kind::Down);
+        check(r#"{"errors":[{"message":"a","code":"429"}]}"#, "a", Kind::Busy);
+        check(r#"{"message":"a","__type":"ThrottlingException"}"#, "a", Kind::Busy);
+        check(r#"{"error":{"message":"{\"error\":{\"message\":\"a\"}}","code":503}}"#, "a", Kind::Down);
+        check(
+            r#"{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":"busy upstream"}}}"#,
+            "Provider returned error: busy upstream",
+            Kind::Busy,
+        );
+        check("<html>oops</html>", "<html>oops</html>", Kind::Down);
+        check("", "", Kind::Down);
+        check("7", "7", Kind::Down);
+        check(
+            r#"{"error":{"code":400,"n_prompt_tokens":5000,"n_ctx":4096}}"#,
+            "the prompt has 5000 tokens, and the model's window 4096",
+            Kind::Invalid,
+        );
+    }
+
+    #[test]
+    fn what_is_used_up_is_no_passing_load() {
+        let quota = r#"{"error":{"message":"a","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+        assert_eq!(Complaint::read(quota.as_bytes()).kind(Some(StatusCode::TOO_MANY_REQUESTS)), Kind::Quota);
+        let busy = r#"{"error":{"message":"a","type":"requests","code":"rate_limit_exceeded"}}"#;
+        assert_eq!(Complaint::read(busy.as_bytes()).kind(Some(StatusCode::TOO_MANY_REQUESTS)), Kind::Busy);
+    }
+
+    #[test]
+    fn a_piece_of_an_answer_is_no_complaint() {
+        let event = |name: &str, data: &str| Event { name: name.to_owned(), data: data.to_owned() };
+        for data in [
+            r#"{"choices":[{"delta":{"content":"an \"error\": x"}}]}"#,
+            r#"{"choices":[],"error":null}"#,
+            r#"{"type":"content_block_delta","error":{}}"#,
+            "no JSON with \"error in it",
+        ] {
+            assert_eq!(Complaint::in_event(&event("", data)), None, "{data}");
+        }
+        assert_eq!(Complaint::in_event(&event("error", "gone")).unwrap().message, "gone");
+        assert!(Complaint::in_event(&event("", r#"{"choices":[],"error":"gone"}"#)).is_some());
+    }
+}
