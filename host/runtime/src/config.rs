@@ -5,13 +5,20 @@
 //! default = "small"                        # else the first model
 //!
 //! [providers.cloud]
-//! kind = "openai"                          # or "anthropic", or "openai-compatible": Ollama, vLLM, llama.cpp
-//! key = { env = "OPENAI_API_KEY" }         # or { file = "PATH" }, which nobody else may read
+//! kind = "openai"                          # docs/models.md has them all
+//! key = { env = "OPENAI_API_KEY" }         # or { file = "PATH" }, which nobody else may read and which is read again when it changes
 //! idle_timeout_ms = 120_000                # for the next byte; connect_timeout_ms = 10_000
+//! plain_http = true                        # lets the key cross a network in http://
+//! api_version = "2024-10-21"               # of Azure's classic interface
+//! extra_headers = { x-title = "Agentry" }  # these four of a model as well, which goes before its provider
+//! extra_body = { service_tier = "flex" }   # fields of each request
+//! drop = ["seed"]                          # fields that are not sent
+//! map = { max_tokens = "max_new_tokens" }  # fields under another name
 //!
 //! [models.small]
 //! provider = "cloud"
-//! model = "gpt-4o-mini"
+//! model = "gpt-5.4-mini"
+//! base_model = "openai/gpt-5.4-mini"       # what it is, where its name does not say so
 //! context_tokens = 128_000
 //! max_output_tokens = 16_384
 //! slots = 16                               # calls at once
@@ -38,9 +45,11 @@
 //! A model may also say `local = true` (no word leaves this machine), `media`, `tools` and `schema_output`.
 //! The alias `embedded` is always there and needs no line.
 
+mod adjust;
 mod agents;
 mod hosts;
 mod models;
+mod providers;
 mod reader;
 mod secret;
 mod secrets;
@@ -51,9 +60,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::adjust::Adjust;
 pub use self::agents::{AGENTS_FILE, AgentLine, AgentsConfig};
-pub(crate) use self::models::{Kind, ModelLine, ProviderLine, is_loopback};
-pub(crate) use self::secret::{Key, Secret};
+pub(crate) use self::models::ModelLine;
+pub(crate) use self::providers::{Kind, ProviderLine, is_loopback};
+pub(crate) use self::secret::{Key, LiveKey, Secret};
 pub(crate) use self::secrets::{Audience, SecretLine};
 pub(crate) use self::tools::{CommandLine, EndpointLine, Reach, ToolLine};
 pub use self::tools::{TOOLS_FILE, ToolsConfig, ToolsError};
@@ -61,6 +72,7 @@ pub use self::triggers::{Cause, TriggerLine, WebhookKey};
 use crate::engine::settings::Shape;
 use crate::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES};
 use crate::policies::{self, PoliciesError};
+use crate::prices::Lists;
 
 /// The file's name in the home.
 pub const CONFIG_FILE: &str = "agentry.toml";
@@ -121,6 +133,9 @@ pub enum ConfigError {
         /// The system's words.
         why: std::io::Error,
     },
+    /// The prices that were read into the home are not readable any more.
+    #[error("{0}")]
+    Prices(String),
     /// It says something that makes no sense.
     #[error("{file}:{line}: {message}\nhint: {hint}")]
     Mistake {
@@ -151,7 +166,8 @@ impl Config {
             }
             Ok(_) | Err(_) => {}
         }
-        Self::parse(&name, &policies::text(&file)?)
+        let lists = Lists::of_home(home).map_err(ConfigError::Prices)?;
+        models::parse(&name, &policies::text(&file)?, &lists)
     }
 
     /// Reads the text of a configuration that errors name `file`.
@@ -159,7 +175,21 @@ impl Config {
     /// # Errors
     /// The first mistake, with its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        models::parse(file, text)
+        models::parse(file, text, &Lists::default())
+    }
+
+    /// Whether a provider has its key in this variable of the environment.
+    pub fn uses_key(&self, variable: &str) -> bool {
+        self.models.iter().any(|model| matches!(&model.provider.key, Some(Key::Env(name)) if name == variable))
+    }
+
+    /// Whether a provider is at this port of this machine.
+    pub fn uses_port(&self, port: u16) -> bool {
+        let at = |model: &ModelLine| {
+            let url = reqwest::Url::parse(&model.provider.base_url).ok()?;
+            (model.provider.loopback && url.port_or_known_default() == Some(port)).then_some(())
+        };
+        self.models.iter().any(|model| at(model).is_some())
     }
 
     fn embedded() -> Self {

@@ -117,8 +117,12 @@ fn policy_words(tree: &Tree) -> BTreeSet<String> {
 /// `default`, `models.slots`, `models.price.input` and so on, out of the lists by which the configuration refuses others.
 fn config_keys(tree: &Tree) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for file in ["models", "secrets"] {
+    for file in ["models", "secrets", "providers"] {
         found.extend(keys(tree, &format!("host/runtime/src/config/{file}.rs"), config_prefix));
+    }
+    // Providers and models have these in common.
+    for key in keys(tree, "host/runtime/src/config/adjust.rs", config_prefix) {
+        found.extend(["providers", "models"].map(|table| format!("{table}.{key}")));
     }
     found
 }
@@ -130,6 +134,7 @@ fn config_prefix(table: &str) -> Option<&'static str> {
         "IDLE" => "idle.",
         "ENGINE" => "engine.",
         "PROVIDER" => "providers.",
+        "REQUEST" => "",
         "SECRET" => "providers.key.",
         "MODEL" => "models.",
         "PRICE" => "models.price.",

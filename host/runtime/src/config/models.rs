@@ -1,19 +1,20 @@
-//! Providers and models, as lines of the configuration that have been checked. It opens nothing and asks nobody.
+//! Models, as lines of the configuration that have been checked, and the file as a whole. It opens nothing and asks nobody.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use agentry_kernel::model::Price;
-use reqwest::Url;
 use toml::de::DeTable;
 
-use super::reader::{Document, Table, nearest};
-use super::{Config, ConfigError, EMBEDDED, Idle, Key, hosts, secrets};
+use super::adjust::{self, Adjust, REQUEST_KEYS};
+use super::providers::{ProviderLine, provider};
+use super::reader::{Document, Table, near_or_all};
+use super::{Config, ConfigError, EMBEDDED, Idle, hosts, secrets};
+use crate::drivers::llm::capabilities::Capabilities;
 use crate::drivers::llm::models::{DEFAULT, SCRIPTED};
 use crate::engine::settings::Shape;
 use crate::limits::SLEEP_MAX_MS;
-use crate::prices;
+use crate::prices::{Found, Lists};
 
 /// The version of the file.
 const FORMAT: u64 = 1;
@@ -31,15 +32,12 @@ pub(super) const ENGINE_KEYS: [&str; 2] = ["shape", "runs_max"];
 
 pub(super) const IDLE_KEYS: [&str; 2] = ["after_ms", "memory_mb"];
 
-pub(super) const PROVIDER_KEYS: [&str; 5] = ["kind", "base_url", "key", "connect_timeout_ms", "idle_timeout_ms"];
-
-pub(super) const SECRET_KEYS: [&str; 2] = ["env", "file"];
-
 pub(super) const PRICE_KEYS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
-pub(super) const MODEL_KEYS: [&str; 10] = [
+pub(super) const MODEL_KEYS: [&str; 11] = [
     "provider",
     "model",
+    "base_model",
     "context_tokens",
     "max_output_tokens",
     "slots",
@@ -50,30 +48,8 @@ pub(super) const MODEL_KEYS: [&str; 10] = [
     "schema_output",
 ];
 
-/// What a provider speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Chat completions, of OpenAI itself.
-    OpenAi,
-    /// Chat completions, of a server that follows it.
-    OpenAiCompatible,
-    /// Messages.
-    Anthropic,
-}
-
-/// A provider.
-#[derive(Clone, Debug)]
-pub(crate) struct ProviderLine {
-    pub(crate) kind: Kind,
-    /// Without a slash at its end.
-    pub(crate) base_url: String,
-    /// Whether it is where the kind is at home, so that its list prices hold.
-    pub(crate) at_home: bool,
-    pub(crate) loopback: bool,
-    pub(crate) key: Option<Key>,
-    pub(crate) connect: Duration,
-    pub(crate) idle: Duration,
-}
+/// The longest answer of a model that the lists know, unless the admin says more: it is held for each call that names none.
+const ANSWER_TOKENS: u64 = 16_384;
 
 /// A model.
 #[derive(Clone, Debug)]
@@ -87,43 +63,19 @@ pub(crate) struct ModelLine {
     pub(crate) slots: u32,
     pub(crate) price: Option<Price>,
     pub(crate) local: bool,
-    pub(crate) media: bool,
+    /// Of `image`, `pdf` and `audio`.
+    pub(crate) media: Vec<String>,
     pub(crate) tools: bool,
     pub(crate) schema_output: bool,
-}
-
-impl Kind {
-    const NAMES: [&'static str; 3] = ["openai", "openai-compatible", "anthropic"];
-
-    fn parse(name: &str) -> Option<Self> {
-        match name {
-            "openai" => Some(Self::OpenAi),
-            "openai-compatible" => Some(Self::OpenAiCompatible),
-            "anthropic" => Some(Self::Anthropic),
-            _ => None,
-        }
-    }
-
-    /// Its word in the files.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::OpenAiCompatible => "openai-compatible",
-            Self::Anthropic => "anthropic",
-        }
-    }
-
-    fn home(self) -> Option<&'static str> {
-        match self {
-            Self::OpenAi => Some("https://api.openai.com/v1"),
-            Self::OpenAiCompatible => None,
-            Self::Anthropic => Some("https://api.anthropic.com"),
-        }
-    }
+    /// What its requests may say, as far as is known.
+    pub(crate) capabilities: Capabilities,
+    pub(crate) adjust: Adjust,
+    /// Whose price it has: a day and a source; none if it is the admin's own or not known.
+    pub(crate) priced: Option<(String, String)>,
 }
 
 /// Reads the whole file.
-pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+pub(super) fn parse(file: &str, text: &str, lists: &Lists) -> Result<Config, ConfigError> {
     let document = Document { file, text };
     let parsed = DeTable::parse(text).map_err(|why| {
         let at = why.span().map_or(0, |span| span.start);
@@ -148,7 +100,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
     }
     let mut models = Vec::new();
     for (alias, table) in root.tables("models")? {
-        models.push(model(alias, &table, &providers)?);
+        models.push(model(alias, &table, &providers, lists)?);
     }
     let first = models.first().map_or(EMBEDDED, |model| &model.alias);
     let default = root.text("default")?.unwrap_or(first);
@@ -192,67 +144,13 @@ fn idle(root: &Table<'_>) -> Result<Idle, ConfigError> {
     Ok(idle)
 }
 
-fn near_or_all(word: &str, known: &[&str]) -> String {
-    match nearest(word, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there is: {}", known.join(", ")),
-    }
-}
-
-fn provider(table: &Table<'_>) -> Result<ProviderLine, ConfigError> {
-    table.only(&PROVIDER_KEYS)?;
-    let word = table.needs_text("kind")?;
-    let Some(kind) = Kind::parse(word) else {
-        return Err(table.mistake_in("kind", format!("unknown kind `{word}`"), near_or_all(word, &Kind::NAMES)));
-    };
-    let base_url = match (table.text("base_url")?, kind.home()) {
-        (Some(url), _) => url,
-        (None, Some(home)) => home,
-        (None, None) => {
-            let hint = "add base_url, for example \"http://127.0.0.1:8080/v1\"";
-            return Err(table.mistake(format!("{} has no `base_url`", table.name), hint));
-        }
-    };
-    let url = Url::parse(base_url).ok().filter(|url| {
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
-    });
-    let Some(url) = url else {
-        let hint = "write http:// or https://, a host and a path; keys go under `key`";
-        return Err(table.mistake_in("base_url", "`base_url` is no address of a server", hint));
-    };
-    let base_url = base_url.trim_end_matches('/').to_owned();
-    let timeout = |key: &str, default_ms: u64| -> Result<Duration, ConfigError> {
-        Ok(Duration::from_millis(table.number(key, 1..3_600_001)?.unwrap_or(default_ms)))
-    };
-    Ok(ProviderLine {
-        kind,
-        at_home: kind.home() == Some(&base_url),
-        loopback: is_loopback(&url),
-        base_url,
-        key: table.get_table("key")?.map(|table| key(&table)).transpose()?,
-        connect: timeout("connect_timeout_ms", 10_000)?,
-        idle: timeout("idle_timeout_ms", 120_000)?,
-    })
-}
-
-/// Whether an address is on this machine, whatever its names say.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-pub(super) fn key(table: &Table<'_>) -> Result<Key, ConfigError> {
-    table.only(&SECRET_KEYS)?;
-    match (table.text("env")?, table.text("file")?) {
-        (Some(name), None) => Ok(Key::Env(name.to_owned())),
-        (None, Some(path)) => Ok(Key::File(PathBuf::from(path))),
-        _ => Err(table.mistake("a key is in one place", "write key = { env = \"NAME\" } or key = { file = \"PATH\" }")),
-    }
-}
-
-fn model(alias: &str, table: &Table<'_>, providers: &BTreeMap<&str, ProviderLine>) -> Result<ModelLine, ConfigError> {
-    table.only(&MODEL_KEYS)?;
+fn model(
+    alias: &str,
+    table: &Table<'_>,
+    providers: &BTreeMap<&str, ProviderLine>,
+    lists: &Lists,
+) -> Result<ModelLine, ConfigError> {
+    table.only(&[&MODEL_KEYS[..], &REQUEST_KEYS[..]].concat())?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     if RESERVED.contains(&alias) || alias.is_empty() || alias.len() > 64 || !alias.chars().all(fits) {
         let hint = format!("use a-z, 0-9, `-`, `_` and `.`; {} stand for themselves", RESERVED.join(", "));
@@ -269,32 +167,75 @@ fn model(alias: &str, table: &Table<'_>, providers: &BTreeMap<&str, ProviderLine
         let hint = "only a server at localhost, 127.0.0.1 or ::1 is local; leave `local` out";
         return Err(table.mistake_in("local", format!("`{name}` is not on this machine"), hint));
     }
-    let price = match table.get_table("price")? {
-        Some(price) => Some(self::price(&price)?),
-        None if local => Some(Price::default()),
-        None if provider.at_home => prices::listed(provider.kind.name(), model),
-        None => None,
-    };
-    let cloud = provider.kind != Kind::OpenAiCompatible;
-    let context_tokens = table.number("context_tokens", 1..100_000_001)?.unwrap_or(if cloud { 128_000 } else { 8192 });
+    let (capabilities, known) = known(table, provider, model, lists)?;
+    let known = known.as_ref();
+    let cloud = !provider.kind.is_own();
+    let window = known.and_then(|known| known.model.window());
+    let context_tokens =
+        table.number("context_tokens", 1..100_000_001)?.or(window).unwrap_or(if cloud { 128_000 } else { 8192 });
     let output = table.number("max_output_tokens", 1..100_000_001)?;
     if output.is_some_and(|output| output > context_tokens) {
         let hint = "context_tokens is what prompt and answer fill together";
         return Err(table.mistake_in("max_output_tokens", "the answer would not fit the model's window", hint));
     }
+    let answer = known.and_then(|known| known.model.answer).map_or(4096, |answer| answer.min(ANSWER_TOKENS));
+    // The lists know where their prices hold: elsewhere the same model may cost anything.
+    let listed = known.filter(|_| provider.known_as.is_some() || table.value("base_model").is_some());
+    let (price, priced) = match (table.get_table("price")?, listed) {
+        (Some(price), _) => (Some(self::price(&price)?), None),
+        (None, _) if local => (Some(Price::default()), None),
+        (None, Some(found)) => {
+            (Some(found.model.price(context_tokens)), Some((found.date.clone(), found.source.clone())))
+        }
+        (None, None) => (None, None),
+    };
+    let media = match (table.flag("media")?, known.map(|known| known.model.media.clone()).unwrap_or_default()) {
+        (Some(false), _) => Vec::new(),
+        (Some(true), media) if media.is_empty() => vec!["image".to_owned()],
+        (Some(true) | None, media) => media,
+    };
     Ok(ModelLine {
         alias: alias.to_owned(),
         provider: provider.clone(),
         model: model.to_owned(),
         context_tokens,
-        output_tokens_max: output.unwrap_or(4096.min(context_tokens / 2).max(1)),
+        output_tokens_max: output.unwrap_or(answer.min(context_tokens / 2).max(1)),
         slots: table.number("slots", 1..10_001)?.map_or(if cloud { 16 } else { 4 }, |slots| slots as u32),
         price,
         local,
-        media: table.flag("media")?.unwrap_or(false),
-        tools: table.flag("tools")?.unwrap_or(true),
-        schema_output: table.flag("schema_output")?.unwrap_or(true),
+        media,
+        tools: table.flag("tools")?.or(known.and_then(|known| known.model.tools)).unwrap_or(true),
+        schema_output: table.flag("schema_output")?.unwrap_or(capabilities.schema),
+        capabilities,
+        adjust: provider.adjust.clone().and(adjust::parse(table)?),
+        priced,
     })
+}
+
+/// What is known of a model, under the name of `base_model` if the admin says that it is one of these.
+fn known(
+    table: &Table<'_>,
+    provider: &ProviderLine,
+    model: &str,
+    lists: &Lists,
+) -> Result<(Capabilities, Option<Found>), ConfigError> {
+    let home = provider.known_as.or(provider.kind.family());
+    let Some(base) = table.text("base_model")? else {
+        return Ok(
+            home.map_or_else(Default::default, |home| (Capabilities::shipped(home, model), lists.find(home, model)))
+        );
+    };
+    let hint = "write PROVIDER/MODEL as the shipped lists have it, for example base_model = \"openai/gpt-5.4\"";
+    let found = base.split_once('/').and_then(|(whose, name)| Some((whose, name, lists.find(whose, name)?)));
+    let Some((whose, name, found)) = found else {
+        return Err(table.mistake_in("base_model", format!("no list has a model `{base}`"), hint));
+    };
+    let mut capabilities = Capabilities::shipped(whose, name);
+    // Whoever serves it has the last word on how it is asked.
+    if let Some(home) = home {
+        capabilities.served_by(home);
+    }
+    Ok((capabilities, Some(found)))
 }
 
 fn price(table: &Table<'_>) -> Result<Price, ConfigError> {

@@ -196,6 +196,14 @@ impl<'a> Table<'a> {
     }
 }
 
+/// A hint for a word that is none of the known ones.
+pub(super) fn near_or_all(word: &str, known: &[&str]) -> String {
+    match nearest(word, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there is: {}", known.join(", ")),
+    }
+}
+
 /// The known word that was probably meant.
 pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let close = |near: &&str| distance(word, near);

@@ -5,7 +5,7 @@ use std::fmt;
 use reqwest::Url;
 use reqwest::header::HeaderName;
 
-use super::models::key;
+use super::providers::key;
 use super::reader::Table;
 use super::{ConfigError, Key};
 

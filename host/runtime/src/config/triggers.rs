@@ -15,7 +15,7 @@ use agentry_kernel::labels::{self, Labels};
 use toml::de::DeValue;
 
 use super::ConfigError;
-use super::models::key;
+use super::providers::key;
 use super::reader::Table;
 use super::secret::Key;
 use crate::limits::{INPUT_MAX_BYTES, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX};
