@@ -305,7 +305,7 @@ fn what_is_no_list_of_prices_changes_nothing() {
     let stage = Stage::new();
     let list = stage.write("list.json", r#"{"a": 1}"#);
     end(stage.agentry("models").arg("--prices").arg(&list)).with(2).complains("no list of prices");
-    end(stage.agentry("models").args(["--prices", "/nowhere/at/all"])).with(2).complains("cannot read");
+    end(stage.agentry("models").args(["--prices", "/nowhere/at/all"])).with(2).complains("cannot read or keep");
     assert!(!stage.path("home/prices.json").exists());
 }
 

@@ -97,7 +97,11 @@ async fn probed(home: &std::path::Path, entry: &Entry, as_json: bool) -> Result<
     let found = probe(home, entry).await.map_err(|why| With(Exit::Usage, anyhow!(why)))?;
     let alias = &entry.model.alias;
     if let Err(why) = &found.answered {
-        return Err(With(Exit::Unavailable, anyhow!("`{alias}` does not answer: {why}")).into());
+        return Err(With(
+            Exit::Unavailable,
+            anyhow!("`{alias}` does not answer: {why}\nhint: `agentry models` says whether it could be asked"),
+        )
+        .into());
     }
     if as_json {
         screen::print_json(&json!({"alias": alias, "left_out": found.left_out, "cost_microusd": found.microusd}))?;

@@ -32,7 +32,7 @@ pub struct Imported {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// It cannot be read, or not be kept.
-    #[error("cannot read `{file}`: {why}")]
+    #[error("cannot read or keep `{file}`: {why}\nhint: name a file that you may read, and a home that you may write")]
     File {
         /// Which file.
         file: String,

@@ -65,7 +65,10 @@ pub struct Probed {
 /// If this model is none that is asked over a network, or what was found cannot be kept; a sentence for the admin.
 pub async fn probe(home: &Path, entry: &Entry) -> Result<Probed, String> {
     let Some(known) = &entry.known else {
-        return Err(format!("`{}` takes all that a guest may ask for: there is nothing to probe", entry.model.alias));
+        return Err(format!(
+            "`{}` takes all that a guest may ask for: there is nothing to probe\nhint: probe one of agentry.toml",
+            entry.model.alias
+        ));
     };
     let mut probed = Probed { answered: Ok(()), left_out: Vec::new(), microusd: entry.model.price.map(|_| 0) };
     for request in [hints(), with_tool()] {
