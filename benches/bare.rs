@@ -1,6 +1,6 @@
 //! The limit: the same component on the same engine, with host functions that do nothing. No gate, no journal, no kernel.
 
-use agentry_runtime::engine::settings::{self, Shape};
+use agentry_engine::settings::{self, Shape};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};

@@ -34,7 +34,7 @@ async fn main() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let took = start.elapsed();
-    host.services().gate.journal().flush().await.expect("the disk has room");
+    host.services().drivers.gate.journal().flush().await.expect("the disk has room");
     let each = (resident() - before) / runs as f64 / 1024.0;
     println!(
         "{runs} runs wait in memory, begun in {}: {each:.1} KiB each, {:.1} GiB in all",
@@ -51,7 +51,7 @@ async fn main() {
 }
 
 fn sleeping(host: &Host) -> usize {
-    host.services().gate.live().iter().filter(|live| live.waits.is_some()).count()
+    host.services().drivers.gate.live().iter().filter(|live| live.waits.is_some()).count()
 }
 
 async fn rounds(host: &Host) -> Vec<Duration> {

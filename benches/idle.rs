@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agentry_abi::clock::Clock;
 use agentry_benches::{home, measure, open, resident, server, shown};
 use agentry_kernel::journal::{Unfinished, Wake};
 use agentry_kernel::{Millis, RunId};
-use agentry_runtime::clock::Clock;
-use agentry_runtime::journal::RunRecord;
-use agentry_runtime::journal::rest::Rest;
-use agentry_runtime::store::{Batch, Page, Range, RedbStore, Store, keys};
+use agentry_store::rows::parked::Rest;
+use agentry_store::rows::run::RunRecord;
+use agentry_store::{Batch, Page, Range, RedbStore, Store, keys};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,7 @@ async fn one(home: &Path) -> RunRecord {
     let leave = async {
         loop {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            let gate = &host.services().gate;
+            let gate = &host.services().drivers.gate;
             if gate.live().iter().any(|live| gate.rest(live.run)) {
                 return;
             }
@@ -100,7 +100,7 @@ async fn multiply(home: &Path, first: RunRecord, runs: u64) -> Vec<(RunId, Milli
         .map(|number| store.get(&keys::segment(*number)).expect("it can be read").expect("it is there"))
         .collect();
     let entries =
-        agentry_runtime::history::History::over(Arc::clone(&store)).entries(first.id).expect("it can be read");
+        agentry_journal::history::History::over(Arc::clone(&store)).entries(first.id).expect("it can be read");
     let holds = Unfinished::of(&entries).expect("it has not ended").holds();
     let format = store.get(&keys::run(first.id)).expect("it can be read").expect("it is there")[0];
     let last = store.scan(&Range::of(keys::LOG).reversed(), Page { rows: 1, bytes: 1 }).expect("it can be read");

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use agentry_engine::compile::Compiler;
+use agentry_journal::report::Report;
 use agentry_kernel::journal::Status;
-use agentry_runtime::engine::compile::Compiler;
 use agentry_runtime::host::{Host, Options};
-use agentry_runtime::run::Report;
-use agentry_runtime::run::context::Observer;
+use agentry_runtime::run::events::Observer;
 use tempfile::TempDir;
 
 /// Rounds of each figure. Its limit is measured in turn with it, so that a machine that slows down slows both.
@@ -70,6 +70,7 @@ pub async fn open_on(home: &Path, model: Option<String>) -> Host {
         policies: home.join("policies"),
         roots: std::collections::BTreeMap::new(),
         model,
+        models: Vec::new(),
         compiler: Compiler::InProcess,
     };
     Host::open(options).await.expect("the host opens")

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use agentry_benches::{home, line, measure, median, open, server};
 use agentry_runtime::host::Host;
-use agentry_runtime::run::context::Observer;
+use agentry_runtime::run::events::Observer;
 use tokio_util::sync::CancellationToken;
 
 /// Calls of the run before it leaves memory.
@@ -42,7 +42,7 @@ async fn left(host: &Host, input: String) -> agentry_kernel::RunId {
 
 /// Lets the one run leave memory when it waits.
 async fn leave(host: &Host) {
-    let gate = &host.services().gate;
+    let gate = &host.services().drivers.gate;
     loop {
         tokio::time::sleep(Duration::from_millis(5)).await;
         if gate.live().iter().any(|live| gate.rest(live.run)) {

@@ -16,6 +16,7 @@ mod examples;
 mod forks;
 mod greedy;
 mod guests;
+mod homes;
 mod http;
 mod human;
 mod idle;

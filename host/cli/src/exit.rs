@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use agentry_kernel::journal::Status;
-use agentry_runtime::store::StoreError;
+use agentry_store::StoreError;
 
 /// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

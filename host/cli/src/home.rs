@@ -2,9 +2,11 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use agentry_runtime::history::History;
-use agentry_runtime::store::StoreError;
+use agentry_journal::history::History;
+use agentry_llm::Entry;
+use agentry_store::StoreError;
 use anyhow::{Result, bail};
 use etcetera::BaseStrategy;
 
@@ -43,7 +45,15 @@ impl Home {
 
     /// What happened here; none if nothing ever ran.
     pub fn history(&self) -> Result<Option<History>, StoreError> {
-        History::open(&self.0)
+        agentry_serve::home::history(&self.0)
+    }
+
+    /// The models that this program brings, beside those of the configuration.
+    pub fn models(&self) -> Vec<Arc<Entry>> {
+        #[cfg(feature = "embedded")]
+        return vec![Arc::new(agentry_llm_embedded::entry(&self.0))];
+        #[cfg(not(feature = "embedded"))]
+        Vec::new()
     }
 
     /// The directory of policies.

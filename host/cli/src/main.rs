@@ -9,8 +9,8 @@ mod screen;
 
 use std::process::ExitCode;
 
-use agentry_runtime::drivers::tools::cage;
-use agentry_runtime::engine::compile;
+use agentry_drivers::tools::cage;
+use agentry_engine::compile;
 use clap::Parser;
 
 /// Runs AI agents that you do not trust.

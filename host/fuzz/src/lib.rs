@@ -1,8 +1,12 @@
 //! What must hold of every text that policies, packages and agents are read from. Each file states the properties of one of them
 //! as `holds`, which panics at a text that breaks one; a fuzzer feeds it, and a test feeds it what fuzzers kept.
 
+#[cfg(feature = "fuzzer")]
+pub mod answers;
 pub mod arguments;
 pub mod decisions;
+#[cfg(feature = "fuzzer")]
+pub mod events;
 pub mod hosts;
 pub mod manifest;
 pub mod paths;

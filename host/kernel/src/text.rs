@@ -28,6 +28,15 @@ pub(crate) fn show_up_to(chars_max: usize, text: &str) -> String {
     shown
 }
 
+/// The text, or its beginning and `…` where it is longer than `max` bytes.
+pub fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max.saturating_sub('…'.len_utf8())));
+        text.push('…');
+    }
+    text
+}
+
 /// True for what moves the cursor, turns the direction of writing or cannot be seen.
 pub fn deceives(char: char) -> bool {
     char.is_control()

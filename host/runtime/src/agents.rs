@@ -5,20 +5,26 @@ mod child;
 use std::path::Path;
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::agents::AgentInfo;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::Acted;
+use agentry_abi::fault;
 use agentry_kernel::Call;
 use agentry_kernel::call::{Delegation, Post, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::manifest::Manifest;
+use agentry_store::limits::AGENTS_FOUND_MAX;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::child::{Below, call};
 pub use self::child::{Found, found};
-use crate::components::Components;
 use crate::config::AgentsConfig;
-use crate::gate::{Gate, fault};
-use crate::limits::AGENTS_FOUND_MAX;
-use crate::syscalls::bindings::agentry::agent::agents::AgentInfo;
-use crate::syscalls::bindings::agentry::agent::types::Error;
+use crate::exec::components::Components;
+use crate::gate::Gate;
+use crate::syscalls::delegate::{Delegate, Delegated};
+use crate::syscalls::drivers::Drivers;
 
 /// The agents of a host, and what their runs are made of.
 pub struct Agents {
@@ -54,8 +60,7 @@ impl Agents {
         &self.slots
     }
 
-    /// The agents that provide this, and that the run may call or write to. One whose package cannot be used is not found.
-    pub(crate) async fn find(&self, gate: &Gate, run: RunId, provides: &str) -> Result<Vec<AgentInfo>, Error> {
+    async fn found(&self, gate: &Gate, run: RunId, provides: &str) -> Result<Vec<AgentInfo>, Error> {
         let mut found = Vec::new();
         for agent in &self.known.agents {
             if found.len() == AGENTS_FOUND_MAX {
@@ -75,6 +80,27 @@ impl Agents {
 
     async fn manifest(&self, component: &Path) -> Result<Arc<Manifest>, Error> {
         self.components.manifest(component).await.map_err(|_| fault::unavailable("its package cannot be used", None))
+    }
+}
+
+impl Delegate for Agents {
+    /// One whose package cannot be used is not found.
+    fn find<'a>(
+        &'a self,
+        gate: &'a Gate,
+        run: RunId,
+        provides: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<AgentInfo>, Error>> {
+        self.found(gate, run, provides).boxed()
+    }
+
+    fn call(
+        self: Arc<Self>,
+        drivers: Arc<Drivers>,
+        delegated: Delegated,
+        cut: CancellationToken,
+    ) -> BoxFuture<'static, Acted<String>> {
+        child::call(self, drivers, delegated, cut)
     }
 }
 

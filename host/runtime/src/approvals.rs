@@ -4,25 +4,19 @@
 //! Agents cannot reach any of this: it is asked for on a terminal or over the control socket.
 
 mod codes;
-mod question;
 mod roster;
-pub(crate) mod shown;
-pub(crate) use self::question::whole;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use agentry_kernel::approval::{ApprovalId, Approver, Unfit};
 use agentry_kernel::kernel::{Answered, Verdict};
 use agentry_kernel::limits::APPROVAL_TEXT_MAX_BYTES;
+use agentry_kernel::text::cut;
 use serde::{Deserialize, Serialize};
 
 pub use self::codes::CodeError;
-pub use self::question::{Gained, Question, State, all};
 pub use self::roster::{Enrolled, Roster, RosterError};
 use crate::gate::Gate;
-use crate::run::lines::cut;
-use crate::store::{Store, StoreError};
 
 /// Who answers without a name: the user that runs agents.
 pub const LOCAL: &str = "local";
@@ -152,12 +146,4 @@ fn find(gate: &Gate, name: &str) -> Result<ApprovalId, SayError> {
         (Some(_), Some(_)) => Err(SayError::Many(shown)),
         (None, _) => Err(SayError::Unknown(shown)),
     }
-}
-
-/// What the last host left open is nobody's any more: its runs are gone. Says so, and drops what is too old to be of use.
-///
-/// # Errors
-/// When the store cannot be read or written.
-pub(crate) async fn recover(store: &Arc<dyn Store>) -> Result<(), StoreError> {
-    question::recover(store).await
 }

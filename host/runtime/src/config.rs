@@ -41,44 +41,45 @@
 //! runs_max = 1_500                         # runs in memory at once
 //! ```
 //!
-//! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`crate::audit::heads`].
+//! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`agentry_journal::audit::heads`].
 //! A model may also say `local = true` (no word leaves this machine), `media`, `tools` and `schema_output`.
 //! The alias `embedded` is always there and needs no line.
 
-mod adjust;
 mod agents;
-mod hosts;
-mod models;
-mod providers;
-mod reader;
-mod secret;
-mod secrets;
-mod tools;
+pub(crate) mod cron;
 mod triggers;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::adjust::Adjust;
+use agentry_config::ConfigError;
+use agentry_config::policies::{self};
+use agentry_config::reader::{Document, Table, near_or_all};
+use agentry_drivers::secrets::config::SecretLine;
+use agentry_engine::settings::Shape;
+use agentry_llm::config::ModelsConfig;
+use agentry_llm::prices::Lists;
+use agentry_store::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES, SLEEP_MAX_MS};
+
 pub use self::agents::{AGENTS_FILE, AgentLine, AgentsConfig};
-pub(crate) use self::models::ModelLine;
-pub(crate) use self::providers::{Kind, ProviderLine, is_loopback};
-pub(crate) use self::secret::{Key, LiveKey, Secret};
-pub(crate) use self::secrets::{Audience, SecretLine};
-pub(crate) use self::tools::{CommandLine, EndpointLine, Reach, ToolLine};
-pub use self::tools::{TOOLS_FILE, ToolsConfig, ToolsError};
 pub use self::triggers::{Cause, TriggerLine, WebhookKey};
-use crate::engine::settings::Shape;
-use crate::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES};
-use crate::policies::{self, PoliciesError};
-use crate::prices::Lists;
 
 /// The file's name in the home.
 pub const CONFIG_FILE: &str = "agentry.toml";
 
-/// The alias of the model in process.
-pub const EMBEDDED: &str = "embedded";
+/// The version of the file.
+const FORMAT: u64 = 1;
+
+// The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
+const FILE_KEYS: [&str; 9] =
+    ["format", "default", "providers", "models", "secrets", "hosts", "audit", "idle", "engine"];
+
+const AUDIT_KEYS: [&str; 1] = ["heads"];
+
+const ENGINE_KEYS: [&str; 2] = ["shape", "runs_max"];
+
+const IDLE_KEYS: [&str; 2] = ["after_ms", "memory_mb"];
 
 /// A longer file is a mistake.
 const CONFIG_MAX_BYTES: u64 = 1024 * 1024;
@@ -86,14 +87,12 @@ const CONFIG_MAX_BYTES: u64 = 1024 * 1024;
 /// What an admin set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The alias that `default` stands for.
-    pub default: String,
-    /// In the order of the file.
-    pub(crate) models: Vec<ModelLine>,
+    /// Models, providers and which is the default.
+    pub models: ModelsConfig,
     /// What agents may name and never see.
-    pub(crate) secrets: Vec<SecretLine>,
+    pub secrets: Vec<SecretLine>,
     /// Names that this host knows by itself and asks nobody for.
-    pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
     /// Where heads of the log are written to as well; relative to the home.
     pub heads: Option<PathBuf>,
     /// When runs that wait leave memory.
@@ -117,39 +116,6 @@ impl Default for Idle {
     }
 }
 
-/// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// It is a link, or somebody else's to write: it says where the keys of providers are sent.
-    #[error(transparent)]
-    Place(#[from] PoliciesError),
-    /// It cannot be read.
-    #[error(
-        "cannot read `{file}`: {why}\nhint: let the user that runs agents read it, or choose another home with --home DIR"
-    )]
-    Read {
-        /// As the admin would open it.
-        file: String,
-        /// The system's words.
-        why: std::io::Error,
-    },
-    /// The prices that were read into the home are not readable any more.
-    #[error("{0}")]
-    Prices(String),
-    /// It says something that makes no sense.
-    #[error("{file}:{line}: {message}\nhint: {hint}")]
-    Mistake {
-        /// As the admin would open it.
-        file: String,
-        /// From 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-        /// What to do.
-        hint: String,
-    },
-}
-
 impl Config {
     /// Reads `agentry.toml` in `home`; without one there is the embedded model alone.
     ///
@@ -167,7 +133,8 @@ impl Config {
             Ok(_) | Err(_) => {}
         }
         let lists = Lists::of_home(home).map_err(ConfigError::Prices)?;
-        models::parse(&name, &policies::text(&file)?, &lists)
+        let config = Self::parsed(&name, &policies::text(&file)?, &lists)?;
+        Ok(Self { models: config.models.probed_in(home), ..config })
     }
 
     /// Reads the text of a configuration that errors name `file`.
@@ -175,27 +142,31 @@ impl Config {
     /// # Errors
     /// The first mistake, with its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        models::parse(file, text, &Lists::default())
+        Self::parsed(file, text, &Lists::default())
     }
 
-    /// Whether a provider has its key in this variable of the environment.
-    pub fn uses_key(&self, variable: &str) -> bool {
-        self.models.iter().any(|model| matches!(&model.provider.key, Some(Key::Env(name)) if name == variable))
-    }
-
-    /// Whether a provider is at this port of this machine.
-    pub fn uses_port(&self, port: u16) -> bool {
-        let at = |model: &ModelLine| {
-            let url = reqwest::Url::parse(&model.provider.base_url).ok()?;
-            (model.provider.loopback && url.port_or_known_default() == Some(port)).then_some(())
-        };
-        self.models.iter().any(|model| at(model).is_some())
+    fn parsed(file: &str, text: &str, lists: &Lists) -> Result<Self, ConfigError> {
+        let document = Document { file, text };
+        document.read("see the example in the documentation of `agentry.toml`", |root| {
+            root.only(&FILE_KEYS)?;
+            if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
+                let message = "the file has another format, or does not say which";
+                return Err(root.mistake_in("format", message, "write format = 1"));
+            }
+            Ok(Self {
+                models: agentry_llm::config::parse(root, lists)?,
+                heads: heads(root)?,
+                secrets: agentry_drivers::secrets::config::parse(root)?,
+                hosts: agentry_drivers::web::hosts::parse(root)?,
+                idle: idle(root)?,
+                engine: engine(root)?,
+            })
+        })
     }
 
     fn embedded() -> Self {
         Self {
-            default: EMBEDDED.to_owned(),
-            models: Vec::new(),
+            models: ModelsConfig::default(),
             secrets: Vec::new(),
             hosts: BTreeMap::new(),
             heads: None,
@@ -203,6 +174,35 @@ impl Config {
             engine: (Shape::Fast, Shape::Fast.runs_max()),
         }
     }
+}
+
+fn heads(root: &Table<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(audit) = root.get_table("audit")? else { return Ok(None) };
+    audit.only(&AUDIT_KEYS)?;
+    Ok(Some(PathBuf::from(audit.needs_text("heads")?)))
+}
+
+fn engine(root: &Table<'_>) -> Result<(Shape, u32), ConfigError> {
+    let Some(table) = root.get_table("engine")? else { return Ok((Shape::Fast, Shape::Fast.runs_max())) };
+    table.only(&ENGINE_KEYS)?;
+    let word = table.text("shape")?.unwrap_or(Shape::Fast.word());
+    let Some(shape) = Shape::of(word) else {
+        let hint = near_or_all(word, &Shape::ALL.map(Shape::word));
+        return Err(table.mistake_in("shape", format!("unknown shape `{word}`"), hint));
+    };
+    let runs = table.number("runs_max", 1..u64::from(shape.runs_max()) + 1)?;
+    Ok((shape, runs.and_then(|runs| runs.try_into().ok()).unwrap_or(shape.runs_max())))
+}
+
+fn idle(root: &Table<'_>) -> Result<Idle, ConfigError> {
+    let mut idle = Idle::default();
+    let Some(table) = root.get_table("idle")? else { return Ok(idle) };
+    table.only(&IDLE_KEYS)?;
+    // A year, as long as a run may sleep, and more memory than a machine has.
+    idle.after_ms = table.number("after_ms", 0..SLEEP_MAX_MS + 1)?.unwrap_or(idle.after_ms);
+    let megabytes = table.number("memory_mb", 0..1 << 40)?;
+    idle.memory_bytes = megabytes.map_or(idle.memory_bytes, |megabytes| megabytes.saturating_mul(1 << 20));
+    Ok(idle)
 }
 
 #[cfg(test)]

@@ -7,11 +7,9 @@
 
 mod again;
 mod children;
-pub mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod kept;
-mod lanes;
 mod life;
 mod live;
 mod mail;
@@ -19,6 +17,7 @@ mod outside;
 mod people;
 mod read;
 mod settle;
+mod shown;
 mod standing;
 mod stored;
 mod touches;
@@ -26,88 +25,41 @@ mod touches;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::clock::Clock;
+use agentry_journal::{Along, FLOOD_BYTES, Journal, Moved, Recovered};
 use agentry_kernel::approval::ApprovalId;
-use agentry_kernel::budget::{Amounts, Resource};
+use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{BasisId, Entry, Outcome};
 use agentry_kernel::kernel::{Answer, Kernel, Permit, Ticket, Waiter};
-use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
+use agentry_store::content::Content;
+use agentry_store::keyed_lock::Lanes;
+use agentry_store::keys;
+use agentry_store::rows::approval::Question;
 use parking_lot::Mutex;
-use serde::de::{DeserializeOwned, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 use tokio::sync::oneshot;
+
+use agentry_abi::driver::{Acted, Told};
+use agentry_abi::fault;
 
 pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
-pub(crate) use self::children::Aside;
-pub use self::fault::Fault;
-pub(crate) use self::lanes::Lanes;
+pub use self::children::Aside;
 pub(crate) use self::life::Origin;
 pub use self::life::{Ending, Opening};
 use self::people::Asked;
 use self::standing::Audience;
-pub use self::stored::Written;
 pub(crate) use self::touches::Touch;
-use crate::approvals::Question;
-use crate::clock::Clock;
-use crate::drivers::files::Kept;
-use crate::journal::{Along, Content, FLOOD_BYTES, Journal, Moved, Recovered};
-use crate::run::context::{Event, RunContext};
-use crate::store::keys;
-use crate::syscalls::bindings::agentry::agent::types::Error;
+use crate::run::context::RunContext;
+use crate::run::events::Event;
 
 /// An encoded answer that stands in the journal itself; a longer one is stored by name.
 pub const INLINE_MAX_BYTES: usize = 256;
-
-/// What an act gave and what it cost.
-#[derive(Debug)]
-pub struct Acted<T, E = Error> {
-    /// The answer that the guest gets.
-    pub result: Result<T, E>,
-    /// The true cost. What was held beyond it goes back.
-    pub spent: Amounts,
-    /// The labels of what the answer tells, beside those that policy gives the place: the run gains them before it sees it.
-    pub labels: Labels,
-    /// Who keeps less in files than before, and how much.
-    pub freed: Vec<(String, u64)>,
-    /// What a run below this one took of its accounts already: it is written down as this call's, and not taken again.
-    pub below: Amounts,
-    /// For the admin alone: what somebody outside said of it.
-    pub note: Option<String>,
-}
-
-impl<T, E> Acted<T, E> {
-    /// An answer that tells of nothing that is labelled.
-    pub fn of(result: Result<T, E>, spent: Amounts) -> Self {
-        Self { result, spent, labels: Labels::NONE, freed: Vec::new(), below: Amounts::ZERO, note: None }
-    }
-
-    /// The same act, with what the admin is to know of it.
-    #[must_use]
-    pub fn noting(self, note: Option<String>) -> Self {
-        Self { note, ..self }
-    }
-
-    /// The same act, which changed what agents keep in files.
-    #[must_use]
-    pub fn keeping(self, kept: Kept) -> Self {
-        Self { spent: self.spent.with(Resource::Storage, kept.grown), freed: kept.freed, ..self }
-    }
-
-    /// The same answer, which tells of something that has these labels.
-    #[must_use]
-    pub fn labelled(self, labels: Labels) -> Self {
-        Self { labels, ..self }
-    }
-}
-
-/// What a guest is told: written down as it is, and read again when its run is executed again.
-pub trait Told: Serialize + DeserializeOwned {}
-
-impl<T: Serialize + DeserializeOwned> Told for T {}
 
 /// A call and the contents that it names, which are stored if it is admitted.
 #[derive(Debug)]
@@ -140,40 +92,6 @@ impl Asking {
     #[must_use]
     pub(crate) fn in_lane(self, lanes: &Lanes, name: &str) -> Self {
         Self { lane: Some((lanes.clone(), name.to_owned())), ..self }
-    }
-}
-
-/// Bytes as an answer: the same in the journal as a list of bytes, encoded at once instead of one by one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Octets(pub Vec<u8>);
-
-impl Serialize for Octets {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-struct Bytes;
-
-impl Visitor<'_> for Bytes {
-    type Value = Vec<u8>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("bytes")
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-        Ok(bytes.to_vec())
-    }
-
-    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-        Ok(bytes)
-    }
-}
-
-impl<'de> Deserialize<'de> for Octets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(Bytes).map(Self)
     }
 }
 

@@ -1,53 +1,62 @@
 //! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
 
 mod errors;
-pub(crate) mod orders;
-pub(crate) mod rests;
+pub mod policy_watch;
+pub mod rests;
 mod serve;
+pub mod services;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use agentry_abi::clock::Clock;
+use agentry_config::policies::{self, PoliciesError};
+use agentry_drivers::files::{Files, Keepers, Marks};
+use agentry_drivers::http::Http;
+use agentry_drivers::human::Human;
+use agentry_drivers::mail::Mail;
+use agentry_drivers::memory::Memory;
+use agentry_drivers::secrets::Secrets;
+use agentry_drivers::tools::Tools;
+use agentry_drivers::tools::config::ToolsConfig;
+use agentry_drivers::web::{System, Web};
+use agentry_engine::Engine;
+use agentry_engine::compile::Compiler;
+use agentry_journal::Journal;
+use agentry_journal::audit::heads::{Heads, HeadsError};
+use agentry_journal::history::History;
+use agentry_journal::report::Report;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status, up_to};
 use agentry_kernel::kernel::Kernel;
 use agentry_kernel::manifest::Manifest;
+use agentry_llm::Models;
+use agentry_store::content::Content;
+use agentry_store::limits::INPUT_MAX_BYTES;
+use agentry_store::rows::run::RunRecord;
+use agentry_store::{Batch, RedbStore, Store, StoreError, keys, rows};
 use tokio_util::sync::CancellationToken;
 
-pub use self::errors::{OpenError, RunError};
+pub use self::errors::OpenError;
 use crate::agents::Agents;
-use crate::approvals::{self, People, Said, SayError, Saying};
-use crate::audit::heads::{Heads, HeadsError};
-use crate::clock::Clock;
-use crate::components::Components;
-use crate::config::{AgentsConfig, Config, ToolsConfig};
-use crate::control::Control;
-use crate::drivers::files::{Files, Keepers, Marks};
-use crate::drivers::http::Http;
-use crate::drivers::human::Human;
-use crate::drivers::llm::Models;
-use crate::drivers::mail::Mail;
-use crate::drivers::memory::Memory;
-use crate::drivers::tools::Tools;
-use crate::engine::Engine;
-use crate::engine::compile::Compiler;
+use crate::approvals::{People, Said, SayError, Saying};
+use crate::config::{AgentsConfig, Config};
+use crate::exec::components::Components;
+use crate::exec::components::Prepared;
+use crate::exec::errors::RunError;
+use crate::exec::replay::{Replayed, replay};
+use crate::exec::{Beginning, Resuming, lacking_root};
 use crate::gate::Gate;
-use crate::history::History;
-use crate::journal::{Content, Journal, RunRecord};
-use crate::limits::INPUT_MAX_BYTES;
-use crate::policies::standing::{self, Standing};
-use crate::policies::{self, PoliciesError};
-use crate::run::context::Observer;
+use crate::host::policy_watch::Standing;
+use crate::host::services::Services;
+use crate::orders::{Orders, What};
+use crate::run::cause::Began;
+use crate::run::events::Observer;
 use crate::run::past::Past;
-use crate::run::replay::{Replayed, replay};
-use crate::run::{Beginning, Prepared, Report, Resuming, lacking_root};
-use crate::secrets::Secrets;
-use crate::store::{Batch, RedbStore, Store, StoreError, keys};
-use crate::syscalls::Services;
-use crate::triggers::Began;
-use crate::web::{System, Web};
+use crate::syscalls::drivers::Drivers;
 pub use serve::Served;
 
 /// How long those who only read the store may keep a host from opening it.
@@ -66,6 +75,8 @@ pub struct Options {
     pub roots: BTreeMap<String, PathBuf>,
     /// What `default` stands for, instead of what the configuration says: an alias, or `scripted:FILE`.
     pub model: Option<String>,
+    /// Models beside those of the configuration: the one in process, for example.
+    pub models: Vec<Arc<agentry_llm::Entry>>,
     /// Who turns components into machine code.
     pub compiler: Compiler,
 }
@@ -86,7 +97,7 @@ pub struct Fork<'a> {
 /// A host; all of it can be used from many tasks at once.
 pub struct Host {
     // Closed before the store is: the next host finds no socket of a live one.
-    _control: Control,
+    faces: Vec<Box<dyn Any + Send + Sync>>,
     services: Arc<Services>,
     history: History,
     attended: bool,
@@ -123,7 +134,7 @@ impl Host {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let policy = policies::load(&options.policies)?;
         let config = Config::load(&options.home)?;
-        let models = Models::open(&config, &options.home, options.model.as_deref())?;
+        let models = Models::open(&config.models, &options.models, options.model.as_deref())?;
         let files = Files::open(&options.roots)?;
         let registry = ToolsConfig::load(&options.home)?;
         let known = AgentsConfig::load(&options.home)?;
@@ -148,38 +159,28 @@ impl Host {
         let gate = Gate::new(kernel, journal, Clock::System, &recovered);
         let memory = Memory::new(Arc::clone(&store));
         let mail = Arc::new(Mail::new(Arc::clone(&store)));
-        gate.begin_locked(standing::lock(&options.home));
+        gate.begin_locked(policy_watch::lock(&options.home));
         let (marks, keepers) = (Marks::new(Arc::clone(&store)), Keepers::new(Arc::clone(&store)));
         let standing = Standing::new(options.home.clone(), options.policies);
-        approvals::recover(&store).await?;
+        rows::approval::recover(&store).await?;
         let people = People::of(&options.home);
         let human = Human::open(Arc::clone(&store), Clock::System).await?;
-        let (orders, rests) = (orders::Orders::default(), rests::Rests::new(config.idle));
+        let (orders, rests) = (Arc::new(Orders::default()), rests::Rests::new(config.idle));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
-        let agents = Agents::new(known, Components::new(engine, Arc::clone(&store)), runs_max);
-        let services = Arc::new(Services {
-            gate,
-            models,
-            memory,
-            mail,
-            files,
-            people,
-            human,
-            tools,
-            http,
-            marks,
-            keepers,
-            standing,
-            agents,
-            orders,
-            rests,
-        });
+        let agents = Arc::new(Agents::new(known, Components::new(engine, Arc::clone(&store)), runs_max));
+        let delegate = Arc::clone(&agents) as _;
+        let drivers = Drivers { gate, models, memory, files, marks, keepers, human, tools, http, mail, delegate };
+        let services = Arc::new(Services { drivers: Arc::new(drivers), agents, people, standing, orders, rests });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
-        standing::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
-        let control = Control::open(&options.home, &services)?;
+        policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
         let history = History::over(store);
-        Ok(Self { _control: control, services, history, attended: false, _heads: heads })
+        Ok(Self { faces: Vec::new(), services, history, attended: false, _heads: heads })
+    }
+
+    /// Keeps a way by which others reach this host, until the host is dropped: that closes it first, before the store.
+    pub fn attach(&mut self, face: impl Any + Send + Sync) {
+        self.faces.push(Box::new(face));
     }
 
     /// Lets runs wait for people: somebody looks at a terminal, or will answer by another command. Without it, what needs a
@@ -194,7 +195,7 @@ impl Host {
     /// # Errors
     /// If it does not count.
     pub async fn say(&self, saying: Saying) -> Result<Said, SayError> {
-        self.services.people.say(&self.services.gate, saying).await
+        self.services.people.say(&self.services.drivers.gate, saying).await
     }
 
     /// Runs the agent in this file on an input, to its end.
@@ -225,8 +226,8 @@ impl Host {
     }
 
     /// The same for what was ordered.
-    async fn run_ordered(&self, order: orders::What, stop: CancellationToken) -> Result<Report, RunError> {
-        let orders::What { component, input, observer, began } = order;
+    async fn run_ordered(&self, order: What, stop: CancellationToken) -> Result<Report, RunError> {
+        let What { component, input, observer, began } = order;
         let prepared = self.components().package(&component).await?;
         self.start(prepared, input, observer, began, &stop).await
     }
@@ -242,9 +243,9 @@ impl Host {
         if entries.is_empty() {
             return Err(RunError::NeverBegan { run: record.id });
         }
-        let past = Past::of(Arc::clone(&self.history.0), entries)?;
+        let past = Past::of(Arc::clone(self.history.store()), entries)?;
         let prepared = self.component_of(&record, component).await?;
-        Ok(replay(&self.services, &prepared, record.id, past).await?)
+        Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
     }
 
     /// Runs that have not ended and that no host has in memory, oldest first.
@@ -321,7 +322,7 @@ impl Host {
         let attended = self.attended;
         let (forked, below) = (false, None);
         let resuming = Resuming { prepared, record, entries, forked, stop, attended, below, because };
-        match crate::run::resume(&self.services, resuming, observer).await? {
+        match crate::exec::resume(&self.services.drivers, resuming, observer).await? {
             Ok(report) => Ok(report),
             Err(refusal) => Err(RunError::Refused(refusal)),
         }
@@ -353,9 +354,9 @@ impl Host {
         if let Some(input) = input {
             let mut batch = Batch::default();
             batch.put(keys::blob(&input.digest), input.bytes);
-            self.history.0.commit(batch).await?;
+            self.history.store().commit(batch).await?;
         }
-        let at = self.services.gate.clock().now();
+        let at = self.services.drivers.gate.clock().now();
         entries.push(Entry::Forked { at, from: from.id, call: fork.call });
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
         let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
@@ -373,7 +374,7 @@ impl Host {
         let (attended, stop) = (self.attended, stop.child_token());
         let (forked, below, because) = (true, None, None);
         let resuming = Resuming { prepared, record, entries, forked, stop, attended, below, because };
-        crate::run::resume(&self.services, resuming, observer).await?.map_err(RunError::Forbidden)
+        crate::exec::resume(&self.services.drivers, resuming, observer).await?.map_err(RunError::Forbidden)
     }
 
     /// The component that a run was of.
@@ -419,12 +420,12 @@ impl Host {
         let stop = stop.child_token();
         let attended = self.attended;
         let beginning = Beginning { prepared, input, seed, id, engine, stop, attended, below: None, began };
-        Ok(crate::run::run(&self.services, beginning, observer).await?)
+        Ok(crate::exec::run(&self.services.drivers, beginning, observer).await?)
     }
 
     /// A root that is granted and needed must be there before anything is spent.
     fn has_roots(&self, manifest: &Manifest) -> Result<(), RunError> {
-        lacking_root(&self.services, manifest).map_or(Ok(()), |wants| {
+        lacking_root(&self.services.drivers, manifest).map_or(Ok(()), |wants| {
             let agent = manifest.agent().to_owned();
             Err(RunError::Root { agent, root: wants.root.clone(), why: wants.why.clone() })
         })

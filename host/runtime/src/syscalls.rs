@@ -2,84 +2,43 @@
 //! the gate and lets one driver act. No policy stands here: who may do what is the kernel's to say.
 
 mod agents;
-pub mod bindings;
 mod budget;
 mod context;
+pub mod delegate;
+pub mod drivers;
 mod files;
 mod http;
 mod human;
+pub(crate) mod lines;
 mod llm;
 mod log;
 mod memory;
 mod timers;
 mod tools;
+mod wasi;
 
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::types::{self, Error, Unavailability};
+use agentry_abi::driver::{Acted, Told, Written};
+use agentry_engine::limiter::Limiter;
 use agentry_kernel::Millis;
 use agentry_kernel::kernel::{Allowance, Permit};
 use agentry_kernel::manifest::Wants;
-use wasmtime::component::{Access, FutureReader, HasSelf, Linker};
+use wasmtime::component::{Access, FutureReader, HasData, Linker};
 
-use crate::agents::Agents;
-use crate::approvals::People;
-use crate::drivers::files::{Files, Keepers, Marks};
-use crate::drivers::http::Http;
-use crate::drivers::human::Human;
-use crate::drivers::llm::Models;
-use crate::drivers::mail::Mail;
-use crate::drivers::memory::Memory;
-use crate::drivers::tools::Tools;
-use crate::engine::wasi::{self, Wasi};
-use crate::gate::{Acted, Asking, Gate, Told, Written};
-use crate::host::orders::Orders;
-use crate::host::rests::Rests;
-use crate::policies::standing::Standing;
+use self::drivers::Drivers;
+use crate::gate::Asking;
 use crate::run::context::RunContext;
-use crate::run::limiter::Limiter;
-use crate::run::lines::Lines;
-use bindings::agentry::agent::types::{self, Error, Unavailability};
+use crate::syscalls::lines::Lines;
+use crate::syscalls::wasi::Wasi;
 
-pub(crate) use llm::{Ledger, answered_usage};
-
-/// What every run of a host shares: the door and the drivers behind it.
-pub struct Services {
-    /// The one door.
-    pub gate: Gate,
-    /// Models.
-    pub models: Models,
-    /// Memory.
-    pub memory: Memory,
-    /// Named roots.
-    pub files: Files,
-    /// Questions of agents to people, and notices.
-    pub human: Human,
-    /// Those who answer for agents.
-    pub people: People,
-    /// Tools behind adapters.
-    pub tools: Tools,
-    /// The web.
-    pub http: Http,
-    /// Labels of what lies in them.
-    pub marks: Marks,
-    /// Who keeps what lies in them.
-    pub keepers: Keepers,
-    /// Mailboxes.
-    pub mail: Arc<Mail>,
-    /// What holds in this home now.
-    pub standing: Standing,
-    /// Runs that others want begun here.
-    pub(crate) orders: Orders,
-    /// Runs that leave memory while they wait, and come back.
-    pub(crate) rests: Rests,
-    /// Agents by name, and what runs are made of.
-    pub agents: Agents,
-}
+pub(crate) use llm::Ledger;
 
 /// What a store of the engine holds for its run.
 pub(crate) struct State {
     pub(crate) run: Arc<RunContext>,
-    pub(crate) services: Arc<Services>,
+    pub(crate) drivers: Arc<Drivers>,
     pub(crate) wasi: Wasi,
     pub(crate) limiter: Limiter,
     pub(crate) lines: Arc<Lines>,
@@ -92,15 +51,15 @@ impl State {
     /// `deadline` is when its wall time ends.
     pub(crate) fn new(
         run: Arc<RunContext>,
-        services: Arc<Services>,
+        drivers: Arc<Drivers>,
         allowance: &Allowance,
         seed: u64,
         deadline: Millis,
     ) -> Self {
-        let lines = Arc::new(Lines::new(Arc::clone(&run), services.gate.clone()));
+        let lines = Arc::new(Lines::new(Arc::clone(&run), drivers.gate.clone()));
         let wasi = Wasi::new(Arc::clone(&run), Arc::clone(&lines), seed);
         let limiter = Limiter::new(allowance.memory_bytes, run.situation.memory());
-        Self { run, services, wasi, limiter, lines, ledger: Arc::default(), deadline }
+        Self { run, drivers, wasi, limiter, lines, ledger: Arc::default(), deadline }
     }
 
     /// Through the gate with a write to our own store.
@@ -118,7 +77,7 @@ impl State {
         A: FnMut(&Permit) -> Written<T> + Send + 'static,
     {
         self.run.keep_pace()?;
-        Ok(self.services.gate.pass_store(&self.run, what, act))
+        Ok(self.drivers.gate.pass_store(&self.run, what, act))
     }
 
     /// Through the gate with a short read of something that may be labelled. It waits only for people.
@@ -136,7 +95,7 @@ impl State {
         A: FnOnce(&Permit) -> Acted<T> + Send + 'static,
     {
         self.run.keep_pace()?;
-        Ok(self.services.gate.pass_read(&self.run, what, act))
+        Ok(self.drivers.gate.pass_read(&self.run, what, act))
     }
 
     /// Through the gate with what is answered at once.
@@ -149,7 +108,7 @@ impl State {
         act: impl FnOnce(&Permit) -> Result<T, Error>,
     ) -> wasmtime::Result<Result<T, Error>> {
         self.run.keep_pace()?;
-        Ok(self.services.gate.pass_inner(&self.run, what, act))
+        Ok(self.drivers.gate.pass_inner(&self.run, what, act))
     }
 }
 
@@ -159,43 +118,49 @@ impl AsMut<Wasi> for State {
     }
 }
 
+/// Stands for the interfaces that [`State`] implements, where the engine asks for a type of this crate.
+pub(crate) struct Interfaces;
+
+impl HasData for Interfaces {
+    type Data<'a> = &'a mut State;
+}
+
 impl types::Host for State {}
 
 /// Links the interfaces that everyone has and those that a manifest declares; there is nothing else to call.
 pub(crate) fn linker(engine: &wasmtime::Engine, wants: &Wants) -> wasmtime::Result<Linker<State>> {
-    use bindings::agentry::agent as table;
+    use agentry_abi::bindings::agentry::agent as table;
 
-    type Run = HasSelf<State>;
     let mut linker = Linker::new(engine);
     let l = &mut linker;
     wasi::link(l)?;
-    table::types::add_to_linker::<_, Run>(l, |state| state)?;
-    table::log::add_to_linker::<_, Run>(l, |state| state)?;
-    table::timers::add_to_linker::<_, Run>(l, |state| state)?;
-    table::budget::add_to_linker::<_, Run>(l, |state| state)?;
+    table::types::add_to_linker::<_, Interfaces>(l, |state| state)?;
+    table::log::add_to_linker::<_, Interfaces>(l, |state| state)?;
+    table::timers::add_to_linker::<_, Interfaces>(l, |state| state)?;
+    table::budget::add_to_linker::<_, Interfaces>(l, |state| state)?;
     if wants.llm.is_some() {
-        table::llm::add_to_linker::<_, Run>(l, |state| state)?;
+        table::llm::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     if wants.memory.is_some() {
-        table::memory::add_to_linker::<_, Run>(l, |state| state)?;
+        table::memory::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     if !wants.files.is_empty() {
-        table::files::add_to_linker::<_, Run>(l, |state| state)?;
+        table::files::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     if !wants.tools.is_empty() {
-        table::tools::add_to_linker::<_, Run>(l, |state| state)?;
+        table::tools::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     if wants.http.is_some() {
-        table::http::add_to_linker::<_, Run>(l, |state| state)?;
+        table::http::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     if wants.agents.is_some() {
-        table::agents::add_to_linker::<_, Run>(l, |state| state)?;
+        table::agents::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     if wants.human.is_some() {
-        table::human::add_to_linker::<_, Run>(l, |state| state)?;
+        table::human::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     if wants.context.is_some() {
-        table::context::add_to_linker::<_, Run>(l, |state| state)?;
+        table::context::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     Ok(linker)
 }
@@ -212,7 +177,7 @@ pub(crate) fn invalid(text: impl Into<String>) -> Error {
 
 /// The guest's handle on an answer that is on its way. Dropping it drops `answer`, which cancels the call.
 fn future<S, T>(
-    mut store: Access<'_, S, HasSelf<State>>,
+    mut store: Access<'_, S, Interfaces>,
     answer: impl Future<Output = T> + Send + 'static,
 ) -> wasmtime::Result<FutureReader<T>>
 where

@@ -2,7 +2,7 @@
 //! rate and orders a run, one after another. What comes meanwhile is one cause, however often it came. It decides nothing: the kernel looks
 //! at each of its runs as at any other.
 
-pub(crate) mod cron;
+mod cron;
 mod directory;
 mod letter;
 mod memory;
@@ -14,17 +14,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::labels::Labels;
+use agentry_store::limits::TRIGGER_RETRY_MS;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use self::rate::Rate;
 pub use self::webhook::ListenError;
+use crate::agents::Agents;
 use crate::config::{Cause, TriggerLine};
-use crate::host::orders::{NotTaken, Order, Over, What};
-use crate::limits::TRIGGER_RETRY_MS;
-use crate::run::context::Observer;
-use crate::syscalls::Services;
+use crate::orders::{NotTaken, Order, Orders, Over, What};
+use crate::run::cause::Began;
+use crate::run::events::Observer;
+use crate::syscalls::drivers::Drivers;
+
+/// What triggers look at, and where they order runs.
+pub(crate) struct Watched {
+    pub(crate) drivers: Arc<Drivers>,
+    pub(crate) agents: Arc<Agents>,
+    pub(crate) orders: Arc<Orders>,
+}
 
 /// One trigger of an agent.
 #[derive(Clone, Debug)]
@@ -43,37 +52,28 @@ pub(crate) struct Came {
     labels: Labels,
 }
 
-/// Why a run began.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Began {
-    /// As people read it.
-    pub(crate) by: String,
-    /// What it carries from its beginning.
-    pub(crate) labels: Labels,
-}
-
 /// Begins to tend every trigger. Dropping what is returned ends that; runs that have begun go on.
 ///
 /// # Errors
 /// If requests cannot be listened for.
-pub(crate) async fn tend(services: &Arc<Services>) -> Result<JoinSet<()>, ListenError> {
-    let known = services.agents.known();
+pub(crate) async fn tend(host: &Arc<Watched>) -> Result<JoinSet<()>, ListenError> {
+    let known = host.agents.known();
     let (mut tended, mut hooks) = (JoinSet::new(), Vec::new());
     for agent in &known.agents {
         for line in &agent.start {
             let trigger = Trigger { agent: agent.name.clone(), component: agent.component.clone(), line: line.clone() };
-            let services = Arc::clone(services);
+            let host = Arc::clone(host);
             match line.cause.clone() {
-                Cause::Cron(pattern) => drop(tended.spawn(cron::tend(services, trigger, pattern))),
-                Cause::Letter => drop(tended.spawn(letter::tend(services, trigger))),
-                Cause::Memory(pattern) => drop(tended.spawn(memory::tend(services, trigger, pattern))),
-                Cause::Directory(root) => drop(tended.spawn(directory::tend(services, trigger, root))),
+                Cause::Cron(pattern) => drop(tended.spawn(cron::tend(host, trigger, pattern))),
+                Cause::Letter => drop(tended.spawn(letter::tend(host, trigger))),
+                Cause::Memory(pattern) => drop(tended.spawn(memory::tend(host, trigger, pattern))),
+                Cause::Directory(root) => drop(tended.spawn(directory::tend(host, trigger, root))),
                 Cause::Webhook { path, secret } => hooks.push((path, secret, trigger)),
             }
         }
     }
     if !hooks.is_empty() {
-        webhook::listen(services, known.listen, hooks, &mut tended).await?;
+        webhook::listen(host, known.listen, hooks, &mut tended).await?;
     }
     Ok(tended)
 }
@@ -89,15 +89,15 @@ impl Trigger {
     }
 
     /// Starts a run when its rate lets it, and waits for the end of that. What goes wrong is told to whoever watches the host.
-    async fn fire(&self, services: &Services, rate: &mut Rate, came: Came) {
+    async fn fire(&self, host: &Watched, rate: &mut Rate, came: Came) {
         rate.turn().await;
         let input = self.line.input.clone().unwrap_or_else(|| came.input.to_string());
         loop {
             let (order, ended) = self.order(input.clone().into_bytes(), &came.labels);
-            match services.orders.place(order) {
+            match host.orders.place(order) {
                 Ok(()) => {
                     if let Ok(Err(error)) = ended.await {
-                        services.gate.announce_alarm(&format!("{} did not start: {error}", self.id()));
+                        host.drivers.gate.announce_alarm(&format!("{} did not start: {error}", self.id()));
                     }
                     return;
                 }

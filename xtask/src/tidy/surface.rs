@@ -30,7 +30,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
         ("codes", codes(tree)),
         ("policy", policy_words(tree)),
         ("config", config_keys(tree)),
-        ("tools", keys(tree, "host/runtime/src/config/tools.rs", tool_prefix)),
+        ("tools", keys(tree, "host/drivers/src/tools/config.rs", tool_prefix)),
         ("agents", agent_keys(tree)),
     ];
     for (section, found) in sections {
@@ -117,11 +117,18 @@ fn policy_words(tree: &Tree) -> BTreeSet<String> {
 /// `default`, `models.slots`, `models.price.input` and so on, out of the lists by which the configuration refuses others.
 fn config_keys(tree: &Tree) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for file in ["models", "secrets", "providers"] {
-        found.extend(keys(tree, &format!("host/runtime/src/config/{file}.rs"), config_prefix));
+    let files = [
+        "config/src/secret",
+        "llm/src/config",
+        "llm/src/config/providers",
+        "drivers/src/secrets/config",
+        "runtime/src/config",
+    ];
+    for file in files {
+        found.extend(keys(tree, &format!("host/{file}.rs"), config_prefix));
     }
     // Providers and models have these in common.
-    for key in keys(tree, "host/runtime/src/config/adjust.rs", config_prefix) {
+    for key in keys(tree, "host/llm/src/config/adjust.rs", config_prefix) {
         found.extend(["providers", "models"].map(|table| format!("{table}.{key}")));
     }
     found

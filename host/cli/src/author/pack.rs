@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use agentry_engine::package;
 use agentry_kernel::manifest::Manifest;
-use agentry_runtime::package;
 use anyhow::{Context, Result, bail};
 
 /// Attaches the manifest, checks the package and writes it; prints its path, size and digest.

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use agentry_config::policies;
+use agentry_engine::package;
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::Policy;
 use agentry_runtime::config::{AgentLine, AgentsConfig};
-use agentry_runtime::{package, policies};
 use anyhow::Result;
 use serde_json::{Value, json};
 

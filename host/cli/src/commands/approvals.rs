@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use agentry_runtime::approvals::{Question, State};
-use agentry_runtime::control::{self, ControlError, Reply, Request};
+use agentry_serve::api::{Reply, Request};
+use agentry_serve::socket::{self, ControlError};
+use agentry_store::rows::approval::{Question, State};
 use anyhow::{Result, bail};
 use serde_json::json;
 
@@ -34,7 +35,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let history = home.history()?;
-    let paused = match control::ask(home.path(), &Request::Paused) {
+    let paused = match socket::ask(home.path(), &Request::Paused) {
         Ok(Reply::Paused(paused)) => Some(paused),
         Err(ControlError::NoHost { .. }) => None,
         Ok(_) => bail!("the host answered another question\nhint: use the same program for both"),

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use agentry_runtime::approvals::{Effect, Said, Saying};
-use agentry_runtime::control::{self, ControlError, Reply, Request};
+use agentry_serve::api::{Reply, Request};
+use agentry_serve::socket::{self, ControlError};
 use anyhow::{Result, bail};
 
 use crate::exit::{Exit, With};
@@ -50,7 +51,7 @@ pub fn story(said: &Said) -> String {
 
 /// Hands an answer to the host that runs in this home.
 pub fn say(home: &Home, saying: Saying) -> Result<Said> {
-    match control::ask(home.path(), &Request::Say(saying)) {
+    match socket::ask(home.path(), &Request::Say(saying)) {
         Ok(Reply::Said(said)) => Ok(said),
         Ok(_) => bail!("the host answered another question\nhint: use the same program for both"),
         Err(error @ ControlError::Refused(_)) => Err(With(Exit::Denied, error.into()).into()),

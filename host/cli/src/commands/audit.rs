@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agentry_runtime::audit::{Audit, heads};
+use agentry_journal::audit::{Audit, heads};
 use agentry_runtime::config::Config;
 use anyhow::{Result, bail};
 

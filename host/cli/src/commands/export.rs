@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agentry_runtime::parcel;
+use agentry_journal::export;
 use anyhow::{Context, Result};
 
 use crate::exit::Exit;
@@ -39,7 +39,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let history =
         home.history()?.context("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")?;
     let record = history.run(&args.run)?;
-    let bytes = parcel::export(&history, &record)?;
+    let bytes = export::export(&history, &record)?;
     if args.out.as_os_str() == "-" {
         io::stdout().write_all(&bytes).context("cannot write to stdout")?;
         return Ok(Exit::Done.into());

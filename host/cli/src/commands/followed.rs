@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use agentry_journal::history::{History, NoRun};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
-use agentry_runtime::control::{Client, ControlError};
-use agentry_runtime::history::{History, NoRun};
-use agentry_runtime::journal::RunRecord;
-use agentry_runtime::store::StoreError;
+use agentry_serve::socket::{Client, ControlError};
+use agentry_store::StoreError;
+use agentry_store::rows::run::RunRecord;
 use anyhow::{Result, anyhow};
 
 use crate::exit::{Exit, With};

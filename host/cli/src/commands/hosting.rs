@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use agentry_runtime::engine::compile::Compiler;
-use agentry_runtime::host::{Host, OpenError, Options};
+use agentry_engine::compile::Compiler;
+use agentry_runtime::host::{self, Host, Options};
+use agentry_serve::OpenError;
 use anyhow::{Context, Result, bail};
 
 use crate::exit::{Exit, With};
@@ -46,6 +47,7 @@ impl HostingArgs {
             home: home.path().to_path_buf(),
             roots: roots(self.roots)?,
             model: self.model,
+            models: home.models(),
             compiler: Compiler::Child(program),
         })
     }
@@ -53,8 +55,8 @@ impl HostingArgs {
 
 /// Opens the host.
 pub async fn open(options: Options) -> Result<Host> {
-    Host::open(options).await.map_err(|error| match error {
-        OpenError::Store(_) => With(Exit::Unavailable, error.into()).into(),
+    agentry_serve::open(options).await.map_err(|error| match error {
+        OpenError::Host(host::OpenError::Store(_)) => With(Exit::Unavailable, error.into()).into(),
         error => error.into(),
     })
 }

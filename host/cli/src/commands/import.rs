@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agentry_journal::export::{self, ParcelError};
 use agentry_kernel::journal::Status;
-use agentry_runtime::limits::PARCEL_MAX_BYTES;
-use agentry_runtime::parcel::{self, ParcelError};
+use agentry_store::limits::PARCEL_MAX_BYTES;
 use anyhow::{Context, Result};
 
 use crate::exit::{Exit, With};
@@ -44,7 +44,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         format!("cannot read {}\nhint: `agentry export RUN --out FILE` writes one", args.file.display())
     })?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let record = threads.block_on(parcel::import(home.path(), &bytes)).map_err(|error| match error {
+    let record = threads.block_on(export::import(home.path(), &bytes)).map_err(|error| match error {
         ParcelError::Store(_) => With(Exit::Unavailable, error.into()).into(),
         error => anyhow::Error::from(error),
     })?;

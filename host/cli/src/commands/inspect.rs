@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agentry_engine::package::{self, Package};
 use agentry_kernel::manifest::{Manifest, Wants};
 use agentry_kernel::policy::Grant;
 use agentry_kernel::rights::Access;
-use agentry_runtime::package::{self, Package};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 

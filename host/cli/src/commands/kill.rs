@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agentry_runtime::control::{Reply, Request};
+use agentry_serve::api::{Reply, Request};
 use anyhow::Result;
 
 use super::target::{self, ask};

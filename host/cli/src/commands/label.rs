@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use agentry_kernel::journal::Status;
 use agentry_kernel::labels::{self, Labels};
-use agentry_runtime::admin::{self, Kept, Removal};
+use agentry_serve::api::{Kept, Removal};
+use agentry_serve::offline;
 use anyhow::{Context, Result, bail};
 
 use crate::exit::Exit;
@@ -79,7 +80,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let home = remove.home.resolve()?;
     let removal = Removal { place, labels: Labels::of(remove.labels), because: remove.because };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let taken = threads.block_on(admin::unlabel(home.path(), removal))?;
+    let taken = threads.block_on(offline::unlabel(home.path(), removal))?;
     if taken.is_empty() {
         screen::say("it had none of them\n");
     } else {
@@ -96,10 +97,10 @@ fn off_run(name: &str, remove: &Remove) -> Result<ExitCode> {
     };
     let record = history.run(name)?;
     if record.status != Status::Running {
-        return Err(admin::AdminError::NotRunning { run: record.id }.into());
+        return Err(offline::AdminError::NotRunning { run: record.id }.into());
     }
     let labels = Labels::of(remove.labels.iter().cloned());
-    let taken = admin::unlabel_run(home.path(), record.id, labels.clone(), remove.because.clone())?;
+    let taken = offline::unlabel_run(home.path(), record.id, labels.clone(), remove.because.clone())?;
     if taken.is_empty() {
         let held = if record.labels.is_empty() { "none at all".to_owned() } else { record.labels.to_string() };
         bail!("run {} does not hold {labels}\nhint: it holds {held}", record.id);

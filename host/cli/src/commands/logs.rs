@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use agentry_journal::history::History;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::time::Millis;
-use agentry_runtime::history::History;
 use anstyle::Style;
 use anyhow::Result;
 use serde_json::{Value, json};

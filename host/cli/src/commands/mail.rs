@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use agentry_runtime::admin;
-use agentry_runtime::drivers::mail::Listed;
+use agentry_serve::offline;
+use agentry_store::rows::mail::Listed;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn discard(drop: &Drop) -> Result<ExitCode> {
     let home = drop.home.resolve()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    if !threads.block_on(admin::discard(home.path(), &drop.id))? {
+    if !threads.block_on(offline::discard(home.path(), &drop.id))? {
         bail!("there is no letter {}\nhint: `agentry mail` and `agentry mail --dead` list them", text::line(&drop.id));
     }
     screen::say(&format!("{}  letter {}\n", styled(GOOD, "thrown away"), text::line(&drop.id)));

@@ -5,17 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use agentry_llm::nearby::{Noticed, nearby};
+use agentry_llm::prices::{self, AGE_MAX_DAYS};
+use agentry_llm::probe::probe;
+use agentry_llm::{Entry, Models};
 use agentry_runtime::config::Config;
-use agentry_runtime::drivers::llm::embedded::fetch::fetch_embedded;
-use agentry_runtime::drivers::llm::nearby::{Noticed, nearby};
-use agentry_runtime::drivers::llm::probe::probe;
-use agentry_runtime::drivers::llm::{Entry, Models};
-use agentry_runtime::prices::{self, AGE_MAX_DAYS};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, With};
-use crate::home::HomeArgs;
+use crate::home::{Home, HomeArgs};
 use crate::screen::{self, BAD, BOLD, DIM, HINT, styled, text, units};
 
 /// Lists the models that agents can be granted
@@ -58,8 +57,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     if args.fetch {
-        let weights = fetch_embedded(home.path(), |step| screen::say(&format!("{step}\n")));
-        weights.map_err(|error| With(Exit::Unavailable, error.into()))?;
+        fetch(&home)?;
     }
     if let Some(file) = &args.prices {
         let read = prices::import(home.path(), file).map_err(|error| With(Exit::Usage, error.into()))?;
@@ -71,7 +69,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         ));
     }
     let config = Config::load(home.path())?;
-    let models = Models::open(&config, home.path(), None)?;
+    let models = Models::open(&config.models, &home.models(), None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     if let Some(alias) = &args.probe {
         let entry = models.get(models.resolve(alias)).ok_or_else(|| {
@@ -87,7 +85,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         screen::print(&table(&models))?;
         screen::print(&ages(&models, SystemTime::now()))?;
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let noticed = runtime.block_on(nearby(&config, set));
+        let noticed = runtime.block_on(nearby(&config.models, set));
         screen::print(&noticed.iter().map(to_add).collect::<String>())?;
     }
     Ok(Exit::Done.into())
@@ -142,6 +140,17 @@ fn to_add(noticed: &Noticed) -> String {
         text::line(&noticed.what)
     )
 }
+#[cfg(feature = "embedded")]
+fn fetch(home: &Home) -> Result<()> {
+    let weights = agentry_llm_embedded::fetch::fetch_embedded(home.path(), |step| screen::say(&format!("{step}\n")));
+    weights.map(drop).map_err(|error| With(Exit::Unavailable, error.into()).into())
+}
+
+#[cfg(not(feature = "embedded"))]
+fn fetch(_: &Home) -> Result<()> {
+    anyhow::bail!("this agentry was built without the embedded model\nhint: name a model of a server in agentry.toml")
+}
+
 fn table(models: &Models) -> String {
     let head =
         format!("{:<16}  {:>9}  {:>9}  {:>22}  {}", "model", "window", "answer", "price of 1 M in / out", "where");

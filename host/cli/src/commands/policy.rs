@@ -14,7 +14,7 @@ mod world;
 use std::process::ExitCode;
 
 use agentry_kernel::limits::TEXT_MAX_BYTES;
-use agentry_runtime::admin;
+use agentry_serve::offline;
 use anyhow::{Context, Result, bail};
 
 use crate::exit::Exit;
@@ -86,7 +86,7 @@ fn lock(args: &Lock) -> Result<ExitCode> {
     }
     let home = args.home.resolve()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let changed = threads.block_on(admin::lock(home.path(), &args.because))?;
+    let changed = threads.block_on(offline::lock(home.path(), &args.because))?;
     let told = if changed { "locked: no agent here begins anything new" } else { "it is locked already" };
     screen::say(&format!("{}\n", styled(BOLD, told)));
     Ok(Exit::Done.into())
@@ -95,7 +95,7 @@ fn lock(args: &Lock) -> Result<ExitCode> {
 fn unlock(args: &Unlock) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let changed = threads.block_on(admin::unlock(home.path()))?;
+    let changed = threads.block_on(offline::unlock(home.path()))?;
     let told = if changed { "unlocked: agents go on under the policy" } else { "it is not locked" };
     screen::say(&format!("{}\n", styled(BOLD, told)));
     Ok(Exit::Done.into())

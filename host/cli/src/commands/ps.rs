@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use agentry_kernel::Resource;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Status, Wake};
-use agentry_runtime::control::{self, ControlError, Reply, Request};
-use agentry_runtime::journal::RunRecord;
 use agentry_runtime::run::situation::{Live, Wait};
+use agentry_serve::api::{Reply, Request};
+use agentry_serve::socket::{self, ControlError};
+use agentry_store::rows::run::RunRecord;
 use anstyle::Style;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// The runs that go on, as their host sees them; none where no host runs.
 fn live(home: &Path) -> Result<Vec<Live>> {
-    match control::ask(home, &Request::Live) {
+    match socket::ask(home, &Request::Live) {
         Ok(Reply::Live { runs, .. }) => Ok(runs),
         Ok(_) => Err(target::another()),
         Err(ControlError::NoHost { .. }) => Ok(Vec::new()),

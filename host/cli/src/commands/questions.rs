@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use agentry_runtime::drivers::human::State;
+use agentry_store::rows::question::State;
 use anyhow::Result;
 
 use crate::exit::Exit;

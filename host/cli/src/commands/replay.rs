@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agentry_runtime::engine::compile::Compiler;
-use agentry_runtime::host::{Host, Options};
-use agentry_runtime::run::replay::Replayed;
+use agentry_engine::compile::Compiler;
+use agentry_runtime::exec::replay::Replayed;
+use agentry_runtime::host::Options;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -49,11 +49,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         home: home.path().to_path_buf(),
         roots: BTreeMap::new(),
         model: None,
+        models: home.models(),
         compiler: Compiler::Child(std::env::current_exe().context("cannot find this program, which also compiles")?),
     };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let replayed = threads.block_on(async {
-        let host = Host::open(options).await?;
+        let host = agentry_serve::open(options).await?;
         anyhow::Ok(host.replay(&args.run, args.component.as_deref()).await?)
     })?;
     if args.json {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agentry_runtime::host::{Host, RunError};
-use agentry_runtime::run::Report;
-use agentry_runtime::run::context::Observer;
+use agentry_journal::report::Report;
+use agentry_runtime::exec::errors::RunError;
+use agentry_runtime::host::Host;
+use agentry_runtime::run::events::Observer;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};

@@ -8,10 +8,11 @@ use std::io::{self, Read};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentry_runtime::host::{Host, RunError};
-use agentry_runtime::limits::INPUT_MAX_BYTES;
-use agentry_runtime::run::Report;
-use agentry_runtime::run::context::{Event, Observer};
+use agentry_journal::report::Report;
+use agentry_runtime::exec::errors::RunError;
+use agentry_runtime::host::Host;
+use agentry_runtime::run::events::{Event, Observer};
+use agentry_store::limits::INPUT_MAX_BYTES;
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentry_runtime::run::context::{Event, Observer};
+use agentry_runtime::run::events::{Event, Observer};
 use anyhow::{Context, Result, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let mut signals = Signals::listen()?;
         let home = options.home.display().to_string();
         let host = Arc::new(hosting::open(options).await?.attended());
-        host.services().gate.watch(Observer::new(|event| show(&event)));
+        host.services().drivers.gate.watch(Observer::new(|event| show(&event)));
         let stop = CancellationToken::new();
         let (begun, mut ready) = oneshot::channel();
         let mut served = tokio::spawn(host.serve(args.drain, stop.clone(), begun));

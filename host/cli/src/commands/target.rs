@@ -1,8 +1,9 @@
 //! Whom a command means that acts on what runs: a run that goes on, or all runs of an agent. And how it tells their host.
 
+use agentry_journal::history::NoRun;
 use agentry_kernel::call::RunId;
-use agentry_runtime::control::{self, ControlError, Reply, Request};
-use agentry_runtime::history::NoRun;
+use agentry_serve::api::{Reply, Request};
+use agentry_serve::socket::{self, ControlError};
 use anyhow::{Result, anyhow, bail};
 
 use super::followed::is_over;
@@ -46,7 +47,7 @@ pub fn find(home: &Home, name: &str) -> Result<Target> {
 
 /// Asks the host that runs in this home.
 pub fn ask(home: &Home, request: &Request) -> Result<Reply> {
-    control::ask(home.path(), request).map_err(|error| match error {
+    socket::ask(home.path(), request).map_err(|error| match error {
         ControlError::Refused(_) => error.into(),
         error => With(Exit::Unavailable, error.into()).into(),
     })

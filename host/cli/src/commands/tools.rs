@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use agentry_runtime::config::{Config, ToolsConfig};
-use agentry_runtime::drivers::tools::{Entry, Tools};
+use agentry_drivers::tools::config::ToolsConfig;
+use agentry_drivers::tools::{Entry, Tools};
+use agentry_runtime::config::Config;
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let (config, registry) = (Config::load(home.path())?, ToolsConfig::load(home.path())?);
-    let tools = Tools::registered(&config, registry);
+    let tools = Tools::registered(&config.secrets, config.hosts.clone(), registry);
     if args.json {
         let list: Vec<Value> = tools.list().map(as_json).collect();
         screen::print_json(&list)?;

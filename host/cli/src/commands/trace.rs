@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use agentry_kernel::journal::Entry;
 use agentry_kernel::{Labels, Resource};
-use agentry_runtime::journal::RunRecord;
+use agentry_store::rows::run::RunRecord;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use agentry_journal::history::History;
 use agentry_kernel::RunId;
 use agentry_kernel::journal::Entry;
-use agentry_runtime::history::History;
-use agentry_runtime::store::StoreError;
+use agentry_store::StoreError;
 use anyhow::{Result, anyhow};
 
 use super::followed::{Followed, PAUSE};

@@ -1,6 +1,7 @@
 //! A question of an agent and a notice, as people read them. Both are a stranger's words.
 
-use agentry_runtime::drivers::human::{Inquiry, Notice, State};
+use agentry_store::rows::notice::Notice;
+use agentry_store::rows::question::{Inquiry, State};
 use serde_json::{Value, json};
 
 use super::{BOLD, DIM, HINT, styled, text, units};

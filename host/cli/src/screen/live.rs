@@ -3,9 +3,9 @@
 use std::io::IsTerminal;
 use std::time::Instant;
 
+use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_kernel::Resource;
-use agentry_runtime::run::context::Event;
-use agentry_runtime::syscalls::bindings::agentry::agent::log::Level;
+use agentry_runtime::run::events::Event;
 
 use super::{BAD, BOLD, DIM, HINT, amounts, inquiry, question, say, styled, text, units};
 

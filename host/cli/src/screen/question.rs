@@ -3,7 +3,7 @@
 use agentry_kernel::Resource;
 use agentry_kernel::approval::Factor;
 use agentry_kernel::budget::Shortage;
-use agentry_runtime::approvals::{Question, State};
+use agentry_store::rows::approval::{Question, State};
 use serde_json::{Value, json};
 
 use super::{BAD, BOLD, DIM, GOOD, HINT, amounts, styled, text, units};

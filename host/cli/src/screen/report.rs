@@ -1,9 +1,9 @@
 //! What is said at the end of a run: its output, how it ended and the bill.
 
+use agentry_journal::report::Report;
 use agentry_kernel::Resource;
 use agentry_kernel::journal::Status;
 use agentry_kernel::model::Usage;
-use agentry_runtime::run::Report;
 use serde_json::{Map, Value, json};
 
 use super::{BAD, DIM, styled, text, units};

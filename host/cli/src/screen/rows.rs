@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use agentry_journal;
 use agentry_kernel::budget::Shortage;
 use agentry_kernel::call::{Call, CallId, Completion, Fetch};
 use agentry_kernel::journal::{BasisId, Entry, Outcome};
 use agentry_kernel::refusal::{Refusal, Rule};
 use agentry_kernel::{Amounts, Digest, Labels, Millis};
-use agentry_runtime::journal;
 use serde_json::{Value, json};
 
 use super::{amounts, units};
@@ -157,7 +157,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
 fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
     let (name, detail) = (what.name().to_owned(), detail(what));
     let (held, spent, gained, approved_by) = (Amounts::ZERO, Amounts::ZERO, Labels::NONE, Vec::new());
-    let (foreseen, basis, arguments) = (None, None, journal::arguments(what));
+    let (foreseen, basis, arguments) = (None, None, agentry_journal::arguments(what));
     Row {
         call,
         at,

@@ -2,34 +2,30 @@
 
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::Acted;
+use agentry_abi::fault;
+use agentry_journal::history::History;
+use agentry_journal::report::Report;
 use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::Status;
-use agentry_kernel::kernel::Share;
+use agentry_store::StoreError;
+use agentry_store::rows::run::RunRecord;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::gate::{Acted, Aside, fault};
-use crate::history::History;
-use crate::journal::RunRecord;
-use crate::run::context::{Event, Observer, RunContext};
-use crate::run::{Beginning, Prepared, Report, Resuming, lacking_root};
-use crate::store::StoreError;
-use crate::syscalls::Services;
-use crate::syscalls::bindings::agentry::agent::log::Level;
-use crate::syscalls::bindings::agentry::agent::types::Error;
-
-/// What a run below another one rests on.
-#[derive(Debug)]
-pub(crate) struct Below {
-    /// The run above it.
-    pub(crate) parent: Arc<RunContext>,
-    /// The call that it answers.
-    pub(crate) call: CallId,
-    /// The part of the parent's budget that it has.
-    pub(crate) share: Share,
-}
+use super::Agents;
+use crate::exec::components::Prepared;
+use crate::exec::{Beginning, Resuming, lacking_root};
+use crate::gate::Aside;
+use crate::run::context::RunContext;
+use crate::run::events::{Event, Observer};
+use crate::run::parent::Below;
+use crate::syscalls::delegate::Delegated;
+use crate::syscalls::drivers::Drivers;
 
 /// What became of a run that a parent's journal tells of.
 #[derive(Debug)]
@@ -46,31 +42,31 @@ pub enum Found {
 ///
 /// Its run has its id in the parent's journal before it begins. A call that is made again, because the host stopped before it was
 /// answered, finds the run that it began: what that gave, or its past, behind which it goes on.
-pub(crate) fn call(
-    services: Arc<Services>,
-    (parent, call): (Arc<RunContext>, CallId),
-    (agent, input): (String, String),
-    aside: Arc<Aside>,
+pub(super) fn call(
+    agents: Arc<Agents>,
+    drivers: Arc<Drivers>,
+    delegated: Delegated,
     cut: CancellationToken,
 ) -> BoxFuture<'static, Acted<String>> {
+    let Delegated { parent, call, agent, input, aside } = delegated;
     // Boxed: a run holds the calls that it makes, and one of them holds a run.
     async move {
-        let history = History::over(Arc::clone(services.gate.journal().store()));
+        let history = History::over(Arc::clone(drivers.gate.journal().store()));
         let spawned = parent.past().and_then(|past| past.spawned(call));
         let found = spawned.map_or(Ok(Found::Never), |run| found(&history, &agent, run));
         let open = match found {
             Ok(Found::Ended(acted)) => {
                 // What it took came out of the part that was set aside for it before.
-                aside.take().into_iter().for_each(|share| services.gate.dissolve(share));
-                services.gate.change(|kernel| kernel.remember(parent.id, &acted.below));
+                aside.take().into_iter().for_each(|share| drivers.gate.dissolve(share));
+                drivers.gate.change(|kernel| kernel.remember(parent.id, &acted.below));
                 return *acted;
             }
             Ok(Found::Open(record)) => Some(record),
             Ok(Found::Never) => None,
             Err(error) => return Acted::of(Err(fault::stored(&error)), Amounts::ZERO),
         };
-        let place = Place { parent, call, agent, id: spawned };
-        match place.run(&services, &history, open, input, &aside, &cut).await {
+        let place = Place { agents, parent, call, agent, id: spawned };
+        match place.run(&drivers, &history, open, input, &aside, &cut).await {
             Ok(report) if report.status == Status::Suspended => {
                 // It left memory with its parent, which gets no answer now.
                 cut.cancelled().await;
@@ -85,6 +81,7 @@ pub(crate) fn call(
 
 /// Where a run stands below another one.
 struct Place {
+    agents: Arc<Agents>,
     parent: Arc<RunContext>,
     call: CallId,
     agent: String,
@@ -96,17 +93,17 @@ impl Place {
     /// Begins it, or goes on with it, to its end.
     async fn run(
         &self,
-        services: &Arc<Services>,
+        drivers: &Arc<Drivers>,
         history: &History,
         open: Option<Box<RunRecord>>,
         input: String,
         aside: &Aside,
         cut: &CancellationToken,
     ) -> Result<Report, Error> {
-        let prepared = self.prepared(services, history, open.as_deref()).await?;
+        let prepared = self.prepared(drivers, history, open.as_deref()).await?;
         let full = || fault::unavailable("as many agents run as this host can hold", Some(1000));
         // Whoever waits for a child has a slot already: it must not wait for another one while it keeps that.
-        let _slot = Arc::clone(services.agents.slots()).try_acquire_owned().map_err(|_| full())?;
+        let _slot = Arc::clone(self.agents.slots()).try_acquire_owned().map_err(|_| full())?;
         let share = aside.take().ok_or_else(|| fault::unavailable("nothing was set aside for another run", None))?;
         let (observer, stop, stored) = (heard(&self.parent.observer), cut.child_token(), fault::stored);
         let below = |share| Some(Below { parent: Arc::clone(&self.parent), call: self.call, share });
@@ -114,31 +111,31 @@ impl Place {
             let entries = match history.entries(record.id) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    services.gate.dissolve(share);
+                    drivers.gate.dissolve(share);
                     return Err(stored(&error));
                 }
             };
             let below = below(share);
             let (record, forked, attended, because) = (*record, false, false, None);
             let resuming = Resuming { prepared, record, entries, forked, stop, attended, below, because };
-            let resumed = crate::run::resume(services, resuming, observer).await.map_err(|error| stored(&error))?;
+            let resumed = crate::exec::resume(drivers, resuming, observer).await.map_err(|error| stored(&error))?;
             return resumed.map_err(|refusal| fault::refused(&refusal, self.parent.id, self.call));
         }
-        let (id, seed) = match self.begins(services).await {
+        let (id, seed) = match self.begins(drivers).await {
             Ok(begins) => begins,
             Err(error) => {
-                services.gate.dissolve(share);
+                drivers.gate.dissolve(share);
                 return Err(error);
             }
         };
-        let engine = services.agents.components().engine().name().to_owned();
+        let engine = self.agents.components().engine().name().to_owned();
         let beginning =
             Beginning { prepared, input, seed, id, engine, stop, attended: false, below: below(share), began: None };
-        crate::run::run(services, beginning, observer).await.map_err(|error| stored(&error))
+        crate::exec::run(drivers, beginning, observer).await.map_err(|error| stored(&error))
     }
 
     /// The id and the seed of the run, which stands in its parent's journal from here on.
-    async fn begins(&self, services: &Services) -> Result<(RunId, u64), Error> {
+    async fn begins(&self, drivers: &Drivers) -> Result<(RunId, u64), Error> {
         let (Ok(id), Ok(seed)) = (getrandom::u64(), getrandom::u64()) else {
             return Err(fault::unavailable("the host has no randomness for another run", None));
         };
@@ -146,7 +143,7 @@ impl Place {
             return Ok((id, seed));
         }
         let id = RunId(id.max(RunId::HOST.0 + 1));
-        let spawned = services.gate.spawned(&self.parent, self.call, id).await;
+        let spawned = drivers.gate.spawned(&self.parent, self.call, id).await;
         spawned.map(|()| (id, seed)).map_err(|error| fault::stored(&error))
     }
 
@@ -154,7 +151,7 @@ impl Place {
     /// one who calls.
     async fn prepared(
         &self,
-        services: &Services,
+        drivers: &Drivers,
         history: &History,
         open: Option<&RunRecord>,
     ) -> Result<Arc<Prepared>, Error> {
@@ -164,14 +161,14 @@ impl Place {
             self.parent.observer.tell(Event::Log { level: Level::Warn, line });
             fault::unavailable(&format!("agent `{agent}` cannot be run on this host"), None)
         };
-        let components = services.agents.components();
+        let components = self.agents.components();
         let prepared = match open {
             Some(record) => {
                 let kept = history.blob(&record.component).map_err(|error| fault::stored(&error))?;
                 components.prepare(kept.ok_or_else(|| cannot("its component is not kept here".to_owned()))?).await
             }
             None => {
-                let known = services.agents.known().get(agent);
+                let known = self.agents.known().get(agent);
                 let line = known.ok_or_else(|| Error::NotFound(format!("there is no agent `{agent}`")))?;
                 components.package(&line.component).await
             }
@@ -181,7 +178,7 @@ impl Place {
         if named != agent {
             return Err(cannot(format!("its package is of agent `{named}`")));
         }
-        match lacking_root(services, &prepared.manifest) {
+        match lacking_root(drivers, &prepared.manifest) {
             Some(wants) => Err(cannot(format!("nobody gave the root `{}`", wants.root))),
             None => Ok(prepared),
         }

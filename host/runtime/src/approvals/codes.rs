@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use agentry_kernel::time::Millis;
+use agentry_store::limits::{CODE_LOCK_MAX_MS, CODE_LOCK_MS, CODES_WRONG_FREE};
+use agentry_store::rows::run::{decode, encode};
+use agentry_store::{Batch, Expect, Store, StoreError, keys};
 use serde::{Deserialize, Serialize};
 
 use super::roster::Enrolled;
-use crate::journal::record::{decode, encode};
-use crate::limits::{CODE_LOCK_MAX_MS, CODE_LOCK_MS, CODES_WRONG_FREE};
-use crate::store::{Batch, Expect, Store, StoreError, keys};
 
 /// How often it is tried to write down a code that others get in the way of.
 const TRIES_MAX: usize = 16;
@@ -107,9 +107,10 @@ pub(super) async fn prove(store: &Arc<dyn Store>, who: &Enrolled, code: &str, no
 
 #[cfg(test)]
 mod tests {
+    use agentry_store::RedbStore;
+
     use super::*;
     use crate::approvals::Roster;
-    use crate::store::RedbStore;
 
     const NOW: Millis = Millis(1_800_000_000_000);
     const STEP_MS: u64 = 30_000;

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use serde::Deserialize;
 use totp_rs::{Builder, Secret, Totp};
 
-use crate::limits::{APPROVER_FILE_MAX_BYTES, APPROVER_GROUPS_MAX, APPROVERS_MAX};
+use agentry_store::limits::{APPROVER_FILE_MAX_BYTES, APPROVER_GROUPS_MAX, APPROVERS_MAX};
 
 const DIRECTORY: &str = "approvers";
 const FORMAT: u32 = 1;

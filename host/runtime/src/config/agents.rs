@@ -14,14 +14,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use agentry_config::reader::{Document, Table};
+use agentry_config::{ConfigError, policies};
 use agentry_kernel::labels;
+use agentry_store::limits::AGENTS_MAX;
 use toml::de::DeTable;
 
-use super::ConfigError;
-use super::reader::{Document, Table};
 use super::triggers::{self, Cause, TriggerLine};
-use crate::limits::AGENTS_MAX;
-use crate::policies;
 
 /// The file's name in the home.
 pub const AGENTS_FILE: &str = "agents.toml";

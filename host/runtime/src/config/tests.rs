@@ -1,11 +1,12 @@
 //! What `agentry.toml` may say, and how a mistake in it is told.
 
+use agentry_config::secret::{Key, SECRET_KEYS};
+use agentry_drivers::secrets::config::Audience;
+use agentry_drivers::secrets::config::HANDLE_KEYS;
 use agentry_kernel::model::Price;
+use agentry_llm::config::adjust::REQUEST_KEYS;
+use agentry_llm::config::{EMBEDDED, Kind, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, ProviderLine};
 
-use super::adjust::REQUEST_KEYS;
-use super::models::{ENGINE_KEYS, FILE_KEYS, IDLE_KEYS, MODEL_KEYS, PRICE_KEYS};
-use super::providers::{PROVIDER_KEYS, SECRET_KEYS};
-use super::secrets::HANDLE_KEYS;
 use super::*;
 
 /// Every key that there is, one a line.
@@ -119,10 +120,10 @@ fn mistake(text: &str) -> String {
 #[test]
 fn a_whole_file_is_understood() {
     let config = Config::parse("agentry.toml", WHOLE).unwrap();
-    assert_eq!(config.default, "tiny");
-    let aliases: Vec<&str> = config.models.iter().map(|model| &*model.alias).collect();
+    assert_eq!(config.models.default, "tiny");
+    let aliases: Vec<&str> = config.models.models.iter().map(|model| &*model.alias).collect();
     assert_eq!(aliases, ["small", "tiny", "odd"], "in the order of the file");
-    let [small, tiny, odd] = &config.models[..] else { unreachable!() };
+    let [small, tiny, odd] = &config.models.models[..] else { unreachable!() };
     assert_eq!(small.price.map(|price| price.output), Some(600_000), "from the shipped list");
     assert_eq!(small.provider.key, Some(Key::Env("CLOUD_KEY".to_owned())));
     assert_eq!(tiny.price, Some(Price::default()), "what is local costs nothing");
@@ -152,16 +153,15 @@ fn every_key_is_read() {
         assert!(is_said, "no line says `{key}`");
     }
     let config = Config::parse("agentry.toml", EVERY).unwrap();
-    let [model] = &config.models[..] else { unreachable!() };
+    let [model] = &config.models.models[..] else { unreachable!() };
     let ProviderLine { kind, base_url, key, connect, idle, .. } = &model.provider;
     assert_eq!((*kind, &**base_url), (Kind::OpenAi, "http://127.0.0.1:1/v1"));
     assert_eq!(*key, Some(Key::Env("A_KEY".to_owned())));
     assert_eq!((connect.as_millis(), idle.as_millis()), (20, 30));
-    assert_eq!((&*config.default, &*model.alias, &*model.model), ("m", "m", "some-model"));
+    assert_eq!((&*config.models.default, &*model.alias, &*model.model), ("m", "m", "some-model"));
     assert_eq!((model.context_tokens, model.output_tokens_max, model.slots), (1000, 100, 3));
     assert_eq!((model.local, model.tools, model.schema_output), (true, false, false));
     assert_eq!(model.media, ["image", "pdf"], "as its base has them");
-    assert_eq!(model.capabilities.effort, [""; 0], "as its base has them");
     let adjust = &model.adjust;
     assert_eq!((&*adjust.headers["x-title"], &*adjust.headers["x-both"]), ("theirs", "ours"));
     assert_eq!(serde_json::to_string(&adjust.body).unwrap(), r#"{"logprobs":true,"service_tier":"flex"}"#);
@@ -175,13 +175,13 @@ fn every_key_is_read() {
     let inner = ["10.1.2.3".parse().unwrap(), "fd00::7".parse().unwrap()];
     assert_eq!(config.hosts.get("api.internal").map(Vec::as_slice), Some(&inner[..]));
     assert_eq!((config.idle.after_ms, config.idle.memory_bytes), (40, 50 << 20));
-    assert_eq!(config.engine, (crate::engine::settings::Shape::Dense, 60));
+    assert_eq!(config.engine, (agentry_engine::settings::Shape::Dense, 60));
     let other = EVERY.replace("provider = \"p\"", "provider = \"q\"").replace("local = true", "local = false");
     let config = Config::parse("agentry.toml", &other).unwrap();
-    assert_eq!(config.models[0].provider.key, Some(Key::File("a/key".into())));
+    assert_eq!(config.models.models[0].provider.key, Some(Key::File("a/key".into())));
     let other = EVERY.replace("provider = \"p\"", "provider = \"r\"").replace("local = true", "local = false");
     let config = Config::parse("agentry.toml", &other).unwrap();
-    assert_eq!(config.models[0].provider.api_version.as_deref(), Some("2024-10-21"));
+    assert_eq!(config.models.models[0].provider.api_version.as_deref(), Some("2024-10-21"));
 }
 
 #[test]
@@ -205,43 +205,17 @@ fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
 }
 
 #[test]
-fn a_known_model_has_its_window_its_answer_and_its_price() {
-    let of = |provider: &str, model: &str, more: &str| {
-        let text = format!(
-            "format = 1\n[providers.p]\n{provider}\n[models.m]\nprovider = \"p\"\nmodel = \"{model}\"\n{more}\n"
-        );
-        Config::parse("agentry.toml", &text).map(|config| config.models[0].clone())
-    };
-    let home = "kind = \"openai\"";
-    let known = of(home, "gpt-5.4", "").unwrap();
-    assert_eq!((known.context_tokens, known.output_tokens_max), (272_000, 16_384), "the window of its lower price");
-    assert_eq!(known.price.map(|price| price.input), Some(2_500_000));
-    assert_eq!(known.priced, Some(("2026-07-02".to_owned(), "models.dev".to_owned())));
-    let wide = of(home, "gpt-5.4", "context_tokens = 1_000_000").unwrap();
-    assert_eq!(wide.price.map(|price| price.input), Some(5_000_000), "that of the longest prompt that fits");
-    let groq = of("kind = \"openai-compatible\"\nbase_url = \"https://api.groq.com/openai/v1\"", "qwen/qwen3-32b", "")
-        .unwrap();
-    assert_eq!((groq.capabilities.effort.join(" "), groq.price.is_some()), ("none default".to_owned(), true));
-    let azure = "kind = \"azure\"\nbase_url = \"https://name.openai.azure.com\"";
-    assert_eq!(of(azure, "my-deployment", "").unwrap().price, None);
-    let based = of(azure, "my-deployment", "base_model = \"openai/gpt-5.4\"").unwrap();
-    assert_eq!((based.price, based.capabilities.temperature), (known.price, false));
-    let no = of(azure, "x", "base_model = \"openai/gpt-0\"").unwrap_err().to_string();
-    assert!(no.contains("no list has a model `openai/gpt-0`"), "{no}");
-}
-
-#[test]
 fn prices_that_were_read_into_the_home_go_before_the_shipped_ones() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("list.json");
     std::fs::write(&file, r#"{"openai":{"models":{"gpt-5.4":{"cost":{"input":1,"output":2}}}}}"#).unwrap();
-    crate::prices::import(home.path(), &file).unwrap();
+    agentry_llm::prices::import(home.path(), &file).unwrap();
     let text = "format = 1\n[providers.p]\nkind = \"openai\"\n[models.m]\nprovider = \"p\"\nmodel = \"gpt-5.4\"\n";
     std::fs::write(home.path().join(CONFIG_FILE), text).unwrap();
     let model = Config::load(home.path()).unwrap().models[0].clone();
     assert_eq!(model.price.map(|price| (price.input, price.output)), Some((1_000_000, 2_000_000)));
     assert_eq!(model.media, ["image", "pdf"], "what the list does not say is known still");
-    std::fs::write(home.path().join(crate::prices::PRICES_FILE), "[").unwrap();
+    std::fs::write(home.path().join(agentry_llm::prices::PRICES_FILE), "[").unwrap();
     let told = Config::load(home.path()).unwrap_err().to_string();
     assert!(told.contains("prices.json") && told.contains("\nhint: "), "{told}");
 }
@@ -249,23 +223,23 @@ fn prices_that_were_read_into_the_home_go_before_the_shipped_ones() {
 #[test]
 fn without_a_file_there_is_the_embedded_model() {
     let home = tempfile::tempdir().unwrap();
-    assert_eq!(Config::load(home.path()).unwrap().default, EMBEDDED);
+    assert_eq!(Config::load(home.path()).unwrap().models.default, EMBEDDED);
 }
 
 #[test]
 fn without_a_default_the_first_model_is_it() {
     let text = WHOLE.replace("default = \"tiny\"", "");
-    assert_eq!(Config::parse("agentry.toml", &text).unwrap().default, "small");
-    assert_eq!(Config::parse("agentry.toml", "format = 1").unwrap().default, EMBEDDED);
+    assert_eq!(Config::parse("agentry.toml", &text).unwrap().models.default, "small");
+    assert_eq!(Config::parse("agentry.toml", "format = 1").unwrap().models.default, EMBEDDED);
 }
 
 #[test]
 fn a_model_whose_price_nobody_said_has_none() {
     let text = WHOLE.replace("local = true", "");
-    assert_eq!(Config::parse("agentry.toml", &text).unwrap().models[1].price, None);
+    assert_eq!(Config::parse("agentry.toml", &text).unwrap().models.models[1].price, None);
     let proxied = WHOLE.replace("kind = \"openai\"\n", "kind = \"openai\"\nbase_url = \"https://proxy.example/v1\"\n");
     assert_eq!(
-        Config::parse("agentry.toml", &proxied).unwrap().models[0].price,
+        Config::parse("agentry.toml", &proxied).unwrap().models.models[0].price,
         None,
         "list prices hold at home alone"
     );

@@ -11,14 +11,12 @@
 //! ]
 //! ```
 
+use agentry_config::ConfigError;
+use agentry_config::reader::Table;
+use agentry_config::secret::{Key, key};
 use agentry_kernel::labels::{self, Labels};
+use agentry_store::limits::{INPUT_MAX_BYTES, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX};
 use toml::de::DeValue;
-
-use super::ConfigError;
-use super::providers::key;
-use super::reader::Table;
-use super::secret::Key;
-use crate::limits::{INPUT_MAX_BYTES, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX};
 
 const TRIGGER_KEYS: [&str; 9] =
     ["cron", "letter", "memory", "directory", "webhook", "secret", "input", "labels", "per_minute"];
@@ -98,7 +96,7 @@ fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
     };
     let secret = table.get_table("secret")?;
     let cause = if let Some(pattern) = table.text("cron")? {
-        if let Err(why) = crate::triggers::cron::check(pattern) {
+        if let Err(why) = crate::config::cron::check(pattern) {
             let hint = "five fields: minute, hour, day of month, month, day of week: \"0 7 * * MON-FRI\"";
             return Err(table.mistake_in("cron", format!("`{pattern}` is no time: {why}"), hint));
         }

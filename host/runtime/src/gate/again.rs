@@ -3,20 +3,22 @@
 
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::Told;
+use agentry_abi::fault::{self, Fault};
+use agentry_journal::Along;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::time::Millis;
+use agentry_store::StoreError;
 
+use super::Gate;
 use super::outside::Watch;
-use super::{Fault, Gate, Told, fault};
-use crate::journal::Along;
 use crate::run::context::RunContext;
 use crate::run::past::{Fate, Given, Past, Recorded, Step};
 use crate::run::turnstile::Sight;
-use crate::store::StoreError;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// A call that is made again.
 pub(super) struct Again {

@@ -4,23 +4,24 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Told};
+use agentry_journal::Along;
 use agentry_kernel::budget::{Limits, Resource};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::{Answer, Kernel, Permit, Share};
 use agentry_kernel::time::Millis;
+use agentry_store::StoreError;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Acted, Asking, Desk, Gate, Told};
-use crate::journal::Along;
+use super::{Asking, Desk, Gate};
 use crate::run::context::RunContext;
-use crate::store::StoreError;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// A part of a run's budget for a child that has not begun. If nobody takes it, it goes back.
 #[derive(Debug)]
-pub(crate) struct Aside {
+pub struct Aside {
     gate: Gate,
     /// What is wanted, and the fuel that the engine says the guest has.
     wish: (Limits, u64),

@@ -2,24 +2,28 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use agentry_abi::clock::Clock;
+use agentry_journal::Journal;
+use agentry_journal::history::History;
 use agentry_kernel::budget::Books;
 use agentry_kernel::call::{Class, Completion, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Started;
-use agentry_kernel::kernel::{Kernel, Permit, Start};
+use agentry_kernel::kernel::{Kernel, Start};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::model::{Model, Price};
 use agentry_kernel::policy::{Policy, Source};
 use agentry_kernel::tool::{Effect, Tool};
-use agentry_kernel::{Amounts, Answer, Call, CallId, Labels, Millis};
+use agentry_kernel::{Amounts, Call, Millis};
+use agentry_store::{Batch, Key, Page, Range, RedbStore, Store, StoreError, Value};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 use super::{Gate, Opening};
-use crate::clock::Clock;
-use crate::history::History;
-use crate::journal::Journal;
-use crate::run::context::{Observer, RunContext};
-use crate::store::RedbStore;
+use crate::run::context::RunContext;
+use crate::run::events::Observer;
 
 pub(crate) const NOW: Millis = Millis(1_800_000_000_000);
 
@@ -86,11 +90,53 @@ pub(crate) async fn host(home: &Path) -> Host {
     host_on(RedbStore::open(home).expect("a temporary directory can be written")).await
 }
 
-pub(crate) async fn host_on(store: RedbStore) -> Host {
+pub(crate) async fn host_on(store: impl Store + 'static) -> Host {
     let store = Arc::new(store);
     let history = History::over(Arc::clone(&store) as _);
     let (journal, recovered) = Journal::open(store).await.expect("the store was just opened");
     Host { gate: Gate::new(kernel(), journal, Clock::set(NOW), &recovered), history }
+}
+
+/// A store whose disk is full while the switch is on.
+pub(crate) struct Filling {
+    store: RedbStore,
+    full: Arc<AtomicBool>,
+}
+
+impl Filling {
+    /// The store of this home, and the switch.
+    pub(crate) fn open(home: &Path) -> (Self, Arc<AtomicBool>) {
+        let full = Arc::new(AtomicBool::new(false));
+        let store = RedbStore::open(home).expect("a temporary directory can be written");
+        (Self { store, full: Arc::clone(&full) }, full)
+    }
+}
+
+impl Store for Filling {
+    fn commit(&self, mut batch: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
+        if !self.full.load(Ordering::Acquire) {
+            return self.store.commit(batch);
+        }
+        // Behind what was committed before, and never on the thread of whoever commits, as the writer of a real one tells it.
+        let (before, then) = (self.store.commit(Batch::default()), batch.then.take());
+        let failed = tokio::spawn(async move {
+            let _ = before.await;
+            let failed = Err(StoreError::Full);
+            if let Some(then) = then {
+                then(&failed);
+            }
+            failed
+        });
+        async move { failed.await.unwrap_or(Err(StoreError::Closed)) }.boxed()
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.store.get(key)
+    }
+
+    fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
+        self.store.scan(range, page)
+    }
 }
 
 pub(crate) fn opening() -> Opening {
@@ -145,27 +191,4 @@ pub(crate) fn ask(model: &str, tokens: u64) -> Call {
         local_only: false,
         microusd_max: None,
     })
-}
-
-/// Lends a real permit for something that costs nothing.
-pub(crate) fn with_permit<R>(read: impl FnOnce(&Permit) -> R) -> R {
-    with_permit_that_carries(&Labels::NONE, read)
-}
-
-/// The same, of a run that holds these labels.
-pub(crate) fn with_permit_that_carries<R>(labels: &Labels, read: impl FnOnce(&Permit) -> R) -> R {
-    let mut kernel = kernel();
-    let run = RunId(1);
-    kernel.start(run, &opening().start, NOW).expect("the run is granted");
-    let next = |kernel: &mut Kernel, call| match kernel.admit(run, CallId(call), &Call::TimersNow, NOW) {
-        Answer::Permit(permit) => permit,
-        other => panic!("the time is everyone's: {other:?}"),
-    };
-    let mut before = next(&mut kernel, 1);
-    before.bring(labels);
-    kernel.settle(before, Amounts::ZERO, NOW);
-    let permit = next(&mut kernel, 2);
-    let result = read(&permit);
-    kernel.settle(permit, Amounts::ZERO, NOW);
-    result
 }

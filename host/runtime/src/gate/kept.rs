@@ -1,42 +1,32 @@
 //! Who keeps how much in our store: read off the batch that changes it, so that no driver can forget to say it.
 
+use agentry_abi::driver::Kept;
+use agentry_journal::Along;
 use agentry_kernel::budget::{Amounts, Resource};
+use agentry_store::rows::memory::keeper;
+use agentry_store::{Batch, Expect};
 
 use super::Inner;
-use crate::drivers::memory::keeper;
-use crate::journal::Along;
 use crate::run::context::RunContext;
-use crate::store::{Batch, Expect};
 
-/// What a batch does to what agents keep.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Kept {
-    /// Bytes that the writer keeps more.
-    pub(super) grown: u64,
-    /// Who keeps less, and how much.
-    pub(super) freed: Vec<(String, u64)>,
-}
-
-impl Kept {
-    /// What this batch of an agent does. A row is its author's: overwriting one's own counts the difference, and
-    /// overwriting or deleting another's gives that one its bytes back.
-    pub(super) fn of(batch: &Batch, writer: &str) -> Self {
-        let mut kept = Self::default();
-        for (place, row) in &batch.writes {
-            let before = batch.expect.iter().find_map(|(key, expect)| match expect {
-                Expect::Equals(old) if key == place => keeper(place, old),
-                _ => None,
-            });
-            let after = row.as_ref().and_then(|row| keeper(place, row)).map_or(0, |(_, bytes)| bytes);
-            let own = before.as_ref().filter(|(author, _)| author == writer).map_or(0, |(_, bytes)| *bytes);
-            kept.grown = kept.grown.saturating_add(after.saturating_sub(own));
-            if let Some((author, bytes)) = before {
-                let freed = if author == writer { bytes.saturating_sub(after) } else { bytes };
-                kept.freed.extend((freed > 0).then_some((author, freed)));
-            }
+/// What this batch of an agent does. A row is its author's: overwriting one's own counts the difference, and
+/// overwriting or deleting another's gives that one its bytes back.
+pub(super) fn of(batch: &Batch, writer: &str) -> Kept {
+    let mut kept = Kept::default();
+    for (place, row) in &batch.writes {
+        let before = batch.expect.iter().find_map(|(key, expect)| match expect {
+            Expect::Equals(old) if key == place => keeper(place, old),
+            _ => None,
+        });
+        let after = row.as_ref().and_then(|row| keeper(place, row)).map_or(0, |(_, bytes)| bytes);
+        let own = before.as_ref().filter(|(author, _)| author == writer).map_or(0, |(_, bytes)| *bytes);
+        kept.grown = kept.grown.saturating_add(after.saturating_sub(own));
+        if let Some((author, bytes)) = before {
+            let freed = if author == writer { bytes.saturating_sub(after) } else { bytes };
+            kept.freed.extend((freed > 0).then_some((author, freed)));
         }
-        kept
     }
+    kept
 }
 
 impl Inner {

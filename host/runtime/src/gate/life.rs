@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_journal::Along;
 use agentry_kernel::Resource;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
@@ -11,15 +12,17 @@ use agentry_kernel::kernel::{Allowance, Share, Start};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
+use agentry_store::StoreError;
+use agentry_store::content::Content;
+use agentry_store::rows::run::RunRecord;
 use tokio::time::Instant;
 
 use super::outside::{GRACE, past};
 use super::{Desk, Gate};
-use crate::agents::Below;
-use crate::journal::{Along, Content, RunRecord};
-use crate::run::context::{Event, RunContext};
-use crate::store::StoreError;
-use crate::triggers::Began;
+use crate::run::cause::Began;
+use crate::run::context::RunContext;
+use crate::run::events::Event;
+use crate::run::parent::Below;
 
 /// How a run begins.
 #[derive(Debug)]

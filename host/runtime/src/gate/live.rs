@@ -7,13 +7,13 @@ use std::sync::Arc;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::limits::TEXT_MAX_BYTES;
+use agentry_kernel::text::cut;
 use agentry_kernel::time::Millis;
+use agentry_store::limits::AGENTS_HELD_MAX;
+use agentry_store::rows::run::RunRecord;
 
 use super::{Desk, Gate, Inner};
-use crate::journal::RunRecord;
-use crate::limits::AGENTS_HELD_MAX;
 use crate::run::context::RunContext;
-use crate::run::lines::cut;
 use crate::run::situation::Live;
 
 /// Runs that are held because they wait for nothing but what comes anyway, and the calls that each waits for.

@@ -5,6 +5,11 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use agentry_abi::bindings::agentry::agent::agents::Letter;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::fault;
+use agentry_drivers::mail::{Mail, Taken};
+use agentry_journal::Along;
 use agentry_kernel::Call;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::CallId;
@@ -12,20 +17,17 @@ use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
+use agentry_store::rows::run::RunRecord;
+use agentry_store::{Batch, StoreError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::again::{Again, Recall};
 use super::outside::{Errand, Watch, past};
-use super::{Gate, Turn, fault, settle};
-use crate::drivers::mail::{Mail, Taken};
-use crate::journal::{Along, RunRecord};
+use super::{Gate, Turn, settle};
 use crate::run::acts::{Act, Acts};
 use crate::run::context::RunContext;
 use crate::run::turnstile::Sight;
-use crate::store::{Batch, StoreError};
-use crate::syscalls::bindings::agentry::agent::agents::Letter;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// What came of a call for a letter, on its way to the guest. If that lets go of it, this is written down, and in the same transaction a
 /// letter goes back to its mailbox: whichever host looks, the letter is there or in one journal whose run has yet to see it.

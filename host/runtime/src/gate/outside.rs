@@ -9,6 +9,10 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Told};
+use agentry_abi::fault::{self, Fault};
+use agentry_journal::Along;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, Effect};
 use agentry_kernel::journal::Entry;
@@ -21,13 +25,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::again::{Number, Recall};
-use super::{Acted, Asking, Fault, Gate, Manner, Told, Turn, fault, settle};
-use crate::journal::Along;
+use super::{Asking, Gate, Manner, Turn, settle};
 use crate::run::acts::{Act, Acts};
-use crate::run::context::{Event, RunContext};
+use crate::run::context::RunContext;
+use crate::run::events::Event;
 use crate::run::situation::{Wait, Waiting};
 use crate::run::turnstile::Sight;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// How long an act may go on after it was cancelled, to say what it knows. Then it is dropped and its worst case is
 /// taken, for nobody knows what it did.
@@ -272,7 +275,7 @@ impl Errand {
         let mut permit = alone(permit).await;
         permit.bring(&labels);
         self.below = below;
-        self.note_down(note);
+        self.gate.0.note(&self.run, self.call, self.now(), note);
         let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
         let answer = self.close(permit, result, Some(spent));
         gate.0.free(&run, &freed);
@@ -390,14 +393,6 @@ impl Errand {
         }
         self.tell(at, Amounts::ZERO, Some(fault::kind(&error)));
         (Err(error.into()), at)
-    }
-
-    /// What the admin is to know of it stands in the journal, whoever watches now.
-    fn note_down(&self, note: Option<String>) {
-        if let Some(note) = note {
-            let entry = Entry::Noted { call: self.call, at: self.now(), note };
-            self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
-        }
     }
 
     pub(super) fn tell(&self, at: Millis, spent: Amounts, error: Option<&'static str>) {

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::fault;
+use agentry_journal::Along;
 use agentry_kernel::Call;
 use agentry_kernel::approval::{ApprovalId, Approver, Facts, Unfit};
 use agentry_kernel::call::CallId;
@@ -12,17 +15,18 @@ use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::{Answer, Answered, Closed, How, Kernel, Permit, Unasked, Verdict, Waiter};
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
+use agentry_store::content::Content;
+use agentry_store::limits::QUESTIONS_KEPT_MAX;
+use agentry_store::rows::approval::{Gained, Question, State};
+use agentry_store::{Batch, keys};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::outside::{Errand, past};
-use super::{Asking, Desk, Gate, Inner, Turn, fault};
-use crate::approvals::{Gained, Question, State, shown};
-use crate::journal::{Along, Content};
-use crate::limits::QUESTIONS_KEPT_MAX;
-use crate::run::context::{Event, RunContext};
-use crate::store::{Batch, keys};
-use crate::syscalls::bindings::agentry::agent::types::Error;
+use super::{Asking, Desk, Gate, Inner, Turn};
+use crate::gate::shown;
+use crate::run::context::RunContext;
+use crate::run::events::Event;
 
 /// A call that waits for people.
 pub(super) struct Asked {

@@ -4,6 +4,9 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Told};
+use agentry_abi::fault;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
@@ -12,9 +15,8 @@ use serde::Serialize;
 
 use super::again::{Number, Recall};
 use super::outside::Errand;
-use super::{Acted, Asking, Gate, Manner, Told, Turn, fault, outside, settle};
+use super::{Asking, Gate, Manner, Turn, outside, settle};
 use crate::run::context::RunContext;
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 impl Gate {
     /// Decides, reads and writes down in one step what may be labelled; only where policy asks people it waits. It costs nothing.

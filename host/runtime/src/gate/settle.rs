@@ -1,5 +1,8 @@
 //! The second half of every way: the true cost is taken, the outcome written down, and the next in the queue let in.
 
+use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_abi::fault::{self, Fault};
+use agentry_journal::Along;
 use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::CallId;
 use agentry_kernel::journal::{Entry, Outcome};
@@ -7,12 +10,13 @@ use agentry_kernel::kernel::{Permit, Ready};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::{Refusal, Rule};
 use agentry_kernel::time::Millis;
+use agentry_store::content::Content;
+use agentry_store::rows::run::RunRecord;
 use serde::Serialize;
 
-use super::{Asking, Desk, Fault, Inner, Turn, answer, fault};
-use crate::journal::{Along, Content, RunRecord};
-use crate::run::context::{Event, RunContext};
-use crate::syscalls::bindings::agentry::agent::log::Level;
+use super::{Asking, Desk, Inner, Turn, answer};
+use crate::run::context::RunContext;
+use crate::run::events::Event;
 
 /// A result as the journal has it. Contents are stored only for calls that were done, and what stands by name is added.
 pub(super) fn outcome<T: Serialize, E: Fault>(result: &Result<T, E>, contents: &mut Vec<Content>) -> Outcome {
@@ -70,6 +74,13 @@ impl Inner {
             run.observer.tell(Event::Log { level: Level::Warn, line: overrun(call, &settled.overrun) });
         }
         settled.spent
+    }
+
+    /// What the admin is to know of a call stands in the journal before its answer, whoever watches now.
+    pub(super) fn note(&self, run: &RunContext, call: CallId, at: Millis, note: Option<String>) {
+        if let Some(note) = note {
+            self.journal.append(&run.trail, &[Entry::Noted { call, at, note }], Along::default());
+        }
     }
 
     /// Labels that a run gains stand in its journal before the answer that brings them, and in its record.

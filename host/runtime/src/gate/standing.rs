@@ -3,21 +3,23 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
+use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
+use agentry_journal::{Along, Trail};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Lock;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::TEXT_MAX_BYTES;
 use agentry_kernel::policy::Policy;
+use agentry_kernel::text::cut;
+use agentry_store::StoreError;
+use agentry_store::rows::run::RunRecord;
 use parking_lot::Mutex;
 
 use super::Gate;
 use super::touches::Touches;
-use crate::journal::{Along, RunRecord, Trail};
-use crate::resolve::{Case, Resolution, ResolveError, Resolved};
-use crate::run::context::{Event, Observer, RunContext};
-use crate::run::lines::cut;
-use crate::store::StoreError;
+use crate::run::context::RunContext;
+use crate::run::events::{Event, Observer};
 
 /// Runs that go on, and what whoever watches a later one must hear too.
 #[derive(Default)]

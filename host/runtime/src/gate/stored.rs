@@ -4,41 +4,25 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Told, Written};
+use agentry_abi::fault;
+use agentry_journal::Along;
 use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
-use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
+use agentry_store::StoreError;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::again::Recall;
-use super::kept::Kept;
 use super::outside::Errand;
-use super::{Asking, Gate, Told, Turn, fault, settle};
-use crate::journal::Along;
+use super::{Asking, Gate, Turn, kept, settle};
 use crate::run::context::RunContext;
-use crate::store::{Batch, StoreError};
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
 /// How often a write is tried that others get in the way of.
 const TRIES_MAX: usize = 16;
-
-/// What a write would do, and what its answer tells.
-#[derive(Debug)]
-pub struct Written<T> {
-    /// The batch to commit and the answer that the guest gets then.
-    pub result: Result<(Batch, T), Error>,
-    /// The labels of what the answer tells, a no included: the version of an entry tells of what stood there before.
-    pub labels: Labels,
-}
-
-impl<T> From<Result<(Batch, T), Error>> for Written<T> {
-    /// A write whose answer tells of nothing that is labelled.
-    fn from(result: Result<(Batch, T), Error>) -> Self {
-        Self { result, labels: Labels::NONE }
-    }
-}
 
 impl Gate {
     /// Decides now and gives the future of the answer: durable when it comes.
@@ -122,7 +106,7 @@ impl Errand {
                     break;
                 }
             };
-            let kept = Kept::of(&batch, self.run.payer());
+            let kept = kept::of(&batch, self.run.payer());
             if kept.grown > permit.held()[Resource::Storage] {
                 failed = fault::unavailable("the entry changed while it was written", Some(10));
                 break;

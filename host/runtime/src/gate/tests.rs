@@ -3,17 +3,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use agentry_abi::bindings::agentry::agent::llm::Failure;
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::{Amounts, Call, CallId, Resource, RunId};
+use agentry_store::{Expect, keys};
 use tokio::sync::oneshot;
 
-use super::fixture::{Host, NOW, ask, host, host_on, opening};
+use super::fixture::{Filling, Host, NOW, ask, host, host_on, opening};
+use agentry_abi::driver::Acted;
+use agentry_abi::fault;
+
 use super::*;
-use crate::run::context::Observer;
-use crate::store::{Expect, keys};
-use crate::syscalls::bindings::agentry::agent::llm::Failure;
+use crate::run::events::Observer;
 
 mod labels;
+mod parked;
 mod storage;
 
 fn tokens(amount: u64) -> Amounts {
@@ -204,7 +208,7 @@ async fn a_write_and_its_entry_are_one_transaction_and_conflicts_are_tried_again
         let write = move || {
             let old = store.get(b"x").map_err(|error| fault::stored(&error))?;
             let next = old.as_ref().map_or(0, |old| old[0]) + 1;
-            let mut batch = crate::store::Batch::default();
+            let mut batch = agentry_store::Batch::default();
             batch.expect(b"x".to_vec(), old.map_or(Expect::Absent, Expect::Equals));
             batch.put(b"x".to_vec(), vec![next]);
             Ok((batch, next))
@@ -240,7 +244,7 @@ async fn what_a_killed_host_held_stays_held_for_runs_that_can_go_on() {
     assert_eq!(host.tokens(), (0, 30), "what it holds is held until it goes on");
     assert_eq!(host.history.run("last").map(|record| record.status), Ok(Status::Suspended));
     assert_eq!(names(&host, 1), ["started", "asked"]);
-    assert_eq!(host.history.0.has(&keys::open(RunId(1))), Ok(true));
+    assert_eq!(host.history.store().has(&keys::open(RunId(1))), Ok(true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,7 +279,7 @@ async fn quick_calls_reach_the_disk_soon_without_anybody_waiting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_nothing_begins_and_only_the_runs_that_lost_something_are_over() {
     let home = tempfile::tempdir().unwrap();
-    let (store, full) = crate::store::tests::filling(home.path());
+    let (store, full) = Filling::open(home.path());
     let host = host_on(store).await;
     let run = host.run(1);
     host.gate.journal().flush().await.unwrap();
@@ -317,7 +321,7 @@ async fn what_a_call_holds_that_had_to_wait_is_durable_before_it_begins() {
     let store = Arc::clone(host.gate.journal().store());
     let second = host.gate.pass::<u64, Error, _, _, _>(&porter, ask("small", 20), move |_, _| async move {
         let bytes = store.get(&keys::books("porter")).unwrap().expect("it was written");
-        let books = crate::journal::record::books(&bytes).unwrap();
+        let books = agentry_store::rows::run::books(&bytes).unwrap();
         Acted::of(Ok(books.day.held[Resource::Tokens]), tokens(1))
     });
     finish.send(()).unwrap();

@@ -2,10 +2,10 @@
 
 use agentry_kernel::call::Call;
 use agentry_kernel::labels::Labels;
+use agentry_store::limits::TOUCHES_WAITING_MAX;
 use tokio::sync::broadcast;
 
 use super::Gate;
-use crate::limits::TOUCHES_WAITING_MAX;
 use crate::run::context::RunContext;
 
 /// One write, which is committed.

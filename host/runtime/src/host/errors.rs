@@ -1,21 +1,13 @@
-//! Why a host does not open, and why a run does not begin or go on: each with what to do about it.
+//! Why a host does not open: each with what to do about it.
 
-use agentry_kernel::Digest;
-use agentry_kernel::call::{CallId, RunId};
-use agentry_kernel::refusal::Refusal;
-
-use crate::audit::heads::HeadsError;
-use crate::components::NotReady;
-use crate::config::{ConfigError, ToolsError};
-use crate::control::ControlError;
-use crate::drivers::files::NoRoot;
-use crate::drivers::llm::models::ModelsError;
-use crate::engine::EngineError;
-use crate::engine::compile::CompileError;
-use crate::history::NoRun;
-use crate::package::PackageError;
-use crate::policies::PoliciesError;
-use crate::store::StoreError;
+use agentry_config::ConfigError;
+use agentry_config::policies::PoliciesError;
+use agentry_drivers::files::NoRoot;
+use agentry_drivers::tools::config::ToolsError;
+use agentry_engine::EngineError;
+use agentry_journal::audit::heads::HeadsError;
+use agentry_llm::models::ModelsError;
+use agentry_store::StoreError;
 
 /// Why there is no host.
 #[derive(Debug, thiserror::Error)]
@@ -47,121 +39,4 @@ pub enum OpenError {
     /// The system gives no thread that looks at the policy.
     #[error("cannot look at the policy while agents run: {0}")]
     Watch(std::io::Error),
-    /// The socket on which other commands reach this host.
-    #[error(transparent)]
-    Control(#[from] ControlError),
-}
-
-/// Why a run did not begin, or could not be finished. What a guest does is never one of these: it stands in the report.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The file is no package that this host runs.
-    #[error(transparent)]
-    Package(#[from] PackageError),
-    /// It does not compile.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// The input is too long or not JSON.
-    #[error(
-        "the input is {why}\nhint: give one JSON value: --input '{{\"question\": \"…\"}}', --input @FILE or --input -"
-    )]
-    Input {
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The agent is granted a root that nobody gave.
-    #[error(
-        "agent `{agent}` needs the root `{root}`, and this host has none of that name\nhint: add --root {root}=DIR; it is for: {why}"
-    )]
-    Root {
-        /// The agent's name.
-        agent: String,
-        /// The root's name.
-        root: String,
-        /// What its manifest says it is for.
-        why: String,
-    },
-    /// The store cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The system gives no randomness.
-    #[error("the system gives no randomness: {0}")]
-    Random(getrandom::Error),
-    /// There is no such run.
-    #[error(transparent)]
-    NoRun(#[from] NoRun),
-    /// The run was refused before it began.
-    #[error("run {run} never began, so there is nothing to execute again\nhint: `agentry trace {run}` says why")]
-    NeverBegan {
-        /// Which.
-        run: RunId,
-    },
-    /// It has ended, or it goes on already.
-    #[error("run {run} is not suspended, so there is nothing to resume\nhint: `agentry ps` says how each run stands")]
-    NotSuspended {
-        /// Which.
-        run: RunId,
-    },
-    /// It goes on with the run that called it.
-    #[error("run {run} works for run {parent} and goes on with that one\nhint: agentry resume {parent}")]
-    Below {
-        /// Which.
-        run: RunId,
-        /// The run above it.
-        parent: RunId,
-    },
-    /// A run is forked at a call that it made.
-    #[error("run {run} made no call {call}\nhint: `agentry trace {run}` numbers its calls")]
-    NoCall {
-        /// Which.
-        run: RunId,
-        /// The call.
-        call: CallId,
-    },
-    /// Another component may be another version of the agent, and not another agent: its grant is for that one.
-    #[error(
-        "run {run} is of agent `{agent}`, and the component is agent `{given}`\nhint: give another version of `{agent}`, or run it: agentry run FILE.wasm"
-    )]
-    OtherAgent {
-        /// Which.
-        run: RunId,
-        /// Its agent.
-        agent: String,
-        /// The agent of the component.
-        given: String,
-    },
-    /// Policy or a budget says no.
-    #[error("{0}")]
-    Forbidden(Box<Refusal>),
-    /// Policy says no now; the run stays as it is.
-    #[error("the run stays suspended\n{0}")]
-    Refused(Box<Refusal>),
-    /// It was another component.
-    #[error("run {run} was of the component {recorded}, and this one is {given}\nhint: give the file that it ran")]
-    Component {
-        /// Which.
-        run: RunId,
-        /// The digest of the one that ran.
-        recorded: Digest,
-        /// The digest of the one that is given.
-        given: Digest,
-    },
-    /// The component that ran is not kept here.
-    #[error("the component {recorded} of run {run} is not kept here\nhint: give its file: --component FILE.wasm")]
-    NoComponent {
-        /// Which.
-        run: RunId,
-        /// Its digest.
-        recorded: Digest,
-    },
-}
-
-impl From<NotReady> for RunError {
-    fn from(error: NotReady) -> Self {
-        match error {
-            NotReady::Package(error) => Self::Package(error),
-            NotReady::Compile(error) => Self::Compile(error),
-            NotReady::Store(error) => Self::Store(error),
-        }
-    }
 }

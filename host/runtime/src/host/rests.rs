@@ -6,23 +6,22 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agentry_journal::{log, payer};
 use agentry_kernel::Call;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Status, Unfinished, Wake};
 use agentry_kernel::time::Millis;
+use agentry_store::limits::{IDLE_LOOK_MS, IDLE_QUARTERS, WAKE_LOOK_MS};
+use agentry_store::rows::parked::Rest;
+use agentry_store::rows::run::RunRecord;
+use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys, rows};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::orders::Over;
 use crate::config::Idle;
-use crate::drivers::human;
 use crate::gate::Gate;
-use crate::journal::record::{self, RunRecord};
-use crate::journal::rest::Rest;
-use crate::journal::{log, payer};
-use crate::limits::{IDLE_LOOK_MS, IDLE_QUARTERS, WAKE_LOOK_MS};
-use crate::store::{Batch, Expect, Page, Range, Store, StoreError, keys};
-use crate::syscalls::Services;
+use crate::host::services::Services;
+use crate::orders::Over;
 
 /// Rows read at once.
 const PAGE: Page = Page { rows: 256, bytes: 1024 * 1024 };
@@ -34,7 +33,7 @@ const SWEEP_SHARE: u32 = 50;
 const TRIES_MAX: usize = 8;
 
 /// The runs of a host that serves and that are not only in memory or only in the store.
-pub(crate) struct Rests {
+pub struct Rests {
     idle: Idle,
     state: Mutex<State>,
     /// Rung when there may be something to do.
@@ -68,7 +67,7 @@ impl Rests {
     }
 
     /// A person wants a run stopped that is not in memory; it comes back for that.
-    pub(crate) fn stop(&self, run: RunId, because: String) {
+    pub fn stop(&self, run: RunId, because: String) {
         self.state.lock().stopped.insert(run, because);
         self.bell.notify_one();
     }
@@ -122,18 +121,18 @@ impl Rests {
 pub(super) async fn sweep(services: Arc<Services>) {
     loop {
         let begun = Instant::now();
-        services.rests.sweep(&services.gate, services.agents.runs_max());
+        services.rests.sweep(&services.drivers.gate, services.agents.runs_max());
         tokio::time::sleep(Duration::from_millis(IDLE_LOOK_MS).max(begun.elapsed() * SWEEP_SHARE)).await;
     }
 }
 
 /// Gives those that come back, each once, until it is dropped.
 pub(super) async fn wake(services: Arc<Services>, back: mpsc::Sender<RunId>) {
-    let letters = services.mail.any_arrival();
-    let waker = Waker { services: &services, store: &**services.gate.journal().store(), back };
+    let letters = services.drivers.mail.any_arrival();
+    let waker = Waker { services: &services, store: &**services.drivers.gate.journal().store(), back };
     loop {
         // Before the look: what comes behind it is heard of.
-        let (mut letter, mut answer) = (pin!(letters.notified()), pin!(services.human.answered()));
+        let (mut letter, mut answer) = (pin!(letters.notified()), pin!(services.drivers.human.answered()));
         letter.as_mut().enable();
         answer.as_mut().enable();
         let next = match waker.look().await {
@@ -144,7 +143,7 @@ pub(super) async fn wake(services: Arc<Services>, back: mpsc::Sender<RunId>) {
                 None
             }
         };
-        let now = services.gate.clock().now();
+        let now = services.drivers.gate.clock().now();
         let ms = next.map_or(WAKE_LOOK_MS, |at| at.since(now)).min(WAKE_LOOK_MS);
         tokio::select! {
             () = &mut letter => {}
@@ -187,7 +186,7 @@ impl Waker<'_> {
     }
 
     async fn due(&self) -> Result<Option<Millis>, Stop> {
-        let now = self.services.gate.clock().now();
+        let now = self.services.drivers.gate.clock().now();
         let mut range = Range::of(keys::WAKES);
         loop {
             let rows = self.store.scan(&range, PAGE)?;
@@ -275,7 +274,7 @@ impl<'a> Filing<'a> {
     fn of(store: &'a dyn Store, run: RunId, before: Option<&Rest>) -> Result<Batch, StoreError> {
         let mut batch = Batch::default();
         before.into_iter().flat_map(|before| before.places(run)).for_each(|place| batch.remove(place));
-        let Some(record) = record::of(store, run)?.filter(|record| record.status == Status::Suspended) else {
+        let Some(record) = rows::run::of(store, run)?.filter(|record| record.status == Status::Suspended) else {
             return Ok(batch);
         };
         let mut filing = Self { store, payer: payer(store, &record)?, readers: Vec::new(), batch };
@@ -304,7 +303,7 @@ impl<'a> Filing<'a> {
                 Call::AgentsReceive { .. } => self.readers.push(record.agent.clone()),
                 Call::HumanAsk { .. } if !self.is_unanswered(record.id, call)? => wake = at_once(wake),
                 Call::AgentsCall(_) => {
-                    let below = unfinished.below.get(&call).map_or(Ok(None), |run| record::of(self.store, *run))?;
+                    let below = unfinished.below.get(&call).map_or(Ok(None), |run| rows::run::of(self.store, *run))?;
                     let below = below.filter(|below| below.status == Status::Suspended);
                     let rest = below.map_or(Ok(None), |below| self.look(&below))?;
                     wake = match (wake, &rest) {
@@ -328,7 +327,7 @@ impl<'a> Filing<'a> {
     fn is_unanswered(&mut self, run: RunId, call: CallId) -> Result<bool, StoreError> {
         let key = keys::inquiry(run, call);
         let Some(row) = self.store.get(&key)? else { return Ok(false) };
-        let open = human::is_open(&row)?;
+        let open = rows::question::is_open(&row)?;
         self.batch.expect(key, Expect::Equals(row));
         Ok(open)
     }

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
+use agentry_store::limits::RUNS_ORDERED_MAX;
+use agentry_store::rows::parked::Rest;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::orders::Order;
-use super::{Host, RunError, rests};
-use crate::journal::rest::Rest;
-use crate::limits::RUNS_ORDERED_MAX;
-use crate::run::context::Observer;
-use crate::triggers::{self, ListenError};
+use super::services::Services;
+use super::{Host, rests};
+use crate::exec::errors::RunError;
+use crate::orders::Order;
+use crate::run::events::Observer;
+use crate::triggers::{self, ListenError, Watched};
 
 /// Runs that come back and whose turn to go on has not come.
 const WOKEN_WAITING_MAX: usize = 64;
@@ -30,6 +32,12 @@ pub struct Served {
 }
 
 impl Host {
+    /// What its triggers look at.
+    fn watched(&self) -> Watched {
+        let Services { drivers, agents, orders, .. } = &*self.services;
+        Watched { drivers: Arc::clone(drivers), agents: Arc::clone(agents), orders: Arc::clone(orders) }
+    }
+
     /// Begins what is ordered and what is triggered until `stop` is cancelled, and then gives runs so much time to end. `ready` is told
     /// when it takes orders.
     ///
@@ -42,7 +50,7 @@ impl Host {
         ready: oneshot::Sender<()>,
     ) -> Result<Served, ListenError> {
         let mut orders = self.services.orders.open();
-        let triggers = triggers::tend(&self.services).await?;
+        let triggers = triggers::tend(&Arc::new(self.watched())).await?;
         // Whoever does not listen is served all the same.
         let _ = ready.send(());
         let mut runs = JoinSet::new();
@@ -87,7 +95,7 @@ impl Host {
 
     /// What still runs leaves memory, and goes on in the next host. What has not begun yet does not begin.
     async fn leave(&self, mut runs: JoinSet<()>, cut: &CancellationToken) {
-        let gate = &self.services.gate;
+        let gate = &self.services.drivers.gate;
         gate.suspend_all();
         cut.cancel();
         while runs.join_next().await.is_some() {}
@@ -104,7 +112,7 @@ impl Host {
     }
 
     async fn went_on(&self, run: RunId, cut: &CancellationToken) -> Result<(), RunError> {
-        let store = self.services.gate.journal().store();
+        let store = self.services.drivers.gate.journal().store();
         let before = Rest::of(&**store, run)?;
         let Some(record) = self.history.record(run)?.filter(|_| !cut.is_cancelled()) else { return Ok(()) };
         let (stop, because) = (CancellationToken::new(), self.services.rests.stopped(run));
@@ -138,7 +146,7 @@ impl Host {
         };
         let (rests, run) = (&self.services.rests, report.run);
         if rests.take(run) {
-            if let Err(error) = rests::file(self.services.gate.journal().store(), run, None).await {
+            if let Err(error) = rests::file(self.services.drivers.gate.journal().store(), run, None).await {
                 self.services.standing.alarm(format!("run {run} comes back with the next host alone: {error}"));
             }
             rests.release(run);

@@ -1,16 +1,16 @@
 //! How a guest ended, in one word and one sentence for a person: its output, its own failure, or what it broke on.
 
+use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_kernel::journal::Status;
 use agentry_kernel::kernel::Allowance;
+use agentry_kernel::text::cut;
+use agentry_store::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
 use serde_json::Value;
 use wasmtime::Trap;
 
-use super::lines::cut;
 use super::past::Verdict;
-use crate::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
-use crate::syscalls::bindings::agentry::agent::types::Error;
 
-pub(crate) use crate::syscalls::bindings::agentry::agent::outcome::Failure;
+use agentry_abi::bindings::agentry::agent::outcome::Failure;
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use agentry_journal::digest;
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::budget::Resource;
 use agentry_kernel::call::{Call, CallId, RunId};
@@ -15,14 +16,13 @@ use agentry_kernel::journal::{Ended, Entry, Outcome, Started, Status};
 use agentry_kernel::kernel::{Afterwards, Lost};
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
+use agentry_store::{Store, StoreError, keys};
 use parking_lot::Mutex;
 
 pub use self::verdict::Difference;
 pub(crate) use self::verdict::Verdict;
 use super::end::End;
 use super::turnstile::Sight;
-use crate::journal::digest;
-use crate::store::{Store, StoreError, keys};
 
 /// The past of one run.
 pub(crate) struct Past {
@@ -472,7 +472,7 @@ fn told(call: &Call) -> String {
 }
 
 fn short(text: &str) -> String {
-    super::lines::cut(text.to_owned(), 200)
+    agentry_kernel::text::cut(text.to_owned(), 200)
 }
 
 #[cfg(test)]

@@ -247,7 +247,7 @@ impl Drop for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::context::Observer;
+    use crate::run::events::Observer;
 
     #[test]
     fn of_several_waits_the_one_that_may_take_longest_is_shown() {

@@ -3,22 +3,23 @@
 
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::agents::{AgentInfo, Host, HostWithStore, Letter, Share};
+use agentry_abi::bindings::agentry::agent::types::{Error, ResourceKind};
+use agentry_abi::driver::{Acted, Written};
+use agentry_drivers::mail::Writer;
 use agentry_kernel::budget::{Limits, Resource};
 use agentry_kernel::call::{Delegation, Post};
 use agentry_kernel::limits::NAME_MAX_BYTES;
+use agentry_kernel::text::cut;
 use agentry_kernel::{Amounts, Call};
+use agentry_store::content::Content;
+use agentry_store::limits::{DELEGATED_MAX_BYTES, LETTER_MAX_BYTES, LETTER_SUBJECT_MAX_BYTES, SLEEP_MAX_MS};
 use wasmtime::AsContextMut as _;
-use wasmtime::component::{Access, FutureReader, HasSelf};
+use wasmtime::component::{Access, FutureReader};
 
-use super::bindings::agentry::agent::agents::{AgentInfo, Host, HostWithStore, Letter, Share};
-use super::bindings::agentry::agent::types::{Error, ResourceKind};
-use super::{State, future, invalid};
-use crate::agents;
-use crate::drivers::mail::Writer;
-use crate::gate::{Acted, Asking, Written};
-use crate::journal::Content;
-use crate::limits::{DELEGATED_MAX_BYTES, LETTER_MAX_BYTES, LETTER_SUBJECT_MAX_BYTES, SLEEP_MAX_MS};
-use crate::run::lines::cut;
+use super::delegate::Delegated;
+use super::{Interfaces, State, future, invalid};
+use crate::gate::Asking;
 
 impl State {
     fn writer(&self) -> Writer {
@@ -29,10 +30,10 @@ impl State {
 impl Host for State {
     async fn find(&mut self, provides: String) -> wasmtime::Result<Result<Vec<AgentInfo>, Error>> {
         self.run.keep_pace()?;
-        let (services, run) = (Arc::clone(&self.services), self.run.id);
+        let (drivers, run) = (Arc::clone(&self.drivers), self.run.id);
         let what = Call::AgentsFind { provides: provides.clone() };
-        let found = self.services.gate.pass(&self.run, what, move |_, _| async move {
-            Acted::of(services.agents.find(&services.gate, run, &provides).await, Amounts::ZERO)
+        let found = self.drivers.gate.pass(&self.run, what, move |_, _| async move {
+            Acted::of(drivers.delegate.find(&drivers.gate, run, &provides).await, Amounts::ZERO)
         });
         Ok(found.await)
     }
@@ -44,7 +45,7 @@ impl Host for State {
         }
         let content = Content::of(format!("{subject}\n{body}"));
         let post = Post { agent: agent.clone(), content: content.digest, bytes: length(&[&subject, &body]) };
-        let (mail, writer) = (Arc::clone(&self.services.mail), self.writer());
+        let (mail, writer) = (Arc::clone(&self.drivers.mail), self.writer());
         let asking = Asking::with(Call::AgentsSend(post), vec![content]).in_lane(&mail.lanes, &agent);
         let send = move |permit: &_| mail.send(permit, &writer, &agent, &subject, &body);
         Ok(self.stored(asking, send)?.await)
@@ -60,16 +61,16 @@ impl Host for State {
             let (letter, content) = (cut(letter.clone(), NAME_MAX_BYTES), digest);
             Asking::with(Call::AgentsReply { letter, post: Post { agent, content, bytes } }, vec![Content::of(&*body)])
         };
-        let to = match self.services.mail.answers(&self.run.agent, &letter) {
+        let to = match self.drivers.mail.answers(&self.run.agent, &letter) {
             // What is only done again goes to nobody, and its letter may be gone.
             Err(_) if self.run.repeats() => Ok((String::new(), String::new())),
             to => to,
         };
         let (to, subject) = match to {
             Ok(to) => to,
-            Err(error) => return Ok(Err(self.services.gate.unfit(&self.run, what(String::new()), error))),
+            Err(error) => return Ok(Err(self.drivers.gate.unfit(&self.run, what(String::new()), error))),
         };
-        let (mail, writer) = (Arc::clone(&self.services.mail), self.writer());
+        let (mail, writer) = (Arc::clone(&self.drivers.mail), self.writer());
         let asking = what(to.clone()).in_lane(&mail.lanes, &to);
         let subject = answered(&subject);
         let send = move |permit: &_| {
@@ -80,7 +81,7 @@ impl Host for State {
     }
 }
 
-impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+impl<T: 'static> HostWithStore<T> for Interfaces {
     fn call(
         mut store: Access<'_, T, Self>,
         agent: String,
@@ -97,12 +98,15 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         let share = Resource::ALL.into_iter().filter_map(|what| limits.get(what).map(|amount| (what, amount)));
         let share = share.filter(|(what, _)| *what != Resource::Fuel || budget.iter().any(is_fuel)).collect();
         let what = Call::AgentsCall(Delegation { agent: agent.clone(), input: input.digest, share, fuel });
-        let (services, run) = (Arc::clone(&state.services), Arc::clone(&state.run));
-        let (given, answer) = state.services.gate.pass_child(
+        let (drivers, run) = (Arc::clone(&state.drivers), Arc::clone(&state.run));
+        let (given, answer) = state.drivers.gate.pass_child(
             &state.run,
             Asking::with(what, vec![input]),
             (limits, fuel_left),
-            move |call, aside, cut| agents::call(services, (run, call), (agent, input_json), aside, cut),
+            move |call, aside, cut| {
+                let delegated = Delegated { parent: run, call, agent, input: input_json, aside };
+                Arc::clone(&drivers.delegate).call(drivers, delegated, cut)
+            },
         );
         store.as_context_mut().set_fuel(fuel_left.saturating_sub(given))?;
         future(store, answer)
@@ -117,7 +121,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
             return future(store, std::future::ready(Err(error)));
         }
         let state = store.get();
-        let letter = state.services.gate.pass_letter(&state.run, timeout_ms, &state.services.mail);
+        let letter = state.drivers.gate.pass_letter(&state.run, timeout_ms, &state.drivers.mail);
         future(store, letter)
     }
 }

@@ -1,15 +1,15 @@
 //! `budget`: what is left to spend.
 
+use agentry_abi::bindings::agentry::agent::budget::{Balance, Host, Share};
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::fault::resource_kind;
 use agentry_kernel::Call;
 
-use super::bindings::agentry::agent::budget::{Balance, Host, Share};
-use super::bindings::agentry::agent::types::Error;
 use super::{State, not_yet};
-use crate::gate::fault::resource_kind;
 
 impl Host for State {
     fn remaining(&mut self) -> wasmtime::Result<Result<Vec<Balance>, Error>> {
-        let (gate, run) = (&self.services.gate, &self.run);
+        let (gate, run) = (&self.drivers.gate, &self.run);
         self.at_once(Call::BudgetRemaining, |_| {
             let balances = gate.change(|kernel| kernel.balances(run.id, run.clock.now()));
             let balance = |balance: agentry_kernel::kernel::Balance| Balance {

@@ -1,15 +1,15 @@
 //! `context`: in the table, and not built yet. The kernel is asked all the same: a no comes before a not yet.
 
-use agentry_kernel::{Amounts, Call};
-use wasmtime::component::{Access, FutureReader, HasSelf, Resource, StreamReader};
-
-use super::bindings::agentry::agent::context::{
+use agentry_abi::bindings::agentry::agent::context::{
     Conversation, Delta, Failure, Host, HostConversation, HostConversationWithStore, Message, Request, Response,
 };
-use super::bindings::agentry::agent::types::Error;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Told};
+use agentry_kernel::{Amounts, Call};
+use wasmtime::component::{Access, FutureReader, Resource, StreamReader};
+
 use super::llm::Pieces;
-use super::{State, future, not_yet};
-use crate::gate::{Acted, Told};
+use super::{Interfaces, State, future, not_yet};
 
 impl State {
     fn context_later<T: Told>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
@@ -19,7 +19,7 @@ impl State {
 
     fn context_later_future(&self, function: &str) -> impl Future<Output = Result<Response, Failure>> + Send + use<> {
         let what = Call::Context(format!("context.{function}"));
-        self.services
+        self.drivers
             .gate
             .pass(&self.run, what, |_, _| async { Acted::of(Err(not_yet("context").into()), Amounts::ZERO) })
     }
@@ -62,7 +62,7 @@ impl HostConversation for State {
     }
 }
 
-impl<T: 'static> HostConversationWithStore<T> for HasSelf<State> {
+impl<T: 'static> HostConversationWithStore<T> for Interfaces {
     fn complete(
         mut store: Access<'_, T, Self>,
         _this: Resource<Conversation>,

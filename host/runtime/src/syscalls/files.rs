@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::files::{FileStat, Host};
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Octets, Told};
+use agentry_abi::fault;
+use agentry_drivers::files::{Change, Root};
 use agentry_kernel::budget::Resource;
 use agentry_kernel::call::Place;
 use agentry_kernel::{Amounts, Call, Labels, Permit};
+use agentry_store::content::Content;
+use agentry_store::limits::FILE_WRITE_MAX_BYTES;
 
-use super::bindings::agentry::agent::files::{FileStat, Host};
-use super::bindings::agentry::agent::types::Error;
-use super::{Services, State, invalid};
-use crate::drivers::files::{Change, Root};
-use crate::gate::{Acted, Asking, Octets, Told, fault};
-use crate::journal::Content;
-use crate::limits::FILE_WRITE_MAX_BYTES;
+use super::drivers::Drivers;
+use super::{State, invalid};
+use crate::gate::Asking;
 
 impl State {
     /// Decides, and reads on a thread that may wait for a disk.
@@ -26,8 +29,8 @@ impl State {
         T: Told + Send + 'static,
         A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
     {
-        let services = Arc::clone(&self.services);
-        self.services.gate.pass(&self.run, what, move |permit, _| done(services, permit, place, true, act))
+        let drivers = Arc::clone(&self.drivers);
+        self.drivers.gate.pass(&self.run, what, move |permit, _| done(drivers, permit, place, true, act))
     }
 
     /// Decides, and writes this content or deletes what is there: with its labels and its keeper in the store before.
@@ -37,16 +40,16 @@ impl State {
         place: Place,
         content: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
-        let (services, agent) = (Arc::clone(&self.services), self.run.payer().to_owned());
-        self.services.gate.pass(&self.run, what, move |permit, _| async move {
+        let (drivers, agent) = (Arc::clone(&self.drivers), self.run.payer().to_owned());
+        self.drivers.gate.pass(&self.run, what, move |permit, _| async move {
             // Before the file: whoever reads it finds them.
             let length = content.as_ref().map(Vec::len);
-            let change = match prepared(&services, &permit, &agent, &place, length).await {
+            let change = match prepared(&drivers, &permit, &agent, &place, length).await {
                 Ok(change) => change,
                 Err(error) => return Acted::of(Err(error), Amounts::ZERO),
             };
             let writes = content.is_some();
-            let acted = done(services, permit, place, !writes, move |root, path| match content {
+            let acted = done(drivers, permit, place, !writes, move |root, path| match content {
                 Some(content) => root.write(path, &content),
                 None => root.delete(path),
             });
@@ -63,7 +66,7 @@ impl State {
 
     /// The most that writing so much there would add to what the agent keeps.
     fn growth(&self, place: &Place, length: usize) -> Result<u64, Error> {
-        let Services { files, keepers, .. } = &*self.services;
+        let Drivers { files, keepers, .. } = &*self.drivers;
         // The driver says that there is no such root, once the kernel has said yes.
         let Some(root) = files.find(&place.root) else { return Ok(0) };
         let growth = keepers.growth(self.run.payer(), root, &place.path, length);
@@ -72,17 +75,17 @@ impl State {
 }
 
 /// What `act` gives; `told` is true if a yes tells of what stands there, as a no always does.
-async fn done<T, A>(services: Arc<Services>, permit: Arc<Permit>, place: Place, told: bool, act: A) -> Acted<T>
+async fn done<T, A>(drivers: Arc<Drivers>, permit: Arc<Permit>, place: Place, told: bool, act: A) -> Acted<T>
 where
     T: Send + 'static,
     A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
 {
     let work = move || {
-        let result = services.files.root(&permit, &place.root).and_then(|root| act(root, &place.path));
+        let result = drivers.files.root(&permit, &place.root).and_then(|root| act(root, &place.path));
         // After the file: what was read was labelled before.
         let told = told || result.is_err();
-        let root = services.files.root(&permit, &place.root).ok().filter(|_| told);
-        let labels = root.map_or(Labels::NONE, |root| services.marks.of(root, &place.path));
+        let root = drivers.files.root(&permit, &place.root).ok().filter(|_| told);
+        let labels = root.map_or(Labels::NONE, |root| drivers.marks.of(root, &place.path));
         Acted::of(result, Amounts::ZERO).labelled(labels)
     };
     let broke = || fault::unavailable("reading or writing broke down", None);
@@ -91,16 +94,16 @@ where
 
 /// What a run changes carries what the run held when it asked for it, and counts as what its agent keeps.
 async fn prepared(
-    services: &Services,
+    drivers: &Drivers,
     permit: &Permit,
     agent: &str,
     place: &Place,
     length: Option<usize>,
 ) -> Result<Change, Error> {
-    let root = services.files.root(permit, &place.root)?;
-    let marked = services.marks.add(root, &place.path, permit.carries()).await;
+    let root = drivers.files.root(permit, &place.root)?;
+    let marked = drivers.marks.add(root, &place.path, permit.carries()).await;
     marked.map_err(|error| fault::stored(&error))?;
-    let change = services.keepers.change(agent, root, &place.path, length).await;
+    let change = drivers.keepers.change(agent, root, &place.path, length).await;
     let change = change.map_err(|error| fault::stored(&error))?;
     if change.grows() > permit.held()[Resource::Storage] {
         return Err(fault::unavailable("the file changed while it was written", Some(10)));
@@ -133,7 +136,7 @@ impl Host for State {
         let call = |grows| Call::FilesWrite { place: place.clone(), content: named.digest, bytes, grows };
         let what = match self.growth(&place, content.len()) {
             Ok(grows) => call(grows),
-            Err(error) => return Ok(Err(self.services.gate.unfit(&self.run, call(0).into(), error))),
+            Err(error) => return Ok(Err(self.drivers.gate.unfit(&self.run, call(0).into(), error))),
         };
         Ok(self.change_file(Asking::with(what, vec![named]), place, Some(content)).await)
     }

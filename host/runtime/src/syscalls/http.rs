@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Access, FutureReader, HasSelf};
+use agentry_abi::bindings::agentry::agent::http::{Host, HostWithStore, Request, Response};
+use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::Acted;
+use agentry_drivers::http::Wanted;
+use agentry_drivers::web::address::Named;
+use agentry_store::limits::HTTP_REDIRECTS_MAX;
+use wasmtime::component::{Access, FutureReader};
 
-use super::bindings::agentry::agent::http::{Host, HostWithStore, Request, Response};
-use super::bindings::agentry::agent::log::Level;
-use super::bindings::agentry::agent::types::Error;
-use super::{Services, State, future, invalid};
-use crate::drivers::http::Wanted;
-use crate::gate::Acted;
-use crate::limits::HTTP_REDIRECTS_MAX;
-use crate::run::context::{Event, RunContext};
-use crate::web::address::Named;
+use super::drivers::Drivers;
+use super::{Interfaces, State, future, invalid};
+use crate::gate::Asking;
+use crate::run::context::RunContext;
+use crate::run::events::Event;
 
 impl Host for State {}
 
-impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+impl<T: 'static> HostWithStore<T> for Interfaces {
     fn fetch(
         mut store: Access<'_, T, Self>,
         request: Request,
@@ -26,21 +29,22 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
             Ok(wanted) => wanted,
             Err(error) => return future(store, std::future::ready(Err(error))),
         };
-        let (services, run) = (Arc::clone(&state.services), Arc::clone(&state.run));
+        let (drivers, run) = (Arc::clone(&state.drivers), Arc::clone(&state.run));
         // Decided now, in the order in which the guest asks.
-        let first = ask(&services, &run, wanted.clone());
-        future(store, async move { follow(&services, &run, wanted, first.await?).await })
+        let first = ask(&drivers, &run, wanted.clone());
+        future(store, async move { follow(&drivers, &run, wanted, first.await?).await })
     }
 }
 
 /// Decides on one request and sends it.
 fn ask(
-    services: &Arc<Services>,
+    drivers: &Arc<Drivers>,
     run: &Arc<RunContext>,
     wanted: Wanted,
 ) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
-    let (with, told) = (Arc::clone(services), Arc::clone(run));
-    services.gate.pass(run, wanted.asking(), move |permit, cut| async move {
+    let (with, told) = (Arc::clone(drivers), Arc::clone(run));
+    let (call, contents) = wanted.call();
+    drivers.gate.pass(run, Asking::with(call, contents), move |permit, cut| async move {
         let named = if permit.private() { Named::inside() } else { Named::default() };
         let done = with.http.fetch(&permit, &wanted, &named, &cut).await;
         if let Some(note) = &done.note {
@@ -52,7 +56,7 @@ fn ask(
 
 /// Goes where redirects lead, each decided anew.
 async fn follow(
-    services: &Arc<Services>,
+    drivers: &Arc<Drivers>,
     run: &Arc<RunContext>,
     first: Wanted,
     answer: Response,
@@ -61,7 +65,7 @@ async fn follow(
     for _ in 0..HTTP_REDIRECTS_MAX {
         let Some(next) = wanted.redirected(&answer) else { return Ok(answer) };
         wanted = next?;
-        answer = ask(services, run, wanted.clone()).await?;
+        answer = ask(drivers, run, wanted.clone()).await?;
     }
     match wanted.redirected(&answer) {
         None => Ok(answer),

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::human::{Host, HostWithStore, Question};
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::Acted;
+use agentry_abi::fault;
 use agentry_kernel::{Amounts, Call};
-use serde::Serialize;
-use wasmtime::component::{Access, FutureReader, HasSelf};
-
-use super::bindings::agentry::agent::human::{Host, HostWithStore, Question};
-use super::bindings::agentry::agent::types::Error;
-use super::{State, future, invalid};
-use crate::drivers::human::{self, Inquiry, Notice};
-use crate::gate::{Acted, Asking, fault};
-use crate::journal::Content;
-use crate::limits::{
+use agentry_store::content::Content;
+use agentry_store::limits::{
     HUMAN_CHOICE_MAX_BYTES, HUMAN_CHOICES_MAX, HUMAN_TEXT_MAX_BYTES, HUMAN_TTL_MAX_MS, NOTICES_PER_RUN_MAX,
 };
-use crate::run::context::Event;
+use agentry_store::rows::notice::Notice;
+use agentry_store::rows::question::{self, Inquiry};
+use serde::Serialize;
+use wasmtime::component::{Access, FutureReader};
+
+use super::{Interfaces, State, future, invalid};
+use crate::gate::Asking;
+use crate::run::events::Event;
 
 impl Host for State {
     async fn notify(&mut self, text: String) -> wasmtime::Result<Result<(), Error>> {
@@ -27,25 +30,25 @@ impl Host for State {
         // Counted also when the run is executed again, so that it comes to the same end.
         if self.run.count_notice() > NOTICES_PER_RUN_MAX {
             let why = format!("a run tells people at most {NOTICES_PER_RUN_MAX} things");
-            return Ok(Err(self.services.gate.unfit(&self.run, what.into(), fault::unavailable(&why, None))));
+            return Ok(Err(self.drivers.gate.unfit(&self.run, what.into(), fault::unavailable(&why, None))));
         }
-        let (services, run) = (Arc::clone(&self.services), Arc::clone(&self.run));
+        let (drivers, run) = (Arc::clone(&self.drivers), Arc::clone(&self.run));
         let mut told = false;
         let tell = move |permit: &agentry_kernel::kernel::Permit| {
             let (at, agent) = (run.clock.now(), run.agent.clone());
             let notice = Notice { at, run: permit.run(), call: permit.call(), agent, text: text.clone() };
             if !std::mem::replace(&mut told, true) {
                 let event = Event::Said(Box::new(notice.clone()));
-                services.gate.tell_host(&event);
+                drivers.gate.tell_host(&event);
                 run.observer.tell(event);
             }
-            services.human.notice(&notice)
+            drivers.human.notice(&notice)
         };
         Ok(self.stored(Asking::with(what, vec![content]), tell)?.await)
     }
 }
 
-impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+impl<T: 'static> HostWithStore<T> for Interfaces {
     fn ask(
         mut store: Access<'_, T, Self>,
         question: Question,
@@ -58,20 +61,20 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         let expires_ms = expires_s.map(|seconds| seconds.saturating_mul(1000).min(HUMAN_TTL_MAX_MS));
         let content = Content::of(encoded(&(&text, &choices)));
         let what = Call::HumanAsk { question: content.digest, expires_ms };
-        let (services, run) = (Arc::clone(&state.services), Arc::clone(&state.run));
+        let (drivers, run) = (Arc::clone(&state.drivers), Arc::clone(&state.run));
         let asking = Asking::with(what, vec![content]);
-        let answer = state.services.gate.pass(&state.run, asking, move |permit, cancelled| async move {
+        let answer = state.drivers.gate.pass(&state.run, asking, move |permit, cancelled| async move {
             // Whoever answers finds the run that asks.
-            if let Err(error) = services.gate.journal().durable(&run.trail).await {
+            if let Err(error) = drivers.gate.journal().durable(&run.trail).await {
                 return Acted::of(Err(fault::stored(&error)), Amounts::ZERO);
             }
-            let (asked, agent) = (services.gate.clock().now(), run.agent.clone());
+            let (asked, agent) = (drivers.gate.clock().now(), run.agent.clone());
             let expires = expires_ms.map(|ms| asked.plus(ms));
-            let (id, call, open) = (permit.run(), permit.call(), human::State::Open);
+            let (id, call, open) = (permit.run(), permit.call(), question::State::Open);
             let inquiry = Inquiry { run: id, call, agent, text, choices, asked, expires, state: open };
-            let shown = services.human.ask(inquiry, (&cancelled, &run.cancelled), |inquiry| {
+            let shown = drivers.human.ask(inquiry, (&cancelled, &run.cancelled), |inquiry| {
                 let event = Event::Inquired(Box::new(inquiry.clone()));
-                services.gate.tell_host(&event);
+                drivers.gate.tell_host(&event);
                 run.observer.tell(event);
             });
             Acted::of(shown.await, Amounts::ZERO)

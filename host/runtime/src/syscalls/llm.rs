@@ -9,23 +9,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use agentry_kernel::call::{CallId, Class, Completion};
-use agentry_kernel::journal::Outcome;
-use agentry_kernel::model::Usage;
-use agentry_kernel::{Amounts, Call};
-use parking_lot::Mutex;
-use wasmtime::component::{Access, FutureReader, HasSelf, StreamReader};
-
-use super::bindings::agentry::agent::llm::{
+use agentry_abi::bindings::agentry::agent::llm::{
     self, Delta, Failure, Host, HostWithStore, ModelInfo, Privacy, Request, Response,
 };
-use super::bindings::agentry::agent::types::Error;
-use super::{State, future};
-use crate::drivers::llm::{Entry, Sink};
-use crate::gate::{Acted, Asking, fault};
-use crate::journal::Content;
-use crate::limits::LLM_IN_FLIGHT_MAX_BYTES;
-use crate::run::context::Event;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::Acted;
+use agentry_abi::fault;
+use agentry_kernel::call::{CallId, Class, Completion};
+use agentry_kernel::model::Usage;
+use agentry_kernel::{Amounts, Call};
+use agentry_llm::{Entry, Sink};
+use agentry_store::content::Content;
+use agentry_store::limits::LLM_IN_FLIGHT_MAX_BYTES;
+use parking_lot::Mutex;
+use wasmtime::component::{Access, FutureReader, StreamReader};
+
+use super::{Interfaces, State, future};
+use crate::gate::Asking;
+use crate::run::events::Event;
 
 pub(super) use pieces::Pieces;
 use pieces::{Ear, Spout};
@@ -84,7 +85,7 @@ struct Question {
 impl State {
     fn question(&self, mut request: Request, call: fn(Completion) -> Call) -> Result<Question, Error> {
         let bytes = check::request(&request)?;
-        let models = &self.services.models;
+        let models = &self.drivers.models;
         let alias = models.resolve(&request.model).to_owned();
         let entry = models.get(&alias).cloned();
         let word = std::mem::replace(&mut request.model, alias);
@@ -92,7 +93,7 @@ impl State {
             Ok(room) => Ok(Question { request, word, entry, room }),
             Err(error) => {
                 let (completion, _) = completion(&request, &word, entry.as_deref());
-                Err(self.services.gate.unfit(&self.run, call(completion).into(), error))
+                Err(self.drivers.gate.unfit(&self.run, call(completion).into(), error))
             }
         }
     }
@@ -109,7 +110,7 @@ impl State {
         let admitted = Instant::now();
         let (run, ledger) = (Arc::clone(&self.run), Arc::clone(&self.ledger));
         let asking = Asking::with(call(completion), contents);
-        self.services.gate.pass_numbered(&self.run, asking, move |permit, cancelled| async move {
+        self.drivers.gate.pass_numbered(&self.run, asking, move |permit, cancelled| async move {
             let _room = room;
             let nothing = |why: Error| Acted::of(Err(Failure::from(why)), Amounts::ZERO);
             let Some(entry) = entry else {
@@ -122,7 +123,7 @@ impl State {
             ledger.add(&entry.model.alias, &finished.usage);
             if let Some(note) = &finished.note {
                 let line = format!("model `{}`: {note}", entry.model.alias);
-                run.observer.tell(Event::Log { level: super::bindings::agentry::agent::log::Level::Warn, line });
+                run.observer.tell(Event::Log { level: agentry_abi::bindings::agentry::agent::log::Level::Warn, line });
             }
             let spent = entry.cost(&finished);
             Acted::of(finished.result, spent).noting(finished.note)
@@ -142,11 +143,11 @@ impl State {
 
 impl Host for State {
     fn models(&mut self) -> wasmtime::Result<Result<Vec<ModelInfo>, Error>> {
-        let (services, run) = (&self.services, &self.run);
+        let (drivers, run) = (&self.drivers, &self.run);
         self.at_once(Call::LlmModels, |_| {
             let allowed: Vec<String> =
-                services.gate.kernel(|kernel| kernel.models(run.id).iter().map(|model| model.alias.clone()).collect());
-            let known = services.models.list().filter(|entry| allowed.contains(&entry.model.alias));
+                drivers.gate.kernel(|kernel| kernel.models(run.id).iter().map(|model| model.alias.clone()).collect());
+            let known = drivers.models.list().filter(|entry| allowed.contains(&entry.model.alias));
             Ok(known.map(|entry| entry.info.clone()).collect())
         })
     }
@@ -155,17 +156,17 @@ impl Host for State {
         if let Err(error) = check::request(&request) {
             return Ok(Err(error));
         }
-        let services = &self.services;
-        request.model = services.models.resolve(&request.model).to_owned();
+        let drivers = &self.drivers;
+        request.model = drivers.models.resolve(&request.model).to_owned();
         let what = Call::LlmCountTokens { model: request.model.clone() };
-        self.at_once(what, |_| match services.models.get(&request.model) {
+        self.at_once(what, |_| match drivers.models.get(&request.model) {
             Some(entry) => Ok(entry.provider.input_tokens_max(&request)),
             None => Err(Error::NotFound("there is no such model".to_owned())),
         })
     }
 }
 
-impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+impl<T: 'static> HostWithStore<T> for Interfaces {
     fn complete(
         mut store: Access<'_, T, Self>,
         request: Request,
@@ -191,7 +192,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
             Ok(question) => {
                 let sink = heard(spout, state.shown());
                 let (call, answer) = state.ask(question, Call::LlmStream, sink);
-                let (gate, run) = (state.services.gate.clone(), Arc::clone(&state.run));
+                let (gate, run) = (state.drivers.gate.clone(), Arc::clone(&state.run));
                 let rest = call.map_or_else(Vec::new, |call| broken::rest(&run, call));
                 let answer = broken::with_what_was_heard(Arc::clone(&run), call, answer);
                 let pieces = pieces.with(rest).heard_by(call.map(|call| Ear { gate, run, call }));
@@ -214,12 +215,12 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
             Ok(bytes) => bytes,
             Err(why) => return future(store, std::future::ready(Err(why))),
         };
-        let model = state.services.models.resolve(&model).to_owned();
-        let entry = state.services.models.get(&model).cloned();
+        let model = state.drivers.models.resolve(&model).to_owned();
+        let entry = state.drivers.models.get(&model).cloned();
         let run = Arc::clone(&state.run);
         let room = state.ledger.room(bytes);
         let call = Call::LlmEmbed { model, bytes: bytes as u64 };
-        let vectors = state.services.gate.pass(&state.run, call, move |permit, cancelled| async move {
+        let vectors = state.drivers.gate.pass(&state.run, call, move |permit, cancelled| async move {
             let entry = match (room, entry) {
                 (Ok(_room), Some(entry)) => entry,
                 (Err(why), _) => return Acted::of(Err(why), Amounts::ZERO),
@@ -230,7 +231,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
             let (embedded, spent) = entry.embed(&permit, texts, cancelled).await;
             if let Some(note) = &embedded.note {
                 let line = format!("model `{}`: {note}", entry.model.alias);
-                run.observer.tell(Event::Log { level: super::bindings::agentry::agent::log::Level::Warn, line });
+                run.observer.tell(Event::Log { level: agentry_abi::bindings::agentry::agent::log::Level::Warn, line });
             }
             Acted::of(embedded.result, spent).noting(embedded.note)
         });
@@ -290,16 +291,6 @@ fn shallow(request: &Request, word: &str) -> Request {
         deadline_ms: request.deadline_ms,
         max_cost_microusd: request.max_cost_microusd,
     }
-}
-
-/// The tokens of an answer as the journal has it, encoded; of one that broke, those of what came before.
-pub(crate) fn answered_usage(outcome: &Outcome, encoded: &[u8]) -> Option<Usage> {
-    let response = match outcome {
-        Outcome::Error { .. } => postcard::from_bytes::<Failure>(encoded).ok()?.partial?,
-        Outcome::Inline(_) | Outcome::Stored { .. } => postcard::from_bytes::<Response>(encoded).ok()?,
-    };
-    let llm::Usage { input_fresh, cache_read, cache_write, output, reasoning, estimated } = response.usage;
-    Some(Usage { input_fresh, cache_read, cache_write, output, reasoning, estimated })
 }
 
 fn class(class: llm::Class) -> Class {

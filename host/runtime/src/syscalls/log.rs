@@ -1,9 +1,10 @@
 //! `log`: lines in the run's trace. It answers nothing and never fails; what is too much is cut and counted.
 
+use agentry_abi::bindings::agentry::agent::log::{Field, Host, Level};
+use agentry_kernel::text::cut;
+use agentry_store::limits::{LOG_FIELDS_MAX, LOG_LINE_MAX_BYTES};
+
 use super::State;
-use super::bindings::agentry::agent::log::{Field, Host, Level};
-use crate::limits::{LOG_FIELDS_MAX, LOG_LINE_MAX_BYTES};
-use crate::run::lines::cut;
 
 impl Host for State {
     fn event(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {

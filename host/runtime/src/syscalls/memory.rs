@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use agentry_kernel::{Amounts, Call};
-use wasmtime::component::{Access, FutureReader, HasSelf, StreamReader};
-
-use super::bindings::agentry::agent::memory::{
+use agentry_abi::bindings::agentry::agent::memory::{
     Change, Entry, Hit, Host, HostWithStore, Page, Query, Value, WriteOptions,
 };
-use super::bindings::agentry::agent::types::Error;
-use super::{State, future, invalid, not_yet};
-use crate::drivers::memory::Author;
-use crate::gate::{Acted, Asking, Told};
-use crate::journal::Content;
-use crate::limits::MEMORY_VALUE_MAX_BYTES;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::{Acted, Told};
+use agentry_drivers::memory::Author;
+use agentry_kernel::{Amounts, Call};
+use agentry_store::content::Content;
+use agentry_store::limits::MEMORY_VALUE_MAX_BYTES;
+use wasmtime::component::{Access, FutureReader, StreamReader};
+
+use super::{Interfaces, State, future, invalid, not_yet};
+use crate::gate::Asking;
 
 impl State {
     fn author(&self) -> Author {
@@ -32,8 +33,8 @@ impl State {
 impl Host for State {
     async fn get(&mut self, namespace: String, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
         let what = Call::MemoryGet { namespace: namespace.clone(), key: key.clone() };
-        let (services, run) = (Arc::clone(&self.services), Arc::clone(&self.run));
-        let get = move |permit: &_| services.memory.get(permit, &namespace, &key, run.clock.now());
+        let (drivers, run) = (Arc::clone(&self.drivers), Arc::clone(&self.run));
+        let get = move |permit: &_| drivers.memory.get(permit, &namespace, &key, run.clock.now());
         Ok(self.read_at_once(what, get)?.await)
     }
 
@@ -54,23 +55,23 @@ impl Host for State {
         }
         let content = Content::of(bytes);
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let (services, author) = (Arc::clone(&self.services), self.author());
+        let (drivers, author) = (Arc::clone(&self.drivers), self.author());
         // Also where a run repeats its past: a write that waited for people is decided on anew.
-        let grows = services.memory.growth(&author.agent, (&namespace, &key), &value, &options);
+        let grows = drivers.memory.growth(&author.agent, (&namespace, &key), &value, &options);
         let (space, name, digest) = (namespace.clone(), key.clone(), content.digest);
         let call = |grows| Call::MemoryPut { namespace: space, key: name, content: digest, bytes, grows };
         let what = match grows {
             Ok(grows) => call(grows),
-            Err(error) => return Ok(Err(services.gate.unfit(&self.run, call(0).into(), error))),
+            Err(error) => return Ok(Err(drivers.gate.unfit(&self.run, call(0).into(), error))),
         };
-        let put = move |permit: &_| services.memory.put(permit, &author, (&namespace, &key), &value, &options);
+        let put = move |permit: &_| drivers.memory.put(permit, &author, (&namespace, &key), &value, &options);
         Ok(self.stored(Asking::with(what, vec![content]), put)?.await)
     }
 
     async fn delete(&mut self, namespace: String, key: String, hard: bool) -> wasmtime::Result<Result<(), Error>> {
         let what = Call::MemoryDelete { namespace: namespace.clone(), key: key.clone() };
-        let (services, author) = (Arc::clone(&self.services), self.author());
-        let delete = move |permit: &_| services.memory.delete(permit, &author, (&namespace, &key), hard);
+        let (drivers, author) = (Arc::clone(&self.drivers), self.author());
+        let delete = move |permit: &_| drivers.memory.delete(permit, &author, (&namespace, &key), hard);
         Ok(self.stored(what, delete)?.await)
     }
 
@@ -82,9 +83,9 @@ impl Host for State {
         limit: u32,
     ) -> wasmtime::Result<Result<Page, Error>> {
         let what = Call::MemoryList { namespace: namespace.clone(), prefix: prefix.clone() };
-        let (services, run) = (Arc::clone(&self.services), Arc::clone(&self.run));
+        let (drivers, run) = (Arc::clone(&self.drivers), Arc::clone(&self.run));
         let list = move |permit: &_| {
-            services.memory.list(permit, (&namespace, &prefix), after.as_deref(), limit, run.clock.now())
+            drivers.memory.list(permit, (&namespace, &prefix), after.as_deref(), limit, run.clock.now())
         };
         Ok(self.read_at_once(what, list)?.await)
     }
@@ -103,7 +104,7 @@ impl Host for State {
     }
 }
 
-impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+impl<T: 'static> HostWithStore<T> for Interfaces {
     fn search(
         mut store: Access<'_, T, Self>,
         namespace: String,
@@ -112,7 +113,7 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         let state = store.get();
         let what = Call::Memory { function: "memory.search".to_owned(), namespace };
         let hits = state
-            .services
+            .drivers
             .gate
             .pass(&state.run, what, |_, _| async { Acted::of(Err(not_yet("memory.search")), Amounts::ZERO) });
         future(store, hits)

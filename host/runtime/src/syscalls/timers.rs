@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_abi::bindings::agentry::agent::timers::{Host, HostWithStore};
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::driver::Acted;
 use agentry_kernel::{Amounts, Call};
-use wasmtime::component::{Access, FutureReader, HasSelf};
+use agentry_store::limits::SLEEP_MAX_MS;
+use wasmtime::component::{Access, FutureReader};
 
-use super::bindings::agentry::agent::timers::{Host, HostWithStore};
-use super::bindings::agentry::agent::types::Error;
-use super::{State, future, invalid};
-use crate::gate::Acted;
-use crate::limits::SLEEP_MAX_MS;
+use super::{Interfaces, State, future, invalid};
 
 impl Host for State {
     fn now(&mut self) -> wasmtime::Result<u64> {
@@ -27,15 +27,15 @@ impl Host for State {
     }
 }
 
-impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+impl<T: 'static> HostWithStore<T> for Interfaces {
     fn sleep(mut store: Access<'_, T, Self>, ms: u64) -> wasmtime::Result<FutureReader<Result<(), Error>>> {
         if ms > SLEEP_MAX_MS {
             return future(store, std::future::ready(Err(invalid(format!("ms is over {SLEEP_MAX_MS}")))));
         }
         let state = store.get();
-        let (run, gate) = (Arc::clone(&state.run), state.services.gate.clone());
+        let (run, gate) = (Arc::clone(&state.run), state.drivers.gate.clone());
         let woken =
-            state.services.gate.pass(&state.run, Call::TimersSleep { ms }, move |permit, cancelled| async move {
+            state.drivers.gate.pass(&state.run, Call::TimersSleep { ms }, move |permit, cancelled| async move {
                 // One that was begun before is over when it would have been.
                 let passed = run.began(permit.call()).map_or(0, |began| gate.clock().now().since(began));
                 let result = tokio::select! {

@@ -3,24 +3,25 @@
 
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_abi::bindings::agentry::agent::tools::{Answer, Host, HostWithStore, Tool};
+use agentry_abi::bindings::agentry::agent::types::{Cost, Error};
+use agentry_abi::driver::Acted;
+use agentry_drivers::tools::Entry;
 use agentry_kernel::json::{self, Value};
 use agentry_kernel::{Amounts, Call};
-use wasmtime::component::{Access, FutureReader, HasSelf};
+use agentry_store::content::Content;
+use wasmtime::component::{Access, FutureReader};
 
-use super::bindings::agentry::agent::log::Level;
-use super::bindings::agentry::agent::tools::{Answer, Host, HostWithStore, Tool};
-use super::bindings::agentry::agent::types::{Cost, Error};
-use super::{State, future, invalid};
-use crate::drivers::tools::Entry;
-use crate::gate::{Acted, Asking};
-use crate::journal::Content;
-use crate::run::context::Event;
+use super::{Interfaces, State, future, invalid};
+use crate::gate::Asking;
+use crate::run::events::Event;
 
 impl State {
     /// The tools of the registry that this agent may call, as things stand.
     fn own_tools(&self) -> Vec<String> {
         let run = self.run.id;
-        self.services.gate.kernel(|kernel| kernel.tools(run).into_iter().map(|tool| tool.name.clone()).collect())
+        self.drivers.gate.kernel(|kernel| kernel.tools(run).into_iter().map(|tool| tool.name.clone()).collect())
     }
 
     /// Reads the arguments.
@@ -36,7 +37,7 @@ impl State {
     /// The tool, if there is one; and checks the arguments against its schema if the agent may see it. Of others it learns nothing: the
     /// kernel is to say no first.
     fn tool(&self, name: &str, value: &Value) -> Result<Option<Arc<Entry>>, Error> {
-        let entry = self.services.tools.get(name).cloned();
+        let entry = self.drivers.tools.get(name).cloned();
         if let Some(entry) = &entry
             && !self.run.repeats()
             && self.own_tools().iter().any(|own| own == name)
@@ -51,13 +52,13 @@ impl Host for State {
     fn list(&mut self) -> wasmtime::Result<Result<Vec<Tool>, Error>> {
         let own = |_: &_| {
             let own = self.own_tools();
-            Ok(own.iter().filter_map(|name| self.services.tools.get(name)).map(|entry| entry.shown()).collect())
+            Ok(own.iter().filter_map(|name| self.drivers.tools.get(name)).map(|entry| entry.shown()).collect())
         };
         self.at_once(Call::ToolsList, own)
     }
 }
 
-impl<T: 'static> HostWithStore<T> for HasSelf<State> {
+impl<T: 'static> HostWithStore<T> for Interfaces {
     fn call(
         mut store: Access<'_, T, Self>,
         name: String,
@@ -76,11 +77,11 @@ impl<T: 'static> HostWithStore<T> for HasSelf<State> {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                let error = state.services.gate.unfit(&run, asking, error);
+                let error = state.drivers.gate.unfit(&run, asking, error);
                 return future(store, std::future::ready(Err(error)));
             }
         };
-        let answer = state.services.gate.pass(&state.run, asking, move |permit, cut| async move {
+        let answer = state.drivers.gate.pass(&state.run, asking, move |permit, cut| async move {
             let Some(entry) = entry else {
                 let none = Error::NotFound("there is no such tool".to_owned());
                 return Acted::of(Err(none), Amounts::ZERO);

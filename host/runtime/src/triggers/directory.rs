@@ -7,26 +7,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX};
+use agentry_store::{Batch, Store, StoreError, keys, rows};
 use serde_json::json;
 
-use super::{Came, Trigger};
-use crate::journal::record;
-use crate::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX};
-use crate::store::{Batch, Store, StoreError, keys};
-use crate::syscalls::Services;
+use super::{Came, Trigger, Watched};
 
 /// The files of a root by name, each with its size and the time of its last change.
 type Listing = BTreeMap<String, (u64, u64)>;
 
 /// Starts a run for files that are new, until it is dropped. Files that come together are one cause.
-pub(super) async fn tend(services: Arc<Services>, trigger: Trigger, root: String) {
+pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, root: String) {
     let mut rate = trigger.rate();
-    let store = Arc::clone(services.gate.journal().store());
+    let store = Arc::clone(host.drivers.gate.journal().store());
     let mut known = recall(&*store, &trigger).unwrap_or_default();
     let mut last: Option<Listing> = None;
     let mut told = false;
     loop {
-        match look(&services, &root).await {
+        match look(&host, &root).await {
             Ok(listing) => {
                 told = false;
                 let rests = |(name, stamp): &(&String, &(u64, u64))| {
@@ -41,15 +39,15 @@ pub(super) async fn tend(services: Arc<Services>, trigger: Trigger, root: String
                 if !new.is_empty() {
                     known.extend(settled);
                     if let Err(error) = remember(&store, &trigger, &known).await {
-                        services.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
+                        host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
                         return;
                     }
-                    trigger.fire(&services, &mut rate, came(&root, &new)).await;
+                    trigger.fire(&host, &mut rate, came(&root, &new)).await;
                 }
             }
             // Said once, until it is there again.
             Err(why) if !std::mem::replace(&mut told, true) => {
-                services.gate.announce_alarm(&format!("{} sees nothing: {why}", trigger.id()));
+                host.drivers.gate.announce_alarm(&format!("{} sees nothing: {why}", trigger.id()));
             }
             Err(_) => {}
         }
@@ -64,10 +62,11 @@ fn came(root: &str, new: &[String]) -> Came {
     Came { input, ..Came::default() }
 }
 
-async fn look(services: &Arc<Services>, root: &str) -> Result<Listing, String> {
-    let (services, root) = (Arc::clone(services), root.to_owned());
+async fn look(host: &Arc<Watched>, root: &str) -> Result<Listing, String> {
+    let (host, root) = (Arc::clone(host), root.to_owned());
     let listed = tokio::task::spawn_blocking(move || {
-        let found = services
+        let found = host
+            .drivers
             .files
             .find(&root)
             .ok_or_else(|| format!("this host has no root `{root}`: add --root {root}=DIR"))?;
@@ -80,11 +79,11 @@ async fn look(services: &Arc<Services>, root: &str) -> Result<Listing, String> {
 
 fn recall(store: &dyn Store, trigger: &Trigger) -> Result<Listing, StoreError> {
     let row = store.get(&keys::trigger(&trigger.id()))?;
-    row.map_or_else(|| Ok(Listing::new()), |row| record::decode(&row))
+    row.map_or_else(|| Ok(Listing::new()), |row| rows::run::decode(&row))
 }
 
 async fn remember(store: &Arc<dyn Store>, trigger: &Trigger, known: &Listing) -> Result<(), StoreError> {
     let mut batch = Batch::default();
-    batch.put(keys::trigger(&trigger.id()), record::encode(known));
+    batch.put(keys::trigger(&trigger.id()), rows::run::encode(known));
     store.commit(batch).await
 }

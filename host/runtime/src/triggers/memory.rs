@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use agentry_kernel::labels::Labels;
 use agentry_kernel::rights::namespace_fits;
+use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use super::{Came, Trigger};
+use super::{Came, Trigger, Watched};
 use crate::gate::Touch;
-use crate::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX};
-use crate::syscalls::Services;
 
 /// Starts a run after each write that fits, until it is dropped. Writes that come together are one cause.
-pub(super) async fn tend(services: Arc<Services>, trigger: Trigger, pattern: String) {
+pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, pattern: String) {
     let mut rate = trigger.rate();
-    let mut touches = services.gate.touches();
+    let mut touches = host.drivers.gate.touches();
     let mut seen = Seen::default();
     loop {
         match touches.recv().await {
@@ -32,7 +31,7 @@ pub(super) async fn tend(services: Arc<Services>, trigger: Trigger, pattern: Str
                 Some(touch) => seen.add(&touch, &trigger, &pattern),
                 None => seen.lose_track(),
             });
-            trigger.fire(&services, &mut rate, std::mem::take(&mut seen).came()).await;
+            trigger.fire(&host, &mut rate, std::mem::take(&mut seen).came()).await;
         }
     }
 }

@@ -7,6 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_config::secret::Secret;
+use agentry_store::limits::{
+    INPUT_MAX_BYTES, WEBHOOK_CONNECTIONS_MAX, WEBHOOK_HEAD_MAX_BYTES, WEBHOOK_TIME_MAX_MS, WEBHOOK_WAITING_MAX,
+};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderMap};
@@ -19,12 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::{Came, Trigger};
-use crate::config::{Secret, WebhookKey};
-use crate::limits::{
-    INPUT_MAX_BYTES, WEBHOOK_CONNECTIONS_MAX, WEBHOOK_HEAD_MAX_BYTES, WEBHOOK_TIME_MAX_MS, WEBHOOK_WAITING_MAX,
-};
-use crate::syscalls::Services;
+use super::{Came, Trigger, Watched};
+use crate::config::WebhookKey;
 
 /// Where else a request may show its secret.
 const HEADER: &str = "x-agentry-secret";
@@ -66,7 +66,7 @@ type Hooks = BTreeMap<String, Hook>;
 
 /// Listens, and starts runs for what comes, one after another for each hook.
 pub(super) async fn listen(
-    services: &Arc<Services>,
+    host: &Arc<Watched>,
     address: SocketAddr,
     wanted: Vec<(String, Option<WebhookKey>, Trigger)>,
     tended: &mut JoinSet<()>,
@@ -76,11 +76,11 @@ pub(super) async fn listen(
         let read = |WebhookKey(key): WebhookKey| key.read();
         let secret = key.map(read).transpose().map_err(|why| ListenError::Secret { path: path.clone(), why })?;
         let (queue, mut came) = mpsc::channel(WEBHOOK_WAITING_MAX);
-        let services = Arc::clone(services);
+        let host = Arc::clone(host);
         tended.spawn(async move {
             let mut rate = trigger.rate();
             while let Some(came) = came.recv().await {
-                trigger.fire(&services, &mut rate, came).await;
+                trigger.fire(&host, &mut rate, came).await;
             }
         });
         hooks.insert(path, Hook { secret, queue });

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agentry_config::policies::PolicyFiles;
 use agentry_kernel::policy::{Mistake, Policy};
-use agentry_runtime::control::Client;
-use agentry_runtime::policies::{PolicyFiles, standing};
+use agentry_runtime::host::policy_watch;
+use agentry_serve::socket::Client;
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -48,7 +49,7 @@ struct Found {
 pub fn run(check: &Check) -> Result<ExitCode> {
     let found = find(check)?;
     let place = check.home.resolve().ok().filter(|_| check.paths.is_empty());
-    let locked = place.as_ref().and_then(|home| standing::lock(home.path()));
+    let locked = place.as_ref().and_then(|home| policy_watch::lock(home.path()));
     if let Some(lock) = &locked {
         screen::say(&format!(
             "{}\n",

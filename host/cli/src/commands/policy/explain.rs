@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use agentry_engine::package;
 use agentry_kernel::call::Call;
 use agentry_kernel::inquiry::{Explanation, Past, Question, Verdict, World, explain, read_call, show_call};
 use agentry_kernel::json;
 use agentry_kernel::labels::Labels;
-use agentry_runtime::package;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json as object};
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use agentry_config::policies::PolicyFiles;
 use agentry_kernel::Digest;
 use agentry_kernel::inquiry::{Changed, Lesson, Verdict, World, learn, replay};
 use agentry_kernel::policy::{Policy, Source};
@@ -13,7 +14,6 @@ use super::past;
 use super::world::{WorldArgs, world};
 use crate::exit::Exit;
 use crate::screen::{self, text, units};
-use agentry_runtime::policies::PolicyFiles;
 
 /// Writes the tightest grant that an agent's recorded runs needed, with tests, ready to review
 #[derive(clap::Args)]

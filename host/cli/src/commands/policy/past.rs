@@ -1,8 +1,8 @@
 //! Runs out of the journal, as questions about policy need them. It only reads.
 
+use agentry_journal::history::History;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::inquiry::Past;
-use agentry_runtime::history::History;
 use anyhow::{Context, Result, bail};
 
 use crate::home::Home;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_kernel::inquiry::{Changed, Past, Verdict, World, amend, diff, replay, show_call};
-use agentry_runtime::policies::{PoliciesError, PolicyFiles};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ fn one((mut past, place): (Past, usize)) -> Past {
     past
 }
 
-fn runs(history: &agentry_runtime::history::History, names: &str) -> Result<Vec<agentry_kernel::RunId>> {
+fn runs(history: &agentry_journal::history::History, names: &str) -> Result<Vec<agentry_kernel::RunId>> {
     if names == "all" {
         return Ok(history.runs(RUNS_MAX)?.into_iter().map(|record| record.id).collect());
     }

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use agentry_config::policies::{PoliciesError, PolicyFiles};
+use agentry_drivers::tools::Tools;
+use agentry_drivers::tools::config::ToolsConfig;
 use agentry_kernel::Millis;
 use agentry_kernel::inquiry::{Verdict, World};
 use agentry_kernel::policy::Policy;
 use agentry_kernel::refusal::Rule;
 use agentry_kernel::tool::Tool;
-use agentry_runtime::config::{Config, ToolsConfig};
-use agentry_runtime::drivers::llm::Models;
-use agentry_runtime::drivers::tools::Tools;
-use agentry_runtime::policies::{PoliciesError, PolicyFiles};
+use agentry_llm::Models;
+use agentry_runtime::config::Config;
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -56,7 +57,7 @@ pub fn files(path: &Path) -> Result<PolicyFiles, PoliciesError> {
 pub fn world(home: &Home, files: &PolicyFiles) -> Result<World> {
     let policy: Policy = files.parse().map_err(PoliciesError::Mistakes)?;
     let config = Config::load(home.path())?;
-    let models = Models::open(&config, home.path(), None)?.kernel_models();
+    let models = Models::open(&config.models, &home.models(), None)?.kernel_models();
     let tools = registered(home, &config)?;
     Ok(World { policy: Arc::new(policy), models, tools, at: now() })
 }
@@ -67,7 +68,7 @@ pub fn tools(home: &Home) -> Result<Vec<Tool>> {
 }
 
 fn registered(home: &Home, config: &Config) -> Result<Vec<Tool>> {
-    Ok(Tools::registered(config, ToolsConfig::load(home.path())?).kernel_tools())
+    Ok(Tools::registered(&config.secrets, config.hosts.clone(), ToolsConfig::load(home.path())?).kernel_tools())
 }
 
 fn now() -> Millis {

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::io::{BufRead, IsTerminal};
 
 use agentry_kernel::approval::ApprovalId;
-use agentry_runtime::admin;
-use agentry_runtime::approvals::{Effect, Question, Said, Saying, State};
+use agentry_runtime::approvals::{Effect, Said, Saying};
+use agentry_serve::offline;
+use agentry_store::rows::approval::{Question, State};
 
-use agentry_runtime::drivers::human::{self, Answering, Inquiry, Reply};
 use agentry_runtime::host::Host;
+use agentry_store::rows::question::{self, Answering, Inquiry, Reply};
 use anyhow::Result;
 use tokio::sync::mpsc;
 
@@ -55,19 +56,19 @@ impl Hearer<'_> {
             Self::There(home) => tokio::task::block_in_place(|| home.history().ok().flatten())?,
         };
         let calls = match self {
-            Self::Here(host) => host.services().gate.questions(),
+            Self::Here(host) => host.services().drivers.gate.questions(),
             Self::There(_) => tokio::task::block_in_place(|| history.questions().ok())?,
         };
         let own = tokio::task::block_in_place(|| history.inquiries(units::now()).ok())?;
         let calls = calls.into_iter().filter(|question| question.state == State::Open);
-        let own = own.into_iter().filter(|inquiry| inquiry.state == human::State::Open);
+        let own = own.into_iter().filter(|inquiry| inquiry.state == question::State::Open);
         Some(calls.map(|call| Open::Call(call.id)).chain(own.map(|inquiry| Open::Inquiry(inquiry.id()))).collect())
     }
 
     async fn answer(&self, answering: Answering) -> Result<Inquiry> {
         match self {
-            Self::Here(host) => Ok(host.services().human.answer(&answering).await?),
-            Self::There(home) => Ok(admin::answer(home.path(), answering).await?),
+            Self::Here(host) => Ok(host.services().drivers.human.answer(&answering).await?),
+            Self::There(home) => Ok(offline::answer(home.path(), answering).await?),
         }
     }
 }

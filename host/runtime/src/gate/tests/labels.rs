@@ -2,6 +2,9 @@
 
 use agentry_kernel::Digest;
 
+use agentry_abi::driver::Written;
+use agentry_kernel::labels::Labels;
+
 use super::*;
 
 fn tool() -> Call {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use agentry_abi::bindings::agentry::agent::memory::{Expectation, Value, WriteOptions};
+use agentry_drivers::files::{Files, Keepers};
+use agentry_drivers::memory::{Author, Memory};
 use agentry_kernel::Digest;
+use agentry_store::rows::files::claims;
+use agentry_store::rows::memory::keeper;
+use agentry_store::{Page, Range, RedbStore, Store};
 
 use super::*;
-use crate::drivers::files::{Files, Keepers, claims};
-use crate::drivers::memory::{Author, Memory, keeper};
-use crate::store::{Page, Range, RedbStore, Store};
-use crate::syscalls::bindings::agentry::agent::memory::{Expectation, Value, WriteOptions};
 
 const NAMESPACE: &str = "agent/scribe/todo";
 const KIB: usize = 1024;
@@ -136,8 +138,8 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
     }
     for place in ["crashed", "old"] {
         let store = RedbStore::open(&home.path().join(place)).expect("it is a store");
-        let mut batch = crate::store::Batch::default();
-        batch.put(keys::books("scribe"), crate::journal::record::encode(&agentry_kernel::budget::Books::default()));
+        let mut batch = agentry_store::Batch::default();
+        batch.put(keys::books("scribe"), agentry_store::rows::run::encode(&agentry_kernel::budget::Books::default()));
         batch.remove(keys::books(keys::SITE));
         if place == "old" {
             batch.put(keys::books("porter"), [&[1; 1][..], &[0; 19]].concat());

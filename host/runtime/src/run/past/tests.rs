@@ -3,9 +3,9 @@
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::Place;
 use agentry_kernel::journal::BasisId;
+use agentry_store::RedbStore;
 
 use super::*;
-use crate::store::RedbStore;
 
 fn past(home: &std::path::Path, calls: &[Call], status: Status) -> Past {
     let (at, name) = (Millis(5), Digest::default());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use agentry_kernel::call::CallId;
 
-use crate::store::StoreError;
+use agentry_store::StoreError;
 
 /// What came of executing it again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use agentry_abi::bindings::agentry::agent::types::{Cost, Error};
 use agentry_kernel::call::CallId;
 
 use super::llm::{CallFragment, CallStart, Delta, Failure, Part, Response, StopReason, Usage};
 use crate::gate::decode;
 use crate::run::context::RunContext;
-use crate::syscalls::bindings::agentry::agent::types::{Cost, Error};
 
 /// What is left to hear of an answer that had come as a whole. Which pieces were on their way nobody knows, so a guest that had heard
 /// some is told to begin again.

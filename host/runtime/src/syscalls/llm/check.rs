@@ -1,13 +1,14 @@
 //! Whether a request to a model makes sense, before anything is held for it. What providers differ in is theirs to check.
 
-use crate::limits::{
+use agentry_abi::bindings::agentry::agent::llm::{
+    Media, MediaSource, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolChoice, ToolResult,
+};
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_store::limits::{
     LLM_MESSAGES_MAX, LLM_PARTS_MAX, LLM_REQUEST_MAX_BYTES, LLM_STOP_MAX_BYTES, LLM_STOPS_MAX, LLM_TEXTS_MAX,
     LLM_TOOL_NAME_MAX_BYTES, LLM_TOOLS_MAX, SLEEP_MAX_MS,
 };
-use crate::syscalls::bindings::agentry::agent::llm::{
-    Media, MediaSource, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolChoice, ToolResult,
-};
-use crate::syscalls::bindings::agentry::agent::types::Error;
+
 use crate::syscalls::invalid;
 
 /// The size of a request that makes sense.
@@ -189,8 +190,9 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use agentry_abi::bindings::agentry::agent::llm::{Class, Privacy, ToolCall};
+
     use super::*;
-    use crate::syscalls::bindings::agentry::agent::llm::{Class, Privacy, ToolCall};
 
     fn question() -> Request {
         let parts = vec![Part::Text("why?".to_owned())];

@@ -6,17 +6,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use agentry_abi::bindings::agentry::agent::llm::Delta;
 use agentry_kernel::call::CallId;
+use agentry_store::limits::LLM_DELTAS_WAITING_MAX;
 use parking_lot::Mutex;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
 
 use crate::gate::Gate;
-use crate::limits::LLM_DELTAS_WAITING_MAX;
 use crate::run::context::RunContext;
 use crate::run::past::Past;
 use crate::run::turnstile::Sight;
-use crate::syscalls::bindings::agentry::agent::llm::Delta;
 
 /// The guest's end.
 pub(in crate::syscalls) struct Pieces {

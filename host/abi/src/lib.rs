@@ -1,0 +1,8 @@
+//! The two contracts. With guests: the syscall table of `wit/` as Rust types, and how an error reaches them. With drivers: what one is given and
+//! gives back. It decides nothing and does nothing.
+
+pub mod bindings;
+pub mod clock;
+pub mod driver;
+pub mod fault;
+pub mod usage;

@@ -1,0 +1,36 @@
+//! Why a configuration file is not used: each error names the file, the line and what to do.
+
+use crate::policies::PoliciesError;
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It is a link, or somebody else's to write: it says where the keys of providers are sent.
+    #[error(transparent)]
+    Place(#[from] PoliciesError),
+    /// It cannot be read.
+    #[error(
+        "cannot read `{file}`: {why}\nhint: let the user that runs agents read it, or choose another home with --home DIR"
+    )]
+    Read {
+        /// As the admin would open it.
+        file: String,
+        /// The system's words.
+        why: std::io::Error,
+    },
+    /// The prices that were read into the home are not readable any more.
+    #[error("{0}")]
+    Prices(String),
+    /// It says something that makes no sense.
+    #[error("{file}:{line}: {message}\nhint: {hint}")]
+    Mistake {
+        /// As the admin would open it.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+}

@@ -1,0 +1,302 @@
+//! The policy directory: its files in name order, read whole and checked before the kernel sees one. It decides nothing,
+//! and reads nothing that somebody else could have written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use agentry_kernel::Digest;
+use agentry_kernel::limits::{POLICY_FILE_MAX_BYTES, POLICY_FILES_MAX};
+use agentry_kernel::policy::{Mistake, Policy, Source};
+use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
+
+/// Files as they were read: one state of the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyFiles {
+    files: Vec<(String, String)>,
+}
+
+/// Why a policy directory is not used. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PoliciesError {
+    /// It is not there.
+    #[error(
+        "there is no policy directory `{}`\nhint: make it, and save a grant in it: `agentry inspect FILE --grant` prints one",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// It is a file, or a link to somewhere.
+    #[error("`{}` is not a directory\nhint: name the policy directory itself; links are not followed", .0.display())]
+    NotADirectory(PathBuf),
+    /// A policy is a link or a device.
+    #[error("policy `{}` is not a plain file\nhint: put the file itself into the directory; links are not followed", .0.display())]
+    NotAFile(PathBuf),
+    /// Somebody else may write it.
+    #[error("{who} may write `{}`, and so could grant anything\nhint: chmod {mode} {}", path.display(), path.display())]
+    Writable {
+        /// The file or the directory.
+        path: PathBuf,
+        /// Who: `everybody`, `another group`.
+        who: &'static str,
+        /// The change that `chmod` is to make.
+        mode: &'static str,
+    },
+    /// Somebody else owns it.
+    #[error("`{}` belongs to another user, who could grant anything\nhint: chown it to the user that runs agents, or to root", .0.display())]
+    Foreign(PathBuf),
+    /// Nobody could review it.
+    #[error("policy `{}` has more than {POLICY_FILE_MAX_BYTES} bytes\nhint: split it, one agent a file", .0.display())]
+    TooLarge(PathBuf),
+    /// Nobody could review them.
+    #[error("`{}` holds more than {POLICY_FILES_MAX} policies\nhint: remove those that no agent needs any more", .0.display())]
+    TooMany(PathBuf),
+    /// It is not text.
+    #[error("policy `{}` is not UTF-8 text\nhint: save it as UTF-8", .0.display())]
+    NotText(PathBuf),
+    /// The system says no.
+    #[error("cannot read `{}`: {error}\nhint: let the user that runs agents read it", path.display())]
+    Unreadable {
+        /// The file or the directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The files say what no policy says.
+    #[error("{}", list(.0))]
+    Mistakes(Vec<Mistake>),
+}
+
+/// Reads a policy directory and parses what it says.
+///
+/// # Errors
+/// See [`PoliciesError`]; a policy with a mistake in one file is not used at all.
+pub fn load(directory: &Path) -> Result<Policy, PoliciesError> {
+    PolicyFiles::read(directory)?.parse().map_err(PoliciesError::Mistakes)
+}
+
+impl PolicyFiles {
+    /// Reads every `*.toml` of a directory, in name order. Names that begin with a dot are an editor's, not a policy's.
+    ///
+    /// # Errors
+    /// Anything but plain files that this user, its group or root alone may write.
+    pub fn read(directory: &Path) -> Result<Self, PoliciesError> {
+        let is = fs::symlink_metadata(directory).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => PoliciesError::Missing(directory.into()),
+            _ => unreadable(directory, error),
+        })?;
+        if !is.is_dir() {
+            return Err(PoliciesError::NotADirectory(directory.into()));
+        }
+        ours(directory, &is)?;
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, error))? {
+            let path = directory.join(entry.map_err(|error| unreadable(directory, error))?.file_name());
+            if !is_policy(&path) {
+                continue;
+            }
+            if paths.len() == POLICY_FILES_MAX {
+                return Err(PoliciesError::TooMany(directory.into()));
+            }
+            paths.push(path);
+        }
+        paths.sort();
+        Self::of(&paths)
+    }
+
+    /// Reads these files.
+    ///
+    /// # Errors
+    /// As [`PolicyFiles::read`].
+    pub fn of(paths: &[PathBuf]) -> Result<Self, PoliciesError> {
+        let files = paths.iter().map(|path| Ok((path.display().to_string(), text(path)?)));
+        Ok(Self { files: files.collect::<Result<_, PoliciesError>>()? })
+    }
+
+    /// The digest of all names and texts, in order: another digest, another policy.
+    pub fn epoch(&self) -> Digest {
+        let mut sha = Sha256::new();
+        for part in self.files.iter().flat_map(|(name, text)| [name, text]) {
+            sha.update((part.len() as u64).to_le_bytes());
+            sha.update(part);
+        }
+        Digest(sha.finalize().into())
+    }
+
+    /// The same with texts changed, for questions of the kind "what if"; `change` gives none for a file that stays as it is.
+    #[must_use]
+    pub fn revised(&self, mut change: impl FnMut(&str, &str) -> Option<String>) -> Self {
+        let files =
+            self.files.iter().map(|(file, text)| (file.clone(), change(file, text).unwrap_or_else(|| text.clone())));
+        Self { files: files.collect() }
+    }
+
+    /// How many files there are.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// True if there is no file, which grants nothing to anybody.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// What the files say.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn parse(&self) -> Result<Policy, Vec<Mistake>> {
+        let sources: Vec<_> = self.files.iter().map(|(file, text)| Source { file, text }).collect();
+        Policy::parse(&sources, self.epoch())
+    }
+}
+
+/// Whether a file of the directory is read: names that begin with a dot are an editor's.
+pub fn is_policy(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|extension| extension == "toml")
+}
+
+/// The text of a plain file that this user, its group or root alone may write.
+pub fn text(path: &Path) -> Result<String, PoliciesError> {
+    let (file, is) = open(path)?;
+    ours(path, &is)?;
+    let mut bytes = Vec::new();
+    // What was checked is what is read: the open file, not the name a second time.
+    file.take(POLICY_FILE_MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
+    if bytes.len() > POLICY_FILE_MAX_BYTES {
+        return Err(PoliciesError::TooLarge(path.into()));
+    }
+    String::from_utf8(bytes).map_err(|_| PoliciesError::NotText(path.into()))
+}
+
+/// Opens a plain file without following a link and without waiting for the other end of a pipe.
+fn open(path: &Path) -> Result<(File, fs::Metadata), PoliciesError> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path);
+    let file = file.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => PoliciesError::NotAFile(path.into()),
+        _ => unreadable(path, error),
+    })?;
+    let is = file.metadata().map_err(|error| unreadable(path, error))?;
+    if is.is_file() { Ok((file, is)) } else { Err(PoliciesError::NotAFile(path.into())) }
+}
+
+/// Refuses what somebody else may write. Root may read anybody's files: it was told to.
+fn ours(path: &Path, is: &fs::Metadata) -> Result<(), PoliciesError> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    if is.mode() & 0o002 != 0 {
+        return Err(PoliciesError::Writable { path: path.into(), who: "everybody", mode: "o-w" });
+    }
+    if is.mode() & 0o020 != 0 && is.gid() != group {
+        return Err(PoliciesError::Writable { path: path.into(), who: "another group", mode: "g-w" });
+    }
+    if user != 0 && is.uid() != user && is.uid() != 0 {
+        return Err(PoliciesError::Foreign(path.into()));
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, error: io::Error) -> PoliciesError {
+    PoliciesError::Unreadable { path: path.into(), error }
+}
+
+fn list(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    const GRANT: &str = "format = 1\nlayer = \"grant\"\nagent = \"scribe\"\n";
+
+    fn directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        directory
+    }
+
+    fn write(directory: &tempfile::TempDir, name: &str, text: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("it can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        path
+    }
+
+    #[test]
+    fn files_are_read_in_name_order_and_nothing_else_is() {
+        let home = directory();
+        write(&home, "90-b.toml", GRANT.replace("scribe", "b"), 0o644);
+        write(&home, "10-a.toml", GRANT.replace("scribe", "a"), 0o600);
+        write(&home, "README.md", "not a policy", 0o666);
+        write(&home, ".10-a.toml", "an editor's", 0o666);
+        let policy = load(home.path()).expect("both are whole");
+        let agents: Vec<_> = policy.grants.iter().map(|grant| grant.agent.as_str()).collect();
+        assert_eq!(agents, ["a", "b"]);
+    }
+
+    #[test]
+    fn another_text_is_another_epoch() {
+        let home = directory();
+        write(&home, "a.toml", GRANT, 0o644);
+        let before = load(home.path()).expect("it is whole").epoch;
+        assert_eq!(before, load(home.path()).expect("it is whole").epoch);
+        write(&home, "a.toml", format!("{GRANT}\n"), 0o644);
+        assert_ne!(before, load(home.path()).expect("it is whole").epoch);
+    }
+
+    #[test]
+    fn what_others_may_write_is_refused() {
+        let home = directory();
+        let path = write(&home, "a.toml", GRANT, 0o666);
+        assert!(matches!(load(home.path()), Err(PoliciesError::Writable { who: "everybody", .. })));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("it is ours");
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).expect("it is ours");
+        assert!(matches!(load(home.path()), Err(PoliciesError::Writable { who: "everybody", .. })));
+    }
+
+    #[test]
+    fn links_and_pipes_are_refused_at_once() {
+        let home = directory();
+        let elsewhere = directory();
+        let real = write(&elsewhere, "real.toml", GRANT, 0o644);
+        symlink(&real, home.path().join("a.toml")).expect("a link can be made");
+        assert!(matches!(load(home.path()), Err(PoliciesError::NotAFile(_))));
+        fs::remove_file(home.path().join("a.toml")).expect("it is ours");
+        fs::create_dir(home.path().join("a.toml")).expect("a directory can be made");
+        assert!(matches!(load(home.path()), Err(PoliciesError::NotAFile(_))));
+        let link = elsewhere.path().join("link");
+        symlink(home.path(), &link).expect("a link can be made");
+        assert!(matches!(load(&link), Err(PoliciesError::NotADirectory(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_or_not_text_is_refused() {
+        let home = directory();
+        write(&home, "a.toml", "#".repeat(POLICY_FILE_MAX_BYTES + 1), 0o644);
+        assert!(matches!(load(home.path()), Err(PoliciesError::TooLarge(_))));
+        write(&home, "a.toml", [0xff, 0xfe], 0o644);
+        assert!(matches!(load(home.path()), Err(PoliciesError::NotText(_))));
+    }
+
+    #[test]
+    fn a_missing_directory_says_what_to_do() {
+        let error = load(Path::new("no/such/policies")).expect_err("it is not there").to_string();
+        expect_test::expect![[r#"
+            there is no policy directory `no/such/policies`
+            hint: make it, and save a grant in it: `agentry inspect FILE --grant` prints one"#]]
+        .assert_eq(&error);
+    }
+
+    #[test]
+    fn a_mistake_shows_its_line() {
+        let home = directory();
+        write(&home, "a.toml", format!("{GRANT}modles = 1\n"), 0o644);
+        let error = load(home.path()).expect_err("it has a mistake").to_string();
+        assert!(error.contains("a.toml:4:1: unknown key `modles`"), "{error}");
+    }
+}

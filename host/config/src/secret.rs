@@ -1,0 +1,190 @@
+//! Keys of providers. A secret has no form that can be printed, logged or stored.
+
+use std::fmt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+
+use parking_lot::Mutex;
+
+use crate::ConfigError;
+use crate::reader::Table;
+
+/// The words of the table that says where a key is. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
+pub const SECRET_KEYS: [&str; 2] = ["env", "file"];
+
+/// A longer key is a mistake.
+const KEY_MAX_BYTES: usize = 16 * 1024;
+
+/// A provider's key.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Secret {
+    /// The key itself, for the one header that it goes into.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// In this variable of the environment.
+    Env(String),
+    /// In this file, which nobody else may read.
+    File(PathBuf),
+}
+
+impl Key {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// A sentence for the admin: it names the variable or file, never what is in it.
+    pub fn read(&self) -> Result<Secret, String> {
+        let (place, text) = match self {
+            Self::Env(name) => {
+                let place = format!("the environment variable `{name}`");
+                let text = std::env::var(name).map_err(|_| format!("{place} is not set"))?;
+                (place, text)
+            }
+            Self::File(path) => {
+                let place = format!("the key file `{}`", path.display());
+                let data = std::fs::metadata(path).map_err(|why| format!("cannot read {place}: {why}"))?;
+                if data.permissions().mode() & 0o077 != 0 {
+                    return Err(format!("others can read {place}\nhint: chmod 600 {}", path.display()));
+                }
+                if data.len() > KEY_MAX_BYTES as u64 {
+                    return Err(format!("{place} holds no key"));
+                }
+                (place.clone(), std::fs::read_to_string(path).map_err(|why| format!("cannot read {place}: {why}"))?)
+            }
+        };
+        let key = text.trim();
+        if key.is_empty() || key.len() > KEY_MAX_BYTES || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("{place} holds no key: one word of visible characters is expected"));
+        }
+        Ok(Secret(key.to_owned()))
+    }
+}
+
+/// Reads where a key is.
+///
+/// # Errors
+/// If it is in no place, in two, or said in words that mean nothing.
+pub fn key(table: &Table<'_>) -> Result<Key, ConfigError> {
+    table.only(&SECRET_KEYS)?;
+    match (table.text("env")?, table.text("file")?) {
+        (Some(name), None) => Ok(Key::Env(name.to_owned())),
+        (None, Some(path)) => Ok(Key::File(PathBuf::from(path))),
+        _ => Err(table.mistake("a key is in one place", "write key = { env = \"NAME\" } or key = { file = \"PATH\" }")),
+    }
+}
+
+/// A key as it is now: one in a file is read again when the file has changed, so that it can be replaced while a host serves.
+#[derive(Debug)]
+pub struct LiveKey {
+    place: Key,
+    read: Mutex<(Option<Stamp>, Result<Secret, String>)>,
+}
+
+/// What changes when a file is written or replaced: its number, its length, the second and nanosecond of its last change.
+type Stamp = (u64, u64, i64, i64);
+
+impl LiveKey {
+    /// Reads it for the first time.
+    pub fn new(place: Key) -> Self {
+        let stamp = place.stamp();
+        let key = place.read();
+        Self { place, read: Mutex::new((stamp, key)) }
+    }
+
+    /// The key as it is now.
+    ///
+    /// # Errors
+    /// Those of [`Key::read`].
+    pub fn now(&self) -> Result<Secret, String> {
+        let mut read = self.read.lock();
+        let stamp = self.place.stamp();
+        // What could not be read is tried again, whether it seems to have changed or not: it may have become readable.
+        if read.0 != stamp || (read.1.is_err() && matches!(self.place, Key::File(_))) {
+            *read = (stamp, self.place.read());
+        }
+        read.1.clone()
+    }
+}
+
+impl Key {
+    fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Env(_) => None,
+            Self::File(path) => {
+                let data = std::fs::metadata(path).ok()?;
+                Some((data.ino(), data.len(), data.ctime(), data.ctime_nsec()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use super::*;
+
+    fn key_file(mode: u32, text: &str) -> (tempfile::TempDir, Key) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(mode).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        (dir, Key::File(path))
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let (_dir, key) = key_file(0o644, "sk-very-secret");
+        let why = key.read().unwrap_err();
+        assert!(why.contains("chmod 600") && !why.contains("sk-very-secret"), "{why}");
+    }
+
+    #[test]
+    fn a_private_key_is_read_and_never_printed() {
+        let (_dir, key) = key_file(0o600, "sk-very-secret\n");
+        let secret = key.read().unwrap();
+        assert_eq!(secret.reveal(), "sk-very-secret");
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+    }
+
+    #[test]
+    fn a_key_file_that_changes_is_read_again() {
+        let (dir, key) = key_file(0o600, "sk-the-first\n");
+        let live = LiveKey::new(key);
+        assert_eq!(live.now().unwrap().reveal(), "sk-the-first");
+        std::fs::write(dir.path().join("key"), "sk-another\n").unwrap();
+        assert_eq!(live.now().unwrap().reveal(), "sk-another");
+        std::fs::remove_file(dir.path().join("key")).unwrap();
+        assert!(live.now().unwrap_err().contains("cannot read"));
+        let (other, _) = key_file(0o600, "sk-a-third");
+        std::fs::rename(other.path().join("key"), dir.path().join("key")).unwrap();
+        assert_eq!(live.now().unwrap().reveal(), "sk-a-third");
+    }
+
+    #[test]
+    fn what_could_not_stand_in_a_header_is_no_key() {
+        let (_dir, key) = key_file(0o600, "two words\r\nx: y");
+        let why = key.read().unwrap_err();
+        assert!(why.contains("holds no key") && !why.contains("two"), "{why}");
+    }
+
+    #[test]
+    fn an_unset_variable_is_named() {
+        let why = Key::Env("AGENTRY_TEST_NO_SUCH_KEY".to_owned()).read().unwrap_err();
+        assert_eq!(why, "the environment variable `AGENTRY_TEST_NO_SUCH_KEY` is not set");
+    }
+}

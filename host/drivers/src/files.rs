@@ -1,0 +1,346 @@
+//! Files under named roots. Each root is a directory that the admin gave, held open; nothing outside of it can be named, symbolic
+//! links are not followed, and no answer tells where it lies.
+
+mod keepers;
+mod marks;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use agentry_abi::bindings::agentry::agent::files::FileStat;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::fault;
+use agentry_kernel::Permit;
+use agentry_store::limits::{FILE_LIST_MAX, FILE_READ_MAX_BYTES};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
+
+pub use self::keepers::{Change, Keepers};
+pub use self::marks::Marks;
+
+/// The roots of a host.
+#[derive(Debug)]
+pub struct Files(BTreeMap<String, Root>);
+
+/// One root.
+#[derive(Debug)]
+pub struct Root {
+    dir: Dir,
+    /// Absolute, without links: by which labels are kept. No guest learns it.
+    lies_at: PathBuf,
+}
+
+/// A root that the admin named is no directory.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open root `{name}` at {}: {error}\nhint: give a directory that you can read: --root {name}=DIR", path.display())]
+pub struct NoRoot {
+    name: String,
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl Files {
+    /// Opens these directories.
+    ///
+    /// # Errors
+    /// If one of them is no directory, or may not be read.
+    pub fn open(roots: &BTreeMap<String, PathBuf>) -> Result<Self, NoRoot> {
+        let open = |(name, path): (&String, &PathBuf)| match Root::open(path) {
+            Ok(root) => Ok((name.clone(), root)),
+            Err(error) => Err(NoRoot { name: name.clone(), path: path.clone(), error }),
+        };
+        Ok(Self(roots.iter().map(open).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether there is such a root.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The root of this name, if this host has one.
+    pub fn find(&self, name: &str) -> Option<&Root> {
+        self.0.get(name)
+    }
+
+    /// The root of this name.
+    ///
+    /// # Errors
+    /// `not-found` if the admin gave none.
+    pub fn root(&self, _: &Permit, name: &str) -> Result<&Root, Error> {
+        self.find(name).ok_or_else(|| Error::NotFound(format!("this host has no root `{name}`")))
+    }
+}
+
+impl Root {
+    fn open(path: &Path) -> io::Result<Self> {
+        let lies_at = path.canonicalize()?;
+        let dir = Dir::open_ambient_dir(&lies_at, ambient_authority())?;
+        Ok(Self { dir, lies_at })
+    }
+
+    fn lies_at(&self) -> &Path {
+        &self.lies_at
+    }
+
+    /// At most `length` bytes from `offset`.
+    ///
+    /// # Errors
+    /// `not-found`; `invalid` if it is no regular file.
+    pub fn read(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
+        let path = self.reach(path)?;
+        let mut options = OpenOptions::new();
+        // Not blocking: opening a pipe would wait for a writer otherwise.
+        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        let mut file = self.dir.open_with(&path, &options).map_err(|error| failed(&error))?;
+        let about = file.metadata().map_err(|error| failed(&error))?;
+        if !about.is_file() {
+            return Err(Error::Invalid("it is not a regular file".to_owned()));
+        }
+        // Not left to the system, which takes an offset near the largest for a mistake.
+        let offset = offset.min(about.len());
+        let mut bytes = Vec::new();
+        let read = file
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| file.take(length.min(FILE_READ_MAX_BYTES)).read_to_end(&mut bytes));
+        read.map_err(|error| failed(&error))?;
+        Ok(bytes)
+    }
+
+    /// Makes the file, or replaces it whole: who reads it meanwhile reads the old one or the new one.
+    ///
+    /// # Errors
+    /// `invalid` if it is a directory; `unavailable` if the disk is full or read-only.
+    pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Error> {
+        let path = self.reach(path)?;
+        if path == Path::new(".") || self.dir.symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
+            return Err(Error::Invalid("it is not a regular file".to_owned()));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            self.dir.create_dir_all(folder).map_err(|error| failed(&error))?;
+        }
+        let number = getrandom::u64().map_err(|_| fault::unavailable("the host has no randomness", None))?;
+        let temporary = folder.unwrap_or(Path::new("")).join(format!(".agentry-{number:016x}.tmp"));
+        let placed = self.place(&temporary, &path, content);
+        if placed.is_err() {
+            // What is half-written is not left behind.
+            let _ = self.dir.remove_file(&temporary);
+        }
+        placed.map_err(|error| failed(&error))
+    }
+
+    fn place(&self, temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut file = self.dir.open_with(temporary, OpenOptions::new().write(true).create_new(true))?;
+        file.write_all(content)?;
+        file.sync_data()?;
+        self.dir.rename(temporary, &self.dir, path)
+    }
+
+    /// What is known of a file or a directory.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub fn stat(&self, path: &str) -> Result<FileStat, Error> {
+        let place = self.reach(path)?;
+        let metadata = self.dir.symlink_metadata(&place).map_err(|error| failed(&error))?;
+        described(path.to_owned(), &metadata).ok_or_else(|| Error::NotFound("there is no such file".to_owned()))
+    }
+
+    /// What a directory holds, by name: files and directories; pipes, devices and links are not there for a guest.
+    ///
+    /// # Errors
+    /// `not-found`; `invalid` if it is no directory, or holds more than a listing may.
+    pub fn list(&self, path: &str) -> Result<Vec<FileStat>, Error> {
+        let place = self.reach(path)?;
+        let mut stats = Vec::new();
+        for entry in self.dir.read_dir(&place).map_err(|error| failed(&error))? {
+            let entry = entry.map_err(|error| failed(&error))?;
+            // A name that is not UTF-8 cannot be said in `wit/`.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // It may have gone since.
+            let Ok(metadata) = entry.metadata() else { continue };
+            let whole = if path.is_empty() { name } else { format!("{path}/{name}") };
+            if let Some(stat) = described(whole, &metadata) {
+                if stats.len() == FILE_LIST_MAX {
+                    return Err(Error::Invalid(format!("the directory holds over {FILE_LIST_MAX} names")));
+                }
+                stats.push(stat);
+            }
+        }
+        stats.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(stats)
+    }
+
+    /// Removes a file or an empty directory.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` if the directory is not empty.
+    pub fn delete(&self, path: &str) -> Result<(), Error> {
+        let path = self.reach(path)?;
+        if path == Path::new(".") {
+            return Err(Error::Invalid("a root is not deleted".to_owned()));
+        }
+        let there = self.dir.symlink_metadata(&path).map_err(|error| failed(&error))?;
+        let removed = if there.is_dir() { self.dir.remove_dir(&path) } else { self.dir.remove_file(&path) };
+        removed.map_err(|error| failed(&error))
+    }
+
+    /// The path, if no part of it is a link: a link inside a root could lead out of the subtree that policy looked at.
+    fn reach(&self, path: &str) -> Result<PathBuf, Error> {
+        if path.is_empty() {
+            return Ok(PathBuf::from("."));
+        }
+        let mut place = PathBuf::new();
+        let mut there = true;
+        for name in path.split('/') {
+            if matches!(name, "" | "." | "..") || name.contains('\0') {
+                return Err(Error::Invalid("a path has names and `/` between them, and no `.` or `..`".to_owned()));
+            }
+            place.push(name);
+            if !there {
+                continue;
+            }
+            match self.dir.symlink_metadata(&place) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    return Err(Error::Invalid("it is a symbolic link, and links are not followed".to_owned()));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => there = false,
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(place)
+    }
+}
+
+/// None for what is neither a file nor a directory.
+fn described(path: String, metadata: &Metadata) -> Option<FileStat> {
+    let directory = metadata.is_dir();
+    if !directory && !metadata.is_file() {
+        return None;
+    }
+    let modified = metadata.modified().ok().and_then(|at| at.into_std().duration_since(UNIX_EPOCH).ok());
+    let modified_ms = modified.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    Some(FileStat { path, size: if directory { 0 } else { metadata.len() }, directory, modified_ms })
+}
+
+/// The system's words may hold a path of the host, so they are not passed on.
+fn failed(error: &io::Error) -> Error {
+    use io::ErrorKind as Kind;
+
+    match error.kind() {
+        Kind::NotFound => Error::NotFound("there is no such file".to_owned()),
+        Kind::PermissionDenied => fault::unavailable("the host's system does not permit it", None),
+        Kind::ReadOnlyFilesystem => fault::unavailable("the host's disk is read-only", None),
+        Kind::StorageFull | Kind::QuotaExceeded => fault::unavailable("the host's disk is full", Some(10_000)),
+        Kind::DirectoryNotEmpty => Error::Conflict("the directory is not empty".to_owned()),
+        Kind::IsADirectory => Error::Invalid("it is a directory".to_owned()),
+        Kind::NotADirectory => Error::Invalid("a part of the path is not a directory".to_owned()),
+        Kind::InvalidFilename => Error::Invalid("a name is too long".to_owned()),
+        Kind::AlreadyExists => Error::Conflict("there is something of this name".to_owned()),
+        _ => fault::unavailable("the host's disk does not answer", Some(1000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn root() -> (tempfile::TempDir, Root) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        (folder, root)
+    }
+
+    #[track_caller]
+    fn check_invalid<T: std::fmt::Debug>(result: Result<T, Error>) {
+        assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else_is_left() {
+        let (folder, root) = root();
+        root.write("a/b/c.txt", b"hello").unwrap();
+        root.write("a/b/c.txt", b"world!").unwrap();
+        assert_eq!(root.read("a/b/c.txt", 1, 3).unwrap(), b"orl");
+        assert_eq!(root.read("a/b/c.txt", 100, 3).unwrap(), b"");
+        assert_eq!(root.read("a/b/c.txt", u64::MAX >> 1, u64::MAX).unwrap(), b"");
+        assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_path_that_is_not_plain_is_refused() {
+        let (_folder, root) = root();
+        for path in ["..", "../x", "a/../../x", "/etc/passwd", "a//b", "./a", "a/.", "a\0b", "a/"] {
+            check_invalid(root.read(path, 0, 1));
+            check_invalid(root.write(path, b""));
+            check_invalid(root.list(path));
+            check_invalid(root.delete(path));
+        }
+    }
+
+    #[test]
+    fn a_link_is_not_followed_wherever_it_leads() {
+        let (folder, root) = root();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        fs::write(folder.path().join("in/x"), "x").unwrap();
+        symlink("/etc", folder.path().join("out")).unwrap();
+        symlink("in", folder.path().join("also")).unwrap();
+        symlink("/etc/passwd", folder.path().join("passwd")).unwrap();
+        for path in ["out/passwd", "also/x", "passwd", "out"] {
+            check_invalid(root.read(path, 0, 1));
+            check_invalid(root.stat(path));
+            check_invalid(root.write(path, b"x"));
+        }
+        check_invalid(root.write("out/new", b"x"));
+        let names: Vec<_> = root.list("").unwrap().into_iter().map(|stat| stat.path).collect();
+        assert_eq!(names, ["in"]);
+    }
+
+    #[test]
+    fn a_pipe_makes_nobody_wait() {
+        let (folder, root) = root();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        check_invalid(root.read("pipe", 0, 1));
+        check_invalid(root.write("pipe", b"x"));
+        assert_eq!(root.list("").unwrap(), []);
+    }
+
+    #[test]
+    fn a_listing_is_sorted_and_relative_to_the_root() {
+        let (_folder, root) = root();
+        for name in ["d/b", "d/a", "d/c/x"] {
+            root.write(name, b"12").unwrap();
+        }
+        let list = root.list("d").unwrap();
+        let seen: Vec<_> = list.iter().map(|stat| (stat.path.as_str(), stat.size, stat.directory)).collect();
+        assert_eq!(seen, [("d/a", 2, false), ("d/b", 2, false), ("d/c", 0, true)]);
+        assert_eq!(root.list("").unwrap().len(), 1);
+        assert!(matches!(root.list("d/nope"), Err(Error::NotFound(_))));
+    }
+
+    #[test]
+    fn a_full_directory_is_not_deleted() {
+        let (_folder, root) = root();
+        root.write("d/a", b"1").unwrap();
+        assert!(matches!(root.delete("d"), Err(Error::Conflict(_))));
+        root.delete("d/a").unwrap();
+        root.delete("d").unwrap();
+        assert!(matches!(root.delete("d"), Err(Error::NotFound(_))));
+        check_invalid(root.delete(""));
+    }
+
+    #[test]
+    fn no_error_tells_where_a_root_lies() {
+        let (folder, root) = root();
+        let errors = [root.read("x", 0, 1).map(drop), root.list("x").map(drop), root.delete("x")];
+        let shown = folder.path().display().to_string();
+        assert!(errors.iter().all(|error| !format!("{error:?}").contains(&shown)));
+    }
+}

@@ -1,0 +1,29 @@
+//! How a person throws one letter away, waiting or dead.
+
+use agentry_store::rows::mail::decode;
+use agentry_store::{Batch, Expect, Store, StoreError, keys};
+
+use super::Change;
+
+/// The batch that throws a letter away, waiting or dead; none if there is none of this id.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn discard(store: &dyn Store, id: &str) -> Result<Option<Batch>, StoreError> {
+    let Some((mailbox, number)) = id.rsplit_once('/').and_then(|(name, digits)| Some((name, digits.parse().ok()?)))
+    else {
+        return Ok(None);
+    };
+    let (waiting, dead) = (keys::letter(mailbox, number), keys::dead_letter(mailbox, number));
+    if let Some(row) = store.get(&waiting)? {
+        let mut change = Change::of(store, mailbox)?;
+        change.remove(number, &decode(&row)?);
+        return Ok(Some(change.end()));
+    }
+    let mut batch = Batch::default();
+    Ok(store.get(&dead)?.map(|row| {
+        batch.expect(dead.clone(), Expect::Equals(row));
+        batch.remove(dead);
+        batch
+    }))
+}

@@ -1,0 +1,141 @@
+//! Whether arguments are what a tool's JSON Schema says. The schema is the admin's, the arguments are a stranger's: checking them takes time
+//! in proportion to their size, for patterns are matched without going back, and no schema is fetched from anywhere.
+
+use std::error::Error;
+
+use agentry_kernel::json::Value;
+use boon::{Compiler, SchemaIndex, Schemas, UrlLoader};
+
+/// Where the one schema stands, for the compiler; nobody reads it there.
+const PLACE: &str = "schema:///arguments";
+
+/// What is told of a mistake at most.
+const TOLD_MAX_CHARS: usize = 400;
+
+/// A schema that is ready to check with.
+pub struct Schema {
+    schemas: Schemas,
+    index: SchemaIndex,
+}
+
+/// Loads nothing: a schema that points elsewhere is refused.
+struct Nowhere;
+
+impl UrlLoader for Nowhere {
+    fn load(&self, _url: &str) -> Result<serde_json::Value, Box<dyn Error>> {
+        Err("a schema may only point into itself".into())
+    }
+}
+
+impl Schema {
+    /// Compiles the text of a schema, which is JSON.
+    ///
+    /// # Errors
+    /// A sentence about what is wrong with it.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+        compiler.use_loader(Box::new(Nowhere));
+        compiler.add_resource(PLACE, value).map_err(|error| told(&error.to_string()))?;
+        // With its causes: the first line says only that it failed.
+        let index = compiler.compile(PLACE, &mut schemas).map_err(|error| told(&format!("{error:#}")))?;
+        Ok(Self { schemas, index })
+    }
+
+    /// Checks the arguments of a call.
+    ///
+    /// # Errors
+    /// Where they are not what the schema says, and why; for the one who wrote them.
+    pub(super) fn check(&self, arguments: &Value) -> Result<(), String> {
+        let arguments = serde_value(arguments);
+        self.schemas.validate(&arguments, self.index).map_err(|error| told(&deepest(&error)))
+    }
+}
+
+/// The first mistake that has no other cause, with its place in the arguments.
+fn deepest(error: &boon::ValidationError<'_, '_>) -> String {
+    let mut error = error;
+    while let Some(cause) = error.causes.first() {
+        error = cause;
+    }
+    let place = error.instance_location.to_string();
+    let place = if place.is_empty() { "the arguments".to_owned() } else { format!("`{place}`") };
+    format!("{place}: {}", error.kind)
+}
+
+/// The same value in the form that the checker reads.
+fn serde_value(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Decimal(number) => (*number).into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(items) => items.iter().map(serde_value).collect::<Vec<_>>().into(),
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(key, value)| (key.clone(), serde_value(value)));
+            serde_json::Value::Object(entries.collect())
+        }
+    }
+}
+
+fn told(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace(PLACE, "").chars().take(TOLD_MAX_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use agentry_kernel::json;
+
+    use super::*;
+
+    fn check(schema: &str, arguments: &str) -> Result<(), String> {
+        Schema::new(schema).expect("a schema").check(&json::parse(arguments).expect("JSON"))
+    }
+
+    const MAIL: &str = r#"{"type": "object", "required": ["to"], "additionalProperties": false,
+        "properties": {"to": {"type": "string", "pattern": "^[a-z]+@example\\.org$"}, "n": {"type": "integer", "maximum": 5}}}"#;
+
+    #[test]
+    fn what_the_schema_says_is_taken() {
+        assert_eq!(check(MAIL, r#"{"to": "ops@example.org", "n": 5}"#), Ok(()));
+    }
+
+    #[test]
+    fn what_it_does_not_say_is_refused_with_its_place() {
+        for (arguments, place) in [
+            (r#"{"to": "ops@evil.example"}"#, "`/to`"),
+            (r#"{"to": "ops@example.org", "n": 6}"#, "`/n`"),
+            (r#"{"to": "ops@example.org", "x": 1}"#, "the arguments"),
+            ("{}", "the arguments"),
+        ] {
+            let why = check(MAIL, arguments).expect_err(arguments);
+            assert!(why.starts_with(place), "{arguments}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_makes_no_sense_or_points_elsewhere_is_refused() {
+        for bad in [
+            r#"{"type": "objekt"}"#,
+            r#"{"properties": 1}"#,
+            r##"{"$ref": "#/nowhere"}"##,
+            r#"{"$ref": "https://example.org/schema"}"#,
+            r#"{"$ref": "file:///etc/hostname"}"#,
+            r#"{"pattern": "("}"#,
+        ] {
+            assert!(Schema::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_others_choke_on_takes_no_time() {
+        let schema = r#"{"type": "object", "properties": {"x": {"pattern": "^(a+)+$"}}}"#;
+        let begun = Instant::now();
+        assert!(check(schema, &format!("{{\"x\": \"{}!\"}}", "a".repeat(100_000))).is_err());
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}

@@ -1,0 +1,257 @@
+//! Keeps machine code under `HOME/cache`, named by component, engine and settings and authenticated by a key that only this home
+//! has. Nothing is loaded that this host did not make: a wrong seal means that it is made again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agentry_kernel::Digest;
+use agentry_store::limits::ARTIFACT_MAX_BYTES;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+
+const KEY_BYTES: usize = 32;
+const SEAL_BYTES: usize = 32;
+
+/// The cache of one home.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: PathBuf,
+    key: Arc<Key>,
+    settings: Digest,
+}
+
+struct Key([u8; KEY_BYTES]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+/// The cache cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// A file or folder of it.
+    #[error(
+        "cannot use {what} in the home folder: {error}\nhint: the home folder must be yours and writable; see --home"
+    )]
+    Io {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Somebody else could have made machine code that looks like ours.
+    #[error(
+        "others can read or write `cache.key` in the home folder\nhint: remove it and the folder `cache`; both come back"
+    )]
+    Exposed,
+    /// The key is not a key.
+    #[error("`cache.key` in the home folder is damaged\nhint: remove it; it comes back")]
+    Damaged,
+}
+
+impl Cache {
+    /// The cache in `home`; it and its key are made if they are not there.
+    pub fn open(home: &Path, settings: Digest) -> Result<Self, CacheError> {
+        let folder = home.join("cache");
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|error| CacheError::Io { what: "the folder `cache`", error })?;
+        let key = Arc::new(Key(key(home)?));
+        Ok(Self { folder, key, settings })
+    }
+
+    /// The machine code of a component, if it is here and ours.
+    pub async fn get(&self, component: Digest) -> Option<Artifact> {
+        let cache = self.clone();
+        tokio::task::spawn_blocking(move || cache.read(component)).await.ok().flatten()
+    }
+
+    /// Keeps machine code that this host just made. It may be used at once, kept or not.
+    pub async fn put(&self, component: Digest, code: Vec<u8>) -> Artifact {
+        let cache = self.clone();
+        let artifact = Artifact { code, offset: 0 };
+        let work = move || {
+            // A full disk costs a compilation at the next start and nothing else.
+            let _ = cache.write(component, &artifact.code);
+            artifact
+        };
+        tokio::task::spawn_blocking(work).await.expect("writing a cache file does not panic")
+    }
+
+    fn read(&self, component: Digest) -> Option<Artifact> {
+        let file = File::open(self.path(component)).ok()?;
+        let max = u64::try_from(ARTIFACT_MAX_BYTES + SEAL_BYTES).ok()?;
+        if file.metadata().ok()?.len() > max {
+            return None;
+        }
+        let mut code = Vec::new();
+        file.take(max).read_to_end(&mut code).ok()?;
+        let (seal, sealed) = code.split_at_checked(SEAL_BYTES)?;
+        self.mac(component, sealed).verify_slice(seal).ok()?;
+        Some(Artifact { code, offset: SEAL_BYTES })
+    }
+
+    fn write(&self, component: Digest, code: &[u8]) -> std::io::Result<()> {
+        let path = self.path(component);
+        let temporary = path.with_extension(format!("{:016x}.tmp", random_number()));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let seal = self.mac(component, code).finalize().into_bytes();
+        let written = file.write_all(&seal).and_then(|()| file.write_all(code));
+        // Not synced on purpose: a file that a crash cut short has a wrong seal.
+        let placed = written.and_then(|()| fs::rename(&temporary, &path));
+        if placed.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        placed
+    }
+
+    fn path(&self, component: Digest) -> PathBuf {
+        let mut name = Sha256::new();
+        name.update(component.0);
+        name.update(self.settings.0);
+        let name = Digest(name.finalize().into());
+        self.folder.join(format!("{name}.code"))
+    }
+
+    /// The seal binds the code to the component and the settings that it was made from, so that files cannot be swapped.
+    fn mac(&self, component: Digest, code: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes keys of any length");
+        mac.update(b"agentry compiled code 1\0");
+        mac.update(&component.0);
+        mac.update(&self.settings.0);
+        mac.update(code);
+        mac
+    }
+}
+
+/// Machine code that this host made: fresh from the compiler, or out of the cache with a right seal.
+#[derive(Debug)]
+pub struct Artifact {
+    code: Vec<u8>,
+    offset: usize,
+}
+
+/// The component of an artifact; none if the engine does not take it, for example after an update of the processor's microcode.
+pub fn deserialize(engine: &wasmtime::Engine, artifact: &Artifact) -> Option<Component> {
+    #[allow(unsafe_code, reason = "machine code is loaded here and nowhere else")]
+    // SAFETY: the bytes are what `precompile_component` gave: an `Artifact` is made only of the compiler's output, or of a file whose
+    // HMAC under this home's key was right a moment ago. They are in our memory, so nobody can change them between check and use.
+    let component = unsafe { Component::deserialize(engine, &artifact.code[artifact.offset..]) };
+    component.ok()
+}
+
+/// The key of this home, made at first use. Two processes that make it at once agree on the one that comes first.
+fn key(home: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
+    let path = home.join("cache.key");
+    let io = |error| CacheError::Io { what: "`cache.key`", error };
+    if !path.try_exists().map_err(io)? {
+        let mut key = [0; KEY_BYTES];
+        getrandom::fill(&mut key).map_err(|error| io(std::io::Error::other(error)))?;
+        let temporary = home.join(format!("cache.key.{:016x}.tmp", random_number()));
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        made.and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all())).map_err(io)?;
+        // A link fails where a rename would replace what another process just made.
+        let linked = fs::hard_link(&temporary, &path);
+        let _ = fs::remove_file(&temporary);
+        match linked {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(error)),
+            _ => {}
+        }
+    }
+    let mut file = File::open(&path).map_err(io)?;
+    let is = file.metadata().map_err(io)?;
+    // Whoever owns it knows it, and could have sealed code of their own.
+    if is.mode() & 0o077 != 0 || is.uid() != rustix::process::geteuid().as_raw() {
+        return Err(CacheError::Exposed);
+    }
+    let mut key = [0; KEY_BYTES];
+    file.read_exact(&mut key).map_err(|_| CacheError::Damaged)?;
+    Ok(key)
+}
+
+fn random_number() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(home: &Path) -> Cache {
+        Cache::open(home, Digest([7; 32])).unwrap()
+    }
+
+    #[test]
+    fn what_was_kept_comes_back() {
+        let home = tempfile::tempdir().unwrap();
+        open(home.path()).write(Digest([1; 32]), b"code").unwrap();
+        let artifact = open(home.path()).read(Digest([1; 32])).unwrap();
+        assert_eq!(&artifact.code[artifact.offset..], b"code");
+    }
+
+    #[test]
+    fn a_changed_file_is_not_loaded() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = open(home.path());
+        let name = Digest([1; 32]);
+        cache.write(name, b"code").unwrap();
+        let path = cache.path(name);
+        for position in 0..fs::read(&path).unwrap().len() {
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[position] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            assert!(cache.read(name).is_none(), "byte {position}");
+            bytes[position] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+        }
+        assert!(cache.read(name).is_some());
+    }
+
+    #[test]
+    fn code_of_another_component_is_not_loaded() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = open(home.path());
+        let (mine, other) = (Digest([1; 32]), Digest([2; 32]));
+        cache.write(mine, b"code").unwrap();
+        fs::copy(cache.path(mine), cache.path(other)).unwrap();
+        assert!(cache.read(other).is_none());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_not_loaded() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = open(home.path());
+        let name = Digest([1; 32]);
+        cache.write(name, b"code").unwrap();
+        for length in [0, 10, SEAL_BYTES, SEAL_BYTES + 3] {
+            let file = OpenOptions::new().write(true).open(cache.path(name)).unwrap();
+            file.set_len(length as u64).unwrap();
+            assert!(cache.read(name).is_none(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let home = tempfile::tempdir().unwrap();
+        open(home.path());
+        fs::set_permissions(home.path().join("cache.key"), fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(Cache::open(home.path(), Digest([7; 32])), Err(CacheError::Exposed)));
+    }
+
+    #[test]
+    fn many_who_make_the_key_at_once_agree_on_one() {
+        let home = tempfile::tempdir().unwrap();
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| key(home.path()).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+}

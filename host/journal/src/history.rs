@@ -1,0 +1,273 @@
+//! What happened, for people: runs, their entries and the contents that these name. It only reads.
+
+use std::sync::Arc;
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::{Entry, Status, Wake};
+use agentry_kernel::time::Millis;
+use agentry_store::rows::approval::Question;
+use agentry_store::rows::mail::Listed;
+use agentry_store::rows::notice::Notice;
+use agentry_store::rows::parked::Rest;
+use agentry_store::rows::question::Inquiry;
+use agentry_store::rows::run::RunRecord;
+use agentry_store::{Page, Range, Store, StoreError, keys, rows};
+
+use crate::audit::heads::Head;
+use crate::audit::{self, Audit};
+use crate::log;
+
+/// Letters of a whole run id.
+const ID_LETTERS: u32 = 13;
+/// Bits of one letter.
+const LETTER_BITS: u32 = 5;
+/// Rows read at once.
+const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
+/// Runs named when a beginning fits more than one.
+const MATCHES_MAX: usize = 5;
+
+/// The past; cheap to clone.
+#[derive(Clone)]
+pub struct History(Arc<dyn Store>, Owner);
+
+/// Who has the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// A host: what runs, runs there.
+    Host,
+    /// Nobody: whatever ran when its host stopped runs no more.
+    Nobody,
+}
+
+impl History {
+    /// The history in the store of a host: this process, or one that is asked.
+    pub fn over(store: Arc<dyn Store>) -> Self {
+        Self(store, Owner::Host)
+    }
+
+    /// The history in a store that no host has: what ran when its last one stopped runs no more.
+    pub fn left_in(store: Arc<dyn Store>) -> Self {
+        Self(store, Owner::Nobody)
+    }
+
+    /// The store that it reads.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0
+    }
+
+    /// The newest runs, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn runs(&self, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
+        let times = self.0.scan(&Range::of(keys::TIMES).reversed(), Page { rows: limit, bytes: usize::MAX })?;
+        let runs = times.iter().filter_map(|(key, _)| keys::number(key)).map(|id| self.record(RunId(id)));
+        runs.filter_map(Result::transpose).collect()
+    }
+
+    /// Runs that have not ended and that no host has in memory, oldest first; those for which `which` says so, by what is filed of them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn suspended(&self, which: impl Fn(Option<Rest>) -> bool) -> Result<Vec<RunRecord>, StoreError> {
+        let mut runs = Vec::new();
+        let mut range = Range::of(keys::OPEN);
+        loop {
+            let rows = self.0.scan(&range, PAGE)?;
+            let Some((last, _)) = rows.last() else { break };
+            range = range.after(last);
+            for (key, row) in &rows {
+                let Some(id) = keys::number(key).filter(|_| Rest::decode(row).is_ok_and(&which)) else { continue };
+                runs.extend(self.record(RunId(id))?.filter(|record| record.status == Status::Suspended));
+            }
+        }
+        runs.sort_by_key(|record| (record.started, record.id));
+        Ok(runs)
+    }
+
+    /// The run of this id, of an id that begins so, or the `last` one.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn run(&self, name: &str) -> Result<RunRecord, NoRun> {
+        if name == "last" {
+            return self.runs(1)?.pop().ok_or(NoRun::Never);
+        }
+        let unknown = || NoRun::Unknown { name: name.chars().take(64).collect() };
+        let range = beginning(name).ok_or_else(unknown)?;
+        let rows = self.0.scan(&range, Page { rows: MATCHES_MAX, bytes: usize::MAX })?;
+        let mut records = rows.iter().map(|(_, row)| self.decoded(row)).collect::<Result<Vec<_>, _>>()?;
+        match records.len() {
+            0 => Err(unknown()),
+            1 => Ok(records.remove(0)),
+            _ => {
+                let matches: Vec<_> = records.iter().map(|record| record.id.to_string()).collect();
+                Err(NoRun::Many { name: name.to_owned(), matches: matches.join(", ") })
+            }
+        }
+    }
+
+    /// Every entry of a run, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read or an entry does not decode.
+    pub fn entries(&self, run: RunId) -> Result<Vec<Entry>, StoreError> {
+        log::entries(&*self.0, run)
+    }
+
+    /// The entries of a run behind this place, which moves behind them: so a run is followed while it goes on.
+    ///
+    /// # Errors
+    /// As [`History::entries`].
+    pub fn entries_behind(&self, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
+        log::entries_behind(&*self.0, run, place)
+    }
+
+    /// What brings a run back that has left memory while it waits; none if it has not.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn wake(&self, run: RunId) -> Result<Option<Wake>, StoreError> {
+        Ok(Rest::of(&*self.0, run)?.and_then(|rest| rest.wake))
+    }
+
+    /// What started a run by itself; none if a person or another agent did.
+    ///
+    /// # Errors
+    /// When the store cannot be read or an entry does not decode.
+    pub fn triggered(&self, run: RunId) -> Result<Option<String>, StoreError> {
+        let first = log::first(&*self.0, run)?;
+        Ok(first.into_iter().find_map(|entry| match entry {
+            Entry::Triggered { by, .. } => Some(by),
+            _ => None,
+        }))
+    }
+
+    /// What people were asked, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a question does not decode.
+    pub fn questions(&self) -> Result<Vec<Question>, StoreError> {
+        rows::approval::all(&*self.0)
+    }
+
+    /// What agents asked people, oldest first, as it stands at this moment.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a question does not decode.
+    pub fn inquiries(&self, now: Millis) -> Result<Vec<Inquiry>, StoreError> {
+        rows::question::inquiries(&*self.0, now)
+    }
+
+    /// What agents told people, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a notice does not decode.
+    pub fn notices(&self, limit: usize) -> Result<Vec<Notice>, StoreError> {
+        rows::notice::notices(&*self.0, limit)
+    }
+
+    /// Letters that wait, or dead ones, in order; of one mailbox, if one is named.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a letter does not decode.
+    pub fn mail(&self, mailbox: Option<&str>, dead: bool) -> Result<Vec<Listed>, StoreError> {
+        rows::mail::list(&*self.0, mailbox, dead)
+    }
+
+    /// Whether the log is what was written; see [`crate::audit`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn audit(&self, heads: &[Head]) -> Result<Audit, StoreError> {
+        audit::verify(&*self.0, heads)
+    }
+
+    /// A content by its name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(&keys::blob(digest))
+    }
+
+    /// The record of a run, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn record(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.0.get(&keys::run(run))?.map(|bytes| self.decoded(&bytes)).transpose()
+    }
+
+    /// A record as its run stands.
+    fn decoded(&self, bytes: &[u8]) -> Result<RunRecord, StoreError> {
+        let record = RunRecord::decode(bytes)?;
+        let lost = self.1 == Owner::Nobody && record.status == Status::Running;
+        Ok(if lost { RunRecord { status: Status::Suspended, ..record } } else { record })
+    }
+}
+
+/// Records of all runs whose printed id begins so; none if no id can.
+fn beginning(name: &str) -> Option<Range> {
+    let letters = u32::try_from(name.len()).ok().filter(|letters| (1..=ID_LETTERS).contains(letters))?;
+    let padded = format!("{}{}", name.to_ascii_lowercase(), "0".repeat((ID_LETTERS - letters) as usize));
+    let RunId(first) = padded.parse().ok()?;
+    let behind = u128::from(first) + (1u128 << ((ID_LETTERS - letters) * LETTER_BITS));
+    let to = match u64::try_from(behind) {
+        Ok(behind) => keys::run(RunId(behind)),
+        Err(_) => Range::of(keys::RUNS).to,
+    };
+    Some(Range { from: keys::run(RunId(first)), to, reverse: false })
+}
+
+/// There is no one run of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRun {
+    /// Nothing ever ran here.
+    #[error("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")]
+    Never,
+    /// None has this name.
+    #[error("there is no run `{name}`\nhint: `agentry ps` lists them; `last` is the newest")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// More than one does.
+    #[error("more than one run begins with `{name}`: {matches}\nhint: give more letters")]
+    Many {
+        /// What was asked for.
+        name: String,
+        /// Some of them.
+        matches: String,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::host;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_is_found_by_the_beginning_of_its_id() {
+        let home = tempfile::tempdir().unwrap();
+        let host = host(home.path()).await;
+        assert_eq!(host.history.run("last"), Err(NoRun::Never));
+        for id in [1, 2, u64::MAX] {
+            host.run(id);
+        }
+        host.journal.flush().await.unwrap();
+        let id = |name: &str| host.history.run(name).map(|record| record.id);
+        assert_eq!(id("0000000000001"), Ok(RunId(1)));
+        assert_eq!(id("fz"), Ok(RunId(u64::MAX)));
+        assert_eq!(id("FZ"), Ok(RunId(u64::MAX)));
+        assert!(matches!(id("00"), Err(NoRun::Many { .. })));
+        for unknown in ["1", "", "z", "zzzzzzzzzzzzz", "00000000000011", "läst"] {
+            assert!(matches!(id(unknown), Err(NoRun::Unknown { .. })), "{unknown}");
+        }
+        assert_eq!(host.history.runs(2).map(|runs| runs.len()), Ok(2));
+    }
+}

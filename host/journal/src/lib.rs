@@ -1,0 +1,465 @@
+//! From entries to batches: collects what happened in all runs and hands it to the store in the order of the kernel's
+//! mutations. It never waits for the disk unless asked to, and never decides.
+//!
+//! **Off the wait path.** [`Journal::append`] encodes into memory and returns. What is there is flushed by whoever needs
+//! it durable, or within [`FLUSH_MS`] by a task of its own; all runs share one commit. While one is on its way the next
+//! gathers, so that a thousand runs that wait make one batch, not a thousand.
+//!
+//! **Bounded memory.** Each run has a [`Trail`] that counts what of it is not on disk yet. Over [`PACE_BYTES`] the guest
+//! is not polled until the disk has caught up ([`Trail::paced`], around the run's future); a guest that writes more than
+//! [`BACKLOG_MAX_BYTES`] within one slice of fuel is answered `unavailable` by the gate, over [`FLOOD_BYTES`] it is stopped.
+//!
+//! **A hole is the end.** If a flush fails, the runs whose entries were in it are over: their trail is broken, and the
+//! gate lets nothing of them through. Accounts are written again with the next flush, so no bill is lost.
+
+pub mod audit;
+mod chain;
+pub mod export;
+#[cfg(test)]
+mod fixture;
+pub mod history;
+mod known;
+pub mod log;
+mod recover;
+pub mod report;
+pub mod resolve;
+pub mod segment;
+mod trail;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use agentry_kernel::budget::Books;
+use agentry_kernel::call::{Call, RunId};
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::{Entry, Status};
+use agentry_kernel::kernel::Rated;
+use agentry_kernel::time::Millis;
+use agentry_store::content::Content;
+use agentry_store::limits::{HOSTCALL_MAX_BYTES, LLM_IN_FLIGHT_MAX_BYTES};
+use agentry_store::rows::run::RunRecord;
+use agentry_store::{Batch, Store, StoreError, VALUE_MAX_BYTES, keys, rows};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use self::chain::Chain;
+pub use self::chain::Tip;
+use self::known::Known;
+pub use self::recover::{LOST, Recovered, each_books, payer};
+pub use self::trail::Trail;
+
+/// The longest that an entry stays in memory when nobody waits for it.
+pub const FLUSH_MS: u64 = 5;
+
+/// What of a run may wait for the disk before the guest is held back.
+pub const PACE_BYTES: usize = 256 * 1024;
+
+/// What of a run may wait for the disk at all.
+pub const BACKLOG_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// A run of which so much waits is stopped: it does nothing but write, and one that went on would fill the queue that it shares with
+/// all others. More than the requests that a run may have in flight.
+pub const FLOOD_BYTES: usize = 40 * 1024 * 1024;
+
+/// What may gather for the next commit while one is on its way; beyond that, another is sent after it.
+const GATHER_MAX_BYTES: usize = 16 * 1024 * 1024;
+
+const _: () = assert!(PACE_BYTES < BACKLOG_MAX_BYTES);
+const _: () = assert!(BACKLOG_MAX_BYTES < FLOOD_BYTES && LLM_IN_FLIGHT_MAX_BYTES < FLOOD_BYTES);
+const _: () = assert!(FLOOD_BYTES + HOSTCALL_MAX_BYTES < VALUE_MAX_BYTES);
+
+/// What goes with entries into the same batch.
+#[derive(Debug, Default)]
+pub struct Along<'a> {
+    /// The books that changed; taken under the kernel's lock, so that the last ones are the newest.
+    pub moved: Option<Moved<'a>>,
+    /// What rules that count their calls remember now.
+    pub rated: Vec<Rated>,
+    /// Contents that the entries name.
+    pub contents: Vec<Content>,
+    /// The run's record as it is now.
+    pub record: Option<RunRecord>,
+}
+
+/// Books as a change left them.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved<'a> {
+    /// Whose.
+    pub agent: &'a str,
+    /// The agent's.
+    pub books: Books,
+    /// The site's.
+    pub site: Books,
+}
+
+/// The journal of all runs; cheap to clone.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    pending: Mutex<Pending>,
+    begun: Arc<Notify>,
+    chain: Chain,
+}
+
+/// What has happened and is not with the store yet.
+#[derive(Default)]
+struct Pending {
+    runs: Vec<(Arc<Trail>, Vec<u8>)>,
+    places: HashMap<RunId, usize>,
+    books: HashMap<String, Books>,
+    rates: HashMap<(String, String), Vec<Millis>>,
+    records: HashMap<RunId, RunRecord>,
+    /// Runs that began or went on, whatever they have done since: what was filed of them holds no more.
+    opened: HashSet<RunId>,
+    blobs: Vec<(Arc<Trail>, Content)>,
+    known: Known,
+    /// Of entries and contents.
+    bytes: usize,
+    /// Batches that the store has and has not answered.
+    on_the_way: usize,
+    /// Those who want to know when what is here is durable.
+    waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
+}
+
+impl Journal {
+    /// The journal in this store, and what the last host left behind, put in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn open(store: Arc<dyn Store>) -> Result<(Self, Recovered), StoreError> {
+        Self::open_telling(store, |_| {}).await
+    }
+
+    /// The same; `told` hears of each tip of the log that is on disk, in order, and must return at once.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub async fn open_telling(
+        store: Arc<dyn Store>,
+        told: impl Fn(Tip) + Send + 'static,
+    ) -> Result<(Self, Recovered), StoreError> {
+        let recovered = recover::recover(&store).await?;
+        let chain = Chain::from(recovered.tip, told);
+        let journal = Self(Arc::new(Inner { store, pending: Mutex::default(), begun: Arc::default(), chain }));
+        tokio::spawn(flush_soon(Arc::downgrade(&journal.0), Arc::clone(&journal.0.begun)));
+        Ok((journal, recovered))
+    }
+
+    /// The store that it stands in.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// Writes entries down, in memory.
+    pub fn append(&self, trail: &Arc<Trail>, entries: &[Entry], along: Along<'_>) {
+        let mut pending = self.0.pending.lock();
+        if trail.is_closed() {
+            return;
+        }
+        let first = pending.is_empty();
+        pending.write(trail, entries);
+        for content in along.contents {
+            pending.keep(trail, content);
+        }
+        if let Some(Moved { agent, books, site }) = along.moved {
+            pending.owe(agent, books);
+            pending.owe(keys::SITE, site);
+        }
+        for Rated { agent, rule, times } in along.rated {
+            pending.rates.insert((agent, rule), times);
+        }
+        if let Some(record) = along.record {
+            if record.status == Status::Running {
+                pending.opened.insert(record.id);
+            }
+            pending.records.insert(record.id, record);
+        }
+        drop(pending);
+        if first {
+            self.0.begun.notify_one();
+        }
+    }
+
+    /// Writes the last of a run that leaves memory: why, and its record. Whatever else happens to it is not written any more.
+    pub fn close(&self, trail: &Arc<Trail>, entries: &[Entry], record: RunRecord) {
+        self.append(trail, entries, Along { record: Some(record), ..Along::default() });
+        // Who appends at the same moment is before or behind this under the lock of what is pending.
+        let _pending = self.0.pending.lock();
+        trail.close();
+    }
+
+    /// Waits until all that was appended before is on disk.
+    ///
+    /// # Errors
+    /// When the store cannot be written; when something of this run was lost before, or was not written because the run leaves memory.
+    pub async fn durable(&self, trail: &Trail) -> Result<(), StoreError> {
+        let committed = self.flush();
+        committed.await?;
+        if trail.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        trail.broken().map_or(Ok(()), Err)
+    }
+
+    /// Hands everything to the store, in order: now, or with others when the commit that is on its way has ended. The
+    /// future tells when it is durable; nothing depends on its being polled.
+    pub fn flush(&self) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        let durable = self.0.flush();
+        async move { durable.await.unwrap_or(Err(StoreError::Closed)) }
+    }
+
+    /// Commits a batch of somebody else together with the entries that tell of it, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if one of its expectations did not hold; nothing was written then.
+    pub fn commit(
+        &self,
+        trail: &Arc<Trail>,
+        entries: &[Entry],
+        mut batch: Batch,
+    ) -> BoxFuture<'static, Result<(), StoreError>> {
+        let mut pending = self.0.pending.lock();
+        if trail.is_closed() {
+            return Box::pin(std::future::ready(Err(StoreError::Closed)));
+        }
+        // What came before stands before it, also of this run.
+        if !pending.is_empty() {
+            self.0.submit(&mut pending);
+        }
+        let mut bytes = Vec::with_capacity(256);
+        segment::extend(&mut bytes, trail.run(), entries);
+        let (late, linked) = self.0.chain.link(vec![(trail.run(), bytes)]);
+        let chain = self.0.chain.clone();
+        let told = batch.then.take();
+        batch.late = Some(late);
+        batch.then = Some(Box::new(move |result| {
+            chain.settle(&linked, result);
+            if let Some(told) = told {
+                told(result);
+            }
+        }));
+        self.0.store.commit(batch)
+    }
+
+    /// Those that the store may not have yet; the others need not be written again.
+    pub fn missing(&self, mut contents: Vec<Content>) -> Vec<Content> {
+        let mut lacks = self.lacks(&contents).into_iter();
+        contents.retain(|_| lacks.next().unwrap_or(true));
+        contents
+    }
+
+    /// Of each, whether the store may not have it yet.
+    pub fn lacks(&self, contents: &[Content]) -> Vec<bool> {
+        if contents.is_empty() {
+            return Vec::new();
+        }
+        let mut lacks: Vec<bool> = {
+            let pending = self.0.pending.lock();
+            contents.iter().map(|content| !pending.known.has(&content.digest)).collect()
+        };
+        for (lacks, content) in lacks.iter_mut().zip(contents) {
+            // An error here only means that it is written once more.
+            *lacks = *lacks && !self.0.store.has(&keys::blob(&content.digest)).unwrap_or(false);
+        }
+        lacks
+    }
+}
+
+impl Inner {
+    fn flush(self: &Arc<Self>) -> oneshot::Receiver<Result<(), StoreError>> {
+        let (sender, durable) = oneshot::channel();
+        let mut pending = self.pending.lock();
+        pending.waiting.push(sender);
+        if pending.on_the_way == 0 || pending.bytes > GATHER_MAX_BYTES {
+            self.submit(&mut pending);
+        }
+        durable
+    }
+
+    fn submit(self: &Arc<Self>, pending: &mut Pending) {
+        let (mut batch, segments, sent) = pending.drain();
+        let linked = (!segments.is_empty()).then(|| {
+            let (late, linked) = self.chain.link(segments);
+            batch.late = Some(late);
+            (self.chain.clone(), linked)
+        });
+        let waiting = std::mem::take(&mut pending.waiting);
+        let journal = Arc::downgrade(self);
+        pending.on_the_way += 1;
+        batch.then = Some(Box::new(move |result| {
+            if let Some((chain, linked)) = linked {
+                chain.settle(&linked, result);
+            }
+            sent.trails.iter().for_each(|(trail, bytes)| trail.written(*bytes, result));
+            // Before anybody is told: whoever hears of it may close the store, and must not wait for this thread.
+            if let Some(journal) = journal.upgrade() {
+                journal.landed(result, sent.books, sent.rates);
+            }
+            for waits in waiting {
+                // Who waited may have gone.
+                let _ = waits.send(result.clone());
+            }
+        }));
+        // What comes of it is told by `then`.
+        drop(self.store.commit(batch));
+    }
+
+    /// A batch has been answered: what has gathered meanwhile is sent, if somebody waits for it.
+    fn landed(
+        self: &Arc<Self>,
+        result: &Result<(), StoreError>,
+        books: Vec<(String, Books)>,
+        rates: Vec<((String, String), Vec<Millis>)>,
+    ) {
+        let mut pending = self.pending.lock();
+        pending.on_the_way -= 1;
+        if result.is_err() {
+            pending.owe_again(books);
+            for (rule, times) in rates {
+                pending.rates.entry(rule).or_insert(times);
+            }
+        }
+        if pending.on_the_way == 0 && !pending.waiting.is_empty() {
+            self.submit(&mut pending);
+        }
+    }
+}
+
+/// What a batch took along, to be told how it went.
+struct Sent {
+    trails: Vec<(Arc<Trail>, usize)>,
+    books: Vec<(String, Books)>,
+    rates: Vec<((String, String), Vec<Millis>)>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+            && self.blobs.is_empty()
+            && self.books.is_empty()
+            && self.rates.is_empty()
+            && self.records.is_empty()
+    }
+
+    fn write(&mut self, trail: &Arc<Trail>, entries: &[Entry]) {
+        if entries.is_empty() {
+            return;
+        }
+        let place = *self.places.entry(trail.run()).or_insert_with(|| {
+            self.runs.push((Arc::clone(trail), Vec::with_capacity(512)));
+            self.runs.len() - 1
+        });
+        let bytes = &mut self.runs[place].1;
+        let before = bytes.len();
+        segment::extend(bytes, trail.run(), entries);
+        let written = bytes.len() - before;
+        trail.wrote(written);
+        self.bytes += written;
+    }
+
+    fn keep(&mut self, trail: &Arc<Trail>, content: Content) {
+        if self.known.learn(content.digest) {
+            trail.wrote(content.bytes.len());
+            self.bytes += content.bytes.len();
+            self.blobs.push((Arc::clone(trail), content));
+        }
+    }
+
+    fn owe(&mut self, agent: &str, books: Books) {
+        match self.books.get_mut(agent) {
+            Some(known) => *known = books,
+            None => drop(self.books.insert(agent.to_owned(), books)),
+        }
+    }
+
+    /// Books whose write failed: the next flush carries them, unless they have changed since.
+    fn owe_again(&mut self, all: Vec<(String, Books)>) {
+        self.known = Known::default();
+        for (agent, books) in all {
+            self.books.entry(agent).or_insert(books);
+        }
+    }
+
+    fn drain(&mut self) -> (Batch, Vec<(RunId, Vec<u8>)>, Sent) {
+        let mut batch = Batch::default();
+        let mut trails = Vec::with_capacity(self.runs.len() + self.blobs.len());
+        self.places.clear();
+        self.bytes = 0;
+        for (trail, content) in std::mem::take(&mut self.blobs) {
+            trails.push((trail, content.bytes.len()));
+            batch.put(keys::blob(&content.digest), content.bytes);
+        }
+        let mut segments = Vec::with_capacity(self.runs.len());
+        for (trail, bytes) in std::mem::take(&mut self.runs) {
+            let run = trail.run();
+            trails.push((trail, bytes.len()));
+            segments.push((run, bytes));
+        }
+        let books: Vec<_> = self.books.drain().collect();
+        for (agent, books) in &books {
+            batch.put(keys::books(agent), rows::run::encode(books));
+        }
+        let rates: Vec<_> = self.rates.drain().collect();
+        for ((agent, rule), times) in &rates {
+            batch.put(keys::rate(agent, rule), rows::run::encode(times));
+        }
+        // Before the records: one of a run that is over takes it back.
+        self.opened.drain().for_each(|run| batch.put(keys::open(run), Vec::new()));
+        for (_, record) in self.records.drain() {
+            record.write(&mut batch);
+        }
+        (batch, segments, Sent { trails, books, rates })
+    }
+}
+
+impl Drop for Inner {
+    /// What nobody waited for is handed over; the store writes it before it closes.
+    fn drop(&mut self) {
+        let pending = self.pending.get_mut();
+        if !pending.is_empty() {
+            let (mut batch, segments, _) = pending.drain();
+            let (late, linked) = self.chain.link(segments);
+            let chain = self.chain.clone();
+            batch.late = Some(late);
+            batch.then = Some(Box::new(move |result| chain.settle(&linked, result)));
+            drop(self.store.commit(batch));
+        }
+        self.begun.notify_one();
+    }
+}
+
+/// Flushes what nobody waits for. It ends with the journal, and does not keep it alive.
+async fn flush_soon(journal: Weak<Inner>, begun: Arc<Notify>) {
+    loop {
+        begun.notified().await;
+        tokio::time::sleep(Duration::from_millis(FLUSH_MS)).await;
+        let Some(strong) = journal.upgrade() else { return };
+        let idle = strong.pending.lock().is_empty();
+        let durable = (!idle).then(|| strong.flush());
+        drop(strong);
+        if let Some(durable) = durable {
+            // Whoever is concerned is told through its trail.
+            let _ = durable.await;
+        }
+    }
+}
+
+/// The name of some bytes.
+pub fn digest(bytes: &[u8]) -> Digest {
+    Content::of(bytes.to_vec()).digest
+}
+
+/// The name of a call's canonical arguments: of a tool's, the JSON that the tool gets; of any other, the call as it is journaled.
+pub fn arguments(what: &Call) -> Digest {
+    match what {
+        Call::ToolsCall { arguments, .. } => *arguments,
+        other => digest(&postcard::to_allocvec(other).expect("a call is plain data")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

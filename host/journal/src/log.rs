@@ -1,0 +1,52 @@
+//! Reads the log back: all entries of a run, in order.
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Entry;
+use agentry_store::{Page, Range, Store, StoreError, keys};
+
+use super::segment;
+
+/// Rows read at once.
+const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
+
+/// Every entry of a run, in order.
+///
+/// # Errors
+/// When the store cannot be read or an entry does not decode.
+pub fn entries(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, StoreError> {
+    entries_behind(store, run, &mut None)
+}
+
+/// The entries of its first segment, which begins with its first entry.
+///
+/// # Errors
+/// As [`entries`].
+pub fn first(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, StoreError> {
+    let rows = store.scan(&Range::of(&keys::indices(run)), Page { rows: 1, bytes: usize::MAX })?;
+    let Some(number) = rows.first().and_then(|(key, _)| keys::number(key)) else { return Ok(Vec::new()) };
+    let bytes = store.get(&keys::segment(number))?;
+    bytes.map_or_else(|| Ok(Vec::new()), |bytes| Ok(segment::decode(&bytes)?.1))
+}
+
+/// Those behind this place, which moves behind them.
+///
+/// # Errors
+/// As [`entries`].
+pub fn entries_behind(store: &dyn Store, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = Vec::new();
+    let mut range = Range::of(&keys::indices(run));
+    if let Some(place) = *place {
+        range = range.after(&keys::index(run, place));
+    }
+    loop {
+        let rows = store.scan(&range, PAGE)?;
+        let Some((last, _)) = rows.last() else { return Ok(entries) };
+        range = range.after(last);
+        for number in rows.iter().filter_map(|(key, _)| keys::number(key)) {
+            *place = Some(number);
+            let missing = || StoreError::Damaged { why: format!("segment {number} of run {run} is missing") };
+            let bytes = store.get(&keys::segment(number))?.ok_or_else(missing)?;
+            entries.extend(segment::decode(&bytes)?.1);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! After a host has stopped, however it did: runs that have not ended go on holding what they hold, and their records say that they are
+//! suspended; nobody knows of anything else that was held, so it is spent. Journals stay as they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use agentry_kernel::budget::{Amounts, Books, Resource};
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::{Status, Unfinished};
+use agentry_kernel::kernel::Rated;
+use agentry_kernel::limits::CHILD_DEPTH_MAX;
+use agentry_store::rows::parked::Rest;
+use agentry_store::rows::run::{RunRecord, encode};
+use agentry_store::{Batch, Page, Range, Store, StoreError, keys, rows};
+
+use super::chain::Tip;
+use super::log;
+
+/// What a run's record says whose journal cannot bring it back.
+pub const LOST: &str = "the host stopped before the run had ended, and its journal does not bring it back";
+
+const PAGE: Page = Page { rows: 1024, bytes: 4 * 1024 * 1024 };
+
+/// What the last host left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Every agent's books and the site's; what they hold is for the unfinished runs.
+    pub books: Vec<(String, Books)>,
+    /// When rules with a `rate` let calls through.
+    pub rates: Vec<Rated>,
+    /// Runs that the host lost and that go on when somebody says so.
+    pub unfinished: Vec<RunId>,
+    /// How far the log goes.
+    pub tip: Tip,
+}
+
+pub(crate) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreError> {
+    let mut recovered = Recovered::default();
+    let mut batch = Batch::default();
+    // Version 1 did not count what agents keep.
+    let mut old = false;
+    let left = left_open(store, &mut batch)?;
+    each(store, keys::BOOKS, |key, value| {
+        let mut books = rows::run::books(value)?;
+        old |= rows::run::is_old(value);
+        let before = books;
+        let agent = String::from_utf8_lossy(key.get(keys::BOOKS.len()..).unwrap_or_default()).into_owned();
+        books.write_off(left.holds.get(&agent).unwrap_or(&Amounts::ZERO));
+        if books != before {
+            batch.put(key.to_vec(), encode(&books));
+        }
+        recovered.books.push((agent, books));
+        Ok(())
+    })?;
+    each(store, keys::RATES, |key, value| {
+        if let Some((agent, rule)) = keys::rate_of(key) {
+            recovered.rates.push(Rated { agent, rule, times: rows::run::decode(value)? });
+        }
+        Ok(())
+    })?;
+    if old || left.cut {
+        recount(store, &mut recovered.books, &mut batch)?;
+    }
+    recovered.unfinished = left.runs;
+    let last = store.scan(&Range::of(keys::LOG).reversed(), Page { rows: 1, bytes: 1 })?;
+    let next = last.first().and_then(|(key, _)| keys::number(key)).map_or(0, |number| number + 1);
+    // A tip that is behind the log was tampered with: what comes goes behind all that is there, and an audit finds the place.
+    recovered.tip = match Tip::read(&**store)? {
+        Some(tip) => Tip { next: tip.next.max(next), ..tip },
+        None => Tip { next, ..Tip::default() },
+    };
+    if !batch.writes.is_empty() {
+        store.commit(batch).await?;
+    }
+    Ok(recovered)
+}
+
+/// Runs that the last host did not end.
+#[derive(Default)]
+struct Left {
+    runs: Vec<RunId>,
+    /// What they hold, by whose books.
+    holds: BTreeMap<String, Amounts>,
+    /// True if one of them was going on when the host stopped.
+    cut: bool,
+}
+
+impl Left {
+    fn hold(&mut self, payer: &str, holds: Amounts) {
+        for owner in [keys::SITE, payer] {
+            let held = self.holds.entry(owner.to_owned()).or_default();
+            *held = held.plus(holds);
+        }
+    }
+}
+
+fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreError> {
+    let mut left = Left::default();
+    each(store, keys::OPEN, |key, row| {
+        let Some(run) = keys::number(key).map(RunId) else { return Ok(()) };
+        if let Some(rest) = Rest::decode(row)? {
+            left.hold(&rest.payer, rest.holds);
+            return Ok(());
+        }
+        let Some(record) = rows::run::of(&**store, run)? else {
+            batch.remove(key.to_vec());
+            return Ok(());
+        };
+        left.cut |= record.status == Status::Running;
+        // A journal that is damaged takes its own run with it and no other.
+        let Some(holds) = log::entries(&**store, run).ok().and_then(|entries| Unfinished::of(&entries)) else {
+            RunRecord { status: Status::Failed, failure: Some(LOST.to_owned()), ..record }.write(batch);
+            return Ok(());
+        };
+        left.hold(&payer(&**store, &record)?, holds.holds());
+        left.runs.push(run);
+        if record.status == Status::Running {
+            RunRecord { status: Status::Suspended, ..record }.write(batch);
+        }
+        Ok(())
+    })?;
+    Ok(left)
+}
+
+/// The agent on whose books a run draws: its own, or for a child the one of the run at the top.
+pub fn payer(store: &dyn Store, record: &RunRecord) -> Result<String, StoreError> {
+    let (mut payer, mut above) = (record.agent.clone(), record.parent);
+    for _ in 0..=CHILD_DEPTH_MAX {
+        let Some((parent, _)) = above else { break };
+        let Some(parent) = rows::run::of(store, parent)? else { break };
+        (payer, above) = (parent.agent, parent.parent);
+    }
+    Ok(payer)
+}
+
+/// Every agent's books and the site's, as they are stored.
+pub fn each_books(store: &Arc<dyn Store>, mut found: impl FnMut(&str, Books)) -> Result<(), StoreError> {
+    each(store, keys::BOOKS, |key, value| {
+        found(&String::from_utf8_lossy(key.get(keys::BOOKS.len()..).unwrap_or_default()), rows::run::books(value)?);
+        Ok(())
+    })
+}
+
+/// What agents keep, counted anew: a run that did not end may have written something that no account knows of yet.
+fn recount(store: &Arc<dyn Store>, books: &mut Vec<(String, Books)>, batch: &mut Batch) -> Result<(), StoreError> {
+    let mut levels: BTreeMap<String, u64> = books.iter().map(|(agent, _)| (agent.clone(), 0)).collect();
+    let mut all: u64 = 0;
+    let mut count = |(keeper, bytes): (String, u64)| {
+        let level = levels.entry(keeper).or_default();
+        *level = level.saturating_add(bytes);
+        all = all.saturating_add(bytes);
+    };
+    each(store, keys::MEMORY, |place, row| {
+        rows::memory::keeper(place, row).into_iter().for_each(&mut count);
+        Ok(())
+    })?;
+    each(store, keys::KEEPERS, |_, row| {
+        rows::files::claims(row).into_iter().for_each(&mut count);
+        Ok(())
+    })?;
+    levels.insert(keys::SITE.to_owned(), all);
+    for (agent, level) in levels {
+        let place = books.iter().position(|(name, _)| *name == agent).unwrap_or_else(|| {
+            books.push((agent.clone(), Books::default()));
+            books.len() - 1
+        });
+        let Some((_, found)) = books.get_mut(place) else { continue };
+        if found.day.spent[Resource::Storage] != level {
+            found.day.spent[Resource::Storage] = level;
+            batch.put(keys::books(&agent), encode(found));
+        }
+    }
+    Ok(())
+}
+
+fn each(
+    store: &Arc<dyn Store>,
+    prefix: &[u8],
+    mut row: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut range = Range::of(prefix);
+    loop {
+        let rows = store.scan(&range, PAGE)?;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        range = range.after(last);
+        rows.iter().try_for_each(|(key, value)| row(key, value))?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_journal_that_is_cut_or_flipped_anywhere_takes_its_own_run_with_it_and_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        let host = fixture::host(home.path()).await;
+        let (mine, other) = (host.run(1).run(), host.run(2).run());
+        host.journal.flush().await.unwrap();
+        let store = Arc::clone(host.journal.store());
+        let index = store.scan(&Range::of(&keys::indices(mine)), PAGE).unwrap();
+        let place = keys::segment(keys::number(&index[0].0).unwrap());
+        let rows = [place.clone(), keys::run(mine), keys::open(mine), keys::run(other), keys::books(keys::SITE)];
+        let before = rows.map(|key| (key.clone(), store.get(&key).unwrap().unwrap()));
+        let whole = before[0].1.clone();
+        let cuts = (0..whole.len()).map(|length| whole[..length].to_vec());
+        let flips = (0..whole.len() * 8).map(|bit| {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            flipped
+        });
+        for damaged in cuts.chain(flips).collect::<Vec<_>>() {
+            let mut batch = Batch::default();
+            before.iter().for_each(|(key, row)| batch.put(key.clone(), row.clone()));
+            batch.put(place.clone(), damaged);
+            store.commit(batch).await.unwrap();
+            let recovered = recover(&store).await.unwrap();
+            assert!(recovered.unfinished.contains(&other), "another run is gone");
+            let record = rows::run::of(&*store, mine).unwrap().unwrap();
+            let lost = record.status == Status::Failed && record.failure.as_deref() == Some(LOST);
+            assert!(lost || recovered.unfinished == [mine, other], "{record:?}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A segment: entries of one run that reached the disk together, behind one version byte and the run's id.
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::{Entry, FORMAT};
+
+use agentry_store::StoreError;
+use agentry_store::rows::{format1, format2};
+
+const HEAD_BYTES: usize = 9;
+
+/// Versions 3 and 4 had fewer kinds of entries; those that they had are as they were.
+const FORMAT3: u8 = 3;
+const FORMAT4: u8 = 4;
+
+/// The head of the segment before, at the end; see [`super::chain`].
+const LINK_BYTES: usize = 32;
+
+/// Appends entries to a segment, and begins it if it is empty.
+pub fn extend(segment: &mut Vec<u8>, run: RunId, entries: &[Entry]) {
+    if segment.is_empty() {
+        segment.push(FORMAT);
+        segment.extend_from_slice(&run.0.to_be_bytes());
+    }
+    for entry in entries {
+        let bytes = std::mem::take(segment);
+        *segment =
+            postcard::to_extend(entry, bytes).expect("an entry has no part that cannot be encoded, and memory grows");
+    }
+}
+
+/// Reads a segment.
+///
+/// # Errors
+/// When it is of a newer version or is not one.
+pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
+    let (head, rest) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
+    let (mut rest, take): (&[u8], Take) = match head[0] {
+        FORMAT | FORMAT4 | FORMAT3 => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
+        format2::FORMAT => (unlinked(rest)?, format2::take),
+        format1::FORMAT => (rest, format1::take),
+        _ => return Err(damaged("a journal segment of another format")),
+    };
+    let run = head
+        .last_chunk::<8>()
+        .map(|id| RunId(u64::from_be_bytes(*id)))
+        .ok_or_else(|| damaged("a segment of no run"))?;
+    let mut entries = Vec::new();
+    while !rest.is_empty() {
+        let (entry, left) = take(rest).map_err(|_| damaged("a journal entry that does not decode"))?;
+        entries.push(entry);
+        rest = left;
+    }
+    Ok((run, entries))
+}
+
+fn unlinked(rest: &[u8]) -> Result<&[u8], StoreError> {
+    rest.split_last_chunk::<LINK_BYTES>().map(|(rest, _)| rest).ok_or_else(|| damaged("a segment without a link"))
+}
+
+fn damaged(why: &str) -> StoreError {
+    StoreError::Damaged { why: why.to_owned() }
+}
+
+type Take = fn(&[u8]) -> postcard::Result<(Entry, &[u8])>;
+
+/// The head of the segment that this one was written behind; none if it was written before there was a chain.
+pub fn link(bytes: &[u8]) -> Option<Digest> {
+    let link = bytes
+        .last_chunk::<LINK_BYTES>()
+        .filter(|_| matches!(bytes.first(), Some(&(FORMAT | FORMAT4 | FORMAT3 | format2::FORMAT))))?;
+    Some(Digest(*link))
+}

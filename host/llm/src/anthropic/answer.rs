@@ -1,0 +1,252 @@
+//! The events of a streamed message, or all of it at once, put into a draft.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::draft::{Counts, Draft};
+use crate::loose::{Count, Loose};
+use crate::remote::{self, Heard};
+use crate::sse::Event as Frame;
+use crate::trouble::{Complaint, Trouble};
+use agentry_abi::bindings::agentry::agent::llm::StopReason;
+
+/// Which of the provider's blocks is which of our calls.
+#[derive(Default)]
+pub(crate) struct Answer {
+    calls: Vec<(u64, usize)>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event<'a> {
+    MessageStart {
+        message: Option<Start>,
+    },
+    ContentBlockStart {
+        #[serde(default)]
+        index: Count,
+        #[serde(borrow)]
+        content_block: Block<'a>,
+    },
+    ContentBlockDelta {
+        #[serde(default)]
+        index: Count,
+        #[serde(borrow)]
+        delta: Delta<'a>,
+    },
+    MessageDelta {
+        #[serde(default)]
+        delta: Option<Stop>,
+        #[serde(default)]
+        usage: Option<UsageLine>,
+    },
+    MessageStop,
+    /// All of it, from a server that does not stream.
+    Message {
+        #[serde(borrow, default)]
+        content: Vec<Block<'a>>,
+        #[serde(default)]
+        stop_reason: Option<String>,
+        #[serde(default)]
+        stop_sequence: Option<String>,
+        #[serde(default)]
+        usage: Option<UsageLine>,
+    },
+    Error {
+        #[serde(default)]
+        error: serde_json::Value,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct Start {
+    #[serde(default)]
+    usage: Option<UsageLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block<'a> {
+    Text {
+        #[serde(borrow, default)]
+        text: Loose<'a>,
+    },
+    Thinking {
+        #[serde(borrow, default)]
+        thinking: Loose<'a>,
+        #[serde(borrow, default)]
+        signature: Loose<'a>,
+    },
+    RedactedThinking {
+        #[serde(borrow)]
+        data: Cow<'a, str>,
+    },
+    ToolUse {
+        #[serde(borrow, default)]
+        id: Loose<'a>,
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        #[serde(borrow, default)]
+        input: Loose<'a>,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Delta<'a> {
+    #[serde(rename = "text_delta")]
+    Text {
+        #[serde(borrow, default)]
+        text: Loose<'a>,
+    },
+    #[serde(rename = "thinking_delta")]
+    Thinking {
+        #[serde(borrow, default)]
+        thinking: Loose<'a>,
+    },
+    #[serde(rename = "signature_delta")]
+    Signature {
+        #[serde(borrow, default)]
+        signature: Loose<'a>,
+    },
+    #[serde(rename = "input_json_delta")]
+    InputJson {
+        #[serde(borrow, default)]
+        partial_json: Loose<'a>,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Stop {
+    stop_reason: Option<String>,
+    stop_sequence: Option<String>,
+}
+
+/// What an event leaves out stays as it was said before.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct UsageLine {
+    input_tokens: Count,
+    cache_creation_input_tokens: Count,
+    cache_read_input_tokens: Count,
+    output_tokens: Count,
+}
+
+impl remote::Answer for Answer {
+    fn take(&mut self, frame: &Frame, draft: &mut Draft) -> Result<Heard, Trouble> {
+        let event: Event<'_> = serde_json::from_str(&frame.data)
+            .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no event: {why}")))?;
+        match event {
+            Event::MessageStart { message } => count(draft, message.and_then(|message| message.usage)),
+            Event::ContentBlockStart { index, content_block } => {
+                self.begin(index.0.unwrap_or_default(), &content_block, draft)?;
+            }
+            Event::ContentBlockDelta { index, delta } => self.go_on(index.0.unwrap_or_default(), &delta, draft),
+            Event::MessageDelta { delta, usage } => {
+                let Stop { stop_reason, stop_sequence } = delta.unwrap_or_default();
+                count(draft, usage);
+                stop(draft, stop_reason, stop_sequence)?;
+            }
+            Event::MessageStop => return Ok(Heard::Last),
+            Event::Message { content, stop_reason, stop_sequence, usage } => {
+                for block in &content {
+                    self.begin(0, block, draft)?;
+                }
+                count(draft, usage);
+                stop(draft, stop_reason, stop_sequence)?;
+                return Ok(Heard::Last);
+            }
+            Event::Error { error } => return Err(Trouble::Failed(Complaint::of(&error))),
+            Event::Unknown => {}
+        }
+        Ok(Heard::More)
+    }
+}
+
+impl Answer {
+    fn begin(&mut self, index: u64, block: &Block<'_>, draft: &mut Draft) -> Result<(), Trouble> {
+        match block {
+            Block::Text { text } => draft.text(text.text()),
+            Block::Thinking { thinking, signature } => {
+                draft.new_thought(true);
+                draft.reasoning(thinking.text());
+                sign(draft, signature);
+            }
+            Block::RedactedThinking { data } => {
+                draft.new_thought(false);
+                draft.opaque(data.as_bytes());
+            }
+            Block::ToolUse { id, name, input } => {
+                let id = id.written();
+                let call = draft.call(&id, name).ok_or_else(|| Trouble::Garbage("too many tool calls".to_owned()))?;
+                // Some give the whole input here. Others give an empty one, and pieces of the true one behind it.
+                let input = input.written();
+                draft.arguments(call, if is_empty(&input) { "" } else { &input });
+                self.calls.push((index, call));
+            }
+            Block::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn go_on(&self, index: u64, delta: &Delta<'_>, draft: &mut Draft) {
+        match delta {
+            Delta::Text { text } => draft.text(text.text()),
+            Delta::Thinking { thinking } => draft.reasoning(thinking.text()),
+            Delta::Signature { signature } => sign(draft, signature),
+            Delta::InputJson { partial_json } => {
+                // Where all blocks have the same number, the last one is meant.
+                if let Some((_, call)) = self.calls.iter().rfind(|(block, _)| *block == index) {
+                    draft.arguments(*call, partial_json.text());
+                }
+            }
+            Delta::Unknown => {}
+        }
+    }
+}
+
+fn sign(draft: &mut Draft, signature: &Loose<'_>) {
+    if !signature.text().is_empty() {
+        draft.opaque(signature.text().as_bytes());
+    }
+}
+
+fn is_empty(input: &str) -> bool {
+    ["", "{}", "null"].contains(&input.trim())
+}
+
+fn count(draft: &mut Draft, line: Option<UsageLine>) {
+    let line = line.unwrap_or_default();
+    draft.usage(Counts {
+        input_fresh: line.input_tokens.0,
+        cache_read: line.cache_read_input_tokens.0,
+        cache_write: line.cache_creation_input_tokens.0,
+        output: line.output_tokens.0,
+        reasoning: None,
+    });
+}
+
+fn stop(draft: &mut Draft, word: Option<String>, sequence: Option<String>) -> Result<(), Trouble> {
+    let Some(word) = word.filter(|word| !word.is_empty()) else { return Ok(()) };
+    draft.stop(match word.as_str() {
+        "end_turn" | "stop" => StopReason::End,
+        "max_tokens" | "length" => StopReason::MaxOutput,
+        "stop_sequence" => StopReason::Sequence(sequence.unwrap_or_default()),
+        "tool_use" | "tool_calls" => StopReason::ToolCalls,
+        "refusal" | "content_filter" => StopReason::Filtered,
+        "model_context_window_exceeded" => StopReason::ContextFull,
+        "error" => {
+            return Err(Trouble::Failed(Complaint::saying("the answer ended with `error`".to_owned())));
+        }
+        _ => StopReason::Other(word),
+    });
+    Ok(())
+}

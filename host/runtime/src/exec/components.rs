@@ -1,0 +1,151 @@
+//! Components that are ready to run: read, checked, compiled and linked once for all their runs. It starts none of them.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use agentry_abi::bindings::AgentPre;
+use agentry_engine::Engine;
+use agentry_engine::compile::CompileError;
+use agentry_engine::package::{self, Package, PackageError, Stamp};
+use agentry_kernel::Digest;
+use agentry_kernel::manifest::Manifest;
+use agentry_store::limits::COMPONENTS_LOADED_MAX;
+use agentry_store::{Batch, Store, StoreError, keys};
+use parking_lot::Mutex;
+
+use crate::syscalls::{self, State};
+
+/// A package that is compiled and linked: all that its runs share.
+pub(crate) struct Prepared {
+    pub(crate) digest: Digest,
+    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) linked: AgentPre<State>,
+}
+
+/// Why a component is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// The file is no package that this host runs.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// All components of a host.
+pub(crate) struct Components {
+    engine: Engine,
+    store: Arc<dyn Store>,
+    prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
+    files: Mutex<HashMap<std::path::PathBuf, (Stamp, Digest)>>,
+    manifests: Mutex<HashMap<std::path::PathBuf, (Stamp, Arc<Manifest>)>>,
+}
+
+impl Components {
+    pub(crate) fn new(engine: Engine, store: Arc<dyn Store>) -> Self {
+        let (prepared, files, manifests) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { engine, store, prepared, files, manifests }
+    }
+
+    /// The engine, for the journal.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The package in this file. The file is read again only if it has changed since.
+    pub(crate) async fn package(&self, component: &Path) -> Result<Arc<Prepared>, NotReady> {
+        let stamp = Stamp::of(component);
+        let known = self.files.lock().get(component).copied();
+        if let (Some(stamp), Some((of, digest))) = (stamp, known)
+            && of == stamp
+            && let Some(prepared) = self.prepared.lock().get(&digest)
+        {
+            return Ok(Arc::clone(prepared));
+        }
+        let path = component.to_owned();
+        let read = tokio::task::spawn_blocking(move || package::read(&path)).await;
+        let prepared = self.prepare(read.expect("reading a file does not panic")?).await?;
+        if let Some(stamp) = stamp.filter(Stamp::is_settled) {
+            keep_few(&mut self.files.lock(), component.to_owned(), (stamp, prepared.digest));
+        }
+        Ok(prepared)
+    }
+
+    /// What the package in this file says of itself. It is not compiled for that.
+    pub(crate) async fn manifest(&self, component: &Path) -> Result<Arc<Manifest>, PackageError> {
+        let stamp = Stamp::of(component);
+        if let (Some(stamp), Some((of, manifest))) = (stamp, self.manifests.lock().get(component))
+            && *of == stamp
+        {
+            return Ok(Arc::clone(manifest));
+        }
+        let path = component.to_owned();
+        let read = tokio::task::spawn_blocking(move || package::inspect(&package::read(&path)?)).await;
+        let Package { manifest, .. } = read.expect("reading a file does not panic")?;
+        let manifest = Arc::new(manifest);
+        if let Some(stamp) = stamp.filter(Stamp::is_settled) {
+            keep_few(&mut self.manifests.lock(), component.to_owned(), (stamp, Arc::clone(&manifest)));
+        }
+        Ok(manifest)
+    }
+
+    /// Checks, compiles and links a package, once for all its runs.
+    pub(crate) async fn prepare(&self, bytes: Vec<u8>) -> Result<Arc<Prepared>, NotReady> {
+        let digest = package::digest(&bytes);
+        if let Some(prepared) = self.prepared.lock().get(&digest) {
+            return Ok(Arc::clone(prepared));
+        }
+        let package = package::inspect(&bytes)?;
+        let bytes: Arc<[u8]> = bytes.into();
+        let component = self.engine.component(digest, Arc::clone(&bytes)).await?;
+        self.keep(digest, &bytes)?;
+        let linked = syscalls::linker(self.engine.inner(), &package.manifest.wants)
+            .and_then(|linker| linker.instantiate_pre(&component))
+            .and_then(AgentPre::new)
+            .map_err(|error| mistyped(&error))?;
+        let prepared = Arc::new(Prepared { digest, manifest: Arc::new(package.manifest), linked });
+        let mut all = self.prepared.lock();
+        if all.len() >= COMPONENTS_LOADED_MAX
+            && let Some(victim) = all.keys().next().copied()
+        {
+            all.remove(&victim);
+        }
+        all.insert(digest, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// A component is kept under its digest, so that its runs can be executed again whatever happens to its file. Nobody waits for it: its
+    /// place in the order of commits is before the first entry of any of them.
+    fn keep(&self, digest: Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let place = keys::blob(&digest);
+        if !self.store.has(&place)? {
+            let mut batch = Batch::default();
+            batch.put(place, bytes.to_vec());
+            drop(self.store.commit(batch));
+        }
+        Ok(())
+    }
+}
+
+/// Remembers one more, or begins anew where there are too many.
+fn keep_few<K: Eq + std::hash::Hash, V>(all: &mut HashMap<K, V>, key: K, value: V) {
+    if all.len() >= COMPONENTS_LOADED_MAX {
+        all.clear();
+    }
+    all.insert(key, value);
+}
+
+/// A component that names an interface of ours and means something else by it.
+fn mistyped(error: &wasmtime::Error) -> PackageError {
+    let why = format!("{error:#}");
+    let why: String = why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
+    PackageError::new(
+        format!("the component does not fit this host: {why}"),
+        format!("build it against agentry:agent@{}, with the SDK of this host", package::WIT_VERSION),
+    )
+}

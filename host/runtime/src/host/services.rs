@@ -1,0 +1,26 @@
+//! What a host is made of, for those who look after it: what guests reach, and what only people, triggers and the host itself do.
+
+use std::sync::Arc;
+
+use super::policy_watch::Standing;
+use super::rests::Rests;
+use crate::agents::Agents;
+use crate::approvals::People;
+use crate::orders::Orders;
+use crate::syscalls::drivers::Drivers;
+
+/// The parts of a host.
+pub struct Services {
+    /// The gate and the drivers behind it.
+    pub drivers: Arc<Drivers>,
+    /// Agents by name, and what runs are made of.
+    pub agents: Arc<Agents>,
+    /// Those who answer for agents.
+    pub people: People,
+    /// What holds in this home now.
+    pub standing: Standing,
+    /// Runs that others want begun here.
+    pub orders: Arc<Orders>,
+    /// Runs that leave memory while they wait, and come back.
+    pub rests: Rests,
+}

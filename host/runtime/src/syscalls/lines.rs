@@ -1,0 +1,163 @@
+//! The log of a run: what it says by `log` and on its standard streams, cut and counted, in the journal and before who watches.
+
+use std::sync::Arc;
+
+use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_kernel::Call;
+use agentry_kernel::text::cut;
+use agentry_store::content::Content;
+use agentry_store::limits::{LOG_LINE_MAX_BYTES, LOG_LINES_MAX};
+use parking_lot::Mutex;
+
+use crate::gate::{Asking, Gate};
+use crate::run::context::RunContext;
+use crate::run::events::Event;
+
+/// The log of one run.
+pub(crate) struct Lines {
+    run: Arc<RunContext>,
+    gate: Gate,
+    state: Mutex<Written>,
+}
+
+#[derive(Default)]
+struct Written {
+    lines: u32,
+    dropped: u64,
+    /// What a program says before it breaks: its last error in the log, or its last line on standard error.
+    last_words: Option<String>,
+}
+
+impl Lines {
+    pub(crate) fn new(run: Arc<RunContext>, gate: Gate) -> Self {
+        Self { run, gate, state: Mutex::default() }
+    }
+
+    /// Whose they are.
+    pub(crate) fn run(&self) -> &RunContext {
+        &self.run
+    }
+
+    /// Writes a line that is no longer than a line may be.
+    pub(crate) fn log(&self, level: Level, line: String) {
+        {
+            let mut state = self.state.lock();
+            if level == Level::Error {
+                state.last_words = Some(line.clone());
+            }
+            if state.lines >= LOG_LINES_MAX {
+                state.dropped = state.dropped.saturating_add(1);
+                return;
+            }
+            state.lines += 1;
+        }
+        self.write(level, line);
+    }
+
+    /// A line of standard error.
+    pub(crate) fn complain(&self, line: String) {
+        // After its own words, the standard hook for panics says how to see more; that explains nothing.
+        if !line.starts_with("note: run with `RUST_BACKTRACE=1`") {
+            self.state.lock().last_words = Some(line.clone());
+        }
+        self.log(Level::Warn, line);
+    }
+
+    /// What it said last that may explain its end.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        self.state.lock().last_words.clone()
+    }
+
+    /// Says how many lines there were beyond those that are kept.
+    pub(crate) fn close(&self) {
+        let dropped = std::mem::take(&mut self.state.lock().dropped);
+        if dropped > 0 {
+            self.write(Level::Warn, format!("… and {dropped} more lines, which are not kept"));
+        }
+    }
+
+    fn write(&self, level: Level, line: String) {
+        let content = Content::of(format!("{} {line}", word(level)));
+        let what = Call::LogEvent { line: content.digest };
+        // The log answers nothing: a run that may make no more calls says no more.
+        let _ = self.gate.pass_inner(&self.run, Asking::with(what, vec![content]), |_| Ok(()));
+        if self.run.observer.watches() {
+            self.run.observer.tell(Event::Log { level, line });
+        }
+    }
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}
+
+/// Bytes of a stream until they are lines.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    bytes: Vec<u8>,
+    /// The line is longer than one may be; its rest is dropped until it ends.
+    over: bool,
+}
+
+impl Unfinished {
+    /// Takes bytes and gives each line that they finish.
+    pub(crate) fn take(&mut self, mut bytes: &[u8], mut each: impl FnMut(String)) {
+        while !bytes.is_empty() {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            let room = LOG_LINE_MAX_BYTES.saturating_sub(self.bytes.len());
+            self.over |= line.len() > room;
+            self.bytes.extend_from_slice(&line[..line.len().min(room)]);
+            if end.is_some() {
+                self.finish(&mut each);
+            }
+            bytes = rest.get(1..).unwrap_or_default();
+        }
+    }
+
+    /// Gives what stands there as a line, if something does.
+    pub(crate) fn finish(&mut self, mut each: impl FnMut(String)) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let over = std::mem::take(&mut self.over);
+        if bytes.is_empty() {
+            return;
+        }
+        let mut line = String::from_utf8_lossy(&bytes).into_owned();
+        if over {
+            line.push('…');
+        }
+        each(cut(line, LOG_LINE_MAX_BYTES));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(parts: &[&[u8]]) -> Vec<String> {
+        let (mut unfinished, mut lines) = (Unfinished::default(), Vec::new());
+        for part in parts {
+            unfinished.take(part, |line| lines.push(line));
+        }
+        unfinished.finish(|line| lines.push(line));
+        lines
+    }
+
+    #[test]
+    fn bytes_become_lines_wherever_they_are_split() {
+        assert_eq!(lines(&[b"a", b"b\nc", b"\n\nd"]), ["ab", "c", "d"]);
+        assert_eq!(lines(&[b"\xff\n"]), ["\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        let lines = lines(&[&[b'x'; 100_000], b"y\nz"]);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].len() <= LOG_LINE_MAX_BYTES && lines[0].ends_with('…'));
+    }
+}

@@ -1,0 +1,259 @@
+//! Virtual WASI 0.2: what `std` needs, made up. The clock is the run's, randomness comes from its seed, standard output is the log;
+//! there is no environment, no argument, no directory, and sockets are not even linked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_kernel::Millis;
+use agentry_store::limits::{HANDLES_MAX, RANDOM_MAX_BYTES};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+use tokio::io::AsyncWrite;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
+use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, StreamResult, subscribe};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
+
+use crate::run::context::RunContext;
+use crate::syscalls::lines::{Lines, Unfinished};
+
+/// The WASI of one run.
+pub(crate) struct Wasi {
+    ctx: WasiCtx,
+    table: ResourceTable,
+    run: Arc<RunContext>,
+    begun: Millis,
+}
+
+impl Wasi {
+    /// A world whose randomness is a function of `seed`.
+    pub(crate) fn new(run: Arc<RunContext>, lines: Arc<Lines>, seed: u64) -> Self {
+        let mut random = ChaCha20Rng::seed_from_u64(seed);
+        let insecure = ChaCha20Rng::from_rng(&mut random);
+        let number = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        let begun = run.clock.now();
+        let ctx = WasiCtx::builder()
+            .secure_random(random)
+            .insecure_random(insecure)
+            .insecure_random_seed(number)
+            .max_random_size(RANDOM_MAX_BYTES)
+            .wall_clock(Wall(Arc::clone(&run)))
+            .stdout(Stream::new(Arc::clone(&lines), false))
+            .stderr(Stream::new(lines, true))
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        Self { ctx, table, run, begun }
+    }
+
+    fn clock(&mut self) -> Clock<'_> {
+        Clock { table: &mut self.table, run: &self.run, begun: self.begun }
+    }
+}
+
+impl WasiView for Wasi {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
+    }
+}
+
+/// Links the interfaces of WASI that agents have. Those of sockets and HTTP are missing on purpose.
+pub(super) fn link<T: AsMut<Wasi> + Send>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
+
+    let l = linker;
+    io::error::add_to_linker::<T, Table>(l, |t| &mut t.as_mut().table)?;
+    io::poll::add_to_linker::<T, Table>(l, |t| &mut t.as_mut().table)?;
+    io::streams::add_to_linker::<T, Table>(l, |t| &mut t.as_mut().table)?;
+    clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, |t| t.as_mut().clocks())?;
+    monotonic_clock::add_to_linker::<T, RunTime>(l, |t| t.as_mut().clock())?;
+    random::random::add_to_linker::<T, WasiRandom>(l, |t| t.as_mut().random())?;
+    random::insecure::add_to_linker::<T, WasiRandom>(l, |t| t.as_mut().random())?;
+    random::insecure_seed::add_to_linker::<T, WasiRandom>(l, |t| t.as_mut().random())?;
+    filesystem::types::add_to_linker::<T, WasiFilesystem>(l, |t| t.as_mut().filesystem())?;
+    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(l, |t| t.as_mut().filesystem())?;
+    cli::exit::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::environment::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::stdin::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::stdout::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::stderr::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::terminal_input::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::terminal_output::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    Ok(())
+}
+
+struct Table;
+
+impl HasData for Table {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// `SystemTime::now`: the run's clock.
+struct Wall(Arc<RunContext>);
+
+impl HostWallClock for Wall {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.clock.now().0)
+    }
+}
+
+/// `Instant::now` and `sleep`: the run's clock, counted from its start. A wait moves it by exactly what was asked for, so a guest that
+/// sleeps until a moment sees that moment come, and a replay sees the same.
+struct Clock<'a> {
+    table: &'a mut ResourceTable,
+    run: &'a Arc<RunContext>,
+    begun: Millis,
+}
+
+struct RunTime;
+
+impl HasData for RunTime {
+    type Data<'a> = Clock<'a>;
+}
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+impl Clock<'_> {
+    fn elapsed(&self) -> u64 {
+        self.run.clock.now().since(self.begun).saturating_mul(NANOS_PER_MILLI)
+    }
+}
+
+impl monotonic_clock::Host for Clock<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.elapsed())
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(NANOS_PER_MILLI)
+    }
+
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let left = when.saturating_sub(self.elapsed());
+        self.subscribe_duration(left)
+    }
+
+    fn subscribe_duration(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let ms = when.div_ceil(NANOS_PER_MILLI);
+        let until = self.run.clock.now().plus(ms);
+        // Further than time can be counted is for ever: the run's deadline ends it.
+        let at = tokio::time::Instant::now().checked_add(Duration::from_millis(ms));
+        let sleep = self.table.push(Sleep { run: Arc::clone(self.run), until, at })?;
+        subscribe(self.table, sleep)
+    }
+}
+
+struct Sleep {
+    run: Arc<RunContext>,
+    until: Millis,
+    at: Option<tokio::time::Instant>,
+}
+
+#[async_trait]
+impl Pollable for Sleep {
+    async fn ready(&mut self) {
+        let _standing = self.run.turnstile.stand();
+        match self.at {
+            // What is only done again was waited for.
+            _ if self.run.repeats() => {}
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+        self.run.clock.advance(self.until);
+        // A guest that polls in a circle lets others run.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Standard output or standard error, as lines of the log.
+#[derive(Clone)]
+struct Stream(Arc<StreamState>);
+
+struct StreamState {
+    lines: Arc<Lines>,
+    errors: bool,
+    unfinished: Mutex<Unfinished>,
+}
+
+/// What one write may bring: as much as WASI's own streams take.
+const WRITE_MAX_BYTES: usize = 64 * 1024;
+
+impl Stream {
+    fn new(lines: Arc<Lines>, errors: bool) -> Self {
+        Self(Arc::new(StreamState { lines, errors, unfinished: Mutex::default() }))
+    }
+}
+
+impl StreamState {
+    fn say(&self, line: String) {
+        if self.errors { self.lines.complain(line) } else { self.lines.log(Level::Info, line) }
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        let mut finished = Vec::new();
+        self.unfinished.lock().take(bytes, |line| finished.push(line));
+        finished.into_iter().for_each(|line| self.say(line));
+    }
+}
+
+impl Drop for StreamState {
+    fn drop(&mut self) {
+        let mut last = None;
+        self.unfinished.lock().finish(|line| last = Some(line));
+        if let Some(line) = last {
+            self.say(line);
+        }
+    }
+}
+
+impl IsTerminal for Stream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Stream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 asks for it, which is not linked.
+        Box::new(tokio::io::empty())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Pollable for Stream {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Stream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.lines.run().keep_pace().map_err(|overdue| StreamError::Trap(overdue.into()))?;
+        self.0.take(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_MAX_BYTES)
+    }
+}

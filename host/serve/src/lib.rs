@@ -1,0 +1,36 @@
+//! Faces: how people and programs reach a host. `api` is what can be asked, as plain data; `ops` answers it; each face only translates, and the
+//! control socket is the first. Nothing here decides.
+
+pub mod api;
+pub mod balances;
+pub mod home;
+pub mod offline;
+mod ops;
+pub mod socket;
+
+use agentry_runtime::host::{self, Host, Options};
+
+use self::socket::{Control, ControlError};
+
+/// Why there is no host that can be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The host itself.
+    #[error(transparent)]
+    Host(#[from] host::OpenError),
+    /// The socket on which other commands reach it.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+/// Opens a host and the socket on which other commands reach it; that is closed with the host, before its store.
+///
+/// # Errors
+/// If a part of the home cannot be used; the error says what to do.
+pub async fn open(options: Options) -> Result<Host, OpenError> {
+    let home = options.home.clone();
+    let mut host = Host::open(options).await?;
+    let control = Control::open(&home, host.services())?;
+    host.attach(control);
+    Ok(host)
+}

@@ -1,0 +1,107 @@
+//! What a running host answers to each request. It reads and passes on; what may be done is decided where it is done.
+
+use std::sync::Arc;
+
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Status;
+use agentry_runtime::host::services::Services;
+use agentry_store::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
+use agentry_store::{Page, Range, Store, StoreError, rows};
+
+use crate::api::{Reply, Request};
+use crate::offline::{self, AdminError};
+
+/// Answers one request.
+pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
+    let store = Arc::clone(services.drivers.gate.journal().store());
+    match request {
+        Request::Get(key) => read(store, move |store| store.get(&key).map(Reply::Value)).await,
+        Request::Has(key) => read(store, move |store| store.has(&key).map(Reply::Has)).await,
+        Request::Scan { from, to, reverse, rows } => {
+            let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(CONTROL_PAGE_MAX_ROWS);
+            let page = Page { rows, bytes: CONTROL_PAGE_MAX_BYTES };
+            read(store, move |store| store.scan(&Range { from, to, reverse }, page).map(Reply::Rows)).await
+        }
+        Request::Paused => Reply::Paused(services.drivers.gate.paused()),
+        Request::Say(saying) => match services.people.say(&services.drivers.gate, saying).await {
+            Ok(said) => Reply::Said(said),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
+        Request::Budget => {
+            let now = services.drivers.gate.clock().now();
+            Reply::Budget(services.drivers.gate.change(|kernel| kernel.statements(now)))
+        }
+        Request::LookAtLock => {
+            services.standing.look_at_lock(&services.drivers.gate);
+            match services.drivers.gate.journal().flush().await {
+                Ok(()) => Reply::Looked,
+                Err(error) => Reply::Refused(error.to_string()),
+            }
+        }
+        Request::UnlabelRun { run, labels, because } => {
+            match services.drivers.gate.unlabel(run, &labels, &because).await {
+                Ok(Some(taken)) => Reply::Unlabelled(taken),
+                Ok(None) => Reply::Refused(AdminError::NotRunning { run }.to_string()),
+                Err(error) => Reply::Refused(error.to_string()),
+            }
+        }
+        Request::Live => Reply::Live { runs: services.drivers.gate.live(), held: services.drivers.gate.held() },
+        Request::Stop { run, because } => match services.drivers.gate.stop(run, because.as_deref()) {
+            true => Reply::Stopping,
+            false if services.orders.are_taken() && is_suspended(&*store, run) => {
+                services.rests.stop(run, because.unwrap_or_default());
+                Reply::Stopping
+            }
+            false => Reply::Refused(AdminError::Over { run }.to_string()),
+        },
+        Request::Hold { run, hold } => match services.drivers.gate.hold(run, hold) {
+            Some(news) => Reply::Held(news),
+            None => Reply::Refused(AdminError::Over { run }.to_string()),
+        },
+        Request::HoldAgent { agent, hold } => match services.drivers.gate.hold_agent(&agent, hold) {
+            Some(runs) => Reply::HeldAgent(u64::try_from(runs).unwrap_or(u64::MAX)),
+            None => Reply::Refused(format!(
+                "{AGENTS_HELD_MAX} agents are paused already\nhint: stop the host, or let some go: agentry unpause AGENT"
+            )),
+        },
+        Request::Answer(answering) => match services.drivers.human.answer(&answering).await {
+            Ok(answered) => Reply::Answered(answered),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
+        Request::Start(_) => Reply::NotServing,
+        Request::Resolve(of) => match services.drivers.gate.resolve(&of).await {
+            Ok(resolved) => Reply::Resolved(resolved),
+            Err(error) => Reply::Refused(error.to_string()),
+        },
+        Request::Discard { letter } => {
+            match offline::discarded(services.drivers.gate.journal(), &letter, services.drivers.gate.clock().now())
+                .await
+            {
+                Ok(there) => Reply::Discarded(there),
+                Err(error) => Reply::Refused(error.to_string()),
+            }
+        }
+        Request::Unlabel(removal) => {
+            match removal.apply(services.drivers.gate.journal(), services.drivers.gate.clock().now()).await {
+                Ok(taken) => Reply::Unlabelled(taken),
+                Err(error) => Reply::Refused(error.to_string()),
+            }
+        }
+    }
+}
+
+fn is_suspended(store: &dyn Store, run: RunId) -> bool {
+    rows::run::of(store, run).is_ok_and(|record| record.is_some_and(|record| record.status == Status::Suspended))
+}
+
+/// Reads the store where waiting for the disk holds nobody up.
+async fn read(
+    store: Arc<dyn Store>,
+    read: impl FnOnce(&dyn Store) -> Result<Reply, StoreError> + Send + 'static,
+) -> Reply {
+    match tokio::task::spawn_blocking(move || read(&*store)).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) => Reply::Refused(error.to_string()),
+        Err(_) => Reply::Refused("this part of the host broke down".to_owned()),
+    }
+}

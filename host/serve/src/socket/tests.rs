@@ -1,0 +1,142 @@
+//! The socket from both ends: who may speak, what is too much, and that nobody who hangs harms the others.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use agentry_engine::compile::Compiler;
+use agentry_runtime::host::{Host, Options};
+use agentry_store::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_HELLO_MAX_MS, CONTROL_PAGE_MAX_ROWS};
+use agentry_store::{Batch, Page, Range, Store, StoreError};
+
+use super::wire::{HELLO_MAX_BYTES, Hello, frame};
+use super::{Client, ControlError, RemoteStore, ask};
+use crate::OpenError;
+use crate::api::{Reply, Request};
+
+async fn host(home: &Path) -> Result<Host, OpenError> {
+    let policies = home.join("policies");
+    std::fs::create_dir_all(&policies).unwrap();
+    let roots = std::collections::BTreeMap::new();
+    crate::open(Options {
+        home: home.to_owned(),
+        policies,
+        roots,
+        model: None,
+        models: Vec::new(),
+        compiler: Compiler::InProcess,
+    })
+    .await
+}
+
+fn socket(home: &Path) -> PathBuf {
+    home.join("control/host.sock")
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn is_served(home: &Path) -> bool {
+    ask(home, &Request::Has(b"v".to_vec())).is_ok_and(|reply| reply == Reply::Has(true))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_read_through_the_host_that_has_it() {
+    let home = tempfile::tempdir().unwrap();
+    let running = host(home.path()).await.unwrap();
+    let store = running.services().drivers.gate.journal().store();
+    let rows = CONTROL_PAGE_MAX_ROWS + 10;
+    let mut batch = Batch::default();
+    (0..rows).for_each(|row| batch.put(format!("x{row:06}").into_bytes(), b"value".to_vec()));
+    store.commit(batch).await.unwrap();
+    let remote = RemoteStore::over(Client::connect(home.path()).unwrap());
+    assert_eq!(remote.get(b"x000001"), Ok(Some(b"value".to_vec())));
+    assert_eq!((remote.get(b"y"), remote.has(b"x000002")), (Ok(None), Ok(true)));
+    for (range, page) in [
+        (Range::of(b"x"), Page { rows: usize::MAX, bytes: usize::MAX }),
+        (Range::of(b"x").reversed(), Page { rows: rows - 1, bytes: usize::MAX }),
+        (Range::of(b"x"), Page { rows: 20, bytes: 30 }),
+        (Range::of(b"z"), Page { rows: 1, bytes: 1 }),
+    ] {
+        assert_eq!(remote.scan(&range, page), store.scan(&range, page), "{range:?} {page:?}");
+    }
+    assert_eq!(remote.commit(Batch::default()).await, Err(StoreError::ReadOnly));
+    assert!(crate::home::history(home.path()).unwrap().is_some(), "ps reads while a host runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_its_user_reaches_the_socket_and_a_dead_one_is_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(matches!(Client::connect(home.path()), Err(ControlError::NoHost { .. })));
+    let running = host(home.path()).await.unwrap();
+    assert_eq!((mode(&home.path().join("control")), mode(&socket(home.path()))), (0o700, 0o600));
+    drop(running);
+    assert!(!socket(home.path()).exists(), "a host takes its socket away");
+    // One that was killed does not.
+    drop(std::os::unix::net::UnixListener::bind(socket(home.path())).unwrap());
+    assert!(matches!(Client::connect(home.path()), Err(ControlError::NoHost { .. })));
+    let again = host(home.path()).await.unwrap();
+    assert!(is_served(home.path()));
+    drop(again);
+    std::fs::set_permissions(home.path().join("control"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(matches!(Client::connect(home.path()), Err(ControlError::Place { .. })), "others could have put it there");
+    let closed = host(home.path()).await.unwrap();
+    assert_eq!(mode(&home.path().join("control")), 0o700);
+    drop(closed);
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::remove_dir_all(home.path().join("control")).unwrap();
+    symlink(elsewhere.path(), home.path().join("control")).unwrap();
+    assert!(matches!(host(home.path()).await, Err(OpenError::Control(ControlError::Place { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_with_a_long_path_has_a_socket_too() {
+    let home = tempfile::tempdir().unwrap();
+    let deep = home.path().join("d".repeat(120)).join("e".repeat(120));
+    std::fs::create_dir_all(&deep).unwrap();
+    let _running = host(&deep).await.unwrap();
+    assert!(is_served(&deep));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_loses_its_place_to_others() {
+    let home = tempfile::tempdir().unwrap();
+    let _running = host(home.path()).await.unwrap();
+    let silent: Vec<_> =
+        (0..CONTROL_CONNECTIONS_MAX).map(|_| UnixStream::connect(socket(home.path())).unwrap()).collect();
+    let begun = Instant::now();
+    while !is_served(home.path()) {
+        assert!(begun.elapsed() < Duration::from_millis(3 * CONTROL_HELLO_MAX_MS), "nobody is served any more");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_floods_or_talks_nonsense_is_hung_up_on() {
+    let home = tempfile::tempdir().unwrap();
+    let _running = host(home.path()).await.unwrap();
+    let hello = frame(&Hello::ours(), HELLO_MAX_BYTES).unwrap();
+    let old = frame(&Hello { protocol: 0, version: "0.0.1".to_owned() }, HELLO_MAX_BYTES).unwrap();
+    let longest = [hello.clone(), u32::MAX.to_le_bytes().to_vec()].concat();
+    let nonsense = [hello.clone(), frame(&vec![0xffu8; 40], 1000).unwrap()].concat();
+    for said in [old, u32::MAX.to_le_bytes().to_vec(), vec![0; 4], longest, nonsense] {
+        let mut stream = UnixStream::connect(socket(home.path())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(&said).unwrap();
+        let mut heard = Vec::new();
+        // It may be reset, for what was said was not all read.
+        let _ = stream.read_to_end(&mut heard);
+        assert_eq!(heard, hello, "it says hello and no more");
+    }
+    let mut flood = UnixStream::connect(socket(home.path())).unwrap();
+    flood.write_all(&hello).unwrap();
+    flood.set_nonblocking(true).unwrap();
+    let request = frame(&Request::Has(b"v".to_vec()), 1000).unwrap();
+    // It never reads an answer, so at some point nothing more goes in.
+    while flood.write_all(&request).is_ok() {}
+    assert!(is_served(home.path()));
+}

@@ -1,0 +1,13 @@
+//! What stands in the store, one file a table: each row as it is encoded, behind its version, and as it is read again, older versions too. It decides
+//! nothing, and whoever writes a row is responsible for the batch that it stands in.
+
+pub mod approval;
+pub mod files;
+pub mod format1;
+pub mod format2;
+pub mod mail;
+pub mod memory;
+pub mod notice;
+pub mod parked;
+pub mod question;
+pub mod run;

@@ -1,0 +1,122 @@
+//! What is known of a run at a glance: the line that `agentry ps` prints.
+
+use agentry_kernel::budget::{Amounts, Books};
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::digest::Digest;
+use agentry_kernel::journal::Status;
+use agentry_kernel::labels::Labels;
+use agentry_kernel::time::Millis;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{format1, format2};
+use crate::{Batch, Store, StoreError, keys};
+
+const FORMAT: u8 = 2;
+
+/// The version of a run's record: version 2 did not know of runs below runs.
+const RECORD_FORMAT: u8 = 3;
+
+/// A run at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Which.
+    pub id: RunId,
+    /// The agent's name.
+    pub agent: String,
+    /// `publisher:name@version`
+    pub package: String,
+    /// The component's digest.
+    pub component: Digest,
+    /// How it stands or how it ended.
+    pub status: Status,
+    /// When it began.
+    pub started: Millis,
+    /// When it ended, if it has.
+    pub ended: Option<Millis>,
+    /// Taken from its accounts.
+    pub spent: Amounts,
+    /// Syscalls that it made.
+    pub calls: u32,
+    /// How many of them were refused.
+    pub refused: u32,
+    /// Why it did not succeed, in a sentence.
+    pub failure: Option<String>,
+    /// The labels that it holds, or held at its end.
+    pub labels: Labels,
+    /// The run above it, and the call of that one which it answers.
+    pub parent: Option<(RunId, CallId)>,
+}
+
+impl RunRecord {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        match bytes.split_first() {
+            Some((&RECORD_FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
+            Some((&FORMAT, rest)) => {
+                postcard::from_bytes::<format2::Record>(rest).map(Self::from).map_err(|_| damaged())
+            }
+            _ => decode_either::<Self, format1::Record>(bytes),
+        }
+    }
+
+    /// As it is stored.
+    pub fn encoded(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Into the batch that changes it.
+    pub fn write(&self, batch: &mut Batch) {
+        let record = postcard::to_extend(self, vec![RECORD_FORMAT]);
+        let record = record.expect("our own values have no part that cannot be encoded");
+        batch.put(keys::run(self.id), record);
+        batch.put(keys::time(self.started, self.id), Vec::new());
+        match self.status {
+            // It is there since the run began or went on, and may say more by now.
+            Status::Running | Status::Suspended => {}
+            _ => batch.remove(keys::open(self.id)),
+        }
+    }
+}
+
+/// The record of a run, if there is one.
+pub fn of(store: &dyn Store, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+    store.get(&keys::run(run))?.map(|row| RunRecord::decode(&row)).transpose()
+}
+
+/// One of our own values, behind a version byte.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![FORMAT]).expect("our own values have no part that cannot be encoded")
+}
+
+/// What [`encode`] made, of a kind that version 1 did not have.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    let value = bytes.strip_prefix(&[FORMAT]).and_then(|rest| postcard::from_bytes(rest).ok());
+    value.ok_or_else(damaged)
+}
+
+/// Books that [`encode`] made, or an account of version 1.
+pub fn books(bytes: &[u8]) -> Result<Books, StoreError> {
+    decode_either::<Books, format1::DayAccount>(bytes)
+}
+
+/// True for what version 1 wrote.
+pub fn is_old(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&format1::FORMAT)
+}
+
+fn damaged() -> StoreError {
+    StoreError::Damaged { why: "a record that does not decode".to_owned() }
+}
+
+/// What [`encode`] made, of this version or of version 1.
+fn decode_either<T: DeserializeOwned + From<Old>, Old: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
+        Some((&format1::FORMAT, rest)) => postcard::from_bytes::<Old>(rest).map(T::from).map_err(|_| damaged()),
+        _ => Err(damaged()),
+    }
+}
