@@ -212,7 +212,7 @@ fn prices_that_were_read_into_the_home_go_before_the_shipped_ones() {
     agentry_llm::prices::import(home.path(), &file).unwrap();
     let text = "format = 1\n[providers.p]\nkind = \"openai\"\n[models.m]\nprovider = \"p\"\nmodel = \"gpt-5.4\"\n";
     std::fs::write(home.path().join(CONFIG_FILE), text).unwrap();
-    let model = Config::load(home.path()).unwrap().models[0].clone();
+    let model = Config::load(home.path()).unwrap().models.models[0].clone();
     assert_eq!(model.price.map(|price| (price.input, price.output)), Some((1_000_000, 2_000_000)));
     assert_eq!(model.media, ["image", "pdf"], "what the list does not say is known still");
     std::fs::write(home.path().join(agentry_llm::prices::PRICES_FILE), "[").unwrap();
