@@ -25,9 +25,11 @@ pub(crate) enum MaxTokens {
 pub(crate) enum Seed {
     /// As in the interface.
     #[default]
-    Seed,
+    #[serde(rename = "seed")]
+    Plain,
     /// Mistral's.
-    RandomSeed,
+    #[serde(rename = "random_seed")]
+    Random,
     /// There is none.
     None,
 }

@@ -30,7 +30,7 @@ impl Dialect for Gemini {
     }
 
     fn answer(&self) -> Answer {
-        Answer::default()
+        Answer
     }
 }
 

@@ -42,7 +42,7 @@ impl Dialect for Ollama {
     }
 
     fn answer(&self) -> Answer {
-        Answer::default()
+        Answer
     }
 }
 
@@ -234,8 +234,7 @@ fn result_text(result: &ToolResult) -> Result<String, String> {
     Ok(if result.failed { format!("error: {text}") } else { text })
 }
 
-/// What has come of an answer beside what stands in the draft.
-#[derive(Default)]
+/// Nothing has to be kept from one line to the next.
 pub(crate) struct Answer;
 
 #[derive(Deserialize)]

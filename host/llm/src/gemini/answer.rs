@@ -14,7 +14,6 @@ use crate::trouble::{Complaint, Trouble};
 use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
 /// Nothing has to be kept from one piece to the next.
-#[derive(Default)]
 pub(crate) struct Answer;
 
 #[derive(Deserialize)]

@@ -221,7 +221,7 @@ fn output(result: &ToolResult) -> Result<Output<'_>, String> {
         // There is no field for it here.
         return Ok(Output::Text(if result.failed { format!("error: {text}") } else { text }));
     }
-    let failed = result.failed.then(|| Ok(Piece::InputText { text: Cow::Borrowed("error:") }));
+    let failed = result.failed.then_some(Ok(Piece::InputText { text: Cow::Borrowed("error:") }));
     let pieces = result.parts.iter().map(|part| match part {
         ResultPart::Text(text) | ResultPart::Json(text) => Ok(Piece::InputText { text: Cow::Borrowed(text) }),
         ResultPart::Media(media) => piece(media),
