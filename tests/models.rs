@@ -157,7 +157,9 @@ fn what_a_provider_said_is_shown_to_the_admin_by_whoever_is_asked_and_to_no_gues
     let body = json!({"error": {"message": "it burns"}}).to_string();
     let server = Server::that(Behaviour::Says(500, "x-request-id: req_7\r\n", body));
     let stage = stage(server.port());
-    let report = ask(&stage).with(5).complains("it burns").json();
+    let asked = ask(&stage).with(5);
+    asked.complains("it burns");
+    let report = asked.json();
     assert!(!report.to_string().contains("it burns"), "{report}");
     let said = "500 Internal Server Error: it burns (request req_7)";
     for verb in ["trace", "logs"] {
@@ -263,4 +265,98 @@ fn without_pip_the_weights_are_not_fetched_and_nothing_is_left() {
     let told = end(fetch.arg("--fetch").env("PATH", nowhere)).with(5).stderr;
     assert!(told.contains("error: `python3` does not start") && told.contains("\nhint: install python3"), "{told}");
     assert_eq!(std::fs::read_dir(stage.path("home/models")).expect("it was made").count(), 0);
+}
+
+/// A provider that refuses what it is asked with each of these, and then answers.
+fn picky() -> Server {
+    let refusal = |name: &str| {
+        let message = format!("Unsupported parameter: '{name}' is not supported with this model.");
+        Behaviour::Says(400, "", json!({"error": {"message": message, "param": name}}).to_string())
+    };
+    let events: Vec<String> = [piece("yes")].into_iter().chain(last(10, 5)).collect();
+    Server::that(Behaviour::InTurn(vec![refusal("temperature"), refusal("seed"), Behaviour::Streams(events)]))
+}
+
+#[test]
+fn a_model_is_probed_and_what_it_refused_is_remembered() {
+    let server = picky();
+    let stage = stage(server.port());
+    let probed = end(stage.agentry("models").args(["--probe", "small", "--json"])).with(0).json();
+    assert_eq!(probed["left_out"], json!(["temperature", "seed"]), "{probed}");
+    assert!(probed["cost_microusd"].as_u64().is_some_and(|cost| cost > 0), "{probed}");
+    let asked = server.asked();
+    assert_eq!(asked.len(), 4, "two refusals, two answers");
+    assert!(asked[0].contains("\"temperature\":") && !asked[3].contains("\"temperature\":"), "{asked:?}");
+    let again = end(stage.agentry("models").args(["--probe", "small"])).with(0).stdout;
+    assert!(again.contains("does not take temperature, seed"), "{again}");
+    assert_eq!(server.asked().len(), 6, "what is remembered is not asked again");
+}
+
+#[test]
+fn a_model_that_is_not_there_is_not_probed() {
+    let server = Server::that(Behaviour::Hangs);
+    let stage = stage(server.port());
+    end(stage.agentry("models").args(["--probe", "smal"])).with(2).complains("there is no model `smal`");
+    end(stage.agentry("models").args(["--probe", "embedded"])).with(2).complains("nothing to probe");
+    assert_eq!(server.asked().len(), 0);
+    let stage = self::stage(Server::down());
+    end(stage.agentry("models").args(["--probe", "small"])).with(5).complains("`small` does not answer");
+}
+
+#[test]
+fn prices_are_read_from_the_list_of_another_and_told_with_their_age() {
+    let stage = Stage::new();
+    let config = "format = 1\n[providers.p]\nkind = \"openai\"\nkey = { env = \"NO_SUCH_KEY\" }\n[models.m]\nprovider = \"p\"\nmodel = \"gpt-5.4\"\n";
+    stage.write("home/agentry.toml", config);
+    let list = stage.write("list.json", r#"{"openai":{"models":{"gpt-5.4":{"cost":{"input":1.5,"output":3}}}}}"#);
+    let old = std::time::SystemTime::now() - Duration::from_secs(90 * 86_400);
+    std::fs::File::options().write(true).open(&list).and_then(|file| file.set_modified(old)).expect("it is ours");
+    let read = end(stage.agentry("models").arg("--prices").arg(&list)).with(0);
+    assert!(read.stderr.contains("prices of 1 models read, as models.dev had them on "), "{}", read.stderr);
+    assert!(read.stdout.contains("the price of `m` is 90 days old (models.dev, "), "{}", read.stdout);
+    let listed = end(stage.agentry("models").arg("--json")).with(0).json();
+    assert_eq!(listed[0]["input_microusd_per_mtok"], 1_500_000, "{listed}");
+    assert_eq!(listed[0]["price_source"], "models.dev");
+}
+
+#[test]
+fn what_is_no_list_of_prices_changes_nothing() {
+    let stage = Stage::new();
+    let list = stage.write("list.json", r#"{"a": 1}"#);
+    end(stage.agentry("models").arg("--prices").arg(&list)).with(2).complains("no list of prices");
+    end(stage.agentry("models").args(["--prices", "/nowhere/at/all"])).with(2).complains("cannot read or keep");
+    assert!(!stage.path("home/prices.json").exists());
+}
+
+#[test]
+fn what_is_near_is_told_with_the_lines_to_add() {
+    let stage = Stage::new();
+    let listed = end(stage.agentry("models").env("MISTRAL_API_KEY", "sk-not-shown").env("GROQ_API_KEY", "")).with(0);
+    assert!(listed.stdout.contains("MISTRAL_API_KEY is set"), "{}", listed.stdout);
+    assert!(listed.stdout.contains("  base_url = \"https://api.mistral.ai/v1\"\n"), "{}", listed.stdout);
+    assert!(!listed.stdout.contains("sk-not-shown") && !listed.stdout.contains("GROQ_API_KEY"), "{}", listed.stdout);
+}
+
+#[test]
+fn vectors_are_asked_for_and_paid_and_a_model_that_makes_none_says_so() {
+    let granted = |server: &Server| {
+        let stage = Stage::granting_within(&guest("later"), "usd_run = \"0.10\"");
+        stage.write("home/agentry.toml", &config(server.port()));
+        stage
+    };
+    let body = json!({"data": [{"index": 0, "embedding": [0.5, 0.25]}], "usage": {"prompt_tokens": 1}}).to_string();
+    let server = Server::that(Behaviour::Says(200, "content-type: application/json\r\n", body));
+    let report = end(&mut granted(&server).run(&guest("later"), &json!({}))).with(0).json();
+    assert_eq!((&report["output"]["llm.embed"], &report["cost_microusd"]), (&json!("answered"), &json!(1)), "{report}");
+    assert!(server.asked()[0].starts_with("POST /v1/embeddings "), "{:?}", server.asked());
+    let lying = Server::that(Behaviour::Says(200, "", json!({"data": []}).to_string()));
+    let report = end(&mut granted(&lying).run(&guest("later"), &json!({}))).with(0).json();
+    let told = report["output"]["llm.embed"].to_string();
+    assert!(told.contains("sent something that is no answer"), "{told}");
+    let denied = Stage::new();
+    denied.write("home/agentry.toml", &config(server.port()));
+    denied.policy("format = 1\nlayer = \"grant\"\nagent = \"later\"\n");
+    let report = end(&mut denied.run(&guest("later"), &json!({}))).with(0).json();
+    assert!(report["output"]["llm.embed"].to_string().contains("denied (no-grant"), "{report}");
+    assert_eq!(server.asked().len(), 1, "who is not granted it reaches nobody");
 }

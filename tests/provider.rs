@@ -19,6 +19,8 @@ pub enum Behaviour {
     Says(u16, &'static str, String),
     /// Streams these events to their end.
     Streams(Vec<String>),
+    /// Does one after the other, a request each, and the last one from then on.
+    InTurn(Vec<Behaviour>),
 }
 
 /// One such server. It ends with the test's process.
@@ -75,25 +77,40 @@ pub fn last(input: u64, output: u64) -> Vec<String> {
 
 fn serve(mut stream: TcpStream, behaviour: &Behaviour, heard: &Mutex<Vec<String>>) {
     let Some(request) = read_request(&stream) else { return };
-    heard.lock().expect("no test panics with it").push(request);
+    let number = {
+        let mut heard = heard.lock().expect("no test panics with it");
+        heard.push(request);
+        heard.len()
+    };
+    act(&mut stream, behaviour, number);
+}
+
+fn act(stream: &mut TcpStream, behaviour: &Behaviour, number: usize) {
     // Whoever asked may have gone away: then there is nobody to tell.
     let _ = match behaviour {
+        Behaviour::InTurn(all) => {
+            if let Some(now) = all.get(number - 1).or(all.last()) {
+                act(stream, now, 1);
+            }
+            Ok(())
+        }
         Behaviour::Hangs => {
             thread::sleep(Duration::from_secs(600));
             Ok(())
         }
         Behaviour::Garbage => stream.write_all(b"\x00\x01\x02 this is not HTTP\r\n\r\n"),
         Behaviour::Says(status, headers, body) => {
-            let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n", body.len());
+            let head =
+                format!("HTTP/1.1 {status} X\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
             stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()))
         }
-        Behaviour::Streams(events) => send_events(&mut stream, events).and_then(|()| stream.write_all(b"0\r\n\r\n")),
-        Behaviour::Cuts(events) => send_events(&mut stream, events),
+        Behaviour::Streams(events) => send_events(stream, events).and_then(|()| stream.write_all(b"0\r\n\r\n")),
+        Behaviour::Cuts(events) => send_events(stream, events),
     };
 }
 
 fn send_events(stream: &mut TcpStream, events: &[String]) -> std::io::Result<()> {
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n")?;
     for event in events {
         let event = format!("data: {event}\n\n");
         write!(stream, "{:x}\r\n{event}\r\n", event.len())?;

@@ -18,6 +18,9 @@ pub enum ConfigError {
         /// The system's words.
         why: std::io::Error,
     },
+    /// The prices that were read into the home are not readable any more.
+    #[error("{0}")]
+    Prices(String),
     /// It says something that makes no sense.
     #[error("{file}:{line}: {message}\nhint: {hint}")]
     Mistake {

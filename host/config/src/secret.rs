@@ -1,8 +1,10 @@
 //! Keys of providers. A secret has no form that can be printed, logged or stored.
 
 use std::fmt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
+
+use parking_lot::Mutex;
 
 use crate::ConfigError;
 use crate::reader::Table;
@@ -84,6 +86,51 @@ pub fn key(table: &Table<'_>) -> Result<Key, ConfigError> {
     }
 }
 
+/// A key as it is now: one in a file is read again when the file has changed, so that it can be replaced while a host serves.
+#[derive(Debug)]
+pub struct LiveKey {
+    place: Key,
+    read: Mutex<(Option<Stamp>, Result<Secret, String>)>,
+}
+
+/// What changes when a file is written or replaced: its number, its length, the second and nanosecond of its last change.
+type Stamp = (u64, u64, i64, i64);
+
+impl LiveKey {
+    /// Reads it for the first time.
+    pub fn new(place: Key) -> Self {
+        let stamp = place.stamp();
+        let key = place.read();
+        Self { place, read: Mutex::new((stamp, key)) }
+    }
+
+    /// The key as it is now.
+    ///
+    /// # Errors
+    /// Those of [`Key::read`].
+    pub fn now(&self) -> Result<Secret, String> {
+        let mut read = self.read.lock();
+        let stamp = self.place.stamp();
+        // What could not be read is tried again, whether it seems to have changed or not: it may have become readable.
+        if read.0 != stamp || (read.1.is_err() && matches!(self.place, Key::File(_))) {
+            *read = (stamp, self.place.read());
+        }
+        read.1.clone()
+    }
+}
+
+impl Key {
+    fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Env(_) => None,
+            Self::File(path) => {
+                let data = std::fs::metadata(path).ok()?;
+                Some((data.ino(), data.len(), data.ctime(), data.ctime_nsec()))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::OpenOptionsExt;
@@ -112,6 +159,20 @@ mod tests {
         let secret = key.read().unwrap();
         assert_eq!(secret.reveal(), "sk-very-secret");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
+    }
+
+    #[test]
+    fn a_key_file_that_changes_is_read_again() {
+        let (dir, key) = key_file(0o600, "sk-the-first\n");
+        let live = LiveKey::new(key);
+        assert_eq!(live.now().unwrap().reveal(), "sk-the-first");
+        std::fs::write(dir.path().join("key"), "sk-another\n").unwrap();
+        assert_eq!(live.now().unwrap().reveal(), "sk-another");
+        std::fs::remove_file(dir.path().join("key")).unwrap();
+        assert!(live.now().unwrap_err().contains("cannot read"));
+        let (other, _) = key_file(0o600, "sk-a-third");
+        std::fs::rename(other.path().join("key"), dir.path().join("key")).unwrap();
+        assert_eq!(live.now().unwrap().reveal(), "sk-a-third");
     }
 
     #[test]

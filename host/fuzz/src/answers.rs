@@ -20,6 +20,26 @@ pub fn messages(bytes: &[u8]) {
     holds(Interface::Messages, bytes);
 }
 
+/// Of OpenAI's responses.
+pub fn responses(bytes: &[u8]) {
+    holds(Interface::Responses, bytes);
+}
+
+/// Of Gemini.
+pub fn gemini(bytes: &[u8]) {
+    holds(Interface::Gemini, bytes);
+}
+
+/// Of Ollama.
+pub fn ollama(bytes: &[u8]) {
+    holds(Interface::Ollama, bytes);
+}
+
+/// Of Bedrock's Converse.
+pub fn converse(bytes: &[u8]) {
+    holds(Interface::Converse, bytes);
+}
+
 fn holds(interface: Interface, bytes: &[u8]) {
     let whole = read_all(interface, &[bytes]);
     // Where it is cut follows from it, so that the same input is tried in the same way.

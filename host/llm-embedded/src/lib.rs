@@ -97,7 +97,7 @@ pub fn entry(home: &Path) -> Entry {
     };
     let trouble = (!file.exists()).then(|| missing(&file));
     let entry = Entry::new(model, Skills::default(), Arc::new(Embedded::new(file)));
-    Entry { trouble, ..entry }
+    entry.in_trouble(trouble)
 }
 
 impl Embedded {

@@ -7,6 +7,7 @@ mod request;
 
 use self::answer::Answer;
 use super::remote::Dialect;
+use super::target::Target;
 use agentry_abi::bindings::agentry::agent::llm::Request;
 
 /// The version of the interface that is spoken here.
@@ -14,17 +15,18 @@ pub(crate) const VERSION: &str = "2023-06-01";
 
 /// A model behind the messages interface.
 pub(crate) struct Anthropic {
-    /// The provider's name of the model.
-    pub(super) model: String,
-    /// What its thoughts are marked with.
-    pub(super) origin: String,
+    pub(super) target: Target,
 }
 
 impl Dialect for Anthropic {
     type Answer = Answer;
 
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
     fn body(&self, request: &Request, output_tokens_max: u64) -> Result<Vec<u8>, String> {
-        request::body(self, request, output_tokens_max)
+        self.target.body(|to| request::body(to, request, output_tokens_max))
     }
 
     fn answer(&self) -> Answer {

@@ -1,31 +1,38 @@
 //! Providers and models, as lines of the configuration that have been checked. It opens nothing and asks nobody.
 
+pub mod adjust;
+mod providers;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::path::Path;
 
 use agentry_config::ConfigError;
 use agentry_config::reader::{Table, near_or_all};
-use agentry_config::secret::{self, Key};
+use agentry_config::secret::Key;
 use agentry_kernel::model::Price;
 use reqwest::Url;
 
+pub use self::adjust::Adjust;
+use self::adjust::REQUEST_KEYS;
+use self::providers::provider;
+pub use self::providers::{Kind, PROVIDER_KEYS, ProviderLine, is_loopback};
+use crate::capabilities::Capabilities;
 use crate::models::{DEFAULT, SCRIPTED};
-use crate::prices;
+use crate::prices::{Found, Lists};
+use crate::probe::Learned;
 
 /// What stands for itself.
 const RESERVED: [&str; 3] = [DEFAULT, EMBEDDED, SCRIPTED];
 
 // The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
-/// Of a provider. `cargo xtask tidy` reads all of these: `tests/surface.toml` names a test for each.
-pub const PROVIDER_KEYS: [&str; 5] = ["kind", "base_url", "key", "connect_timeout_ms", "idle_timeout_ms"];
-
 /// Of a price.
 pub const PRICE_KEYS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
 /// Of a model.
-pub const MODEL_KEYS: [&str; 10] = [
+pub const MODEL_KEYS: [&str; 11] = [
     "provider",
     "model",
+    "base_model",
     "context_tokens",
     "max_output_tokens",
     "slots",
@@ -35,6 +42,9 @@ pub const MODEL_KEYS: [&str; 10] = [
     "tools",
     "schema_output",
 ];
+
+/// The longest answer of a model that the lists know, unless the admin says more: it is held for each call that names none.
+const ANSWER_TOKENS: u64 = 16_384;
 
 /// The alias of the model in process.
 pub const EMBEDDED: &str = "embedded";
@@ -46,43 +56,37 @@ pub struct ModelsConfig {
     pub default: String,
     /// In the order of the file.
     pub models: Vec<ModelLine>,
+    /// What probes found.
+    pub(crate) learned: Learned,
 }
 
 impl Default for ModelsConfig {
     /// The one in process alone.
     fn default() -> Self {
-        Self { default: EMBEDDED.to_owned(), models: Vec::new() }
+        Self { default: EMBEDDED.to_owned(), models: Vec::new(), learned: Learned::default() }
     }
 }
 
-/// What a provider speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Chat completions, of OpenAI itself.
-    OpenAi,
-    /// Chat completions, of a server that follows it.
-    OpenAiCompatible,
-    /// Messages.
-    Anthropic,
-}
+impl ModelsConfig {
+    /// The same, with what probes of this home found.
+    #[must_use]
+    pub fn probed_in(self, home: &Path) -> Self {
+        Self { learned: Learned::of_home(home), ..self }
+    }
 
-/// A provider.
-#[derive(Clone, Debug)]
-pub struct ProviderLine {
-    /// What it speaks.
-    pub kind: Kind,
-    /// Without a slash at its end.
-    pub base_url: String,
-    /// Whether it is where the kind is at home, so that its list prices hold.
-    pub at_home: bool,
-    /// Whether it is on this machine.
-    pub loopback: bool,
-    /// Where its key is, if it wants one.
-    pub key: Option<Key>,
-    /// How long a connection may take.
-    pub connect: Duration,
-    /// How long it may be silent.
-    pub idle: Duration,
+    /// Whether a provider has its key in this variable of the environment.
+    pub fn uses_key(&self, variable: &str) -> bool {
+        self.models.iter().any(|model| matches!(&model.provider.key, Some(Key::Env(name)) if name == variable))
+    }
+
+    /// Whether a provider is at this port of this machine.
+    pub fn uses_port(&self, port: u16) -> bool {
+        let at = |model: &ModelLine| {
+            let url = Url::parse(&model.provider.base_url).ok()?;
+            (model.provider.loopback && url.port_or_known_default() == Some(port)).then_some(())
+        };
+        self.models.iter().any(|model| at(model).is_some())
+    }
 }
 
 /// A model.
@@ -104,56 +108,32 @@ pub struct ModelLine {
     pub price: Option<Price>,
     /// No word leaves this machine.
     pub local: bool,
-    /// It takes images and the like.
-    pub media: bool,
+    /// What it takes of `image`, `pdf` and `audio`.
+    pub media: Vec<String>,
     /// It takes tools.
     pub tools: bool,
     /// It keeps to a schema.
     pub schema_output: bool,
+    /// What its requests may say, as far as is known.
+    pub(crate) capabilities: Capabilities,
+    /// What is changed about requests to it.
+    pub adjust: Adjust,
+    /// Whose price it has: a day and a source; none if it is the admin's own or not known.
+    pub priced: Option<(String, String)>,
 }
 
-impl Kind {
-    const NAMES: [&'static str; 3] = ["openai", "openai-compatible", "anthropic"];
-
-    fn parse(name: &str) -> Option<Self> {
-        match name {
-            "openai" => Some(Self::OpenAi),
-            "openai-compatible" => Some(Self::OpenAiCompatible),
-            "anthropic" => Some(Self::Anthropic),
-            _ => None,
-        }
-    }
-
-    /// Its word in the files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::OpenAiCompatible => "openai-compatible",
-            Self::Anthropic => "anthropic",
-        }
-    }
-
-    fn home(self) -> Option<&'static str> {
-        match self {
-            Self::OpenAi => Some("https://api.openai.com/v1"),
-            Self::OpenAiCompatible => None,
-            Self::Anthropic => Some("https://api.anthropic.com"),
-        }
-    }
-}
-
-/// Reads providers, models and which of these is the default.
+/// Reads providers, models and which of these is the default. Prices come from these lists, if they do not stand there.
 ///
 /// # Errors
 /// The first mistake, with its line.
-pub fn parse(root: &Table<'_>) -> Result<ModelsConfig, ConfigError> {
+pub fn parse(root: &Table<'_>, lists: &Lists) -> Result<ModelsConfig, ConfigError> {
     let mut providers = BTreeMap::new();
     for (name, table) in root.tables("providers")? {
         providers.insert(name, provider(&table)?);
     }
     let mut models = Vec::new();
     for (alias, table) in root.tables("models")? {
-        models.push(model(alias, &table, &providers)?);
+        models.push(model(alias, &table, &providers, lists)?);
     }
     let first = models.first().map_or(EMBEDDED, |model| &model.alias);
     let default = root.text("default")?.unwrap_or(first);
@@ -162,54 +142,16 @@ pub fn parse(root: &Table<'_>) -> Result<ModelsConfig, ConfigError> {
         let hint = near_or_all(default, &known);
         return Err(root.mistake_in("default", format!("there is no model `{default}`"), hint));
     }
-    Ok(ModelsConfig { default: default.to_owned(), models })
+    Ok(ModelsConfig { default: default.to_owned(), models, learned: Learned::default() })
 }
 
-fn provider(table: &Table<'_>) -> Result<ProviderLine, ConfigError> {
-    table.only(&PROVIDER_KEYS)?;
-    let word = table.needs_text("kind")?;
-    let Some(kind) = Kind::parse(word) else {
-        return Err(table.mistake_in("kind", format!("unknown kind `{word}`"), near_or_all(word, &Kind::NAMES)));
-    };
-    let base_url = match (table.text("base_url")?, kind.home()) {
-        (Some(url), _) => url,
-        (None, Some(home)) => home,
-        (None, None) => {
-            let hint = "add base_url, for example \"http://127.0.0.1:8080/v1\"";
-            return Err(table.mistake(format!("{} has no `base_url`", table.name), hint));
-        }
-    };
-    let url = Url::parse(base_url).ok().filter(|url| {
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
-    });
-    let Some(url) = url else {
-        let hint = "write http:// or https://, a host and a path; keys go under `key`";
-        return Err(table.mistake_in("base_url", "`base_url` is no address of a server", hint));
-    };
-    let base_url = base_url.trim_end_matches('/').to_owned();
-    let timeout = |key: &str, default_ms: u64| -> Result<Duration, ConfigError> {
-        Ok(Duration::from_millis(table.number(key, 1..3_600_001)?.unwrap_or(default_ms)))
-    };
-    Ok(ProviderLine {
-        kind,
-        at_home: kind.home() == Some(&base_url),
-        loopback: is_loopback(&url),
-        base_url,
-        key: table.get_table("key")?.map(|table| secret::key(&table)).transpose()?,
-        connect: timeout("connect_timeout_ms", 10_000)?,
-        idle: timeout("idle_timeout_ms", 120_000)?,
-    })
-}
-
-/// Whether an address is on this machine, whatever its names say.
-pub fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn model(alias: &str, table: &Table<'_>, providers: &BTreeMap<&str, ProviderLine>) -> Result<ModelLine, ConfigError> {
-    table.only(&MODEL_KEYS)?;
+fn model(
+    alias: &str,
+    table: &Table<'_>,
+    providers: &BTreeMap<&str, ProviderLine>,
+    lists: &Lists,
+) -> Result<ModelLine, ConfigError> {
+    table.only(&[&MODEL_KEYS[..], &REQUEST_KEYS[..]].concat())?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     if RESERVED.contains(&alias) || alias.is_empty() || alias.len() > 64 || !alias.chars().all(fits) {
         let hint = format!("use a-z, 0-9, `-`, `_` and `.`; {} stand for themselves", RESERVED.join(", "));
@@ -226,32 +168,75 @@ fn model(alias: &str, table: &Table<'_>, providers: &BTreeMap<&str, ProviderLine
         let hint = "only a server at localhost, 127.0.0.1 or ::1 is local; leave `local` out";
         return Err(table.mistake_in("local", format!("`{name}` is not on this machine"), hint));
     }
-    let price = match table.get_table("price")? {
-        Some(price) => Some(self::price(&price)?),
-        None if local => Some(Price::default()),
-        None if provider.at_home => prices::listed(provider.kind.name(), model),
-        None => None,
-    };
-    let cloud = provider.kind != Kind::OpenAiCompatible;
-    let context_tokens = table.number("context_tokens", 1..100_000_001)?.unwrap_or(if cloud { 128_000 } else { 8192 });
+    let (capabilities, known) = known(table, provider, model, lists)?;
+    let known = known.as_ref();
+    let cloud = !provider.kind.is_own();
+    let window = known.and_then(|known| known.model.window());
+    let context_tokens =
+        table.number("context_tokens", 1..100_000_001)?.or(window).unwrap_or(if cloud { 128_000 } else { 8192 });
     let output = table.number("max_output_tokens", 1..100_000_001)?;
     if output.is_some_and(|output| output > context_tokens) {
         let hint = "context_tokens is what prompt and answer fill together";
         return Err(table.mistake_in("max_output_tokens", "the answer would not fit the model's window", hint));
     }
+    let answer = known.and_then(|known| known.model.answer).map_or(4096, |answer| answer.min(ANSWER_TOKENS));
+    // The lists know where their prices hold: elsewhere the same model may cost anything.
+    let listed = known.filter(|_| provider.known_as.is_some() || table.value("base_model").is_some());
+    let (price, priced) = match (table.get_table("price")?, listed) {
+        (Some(price), _) => (Some(self::price(&price)?), None),
+        (None, _) if local => (Some(Price::default()), None),
+        (None, Some(found)) => {
+            (Some(found.model.price(context_tokens)), Some((found.date.clone(), found.source.clone())))
+        }
+        (None, None) => (None, None),
+    };
+    let media = match (table.flag("media")?, known.map(|known| known.model.media.clone()).unwrap_or_default()) {
+        (Some(false), _) => Vec::new(),
+        (Some(true), media) if media.is_empty() => vec!["image".to_owned()],
+        (Some(true) | None, media) => media,
+    };
     Ok(ModelLine {
         alias: alias.to_owned(),
         provider: provider.clone(),
         model: model.to_owned(),
         context_tokens,
-        output_tokens_max: output.unwrap_or(4096.min(context_tokens / 2).max(1)),
+        output_tokens_max: output.unwrap_or(answer.min(context_tokens / 2).max(1)),
         slots: table.number("slots", 1..10_001)?.map_or(if cloud { 16 } else { 4 }, |slots| slots as u32),
         price,
         local,
-        media: table.flag("media")?.unwrap_or(false),
-        tools: table.flag("tools")?.unwrap_or(true),
-        schema_output: table.flag("schema_output")?.unwrap_or(true),
+        media,
+        tools: table.flag("tools")?.or(known.and_then(|known| known.model.tools)).unwrap_or(true),
+        schema_output: table.flag("schema_output")?.unwrap_or(capabilities.schema),
+        capabilities,
+        adjust: provider.adjust.clone().and(adjust::parse(table)?),
+        priced,
     })
+}
+
+/// What is known of a model, under the name of `base_model` if the admin says that it is one of these.
+fn known(
+    table: &Table<'_>,
+    provider: &ProviderLine,
+    model: &str,
+    lists: &Lists,
+) -> Result<(Capabilities, Option<Found>), ConfigError> {
+    let home = provider.known_as.or(provider.kind.family());
+    let Some(base) = table.text("base_model")? else {
+        return Ok(
+            home.map_or_else(Default::default, |home| (Capabilities::shipped(home, model), lists.find(home, model)))
+        );
+    };
+    let hint = "write PROVIDER/MODEL as the shipped lists have it, for example base_model = \"openai/gpt-5.4\"";
+    let found = base.split_once('/').and_then(|(whose, name)| Some((whose, name, lists.find(whose, name)?)));
+    let Some((whose, name, found)) = found else {
+        return Err(table.mistake_in("base_model", format!("no list has a model `{base}`"), hint));
+    };
+    let mut capabilities = Capabilities::shipped(whose, name);
+    // Whoever serves it has the last word on how it is asked.
+    if let Some(home) = home {
+        capabilities.served_by(home);
+    }
+    Ok((capabilities, Some(found)))
 }
 
 fn price(table: &Table<'_>) -> Result<Price, ConfigError> {
@@ -266,3 +251,6 @@ fn price(table: &Table<'_>) -> Result<Price, ConfigError> {
     let cache_write = read("cache_write")?.unwrap_or(input);
     Ok(Price { input, output, cache_read, cache_write })
 }
+
+#[cfg(test)]
+mod tests;

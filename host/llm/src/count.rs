@@ -3,7 +3,9 @@
 //! Every tokenizer in use writes at least one byte a token, so bytes bound the text. What the provider wraps around it is
 //! bounded by the constants here; each is well above what the providers' own documentation and servers show.
 
-use agentry_abi::bindings::agentry::agent::llm::{MediaSource, Message, OutputForm, Part, Request, ResultPart, Tool};
+use agentry_abi::bindings::agentry::agent::llm::{
+    Media, MediaSource, Message, OutputForm, Part, Request, ResultPart, Tool,
+};
 
 /// What begins and ends every prompt, and a system text that a template adds of its own.
 pub const PROMPT_OVERHEAD_TOKENS: u64 = 128;
@@ -17,6 +19,10 @@ pub const TOOLS_OVERHEAD_TOKENS: u64 = 1024;
 pub const TOOL_OVERHEAD_TOKENS: u64 = 64;
 /// Schemas are rendered again, with white space.
 const SCHEMA_FACTOR: u64 = 2;
+/// A page of a document is read as its text and as an image of it. Packed text has at most so many tokens a byte, and pages are no shorter.
+const PDF_TOKENS_A_BYTE: u64 = 8;
+/// A document that is elsewhere: as many pages as a provider documents, each at its largest.
+const PDF_ELSEWHERE_TOKENS: u64 = 600 * 8192;
 /// One image at its finest: 2833 + 8 · 5667 tokens is the most that a provider documents.
 pub const IMAGE_TOKENS_MAX: u64 = 49_152;
 
@@ -55,7 +61,7 @@ impl Sum {
         self.add(PART_OVERHEAD_TOKENS);
         match part {
             Part::Text(text) => self.text(text),
-            Part::Media(media) => self.media(&media.source),
+            Part::Media(media) => self.media(media),
             Part::Reasoning(thought) => {
                 self.text(thought.text.as_deref().unwrap_or_default());
                 self.add(thought.opaque.as_ref().map_or(0, Vec::len) as u64);
@@ -70,16 +76,27 @@ impl Sum {
                 result.parts.iter().for_each(|part| match part {
                     ResultPart::Text(text) => self.text(text),
                     ResultPart::Json(json) => self.add(json.len() as u64 * SCHEMA_FACTOR),
-                    ResultPart::Media(media) => self.media(&media.source),
+                    ResultPart::Media(media) => self.media(media),
                 });
             }
         }
     }
 
-    fn media(&mut self, source: &MediaSource) {
+    fn media(&mut self, media: &Media) {
         self.add(IMAGE_TOKENS_MAX);
-        if let MediaSource::Url(url) = source {
-            self.text(url);
+        match &media.source {
+            MediaSource::Bytes(bytes) if media.mime == "application/pdf" => {
+                self.add((bytes.len() as u64).saturating_mul(PDF_TOKENS_A_BYTE));
+            }
+            // A second of sound has more bytes than it has tokens.
+            MediaSource::Bytes(bytes) if media.mime.starts_with("audio/") => self.add(bytes.len() as u64),
+            MediaSource::Bytes(_) => {}
+            MediaSource::Url(url) => {
+                self.text(url);
+                if media.mime == "application/pdf" {
+                    self.add(PDF_ELSEWHERE_TOKENS);
+                }
+            }
         }
     }
 

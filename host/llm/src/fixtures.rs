@@ -19,12 +19,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Models;
+use crate::config::ModelsConfig;
+use crate::prices::Lists;
 
 /// The models of a file that has no other sections.
 pub(crate) fn open(text: &str) -> Models {
+    Models::open(&parsed(text), &[], None).unwrap()
+}
+
+/// What it says of them.
+pub(crate) fn parsed(text: &str) -> ModelsConfig {
     let file = Document { file: "agentry.toml", text };
-    let config = file.read("", crate::config::parse).unwrap();
-    Models::open(&config, &[], None).unwrap()
+    file.read("", |root| crate::config::parse(root, &Lists::default())).unwrap()
 }
 
 /// One question, all else as it is by default.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt};
+use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, Response, Url, redirect};
 use tokio::time::Instant;
@@ -22,7 +23,7 @@ use crate::config::is_loopback;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::IDEMPOTENCY_KEY;
 use agentry_config::scrub::{SECRET_MIN_BYTES, Scrub};
-use agentry_config::secret::Secret;
+use agentry_config::secret::{LiveKey, Secret};
 
 /// How much of a stream is looked at at once.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -72,8 +73,22 @@ pub(super) struct Endpoint {
     url: Url,
     headers: HeaderMap,
     patience: Patience,
-    /// Why nothing can be asked here: the key is not to be had.
-    unset: Option<String>,
+    key: Option<Shown>,
+    veils: Mutex<Arc<Veils>>,
+}
+
+/// How a key is shown.
+struct Shown {
+    live: Arc<LiveKey>,
+    /// None if it is not shown, but signs.
+    header: Option<HeaderName>,
+    before: &'static str,
+}
+
+/// What is kept out of what, as long as the key is this one.
+#[derive(Clone, Default)]
+struct Veils {
+    key: Option<Secret>,
     /// What no guest may see of what is told about a call: key, address, name of the model.
     told: Scrub,
     /// What no guest may see of an answer: the key and where it came from. Models may speak of models.
@@ -107,63 +122,57 @@ impl Endpoint {
         // Where everybody can ask is no secret, and models write programs that ask there.
         let ours = Some(place.as_str()).filter(|_| !PUBLIC_HOSTS.contains(&host.as_str()));
         let clean = || Scrub::default().marking("…");
-        Self {
+        let veils = Veils {
+            key: None,
             told: clean().hiding_words([url.as_str(), base, model, &place, &host]),
             said: Arc::new(clean().hiding_words(ours)),
             noted: clean(),
-            client: OnceLock::new(),
-            url,
-            headers: HeaderMap::new(),
-            patience,
-            unset: None,
-        }
+        };
+        let (client, headers) = (OnceLock::new(), HeaderMap::new());
+        Self { client, url, headers, patience, key: None, veils: Mutex::new(Arc::new(veils)) }
     }
 
-    /// Shows this key in a header of this name, after the word `before`. Without a key that was to be there nothing is asked.
-    pub(super) fn with_key(mut self, name: &'static str, before: &str, key: Result<Option<Secret>, String>) -> Self {
-        match key {
-            Ok(None) => {}
-            Ok(Some(secret)) => {
-                let value = HeaderValue::from_str(&format!("{before}{}", secret.reveal()));
-                let mut value = value.expect("a secret is visible ASCII, as its reader saw to");
-                value.set_sensitive(true);
-                self.headers.insert(HeaderName::from_static(name), value);
-                self = self.hiding(secret.reveal());
-            }
-            Err(why) => self.unset = Some(why),
-        }
+    /// Shows this key in a header of this name, after the word `before`; under no name it is only kept out of all that comes back.
+    /// Without a key that was to be there nothing is asked.
+    pub(super) fn with_key(mut self, header: &'static str, before: &'static str, key: Option<Arc<LiveKey>>) -> Self {
+        let header = (!header.is_empty()).then(|| HeaderName::from_static(header));
+        self.key = key.map(|live| Shown { live, header, before });
         self
     }
 
     /// Keeps a secret out of all that comes back.
-    pub(super) fn hiding(mut self, secret: &str) -> Self {
-        if secret.len() >= SECRET_MIN_BYTES {
-            self.said = Arc::new(Scrub::clone(&self.said).hiding(secret));
-            self.told = self.told.hiding(secret);
-            self.noted = self.noted.hiding(secret);
-        } else {
-            // So short a word stands in many an answer; of what is told about a call it is kept out all the same.
-            self.told = self.told.hiding_words([secret]);
-            self.noted = self.noted.hiding_words([secret]);
-        }
+    pub(super) fn hiding(self, secret: &str) -> Self {
+        let veils = Veils::clone(&self.veils.lock()).hiding(secret);
+        *self.veils.lock() = Arc::new(veils);
         self
+    }
+
+    /// The veils for the key as it is now. A key that has gone stays hidden: answers to it may still be on their way.
+    fn veils(&self) -> Result<Arc<Veils>, String> {
+        let Some(shown) = &self.key else { return Ok(Arc::clone(&self.veils.lock())) };
+        let key = shown.live.now()?;
+        let mut veils = self.veils.lock();
+        if veils.key.as_ref().is_none_or(|known| known.reveal() != key.reveal()) {
+            *veils = Arc::new(Veils { key: Some(key.clone()), ..Veils::clone(&veils).hiding(key.reveal()) });
+        }
+        Ok(Arc::clone(&veils))
     }
 
     /// What takes the key out of answers.
     pub(super) fn scrub(&self) -> Arc<Scrub> {
-        Arc::clone(&self.said)
+        let veils = self.veils().unwrap_or_else(|_| Arc::clone(&self.veils.lock()));
+        Arc::clone(&veils.said)
     }
 
-    /// Sends this along with each question as well.
-    pub(super) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    /// Sends this along with each question, instead of what was sent under that name.
+    pub(super) fn with_header(mut self, name: &str, value: &str) -> Self {
+        let header = (HeaderName::try_from(name), HeaderValue::try_from(value));
+        let (Ok(name), Ok(value)) = header else { unreachable!("the configuration's reader has looked at it") };
+        self.headers.insert(name, value);
         self
     }
 
     fn client(&self) -> Result<&Client, Trouble> {
-        if let Some(why) = &self.unset {
-            return Err(Trouble::Unset(why.clone()));
-        }
         let build = || {
             let builder = Client::builder()
                 .connect_timeout(self.patience.connect)
@@ -203,11 +212,18 @@ impl Endpoint {
         accept: &'static str,
         cut: &CancellationToken,
     ) -> Result<Response, Trouble> {
+        let veils = self.veils().map_err(Trouble::Unset)?;
         let client = self.client()?;
         let request = client.post(self.url.clone()).headers(self.headers.clone());
         let request = request.header("content-type", "application/json").header("accept", accept);
         let request = request.header(IDEMPOTENCY_KEY, key).body(body).build();
         let mut request = request.map_err(|why| Trouble::Unset(causes(&why.without_url())))?;
+        if let (Some(Shown { header: Some(header), before, .. }), Some(key)) = (&self.key, &veils.key) {
+            let value = HeaderValue::from_str(&format!("{before}{}", key.reveal()));
+            let mut value = value.expect("a secret is visible ASCII, as its reader saw to");
+            value.set_sensitive(true);
+            request.headers_mut().insert(header, value);
+        }
         sign(&mut request).map_err(Trouble::Unset)?;
         let sent = tokio::time::timeout(self.patience.idle, client.execute(request));
         let response = tokio::select! {
@@ -271,11 +287,11 @@ impl Endpoint {
 
     /// For the admin, who knows the address but need not see the key.
     pub(super) fn note(&self, trouble: &Trouble) -> String {
-        shorten(&self.noted.text(&trouble.to_string()), COMPLAINT_SHOWN_CHARS)
+        shorten(&self.veils.lock().noted.text(&trouble.to_string()), COMPLAINT_SHOWN_CHARS)
     }
 
     /// For the guest.
-    fn error(&self, trouble: Trouble) -> Error {
+    pub(super) fn error(&self, trouble: Trouble) -> Error {
         let (kind, retry_after_ms, complaint) = match trouble {
             Trouble::Cancelled => return Error::Cancelled,
             Trouble::Unset(_) => return unavailable("the model is not set up on this host", None),
@@ -307,8 +323,26 @@ impl Endpoint {
         if complaint.has_sizes() {
             return complaint.sentence();
         }
-        let message = shorten(&self.told.text(&complaint.sentence()), COMPLAINT_SHOWN_CHARS);
+        let message = shorten(&self.veils.lock().told.text(&complaint.sentence()), COMPLAINT_SHOWN_CHARS);
         format!("the model's provider refuses the request: {message}")
+    }
+}
+
+impl Veils {
+    /// The same, and this secret with its parts: some keys are several words.
+    fn hiding(mut self, secret: &str) -> Self {
+        for word in [secret].into_iter().chain(secret.split(':').filter(|part| part.len() < secret.len())) {
+            if word.len() >= SECRET_MIN_BYTES {
+                self.said = Arc::new(Scrub::clone(&self.said).hiding(word));
+                self.told = self.told.hiding(word);
+                self.noted = self.noted.hiding(word);
+            } else if word == secret {
+                // So short a word stands in many an answer; of what is told about a call it is kept out all the same.
+                self.told = self.told.hiding_words([word]);
+                self.noted = self.noted.hiding_words([word]);
+            }
+        }
+        self
     }
 }
 

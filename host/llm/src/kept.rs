@@ -14,7 +14,15 @@ type Holds = fn(&[u8]);
 
 #[test]
 fn every_kept_answer_keeps_its_properties() {
-    let all: [(&str, Holds); 3] = [("events", events::holds), ("chat", answers::chat), ("messages", answers::messages)];
+    let all: [(&str, Holds); 7] = [
+        ("events", events::holds),
+        ("chat", answers::chat),
+        ("messages", answers::messages),
+        ("responses", answers::responses),
+        ("gemini", answers::gemini),
+        ("ollama", answers::ollama),
+        ("converse", answers::converse),
+    ];
     for (name, holds) in all {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
         let files = std::fs::read_dir(&directory).expect("each target has a corpus");

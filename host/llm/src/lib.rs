@@ -1,27 +1,45 @@
 //! Models behind one trait: a provider spends a permit on one answer. It never decides, and never shows a guest a key or an address.
 
+mod adapt;
 mod anthropic;
+#[cfg(test)]
+mod asked;
+mod bedrock;
+pub(crate) mod capabilities;
 #[cfg(test)]
 mod cases;
 pub mod config;
+mod connect;
 pub mod count;
+#[cfg(test)]
+mod dialects;
 pub mod draft;
+mod embeddings;
 #[cfg(test)]
 mod fixtures;
 mod form;
 mod frames;
+mod gemini;
+mod history;
 mod http;
 #[cfg(test)]
 mod kept;
 mod loose;
+mod media;
 pub mod models;
+pub mod nearby;
+mod ollama;
 mod openai;
-mod prices;
+pub mod prices;
+pub mod probe;
 pub mod reading;
 mod remote;
+mod responses;
 mod retry;
+mod rewrite;
 pub mod scripted;
 pub mod sse;
+mod target;
 mod trouble;
 mod wire;
 
@@ -36,6 +54,7 @@ use agentry_abi::bindings::agentry::agent::llm::{Delta, Failure, Request, Respon
 use agentry_abi::bindings::agentry::agent::types;
 use agentry_kernel::Permit;
 use agentry_kernel::model::Usage;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +76,35 @@ pub trait Provider: Send + Sync {
         sink: Sink,
         cancelled: CancellationToken,
     ) -> BoxFuture<'a, Finished>;
+
+    /// Asks for one vector a text. A model that makes none says so, and nobody is asked.
+    fn embed<'a>(
+        &'a self,
+        _permit: &'a Permit,
+        _texts: Vec<String>,
+        _cancelled: CancellationToken,
+    ) -> BoxFuture<'a, Embedded> {
+        std::future::ready(Embedded::none()).boxed()
+    }
+}
+
+/// What came of a question for vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedded {
+    /// For the guest: one a text, in their order, all of one length.
+    pub result: Result<Vec<Vec<f32>>, types::Error>,
+    /// What it took.
+    pub usage: Usage,
+    /// For the admin alone: what the provider said, cut; never a key.
+    pub note: Option<String>,
+}
+
+impl Embedded {
+    /// Of a model that makes no vectors.
+    fn none() -> Self {
+        let why = draft::unavailable("this model makes no vectors", None);
+        Self { result: Err(why), usage: Usage::default(), note: None }
+    }
 }
 
 /// How an answer ended.

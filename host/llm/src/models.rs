@@ -6,22 +6,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agentry_abi::bindings::agentry::agent::llm::{ModelInfo, OutputForm, Part, Request, ResultPart};
+use agentry_abi::bindings::agentry::agent::llm::{ModelInfo, OutputForm, Request};
 use agentry_abi::bindings::agentry::agent::types::{Cost, Error};
 use agentry_config::ConfigError;
-use agentry_config::secret::Key;
+use agentry_config::secret::LiveKey;
 use agentry_kernel::model::Model;
 use agentry_kernel::{Amounts, Digest, Permit, Resource};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::anthropic::{Anthropic, VERSION};
-use super::http::{Endpoint, Patience};
-use super::openai::{OpenAi, Whose};
-use super::remote::Remote;
+use super::adapt::Known;
+use super::connect;
+use super::probe::Learned;
 use super::scripted::{ScriptError, Scripted};
-use super::{Finished, Provider, Sink};
-use crate::config::{EMBEDDED, Kind, ModelLine, ModelsConfig, ProviderLine};
+use super::target::Target;
+use super::{Embedded, Finished, Provider, Sink, media};
+use crate::config::{EMBEDDED, ModelLine, ModelsConfig, ProviderLine};
 
 /// The alias under which a guest asks for the admin's choice.
 pub const DEFAULT: &str = "default";
@@ -45,6 +45,12 @@ pub struct Entry {
     pub provider: Arc<dyn Provider>,
     /// For the admin: why it cannot be asked as things stand, for example the name of an environment variable that is not set.
     pub trouble: Option<String>,
+    /// For the admin: the day on which its price was true, and who said so; none if it is the admin's own or there is none.
+    pub priced: Option<(String, String)>,
+    /// What may be sent beside text: of `image`, `pdf` and `audio`.
+    media: Vec<String>,
+    /// What it takes; none if it takes all.
+    pub(super) known: Option<Arc<Known>>,
 }
 
 /// Why the models cannot be set up.
@@ -75,7 +81,7 @@ impl Models {
     /// # Errors
     /// If the script is not one, or there is no model of the chosen alias.
     pub fn open(config: &ModelsConfig, brought: &[Arc<Entry>], chosen: Option<&str>) -> Result<Self, ModelsError> {
-        let configured = config.models.iter().map(|line| Arc::new(connect(line)));
+        let configured = config.models.iter().map(|line| Arc::new(remote(line, &config.learned)));
         let mut entries: BTreeMap<String, Arc<Entry>> =
             configured.chain(brought.iter().cloned()).map(|entry| (entry.model.alias.clone(), entry)).collect();
         let default = match chosen {
@@ -141,12 +147,18 @@ impl Entry {
             max_output_tokens: clamp(model.output_tokens_max),
             input_microusd_per_mtok: model.price.map(|price| price.input),
             output_microusd_per_mtok: model.price.map(|price| price.output),
-            media: skills.media,
+            media: !skills.media.is_empty(),
             tools: skills.tools,
             schema_output: skills.schema_output,
             local: model.local,
         };
-        Self { model, info, provider, trouble: None }
+        Self { model, info, provider, trouble: None, priced: None, media: skills.media, known: None }
+    }
+
+    /// The same, with why it cannot be asked as things stand, if it cannot.
+    #[must_use]
+    pub fn in_trouble(self, trouble: Option<String>) -> Self {
+        Self { trouble, ..self }
     }
 
     /// What this usage takes from an account, for a call that reached the model.
@@ -166,14 +178,11 @@ impl Entry {
         if !self.info.schema_output && request.output != OutputForm::Text {
             return no("output form but text");
         }
-        let parts = || request.messages.iter().flat_map(|message| &message.parts);
-        let media = parts().any(|part| match part {
-            Part::Media(_) => true,
-            Part::ToolResult(result) => result.parts.iter().any(|part| matches!(part, ResultPart::Media(_))),
-            _ => false,
-        });
-        if !self.info.media && media {
-            return no("media");
+        for media in media::of(request) {
+            let kind = media::kind(media).map_err(Error::Invalid)?;
+            if !self.media.iter().any(|taken| taken == kind.word()) {
+                return no(&format!("{} (`{}`)", kind.word(), media.mime));
+            }
         }
         Ok(())
     }
@@ -210,6 +219,18 @@ impl Entry {
         }
         finished
     }
+
+    /// Asks for one vector a text, and says what that takes from an account.
+    pub async fn embed(
+        &self,
+        permit: &Permit,
+        texts: Vec<String>,
+        cancelled: CancellationToken,
+    ) -> (Embedded, Amounts) {
+        let embedded = self.provider.embed(permit, texts, cancelled).await;
+        let spent = self.model.cost(&embedded.usage).with(Resource::LlmCalls, 1);
+        (embedded, spent)
+    }
 }
 
 /// Waits for an answer; when time is up it is cut, and what came until then is kept.
@@ -238,10 +259,10 @@ async fn within(
 }
 
 /// What a model can take and give beside text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skills {
-    /// It takes images and the like.
-    pub media: bool,
+    /// What it takes of `image`, `pdf` and `audio`.
+    pub media: Vec<String>,
     /// It takes tools.
     pub tools: bool,
     /// It keeps to a schema.
@@ -249,31 +270,16 @@ pub struct Skills {
 }
 
 /// The way to a configured model; no connection is made yet.
-fn connect(line: &ModelLine) -> Entry {
-    let ProviderLine { kind, base_url, key, connect, idle, .. } = &line.provider;
+fn remote(line: &ModelLine, learned: &Learned) -> Entry {
+    let ProviderLine { kind, base_url, key, .. } = &line.provider;
     // Thoughts go back only to the model that had them: the alias may stand for another one tomorrow.
     let identity = format!("{} {base_url} {}", kind.name(), line.model);
     let origin = format!("{}@{}", line.alias, &Digest(Sha256::digest(identity).into()).to_string()[..8]);
-    let patience = Patience { connect: *connect, idle: *idle };
-    let key = key.as_ref().map(Key::read).transpose();
-    let trouble = key.as_ref().err().cloned();
-    let provider: Arc<dyn Provider> = match kind {
-        Kind::OpenAi | Kind::OpenAiCompatible => {
-            let endpoint = Endpoint::new(base_url, "/chat/completions", patience, &line.model);
-            let endpoint = endpoint.with_key("authorization", "Bearer ", key);
-            let whose = if *kind == Kind::OpenAi { Whose::OpenAi } else { Whose::Compatible };
-            let dialect = OpenAi { model: line.model.clone(), origin: origin.clone(), whose };
-            Arc::new(Remote::new(endpoint, origin, dialect))
-        }
-        Kind::Anthropic => {
-            // The address is given with or without the version, as other tools have it.
-            let path = if base_url.ends_with("/v1") { "/messages" } else { "/v1/messages" };
-            let endpoint = Endpoint::new(base_url, path, patience, &line.model);
-            let endpoint = endpoint.with_key("x-api-key", "", key).with_header("anthropic-version", VERSION);
-            let dialect = Anthropic { model: line.model.clone(), origin: origin.clone() };
-            Arc::new(Remote::new(endpoint, origin, dialect))
-        }
-    };
+    let known = Arc::new(Known::new(&origin, line.capabilities.clone(), learned.of(&origin)));
+    let target = Target { model: line.model.clone(), origin, known: Arc::clone(&known), adjust: line.adjust.clone() };
+    let key = key.clone().map(|key| Arc::new(LiveKey::new(key)));
+    let trouble = key.as_ref().and_then(|key| key.now().err());
+    let provider = connect::provider(line, target, key);
     let model = Model {
         alias: line.alias.clone(),
         price: line.price,
@@ -282,8 +288,9 @@ fn connect(line: &ModelLine) -> Entry {
         slots: line.slots,
         local: line.local,
     };
-    let skills = Skills { media: line.media, tools: line.tools, schema_output: line.schema_output };
-    Entry { trouble, ..Entry::new(model, skills, provider) }
+    let skills = Skills { media: line.media.clone(), tools: line.tools, schema_output: line.schema_output };
+    let entry = Entry::new(model, skills, provider);
+    Entry { trouble, known: Some(known), priced: line.priced.clone(), ..entry }
 }
 
 fn scripted(provider: Scripted) -> Entry {
@@ -296,5 +303,9 @@ fn scripted(provider: Scripted) -> Entry {
         slots: settings.slots,
         local: true,
     };
-    Entry::new(model, Skills { media: true, tools: true, schema_output: true }, Arc::new(provider))
+    Entry::new(
+        model,
+        Skills { media: ["image", "pdf", "audio"].map(str::to_owned).to_vec(), tools: true, schema_output: true },
+        Arc::new(provider),
+    )
 }

@@ -13,31 +13,23 @@ use serde_json::value::RawValue;
 use self::answer::Answer;
 use super::draft::Draft;
 use super::remote::Dialect;
+use super::target::Target;
 use agentry_abi::bindings::agentry::agent::llm::{Reasoning, Request};
 
 /// A model behind chat completions.
 pub(crate) struct OpenAi {
-    /// The provider's name of the model.
-    pub(super) model: String,
-    /// What its thoughts are marked with.
-    pub(super) origin: String,
-    pub(super) whose: Whose,
-}
-
-/// Whose chat completions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// OpenAI itself.
-    OpenAi,
-    /// A server that follows it.
-    Compatible,
+    pub(super) target: Target,
 }
 
 impl Dialect for OpenAi {
     type Answer = Answer;
 
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
     fn body(&self, request: &Request, output_tokens_max: u64) -> Result<Vec<u8>, String> {
-        request::body(self, request, output_tokens_max)
+        self.target.body(|to| request::body(to, request, output_tokens_max))
     }
 
     fn answer(&self) -> Answer {

@@ -1,14 +1,23 @@
 //! An answer read from its bytes alone, the way that every answer goes: for those who look for bytes that it does not stand, and who
 //! compare it with other clients. It asks nobody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::adapt::Known;
 use super::anthropic::Anthropic;
+use super::bedrock::Bedrock;
+use super::capabilities::Capabilities;
 use super::draft::Draft;
+use super::gemini::Gemini;
 use super::http::{Endpoint, Patience};
-use super::openai::{OpenAi, Whose};
-use super::remote::{Dialect, Remote};
+use super::ollama::Ollama;
+use super::openai::OpenAi;
+use super::remote::Remote;
+use super::responses::Responses;
+use super::target::Target;
 use super::{Finished, Sink};
+use crate::config::Adjust;
 
 /// Whose words they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +26,14 @@ pub enum Interface {
     Chat,
     /// Anthropic's messages.
     Messages,
+    /// OpenAI's responses.
+    Responses,
+    /// Gemini's own.
+    Gemini,
+    /// Ollama's own.
+    Ollama,
+    /// Of Amazon Bedrock.
+    Converse,
 }
 
 /// Reads an answer of at most so many tokens, whose bytes come in these pieces, to a prompt of at most 1000 tokens; `key` is the
@@ -26,16 +43,19 @@ pub fn read(interface: Interface, key: &str, pieces: &[&[u8]], output_tokens_max
     let endpoint = Endpoint::new("http://127.0.0.1:1/v1", "/answers", patience, "vendor-model-7").hiding(key);
     let (model, origin) = ("vendor-model-7".to_owned(), "small@1".to_owned());
     let draft = Draft::new(sink, &origin, "run-1", (1000, output_tokens_max));
+    let known = Arc::new(Known::new(&origin, Capabilities::default(), Vec::new()));
+    let target = Target { model, origin, known, adjust: Adjust::default() };
     match interface {
-        Interface::Chat => {
-            read_in(OpenAi { model, origin: origin.clone(), whose: Whose::Compatible }, endpoint, origin, pieces, draft)
+        Interface::Chat => Remote::new(endpoint, OpenAi { target }).read_pieces(pieces, draft),
+        Interface::Messages => Remote::new(endpoint, Anthropic { target }).read_pieces(pieces, draft),
+        Interface::Responses => Remote::new(endpoint, Responses { target }).read_pieces(pieces, draft),
+        Interface::Gemini => Remote::new(endpoint, Gemini { target }).read_pieces(pieces, draft),
+        Interface::Ollama => Remote::new(endpoint, Ollama { target, context_tokens: 8192 }).read_pieces(pieces, draft),
+        Interface::Converse => {
+            let dialect = Bedrock { target, key: None, region: "us-east-1".to_owned() };
+            Remote::new(endpoint, dialect).read_pieces(pieces, draft)
         }
-        Interface::Messages => read_in(Anthropic { model, origin: origin.clone() }, endpoint, origin, pieces, draft),
     }
-}
-
-fn read_in<D: Dialect>(dialect: D, endpoint: Endpoint, origin: String, pieces: &[&[u8]], draft: Draft) -> Finished {
-    Remote::new(endpoint, origin, dialect).read_pieces(pieces, draft)
 }
 
 #[cfg(test)]
@@ -46,8 +66,8 @@ mod tests {
 
     const KEY: &str = "sk-live-0123456789/abcdef+ghij";
 
-    /// A stream of chat completions with all that there is, and one of messages.
-    const STREAMS: [(Interface, &str); 2] = [
+    /// A stream of each interface, with all that there is.
+    const STREAMS: [(Interface, &str); 6] = [
         (
             Interface::Chat,
             concat!(
@@ -71,6 +91,40 @@ mod tests {
                 "data: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello\"}}\n\n",
                 "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"output_tokens\":7}}\n\n",
                 "data: {\"type\":\"message_stop\"}\n\n",
+            ),
+        ),
+        (
+            Interface::Responses,
+            concat!(
+                "data: {\"type\":\"response.created\",\"response\":{\"object\":\"response\",\"error\":null}}\n\n",
+                "data: {\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":\"x\"}}\n\n",
+                "data: {\"type\":\"response.output_item.added\",\"output_index\":1,\"item\":{\"type\":\"function_call\",\"call_id\":\"a\",\"name\":\"look\",\"arguments\":\"\"}}\n\n",
+                "data: {\"type\":\"response.function_call_arguments.delta\",\"output_index\":1,\"delta\":\"{\\\"x\\\":1}\"}\n\n",
+                "data: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"usage\":{\"input_tokens\":12,\"output_tokens\":3}}}\n\n",
+            ),
+        ),
+        (
+            Interface::Gemini,
+            concat!(
+                "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true}]}}]}\r\n\r\n",
+                "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"look\",\"args\":{\"x\":1}},\"thoughtSignature\":\"c2ln\"}]}}]}\r\n\r\n",
+                "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":9,\"candidatesTokenCount\":3}}\r\n\r\n",
+            ),
+        ),
+        (
+            Interface::Ollama,
+            concat!(
+                "{\"message\":{\"role\":\"assistant\",\"content\":\"hm\",\"thinking\":\"so\"},\"done\":false}\n",
+                "{\"message\":{\"tool_calls\":[{\"function\":{\"name\":\"look\",\"arguments\":{\"x\":1}}}]},\"done\":false}\n",
+                "{\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":9,\"eval_count\":3}\n",
+            ),
+        ),
+        (
+            Interface::Converse,
+            concat!(
+                "{\"output\":{\"message\":{\"content\":[{\"reasoningContent\":{\"reasoningText\":{\"text\":\"hm\",\"signature\":\"c2ln\"}}},",
+                "{\"toolUse\":{\"toolUseId\":\"t\",\"name\":\"look\",\"input\":{\"x\":1}}}]}},\"stopReason\":\"tool_use\",",
+                "\"usage\":{\"inputTokens\":9,\"outputTokens\":3}}",
             ),
         ),
     ];
@@ -101,7 +155,7 @@ mod tests {
             let whole = told(interface, &[stream.as_bytes()]);
             assert!(whole.contains("look") && whole.contains("ToolCalls"), "{whole}");
             assert!(!whole.contains(KEY), "{whole}");
-            for _ in 0..300 {
+            for _ in 0..200 {
                 let (mut pieces, mut rest) = (Vec::new(), stream.as_bytes());
                 while !rest.is_empty() {
                     let (piece, behind) = rest.split_at(1 + dice.below(rest.len().min(90)));
@@ -117,7 +171,7 @@ mod tests {
     fn no_bytes_break_a_reader() {
         let mut dice = Dice(2);
         for round in 0..4000 {
-            let (interface, stream) = STREAMS[round % 2];
+            let (interface, stream) = STREAMS[round % STREAMS.len()];
             let mut bytes = stream.as_bytes().to_vec();
             for _ in 0..=dice.below(6) {
                 let at = dice.below(bytes.len());

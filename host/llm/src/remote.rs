@@ -3,6 +3,7 @@
 //! A dialect is one file (or two: what is asked, what is answered) that knows the words of one interface. All else is here, once:
 //! sending, reading, when an answer is whole, what becomes of it if it breaks off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::Permit;
@@ -13,12 +14,15 @@ use reqwest::Request as HttpRequest;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::adapt::{AGAIN_MAX, Lesson};
 use super::draft::{Draft, unavailable};
+use super::embeddings::Embeddings;
 use super::frames::Frames;
 use super::http::{Endpoint, Incoming};
 use super::sse::Event;
-use super::trouble::{Complaint, Trouble};
-use super::{Finished, Provider, Sink, count, form, retry};
+use super::target::Target;
+use super::trouble::{Complaint, Kind, Trouble};
+use super::{Embedded, Finished, Provider, Sink, count, form, retry};
 use agentry_abi::bindings::agentry::agent::llm::{Failure, OutputForm, Request};
 use agentry_abi::bindings::agentry::agent::types::Error;
 
@@ -32,6 +36,9 @@ const COUNT_MAX: Duration = Duration::from_secs(3);
 pub(crate) trait Dialect: Send + Sync + 'static {
     /// Reads the events of one answer.
     type Answer: Answer;
+
+    /// The model that it asks.
+    fn target(&self) -> &Target;
 
     /// What is posted, for an answer of at most so many tokens.
     ///
@@ -80,44 +87,66 @@ pub(crate) enum Heard {
 /// A model that is asked in some dialect.
 pub(crate) struct Remote<D> {
     endpoint: Endpoint,
-    /// What its thoughts are marked with.
-    origin: String,
     dialect: D,
+    /// How it is asked for vectors, if its interface has them.
+    embeddings: Option<Embeddings>,
 }
 
 impl<D: Dialect> Remote<D> {
-    /// The model behind this endpoint. `origin` names it: thoughts that are marked with it are sent back there and nowhere else.
-    pub(crate) fn new(endpoint: Endpoint, origin: String, dialect: D) -> Self {
-        Self { endpoint, origin, dialect }
+    /// The model behind this endpoint.
+    pub(crate) fn new(endpoint: Endpoint, dialect: D) -> Self {
+        Self { endpoint, dialect, embeddings: None }
     }
 
-    async fn ask(&self, permit: &Permit, mut request: Request, sink: Sink, cut: CancellationToken) -> Finished {
+    /// The same, which makes vectors as well.
+    pub(super) fn with_embeddings(self, embeddings: Embeddings) -> Self {
+        Self { embeddings: Some(embeddings), ..self }
+    }
+
+    /// As all who ask it see it.
+    pub(super) fn shared(self) -> Arc<dyn Provider> {
+        Arc::new(self)
+    }
+
+    async fn ask(&self, permit: &Permit, request: Request, sink: Sink, cut: CancellationToken) -> Finished {
         let output_tokens_max = permit.output_tokens_max();
         let key = permit.key();
         let input_tokens_max = self.input_tokens_max(&request);
-        let mut draft =
-            Draft::new(sink, &self.origin, &key, (input_tokens_max, output_tokens_max)).scrubbed(self.endpoint.scrub());
-        let body = match self.dialect.body(&request, output_tokens_max) {
+        let target = self.dialect.target();
+        let mut draft = Draft::new(sink, &target.origin, &key, (input_tokens_max, output_tokens_max))
+            .scrubbed(self.endpoint.scrub());
+        let mut body = match self.dialect.body(&request, output_tokens_max) {
             Ok(body) => Bytes::from(body),
             Err(why) => return Finished::unasked(Error::Invalid(why)),
         };
-        let form = std::mem::replace(&mut request.output, OutputForm::Text);
-        drop(request);
+        let form = request.output.clone();
         let sign = |question: &mut HttpRequest| self.dialect.sign(question);
-        let mut asked = 0;
+        let (mut asked, mut lessons) = (0, Vec::new());
         loop {
-            asked += 1;
             let mut answer = self.dialect.answer();
+            // What is asked again in other words is another question.
+            let key = if lessons.is_empty() { key.clone() } else { format!("{key}-{}", lessons.len()) };
             let heard = match self.endpoint.post(&key, body.clone(), &sign, &cut).await {
                 Ok(incoming) => read(incoming, &mut answer, &mut draft, &cut).await,
                 Err(trouble) => Err(trouble),
             };
+            if let Err(Trouble::Refused { status, complaint, .. }) = &heard
+                && lessons.len() < AGAIN_MAX
+                && draft.is_untouched()
+                && complaint.kind(Some(*status)) == Kind::Invalid
+                && let Some(lesson) = target.known.learn(complaint.said(), &body)
+                && let Ok(again) = self.dialect.body(&request, output_tokens_max)
+            {
+                (body, lessons) = (Bytes::from(again), [lessons, vec![lesson]].concat());
+                continue;
+            }
+            asked += 1;
             let pause = match heard {
                 Err(ref trouble) if asked <= permit.retries() && draft.is_untouched() => retry::pause(asked, trouble),
                 _ => None,
             };
             if !waited(pause, &cut).await {
-                return self.conclude(heard, answer, draft, &form).asked(asked);
+                return left_out(&lessons, self.conclude(heard, answer, draft, &form)).asked(asked);
             }
         }
     }
@@ -174,6 +203,16 @@ impl<D: Dialect> Remote<D> {
         }
         self.conclude(heard, answer, draft, &OutputForm::Text)
     }
+}
+
+/// Tells the admin what was left out so that the model takes the rest.
+fn left_out(lessons: &[Lesson], finished: Finished) -> Finished {
+    if lessons.is_empty() {
+        return finished;
+    }
+    let names = lessons.iter().map(Lesson::to_string).collect::<Vec<_>>().join(", ");
+    let note = finished.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
+    finished.noting(format!("the model does not take {names}: asked again without{note}"))
 }
 
 /// False if there is nothing to wait for, or whoever waits has gone.
@@ -253,5 +292,17 @@ impl<D: Dialect> Provider for Remote<D> {
         cancelled: CancellationToken,
     ) -> BoxFuture<'a, Finished> {
         self.ask(permit, request, sink, cancelled).boxed()
+    }
+
+    fn embed<'a>(
+        &'a self,
+        permit: &'a Permit,
+        texts: Vec<String>,
+        cancelled: CancellationToken,
+    ) -> BoxFuture<'a, Embedded> {
+        match &self.embeddings {
+            Some(embeddings) => async move { embeddings.ask(&permit.key(), &texts, &cancelled).await }.boxed(),
+            None => std::future::ready(Embedded::none()).boxed(),
+        }
     }
 }

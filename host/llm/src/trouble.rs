@@ -66,6 +66,8 @@ pub(crate) enum Kind {
 pub(crate) struct Complaint {
     /// In its words.
     pub(crate) message: String,
+    /// All that it said, as it said it: what it names may stand anywhere.
+    pub(crate) raw: String,
     /// Its words for the kind of mistake, all that there are, in lower case.
     words: Vec<String>,
     /// A status that it names.
@@ -100,9 +102,10 @@ impl Complaint {
 
     /// Reads the body of a refusal in the ways of the providers; a body of another form is the message itself.
     pub(crate) fn read(body: &[u8]) -> Self {
+        let raw = String::from_utf8_lossy(body).into_owned();
         match serde_json::from_slice::<Value>(body) {
-            Ok(value) => Self::within(&value).unwrap_or_else(|| Self::of(&value)),
-            Err(_) => Self { message: String::from_utf8_lossy(body).trim().to_owned(), ..Self::default() },
+            Ok(value) => Self { raw, ..Self::within(&value).unwrap_or_else(|| Self::of(&value)) },
+            Err(_) => Self { message: raw.trim().to_owned(), raw, ..Self::default() },
         }
     }
 
@@ -192,6 +195,7 @@ impl Complaint {
         let details = error.get("details").and_then(Value::as_array);
         Self {
             message: message.unwrap_or_default(),
+            raw: String::new(),
             words,
             status: status.filter(|status| (400..600).contains(status)),
             retry_after: details.and_then(|details| details.iter().find_map(retry)),
@@ -245,6 +249,11 @@ impl Complaint {
             Some((prompt, window)) => format!("the prompt has {prompt} tokens, and the model's window {window}"),
             None => self.message.clone(),
         }
+    }
+
+    /// All that it said; its message if that is all that is known.
+    pub(crate) fn said(&self) -> &str {
+        if self.raw.is_empty() { &self.message } else { &self.raw }
     }
 
     /// Whether [`sentence`](Self::sentence) is ours.

@@ -17,23 +17,6 @@ pub(super) fn object<'a>(json: &'a str, what: &str) -> Result<&'a RawValue, Stri
     if raw.get().starts_with('{') { Ok(raw) } else { Err(format!("{what} is not a JSON object")) }
 }
 
-/// Refuses what is not an image, or lies where no provider should be sent.
-///
-/// # Errors
-/// A sentence for the guest.
-pub(super) fn image(media: &Media) -> Result<(), String> {
-    let known = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-    if !known.contains(&media.mime.as_str()) {
-        return Err(format!("media must be one of {}", known.join(", ")));
-    }
-    match &media.source {
-        MediaSource::Url(url) if !url.starts_with("https://") => {
-            Err("the address of media begins with `https://`".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The image's bytes in base 64.
 pub(super) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)

@@ -5,13 +5,20 @@
 //! default = "small"                        # else the first model
 //!
 //! [providers.cloud]
-//! kind = "openai"                          # or "anthropic", or "openai-compatible": Ollama, vLLM, llama.cpp
-//! key = { env = "OPENAI_API_KEY" }         # or { file = "PATH" }, which nobody else may read
+//! kind = "openai"                          # docs/models.md has them all
+//! key = { env = "OPENAI_API_KEY" }         # or { file = "PATH" }, which nobody else may read and which is read again when it changes
 //! idle_timeout_ms = 120_000                # for the next byte; connect_timeout_ms = 10_000
+//! plain_http = true                        # lets the key cross a network in http://
+//! api_version = "2024-10-21"               # of Azure's classic interface
+//! extra_headers = { x-title = "Agentry" }  # these four of a model as well, which goes before its provider
+//! extra_body = { service_tier = "flex" }   # fields of each request
+//! drop = ["seed"]                          # fields that are not sent
+//! map = { max_tokens = "max_new_tokens" }  # fields under another name
 //!
 //! [models.small]
 //! provider = "cloud"
-//! model = "gpt-4o-mini"
+//! model = "gpt-5.4-mini"
+//! base_model = "openai/gpt-5.4-mini"       # what it is, where its name does not say so
 //! context_tokens = 128_000
 //! max_output_tokens = 16_384
 //! slots = 16                               # calls at once
@@ -52,6 +59,7 @@ use agentry_config::reader::{Document, Table, near_or_all};
 use agentry_drivers::secrets::config::SecretLine;
 use agentry_engine::settings::Shape;
 use agentry_llm::config::ModelsConfig;
+use agentry_llm::prices::Lists;
 use agentry_store::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES, SLEEP_MAX_MS};
 
 pub use self::agents::{AGENTS_FILE, AgentLine, AgentsConfig};
@@ -129,7 +137,9 @@ impl Config {
             }
             Ok(_) | Err(_) => {}
         }
-        Self::parse(&name, &policies::text(&file)?)
+        let lists = Lists::of_home(home).map_err(ConfigError::Prices)?;
+        let config = Self::parsed(&name, &policies::text(&file)?, &lists)?;
+        Ok(Self { models: config.models.probed_in(home), ..config })
     }
 
     /// Reads the text of a configuration that errors name `file`.
@@ -137,6 +147,10 @@ impl Config {
     /// # Errors
     /// The first mistake, with its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        Self::parsed(file, text, &Lists::default())
+    }
+
+    fn parsed(file: &str, text: &str, lists: &Lists) -> Result<Self, ConfigError> {
         let document = Document { file, text };
         document.read("see the example in the documentation of `agentry.toml`", |root| {
             root.only(&FILE_KEYS)?;
@@ -145,7 +159,7 @@ impl Config {
                 return Err(root.mistake_in("format", message, "write format = 1"));
             }
             Ok(Self {
-                models: agentry_llm::config::parse(root)?,
+                models: agentry_llm::config::parse(root, lists)?,
                 heads: heads(root)?,
                 secrets: agentry_drivers::secrets::config::parse(root)?,
                 hosts: agentry_drivers::web::hosts::parse(root)?,

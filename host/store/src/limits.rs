@@ -124,6 +124,9 @@ pub const LLM_PARTS_MAX: usize = 1_024;
 /// Tools of one request.
 pub const LLM_TOOLS_MAX: usize = 256;
 
+/// Texts that one call asks vectors for: as many as fit an answer that is read at once, at the longest vector in use.
+pub const LLM_TEXTS_MAX: usize = 256;
+
 /// Texts that end an answer, as providers take them.
 pub const LLM_STOPS_MAX: usize = 8;
 

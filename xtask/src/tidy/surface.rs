@@ -118,8 +118,19 @@ fn policy_words(tree: &Tree) -> BTreeSet<String> {
 /// `default`, `models.slots`, `models.price.input` and so on, out of the lists by which the configuration refuses others.
 fn config_keys(tree: &Tree) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for file in ["config/src/secret", "llm/src/config", "drivers/src/secrets/config", "runtime/src/config"] {
+    let files = [
+        "config/src/secret",
+        "llm/src/config",
+        "llm/src/config/providers",
+        "drivers/src/secrets/config",
+        "runtime/src/config",
+    ];
+    for file in files {
         found.extend(keys(tree, &format!("host/{file}.rs"), config_prefix));
+    }
+    // Providers and models have these in common.
+    for key in keys(tree, "host/llm/src/config/adjust.rs", config_prefix) {
+        found.extend(["providers", "models"].map(|table| format!("{table}.{key}")));
     }
     found
 }
@@ -131,6 +142,7 @@ fn config_prefix(table: &str) -> Option<&'static str> {
         "IDLE" => "idle.",
         "ENGINE" => "engine.",
         "PROVIDER" => "providers.",
+        "REQUEST" => "",
         "SECRET" => "providers.key.",
         "MODEL" => "models.",
         "PRICE" => "models.price.",

@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Carried, OpenAi, Whose};
-use crate::wire::{data_url, image, object};
+use super::Carried;
+use crate::capabilities::{Capabilities, MaxTokens, Seed, Thinking, Thoughts, To};
+use crate::history::{arguments_text, call_id};
+use crate::media::{self, MediaKind};
+use crate::wire::{data_url, object};
 use agentry_abi::bindings::agentry::agent::llm::{
-    Effort, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolChoice, ToolResult,
+    Effort, Media, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolChoice, ToolResult,
 };
 
 #[derive(Serialize)]
@@ -16,7 +19,8 @@ struct Body<'a> {
     model: &'a str,
     messages: Vec<Turn<'a>>,
     stream: bool,
-    stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,6 +31,8 @@ struct Body<'a> {
     top_p: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    random_seed: Option<u64>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -36,7 +42,16 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Format<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_effort: Option<&'static str>,
+    reasoning_effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Switch>,
+}
+
+/// DeepSeek's, and that of others who follow it.
+#[derive(Serialize)]
+struct Switch {
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
 #[derive(Serialize)]
@@ -50,26 +65,26 @@ struct Turn<'a> {
     content: Content<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<CallOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_details: Option<Box<RawValue>>,
+    tool_call_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<Box<RawValue>>,
 }
 
 impl Turn<'_> {
-    /// Puts back what the provider wants back, where it stood.
-    fn carry(&mut self, carried: Carried) {
+    /// Puts back what the provider wants back, where it stood. `ids` are those of the calls as they came.
+    fn carry(&mut self, carried: Carried, ids: &[&str]) {
         let Carried { call, extra_content, reasoning_details } = carried;
         self.reasoning_details = reasoning_details.or(self.reasoning_details.take());
         match call {
             None => self.extra_content = extra_content.or(self.extra_content.take()),
             Some(id) => {
-                let calls = self.tool_calls.iter_mut().filter(|call| call.id == id);
-                calls.for_each(|call| call.extra_content.clone_from(&extra_content));
+                let calls = ids.iter().zip(&mut self.tool_calls).filter(|(known, _)| **known == id);
+                calls.for_each(|(_, call)| call.extra_content.clone_from(&extra_content));
             }
         }
     }
@@ -89,6 +104,20 @@ enum Content<'a> {
 enum Piece<'a> {
     Text { text: &'a str },
     ImageUrl { image_url: ImageUrl<'a> },
+    File { file: File },
+    InputAudio { input_audio: Audio },
+}
+
+#[derive(Serialize)]
+struct File {
+    filename: &'static str,
+    file_data: String,
+}
+
+#[derive(Serialize)]
+struct Audio {
+    data: String,
+    format: &'static str,
 }
 
 #[derive(Serialize)]
@@ -98,9 +127,10 @@ struct ImageUrl<'a> {
 
 #[derive(Serialize)]
 struct CallOut<'a> {
-    id: &'a str,
-    #[serde(flatten)]
-    call: Function<'a, CallOf<'a>>,
+    id: Cow<'a, str>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: CallOf<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<Box<RawValue>>,
 }
@@ -108,7 +138,7 @@ struct CallOut<'a> {
 #[derive(Serialize)]
 struct CallOf<'a> {
     name: &'a str,
-    arguments: &'a str,
+    arguments: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -147,7 +177,8 @@ enum Format<'a> {
 #[derive(Serialize)]
 struct Schema<'a> {
     name: &'static str,
-    strict: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
     schema: &'a RawValue,
 }
 
@@ -155,71 +186,81 @@ fn function<T>(function: T) -> Function<'static, T> {
     Function { kind: "function", function }
 }
 
-/// The body.
+/// The body. What a guest only hints at and this model does not take is left out.
 ///
 /// # Errors
-/// What in the request these servers cannot be told; a sentence for the guest.
-pub(super) fn body(to: &OpenAi, request: &Request, output_tokens_max: u64) -> Result<Vec<u8>, String> {
+/// What in the request this model cannot be told, by its name; a sentence for the guest.
+pub(super) fn body(to: &To<'_>, request: &Request, output_tokens_max: u64) -> Result<Vec<u8>, String> {
+    let takes = to.takes;
     let mut messages = Vec::with_capacity(request.messages.len());
     for message in &request.messages {
         turns(to, message, &mut messages)?;
     }
     let tools = request.tools.iter().map(tool).collect::<Result<Vec<_>, _>>()?;
-    let own = to.whose == Whose::OpenAi;
+    if !takes.stop && !request.stop.is_empty() {
+        return Err("this model takes no `stop`: cut its answer yourself".to_owned());
+    }
+    let old_name = takes.max_tokens == MaxTokens::MaxTokens;
+    // Some servers keep a seed in 32 bits, signed.
+    let seed = request.seed.map(|seed| seed & 0x7fff_ffff);
+    let thinks = if tools.is_empty() { None } else { takes.effort_with_tools.as_deref() };
     let body = Body {
-        model: &to.model,
+        model: to.model,
         messages,
         stream: true,
-        stream_options: StreamOptions { include_usage: true },
-        // Compatible servers know only the old name; OpenAI refuses it for models that think.
-        max_tokens: (!own).then_some(output_tokens_max),
-        max_completion_tokens: own.then_some(output_tokens_max),
-        temperature: request.temperature,
-        top_p: request.top_p,
-        // Some servers keep a seed in 32 bits, signed.
-        seed: request.seed.map(|seed| seed & 0x7fff_ffff),
+        stream_options: takes.stream_options.then_some(StreamOptions { include_usage: true }),
+        max_tokens: old_name.then_some(output_tokens_max),
+        max_completion_tokens: (!old_name).then_some(output_tokens_max),
+        temperature: request.temperature.filter(|_| takes.temperature).map(|value| value.min(takes.temperature_max)),
+        top_p: request.top_p.filter(|_| takes.top_p),
+        seed: seed.filter(|_| takes.seed == Seed::Plain),
+        random_seed: seed.filter(|_| takes.seed == Seed::Random),
         stop: &request.stop,
         tool_choice: if tools.is_empty() { None } else { choice(&request.tool_choice) },
         tools,
-        response_format: format(&request.output)?,
-        reasoning_effort: request.effort.map(effort),
+        response_format: format(takes, &request.output)?,
+        reasoning_effort: thinks.or_else(|| effort(takes, request.effort?)),
+        thinking: request.effort.and_then(|effort| switch(takes, effort)),
     };
     serde_json::to_vec(&body).map_err(|why| why.to_string())
 }
 
 /// One message is one turn, or several: each result of a tool is a turn of its own.
-fn turns<'a>(to: &OpenAi, message: &'a Message, turns: &mut Vec<Turn<'a>>) -> Result<(), String> {
+fn turns<'a>(to: &To<'_>, message: &'a Message, turns: &mut Vec<Turn<'a>>) -> Result<(), String> {
     let mut turn = Turn { role: role(message.role), ..Turn::default() };
-    let (mut pieces, mut carried) = (Vec::new(), Vec::new());
+    let (mut pieces, mut carried, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for part in &message.parts {
         match part {
             Part::Text(text) => pieces.push(Piece::Text { text }),
-            Part::Media(media) => {
-                image(media)?;
-                pieces.push(Piece::ImageUrl { image_url: ImageUrl { url: data_url(media) } });
-            }
-            Part::Reasoning(thought) if to.whose == Whose::Compatible && thought.origin == to.origin => {
-                if let Some(text) = &thought.text {
+            Part::Media(media) => pieces.push(piece(media)?),
+            Part::Reasoning(thought) if thought.origin == to.origin => {
+                carried.extend(Carried::of(thought));
+                if to.takes.thoughts == Thoughts::ReasoningContent
+                    && let Some(text) = &thought.text
+                {
                     turn.reasoning_content.get_or_insert_default().push_str(text);
                 }
-                carried.extend(Carried::of(thought));
             }
-            // Another model's thoughts mean nothing to this one, and OpenAI takes none back here.
+            // Another model's thoughts mean nothing to this one.
             Part::Reasoning(_) => {}
             Part::ToolCall(call) => {
-                object(&call.arguments_json, "the arguments of a tool call")?;
-                let call_of = CallOf { name: &call.name, arguments: &call.arguments_json };
-                turn.tool_calls.push(CallOut { id: &call.id, call: function(call_of), extra_content: None });
+                ids.push(call.id.as_str());
+                turn.tool_calls.push(CallOut {
+                    id: call_id(&call.id, to.takes.call_ids),
+                    kind: "function",
+                    function: CallOf { name: &call.name, arguments: arguments_text(&call.arguments_json) },
+                    extra_content: None,
+                });
             }
             Part::ToolResult(result) => turns.push(Turn {
                 role: "tool",
                 content: Content::Text(result_text(result)?),
-                tool_call_id: Some(&result.call_id),
+                tool_call_id: Some(call_id(&result.call_id, to.takes.call_ids)),
                 ..Turn::default()
             }),
         }
     }
-    carried.into_iter().for_each(|carried| turn.carry(carried));
+    carried.into_iter().for_each(|carried| turn.carry(carried, &ids));
     turn.content = match pieces.as_slice() {
         [] => Content::Null,
         [Piece::Text { text }] => Content::Text(Cow::Borrowed(text)),
@@ -229,6 +270,17 @@ fn turns<'a>(to: &OpenAi, message: &'a Message, turns: &mut Vec<Turn<'a>>) -> Re
         turns.push(turn);
     }
     Ok(())
+}
+
+fn piece(media: &Media) -> Result<Piece<'_>, String> {
+    Ok(match media::kind(media)? {
+        MediaKind::Image => Piece::ImageUrl { image_url: ImageUrl { url: data_url(media) } },
+        MediaKind::Pdf => {
+            let file_data = format!("data:application/pdf;base64,{}", media::bytes(media)?);
+            Piece::File { file: File { filename: "document.pdf", file_data } }
+        }
+        MediaKind::Audio(format) => Piece::InputAudio { input_audio: Audio { data: media::bytes(media)?, format } },
+    })
 }
 
 fn role(role: Role) -> &'static str {
@@ -268,22 +320,24 @@ fn choice(choice: &ToolChoice) -> Option<Choice<'_>> {
     }
 }
 
-fn format(form: &OutputForm) -> Result<Option<Format<'_>>, String> {
+fn format<'a>(takes: &Capabilities, form: &'a OutputForm) -> Result<Option<Format<'a>>, String> {
     Ok(match form {
         OutputForm::Text => None,
         OutputForm::Json => Some(Format::JsonObject),
         OutputForm::Schema(schema) => {
             let schema = object(schema, "the schema of the answer")?;
-            Some(Format::JsonSchema { json_schema: Schema { name: "answer", strict: true, schema } })
+            let strict = takes.strict_schema.then_some(true);
+            Some(Format::JsonSchema { json_schema: Schema { name: "answer", strict, schema } })
         }
     })
 }
 
-fn effort(effort: Effort) -> &'static str {
-    match effort {
-        Effort::Off => "none",
-        Effort::Low => "low",
-        Effort::Medium => "medium",
-        Effort::High => "high",
-    }
+fn effort(takes: &Capabilities, effort: Effort) -> Option<&str> {
+    // Of a model that has a switch, the words are those of thinking that is on.
+    if effort == Effort::Off && takes.thinking == Thinking::Toggle { None } else { takes.effort_word(effort) }
+}
+
+fn switch(takes: &Capabilities, effort: Effort) -> Option<Switch> {
+    let kind = if effort == Effort::Off { "disabled" } else { "enabled" };
+    (takes.thinking == Thinking::Toggle).then_some(Switch { kind })
 }

@@ -4,6 +4,7 @@ use agentry_config::secret::{Key, SECRET_KEYS};
 use agentry_drivers::secrets::config::Audience;
 use agentry_drivers::secrets::config::HANDLE_KEYS;
 use agentry_kernel::model::Price;
+use agentry_llm::config::adjust::REQUEST_KEYS;
 use agentry_llm::config::{EMBEDDED, Kind, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, ProviderLine};
 
 use super::*;
@@ -18,6 +19,11 @@ kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
 connect_timeout_ms = 20
 idle_timeout_ms = 30
+plain_http = false
+extra_headers = { x-title = "theirs", x-both = "theirs" }
+extra_body = { service_tier = "flex", logprobs = false }
+drop = ["seed"]
+map = { max_tokens = "max_new_tokens" }
 
 [providers.p.key]
 env = "A_KEY"
@@ -28,9 +34,19 @@ kind = "anthropic"
 [providers.q.key]
 file = "a/key"
 
+[providers.r]
+kind = "azure"
+base_url = "https://name.openai.azure.com"
+api_version = "2024-10-21"
+
 [models.m]
 provider = "p"
 model = "some-model"
+base_model = "openai/gpt-4o"
+extra_headers = { x-both = "ours" }
+extra_body = { logprobs = true }
+drop = ["top_p"]
+map = { temperature = "heat" }
 context_tokens = 1000
 max_output_tokens = 100
 slots = 3
@@ -122,6 +138,7 @@ fn every_key_is_read() {
     let all = [
         &FILE_KEYS[..],
         &PROVIDER_KEYS,
+        &REQUEST_KEYS,
         &SECRET_KEYS,
         &MODEL_KEYS,
         &PRICE_KEYS,
@@ -143,7 +160,12 @@ fn every_key_is_read() {
     assert_eq!((connect.as_millis(), idle.as_millis()), (20, 30));
     assert_eq!((&*config.models.default, &*model.alias, &*model.model), ("m", "m", "some-model"));
     assert_eq!((model.context_tokens, model.output_tokens_max, model.slots), (1000, 100, 3));
-    assert_eq!((model.local, model.media, model.tools, model.schema_output), (true, true, false, false));
+    assert_eq!((model.local, model.tools, model.schema_output), (true, false, false));
+    assert_eq!(model.media, ["image", "pdf"], "as its base has them");
+    let adjust = &model.adjust;
+    assert_eq!((&*adjust.headers["x-title"], &*adjust.headers["x-both"]), ("theirs", "ours"));
+    assert_eq!(serde_json::to_string(&adjust.body).unwrap(), r#"{"logprobs":true,"service_tier":"flex"}"#);
+    assert_eq!((&adjust.drop[..], adjust.map.len()), (&["seed".to_owned(), "top_p".to_owned()][..], 2));
     assert_eq!(model.price, Some(Price { input: 1, output: 2, cache_read: 3, cache_write: 4 }));
     let [secret] = &config.secrets[..] else { unreachable!() };
     assert_eq!((&*secret.handle, secret.header.as_str(), &*secret.prefix), ("s", "x-key", "Key "));
@@ -157,6 +179,9 @@ fn every_key_is_read() {
     let other = EVERY.replace("provider = \"p\"", "provider = \"q\"").replace("local = true", "local = false");
     let config = Config::parse("agentry.toml", &other).unwrap();
     assert_eq!(config.models.models[0].provider.key, Some(Key::File("a/key".into())));
+    let other = EVERY.replace("provider = \"p\"", "provider = \"r\"").replace("local = true", "local = false");
+    let config = Config::parse("agentry.toml", &other).unwrap();
+    assert_eq!(config.models.models[0].provider.api_version.as_deref(), Some("2024-10-21"));
 }
 
 #[test]
@@ -177,6 +202,22 @@ fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
     assert!(mistake(&format!("{one}key = 1\n")).starts_with("agentry.toml:4: `key` is not a table"));
     let model = format!("{one}[models.m]\nprovider = \"p\"\nmodel = \"m\"\n");
     assert!(mistake(&format!("{model}price = 1\n")).starts_with("agentry.toml:7: `price` is not a table"));
+}
+
+#[test]
+fn prices_that_were_read_into_the_home_go_before_the_shipped_ones() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("list.json");
+    std::fs::write(&file, r#"{"openai":{"models":{"gpt-5.4":{"cost":{"input":1,"output":2}}}}}"#).unwrap();
+    agentry_llm::prices::import(home.path(), &file).unwrap();
+    let text = "format = 1\n[providers.p]\nkind = \"openai\"\n[models.m]\nprovider = \"p\"\nmodel = \"gpt-5.4\"\n";
+    std::fs::write(home.path().join(CONFIG_FILE), text).unwrap();
+    let model = Config::load(home.path()).unwrap().models.models[0].clone();
+    assert_eq!(model.price.map(|price| (price.input, price.output)), Some((1_000_000, 2_000_000)));
+    assert_eq!(model.media, ["image", "pdf"], "what the list does not say is known still");
+    std::fs::write(home.path().join(agentry_llm::prices::PRICES_FILE), "[").unwrap();
+    let told = Config::load(home.path()).unwrap_err().to_string();
+    assert!(told.contains("prices.json") && told.contains("\nhint: "), "{told}");
 }
 
 #[test]
@@ -255,6 +296,30 @@ fn what_cannot_be_is_refused() {
         "local means that no word leaves"
     );
     assert!(changed("max_output_tokens = 512", "max_output_tokens = 9000").contains("would not fit"));
+    assert!(changed("8080/v1/", "8080/v1/chat/completions").contains("leave `/chat/completions` out"));
+    let keyed = |url: &str| WHOLE.replace("kind = \"openai\"\n", &format!("kind = \"openai\"\nbase_url = \"{url}\"\n"));
+    assert!(mistake(&keyed("http://models.example/v1")).contains("the key would cross the network for all to read"));
+    let said = keyed("http://models.example/v1").replace("[providers.here]", "plain_http = true\n[providers.here]");
+    assert!(Config::parse("agentry.toml", &said).is_ok());
+    assert!(Config::parse("agentry.toml", &keyed("http://[::1]:1/v1")).is_ok());
+    let adjusted = |line: &str| changed("[models.tiny]", &format!("[models.tiny]\n{line}"));
+    for line in [
+        "drop = [\"messages\"]",
+        "extra_body = { n = 2 }",
+        "extra_body = { max_tokens = 9 }",
+        "map = { tools = \"functions\" }",
+        "map = { seed = \"stream\" }",
+    ] {
+        assert!(adjusted(line).contains("is what a budget is held for"), "{line}");
+    }
+    for line in [
+        "extra_headers = { authorization = \"x\" }",
+        "extra_headers = { \"a b\" = \"x\" }",
+        "extra_headers = { x = \"a\\nb\" }",
+    ] {
+        assert!(adjusted(line).contains("cannot be an extra header"), "{line}");
+    }
+    assert!(changed("idle_timeout_ms = 5000", "api_version = \"1\"").contains("has no versions"));
     assert!(changed("{ env = \"CLOUD_KEY\" }", "\"sk-in-the-file\"").contains("`key` is not a table"));
     assert!(!changed("{ env = \"CLOUD_KEY\" }", "\"sk-in-the-file\"").contains("sk-in-the-file"));
     assert!(changed("{ env = \"CLOUD_KEY\" }", "{ env = \"A\", file = \"b\" }").contains("a key is in one place"));

@@ -24,7 +24,7 @@ use agentry_store::limits::LLM_IN_FLIGHT_MAX_BYTES;
 use parking_lot::Mutex;
 use wasmtime::component::{Access, FutureReader, StreamReader};
 
-use super::{Interfaces, State, future, not_yet};
+use super::{Interfaces, State, future};
 use crate::gate::Asking;
 use crate::run::events::Event;
 
@@ -241,10 +241,29 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         texts: Vec<String>,
     ) -> wasmtime::Result<FutureReader<Result<Vec<Vec<f32>>, Error>>> {
         let state = store.get();
+        let bytes = match check::texts(&texts) {
+            Ok(bytes) => bytes,
+            Err(why) => return future(store, std::future::ready(Err(why))),
+        };
         let model = state.drivers.models.resolve(&model).to_owned();
-        let bytes = texts.iter().fold(0_u64, |sum, text| sum.saturating_add(text.len() as u64));
-        let vectors = state.drivers.gate.pass(&state.run, Call::LlmEmbed { model, bytes }, |_, _| async {
-            Acted::of(Err(not_yet("llm.embed")), Amounts::ZERO)
+        let entry = state.drivers.models.get(&model).cloned();
+        let run = Arc::clone(&state.run);
+        let room = state.ledger.room(bytes);
+        let call = Call::LlmEmbed { model, bytes: bytes as u64 };
+        let vectors = state.drivers.gate.pass(&state.run, call, move |permit, cancelled| async move {
+            let entry = match (room, entry) {
+                (Ok(_room), Some(entry)) => entry,
+                (Err(why), _) => return Acted::of(Err(why), Amounts::ZERO),
+                (Ok(_), None) => {
+                    return Acted::of(Err(Error::NotFound("there is no such model".to_owned())), Amounts::ZERO);
+                }
+            };
+            let (embedded, spent) = entry.embed(&permit, texts, cancelled).await;
+            if let Some(note) = &embedded.note {
+                let line = format!("model `{}`: {note}", entry.model.alias);
+                run.observer.tell(Event::Log { level: agentry_abi::bindings::agentry::agent::log::Level::Warn, line });
+            }
+            Acted::of(embedded.result, spent).noting(embedded.note)
         });
         future(store, vectors)
     }

@@ -1,12 +1,12 @@
 //! Whether a request to a model makes sense, before anything is held for it. What providers differ in is theirs to check.
 
 use agentry_abi::bindings::agentry::agent::llm::{
-    Media, MediaSource, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolCall, ToolChoice, ToolResult,
+    Media, MediaSource, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolChoice, ToolResult,
 };
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_store::limits::{
-    LLM_MESSAGES_MAX, LLM_PARTS_MAX, LLM_REQUEST_MAX_BYTES, LLM_STOP_MAX_BYTES, LLM_STOPS_MAX, LLM_TOOL_NAME_MAX_BYTES,
-    LLM_TOOLS_MAX, SLEEP_MAX_MS,
+    LLM_MESSAGES_MAX, LLM_PARTS_MAX, LLM_REQUEST_MAX_BYTES, LLM_STOP_MAX_BYTES, LLM_STOPS_MAX, LLM_TEXTS_MAX,
+    LLM_TOOL_NAME_MAX_BYTES, LLM_TOOLS_MAX, SLEEP_MAX_MS,
 };
 
 use crate::syscalls::invalid;
@@ -53,6 +53,17 @@ pub(super) fn request(request: &Request) -> Result<usize, Error> {
     Ok(bytes)
 }
 
+/// The size of texts that vectors can be asked for.
+pub(super) fn texts(texts: &[String]) -> Result<usize, Error> {
+    at_most("texts", texts.len(), LLM_TEXTS_MAX)?;
+    if texts.is_empty() || texts.iter().any(String::is_empty) {
+        return Err(invalid("a text is empty, or there is none"));
+    }
+    let bytes = texts.iter().fold(0_usize, |sum, text| sum.saturating_add(text.len()));
+    at_most("bytes of the request", bytes, LLM_REQUEST_MAX_BYTES)?;
+    Ok(bytes)
+}
+
 fn at_most(what: &str, number: usize, max: usize) -> Result<(), Error> {
     if number > max {
         return Err(invalid(format!("{what}: {number} is over {max}")));
@@ -85,7 +96,8 @@ fn message(message: &Message) -> Result<usize, String> {
                     + reasoning.opaque.as_ref().map_or(0, Vec::len)
                     + reasoning.origin.len()
             }
-            (Part::ToolCall(call), Role::Assistant) => tool_call(call)?,
+            // Arguments are what a model wrote, which may be no JSON; whoever sends them back need not mend them.
+            (Part::ToolCall(call), Role::Assistant) => call.id.len() + call.name.len() + call.arguments_json.len(),
             (Part::ToolResult(result), Role::Tool | Role::User) => tool_result(result)?,
             (part, role) => return Err(format!("{} does not speak in {}", speaker(role), name(part))),
         };
@@ -128,13 +140,6 @@ fn media(media: &Media) -> Result<usize, String> {
             MediaSource::Bytes(bytes) => bytes.len(),
             MediaSource::Url(url) => url.len(),
         })
-}
-
-fn tool_call(call: &ToolCall) -> Result<usize, String> {
-    if serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments_json).is_err() {
-        return Err(format!("the arguments of the tool call `{}` are not JSON", shown(&call.id)));
-    }
-    Ok(call.id.len() + call.name.len() + call.arguments_json.len())
 }
 
 fn tool_result(result: &ToolResult) -> Result<usize, String> {
@@ -185,7 +190,7 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use agentry_abi::bindings::agentry::agent::llm::{Class, Privacy};
+    use agentry_abi::bindings::agentry::agent::llm::{Class, Privacy, ToolCall};
 
     use super::*;
 
@@ -242,6 +247,14 @@ mod tests {
     }
 
     #[test]
+    fn texts_for_vectors_are_some_and_none_is_empty() {
+        assert_eq!(texts(&["one".to_owned(), "two".to_owned()]), Ok(6));
+        for wrong in [vec![], vec![String::new()], vec!["x".to_owned(); 257], vec!["x".repeat(9 << 20)]] {
+            assert!(matches!(texts(&wrong), Err(Error::Invalid(_))));
+        }
+    }
+
+    #[test]
     fn a_request_over_8_mib_is_refused() {
         check_invalid(|r| r.messages[0].parts = vec![Part::Text("x".repeat(9 << 20))], "bytes of the request");
     }
@@ -257,6 +270,14 @@ mod tests {
         check_invalid(|r| r.tools = vec![tool("dig", "[]")], "the schema of tool `dig`");
         let mut asked = question();
         asked.tools = vec![tool("dig", "{}")];
+        assert!(request(&asked).is_ok());
+    }
+
+    #[test]
+    fn what_a_model_wrote_goes_back_as_it_is() {
+        let call = ToolCall { id: "1".to_owned(), name: "dig".to_owned(), arguments_json: "{\"x\": ".to_owned() };
+        let mut asked = question();
+        asked.messages.push(Message { role: Role::Assistant, parts: vec![Part::ToolCall(call)], cache: false });
         assert!(request(&asked).is_ok());
     }
 
