@@ -15,11 +15,16 @@ use reqwest::Url;
 pub use self::adjust::Adjust;
 use self::adjust::REQUEST_KEYS;
 use self::providers::provider;
-pub use self::providers::{Kind, PROVIDER_KEYS, ProviderLine, is_loopback};
+pub use self::providers::{Kind, PROVIDER_KEYS, ProviderLine};
 use crate::capabilities::Capabilities;
-use crate::models::{DEFAULT, SCRIPTED};
+use crate::learned::Learned;
 use crate::prices::{Found, Lists};
-use crate::probe::Learned;
+
+/// The alias under which a guest asks for the admin's choice.
+pub const DEFAULT: &str = "default";
+
+/// The alias of a `scripted:FILE`.
+pub const SCRIPTED: &str = "scripted";
 
 /// What stands for itself.
 const RESERVED: [&str; 3] = [DEFAULT, EMBEDDED, SCRIPTED];

@@ -19,7 +19,6 @@ use super::retry::retry_after_ms;
 use super::sse::Event;
 use super::trouble::{Complaint, Kind, Trouble};
 use super::wire::shorten;
-use crate::config::is_loopback;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::IDEMPOTENCY_KEY;
 use agentry_config::scrub::{SECRET_MIN_BYTES, Scrub};
@@ -445,4 +444,10 @@ fn causes(why: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+/// Whether an address is on this machine, whatever its names say.
+pub fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

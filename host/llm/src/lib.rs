@@ -24,6 +24,7 @@ mod history;
 mod http;
 #[cfg(test)]
 mod kept;
+mod learned;
 mod loose;
 mod media;
 pub mod models;

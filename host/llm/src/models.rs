@@ -17,17 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::adapt::Known;
 use super::connect;
-use super::probe::Learned;
+use super::learned::Learned;
 use super::scripted::{ScriptError, Scripted};
 use super::target::Target;
 use super::{Embedded, Finished, Provider, Sink, media};
-use crate::config::{EMBEDDED, ModelLine, ModelsConfig, ProviderLine};
-
-/// The alias under which a guest asks for the admin's choice.
-pub const DEFAULT: &str = "default";
-
-/// The alias of a `scripted:FILE`.
-pub const SCRIPTED: &str = "scripted";
+use crate::config::{DEFAULT, EMBEDDED, ModelLine, ModelsConfig, ProviderLine, SCRIPTED};
 
 /// All models, and which one is the default.
 pub struct Models {

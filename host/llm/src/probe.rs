@@ -1,7 +1,6 @@
 //! Asks a model once with everything that a guest may hint at, and keeps in the home what it refused. A probe is an admin's own act: it is
 //! admitted by a kernel of its own, with a grant for this one call, and bounded as any other.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,42 +10,17 @@ use agentry_kernel::kernel::{Answer, Kernel, Start};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::{Policy, Source};
 use agentry_kernel::{Digest, Millis, Permit};
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::adapt::Lesson;
+use super::learned::Learned;
 use super::{Entry, Sink};
 use agentry_abi::bindings::agentry::agent::llm::{
     Class, Effort, Message, OutputForm, Part, Privacy, Request, Role, Tool, ToolChoice,
 };
 
-/// Where what was learned is kept, in the home.
-pub const LEARNED_FILE: &str = "learned.json";
-
 /// The longest answer of a probe. Models that think need some of it for that.
 const ANSWER_TOKENS: u32 = 2048;
-
-/// What probes found, by what names a model: its thoughts' mark.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Learned {
-    format: u32,
-    models: BTreeMap<String, Vec<Lesson>>,
-}
-
-impl Learned {
-    /// What earlier probes found. A file that is none of ours says nothing: what it would have said is learned again.
-    pub(super) fn of_home(home: &Path) -> Self {
-        let read = std::fs::read(home.join(LEARNED_FILE)).ok();
-        let learned: Option<Self> = read.and_then(|text| serde_json::from_slice(&text).ok());
-        learned.filter(|learned| learned.format == 1).unwrap_or_default()
-    }
-
-    /// Of one model.
-    pub(super) fn of(&self, origin: &str) -> Vec<Lesson> {
-        self.models.get(origin).cloned().unwrap_or_default()
-    }
-}
 
 /// What a probe found.
 #[derive(Debug)]
@@ -84,13 +58,7 @@ pub async fn probe(home: &Path, entry: &Entry) -> Result<Probed, String> {
     let lessons = known.lessons();
     probed.left_out = lessons.iter().map(Lesson::to_string).collect();
     if probed.answered.is_ok() {
-        let mut learned = Learned::of_home(home);
-        learned.format = 1;
-        learned.models.insert(known.origin().to_owned(), lessons);
-        let text = serde_json::to_vec_pretty(&learned).expect("what was learned is plain data");
-        let (target, draft) = (home.join(LEARNED_FILE), home.join(format!("{LEARNED_FILE}.new")));
-        let kept = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, &target));
-        kept.map_err(|why| format!("cannot write `{}`: {why}", target.display()))?;
+        Learned::of_home(home).keep(home, known.origin(), lessons)?;
     }
     Ok(probed)
 }

@@ -14,11 +14,14 @@ pub fn is_test(path: &Path) -> bool {
 
 /// The modules at the top of a crate, and its arrows.
 pub fn of(source: &str, files: &[&File]) -> (BTreeSet<String>, BTreeMap<Arrow, Place>) {
+    let roots = files.iter().filter(|file| module(source, &file.path) == ROOT);
+    let tests: BTreeSet<String> = roots.flat_map(|file| for_tests(&file.text)).collect();
+    let files: Vec<&&File> = files.iter().filter(|file| !tests.contains(&module(source, &file.path))).collect();
     let modules: BTreeSet<String> = files.iter().map(|file| module(source, &file.path)).collect();
     let exported = files.iter().filter(|file| module(source, &file.path) == ROOT).flat_map(|file| exports(&file.text));
     let exported: BTreeMap<String, String> = exported.filter(|(_, module)| modules.contains(module)).collect();
     let mut arrows = BTreeMap::new();
-    for file in files {
+    for file in &files {
         let from = module(source, &file.path);
         let code = code(&file.text);
         let mut heads = heads(&code, depth(source, &file.path));
@@ -34,6 +37,12 @@ pub fn of(source: &str, files: &[&File]) -> (BTreeSet<String>, BTreeMap<Arrow, P
         }
     }
     (modules, arrows)
+}
+
+/// The modules that a root has for tests alone.
+fn for_tests(root: &str) -> Vec<String> {
+    let parts = root.split("#[cfg(test)]\n").skip(1);
+    parts.filter_map(|rest| word(rest.trim_start_matches("pub(crate) ").strip_prefix("mod ")?)).collect()
 }
 
 /// The module that a file belongs to: `gate` of `gate.rs` and of `gate/people.rs`.

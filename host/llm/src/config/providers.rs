@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use super::adjust::{self, Adjust, REQUEST_KEYS};
 use crate::capabilities::provider_at;
+use crate::http::is_loopback;
 
 // The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
 /// Of a provider.
@@ -215,10 +216,4 @@ fn address(table: &Table<'_>, kind: Kind, base_url: &str) -> Result<Url, ConfigE
         return Err(table.mistake_in("base_url", format!("`base_url` ends with `{call}`"), hint));
     }
     Ok(url)
-}
-
-/// Whether an address is on this machine, whatever its names say.
-pub fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
