@@ -105,9 +105,9 @@ fn permit(entry: &Entry) -> Result<Permit, String> {
     }))
     .map_err(|why| why.to_string())?;
     let (run, now) = (RunId(1), Millis(0));
-    kernel
-        .start(run, &Start { agent: "probe".to_owned(), manifest: Arc::new(manifest) }, now)
-        .map_err(|refusal| refusal.to_string())?;
+    // Nobody waits in this kernel and nothing of it is kept, so nothing follows from what is done to it.
+    let (started, _) = kernel.start(run, &Start { agent: "probe".to_owned(), manifest: Arc::new(manifest) }, now);
+    started.map_err(|refusal| refusal.to_string())?;
     let call = Call::LlmComplete(Completion {
         model: entry.model.alias.clone(),
         messages: Vec::new(),
@@ -118,7 +118,7 @@ fn permit(entry: &Entry) -> Result<Permit, String> {
         local_only: false,
         microusd_max: None,
     });
-    match kernel.admit(run, CallId(1), &call, now) {
+    match kernel.admit(run, CallId(1), &call, now).0 {
         Answer::Permit(permit) => Ok(permit),
         Answer::Refused(refusal) => Err(refusal.to_string()),
         Answer::Wait(_) | Answer::Ask(_) => Err("the model has no slot".to_owned()),

@@ -13,7 +13,7 @@ use agentry_runtime::config::Config;
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, BAD, BOLD, DIM, HINT, styled, text, units};
 
@@ -142,7 +142,7 @@ fn to_add(noticed: &Noticed) -> String {
 #[cfg(feature = "embedded")]
 fn fetch(home: &Home) -> Result<()> {
     let weights = agentry_llm_embedded::fetch::fetch_embedded(home.path(), |step| screen::say(&format!("{step}\n")));
-    weights.map(drop).map_err(|error| crate::exit::With(Exit::Unavailable, error.into()).into())
+    weights.map(drop).map_err(|error| With(Exit::Unavailable, error.into()).into())
 }
 
 #[cfg(not(feature = "embedded"))]

@@ -220,7 +220,7 @@ fn a_call_is_made_again_as_often_as_granted_and_each_time_counts() {
         let permit = permit(&mut kernel, &call);
         assert_eq!((permit.retries(), permit.held()[Resource::LlmCalls]), (2, 3));
         let cost = Amounts::of(Resource::Tokens, 20).with(Resource::LlmCalls, asked);
-        assert_eq!(kernel.settle(permit, cost, NOW).0.spent[Resource::LlmCalls], counted);
+        assert_eq!(kernel.settle(permit, cost, NOW).spent[Resource::LlmCalls], counted);
     }
 }
 
