@@ -266,7 +266,8 @@ fn calls_wait_for_a_slot_by_class_and_then_in_order() {
 #[test]
 fn a_run_has_only_so_many_calls_in_flight() {
     let mut kernel = kernel();
-    let permits: Vec<_> = (0..CALLS_IN_FLIGHT_MAX).map(|_| permit(&mut kernel, &Call::TimersNow)).collect();
+    let sleep = Call::TimersSleep { ms: 1 };
+    let permits: Vec<_> = (0..CALLS_IN_FLIGHT_MAX).map(|_| permit(&mut kernel, &sleep)).collect();
     expect![[r#"
         denied  scribe → timers.now: too many calls of this run are in flight
           hint  the agent awaits some of them first
