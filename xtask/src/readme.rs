@@ -51,7 +51,7 @@ fn followed(page: &str, text: &str, place: &Path) -> Result<()> {
     let search = format!("{}:{}", target().join("debug").display(), std::env::var("PATH").context("there is no PATH")?);
     let mut shell = command("bash");
     shell.args(["-xeuo", "pipefail", "-c", &script]).current_dir(place);
-    shell.env("PATH", &search).env("AGENTRY_HOME", place.join("home")).env("REPO", root());
+    shell.env("PATH", &search).env("AGENTRY_HOME", place.join("agentry-home")).env("REPO", root());
     if !shell.status().context("cannot run bash")?.success() {
         bail!("the last command above failed");
     }

@@ -91,7 +91,7 @@ fn what_cannot_be_enforced_yet_is_refused() {
     expect![[r#"
         5:1 this version cannot enforce `publisher` in a grant yet | take it out: what cannot be enforced is refused, never ignored
         7:1 this version cannot enforce `context` in a grant yet | take it out: what cannot be enforced is refused, never ignored
-        21:3 this version cannot enforce `forbid` in a grant yet | take it out: what cannot be enforced is refused, never ignored
+        21:3 a grant cannot enforce `forbid`: it is the site that bounds grants | move it into a file of the site, which begins with `format = 1` and `layer = "site"`: [[forbid]]
         24:1 this version cannot enforce `effect` in [[allow]] yet | take it out: what cannot be enforced is refused, never ignored
         9:50 this version cannot enforce `rate` in `llm` yet | take it out: what cannot be enforced is refused, never ignored"#]].assert_eq(&cases.join("\n"));
 }
@@ -144,7 +144,7 @@ fn a_mistake_names_its_place_and_a_remedy() {
         1:1 `format` is missing | begin the file with `format = 1`
         1:10 format 2 is not known | this version reads `format = 1`
         1:1 `agent` is missing | add `agent = "reporter"`
-        3:9 `agent` may have lowercase letters, digits and `-` only | it is "Reporter"
+        3:9 `agent` may have lowercase letters, digits and `-` only: "Reporter" | write `agent = "reporter"`
         9:31 unknown key `max_token` in `llm` | did you mean `max_tokens`?
         18:1 unknown key `wal_run` in [budget] | did you mean `wall_run`?
         9:44 `max_tokens` must be a number from 0 to 18446744073709551615 | for example `max_tokens = 4096`
@@ -155,17 +155,17 @@ fn a_mistake_names_its_place_and_a_remedy() {
         18:12 `wall_run` must be a time in quotes, with its unit, for example "120s" | amounts are exact: no fractions but in money, no guesses
         19:13 `memory_mb` must be from 1 to 256, for example 64 | amounts are exact: no fractions but in money, no guesses
         9:18 `models` is a text; it must be a list of texts | for example `models = ["small-*"]`
-        9:19 `models` may have one `*`, at its end | it is "*-small"
-        10:20 `read` has `.` or `..` | it is "team/../**"
-        10:20 `read` may have a star as `/**` at its end only | it is "team*"
-        11:35 `at` has `.` or `..` | it is "/out/../etc"
+        9:19 `models` may have one `*`, at its end: "*-small" | write `models = ["small-*"]`
+        10:20 `read` has `.` or `..`: "team/../**" | write `read = ["team/reports/**"]`
+        10:20 `read` may have a star as `/**` at its end only: "team*" | write `read = ["team/**"]`
+        11:35 `at` has `.` or `..`: "/out/../etc" | write `at = "/out"`
         11:52 unknown access "w" | "r" to read, "rw" to read and write
         9:58 no class "system" can be granted | "interactive", "normal" or "batch"
         4:11 the version of `package` is not one: unexpected character 'l' while parsing major version number | for example `package = "acme:reporter@^1.2"`
         6:11 `expires` names no moment | a date such as 2027-03-01, whose beginning in UTC is meant, or a time such as 2027-03-01T12:00:00Z
         6:11 `expires` is a text; it must be a date | for example `expires = 2027-03-01`
         5:1 duplicate key | each key stands once in its table
-        9:73 `why` has a line break, a control character or one that cannot be seen | it is "To \u{1b}[2J."
+        9:73 `why` has a line break, a control character or one that cannot be seen: "To \u{1b}[2J." | write `why = "Sends the weekly report."`
         25:6 rule "reporter/mail" stands already in line 21 | give each rule an id of its own: refusals name it
         21:1 `tool` is missing | add `tool = "mail.send"`
         9:73 `why` is empty | say who needs it and what for, or leave it out

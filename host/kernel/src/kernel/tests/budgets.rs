@@ -51,7 +51,7 @@ fn a_minute_is_a_budget_of_its_own_and_refills_by_itself() {
     expect![[r#"
         exhausted  scribe → llm.complete: the budget of model calls for this minute does not hold the most that this can take
           rule  scribe/budget   policies/50-scribe.toml:14
-          arg   llm_calls_minute = 1 model calls, allowed up to 0 model calls (limit 2 model calls)
+          arg   llm_calls_minute = 1 model call, allowed up to 0 model calls (limit 2 model calls)
           hint  raise `llm_calls_minute` of the budget in policies/50-scribe.toml, or wait: it refills in 1 s
           ref   0000000000001/9"#]]
     .assert_eq(&no.to_string());
@@ -112,7 +112,7 @@ fn storage_is_a_level_that_no_day_refills_and_a_deletion_lowers() {
     expect![[r#"
         exhausted  scribe → memory.put: the budget of storage for all that it keeps does not hold the most that this can take
           rule  scribe/budget   policies/50-scribe.toml:14
-          arg   storage_mb = 230400 bytes, allowed up to 229376 bytes (limit 1048576 bytes)
+          arg   storage_mb = 225 KiB, allowed up to 224 KiB (limit 1 MiB)
           hint  raise `storage_mb` of the budget in policies/50-scribe.toml, or let it delete what it does not need
           ref   0000000000001/9"#]]
     .assert_eq(&no.to_string());

@@ -230,15 +230,15 @@ fn a_mistake_in_an_argument_names_its_place_and_a_remedy() {
         42:20 `in` lists 0 values | from 1 to 256
         42:21 `in` is a number with a fraction; it must be a list of texts, whole numbers, true or false | for example `in = ["ops@example.org"]`
         42:20 `in` is a text; it must be a list | for example `in = ["ops@example.org"]`
-        43:22 `host` would take in a whole top-level domain | it is "*.org"
-        43:22 `host` may have one `*`, as `*.` before a name | it is "*example.org"
-        43:22 `host` has a host with capital letters | it is "EXAMPLE.org"
-        44:22 `path` has `.` or `..` | it is "/out/../etc"
-        44:22 `path` has a star; a subtree is named by its top | it is "/out/**"
+        43:22 `host` would take in a whole top-level domain: "*.org" | write `host = "*.example.org"`
+        43:22 `host` may have one `*`, as `*.` before a name: "*example.org" | write `host = "*.example.org"`
+        43:22 `host` has a host with capital letters: "EXAMPLE.org" | write `host = "*.example.org"`
+        44:22 `path` has `.` or `..`: "/out/../etc" | write `path = "/out"`
+        44:22 `path` has a star; a subtree is named by its top: "/out/**" | write `path = "/out"`
         45:6 `note` is anything and yet something | take `any` out
         41:46 `optional = false` says nothing | leave it out
         45:6 cannot extend value of type inline table with a dotted key | write it as TOML: `key = value`, texts in "quotes"
-        45:6 `an argument's name` has a control character or one that cannot be seen | it is "no\u{0}te"
+        45:6 `an argument's name` has a control character or one that cannot be seen: "no\u{0}te" | letters and digits, `-`, `_` or `.`
         54:8 `args` is a text; it must be a table of constraints, or "any" | for example `args = { subject = { prefix = "report" } }`
         55:6 duplicate key | each key stands once in its table"#]].assert_eq(&cases.join("\n"));
 }
@@ -279,34 +279,34 @@ fn a_mistake_about_the_outside_names_its_place_and_a_remedy() {
     ];
     expect![[r#"
         24:1 `to` is missing | add `to = "https://api.example.org"`
-        26:6 `to` begins neither with `https://` nor with `http://` | it is "api.example.org"
-        26:6 `to` begins neither with `https://` nor with `http://` | it is "ftp://api.example.org"
-        26:6 `to` ends with the host or the port; paths stand in `paths` | it is "https://api.example.org/v1"
-        26:6 `to` has a user name | it is "https://me@api.example.org"
-        26:6 `to` has a host with a dot at its end | it is "https://api.example.org."
-        26:6 `to` has a port that is not a number from 1 to 65535 | it is "https://api.example.org:0"
-        26:6 `to` is a number that is not four decimal bytes | it is "https://2130706433"
-        26:6 `to` hides an IPv4 address in an IPv6 one | it is "https://[::ffff:1.2.3.4]"
-        26:6 `to` is a number that is not four decimal bytes | it is "https://*.0.0.1"
-        26:6 `to` has a host with letters that are not ASCII; it is written in punycode | it is "https://bücher.example"
-        27:12 `methods` is a method in capital letters | it is "get"
-        28:10 `paths` may have a star as `/**` at its end only | it is "/v1/*/x"
-        28:10 `paths` has `.` or `..` in its path | it is "/v1/../x"
-        28:10 `paths` has an escaped dot in its path | it is "/v1/%2e%2e"
+        26:6 `to` begins neither with `https://` nor with `http://`: "api.example.org" | write `to = "https://api.example.org"`
+        26:6 `to` begins neither with `https://` nor with `http://`: "ftp://api.example.org" | write `to = "https://api.example.org"`
+        26:6 `to` ends with the host or the port; paths stand in `paths`: "https://api.example.org/v1" | write `to = "https://api.example.org"`
+        26:6 `to` has a user name: "https://me@api.example.org" | write `to = "https://api.example.org"`
+        26:6 `to` has a host with a dot at its end: "https://api.example.org." | write `to = "https://api.example.org"`
+        26:6 `to` has a port that is not a number from 1 to 65535: "https://api.example.org:0" | write `to = "https://api.example.org"`
+        26:6 `to` is a number that is not four decimal bytes: "https://2130706433" | write `to = "https://api.example.org"`
+        26:6 `to` hides an IPv4 address in an IPv6 one: "https://[::ffff:1.2.3.4]" | write `to = "https://api.example.org"`
+        26:6 `to` is a number that is not four decimal bytes: "https://*.0.0.1" | write `to = "https://api.example.org"`
+        26:6 `to` has a host with letters that are not ASCII; it is written in punycode: "https://bücher.example" | write `to = "https://api.example.org"`
+        27:12 `methods` is a method in capital letters: "get" | write `methods = ["GET"]`
+        28:10 `paths` may have a star as `/**` at its end only: "/v1/*/x" | write `paths = ["/v1/**"]`
+        28:10 `paths` has `.` or `..` in its path: "/v1/../x" | write `paths = ["/v1/**"]`
+        28:10 `paths` has an escaped dot in its path: "/v1/%2e%2e" | write `paths = ["/v1/**"]`
         29:11 `private` is a text; it must be true, or left out | for example `private = true`
         31:8 `rate` is not a number of calls in a time | for example `rate = "20/h"`: from 1 to 1000 a second, minute, hour or day (s, m, h, d)
         31:8 `rate` is not a number of calls in a time | for example `rate = "20/h"`: from 1 to 1000 a second, minute, hour or day (s, m, h, d)
         31:8 `rate` is not a number of calls in a time | for example `rate = "20/h"`: from 1 to 1000 a second, minute, hour or day (s, m, h, d)
         30:12 unknown key `labels_some` in `unless` of a grant | `unless` of a grant knows labels_any, labels_all
-        33:11 `labels` may have lowercase letters, digits and `-` only | it is "Crm"
+        33:11 `labels` may have lowercase letters, digits and `-` only: "Crm" | write `labels = ["untrusted"]`
         32:1 who may answer is known by a code only: a `from` or a `quorum` above 1 needs `factor = "totp"` | for example `approval = { from = "group:ops", factor = "totp" }`
         32:1 `from` is missing | for example `from = "group:ops"`, or "anyone"
         32:40 unknown factor "top" | did you mean "totp"?
-        7:23 `handle` may have lowercase letters, digits and `-` only | it is "CRM key"
+        7:23 `handle` may have lowercase letters, digits and `-` only: "CRM key" | write `handle = "crm-key"`
         7:44 a secret for everybody is none | name the host that may see it
         6:1 `agents` grants no agent | for example `call = ["fetcher"]`
         6:44 `max_depth` must be from 1 to 8 | for example `max_depth = 2`
-        14:9 `read` has `.` or `..` | it is "inbox/../**""#]].assert_eq(&cases.join("\n"));
+        14:9 `read` has `.` or `..`: "inbox/../**" | write `read = ["team/reports/**"]`"#]].assert_eq(&cases.join("\n"));
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn a_mistake_in_a_site_file_names_its_place_and_a_remedy() {
     expect![[r#"
         3:8 unknown mode "obsreve" | did you mean "observe"?
         6:2 unknown key `celing` in a site file | did you mean `ceiling`?
-        9:11 `egress` begins neither with `https://` nor with `http://` | it is "*.example.org"
+        9:11 `egress` begins neither with `https://` nor with `http://`: "*.example.org" | write `egress = ["https://*.example.org"]`
         7:10 `models` is empty | for example `models = ["small-*"]`
         8:1 unknown key `tols` in [ceiling] | did you mean `tools`?
         10:22 `usd_day` must be dollars in quotes, for example "2.00" | amounts are exact: no fractions but in money, no guesses
@@ -365,27 +365,27 @@ fn a_mistake_in_a_site_file_names_its_place_and_a_remedy() {
         13:1 the rule must be about exactly one thing | it names one of `tool`, `effect`, `model`, `memory`, `root` or `host`
         13:1 the rule must be about exactly one thing | it names one of `tool`, `effect`, `model`, `memory`, `root` or `host`
         17:1 `acts` makes no sense beside `tool` | take it out, or name what it belongs to
-        15:9 `agent` may have lowercase letters, digits and `-` only | it is "Reporter"
+        15:9 `agent` may have lowercase letters, digits and `-` only: "Reporter" | write `agent = "reporter"`
         22:10 unknown effect "egres" | did you mean "egress"?
         17:12 a label lifts no rule | whoever reads more would be allowed more: test labels in `when`
         17:1 `unless` is empty | leave it out if nothing lifts the rule
-        23:24 `labels_all` may have lowercase letters, digits and `-` only | it is "un trusted"
+        23:24 `labels_all` may have lowercase letters, digits and `-` only: "un trusted" | write `labels_all = ["untrusted"]`
         23:77 `cents` is a whole number; it must be a constraint | for example `cents = { in = ["a", "b"] }`
         30:9 unknown act "remove" | one of read, write, delete
         30:1 `acts` is empty | leave it out for every act
-        29:6 `at` has `.` or `..` | it is "/x/../archive"
+        29:6 `at` has `.` or `..`: "/x/../archive" | write `at = "/out"`
         26:1 only tools have arguments | test labels here, or name a `tool`
-        35:8 `host` has a host with an empty or impossible label | it is "https://example.org"
-        36:12 `methods` is a method in capital letters | it is "post"
-        37:10 `paths` has no path; the shortest is `/` | it is "admin"
-        42:9 `model` may have one `*`, at its end | it is "la*ge"
-        53:10 `memory` may have a star as `/**` at its end only | it is "inbox*"
+        35:8 `host` has a host with an empty or impossible label: "https://example.org" | write `host = "*.example.org"`
+        36:12 `methods` is a method in capital letters: "post" | write `methods = ["POST"]`
+        37:10 `paths` has no path; the shortest is `/`: "admin" | write `paths = ["/admin"]`
+        42:9 `model` may have one `*`, at its end: "la*ge" | write `model = "small-*"`
+        53:10 `memory` may have a star as `/**` at its end only: "inbox*" | write `memory = "inbox/**"`
         48:1 unknown key `aproval` in [[require]] | did you mean `approval`?
         48:21 `from` is `anyone`, `group:NAME` or the name of an approver | see `agentry approver`
         48:1 a quorum is 1 to 16 people | for example `approval = { from = "group:ops", factor = "totp" }`
         48:69 `ttl` must be a time in s, m, h or d | for example `ttl = "10m"`
         51:1 it adds and removes nothing | for example `adds = ["untrusted"]`
-        43:7 `why` has a line break, a control character or one that cannot be seen | it is "Too\u{202e}dear."
+        43:7 `why` has a line break, a control character or one that cannot be seen: "Too\u{202e}dear." | write `why = "Sends the weekly report."`
         59:10 unknown code "forbiden" | did you mean "forbidden"?
         66:10 unknown expectation "maybe" | one of allow, ask, deny, deny:CODE
         65:1 `agent` is missing | a test of the site names the agent that asks
