@@ -447,7 +447,7 @@ fn causes(why: &dyn std::error::Error) -> String {
 }
 
 /// Whether an address is on this machine, whatever its names say.
-pub fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

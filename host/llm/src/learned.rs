@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::adapt::Lesson;
 
 /// Where what was learned is kept, in the home.
-pub const LEARNED_FILE: &str = "learned.json";
+pub(super) const LEARNED_FILE: &str = "learned.json";
 
 /// What probes found, by what names a model: its thoughts' mark.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
