@@ -4,11 +4,14 @@
 use super::{files, memory};
 use crate::keys;
 
+/// Reads who keeps a row, by its key and its value: each agent, and for how many bytes.
+type Claims = fn(&[u8], &[u8]) -> Vec<(String, u64)>;
+
 /// What the rows of a table are to whoever pays for storage.
 #[derive(Clone, Copy, Debug)]
 pub enum Usage {
     /// They are kept by agents: who keeps a row, by its key and its value, and how many bytes.
-    Kept(fn(&[u8], &[u8]) -> Vec<(String, u64)>),
+    Kept(Claims),
     /// Agents cause them and nobody keeps them, because of what bounds them.
     Bounded(&'static str),
     /// They are the host's.
