@@ -117,9 +117,13 @@ impl Case {
     /// Its tool calls: name and arguments.
     #[track_caller]
     pub(super) fn calls(&self) -> Vec<(&str, &str)> {
-        let call =
-            |part| if let &Part::ToolCall(ref call) = part { Some((&*call.name, &*call.arguments_json)) } else { None };
-        self.answer().parts.iter().filter_map(call).collect()
+        let parts = self.answer().parts.iter();
+        parts
+            .filter_map(|part| match part {
+                Part::ToolCall(call) => Some((&*call.name, &*call.arguments_json)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Why there is none.

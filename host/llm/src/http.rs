@@ -266,7 +266,7 @@ impl Endpoint {
             request: request_id(&headers),
             path: unknown.then(|| self.url.path().to_owned()),
             status,
-            complaint,
+            complaint: Box::new(complaint),
         }
     }
 
@@ -403,7 +403,7 @@ impl Incoming {
             retry_after_ms,
             request: request_id(&self.headers),
             path: None,
-            complaint,
+            complaint: Box::new(complaint),
         }
     }
 

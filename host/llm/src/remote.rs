@@ -254,7 +254,7 @@ async fn read(
                 incoming.done().await;
                 return Ok(Heard::Last);
             }
-            Err(Trouble::Failed(complaint)) if draft.is_untouched() => return Err(incoming.refused(complaint)),
+            Err(Trouble::Failed(complaint)) if draft.is_untouched() => return Err(incoming.refused(*complaint)),
             Err(trouble) => return Err(trouble),
         }
         if draft.has_stopped() {
@@ -274,7 +274,7 @@ fn take(event: &Event, answer: &mut impl Answer, draft: &mut Draft) -> Result<He
         return Ok(Heard::Last);
     }
     match Complaint::in_event(event) {
-        Some(complaint) => Err(Trouble::Failed(complaint)),
+        Some(complaint) => Err(Trouble::Failed(Box::new(complaint))),
         None => answer.take(event, draft),
     }
 }

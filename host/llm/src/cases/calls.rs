@@ -7,8 +7,8 @@ fn call(line: Value) -> Value {
 }
 
 fn ids(case: &Case) -> Vec<&str> {
-    let id = |part| if let &Part::ToolCall(ref call) = part { Some(call.id.as_str()) } else { None };
-    case.answer().parts.iter().filter_map(id).collect()
+    let parts = case.answer().parts.iter();
+    parts.filter_map(|part| if let Part::ToolCall(call) = part { Some(call.id.as_str()) } else { None }).collect()
 }
 
 fn thoughts(case: &Case) -> String {
