@@ -112,7 +112,7 @@ impl Embeddings {
             let event = incoming.next(cut, None).await?;
             let event = event.ok_or_else(|| Trouble::Garbage("the answer is empty".to_owned()))?;
             if let Some(complaint) = Complaint::in_event(&event) {
-                return Err(incoming.refused(complaint));
+                return Err(incoming.refused(Box::new(complaint)));
             }
             incoming.done().await;
             self.form.read(event.data.as_bytes(), texts.len()).map_err(Trouble::Garbage)

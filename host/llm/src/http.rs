@@ -259,7 +259,7 @@ impl Endpoint {
         };
         // A complaint that does not come is none; the status says enough.
         let _ = tokio::time::timeout(self.patience.idle.min(Duration::from_secs(10)), read).await;
-        let complaint = Complaint::read(&body);
+        let complaint = Box::new(Complaint::read(&body));
         let unknown = matches!(status.as_u16(), 404 | 405 | 301..=308);
         Trouble::Refused {
             retry_after_ms: retry_after_ms(&headers, &complaint, SystemTime::now()),
@@ -396,7 +396,7 @@ impl Incoming {
     }
 
     /// What a provider refuses in the form of an answer is refused: it said nothing, and is paid nothing.
-    pub(super) fn refused(&self, complaint: Complaint) -> Trouble {
+    pub(super) fn refused(&self, complaint: Box<Complaint>) -> Trouble {
         let retry_after_ms = retry_after_ms(&self.headers, &complaint, SystemTime::now());
         Trouble::Refused {
             status: complaint.status(),

@@ -274,7 +274,7 @@ fn take(event: &Event, answer: &mut impl Answer, draft: &mut Draft) -> Result<He
         return Ok(Heard::Last);
     }
     match Complaint::in_event(event) {
-        Some(complaint) => Err(Trouble::Failed(complaint)),
+        Some(complaint) => Err(Trouble::Failed(Box::new(complaint))),
         None => answer.take(event, draft),
     }
 }

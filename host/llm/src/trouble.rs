@@ -28,14 +28,14 @@ pub(crate) enum Trouble {
         /// When it says that asking again makes sense.
         retry_after_ms: Option<u64>,
         /// In its words.
-        complaint: Complaint,
+        complaint: Box<Complaint>,
         /// What it calls this request.
         request: Option<String>,
         /// The path that was asked, of an address that nobody knows there.
         path: Option<String>,
     },
     /// The provider failed in the middle of its answer, in its own words.
-    Failed(Complaint),
+    Failed(Box<Complaint>),
     /// It did not say a byte for this long.
     Silent(Duration),
     /// The connection broke.

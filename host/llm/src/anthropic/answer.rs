@@ -165,7 +165,7 @@ impl remote::Answer for Answer {
                 stop(draft, stop_reason, stop_sequence)?;
                 return Ok(Heard::Last);
             }
-            Event::Error { error } => return Err(Trouble::Failed(Complaint::of(&error))),
+            Event::Error { error } => return Err(Trouble::Failed(Box::new(Complaint::of(&error)))),
             Event::Unknown => {}
         }
         Ok(Heard::More)
@@ -259,7 +259,8 @@ fn stop(draft: &mut Draft, word: Option<String>, sequence: Option<String>) -> Re
         "refusal" | "content_filter" => StopReason::Filtered,
         "model_context_window_exceeded" => StopReason::ContextFull,
         "error" => {
-            return Err(Trouble::Failed(Complaint::saying("the answer ended with `error`".to_owned())));
+            let complaint = Complaint::saying("the answer ended with `error`".to_owned());
+            return Err(Trouble::Failed(Box::new(complaint)));
         }
         _ => StopReason::Other(word),
     });

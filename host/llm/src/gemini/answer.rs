@@ -143,7 +143,8 @@ fn stop_reason(word: &str, message: &str) -> Result<StopReason, Trouble> {
         | "TOO_MANY_TOOL_CALLS"
         | "MISSING_THOUGHT_SIGNATURE"
         | "MALFORMED_RESPONSE" => {
-            return Err(Trouble::Failed(Complaint::saying(format!("the answer ended with `{word}`: {message}"))));
+            let complaint = Complaint::saying(format!("the answer ended with `{word}`: {message}"));
+            return Err(Trouble::Failed(Box::new(complaint)));
         }
         other => StopReason::Other(other.to_owned()),
     })

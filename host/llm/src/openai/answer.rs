@@ -226,7 +226,7 @@ fn stop_reason(word: &str) -> Option<StopReason> {
 
 fn broken_off(word: &str, error: Option<&Value>) -> Trouble {
     let nothing_said = || Complaint::saying(format!("the answer ended with `{word}`"));
-    Trouble::Failed(error.map_or_else(nothing_said, Complaint::of))
+    Trouble::Failed(Box::new(error.map_or_else(nothing_said, Complaint::of)))
 }
 
 impl From<UsageLine> for Counts {

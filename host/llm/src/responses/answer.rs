@@ -213,7 +213,7 @@ fn end(response: &Response<'_>, draft: &mut Draft) -> Result<(), Trouble> {
         (status, _) => {
             let unsaid = || Complaint::saying(format!("the response is `{status}`"));
             let error = response.error.as_ref().filter(|error| !error.is_null());
-            return Err(Trouble::Failed(error.map_or_else(unsaid, Complaint::of)));
+            return Err(Trouble::Failed(Box::new(error.map_or_else(unsaid, Complaint::of))));
         }
     });
     Ok(())
