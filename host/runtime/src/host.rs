@@ -143,7 +143,8 @@ impl Host {
         let secrets = Arc::new(Secrets::open(&config.secrets));
         let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
         let program = options.compiler.program().map(Path::to_owned);
-        let tools = Tools::open(registry, &options.home, program, Arc::clone(&web), Arc::clone(&secrets));
+        let (web_of_tools, secrets_of_tools) = (Arc::clone(&web), Arc::clone(&secrets));
+        let tools = Tools::open(registry, &options.home, program, web_of_tools, secrets_of_tools, Clock::System);
         let http = Http::new(web, secrets);
         let engine = Engine::open(&options.home, options.compiler, config.engine)?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
