@@ -156,3 +156,6 @@ fn size(part: &ResultPart) -> usize {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;
