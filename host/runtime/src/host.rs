@@ -2,8 +2,8 @@
 
 mod builder;
 mod errors;
+pub mod parking;
 pub mod policy_watch;
-pub mod rests;
 mod serve;
 pub mod services;
 
@@ -37,7 +37,7 @@ use crate::host::services::Services;
 use crate::orders::What;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
-use crate::run::past::Past;
+use crate::run::recording::Recording;
 pub use serve::Served;
 
 /// What a host on a home is made of; see [`HostBuilder`] for one without.
@@ -158,7 +158,7 @@ impl Host {
         if entries.is_empty() {
             return Err(RunError::NeverBegan { run: record.id });
         }
-        let past = Past::of(Arc::clone(self.history.store()), entries)?;
+        let past = Recording::of(Arc::clone(self.history.store()), entries)?;
         let prepared = self.component_of(&record, component).await?;
         Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
     }

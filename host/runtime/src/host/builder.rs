@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use agentry_abi::clock::Clock;
 use agentry_config::policies::{self, PoliciesError};
-use agentry_drivers::files::{Files, Keepers, Marks};
+use agentry_drivers::files::{Files, Marks, StorageUsage};
 use agentry_drivers::http::Http;
 use agentry_drivers::human::Human;
 use agentry_drivers::mail::Mail;
@@ -28,9 +28,9 @@ use agentry_kernel::policy::Policy;
 use agentry_llm::Models;
 use agentry_store::{RedbStore, Store, StoreError, rows};
 
-use super::policy_watch::{self, Standing};
+use super::policy_watch::{self, PolicyWatch};
 use super::services::Services;
-use super::{Host, OpenError, Options, rests};
+use super::{Host, OpenError, Options, parking};
 use crate::agents::Agents;
 use crate::approvals::People;
 use crate::config::{AgentsConfig, Config};
@@ -189,17 +189,17 @@ impl HostBuilder {
         let memory = Memory::new(Arc::clone(&store));
         let mail = Arc::new(Mail::new(Arc::clone(&store)));
         gate.begin_locked(policy_watch::lock(&directory));
-        let (marks, keepers) = (Marks::new(Arc::clone(&store)), Keepers::new(Arc::clone(&store)));
+        let (marks, keepers) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
         rows::approval::recover(&store).await?;
         let people = People::of(&directory);
-        let standing = Standing::new(directory, self.watched);
+        let policy_watch = PolicyWatch::new(directory, self.watched);
         let human = Human::open(Arc::clone(&store), clock).await?;
-        let (orders, rests) = (Arc::new(Orders::default()), rests::Rests::new(config.idle));
+        let (orders, parking) = (Arc::new(Orders::default()), parking::Parking::new(config.idle));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
         let agents = Arc::new(Agents::new(self.agents, Components::new(engine, Arc::clone(&store)), runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, keepers, human, tools, http, mail, delegate };
-        let services = Arc::new(Services { drivers: Arc::new(drivers), agents, people, standing, orders, rests });
+        let services = Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, orders, parking });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
@@ -224,7 +224,7 @@ fn second_place(path: &Path, services: &Arc<OnceLock<Weak<Services>>>) -> Result
     let services = Arc::clone(services);
     Heads::open(path.to_path_buf(), move |error| {
         if let Some(services) = services.get().and_then(Weak::upgrade) {
-            services.standing.alarm(error.to_string());
+            services.policy_watch.alarm(error.to_string());
         }
     })
 }
