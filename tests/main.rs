@@ -12,6 +12,7 @@ mod cli;
 mod crash;
 mod denials;
 mod dense;
+mod embed;
 mod examples;
 mod failures;
 mod first_hour;

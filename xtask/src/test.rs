@@ -103,6 +103,8 @@ fn workspace_tests(targets: &[&str]) -> Command {
 }
 
 fn integration(counts: &mut Counts) -> Result<()> {
+    // Somebody else's program around the host, which a test runs.
+    steps::run(cargo().args(["build", "--quiet", "--workspace", "--example", "embed"]))?;
     let server = ModelServer::fetched()?;
     let skipped = target().join("skipped-tests");
     let _ = std::fs::remove_file(&skipped);

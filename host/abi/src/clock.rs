@@ -35,6 +35,19 @@ impl Clock {
     }
 }
 
+/// The date that lies so many days after 1970-01-01, as year, month and day; after Howard Hinnant, "chrono-compatible low-level date
+/// algorithms". Days of more than a billion years overflow.
+pub fn date(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
 /// The clock of one run: it moves only when the run passes the gate, and never back.
 #[derive(Debug)]
 pub struct RunClock(AtomicU64);
@@ -61,6 +74,11 @@ impl RunClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_is_a_date_before_1970_too() {
+        assert_eq!((date(0), date(-1), date(11_016)), ((1970, 1, 1), (1969, 12, 31), (2000, 2, 29)));
+    }
 
     #[test]
     fn a_run_clock_never_goes_back() {

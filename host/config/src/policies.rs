@@ -82,6 +82,15 @@ pub fn load(directory: &Path) -> Result<Policy, PoliciesError> {
     PolicyFiles::read(directory)?.parse().map_err(PoliciesError::Mistakes)
 }
 
+/// The policy of these texts, each behind the name that refusals show, for a program that has no directory of them.
+///
+/// # Errors
+/// Every mistake in them.
+pub fn parse(files: &[(&str, &str)]) -> Result<Policy, PoliciesError> {
+    let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    PolicyFiles { files }.parse().map_err(PoliciesError::Mistakes)
+}
+
 impl PolicyFiles {
     /// Reads every file of a directory, in name order.
     ///

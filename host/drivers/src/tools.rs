@@ -1,8 +1,10 @@
-//! Tools behind adapters: each call spends a permit on one command or one request. It never decides who may call what, and shows no agent
+//! Tools behind adapters: each call spends a permit on one call of one adapter. It never decides who may call what, and shows no agent
 //! a secret, a path of this machine or the address of a server.
 
+pub mod adapter;
 mod answer;
 pub mod cage;
+mod clock;
 mod command;
 pub mod config;
 mod endpoint;
@@ -11,28 +13,29 @@ pub mod template;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentry_abi::bindings::agentry::agent::llm;
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::fault::unavailable;
+use agentry_abi::clock::Clock;
 use agentry_kernel::budget::{Amounts, Resource};
-use agentry_kernel::json::Value;
+use agentry_kernel::json::{self, Value};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::tool::{Effect, Tool};
 use agentry_kernel::{Digest, Permit};
-use agentry_store::limits::TOOL_COMMANDS_MAX;
+use agentry_store::limits::{TOOL_COMMANDS_MAX, TOOL_OUTPUT_MAX_BYTES, TOOL_TIMEOUT_MAX_MS, TOOLS_MAX};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::adapter::{Adapter, Bounded};
 pub use self::answer::Said;
 use self::schema::Schema;
 use crate::secrets::Secrets;
 use crate::secrets::config::SecretLine;
-use crate::tools::config::{Reach, ToolLine, ToolsConfig};
+use crate::tools::config::{Registered, ToolLine, ToolsConfig};
 use crate::web::{System, Web};
 
 /// The directory in the home in which commands have theirs.
@@ -43,21 +46,22 @@ pub struct Tools {
     entries: BTreeMap<String, Arc<Entry>>,
 }
 
-/// What all tools use.
-struct Shared {
+/// What the adapters of a host share.
+pub struct Shared {
     web: Arc<Web>,
     secrets: Arc<Secrets>,
     /// The program that runs commands in a child of itself; none if commands are not run here.
     program: Option<PathBuf>,
     place: PathBuf,
     commands: Semaphore,
+    clock: Clock,
 }
 
 /// A tool of the registry.
 pub struct Entry {
     line: ToolLine,
     schema: Schema,
-    shared: Arc<Shared>,
+    adapter: Arc<dyn Adapter>,
     /// Why it cannot be called now, for the admin.
     pub trouble: Option<String>,
 }
@@ -72,24 +76,14 @@ pub struct Done {
     pub note: Option<String>,
 }
 
-/// Why a tool said nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Wrong {
-    /// The arguments do not fit how it is called.
-    Unfit(String),
-    /// There is no room for it now.
-    Busy,
-    Cancelled,
-    TimedOut,
-    /// It did not begin.
-    NotBegun(String),
-    /// A secret that it needs is not to be had.
-    Withheld(String),
-    /// The other side gave no answer.
-    Unanswered {
-        why: String,
-        egress_bytes: u64,
-    },
+/// Why a program cannot bring such a tool.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` cannot be a tool of this host: {why}")]
+pub struct NotAdded {
+    /// The tool.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 impl Tools {
@@ -97,7 +91,7 @@ impl Tools {
     pub fn registered(secrets: &[SecretLine], hosts: BTreeMap<String, Vec<IpAddr>>, registry: ToolsConfig) -> Self {
         let secrets = Arc::new(Secrets::open(secrets));
         let web = Arc::new(Web::new(Arc::new(System::new(hosts))));
-        Self::new(registry, PathBuf::new(), None, web, secrets)
+        Self::new(registry, PathBuf::new(), None, web, secrets, Clock::System)
     }
 
     /// The tools of a registry. `program` is this program, if it knows [`cage::VERB`]; directories of commands come to lie in `home`.
@@ -107,11 +101,12 @@ impl Tools {
         program: Option<PathBuf>,
         web: Arc<Web>,
         secrets: Arc<Secrets>,
+        clock: Clock,
     ) -> Self {
         let place = home.join(PLACE);
         // What a host that was killed has left there is nobody's.
         let _ = std::fs::remove_dir_all(&place);
-        Self::new(config, place, program, web, secrets)
+        Self::new(config, place, program, web, secrets, clock)
     }
 
     fn new(
@@ -120,14 +115,49 @@ impl Tools {
         program: Option<PathBuf>,
         web: Arc<Web>,
         secrets: Arc<Secrets>,
+        clock: Clock,
     ) -> Self {
-        let shared = Arc::new(Shared { web, secrets, program, place, commands: Semaphore::new(TOOL_COMMANDS_MAX) });
-        let entry = |line: ToolLine| {
-            let schema = Schema::new(&line.schema).expect("its reader has compiled it");
-            let trouble = trouble(&line, &shared);
-            (line.name.clone(), Arc::new(Entry { line, schema, shared: Arc::clone(&shared), trouble }))
+        let commands = Semaphore::new(TOOL_COMMANDS_MAX);
+        let shared = Arc::new(Shared { web, secrets, program, place, commands, clock });
+        let entry = |Registered { tool, reach }: Registered| {
+            let schema = Schema::new(&tool.schema).expect("its reader has compiled it");
+            (tool.name.clone(), Arc::new(Entry::new(tool, schema, reach.adapter(&shared))))
         };
         Self { entries: config.tools.into_iter().map(entry).collect() }
+    }
+
+    /// Adds a tool that the program of this host brings, behind an adapter of its own. That is held to the tool's timeout, to cuts and to the
+    /// length of an answer; the schema must be of an object.
+    ///
+    /// # Errors
+    /// If no tool is called so, its schema is none, its timeout is none that a tool has, there is one of its name, or there are too many.
+    pub fn add(&mut self, mut tool: ToolLine, adapter: Arc<dyn Adapter>) -> Result<(), NotAdded> {
+        let not = |why: &str| NotAdded { name: tool.name.clone(), why: why.to_owned() };
+        if !config::is_name(&tool.name) {
+            return Err(not("a name has letters, digits, `.`, `_` and `-`, and few of them"));
+        }
+        if self.entries.contains_key(&tool.name) {
+            return Err(not("there is one of this name"));
+        }
+        if self.entries.len() >= TOOLS_MAX {
+            return Err(not(&format!("there are {TOOLS_MAX} tools already")));
+        }
+        if tool.timeout.is_zero() || tool.timeout > Duration::from_millis(TOOL_TIMEOUT_MAX_MS) {
+            return Err(not(&format!("its timeout is not of 1 to {TOOL_TIMEOUT_MAX_MS} ms")));
+        }
+        if !(1..=TOOL_OUTPUT_MAX_BYTES).contains(&tool.output_max_bytes) {
+            return Err(not(&format!("its answers are not of 1 to {TOOL_OUTPUT_MAX_BYTES} bytes")));
+        }
+        let canonical = json::parse(&tool.schema).map_err(|flaw| not(&format!("its schema is not JSON: {flaw}")))?;
+        if canonical.get("type").and_then(Value::as_str) != Some("object") {
+            return Err(not("its schema is not of an object"));
+        }
+        let canonical = canonical.to_string();
+        let schema = Schema::new(&canonical).map_err(|why| not(&format!("its schema is none: {why}")))?;
+        tool.schema = canonical;
+        let entry = Entry::new(tool, schema, Arc::new(Bounded(adapter)));
+        self.entries.insert(entry.name().to_owned(), Arc::new(entry));
+        Ok(())
     }
 
     /// All of them, by name.
@@ -153,6 +183,11 @@ impl std::fmt::Debug for Tools {
 }
 
 impl Entry {
+    fn new(line: ToolLine, schema: Schema, adapter: Arc<dyn Adapter>) -> Self {
+        let trouble = adapter.trouble(&line);
+        Self { line, schema, adapter, trouble }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.line.name
@@ -198,12 +233,9 @@ impl Entry {
         self.line.price_microusd
     }
 
-    /// `command` or `http`, and which: for the admin.
+    /// The kind of its adapter, such as `command` or `http`, and where that leads: for the admin.
     pub fn reach(&self) -> (&'static str, String) {
-        match &self.line.reach {
-            Reach::Command(command) => ("command", command.program.display().to_string()),
-            Reach::Endpoint(endpoint) => ("http", format!("{} {}", endpoint.method, endpoint.url)),
-        }
+        self.adapter.reach()
     }
 
     /// As an agent and its model see it.
@@ -222,12 +254,7 @@ impl Entry {
 
     /// Calls it. It ends soon after `cut` is cancelled.
     pub async fn call(&self, permit: &Permit, arguments: &Value, cut: &CancellationToken) -> Done {
-        let called = match &self.line.reach {
-            Reach::Command(command) => command::run(&self.shared, (&self.line, command), permit, arguments, cut).await,
-            Reach::Endpoint(endpoint) => {
-                endpoint::ask(&self.shared, (&self.line, endpoint), permit, arguments, cut).await
-            }
-        };
+        let called = self.adapter.call(&self.line, permit, arguments, cut).await;
         let price = Amounts::of(Resource::Usd, self.line.price_microusd);
         match called {
             Ok(said) => Done { spent: price.with(Resource::Egress, said.egress_bytes), result: Ok(said), note: None },
@@ -242,60 +269,7 @@ impl Entry {
             labels: self.line.labels.clone(),
             schema: Digest(Sha256::digest(self.line.schema.as_bytes()).into()),
             price_microusd: self.line.price_microusd,
-            sends_bytes: match &self.line.reach {
-                Reach::Command(_) => None,
-                Reach::Endpoint(endpoint) => Some(endpoint.url.as_str().len() as u64),
-            },
-        }
-    }
-}
-
-impl Wrong {
-    /// What nobody did costs nothing.
-    fn spent(&self, price: Amounts) -> Amounts {
-        match self {
-            Self::Unfit(_) | Self::Busy | Self::NotBegun(_) | Self::Withheld(_) => Amounts::ZERO,
-            Self::Unanswered { egress_bytes: 0, .. } => Amounts::ZERO,
-            Self::Unanswered { egress_bytes, .. } => price.with(Resource::Egress, *egress_bytes),
-            Self::Cancelled | Self::TimedOut => price,
-        }
-    }
-
-    fn note(&self) -> Option<String> {
-        match self {
-            Self::NotBegun(why) | Self::Withheld(why) | Self::Unanswered { why, .. } => Some(why.clone()),
-            Self::Unfit(_) | Self::Busy | Self::Cancelled | Self::TimedOut => None,
-        }
-    }
-
-    /// For the agent.
-    fn error(self) -> Error {
-        match self {
-            Self::Unfit(why) => Error::Invalid(why),
-            Self::Busy => unavailable("too many tools are at work", Some(1000)),
-            Self::Cancelled => Error::Cancelled,
-            Self::TimedOut => Error::TimedOut,
-            Self::NotBegun(_) | Self::Withheld(_) => unavailable("the tool is not set up rightly on this host", None),
-            Self::Unanswered { .. } => unavailable("the tool does not answer", None),
-        }
-    }
-}
-
-/// Why it could not be called now.
-fn trouble(line: &ToolLine, shared: &Shared) -> Option<String> {
-    match &line.reach {
-        Reach::Command(command) => {
-            let is_program = std::fs::metadata(&command.program)
-                .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
-            if !is_program {
-                return Some(format!("there is no program at {}", command.program.display()));
-            }
-            let mut handles = command.secrets.values();
-            handles.find_map(|handle| shared.secrets.for_tool(handle, &line.name).err()).map(|why| why.to_string())
-        }
-        Reach::Endpoint(endpoint) => {
-            let handle = endpoint.secret.as_deref()?;
-            shared.secrets.header(handle, &endpoint.url).err().map(|why| why.to_string())
+            sends_bytes: self.adapter.sends_bytes(),
         }
     }
 }

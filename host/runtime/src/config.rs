@@ -131,7 +131,7 @@ impl Config {
         let name = file.display().to_string();
         let read = |why| ConfigError::Read { file: name.clone(), why };
         match std::fs::symlink_metadata(&file) {
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::embedded()),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Ok(data) if data.len() > CONFIG_MAX_BYTES => {
                 return Err(read(std::io::Error::other(format!("it is longer than {CONFIG_MAX_BYTES} bytes"))));
             }
@@ -168,8 +168,11 @@ impl Config {
             })
         })
     }
+}
 
-    fn embedded() -> Self {
+impl Default for Config {
+    /// No provider, and no model but what a program brings, such as the embedded one.
+    fn default() -> Self {
         Self {
             models: ModelsConfig::default(),
             secrets: Vec::new(),

@@ -1,5 +1,6 @@
 //! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
 
+mod builder;
 mod errors;
 pub mod parking;
 pub mod policy_watch;
@@ -9,62 +10,37 @@ pub mod services;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use agentry_abi::clock::Clock;
-use agentry_config::policies::{self, PoliciesError};
-use agentry_drivers::files::{Files, Marks, StorageUsage};
-use agentry_drivers::http::Http;
-use agentry_drivers::human::Human;
-use agentry_drivers::mail::Mail;
-use agentry_drivers::memory::Memory;
-use agentry_drivers::secrets::Secrets;
-use agentry_drivers::tools::Tools;
-use agentry_drivers::tools::config::ToolsConfig;
-use agentry_drivers::web::{System, Web};
-use agentry_engine::Engine;
 use agentry_engine::compile::Compiler;
-use agentry_journal::Journal;
-use agentry_journal::audit::heads::{Heads, HeadsError};
+use agentry_journal::audit::heads::Heads;
 use agentry_journal::history::History;
 use agentry_journal::report::Report;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status, up_to};
-use agentry_kernel::kernel::Kernel;
 use agentry_kernel::manifest::Manifest;
-use agentry_llm::Models;
 use agentry_store::content::Content;
 use agentry_store::limits::INPUT_MAX_BYTES;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Batch, RedbStore, Store, StoreError, keys, rows};
+use agentry_store::{Batch, StoreError, keys};
 use tokio_util::sync::CancellationToken;
 
+pub use self::builder::HostBuilder;
 pub use self::errors::OpenError;
-use crate::agents::Agents;
-use crate::approvals::{People, Said, SayError, Saying};
-use crate::config::{AgentsConfig, Config};
+use crate::approvals::{Said, SayError, Saying};
 use crate::exec::components::Components;
 use crate::exec::components::Prepared;
 use crate::exec::errors::RunError;
 use crate::exec::replay::{Replayed, replay};
 use crate::exec::{Beginning, Resuming, lacking_root};
-use crate::gate::Gate;
-use crate::host::policy_watch::PolicyWatch;
 use crate::host::services::Services;
-use crate::orders::{Orders, What};
+use crate::orders::What;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
 use crate::run::recording::Recording;
-use crate::syscalls::drivers::Drivers;
 pub use serve::Served;
 
-/// How long those who only read the store may keep a host from opening it.
-const READERS_LEAVE_MAX: Duration = Duration::from_secs(1);
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// What a host is made of.
+/// What a host on a home is made of; see [`HostBuilder`] for one without.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where it keeps its store, its cache, its configuration.
@@ -105,77 +81,13 @@ pub struct Host {
     _heads: Option<Heads>,
 }
 
-/// Opens the store. Whoever only reads it, as `ps` does where no host runs, has it for a moment and is waited for.
-async fn open_store(home: &Path) -> Result<RedbStore, StoreError> {
-    let begun = Instant::now();
-    loop {
-        match RedbStore::open(home) {
-            Err(StoreError::InUse { .. }) if begun.elapsed() < READERS_LEAVE_MAX => tokio::time::sleep(PAUSE).await,
-            opened => return opened,
-        }
-    }
-}
-
-/// Opens the second place of heads. What goes wrong with it later is shown to whoever watches a run.
-fn second_place(path: &Path, services: &Arc<OnceLock<Weak<Services>>>) -> Result<Heads, HeadsError> {
-    let services = Arc::clone(services);
-    Heads::open(path.to_path_buf(), move |error| {
-        if let Some(services) = services.get().and_then(Weak::upgrade) {
-            services.policy_watch.alarm(error.to_string());
-        }
-    })
-}
-
 impl Host {
     /// Opens the home, reads policy and configuration, and makes the engine ready.
     ///
     /// # Errors
     /// If one of them cannot be used; the error says what to do.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let policy = policies::load(&options.policies)?;
-        let config = Config::load(&options.home)?;
-        let models = Models::open(&config.models, &options.models, options.model.as_deref())?;
-        let files = Files::open(&options.roots)?;
-        let registry = ToolsConfig::load(&options.home)?;
-        let known = AgentsConfig::load(&options.home)?;
-        let store: Arc<dyn Store> = Arc::new(open_store(&options.home).await?);
-        // Only now: nobody else works in this home.
-        let secrets = Arc::new(Secrets::open(&config.secrets));
-        let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
-        let program = options.compiler.program().map(Path::to_owned);
-        let tools = Tools::open(registry, &options.home, program, Arc::clone(&web), Arc::clone(&secrets));
-        let http = Http::new(web, secrets);
-        let engine = Engine::open(&options.home, options.compiler, config.engine)?;
-        let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
-        let heads = config.heads.as_ref().map(|file| second_place(&options.home.join(file), &alarms)).transpose()?;
-        let teller = heads.as_ref().map(Heads::teller);
-        let told = move |tip| teller.iter().for_each(|teller| teller.tell(tip));
-        let (journal, recovered) = Journal::open_telling(Arc::clone(&store), told).await?;
-        let kernel = Kernel::new(Arc::new(policy), models.kernel_models(), tools.kernel_tools());
-        let failed = kernel.failed_tests(kernel.policy());
-        if !failed.is_empty() {
-            return Err(PoliciesError::Mistakes(failed).into());
-        }
-        let gate = Gate::new(kernel, journal, Clock::System, &recovered);
-        let memory = Memory::new(Arc::clone(&store));
-        let mail = Arc::new(Mail::new(Arc::clone(&store)));
-        gate.begin_locked(policy_watch::lock(&options.home));
-        let (marks, keepers) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
-        let policy_watch = PolicyWatch::new(options.home.clone(), options.policies);
-        rows::approval::recover(&store).await?;
-        let people = People::of(&options.home);
-        let human = Human::open(Arc::clone(&store), Clock::System).await?;
-        let (orders, parking) = (Arc::new(Orders::default()), parking::Parking::new(config.idle));
-        let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
-        let agents = Arc::new(Agents::new(known, Components::new(engine, Arc::clone(&store)), runs_max));
-        let delegate = Arc::clone(&agents) as _;
-        let drivers = Drivers { gate, models, memory, files, marks, keepers, human, tools, http, mail, delegate };
-        let services = Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, orders, parking });
-        // Set once, here.
-        let _ = alarms.set(Arc::downgrade(&services));
-        policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
-        let history = History::over(store);
-        Ok(Self { faces: Vec::new(), services, history, attended: false, _heads: heads })
+        HostBuilder::of_home(options)?.open().await
     }
 
     /// Keeps a way by which others reach this host, until the host is dropped: that closes it first, before the store.

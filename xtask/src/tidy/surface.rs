@@ -30,7 +30,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
         ("codes", codes(tree)),
         ("policy", policy_words(tree)),
         ("config", config_keys(tree)),
-        ("tools", keys(tree, "host/drivers/src/tools/config.rs", tool_prefix)),
+        ("tools", tool_keys(tree)),
         ("agents", agent_keys(tree)),
     ];
     for (section, found) in sections {
@@ -170,6 +170,15 @@ fn agent_prefix(table: &str) -> Option<&'static str> {
     })
 }
 
+/// The keys of `tools.toml`: those of every tool, and those of each adapter, which stand in its file.
+fn tool_keys(tree: &Tree) -> BTreeSet<String> {
+    let files = tree.files().filter_map(|file| file.path.to_str());
+    files
+        .filter(|path| path.starts_with("host/drivers/src/tools/"))
+        .flat_map(|path| keys(tree, path, tool_prefix))
+        .collect()
+}
+
 /// The tables of `tools.toml`.
 fn tool_prefix(table: &str) -> Option<&'static str> {
     Some(match table {
@@ -177,6 +186,7 @@ fn tool_prefix(table: &str) -> Option<&'static str> {
         "TOOL" => "tools.",
         "COMMAND" => "tools.command.",
         "ENDPOINT" => "tools.http.",
+        "CLOCK" => "tools.clock.",
         _ => return None,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use agentry_abi::clock::date;
 use agentry_kernel::time::Millis;
 
 /// Dollars of millionths of a dollar: no digit that counts is rounded away.
@@ -70,21 +71,8 @@ pub fn now() -> Millis {
 /// A moment in UTC, to the second, as RFC 3339 writes it.
 pub fn moment(ms: u64) -> String {
     let (days, seconds) = (ms / 86_400_000, ms / 1_000 % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date(i64::try_from(days).unwrap_or_default());
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
-}
-
-/// The date that lies so many days after 1970-01-01; after Howard Hinnant, "chrono-compatible low-level date algorithms".
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -14,6 +14,13 @@ pub struct Said {
     pub egress_bytes: u64,
 }
 
+impl Said {
+    /// One text, and nothing left this machine.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { failed: false, parts: vec![self::text(text)], egress_bytes: 0 }
+    }
+}
+
 /// A sentence.
 pub(super) fn text(text: impl Into<String>) -> ResultPart {
     ResultPart::Text(text.into())

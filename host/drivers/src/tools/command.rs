@@ -1,24 +1,32 @@
 //! A tool that is a program of this machine. It runs in a child that ends it, in a directory of its own and new, with nothing in its
 //! environment but what its entry says. No shell comes near it.
 
+use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_config::ConfigError;
+use agentry_config::reader::Table;
 use agentry_kernel::Permit;
 use agentry_kernel::json::Value;
-use agentry_store::limits::{TOOL_ERROR_MAX_BYTES, TOOL_ERROR_SHOWN_BYTES};
+use agentry_store::limits::{TOOL_ERROR_MAX_BYTES, TOOL_ERROR_SHOWN_BYTES, TOOL_MEMORY_DEFAULT_MB, TOOL_MEMORY_MAX_MB};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::Shared;
+use super::adapter::{Adapter, Reach, Wrong};
 use super::answer::{self, Said};
 use super::cage::{self, End, Order, Report};
-use super::{Shared, Wrong};
-use crate::tools::config::{CommandLine, ToolLine};
+use super::config::ToolLine;
+use super::template::Template;
 
 /// What a command finds programs by.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -26,8 +34,113 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// How long the child may take to end everything, when the command's time is over.
 const GRACE: Duration = Duration::from_secs(4);
 
+/// The keys of `command`.
+pub(super) const COMMAND_KEYS: [&str; 6] = ["program", "args", "stdin", "memory_mb", "env", "secrets"];
+
+/// A program and what it is started with.
+#[derive(Clone, Debug)]
+pub(super) struct CommandLine {
+    /// Its whole path.
+    pub(super) program: PathBuf,
+    /// Its words, with places for arguments.
+    pub(super) args: Template,
+    /// Whether the arguments are also on its standard input, as JSON.
+    pub(super) stdin: bool,
+    /// What its processes may have.
+    pub(super) memory_bytes: u64,
+    /// Its environment; it has no other.
+    pub(super) env: BTreeMap<String, String>,
+    /// Variables, and the handles of the secrets that they hold.
+    pub(super) secrets: BTreeMap<String, String>,
+}
+
+/// Starts it.
+struct Runner {
+    line: Arc<CommandLine>,
+    shared: Arc<Shared>,
+}
+
+impl Reach for CommandLine {
+    fn adapter(self: Arc<Self>, shared: &Arc<Shared>) -> Arc<dyn Adapter> {
+        Arc::new(Runner { line: self, shared: Arc::clone(shared) })
+    }
+}
+
+impl Adapter for Runner {
+    fn reach(&self) -> (&'static str, String) {
+        ("command", self.line.program.display().to_string())
+    }
+
+    fn trouble(&self, tool: &ToolLine) -> Option<String> {
+        let program = &self.line.program;
+        let is_program =
+            std::fs::metadata(program).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
+        if !is_program {
+            return Some(format!("there is no program at {}", program.display()));
+        }
+        let mut handles = self.line.secrets.values();
+        handles.find_map(|handle| self.shared.secrets.for_tool(handle, &tool.name).err()).map(|why| why.to_string())
+    }
+
+    fn call<'a>(
+        &'a self,
+        tool: &'a ToolLine,
+        permit: &'a Permit,
+        arguments: &'a Value,
+        cut: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<Said, Wrong>> {
+        run(&self.shared, (tool, &self.line), permit, arguments, cut).boxed()
+    }
+}
+
+/// Reads `command = { … }` of a tool whose schema is this.
+pub(super) fn read(table: &Table<'_>, _: &ToolLine, schema: &Value) -> Result<Arc<dyn Reach>, ConfigError> {
+    table.only(&COMMAND_KEYS)?;
+    let program = PathBuf::from(table.needs_text("program")?);
+    if !program.is_absolute() {
+        let hint = "write its whole path: nobody is to choose it by a variable of the environment";
+        return Err(table.mistake_in("program", "the program has no absolute path", hint));
+    }
+    let mut args = Template::default();
+    for words in table.texts_or_lists("args")? {
+        args.push(&words).map_err(|why| table.mistake_in("args", why, "a brace itself is written twice"))?;
+    }
+    let known = |name: &str| schema.get("properties").is_some_and(|properties| properties.get(name).is_some());
+    if let Some(unknown) = args.arguments().find(|name| !known(name)) {
+        let hint = "a place in `args` is named after one of the schema's `properties`";
+        return Err(table.mistake_in("args", format!("the schema has no property `{unknown}`"), hint));
+    }
+    let memory_mb = table.number("memory_mb", 1..TOOL_MEMORY_MAX_MB + 1)?.unwrap_or(TOOL_MEMORY_DEFAULT_MB);
+    Ok(Arc::new(CommandLine {
+        program,
+        args,
+        stdin: table.flag("stdin")?.unwrap_or(false),
+        memory_bytes: memory_mb << 20,
+        env: variables(table, "env")?,
+        secrets: variables(table, "secrets")?,
+    }))
+}
+
+/// Variables of the environment and what they hold.
+fn variables(table: &Table<'_>, key: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+    let Some(inner) = table.get_table(key)? else { return Ok(BTreeMap::new()) };
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let variable = |name: &str| {
+        if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) || !name.bytes().all(known) {
+            let hint = "use letters, digits and `_`";
+            return Err(inner.mistake(format!("`{name}` cannot be a variable"), hint));
+        }
+        let value = inner.needs_text(name)?;
+        if value.contains('\0') {
+            return Err(inner.mistake_in(name, "a variable cannot hold a zero byte", "take it out"));
+        }
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    inner.keys().map(variable).collect()
+}
+
 /// Runs it on these arguments.
-pub(super) async fn run(
+async fn run(
     shared: &Shared,
     (tool, command): (&ToolLine, &CommandLine),
     permit: &Permit,
@@ -71,7 +184,7 @@ fn environment(
 ) -> Result<Vec<(String, String)>, Wrong> {
     let directory = directory.display().to_string();
     let given = [("PATH", PATH), ("HOME", &directory), ("TMPDIR", &directory), ("LANG", "C.UTF-8")];
-    let mut env: std::collections::BTreeMap<String, String> =
+    let mut env: BTreeMap<String, String> =
         given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     env.extend(command.env.clone());
     for (name, handle) in &command.secrets {

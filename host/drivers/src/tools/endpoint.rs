@@ -1,21 +1,116 @@
 //! A tool that is an address of the web. The request carries the arguments, a key by which the other side knows a call again, and a secret
 //! that no agent sees. It follows no redirect: its entry says where it is.
 
+use std::sync::Arc;
+
 use agentry_abi::driver::IDEMPOTENCY_KEY;
+use agentry_config::ConfigError;
+use agentry_config::reader::Table;
 use agentry_kernel::Permit;
 use agentry_kernel::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use ipnet::IpNet;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use tokio_util::sync::CancellationToken;
 
+use super::Shared;
+use super::adapter::{Adapter, Reach, Wrong};
 use super::answer::{self, Said};
-use super::{Shared, Wrong};
-use crate::tools::config::{EndpointLine, ToolLine};
+use super::config::ToolLine;
 use crate::web::address::Named;
 use crate::web::{Outgoing, Trouble};
 
+/// The keys of `http`.
+pub(super) const ENDPOINT_KEYS: [&str; 4] = ["method", "url", "secret", "addresses"];
+
+/// An address and what it is asked with.
+#[derive(Clone, Debug)]
+pub(super) struct EndpointLine {
+    /// The method.
+    pub(super) method: Method,
+    /// Where it is.
+    pub(super) url: Url,
+    /// The handle of the secret that goes with each request.
+    pub(super) secret: Option<String>,
+    /// Networks that are not public and may be dialled.
+    pub(super) addresses: Vec<IpNet>,
+}
+
+/// Asks it.
+struct Client {
+    line: Arc<EndpointLine>,
+    shared: Arc<Shared>,
+}
+
+impl Reach for EndpointLine {
+    fn adapter(self: Arc<Self>, shared: &Arc<Shared>) -> Arc<dyn Adapter> {
+        Arc::new(Client { line: self, shared: Arc::clone(shared) })
+    }
+}
+
+impl Adapter for Client {
+    fn reach(&self) -> (&'static str, String) {
+        ("http", format!("{} {}", self.line.method, self.line.url))
+    }
+
+    fn trouble(&self, _: &ToolLine) -> Option<String> {
+        let handle = self.line.secret.as_deref()?;
+        self.shared.secrets.header(handle, &self.line.url).err().map(|why| why.to_string())
+    }
+
+    fn sends_bytes(&self) -> Option<u64> {
+        Some(self.line.url.as_str().len() as u64)
+    }
+
+    fn call<'a>(
+        &'a self,
+        tool: &'a ToolLine,
+        permit: &'a Permit,
+        arguments: &'a Value,
+        cut: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<Said, Wrong>> {
+        ask(&self.shared, (tool, &self.line), permit, arguments, cut).boxed()
+    }
+}
+
+/// Reads `http = { … }` of a tool.
+pub(super) fn read(table: &Table<'_>, _: &ToolLine, _: &Value) -> Result<Arc<dyn Reach>, ConfigError> {
+    table.only(&ENDPOINT_KEYS)?;
+    let method = match table.text("method")?.unwrap_or("POST") {
+        "GET" => Method::GET,
+        "POST" => Method::POST,
+        "PUT" => Method::PUT,
+        "PATCH" => Method::PATCH,
+        "DELETE" => Method::DELETE,
+        other => {
+            let hint = "GET and DELETE carry the arguments in the query; POST, PUT and PATCH as JSON";
+            return Err(table.mistake_in("method", format!("unknown method `{other}`"), hint));
+        }
+    };
+    let text = table.needs_text("url")?;
+    let url = Url::parse(text).ok().filter(|url| {
+        let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && plain
+    });
+    let Some(url) = url else {
+        let hint = "write https:// or http://, a host and a path; keys go under `secret`";
+        return Err(table.mistake_in("url", format!("`{text}` is no address of a server"), hint));
+    };
+    let mut addresses = Vec::new();
+    for text in table.texts("addresses")? {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+        addresses.push(network.map_err(|_| {
+            let hint = "write a network or an address: \"10.1.2.0/24\"";
+            table.mistake_in("addresses", format!("`{text}` is no network"), hint)
+        })?);
+    }
+    Ok(Arc::new(EndpointLine { method, url, secret: table.text("secret")?.map(str::to_owned), addresses }))
+}
+
 /// Asks it with these arguments.
-pub(super) async fn ask(
+async fn ask(
     shared: &Shared,
     (tool, line): (&ToolLine, &EndpointLine),
     permit: &Permit,

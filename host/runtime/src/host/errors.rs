@@ -3,6 +3,7 @@
 use agentry_config::ConfigError;
 use agentry_config::policies::PoliciesError;
 use agentry_drivers::files::NoRoot;
+use agentry_drivers::tools::NotAdded;
 use agentry_drivers::tools::config::ToolsError;
 use agentry_engine::EngineError;
 use agentry_journal::audit::heads::HeadsError;
@@ -21,6 +22,9 @@ pub enum OpenError {
     /// The registry of tools.
     #[error(transparent)]
     Tools(#[from] ToolsError),
+    /// A tool of the program that opens it.
+    #[error(transparent)]
+    Tool(#[from] NotAdded),
     /// The models.
     #[error(transparent)]
     Models(#[from] ModelsError),

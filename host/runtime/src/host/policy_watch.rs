@@ -31,13 +31,14 @@ const LOCK_FILE: &str = "locked";
 #[derive(Debug)]
 pub struct PolicyWatch {
     home: PathBuf,
-    policies: PathBuf,
+    /// None if the policy stands as it was given.
+    policies: Option<PathBuf>,
     alarms: Mutex<Option<String>>,
 }
 
 impl PolicyWatch {
-    /// What holds in this home under this policy directory.
-    pub fn new(home: PathBuf, policies: PathBuf) -> Self {
+    /// What holds in this home under this policy directory; none for a policy that does not change.
+    pub fn new(home: PathBuf, policies: Option<PathBuf>) -> Self {
         Self { home, policies, alarms: Mutex::default() }
     }
 
@@ -64,8 +65,9 @@ pub fn watch(services: Weak<Services>) -> io::Result<()> {
             if let Some(text) = policy_watch.alarms.lock().take() {
                 gate.announce_alarm(&text);
             }
-            if sight.has_settled_on(fingerprint(&policy_watch.policies)) {
-                match sound(gate, &policy_watch.policies) {
+            let Some(policies) = &policy_watch.policies else { continue };
+            if sight.has_settled_on(fingerprint(policies)) {
+                match sound(gate, policies) {
                     Ok(policy) => gate.adopt(policy),
                     Err(error) => gate.keep(&error.to_string()),
                 }

@@ -1,0 +1,230 @@
+//! What a host is opened from, part by part. A home is one way to fill it; a program that embeds Agentry hands in its own store, clock,
+//! models, tools and policy. It decides nothing, and a part that is not given can do nothing: without a policy, nobody may anything.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use agentry_abi::clock::Clock;
+use agentry_config::policies::{self, PoliciesError};
+use agentry_drivers::files::{Files, Marks, StorageUsage};
+use agentry_drivers::http::Http;
+use agentry_drivers::human::Human;
+use agentry_drivers::mail::Mail;
+use agentry_drivers::memory::Memory;
+use agentry_drivers::secrets::Secrets;
+use agentry_drivers::tools::Tools;
+use agentry_drivers::tools::adapter::Adapter;
+use agentry_drivers::tools::config::{ToolLine, ToolsConfig};
+use agentry_drivers::web::{System, Web};
+use agentry_engine::Engine;
+use agentry_engine::compile::Compiler;
+use agentry_journal::Journal;
+use agentry_journal::audit::heads::{Heads, HeadsError};
+use agentry_journal::history::History;
+use agentry_kernel::kernel::Kernel;
+use agentry_kernel::policy::Policy;
+use agentry_llm::Models;
+use agentry_store::{RedbStore, Store, StoreError, rows};
+
+use super::policy_watch::{self, PolicyWatch};
+use super::services::Services;
+use super::{Host, OpenError, Options, parking};
+use crate::agents::Agents;
+use crate::approvals::People;
+use crate::config::{AgentsConfig, Config};
+use crate::exec::components::Components;
+use crate::gate::Gate;
+use crate::orders::Orders;
+use crate::syscalls::drivers::Drivers;
+
+/// How long those who only read the store may keep a host from opening it.
+const READERS_LEAVE_MAX: Duration = Duration::from_secs(1);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The parts of a host that is to be opened.
+#[must_use = "nothing is opened before `open`"]
+pub struct HostBuilder {
+    directory: PathBuf,
+    compiler: Compiler,
+    store: Option<Arc<dyn Store>>,
+    clock: Clock,
+    policy: Policy,
+    /// Where the policy is read anew when it changes; none if it stands as it was given.
+    watched: Option<PathBuf>,
+    config: Config,
+    registry: ToolsConfig,
+    agents: AgentsConfig,
+    roots: BTreeMap<String, PathBuf>,
+    models: Vec<Arc<agentry_llm::Entry>>,
+    model: Option<String>,
+    tools: Vec<(ToolLine, Arc<dyn Adapter>)>,
+}
+
+impl HostBuilder {
+    /// A host that keeps machine code and the directories of commands in `directory`, and its store as well unless it is given another one.
+    /// The lock and the approvers of a home are looked for there too. No two hosts may have one directory.
+    pub fn new(directory: impl Into<PathBuf>, compiler: Compiler) -> Self {
+        Self {
+            directory: directory.into(),
+            compiler,
+            store: None,
+            clock: Clock::System,
+            policy: Policy::default(),
+            watched: None,
+            config: Config::default(),
+            registry: ToolsConfig::default(),
+            agents: AgentsConfig::default(),
+            roots: BTreeMap::new(),
+            models: Vec::new(),
+            model: None,
+            tools: Vec::new(),
+        }
+    }
+
+    /// All that a home says, with these options.
+    ///
+    /// # Errors
+    /// If its policy or a file of its configuration cannot be used.
+    pub fn of_home(options: Options) -> Result<Self, OpenError> {
+        let Options { home, policies, roots, model, models, compiler } = options;
+        let mut builder = Self::new(home, compiler).policy_directory(policies)?;
+        builder.config = Config::load(&builder.directory)?;
+        builder.registry = ToolsConfig::load(&builder.directory)?;
+        builder.agents = AgentsConfig::load(&builder.directory)?;
+        Ok(Self { roots, model, models, ..builder })
+    }
+
+    /// Everything durable stands in this store, which no other host writes to.
+    pub fn store(self, store: Arc<dyn Store>) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
+    /// The time of this host, for policy, budgets and journals alike.
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The policy of this directory, now and after each change of it.
+    ///
+    /// # Errors
+    /// If it cannot be used as it stands.
+    pub fn policy_directory(self, directory: impl Into<PathBuf>) -> Result<Self, PoliciesError> {
+        let directory = directory.into();
+        Ok(Self { policy: policies::load(&directory)?, watched: Some(directory), ..self })
+    }
+
+    /// The policy of these texts, each under the name that refusals show; it holds for as long as the host is open.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn policy_text(self, files: &[(&str, &str)]) -> Result<Self, PoliciesError> {
+        Ok(Self { policy: policies::parse(files)?, watched: None, ..self })
+    }
+
+    /// Models, providers, secrets and limits, as `agentry.toml` says them.
+    pub fn config(self, config: Config) -> Self {
+        Self { config, ..self }
+    }
+
+    /// One more model, with what answers as it. The first one is what `default` stands for, unless [`HostBuilder::default_model`] says
+    /// otherwise.
+    pub fn model(mut self, entry: agentry_llm::Entry) -> Self {
+        self.model.get_or_insert_with(|| entry.model.alias.clone());
+        self.models.push(Arc::new(entry));
+        self
+    }
+
+    /// What `default` stands for: an alias, or `scripted:FILE`.
+    pub fn default_model(self, alias: impl Into<String>) -> Self {
+        Self { model: Some(alias.into()), ..self }
+    }
+
+    /// One more tool, behind an adapter of its own; see [`Tools::add`].
+    pub fn tool(mut self, tool: ToolLine, adapter: impl Adapter + 'static) -> Self {
+        self.tools.push((tool, Arc::new(adapter)));
+        self
+    }
+
+    /// A root that policy can grant under this name, and the directory that it stands for.
+    pub fn root(mut self, name: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
+        self.roots.insert(name.into(), directory.into());
+        self
+    }
+
+    /// Opens the host: makes the engine ready, opens the store and puts in order what the last host left in it.
+    ///
+    /// # Errors
+    /// If a part cannot be used; the error says what to do.
+    pub async fn open(self) -> Result<Host, OpenError> {
+        let Self { directory, compiler, clock, config, .. } = self;
+        let models = Models::open(&config.models, &self.models, self.model.as_deref())?;
+        let files = Files::open(&self.roots)?;
+        let store = match self.store {
+            Some(store) => store,
+            None => Arc::new(open_store(&directory).await?) as Arc<dyn Store>,
+        };
+        // Only now: nobody else works in this directory.
+        let secrets = Arc::new(Secrets::open(&config.secrets));
+        let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
+        let program = compiler.program().map(Path::to_owned);
+        let (of_web, of_secrets) = (Arc::clone(&web), Arc::clone(&secrets));
+        let mut tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
+        self.tools.into_iter().try_for_each(|(tool, adapter)| tools.add(tool, adapter))?;
+        let http = Http::new(web, secrets);
+        let engine = Engine::open(&directory, compiler, config.engine)?;
+        let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
+        let heads = config.heads.as_ref().map(|file| second_place(&directory.join(file), &alarms)).transpose()?;
+        let teller = heads.as_ref().map(Heads::teller);
+        let told = move |tip| teller.iter().for_each(|teller| teller.tell(tip));
+        let (journal, recovered) = Journal::open_telling(Arc::clone(&store), told).await?;
+        let kernel = Kernel::new(Arc::new(self.policy), models.kernel_models(), tools.kernel_tools());
+        let failed = kernel.failed_tests(kernel.policy());
+        if !failed.is_empty() {
+            return Err(PoliciesError::Mistakes(failed).into());
+        }
+        let gate = Gate::new(kernel, journal, clock.clone(), &recovered);
+        let memory = Memory::new(Arc::clone(&store));
+        let mail = Arc::new(Mail::new(Arc::clone(&store)));
+        gate.begin_locked(policy_watch::lock(&directory));
+        let (marks, keepers) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
+        rows::approval::recover(&store).await?;
+        let people = People::of(&directory);
+        let policy_watch = PolicyWatch::new(directory, self.watched);
+        let human = Human::open(Arc::clone(&store), clock).await?;
+        let (orders, parking) = (Arc::new(Orders::default()), parking::Parking::new(config.idle));
+        let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
+        let agents = Arc::new(Agents::new(self.agents, Components::new(engine, Arc::clone(&store)), runs_max));
+        let delegate = Arc::clone(&agents) as _;
+        let drivers = Drivers { gate, models, memory, files, marks, keepers, human, tools, http, mail, delegate };
+        let services = Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, orders, parking });
+        // Set once, here.
+        let _ = alarms.set(Arc::downgrade(&services));
+        policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
+        let history = History::over(store);
+        Ok(Host { faces: Vec::new(), services, history, attended: false, _heads: heads })
+    }
+}
+
+/// Opens the store. Whoever only reads it, as `ps` does where no host runs, has it for a moment and is waited for.
+async fn open_store(home: &Path) -> Result<RedbStore, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match RedbStore::open(home) {
+            Err(StoreError::InUse { .. }) if begun.elapsed() < READERS_LEAVE_MAX => tokio::time::sleep(PAUSE).await,
+            opened => return opened,
+        }
+    }
+}
+
+/// Opens the second place of heads. What goes wrong with it later is shown to whoever watches a run.
+fn second_place(path: &Path, services: &Arc<OnceLock<Weak<Services>>>) -> Result<Heads, HeadsError> {
+    let services = Arc::clone(services);
+    Heads::open(path.to_path_buf(), move |error| {
+        if let Some(services) = services.get().and_then(Weak::upgrade) {
+            services.policy_watch.alarm(error.to_string());
+        }
+    })
+}
