@@ -19,6 +19,7 @@ mod forks;
 mod greedy;
 mod guests;
 mod homes;
+mod hostile;
 mod http;
 mod human;
 mod idle;

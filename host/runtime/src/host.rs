@@ -24,7 +24,7 @@ use agentry_drivers::tools::Tools;
 use agentry_drivers::tools::config::ToolsConfig;
 use agentry_drivers::web::{System, Web};
 use agentry_engine::Engine;
-use agentry_engine::compile::Compiler;
+use agentry_engine::prepare::Preparer;
 use agentry_journal::Journal;
 use agentry_journal::audit::heads::{Heads, HeadsError};
 use agentry_journal::history::History;
@@ -77,8 +77,8 @@ pub struct Options {
     pub model: Option<String>,
     /// Models beside those of the configuration: the one in process, for example.
     pub models: Vec<Arc<agentry_llm::Entry>>,
-    /// Who turns components into machine code.
-    pub compiler: Compiler,
+    /// Who reads, checks and compiles components.
+    pub preparer: Preparer,
 }
 
 /// What a new run is to have in common with another one.
@@ -142,10 +142,10 @@ impl Host {
         // Only now: nobody else works in this home.
         let secrets = Arc::new(Secrets::open(&config.secrets));
         let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
-        let program = options.compiler.program().map(Path::to_owned);
+        let program = options.preparer.program().map(Path::to_owned);
         let tools = Tools::open(registry, &options.home, program, Arc::clone(&web), Arc::clone(&secrets));
         let http = Http::new(web, secrets);
-        let engine = Engine::open(&options.home, options.compiler, config.engine)?;
+        let engine = Engine::open(&options.home, options.preparer, config.engine)?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
         let heads = config.heads.as_ref().map(|file| second_place(&options.home.join(file), &alarms)).transpose()?;
         let teller = heads.as_ref().map(Heads::teller);
