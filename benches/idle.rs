@@ -9,7 +9,7 @@ use agentry_abi::clock::Clock;
 use agentry_benches::{home, measure, open, resident, server, shown};
 use agentry_kernel::journal::{Unfinished, Wake};
 use agentry_kernel::{Millis, RunId};
-use agentry_store::rows::parked::Rest;
+use agentry_store::rows::parked::ParkedRun;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Batch, Page, Range, RedbStore, Store, keys};
 use tokio::sync::oneshot;
@@ -118,7 +118,7 @@ async fn multiply(home: &Path, first: RunRecord, runs: u64) -> Vec<(RunId, Milli
                 due.push((run, at));
             }
             let record = RunRecord { id: run, ..first.clone() };
-            let rest = Rest {
+            let rest = ParkedRun {
                 payer: first.agent.clone(),
                 holds,
                 wake: Some(Wake { at, letter: false, person: false }),

@@ -14,7 +14,7 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What an act gave and what it cost.
 #[derive(Debug)]
-pub struct Acted<T, E = Error> {
+pub struct Completed<T, E = Error> {
     /// The answer that the guest gets.
     pub result: Result<T, E>,
     /// The true cost. What was held beyond it goes back.
@@ -29,7 +29,7 @@ pub struct Acted<T, E = Error> {
     pub note: Option<String>,
 }
 
-impl<T, E> Acted<T, E> {
+impl<T, E> Completed<T, E> {
     /// An answer that tells of nothing that is labelled.
     pub fn of(result: Result<T, E>, spent: Amounts) -> Self {
         Self { result, spent, labels: Labels::NONE, freed: Vec::new(), below: Amounts::ZERO, note: None }
@@ -55,9 +55,9 @@ impl<T, E> Acted<T, E> {
 }
 
 /// What a guest is told: written down as it is, and read again when its run is executed again.
-pub trait Told: Serialize + DeserializeOwned {}
+pub trait Recordable: Serialize + DeserializeOwned {}
 
-impl<T: Serialize + DeserializeOwned> Told for T {}
+impl<T: Serialize + DeserializeOwned> Recordable for T {}
 
 /// What a change does to what agents keep.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -70,14 +70,14 @@ pub struct Kept {
 
 /// What a write would do, and what its answer tells.
 #[derive(Debug)]
-pub struct Written<T> {
+pub struct Write<T> {
     /// The batch to commit and the answer that the guest gets then.
     pub result: Result<(Batch, T), Error>,
     /// The labels of what the answer tells, a no included: the version of an entry tells of what stood there before.
     pub labels: Labels,
 }
 
-impl<T> From<Result<(Batch, T), Error>> for Written<T> {
+impl<T> From<Result<(Batch, T), Error>> for Write<T> {
     /// A write whose answer tells of nothing that is labelled.
     fn from(result: Result<(Batch, T), Error>) -> Self {
         Self { result, labels: Labels::NONE }

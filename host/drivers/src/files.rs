@@ -17,7 +17,7 @@ use agentry_store::limits::{FILE_LIST_MAX, FILE_READ_MAX_BYTES};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
 
-pub use self::keepers::{Change, Keepers};
+pub use self::keepers::{Change, StorageUsage};
 pub use self::marks::Marks;
 
 /// The roots of a host.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::clock::Clock;
-use agentry_abi::driver::Written;
+use agentry_abi::driver::Write;
 use agentry_abi::fault;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_store::limits::{HUMAN_LOOK_MS, HUMAN_OPEN_MAX, NOTICES_KEPT_MAX};
@@ -160,7 +160,7 @@ impl Human {
     }
 
     /// What is written for a notice, together with the entry of its call.
-    pub fn notice(&self, notice: &Notice) -> Written<()> {
+    pub fn notice(&self, notice: &Notice) -> Write<()> {
         let mut batch = Batch::default();
         batch.put(keys::notice(notice.at, notice.run, notice.call), notice.encode());
         if self.notices.load(Ordering::Relaxed) >= NOTICES_KEPT_MAX {

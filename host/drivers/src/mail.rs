@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::agents::Letter;
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Written;
+use agentry_abi::driver::Write;
 use agentry_abi::fault;
 use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
-use agentry_store::keyed_lock::Lanes;
+use agentry_store::keyed_lock::KeyedMutex;
 use agentry_store::limits::{
     LETTER_TTL_MS, LETTERS_DEAD_MAX, LETTERS_EXPIRED_AT_ONCE_MAX, LETTERS_RECEIVED_MAX, LETTERS_WAITING_MAX,
     MAILBOX_MAX_BYTES,
@@ -38,7 +38,7 @@ pub struct Mail {
     /// Who waits for letters, by mailbox.
     arrivals: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
     /// For those who change a mailbox, by its name.
-    pub lanes: Lanes,
+    pub lanes: KeyedMutex,
 }
 
 /// Who writes, and when by the run's clock.
@@ -65,7 +65,7 @@ pub struct Taken {
 impl Mail {
     /// Mailboxes in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, arrivals: Arc::default(), lanes: Lanes::default() }
+        Self { store, arrivals: Arc::default(), lanes: KeyedMutex::default() }
     }
 
     /// Tells of the next letter that arrives in any mailbox. Ask for it before you look.
@@ -88,7 +88,7 @@ impl Mail {
     ///
     /// # Errors
     /// `unavailable` if the mailbox is full or the store cannot be read.
-    pub fn send(&self, permit: &Permit, writer: &Writer, to: &str, subject: &str, body: &str) -> Written<String> {
+    pub fn send(&self, permit: &Permit, writer: &Writer, to: &str, subject: &str, body: &str) -> Write<String> {
         let letter = Waiting {
             sender: writer.agent.clone(),
             run: writer.run,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::memory::{Entry, Expectation, Page, Value, WriteOptions};
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Acted, Written};
+use agentry_abi::driver::{Completed, Write};
 use agentry_abi::fault;
 use agentry_kernel::Amounts;
 use agentry_kernel::call::RunId;
@@ -58,7 +58,7 @@ impl Memory {
     ///
     /// # Errors
     /// `invalid` for a name that cannot be one; `unavailable` if the store cannot be read.
-    pub fn get(&self, permit: &Permit, namespace: &str, key: &str, now: Millis) -> Acted<Option<Entry>> {
+    pub fn get(&self, permit: &Permit, namespace: &str, key: &str, now: Millis) -> Completed<Option<Entry>> {
         told(self.look_up(permit, namespace, key, now))
     }
 
@@ -86,13 +86,13 @@ impl Memory {
         (namespace, key): (&str, &str),
         value: &Value,
         options: &WriteOptions,
-    ) -> Written<u64> {
+    ) -> Write<u64> {
         let checked = check_names(namespace, key).and_then(|()| check_value(value));
         let checked = checked.and_then(|()| check_options(options, author.now));
         match checked.and_then(|expires| Ok((expires, self.place(namespace, key, author.now)?))) {
             Ok((expires, place)) => {
                 let labels = place.labels.clone();
-                Written { result: place.put(permit, author, value, options, expires), labels }
+                Write { result: place.put(permit, author, value, options, expires), labels }
             }
             Err(error) => Err(error).into(),
         }
@@ -125,11 +125,11 @@ impl Memory {
     ///
     /// # Errors
     /// `not-found` if there is none.
-    pub fn delete(&self, permit: &Permit, author: &Author, (namespace, key): (&str, &str), _hard: bool) -> Written<()> {
+    pub fn delete(&self, permit: &Permit, author: &Author, (namespace, key): (&str, &str), _hard: bool) -> Write<()> {
         match check_names(namespace, key).and_then(|()| self.place(namespace, key, author.now)) {
             Ok(place) => {
                 let labels = place.labels.clone();
-                Written { result: place.delete(permit), labels }
+                Write { result: place.delete(permit), labels }
             }
             Err(error) => Err(error).into(),
         }
@@ -146,7 +146,7 @@ impl Memory {
         after: Option<&str>,
         limit: u32,
         now: Millis,
-    ) -> Acted<Page> {
+    ) -> Completed<Page> {
         told(self.page(permit.brings(), (namespace, prefix), after, limit, now))
     }
 
@@ -316,10 +316,10 @@ impl Place {
 }
 
 /// What was read, with the labels of what it tells of.
-fn told<T>(read: Result<(T, Labels), Error>) -> Acted<T> {
+fn told<T>(read: Result<(T, Labels), Error>) -> Completed<T> {
     match read {
-        Ok((value, labels)) => Acted::of(Ok(value), Amounts::ZERO).labelled(labels),
-        Err(error) => Acted::of(Err(error), Amounts::ZERO),
+        Ok((value, labels)) => Completed::of(Ok(value), Amounts::ZERO).labelled(labels),
+        Err(error) => Completed::of(Err(error), Amounts::ZERO),
     }
 }
 

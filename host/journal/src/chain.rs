@@ -11,7 +11,7 @@ use agentry_kernel::digest::Digest;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-use agentry_store::{Late, Store, StoreError, Value, Write, keys};
+use agentry_store::{Deferred, Store, StoreError, Value, Write, keys};
 
 /// The version byte of the stored tip.
 const FORMAT: u8 = 1;
@@ -80,7 +80,7 @@ impl Chain {
     }
 
     /// The writes of these segments, once their turn has come.
-    pub(crate) fn link(&self, segments: Vec<(RunId, Vec<u8>)>) -> (Late, Linked) {
+    pub(crate) fn link(&self, segments: Vec<(RunId, Vec<u8>)>) -> (Deferred, Linked) {
         let bytes = segments.iter().map(|(_, bytes)| bytes.len() + 2 * keys::LOG_ROW_BYTES).sum();
         let (chain, linked) = (self.clone(), Linked::default());
         let told = linked.clone();
@@ -98,7 +98,7 @@ impl Chain {
             *told.0.lock() = Some(state.linked);
             writes
         });
-        (Late { bytes, writes }, linked)
+        (Deferred { bytes, writes }, linked)
     }
 
     /// How the batch of these links ended. A batch that was never linked changes nothing.

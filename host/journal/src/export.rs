@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::contents::{lacking, named};
 use crate::history::History;
-use crate::{Along, Journal, Tip, Trail, digest, segment};
+use crate::{Extras, Journal, Tip, Trail, digest, segment};
 
 /// What such a file begins with: its kind and the version of its form.
 const MAGIC: &[u8] = b"agentry run 1\n";
@@ -125,7 +125,7 @@ pub async fn import(home: &Path, bytes: &[u8]) -> Result<RunRecord, ParcelError>
     // As one that its host lost: the next host takes it for that.
     let open = record.status == Status::Suspended;
     let stored = RunRecord { status: if open { Status::Running } else { record.status }, ..record.clone() };
-    journal.append(&trail, &entries, Along { contents, record: Some(stored), ..Along::default() });
+    journal.append(&trail, &entries, Extras { contents, record: Some(stored), ..Extras::default() });
     journal.durable(&trail).await?;
     Ok(record)
 }

@@ -14,7 +14,7 @@ use agentry_store::content::Content;
 use agentry_store::rows::run::RunRecord;
 
 use crate::history::History;
-use crate::{Along, Journal, Moved, Trail};
+use crate::{Balances, Extras, Journal, Trail};
 
 pub(crate) const NOW: Millis = Millis(1_800_000_000_000);
 
@@ -66,9 +66,9 @@ impl Host {
             engine: "test".to_owned(),
             held: Amounts::ZERO,
         };
-        let moved = Moved { agent: "scribe", books: Books::default(), site: Books::default() };
+        let moved = Balances { agent: "scribe", books: Books::default(), site: Books::default() };
         let record = Some(record(trail.run()));
-        let along = Along { moved: Some(moved), contents: vec![input], record, ..Along::default() };
+        let along = Extras { moved: Some(moved), contents: vec![input], record, ..Extras::default() };
         self.journal.append(&trail, &[Entry::Started(started)], along);
         trail
     }
@@ -78,14 +78,14 @@ impl Host {
         let what = Call::LogEvent { line: line.digest };
         let outcome = Outcome::Inline(Vec::new());
         let entry = Entry::Called { call: CallId(1), at: NOW, what, outcome, basis: BasisId::NONE };
-        self.journal.append(run, &[entry], Along { contents: vec![line], ..Along::default() });
+        self.journal.append(run, &[entry], Extras { contents: vec![line], ..Extras::default() });
     }
 
     /// It ends well.
     pub(crate) fn end(&self, run: &Arc<Trail>, output: Content) {
         let ended = Ended { at: NOW, status: Status::Done, output: output.digest, spent: Amounts::ZERO };
         let record = Some(RunRecord { status: Status::Done, ended: Some(NOW), ..record(run.run()) });
-        let along = Along { contents: vec![output], record, ..Along::default() };
+        let along = Extras { contents: vec![output], record, ..Extras::default() };
         self.journal.append(run, &[Entry::Ended(ended)], along);
     }
 }

@@ -10,7 +10,7 @@ use agentry_kernel::time::Millis;
 use agentry_store::rows::approval::Question;
 use agentry_store::rows::mail::Listed;
 use agentry_store::rows::notice::Notice;
-use agentry_store::rows::parked::Rest;
+use agentry_store::rows::parked::ParkedRun;
 use agentry_store::rows::question::Inquiry;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Page, Range, Store, StoreError, keys, rows};
@@ -75,7 +75,7 @@ impl History {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn suspended(&self, which: impl Fn(Option<Rest>) -> bool) -> Result<Vec<RunRecord>, StoreError> {
+    pub fn suspended(&self, which: impl Fn(Option<ParkedRun>) -> bool) -> Result<Vec<RunRecord>, StoreError> {
         let mut runs = Vec::new();
         let mut range = Range::of(keys::OPEN);
         loop {
@@ -83,7 +83,7 @@ impl History {
             let Some((last, _)) = rows.last() else { break };
             range = range.after(last);
             for (key, row) in &rows {
-                let Some(id) = keys::number(key).filter(|_| Rest::decode(row).is_ok_and(&which)) else { continue };
+                let Some(id) = keys::number(key).filter(|_| ParkedRun::decode(row).is_ok_and(&which)) else { continue };
                 runs.extend(self.record(RunId(id))?.filter(|record| record.status == Status::Suspended));
             }
         }
@@ -162,7 +162,7 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub fn wake(&self, run: RunId) -> Result<Option<Wake>, StoreError> {
-        Ok(Rest::of(&*self.0, run)?.and_then(|rest| rest.wake))
+        Ok(ParkedRun::of(&*self.0, run)?.and_then(|rest| rest.wake))
     }
 
     /// What started a run by itself; none if a person or another agent did.

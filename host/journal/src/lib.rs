@@ -35,7 +35,7 @@ use agentry_kernel::budget::Books;
 use agentry_kernel::call::{Call, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Status};
-use agentry_kernel::kernel::Rated;
+use agentry_kernel::kernel::RateState;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
 use agentry_store::limits::{HOSTCALL_MAX_BYTES, LLM_IN_FLIGHT_MAX_BYTES};
@@ -73,18 +73,18 @@ const _: () = assert!(FLOOD_BYTES + HOSTCALL_MAX_BYTES < VALUE_MAX_BYTES);
 
 /// What goes with entries into the same batch.
 #[derive(Debug, Default)]
-pub struct Along<'a> {
+pub struct Extras<'a> {
     /// The books that changed; taken under the kernel's lock, so that the last ones are the newest.
-    pub moved: Option<Moved<'a>>,
+    pub moved: Option<Balances<'a>>,
     /// What rules that count their calls remember now.
-    pub rated: Vec<Rated>,
+    pub rated: Vec<RateState>,
     /// Contents that the entries name.
     pub contents: Vec<Content>,
     /// The run's record as it is now.
     pub record: Option<RunRecord>,
 }
 
-impl Along<'_> {
+impl Extras<'_> {
     /// True if nothing goes with them.
     pub fn is_empty(&self) -> bool {
         let Self { moved, rated, contents, record } = self;
@@ -94,7 +94,7 @@ impl Along<'_> {
 
 /// Books as a change left them.
 #[derive(Clone, Copy, Debug)]
-pub struct Moved<'a> {
+pub struct Balances<'a> {
     /// Whose.
     pub agent: &'a str,
     /// The agent's.
@@ -164,7 +164,7 @@ impl Journal {
     }
 
     /// Writes entries down, in memory.
-    pub fn append(&self, trail: &Arc<Trail>, entries: &[Entry], along: Along<'_>) {
+    pub fn append(&self, trail: &Arc<Trail>, entries: &[Entry], along: Extras<'_>) {
         let mut pending = self.0.pending.lock();
         if trail.is_closed() {
             return;
@@ -174,11 +174,11 @@ impl Journal {
         for content in along.contents {
             pending.keep(trail, content);
         }
-        if let Some(Moved { agent, books, site }) = along.moved {
+        if let Some(Balances { agent, books, site }) = along.moved {
             pending.owe(agent, books);
             pending.owe(keys::SITE, site);
         }
-        for Rated { agent, rule, times } in along.rated {
+        for RateState { agent, rule, times } in along.rated {
             pending.rates.insert((agent, rule), times);
         }
         if let Some(record) = along.record {
@@ -195,7 +195,7 @@ impl Journal {
 
     /// Writes the last of a run that leaves memory: why, and its record. Whatever else happens to it is not written any more.
     pub fn close(&self, trail: &Arc<Trail>, entries: &[Entry], record: RunRecord) {
-        self.append(trail, entries, Along { record: Some(record), ..Along::default() });
+        self.append(trail, entries, Extras { record: Some(record), ..Extras::default() });
         // Who appends at the same moment is before or behind this under the lock of what is pending.
         let _pending = self.0.pending.lock();
         trail.close();

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use agentry_kernel::budget::{Amounts, Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Status, Unfinished};
-use agentry_kernel::kernel::Rated;
+use agentry_kernel::kernel::RateState;
 use agentry_kernel::limits::CHILD_DEPTH_MAX;
-use agentry_store::rows::parked::Rest;
+use agentry_store::rows::parked::ParkedRun;
 use agentry_store::rows::run::{RunRecord, encode};
 use agentry_store::rows::usage;
 use agentry_store::{Batch, Page, Range, Store, StoreError, keys, rows};
@@ -28,7 +28,7 @@ pub struct Recovered {
     /// Every agent's books and the site's; what they hold is for the unfinished runs.
     pub books: Vec<(String, Books)>,
     /// When rules with a `rate` let calls through.
-    pub rates: Vec<Rated>,
+    pub rates: Vec<RateState>,
     /// Runs that the host lost and that go on when somebody says so.
     pub unfinished: Vec<RunId>,
     /// How far the log goes.
@@ -55,7 +55,7 @@ pub(crate) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
     })?;
     each(store, keys::RATES, |key, value| {
         if let Some((agent, rule)) = keys::rate_of(key) {
-            recovered.rates.push(Rated { agent, rule, times: rows::run::decode(value)? });
+            recovered.rates.push(RateState { agent, rule, times: rows::run::decode(value)? });
         }
         Ok(())
     })?;
@@ -99,7 +99,7 @@ fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreErr
     let mut left = Left::default();
     each(store, keys::OPEN, |key, row| {
         let Some(run) = keys::number(key).map(RunId) else { return Ok(()) };
-        if let Some(rest) = Rest::decode(row)? {
+        if let Some(rest) = ParkedRun::decode(row)? {
             left.hold(&rest.payer, rest.holds);
             return Ok(());
         }

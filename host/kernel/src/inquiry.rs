@@ -36,8 +36,8 @@ pub use amend::amend;
 pub use call::{read as read_call, show as show_call};
 pub use diff::{Change, Diff, Example, Verdict as DiffVerdict, diff};
 pub use explain::{Explanation, Otherwise, explain};
-pub use learn::{Lesson, learn};
-pub use reach::{Place, Power, Route, Stop, powers, routes};
+pub use learn::{Suggestion, learn};
+pub use reach::{Capability, Place, Route, Stop, powers, routes};
 pub use replay::{Changed, Past, Replay, replay, unknown};
 
 /// The one run of a kernel that is asked.

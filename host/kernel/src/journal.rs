@@ -142,7 +142,7 @@ pub enum Entry {
         by: Vec<String>,
     },
     /// The kernel admitted a call that files with `mode = "observe"` would have refused. It stands before what came of it.
-    Foreseen {
+    ShadowDenied {
         /// Which.
         call: CallId,
         /// When.

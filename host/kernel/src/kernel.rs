@@ -43,12 +43,12 @@ mod tests;
 mod tracked;
 mod trials;
 
-pub(crate) use answer::Leave;
+pub(crate) use answer::Permission;
 pub use answer::{Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
 pub use books::{Standing, Statement};
 pub use consequences::Consequences;
-pub use rates::Rated;
+pub use rates::RateState;
 pub use resume::{Afterwards, Lost};
 pub use shares::Share;
 
@@ -103,7 +103,7 @@ impl Kernel {
                 let answer = self.grant(run, call, what, terms);
                 if let Some(no) = observed {
                     let refusal = self.no(run, call, what.name(), no);
-                    self.follows.entries.push(Entry::Foreseen { call, at: now, refusal });
+                    self.follows.entries.push(Entry::ShadowDenied { call, at: now, refusal });
                 }
                 answer
             }
@@ -113,7 +113,7 @@ impl Kernel {
     }
 
     /// Remembers what an earlier host counted.
-    pub fn restore_rate(&mut self, rated: Rated) {
+    pub fn restore_rate(&mut self, rated: RateState) {
         self.rates.restore(rated);
     }
 
@@ -132,12 +132,12 @@ impl Kernel {
     }
 
     /// How far [`Kernel::look`] goes: for whoever compares policies, and asks often.
-    pub(crate) fn leave(&self, run: RunId, what: &Call, now: Millis) -> Leave {
-        let Some(run) = self.runs.get(&run).filter(|run| !run.ended) else { return Leave::No };
+    pub(crate) fn leave(&self, run: RunId, what: &Call, now: Millis) -> Permission {
+        let Some(run) = self.runs.get(&run).filter(|run| !run.ended) else { return Permission::No };
         match self.view(Some(&self.rates), now).decide(run, what) {
-            Ok((_, terms)) if terms.require.is_none() => Leave::Yes,
-            Err(no) if no.code != Code::NotApproved => Leave::No,
-            _ => Leave::Asks,
+            Ok((_, terms)) if terms.require.is_none() => Permission::Yes,
+            Err(no) if no.code != Code::NotApproved => Permission::No,
+            _ => Permission::Asks,
         }
     }
 

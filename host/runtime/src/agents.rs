@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::agents::AgentInfo;
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_abi::fault;
 use agentry_kernel::Call;
 use agentry_kernel::call::{Delegation, Post, RunId};
@@ -99,7 +99,7 @@ impl Delegate for Agents {
         drivers: Arc<Drivers>,
         delegated: Delegated,
         cut: CancellationToken,
-    ) -> BoxFuture<'static, Acted<String>> {
+    ) -> BoxFuture<'static, Completed<String>> {
         child::call(self, drivers, delegated, cut)
     }
 }

@@ -36,7 +36,7 @@ use crate::run::context::RunContext;
 use crate::run::end::End;
 use crate::run::events::{Event, Observer};
 use crate::run::parent::Below;
-use crate::run::past::Past;
+use crate::run::recording::Recording;
 use crate::run::slice::Overdue;
 use crate::syscalls::State;
 use crate::syscalls::drivers::Drivers;
@@ -126,7 +126,7 @@ pub(crate) async fn resume(
     let unfinished = Unfinished::of(&entries);
     let mut unfinished = unfinished.ok_or_else(|| StoreError::Damaged { why: format!("run {} is over", record.id) })?;
     unfinished.goes_on(gate.clock().now());
-    let past = Arc::new(Past::of(Arc::clone(gate.journal().store()), entries)?);
+    let past = Arc::new(Recording::of(Arc::clone(gate.journal().store()), entries)?);
     let Started { at, input, seed, agent, .. } = past.started().clone();
     let input = String::from_utf8(past.content(&input)?);
     let input = input.map_err(|_| StoreError::Damaged { why: "an input that is no text".to_owned() })?;
@@ -135,7 +135,7 @@ pub(crate) async fn resume(
     let has = |content: &Digest| gate.journal().store().has(&keys::blob(content)).unwrap_or(true);
     let lacks = copied.as_ref().is_some_and(|entries| contents::lacking(entries, has).is_some());
     let run = placed(if lacks { run.lacking_contents() } else { run }, below.as_ref());
-    because.into_iter().for_each(|because| run.situation.stopped_because(because));
+    because.into_iter().for_each(|because| run.activity.stopped_because(because));
     let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
     let origin = copied.map_or_else(|| Origin::Own(below.map(|below| below.share)), Origin::Another);
     let allowance = match gate.reopen(&run, &start, record, (&unfinished, origin, attended)) {
@@ -179,10 +179,10 @@ async fn live(
     let (lines, ledger) = (Arc::clone(&state.lines), Arc::clone(&state.ledger));
     let (end, mut used) = guest(prepared, state, input, allowance).await;
     let overdue = run.deadline().is_some_and(|deadline| deadline <= tokio::time::Instant::now());
-    if let Some(past) = run.past().filter(|_| !overdue && !run.cancelled.is_cancelled()) {
+    if let Some(past) = run.recording().filter(|_| !overdue && !run.cancelled.is_cancelled()) {
         past.fell_short(run.calls());
     }
-    let end = end.with_last_words(lines.last_words()).unless(run.past().and_then(|past| past.verdict()));
+    let end = end.with_last_words(lines.last_words()).unless(run.recording().and_then(|past| past.verdict()));
     lines.close();
     if run.leaves.is_cancelled() {
         unended.over();
@@ -252,11 +252,11 @@ async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allo
         Ended::Itself(Err(error)) if error.is::<Overdue>() && !run.cancelled.is_cancelled() => {
             End::timed_out(allowance.wall_ms)
         }
-        Ended::Itself(Err(error)) if error.is::<Overdue>() => End::stopped(run.calls(), run.situation.because()),
+        Ended::Itself(Err(error)) if error.is::<Overdue>() => End::stopped(run.calls(), run.activity.because()),
         Ended::Itself(Err(error)) => End::trap(&error, &allowance, store.data().limiter.refused()),
         Ended::Panicked => End::host_broke(),
         Ended::TimedOut => End::timed_out(allowance.wall_ms),
-        Ended::Stopped => End::stopped(run.calls(), run.situation.because()),
+        Ended::Stopped => End::stopped(run.calls(), run.activity.because()),
     };
     (end, used)
 }

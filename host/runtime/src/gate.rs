@@ -2,11 +2,12 @@
 //!
 //! It asks the kernel, writes down what was asked and what came of it, and lets one driver act in between. It holds no
 //! policy and does no effect of its own. There are four ways through, by what a call does to the world:
-//! [`Gate::pass_inner`] for what is answered at once, [`Gate::pass_read`] for short reads of our own store, [`Gate::pass`] for what takes time or reaches outside, and
+//! [`Gate::call_now`] for what is answered at once, [`Gate::pass_read`] for short reads of our own store, [`Gate::pass`] for what takes time or reaches outside, and
 //! [`Gate::pass_store`] for writes to our own store.
 
 mod act;
 mod again;
+mod change_feed;
 mod children;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -18,20 +19,19 @@ mod mail;
 mod outside;
 mod people;
 mod read;
+mod reload;
 mod settle;
 mod shown;
-mod standing;
 mod stored;
-mod touches;
 
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::clock::Clock;
-use agentry_abi::driver::{Acted, Told};
+use agentry_abi::driver::{Completed, Recordable};
 use agentry_abi::fault;
 use agentry_journal::report::REFUSALS_KEPT_MAX;
-use agentry_journal::{Along, FLOOD_BYTES, Journal, Recovered};
+use agentry_journal::{Extras, FLOOD_BYTES, Journal, Recovered};
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{BasisId, Entry, Outcome};
@@ -40,23 +40,23 @@ use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
-use agentry_store::keyed_lock::Lanes;
+use agentry_store::keyed_lock::KeyedMutex;
 use agentry_store::keys;
 use agentry_store::limits::REFUSED_ARGUMENTS_MAX_BYTES;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use self::act::{Act, Desk};
+use self::act::{Act, KernelCell};
 pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
-pub use self::children::Aside;
+pub(crate) use self::change_feed::Touch;
+pub use self::children::Reservation;
 pub(crate) use self::life::Origin;
 pub use self::life::{Ending, Opening};
 pub use self::outside::LentPermit;
 use self::people::Asked;
-use self::standing::Audience;
-pub(crate) use self::touches::Touch;
+use self::reload::Audience;
 use crate::run::context::RunContext;
 use crate::run::events::Event;
 
@@ -65,7 +65,7 @@ pub const INLINE_MAX_BYTES: usize = 256;
 
 /// A call and the contents that it names, which are stored if it is admitted.
 #[derive(Debug)]
-pub struct Asking {
+pub struct CallRequest {
     /// What is decided on.
     pub what: Call,
     /// Its bulk, by name.
@@ -73,18 +73,18 @@ pub struct Asking {
     /// What its admission rests on, once it is admitted.
     basis: BasisId,
     /// The part of the run's budget that it wants for a child.
-    aside: Option<Arc<Aside>>,
+    aside: Option<Arc<Reservation>>,
     /// Where it waits for others that change the same thing, once it is admitted.
-    lane: Option<(Lanes, String)>,
+    lane: Option<(KeyedMutex, String)>,
 }
 
-impl From<Call> for Asking {
+impl From<Call> for CallRequest {
     fn from(what: Call) -> Self {
         Self::with(what, Vec::new())
     }
 }
 
-impl Asking {
+impl CallRequest {
     /// A call that names these contents.
     pub fn with(what: Call, contents: Vec<Content>) -> Self {
         Self { what, contents, basis: BasisId::NONE, aside: None, lane: None }
@@ -92,7 +92,7 @@ impl Asking {
 
     /// The same, in the lane of this name.
     #[must_use]
-    pub(crate) fn in_lane(self, lanes: &Lanes, name: &str) -> Self {
+    pub(crate) fn in_lane(self, lanes: &KeyedMutex, name: &str) -> Self {
         Self { lane: Some((lanes.clone(), name.to_owned())), ..self }
     }
 }
@@ -108,7 +108,7 @@ impl std::fmt::Debug for Gate {
 }
 
 struct Inner {
-    desk: Mutex<Desk>,
+    cell: Mutex<KernelCell>,
     journal: Journal,
     clock: Clock,
     audience: Audience,
@@ -116,7 +116,7 @@ struct Inner {
 
 /// How a call goes on once it is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
+enum JournalMode {
     /// It is answered where it stands, and cannot wait.
     AtOnce,
     /// It may wait, and is written down when it is done.
@@ -142,25 +142,25 @@ impl Gate {
             }
         }
         recovered.rates.iter().for_each(|rated| kernel.restore_rate(rated.clone()));
-        let desk = Mutex::new(Desk::new(kernel));
-        Self(Arc::new(Inner { desk, journal, clock, audience: Audience::default() }))
+        let cell = Mutex::new(KernelCell::new(kernel));
+        Self(Arc::new(Inner { cell, journal, clock, audience: Audience::default() }))
     }
 
     /// Reads something off the kernel: models, rights. It must not take long: every call waits meanwhile.
     pub fn kernel<R>(&self, read: impl FnOnce(&Kernel) -> R) -> R {
-        read(self.0.desk.lock().kernel())
+        read(self.0.cell.lock().kernel())
     }
 
     /// What is left of every limit that binds a run.
     pub(crate) fn balances(&self, run: &RunContext) -> Vec<Balance> {
         let now = run.clock.now();
-        self.0.desk.lock().balances(run.id, now)
+        self.0.cell.lock().balances(run.id, now)
     }
 
     /// The books of the site and of all agents, as people read them.
     pub fn statements(&self) -> Vec<Statement> {
         let now = self.0.clock.now();
-        self.0.desk.lock().statements(now)
+        self.0.cell.lock().statements(now)
     }
 
     /// The journal behind it.
@@ -178,21 +178,21 @@ impl Gate {
     ///
     /// # Errors
     /// What the kernel refuses, what `act` fails with; `unavailable` if `act` panics or the journal cannot keep up.
-    pub fn pass_inner<T: Told>(
+    pub fn call_now<T: Recordable>(
         &self,
         run: &Arc<RunContext>,
-        what: impl Into<Asking>,
+        what: impl Into<CallRequest>,
         act: impl FnOnce(&Permit) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let gate = &*self.0;
         let asking = what.into();
         let number = match self.recall(run, &asking.what) {
-            Recall::Told(again) => return again.at_once(run),
+            Recall::Recordable(again) => return again.at_once(run),
             Recall::Live(number) => number,
         };
         let (call, now) = gate.enter(run, number)?;
-        let admitted = gate.admit(run, call, asking, now, Manner::AtOnce);
-        let (mut permit, Asking { what, mut contents, basis, .. }) = match admitted {
+        let admitted = gate.admit(run, call, asking, now, JournalMode::AtOnce);
+        let (mut permit, CallRequest { what, mut contents, basis, .. }) = match admitted {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
             Ok((turn, _)) => {
                 gate.give_up(run, turn, now);
@@ -200,7 +200,7 @@ impl Gate {
             }
             Err(refusal) => return Err(fault::refused(&refusal, run.id, call)),
         };
-        let result = read::looked_up(run, &mut permit, |permit| Acted::of(act(permit), Amounts::ZERO));
+        let result = read::looked_up(run, &mut permit, |permit| Completed::of(act(permit), Amounts::ZERO));
         if run.trail.is_full() {
             contents.clear();
         }
@@ -213,15 +213,15 @@ impl Gate {
 
 impl Gate {
     /// Writes down what a guest took of an answer that is still being written; nothing of it, when it saw the end.
-    pub(crate) fn heard(&self, run: &RunContext, call: CallId, pieces: Vec<u8>) {
-        self.0.journal.append(&run.trail, &[Entry::Heard { call, pieces }], Along::default());
+    pub(crate) fn stream_progress(&self, run: &RunContext, call: CallId, pieces: Vec<u8>) {
+        self.0.journal.append(&run.trail, &[Entry::Heard { call, pieces }], Extras::default());
     }
 
     /// Writes down a call that the host cannot take as it is now, for a reason that another host or another moment would not have: so a
     /// run that is executed again gets the same answer. Nothing is decided or done.
-    pub fn unfit(&self, run: &Arc<RunContext>, asking: Asking, error: Error) -> Error {
+    pub fn reject(&self, run: &Arc<RunContext>, asking: CallRequest, error: Error) -> Error {
         let number = match self.recall(run, &asking.what) {
-            Recall::Told(again) => return again.at_once::<(), Error>(run).err().unwrap_or(error),
+            Recall::Recordable(again) => return again.at_once::<(), Error>(run).err().unwrap_or(error),
             Recall::Live(number) => number,
         };
         let (call, at) = match self.0.enter(run, number) {
@@ -231,7 +231,7 @@ impl Gate {
         let mut contents = Vec::new();
         let outcome = settle::outcome::<(), Error>(&Err(error.clone()), &mut contents);
         let entry = Entry::Called { call, at, what: asking.what.cut(), outcome, basis: BasisId::NONE };
-        self.0.journal.append(&run.trail, &[entry], Along { contents, ..Along::default() });
+        self.0.journal.append(&run.trail, &[entry], Extras { contents, ..Extras::default() });
         error
     }
 }
@@ -269,11 +269,11 @@ impl Inner {
         &self,
         run: &RunContext,
         call: CallId,
-        asking: Asking,
+        asking: CallRequest,
         now: Millis,
-        manner: Manner,
-    ) -> Result<(Turn, Option<Asking>), Box<Refusal>> {
-        let intent = manner == Manner::WithIntent;
+        mode: JournalMode,
+    ) -> Result<(Turn, Option<CallRequest>), Box<Refusal>> {
+        let intent = mode == JournalMode::WithIntent;
         let lacks = if intent { self.journal.lacks(&asking.contents) } else { Vec::new() };
         let admitted = self.act(run, now, |act| {
             let answer = act.ask(|kernel| kernel.admit(run.id, call, &asking.what, now));
@@ -284,14 +284,14 @@ impl Inner {
                 }
                 Answer::Permit(permit) => {
                     let basis = permit.basis();
-                    return Ok((Turn::Now(permit), Some(Asking { basis, ..asking })));
+                    return Ok((Turn::Now(permit), Some(CallRequest { basis, ..asking })));
                 }
                 Answer::Wait(ticket) => {
                     let held = act.kernel().held_by(ticket);
                     act.note(Entry::Queued { call, at: now, what: asking.what.clone(), held });
                     return Ok((act.line_up(ticket), Some(asking)));
                 }
-                Answer::Ask(unasked) if manner == Manner::AtOnce => {
+                Answer::Ask(unasked) if mode == JournalMode::AtOnce => {
                     act.ask(|kernel| kernel.decline(unasked, "a call that is answered at once waits for nobody", now))
                 }
                 Answer::Ask(unasked) => match self.question(act, run, (call, &asking), unasked, now) {
@@ -309,8 +309,8 @@ impl Inner {
 
 impl Act<'_> {
     /// Writes down that an admitted call is about to be made, with those of its contents that the store lacks.
-    fn intend(&mut self, (call, at): (CallId, Millis), asking: Asking, lacks: &[bool], permit: &Permit) {
-        let Asking { what, mut contents, .. } = asking;
+    fn intend(&mut self, (call, at): (CallId, Millis), asking: CallRequest, lacks: &[bool], permit: &Permit) {
+        let CallRequest { what, mut contents, .. } = asking;
         let mut lacks = lacks.iter();
         contents.retain(|_| lacks.next().copied().unwrap_or(true));
         self.store(contents);
@@ -319,8 +319,8 @@ impl Act<'_> {
 
     /// Writes a no down. Arguments of tools are kept, so that a person can see what was refused; not so many and not so long that an agent
     /// fills the disk with what it may not do.
-    fn refuse(&mut self, run: &RunContext, (call, asking): (CallId, Asking), refusal: &Refusal, at: Millis) {
-        let Asking { what, contents, .. } = asking;
+    fn refuse(&mut self, run: &RunContext, (call, asking): (CallId, CallRequest), refusal: &Refusal, at: Millis) {
+        let CallRequest { what, contents, .. } = asking;
         let bytes: usize = contents.iter().map(|content| content.bytes.len()).sum();
         let few = bytes <= REFUSED_ARGUMENTS_MAX_BYTES && (run.tally().refused as usize) < REFUSALS_KEPT_MAX;
         if few && matches!(what, Call::ToolsCall { .. }) && !run.trail.is_full() {

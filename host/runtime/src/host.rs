@@ -1,8 +1,8 @@
 //! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
 
 mod errors;
+pub mod parking;
 pub mod policy_watch;
-pub mod rests;
 mod serve;
 pub mod services;
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use agentry_abi::clock::Clock;
 use agentry_config::policies::{self, PoliciesError};
-use agentry_drivers::files::{Files, Keepers, Marks};
+use agentry_drivers::files::{Files, Marks, StorageUsage};
 use agentry_drivers::http::Http;
 use agentry_drivers::human::Human;
 use agentry_drivers::mail::Mail;
@@ -50,12 +50,12 @@ use crate::exec::errors::RunError;
 use crate::exec::replay::{Replayed, replay};
 use crate::exec::{Beginning, Resuming, lacking_root};
 use crate::gate::Gate;
-use crate::host::policy_watch::Standing;
+use crate::host::policy_watch::PolicyWatch;
 use crate::host::services::Services;
 use crate::orders::{Orders, What};
 use crate::run::cause::Began;
 use crate::run::events::Observer;
-use crate::run::past::Past;
+use crate::run::recording::Recording;
 use crate::syscalls::drivers::Drivers;
 pub use serve::Served;
 
@@ -121,7 +121,7 @@ fn second_place(path: &Path, services: &Arc<OnceLock<Weak<Services>>>) -> Result
     let services = Arc::clone(services);
     Heads::open(path.to_path_buf(), move |error| {
         if let Some(services) = services.get().and_then(Weak::upgrade) {
-            services.standing.alarm(error.to_string());
+            services.policy_watch.alarm(error.to_string());
         }
     })
 }
@@ -160,17 +160,17 @@ impl Host {
         let memory = Memory::new(Arc::clone(&store));
         let mail = Arc::new(Mail::new(Arc::clone(&store)));
         gate.begin_locked(policy_watch::lock(&options.home));
-        let (marks, keepers) = (Marks::new(Arc::clone(&store)), Keepers::new(Arc::clone(&store)));
-        let standing = Standing::new(options.home.clone(), options.policies);
+        let (marks, keepers) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
+        let policy_watch = PolicyWatch::new(options.home.clone(), options.policies);
         rows::approval::recover(&store).await?;
         let people = People::of(&options.home);
         let human = Human::open(Arc::clone(&store), Clock::System).await?;
-        let (orders, rests) = (Arc::new(Orders::default()), rests::Rests::new(config.idle));
+        let (orders, parking) = (Arc::new(Orders::default()), parking::Parking::new(config.idle));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
         let agents = Arc::new(Agents::new(known, Components::new(engine, Arc::clone(&store)), runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, keepers, human, tools, http, mail, delegate };
-        let services = Arc::new(Services { drivers: Arc::new(drivers), agents, people, standing, orders, rests });
+        let services = Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, orders, parking });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
@@ -246,7 +246,7 @@ impl Host {
         if entries.is_empty() {
             return Err(RunError::NeverBegan { run: record.id });
         }
-        let past = Past::of(Arc::clone(self.history.store()), entries)?;
+        let past = Recording::of(Arc::clone(self.history.store()), entries)?;
         let prepared = self.component_of(&record, component).await?;
         Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
     }

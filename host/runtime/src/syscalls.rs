@@ -20,7 +20,7 @@ mod wasi;
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::types::{self, Error, Unavailability};
-use agentry_abi::driver::{Acted, Told, Written};
+use agentry_abi::driver::{Completed, Recordable, Write};
 use agentry_engine::limiter::Limiter;
 use agentry_kernel::Millis;
 use agentry_kernel::budget::Allowance;
@@ -29,7 +29,7 @@ use agentry_kernel::manifest::Wants;
 use wasmtime::component::{Access, FutureReader, HasData, Linker};
 
 use self::drivers::Drivers;
-use crate::gate::Asking;
+use crate::gate::CallRequest;
 use crate::run::context::RunContext;
 use crate::syscalls::lines::Lines;
 use crate::syscalls::wasi::Wasi;
@@ -59,7 +59,7 @@ impl State {
     ) -> Self {
         let lines = Arc::new(Lines::new(Arc::clone(&run), drivers.gate.clone()));
         let wasi = Wasi::new(Arc::clone(&run), Arc::clone(&lines), seed);
-        let limiter = Limiter::new(allowance.memory_bytes, run.situation.memory());
+        let limiter = Limiter::new(allowance.memory_bytes, run.activity.memory());
         Self { run, drivers, wasi, limiter, lines, ledger: Arc::default(), deadline }
     }
 
@@ -73,9 +73,9 @@ impl State {
         act: A,
     ) -> wasmtime::Result<impl Future<Output = Result<T, Error>> + Send + use<T, W, A>>
     where
-        T: Told + Send + 'static,
-        W: Into<Asking>,
-        A: FnMut(&Permit) -> Written<T> + Send + 'static,
+        T: Recordable + Send + 'static,
+        W: Into<CallRequest>,
+        A: FnMut(&Permit) -> Write<T> + Send + 'static,
     {
         self.run.keep_pace()?;
         Ok(self.drivers.gate.pass_store(&self.run, what, act))
@@ -91,9 +91,9 @@ impl State {
         act: A,
     ) -> wasmtime::Result<impl Future<Output = Result<T, Error>> + Send + use<T, W, A>>
     where
-        T: Told + Send + 'static,
-        W: Into<Asking>,
-        A: FnOnce(&Permit) -> Acted<T> + Send + 'static,
+        T: Recordable + Send + 'static,
+        W: Into<CallRequest>,
+        A: FnOnce(&Permit) -> Completed<T> + Send + 'static,
     {
         self.run.keep_pace()?;
         Ok(self.drivers.gate.pass_read(&self.run, what, act))
@@ -103,13 +103,13 @@ impl State {
     ///
     /// # Errors
     /// The outer one ends a guest whose time is up; it gets no answer.
-    fn at_once<T: Told>(
+    fn at_once<T: Recordable>(
         &self,
-        what: impl Into<Asking>,
+        what: impl Into<CallRequest>,
         act: impl FnOnce(&Permit) -> Result<T, Error>,
     ) -> wasmtime::Result<Result<T, Error>> {
         self.run.keep_pace()?;
-        Ok(self.drivers.gate.pass_inner(&self.run, what, act))
+        Ok(self.drivers.gate.call_now(&self.run, what, act))
     }
 }
 

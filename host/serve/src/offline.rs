@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use agentry_abi::clock::Clock;
 use agentry_drivers::human::Human;
 use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
-use agentry_journal::{Along, Journal, Moved, Trail};
+use agentry_journal::{Balances, Extras, Journal, Trail};
 use agentry_kernel::budget::Books;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
@@ -147,8 +147,8 @@ pub async fn resolve(home: &Path, of: Resolution) -> Result<Resolved, AdminError
     books.take_back(&returned, case.since);
     site.take_back(&returned, case.since);
     let trail = Arc::new(Trail::new(of.run));
-    let moved = Some(Moved { agent: &record.agent, books, site });
-    let along = Along { moved, record: Some(record.clone()), ..Along::default() };
+    let moved = Some(Balances { agent: &record.agent, books, site });
+    let along = Extras { moved, record: Some(record.clone()), ..Extras::default() };
     journal.append(&trail, &[entry], along);
     journal.durable(&trail).await?;
     Ok(Resolved { returned })
@@ -163,7 +163,7 @@ async fn told(home: &Path, changed: bool, entry: impl FnOnce(Millis) -> Entry) -
     match hand(home, &Request::LookAtLock).await? {
         Hand::Ours(journal) if changed => {
             let trail = Arc::new(Trail::new(RunId::HOST));
-            journal.append(&trail, &[entry(Clock::System.now())], Along::default());
+            journal.append(&trail, &[entry(Clock::System.now())], Extras::default());
             Ok(journal.durable(&trail).await?)
         }
         Hand::Ours(_) | Hand::Host(_) => Ok(()),

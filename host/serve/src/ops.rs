@@ -56,7 +56,7 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
         },
         Request::Budget => Reply::Budget(services.drivers.gate.statements()),
         Request::LookAtLock => {
-            services.standing.look_at_lock(&services.drivers.gate);
+            services.policy_watch.look_at_lock(&services.drivers.gate);
             match services.drivers.gate.journal().flush().await {
                 Ok(()) => Reply::Looked,
                 Err(error) => Reply::Refused(error.to_string()),
@@ -73,7 +73,7 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
         Request::Stop { run, because } => match services.drivers.gate.stop(run, because.as_deref()) {
             true => Reply::Stopping,
             false if services.orders.are_taken() && is_suspended(&*store, run) => {
-                services.rests.stop(run, because.unwrap_or_default());
+                services.parking.stop(run, because.unwrap_or_default());
                 Reply::Stopping
             }
             false => Reply::Refused(NotHere::Over { run }.to_string()),

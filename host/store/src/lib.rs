@@ -47,7 +47,7 @@ pub struct Batch {
     /// In order; none removes the key.
     pub writes: Vec<Write>,
     /// Writes that are known only when the batch's turn has come.
-    pub late: Option<Late>,
+    pub late: Option<Deferred>,
     /// Called by the writer when the batch has been committed or has failed, before its future is answered.
     /// Not called by a store that was opened to be read.
     pub then: Option<Then>,
@@ -58,14 +58,14 @@ pub type Write = (Key, Option<Value>);
 
 /// Writes that depend on what all batches before have written. The writer asks for them when it has come to the batch and all that the
 /// batch expects holds; if the transaction fails then, so does the batch.
-pub struct Late {
+pub struct Deferred {
     /// At most so many, keys and values.
     pub bytes: usize,
     /// Gives them. Must return at once.
     pub writes: Box<dyn FnOnce() -> Vec<Write> + Send>,
 }
 
-/// Told how a batch ended. Must return at once.
+/// Recordable how a batch ended. Must return at once.
 pub type Then = Box<dyn FnOnce(&Result<(), StoreError>) + Send>;
 
 impl Batch {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use agentry_kernel::Resource;
 use agentry_kernel::call::{RunId, Wait};
 use agentry_kernel::journal::Wake;
-use agentry_runtime::run::situation::Live;
+use agentry_runtime::run::activity::Live;
 use agentry_serve::api::{Reply, Request};
 use agentry_serve::socket::{self, ControlError};
 use agentry_store::rows::run::RunRecord;

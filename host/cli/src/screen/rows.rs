@@ -122,7 +122,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
             Entry::Raised { call, raised: added, .. } => {
                 raised.insert(*call, added.clone());
             }
-            Entry::Foreseen { call, refusal, .. } => foreseen.push((*call, refusal)),
+            Entry::ShadowDenied { call, refusal, .. } => foreseen.push((*call, refusal)),
             Entry::Noted { call, note, .. } => {
                 if let Some(row) = rows.get_mut(call) {
                     row.note = Some(note.clone());

@@ -19,7 +19,7 @@ use super::marks::place;
 
 /// Who keeps what lies in roots; cheap to clone.
 #[derive(Clone)]
-pub struct Keepers {
+pub struct StorageUsage {
     store: Arc<dyn Store>,
     turns: Arc<Mutex<HashMap<Key, Weak<Semaphore>>>>,
 }
@@ -35,7 +35,7 @@ pub struct Change {
     _turn: OwnedSemaphorePermit,
 }
 
-impl Keepers {
+impl StorageUsage {
     /// In this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store, turns: Arc::default() }
@@ -154,13 +154,13 @@ mod tests {
         _home: tempfile::TempDir,
         out: tempfile::TempDir,
         files: Files,
-        keepers: Keepers,
+        keepers: StorageUsage,
     }
 
     impl Place {
         fn new() -> Self {
             let (home, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            let keepers = Keepers::new(Arc::new(RedbStore::open(home.path()).unwrap()));
+            let keepers = StorageUsage::new(Arc::new(RedbStore::open(home.path()).unwrap()));
             let roots = ["out", "also"].map(|name| (name.to_owned(), out.path().to_path_buf()));
             Self { _home: home, files: Files::open(&roots.into()).unwrap(), out, keepers }
         }

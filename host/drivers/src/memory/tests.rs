@@ -183,7 +183,7 @@ async fn what_stands_at_a_key_carries_the_labels_of_all_who_wrote_there() {
     assert_eq!(read().labels, secret, "writing over it launders nothing");
     let late = options(Expectation::Absent);
     let conflict = with_permit(|permit| desk.memory.put(permit, &author(), (HOME, "k"), &text("y"), &late));
-    assert!(matches!(conflict, Written { result: Err(Error::Conflict(_)), labels } if labels == secret));
+    assert!(matches!(conflict, Write { result: Err(Error::Conflict(_)), labels } if labels == secret));
     desk.delete("k").await.unwrap();
     assert_eq!((read().result, read().labels), (Ok(None), secret.clone()), "nor does removing it");
     let page = with_permit(|permit| desk.memory.list(permit, (HOME, ""), None, 9, NOW));

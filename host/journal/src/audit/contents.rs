@@ -20,7 +20,9 @@ pub fn named(entry: &Entry, whole: bool) -> Vec<(Digest, bool)> {
         Entry::Refused { what, .. } | Entry::Questioned { what, .. } | Entry::Queued { what, .. } => {
             asked(what, false).collect()
         }
-        Entry::Observed { .. } | Entry::Labelled { .. } | Entry::Approved { .. } | Entry::Foreseen { .. } => Vec::new(),
+        Entry::Observed { .. } | Entry::Labelled { .. } | Entry::Approved { .. } | Entry::ShadowDenied { .. } => {
+            Vec::new()
+        }
         Entry::Cleared { .. } | Entry::Reloaded { .. } | Entry::Kept { .. } | Entry::Locked { .. } => Vec::new(),
         Entry::Unlocked { .. } | Entry::Unlabelled { .. } | Entry::Basis { .. } | Entry::Raised { .. } => Vec::new(),
         Entry::Heard { .. } | Entry::Resumed { .. } | Entry::Unknown { .. } | Entry::Resolved { .. } => Vec::new(),

@@ -11,7 +11,7 @@ use agentry_store::{Batch, RedbStore, Store};
 
 use super::*;
 use crate::fixture::host;
-use crate::{Along, Journal, Trail};
+use crate::{Extras, Journal, Trail};
 
 /// Some runs, one segment each call, and what is audited of them.
 async fn log(home: &Path) -> RedbStore {
@@ -184,7 +184,7 @@ async fn unstored(trail: Trail, what: Call) -> Option<Broken> {
     let store: Arc<dyn Store> = Arc::new(RedbStore::open(home.path()).unwrap());
     let (journal, _) = Journal::open(Arc::clone(&store)).await.unwrap();
     let (trail, held, basis) = (Arc::new(trail), Amounts::ZERO, BasisId::NONE);
-    journal.append(&trail, &[Entry::Asked { call: CallId(1), at: Millis(1), what, held, basis }], Along::default());
+    journal.append(&trail, &[Entry::Asked { call: CallId(1), at: Millis(1), what, held, basis }], Extras::default());
     journal.durable(&trail).await.unwrap();
     verify(&*store, &[]).unwrap().broken
 }

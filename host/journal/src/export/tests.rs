@@ -54,7 +54,7 @@ async fn home() -> (tempfile::TempDir, Digest) {
         parent: None,
     };
     let trail = Arc::new(Trail::new(RUN));
-    let along = Along { contents: contents.into(), record: Some(record), ..Along::default() };
+    let along = Extras { contents: contents.into(), record: Some(record), ..Extras::default() };
     journal.append(&trail, &entries, along);
     journal.durable(&trail).await.unwrap();
     (home, text)

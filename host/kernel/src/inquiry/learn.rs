@@ -25,7 +25,7 @@ const PATHS_MAX: usize = 16;
 
 /// What was learnt: the runs of one agent.
 #[derive(Clone, Debug)]
-pub struct Lesson<'a> {
+pub struct Suggestion<'a> {
     /// The agent's name.
     pub agent: &'a str,
     /// Its package, without a version; none if nobody knows.
@@ -60,7 +60,7 @@ struct Used<'a> {
 }
 
 /// Writes the grant.
-pub fn learn(lesson: &Lesson<'_>) -> String {
+pub fn learn(lesson: &Suggestion<'_>) -> String {
     let mut used = Used::default();
     let calls = || lesson.runs.iter().flat_map(|run| &run.calls).filter(|call| call.refusal.is_none());
     calls().for_each(|call| used.add(&call.what, call.held[Resource::TokensOut]));
@@ -231,7 +231,7 @@ impl<'a> Used<'a> {
 }
 
 /// The line that asks people, for each tool and host for which a rule of the grant did. What the site asks for, it asks for by itself.
-fn approvals(lesson: &Lesson<'_>) -> BTreeMap<String, String> {
+fn approvals(lesson: &Suggestion<'_>) -> BTreeMap<String, String> {
     let grant = lesson.policy.and_then(|policy| policy.grants.iter().find(|grant| grant.agent == lesson.agent));
     let of_site =
         |rule: &Rule| lesson.policy.is_some_and(|policy| policy.rules.iter().any(|of_site| of_site.rule.id == rule.id));

@@ -32,7 +32,7 @@ const TRIED_MAX: usize = 20_000;
 
 /// Something that an agent can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Power {
+pub struct Capability {
     /// `read memory team/**`
     pub what: String,
     /// What binds it, each a sentence.
@@ -66,7 +66,7 @@ pub struct Stop {
 }
 
 /// All that the grant of an agent gives, as far as the site lets it. None if no file grants it anything.
-pub fn powers(world: &World, agent: &str) -> Option<Vec<Power>> {
+pub fn powers(world: &World, agent: &str) -> Option<Vec<Capability>> {
     let grant = world.grant(agent)?;
     let mut list = List { world, grant, powers: Vec::new() };
     list.models();
@@ -81,7 +81,7 @@ pub fn powers(world: &World, agent: &str) -> Option<Vec<Power>> {
 struct List<'a> {
     world: &'a World,
     grant: &'a Grant,
-    powers: Vec<Power>,
+    powers: Vec<Capability>,
 }
 
 impl List<'_> {
@@ -92,7 +92,7 @@ impl List<'_> {
         let rules = rules.filter(|rule| rule.agent.as_ref().is_none_or(|only| only == agent) && about(&rule.target));
         with.extend(rules.map(condition));
         let rule = Rule { id: id.into(), file: self.grant.rule.file.clone(), line };
-        self.powers.push(Power { what, with, rule });
+        self.powers.push(Capability { what, with, rule });
     }
 
     /// What a ceiling leaves of a pattern; none if nothing.

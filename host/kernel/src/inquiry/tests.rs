@@ -335,7 +335,7 @@ fn what_is_learnt_is_a_policy_under_which_the_same_calls_are_allowed() {
     for (place, what) in (100..).zip(said) {
         runs[0].calls.push(Replay { call: CallId(place), what, held: Amounts::ZERO, ..like.clone() });
     }
-    let text = learn(&super::Lesson { agent: "clerk", package: Some("acme:clerk"), runs: &runs, policy: None });
+    let text = learn(&super::Suggestion { agent: "clerk", package: Some("acme:clerk"), runs: &runs, policy: None });
     let learnt = world(&[SITE, &text]);
     assert!(replay(&learnt, &runs).is_empty(), "{text}\n{:?}", replay(&learnt, &runs));
     assert!(text.contains("min = 300, max = 700") && text.contains("/v1/items"), "{text}");

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::basis::Ground;
+use super::basis::Grounds;
 use super::raise::Raise;
 use super::rates::Rates;
 use super::slots::{ModelId, Slots};
@@ -50,7 +50,7 @@ pub(super) struct Terms {
     /// True if the host that answers may be this machine or one of its network.
     pub(super) private: bool,
     /// What gives the right.
-    pub(super) ground: Ground,
+    pub(super) ground: Grounds,
     /// True if that rule counts its calls.
     pub(super) rated: bool,
     /// Rules of those above that count it too, by agent and id.
@@ -75,7 +75,7 @@ const INNER: Terms = Terms {
     brings: Labels::NONE,
     clears: None,
     private: false,
-    ground: Ground::Open,
+    ground: Grounds::Open,
     rated: false,
     counted: Vec::new(),
     raise: None,
@@ -148,7 +148,7 @@ impl<'a> Admission<'a> {
         match call {
             Call::LlmComplete(ask) | Call::LlmStream(ask) => self.completion(ask),
             Call::LlmEmbed { model, bytes } => self.embedding(model, *bytes),
-            Call::LlmCountTokens { model } => self.model(model).map(|_| Terms { ground: Ground::Llm, ..INNER }),
+            Call::LlmCountTokens { model } => self.model(model).map(|_| Terms { ground: Grounds::Llm, ..INNER }),
             Call::LlmModels => self.declared("llm", |wants| wants.llm.is_some()),
             Call::MemoryGet { namespace, key } => self.memory(namespace, Some(key), false),
             Call::MemoryPut { namespace, key, grows, .. } => {
@@ -217,7 +217,7 @@ impl<'a> Admission<'a> {
             .with(Resource::Tokens, input.saturating_add(output_tokens_max))
             .with(Resource::TokensIn, input)
             .with(Resource::TokensOut, output_tokens_max);
-        Terms { worst, model: Some(id), class, output_tokens_max, ground: Ground::Llm, ..INNER }
+        Terms { worst, model: Some(id), class, output_tokens_max, ground: Grounds::Llm, ..INNER }
     }
 
     fn model(&self, alias: &str) -> Result<(ModelId, &Model), No> {

@@ -15,7 +15,7 @@ use crate::refusal::{Refusal, Rule};
 
 /// What a policy says to a call, each more than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Leave {
+pub(crate) enum Permission {
     No,
     /// Yes, once people have said so.
     Asks,

@@ -10,7 +10,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::admission::{No, meet};
-use super::basis::Ground;
+use super::basis::Grounds;
 use super::raise::{self, Raise};
 use super::slots::ModelId;
 use super::{Answer, Consequences, Kernel, Permit, reasons};
@@ -326,7 +326,7 @@ impl Kernel {
         }
     }
 
-    fn fits(&self, yes: &Binding, asked: &Unasked, facts: Facts, what: &Call, now: Millis) -> Result<Ground, No> {
+    fn fits(&self, yes: &Binding, asked: &Unasked, facts: Facts, what: &Call, now: Millis) -> Result<Grounds, No> {
         let required = &asked.required;
         if now >= yes.expires {
             return Err(reasons::unanswered(required, true));

@@ -12,7 +12,7 @@ use crate::refusal::Rule;
 
 /// What gave the right to a call, by its place in the grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ground {
+pub(super) enum Grounds {
     /// Nothing had to: every run may, or the word of its package is enough.
     Open,
     Llm,
@@ -29,13 +29,13 @@ pub(super) enum Ground {
 /// Those that a run's decisions rested on since its policy last changed, by number.
 #[derive(Debug, Default)]
 pub(super) struct Bases {
-    known: BTreeMap<Ground, BasisId>,
+    known: BTreeMap<Grounds, BasisId>,
     last: u32,
 }
 
 impl Bases {
     /// The number of this ground; true if nobody has named it yet.
-    pub(super) fn number(&mut self, ground: Ground) -> (BasisId, bool) {
+    pub(super) fn number(&mut self, ground: Grounds) -> (BasisId, bool) {
         if let Some(id) = self.known.get(&ground) {
             return (*id, false);
         }
@@ -53,18 +53,18 @@ impl Bases {
 
 impl Grant {
     /// The rule at this place.
-    pub(super) fn rule_at(&self, ground: Ground) -> Option<Rule> {
+    pub(super) fn rule_at(&self, ground: Grounds) -> Option<Rule> {
         let key = |key: &str, line: u32| self.rule_in(format!("{}/{key}", self.agent), line);
         let rights = &self.rights;
         match ground {
-            Ground::Open | Ground::No => None,
-            Ground::Llm => rights.llm.as_ref().map(|right| key("llm", right.line)),
-            Ground::Memory => rights.memory.as_ref().map(|right| key("memory", right.line)),
-            Ground::Files(place) => rights.files.get(place).map(|right| key("files", right.line)),
-            Ground::Agents => rights.agents.as_ref().map(|right| key("agents", right.line)),
-            Ground::Tool(place) => rights.tools.get(place).map(|right| self.rule_in(right.id.clone(), right.line)),
-            Ground::Human => rights.human.as_ref().map(|right| key("human", right.line)),
-            Ground::Http(place) => rights.http.get(place).map(|right| self.rule_in(right.id.clone(), right.line)),
+            Grounds::Open | Grounds::No => None,
+            Grounds::Llm => rights.llm.as_ref().map(|right| key("llm", right.line)),
+            Grounds::Memory => rights.memory.as_ref().map(|right| key("memory", right.line)),
+            Grounds::Files(place) => rights.files.get(place).map(|right| key("files", right.line)),
+            Grounds::Agents => rights.agents.as_ref().map(|right| key("agents", right.line)),
+            Grounds::Tool(place) => rights.tools.get(place).map(|right| self.rule_in(right.id.clone(), right.line)),
+            Grounds::Human => rights.human.as_ref().map(|right| key("human", right.line)),
+            Grounds::Http(place) => rights.http.get(place).map(|right| self.rule_in(right.id.clone(), right.line)),
         }
     }
 
@@ -76,12 +76,12 @@ impl Grant {
 impl Kernel {
     /// What a refusal rests on besides its own rule: the policy in force.
     pub fn basis_of_no(&mut self, run: RunId) -> (BasisId, Consequences) {
-        let basis = self.rest_on(run, Ground::No);
+        let basis = self.rest_on(run, Grounds::No);
         (basis, self.follows())
     }
 
     /// The number under which this run's journal has the ground; if it does not have it yet, the entry that names it follows.
-    pub(super) fn rest_on(&mut self, run: RunId, ground: Ground) -> BasisId {
+    pub(super) fn rest_on(&mut self, run: RunId, ground: Grounds) -> BasisId {
         let Some(run) = self.runs.get_mut(&run) else { return BasisId::NONE };
         let (id, new) = run.bases.number(ground);
         if new {

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Closed, Kernel, Rated, Ready};
+use super::{Closed, Kernel, RateState, Ready};
 use crate::journal::Entry;
 
 /// What follows from one act, beside its answer. Making and taking it allocates nothing where nothing follows.
@@ -14,7 +14,7 @@ pub struct Consequences {
     /// observe would have said, what people added to budgets.
     pub entries: Vec<Entry>,
     /// What rules that counted the call remember now: stored with the entries.
-    pub rated: Vec<Rated>,
+    pub rated: Vec<RateState>,
     /// Calls whose turn has come.
     pub ready: Vec<Ready>,
     /// Questions that are closed, with those who waited for them.

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::admission::{Admission, No, Terms};
-use super::basis::Ground;
+use super::basis::Grounds;
 use super::rates::Rates;
 use super::reasons;
 use super::runs::Run;
@@ -94,10 +94,10 @@ impl<'p> View<'p> {
 }
 
 /// The rule that counts its calls, by its agent and its id.
-pub(super) fn rule_id(grant: &Grant, ground: Ground) -> Option<(String, String)> {
+pub(super) fn rule_id(grant: &Grant, ground: Grounds) -> Option<(String, String)> {
     let id = match ground {
-        Ground::Tool(place) => grant.rights.tools.get(place).map(|right| &right.id),
-        Ground::Http(place) => grant.rights.http.get(place).map(|right| &right.id),
+        Grounds::Tool(place) => grant.rights.tools.get(place).map(|right| &right.id),
+        Grounds::Http(place) => grant.rights.http.get(place).map(|right| &right.id),
         _ => None,
     };
     id.map(|id| (grant.agent.clone(), id.clone()))

@@ -11,7 +11,7 @@ use crate::time::Millis;
 
 /// The latest calls that a rule let through, for whoever keeps them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rated {
+pub struct RateState {
     /// Whose rule.
     pub agent: String,
     /// Its id.
@@ -50,14 +50,14 @@ impl Rates {
     }
 
     /// What is remembered of a rule.
-    pub(super) fn of(&self, agent: &str, rule: &str) -> Option<Rated> {
+    pub(super) fn of(&self, agent: &str, rule: &str) -> Option<RateState> {
         let times = self.0.get(agent)?.get(rule)?.iter().copied().collect();
-        Some(Rated { agent: agent.into(), rule: rule.into(), times })
+        Some(RateState { agent: agent.into(), rule: rule.into(), times })
     }
 
     /// Remembers what an earlier host counted; the newest, if there are too many.
-    pub(super) fn restore(&mut self, rated: Rated) {
-        let Rated { agent, rule, times } = rated;
+    pub(super) fn restore(&mut self, rated: RateState) {
+        let RateState { agent, rule, times } = rated;
         let from = times.len().saturating_sub(RATE_MAX as usize);
         let kept = times.into_iter().skip(from).collect();
         self.0.entry(agent).or_default().insert(rule, kept);
@@ -100,7 +100,8 @@ mod tests {
         assert_eq!(after.wait_ms("a", "r", rate, Millis(100_500)), Some(500));
         assert_eq!(after.wait_ms("a", "r", rate, Millis(40_000)), Some(61_000));
         assert_eq!(after.wait_ms("a", "r", rate, Millis(101_000)), None);
-        let many = Rated { agent: "a".into(), rule: "r".into(), times: alloc::vec![Millis(5); 3 * RATE_MAX as usize] };
+        let many =
+            RateState { agent: "a".into(), rule: "r".into(), times: alloc::vec![Millis(5); 3 * RATE_MAX as usize] };
         after.restore(many);
         assert_eq!(after.of("a", "r").map(|rated| rated.times.len()), Some(RATE_MAX as usize));
         assert_eq!(after.of("b", "r"), None);

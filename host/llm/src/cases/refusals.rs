@@ -5,22 +5,22 @@ use super::*;
 
 /// How a guest is told.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
+enum Recordable {
     Invalid(String),
     Unavailable(String, Option<u64>),
     Other,
 }
 
-fn told(case: &Case) -> Told {
+fn told(case: &Case) -> Recordable {
     match case.why() {
-        Error::Invalid(text) => Told::Invalid(text.clone()),
-        Error::Unavailable(why) => Told::Unavailable(why.reason.clone(), why.retry_after_ms),
-        _ => Told::Other,
+        Error::Invalid(text) => Recordable::Invalid(text.clone()),
+        Error::Unavailable(why) => Recordable::Unavailable(why.reason.clone(), why.retry_after_ms),
+        _ => Recordable::Other,
     }
 }
 
-fn away(reason: &str, ms: Option<u64>) -> Told {
-    Told::Unavailable(reason.to_owned(), ms)
+fn away(reason: &str, ms: Option<u64>) -> Recordable {
+    Recordable::Unavailable(reason.to_owned(), ms)
 }
 
 async fn refused(line: &str, headers: &str, body: &Value) -> Case {
@@ -49,13 +49,13 @@ async fn a_prompt_that_is_too_long_is_told_in_the_providers_words() {
     ];
     for shape in shapes {
         let case = refused("400 Bad Request", "", &shape).await;
-        let Told::Invalid(text) = told(&case) else { panic!("{shape}: {:?}", case.why()) };
+        let Recordable::Invalid(text) = told(&case) else { panic!("{shape}: {:?}", case.why()) };
         assert!(text.contains(words) && case.note().contains(words), "{shape}: {text}");
         assert_eq!(case.finished.usage, Usage::default());
     }
     let sizes = json!({"error": {"code": 400, "message": "x", "n_prompt_tokens": 5000, "n_ctx": 4096}});
     let text = "the prompt has 5000 tokens, and the model's window 4096".to_owned();
-    assert_eq!(told(&refused("400 Bad Request", "", &sizes).await), Told::Invalid(text));
+    assert_eq!(told(&refused("400 Bad Request", "", &sizes).await), Recordable::Invalid(text));
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn when_to_come_back_is_read_wherever_it_stands() {
 async fn a_refusal_in_the_form_of_an_answer_is_one_and_costs_nothing() {
     let limit = json!({"error": {"message": "free-models-per-day", "code": 429}, "user_id": "u"});
     let wrong = json!({"id": "g", "choices": [], "error": {"code": 400, "message": "too long"}});
-    let words = Told::Invalid("the model's provider refuses the request: too long".to_owned());
+    let words = Recordable::Invalid("the model's provider refuses the request: too long".to_owned());
     let named = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nevent: error\ndata: {\"error\":{\"message\":\"too long\",\"type\":\"invalid_request_error\",\"code\":\"tool_use_failed\"}}\n\n";
     let ways = [
         (status("200 OK", "", &limit.to_string()), away(BUSY, None)),
@@ -124,7 +124,7 @@ async fn a_provider_that_fails_in_the_middle_is_paid_for_what_came() {
         ),
         (
             json!({"error": {"code": 400, "message": "exhausted"}}),
-            Told::Invalid("the model's provider refuses the request: exhausted".to_owned()),
+            Recordable::Invalid("the model's provider refuses the request: exhausted".to_owned()),
         ),
     ];
     for (error, expected) in errors {
@@ -202,7 +202,7 @@ async fn a_form_that_a_server_passes_over_is_noticed() {
         match lack {
             None => assert_eq!(case.says(), said),
             Some(lack) => {
-                let Told::Unavailable(reason, None) = told(&case) else { panic!("{:?}", case.why()) };
+                let Recordable::Unavailable(reason, None) = told(&case) else { panic!("{:?}", case.why()) };
                 assert!(reason.ends_with(lack), "{reason}");
                 assert_eq!(
                     (case.partial().as_str(), case.finished.usage.output),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_abi::fault;
 use agentry_journal::history::History;
 use agentry_journal::report::Report;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::Agents;
 use crate::exec::components::Prepared;
 use crate::exec::{Beginning, Resuming, lacking_root};
-use crate::gate::Aside;
+use crate::gate::Reservation;
 use crate::run::context::RunContext;
 use crate::run::events::{Event, Observer};
 use crate::run::parent::Below;
@@ -31,7 +31,7 @@ use crate::syscalls::drivers::Drivers;
 #[derive(Debug)]
 pub enum Found {
     /// It has ended: this is what its parent gets.
-    Ended(Box<Acted<String>>),
+    Ended(Box<Completed<String>>),
     /// It has not: it goes on by its own journal, below its parent.
     Open(Box<RunRecord>),
     /// It never began: it is started under its id.
@@ -47,12 +47,12 @@ pub(super) fn call(
     drivers: Arc<Drivers>,
     delegated: Delegated,
     cut: CancellationToken,
-) -> BoxFuture<'static, Acted<String>> {
+) -> BoxFuture<'static, Completed<String>> {
     let Delegated { parent, call, agent, input, aside } = delegated;
     // Boxed: a run holds the calls that it makes, and one of them holds a run.
     async move {
         let history = History::over(Arc::clone(drivers.gate.journal().store()));
-        let spawned = parent.past().and_then(|past| past.spawned(call));
+        let spawned = parent.recording().and_then(|past| past.spawned(call));
         let found = spawned.map_or(Ok(Found::Never), |run| found(&history, &agent, run));
         let open = match found {
             Ok(Found::Ended(acted)) => {
@@ -63,17 +63,17 @@ pub(super) fn call(
             }
             Ok(Found::Open(record)) => Some(record),
             Ok(Found::Never) => None,
-            Err(error) => return Acted::of(Err(fault::stored(&error)), Amounts::ZERO),
+            Err(error) => return Completed::of(Err(fault::stored(&error)), Amounts::ZERO),
         };
         let place = Place { agents, parent, call, agent, id: spawned };
         match place.run(&drivers, &history, open, input, &aside, &cut).await {
             Ok(report) if report.status == Status::Suspended => {
                 // It left memory with its parent, which gets no answer now.
                 cut.cancelled().await;
-                Acted::of(Err(Error::Cancelled), Amounts::ZERO)
+                Completed::of(Err(Error::Cancelled), Amounts::ZERO)
             }
             Ok(report) => place.given(&report, &cut),
-            Err(error) => Acted::of(Err(error), Amounts::ZERO),
+            Err(error) => Completed::of(Err(error), Amounts::ZERO),
         }
     }
     .boxed()
@@ -97,7 +97,7 @@ impl Place {
         history: &History,
         open: Option<Box<RunRecord>>,
         input: String,
-        aside: &Aside,
+        aside: &Reservation,
         cut: &CancellationToken,
     ) -> Result<Report, Error> {
         let prepared = self.prepared(drivers, history, open.as_deref()).await?;
@@ -188,7 +188,7 @@ impl Place {
         }
     }
 
-    fn given(&self, report: &Report, cut: &CancellationToken) -> Acted<String> {
+    fn given(&self, report: &Report, cut: &CancellationToken) -> Completed<String> {
         let result = if cut.is_cancelled() && report.status == Status::Stopped {
             Err(Error::Cancelled)
         } else if let Some(refusal) = report.refusals.first().filter(|_| !report.begun) {
@@ -225,9 +225,9 @@ fn answer(agent: &str, report: &Report) -> Result<String, Error> {
 }
 
 /// The answer with what it tells of, and what its run took that divides.
-fn gave(result: Result<String, Error>, report: &Report) -> Acted<String> {
+fn gave(result: Result<String, Error>, report: &Report) -> Completed<String> {
     let below = report.spent.with(Resource::WallTime, 0).with(Resource::Memory, 0);
-    Acted { below, ..Acted::of(result, Amounts::ZERO).labelled(report.labels.clone()) }
+    Completed { below, ..Completed::of(result, Amounts::ZERO).labelled(report.labels.clone()) }
 }
 
 /// Whoever watches the parent hears what people must know of its children: questions, refusals, their log.

@@ -16,7 +16,7 @@ use super::guest;
 use crate::exec::components::Prepared;
 use crate::run::context::RunContext;
 use crate::run::events::Observer;
-use crate::run::past::{Difference, Past, Verdict};
+use crate::run::recording::{Difference, Recording, Verdict};
 use crate::syscalls::State;
 use crate::syscalls::drivers::Drivers;
 
@@ -51,7 +51,7 @@ pub(crate) async fn replay(
     drivers: &Arc<Drivers>,
     prepared: &Prepared,
     id: RunId,
-    past: Past,
+    past: Recording,
 ) -> Result<Replayed, StoreError> {
     let past = Arc::new(past);
     let started = past.started().clone();

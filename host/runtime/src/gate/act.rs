@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use agentry_journal::{Along, Moved, Trail};
+use agentry_journal::{Balances, Extras, Trail};
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
@@ -20,7 +20,7 @@ use super::{Inner, Turn};
 use crate::run::context::RunContext;
 
 /// The kernel and those who wait for it. Behind one lock, never held across an await or what a driver does.
-pub(super) struct Desk {
+pub(super) struct KernelCell {
     kernel: Kernel,
     waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
     /// Calls that wait for people, and what these are asked.
@@ -54,7 +54,7 @@ impl<'a> From<&'a RunContext> for Behalf<'a> {
 
 /// A step under the lock: what is asked of the kernel in it, and what is to be written with what follows.
 pub(super) struct Act<'d> {
-    desk: &'d mut Desk,
+    cell: &'d mut KernelCell,
     follows: Consequences,
     /// The last entry, apart from those before it, so that one alone needs no list.
     entry: Option<Entry>,
@@ -70,17 +70,17 @@ impl Inner {
         now: Millis,
         change: impl FnOnce(&mut Act<'_>) -> R,
     ) -> R {
-        let mut desk = self.desk.lock();
+        let mut cell = self.cell.lock();
         let mut act =
-            Act { desk: &mut desk, follows: Consequences::default(), entry: None, contents: Vec::new(), record: None };
+            Act { cell: &mut cell, follows: Consequences::default(), entry: None, contents: Vec::new(), record: None };
         let result = change(&mut act);
         let Act { follows, entry, contents, record, .. } = act;
         let Consequences { mut entries, rated, ready, closed, books } = follows;
         let of = of.into();
-        let unclaimed = desk.let_in(ready, now);
-        self.close_questions(&mut desk, closed);
-        let moved = if books { desk.books(of.payer) } else { None };
-        let along = Along { moved, rated, contents, record };
+        let unclaimed = cell.let_in(ready, now);
+        self.close_questions(&mut cell, closed);
+        let moved = if books { cell.books(of.payer) } else { None };
+        let along = Extras { moved, rated, contents, record };
         if entries.is_empty() {
             self.write(of.trail, entry.as_slice(), along);
         } else {
@@ -88,12 +88,12 @@ impl Inner {
             self.write(of.trail, &entries, along);
         }
         for payer in &unclaimed {
-            self.write(of.trail, &[], Along { moved: desk.books(payer), ..Along::default() });
+            self.write(of.trail, &[], Extras { moved: cell.books(payer), ..Extras::default() });
         }
         result
     }
 
-    fn write(&self, trail: &Arc<Trail>, entries: &[Entry], along: Along<'_>) {
+    fn write(&self, trail: &Arc<Trail>, entries: &[Entry], along: Extras<'_>) {
         if !entries.is_empty() || !along.is_empty() {
             self.journal.append(trail, entries, along);
         }
@@ -103,17 +103,17 @@ impl Inner {
 impl Act<'_> {
     /// The kernel as it stands.
     pub(super) fn kernel(&self) -> &Kernel {
-        &self.desk.kernel
+        &self.cell.kernel
     }
 
     /// Whoever waits, and what they wait for.
-    pub(super) fn desk(&mut self) -> &mut Desk {
-        self.desk
+    pub(super) fn cell(&mut self) -> &mut KernelCell {
+        self.cell
     }
 
     /// Asks the kernel for something; what follows is carried out at the end of the step.
     pub(super) fn ask<R>(&mut self, act: impl FnOnce(&mut Kernel) -> (R, Consequences)) -> R {
-        let (answer, follows) = act(&mut self.desk.kernel);
+        let (answer, follows) = act(&mut self.cell.kernel);
         if let Some(entry) = self.entry.take_if(|_| !follows.entries.is_empty()) {
             self.follows.entries.push(entry);
         }
@@ -128,7 +128,7 @@ impl Act<'_> {
 
     /// Changes something in the kernel from which nothing follows.
     pub(super) fn set<R>(&mut self, change: impl FnOnce(&mut Kernel) -> R) -> R {
-        change(&mut self.desk.kernel)
+        change(&mut self.cell.kernel)
     }
 
     /// Writes an entry down, behind those that followed so far.
@@ -151,7 +151,7 @@ impl Act<'_> {
     /// A place in the queue of a model.
     pub(super) fn line_up(&mut self, ticket: Ticket) -> Turn {
         let (sender, receiver) = oneshot::channel::<Permit>();
-        self.desk.waiting.insert(ticket, sender);
+        self.cell.waiting.insert(ticket, sender);
         Turn::Later(ticket, receiver)
     }
 
@@ -160,7 +160,7 @@ impl Act<'_> {
         match turn {
             Turn::People(asked) => self.forgo(asked.waiter, now),
             Turn::Now(permit) => drop(self.ask(|kernel| kernel.give_back(permit, now))),
-            Turn::Later(ticket, mut receiver) => match self.desk.waiting.remove(&ticket) {
+            Turn::Later(ticket, mut receiver) => match self.cell.waiting.remove(&ticket) {
                 Some(_) => self.tell(|kernel| kernel.withdraw(ticket, now)),
                 // Its turn came in the same moment.
                 None => {
@@ -175,13 +175,13 @@ impl Act<'_> {
     /// A call waits for people; what is given back tells when they have answered.
     pub(super) fn await_people(&mut self, waiter: Waiter) -> oneshot::Receiver<()> {
         let (sender, woken) = oneshot::channel();
-        self.desk.asked.insert(waiter, sender);
+        self.cell.asked.insert(waiter, sender);
         woken
     }
 
     /// It waits for them no more, and dispatches or gives up.
     pub(super) fn stop_waiting(&mut self, waiter: Waiter) {
-        self.desk.asked.remove(&waiter);
+        self.cell.asked.remove(&waiter);
     }
 
     /// A call that waits for people no more, before anybody answered.
@@ -191,7 +191,7 @@ impl Act<'_> {
     }
 }
 
-impl Desk {
+impl KernelCell {
     pub(super) fn new(kernel: Kernel) -> Self {
         Self {
             kernel,
@@ -246,8 +246,8 @@ impl Desk {
     }
 
     /// The books of an agent as they stand, and the site's.
-    fn books<'a>(&self, agent: &'a str) -> Option<Moved<'a>> {
+    fn books<'a>(&self, agent: &'a str) -> Option<Balances<'a>> {
         let books = self.kernel.books(agent)?;
-        Some(Moved { agent, books, site: self.kernel.site_books() })
+        Some(Balances { agent, books, site: self.kernel.site_books() })
     }
 }

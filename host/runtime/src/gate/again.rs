@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Told;
+use agentry_abi::driver::Recordable;
 use agentry_abi::fault::{self, Fault};
-use agentry_journal::Along;
+use agentry_journal::Extras;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{Entry, Outcome};
@@ -17,14 +17,14 @@ use agentry_store::StoreError;
 use super::Gate;
 use super::in_flight::CallHandle;
 use crate::run::context::RunContext;
-use crate::run::past::{Fate, Given, Past, Recorded, Step};
-use crate::run::turnstile::Sight;
+use crate::run::delivery::Delivery;
+use crate::run::recording::{Delivered, Recorded, RecordedAnswer, Recording, Step};
 
 /// A call that is made again.
 pub(super) struct Again {
     gate: Gate,
     call: CallId,
-    past: Arc<Past>,
+    past: Arc<Recording>,
     /// None if the run has come to a verdict, and is over.
     recorded: Option<Recorded>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Again {
 /// What a call of a run is.
 pub(super) enum Recall {
     /// It has its answer.
-    Told(Box<Again>),
+    Recordable(Box<Again>),
     /// It is to be decided on and done.
     Live(Number),
 }
@@ -49,7 +49,7 @@ pub(super) enum Number {
 impl Gate {
     /// What this run is given for its next call.
     pub(super) fn recall(&self, run: &Arc<RunContext>, what: &Call) -> Recall {
-        let Some(past) = run.past() else { return Recall::Live(Number::Next) };
+        let Some(past) = run.recording() else { return Recall::Live(Number::Next) };
         if !run.repeats() {
             return Recall::Live(Number::Next);
         }
@@ -59,7 +59,7 @@ impl Gate {
                 run.clock.advance(began);
                 return Recall::Live(Number::Again(call, began));
             }
-            Step::Told(recorded) => Some(*recorded),
+            Step::Recordable(recorded) => Some(*recorded),
             Step::Interrupted(recorded) => Some(self.interrupted(run, call, recorded)),
             Step::New | Step::Over => None,
         };
@@ -67,7 +67,7 @@ impl Gate {
             Some(recorded) => drop(run.clock.advance(recorded.times().0)),
             None => run.cancelled.cancel(),
         }
-        Recall::Told(Box::new(Again { gate: self.clone(), call, past: Arc::clone(past), recorded }))
+        Recall::Recordable(Box::new(Again { gate: self.clone(), call, past: Arc::clone(past), recorded }))
     }
 
     /// Nobody knows whether this call happened; the guest is told so.
@@ -76,20 +76,20 @@ impl Gate {
         let text = "the host stopped before the answer came, so it is not known whether it happened".to_owned();
         let (outcome, _) = fault::outcome(&Error::Interrupted(text));
         let entry = Entry::Answered { call, at, outcome: outcome.clone(), spent: Amounts::ZERO };
-        self.0.journal.append(&run.trail, &[entry], Along::default());
+        self.0.journal.append(&run.trail, &[entry], Extras::default());
         recorded.answered(outcome, at)
     }
 }
 
 impl Again {
     /// The answer, where the guest stands and waits for it.
-    pub(super) fn at_once<T: Told, E: Fault>(&self, run: &RunContext) -> Result<T, E> {
+    pub(super) fn at_once<T: Recordable, E: Fault>(&self, run: &RunContext) -> Result<T, E> {
         let over = || E::from(fault::unavailable("this run is over", None));
         let Some(recorded) = &self.recorded else { return Err(over()) };
         run.clock.advance(recorded.times().1);
         let decoded = match &recorded.given {
-            Some(Given::Outcome(outcome)) => decode(&self.past, outcome),
-            Some(Given::Refusal(refusal)) => Ok(Err(fault::refused(refusal, run.id, self.call).into())),
+            Some(RecordedAnswer::Outcome(outcome)) => decode(&self.past, outcome),
+            Some(RecordedAnswer::Refusal(refusal)) => Ok(Err(fault::refused(refusal, run.id, self.call).into())),
             None => {
                 // It was cut in the middle of the call.
                 run.cancelled.cancel();
@@ -104,25 +104,25 @@ impl Again {
     }
 
     /// The answer, when the guest saw it.
-    pub(super) async fn answer<T: Told, E: Fault>(self, run: &Arc<RunContext>) -> Result<T, E> {
-        match self.recorded.as_ref().map(|recorded| (recorded.sight, recorded.times().1)) {
-            Some((Fate::Seen, _)) => run.turnstile.pass(Sight::Answer(self.call)).await,
+    pub(super) async fn answer<T: Recordable, E: Fault>(self, run: &Arc<RunContext>) -> Result<T, E> {
+        match self.recorded.as_ref().map(|recorded| (recorded.delivery, recorded.times().1)) {
+            Some((Delivered::Seen, _)) => run.deliveries.pass(Delivery::Answer(self.call)).await,
             // It waits like one that comes, and what the guest does meanwhile ends it.
-            Some((Fate::Never, _)) => std::future::pending().await,
-            Some((Fate::Unseen, at)) => {
+            Some((Delivered::Never, _)) => std::future::pending().await,
+            Some((Delivered::Unseen, at)) => {
                 let mut handle = CallHandle::of_known(&self.gate, run, self.call);
                 handle.may_see().await;
                 handle.seen(at);
             }
-            Some((Fate::AtOnce, _)) | None => {}
+            Some((Delivered::AtOnce, _)) | None => {}
         }
         self.at_once(run)
     }
 
     /// The answer that came while the guest still waited, or whose drop was not written down: it sees it, or lets go of it, from here on.
-    pub(super) fn unseen<T: Told>(&self) -> Option<(Result<T, Error>, Millis)> {
-        let recorded = self.recorded.as_ref().filter(|recorded| recorded.sight == Fate::Unseen)?;
-        let Some(Given::Outcome(outcome)) = &recorded.given else { return None };
+    pub(super) fn unseen<T: Recordable>(&self) -> Option<(Result<T, Error>, Millis)> {
+        let recorded = self.recorded.as_ref().filter(|recorded| recorded.delivery == Delivered::Unseen)?;
+        let Some(RecordedAnswer::Outcome(outcome)) = &recorded.given else { return None };
         // What cannot be read is told where the guest gets it.
         Some((decode(&self.past, outcome).ok()?, recorded.times().1))
     }
@@ -133,7 +133,7 @@ impl Again {
 }
 
 /// An answer as the guest had it.
-pub(crate) fn decode<T: Told, E: Fault>(past: &Past, outcome: &Outcome) -> Result<Result<T, E>, StoreError> {
+pub(crate) fn decode<T: Recordable, E: Fault>(past: &Recording, outcome: &Outcome) -> Result<Result<T, E>, StoreError> {
     let damaged = |_| StoreError::Damaged { why: "an answer that does not decode".to_owned() };
     match outcome {
         Outcome::Inline(bytes) => postcard::from_bytes(bytes).map(Ok).map_err(damaged),

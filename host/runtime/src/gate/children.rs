@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Acted, Told};
-use agentry_journal::{Along, Trail};
+use agentry_abi::driver::{Completed, Recordable};
+use agentry_journal::{Extras, Trail};
 use agentry_kernel::budget::{Amounts, Limits, Resource};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::Entry;
@@ -18,26 +18,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::act::{Act, Behalf};
 use super::outside::LentPermit;
-use super::{Asking, Gate};
+use super::{CallRequest, Gate};
 use crate::run::context::RunContext;
 
 /// A part of a run's budget for a child that has not begun. If nobody takes it, it goes back.
 #[derive(Debug)]
-pub struct Aside {
+pub struct Reservation {
     gate: Gate,
     /// What is wanted, and the fuel that the engine says the guest has.
     wish: (Limits, u64),
     share: Mutex<Option<Share>>,
 }
 
-impl Aside {
+impl Reservation {
     /// The share, for the one run that begins on it.
     pub(crate) fn take(&self) -> Option<Share> {
         self.share.lock().take()
     }
 }
 
-impl Drop for Aside {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(share) = self.take() {
             self.gate.dissolve(share);
@@ -50,25 +50,25 @@ impl Gate {
     pub(crate) fn pass_child<T, F, A>(
         &self,
         run: &Arc<RunContext>,
-        asking: Asking,
+        asking: CallRequest,
         wish: (Limits, u64),
         act: A,
     ) -> (u64, impl Future<Output = Result<T, Error>> + Send + use<T, F, A>)
     where
-        A: FnOnce(CallId, Arc<Aside>, CancellationToken) -> F + Send + 'static,
-        T: Told + Send + 'static,
-        F: Future<Output = Acted<T>> + Send + 'static,
+        A: FnOnce(CallId, Arc<Reservation>, CancellationToken) -> F + Send + 'static,
+        T: Recordable + Send + 'static,
+        F: Future<Output = Completed<T>> + Send + 'static,
     {
         let fuel = wish.0.get(Resource::Fuel).unwrap_or(0);
-        let aside = Arc::new(Aside { gate: self.clone(), wish, share: Mutex::new(None) });
+        let aside = Arc::new(Reservation { gate: self.clone(), wish, share: Mutex::new(None) });
         let before = run.fuel_given();
-        let asking = Asking { aside: Some(Arc::clone(&aside)), ..asking };
+        let asking = CallRequest { aside: Some(Arc::clone(&aside)), ..asking };
         let (call, answer) = self.pass_numbered(run, asking, move |permit: Arc<LentPermit>, cut| {
             let call = permit.call();
             act(call, aside, cut)
         });
         // A call that is only told again took its fuel when it was made, if the kernel had said yes.
-        let told = call.is_some_and(|call| run.past().is_some_and(|past| past.was_asked(call)));
+        let told = call.is_some_and(|call| run.recording().is_some_and(|past| past.was_asked(call)));
         if told && run.fuel_given() == before {
             run.give_fuel(fuel);
         }
@@ -81,7 +81,7 @@ impl Gate {
     /// When the store cannot be written; nothing may begin then.
     pub(crate) async fn spawned(&self, parent: &RunContext, call: CallId, run: RunId) -> Result<(), StoreError> {
         let journal = &self.0.journal;
-        journal.append(&parent.trail, &[Entry::Spawned { call, run }], Along::default());
+        journal.append(&parent.trail, &[Entry::Spawned { call, run }], Extras::default());
         journal.durable(&parent.trail).await
     }
 
@@ -100,7 +100,7 @@ impl Gate {
 impl Act<'_> {
     /// Sets aside what an admitted call wants for a child, or makes the yes a no. A call that waits for people has its part set aside
     /// meanwhile.
-    pub(super) fn set_aside(&mut self, run: &RunContext, asking: &Asking, answer: Answer, now: Millis) -> Answer {
+    pub(super) fn set_aside(&mut self, run: &RunContext, asking: &CallRequest, answer: Answer, now: Millis) -> Answer {
         let Some(aside) = &asking.aside else { return answer };
         let (limits, fuel_left) = aside.wish;
         let split = |kernel: &mut Kernel| kernel.split(run.id, limits, fuel_left, now);

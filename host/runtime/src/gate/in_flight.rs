@@ -7,9 +7,9 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Told;
+use agentry_abi::driver::Recordable;
 use agentry_abi::fault::{self, Fault};
-use agentry_journal::Along;
+use agentry_journal::Extras;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, Durability, Effect, Spec, Wait};
 use agentry_kernel::journal::Entry;
@@ -21,12 +21,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::again::{Number, Recall};
-use super::{Asking, Gate, Manner, Turn, settle, told_no};
+use super::{CallRequest, Gate, JournalMode, Turn, settle, told_no};
+use crate::run::activity::Waiting;
 use crate::run::acts::{Act, Acts};
 use crate::run::context::RunContext;
+use crate::run::delivery::Delivery;
 use crate::run::events::Event;
-use crate::run::situation::Waiting;
-use crate::run::turnstile::Sight;
 
 impl Gate {
     /// Decides on a call now, in the order in which the guest asks, and gives the future of its answer. `body` carries it to its end, in a
@@ -34,17 +34,17 @@ impl Gate {
     pub(super) fn in_flight<T, E, B, F>(
         &self,
         run: &Arc<RunContext>,
-        asking: Asking,
+        asking: CallRequest,
         body: B,
     ) -> (Option<CallId>, impl Future<Output = Result<T, E>> + Send + use<T, E, B, F>)
     where
         B: FnOnce(InFlightCall, Turn) -> F,
         F: Future<Output = (Result<T, E>, Millis)> + Send + 'static,
-        T: Told + Send + 'static,
+        T: Recordable + Send + 'static,
         E: Fault,
     {
         let recalled = match self.recall(run, &asking.what) {
-            Recall::Told(again) => Ok(again),
+            Recall::Recordable(again) => Ok(again),
             Recall::Live(number) => {
                 Err(self.begin_call(run, number, asking).map(|(call, turn)| call.launch(turn, body)))
             }
@@ -65,23 +65,23 @@ impl Gate {
         &self,
         run: &Arc<RunContext>,
         number: Number,
-        asking: Asking,
+        asking: CallRequest,
     ) -> Result<(InFlightCall, Turn), Error> {
         let gate = &*self.0;
         let (call, at) = gate.enter(run, number)?;
         let Spec { name, effect, durability, reaches_out, blocks, wait, .. } = asking.what.spec();
         let name = if run.observer.watches() { name.to_owned() } else { String::new() };
-        let manner = match durability {
-            Durability::Deferred | Durability::Atomic => Manner::Whole,
-            Durability::Intent | Durability::WriteAhead => Manner::WithIntent,
+        let mode = match durability {
+            Durability::Deferred | Durability::Atomic => JournalMode::Whole,
+            Durability::Intent | Durability::WriteAhead => JournalMode::WithIntent,
         };
         let gains = run.gains();
         let (turn, asking) =
-            gate.admit(run, call, asking, at, manner).map_err(|refusal| fault::refused(&refusal, run.id, call))?;
+            gate.admit(run, call, asking, at, mode).map_err(|refusal| fault::refused(&refusal, run.id, call))?;
         let admitted = self.admitted(run, (call, at), asking);
         admitted.waiting.becomes(wait, at);
-        let adrift = reaches_out.then(Arc::default);
-        Ok((InFlightCall { adrift, gains, durability, effect, blocks, name, ..admitted }, turn))
+        let detached = reaches_out.then(Arc::default);
+        Ok((InFlightCall { detached, gains, durability, effect, blocks, name, ..admitted }, turn))
     }
 
     /// A call on its way that reads: it may wait, and is written down when it is done.
@@ -89,7 +89,7 @@ impl Gate {
         &self,
         run: &Arc<RunContext>,
         (call, at): (CallId, Millis),
-        asking: Option<Asking>,
+        asking: Option<CallRequest>,
     ) -> InFlightCall {
         let name =
             if run.observer.watches() { asking.as_ref().map(|asking| asking.what.name().to_owned()) } else { None };
@@ -98,7 +98,7 @@ impl Gate {
             run: Arc::clone(run),
             _act: Acts::begin(&run.acts),
             waiting: Waiting::begin(run, call, Wait::Host, at),
-            adrift: None,
+            detached: None,
             going_back: None,
             gains: run.gains(),
             cancel: run.cancelled.child_token(),
@@ -123,7 +123,7 @@ pub(super) struct InFlightCall {
     /// What people see of it meanwhile.
     waiting: Waiting,
     /// Of a call that reaches outside: filled once the guest has let go of it for good.
-    adrift: Option<Arc<OnceLock<Act>>>,
+    detached: Option<Arc<OnceLock<Act>>>,
     /// Of a call for a letter: filled once the guest has let go of it.
     going_back: Option<Arc<OnceLock<Act>>>,
     /// How often its run had gained labels when it was admitted.
@@ -137,7 +137,7 @@ pub(super) struct InFlightCall {
     /// True if the guest stands in it.
     blocks: bool,
     /// What was asked, until it is written down.
-    pub(super) asking: Option<Asking>,
+    pub(super) asking: Option<CallRequest>,
     name: String,
     /// When a no came after a wait.
     pub(super) refused: Option<Millis>,
@@ -153,7 +153,7 @@ pub(super) struct CallHandle {
     cancel: CancellationToken,
     blocks: bool,
     seen: bool,
-    adrift: Option<Arc<OnceLock<Act>>>,
+    detached: Option<Arc<OnceLock<Act>>>,
     gains: u32,
     /// Until the guest has seen its answer or let go of it, it has a call to see to.
     _unseen: Act,
@@ -175,7 +175,7 @@ impl<P> Pending<P> {
     pub(super) async fn seen(self) -> Result<P, Error> {
         let Self { mut handle, answer } = self;
         let answer = {
-            let _standing = handle.blocks.then(|| handle.run.turnstile.stand());
+            let _standing = handle.blocks.then(|| handle.run.deliveries.stand());
             answer.await
         };
         if !handle.blocks {
@@ -214,7 +214,7 @@ impl InFlightCall {
             cancel: self.cancel.clone(),
             blocks: self.blocks,
             seen: false,
-            adrift: self.adrift.clone(),
+            detached: self.detached.clone(),
             gains: self.gains,
             going_back: self.going_back.clone(),
         }
@@ -228,7 +228,7 @@ impl InFlightCall {
     /// Writes its intent down, if it has one and that was not done when the kernel said yes.
     pub(super) fn asked(&mut self, permit: &Permit) {
         let intent = matches!(self.durability, Durability::Intent | Durability::WriteAhead);
-        let Some(Asking { what, contents, .. }) = self.asking.take_if(|_| intent) else { return };
+        let Some(CallRequest { what, contents, .. }) = self.asking.take_if(|_| intent) else { return };
         let contents = self.gate.0.journal.missing(contents);
         let (held, basis) = (*permit.held(), permit.basis());
         // When the guest asked: that is what its clock showed from then on.
@@ -309,10 +309,10 @@ impl InFlightCall {
     /// Its turn did not come: it is written down as a call that did nothing.
     pub(super) fn withdrawn<T, E: Fault>(mut self, error: Error) -> (Result<T, E>, Millis) {
         let at = self.refused.unwrap_or_else(|| self.now());
-        if let Some(Asking { what, basis, .. }) = self.asking.take() {
+        if let Some(CallRequest { what, basis, .. }) = self.asking.take() {
             let (outcome, _) = fault::outcome(&error);
             let entry = Entry::Called { call: self.call, at, what, outcome, basis };
-            self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
+            self.gate.0.journal.append(&self.run.trail, &[entry], Extras::default());
         }
         self.tell(at, Amounts::ZERO, Some(fault::kind(&error)));
         (Err(error.into()), at)
@@ -335,9 +335,9 @@ impl CallHandle {
     /// Of a call whose answer is known and that the guest has not seen yet.
     pub(super) fn of_known(gate: &Gate, run: &Arc<RunContext>, call: CallId) -> Self {
         let (gate, cancel, gains) = (gate.clone(), run.cancelled.child_token(), run.gains());
-        let (blocks, seen, adrift, going_back) = (false, false, None, None);
+        let (blocks, seen, detached, going_back) = (false, false, None, None);
         let _unseen = Acts::begin(&run.unseen);
-        Self { gate, run: Arc::clone(run), call, cancel, blocks, seen, adrift, gains, going_back, _unseen }
+        Self { gate, run: Arc::clone(run), call, cancel, blocks, seen, detached, gains, going_back, _unseen }
     }
 
     /// The same of a call for a letter; what is given is filled when the guest lets go of it.
@@ -354,13 +354,13 @@ impl CallHandle {
 
     /// Waits until the guest may see an answer that is known.
     pub(super) async fn may_see(&self) {
-        self.run.turnstile.pass(Sight::Answer(self.call)).await;
+        self.run.deliveries.pass(Delivery::Answer(self.call)).await;
     }
 
     fn note(&self, dropped: bool) {
         if !self.blocks {
             let entry = Entry::Observed { call: self.call, dropped };
-            self.gate.0.journal.append(&self.run.trail, &[entry], Along::default());
+            self.gate.0.journal.append(&self.run.trail, &[entry], Extras::default());
         }
     }
 }
@@ -375,11 +375,11 @@ impl Drop for CallHandle {
             Some(going_back) => drop(going_back.set(Acts::begin(&self.run.going_back))),
             None => self.note(true),
         }
-        match &self.adrift {
+        match &self.detached {
             // The run has learnt something since: whether this call is cut could tell it outside.
-            Some(adrift) if self.run.gains() != self.gains => {
+            Some(detached) if self.run.gains() != self.gains => {
                 // A handle is dropped once.
-                let _ = adrift.set(Acts::begin(&self.run.adrift));
+                let _ = detached.set(Acts::begin(&self.run.detached));
             }
             _ => self.cancel.cancel(),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentry_journal::Along;
+use agentry_journal::Extras;
 use agentry_kernel::Resource;
 use agentry_kernel::budget::Allowance;
 use agentry_kernel::budget::Amounts;
@@ -151,7 +151,7 @@ impl Gate {
             act.store(contents);
             act.record(Some(record.clone()));
             run.set_record(record.clone());
-            Ok((allowance, act.desk().leaves))
+            Ok((allowance, act.cell().leaves))
         });
         let (refusal, put_off) = match begun {
             Ok((allowance, leaves)) => {
@@ -171,7 +171,7 @@ impl Gate {
         record.ended = Some(now);
         record.refused = 1;
         record.failure = Some(refusal.because.clone());
-        gate.journal.append(&run.trail, &[], Along { record: Some(record), ..Along::default() });
+        gate.journal.append(&run.trail, &[], Extras { record: Some(record), ..Extras::default() });
         run.add_refusal(&refusal);
         run.observer.tell(Event::Refused(refusal.clone()));
         Err(refusal)
@@ -208,9 +208,9 @@ impl Gate {
             act.record(Some(record.clone()));
             let spent = lost.iter().fold(past.spent, |sum, lost| sum.plus(lost.spent));
             run.carry(spent, past.refused, &past.labels);
-            run.past().iter().for_each(|past| past.go_on(&lost));
+            run.recording().iter().for_each(|past| past.go_on(&lost));
             run.set_record(record);
-            Ok::<_, Box<Refusal>>((allowance, act.desk().leaves))
+            Ok::<_, Box<Refusal>>((allowance, act.cell().leaves))
         });
         let (allowance, leaves) = revived.inspect_err(|_| gate.audience.leave(run.id))?;
         let left = Duration::from_millis(allowance.wall_ms.saturating_sub(past.wall_ms));
@@ -243,7 +243,7 @@ impl Gate {
             biased;
             () = run.cancelled.cancelled() => {}
             () = past(run) => {}
-            () = run.adrift.idle() => {}
+            () = run.detached.idle() => {}
         }
     }
 

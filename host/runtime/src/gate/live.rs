@@ -14,8 +14,8 @@ use agentry_store::rows::run::RunRecord;
 
 use super::act::Act;
 use super::{Gate, Inner};
+use crate::run::activity::Live;
 use crate::run::context::RunContext;
-use crate::run::situation::Live;
 
 /// Runs that are held because they wait for nothing but what comes anyway, and the calls that each waits for.
 type Lying = BTreeMap<RunId, Vec<CallId>>;
@@ -35,7 +35,7 @@ impl Gate {
 
     /// Lets all runs leave memory, and every one that begins or goes on from now on. Those that only wait rest.
     pub fn suspend_all(&self) {
-        self.0.desk.lock().leaves = true;
+        self.0.cell.lock().leaves = true;
         for live in self.live() {
             let _ = self.rest(live.run) || self.suspend(live.run);
         }
@@ -48,12 +48,12 @@ impl Gate {
         let top = |run: &Arc<RunContext>| run.record().is_some_and(|record| record.parent.is_none());
         let Some(run) = audience.find(id).filter(top) else { return false };
         let tree = self.tree(Arc::clone(&run));
-        let lying: Lying = tree.iter().map_while(|run| run.lie_down().map(|calls| (run.id, calls))).collect();
+        let lying: Lying = tree.iter().map_while(|run| run.try_quiesce().map(|calls| (run.id, calls))).collect();
         // Each call that runs another agent has its run among these.
-        let below: usize = tree.iter().map(|run| run.situation.below()).sum();
+        let below: usize = tree.iter().map(|run| run.activity.below()).sum();
         if lying.len() < tree.len() || below + 1 != tree.len() {
             for run in tree.iter().filter(|run| lying.contains_key(&run.id)) {
-                run.situation.pause(false);
+                run.activity.pause(false);
             }
             return false;
         }
@@ -69,7 +69,7 @@ impl Gate {
             let since = run.rests_since()?;
             let tree = self.tree(Arc::clone(run));
             let since = tree.iter().try_fold(since, |last, run| Some(last.max(run.rests_since()?)))?;
-            Some((run.id, since, tree.iter().map(|run| run.situation.bytes()).sum()))
+            Some((run.id, since, tree.iter().map(|run| run.activity.bytes()).sum()))
         });
         resting.collect()
     }
@@ -77,7 +77,7 @@ impl Gate {
     /// How many runs go on, and how many bytes they have together.
     pub(crate) fn load(&self) -> (usize, u64) {
         let runs = self.0.audience.runs();
-        (runs.len(), runs.iter().map(|run| run.situation.bytes()).sum())
+        (runs.len(), runs.iter().map(|run| run.activity.bytes()).sum())
     }
 
     /// A run and all below it that go on, each behind the one above.
@@ -112,7 +112,7 @@ impl Gate {
 
     /// The runs that go on, in the order of their ids.
     pub fn live(&self) -> Vec<Live> {
-        let mut live: Vec<_> = self.0.audience.runs().iter().map(|run| run.situation.look(run)).collect();
+        let mut live: Vec<_> = self.0.audience.runs().iter().map(|run| run.activity.look(run)).collect();
         live.sort_by_key(|live| live.run);
         live
     }
@@ -121,7 +121,7 @@ impl Gate {
     pub fn stop(&self, run: RunId, because: Option<&str>) -> bool {
         let Some(run) = self.0.audience.find(run) else { return false };
         if let Some(because) = because {
-            run.situation.stopped_because(cut(because.to_owned(), TEXT_MAX_BYTES));
+            run.activity.stopped_because(cut(because.to_owned(), TEXT_MAX_BYTES));
         }
         run.cancelled.cancel();
         true
@@ -130,7 +130,7 @@ impl Gate {
     /// Holds a run, or lets it go; none if it does not go on here, false if that is no news. Its deadlines go on and its calls in flight
     /// come to their end; its guest sees nothing of it and makes no new one.
     pub fn hold(&self, run: RunId, hold: bool) -> Option<bool> {
-        self.0.audience.find(run).map(|run| run.situation.pause(hold))
+        self.0.audience.find(run).map(|run| run.activity.pause(hold))
     }
 
     /// Holds every run of an agent, also those that begin later, or lets them go; how many there are now. None if too many agents are held.
@@ -147,7 +147,7 @@ impl Gate {
         let runs = self.0.audience.runs();
         let theirs: Vec<_> = runs.iter().filter(|run| run.agent == agent).collect();
         for run in &theirs {
-            run.situation.pause(hold);
+            run.activity.pause(hold);
         }
         Some(theirs.len())
     }

@@ -9,7 +9,7 @@ use agentry_abi::bindings::agentry::agent::agents::Letter;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::fault;
 use agentry_drivers::mail::{Mail, Taken};
-use agentry_journal::Along;
+use agentry_journal::Extras;
 use agentry_kernel::Call;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::CallId;
@@ -63,7 +63,7 @@ impl Drop for Unseen {
         let taken = match self.result.take() {
             None => return,
             Some(Ok(Some(taken))) => taken,
-            Some(_) => return gate.0.journal.append(&run.trail, &dropped, Along::default()),
+            Some(_) => return gate.0.journal.append(&run.trail, &dropped, Extras::default()),
         };
         // Where the host itself goes down, or the run leaves memory, the letter stands in the journal of the run, which has yet to see it.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -93,7 +93,7 @@ impl Gate {
     ) -> impl Future<Output = Result<Option<Letter>, Error>> + Send + use<> {
         let what = Call::AgentsReceive { timeout_ms };
         let recalled = match self.recall(run, &what) {
-            Recall::Told(again) => Ok((self.told(run, &again, mail), again)),
+            Recall::Recordable(again) => Ok((self.told(run, &again, mail), again)),
             Recall::Live(number) => Err(self.begin_call(run, number, what.into()).map(|(mut call, turn)| {
                 let mut unseen = Unseen::of(self, run, call.call, mail, call.for_letter());
                 // One that was begun before is over when it would have been.
@@ -211,7 +211,7 @@ impl InFlightCall {
             entries.push(Entry::Labelled { call, at, labels: gained });
         }
         entries.push(Entry::Answered { call, at, outcome, spent: Amounts::ZERO });
-        self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
+        self.gate.0.journal.append(&self.run.trail, &[], Extras { contents, ..Extras::default() });
         self.gate.0.journal.commit(&self.run.trail, &entries, batch).await?;
         Ok(at)
     }

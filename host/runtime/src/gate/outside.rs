@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Acted, Told};
+use agentry_abi::driver::{Completed, Recordable};
 use agentry_abi::fault::{self, Fault};
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, Durability, Effect};
@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{InFlightCall, past};
-use super::{Asking, Gate, Turn};
+use super::{CallRequest, Gate, Turn};
 use crate::run::context::RunContext;
 
 /// How long an act may go on after it was cancelled, to say what it knows. Then it is dropped and its worst case is
@@ -76,11 +76,11 @@ impl Gate {
         act: A,
     ) -> impl Future<Output = Result<T, E>> + Send + use<T, E, F, W, A>
     where
-        W: Into<Asking>,
+        W: Into<CallRequest>,
         A: FnOnce(Arc<LentPermit>, CancellationToken) -> F + Send + 'static,
-        T: Told + Send + 'static,
+        T: Recordable + Send + 'static,
         E: Fault,
-        F: Future<Output = Acted<T, E>> + Send + 'static,
+        F: Future<Output = Completed<T, E>> + Send + 'static,
     {
         self.pass_numbered(run, what, act).1
     }
@@ -93,11 +93,11 @@ impl Gate {
         act: A,
     ) -> (Option<CallId>, impl Future<Output = Result<T, E>> + Send + use<T, E, F, W, A>)
     where
-        W: Into<Asking>,
+        W: Into<CallRequest>,
         A: FnOnce(Arc<LentPermit>, CancellationToken) -> F + Send + 'static,
-        T: Told + Send + 'static,
+        T: Recordable + Send + 'static,
         E: Fault,
-        F: Future<Output = Acted<T, E>> + Send + 'static,
+        F: Future<Output = Completed<T, E>> + Send + 'static,
     {
         self.in_flight(run, what.into(), move |call, turn| call.run(turn, act))
     }
@@ -113,7 +113,7 @@ impl InFlightCall {
     where
         T: Serialize + Send + 'static,
         E: Fault,
-        F: Future<Output = Acted<T, E>> + Send + 'static,
+        F: Future<Output = Completed<T, E>> + Send + 'static,
     {
         let waits = !matches!(turn, Turn::Now(_));
         let permit = match self.turn(turn).await {
@@ -135,7 +135,7 @@ impl InFlightCall {
         // What an act costs that was cut off is not known, so it is what it could have cost.
         let worst = if self.effect == Effect::External { *permit.held() } else { Amounts::ZERO };
         let (lent, back) = LentPermit::lend(permit);
-        let Acted { result, spent, labels, freed, below, note } = self.bounded(act, lent, worst).await;
+        let Completed { result, spent, labels, freed, below, note } = self.bounded(act, lent, worst).await;
         // An act has not ended while something that it began can still use its permit.
         let Ok(mut permit) = back.await else { return (Err(fault::broke().into()), self.now()) };
         permit.bring(&labels);
@@ -152,10 +152,10 @@ impl InFlightCall {
         act: impl FnOnce(Arc<LentPermit>, CancellationToken) -> F + Send,
         permit: Arc<LentPermit>,
         worst: Amounts,
-    ) -> Acted<T, E>
+    ) -> Completed<T, E>
     where
         E: Fault,
-        F: Future<Output = Acted<T, E>> + Send,
+        F: Future<Output = Completed<T, E>> + Send,
     {
         let token = self.cancel.clone();
         let mut acting = pin!(AssertUnwindSafe(async move { act(permit, token).await }).catch_unwind());
@@ -168,11 +168,11 @@ impl InFlightCall {
         self.cancel.cancel();
         match tokio::time::timeout(GRACE, acting).await {
             Ok(done) => done.unwrap_or_else(|_| broken(worst)),
-            Err(_) => Acted::of(Err(cut.into()), worst),
+            Err(_) => Completed::of(Err(cut.into()), worst),
         }
     }
 }
 
-pub(super) fn broken<T, E: Fault>(worst: Amounts) -> Acted<T, E> {
-    Acted::of(Err(fault::broke().into()), worst)
+pub(super) fn broken<T, E: Fault>(worst: Amounts) -> Completed<T, E> {
+    Completed::of(Err(fault::broke().into()), worst)
 }

@@ -22,9 +22,9 @@ use agentry_store::{Batch, keys};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::act::{Act, Behalf, Desk};
+use super::act::{Act, Behalf, KernelCell};
 use super::in_flight::{InFlightCall, past};
-use super::{Asking, Gate, Inner, Turn, told_no};
+use super::{CallRequest, Gate, Inner, Turn, told_no};
 use crate::gate::shown;
 use crate::run::context::RunContext;
 use crate::run::events::Event;
@@ -42,7 +42,7 @@ pub(super) struct Asked {
 impl Gate {
     /// The open questions of all runs.
     pub fn questions(&self) -> Vec<Question> {
-        self.0.desk.lock().questions.values().cloned().collect()
+        self.0.cell.lock().questions.values().cloned().collect()
     }
 
     /// Agents that do nothing until somebody has answered them, or until this time.
@@ -60,7 +60,7 @@ impl Gate {
         let trail = Arc::new(Trail::new(RunId::HOST));
         gate.act(Behalf::host(&trail), now, |act| {
             let answered = act.ask(|kernel| kernel.answer(id, who, verdict, now));
-            if let (Ok(Answered::MoreWanted(_)), Some(question)) = (&answered, act.desk().questions.get_mut(&id)) {
+            if let (Ok(Answered::MoreWanted(_)), Some(question)) = (&answered, act.cell().questions.get_mut(&id)) {
                 question.yes.push(who.name.clone());
                 gate.keep(question);
             }
@@ -75,7 +75,7 @@ impl Inner {
         &self,
         act: &mut Act<'_>,
         run: &RunContext,
-        (call, asking): (CallId, &Asking),
+        (call, asking): (CallId, &CallRequest),
         unasked: Unasked,
         now: Millis,
     ) -> Result<Turn, Box<Refusal>> {
@@ -91,7 +91,7 @@ impl Inner {
         let short = unasked.short().to_vec();
         let facts = facts(act.kernel(), run, &asking.what);
         // One that an earlier host asked is the same question, for no longer than it was.
-        let before = run.past().and_then(|past| past.questioned(call));
+        let before = run.recording().and_then(|past| past.questioned(call));
         let named = before.map_or((ApprovalId(nonce), None), |(id, expires)| (id, Some(expires)));
         let asked = act.ask(|kernel| kernel.ask(unasked, named, facts, now)).map_err(Box::new)?;
         let title = format!("{title}{}", run.works_for());
@@ -99,7 +99,7 @@ impl Inner {
         let binding = Content::of(postcard::to_allocvec(&asked.binding).expect("it is plain data")).digest;
         let times = u32::try_from(asked.times).unwrap_or(u32::MAX);
         let labels = labels(act.kernel(), run);
-        let question = act.desk().questions.entry(id).or_insert_with(|| Question {
+        let question = act.cell().questions.entry(id).or_insert_with(|| Question {
             id,
             run: run.id,
             call,
@@ -133,9 +133,9 @@ impl Inner {
     }
 
     /// Writes down how questions were closed, and wakes those who waited for them.
-    pub(super) fn close_questions(&self, desk: &mut Desk, closed: Vec<Closed>) {
+    pub(super) fn close_questions(&self, cell: &mut KernelCell, closed: Vec<Closed>) {
         for Closed { id, how, wake } in closed {
-            if let Some(mut question) = desk.questions.remove(&id) {
+            if let Some(mut question) = cell.questions.remove(&id) {
                 question.state = match &how {
                     How::Approved { by } => {
                         question.yes.clone_from(by);
@@ -147,17 +147,17 @@ impl Inner {
                     How::Void => State::Void,
                 };
                 self.keep(&question);
-                self.forget(desk, id);
+                self.forget(cell, id);
             }
-            desk.wake(wake);
+            cell.wake(wake);
         }
     }
 
     /// Of closed questions only the newest are kept.
-    fn forget(&self, desk: &mut Desk, newest: ApprovalId) {
-        desk.closed.push_back(newest);
-        if desk.closed.len() > QUESTIONS_KEPT_MAX
-            && let Some(oldest) = desk.closed.pop_front()
+    fn forget(&self, cell: &mut KernelCell, newest: ApprovalId) {
+        cell.closed.push_back(newest);
+        if cell.closed.len() > QUESTIONS_KEPT_MAX
+            && let Some(oldest) = cell.closed.pop_front()
         {
             let mut batch = Batch::default();
             batch.remove(keys::question(oldest));
@@ -196,7 +196,7 @@ impl InFlightCall {
 
     /// The kernel looks at a call again whose question is closed.
     fn dispatch(&mut self, act: &mut Act<'_>, asked: &Asked, now: Millis) -> Result<Turn, Error> {
-        let Some(Asking { what, .. }) = &self.asking else {
+        let Some(CallRequest { what, .. }) = &self.asking else {
             act.forgo(asked.waiter, now);
             return Err(fault::broke());
         };

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Acted, Told};
+use agentry_abi::driver::{Completed, Recordable};
 use agentry_abi::fault;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::journal::Entry;
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::again::{Number, Recall};
 use super::in_flight::InFlightCall;
-use super::{Asking, Gate, Manner, Turn, outside, settle};
+use super::{CallRequest, Gate, JournalMode, Turn, outside, settle};
 use crate::run::context::RunContext;
 
 impl Gate {
@@ -32,13 +32,13 @@ impl Gate {
         act: A,
     ) -> impl Future<Output = Result<T, Error>> + Send + use<T, W, A>
     where
-        W: Into<Asking>,
-        A: FnOnce(&Permit) -> Acted<T> + Send + 'static,
-        T: Told + Send + 'static,
+        W: Into<CallRequest>,
+        A: FnOnce(&Permit) -> Completed<T> + Send + 'static,
+        T: Recordable + Send + 'static,
     {
         let asking = what.into();
         let number = match self.recall(run, &asking.what) {
-            Recall::Told(again) => return std::future::ready(again.at_once(run)).left_future(),
+            Recall::Recordable(again) => return std::future::ready(again.at_once(run)).left_future(),
             Recall::Live(number) => number,
         };
         match self.read_now(run, number, asking, act) {
@@ -50,11 +50,11 @@ impl Gate {
         }
     }
 
-    fn read_now<T: Serialize, A: FnOnce(&Permit) -> Acted<T>>(
+    fn read_now<T: Serialize, A: FnOnce(&Permit) -> Completed<T>>(
         &self,
         run: &Arc<RunContext>,
         number: Number,
-        asking: Asking,
+        asking: CallRequest,
         act: A,
     ) -> Read<T, A> {
         let gate = &*self.0;
@@ -62,12 +62,12 @@ impl Gate {
             Ok(entered) => entered,
             Err(error) => return Read::Done(Err(error)),
         };
-        let (mut permit, Asking { what, contents, basis, .. }) = match gate.admit(run, call, asking, at, Manner::Whole)
-        {
-            Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
-            Ok((turn, asking)) => return Read::Waits(Box::new(self.admitted(run, (call, at), asking)), turn, act),
-            Err(refusal) => return Read::Done(Err(fault::refused(&refusal, run.id, call))),
-        };
+        let (mut permit, CallRequest { what, contents, basis, .. }) =
+            match gate.admit(run, call, asking, at, JournalMode::Whole) {
+                Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
+                Ok((turn, asking)) => return Read::Waits(Box::new(self.admitted(run, (call, at), asking)), turn, act),
+                Err(refusal) => return Read::Done(Err(fault::refused(&refusal, run.id, call))),
+            };
         let result = looked_up(run, &mut permit, act);
         let mut contents = if run.trail.is_full() { Vec::new() } else { contents };
         let outcome = settle::outcome(&result, &mut contents);
@@ -88,7 +88,7 @@ impl InFlightCall {
     async fn read<T: Serialize>(
         mut self,
         turn: Turn,
-        act: impl FnOnce(&Permit) -> Acted<T> + Send,
+        act: impl FnOnce(&Permit) -> Completed<T> + Send,
     ) -> (Result<T, Error>, Millis) {
         match self.turn(turn).await {
             Ok(mut permit) => {
@@ -106,7 +106,7 @@ impl InFlightCall {
 pub(super) fn looked_up<T>(
     run: &RunContext,
     permit: &mut Permit,
-    act: impl FnOnce(&Permit) -> Acted<T>,
+    act: impl FnOnce(&Permit) -> Completed<T>,
 ) -> Result<T, Error> {
     if run.trail.is_full() {
         return Err(fault::unavailable("the host's disk does not keep up", Some(100)));

@@ -2,7 +2,7 @@
 
 use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_abi::fault::{self, Fault};
-use agentry_journal::Along;
+use agentry_journal::Extras;
 use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::CallId;
 use agentry_kernel::journal::{Entry, Outcome};
@@ -14,7 +14,7 @@ use agentry_store::rows::run::RunRecord;
 use serde::Serialize;
 
 use super::act::Act;
-use super::{Asking, Inner, Turn, answer};
+use super::{CallRequest, Inner, Turn, answer};
 use crate::run::context::RunContext;
 use crate::run::events::Event;
 
@@ -77,7 +77,7 @@ impl Inner {
     /// What the admin is to know of a call stands in the journal before its answer, whoever watches now.
     pub(super) fn note(&self, run: &RunContext, call: CallId, at: Millis, note: Option<String>) {
         if let Some(note) = note {
-            self.journal.append(&run.trail, &[Entry::Noted { call, at, note }], Along::default());
+            self.journal.append(&run.trail, &[Entry::Noted { call, at, note }], Extras::default());
         }
     }
 
@@ -85,14 +85,14 @@ impl Inner {
     pub(super) fn conclude(&self, run: &RunContext, permit: Permit, entry: Entry, contents: Vec<Content>, now: Millis) {
         if permit.is_spent() {
             let contents = self.journal.missing(contents);
-            return self.journal.append(&run.trail, &[entry], Along { contents, ..Along::default() });
+            return self.journal.append(&run.trail, &[entry], Extras { contents, ..Extras::default() });
         }
         self.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));
     }
 
     /// Why a call whose turn has come may not begin any more.
-    pub(super) fn overtaken(&self, permit: &Permit, asking: Option<&Asking>) -> Option<Refusal> {
-        self.desk.lock().kernel().overtaken(permit, asking.map_or("", |asking| asking.what.name()))
+    pub(super) fn overtaken(&self, permit: &Permit, asking: Option<&CallRequest>) -> Option<Refusal> {
+        self.cell.lock().kernel().overtaken(permit, asking.map_or("", |asking| asking.what.name()))
     }
 
     /// Gives a turn back that nobody will use. It costs nothing.

@@ -7,10 +7,10 @@ use agentry_kernel::Call;
 use agentry_kernel::digest::Digest;
 use agentry_store::limits::QUESTION_TEXT_MAX_BYTES;
 
-use crate::gate::Asking;
+use crate::gate::CallRequest;
 
 /// The syscall with what it is about, and all that it was given; none if no person could read it to its end.
-pub(crate) fn call(asking: &Asking) -> Option<(String, String)> {
+pub(crate) fn call(asking: &CallRequest) -> Option<(String, String)> {
     let content = |digest: &Digest| {
         let found = asking.contents.iter().find(|content| content.digest == *digest)?;
         String::from_utf8(found.bytes.clone()).ok()

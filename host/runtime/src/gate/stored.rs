@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Told, Written};
+use agentry_abi::driver::{Recordable, Write};
 use agentry_abi::fault;
-use agentry_journal::Along;
+use agentry_journal::Extras;
 use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
@@ -16,7 +16,7 @@ use agentry_store::StoreError;
 use serde::Serialize;
 
 use super::in_flight::InFlightCall;
-use super::{Asking, Gate, Turn, kept, settle};
+use super::{CallRequest, Gate, Turn, kept, settle};
 use crate::run::context::RunContext;
 
 /// How often a write is tried that others get in the way of.
@@ -38,9 +38,9 @@ impl Gate {
         act: A,
     ) -> impl Future<Output = Result<T, Error>> + Send + use<T, W, A>
     where
-        W: Into<Asking>,
-        A: FnMut(&Permit) -> Written<T> + Send + 'static,
-        T: Told + Send + 'static,
+        W: Into<CallRequest>,
+        A: FnMut(&Permit) -> Write<T> + Send + 'static,
+        T: Recordable + Send + 'static,
     {
         self.in_flight(run, what.into(), move |call, turn| call.write(turn, act)).1
     }
@@ -50,26 +50,26 @@ impl InFlightCall {
     async fn write<T: Serialize + Send>(
         mut self,
         turn: Turn,
-        mut act: impl FnMut(&Permit) -> Written<T> + Send,
+        mut act: impl FnMut(&Permit) -> Write<T> + Send,
     ) -> (Result<T, Error>, Millis) {
         let mut permit = match self.turn(turn).await {
             Ok(permit) => permit,
             Err(error) => return self.withdrawn(error),
         };
         let at = self.now();
-        let Some(Asking { what, contents, lane, .. }) = self.asking.take() else {
+        let Some(CallRequest { what, contents, lane, .. }) = self.asking.take() else {
             return (Err(fault::broke()), at);
         };
         let basis = permit.basis();
         let contents = self.gate.0.journal.missing(contents);
-        self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
+        self.gate.0.journal.append(&self.run.trail, &[], Extras { contents, ..Extras::default() });
         let mut failed = fault::unavailable("too many others write the same entry", Some(10));
         let _alone = match &lane {
             Some((lanes, name)) => Some(lanes.enter(name).await),
             None => None,
         };
         for _ in 0..TRIES_MAX {
-            let Written { result, labels } =
+            let Write { result, labels } =
                 catch_unwind(AssertUnwindSafe(|| act(&permit))).unwrap_or_else(|_| Err(fault::broke()).into());
             permit.bring(&labels);
             let (batch, value) = match result {
@@ -86,7 +86,7 @@ impl InFlightCall {
             }
             let mut contents = Vec::new();
             let outcome = settle::outcome::<&T, Error>(&Ok(&value), &mut contents);
-            self.gate.0.journal.append(&self.run.trail, &[], Along { contents, ..Along::default() });
+            self.gate.0.journal.append(&self.run.trail, &[], Extras { contents, ..Extras::default() });
             let entry = Entry::Called { call: self.call, at, what: what.clone(), outcome, basis };
             match self.gate.0.journal.commit(&self.run.trail, &[entry], batch).await {
                 Ok(()) => {

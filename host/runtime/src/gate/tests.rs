@@ -10,7 +10,7 @@ use agentry_store::{Expect, keys};
 use tokio::sync::oneshot;
 
 use super::fixture::{Filling, Host, NOW, ask, host, host_on, opening};
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_abi::fault;
 
 use super::*;
@@ -39,7 +39,7 @@ fn names(host: &Host, run: u64) -> Vec<&'static str> {
         Entry::Raised { .. } => "raised",
         Entry::Ended(_) => "ended",
         Entry::Labelled { .. } => "labelled",
-        Entry::Foreseen { .. } => "foreseen",
+        Entry::ShadowDenied { .. } => "foreseen",
         _ => "the host's own",
     };
     // What decisions rest on is told where that is tested.
@@ -55,11 +55,11 @@ async fn a_run_leaves_its_whole_story() {
     let home = tempfile::tempdir().unwrap();
     let host = host(home.path()).await;
     let run = host.run(1);
-    let now = host.gate.pass_inner(&run, Call::TimersNow, |_| Ok(run.clock.now().0));
+    let now = host.gate.call_now(&run, Call::TimersNow, |_| Ok(run.clock.now().0));
     assert_eq!(now, Ok(NOW.0));
     let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |permit, _| async move {
         assert_eq!(permit.held()[Resource::Tokens], 30);
-        Acted::of(Ok("x".repeat(1000)), tokens(7))
+        Completed::of(Ok("x".repeat(1000)), tokens(7))
     });
     assert_eq!(answer.await.map(|text| text.len()), Ok(1000));
     assert_eq!(host.tokens(), (7, 0));
@@ -87,11 +87,11 @@ async fn a_refused_call_is_written_down_and_costs_nothing() {
     let name = content.digest;
     let acted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&acted);
-    let asking = Asking::with(ask("large", 20), vec![content]);
+    let asking = CallRequest::with(ask("large", 20), vec![content]);
     let before = host.books();
     let answer = host.gate.pass::<(), Failure, _, _, _>(&run, asking, move |_, _| async move {
         count.fetch_add(1, Ordering::Relaxed);
-        Acted::of(Ok(()), tokens(7))
+        Completed::of(Ok(()), tokens(7))
     });
     let Err(Failure { why: Error::Denied(denial), partial: None }) = answer.await else { panic!("it is denied") };
     assert_eq!((denial.code.as_str(), denial.reference), ("no-grant", format!("{}/1", RunId(1))));
@@ -112,14 +112,14 @@ async fn the_intent_of_an_external_effect_is_durable_before_it_begins() {
     let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |permit, _| async move {
         let entries = history.entries(RunId(1)).expect("the store can be read");
         let asked = matches!(entries.last(), Some(Entry::Asked { call: CallId(1), held, .. }) if held == permit.held());
-        Acted::of(Ok(asked), tokens(1))
+        Completed::of(Ok(asked), tokens(1))
     });
     assert_eq!(answer.await, Ok(true));
     let history = host.history.clone();
     let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |_, _| async move {
         let entries = history.entries(RunId(1)).expect("the store can be read");
         let answered = entries.iter().any(|entry| matches!(entry, Entry::Answered { call: CallId(1), .. }));
-        Acted::of(Ok(answered), tokens(1))
+        Completed::of(Ok(answered), tokens(1))
     });
     assert_eq!(answer.await, Ok(true), "an outcome is durable before the next external effect");
 }
@@ -133,7 +133,7 @@ async fn a_dropped_call_is_cancelled_and_billed_all_the_same() {
     let call = host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
         let _ = begun.send(());
         cancelled.cancelled().await;
-        Acted::of(Err(Error::Cancelled), tokens(5))
+        Completed::of(Err(Error::Cancelled), tokens(5))
     });
     let call = tokio::spawn(call);
     has_begun.await.unwrap();
@@ -151,7 +151,7 @@ async fn a_call_that_is_dropped_before_it_was_polled_never_acts() {
     let run = host.run(1);
     drop(host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
         cancelled.cancelled().await;
-        Acted::of(Err(Error::Cancelled), Amounts::ZERO)
+        Completed::of(Err(Error::Cancelled), Amounts::ZERO)
     }));
     host.gate.end(&run, ending()).await.unwrap();
     assert_eq!(host.tokens(), (0, 0));
@@ -166,7 +166,7 @@ async fn an_act_that_panics_is_unavailable_and_pays_its_worst_case() {
         host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, _| async { panic!("a driver broke") });
     assert!(matches!(answer.await, Err(Error::Unavailable(_))));
     assert_eq!(host.tokens(), (30, 0));
-    let answer = host.gate.pass_inner::<()>(&run, Call::TimersNow, |_| panic!("a driver broke"));
+    let answer = host.gate.call_now::<()>(&run, Call::TimersNow, |_| panic!("a driver broke"));
     assert!(matches!(answer, Err(Error::Unavailable(_))));
 }
 
@@ -178,12 +178,12 @@ async fn a_call_waits_for_its_slot_and_one_that_went_away_lets_the_next_in() {
     let (finish, finished) = oneshot::channel::<()>();
     let answer = |text: &'static str| {
         host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), move |_, _| async move {
-            Acted::of(Ok(text.to_owned()), tokens(1))
+            Completed::of(Ok(text.to_owned()), tokens(1))
         })
     };
     let first = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |_, _| async move {
         let _ = finished.await;
-        Acted::of(Ok("first".to_owned()), tokens(1))
+        Completed::of(Ok("first".to_owned()), tokens(1))
     });
     let (second, third) = (answer("second"), tokio::spawn(answer("third")));
     drop(second);
@@ -266,7 +266,7 @@ async fn quick_calls_reach_the_disk_soon_without_anybody_waiting() {
     let host = host(home.path()).await;
     let run = host.run(1);
     for _ in 0..100 {
-        host.gate.pass_inner(&run, Call::TimersNow, |_| Ok(1u64)).unwrap();
+        host.gate.call_now(&run, Call::TimersNow, |_| Ok(1u64)).unwrap();
     }
     let mut waited = 0;
     while names(&host, 1).len() < 101 || run.trail.backlog() > 0 {
@@ -287,7 +287,7 @@ async fn on_a_full_disk_nothing_begins_and_only_the_runs_that_lost_something_are
     let call = |run: &Arc<RunContext>| {
         let begun = Arc::clone(&begun);
         host.gate.pass::<_, Error, _, _, _>(run, ask("small", 20), |_, _| async move {
-            Acted::of(Ok(begun.fetch_add(1, Ordering::Relaxed)), tokens(1))
+            Completed::of(Ok(begun.fetch_add(1, Ordering::Relaxed)), tokens(1))
         })
     };
     full.store(true, Ordering::Release);
@@ -316,13 +316,13 @@ async fn what_a_call_holds_that_had_to_wait_is_durable_before_it_begins() {
     let (finish, finished) = oneshot::channel::<()>();
     let first = host.gate.pass::<(), Error, _, _, _>(&scribe, ask("small", 20), |_, _| async move {
         let _ = finished.await;
-        Acted::of(Ok(()), tokens(1))
+        Completed::of(Ok(()), tokens(1))
     });
     let store = Arc::clone(host.gate.journal().store());
     let second = host.gate.pass::<u64, Error, _, _, _>(&porter, ask("small", 20), move |_, _| async move {
         let bytes = store.get(&keys::books("porter")).unwrap().expect("it was written");
         let books = agentry_store::rows::run::books(&bytes).unwrap();
-        Acted::of(Ok(books.day.held[Resource::Tokens]), tokens(1))
+        Completed::of(Ok(books.day.held[Resource::Tokens]), tokens(1))
     });
     finish.send(()).unwrap();
     assert_eq!(first.await, Ok(()));
@@ -338,7 +338,7 @@ async fn a_run_that_nobody_waits_for_any_more_ends_and_holds_nothing() {
     let unended = host.gate.unended(&run, &allowance);
     let call = host.gate.pass::<(), Error, _, _, _>(&run, ask("small", 20), |_, cancelled| async move {
         cancelled.cancelled().await;
-        Acted::of(Err(Error::Cancelled), tokens(5))
+        Completed::of(Err(Error::Cancelled), tokens(5))
     });
     drop((call, unended));
     let mut waited = 0;
@@ -353,7 +353,7 @@ async fn a_run_that_nobody_waits_for_any_more_ends_and_holds_nothing() {
     assert_eq!(names(&host, 1).last(), Some(&"ended"));
     let next = host.run(2);
     let answer = host.gate.pass::<_, Error, _, _, _>(&next, ask("small", 20), |_, _| async move {
-        Acted::of(Ok("the slot is free".to_owned()), tokens(1))
+        Completed::of(Ok("the slot is free".to_owned()), tokens(1))
     });
     assert_eq!(answer.await.as_deref(), Ok("the slot is free"));
 }
@@ -366,7 +366,7 @@ async fn a_provider_that_counts_more_than_was_held_empties_the_account_and_is_to
     let run = host.watched(1, Observer::channel(sender));
     let call = || {
         host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |_, _| async move {
-            Acted::of(Ok(()), tokens(u64::MAX))
+            Completed::of(Ok(()), tokens(u64::MAX))
         })
     };
     assert_eq!(call().await, Ok(()));
@@ -388,7 +388,7 @@ async fn a_run_that_does_nothing_but_write_is_stopped() {
     let run = host.run(1);
     run.trail.wrote(FLOOD_BYTES + 1);
     let calls = run.calls();
-    assert!(matches!(host.gate.pass_inner(&run, Call::TimersNow, |_| Ok(1u64)), Err(Error::Unavailable(_))));
+    assert!(matches!(host.gate.call_now(&run, Call::TimersNow, |_| Ok(1u64)), Err(Error::Unavailable(_))));
     assert!(run.cancelled.is_cancelled());
     assert_eq!(run.calls(), calls, "and nothing more of it is written down");
 }

@@ -29,13 +29,13 @@ const LOCK_FILE: &str = "locked";
 
 /// Where to look, and what else the host wants shown with the next look.
 #[derive(Debug)]
-pub struct Standing {
+pub struct PolicyWatch {
     home: PathBuf,
     policies: PathBuf,
     alarms: Mutex<Option<String>>,
 }
 
-impl Standing {
+impl PolicyWatch {
     /// What holds in this home under this policy directory.
     pub fn new(home: PathBuf, policies: PathBuf) -> Self {
         Self { home, policies, alarms: Mutex::default() }
@@ -55,34 +55,34 @@ impl Standing {
 /// Looks at what holds until the host is gone, on a thread of its own: a host whose workers are all busy still hears a lock.
 pub fn watch(services: Weak<Services>) -> io::Result<()> {
     let look = move || {
-        let mut sight = Sight::default();
+        let mut sight = Seen::default();
         loop {
             std::thread::sleep(Duration::from_millis(STANDING_LOOK_MS));
             let Some(services) = services.upgrade() else { return };
-            let (standing, gate) = (&services.standing, &services.drivers.gate);
-            standing.look_at_lock(gate);
-            if let Some(text) = standing.alarms.lock().take() {
+            let (policy_watch, gate) = (&services.policy_watch, &services.drivers.gate);
+            policy_watch.look_at_lock(gate);
+            if let Some(text) = policy_watch.alarms.lock().take() {
                 gate.announce_alarm(&text);
             }
-            if sight.has_settled_on(fingerprint(&standing.policies)) {
-                match sound(gate, &standing.policies) {
+            if sight.has_settled_on(fingerprint(&policy_watch.policies)) {
+                match sound(gate, &policy_watch.policies) {
                     Ok(policy) => gate.adopt(policy),
                     Err(error) => gate.keep(&error.to_string()),
                 }
             }
         }
     };
-    std::thread::Builder::new().name("standing".to_owned()).spawn(look).map(drop)
+    std::thread::Builder::new().name("policy_watch".to_owned()).spawn(look).map(drop)
 }
 
 /// What was seen of the directory, and what of that was read.
 #[derive(Default)]
-struct Sight {
+struct Seen {
     seen: Option<Digest>,
     read: Option<Digest>,
 }
 
-impl Sight {
+impl Seen {
     /// True once for each state that two looks in a row have seen: nobody is in the middle of saving it.
     fn has_settled_on(&mut self, now: Digest) -> bool {
         let still = self.seen.replace(now) == Some(now);
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_state_is_read_once_it_has_been_seen_twice_and_not_again() {
-        let mut sight = Sight::default();
+        let mut sight = Seen::default();
         let (one, two) = (Digest([1; 32]), Digest([2; 32]));
         assert!(!sight.has_settled_on(one));
         assert!(sight.has_settled_on(one));

@@ -7,13 +7,13 @@ use std::time::Duration;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 use agentry_store::limits::RUNS_ORDERED_MAX;
-use agentry_store::rows::parked::Rest;
+use agentry_store::rows::parked::ParkedRun;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::services::Services;
-use super::{Host, rests};
+use super::{Host, parking};
 use crate::exec::errors::RunError;
 use crate::orders::Order;
 use crate::run::events::Observer;
@@ -58,14 +58,14 @@ impl Host {
         // What the last host left goes on first. One that cannot go on stays suspended, and `agentry ps` shows it. Those that rest wait for
         // what brings them back.
         for record in self.lost().unwrap_or_default() {
-            if self.services.rests.take(record.id) {
+            if self.services.parking.take(record.id) {
                 runs.spawn(Arc::clone(&self).go_on(record.id, cut.clone()));
             }
         }
         let (back, mut woken) = mpsc::channel(WOKEN_WAITING_MAX);
         let mut tending = JoinSet::new();
-        tending.spawn(rests::wake(Arc::clone(&self.services), back));
-        tending.spawn(rests::sweep(Arc::clone(&self.services)));
+        tending.spawn(parking::wake(Arc::clone(&self.services), back));
+        tending.spawn(parking::sweep(Arc::clone(&self.services)));
         let room = self.services.agents.runs_max().saturating_add(RUNS_ORDERED_MAX);
         while !stop.is_cancelled() {
             tokio::select! {
@@ -89,7 +89,7 @@ impl Host {
         let _ = tokio::time::timeout(drain, drained).await;
         let left = runs.len();
         self.leave(runs, &cut).await;
-        self.services.rests.close();
+        self.services.parking.close();
         Ok(Served { going, left })
     }
 
@@ -106,28 +106,28 @@ impl Host {
     /// Goes on with a run that was taken from those that rest or were lost, until it ends or leaves memory again.
     async fn go_on(self: Arc<Self>, run: RunId, cut: CancellationToken) {
         if let Err(why) = self.went_on(run, &cut).await {
-            self.services.standing.alarm(format!("run {run} does not go on: {why}"));
+            self.services.policy_watch.alarm(format!("run {run} does not go on: {why}"));
         }
-        self.services.rests.release(run);
+        self.services.parking.release(run);
     }
 
     async fn went_on(&self, run: RunId, cut: &CancellationToken) -> Result<(), RunError> {
         let store = self.services.drivers.gate.journal().store();
-        let before = Rest::of(&**store, run)?;
+        let before = ParkedRun::of(&**store, run)?;
         let Some(record) = self.history.record(run)?.filter(|_| !cut.is_cancelled()) else { return Ok(()) };
-        let (stop, because) = (CancellationToken::new(), self.services.rests.stopped(run));
+        let (stop, because) = (CancellationToken::new(), self.services.parking.stopped(run));
         if because.is_some() {
             stop.cancel();
         }
         let because = because.filter(|because| !because.is_empty());
         let resumed = self.go_on_with(record, None, Observer::nobody(), (stop, because)).await;
         match (&resumed, &before) {
-            (Err(_), Some(before)) => rests::shelve(store, run, before).await?,
+            (Err(_), Some(before)) => parking::park(store, run, before).await?,
             (Err(_), None) => {}
             (Ok(report), before) => {
-                rests::file(store, run, before.as_ref()).await?;
+                parking::file(store, run, before.as_ref()).await?;
                 if report.status != Status::Suspended {
-                    self.services.rests.ended(run);
+                    self.services.parking.ended(run);
                 }
             }
         }
@@ -144,17 +144,17 @@ impl Host {
                 return;
             }
         };
-        let (rests, run) = (&self.services.rests, report.run);
-        if rests.take(run) {
-            if let Err(error) = rests::file(self.services.drivers.gate.journal().store(), run, None).await {
-                self.services.standing.alarm(format!("run {run} comes back with the next host alone: {error}"));
+        let (parking, run) = (&self.services.parking, report.run);
+        if parking.take(run) {
+            if let Err(error) = parking::file(self.services.drivers.gate.journal().store(), run, None).await {
+                self.services.policy_watch.alarm(format!("run {run} comes back with the next host alone: {error}"));
             }
-            rests.release(run);
+            parking.release(run);
         }
         if cut.is_cancelled() {
             let _ = over.send(Ok(run));
         } else {
-            rests.at_end(run, over);
+            parking.at_end(run, over);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::policy_watch::Standing;
-use super::rests::Rests;
+use super::parking::Parking;
+use super::policy_watch::PolicyWatch;
 use crate::agents::Agents;
 use crate::approvals::People;
 use crate::orders::Orders;
@@ -18,9 +18,9 @@ pub struct Services {
     /// Those who answer for agents.
     pub people: People,
     /// What holds in this home now.
-    pub standing: Standing,
+    pub policy_watch: PolicyWatch,
     /// Runs that others want begun here.
     pub orders: Arc<Orders>,
     /// Runs that leave memory while they wait, and come back.
-    pub rests: Rests,
+    pub parking: Parking,
 }

@@ -18,13 +18,13 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::run::activity::Activity;
 use crate::run::acts::Acts;
 use crate::run::cause::Began;
+use crate::run::delivery::{DeliveryQueue, WakeFlag};
 use crate::run::events::Observer;
-use crate::run::past::{Next, Past};
-use crate::run::situation::Situation;
+use crate::run::recording::{Next, Recording};
 use crate::run::slice::{Overdue, Slice};
-use crate::run::turnstile::{Bell, Turnstile};
 
 /// One run, as everything on the way of its syscalls sees it.
 #[derive(Debug)]
@@ -46,19 +46,19 @@ pub struct RunContext {
     /// Acts that have begun and are not settled yet.
     pub(crate) acts: Arc<Acts>,
     /// Of these, the calls that reach outside and that the guest dropped after it had learnt something: they go to their own end.
-    pub(crate) adrift: Arc<Acts>,
+    pub(crate) detached: Arc<Acts>,
     /// Calls whose answer the guest has yet to see.
     pub(crate) unseen: Arc<Acts>,
     /// Calls for letters that the guest dropped and that may have one: it takes no other before that is back.
     pub(crate) going_back: Arc<Acts>,
     /// What comes to its guest, one at a time.
-    pub(crate) turnstile: Turnstile,
+    pub(crate) deliveries: DeliveryQueue,
     /// What started it by itself.
     pub(crate) began: Option<Began>,
     /// How it stands, for people.
-    pub(crate) situation: Situation,
+    pub(crate) activity: Activity,
     /// What it did before, if it is executed again.
-    past: Option<Arc<Past>>,
+    past: Option<Arc<Recording>>,
     next_call: AtomicU32,
     deadline: OnceLock<Instant>,
     slice: Slice,
@@ -99,12 +99,12 @@ impl RunContext {
             observer,
             trail: Arc::new(Trail::new(id)),
             acts: Arc::default(),
-            adrift: Arc::default(),
+            detached: Arc::default(),
             unseen: Arc::default(),
             going_back: Arc::default(),
-            turnstile: Turnstile::default(),
+            deliveries: DeliveryQueue::default(),
             began: None,
-            situation: Situation::default(),
+            activity: Activity::default(),
             past: None,
             callers: Vec::new(),
             children: Mutex::default(),
@@ -180,12 +180,12 @@ impl RunContext {
 
     /// The same, executed again: each call gets the answer of then.
     #[must_use]
-    pub(crate) fn again(self, past: Arc<Past>) -> Self {
+    pub(crate) fn again(self, past: Arc<Recording>) -> Self {
         Self { past: Some(past), ..self }
     }
 
     /// What it did before, if it is executed again.
-    pub(crate) fn past(&self) -> Option<&Arc<Past>> {
+    pub(crate) fn recording(&self) -> Option<&Arc<Recording>> {
         self.past.as_ref()
     }
 
@@ -221,11 +221,11 @@ impl RunContext {
     /// it one at a time: wrap the whole run in it.
     pub async fn paced<T>(&self, guest: impl Future<Output = T>) -> T {
         let mut guest = std::pin::pin!(guest);
-        let bell = Arc::new(Bell::default());
+        let bell = Arc::new(WakeFlag::default());
         let waker = Waker::from(Arc::clone(&bell));
-        self.turnstile.attend();
+        self.deliveries.attend();
         let sliced = std::future::poll_fn(|context| {
-            if self.situation.holds(context.waker()) {
+            if self.activity.holds(context.waker()) {
                 return Poll::Pending;
             }
             self.slice.begin();
@@ -240,10 +240,10 @@ impl RunContext {
     }
 
     fn rest(&self, rings: bool) {
-        self.situation.rests(!rings);
-        let Some(past) = &self.past else { return self.turnstile.rest(rings, |_, first| first) };
-        self.turnstile.rest(rings, |waits, first| match past.next_sight(!rings, waits) {
-            Next::Sight(sight) => Some(sight),
+        self.activity.rests(!rings);
+        let Some(past) = &self.past else { return self.deliveries.rest(rings, |_, first| first) };
+        self.deliveries.rest(rings, |waits, first| match past.next_sight(!rings, waits) {
+            Next::Delivery(delivery) => Some(delivery),
             Next::Nothing => None,
             Next::Beyond => first,
         });
@@ -254,23 +254,23 @@ impl RunContext {
 
     /// Since when it waits for nothing but what comes to it anyway, be it in memory or not; none if it does anything else.
     pub(crate) fn rests_since(&self) -> Option<Millis> {
-        self.situation.rests_since().filter(|_| self.has_seen_all())
+        self.activity.rests_since().filter(|_| self.has_seen_all())
     }
 
     /// Holds it if that is so; the calls that it waits for.
-    pub(crate) fn lie_down(&self) -> Option<Vec<CallId>> {
-        let calls = self.situation.lie_down()?;
+    pub(crate) fn try_quiesce(&self) -> Option<Vec<CallId>> {
+        let calls = self.activity.try_quiesce()?;
         if self.has_seen_all() {
             return Some(calls);
         }
-        self.situation.pause(false);
+        self.activity.pause(false);
         None
     }
 
     /// True if each call that its guest has to see to is one that it waits for, and no answer is on its way. A wait in the guest's own
     /// standard library is no call, and nothing would bring it back from that.
     fn has_seen_all(&self) -> bool {
-        !self.turnstile.stands() && self.turnstile.is_empty() && self.unseen.count() == self.situation.calls()
+        !self.deliveries.stands() && self.deliveries.is_empty() && self.unseen.count() == self.activity.calls()
     }
 
     /// The number of the call that it made last; none before the first.

@@ -8,7 +8,7 @@ use agentry_store::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
 use serde_json::Value;
 use wasmtime::Trap;
 
-use super::past::Verdict;
+use super::recording::Verdict;
 use crate::shapes::Shapes;
 
 use agentry_abi::bindings::agentry::agent::outcome::Failure;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::agents::{AgentInfo, Host, HostWithStore, Letter, Share};
 use agentry_abi::bindings::agentry::agent::types::{Error, ResourceKind};
-use agentry_abi::driver::{Acted, Written};
+use agentry_abi::driver::{Completed, Write};
 use agentry_drivers::mail::Writer;
 use agentry_kernel::budget::{Limits, Resource};
 use agentry_kernel::call::{Delegation, Post};
@@ -19,7 +19,7 @@ use wasmtime::component::{Access, FutureReader};
 
 use super::delegate::Delegated;
 use super::{Interfaces, State, future, invalid};
-use crate::gate::Asking;
+use crate::gate::CallRequest;
 
 impl State {
     fn writer(&self) -> Writer {
@@ -33,7 +33,7 @@ impl Host for State {
         let (drivers, run) = (Arc::clone(&self.drivers), self.run.id);
         let what = Call::AgentsFind { provides: provides.clone() };
         let found = self.drivers.gate.pass(&self.run, what, move |_, _| async move {
-            Acted::of(drivers.delegate.find(&drivers.gate, run, &provides).await, Amounts::ZERO)
+            Completed::of(drivers.delegate.find(&drivers.gate, run, &provides).await, Amounts::ZERO)
         });
         Ok(found.await)
     }
@@ -46,7 +46,7 @@ impl Host for State {
         let content = Content::of(format!("{subject}\n{body}"));
         let post = Post { agent: agent.clone(), content: content.digest, bytes: length(&[&subject, &body]) };
         let (mail, writer) = (Arc::clone(&self.drivers.mail), self.writer());
-        let asking = Asking::with(Call::AgentsSend(post), vec![content]).in_lane(&mail.lanes, &agent);
+        let asking = CallRequest::with(Call::AgentsSend(post), vec![content]).in_lane(&mail.lanes, &agent);
         let send = move |permit: &_| mail.send(permit, &writer, &agent, &subject, &body);
         Ok(self.stored(asking, send)?.await)
     }
@@ -59,7 +59,10 @@ impl Host for State {
         let (digest, bytes) = (content.digest, length(&[&body]));
         let what = |agent: String| {
             let (letter, content) = (cut(letter.clone(), NAME_MAX_BYTES), digest);
-            Asking::with(Call::AgentsReply { letter, post: Post { agent, content, bytes } }, vec![Content::of(&*body)])
+            CallRequest::with(
+                Call::AgentsReply { letter, post: Post { agent, content, bytes } },
+                vec![Content::of(&*body)],
+            )
         };
         let to = match self.drivers.mail.answers(&self.run.agent, &letter) {
             // What is only done again goes to nobody, and its letter may be gone.
@@ -68,14 +71,14 @@ impl Host for State {
         };
         let (to, subject) = match to {
             Ok(to) => to,
-            Err(error) => return Ok(Err(self.drivers.gate.unfit(&self.run, what(String::new()), error))),
+            Err(error) => return Ok(Err(self.drivers.gate.reject(&self.run, what(String::new()), error))),
         };
         let (mail, writer) = (Arc::clone(&self.drivers.mail), self.writer());
         let asking = what(to.clone()).in_lane(&mail.lanes, &to);
         let subject = answered(&subject);
         let send = move |permit: &_| {
-            let Written { result, labels } = mail.send(permit, &writer, &to, &subject, &body);
-            Written { result: result.map(|(batch, _)| (batch, ())), labels }
+            let Write { result, labels } = mail.send(permit, &writer, &to, &subject, &body);
+            Write { result: result.map(|(batch, _)| (batch, ())), labels }
         };
         Ok(self.stored(asking, send)?.await)
     }
@@ -101,7 +104,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         let (drivers, run) = (Arc::clone(&state.drivers), Arc::clone(&state.run));
         let (given, answer) = state.drivers.gate.pass_child(
             &state.run,
-            Asking::with(what, vec![input]),
+            CallRequest::with(what, vec![input]),
             (limits, fuel_left),
             move |call, aside, cut| {
                 let delegated = Delegated { parent: run, call, agent, input: input_json, aside };

@@ -4,7 +4,7 @@ use agentry_abi::bindings::agentry::agent::context::{
     Conversation, Delta, Failure, Host, HostConversation, HostConversationWithStore, Message, Request, Response,
 };
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Acted, Told};
+use agentry_abi::driver::{Completed, Recordable};
 use agentry_kernel::{Amounts, Call};
 use wasmtime::component::{Access, FutureReader, Resource, StreamReader};
 
@@ -12,7 +12,7 @@ use super::llm::Pieces;
 use super::{Interfaces, State, future, not_yet};
 
 impl State {
-    fn context_later<T: Told>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
+    fn context_later<T: Recordable>(&self, function: &str) -> wasmtime::Result<Result<T, Error>> {
         let what = Call::Context(format!("context.{function}"));
         self.at_once(what, |_| Err(not_yet("context")))
     }
@@ -21,7 +21,7 @@ impl State {
         let what = Call::Context(format!("context.{function}"));
         self.drivers
             .gate
-            .pass(&self.run, what, |_, _| async { Acted::of(Err(not_yet("context").into()), Amounts::ZERO) })
+            .pass(&self.run, what, |_, _| async { Completed::of(Err(not_yet("context").into()), Amounts::ZERO) })
     }
 }
 

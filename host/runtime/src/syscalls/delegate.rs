@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::agents::AgentInfo;
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_kernel::call::{CallId, RunId};
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::drivers::Drivers;
-use crate::gate::{Aside, Gate};
+use crate::gate::{Gate, Reservation};
 use crate::run::context::RunContext;
 
 /// What one run asks of another agent.
@@ -25,7 +25,7 @@ pub struct Delegated {
     /// The input JSON.
     pub input: String,
     /// The part of its budget that was set aside for it.
-    pub aside: Arc<Aside>,
+    pub aside: Arc<Reservation>,
 }
 
 /// Those who run other agents for a run.
@@ -44,5 +44,5 @@ pub trait Delegate: Send + Sync {
         drivers: Arc<Drivers>,
         delegated: Delegated,
         cut: CancellationToken,
-    ) -> BoxFuture<'static, Acted<String>>;
+    ) -> BoxFuture<'static, Completed<String>>;
 }

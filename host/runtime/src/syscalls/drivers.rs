@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentry_drivers::files::{Files, Keepers, Marks};
+use agentry_drivers::files::{Files, Marks, StorageUsage};
 use agentry_drivers::http::Http;
 use agentry_drivers::human::Human;
 use agentry_drivers::mail::Mail;
@@ -26,7 +26,7 @@ pub struct Drivers {
     /// Labels of what lies in them.
     pub marks: Marks,
     /// Who keeps what lies in them.
-    pub keepers: Keepers,
+    pub keepers: StorageUsage,
     /// Questions of agents to people, and notices.
     pub human: Human,
     /// Tools behind adapters.

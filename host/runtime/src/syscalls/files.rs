@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::files::{FileStat, Host};
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Acted, Octets, Told};
+use agentry_abi::driver::{Completed, Octets, Recordable};
 use agentry_abi::fault;
 use agentry_drivers::files::{Change, Root};
 use agentry_kernel::budget::Resource;
@@ -15,7 +15,7 @@ use agentry_store::limits::FILE_WRITE_MAX_BYTES;
 
 use super::drivers::Drivers;
 use super::{State, invalid};
-use crate::gate::{Asking, LentPermit};
+use crate::gate::{CallRequest, LentPermit};
 
 impl State {
     /// Decides, and reads on a thread that may wait for a disk.
@@ -26,7 +26,7 @@ impl State {
         act: A,
     ) -> impl Future<Output = Result<T, Error>> + Send + use<T, A>
     where
-        T: Told + Send + 'static,
+        T: Recordable + Send + 'static,
         A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
     {
         let drivers = Arc::clone(&self.drivers);
@@ -36,7 +36,7 @@ impl State {
     /// Decides, and writes this content or deletes what is there: with its labels and its keeper in the store before.
     fn change_file(
         &self,
-        what: Asking,
+        what: CallRequest,
         place: Place,
         content: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
@@ -46,7 +46,7 @@ impl State {
             let length = content.as_ref().map(Vec::len);
             let change = match prepared(&drivers, &permit, &agent, &place, length).await {
                 Ok(change) => change,
-                Err(error) => return Acted::of(Err(error), Amounts::ZERO),
+                Err(error) => return Completed::of(Err(error), Amounts::ZERO),
             };
             let writes = content.is_some();
             let acted = done(drivers, permit, place, !writes, move |root, path| match content {
@@ -75,7 +75,7 @@ impl State {
 }
 
 /// What `act` gives; `told` is true if a yes tells of what stands there, as a no always does.
-async fn done<T, A>(drivers: Arc<Drivers>, permit: Arc<LentPermit>, place: Place, told: bool, act: A) -> Acted<T>
+async fn done<T, A>(drivers: Arc<Drivers>, permit: Arc<LentPermit>, place: Place, told: bool, act: A) -> Completed<T>
 where
     T: Send + 'static,
     A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
@@ -86,10 +86,10 @@ where
         let told = told || result.is_err();
         let root = drivers.files.root(&permit, &place.root).ok().filter(|_| told);
         let labels = root.map_or(Labels::NONE, |root| drivers.marks.of(root, &place.path));
-        Acted::of(result, Amounts::ZERO).labelled(labels)
+        Completed::of(result, Amounts::ZERO).labelled(labels)
     };
     let broke = || fault::unavailable("reading or writing broke down", None);
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Acted::of(Err(broke()), Amounts::ZERO))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Completed::of(Err(broke()), Amounts::ZERO))
 }
 
 /// What a run changes carries what the run held when it asked for it, and counts as what its agent keeps.
@@ -136,9 +136,9 @@ impl Host for State {
         let call = |grows| Call::FilesWrite { place: place.clone(), content: named.digest, bytes, grows };
         let what = match self.growth(&place, content.len()) {
             Ok(grows) => call(grows),
-            Err(error) => return Ok(Err(self.drivers.gate.unfit(&self.run, call(0).into(), error))),
+            Err(error) => return Ok(Err(self.drivers.gate.reject(&self.run, call(0).into(), error))),
         };
-        Ok(self.change_file(Asking::with(what, vec![named]), place, Some(content)).await)
+        Ok(self.change_file(CallRequest::with(what, vec![named]), place, Some(content)).await)
     }
 
     async fn stat(&mut self, root: String, path: String) -> wasmtime::Result<Result<FileStat, Error>> {

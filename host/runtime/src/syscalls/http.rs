@@ -5,7 +5,7 @@ use std::sync::Arc;
 use agentry_abi::bindings::agentry::agent::http::{Host, HostWithStore, Request, Response};
 use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_drivers::http::Wanted;
 use agentry_drivers::web::address::Named;
 use agentry_store::limits::HTTP_REDIRECTS_MAX;
@@ -13,7 +13,7 @@ use wasmtime::component::{Access, FutureReader};
 
 use super::drivers::Drivers;
 use super::{Interfaces, State, future, invalid};
-use crate::gate::Asking;
+use crate::gate::CallRequest;
 use crate::run::context::RunContext;
 use crate::run::events::Event;
 
@@ -44,13 +44,13 @@ fn ask(
 ) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
     let (with, told) = (Arc::clone(drivers), Arc::clone(run));
     let (call, contents) = wanted.call();
-    drivers.gate.pass(run, Asking::with(call, contents), move |permit, cut| async move {
+    drivers.gate.pass(run, CallRequest::with(call, contents), move |permit, cut| async move {
         let named = if permit.private() { Named::inside() } else { Named::default() };
         let done = with.http.fetch(&permit, &wanted, &named, &cut).await;
         if let Some(note) = &done.note {
             told.observer.tell(Event::Log { level: Level::Warn, line: format!("http.fetch: {note}") });
         }
-        Acted::of(done.result, done.spent).noting(done.note)
+        Completed::of(done.result, done.spent).noting(done.note)
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::human::{Host, HostWithStore, Question};
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_abi::fault;
 use agentry_kernel::{Amounts, Call};
 use agentry_store::content::Content;
@@ -16,7 +16,7 @@ use agentry_store::rows::question::{self, Inquiry};
 use wasmtime::component::{Access, FutureReader};
 
 use super::{Interfaces, State, future, invalid};
-use crate::gate::Asking;
+use crate::gate::CallRequest;
 use crate::run::events::Event;
 
 impl Host for State {
@@ -29,7 +29,7 @@ impl Host for State {
         // Counted also when the run is executed again, so that it comes to the same end.
         if self.run.count_notice() > NOTICES_PER_RUN_MAX {
             let why = format!("a run tells people at most {NOTICES_PER_RUN_MAX} things");
-            return Ok(Err(self.drivers.gate.unfit(&self.run, what.into(), fault::unavailable(&why, None))));
+            return Ok(Err(self.drivers.gate.reject(&self.run, what.into(), fault::unavailable(&why, None))));
         }
         let (drivers, run) = (Arc::clone(&self.drivers), Arc::clone(&self.run));
         let mut told = false;
@@ -43,7 +43,7 @@ impl Host for State {
             }
             drivers.human.notice(&notice)
         };
-        Ok(self.stored(Asking::with(what, vec![content]), tell)?.await)
+        Ok(self.stored(CallRequest::with(what, vec![content]), tell)?.await)
     }
 }
 
@@ -61,7 +61,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         let content = Content::question(&text, &choices);
         let what = Call::HumanAsk { question: content.digest, expires_ms };
         let (drivers, run) = (Arc::clone(&state.drivers), Arc::clone(&state.run));
-        let asking = Asking::with(what, vec![content]);
+        let asking = CallRequest::with(what, vec![content]);
         let answer = state.drivers.gate.pass(&state.run, asking, move |permit, cancelled| async move {
             let (asked, agent) = (drivers.gate.clock().now(), run.agent.clone());
             let expires = expires_ms.map(|ms| asked.plus(ms));
@@ -72,7 +72,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
                 drivers.gate.tell_host(&event);
                 run.observer.tell(event);
             });
-            Acted::of(shown.await, Amounts::ZERO)
+            Completed::of(shown.await, Amounts::ZERO)
         });
         future(store, answer)
     }

@@ -10,7 +10,7 @@ use agentry_store::content::Content;
 use agentry_store::limits::{LOG_LINE_MAX_BYTES, LOG_LINES_MAX};
 use parking_lot::Mutex;
 
-use crate::gate::{Asking, Gate};
+use crate::gate::{CallRequest, Gate};
 use crate::run::context::RunContext;
 use crate::run::events::Event;
 
@@ -95,7 +95,7 @@ impl Lines {
         let content = Content::of(format!("{} {line}", word(level)));
         let what = Call::LogEvent { line: content.digest };
         // The log answers nothing: a run that may make no more calls says no more.
-        let _ = self.gate.pass_inner(&self.run, Asking::with(what, vec![content]), |_| Ok(()));
+        let _ = self.gate.call_now(&self.run, CallRequest::with(what, vec![content]), |_| Ok(()));
         if self.run.observer.watches() {
             self.run.observer.tell(Event::Log { level, line });
         }

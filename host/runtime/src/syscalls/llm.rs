@@ -13,7 +13,7 @@ use agentry_abi::bindings::agentry::agent::llm::{
     self, Delta, Failure, Host, HostWithStore, ModelInfo, Privacy, Request, Response,
 };
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_abi::fault;
 use agentry_kernel::call::{CallId, Class, Completion};
 use agentry_kernel::model::Usage;
@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use wasmtime::component::{Access, FutureReader, StreamReader};
 
 use super::{Interfaces, State, future};
-use crate::gate::Asking;
+use crate::gate::CallRequest;
 use crate::run::events::Event;
 
 pub(super) use pieces::Pieces;
@@ -121,7 +121,7 @@ impl State {
             Ok(room) => Ok(Question { request, word, entry, room }),
             Err(error) => {
                 let (completion, _) = completion(&request, &word, entry.as_deref());
-                Err(self.drivers.gate.unfit(&self.run, call(completion).into(), error))
+                Err(self.drivers.gate.reject(&self.run, call(completion).into(), error))
             }
         }
     }
@@ -137,10 +137,10 @@ impl State {
         let (completion, contents) = completion(&request, &word, entry.as_deref());
         let admitted = Instant::now();
         let (run, ledger) = (Arc::clone(&self.run), Arc::clone(&self.ledger));
-        let asking = Asking::with(call(completion), contents);
+        let asking = CallRequest::with(call(completion), contents);
         self.drivers.gate.pass_numbered(&self.run, asking, move |permit, cancelled| async move {
             let _room = room;
-            let nothing = |why: Error| Acted::of(Err(Failure::from(why)), Amounts::ZERO);
+            let nothing = |why: Error| Completed::of(Err(Failure::from(why)), Amounts::ZERO);
             let Some(entry) = entry else {
                 return nothing(Error::NotFound("there is no such model".to_owned()));
             };
@@ -156,7 +156,7 @@ impl State {
                 run.observer.tell(Event::Log { level: agentry_abi::bindings::agentry::agent::log::Level::Warn, line });
             }
             let spent = entry.cost(&finished);
-            Acted::of(finished.result, spent).noting(finished.note)
+            Completed::of(finished.result, spent).noting(finished.note)
         })
     }
 
@@ -253,9 +253,9 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         let vectors = state.drivers.gate.pass(&state.run, call, move |permit, cancelled| async move {
             let entry = match (room, entry) {
                 (Ok(_room), Some(entry)) => entry,
-                (Err(why), _) => return Acted::of(Err(why), Amounts::ZERO),
+                (Err(why), _) => return Completed::of(Err(why), Amounts::ZERO),
                 (Ok(_), None) => {
-                    return Acted::of(Err(Error::NotFound("there is no such model".to_owned())), Amounts::ZERO);
+                    return Completed::of(Err(Error::NotFound("there is no such model".to_owned())), Amounts::ZERO);
                 }
             };
             let (embedded, spent) = entry.embed(&permit, texts, cancelled).await;
@@ -263,7 +263,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
                 let line = format!("model `{}`: {note}", entry.model.alias);
                 run.observer.tell(Event::Log { level: agentry_abi::bindings::agentry::agent::log::Level::Warn, line });
             }
-            Acted::of(embedded.result, spent).noting(embedded.note)
+            Completed::of(embedded.result, spent).noting(embedded.note)
         });
         future(store, vectors)
     }

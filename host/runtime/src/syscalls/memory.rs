@@ -6,7 +6,7 @@ use agentry_abi::bindings::agentry::agent::memory::{
     Change, Entry, Hit, Host, HostWithStore, Page, Query, Value, WriteOptions,
 };
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Acted, Told};
+use agentry_abi::driver::{Completed, Recordable};
 use agentry_drivers::memory::Author;
 use agentry_kernel::{Amounts, Call};
 use agentry_store::content::Content;
@@ -14,7 +14,7 @@ use agentry_store::limits::MEMORY_VALUE_MAX_BYTES;
 use wasmtime::component::{Access, FutureReader, StreamReader};
 
 use super::{Interfaces, State, future, invalid, not_yet};
-use crate::gate::Asking;
+use crate::gate::CallRequest;
 
 impl State {
     fn author(&self) -> Author {
@@ -23,7 +23,7 @@ impl State {
     }
 
     /// A function of the table that is not built yet: the kernel is asked all the same, for a no comes before a not yet.
-    fn memory_later<T: Told>(&self, function: &str, namespace: String) -> wasmtime::Result<Result<T, Error>> {
+    fn memory_later<T: Recordable>(&self, function: &str, namespace: String) -> wasmtime::Result<Result<T, Error>> {
         let name = format!("memory.{function}");
         let what = Call::Memory { function: name.clone(), namespace };
         self.at_once(what, |_| Err(not_yet(&name)))
@@ -62,10 +62,10 @@ impl Host for State {
         let call = |grows| Call::MemoryPut { namespace: space, key: name, content: digest, bytes, grows };
         let what = match grows {
             Ok(grows) => call(grows),
-            Err(error) => return Ok(Err(drivers.gate.unfit(&self.run, call(0).into(), error))),
+            Err(error) => return Ok(Err(drivers.gate.reject(&self.run, call(0).into(), error))),
         };
         let put = move |permit: &_| drivers.memory.put(permit, &author, (&namespace, &key), &value, &options);
-        Ok(self.stored(Asking::with(what, vec![content]), put)?.await)
+        Ok(self.stored(CallRequest::with(what, vec![content]), put)?.await)
     }
 
     async fn delete(&mut self, namespace: String, key: String, hard: bool) -> wasmtime::Result<Result<(), Error>> {
@@ -115,7 +115,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         let hits = state
             .drivers
             .gate
-            .pass(&state.run, what, |_, _| async { Acted::of(Err(not_yet("memory.search")), Amounts::ZERO) });
+            .pass(&state.run, what, |_, _| async { Completed::of(Err(not_yet("memory.search")), Amounts::ZERO) });
         future(store, hits)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentry_abi::bindings::agentry::agent::timers::{Host, HostWithStore};
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_kernel::{Amounts, Call};
 use agentry_store::limits::SLEEP_MAX_MS;
 use wasmtime::component::{Access, FutureReader};
@@ -42,7 +42,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
                     () = tokio::time::sleep(Duration::from_millis(ms.saturating_sub(passed))) => Ok(()),
                     () = cancelled.cancelled() => Err(Error::Cancelled),
                 };
-                Acted::of(result, Amounts::ZERO)
+                Completed::of(result, Amounts::ZERO)
             });
         future(store, woken)
     }

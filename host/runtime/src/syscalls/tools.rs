@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_abi::bindings::agentry::agent::tools::{Answer, Host, HostWithStore, Tool};
 use agentry_abi::bindings::agentry::agent::types::{Cost, Error};
-use agentry_abi::driver::Acted;
+use agentry_abi::driver::Completed;
 use agentry_drivers::tools::Entry;
 use agentry_kernel::json::{self, Value};
 use agentry_kernel::{Amounts, Call};
@@ -14,7 +14,7 @@ use agentry_store::content::Content;
 use wasmtime::component::{Access, FutureReader};
 
 use super::{Interfaces, State, future, invalid};
-use crate::gate::Asking;
+use crate::gate::CallRequest;
 use crate::run::events::Event;
 
 impl State {
@@ -73,18 +73,18 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         let arguments = Content::of(value.to_string());
         let what = Call::ToolsCall { name, arguments: arguments.digest, value: Arc::clone(&value) };
         let run = Arc::clone(&state.run);
-        let asking = Asking::with(what, vec![arguments]);
+        let asking = CallRequest::with(what, vec![arguments]);
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                let error = state.drivers.gate.unfit(&run, asking, error);
+                let error = state.drivers.gate.reject(&run, asking, error);
                 return future(store, std::future::ready(Err(error)));
             }
         };
         let answer = state.drivers.gate.pass(&state.run, asking, move |permit, cut| async move {
             let Some(entry) = entry else {
                 let none = Error::NotFound("there is no such tool".to_owned());
-                return Acted::of(Err(none), Amounts::ZERO);
+                return Completed::of(Err(none), Amounts::ZERO);
             };
             let begun = tokio::time::Instant::now();
             let mut done = entry.call(&permit, &value, &cut).await;
@@ -98,7 +98,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
             let answer =
                 done.result.map(|said| Answer { failed: said.failed, parts: said.parts, labels: entry.labels(), cost });
             // A failure tells of what is behind the tool as an answer does.
-            Acted::of(answer, done.spent).labelled(entry.kernel_labels().clone()).noting(note)
+            Completed::of(answer, done.spent).labelled(entry.kernel_labels().clone()).noting(note)
         });
         future(store, answer)
     }

@@ -166,7 +166,7 @@ struct Sleep {
 #[async_trait]
 impl Pollable for Sleep {
     async fn ready(&mut self) {
-        let _standing = self.run.turnstile.stand();
+        let _standing = self.run.deliveries.stand();
         match self.at {
             // What is only done again was waited for.
             _ if self.run.repeats() => {}

@@ -14,7 +14,7 @@ const FORMAT: u8 = 1;
 
 /// The row of a run that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rest {
+pub struct ParkedRun {
     /// The agent on whose books it holds.
     pub payer: String,
     /// What it holds there.
@@ -25,7 +25,7 @@ pub struct Rest {
     pub readers: Vec<String>,
 }
 
-impl Rest {
+impl ParkedRun {
     /// What such a row says; nothing of a run that has not left memory in good order.
     ///
     /// # Errors
@@ -63,19 +63,19 @@ impl Rest {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn hasten(store: &dyn Store, run: RunId, batch: &mut Batch) -> Result<(), StoreError> {
+pub fn wake_now(store: &dyn Store, run: RunId, batch: &mut Batch) -> Result<(), StoreError> {
     let mut next = Some(run);
     while let Some(run) = next {
         let key = keys::open(run);
         let Some(row) = store.get(&key)? else { return Ok(()) };
-        let rest = Rest::decode(&row)?;
+        let rest = ParkedRun::decode(&row)?;
         batch.expect(key, Expect::Equals(row));
         match rest {
-            Some(Rest { wake: Some(_), .. }) => {
+            Some(ParkedRun { wake: Some(_), .. }) => {
                 batch.put(keys::wake(Millis(0), run), Vec::new());
                 return Ok(());
             }
-            Some(Rest { wake: None, .. }) => {
+            Some(ParkedRun { wake: None, .. }) => {
                 next = super::run::of(store, run)?.and_then(|record| record.parent.map(|(above, _)| above))
             }
             None => return Ok(()),
@@ -104,10 +104,10 @@ mod tests {
     use crate::RedbStore;
     use crate::rows::run::RunRecord;
 
-    fn rest() -> Rest {
+    fn rest() -> ParkedRun {
         let wake = Some(Wake { at: Millis(1_800_000_000_000), letter: true, person: false });
         let holds = Amounts::of(Resource::Fuel, 1000);
-        Rest { payer: "scribe".to_owned(), holds, wake, readers: vec!["scribe".to_owned()] }
+        ParkedRun { payer: "scribe".to_owned(), holds, wake, readers: vec!["scribe".to_owned()] }
     }
 
     fn record() -> RunRecord {
@@ -134,10 +134,10 @@ mod tests {
         let row = rest().encode();
         let hex: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
         expect_file!["../../../../tests/golden/rest-1.hex"].assert_eq(&(hex + "\n"));
-        assert_eq!(Rest::decode(&row), Ok(Some(rest())));
-        assert_eq!(Rest::decode(&[]), Ok(None));
+        assert_eq!(ParkedRun::decode(&row), Ok(Some(rest())));
+        assert_eq!(ParkedRun::decode(&[]), Ok(None));
         for damaged in [&row[..row.len() - 1], b"\x09", b"\x01\xff"] {
-            assert!(Rest::decode(damaged).is_err(), "{damaged:?}");
+            assert!(ParkedRun::decode(damaged).is_err(), "{damaged:?}");
         }
     }
 
@@ -151,12 +151,12 @@ mod tests {
             RunRecord { id, parent, ..record() }.write(&mut batch);
         }
         batch.put(keys::open(top), rest().encode());
-        batch.put(keys::open(below), Rest { wake: None, ..rest() }.encode());
+        batch.put(keys::open(below), ParkedRun { wake: None, ..rest() }.encode());
         batch.put(keys::open(lost), Vec::new());
         store.commit(batch).await.unwrap();
         let brings = |run| {
             let mut batch = Batch::default();
-            hasten(&store, run, &mut batch).unwrap();
+            wake_now(&store, run, &mut batch).unwrap();
             batch.writes.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
         };
         assert_eq!(brings(below), [keys::wake(Millis(0), top)]);

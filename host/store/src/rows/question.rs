@@ -202,7 +202,7 @@ pub async fn answer(store: &Arc<dyn Store>, answering: &Answering, now: Millis) 
         let mut batch = Batch::default();
         batch.expect(key.clone(), Expect::Equals(open.encode()));
         batch.put(key, answered.encode());
-        rows::parked::hasten(&**store, open.run, &mut batch)?;
+        rows::parked::wake_now(&**store, open.run, &mut batch)?;
         match store.commit(batch).await {
             Ok(()) => return Ok(answered),
             Err(StoreError::Conflict) => {}

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agentry_kernel::inquiry::{Place, Power, Route, powers, routes, show_call};
+use agentry_kernel::inquiry::{Capability, Place, Route, powers, routes, show_call};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ fn parsed(place: &str) -> Result<Place> {
     place.parse().map_err(|flaw| anyhow!("a place {flaw}: `{}`\nhint: {hint}", text::line(place)))
 }
 
-fn page(agent: &str, powers: &[Power]) -> String {
+fn page(agent: &str, powers: &[Capability]) -> String {
     let mut page = format!("{}\n", styled(BOLD, format_args!("{} can", text::line(agent))));
     if powers.is_empty() {
         page.push_str("  nothing but what every agent can: log, sleep, ask for the time and its budget\n");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agentry_config::policies::PolicyFiles;
 use agentry_kernel::Digest;
-use agentry_kernel::inquiry::{Changed, Lesson, Verdict, World, learn, replay};
+use agentry_kernel::inquiry::{Changed, Suggestion, Verdict, World, learn, replay};
 use agentry_kernel::policy::{Policy, Source};
 use anyhow::{Result, anyhow, bail};
 use serde_json::json;
@@ -48,7 +48,7 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     let runs = records.iter().map(|record| past::of(&history, record.id)).collect::<Result<Vec<_>>>()?;
     let package = newest.package.split('@').next();
     let policy = args.world.files().ok().and_then(|files| files.parse().ok());
-    let grant = learn(&Lesson { agent: &args.agent, package, runs: &runs, policy: policy.as_ref() });
+    let grant = learn(&Suggestion { agent: &args.agent, package, runs: &runs, policy: policy.as_ref() });
     let changed = check(&world(&home, &PolicyFiles::default())?, &grant, &runs)?;
     let missing: Vec<_> = changed.iter().filter(|change| change.was.is_none()).collect();
     for change in &missing {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Answer, Example};
 use crate::call::{Call, CallId, RunId};
 use crate::inquiry::{Question, World};
-use crate::kernel::{Answer as Admitted, Kernel, Leave, Start};
+use crate::kernel::{Answer as Admitted, Kernel, Permission, Start};
 use crate::labels::Labels;
 
 /// The two of them.
@@ -81,7 +81,7 @@ impl Side {
         self.kernel = Some(kernel);
     }
 
-    fn leave(&self, run: RunId, call: &Call) -> Leave {
-        self.kernel.as_ref().map_or(Leave::No, |kernel| kernel.leave(run, call, self.world.at))
+    fn leave(&self, run: RunId, call: &Call) -> Permission {
+        self.kernel.as_ref().map_or(Permission::No, |kernel| kernel.leave(run, call, self.world.at))
     }
 }

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::{Admission, INNER, No, Terms, list, malformed, undeclared, undeclared_argument};
-use crate::kernel::basis::Ground;
+use crate::kernel::basis::Grounds;
 use crate::refusal::{Code, Refusal};
 use crate::rights::AgentsRight;
 use crate::text;
@@ -77,7 +77,7 @@ impl Admission<'_> {
     fn deep_enough(&self, right: &AgentsRight) -> Result<Terms, No> {
         let depth = self.below.saturating_add(1);
         if depth <= right.max_depth {
-            return Ok(Terms { ground: Ground::Agents, ..INNER });
+            return Ok(Terms { ground: Grounds::Agents, ..INNER });
         }
         let because = format!("calls below agent `{}` may not nest {depth} deep", self.grant.agent);
         Err(Refusal::new(Code::Argument, because)
@@ -89,7 +89,7 @@ impl Admission<'_> {
 
     /// Whether the receiver takes letters of the one who writes: asked once, of the run that does.
     fn taken_by(&self, agent: &str) -> Result<Terms, No> {
-        let terms = Terms { ground: Ground::Agents, ..INNER };
+        let terms = Terms { ground: Grounds::Agents, ..INNER };
         if self.below > 0 {
             return Ok(terms);
         }
@@ -132,7 +132,7 @@ impl Admission<'_> {
             }
         }
         match &self.grant.rights.agents {
-            Some(right) if !right.receive.is_empty() => Ok(Terms { ground: Ground::Agents, ..INNER }),
+            Some(right) if !right.receive.is_empty() => Ok(Terms { ground: Grounds::Agents, ..INNER }),
             _ => Err(self.ungranted("agents", "`agents = { receive = [\"…\"] }`, with whom it takes letters of,")),
         }
     }

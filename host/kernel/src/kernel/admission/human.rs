@@ -3,7 +3,7 @@
 use alloc::format;
 
 use super::{Admission, INNER, No, Terms, undeclared};
-use crate::kernel::basis::Ground;
+use crate::kernel::basis::Grounds;
 use crate::refusal::{Code, Refusal};
 use crate::rights::HumanRight;
 
@@ -22,6 +22,6 @@ impl Admission<'_> {
                 .hint(format!("add `{function} = true` to `human` in {}", self.grant.rule.file))
                 .into());
         }
-        Ok(Terms { ground: Ground::Human, asks: function == "ask", ..INNER })
+        Ok(Terms { ground: Grounds::Human, asks: function == "ask", ..INNER })
     }
 }

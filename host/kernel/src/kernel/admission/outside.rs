@@ -9,7 +9,7 @@ use crate::budget::{Amounts, Resource};
 use crate::call::Fetch;
 use crate::constraint::Misfit;
 use crate::json::Value;
-use crate::kernel::basis::Ground;
+use crate::kernel::basis::Grounds;
 use crate::pattern::name_fits;
 use crate::refusal::{Code, Refusal, Rule};
 use crate::rights::shapes;
@@ -67,14 +67,14 @@ impl<'a> Admission<'a> {
         let Some((place, right)) = best else { return Err(self.no_tool(name, missed)) };
         let Some(tool) = self.tools.find(name) else {
             return if self.lenient {
-                Ok(self.bound(INNER, &right.extra, Ground::Tool(place)))
+                Ok(self.bound(INNER, &right.extra, Grounds::Tool(place)))
             } else {
                 Err(unknown(name))
             };
         };
         let worst = Amounts::of(Resource::Usd, tool.price_microusd).with(Resource::Egress, tool.egress_bytes(value));
         let terms = Terms { worst, brings: tool.labels.clone(), ..INNER };
-        Ok(self.bound(terms, &right.extra, Ground::Tool(place)))
+        Ok(self.bound(terms, &right.extra, Grounds::Tool(place)))
     }
 
     pub(super) fn fetch(&self, fetch: &Fetch) -> Result<Terms, No> {
@@ -118,11 +118,11 @@ impl<'a> Admission<'a> {
             self.secret(handle, &url)?;
         }
         let terms = Terms { worst: Amounts::of(Resource::Egress, fetch.bytes), private: right.private, ..INNER };
-        Ok(self.bound(terms, &right.extra, Ground::Http(place)))
+        Ok(self.bound(terms, &right.extra, Grounds::Http(place)))
     }
 
     /// What a rule adds to the terms.
-    fn bound(&self, terms: Terms, extra: &Extra, ground: Ground) -> Terms {
+    fn bound(&self, terms: Terms, extra: &Extra, ground: Grounds) -> Terms {
         Terms {
             brings: terms.brings.and(&extra.labels),
             require: extra.approval.clone(),

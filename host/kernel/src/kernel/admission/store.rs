@@ -4,7 +4,7 @@ use alloc::format;
 
 use super::{Admission, INNER, No, Terms, list, malformed, undeclared, undeclared_argument};
 use crate::call::Place;
-use crate::kernel::basis::Ground;
+use crate::kernel::basis::Grounds;
 use crate::refusal::{Code, Refusal};
 use crate::rights::FilesRight;
 use crate::text;
@@ -27,7 +27,7 @@ impl Admission<'_> {
             return Err(self.ungranted("memory", &format!("`memory = {{ {verb} = [\"{}\"] }}`", text::show(namespace))));
         };
         if right.allows(namespace, write) {
-            let terms = Terms { ground: Ground::Memory, ..INNER };
+            let terms = Terms { ground: Grounds::Memory, ..INNER };
             return Ok(if write { terms } else { Terms { brings: right.labels.clone(), ..terms } });
         }
         let because = format!("agent `{}` may not {verb} memory `{}`", self.grant.agent, text::show(namespace));
@@ -51,7 +51,7 @@ impl Admission<'_> {
         }
         let mut fitting = self.grant.rights.files.iter().enumerate().filter(|(_, right)| fits(right));
         let Some((at, right)) = fitting.next() else { return Err(self.place(place, write)) };
-        let terms = Terms { ground: Ground::Files(at), ..INNER };
+        let terms = Terms { ground: Grounds::Files(at), ..INNER };
         if write {
             return Ok(terms);
         }

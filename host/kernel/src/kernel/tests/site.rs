@@ -369,7 +369,7 @@ fn demands_of_two_rules_are_met_together() {
 /// What files that only observe would have said since this was last asked.
 fn would_have_said(kernel: &mut Kernel) -> Option<Refusal> {
     kernel.entries().into_iter().find_map(|entry| match entry {
-        crate::journal::Entry::Foreseen { refusal, .. } => Some(refusal),
+        crate::journal::Entry::ShadowDenied { refusal, .. } => Some(refusal),
         _ => None,
     })
 }

@@ -2,7 +2,7 @@
 
 use agentry_kernel::Digest;
 
-use agentry_abi::driver::Written;
+use agentry_abi::driver::Write;
 use agentry_kernel::labels::Labels;
 
 use super::*;
@@ -20,7 +20,7 @@ fn secret() -> Labels {
 }
 
 async fn learn(host: &Host, run: &Arc<RunContext>) {
-    let read = |_: &Permit| Acted::of(Ok(1u64), Amounts::ZERO).labelled(secret());
+    let read = |_: &Permit| Completed::of(Ok(1u64), Amounts::ZERO).labelled(secret());
     assert_eq!(host.gate.pass_read(run, Call::TimersNow, read).await, Ok(1));
 }
 
@@ -39,7 +39,7 @@ async fn post(
             _ = go_on => false,
         };
         let _ = cut.send(was_cut);
-        Acted::of(Ok(()), Amounts::ZERO)
+        Completed::of(Ok(()), Amounts::ZERO)
     });
     has_begun.await.unwrap();
     sent
@@ -51,7 +51,7 @@ async fn a_label_is_held_journaled_and_recorded_before_the_answer_is_seen() {
     let host = host(home.path()).await;
     let run = host.run(1);
     let answer = host.gate.pass::<_, Error, _, _, _>(&run, ask("small", 20), |_, _| async move {
-        Acted::of(Ok(()), tokens(7)).labelled(secret())
+        Completed::of(Ok(()), tokens(7)).labelled(secret())
     });
     assert_eq!(answer.await, Ok(()));
     assert_eq!((run.labels(), host.gate.kernel(|kernel| kernel.labels(RunId(1)))), (secret(), secret()));
@@ -67,8 +67,7 @@ async fn a_no_tells_something_too() {
     let host = host(home.path()).await;
     let run = host.run(1);
     let what = Call::MemoryDelete { namespace: "agent/scribe/todo".to_owned(), key: "k".to_owned() };
-    let conflict =
-        |_: &Permit| Written::<()> { result: Err(Error::Conflict("version 7".to_owned())), labels: secret() };
+    let conflict = |_: &Permit| Write::<()> { result: Err(Error::Conflict("version 7".to_owned())), labels: secret() };
     assert!(matches!(host.gate.pass_store(&run, what, conflict).await, Err(Error::Conflict(_))));
     assert_eq!(run.labels(), secret());
 }

@@ -3,15 +3,15 @@
 use agentry_kernel::budget::Resource;
 use agentry_kernel::journal::Wake;
 use agentry_store::Batch;
-use agentry_store::rows::parked::Rest;
+use agentry_store::rows::parked::ParkedRun;
 use agentry_store::rows::run::RunRecord;
 
 use super::*;
 
-fn rest() -> Rest {
+fn rest() -> ParkedRun {
     let wake = Some(Wake { at: Millis(1_800_000_000_000), letter: true, person: false });
     let holds = Amounts::of(Resource::Fuel, 1000);
-    Rest { payer: "scribe".to_owned(), holds, wake, readers: vec!["scribe".to_owned()] }
+    ParkedRun { payer: "scribe".to_owned(), holds, wake, readers: vec!["scribe".to_owned()] }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,15 +25,15 @@ async fn what_was_filed_of_a_run_is_gone_once_it_goes_on_even_if_it_leaves_at_on
     let mut batch = Batch::default();
     batch.put(keys::open(run.id), rest().encode());
     store.commit(batch).await.unwrap();
-    assert_eq!(Rest::of(&*store, run.id), Ok(Some(rest())));
+    assert_eq!(ParkedRun::of(&*store, run.id), Ok(Some(rest())));
     // Before anything is on disk.
     let record = run.record().unwrap();
     for status in [Status::Running, Status::Suspended] {
         let record = Some(RunRecord { status, ..record.clone() });
         let trail = Arc::new(agentry_journal::Trail::new(run.id));
-        journal.append(&trail, &[], Along { record, ..Along::default() });
+        journal.append(&trail, &[], Extras { record, ..Extras::default() });
     }
     journal.flush().await.unwrap();
-    assert_eq!(Rest::of(&*store, run.id), Ok(None));
+    assert_eq!(ParkedRun::of(&*store, run.id), Ok(None));
     assert_eq!(host.history.record(run.id).unwrap().map(|record| record.status), Some(Status::Suspended));
 }

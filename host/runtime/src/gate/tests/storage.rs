@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agentry_abi::bindings::agentry::agent::memory::{Expectation, Value, WriteOptions};
-use agentry_drivers::files::{Files, Keepers};
+use agentry_drivers::files::{Files, StorageUsage};
 use agentry_drivers::memory::{Author, Memory};
 use agentry_kernel::Digest;
 use agentry_store::rows::files::claims;
@@ -127,7 +127,7 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
         host.gate.journal().flush().await.unwrap();
         // And as one that is killed while it writes a file.
         let files = Files::open(&[("docs".to_owned(), home.path().to_path_buf())].into()).expect("it is a directory");
-        let keepers = Keepers::new(Arc::clone(host.gate.journal().store()));
+        let keepers = StorageUsage::new(Arc::clone(host.gate.journal().store()));
         let root = files.find("docs").expect("it was opened");
         keepers.change("scribe", root, "a", Some(99)).await.unwrap().begin().await.unwrap();
         // As a host leaves it that is killed between a write and the accounts that tell of it.

@@ -12,7 +12,7 @@ use crate::run::context::RunContext;
 /// What is left to hear of an answer that had come as a whole. Which pieces were on their way nobody knows, so a guest that had heard
 /// some is told to begin again.
 pub(super) fn rest(run: &RunContext, call: CallId) -> Vec<Delta> {
-    let Some(past) = run.past() else { return Vec::new() };
+    let Some(past) = run.recording() else { return Vec::new() };
     let Some((outcome, some)) = past.unheard(call) else { return Vec::new() };
     let Ok(Ok(response)) = decode::<Response, Failure>(past, outcome) else { return Vec::new() };
     let again = some.then_some(Delta::Restarted);
@@ -33,7 +33,7 @@ pub(super) async fn with_what_was_heard(
 }
 
 fn heard(run: &RunContext, call: CallId) -> Option<Response> {
-    let past = run.past()?;
+    let past = run.recording()?;
     let mut text = String::new();
     for delta in past.heard(call).filter_map(|pieces| postcard::from_bytes::<Vec<Delta>>(pieces).ok()).flatten() {
         match delta {

@@ -15,8 +15,8 @@ use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
 
 use crate::gate::Gate;
 use crate::run::context::RunContext;
-use crate::run::past::Past;
-use crate::run::turnstile::Sight;
+use crate::run::delivery::Delivery;
+use crate::run::recording::Recording;
 
 /// The guest's end.
 pub(in crate::syscalls) struct Pieces {
@@ -82,29 +82,29 @@ impl Pieces {
 
     /// What the guest hears next; nothing at the end.
     fn poll_heard(&self, ear: &Ear, context: &Context<'_>) -> Poll<wasmtime::Result<Vec<Delta>>> {
-        let past = ear.run.past().filter(|past| past.still_hears(ear.call));
+        let past = ear.run.recording().filter(|past| past.still_hears(ear.call));
         if past.is_none() {
             ready!(self.poll_queue(context));
         }
-        ready!(ear.run.turnstile.poll(ear.sight(), context));
+        ready!(ear.run.deliveries.poll(ear.delivery(), context));
         if let Some(past) = past {
             return Poll::Ready(heard_before(past));
         }
         let waiting: Vec<Delta> = std::mem::take(&mut self.queue.lock().waiting).into();
         let pieces = if waiting.is_empty() { Ok(Vec::new()) } else { postcard::to_allocvec(&waiting) };
-        ear.gate.heard(&ear.run, ear.call, pieces?);
+        ear.gate.stream_progress(&ear.run, ear.call, pieces?);
         Poll::Ready(Ok(waiting))
     }
 }
 
-fn heard_before(past: &Past) -> wasmtime::Result<Vec<Delta>> {
+fn heard_before(past: &Recording) -> wasmtime::Result<Vec<Delta>> {
     let pieces = past.pieces();
     if pieces.is_empty() { Ok(Vec::new()) } else { Ok(postcard::from_bytes(&pieces)?) }
 }
 
 impl Ear {
-    fn sight(&self) -> Sight {
-        Sight::Pieces(self.call)
+    fn delivery(&self) -> Delivery {
+        Delivery::Pieces(self.call)
     }
 }
 
@@ -138,7 +138,7 @@ impl Drop for Spout {
 impl Drop for Pieces {
     fn drop(&mut self) {
         if let Some(ear) = &self.ear {
-            ear.run.turnstile.leave(ear.sight());
+            ear.run.deliveries.leave(ear.delivery());
         }
         let mut queue = self.queue.lock();
         queue.unheard = true;
@@ -185,7 +185,7 @@ impl<D> StreamProducer<D> for Pieces {
                 Poll::Ready(Ok(StreamResult::Completed))
             }
             Poll::Pending if finish => {
-                ear.run.turnstile.leave(ear.sight());
+                ear.run.deliveries.leave(ear.delivery());
                 Poll::Ready(Ok(StreamResult::Cancelled))
             }
             Poll::Pending => Poll::Pending,

@@ -21,11 +21,11 @@ use parking_lot::Mutex;
 
 pub use self::verdict::Difference;
 pub(crate) use self::verdict::Verdict;
+use super::delivery::Delivery;
 use super::end::End;
-use super::turnstile::Sight;
 
 /// The past of one run.
-pub(crate) struct Past {
+pub(crate) struct Recording {
     store: Arc<dyn Store>,
     started: Started,
     calls: BTreeMap<CallId, Recorded>,
@@ -42,13 +42,13 @@ pub(crate) struct Past {
     heard: BTreeMap<CallId, Heard>,
     /// What becomes of calls without an answer, if the run goes on; none if it is only executed again.
     lost: OnceLock<BTreeMap<CallId, Afterwards>>,
-    at: Mutex<Place>,
+    at: Mutex<Cursor>,
     verdict: OnceLock<Verdict>,
 }
 
 /// How far the run has come again.
 #[derive(Debug, Default)]
-struct Place {
+struct Cursor {
     seen: usize,
     pieces: Option<(CallId, Vec<u8>)>,
 }
@@ -66,7 +66,7 @@ struct Heard {
 
 #[derive(Debug)]
 struct Seen {
-    sight: Sight,
+    delivery: Delivery,
     pieces: Vec<u8>,
 }
 
@@ -78,22 +78,22 @@ pub(crate) struct Recorded {
     began: Millis,
     /// The clock as its answer came.
     until: Millis,
-    pub(crate) given: Option<Given>,
-    pub(crate) sight: Fate,
+    pub(crate) given: Option<RecordedAnswer>,
+    pub(crate) delivery: Delivered,
     /// True if the kernel had said yes, or asked people.
     asked: bool,
 }
 
 /// What came of a call.
 #[derive(Clone, Debug)]
-pub(crate) enum Given {
+pub(crate) enum RecordedAnswer {
     Outcome(Outcome),
     Refusal(Box<Refusal>),
 }
 
 /// What the guest saw of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Delivered {
     /// The answer, where it stood.
     AtOnce,
     /// The answer, later.
@@ -107,7 +107,7 @@ pub(crate) enum Fate {
 /// What a call is to a run that has a past.
 pub(crate) enum Step<'a> {
     /// It stands there, with what came of it.
-    Told(Box<Recorded>),
+    Recordable(Box<Recorded>),
     /// It has no answer, and it is made again as when it was asked.
     Again(Millis),
     /// It has no answer, and nobody knows whether it happened.
@@ -121,14 +121,14 @@ pub(crate) enum Step<'a> {
 /// What a run that rests sees next.
 pub(crate) enum Next {
     /// This.
-    Sight(Sight),
+    Delivery(Delivery),
     /// Nothing now.
     Nothing,
     /// All that it saw before is behind it.
     Beyond,
 }
 
-impl Past {
+impl Recording {
     /// The past that these entries tell of.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl Past {
         }
         for call in &past.dropped {
             if let Some(recorded) = past.calls.get_mut(call).filter(|recorded| !recorded.what.spec().blocks) {
-                recorded.sight = Fate::Never;
+                recorded.delivery = Delivered::Never;
             }
         }
         Ok(past)
@@ -185,17 +185,19 @@ impl Past {
             | Entry::Questioned { call, at, what, .. }
             | Entry::Queued { call, at, what, .. } => {
                 // A call that waited for people or for its turn is asked for a second time, and so is one that was lost with its host.
-                let fate = if what.spec().blocks { Fate::AtOnce } else { Fate::Never };
-                let recorded = Recorded { what, began: at, until: at, given: None, sight: fate, asked: true };
+                let fate = if what.spec().blocks { Delivered::AtOnce } else { Delivered::Never };
+                let recorded = Recorded { what, began: at, until: at, given: None, delivery: fate, asked: true };
                 self.calls.entry(call).or_insert(recorded);
             }
-            Entry::Called { call, at, what, outcome, .. } => self.give(call, at, what, Given::Outcome(outcome)),
+            Entry::Called { call, at, what, outcome, .. } => {
+                self.give(call, at, what, RecordedAnswer::Outcome(outcome))
+            }
             Entry::Refused { call, at, what, refusal, .. } => {
-                self.give(call, at, what, Given::Refusal(Box::new(refusal)))
+                self.give(call, at, what, RecordedAnswer::Refusal(Box::new(refusal)))
             }
             Entry::Answered { call, at, outcome, .. } => {
                 if let Some(recorded) = self.calls.get_mut(&call) {
-                    (recorded.until, recorded.given) = (at, Some(Given::Outcome(outcome)));
+                    (recorded.until, recorded.given) = (at, Some(RecordedAnswer::Outcome(outcome)));
                 }
             }
             Entry::Spawned { call, run } => drop(self.spawned.insert(call, run)),
@@ -204,7 +206,7 @@ impl Past {
                 let heard = self.heard.entry(call).or_default();
                 (heard.last, heard.whole) = (self.seen.len(), pieces.is_empty());
                 heard.some |= !pieces.is_empty();
-                self.seen.push(Seen { sight: Sight::Pieces(call), pieces });
+                self.seen.push(Seen { delivery: Delivery::Pieces(call), pieces });
             }
             Entry::Ended(ended) => self.ended = Some(ended),
             // Labels and the policy are the kernel's to know, and the host's own entries are of no run.
@@ -213,17 +215,17 @@ impl Past {
     }
 
     /// A call that has no intent in the journal, or whose intent was to ask people.
-    fn give(&mut self, call: CallId, at: Millis, what: Call, given: Given) {
+    fn give(&mut self, call: CallId, at: Millis, what: Call, given: RecordedAnswer) {
         let known = self.calls.get(&call);
-        let (began, sight) = known.map_or((at, Fate::AtOnce), |known| (known.began, known.sight));
-        let recorded = Recorded { what, began, until: at, given: Some(given), sight, asked: known.is_some() };
+        let (began, delivery) = known.map_or((at, Delivered::AtOnce), |known| (known.began, known.delivery));
+        let recorded = Recorded { what, began, until: at, given: Some(given), delivery, asked: known.is_some() };
         self.calls.insert(call, recorded);
     }
 
     fn observed(&mut self, call: CallId) {
         let Some(recorded) = self.calls.get_mut(&call).filter(|recorded| !recorded.what.spec().blocks) else { return };
-        recorded.sight = Fate::Seen;
-        self.seen.push(Seen { sight: Sight::Answer(call), pieces: Vec::new() });
+        recorded.delivery = Delivered::Seen;
+        self.seen.push(Seen { delivery: Delivery::Answer(call), pieces: Vec::new() });
     }
 
     /// How the run began.
@@ -285,13 +287,13 @@ impl Past {
             return Step::Over;
         }
         let Some(lost) = self.lost.get().filter(|_| !self.dropped.contains(&call)) else {
-            return Step::Told(Box::new(recorded.clone()));
+            return Step::Recordable(Box::new(recorded.clone()));
         };
         match (&recorded.given, lost.get(&call)) {
-            (Some(_), _) if recorded.sight == Fate::Never => {
-                Step::Told(Box::new(Recorded { sight: Fate::Unseen, ..recorded.clone() }))
+            (Some(_), _) if recorded.delivery == Delivered::Never => {
+                Step::Recordable(Box::new(Recorded { delivery: Delivered::Unseen, ..recorded.clone() }))
             }
-            (Some(_), _) => Step::Told(Box::new(recorded.clone())),
+            (Some(_), _) => Step::Recordable(Box::new(recorded.clone())),
             (None, Some(Afterwards::Interrupted)) => Step::Interrupted(recorded),
             (None, _) => Step::Again(recorded.began),
         }
@@ -303,7 +305,7 @@ impl Past {
     }
 
     /// What the guest saw next, if it can see it now; else a run that rests has come to a verdict.
-    pub(crate) fn next_sight(&self, rests: bool, waits: &dyn Fn(Sight) -> bool) -> Next {
+    pub(crate) fn next_sight(&self, rests: bool, waits: &dyn Fn(Delivery) -> bool) -> Next {
         let mut place = self.at.lock();
         let Some(next) = self.seen.get(place.seen) else {
             drop(place);
@@ -317,13 +319,13 @@ impl Past {
             }
             return Next::Nothing;
         };
-        let (Sight::Answer(call) | Sight::Pieces(call)) = next.sight;
-        if waits(next.sight) {
+        let (Delivery::Answer(call) | Delivery::Pieces(call)) = next.delivery;
+        if waits(next.delivery) {
             place.seen += 1;
-            if matches!(next.sight, Sight::Pieces(_)) {
+            if matches!(next.delivery, Delivery::Pieces(_)) {
                 place.pieces = Some((call, next.pieces.clone()));
             }
-            return Next::Sight(next.sight);
+            return Next::Delivery(next.delivery);
         }
         drop(place);
         if rests {
@@ -349,7 +351,8 @@ impl Past {
 
     /// All that the guest heard of this call, encoded, in order.
     pub(crate) fn heard(&self, call: CallId) -> impl Iterator<Item = &[u8]> {
-        let pieces = self.seen.iter().filter(move |seen| seen.sight == Sight::Pieces(call) && !seen.pieces.is_empty());
+        let pieces =
+            self.seen.iter().filter(move |seen| seen.delivery == Delivery::Pieces(call) && !seen.pieces.is_empty());
         pieces.map(|seen| seen.pieces.as_slice())
     }
 
@@ -357,7 +360,7 @@ impl Past {
     pub(crate) fn unheard(&self, call: CallId) -> Option<(&Outcome, bool)> {
         let heard = self.heard.get(&call).copied().unwrap_or_default();
         match self.calls.get(&call)?.given.as_ref()? {
-            Given::Outcome(outcome) if self.goes_on() && !heard.whole => Some((outcome, heard.some)),
+            RecordedAnswer::Outcome(outcome) if self.goes_on() && !heard.whole => Some((outcome, heard.some)),
             _ => None,
         }
     }
@@ -418,7 +421,7 @@ impl Past {
 impl Recorded {
     /// The same, with what comes of it now: the guest sees it when all that it saw before is behind it.
     pub(crate) fn answered(&self, outcome: Outcome, at: Millis) -> Self {
-        Self { given: Some(Given::Outcome(outcome)), until: at, sight: Fate::Unseen, ..self.clone() }
+        Self { given: Some(RecordedAnswer::Outcome(outcome)), until: at, delivery: Delivered::Unseen, ..self.clone() }
     }
 
     /// The clock as the call began, and as its answer came.
@@ -427,9 +430,9 @@ impl Recorded {
     }
 }
 
-impl fmt::Debug for Past {
+impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Past({} calls)", self.calls.len())
+        write!(f, "Recording({} calls)", self.calls.len())
     }
 }
 

@@ -19,9 +19,9 @@ pub(crate) struct Touch {
     pub(crate) labels: Labels,
 }
 
-pub(super) struct Touches(broadcast::Sender<Touch>);
+pub(super) struct ChangeFeed(broadcast::Sender<Touch>);
 
-impl Default for Touches {
+impl Default for ChangeFeed {
     fn default() -> Self {
         Self(broadcast::Sender::new(TOUCHES_WAITING_MAX))
     }

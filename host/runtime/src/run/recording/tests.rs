@@ -7,7 +7,7 @@ use agentry_store::RedbStore;
 
 use super::*;
 
-fn past(home: &std::path::Path, calls: &[Call], status: Status) -> Past {
+fn past(home: &std::path::Path, calls: &[Call], status: Status) -> Recording {
     let (at, name) = (Millis(5), Digest::default());
     let started = Started {
         at,
@@ -29,10 +29,10 @@ fn past(home: &std::path::Path, calls: &[Call], status: Status) -> Past {
     };
     let ended = Entry::Ended(Ended { at, status, output: name, spent: Amounts::ZERO });
     let entries = std::iter::once(Entry::Started(started)).chain((1..).zip(calls).map(call)).chain([ended]);
-    Past::of(Arc::new(RedbStore::open(home).unwrap()), entries.collect()).unwrap()
+    Recording::of(Arc::new(RedbStore::open(home).unwrap()), entries.collect()).unwrap()
 }
 
-fn difference(past: &Past) -> String {
+fn difference(past: &Recording) -> String {
     match past.verdict() {
         Some(Verdict::Differs(difference)) => difference.to_string(),
         other => panic!("no difference: {other:?}"),
@@ -44,7 +44,7 @@ async fn the_first_call_that_is_another_one_is_named_and_a_later_one_is_not() {
     let home = tempfile::tempdir().unwrap();
     let read = |path: &str| Call::FilesRead(Place { root: "docs".to_owned(), path: path.to_owned() });
     let past = past(home.path(), &[Call::TimersNow, read("a")], Status::Done);
-    assert!(matches!(past.recall(CallId(1), &Call::TimersNow), Step::Told(_)) && past.verdict().is_none());
+    assert!(matches!(past.recall(CallId(1), &Call::TimersNow), Step::Recordable(_)) && past.verdict().is_none());
     assert!(matches!(past.recall(CallId(2), &read("b")), Step::Over));
     assert!(matches!(past.recall(CallId(3), &Call::TimersNow), Step::Over));
     assert_eq!(difference(&past), "call 2 was files.read docs:a, and now it is files.read docs:b");
@@ -70,7 +70,7 @@ async fn a_call_too_many_or_too_few_and_another_end_are_differences() {
 async fn what_lies_behind_a_cut_from_outside_is_no_difference() {
     let home = tempfile::tempdir().unwrap();
     let past = past(home.path(), &[Call::TimersNow], Status::Stopped);
-    assert!(matches!(past.recall(CallId(1), &Call::TimersNow), Step::Told(_)));
+    assert!(matches!(past.recall(CallId(1), &Call::TimersNow), Step::Recordable(_)));
     assert!(matches!(past.recall(CallId(2), &Call::TimersNow), Step::Over));
     assert_eq!(past.verdict(), Some(&Verdict::Cut));
     past.close(1, Status::Done, Digest::default(), "");

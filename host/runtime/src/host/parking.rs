@@ -11,7 +11,7 @@ use agentry_kernel::call::{CallId, RunId, Wait};
 use agentry_kernel::journal::{Status, Unfinished, Wake};
 use agentry_kernel::time::Millis;
 use agentry_store::limits::{IDLE_LOOK_MS, IDLE_QUARTERS, WAKE_LOOK_MS};
-use agentry_store::rows::parked::Rest;
+use agentry_store::rows::parked::ParkedRun;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys, rows};
 use parking_lot::Mutex;
@@ -32,7 +32,7 @@ const SWEEP_SHARE: u32 = 50;
 const TRIES_MAX: usize = 8;
 
 /// The runs of a host that serves and that are not only in memory or only in the store.
-pub struct Rests {
+pub struct Parking {
     idle: Idle,
     state: Mutex<State>,
     /// Rung when there may be something to do.
@@ -49,7 +49,7 @@ struct State {
     ends: HashMap<RunId, oneshot::Sender<Over>>,
 }
 
-impl Rests {
+impl Parking {
     pub(crate) fn new(idle: Idle) -> Self {
         Self { idle, state: Mutex::default(), bell: Notify::new() }
     }
@@ -120,7 +120,7 @@ impl Rests {
 pub(super) async fn sweep(services: Arc<Services>) {
     loop {
         let begun = Instant::now();
-        services.rests.sweep(&services.drivers.gate, services.agents.runs_max());
+        services.parking.sweep(&services.drivers.gate, services.agents.runs_max());
         tokio::time::sleep(Duration::from_millis(IDLE_LOOK_MS).max(begun.elapsed() * SWEEP_SHARE)).await;
     }
 }
@@ -138,7 +138,7 @@ pub(super) async fn wake(services: Arc<Services>, back: mpsc::Sender<RunId>) {
             Ok(next) => next,
             Err(Stop::Over) => return,
             Err(Stop::Store(error)) => {
-                services.standing.alarm(format!("runs that rest do not come back: {error}"));
+                services.policy_watch.alarm(format!("runs that rest do not come back: {error}"));
                 None
             }
         };
@@ -147,7 +147,7 @@ pub(super) async fn wake(services: Arc<Services>, back: mpsc::Sender<RunId>) {
         tokio::select! {
             () = &mut letter => {}
             () = &mut answer => {}
-            () = services.rests.bell.notified() => {}
+            () = services.parking.bell.notified() => {}
             () = tokio::time::sleep(Duration::from_millis(ms)) => {}
         }
     }
@@ -174,9 +174,9 @@ impl From<StoreError> for Stop {
 impl Waker<'_> {
     /// Brings back all whose time it is, for whom a letter has come and whom a person wants stopped; when the next one's time comes.
     async fn look(&self) -> Result<Option<Millis>, Stop> {
-        let stopped: Vec<_> = self.services.rests.state.lock().stopped.keys().copied().collect();
+        let stopped: Vec<_> = self.services.parking.state.lock().stopped.keys().copied().collect();
         for run in stopped {
-            if self.services.rests.take(run) {
+            if self.services.parking.take(run) {
                 self.send(run).await?;
             }
         }
@@ -223,16 +223,16 @@ impl Waker<'_> {
 
     /// Brings a run back that rests. A place of one that does not is one that a host left behind which was killed.
     async fn bring(&self, run: RunId, place: &[u8]) -> Result<(), Stop> {
-        if !self.services.rests.take(run) {
+        if !self.services.parking.take(run) {
             return Ok(());
         }
-        if Rest::of(self.store, run)?.is_some_and(|rest| rest.wake.is_some()) {
+        if ParkedRun::of(self.store, run)?.is_some_and(|rest| rest.wake.is_some()) {
             return self.send(run).await;
         }
         let mut batch = Batch::default();
         batch.remove(place.to_vec());
         let removed = self.store.commit(batch).await;
-        self.services.rests.state.lock().going.remove(&run);
+        self.services.parking.state.lock().going.remove(&run);
         Ok(removed?)
     }
 
@@ -242,7 +242,7 @@ impl Waker<'_> {
 }
 
 /// Files a run as it stands now that it has left memory or ended; `before` is how it was filed last.
-pub(super) async fn file(store: &Arc<dyn Store>, run: RunId, before: Option<&Rest>) -> Result<(), StoreError> {
+pub(super) async fn file(store: &Arc<dyn Store>, run: RunId, before: Option<&ParkedRun>) -> Result<(), StoreError> {
     for _ in 0..TRIES_MAX {
         match store.commit(Filing::of(&**store, run, before)?).await {
             Err(StoreError::Conflict) => {}
@@ -253,11 +253,11 @@ pub(super) async fn file(store: &Arc<dyn Store>, run: RunId, before: Option<&Res
 }
 
 /// Files a run that could not go on: nothing brings it back but the next host.
-pub(super) async fn shelve(store: &Arc<dyn Store>, run: RunId, before: &Rest) -> Result<(), StoreError> {
+pub(super) async fn park(store: &Arc<dyn Store>, run: RunId, before: &ParkedRun) -> Result<(), StoreError> {
     let mut batch = Batch::default();
     before.places(run).into_iter().for_each(|place| batch.remove(place));
     batch.expect(keys::open(run), Expect::Equals(before.encode()));
-    batch.put(keys::open(run), Rest { wake: None, readers: Vec::new(), ..before.clone() }.encode());
+    batch.put(keys::open(run), ParkedRun { wake: None, readers: Vec::new(), ..before.clone() }.encode());
     store.commit(batch).await
 }
 
@@ -270,7 +270,7 @@ struct Filing<'a> {
 }
 
 impl<'a> Filing<'a> {
-    fn of(store: &'a dyn Store, run: RunId, before: Option<&Rest>) -> Result<Batch, StoreError> {
+    fn of(store: &'a dyn Store, run: RunId, before: Option<&ParkedRun>) -> Result<Batch, StoreError> {
         let mut batch = Batch::default();
         before.into_iter().flat_map(|before| before.places(run)).for_each(|place| batch.remove(place));
         let Some(record) = rows::run::of(store, run)?.filter(|record| record.status == Status::Suspended) else {
@@ -292,7 +292,7 @@ impl<'a> Filing<'a> {
     }
 
     /// What a run holds, and what brings it back together with those below it; none if its journal does not say.
-    fn look(&mut self, record: &RunRecord) -> Result<Option<(RunId, Rest)>, StoreError> {
+    fn look(&mut self, record: &RunRecord) -> Result<Option<(RunId, ParkedRun)>, StoreError> {
         let entries = log::entries(self.store, record.id)?;
         let Some(unfinished) = Unfinished::of(&entries) else { return Ok(None) };
         let mut wake = unfinished.wake();
@@ -307,20 +307,20 @@ impl<'a> Filing<'a> {
                     let below = below.filter(|below| below.status == Status::Suspended);
                     let rest = below.map_or(Ok(None), |below| self.look(&below))?;
                     wake = match (wake, &rest) {
-                        (Some(wake), Some((_, Rest { wake: Some(below), .. }))) => Some(wake.or(*below)),
+                        (Some(wake), Some((_, ParkedRun { wake: Some(below), .. }))) => Some(wake.or(*below)),
                         (wake, None) => at_once(wake),
                         _ => None,
                     };
                     if let Some((run, rest)) = rest {
                         // It goes on with the one above it.
-                        self.put(run, &Rest { wake: None, ..rest });
+                        self.put(run, &ParkedRun { wake: None, ..rest });
                     }
                 }
                 Wait::Sleep | Wait::Host | Wait::Web | Wait::Tool | Wait::Model | Wait::Queue | Wait::Approval => {}
             }
         }
         let (payer, holds) = (self.payer.clone(), unfinished.holds());
-        Ok(Some((record.id, Rest { payer, holds, wake, readers: Vec::new() })))
+        Ok(Some((record.id, ParkedRun { payer, holds, wake, readers: Vec::new() })))
     }
 
     /// Whether a question waits for its answer. What is written holds only while it does.
@@ -332,7 +332,7 @@ impl<'a> Filing<'a> {
         Ok(open)
     }
 
-    fn put(&mut self, run: RunId, rest: &Rest) {
+    fn put(&mut self, run: RunId, rest: &ParkedRun) {
         self.batch.expect(keys::open(run), Expect::Equals(Vec::new()));
         self.batch.put(keys::open(run), rest.encode());
     }

@@ -34,7 +34,7 @@ pub struct Live {
 
 /// One run's.
 #[derive(Debug, Default)]
-pub(crate) struct Situation {
+pub(crate) struct Activity {
     memory: Arc<AtomicU64>,
     waits: Mutex<Vec<(CallId, Wait, Millis)>>,
     rests: AtomicBool,
@@ -43,7 +43,7 @@ pub(crate) struct Situation {
     because: OnceLock<String>,
 }
 
-impl Situation {
+impl Activity {
     /// Where its memory is counted.
     pub(crate) fn memory(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.memory)
@@ -78,7 +78,7 @@ impl Situation {
     }
 
     /// Holds it if it still rests; the calls that it waits for then. It is let go like any other that is held.
-    pub(crate) fn lie_down(&self) -> Option<Vec<CallId>> {
+    pub(crate) fn try_quiesce(&self) -> Option<Vec<CallId>> {
         if self.paused.swap(true, Ordering::SeqCst) {
             return None;
         }
@@ -158,13 +158,13 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn begin(run: &Arc<RunContext>, call: CallId, wait: Wait, since: Millis) -> Self {
-        run.situation.waits.lock().push((call, wait, since));
+        run.activity.waits.lock().push((call, wait, since));
         Self { run: Arc::clone(run), call }
     }
 
     /// From now on it waits for this; gives what it was before.
     pub(crate) fn becomes(&self, wait: Wait, since: Millis) -> Wait {
-        let mut waits = self.run.situation.waits.lock();
+        let mut waits = self.run.activity.waits.lock();
         match waits.iter_mut().find(|(call, ..)| *call == self.call) {
             Some((_, was, began)) => {
                 *began = since;
@@ -177,7 +177,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.run.situation.waits.lock().retain(|(call, ..)| *call != self.call);
+        self.run.activity.waits.lock().retain(|(call, ..)| *call != self.call);
     }
 }
 
@@ -191,43 +191,43 @@ mod tests {
         let run = Arc::new(RunContext::new(RunId(7), "scribe", Millis(1), Observer::nobody()));
         let model = Waiting::begin(&run, CallId(1), Wait::Model, Millis(10));
         let tool = Waiting::begin(&run, CallId(2), Wait::Tool, Millis(20));
-        assert_eq!(run.situation.look(&run).waits, None, "it computes");
-        run.situation.rests(true);
-        assert_eq!(run.situation.look(&run).waits, Some(Wait::Model));
+        assert_eq!(run.activity.look(&run).waits, None, "it computes");
+        run.activity.rests(true);
+        assert_eq!(run.activity.look(&run).waits, Some(Wait::Model));
         assert_eq!(tool.becomes(Wait::Person, Millis(30)), Wait::Tool);
-        let live = run.situation.look(&run);
+        let live = run.activity.look(&run);
         assert_eq!((live.waits, live.since), (Some(Wait::Person), Millis(30)));
         drop((model, tool));
-        assert_eq!(run.situation.look(&run).waits, None);
+        assert_eq!(run.activity.look(&run).waits, None);
     }
 
     #[test]
     fn only_a_run_that_waits_for_what_comes_anyway_rests() {
         let run = Arc::new(RunContext::new(RunId(7), "scribe", Millis(1), Observer::nobody()));
-        let situation = &run.situation;
+        let activity = &run.activity;
         let letter = Waiting::begin(&run, CallId(1), Wait::Letter, Millis(10));
-        assert_eq!(situation.rests_since(), None, "it computes");
-        situation.rests(true);
-        assert_eq!(situation.rests_since(), Some(Millis(10)));
+        assert_eq!(activity.rests_since(), None, "it computes");
+        activity.rests(true);
+        assert_eq!(activity.rests_since(), Some(Millis(10)));
         for wait in [Wait::Host, Wait::Web, Wait::Tool, Wait::Model, Wait::Queue, Wait::Approval] {
             let _other = Waiting::begin(&run, CallId(2), wait, Millis(20));
-            assert_eq!((situation.rests_since(), situation.lie_down()), (None, None), "{wait:?}");
+            assert_eq!((activity.rests_since(), activity.try_quiesce()), (None, None), "{wait:?}");
         }
-        assert!(!situation.holds(Waker::noop()), "it goes on as it did");
-        assert_eq!(situation.lie_down(), None, "it is polled");
-        situation.rests(true);
-        assert_eq!(situation.lie_down(), Some(vec![CallId(1)]));
-        assert!(situation.holds(Waker::noop()));
-        assert_eq!(situation.lie_down(), None, "it is held already");
+        assert!(!activity.holds(Waker::noop()), "it goes on as it did");
+        assert_eq!(activity.try_quiesce(), None, "it is polled");
+        activity.rests(true);
+        assert_eq!(activity.try_quiesce(), Some(vec![CallId(1)]));
+        assert!(activity.holds(Waker::noop()));
+        assert_eq!(activity.try_quiesce(), None, "it is held already");
         drop(letter);
     }
 
     #[test]
     fn a_run_is_held_once_and_let_go_once() {
-        let situation = Situation::default();
-        assert!(!situation.holds(Waker::noop()));
-        assert!(situation.pause(true) && !situation.pause(true));
-        assert!(situation.holds(Waker::noop()));
-        assert!(situation.pause(false) && !situation.holds(Waker::noop()));
+        let activity = Activity::default();
+        assert!(!activity.holds(Waker::noop()));
+        assert!(activity.pause(true) && !activity.pause(true));
+        assert!(activity.holds(Waker::noop()));
+        assert!(activity.pause(false) && !activity.holds(Waker::noop()));
     }
 }

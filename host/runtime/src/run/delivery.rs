@@ -15,7 +15,7 @@ const RESTLESS_MAX: u32 = 1024;
 
 /// What waits to be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sight {
+pub(crate) enum Delivery {
     /// The answer of a call.
     Answer(CallId),
     /// Pieces of an answer that is still being written, or that there are no more.
@@ -24,7 +24,7 @@ pub(crate) enum Sight {
 
 /// One run's.
 #[derive(Debug, Default)]
-pub(crate) struct Turnstile {
+pub(crate) struct DeliveryQueue {
     /// Somebody turns it; else everything goes through at once.
     turned: AtomicBool,
     queue: Mutex<Queue>,
@@ -34,45 +34,45 @@ pub(crate) struct Turnstile {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<(Sight, Waker)>,
+    waiting: VecDeque<(Delivery, Waker)>,
     /// What may pass now.
-    open: Option<Sight>,
+    open: Option<Delivery>,
     restless: u32,
 }
 
-impl Turnstile {
-    /// From now on somebody calls [`Turnstile::rest`] whenever the guest has been polled.
+impl DeliveryQueue {
+    /// From now on somebody calls [`DeliveryQueue::rest`] whenever the guest has been polled.
     pub(crate) fn attend(&self) {
         self.turned.store(true, Ordering::Release);
     }
 
-    /// Passes, or joins the queue. Whoever leaves without having passed must say so by [`Turnstile::leave`].
-    pub(crate) fn poll(&self, sight: Sight, context: &Context<'_>) -> Poll<()> {
+    /// Passes, or joins the queue. Whoever leaves without having passed must say so by [`DeliveryQueue::leave`].
+    pub(crate) fn poll(&self, delivery: Delivery, context: &Context<'_>) -> Poll<()> {
         if !self.turned.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
         let mut queue = self.queue.lock();
-        if queue.open == Some(sight) {
-            queue.remove(sight);
+        if queue.open == Some(delivery) {
+            queue.remove(delivery);
             return Poll::Ready(());
         }
-        match queue.waiting.iter_mut().find(|(waits, _)| *waits == sight) {
+        match queue.waiting.iter_mut().find(|(waits, _)| *waits == delivery) {
             Some((_, waker)) => waker.clone_from(context.waker()),
-            None => queue.waiting.push_back((sight, context.waker().clone())),
+            None => queue.waiting.push_back((delivery, context.waker().clone())),
         }
         Poll::Pending
     }
 
     /// Waits until it may be seen.
-    pub(crate) async fn pass(&self, sight: Sight) {
-        let mut passing = Passing { turnstile: self, sight, passed: false };
-        std::future::poll_fn(|context| self.poll(sight, context)).await;
+    pub(crate) async fn pass(&self, delivery: Delivery) {
+        let mut passing = Passing { deliveries: self, delivery, passed: false };
+        std::future::poll_fn(|context| self.poll(delivery, context)).await;
         passing.passed = true;
     }
 
     /// Nobody wants to see it any more.
-    pub(crate) fn leave(&self, sight: Sight) {
-        self.queue.lock().remove(sight);
+    pub(crate) fn leave(&self, delivery: Delivery) {
+        self.queue.lock().remove(delivery);
     }
 
     /// The guest stands in a call until what is returned is dropped.
@@ -93,7 +93,11 @@ impl Turnstile {
 
     /// The guest has been polled and waits; `rings` says that it is to be polled again of itself. Opens for what `next` chooses of those
     /// that wait.
-    pub(crate) fn rest(&self, rings: bool, next: impl FnOnce(&dyn Fn(Sight) -> bool, Option<Sight>) -> Option<Sight>) {
+    pub(crate) fn rest(
+        &self,
+        rings: bool,
+        next: impl FnOnce(&dyn Fn(Delivery) -> bool, Option<Delivery>) -> Option<Delivery>,
+    ) {
         if self.stands() {
             return;
         }
@@ -109,8 +113,8 @@ impl Turnstile {
             // It was let through and did not come: the guest does not read it now.
             queue.remove(unseen);
         }
-        let first = queue.waiting.front().map(|(sight, _)| *sight);
-        let chosen = next(&|sight| queue.waiting.iter().any(|(waits, _)| *waits == sight), first);
+        let first = queue.waiting.front().map(|(delivery, _)| *delivery);
+        let chosen = next(&|delivery| queue.waiting.iter().any(|(waits, _)| *waits == delivery), first);
         queue.open = chosen;
         let waker = queue.waiting.iter().find(|(waits, _)| Some(*waits) == chosen).map(|(_, waker)| waker.clone());
         drop(queue);
@@ -121,28 +125,28 @@ impl Turnstile {
 }
 
 impl Queue {
-    fn remove(&mut self, sight: Sight) {
-        self.waiting.retain(|(waits, _)| *waits != sight);
-        self.open.take_if(|open| *open == sight);
+    fn remove(&mut self, delivery: Delivery) {
+        self.waiting.retain(|(waits, _)| *waits != delivery);
+        self.open.take_if(|open| *open == delivery);
     }
 }
 
 struct Passing<'a> {
-    turnstile: &'a Turnstile,
-    sight: Sight,
+    deliveries: &'a DeliveryQueue,
+    delivery: Delivery,
     passed: bool,
 }
 
 impl Drop for Passing<'_> {
     fn drop(&mut self) {
         if !self.passed {
-            self.turnstile.leave(self.sight);
+            self.deliveries.leave(self.delivery);
         }
     }
 }
 
-/// See [`Turnstile::stand`].
-pub(crate) struct Standing<'a>(&'a Turnstile);
+/// See [`DeliveryQueue::stand`].
+pub(crate) struct Standing<'a>(&'a DeliveryQueue);
 
 impl Drop for Standing<'_> {
     fn drop(&mut self) {
@@ -152,12 +156,12 @@ impl Drop for Standing<'_> {
 
 /// Hears whether a future asks to be polled again while it is polled.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
+pub(crate) struct WakeFlag {
     rang: AtomicBool,
     outer: AtomicWaker,
 }
 
-impl Bell {
+impl WakeFlag {
     /// Passes rings on to this one, and forgets that it rang.
     pub(crate) fn hang(&self, outer: &Waker) {
         self.outer.register(outer);
@@ -170,7 +174,7 @@ impl Bell {
     }
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -185,55 +189,55 @@ impl Wake for Bell {
 mod tests {
     use super::*;
 
-    const ONE: Sight = Sight::Answer(CallId(1));
-    const TWO: Sight = Sight::Answer(CallId(2));
+    const ONE: Delivery = Delivery::Answer(CallId(1));
+    const TWO: Delivery = Delivery::Answer(CallId(2));
 
-    fn polls(turnstile: &Turnstile, sight: Sight) -> bool {
-        turnstile.poll(sight, &Context::from_waker(Waker::noop())).is_ready()
+    fn polls(deliveries: &DeliveryQueue, delivery: Delivery) -> bool {
+        deliveries.poll(delivery, &Context::from_waker(Waker::noop())).is_ready()
     }
 
-    fn rest(turnstile: &Turnstile) {
-        turnstile.rest(false, |_, first| first);
+    fn rest(deliveries: &DeliveryQueue) {
+        deliveries.rest(false, |_, first| first);
     }
 
     #[test]
     fn answers_are_seen_one_at_a_time_and_only_at_rest() {
-        let turnstile = Turnstile::default();
-        assert!(polls(&turnstile, ONE), "nobody turns it");
-        turnstile.attend();
-        assert!(!polls(&turnstile, TWO) && !polls(&turnstile, ONE));
-        turnstile.rest(true, |_, first| first);
-        assert!(!polls(&turnstile, TWO), "the guest does not rest");
-        rest(&turnstile);
-        assert!(!polls(&turnstile, ONE) && polls(&turnstile, TWO), "who came first is seen first");
-        let standing = turnstile.stand();
-        rest(&turnstile);
-        assert!(!polls(&turnstile, ONE), "the guest stands in a call");
+        let deliveries = DeliveryQueue::default();
+        assert!(polls(&deliveries, ONE), "nobody turns it");
+        deliveries.attend();
+        assert!(!polls(&deliveries, TWO) && !polls(&deliveries, ONE));
+        deliveries.rest(true, |_, first| first);
+        assert!(!polls(&deliveries, TWO), "the guest does not rest");
+        rest(&deliveries);
+        assert!(!polls(&deliveries, ONE) && polls(&deliveries, TWO), "who came first is seen first");
+        let standing = deliveries.stand();
+        rest(&deliveries);
+        assert!(!polls(&deliveries, ONE), "the guest stands in a call");
         drop(standing);
-        rest(&turnstile);
-        assert!(polls(&turnstile, ONE));
+        rest(&deliveries);
+        assert!(polls(&deliveries, ONE));
     }
 
     #[test]
     fn an_answer_that_nobody_reads_does_not_stand_in_the_way() {
-        let turnstile = Turnstile::default();
-        turnstile.attend();
-        assert!(!polls(&turnstile, ONE) && !polls(&turnstile, TWO));
-        rest(&turnstile);
-        rest(&turnstile);
-        assert!(polls(&turnstile, TWO));
-        assert!(!polls(&turnstile, ONE), "it stands at the end again");
-        turnstile.leave(ONE);
-        rest(&turnstile);
-        assert!(!polls(&turnstile, ONE), "it came anew");
+        let deliveries = DeliveryQueue::default();
+        deliveries.attend();
+        assert!(!polls(&deliveries, ONE) && !polls(&deliveries, TWO));
+        rest(&deliveries);
+        rest(&deliveries);
+        assert!(polls(&deliveries, TWO));
+        assert!(!polls(&deliveries, ONE), "it stands at the end again");
+        deliveries.leave(ONE);
+        rest(&deliveries);
+        assert!(!polls(&deliveries, ONE), "it came anew");
     }
 
     #[test]
     fn a_guest_that_never_rests_still_sees_something() {
-        let turnstile = Turnstile::default();
-        turnstile.attend();
-        assert!(!polls(&turnstile, ONE));
-        (0..RESTLESS_MAX).for_each(|_| turnstile.rest(true, |_, first| first));
-        assert!(polls(&turnstile, ONE));
+        let deliveries = DeliveryQueue::default();
+        deliveries.attend();
+        assert!(!polls(&deliveries, ONE));
+        (0..RESTLESS_MAX).for_each(|_| deliveries.rest(true, |_, first| first));
+        assert!(polls(&deliveries, ONE));
     }
 }

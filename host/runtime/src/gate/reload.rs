@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
-use agentry_journal::{Along, Trail};
+use agentry_journal::{Extras, Trail};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Lock;
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::Gate;
 use super::act::Behalf;
-use super::touches::Touches;
+use super::change_feed::ChangeFeed;
 use crate::run::context::RunContext;
 use crate::run::events::{Event, Observer};
 
@@ -30,7 +30,7 @@ pub(super) struct Audience {
     /// Agents whose runs are held until a person lets them go.
     pub(super) held: Mutex<BTreeSet<String>>,
     /// Writes to memory.
-    pub(super) touches: Touches,
+    pub(super) touches: ChangeFeed,
     /// Whoever watches the host itself.
     host: Mutex<Observer>,
 }
@@ -46,7 +46,7 @@ impl Audience {
         self.runs.lock().insert(run.id, Arc::downgrade(run));
         // Looked at behind the insertion: whoever holds the agent meanwhile sees this run, or this run sees it.
         if self.held.lock().contains(&run.agent) {
-            run.situation.pause(true);
+            run.activity.pause(true);
         }
     }
 
@@ -216,6 +216,6 @@ impl Gate {
     /// Writes down what befell the host. A flush that fails breaks the trail of that entry alone.
     fn note(&self, entry: Entry) {
         let trail = Arc::new(Trail::new(RunId::HOST));
-        self.0.journal.append(&trail, &[entry], Along::default());
+        self.0.journal.append(&trail, &[entry], Extras::default());
     }
 }
