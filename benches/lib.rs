@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agentry_engine::compile::Compiler;
+use agentry_engine::prepare::Preparer;
 use agentry_journal::report::Report;
 use agentry_kernel::journal::Status;
 use agentry_runtime::host::{Host, Options};
@@ -71,7 +71,7 @@ pub async fn open_on(home: &Path, model: Option<String>) -> Host {
         roots: std::collections::BTreeMap::new(),
         model,
         models: Vec::new(),
-        compiler: Compiler::InProcess,
+        preparer: Preparer::InProcess,
     };
     Host::open(options).await.expect("the host opens")
 }

@@ -19,7 +19,7 @@ fn help_names_every_verb_and_every_exit_code() {
     for code in 0..=5 {
         assert!(help.contains(&format!("\n  {code}  ")), "exit code {code}:\n{help}");
     }
-    assert!(!help.contains("compile-component"), "a hidden verb shows:\n{help}");
+    assert!(!help.contains("prepare-component"), "a hidden verb shows:\n{help}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod forks;
 mod greedy;
 mod guests;
 mod homes;
+mod hostile;
 mod http;
 mod human;
 mod idle;

@@ -5,12 +5,13 @@ mod author;
 mod commands;
 mod exit;
 mod home;
+mod package;
 mod screen;
 
 use std::process::ExitCode;
 
 use agentry_drivers::tools::cage;
-use agentry_engine::compile;
+use agentry_engine::prepare;
 use clap::Parser;
 use clap::error::ErrorKind;
 
@@ -38,10 +39,10 @@ Environment:
   NO_COLOR      no colours, also on a terminal";
 
 fn main() -> ExitCode {
-    // The children that compile and that run tools are this program again; their verbs are not for people.
+    // The children that prepare components and that run tools are this program again; their verbs are not for people.
     let verb = std::env::args_os().nth(1);
     match verb.as_deref().and_then(|verb| verb.to_str()) {
-        Some(compile::VERB) => return compile::child(std::env::args_os().nth(2).as_deref()),
+        Some(prepare::VERB) => return prepare::child(std::env::args_os().skip(2)),
         Some(cage::VERB) => return cage::child(),
         Some(cage::ENTER_VERB) => return cage::enter(),
         _ => {}

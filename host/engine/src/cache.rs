@@ -1,4 +1,4 @@
-//! Keeps machine code under `HOME/cache`, named by component, engine and settings and authenticated by a key that only this home
+//! Keeps machine code, and what packages say of themselves, under `HOME/cache`, named by component, engine and settings and authenticated by a key that only this home
 //! has. Nothing is loaded that this host did not make: a wrong seal means that it is made again.
 
 use std::fs::{self, File, OpenOptions};
@@ -8,13 +8,46 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentry_kernel::Digest;
-use agentry_store::limits::ARTIFACT_MAX_BYTES;
+use agentry_store::limits::{ARTIFACT_MAX_BYTES, PACKAGE_FACTS_MAX_BYTES};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 const KEY_BYTES: usize = 32;
 const SEAL_BYTES: usize = 32;
+
+/// What is kept of a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Machine code.
+    Code,
+    /// What its package says of itself, as JSON.
+    Facts,
+}
+
+impl Kind {
+    /// What its seal begins with. Facts get another number when a package is checked more strictly.
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::Code => b"agentry compiled code 1\0",
+            Self::Facts => b"agentry package facts 1\0",
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Facts => "facts",
+        }
+    }
+
+    fn max_bytes(self) -> usize {
+        match self {
+            Self::Code => ARTIFACT_MAX_BYTES,
+            Self::Facts => PACKAGE_FACTS_MAX_BYTES,
+        }
+    }
+}
 
 /// The cache of one home.
 #[derive(Clone, Debug)]
@@ -71,37 +104,56 @@ impl Cache {
         tokio::task::spawn_blocking(move || cache.read(component)).await.ok().flatten()
     }
 
+    /// What the package of a component says of itself, if it is here and this host read it.
+    pub async fn get_facts(&self, component: Digest) -> Option<Vec<u8>> {
+        let cache = self.clone();
+        let read = tokio::task::spawn_blocking(move || cache.unsealed(Kind::Facts, component));
+        read.await.ok().flatten().map(|mut sealed| sealed.split_off(SEAL_BYTES))
+    }
+
+    /// Keeps what the package of a component says of itself.
+    pub async fn put_facts(&self, component: Digest, facts: Vec<u8>) {
+        let cache = self.clone();
+        // As with code: what cannot be kept is read again.
+        let _ = tokio::task::spawn_blocking(move || cache.seal(Kind::Facts, component, &facts)).await;
+    }
+
     /// Keeps machine code that this host just made. It may be used at once, kept or not.
     pub async fn put(&self, component: Digest, code: Vec<u8>) -> Artifact {
         let cache = self.clone();
         let artifact = Artifact { code, offset: 0 };
         let work = move || {
             // A full disk costs a compilation at the next start and nothing else.
-            let _ = cache.write(component, &artifact.code);
+            let _ = cache.seal(Kind::Code, component, &artifact.code);
             artifact
         };
         tokio::task::spawn_blocking(work).await.expect("writing a cache file does not panic")
     }
 
     fn read(&self, component: Digest) -> Option<Artifact> {
-        let file = File::open(self.path(component)).ok()?;
-        let max = u64::try_from(ARTIFACT_MAX_BYTES + SEAL_BYTES).ok()?;
+        Some(Artifact { code: self.unsealed(Kind::Code, component)?, offset: SEAL_BYTES })
+    }
+
+    /// A file of the cache whose seal is right, with its seal.
+    fn unsealed(&self, kind: Kind, component: Digest) -> Option<Vec<u8>> {
+        let file = File::open(self.path(kind, component)).ok()?;
+        let max = u64::try_from(kind.max_bytes() + SEAL_BYTES).ok()?;
         if file.metadata().ok()?.len() > max {
             return None;
         }
-        let mut code = Vec::new();
-        file.take(max).read_to_end(&mut code).ok()?;
-        let (seal, sealed) = code.split_at_checked(SEAL_BYTES)?;
-        self.mac(component, sealed).verify_slice(seal).ok()?;
-        Some(Artifact { code, offset: SEAL_BYTES })
+        let mut bytes = Vec::new();
+        file.take(max).read_to_end(&mut bytes).ok()?;
+        let (seal, sealed) = bytes.split_at_checked(SEAL_BYTES)?;
+        self.mac(kind, component, sealed).verify_slice(seal).ok()?;
+        Some(bytes)
     }
 
-    fn write(&self, component: Digest, code: &[u8]) -> std::io::Result<()> {
-        let path = self.path(component);
+    fn seal(&self, kind: Kind, component: Digest, bytes: &[u8]) -> std::io::Result<()> {
+        let path = self.path(kind, component);
         let temporary = path.with_extension(format!("{:016x}.tmp", random_number()));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        let seal = self.mac(component, code).finalize().into_bytes();
-        let written = file.write_all(&seal).and_then(|()| file.write_all(code));
+        let seal = self.mac(kind, component, bytes).finalize().into_bytes();
+        let written = file.write_all(&seal).and_then(|()| file.write_all(bytes));
         // Not synced on purpose: a file that a crash cut short has a wrong seal.
         let placed = written.and_then(|()| fs::rename(&temporary, &path));
         if placed.is_err() {
@@ -110,21 +162,22 @@ impl Cache {
         placed
     }
 
-    fn path(&self, component: Digest) -> PathBuf {
+    fn path(&self, kind: Kind, component: Digest) -> PathBuf {
         let mut name = Sha256::new();
         name.update(component.0);
         name.update(self.settings.0);
         let name = Digest(name.finalize().into());
-        self.folder.join(format!("{name}.code"))
+        self.folder.join(format!("{name}.{}", kind.extension()))
     }
 
-    /// The seal binds the code to the component and the settings that it was made from, so that files cannot be swapped.
-    fn mac(&self, component: Digest, code: &[u8]) -> Hmac<Sha256> {
+    /// The seal binds the bytes to what they are, and to the component and the settings that they were made from, so that files cannot be
+    /// swapped.
+    fn mac(&self, kind: Kind, component: Digest, bytes: &[u8]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes keys of any length");
-        mac.update(b"agentry compiled code 1\0");
+        mac.update(kind.label());
         mac.update(&component.0);
         mac.update(&self.settings.0);
-        mac.update(code);
+        mac.update(bytes);
         mac
     }
 }
@@ -189,7 +242,7 @@ mod tests {
     #[test]
     fn what_was_kept_comes_back() {
         let home = tempfile::tempdir().unwrap();
-        open(home.path()).write(Digest([1; 32]), b"code").unwrap();
+        open(home.path()).seal(Kind::Code, Digest([1; 32]), b"code").unwrap();
         let artifact = open(home.path()).read(Digest([1; 32])).unwrap();
         assert_eq!(&artifact.code[artifact.offset..], b"code");
     }
@@ -199,8 +252,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let cache = open(home.path());
         let name = Digest([1; 32]);
-        cache.write(name, b"code").unwrap();
-        let path = cache.path(name);
+        cache.seal(Kind::Code, name, b"code").unwrap();
+        let path = cache.path(Kind::Code, name);
         for position in 0..fs::read(&path).unwrap().len() {
             let mut bytes = fs::read(&path).unwrap();
             bytes[position] ^= 1;
@@ -217,9 +270,21 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let cache = open(home.path());
         let (mine, other) = (Digest([1; 32]), Digest([2; 32]));
-        cache.write(mine, b"code").unwrap();
-        fs::copy(cache.path(mine), cache.path(other)).unwrap();
+        cache.seal(Kind::Code, mine, b"code").unwrap();
+        fs::copy(cache.path(Kind::Code, mine), cache.path(Kind::Code, other)).unwrap();
         assert!(cache.read(other).is_none());
+    }
+
+    #[test]
+    fn what_a_package_says_is_not_taken_for_code_or_for_another_package() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = open(home.path());
+        let (mine, other) = (Digest([1; 32]), Digest([2; 32]));
+        cache.seal(Kind::Facts, mine, b"facts").unwrap();
+        assert_eq!(&cache.unsealed(Kind::Facts, mine).unwrap()[SEAL_BYTES..], b"facts");
+        fs::copy(cache.path(Kind::Facts, mine), cache.path(Kind::Code, mine)).unwrap();
+        fs::copy(cache.path(Kind::Facts, mine), cache.path(Kind::Facts, other)).unwrap();
+        assert!(cache.read(mine).is_none() && cache.unsealed(Kind::Facts, other).is_none());
     }
 
     #[test]
@@ -227,9 +292,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let cache = open(home.path());
         let name = Digest([1; 32]);
-        cache.write(name, b"code").unwrap();
+        cache.seal(Kind::Code, name, b"code").unwrap();
         for length in [0, 10, SEAL_BYTES, SEAL_BYTES + 3] {
-            let file = OpenOptions::new().write(true).open(cache.path(name)).unwrap();
+            let file = OpenOptions::new().write(true).open(cache.path(Kind::Code, name)).unwrap();
             file.set_len(length as u64).unwrap();
             assert!(cache.read(name).is_none(), "{length} bytes");
         }

@@ -1,12 +1,12 @@
-//! Runs components: wasmtime and its settings, compilation in a child, the cache of what it made, virtual WASI.
+//! Runs components: wasmtime and its settings, the child that reads and compiles, the cache of what it made, virtual WASI.
 //!
 //! It never links a component to anything: what a run may call is the business of `syscalls`.
 
 pub mod cache;
-pub mod compile;
 mod dense;
 pub mod limiter;
 pub mod package;
+pub mod prepare;
 pub mod settings;
 
 use std::collections::HashMap;
@@ -20,7 +20,8 @@ use wasmtime::component::Component;
 
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use cache::Cache;
-use compile::{CompileError, Compiler};
+use package::Package;
+use prepare::{PrepareError, Preparer};
 use settings::Shape;
 
 /// The engine: compiles a component once, keeps it, and has the memory that instances live in.
@@ -30,10 +31,15 @@ pub struct Engine {
     /// The engine and its settings, for the journal.
     name: String,
     shape: Shape,
-    compiler: Compiler,
+    preparer: Preparer,
     cache: Cache,
-    loaded: Mutex<HashMap<Digest, Arc<OnceCell<Component>>>>,
+    loaded: Mutex<HashMap<Digest, Arc<OnceCell<Ready>>>>,
+    /// What no further try would change, so that nobody makes the host try for ever.
+    refused: Mutex<HashMap<Digest, PrepareError>>,
 }
+
+/// A package and its code.
+pub type Ready = (Arc<Package>, Component);
 
 /// The engine could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -51,14 +57,14 @@ impl Engine {
     ///
     /// # Errors
     /// If the system refuses the address space, or the cache's key cannot be read or made.
-    pub fn open(home: &Path, compiler: Compiler, (shape, runs_max): (Shape, u32)) -> Result<Self, EngineError> {
+    pub fn open(home: &Path, preparer: Preparer, (shape, runs_max): (Shape, u32)) -> Result<Self, EngineError> {
         let config = settings::hosting(shape, runs_max).map_err(|error| EngineError::Settings(error.to_string()))?;
         let inner =
             wasmtime::Engine::new(&config).map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
         let settings = settings::digest(&inner);
         let cache = Cache::open(home, settings)?;
         let name = format!("wasmtime {} {:.16}", settings::VERSION, settings.to_string());
-        Ok(Self { inner, name, shape, compiler, cache, loaded: Mutex::default() })
+        Ok(Self { inner, name, shape, preparer, cache, loaded: Mutex::default(), refused: Mutex::default() })
     }
 
     /// The engine and its settings in one word each, for the journal.
@@ -71,17 +77,31 @@ impl Engine {
         &self.inner
     }
 
-    /// The component of these bytes, ready to be linked: out of memory, out of the cache, or compiled now. Several who ask for one
-    /// component at once wait for one compilation.
+    /// What the package in these bytes says of itself: out of the cache, or read now. It is not compiled for that.
     ///
     /// # Errors
-    /// If it does not compile within its limits.
-    pub async fn component(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Component, CompileError> {
+    /// If this host would not run it.
+    pub async fn package(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Package, PrepareError> {
+        if let Some(package) = self.known(digest, bytes.len()).await {
+            return Ok(package);
+        }
+        self.not_refused(digest)?;
+        let package = self.preparer.read(bytes).await.map_err(|error| self.refuse(digest, error))?;
+        self.cache.put_facts(digest, package.facts()).await;
+        Ok(package)
+    }
+
+    /// The package in these bytes and its component, ready to be linked: out of memory, out of the cache, or prepared now. Several who
+    /// ask for one at once wait for one preparation.
+    ///
+    /// # Errors
+    /// If this host would not run it, or it does not compile within its limits.
+    pub async fn ready(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Ready, PrepareError> {
         let cell = self.cell(digest);
         cell.get_or_try_init(|| self.load(digest, bytes)).await.cloned()
     }
 
-    fn cell(&self, digest: Digest) -> Arc<OnceCell<Component>> {
+    fn cell(&self, digest: Digest) -> Arc<OnceCell<Ready>> {
         let mut loaded = self.loaded.lock();
         if loaded.len() >= COMPONENTS_LOADED_MAX && !loaded.contains_key(&digest) {
             // Which one goes matters little: it comes back out of the cache in milliseconds, and runs hold theirs.
@@ -92,15 +112,38 @@ impl Engine {
         loaded.entry(digest).or_default().clone()
     }
 
-    async fn load(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Component, CompileError> {
+    async fn load(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Ready, PrepareError> {
         if let Some(artifact) = self.cache.get(digest).await
             && let Some(component) = cache::deserialize(&self.inner, &artifact)
         {
-            return Ok(component);
+            return Ok((Arc::new(self.package(digest, bytes).await?), component));
         }
-        let artifact = self.compiler.compile(&self.inner, self.shape, bytes).await?;
+        self.not_refused(digest)?;
+        let made = self.preparer.compile(&self.inner, self.shape, bytes).await;
+        let (package, artifact) = made.map_err(|error| self.refuse(digest, error))?;
         // A cache that cannot be written costs time at the next start and nothing else.
+        self.cache.put_facts(digest, package.facts()).await;
         let artifact = self.cache.put(digest, artifact).await;
-        cache::deserialize(&self.inner, &artifact).ok_or(CompileError::Artifact)
+        let component = cache::deserialize(&self.inner, &artifact).ok_or(PrepareError::Artifact)?;
+        Ok((Arc::new(package), component))
+    }
+
+    async fn known(&self, digest: Digest, bytes: usize) -> Option<Package> {
+        Package::of_facts(&self.cache.get_facts(digest).await?, digest, bytes)
+    }
+
+    fn not_refused(&self, digest: Digest) -> Result<(), PrepareError> {
+        self.refused.lock().get(&digest).cloned().map_or(Ok(()), Err)
+    }
+
+    fn refuse(&self, digest: Digest, error: PrepareError) -> PrepareError {
+        if error.is_final() {
+            let mut refused = self.refused.lock();
+            if refused.len() >= COMPONENTS_LOADED_MAX {
+                refused.clear();
+            }
+            refused.insert(digest, error.clone());
+        }
+        error
     }
 }

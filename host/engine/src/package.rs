@@ -11,7 +11,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use agentry_kernel::Digest;
-use agentry_kernel::manifest::Manifest;
+use agentry_kernel::manifest::{FORMAT, Manifest};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use agentry_store::limits::COMPONENT_MAX_BYTES;
@@ -20,7 +21,8 @@ pub use manifest::SECTION;
 pub use stamp::Stamp;
 
 /// A package that is well formed: its imports are declared, its export is there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Package {
     /// The SHA-256 of the file: code and request in one name.
     pub digest: Digest,
@@ -32,6 +34,25 @@ pub struct Package {
     pub unused: Vec<String>,
     /// Bytes of the file.
     pub bytes: usize,
+}
+
+impl Package {
+    /// What it says of itself, for whoever must not read it again.
+    pub fn facts(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a package has nothing that JSON lacks")
+    }
+
+    /// The same back, of these bytes: none if they are another package's, or if this host would not run what they say.
+    pub fn of_facts(facts: &[u8], digest: Digest, bytes: usize) -> Option<Self> {
+        let package: Self = serde_json::from_slice(facts).ok()?;
+        let Self { manifest, imports, .. } = &package;
+        let fits = package.digest == digest && package.bytes == bytes && manifest.format == FORMAT;
+        if !fits || manifest.validate().is_err() || imports::speaks(&manifest.wit).is_err() {
+            return None;
+        }
+        let unused = imports::check(imports, manifest).ok()?;
+        Some(Self { unused, ..package })
+    }
 }
 
 /// Why a file is not a package that this host runs: one line, and a hint.
@@ -80,7 +101,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
     Ok(bytes)
 }
 
-/// Reads a package: its structure, its manifest, its imports. Nothing of it runs.
+/// Reads a package: its structure, its manifest, its imports. Nothing of it runs. A component that is made for it takes all time,
+/// memory and stack of this process: what comes from outside is read by a `Preparer`.
 ///
 /// # Errors
 /// If this host would not run it, with the first reason found.

@@ -11,7 +11,7 @@ use agentry_abi::clock::Clock;
 use agentry_drivers::tools::Said;
 use agentry_drivers::tools::adapter::{Adapter, Wrong};
 use agentry_drivers::tools::config::ToolLine;
-use agentry_engine::compile::Compiler;
+use agentry_engine::prepare::Preparer;
 use agentry_kernel::json::Value;
 use agentry_kernel::model::{Model, Price};
 use agentry_kernel::tool::Effect;
@@ -90,7 +90,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         slots: 1,
         local: true,
     };
-    let host = HostBuilder::new(directory, Compiler::InProcess)
+    let host = HostBuilder::new(directory, Preparer::InProcess)
         .store(Arc::new(RedbStore::open(&Path::new(directory).join("state"))?))
         .clock(Clock::set(Millis(1_800_000_000_000)))
         .policy_text(&POLICY)?

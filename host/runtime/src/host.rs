@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agentry_engine::compile::Compiler;
+use agentry_engine::prepare::Preparer;
 use agentry_journal::audit::heads::Heads;
 use agentry_journal::history::History;
 use agentry_journal::report::Report;
@@ -53,8 +53,8 @@ pub struct Options {
     pub model: Option<String>,
     /// Models beside those of the configuration: the one in process, for example.
     pub models: Vec<Arc<agentry_llm::Entry>>,
-    /// Who turns components into machine code.
-    pub compiler: Compiler,
+    /// Who reads, checks and compiles components.
+    pub preparer: Preparer,
 }
 
 /// What a new run is to have in common with another one.

@@ -19,17 +19,32 @@ pub const COMPONENT_MAX_BYTES: usize = 64 * MIB;
 /// A compiled component: machine code and its tables are up to six times as large as what they come from.
 pub const ARTIFACT_MAX_BYTES: usize = 384 * MIB;
 
-/// Address space of the child that compiles. A component of 22 MB takes less than half of it.
+/// What a package says of itself: its manifest, and what it imports by function.
+pub const PACKAGE_FACTS_MAX_BYTES: usize = MIB;
+
+/// Address space of the preparer while it reads a component. What is written in good faith takes a tenth of it.
+pub const READ_ADDRESS_MAX_BYTES: u64 = 1024 * MIB as u64;
+
+/// Processor time of the preparer while it reads a component. One of 22 MB takes a second.
+pub const READ_CPU_MAX_S: u64 = 5;
+
+/// Wall time of a reading, so that a stopped or starved preparer ends too.
+pub const READ_WALL_MAX_S: u64 = 60;
+
+/// The preparer's stack: as much as a thread of the host has, so that what passes here is nowhere too deep.
+pub const PREPARE_STACK_BYTES: usize = 2 * MIB;
+
+/// Address space of the preparer when it compiles. A component of 22 MB takes less than half of it.
 pub const COMPILE_ADDRESS_MAX_BYTES: u64 = 6 * 1024 * MIB as u64;
 
-/// Processor time of the child that compiles. A component of 22 MB takes 12 s, or 40 s where the compiler is built without optimisation.
+/// Processor time of the preparer in all. A component of 22 MB takes 12 s, or 40 s where the compiler is built without optimisation.
 pub const COMPILE_CPU_MAX_S: u64 = 120;
 
 /// Wall time of a compilation, so that a stopped or starved child ends too.
 pub const COMPILE_WALL_MAX_S: u64 = 240;
 
-/// What a compiling child may say about a failure.
-pub const COMPILE_MESSAGE_MAX_BYTES: usize = 4 * KIB;
+/// What a preparer may say about a failure.
+pub const PREPARE_MESSAGE_MAX_BYTES: usize = 4 * KIB;
 
 /// Compiled components that stay in memory. Each maps its code once, whatever the number of its runs.
 pub const COMPONENTS_LOADED_MAX: usize = 64;
@@ -417,6 +432,9 @@ const _: () = assert!(kernel::JSON_MAX_BYTES < TOOL_ORDER_MAX_BYTES);
 const _: () = assert!(STACK_WASM_BYTES < STACK_BYTES);
 const _: () = assert!(COMPONENT_MAX_BYTES < ARTIFACT_MAX_BYTES);
 const _: () = assert!(COMPILE_CPU_MAX_S <= COMPILE_WALL_MAX_S);
+const _: () = assert!(READ_CPU_MAX_S <= READ_WALL_MAX_S && READ_CPU_MAX_S < COMPILE_CPU_MAX_S);
+const _: () = assert!(READ_ADDRESS_MAX_BYTES < COMPILE_ADDRESS_MAX_BYTES);
+const _: () = assert!(kernel::MANIFEST_MAX_BYTES < PACKAGE_FACTS_MAX_BYTES);
 const _: () = assert!(LLM_REQUEST_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(FILE_WRITE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(MEMORY_VALUE_MAX_BYTES < MEMORY_PAGE_MAX_BYTES);

@@ -4,17 +4,17 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use agentry_engine::package;
 use agentry_kernel::manifest::Manifest;
 use anyhow::{Context, Result, bail};
+
+use crate::package;
 
 /// Attaches the manifest, checks the package and writes it; prints its path, size and digest.
 pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
     if component.get(..4) != Some(b"\0asm") {
         bail!("that is not WebAssembly\nhint: compile it to a component first");
     }
-    let bytes = package::attach(component, manifest)?;
-    let package = package::inspect(&bytes)?;
+    let (package, bytes) = package::attach(component, manifest)?;
     if let Some(parent) = out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }

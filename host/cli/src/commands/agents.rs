@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use agentry_config::policies;
-use agentry_engine::package;
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::Policy;
 use agentry_runtime::config::{AgentLine, AgentsConfig};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::package;
 use crate::screen::{self, BAD, BOLD, DIM, styled, text};
 
 /// Lists the agents of this home: those that lie there, and those that others can call by name
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn look_at(line: AgentLine, policy: Option<&Policy>, listed: &[String]) -> Known {
-    let read = package::read(&line.component).and_then(|bytes| package::inspect(&bytes));
+    let read = package::of_file(&line.component);
     let manifest = read.map(|package| package.manifest).map_err(|error| error.to_string());
     let manifest = manifest.and_then(|manifest| match manifest.agent() {
         named if named == line.name => Ok(manifest),

@@ -1,6 +1,5 @@
 //! `agentry build`: makes a package of an agent: compiles a crate, or takes a component as it is, and attaches the manifest.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -86,7 +85,7 @@ fn build_examples(args: &Args, shared: &agentry_kernel::manifest::Manifest, dire
 }
 
 fn read(args: &Args) -> Result<Vec<u8>> {
-    fs::read(&args.path).with_context(|| format!("cannot read {}", args.path.display()))
+    Ok(agentry_engine::package::read(&args.path)?)
 }
 
 fn target(args: &Args) -> Target {

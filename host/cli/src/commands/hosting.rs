@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use agentry_engine::compile::Compiler;
 use agentry_runtime::host::{self, Host, Options};
 use agentry_serve::OpenError;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
+use crate::package;
 
 /// What a host is made of.
 #[derive(clap::Args)]
@@ -41,14 +41,13 @@ impl HostingArgs {
     /// All of it.
     pub fn options(self) -> Result<Options> {
         let home = self.home()?;
-        let program = std::env::current_exe().context("cannot find this program, which also compiles")?;
         Ok(Options {
             policies: self.policies.unwrap_or_else(|| home.policies()),
             home: home.path().to_path_buf(),
             roots: roots(self.roots)?,
             model: self.model,
             models: home.models(),
-            compiler: Compiler::Child(program),
+            preparer: package::preparer()?,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agentry_engine::package::{self, Package};
+use agentry_engine::package::Package;
 use agentry_kernel::manifest::{Manifest, Wants};
 use agentry_kernel::policy::Grant;
 use agentry_kernel::rights::Access;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::package;
 use crate::screen::{self, BOLD, DIM, styled, text, units};
 
 /// Shows what a package is and asks for, with its reasons; runs nothing of it
@@ -38,8 +39,8 @@ pub struct Args {
 /// Reads the package and prints it.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let about = || text::line(&args.file);
-    let bytes = package::read(&component(args)?)?;
-    let package = package::inspect(&bytes).with_context(about)?;
+    let bytes = agentry_engine::package::read(&component(args)?)?;
+    let package = package::of(&bytes).with_context(about)?;
     if args.grant {
         screen::print(&text::block(&Grant::draft(&package.manifest)))?;
     } else if args.json {

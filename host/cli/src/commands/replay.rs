@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agentry_engine::compile::Compiler;
 use agentry_runtime::exec::replay::Replayed;
 use agentry_runtime::host::Options;
 use anyhow::{Context, Result};
@@ -49,7 +48,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         roots: BTreeMap::new(),
         model: None,
         models: home.models(),
-        compiler: Compiler::Child(std::env::current_exe().context("cannot find this program, which also compiles")?),
+        preparer: crate::package::preparer()?,
     };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let replayed = threads.block_on(async {

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentry_engine::package;
 use agentry_journal::report::Report;
 use agentry_runtime::exec::errors::RunError;
 use agentry_runtime::host::Host;
@@ -26,6 +25,7 @@ use self::prompt::{Hearer, Prompt};
 use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
+use crate::package;
 use crate::screen::live::Live;
 use crate::screen::{self, report};
 
@@ -77,7 +77,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let component = home.component(&args.agent)?;
     let input = match args.words.as_slice() {
         [] => input(&args.input)?,
-        words => words::input(&package::inspect(&package::read(&component)?)?.manifest, words)?,
+        words => words::input(&package::of_file(&component)?.manifest, words)?,
     };
     let alone = args.hosting.wants_its_own_host();
     if args.detach {
@@ -111,8 +111,8 @@ pub fn help(arguments: &[OsString]) -> String {
     let Ok(home) = home else { return String::new() };
     let agents = words.iter().skip(2).filter(|word| !word.starts_with('-'));
     let manifests = agents.filter_map(|agent| {
-        let bytes = package::read(&home.component(agent).ok()?).ok()?;
-        Some(package::inspect(&bytes).ok()?.manifest)
+        let file = home.component(agent).ok()?;
+        Some(package::of_file(&file).ok()?.manifest)
     });
     manifests.map(|manifest| words::about(&manifest)).next().unwrap_or_default()
 }
@@ -185,7 +185,7 @@ where
         RunError::Store(_) => With(Exit::Unavailable, error.into()).into(),
         RunError::Refused(_) | RunError::Forbidden(_) => With(Exit::Denied, error.into()).into(),
         // At a terminal the child that compiles gets the Ctrl-C as well, and there is no run yet.
-        RunError::Compile(_) if stop.is_cancelled() => stopped("stopped before it began").into(),
+        RunError::Prepare(_) if stop.is_cancelled() => stopped("stopped before it began").into(),
         error => error.into(),
     })
 }

@@ -1,6 +1,7 @@
 //! What a component imports, against what its manifest declares. Everyone has the free interfaces; all else is asked for by name.
 
 use agentry_kernel::manifest::{Manifest, Wants};
+use serde::{Deserialize, Serialize};
 
 use super::PackageError;
 
@@ -16,7 +17,8 @@ const FREE: [&str; 5] = ["types", "outcome", "log", "timers", "budget"];
 const WASI: [&str; 5] = ["cli", "clocks", "filesystem", "io", "random"];
 
 /// One import of a component.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Import {
     /// As the component names it: `agentry:agent/llm@0.1.0`.
     pub interface: String,

@@ -20,7 +20,7 @@ pub(crate) struct Shape<'a> {
 
 const BUILD_HINT: &str = "build it for wasm32-wasip2 with `agentry build`";
 
-/// Validates the whole of a component, nested ones too, and reads its shape. The validator's own limits bound time and memory.
+/// Validates the whole of a component, nested ones too, and reads its shape. The validator bounds neither time nor depth.
 pub(crate) fn read(bytes: &[u8]) -> Result<Shape<'_>, PackageError> {
     if bytes.len() > COMPONENT_MAX_BYTES {
         return Err(too_big(u64::try_from(bytes.len()).unwrap_or(u64::MAX)));

@@ -134,3 +134,21 @@ fn a_pipe_is_refused_and_nobody_waits_for_its_writer() {
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     assert!(read(&path).unwrap_err().message.ends_with("is not a regular file"));
 }
+
+#[test]
+fn of_what_was_read_elsewhere_nothing_is_believed_that_can_be_checked() {
+    let import = Import { interface: format!("agentry:agent/log@{WIT_VERSION}"), functions: vec!["write".to_owned()] };
+    let unused = vec!["llm".to_owned()];
+    let package = Package { digest: Digest([1; 32]), manifest: manifest(), imports: vec![import], unused, bytes: 9 };
+    let back = Package::of_facts(&package.facts(), Digest([1; 32]), 9).unwrap();
+    assert!(back.manifest == package.manifest && back.imports == package.imports && back.unused.is_empty());
+    assert!(Package::of_facts(&package.facts(), Digest([2; 32]), 9).is_none(), "another component's");
+    assert!(Package::of_facts(&package.facts(), Digest([1; 32]), 8).is_none(), "of another size");
+    let mut more = package.clone();
+    more.imports[0].interface = format!("agentry:agent/llm@{WIT_VERSION}");
+    assert!(Package::of_facts(&more.facts(), Digest([1; 32]), 9).is_none(), "an import that is not declared");
+    let mut other = package.clone();
+    other.manifest.wit = "9.9.9".to_owned();
+    assert!(Package::of_facts(&other.facts(), Digest([1; 32]), 9).is_none(), "a table of another version");
+    assert!(Package::of_facts(b"{}", Digest([1; 32]), 9).is_none());
+}

@@ -1,4 +1,4 @@
-//! Components that are ready to run: read, checked, compiled and linked once for all their runs. It starts none of them.
+//! Components that are ready to run: prepared and linked once for all their runs. It parses none of them and starts none of them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use agentry_abi::bindings::AgentPre;
 use agentry_engine::Engine;
-use agentry_engine::compile::CompileError;
-use agentry_engine::package::{self, Package, PackageError, Stamp};
+use agentry_engine::package::{self, PackageError, Stamp};
+use agentry_engine::prepare::PrepareError;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Manifest;
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
@@ -31,9 +31,9 @@ pub enum NotReady {
     /// The file is no package that this host runs.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// It does not compile.
+    /// It cannot be read or compiled within its limits.
     #[error(transparent)]
-    Compile(#[from] CompileError),
+    Prepare(#[from] PrepareError),
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,7 +79,7 @@ impl Components {
     }
 
     /// What the package in this file says of itself. It is not compiled for that.
-    pub(crate) async fn manifest(&self, component: &Path) -> Result<Arc<Manifest>, PackageError> {
+    pub(crate) async fn manifest(&self, component: &Path) -> Result<Arc<Manifest>, PrepareError> {
         let stamp = Stamp::of(component);
         if let (Some(stamp), Some((of, manifest))) = (stamp, self.manifests.lock().get(component))
             && *of == stamp
@@ -87,9 +87,12 @@ impl Components {
             return Ok(Arc::clone(manifest));
         }
         let path = component.to_owned();
-        let read = tokio::task::spawn_blocking(move || package::inspect(&package::read(&path)?)).await;
-        let Package { manifest, .. } = read.expect("reading a file does not panic")?;
-        let manifest = Arc::new(manifest);
+        let read = tokio::task::spawn_blocking(move || {
+            let bytes = package::read(&path)?;
+            Ok::<_, PackageError>((package::digest(&bytes), bytes))
+        });
+        let (digest, bytes) = read.await.expect("reading a file does not panic")?;
+        let manifest = Arc::new(self.engine.package(digest, bytes.into()).await?.manifest);
         if let Some(stamp) = stamp.filter(Stamp::is_settled) {
             keep_few(&mut self.manifests.lock(), component.to_owned(), (stamp, Arc::clone(&manifest)));
         }
@@ -102,16 +105,16 @@ impl Components {
         if let Some(prepared) = self.prepared.lock().get(&digest) {
             return Ok(Arc::clone(prepared));
         }
-        let package = package::inspect(&bytes)?;
-        let shapes = Shapes::of(&package.manifest)?;
         let bytes: Arc<[u8]> = bytes.into();
-        let component = self.engine.component(digest, Arc::clone(&bytes)).await?;
+        let (package, component) = self.engine.ready(digest, Arc::clone(&bytes)).await?;
+        let manifest = Arc::new(package.manifest.clone());
+        let shapes = Shapes::of(&manifest)?;
         self.keep(digest, &bytes)?;
-        let linked = syscalls::linker(self.engine.inner(), &package.manifest.wants)
+        let linked = syscalls::linker(self.engine.inner(), &manifest.wants)
             .and_then(|linker| linker.instantiate_pre(&component))
             .and_then(AgentPre::new)
             .map_err(|error| mistyped(&error))?;
-        let prepared = Arc::new(Prepared { digest, manifest: Arc::new(package.manifest), shapes, linked });
+        let prepared = Arc::new(Prepared { digest, manifest, shapes, linked });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX
             && let Some(victim) = all.keys().next().copied()

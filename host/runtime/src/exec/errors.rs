@@ -1,7 +1,7 @@
 //! Why a run does not begin or go on: each with what to do about it.
 
-use agentry_engine::compile::CompileError;
 use agentry_engine::package::PackageError;
+use agentry_engine::prepare::PrepareError;
 use agentry_journal::history::NoRun;
 use agentry_kernel::Digest;
 use agentry_kernel::call::{CallId, RunId};
@@ -16,9 +16,9 @@ pub enum RunError {
     /// The file is no package that this host runs.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// It does not compile.
+    /// It cannot be read or compiled within its limits.
     #[error(transparent)]
-    Compile(#[from] CompileError),
+    Prepare(#[from] PrepareError),
     /// The input is too long or not JSON.
     #[error(
         "the input is {why}\nhint: give one JSON value: --input '{{\"question\": \"…\"}}', --input @FILE or --input -"
@@ -128,7 +128,7 @@ impl From<NotReady> for RunError {
     fn from(error: NotReady) -> Self {
         match error {
             NotReady::Package(error) => Self::Package(error),
-            NotReady::Compile(error) => Self::Compile(error),
+            NotReady::Prepare(error) => Self::Prepare(error),
             NotReady::Store(error) => Self::Store(error),
         }
     }

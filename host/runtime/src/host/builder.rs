@@ -19,7 +19,7 @@ use agentry_drivers::tools::adapter::Adapter;
 use agentry_drivers::tools::config::{ToolLine, ToolsConfig};
 use agentry_drivers::web::{System, Web};
 use agentry_engine::Engine;
-use agentry_engine::compile::Compiler;
+use agentry_engine::prepare::Preparer;
 use agentry_journal::Journal;
 use agentry_journal::audit::heads::{Heads, HeadsError};
 use agentry_journal::history::History;
@@ -48,7 +48,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[must_use = "nothing is opened before `open`"]
 pub struct HostBuilder {
     directory: PathBuf,
-    compiler: Compiler,
+    preparer: Preparer,
     store: Option<Arc<dyn Store>>,
     clock: Clock,
     policy: Policy,
@@ -66,10 +66,10 @@ pub struct HostBuilder {
 impl HostBuilder {
     /// A host that keeps machine code and the directories of commands in `directory`, and its store as well unless it is given another one.
     /// The lock and the approvers of a home are looked for there too. No two hosts may have one directory.
-    pub fn new(directory: impl Into<PathBuf>, compiler: Compiler) -> Self {
+    pub fn new(directory: impl Into<PathBuf>, preparer: Preparer) -> Self {
         Self {
             directory: directory.into(),
-            compiler,
+            preparer,
             store: None,
             clock: Clock::System,
             policy: Policy::default(),
@@ -89,8 +89,8 @@ impl HostBuilder {
     /// # Errors
     /// If its policy or a file of its configuration cannot be used.
     pub fn of_home(options: Options) -> Result<Self, OpenError> {
-        let Options { home, policies, roots, model, models, compiler } = options;
-        let mut builder = Self::new(home, compiler).policy_directory(policies)?;
+        let Options { home, policies, roots, model, models, preparer } = options;
+        let mut builder = Self::new(home, preparer).policy_directory(policies)?;
         builder.config = Config::load(&builder.directory)?;
         builder.registry = ToolsConfig::load(&builder.directory)?;
         builder.agents = AgentsConfig::load(&builder.directory)?;
@@ -159,7 +159,7 @@ impl HostBuilder {
     /// # Errors
     /// If a part cannot be used; the error says what to do.
     pub async fn open(self) -> Result<Host, OpenError> {
-        let Self { directory, compiler, clock, config, .. } = self;
+        let Self { directory, preparer, clock, config, .. } = self;
         let models = Models::open(&config.models, &self.models, self.model.as_deref())?;
         let files = Files::open(&self.roots)?;
         let store = match self.store {
@@ -169,12 +169,12 @@ impl HostBuilder {
         // Only now: nobody else works in this directory.
         let secrets = Arc::new(Secrets::open(&config.secrets));
         let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
-        let program = compiler.program().map(Path::to_owned);
+        let program = preparer.program().map(Path::to_owned);
         let (of_web, of_secrets) = (Arc::clone(&web), Arc::clone(&secrets));
         let mut tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
         self.tools.into_iter().try_for_each(|(tool, adapter)| tools.add(tool, adapter))?;
         let http = Http::new(web, secrets);
-        let engine = Engine::open(&directory, compiler, config.engine)?;
+        let engine = Engine::open(&directory, preparer, config.engine)?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
         let heads = config.heads.as_ref().map(|file| second_place(&directory.join(file), &alarms)).transpose()?;
         let teller = heads.as_ref().map(Heads::teller);

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agentry_engine::compile::Compiler;
+use agentry_engine::prepare::Preparer;
 use agentry_runtime::host::{Host, Options};
 use agentry_store::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_HELLO_MAX_MS, CONTROL_PAGE_MAX_ROWS};
 use agentry_store::{Batch, Page, Range, Store, StoreError};
@@ -26,7 +26,7 @@ async fn host(home: &Path) -> Result<Host, OpenError> {
         roots,
         model: None,
         models: Vec::new(),
-        compiler: Compiler::InProcess,
+        preparer: Preparer::InProcess,
     })
     .await
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use agentry_engine::package;
 use agentry_kernel::call::Call;
 use agentry_kernel::inquiry::{Explanation, Past, Question, Verdict, World, explain, read_call, show_call};
 use agentry_kernel::json;
@@ -16,6 +15,7 @@ use serde_json::{Value, json as object};
 use super::past;
 use super::world::{self, WorldArgs, place, rule_as_json, verdict_as_json, word};
 use crate::exit::Exit;
+use crate::package;
 use crate::screen::{self, BOLD, DIM, styled, text};
 
 /// Says which rule decides a call, where it stands and what would change the answer
@@ -113,7 +113,7 @@ fn question(args: &Explain, world: &World) -> Result<Asked> {
     }
     let labels = Labels::of(args.labels.iter().cloned());
     let package = args.package.as_ref().map(|file| {
-        let package = package::inspect(&package::read(file)?)?;
+        let package = package::of_file(file)?;
         Ok::<_, anyhow::Error>(Arc::new(package.manifest))
     });
     let package = package.transpose()?;

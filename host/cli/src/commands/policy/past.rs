@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use agentry_engine::package;
 use agentry_journal::history::History;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::inquiry::Past;
@@ -11,6 +10,7 @@ use agentry_kernel::manifest::Manifest;
 use anyhow::{Context, Result, bail};
 
 use crate::home::Home;
+use crate::package;
 use crate::screen::text;
 
 /// What happened in a home.
@@ -37,7 +37,7 @@ pub fn of(history: &History, run: RunId) -> Result<Past> {
 fn package(history: &History, entries: &[Entry]) -> Option<Arc<Manifest>> {
     let Some(Entry::Started(started)) = entries.first() else { return None };
     let component = history.blob(&started.component).ok()??;
-    Some(Arc::new(package::inspect(&component).ok()?.manifest))
+    package::manifest_of_kept(started.component, &component).map(Arc::new)
 }
 
 /// The run and the place of the call that `RUN/CALL` names.

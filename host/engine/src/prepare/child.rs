@@ -1,0 +1,139 @@
+//! The preparer's own side: limits itself, reads one component from standard input and writes one answer. It runs nothing of it.
+
+use std::ffi::OsString;
+use std::io::{Read, StdoutLock, Write};
+use std::process::ExitCode;
+
+use agentry_store::limits::{
+    ARTIFACT_MAX_BYTES, COMPILE_ADDRESS_MAX_BYTES, COMPILE_CPU_MAX_S, COMPONENT_MAX_BYTES, PACKAGE_FACTS_MAX_BYTES,
+    PREPARE_STACK_BYTES, READ_ADDRESS_MAX_BYTES, READ_CPU_MAX_S,
+};
+use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit};
+
+use super::frames::Writer;
+use super::one_line;
+use crate::package::{self, PackageError};
+use crate::settings::{self, Shape};
+
+/// The child, which is told what to do: `read`, `compile SHAPE` or `attach`. Exit code 0 with an answer, also if that is a refusal; 2 if
+/// something else is wrong, with one line on standard error.
+pub fn child(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    match answer(words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn answer(words: Vec<String>) -> std::io::Result<()> {
+    limit_self()?;
+    // On a stack of its own, so that how deep a component may be does not depend on how the host was started.
+    let work = std::thread::Builder::new().name("prepare".to_owned()).stack_size(PREPARE_STACK_BYTES);
+    let worker = work.spawn(move || match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["read"] => read().map(drop),
+        ["compile", shape] => compile(Shape::of(shape).unwrap_or_default()),
+        ["attach"] => attach(),
+        _ => Err(std::io::Error::other("it is told nothing that it can do")),
+    })?;
+    worker.join().unwrap_or_else(|_| Err(std::io::Error::other("reading it panicked")))
+}
+
+type Out = Writer<StdoutLock<'static>>;
+
+/// The component, if it is a package; what it says of itself has been written then.
+fn read() -> std::io::Result<Option<(Vec<u8>, Out)>> {
+    let bytes = input()?;
+    let mut out = Writer::new(std::io::stdout().lock())?;
+    Ok(facts(&bytes, &mut out)?.then_some((bytes, out)))
+}
+
+fn facts(package: &[u8], out: &mut Out) -> std::io::Result<bool> {
+    let read = package::inspect(package).and_then(|package| {
+        let facts = package.facts();
+        if facts.len() <= PACKAGE_FACTS_MAX_BYTES { Ok(facts) } else { Err(too_many()) }
+    });
+    match read {
+        Ok(facts) => out.facts(&facts).map(|()| true),
+        Err(error) => out.refused(&cut(error)).map(|()| false),
+    }
+}
+
+fn compile(shape: Shape) -> std::io::Result<()> {
+    let Some((component, mut out)) = read()? else { return Ok(()) };
+    // It is a package: now it may take what compiling takes.
+    raise(Resource::As, COMPILE_ADDRESS_MAX_BYTES)?;
+    raise(Resource::Cpu, COMPILE_CPU_MAX_S)?;
+    let engine = wasmtime::Engine::new(&settings::compiling(shape)).map_err(std::io::Error::other)?;
+    match engine.precompile_component(&component) {
+        Ok(artifact) if artifact.len() > ARTIFACT_MAX_BYTES => {
+            out.uncompiled(&format!("it makes more than {} MiB of machine code", ARTIFACT_MAX_BYTES >> 20))
+        }
+        Ok(artifact) => out.made(&artifact),
+        Err(error) => out.uncompiled(&one_line(&format!("{error:#}"))),
+    }
+}
+
+/// The input is a manifest as JSON, its length before it, and the component behind it.
+fn attach() -> std::io::Result<()> {
+    let input = input()?;
+    let parts = input
+        .split_first_chunk::<4>()
+        .and_then(|(length, rest)| rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?));
+    let (manifest, component) = parts.ok_or_else(|| std::io::Error::other("its input is cut"))?;
+    let manifest = serde_json::from_slice(manifest).map_err(std::io::Error::other)?;
+    let mut out = Writer::new(std::io::stdout().lock())?;
+    match package::attach(component, &manifest) {
+        Ok(package) if facts(&package, &mut out)? => out.made(&package),
+        Ok(_) => Ok(()),
+        Err(error) => out.refused(&cut(error)),
+    }
+}
+
+fn input() -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // With room for one byte too many, which is refused with the right words, and for the manifest to attach.
+    let most = COMPONENT_MAX_BYTES + PACKAGE_FACTS_MAX_BYTES;
+    std::io::stdin().take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn too_many() -> PackageError {
+    PackageError::new(
+        format!("what the component says of itself is more than {} KiB", PACKAGE_FACTS_MAX_BYTES >> 10),
+        "import no more functions than the interfaces have",
+    )
+}
+
+/// A refusal of a length that a person reads.
+fn cut(error: PackageError) -> PackageError {
+    let cut = |text: String| if text.len() <= 4_096 { text } else { text.chars().take(1_000).chain(['…']).collect() };
+    PackageError::new(cut(error.message), cut(error.hint))
+}
+
+fn limit_self() -> std::io::Result<()> {
+    let parent = getppid();
+    // The thread that asked is there until this process has ended, so the signal comes with the host's end and at no other time.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != parent {
+        return Err(std::io::Error::other("the host has gone"));
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    limit(Resource::As, READ_ADDRESS_MAX_BYTES, COMPILE_ADDRESS_MAX_BYTES)?;
+    limit(Resource::Cpu, READ_CPU_MAX_S, COMPILE_CPU_MAX_S)?;
+    // It writes no file, and leaves no image of itself when it breaks.
+    limit(Resource::Fsize, 0, 0)?;
+    limit(Resource::Core, 0, 0)
+}
+
+fn limit(resource: Resource, now: u64, ever: u64) -> std::io::Result<()> {
+    // Nobody may raise a limit that was lower before.
+    let ever = getrlimit(resource).maximum.map_or(ever, |before| before.min(ever));
+    Ok(setrlimit(resource, Rlimit { current: Some(now.min(ever)), maximum: Some(ever) })?)
+}
+
+fn raise(resource: Resource, to: u64) -> std::io::Result<()> {
+    limit(resource, to, to)
+}

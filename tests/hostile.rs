@@ -1,0 +1,151 @@
+//! Components that are made to break whoever reads them: each is refused in one line that names the limit, soon, and a host that is
+//! given one lives on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::package::Sections;
+use crate::serve::serve;
+use crate::stage::{Stage, agentry, end, guest};
+
+/// No limit of the preparer lets it work for longer than this, on a machine that does little else.
+const SOON: Duration = Duration::from_secs(60);
+
+const MANIFEST: &str = r#"{"format":1,"name":"acme:evil","seq":1,"version":"1.0.0","wants":{},"wit":"0.1.0"}"#;
+
+/// A component of these sections, and a manifest.
+fn component(sections: &[u8]) -> Vec<u8> {
+    let bare = [b"\0asm\x0d\0\x01\0", sections].concat();
+    Sections::of(&bare).and(MANIFEST).component()
+}
+
+fn section(id: u8, body: &[u8]) -> Vec<u8> {
+    [&[id][..], &leb(body.len()), body].concat()
+}
+
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f).to_le_bytes()[0];
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// A component type in a component type, and so on.
+fn deep_types(depth: usize) -> Vec<u8> {
+    let mut body = vec![1];
+    for _ in 0..depth {
+        body.extend([0x41, 1, 1]);
+    }
+    body.extend([0x41, 0]);
+    component(&section(7, &body))
+}
+
+/// A component that is given one function again and again, whose type has four hundred thousand parts that are compared each time.
+fn huge_validation(times: usize) -> Vec<u8> {
+    let tuple = |parts: usize, part: u8| [&[0x6f][..], &leb(parts), &vec![part; parts]].concat();
+    // A tuple of floats, a tuple of such tuples, and a function that takes one; the function is imported.
+    let function = [0x40, 1, 1, b'x', 1, 1, 0];
+    let types = section(7, &[&[3][..], &tuple(10_000, 0x7d), &tuple(40, 0), &function].concat());
+    let import = section(10, &[1, 0, 1, b'f', 1, 2]);
+    let taken = section(4, &[b"\0asm\x0d\0\x01\0", &types[..], &import].concat());
+    let instance = [0, 0, 1, 1, b'f', 1, 0];
+    let given = section(5, &[leb(times), instance.repeat(times)].concat());
+    component(&[types, import, taken, given].concat())
+}
+
+fn case(stage: &Stage, name: &str, bytes: &[u8]) -> PathBuf {
+    let file = stage.path(name);
+    fs::write(&file, bytes).expect("a file");
+    file
+}
+
+/// Every case, and the words that its refusal must have.
+fn cases(stage: &Stage) -> Vec<(PathBuf, &'static str)> {
+    let echo = fs::read(guest("echo")).expect("echo is built");
+    let pipe = stage.path("pipe.wasm");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    vec![
+        (case(stage, "deep.wasm", &deep_types(5_000)), "2 MiB of stack"),
+        (case(stage, "deeper.wasm", &deep_types(200_000)), "2 MiB of stack"),
+        (case(stage, "validation.wasm", &huge_validation(20_000)), "5 s of processor time"),
+        (case(stage, "text.wasm", b"#!/bin/sh\necho hello\n"), "not WebAssembly"),
+        (case(stage, "cut.wasm", &echo[..echo.len() / 2]), "truncated"),
+        (case(stage, "empty.wasm", b""), "empty"),
+        (pipe, "not a regular file"),
+    ]
+}
+
+fn is_refused(mut command: std::process::Command, file: &Path, of: &str) {
+    let refused = end(&mut command).with(2);
+    refused.complains(of);
+    assert!(refused.took < SOON, "{} took {:?}", file.display(), refused.took);
+}
+
+#[test]
+fn what_is_made_to_break_its_reader_is_refused_with_the_limit_by_every_command() {
+    let stage = Stage::new();
+    for (file, of) in cases(&stage) {
+        let with = |mut command: std::process::Command, words: &[&str]| {
+            command.args(words).arg(&file);
+            command
+        };
+        is_refused(with(agentry(), &["inspect"]), &file, of);
+        is_refused(with(stage.agentry("run"), &[]), &file, of);
+    }
+    assert_eq!(end(stage.agentry("ps").arg("--json")).with(0).json(), json!([]));
+    stage.costs_nothing(&[]);
+}
+
+#[test]
+fn a_host_that_is_given_what_breaks_its_reader_lives_on() {
+    let stage = Stage::granting(&guest("echo"));
+    let server = serve(&mut stage.agentry("serve"));
+    for (file, of) in cases(&stage) {
+        let mut detached = stage.agentry("run");
+        detached.arg("--detach").arg(&file);
+        is_refused(detached, &file, of);
+        end(&mut stage.run(&guest("echo"), &json!({"still": "here"}))).with(0);
+    }
+    server.stop();
+}
+
+#[test]
+fn an_agent_of_the_home_that_breaks_its_reader_harms_no_other() {
+    let stage = Stage::granting(&guest("echo"));
+    let deep = case(&stage, "deep.wasm", &deep_types(5_000));
+    let known = format!(
+        "format = 1\n[agents.evil]\ncomponent = \"{}\"\n[agents.echo]\ncomponent = \"{}\"\n",
+        deep.display(),
+        guest("echo").display()
+    );
+    stage.write("home/agents.toml", &known);
+    let agents = end(stage.agentry("agents").arg("--json")).with(0);
+    assert!(agents.stdout.contains("2 MiB of stack"), "{}", agents.stdout);
+    let server = serve(&mut stage.agentry("serve"));
+    end(stage.agentry("run").args(["--detach", "evil"])).with(2).complains("2 MiB of stack");
+    end(&mut stage.run(&guest("echo"), &json!({"still": "here"}))).with(0);
+    server.stop();
+}
+
+#[test]
+fn a_manifest_is_attached_to_nothing_that_breaks_its_reader() {
+    let stage = Stage::new();
+    let manifest =
+        stage.write("agent.toml", "format = 1\nname = \"acme:evil\"\nversion = \"1.0.0\"\nwit = \"0.1.0\"\n");
+    let bare = Sections::of(&deep_types(5_000)).bare().component();
+    let file = case(&stage, "deep.wasm", &bare);
+    let out = stage.path("out.wasm");
+    let mut build = agentry();
+    build.arg("build").arg(&file).arg("--manifest").arg(manifest).arg("--out").arg(&out);
+    is_refused(build, &file, "2 MiB of stack");
+    assert!(!out.exists());
+}
