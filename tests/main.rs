@@ -9,6 +9,7 @@ mod audit;
 mod authors;
 mod budgets;
 mod cli;
+mod clock;
 mod crash;
 mod denials;
 mod dense;

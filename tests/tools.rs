@@ -11,7 +11,7 @@ use crate::lies::Turning;
 use crate::stage::{Ended, Stage, begin, end, guest, skip};
 use crate::web::{Site, say};
 
-const ANY: &str = r#"'{"type": "object"}'"#;
+pub const ANY: &str = r#"'{"type": "object"}'"#;
 
 const GRANT: &str = r#"format = 1
 layer = "grant"
@@ -25,14 +25,14 @@ tool_calls_run = 20
 "#;
 
 /// A home with this registry, in which the guest may call every tool that begins with `test.`.
-fn stage(tools: &str) -> Stage {
+pub fn stage(tools: &str) -> Stage {
     let stage = Stage::new();
     stage.policy(GRANT);
     registry(&stage, tools);
     stage
 }
 
-fn registry(stage: &Stage, tools: &str) {
+pub fn registry(stage: &Stage, tools: &str) {
     let file = stage.write("home/tools.toml", &format!("format = 1\n{tools}"));
     fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("it is ours");
 }
@@ -50,11 +50,11 @@ fn shell(name: &str, line: &str, more: &str) -> String {
     command(name, "irreversible", ANY, &format!("program = \"/bin/sh\", args = [\"-c\", '''{line}''']"), more)
 }
 
-fn call(tool: &str, arguments: &Value) -> Value {
+pub fn call(tool: &str, arguments: &Value) -> Value {
     json!({"tool": tool, "arguments": arguments.to_string()})
 }
 
-fn run(stage: &Stage, calls: &[Value]) -> Ended {
+pub fn run(stage: &Stage, calls: &[Value]) -> Ended {
     let ended = end(&mut stage.run(&guest("tools"), &json!({"calls": calls})));
     // Whoever counts what was done counts what was done once.
     stage.replays();
@@ -62,21 +62,21 @@ fn run(stage: &Stage, calls: &[Value]) -> Ended {
 }
 
 /// What each call answered.
-fn answers(stage: &Stage, calls: &[Value]) -> Vec<Value> {
+pub fn answers(stage: &Stage, calls: &[Value]) -> Vec<Value> {
     let report = run(stage, calls).with(0).json();
     report["output"]["answers"].as_array().expect("the guest tells").clone()
 }
 
-fn answer(stage: &Stage, tool: &str, arguments: &Value) -> Value {
+pub fn answer(stage: &Stage, tool: &str, arguments: &Value) -> Value {
     answers(stage, &[call(tool, arguments)]).remove(0)
 }
 
-fn text(answer: &Value) -> &str {
+pub fn text(answer: &Value) -> &str {
     assert_eq!(answer["error"], Value::Null, "{answer}");
     answer["text"].as_str().expect("an answer has a text")
 }
 
-fn error(answer: &Value) -> &str {
+pub fn error(answer: &Value) -> &str {
     answer["error"].as_str().unwrap_or_else(|| panic!("it was answered: {answer}"))
 }
 
@@ -439,42 +439,6 @@ fn an_endpoint_whose_name_turns_to_another_private_address_is_not_dialled_there(
     assert_eq!(error(&told["output"]["answers"][1]), "unavailable: the tool does not answer");
     assert_eq!(turning.asked(), 2, "what was looked at is what was dialled: nobody asks twice for one call");
     stage.nothing_moved(&[(&site, 1), (&inside, 0)]);
-}
-
-/// A tool that is a clock.
-fn clock(effect: &str, clock: &str) -> String {
-    format!(
-        "[tools.\"test.now\"]\ndescription = \"For a test.\"\neffect = \"{effect}\"\nschema = {ANY}\nclock = {{ {clock} }}\n"
-    )
-}
-
-#[test]
-fn a_clock_tells_the_time_of_the_host_at_an_offset() {
-    let stage = stage(&clock("read", "offset = \"+05:30\""));
-    let listed = end(stage.agentry("tools").arg("--json")).with(0).json();
-    assert_eq!((&listed[0]["kind"], &listed[0]["where"]), (&json!("clock"), &json!("of this host, at +05:30")));
-    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
-    let before = now();
-    let calls = [json!({}), json!({"offset": "Z"}), json!({"format": "unix_ms"})];
-    let told = answers(&stage, &calls.map(|arguments| call("test.now", &arguments)));
-    assert!(text(&told[0]).ends_with("+05:30") && text(&told[0]).len() == 29, "{}", told[0]);
-    assert!(text(&told[1]).ends_with('Z') && text(&told[1]).contains('T'), "{}", told[1]);
-    let ms: u128 = text(&told[2]).parse().expect("milliseconds");
-    assert!((before..=now()).contains(&ms), "{before} {ms}");
-}
-
-#[test]
-fn a_clock_that_is_not_granted_or_asked_for_nonsense_tells_nothing() {
-    let stage = stage(&clock("read", ""));
-    let told = answer(&stage, "test.now", &json!({"offset": "noon"}));
-    assert!(error(&told).contains("argument `offset`"), "{told}");
-    registry(&stage, &clock("read", "").replace("test.now", "other.now"));
-    let told = answer(&stage, "other.now", &json!({}));
-    assert!(error(&told).contains("other.now"), "{told}");
-    registry(&stage, &clock("irreversible", ""));
-    run(&stage, &[]).with(2).complains("a clock is read");
-    registry(&stage, &clock("read", "offset = \"noon\""));
-    run(&stage, &[]).with(2).complains("no offset from UTC");
 }
 
 #[test]
