@@ -180,8 +180,8 @@ mod tests {
               asks    2 of group:ops, by code, within 59.0 s
               yes     alice
               labels  none
-              budget  1 tool calls more of tool calls for today: limit 5 tool calls, spent 4 tool calls, reserved 1 tool calls
-              cost    at most 1 tool calls
+              budget  1 tool call more of tool calls for today: limit 5 tool calls, spent 4 tool calls, reserved 1 tool call
+              cost    at most 1 tool call
               asked   2 times; one yes is for one of them
               call    {"body":"\u{202e}x\u{1b}[2J"}
               call      rule    harmless

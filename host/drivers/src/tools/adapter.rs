@@ -129,8 +129,9 @@ impl Adapter for Bounded {
         arguments: &'a Value,
         cut: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<Said, Wrong>> {
-        let called = tokio::time::timeout(tool.timeout, self.0.call(tool, permit, arguments, cut));
         async move {
+            // Only here: a timer belongs to the executor that polls this.
+            let called = tokio::time::timeout(tool.timeout, self.0.call(tool, permit, arguments, cut));
             let said = tokio::select! {
                 biased;
                 () = cut.cancelled() => return Err(Wrong::Cancelled),
