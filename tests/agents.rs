@@ -229,7 +229,7 @@ fn a_child_has_the_part_of_the_budget_that_it_was_given_and_no_more() {
 fn a_child_that_its_caller_drops_or_outlives_is_stopped() {
     let stage = home(&GRANTS);
     let sleep = json!([["sleep", "3600000"]]).to_string();
-    let told = told(&stage, &json!([["drop-agent", "300", "worker", sleep], ["sleep", "200"]]));
+    let told = told(&stage, &json!([["drop-agent", "1500", "worker", sleep], ["sleep", "200"]]));
     assert_eq!(told, ["dropped", "slept"]);
     assert_eq!(runs(&stage)[1]["status"], "stopped");
     // The caller is stopped from outside.

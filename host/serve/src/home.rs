@@ -10,7 +10,7 @@ use agentry_store::{StoreError, StoreReader};
 use crate::socket::{Client, ControlError, RemoteStore};
 
 /// How long a host may have the store and no socket yet: it makes its engine ready in between.
-const HOST_BEGINS_MAX: Duration = Duration::from_secs(3);
+const HOST_BEGINS_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at it.
 const PAUSE: Duration = Duration::from_millis(20);
 
