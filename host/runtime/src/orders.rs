@@ -16,7 +16,7 @@ use crate::run::events::Observer;
 pub struct Order {
     /// The run.
     pub what: What,
-    /// Recordable when it is over, or did not begin; dropped if the host stops before it has begun.
+    /// Told when it is over, or did not begin; dropped if the host stops before it has begun.
     pub over: oneshot::Sender<Over>,
 }
 

@@ -65,7 +65,7 @@ pub struct Deferred {
     pub writes: Box<dyn FnOnce() -> Vec<Write> + Send>,
 }
 
-/// Recordable how a batch ended. Must return at once.
+/// Told how a batch ended. Must return at once.
 pub type Then = Box<dyn FnOnce(&Result<(), StoreError>) + Send>;
 
 impl Batch {
