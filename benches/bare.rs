@@ -1,8 +1,9 @@
 //! The limit: the same component on the same engine, with host functions that do nothing. No gate, no journal, no kernel.
 
 use agentry_engine::settings::{self, Shape};
+use agentry_store::limits::SLICE_FUEL;
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Instance, Module, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// What a bare guest holds.
@@ -73,7 +74,7 @@ impl Linked {
         let bare = Bare { wasi: WasiCtx::builder().build(), table: ResourceTable::new() };
         let mut store = Store::new(&self.engine, bare);
         store.set_fuel(u64::MAX).expect("fuel is on");
-        store.fuel_async_yield_interval(Some(1_000_000)).expect("fuel is on");
+        sliced(&mut store);
         let agent = self.agent.instantiate_async(&mut store).await.expect("it instantiates");
         let input = input.to_owned();
         let output = store.run_concurrent(async |accessor| agent.call_run(accessor, input).await).await;
@@ -113,7 +114,7 @@ impl Smallest {
     pub async fn run(&self) {
         let mut store = Store::new(&self.engine, ());
         store.set_fuel(u64::MAX).expect("fuel is on");
-        store.fuel_async_yield_interval(Some(1_000_000)).expect("fuel is on");
+        sliced(&mut store);
         let instance = self.linked.instantiate_async(&mut store).await.expect("it instantiates");
         let run = instance.get_typed_func::<(), (u64,)>(&mut store, "run").expect("it exports run");
         run.call_async(&mut store, ()).await.expect("it runs");
@@ -123,6 +124,46 @@ impl Smallest {
 impl Default for Smallest {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Slices of a guest as a run has them.
+fn sliced<T: Send>(store: &mut Store<T>) {
+    store.fuel_async_yield_interval(Some(SLICE_FUEL)).expect("fuel is on");
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+}
+
+/// A function that computes and calls nobody.
+pub struct Loop {
+    engine: Engine,
+    module: Module,
+}
+
+const LOOP: &str = r#"(module (func (export "run") (param $turns i64) (result i64) (local $sum i64)
+  (loop $again
+    (local.set $sum (i64.add (i64.mul (local.get $sum) (i64.const 31)) (local.get $turns)))
+    (local.set $turns (i64.sub (local.get $turns) (i64.const 1)))
+    (br_if $again (i64.ne (local.get $turns) (i64.const 0))))
+  (local.get $sum)))"#;
+
+impl Loop {
+    /// Compiled as a guest is; without `ticks`, its slices are bounded by fuel alone.
+    pub fn new(ticks: bool) -> Self {
+        let mut config = settings::compiling(Shape::Fast);
+        let engine = Engine::new(config.epoch_interruption(ticks)).expect("the engine starts");
+        let module = Module::new(&engine, wat::parse_str(LOOP).expect("it is well formed")).expect("it compiles");
+        Self { engine, module }
+    }
+
+    /// So many turns.
+    pub async fn run(&self, turns: i64) {
+        let mut store = Store::new(&self.engine, ());
+        store.set_fuel(u64::MAX).expect("fuel is on");
+        sliced(&mut store);
+        let instance = Instance::new_async(&mut store, &self.module, &[]).await.expect("it instantiates");
+        let run = instance.get_typed_func::<i64, i64>(&mut store, "run").expect("it exports run");
+        std::hint::black_box(run.call_async(&mut store, turns).await.expect("it runs"));
     }
 }
 

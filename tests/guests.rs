@@ -10,6 +10,8 @@ use crate::stage::{Ended, Stage, end, guest};
 #[allow(unused_imports, reason = "that the names exist is the point")]
 use crate::agents::{clerk, fork_bomb, worker};
 #[allow(unused_imports, reason = "that the names exist is the point")]
+use crate::hostile::busy_host;
+#[allow(unused_imports, reason = "that the names exist is the point")]
 use crate::mail::flood_mail;
 #[allow(unused_imports, reason = "that the names exist is the point")]
 use crate::{http, tools};

@@ -149,3 +149,38 @@ fn a_manifest_is_attached_to_nothing_that_breaks_its_reader() {
     is_refused(build, &file, "2 MiB of stack");
     assert!(!out.exists());
 }
+
+pub mod busy_host {
+    use super::*;
+
+    #[test]
+    fn guests_that_have_the_host_work_without_end_take_nobody_elses_time() {
+        let component = guest("busy_host");
+        let stage = Stage::new();
+        stage.grant("busy-host", "[budget]\nwall_run = \"100s\"\nfuel_run = 1_000_000_000_000\n");
+        stage.grant("echo", "[budget]\nwall_run = \"40s\"\n");
+        let server = serve(&mut stage.agentry("serve"));
+        for with in ["clock", "wait", "budget"] {
+            let mut busy = Vec::new();
+            for _ in 0..2 {
+                let mut order = stage.run(&component, &json!({"with": with}));
+                let order = end(order.arg("--detach")).with(0).json();
+                busy.push(order["run"].as_str().expect("its id").to_owned());
+            }
+            end(&mut stage.run(&guest("echo"), &json!({"still": "here"}))).with(0);
+            let live = end(stage.agentry("ps").arg("--json")).with(0);
+            assert!(live.took < SOON, "{:?}", live.took);
+            for run in &busy {
+                let goes_on = live
+                    .json()
+                    .as_array()
+                    .is_some_and(|rows| rows.iter().any(|row| row["run"] == json!(run) && row["status"] == "running"));
+                assert!(goes_on, "{with}: run {run} kept the others until its end: {}", live.stdout);
+                end(stage.agentry("kill").arg(run)).with(0);
+                let ended = end(stage.agentry("wait").arg(run));
+                assert!(ended.took < SOON && ended.code != 0, "{with}: it was stopped after {:?}", ended.took);
+            }
+        }
+        server.stop();
+    }
+}

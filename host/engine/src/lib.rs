@@ -8,6 +8,7 @@ pub mod limiter;
 pub mod package;
 pub mod prepare;
 pub mod settings;
+pub mod ticks;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,11 +24,13 @@ use cache::Cache;
 use package::Package;
 use prepare::{PrepareError, Preparer};
 use settings::Shape;
+use ticks::Ticks;
 
 /// The engine: compiles a component once, keeps it, and has the memory that instances live in.
 #[derive(Debug)]
 pub struct Engine {
     inner: wasmtime::Engine,
+    ticks: Arc<Ticks>,
     /// The engine and its settings, for the journal.
     name: String,
     shape: Shape,
@@ -61,10 +64,12 @@ impl Engine {
         let config = settings::hosting(shape, runs_max).map_err(|error| EngineError::Settings(error.to_string()))?;
         let inner =
             wasmtime::Engine::new(&config).map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
+        let ticks = Ticks::of(&inner).map_err(|error| EngineError::Settings(error.to_string()))?;
         let settings = settings::digest(&inner);
         let cache = Cache::open(home, settings)?;
         let name = format!("wasmtime {} {:.16}", settings::VERSION, settings.to_string());
-        Ok(Self { inner, name, shape, preparer, cache, loaded: Mutex::default(), refused: Mutex::default() })
+        let ticks = Arc::new(ticks);
+        Ok(Self { inner, ticks, name, shape, preparer, cache, loaded: Mutex::default(), refused: Mutex::default() })
     }
 
     /// The engine and its settings in one word each, for the journal.
@@ -75,6 +80,11 @@ impl Engine {
     /// Wasmtime's engine.
     pub fn inner(&self) -> &wasmtime::Engine {
         &self.inner
+    }
+
+    /// The slices of those whom it executes.
+    pub fn ticks(&self) -> &Arc<Ticks> {
+        &self.ticks
     }
 
     /// What the package in these bytes says of itself: out of the cache, or read now. It is not compiled for that.

@@ -61,6 +61,7 @@ pub fn compiling(shape: Shape) -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
+        .epoch_interruption(true)
         .cranelift_nan_canonicalization(true)
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_component_model(true)

@@ -235,7 +235,7 @@ async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allo
             biased;
             () = run.cancelled.cancelled() => Ended::Stopped,
             () = past(deadline) => Ended::TimedOut,
-            result = run.paced(guest) => match result {
+            result = run.paced(prepared.ticks.during(guest)) => match result {
                 Ok(result) => Ended::Itself(result),
                 Err(_) => Ended::Panicked,
             },
@@ -272,6 +272,8 @@ fn limit(store: &mut Store<State>, allowance: &Allowance) -> wasmtime::Result<()
     store.limiter(|state| &mut state.limiter);
     store.set_fuel(allowance.fuel)?;
     store.fuel_async_yield_interval(Some(SLICE_FUEL))?;
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
     store.set_hostcall_fuel(HOSTCALL_MAX_BYTES);
     store.set_max_component_handles(COMPONENT_HANDLES_MAX);
     Ok(())

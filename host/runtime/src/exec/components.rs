@@ -8,6 +8,7 @@ use agentry_abi::bindings::AgentPre;
 use agentry_engine::Engine;
 use agentry_engine::package::{self, PackageError, Stamp};
 use agentry_engine::prepare::PrepareError;
+use agentry_engine::ticks::Ticks;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Manifest;
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
@@ -23,6 +24,8 @@ pub(crate) struct Prepared {
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) shapes: Shapes,
     pub(crate) linked: AgentPre<State>,
+    /// What bounds a slice of its guests by the wall clock.
+    pub(crate) ticks: Arc<Ticks>,
 }
 
 /// Why a component is not ready.
@@ -114,7 +117,8 @@ impl Components {
             .and_then(|linker| linker.instantiate_pre(&component))
             .and_then(AgentPre::new)
             .map_err(|error| mistyped(&error))?;
-        let prepared = Arc::new(Prepared { digest, manifest, shapes, linked });
+        let ticks = Arc::clone(self.engine.ticks());
+        let prepared = Arc::new(Prepared { digest, manifest, shapes, linked, ticks });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX
             && let Some(victim) = all.keys().next().copied()
