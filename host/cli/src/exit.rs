@@ -3,7 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use agentry_journal::history::NoRun;
 use agentry_kernel::journal::Status;
+use agentry_serve::error::{Kind, OpError};
 use agentry_store::StoreError;
 
 /// An exit code.
@@ -41,7 +43,17 @@ impl From<Status> for Exit {
     }
 }
 
-/// An error whose exit code is not [`Exit::Usage`]; it says nothing of its own.
+impl From<&Kind> for Exit {
+    fn from(kind: &Kind) -> Self {
+        match kind {
+            Kind::NotFound | Kind::Invalid | Kind::Conflict => Self::Usage,
+            Kind::Refused(_) => Self::Denied,
+            Kind::Unavailable { .. } | Kind::NotServing | Kind::NoHost | Kind::Broken => Self::Unavailable,
+        }
+    }
+}
+
+/// An error of the command itself whose exit code is not [`Exit::Usage`]; it says nothing of its own.
 #[derive(Debug)]
 pub struct With(pub Exit, pub anyhow::Error);
 
@@ -57,9 +69,20 @@ impl std::error::Error for With {
     }
 }
 
-/// The exit code that an error asks for: most errors are about what the command was given.
+/// The exit code that an error asks for: that of its kind; an error without one is about what the command was given.
 pub fn of(error: &anyhow::Error) -> Exit {
-    let of_store = error.chain().any(|cause| cause.is::<StoreError>());
-    let otherwise = if of_store { Exit::Unavailable } else { Exit::Usage };
-    error.downcast_ref::<With>().map_or(otherwise, |with| with.0)
+    if let Some(With(exit, _)) = error.downcast_ref() {
+        return *exit;
+    }
+    error.chain().find_map(of_cause).unwrap_or(Exit::Usage)
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(error) = cause.downcast_ref::<OpError>() {
+        return Some(Exit::from(&error.kind));
+    }
+    if let Some(error) = cause.downcast_ref::<NoRun>() {
+        return Some(Exit::from(&OpError::from(error.clone()).kind));
+    }
+    cause.is::<StoreError>().then_some(Exit::Unavailable)
 }

@@ -2,6 +2,7 @@
 
 pub mod amounts;
 pub mod fold;
+mod hints;
 pub mod inquiry;
 pub mod live;
 pub mod question;

@@ -8,6 +8,7 @@ mod clock;
 mod command;
 pub mod config;
 mod endpoint;
+mod registry;
 pub mod schema;
 pub mod template;
 
@@ -15,35 +16,39 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use agentry_abi::bindings::agentry::agent::llm;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::clock::Clock;
 use agentry_kernel::budget::{Amounts, Resource};
-use agentry_kernel::json::{self, Value};
+use agentry_kernel::json::Value;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::tool::{Effect, Tool};
 use agentry_kernel::{Digest, Permit};
-use agentry_store::limits::{TOOL_COMMANDS_MAX, TOOL_OUTPUT_MAX_BYTES, TOOL_TIMEOUT_MAX_MS, TOOLS_MAX};
+use agentry_store::limits::TOOL_COMMANDS_MAX;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use self::adapter::{Adapter, Bounded};
+use self::adapter::Adapter;
 pub use self::answer::Said;
+use self::registry::Origin;
+pub use self::registry::{NotAdded, Registry};
 use self::schema::Schema;
 use crate::secrets::Secrets;
 use crate::secrets::config::SecretLine;
-use crate::tools::config::{Registered, ToolLine, ToolsConfig};
+use crate::tools::config::{ToolLine, ToolsConfig};
 use crate::web::{System, Web};
 
 /// The directory in the home in which commands have theirs.
 const PLACE: &str = "tools";
 
-/// The tools of a host.
+/// The tools of a host, which may be replaced by others while it runs.
 pub struct Tools {
-    entries: BTreeMap<String, Arc<Entry>>,
+    shared: Arc<Shared>,
+    registry: RwLock<Arc<Registry>>,
+    changing: Mutex<()>,
 }
 
 /// What the adapters of a host share.
@@ -62,6 +67,9 @@ pub struct Entry {
     line: ToolLine,
     schema: Schema,
     adapter: Arc<dyn Adapter>,
+    origin: Origin,
+    /// All that is said of it, by name.
+    definition: Digest,
     /// Why it cannot be called now, for the admin.
     pub trouble: Option<String>,
 }
@@ -74,16 +82,6 @@ pub struct Done {
     pub spent: Amounts,
     /// For the admin alone: why it did not work; never a secret.
     pub note: Option<String>,
-}
-
-/// Why a program cannot bring such a tool.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` cannot be a tool of this host: {why}")]
-pub struct NotAdded {
-    /// The tool.
-    pub name: String,
-    /// What is wrong with it.
-    pub why: String,
 }
 
 impl Tools {
@@ -119,73 +117,69 @@ impl Tools {
     ) -> Self {
         let commands = Semaphore::new(TOOL_COMMANDS_MAX);
         let shared = Arc::new(Shared { web, secrets, program, place, commands, clock });
-        let entry = |Registered { tool, reach }: Registered| {
-            let schema = Schema::new(&tool.schema).expect("its reader has compiled it");
-            (tool.name.clone(), Arc::new(Entry::new(tool, schema, reach.adapter(&shared))))
-        };
-        Self { entries: config.tools.into_iter().map(entry).collect() }
+        let registry = Registry::of_file(&Registry::default(), config, &shared).expect("its reader has counted them");
+        Self { shared, registry: RwLock::new(Arc::new(registry)), changing: Mutex::default() }
     }
 
-    /// Adds a tool that the program of this host brings, behind an adapter of its own. That is held to the tool's timeout, to cuts and to the
-    /// length of an answer; the schema must be of an object.
-    ///
-    /// # Errors
-    /// If no tool is called so, its schema is none, its timeout is none that a tool has, there is one of its name, or there are too many.
-    pub fn add(&mut self, mut tool: ToolLine, adapter: Arc<dyn Adapter>) -> Result<(), NotAdded> {
-        let not = |why: &str| NotAdded { name: tool.name.clone(), why: why.to_owned() };
-        if !config::is_name(&tool.name) {
-            return Err(not("a name has letters, digits, `.`, `_` and `-`, and few of them"));
-        }
-        if self.entries.contains_key(&tool.name) {
-            return Err(not("there is one of this name"));
-        }
-        if self.entries.len() >= TOOLS_MAX {
-            return Err(not(&format!("there are {TOOLS_MAX} tools already")));
-        }
-        if tool.timeout.is_zero() || tool.timeout > Duration::from_millis(TOOL_TIMEOUT_MAX_MS) {
-            return Err(not(&format!("its timeout is not of 1 to {TOOL_TIMEOUT_MAX_MS} ms")));
-        }
-        if !(1..=TOOL_OUTPUT_MAX_BYTES).contains(&tool.output_max_bytes) {
-            return Err(not(&format!("its answers are not of 1 to {TOOL_OUTPUT_MAX_BYTES} bytes")));
-        }
-        let canonical = json::parse(&tool.schema).map_err(|flaw| not(&format!("its schema is not JSON: {flaw}")))?;
-        if canonical.get("type").and_then(Value::as_str) != Some("object") {
-            return Err(not("its schema is not of an object"));
-        }
-        let canonical = canonical.to_string();
-        let schema = Schema::new(&canonical).map_err(|why| not(&format!("its schema is none: {why}")))?;
-        tool.schema = canonical;
-        let entry = Entry::new(tool, schema, Arc::new(Bounded(adapter)));
-        self.entries.insert(entry.name().to_owned(), Arc::new(entry));
-        Ok(())
-    }
-
-    /// All of them, by name.
-    pub fn list(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(Arc::as_ref)
+    /// Those that are there now.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.read())
     }
 
     /// A tool by its name.
-    pub fn get(&self, name: &str) -> Option<&Arc<Entry>> {
-        self.entries.get(name)
+    pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
+        self.registry.read().get(name).cloned()
+    }
+
+    /// True if this tool is still the one of its name. A call that was decided on while it was may be made with it.
+    pub fn has(&self, entry: &Arc<Entry>) -> bool {
+        self.registry.read().get(entry.name()).is_some_and(|now| Arc::ptr_eq(now, entry))
+    }
+
+    /// Held by whoever looks at the set and then replaces it, so that no two do so at once.
+    pub fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock()
+    }
+
+    /// The set that would be there with these tools of `tools.toml`, and those that the program brings as they are.
+    ///
+    /// # Errors
+    /// If one of them has the name of one that the program brings, or there are too many.
+    pub fn with_file(&self, config: ToolsConfig) -> Result<Registry, NotAdded> {
+        Registry::of_file(&self.registry(), config, &self.shared)
+    }
+
+    /// The set that would be there if the program of this host brought these tools, each behind an adapter of its own, and those of
+    /// `tools.toml` as they are. An adapter is held to its tool's timeout, to cuts and to the length of an answer.
+    ///
+    /// # Errors
+    /// If no tool is called so, its schema is none of an object, its timeout is none that a tool has, there is one of its name, or there are
+    /// too many.
+    pub fn with_own(&self, tools: Vec<(ToolLine, Arc<dyn Adapter>)>) -> Result<Registry, NotAdded> {
+        Registry::of_program(&self.registry(), tools)
+    }
+
+    /// Replaces the set. Calls that are under way end with the tool that they began with.
+    pub fn put(&self, registry: Registry) {
+        *self.registry.write() = Arc::new(registry);
     }
 
     /// What the kernel knows of them.
     pub fn kernel_tools(&self) -> Vec<Tool> {
-        self.entries.values().map(|entry| entry.kernel_tool()).collect()
+        self.registry().kernel_tools()
     }
 }
 
 impl std::fmt::Debug for Tools {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.entries.keys()).finish()
+        f.debug_set().entries(self.registry().list().map(Entry::name)).finish()
     }
 }
 
 impl Entry {
-    fn new(line: ToolLine, schema: Schema, adapter: Arc<dyn Adapter>) -> Self {
+    fn new(line: ToolLine, schema: Schema, adapter: Arc<dyn Adapter>, origin: Origin, definition: Digest) -> Self {
         let trouble = adapter.trouble(&line);
-        Self { line, schema, adapter, trouble }
+        Self { line, schema, adapter, origin, definition, trouble }
     }
 
     /// Its name.
@@ -268,6 +262,7 @@ impl Entry {
             effect: self.line.effect,
             labels: self.line.labels.clone(),
             schema: Digest(Sha256::digest(self.line.schema.as_bytes()).into()),
+            definition: self.definition,
             price_microusd: self.line.price_microusd,
             sends_bytes: self.adapter.sends_bytes(),
         }

@@ -101,8 +101,7 @@ impl History {
         }
         let unknown = || {
             let shown: String = name.chars().take(64).collect();
-            let hint = self.meant(name).unwrap_or_else(|| "`agentry ps` lists them; `last` is the newest".to_owned());
-            NoRun::Unknown { name: shown, hint }
+            NoRun::Unknown { name: shown, meant: self.meant(name) }
         };
         let range = beginning(name).ok_or_else(unknown)?;
         let rows = self.0.scan(&range, Page { rows: MATCHES_MAX, bytes: usize::MAX })?;
@@ -258,15 +257,15 @@ fn beginning(name: &str) -> Option<Range> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRun {
     /// Nothing ever ran here.
-    #[error("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")]
+    #[error("nothing has run in this home yet")]
     Never,
     /// None has this name.
-    #[error("there is no run `{name}`\nhint: {hint}")]
+    #[error("there is no run `{name}`{}", meant.as_ref().map(|meant| format!("\nhint: {meant}")).unwrap_or_default())]
     Unknown {
         /// What was asked for.
         name: String,
-        /// What was probably meant.
-        hint: String,
+        /// What was probably meant, in a sentence.
+        meant: Option<String>,
     },
     /// More than one does.
     #[error("more than one run begins with `{name}`: {matches}\nhint: give more letters")]

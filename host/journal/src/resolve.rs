@@ -37,15 +37,13 @@ pub struct Resolved {
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// There is no such run.
-    #[error("there is no run {0}\nhint: `agentry ps` lists them")]
+    #[error("there is no run {0}")]
     NoRun(RunId),
     /// What became of the call is known.
-    #[error(
-        "what became of call {1} of run {0} is known\nhint: `agentry trace {0}` shows each call and what came of it"
-    )]
+    #[error("what became of call {1} of run {0} is known")]
     Known(RunId, CallId),
     /// Somebody said so before.
-    #[error("somebody has said before what became of call {1} of run {0}\nhint: `agentry trace {0}` shows it")]
+    #[error("somebody has said before what became of call {1} of run {0}")]
     Before(RunId, CallId),
     /// The store.
     #[error(transparent)]

@@ -199,7 +199,7 @@ impl Approver {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// There is no such question, or it was answered.
-    #[error("this question is not open any more\nhint: `agentry approvals` lists those that are")]
+    #[error("this question is not open any more")]
     Closed,
     /// The time is over.
     #[error("this question has expired\nhint: the agent must ask again")]
@@ -213,7 +213,7 @@ pub enum Unfit {
         asked: Approvers,
     },
     /// It takes more than to sit at the machine.
-    #[error("this needs a code\nhint: add --code with the six digits of your authenticator app, and --as NAME")]
+    #[error("this needs a code")]
     NeedsCode,
     /// One person is one person.
     #[error("`{name}` has said yes already\nhint: this needs somebody else as well")]

@@ -168,7 +168,7 @@ pub enum Entry {
         /// Its digest.
         policy: Digest,
     },
-    /// The policy directory cannot be used as it is; the last good policy stays in force.
+    /// The policy directory, or the registry of tools, cannot be used as it is; the last good one stays in force.
     Kept {
         /// When.
         at: Millis,
@@ -312,6 +312,17 @@ pub enum Entry {
         at: Millis,
         /// The words; without keys.
         note: String,
+    },
+    /// The host has other tools from here on. It stands in the journal of the host.
+    ToolsSet {
+        /// When.
+        at: Millis,
+        /// Those that were not there, by name.
+        added: Vec<String>,
+        /// Those of which the admin says something else: open questions about them are void.
+        changed: Vec<String>,
+        /// Those that are gone.
+        removed: Vec<String>,
     },
 }
 

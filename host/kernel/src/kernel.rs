@@ -31,6 +31,7 @@ mod lock;
 mod raise;
 mod rates;
 mod reasons;
+mod registry;
 mod resume;
 mod runs;
 mod shares;
@@ -330,7 +331,10 @@ impl Kernel {
             run.in_flight += 1;
         }
         match require {
-            Some(required) => Answer::Ask(Unasked { permit, model, class, required, name: what.name().into(), raise }),
+            Some(required) => {
+                let (name, tool) = (what.name().into(), self.tool_of(what));
+                Answer::Ask(Unasked { permit, model, class, required, name, tool, raise })
+            }
             None => self.place(permit, model, class),
         }
     }

@@ -23,6 +23,8 @@ pub struct Tool {
     pub labels: Labels,
     /// The JSON Schema of its arguments, by name: an approval holds for this one only.
     pub schema: Digest,
+    /// All else that the admin says of it, by name: what people and models read, and what it leads to.
+    pub definition: Digest,
     /// What a call costs.
     pub price_microusd: u64,
     /// What leaves this machine with a call beside its arguments; none if nothing does.
@@ -106,6 +108,39 @@ impl Tools {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Tool> {
         self.0.values()
+    }
+}
+
+/// What differs between two sets of tools, by name and in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolsChange {
+    /// Those that were not there.
+    pub added: Vec<String>,
+    /// Those of which anything is said that was not said before.
+    pub changed: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+}
+
+impl ToolsChange {
+    /// True if the sets are the same.
+    pub fn is_empty(&self) -> bool {
+        let Self { added, changed, removed } = self;
+        added.is_empty() && changed.is_empty() && removed.is_empty()
+    }
+
+    pub(crate) fn between(before: &Tools, after: &Tools) -> Self {
+        let mut change = Self::default();
+        for tool in after.iter() {
+            match before.find(&tool.name) {
+                None => change.added.push(tool.name.clone()),
+                Some(was) if was != tool => change.changed.push(tool.name.clone()),
+                Some(_) => {}
+            }
+        }
+        let gone = before.iter().filter(|tool| after.find(&tool.name).is_none());
+        change.removed = gone.map(|tool| tool.name.clone()).collect();
+        change
     }
 }
 

@@ -140,7 +140,32 @@ fn context(question: &Question) -> (&'static str, serde_json::Value) {
             (context["method"], context["effect"]) = (json!(fetch.method), json!("egress"));
             "http"
         }
-        other => panic!("the universe has no {}", other.name()),
+        other @ (Call::LlmModels
+        | Call::LlmStream(_)
+        | Call::LlmEmbed { .. }
+        | Call::LlmCountTokens { .. }
+        | Call::Context(_)
+        | Call::MemoryList { .. }
+        | Call::Memory { .. }
+        | Call::FilesStat(_)
+        | Call::FilesList(_)
+        | Call::ToolsList
+        | Call::HttpFetch { .. }
+        | Call::Agents(_)
+        | Call::TimersNow
+        | Call::TimersSleep { .. }
+        | Call::TimersDeadline
+        | Call::Human(_)
+        | Call::BudgetRemaining
+        | Call::BudgetSplit
+        | Call::LogEvent { .. }
+        | Call::HumanAsk { .. }
+        | Call::HumanNotify { .. }
+        | Call::AgentsFind { .. }
+        | Call::AgentsCall(_)
+        | Call::AgentsSend(_)
+        | Call::AgentsReply { .. }
+        | Call::AgentsReceive { .. }) => panic!("the universe has no {}", other.name()),
     };
     (kind, context)
 }

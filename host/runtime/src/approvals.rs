@@ -61,10 +61,10 @@ pub enum Effect {
 #[derive(Debug, thiserror::Error)]
 pub enum SayError {
     /// No question has this id.
-    #[error("no open question is called `{0}`\nhint: `agentry approvals` lists those that are open")]
+    #[error("no open question is called `{0}`")]
     Unknown(String),
     /// It was open, and is not any more.
-    #[error("no open question is called `{id}`: {how}\nhint: `agentry approvals --all` shows what became of it")]
+    #[error("no open question is called `{id}`: {how}")]
     Closed {
         /// As it was named.
         id: String,
@@ -72,13 +72,13 @@ pub enum SayError {
         how: String,
     },
     /// More than one begins so.
-    #[error("more than one question begins with `{0}`\nhint: give more letters; `agentry approvals` lists them")]
+    #[error("more than one question begins with `{0}`\nhint: give more letters")]
     Many(String),
     /// A name without a code proves nothing.
-    #[error("`{0}` is known by a code only\nhint: add --code with the six digits of your authenticator app")]
+    #[error("`{0}` is known by a code only")]
     Unproven(String),
     /// A code without a name, and more than one it could be.
-    #[error("it is not said whose code this is\nhint: add --as NAME; `agentry approver list` lists them")]
+    #[error("it is not said whose code this is")]
     Nameless,
     /// The code.
     #[error(transparent)]

@@ -6,12 +6,15 @@ pub mod parking;
 pub mod policy_watch;
 mod serve;
 pub mod services;
+mod tools;
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use agentry_drivers::tools::adapter::Adapter;
+use agentry_drivers::tools::config::ToolLine;
 use agentry_engine::prepare::Preparer;
 use agentry_journal::audit::heads::Heads;
 use agentry_journal::history::History;
@@ -19,6 +22,7 @@ use agentry_journal::report::Report;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status, up_to};
 use agentry_kernel::manifest::Manifest;
+use agentry_kernel::tool::ToolsChange;
 use agentry_store::content::Content;
 use agentry_store::limits::INPUT_MAX_BYTES;
 use agentry_store::rows::run::RunRecord;
@@ -38,6 +42,7 @@ use crate::orders::What;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
 use crate::run::recording::Recording;
+pub use self::tools::ToolsNotSet;
 pub use serve::Served;
 
 /// What a host on a home is made of; see [`HostBuilder`] for one without.
@@ -100,6 +105,18 @@ impl Host {
     #[must_use]
     pub fn attended(self) -> Self {
         Self { attended: true, ..self }
+    }
+
+    /// Replaces the tools that the program of this host brings, each behind an adapter of its own, while runs go on; those of `tools.toml` stay.
+    /// A tool with the adapter and the words that it had stays what it was. Calls that are under way end with what they began with, and
+    /// open questions about a tool that is gone or differs are void.
+    ///
+    /// # Errors
+    /// If one of them makes no sense; then the tools are what they were.
+    pub fn set_tools(&self, tools: Vec<(ToolLine, Arc<dyn Adapter>)>) -> Result<ToolsChange, ToolsNotSet> {
+        let drivers = &*self.services.drivers;
+        let _no_other = drivers.tools.changing();
+        tools::put(drivers, drivers.tools.with_own(tools)?)
     }
 
     /// Takes a person's answer to a question of a run.

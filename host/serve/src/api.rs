@@ -1,4 +1,5 @@
-//! What a host is asked and what it answers, as plain data: every face speaks it. The order of variants is the wire's; new ones go to the end.
+//! What can be asked of a host, as plain data: each operation with its answer. Every face reads operations from its own form and writes answers
+//! in it; nothing here knows a face, or acts.
 
 use std::path::PathBuf;
 
@@ -14,80 +15,211 @@ use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Key, Value};
 use serde::{Deserialize, Serialize};
 
-/// What a command asks of a running host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Request {
-    /// A value of the store.
-    Get(Key),
-    /// Whether the store has a value.
-    Has(Key),
-    /// Rows of the store; the host may give fewer than there are, but at least one if there is one.
-    Scan {
-        /// The first key.
-        from: Key,
-        /// Behind the last.
-        to: Key,
-        /// True to begin at the end.
-        reverse: bool,
-        /// The most rows.
-        rows: u64,
-    },
-    /// Agents that are paused until a person answers them.
-    Paused,
-    /// A person's answer to a question of a run.
-    Say(Saying),
-    /// What the site and its agents may spend, and what of it is left.
-    Budget,
-    /// Look at the home's lock now.
-    LookAtLock,
-    /// A person takes labels off what is kept.
-    Unlabel(Removal),
-    /// A person takes labels off a run that goes on.
-    UnlabelRun {
-        /// Which.
-        run: RunId,
-        /// Which labels.
-        labels: Labels,
-        /// In the person's words.
-        because: String,
-    },
-    /// A person says what became of a call that nobody knows of.
-    Resolve(Resolution),
-    /// Begin a run. The answers are [`Reply::News`] and [`Reply::Still`] until it has begun, or until it is over.
-    Start(Start),
-    /// The runs that go on.
-    Live,
-    /// Stop a run in good order.
-    Stop {
-        /// Which.
-        run: RunId,
-        /// In the person's words.
-        because: Option<String>,
-    },
-    /// Hold a run, or let it go.
-    Hold {
-        /// Which.
-        run: RunId,
-        /// True to hold it.
-        hold: bool,
-    },
-    /// A person's answer to a question of an agent.
-    Answer(Answering),
-    /// Hold the runs of an agent, or let them go.
-    HoldAgent {
-        /// Its name.
-        agent: String,
-        /// True to hold them.
-        hold: bool,
-    },
-    /// A person throws a letter away.
-    Discard {
-        /// Its id.
-        letter: String,
-    },
+/// One thing that a host can be asked. Why it was not done is an [`crate::error::OpError`], whatever it was.
+pub trait Operation {
+    /// What it gives.
+    type Answer;
 }
 
-/// A run that is to begin.
+/// A value of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Get {
+    /// Under which key.
+    pub key: Key,
+}
+
+impl Operation for Get {
+    type Answer = Option<Value>;
+}
+
+/// Whether the store has a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Has {
+    /// Under which key.
+    pub key: Key,
+}
+
+impl Operation for Has {
+    type Answer = bool;
+}
+
+/// Rows of the store; the host may give fewer than there are, but at least one if there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    /// The first key.
+    pub from: Key,
+    /// Behind the last.
+    pub to: Key,
+    /// True to begin at the end.
+    pub reverse: bool,
+    /// The most rows.
+    pub rows: u64,
+}
+
+impl Operation for Scan {
+    type Answer = Vec<(Key, Value)>;
+}
+
+/// The agents that are paused until a person answers them: their names, and until when at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused;
+
+impl Operation for Paused {
+    type Answer = Vec<(String, Millis)>;
+}
+
+/// A person's answer to a question of policy.
+impl Operation for Saying {
+    type Answer = Said;
+}
+
+/// A person's answer to a question of an agent; the question as it stands then.
+impl Operation for Answering {
+    type Answer = Inquiry;
+}
+
+/// A person says what became of a call that nobody knows of.
+impl Operation for Resolution {
+    type Answer = Resolved;
+}
+
+/// What the site and its agents may spend, and what of it is left; the site first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget;
+
+impl Operation for Budget {
+    type Answer = Vec<Statement>;
+}
+
+/// The host looks at the home's lock now, instead of at its next look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookAtLock;
+
+impl Operation for LookAtLock {
+    type Answer = ();
+}
+
+/// A person takes labels off what is kept; those that it had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlabel {
+    /// Off what.
+    pub from: Labelled,
+    /// Which.
+    pub labels: Labels,
+    /// In the person's words.
+    pub because: String,
+}
+
+impl Operation for Unlabel {
+    type Answer = Labels;
+}
+
+/// A thing that is kept and has labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Labelled {
+    /// An entry of memory.
+    Entry {
+        /// Its namespace.
+        namespace: String,
+        /// Its key.
+        key: String,
+    },
+    /// A file or a directory, by its absolute path without links.
+    File(String),
+}
+
+impl std::fmt::Display for Labelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Entry { namespace, key } => write!(f, "memory {namespace} {key}"),
+            Self::File(path) => write!(f, "file {path}"),
+        }
+    }
+}
+
+/// A person takes labels off a run that goes on; those that it held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlabelRun {
+    /// Which.
+    pub run: RunId,
+    /// Which labels.
+    pub labels: Labels,
+    /// In the person's words.
+    pub because: String,
+}
+
+impl Operation for UnlabelRun {
+    type Answer = Labels;
+}
+
+/// The runs that go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveRuns;
+
+impl Operation for LiveRuns {
+    type Answer = Going;
+}
+
+/// What goes on in a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Going {
+    /// Its runs.
+    pub runs: Vec<Live>,
+    /// The agents whose runs are held.
+    pub held: Vec<String>,
+}
+
+/// A run is stopped in good order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Which.
+    pub run: RunId,
+    /// In the person's words.
+    pub because: Option<String>,
+}
+
+impl Operation for Stop {
+    type Answer = ();
+}
+
+/// A run is held, or let go; whether that is news.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Which.
+    pub run: RunId,
+    /// True to hold it.
+    pub hold: bool,
+}
+
+impl Operation for Hold {
+    type Answer = bool;
+}
+
+/// The runs of an agent are held, or let go; how many it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldAgent {
+    /// Its name.
+    pub agent: String,
+    /// True to hold them.
+    pub hold: bool,
+}
+
+impl Operation for HoldAgent {
+    type Answer = u64;
+}
+
+/// A person throws a letter away, waiting or dead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discard {
+    /// Its id.
+    pub letter: String,
+}
+
+impl Operation for Discard {
+    type Answer = ();
+}
+
+/// A run that is to begin. What is heard of it, one after another, is [`News`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     /// The component's file, which the host reads: it is the same user's.
@@ -109,88 +241,4 @@ pub enum News {
     Event(Box<Event>),
     /// It is over, and how it ended stands in the journal.
     Over(RunId),
-}
-
-/// What the host answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Reply {
-    /// To [`Request::Get`].
-    Value(Option<Value>),
-    /// To [`Request::Has`].
-    Has(bool),
-    /// To [`Request::Scan`].
-    Rows(Vec<(Key, Value)>),
-    /// To [`Request::Paused`]: their names, and until when at the latest.
-    Paused(Vec<(String, Millis)>),
-    /// To [`Request::Say`].
-    Said(Said),
-    /// To [`Request::Budget`]: the site first.
-    Budget(Vec<Statement>),
-    /// To [`Request::LookAtLock`]: it is as the home has it.
-    Looked,
-    /// To [`Request::Unlabel`] and [`Request::UnlabelRun`]: those that were taken off.
-    Unlabelled(Labels),
-    /// To [`Request::Resolve`].
-    Resolved(Resolved),
-    /// It could not, or would not; the text says why, with its hint.
-    Refused(String),
-    /// To [`Request::Start`].
-    News(News),
-    /// Nothing has happened, and the host is there.
-    Still,
-    /// This host runs one agent and takes no orders.
-    NotServing,
-    /// Something that it takes is not to be had now; the text says why, with its hint.
-    Unavailable(String),
-    /// To [`Request::Live`].
-    Live {
-        /// The runs that go on.
-        runs: Vec<Live>,
-        /// The agents whose runs are held.
-        held: Vec<String>,
-    },
-    /// To [`Request::Stop`].
-    Stopping,
-    /// To [`Request::Hold`]: whether that is news.
-    Held(bool),
-    /// To [`Request::Answer`]: the question as it stands now.
-    Answered(Inquiry),
-    /// To [`Request::HoldAgent`]: how many runs it has.
-    HeldAgent(u64),
-    /// To [`Request::Discard`]: whether it was there.
-    Discarded(bool),
-}
-
-/// What labels are taken off, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removal {
-    /// Off what.
-    pub place: Kept,
-    /// Which.
-    pub labels: Labels,
-    /// In the person's words.
-    pub because: String,
-}
-
-/// A thing that is kept and has labels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kept {
-    /// An entry of memory.
-    Entry {
-        /// Its namespace.
-        namespace: String,
-        /// Its key.
-        key: String,
-    },
-    /// A file or a directory, by its absolute path without links.
-    File(String),
-}
-
-impl std::fmt::Display for Kept {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Entry { namespace, key } => write!(f, "memory {namespace} {key}"),
-            Self::File(place) => write!(f, "file {place}"),
-        }
-    }
 }

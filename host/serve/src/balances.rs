@@ -5,27 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agentry_abi::clock::Clock;
-use agentry_config::policies::{self, PoliciesError};
-use agentry_journal;
+use agentry_config::policies;
 use agentry_kernel::kernel::{Kernel, Statement};
-use agentry_store::{StoreError, keys};
+use agentry_store::keys;
 
-use crate::api::{Reply, Request};
-use crate::socket::{self, ControlError};
-
-/// Why nobody can tell.
-#[derive(Debug, thiserror::Error)]
-pub enum NoStatements {
-    /// The host that runs does not answer.
-    #[error(transparent)]
-    Control(#[from] ControlError),
-    /// The policy.
-    #[error(transparent)]
-    Policies(#[from] PoliciesError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+use crate::api::Budget;
+use crate::error::{Kind, OpError};
+use crate::socket;
 
 /// The books of the site, and then of every agent that ran or may run.
 ///
@@ -34,12 +20,10 @@ pub enum NoStatements {
 ///
 /// # Errors
 /// When neither a host nor the files can be asked.
-pub fn read(home: &Path, directory: &Path) -> Result<Vec<Statement>, NoStatements> {
-    match socket::ask(home, &Request::Budget) {
-        Ok(Reply::Budget(statements)) => return Ok(statements),
-        Ok(_) => return Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Err(ControlError::NoHost { .. }) => {}
-        Err(error) => return Err(error.into()),
+pub fn read(home: &Path, directory: &Path) -> Result<Vec<Statement>, OpError> {
+    match socket::ask(home, Budget) {
+        Err(error) if error.kind == Kind::NoHost => {}
+        answered => return answered,
     }
     let policy = policies::load(directory)?;
     let mut kernel = Kernel::new(Arc::new(policy), Vec::new(), Vec::new());

@@ -1,8 +1,9 @@
-//! Faces: how people and programs reach a host. `api` is what can be asked, as plain data; `ops` answers it; each face only translates, and the
-//! control socket is the first. Nothing here decides.
+//! Faces: how people and programs reach a host. `api` is what can be asked, as plain data; `ops` does it; `error` says why something was not
+//! done; each face only translates, and the control socket is the first. Nothing here decides.
 
 pub mod api;
 pub mod balances;
+pub mod error;
 pub mod home;
 pub mod offline;
 pub mod ops;

@@ -1,4 +1,5 @@
-//! What a person does to a home from outside of any run: by the host that runs there, or in its place while none does. Each act is journaled.
+//! What a person does to a home from outside of any run: by the host that runs there, or in its place while none does. Both ways give the same
+//! answer and the same error. Each act is journaled.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use agentry_abi::clock::Clock;
 use agentry_drivers::human::Human;
-use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
+use agentry_journal::resolve::{Case, Resolution, Resolved};
 use agentry_journal::{Balances, Extras, Journal, Trail};
 use agentry_kernel::budget::Books;
 use agentry_kernel::call::RunId;
@@ -14,52 +15,86 @@ use agentry_kernel::journal::Entry;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use agentry_runtime::host::policy_watch;
-use agentry_store::rows::question::{AnswerError, Answering, Inquiry};
+use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{RedbStore, StoreError, keys, rows};
 
-use crate::api::{Removal, Reply, Request};
-use crate::ops::{self, NotHere};
-use crate::socket::{self, ControlError};
+use crate::api::{Discard, LookAtLock, Operation, Unlabel, UnlabelRun};
+use crate::error::{Kind, OpError};
+use crate::ops;
+use crate::socket::{self, OverSocket};
 
 /// How long a host may have the store and no socket yet.
 const HOST_BEGINS_MAX: Duration = Duration::from_secs(3);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Why it was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The host that runs there.
-    #[error(transparent)]
-    Control(#[from] ControlError),
-    /// What a person says of a call.
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    /// The home cannot be written.
-    #[error("cannot change the lock of {home}: {why}\nhint: let this user write the home directory")]
-    Lock {
-        /// The directory.
-        home: String,
-        /// The system's words.
-        why: std::io::Error,
-    },
-    /// The answer does not count.
-    #[error(transparent)]
-    Answer(#[from] AnswerError),
-    /// The run does not go on here.
-    #[error(transparent)]
-    NotHere(#[from] NotHere),
+/// What can be done to a home where no host runs.
+pub trait InItsPlace: OverSocket + Clone {
+    /// Does it, on the journal of that home.
+    ///
+    /// # Errors
+    /// As by a host.
+    fn in_its_place(self, journal: &Journal) -> impl Future<Output = Result<Self::Answer, OpError>> + Send;
+}
+
+/// Has it done, by the host that runs there or in its place.
+///
+/// # Errors
+/// Why it was not done; the same ones either way.
+pub async fn act<O: InItsPlace>(home: &Path, operation: O) -> Result<O::Answer, OpError> {
+    match hand(home, operation.clone()).await? {
+        Hand::Host(answer) => Ok(answer),
+        Hand::Ours(journal) => operation.in_its_place(&journal).await,
+    }
+}
+
+impl InItsPlace for Unlabel {
+    async fn in_its_place(self, journal: &Journal) -> Result<Labels, OpError> {
+        Ok(ops::unlabelled(self, journal, Clock::System.now()).await?)
+    }
+}
+
+/// Its run takes the answer, at once or when it is carried on.
+impl InItsPlace for Answering {
+    async fn in_its_place(self, journal: &Journal) -> Result<Inquiry, OpError> {
+        let human = Human::open(Arc::clone(journal.store()), Clock::System).await?;
+        Ok(human.answer(&self).await?)
+    }
+}
+
+impl InItsPlace for Discard {
+    async fn in_its_place(self, journal: &Journal) -> Result<(), OpError> {
+        ops::discarded(journal, &self.letter, Clock::System.now()).await
+    }
+}
+
+impl InItsPlace for Resolution {
+    async fn in_its_place(self, journal: &Journal) -> Result<Resolved, OpError> {
+        let store = Arc::clone(journal.store());
+        let case = Case::find(&*store, &self)?;
+        let (entry, record, returned) = case.close(&self, Clock::System.now());
+        let stored = |owner: &str| match store.get(&keys::books(owner))? {
+            Some(bytes) => rows::run::books(&bytes),
+            None => Ok(Books::default()),
+        };
+        let (mut books, mut site) = (stored(&record.agent)?, stored(keys::SITE)?);
+        books.take_back(&returned, case.since);
+        site.take_back(&returned, case.since);
+        let trail = Arc::new(Trail::new(self.run));
+        let moved = Some(Balances { agent: &record.agent, books, site });
+        let along = Extras { moved, record: Some(record.clone()), ..Extras::default() };
+        journal.append(&trail, &[entry], along);
+        journal.durable(&trail).await?;
+        Ok(Resolved { returned })
+    }
 }
 
 /// Stops every new effect in this home, now and until it is unlocked. False if it was locked already.
 ///
 /// # Errors
 /// When the lock cannot be written, or a host runs there and does not answer: the lock holds then, and bites within two looks.
-pub async fn lock(home: &Path, because: &str) -> Result<bool, AdminError> {
-    let changed = policy_watch::set_lock(home, because).map_err(|why| unwritable(home, why))?;
+pub async fn lock(home: &Path, because: &str) -> Result<bool, OpError> {
+    let changed = policy_watch::set_lock(home, because).map_err(|why| unwritable(home, &why))?;
     told(home, changed, |at| Entry::Locked { at, because: because.to_owned() }).await?;
     Ok(changed)
 }
@@ -68,119 +103,53 @@ pub async fn lock(home: &Path, because: &str) -> Result<bool, AdminError> {
 ///
 /// # Errors
 /// As [`lock`].
-pub async fn unlock(home: &Path) -> Result<bool, AdminError> {
-    let changed = policy_watch::remove_lock(home).map_err(|why| unwritable(home, why))?;
+pub async fn unlock(home: &Path) -> Result<bool, OpError> {
+    let changed = policy_watch::remove_lock(home).map_err(|why| unwritable(home, &why))?;
     told(home, changed, |at| Entry::Unlocked { at }).await?;
     Ok(changed)
 }
 
-/// Takes labels off; those that were there.
+/// Takes labels off a run that goes on; those that it held. Where no host runs, no run goes on.
 ///
 /// # Errors
-/// When the store cannot be written.
-pub async fn unlabel(home: &Path, removal: Removal) -> Result<Labels, AdminError> {
-    match hand(home, &Request::Unlabel(removal.clone())).await? {
-        Hand::Host(Reply::Unlabelled(labels)) => Ok(labels),
-        Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Hand::Ours(journal) => Ok(ops::unlabelled(removal, &journal, Clock::System.now()).await?),
-    }
+/// If it does not.
+pub fn unlabel_run(home: &Path, unlabel: UnlabelRun) -> Result<Labels, OpError> {
+    let run = unlabel.run;
+    socket::ask(home, unlabel).map_err(|error| match error.kind {
+        Kind::NoHost => OpError::not_running(run),
+        _ => error,
+    })
 }
 
-/// Answers a question of an agent; the question as it stands then. Its run takes the answer, at once or when it is carried on.
-///
-/// # Errors
-/// When the answer does not count, or the store cannot be written.
-pub async fn answer(home: &Path, answering: Answering) -> Result<Inquiry, AdminError> {
-    match hand(home, &Request::Answer(answering.clone())).await? {
-        Hand::Host(Reply::Answered(answered)) => Ok(answered),
-        Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Hand::Ours(journal) => {
-            let human = Human::open(Arc::clone(journal.store()), Clock::System).await?;
-            Ok(human.answer(&answering).await?)
-        }
-    }
-}
-
-/// Throws a letter away, waiting or dead. False if there is none of this id.
-///
-/// # Errors
-/// When the store cannot be written.
-pub async fn discard(home: &Path, letter: &str) -> Result<bool, AdminError> {
-    match hand(home, &Request::Discard { letter: letter.to_owned() }).await? {
-        Hand::Host(Reply::Discarded(there)) => Ok(there),
-        Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Hand::Ours(journal) => Ok(ops::discarded(&journal, letter, Clock::System.now()).await?),
-    }
-}
-
-/// Takes labels off a run that goes on; those that it held.
-///
-/// # Errors
-/// [`NotHere::NotRunning`] if it does not, or no host runs there.
-pub fn unlabel_run(home: &Path, run: RunId, labels: Labels, because: String) -> Result<Labels, AdminError> {
-    match socket::ask(home, &Request::UnlabelRun { run, labels, because }) {
-        Ok(Reply::Unlabelled(taken)) => Ok(taken),
-        Ok(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Err(ControlError::NoHost { .. }) => Err(NotHere::NotRunning { run }.into()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Takes a person's word for what became of a call that nobody knows of.
-///
-/// # Errors
-/// If that is known, or the store cannot be read or written.
-pub async fn resolve(home: &Path, of: Resolution) -> Result<Resolved, AdminError> {
-    let journal = match hand(home, &Request::Resolve(of.clone())).await? {
-        Hand::Host(Reply::Resolved(resolved)) => return Ok(resolved),
-        Hand::Host(_) => return Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Hand::Ours(journal) => journal,
-    };
-    let store = Arc::clone(journal.store());
-    let case = Case::find(&*store, &of)?;
-    let (entry, record, returned) = case.close(&of, Clock::System.now());
-    let stored = |owner: &str| match store.get(&keys::books(owner))? {
-        Some(bytes) => rows::run::books(&bytes),
-        None => Ok(Books::default()),
-    };
-    let (mut books, mut site) = (stored(&record.agent)?, stored(keys::SITE)?);
-    books.take_back(&returned, case.since);
-    site.take_back(&returned, case.since);
-    let trail = Arc::new(Trail::new(of.run));
-    let moved = Some(Balances { agent: &record.agent, books, site });
-    let along = Extras { moved, record: Some(record.clone()), ..Extras::default() };
-    journal.append(&trail, &[entry], along);
-    journal.durable(&trail).await?;
-    Ok(Resolved { returned })
-}
-
-fn unwritable(home: &Path, why: std::io::Error) -> AdminError {
-    AdminError::Lock { home: home.display().to_string(), why }
+fn unwritable(home: &Path, why: &std::io::Error) -> OpError {
+    let home = home.display();
+    let text = format!("cannot change the lock of {home}: {why}\nhint: let this user write the home directory");
+    OpError::new(Kind::Invalid, text)
 }
 
 /// Has the host look, which journals what it sees; or journals it in its place.
-async fn told(home: &Path, changed: bool, entry: impl FnOnce(Millis) -> Entry) -> Result<(), AdminError> {
-    match hand(home, &Request::LookAtLock).await? {
+async fn told(home: &Path, changed: bool, entry: impl FnOnce(Millis) -> Entry) -> Result<(), OpError> {
+    match hand(home, LookAtLock).await? {
         Hand::Ours(journal) if changed => {
             let trail = Arc::new(Trail::new(RunId::HOST));
             journal.append(&trail, &[entry(Clock::System.now())], Extras::default());
             Ok(journal.durable(&trail).await?)
         }
-        Hand::Ours(_) | Hand::Host(_) => Ok(()),
+        Hand::Ours(_) | Hand::Host(()) => Ok(()),
     }
 }
 
 /// Whose hand did it, or is to do it.
-enum Hand {
-    Host(Reply),
+enum Hand<T> {
+    Host(T),
     Ours(Journal),
 }
 
-async fn hand(home: &Path, request: &Request) -> Result<Hand, AdminError> {
+async fn hand<O: OverSocket + Clone>(home: &Path, operation: O) -> Result<Hand<<O as Operation>::Answer>, OpError> {
     let begun = Instant::now();
     loop {
-        match socket::ask(home, request) {
-            Err(ControlError::NoHost { .. }) => {}
+        match socket::ask(home, operation.clone()) {
+            Err(error) if error.kind == Kind::NoHost => {}
             answered => return Ok(Hand::Host(answered?)),
         }
         match RedbStore::open(home) {

@@ -1,114 +1,151 @@
-//! What a running host answers to each request. It reads and passes on; what may be done is decided where it is done.
+//! How a running host does each operation: it reads and passes on; what may be done is decided where it is done. Faces call it, and know no
+//! other way to a host.
 
 use std::sync::Arc;
 
 use agentry_drivers::files::Marks;
 use agentry_drivers::mail;
 use agentry_drivers::memory::Memory;
+use agentry_journal::resolve::{Resolution, Resolved};
 use agentry_journal::{Journal, Trail};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Entry, Status};
+use agentry_kernel::kernel::Statement;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
+use agentry_runtime::approvals::{Said, Saying};
 use agentry_runtime::host::services::Services;
 use agentry_store::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
-use agentry_store::{Batch, Page, Range, Store, StoreError, rows};
+use agentry_store::rows::question::{Answering, Inquiry};
+use agentry_store::{Batch, Key, Page, Range, Store, StoreError, Value, rows};
 
-use crate::api::{Kept, Removal, Reply, Request};
+use crate::api::{
+    Budget, Discard, Get, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtLock, Operation, Paused, Scan, Stop,
+    Unlabel, UnlabelRun,
+};
+use crate::error::OpError;
 
-/// How often a removal is tried that runs get in the way of.
+/// How often a change is tried that runs get in the way of.
 const TRIES_MAX: usize = 16;
 
-/// A run that is asked for and is not here.
-#[derive(Debug, thiserror::Error)]
-pub enum NotHere {
-    /// It does not go on here.
-    #[error("run {run} does not go on here\nhint: `agentry ps` lists those that do")]
-    Over {
-        /// Which.
-        run: RunId,
-    },
-    /// The run is over, or was never there.
-    #[error(
-        "run {run} does not go on here\nhint: `agentry ps` lists those that do; off what it wrote, labels are taken with --file or --namespace"
-    )]
-    NotRunning {
-        /// Which.
-        run: RunId,
-    },
+/// What a running host can do.
+pub trait ByHost: Operation + Sized {
+    /// Does it.
+    ///
+    /// # Errors
+    /// Why it was not done; then nothing was.
+    fn by_host(self, host: &Services) -> impl Future<Output = Result<Self::Answer, OpError>> + Send;
 }
 
-/// Answers one request.
-pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
-    let store = Arc::clone(services.drivers.gate.journal().store());
-    match request {
-        Request::Get(key) => read(store, move |store| store.get(&key).map(Reply::Value)).await,
-        Request::Has(key) => read(store, move |store| store.has(&key).map(Reply::Has)).await,
-        Request::Scan { from, to, reverse, rows } => {
-            let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(CONTROL_PAGE_MAX_ROWS);
-            let page = Page { rows, bytes: CONTROL_PAGE_MAX_BYTES };
-            read(store, move |store| store.scan(&Range { from, to, reverse }, page).map(Reply::Rows)).await
+impl ByHost for Get {
+    async fn by_host(self, host: &Services) -> Result<Option<Value>, OpError> {
+        read(host, move |store| store.get(&self.key)).await
+    }
+}
+
+impl ByHost for Has {
+    async fn by_host(self, host: &Services) -> Result<bool, OpError> {
+        read(host, move |store| store.has(&self.key)).await
+    }
+}
+
+impl ByHost for Scan {
+    async fn by_host(self, host: &Services) -> Result<Vec<(Key, Value)>, OpError> {
+        let Self { from, to, reverse, rows } = self;
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(CONTROL_PAGE_MAX_ROWS);
+        let page = Page { rows, bytes: CONTROL_PAGE_MAX_BYTES };
+        read(host, move |store| store.scan(&Range { from, to, reverse }, page)).await
+    }
+}
+
+impl ByHost for Paused {
+    async fn by_host(self, host: &Services) -> Result<Vec<(String, Millis)>, OpError> {
+        Ok(host.drivers.gate.paused())
+    }
+}
+
+impl ByHost for Saying {
+    async fn by_host(self, host: &Services) -> Result<Said, OpError> {
+        Ok(host.people.say(&host.drivers.gate, self).await?)
+    }
+}
+
+impl ByHost for Answering {
+    async fn by_host(self, host: &Services) -> Result<Inquiry, OpError> {
+        Ok(host.drivers.human.answer(&self).await?)
+    }
+}
+
+impl ByHost for Resolution {
+    async fn by_host(self, host: &Services) -> Result<Resolved, OpError> {
+        Ok(host.drivers.gate.resolve(&self).await?)
+    }
+}
+
+impl ByHost for Budget {
+    async fn by_host(self, host: &Services) -> Result<Vec<Statement>, OpError> {
+        Ok(host.drivers.gate.statements())
+    }
+}
+
+impl ByHost for LookAtLock {
+    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+        host.policy_watch.look_at_lock(&host.drivers.gate);
+        Ok(host.drivers.gate.journal().flush().await?)
+    }
+}
+
+impl ByHost for Unlabel {
+    async fn by_host(self, host: &Services) -> Result<Labels, OpError> {
+        Ok(unlabelled(self, host.drivers.gate.journal(), host.drivers.gate.clock().now()).await?)
+    }
+}
+
+impl ByHost for UnlabelRun {
+    async fn by_host(self, host: &Services) -> Result<Labels, OpError> {
+        let taken = host.drivers.gate.unlabel(self.run, &self.labels, &self.because).await?;
+        taken.ok_or_else(|| OpError::not_running(self.run))
+    }
+}
+
+impl ByHost for LiveRuns {
+    async fn by_host(self, host: &Services) -> Result<Going, OpError> {
+        Ok(Going { runs: host.drivers.gate.live(), held: host.drivers.gate.held() })
+    }
+}
+
+impl ByHost for Stop {
+    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+        let Self { run, because } = self;
+        if host.drivers.gate.stop(run, because.as_deref()) {
+            return Ok(());
         }
-        Request::Paused => Reply::Paused(services.drivers.gate.paused()),
-        Request::Say(saying) => match services.people.say(&services.drivers.gate, saying).await {
-            Ok(said) => Reply::Said(said),
-            Err(error) => Reply::Refused(error.to_string()),
-        },
-        Request::Budget => Reply::Budget(services.drivers.gate.statements()),
-        Request::LookAtLock => {
-            services.policy_watch.look_at_lock(&services.drivers.gate);
-            match services.drivers.gate.journal().flush().await {
-                Ok(()) => Reply::Looked,
-                Err(error) => Reply::Refused(error.to_string()),
-            }
+        // One that left memory while it waits is stopped where it would be brought back.
+        if !host.orders.are_taken() || !is_suspended(&**host.drivers.gate.journal().store(), run) {
+            return Err(OpError::not_here(run));
         }
-        Request::UnlabelRun { run, labels, because } => {
-            match services.drivers.gate.unlabel(run, &labels, &because).await {
-                Ok(Some(taken)) => Reply::Unlabelled(taken),
-                Ok(None) => Reply::Refused(NotHere::NotRunning { run }.to_string()),
-                Err(error) => Reply::Refused(error.to_string()),
-            }
-        }
-        Request::Live => Reply::Live { runs: services.drivers.gate.live(), held: services.drivers.gate.held() },
-        Request::Stop { run, because } => match services.drivers.gate.stop(run, because.as_deref()) {
-            true => Reply::Stopping,
-            false if services.orders.are_taken() && is_suspended(&*store, run) => {
-                services.parking.stop(run, because.unwrap_or_default());
-                Reply::Stopping
-            }
-            false => Reply::Refused(NotHere::Over { run }.to_string()),
-        },
-        Request::Hold { run, hold } => match services.drivers.gate.hold(run, hold) {
-            Some(news) => Reply::Held(news),
-            None => Reply::Refused(NotHere::Over { run }.to_string()),
-        },
-        Request::HoldAgent { agent, hold } => match services.drivers.gate.hold_agent(&agent, hold) {
-            Some(runs) => Reply::HeldAgent(u64::try_from(runs).unwrap_or(u64::MAX)),
-            None => Reply::Refused(format!(
-                "{AGENTS_HELD_MAX} agents are paused already\nhint: stop the host, or let some go: agentry unpause AGENT"
-            )),
-        },
-        Request::Answer(answering) => match services.drivers.human.answer(&answering).await {
-            Ok(answered) => Reply::Answered(answered),
-            Err(error) => Reply::Refused(error.to_string()),
-        },
-        Request::Start(_) => Reply::NotServing,
-        Request::Resolve(of) => match services.drivers.gate.resolve(&of).await {
-            Ok(resolved) => Reply::Resolved(resolved),
-            Err(error) => Reply::Refused(error.to_string()),
-        },
-        Request::Discard { letter } => {
-            match discarded(services.drivers.gate.journal(), &letter, services.drivers.gate.clock().now()).await {
-                Ok(there) => Reply::Discarded(there),
-                Err(error) => Reply::Refused(error.to_string()),
-            }
-        }
-        Request::Unlabel(removal) => {
-            match unlabelled(removal, services.drivers.gate.journal(), services.drivers.gate.clock().now()).await {
-                Ok(taken) => Reply::Unlabelled(taken),
-                Err(error) => Reply::Refused(error.to_string()),
-            }
-        }
+        host.parking.stop(run, because.unwrap_or_default());
+        Ok(())
+    }
+}
+
+impl ByHost for Hold {
+    async fn by_host(self, host: &Services) -> Result<bool, OpError> {
+        host.drivers.gate.hold(self.run, self.hold).ok_or_else(|| OpError::not_here(self.run))
+    }
+}
+
+impl ByHost for HoldAgent {
+    async fn by_host(self, host: &Services) -> Result<u64, OpError> {
+        let runs = host.drivers.gate.hold_agent(&self.agent, self.hold);
+        let runs = runs.ok_or_else(|| OpError::too_many_held(AGENTS_HELD_MAX))?;
+        Ok(u64::try_from(runs).unwrap_or(u64::MAX))
+    }
+}
+
+impl ByHost for Discard {
+    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+        discarded(host.drivers.gate.journal(), &self.letter, host.drivers.gate.clock().now()).await
     }
 }
 
@@ -117,42 +154,41 @@ fn is_suspended(store: &dyn Store, run: RunId) -> bool {
 }
 
 /// Reads the store where waiting for the disk holds nobody up.
-async fn read(
-    store: Arc<dyn Store>,
-    read: impl FnOnce(&dyn Store) -> Result<Reply, StoreError> + Send + 'static,
-) -> Reply {
+async fn read<T: Send + 'static>(
+    host: &Services,
+    read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, OpError> {
+    let store = Arc::clone(host.drivers.gate.journal().store());
     match tokio::task::spawn_blocking(move || read(&*store)).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(error)) => Reply::Refused(error.to_string()),
-        Err(_) => Reply::Refused("this part of the host broke down".to_owned()),
+        Ok(read) => Ok(read?),
+        Err(_) => Err(OpError::broken("this part of the host broke down")),
     }
 }
 
 /// Throws a letter away, with the entry that tells of it.
-pub(crate) async fn discarded(journal: &Journal, letter: &str, at: Millis) -> Result<bool, StoreError> {
+pub(crate) async fn discarded(journal: &Journal, letter: &str, at: Millis) -> Result<(), OpError> {
     let trail = Arc::new(Trail::new(RunId::HOST));
     for _ in 0..TRIES_MAX {
-        let Some(batch) = mail::discard(&**journal.store(), letter)? else { return Ok(false) };
+        let batch = mail::discard(&**journal.store(), letter)?.ok_or_else(|| OpError::no_letter(letter))?;
         let entry = Entry::Discarded { at, letter: letter.to_owned() };
         match journal.commit(&trail, &[entry], batch).await {
-            Ok(()) => return Ok(true),
             Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
+            committed => return Ok(committed?),
         }
     }
-    Err(StoreError::Conflict)
+    Err(StoreError::Conflict.into())
 }
 
 /// Takes labels off, with the entry that tells of it, in one transaction.
-pub(crate) async fn unlabelled(removal: Removal, journal: &Journal, at: Millis) -> Result<Labels, StoreError> {
+pub(crate) async fn unlabelled(unlabel: Unlabel, journal: &Journal, at: Millis) -> Result<Labels, StoreError> {
     let store = Arc::clone(journal.store());
     let trail = Arc::new(Trail::new(RunId::HOST));
     for _ in 0..TRIES_MAX {
-        let (batch, taken) = batch(&removal, &store)?;
+        let (batch, taken) = batch(&unlabel, &store)?;
         if taken.is_empty() {
             return Ok(taken);
         }
-        let (place, because) = (removal.place.to_string(), removal.because.clone());
+        let (place, because) = (unlabel.from.to_string(), unlabel.because.clone());
         let entry = Entry::Unlabelled { at, place, labels: taken.clone(), because };
         match journal.commit(&trail, &[entry], batch).await {
             Ok(()) => return Ok(taken),
@@ -163,9 +199,9 @@ pub(crate) async fn unlabelled(removal: Removal, journal: &Journal, at: Millis) 
     Err(StoreError::Conflict)
 }
 
-fn batch(removal: &Removal, store: &Arc<dyn Store>) -> Result<(Batch, Labels), StoreError> {
-    match &removal.place {
-        Kept::Entry { namespace, key } => Memory::new(Arc::clone(store)).removal(namespace, key, &removal.labels),
-        Kept::File(place) => Marks::new(Arc::clone(store)).removal(place, &removal.labels),
+fn batch(unlabel: &Unlabel, store: &Arc<dyn Store>) -> Result<(Batch, Labels), StoreError> {
+    match &unlabel.from {
+        Labelled::Entry { namespace, key } => Memory::new(Arc::clone(store)).removal(namespace, key, &unlabel.labels),
+        Labelled::File(path) => Marks::new(Arc::clone(store)).removal(path, &unlabel.labels),
     }
 }

@@ -10,6 +10,7 @@ mod client;
 mod place;
 mod server;
 mod start;
+mod table;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -18,13 +19,14 @@ use std::path::Path;
 
 pub use self::client::{Client, Following, RemoteStore};
 pub use self::server::Control;
-use crate::api::{Reply, Request};
+pub use self::table::OverSocket;
+use crate::error::{BUSY_RETRY_MS, Kind, Next, OpError};
 
-/// Why a running host could not be asked, or did not do what it was asked.
+/// Why a host cannot be reached, or makes no sense. What a host that was reached says is an [`OpError`].
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Nobody listens.
-    #[error("no host runs in {home}\nhint: start one: agentry serve, or name another home with --home DIR")]
+    #[error("no host runs in {home}")]
     NoHost {
         /// The directory.
         home: String,
@@ -55,23 +57,26 @@ pub enum ControlError {
         /// What happened.
         why: String,
     },
-    /// It is the host of one run.
-    #[error(
-        "the host that runs here runs one agent and takes no orders\nhint: wait for its end, or stop it; `agentry serve` starts one that does"
-    )]
-    NotServing,
-    /// Something that it takes is not to be had now, in its own words.
-    #[error("{0}")]
-    Unavailable(String),
-    /// It says no, in its own words.
-    #[error("{0}")]
-    Refused(String),
+    /// It says something else than what it was asked.
+    #[error("the host answered another question\nhint: use the same program for both")]
+    Another,
 }
 
-/// Asks the host that runs in this home one thing.
+impl From<ControlError> for OpError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::NoHost { .. } => Self::new(Kind::NoHost, error).next(Next::Serve),
+            ControlError::Place { .. } => Self::new(Kind::Unavailable { retry_ms: None }, error),
+            ControlError::Lost { .. } => Self::new(Kind::Unavailable { retry_ms: Some(BUSY_RETRY_MS) }, error),
+            ControlError::Version { .. } | ControlError::Another => Self::new(Kind::Broken, error),
+        }
+    }
+}
+
+/// Has the host that runs in this home do one thing.
 ///
 /// # Errors
-/// [`ControlError::NoHost`] if none runs there; the host's own words if it refuses.
-pub fn ask(home: &Path, request: &Request) -> Result<Reply, ControlError> {
-    Client::connect(home)?.ask(request)
+/// [`Kind::NoHost`] if none runs there; else what the host says, or that it does not answer.
+pub fn ask<O: OverSocket>(home: &Path, operation: O) -> Result<O::Answer, OpError> {
+    Client::connect(home)?.ask(operation)
 }

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use agentry_serve::offline::{self, AdminError};
-use agentry_serve::socket::ControlError;
+use agentry_serve::offline;
 use agentry_store::rows::question::{Answering, Reply};
 use anyhow::{Context, Result};
 
-use crate::exit::{Exit, With};
+use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, GOOD, inquiry, styled};
 
@@ -40,11 +39,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let reply = text.map_or_else(|| Reply::Decline(because.unwrap_or_default()), Reply::Text);
     let home = home.resolve()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let answered = threads.block_on(offline::answer(home.path(), Answering { question, reply }));
-    let answered = answered.map_err(|error| match error {
-        AdminError::Answer(_) | AdminError::Control(ControlError::Refused(_)) => anyhow::Error::from(error),
-        error => With(Exit::Unavailable, error.into()).into(),
-    })?;
+    let answered = threads.block_on(offline::act(home.path(), Answering { question, reply }))?;
     screen::say(&format!("{}\n", styled(GOOD, inquiry::story(&answered))));
     Ok(Exit::Done.into())
 }

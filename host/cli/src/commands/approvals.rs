@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use agentry_serve::api::{Reply, Request};
-use agentry_serve::socket::{self, ControlError};
+use agentry_serve::api::Paused;
+use agentry_serve::error::Kind;
+use agentry_serve::socket;
 use agentry_store::rows::approval::{Question, State};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -35,11 +36,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let history = home.history()?;
-    let paused = match socket::ask(home.path(), &Request::Paused) {
-        Ok(Reply::Paused(paused)) => Some(paused),
-        Err(ControlError::NoHost { .. }) => None,
-        Ok(_) => bail!("the host answered another question\nhint: use the same program for both"),
-        Err(error) => return Err(error.into()),
+    let paused = match socket::ask(home.path(), Paused) {
+        Err(error) if error.kind == Kind::NoHost => None,
+        paused => Some(paused?),
     };
     let mut questions = history.map_or(Ok(Vec::new()), |history| history.questions())?;
     if paused.is_none() {

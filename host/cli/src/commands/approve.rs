@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use agentry_runtime::approvals::{Effect, Said, Saying};
-use agentry_serve::api::{Reply, Request};
-use agentry_serve::socket::{self, ControlError};
+use agentry_serve::error::Kind;
+use agentry_serve::socket;
 use agentry_store::rows::approval;
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::exit::{Exit, With};
+use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, GOOD, styled, text};
 
@@ -53,19 +53,15 @@ pub fn story(said: &Said) -> String {
 /// Hands an answer to the host that runs in this home.
 pub fn say(home: &Home, saying: Saying) -> Result<Said> {
     let question = saying.question.clone();
-    match socket::ask(home.path(), &Request::Say(saying)) {
-        Ok(Reply::Said(said)) => Ok(said),
-        Ok(_) => bail!("the host answered another question\nhint: use the same program for both"),
-        Err(error @ ControlError::Refused(_)) => Err(With(Exit::Denied, error.into()).into()),
-        Err(error) => {
-            let error = anyhow::Error::new(error);
-            let error = match became(home, &question) {
-                Some(how) => error.context(format!("`{}` is not open: {how}", text::line(&question))),
-                None => error,
-            };
-            Err(With(Exit::Unavailable, error).into())
+    socket::ask(home.path(), saying).map_err(|error| {
+        // A host that was reached has said what became of the question.
+        let how = if matches!(error.kind, Kind::Refused(_)) { None } else { became(home, &question) };
+        let error = anyhow::Error::new(error);
+        match how {
+            Some(how) => error.context(format!("`{}` is not open: {how}", text::line(&question))),
+            None => error,
         }
-    }
+    })
 }
 
 /// What became of a question, where no host is there to say it.

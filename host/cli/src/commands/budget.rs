@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use agentry_kernel::Resource;
 use agentry_kernel::budget::Window;
 use agentry_kernel::kernel::{Standing, Statement};
-use agentry_serve::balances::{self, NoStatements};
+use agentry_serve::balances;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
@@ -40,10 +40,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let policies = args.policies.clone().unwrap_or_else(|| home.policies());
-    let mut all = balances::read(home.path(), &policies).map_err(|error| match error {
-        NoStatements::Store(error) => error.into(),
-        error => anyhow::Error::from(error),
-    })?;
+    let mut all = balances::read(home.path(), &policies)?;
     if let Some(agent) = &args.agent {
         all.retain(|statement| statement.agent.as_ref().is_none_or(|name| name == agent));
         if all.len() < 2 {

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use agentry_serve::api::{Reply, Request};
+use agentry_serve::api::Stop;
+use agentry_serve::socket;
 use anyhow::Result;
 
-use super::target::{self, ask};
+use super::target;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen;
@@ -31,9 +32,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let run = target::going(&home, &args.run)?;
-    if !matches!(ask(&home, &Request::Stop { run, because: args.because })?, Reply::Stopping) {
-        return Err(target::another());
-    }
+    socket::ask(home.path(), Stop { run, because: args.because })?;
     screen::say(&format!("run {run} stops\n"));
     Ok(Exit::Done.into())
 }

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use agentry_kernel::journal::Status;
 use agentry_kernel::labels::{self, Labels};
-use agentry_serve::api::{Kept, Removal};
-use agentry_serve::{offline, ops};
+use agentry_serve::api::{Labelled, Unlabel, UnlabelRun};
+use agentry_serve::error::OpError;
+use agentry_serve::offline;
 use anyhow::{Context, Result, bail};
 
 use crate::exit::Exit;
@@ -67,20 +68,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(run) = &remove.run {
         return off_run(run, &remove);
     }
-    let place = match (remove.file, remove.namespace, remove.key) {
+    let from = match (remove.file, remove.namespace, remove.key) {
         (Some(file), ..) => {
-            let place = file.canonicalize().with_context(|| {
+            let path = file.canonicalize().with_context(|| {
                 format!("cannot find {}\nhint: name the file as it lies on this machine", file.display())
             })?;
-            Kept::File(place.display().to_string())
+            Labelled::File(path.display().to_string())
         }
-        (None, Some(namespace), Some(key)) => Kept::Entry { namespace, key },
+        (None, Some(namespace), Some(key)) => Labelled::Entry { namespace, key },
         _ => bail!("nothing is named\nhint: --file PATH, or --namespace NAMESPACE --key KEY"),
     };
     let home = remove.home.resolve()?;
-    let removal = Removal { place, labels: Labels::of(remove.labels), because: remove.because };
+    let unlabel = Unlabel { from, labels: Labels::of(remove.labels), because: remove.because };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let taken = threads.block_on(offline::unlabel(home.path(), removal))?;
+    let taken = threads.block_on(offline::act(home.path(), unlabel))?;
     if taken.is_empty() {
         screen::say("it had none of them\n");
     } else {
@@ -97,10 +98,11 @@ fn off_run(name: &str, remove: &Remove) -> Result<ExitCode> {
     };
     let record = history.run(name)?;
     if record.status != Status::Running {
-        return Err(ops::NotHere::NotRunning { run: record.id }.into());
+        return Err(OpError::not_running(record.id).into());
     }
     let labels = Labels::of(remove.labels.iter().cloned());
-    let taken = offline::unlabel_run(home.path(), record.id, labels.clone(), remove.because.clone())?;
+    let unlabel = UnlabelRun { run: record.id, labels: labels.clone(), because: remove.because.clone() };
+    let taken = offline::unlabel_run(home.path(), unlabel)?;
     if taken.is_empty() {
         let held = if record.labels.is_empty() { "none at all".to_owned() } else { record.labels.to_string() };
         bail!("run {} does not hold {labels}\nhint: it holds {held}", record.id);

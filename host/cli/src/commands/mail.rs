@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use agentry_serve::api::Discard;
 use agentry_serve::offline;
 use agentry_store::rows::mail::Listed;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -73,9 +74,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn discard(drop: &Drop) -> Result<ExitCode> {
     let home = drop.home.resolve()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    if !threads.block_on(offline::discard(home.path(), &drop.id))? {
-        bail!("there is no letter {}\nhint: `agentry mail` and `agentry mail --dead` list them", text::line(&drop.id));
-    }
+    threads.block_on(offline::act(home.path(), Discard { letter: drop.id.clone() }))?;
     screen::say(&format!("{}  letter {}\n", styled(GOOD, "thrown away"), text::line(&drop.id)));
     Ok(Exit::Done.into())
 }

@@ -3,10 +3,11 @@
 
 use std::process::ExitCode;
 
-use agentry_serve::api::{Reply, Request};
+use agentry_serve::api::{Hold, HoldAgent};
+use agentry_serve::socket;
 use anyhow::Result;
 
-use super::target::{self, Target, ask};
+use super::target::{self, Target};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, text, units};
@@ -41,16 +42,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 pub fn hold(which: &Which, hold: bool) -> Result<ExitCode> {
     let home = which.home.resolve()?;
     let story = match target::find(&home, &which.target)? {
-        Target::Run(run) => match ask(&home, &Request::Hold { run, hold })? {
-            Reply::Held(news) => format!("run {run} {}", word(hold, news)),
-            _ => return Err(target::another()),
-        },
-        Target::Agent(agent) => match ask(&home, &Request::HoldAgent { agent: agent.clone(), hold })? {
-            Reply::HeldAgent(runs) => {
-                format!("agent {} {}: {}", text::line(&agent), word(hold, true), units::plural(runs, "run"))
-            }
-            _ => return Err(target::another()),
-        },
+        Target::Run(run) => {
+            let news = socket::ask(home.path(), Hold { run, hold })?;
+            format!("run {run} {}", word(hold, news))
+        }
+        Target::Agent(agent) => {
+            let runs = socket::ask(home.path(), HoldAgent { agent: agent.clone(), hold })?;
+            format!("agent {} {}: {}", text::line(&agent), word(hold, true), units::plural(runs, "run"))
+        }
     };
     screen::say(&format!("{story}\n"));
     Ok(Exit::Done.into())

@@ -8,14 +8,14 @@ use agentry_kernel::Resource;
 use agentry_kernel::call::{RunId, Wait};
 use agentry_kernel::journal::Wake;
 use agentry_runtime::run::activity::Live;
-use agentry_serve::api::{Reply, Request};
-use agentry_serve::socket::{self, ControlError};
+use agentry_serve::api::LiveRuns;
+use agentry_serve::error::Kind;
+use agentry_serve::socket;
 use agentry_store::rows::run::RunRecord;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::target;
-use crate::exit::{Exit, With};
+use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BOLD, DIM, amounts, report, status, styled, text, units};
 
@@ -73,11 +73,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// The runs that go on, as their host sees them; none where no host runs.
 pub fn live(home: &Path) -> Result<Vec<Live>> {
-    match socket::ask(home, &Request::Live) {
-        Ok(Reply::Live { runs, .. }) => Ok(runs),
-        Ok(_) => Err(target::another()),
-        Err(ControlError::NoHost { .. }) => Ok(Vec::new()),
-        Err(error) => Err(With(Exit::Unavailable, error.into()).into()),
+    match socket::ask(home, LiveRuns) {
+        Err(error) if error.kind == Kind::NoHost => Ok(Vec::new()),
+        going => Ok(going?.runs),
     }
 }
 

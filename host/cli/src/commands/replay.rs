@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use agentry_runtime::exec::replay::Replayed;
 use agentry_runtime::host::Options;
+use agentry_serve::error::OpError;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let replayed = threads.block_on(async {
         let host = agentry_serve::open(options).await?;
-        anyhow::Ok(host.replay(&args.run, args.component.as_deref()).await?)
+        anyhow::Ok(host.replay(&args.run, args.component.as_deref()).await.map_err(OpError::from)?)
     })?;
     if args.json {
         screen::print_json(&as_json(&replayed))?;

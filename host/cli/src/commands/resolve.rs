@@ -55,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     drop(history);
     let resolution = Resolution { run, call, happened: args.happened, because: args.because };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let resolved = threads.block_on(offline::resolve(home.path(), resolution))?;
+    let resolved = threads.block_on(offline::act(home.path(), resolution))?;
     let back: Vec<_> = Resource::ALL.into_iter().filter(|what| resolved.returned[*what] > 0).collect();
     if args.json {
         let returned: serde_json::Map<_, _> =

@@ -15,6 +15,7 @@ use agentry_journal::report::Report;
 use agentry_runtime::exec::errors::RunError;
 use agentry_runtime::host::Host;
 use agentry_runtime::run::events::{Event, Observer};
+use agentry_serve::error::OpError;
 use agentry_store::limits::INPUT_MAX_BYTES;
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -182,11 +183,9 @@ where
     }
     live.end();
     report.map_err(|error| match error {
-        RunError::Store(_) => With(Exit::Unavailable, error.into()).into(),
-        RunError::Refused(_) | RunError::Forbidden(_) => With(Exit::Denied, error.into()).into(),
         // At a terminal the child that compiles gets the Ctrl-C as well, and there is no run yet.
         RunError::Prepare(_) if stop.is_cancelled() => stopped("stopped before it began").into(),
-        error => error.into(),
+        error => OpError::from(error).into(),
     })
 }
 

@@ -1,13 +1,12 @@
-//! Whom a command means that acts on what runs: a run that goes on, or all runs of an agent. And how it tells their host.
+//! Whom a command means that acts on what runs: a run that goes on, or all runs of an agent.
 
 use agentry_journal::history::NoRun;
 use agentry_kernel::call::RunId;
-use agentry_serve::api::{Reply, Request};
-use agentry_serve::socket::{self, ControlError};
-use anyhow::{Result, anyhow, bail};
+use agentry_serve::api::LiveRuns;
+use agentry_serve::socket;
+use anyhow::{Result, bail};
 
 use super::followed::is_over;
-use crate::exit::{Exit, With};
 use crate::home::Home;
 use crate::screen::{status, text};
 
@@ -31,29 +30,16 @@ pub fn going(home: &Home, name: &str) -> Result<RunId> {
 
 /// The agent that is called so, if the host or the home knows one; else the run.
 pub fn find(home: &Home, name: &str) -> Result<Target> {
-    let Reply::Live { runs, held } = ask(home, &Request::Live)? else { return Err(another()) };
-    let lives = runs.iter().any(|live| live.agent == name) || held.iter().any(|agent| agent == name);
+    let going = socket::ask(home.path(), LiveRuns)?;
+    let lives = going.runs.iter().any(|live| live.agent == name) || going.held.iter().any(|agent| agent == name);
     if lives || (!name.contains(['/', '.']) && home.component(name).is_ok()) {
         return Ok(Target::Agent(name.to_owned()));
     }
-    match going(home, name) {
+    match self::going(home, name) {
         Ok(run) => Ok(Target::Run(run)),
         Err(error) if matches!(error.downcast_ref(), Some(NoRun::Unknown { .. } | NoRun::Never)) => {
             bail!("there is no run and no agent `{}`\nhint: `agentry ps` lists runs", text::cut(name, 64))
         }
         Err(error) => Err(error),
     }
-}
-
-/// Asks the host that runs in this home.
-pub fn ask(home: &Home, request: &Request) -> Result<Reply> {
-    socket::ask(home.path(), request).map_err(|error| match error {
-        ControlError::Refused(_) => error.into(),
-        error => With(Exit::Unavailable, error.into()).into(),
-    })
-}
-
-/// The host said something else than what it was asked.
-pub fn another() -> anyhow::Error {
-    With(Exit::Unavailable, anyhow!("the host answered another question\nhint: use the same program for both")).into()
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use agentry_drivers::tools::config::ToolsConfig;
-use agentry_drivers::tools::{Entry, Tools};
+use agentry_drivers::tools::{Entry, Registry, Tools};
 use agentry_runtime::config::Config;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let (config, registry) = (Config::load(home.path())?, ToolsConfig::load(home.path())?);
-    let tools = Tools::registered(&config.secrets, config.hosts.clone(), registry);
+    let tools = Tools::registered(&config.secrets, config.hosts.clone(), registry).registry();
     if args.json {
         let list: Vec<Value> = tools.list().map(as_json).collect();
         screen::print_json(&list)?;
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-fn table(tools: &Tools) -> String {
+fn table(tools: &Registry) -> String {
     let head = format!("{:<24}  {:<12}  {:<16}  {:>9}  {}", "tool", "effect", "labels", "price", "where");
     let mut table = format!("{}\n", styled(BOLD, head));
     for tool in tools.list() {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::hints;
+
 /// One line: line breaks and tabs are escaped too.
 pub fn line(text: &str) -> String {
     escape(text, |_| false)
@@ -42,14 +44,14 @@ pub fn cut(text: &str, columns: usize) -> String {
 /// An error and its causes in one line, and the hints of all of them.
 pub fn explain(error: &anyhow::Error) -> (String, Vec<String>) {
     let mut what = String::new();
-    let mut hints: Vec<String> = Vec::new();
+    let mut told: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = block(&cause.to_string());
         let mut parts = text.split("\nhint: ");
         let head = parts.next().unwrap_or_default();
-        for hint in parts {
-            if !hints.iter().any(|known| known == hint) {
-                hints.push(hint.to_owned());
+        for hint in parts.map(str::to_owned).chain(hints::of(cause).map(|hint| block(&hint))) {
+            if !told.contains(&hint) {
+                told.push(hint);
             }
         }
         // Many errors repeat their cause in their own words.
@@ -60,7 +62,7 @@ pub fn explain(error: &anyhow::Error) -> (String, Vec<String>) {
             what.push_str(head);
         }
     }
-    (what, hints)
+    (what, told)
 }
 
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {

@@ -92,7 +92,7 @@ pub enum ToolsError {
 }
 
 /// A tool.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolLine {
     /// What agents and policies call it.
     pub name: String,

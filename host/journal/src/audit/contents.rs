@@ -27,7 +27,7 @@ pub fn named(entry: &Entry, whole: bool) -> Vec<(Digest, bool)> {
         Entry::Unlocked { .. } | Entry::Unlabelled { .. } | Entry::Basis { .. } | Entry::Raised { .. } => Vec::new(),
         Entry::Heard { .. } | Entry::Resumed { .. } | Entry::Unknown { .. } | Entry::Resolved { .. } => Vec::new(),
         Entry::Spawned { .. } | Entry::Discarded { .. } | Entry::Triggered { .. } => Vec::new(),
-        Entry::Forked { .. } | Entry::Rested { .. } | Entry::Noted { .. } => Vec::new(),
+        Entry::Forked { .. } | Entry::Rested { .. } | Entry::Noted { .. } | Entry::ToolsSet { .. } => Vec::new(),
     }
 }
 

@@ -70,7 +70,37 @@ impl Call {
             Self::Memory { .. } => all(&MEMORY, |function| Self::Memory { function, namespace: namespace() }),
             Self::Agents(_) => all(&AGENTS, Self::Agents),
             Self::Human(_) => all(&HUMAN, Self::Human),
-            one => vec![one],
+            one @ (Self::LlmModels
+            | Self::LlmComplete(_)
+            | Self::LlmStream(_)
+            | Self::LlmEmbed { .. }
+            | Self::LlmCountTokens { .. }
+            | Self::MemoryGet { .. }
+            | Self::MemoryPut { .. }
+            | Self::MemoryDelete { .. }
+            | Self::MemoryList { .. }
+            | Self::FilesRead(_)
+            | Self::FilesWrite { .. }
+            | Self::FilesStat(_)
+            | Self::FilesList(_)
+            | Self::FilesDelete(_)
+            | Self::ToolsList
+            | Self::ToolsCall { .. }
+            | Self::HttpFetch { .. }
+            | Self::TimersNow
+            | Self::TimersSleep { .. }
+            | Self::TimersDeadline
+            | Self::BudgetRemaining
+            | Self::BudgetSplit
+            | Self::LogEvent { .. }
+            | Self::Fetch(_)
+            | Self::HumanAsk { .. }
+            | Self::HumanNotify { .. }
+            | Self::AgentsFind { .. }
+            | Self::AgentsCall(_)
+            | Self::AgentsSend(_)
+            | Self::AgentsReply { .. }
+            | Self::AgentsReceive { .. }) => vec![one],
         }
     }
 }

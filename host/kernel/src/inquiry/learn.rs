@@ -244,7 +244,39 @@ fn approvals(lesson: &Suggestion<'_>) -> BTreeMap<String, String> {
                 Ok(url) => Origin { scheme: url.scheme, host: url.name.into(), port: url.port }.to_string(),
                 Err(_) => continue,
             },
-            _ => continue,
+            Call::LlmModels
+            | Call::LlmComplete(_)
+            | Call::LlmStream(_)
+            | Call::LlmEmbed { .. }
+            | Call::LlmCountTokens { .. }
+            | Call::Context(_)
+            | Call::MemoryGet { .. }
+            | Call::MemoryPut { .. }
+            | Call::MemoryDelete { .. }
+            | Call::MemoryList { .. }
+            | Call::Memory { .. }
+            | Call::FilesRead(_)
+            | Call::FilesWrite { .. }
+            | Call::FilesStat(_)
+            | Call::FilesList(_)
+            | Call::FilesDelete(_)
+            | Call::ToolsList
+            | Call::HttpFetch { .. }
+            | Call::Agents(_)
+            | Call::TimersNow
+            | Call::TimersSleep { .. }
+            | Call::TimersDeadline
+            | Call::Human(_)
+            | Call::BudgetRemaining
+            | Call::BudgetSplit
+            | Call::LogEvent { .. }
+            | Call::HumanAsk { .. }
+            | Call::HumanNotify { .. }
+            | Call::AgentsFind { .. }
+            | Call::AgentsCall(_)
+            | Call::AgentsSend(_)
+            | Call::AgentsReply { .. }
+            | Call::AgentsReceive { .. } => continue,
         };
         let extras = grant.into_iter().flat_map(|grant| {
             let tools = grant.rights.tools.iter().map(|right| (&right.id, &right.extra));

@@ -20,6 +20,7 @@ use crate::call::{Call, Class, RunId};
 use crate::journal::Entry;
 use crate::refusal::Refusal;
 use crate::time::Millis;
+use crate::tool::Tool;
 
 mod open;
 
@@ -33,6 +34,8 @@ pub struct Unasked {
     pub(super) required: Required,
     /// The syscall, for a refusal.
     pub(super) name: String,
+    /// The tool that it calls, as it was when the call was decided on.
+    pub(super) tool: Option<Box<Tool>>,
     /// What a yes adds to budgets.
     pub(super) raise: Option<Box<Raise>>,
 }
@@ -127,7 +130,7 @@ pub enum How {
     Expired,
     /// The agent does not wait for it any more.
     Withdrawn,
-    /// The policy has changed since.
+    /// The policy has changed since, or the tool.
     Void,
 }
 
@@ -150,6 +153,7 @@ pub(super) struct Question {
     binding: Binding,
     agent: String,
     required: Required,
+    pub(super) tool: Option<Box<Tool>>,
     /// What a yes adds to budgets, as people were shown it.
     short: Vec<Shortage>,
     waiters: Vec<Waiter>,
@@ -330,6 +334,9 @@ impl Kernel {
         let required = &asked.required;
         if now >= yes.expires {
             return Err(reasons::unanswered(required, true));
+        }
+        if self.differs(asked.tool.as_deref()) {
+            return Err(reasons::other_tool(required));
         }
         if facts != yes.facts {
             return Err(reasons::altered(required));

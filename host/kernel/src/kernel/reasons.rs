@@ -101,6 +101,12 @@ pub(super) fn void(required: &Required) -> No {
     not_approved(required, because, "the agent may ask again under the policy of now")
 }
 
+/// The tool that people were asked about is gone, or not what it was.
+pub(super) fn other_tool(required: &Required) -> No {
+    let because = "the tool changed while people were asked, so their answer is void";
+    not_approved(required, because, "the agent may ask again about the tool as it is now")
+}
+
 /// What would be done is not what people were asked about.
 pub(super) fn altered(required: &Required) -> No {
     let because = "the call is not the one that people were asked about";

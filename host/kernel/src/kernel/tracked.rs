@@ -17,7 +17,7 @@ use crate::model::Model;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::time::Millis;
-use crate::tool::Tool;
+use crate::tool::{Tool, ToolsChange};
 
 #[derive(Debug)]
 pub(crate) struct Tracked {
@@ -171,6 +171,11 @@ impl Tracked {
     pub(crate) fn reload(&mut self, policy: Arc<Policy>) {
         let follows = self.kernel.reload(policy);
         self.act(((), follows));
+    }
+
+    pub(crate) fn set_tools(&mut self, tools: Vec<Tool>) -> ToolsChange {
+        let done = self.kernel.set_tools(tools);
+        self.act(done)
     }
 
     pub(crate) fn split(&mut self, id: RunId, share: Limits, fuel_left: u64, now: Millis) -> Result<Share, Refusal> {

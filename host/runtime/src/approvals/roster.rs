@@ -55,14 +55,10 @@ pub enum RosterError {
         name: String,
     },
     /// There is one.
-    #[error(
-        "there is an approver `{0}` already\nhint: `agentry approver remove {0}` first; their app's entry is useless then"
-    )]
+    #[error("there is an approver `{0}` already")]
     Exists(String),
     /// There is none.
-    #[error(
-        "there is no approver `{0}`\nhint: `agentry approver list` lists them; `agentry approver add NAME` enrols one"
-    )]
+    #[error("there is no approver `{0}`")]
     Unknown(String),
     /// Too much.
     #[error("there are {max} {what} at most\nhint: remove those that nobody needs any more")]

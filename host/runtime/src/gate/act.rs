@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use agentry_journal::{Balances, Extras, Trail};
 use agentry_kernel::approval::ApprovalId;
+use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
-use agentry_kernel::kernel::{Balance, Consequences, Kernel, Permit, Ready, Statement, Ticket, Waiter};
+use agentry_kernel::kernel::{Balance, Consequences, Kernel, Lock, Permit, Ready, Statement, Ticket, Waiter};
+use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
 use agentry_store::keys;
@@ -126,9 +128,31 @@ impl Act<'_> {
         self.ask(|kernel| ((), act(kernel)));
     }
 
-    /// Changes something in the kernel from which nothing follows.
-    pub(super) fn set<R>(&mut self, change: impl FnOnce(&mut Kernel) -> R) -> R {
-        change(&mut self.cell.kernel)
+    // From these nothing follows for anybody.
+
+    /// Somebody can be asked on behalf of this run.
+    pub(super) fn attend(&mut self, run: RunId) {
+        self.cell.kernel.attend(run);
+    }
+
+    /// A run gains labels of what started it; those that are new to it.
+    pub(super) fn mark(&mut self, run: RunId, labels: &Labels) -> Labels {
+        self.cell.kernel.mark(run, labels)
+    }
+
+    /// A person takes labels off a run; those that it held, or none if it does not go on.
+    pub(super) fn unlabel(&mut self, run: RunId, labels: &Labels) -> Option<Labels> {
+        self.cell.kernel.unlabel(run, labels)
+    }
+
+    /// Every new effect is denied from here on, or none because of a lock.
+    pub(super) fn lock(&mut self, lock: Option<Lock>) {
+        self.cell.kernel.lock(lock);
+    }
+
+    /// A child that ended under an earlier host took this of the accounts of its caller.
+    pub(super) fn remember(&mut self, parent: RunId, spent: &Amounts) {
+        self.cell.kernel.remember(parent, spent);
     }
 
     /// Writes an entry down, behind those that followed so far.

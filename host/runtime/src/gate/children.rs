@@ -87,7 +87,7 @@ impl Gate {
 
     /// A run below this one, which ended under an earlier host, took this of its accounts.
     pub(crate) fn remember(&self, parent: &RunContext, spent: &Amounts) {
-        self.0.act(parent, self.0.clock.now(), |act| act.set(|kernel| kernel.remember(parent.id, spent)));
+        self.0.act(parent, self.0.clock.now(), |act| act.remember(parent.id, spent));
     }
 
     /// Gives a share back on which nothing began.

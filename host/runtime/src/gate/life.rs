@@ -140,7 +140,7 @@ impl Gate {
             // Whoever called it has left memory: it begins when that one goes on, and has come to no end.
             let allowance = begun.map_err(|no| (Box::new(no), above.is_some_and(|trail| trail.is_closed())))?;
             if attended {
-                act.set(|kernel| kernel.attend(run.id));
+                act.attend(run.id);
             }
             started.at = now;
             started.held = given(&allowance);
@@ -199,7 +199,7 @@ impl Gate {
             };
             let (allowance, lost) = revived.map_err(Box::new)?;
             if attended {
-                act.set(|kernel| kernel.attend(run.id));
+                act.attend(run.id);
             }
             let new = lost.iter().filter(|lost| past.open.get(&lost.call).is_none_or(|open| !open.lost));
             let unknown = new.map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
@@ -284,7 +284,7 @@ impl Act<'_> {
     fn starts_by(&mut self, run: &RunContext, at: Millis) {
         let Some(Began { by, labels }) = &run.began else { return };
         self.note(Entry::Triggered { at, by: by.clone() });
-        let gained = self.set(|kernel| kernel.mark(run.id, labels));
+        let gained = self.mark(run.id, labels);
         if !gained.is_empty() {
             run.relabel(CallId(0), &gained, &Labels::NONE);
             self.note(Entry::Labelled { call: CallId(0), at, labels: gained });

@@ -1,6 +1,7 @@
-//! What changes under the runs while they go on: another policy, a lock, labels that a person takes off. Each change is journaled and shown to whoever watches a run.
+//! What changes under the runs while they go on: another policy, other tools, a lock, labels that a person takes off. Each change is journaled
+//! and shown to whoever watches a run.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
 use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
@@ -12,6 +13,7 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::TEXT_MAX_BYTES;
 use agentry_kernel::policy::Policy;
 use agentry_kernel::text::cut;
+use agentry_kernel::tool::{Tool, ToolsChange};
 use agentry_store::StoreError;
 use agentry_store::rows::run::RunRecord;
 use parking_lot::Mutex;
@@ -22,11 +24,21 @@ use super::change_feed::ChangeFeed;
 use crate::run::context::RunContext;
 use crate::run::events::{Event, Observer};
 
+/// What an admin writes and a host reads anew when it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// The policy directory.
+    Policy,
+    /// `tools.toml`.
+    Tools,
+}
+
 /// Runs that go on, and what whoever watches a later one must hear too.
 #[derive(Default)]
 pub(super) struct Audience {
     runs: Mutex<HashMap<RunId, Weak<RunContext>>>,
-    alarm: Mutex<Option<String>>,
+    /// What cannot be used as it is now, and why.
+    alarms: Mutex<BTreeMap<Watched, String>>,
     /// Agents whose runs are held until a person lets them go.
     pub(super) held: Mutex<BTreeSet<String>>,
     /// Writes to memory.
@@ -38,10 +50,8 @@ pub(super) struct Audience {
 impl Audience {
     /// A run begins.
     pub(super) fn join(&self, run: &Arc<RunContext>) {
-        if let Some(alarm) = &*self.alarm.lock()
-            && run.observer.watches()
-        {
-            run.observer.tell(Event::Alarm(alarm.clone()));
+        if run.observer.watches() {
+            self.tell_alarms(&run.observer);
         }
         self.runs.lock().insert(run.id, Arc::downgrade(run));
         // Looked at behind the insertion: whoever holds the agent meanwhile sees this run, or this run sees it.
@@ -64,6 +74,10 @@ impl Audience {
         self.runs.lock().get(&run).and_then(Weak::upgrade)
     }
 
+    fn tell_alarms(&self, observer: &Observer) {
+        self.alarms.lock().values().for_each(|alarm| observer.tell(Event::Alarm(alarm.clone())));
+    }
+
     fn hear(&self, event: &Event) {
         let host = self.host.lock().clone();
         host.tell(event.clone());
@@ -75,9 +89,7 @@ impl Gate {
     /// From now on this observer is told what befalls the host, and what was wrong before.
     pub fn watch(&self, observer: Observer) {
         let audience = &self.0.audience;
-        if let Some(alarm) = &*audience.alarm.lock() {
-            observer.tell(Event::Alarm(alarm.clone()));
-        }
+        audience.tell_alarms(&observer);
         *audience.host.lock() = observer;
     }
 
@@ -87,11 +99,11 @@ impl Gate {
         host.tell(event.clone());
     }
 
-    /// Puts another policy in force: a right that is gone is gone at the next call of every run.
-    pub fn adopt(&self, policy: Policy) {
+    /// Puts another policy in force: a right that is gone is gone at the next call of every run. False if it is the one that was.
+    pub fn adopt(&self, policy: Policy) -> bool {
         let gate = &*self.0;
         let epoch = policy.epoch;
-        let mended = gate.audience.alarm.lock().take().is_some();
+        let mended = gate.audience.alarms.lock().remove(&Watched::Policy).is_some();
         let trail = Arc::new(Trail::new(RunId::HOST));
         let at = gate.clock.now();
         let changed = gate.act(Behalf::host(&trail), at, |act| {
@@ -109,16 +121,46 @@ impl Gate {
             (false, true) => gate.audience.hear(&Event::Notice(format!("the policy is as it was: {short}"))),
             (false, false) => {}
         }
+        changed
     }
 
-    /// The policy directory cannot be used; what is in force stays in force, and everybody hears why.
-    pub fn keep(&self, why: &str) {
+    /// Replaces the tools that the kernel decides on, and by `put` those that are called, in one step: whoever may call a tool calls that
+    /// one. What differs is journaled, and shown to everybody.
+    pub fn set_tools(&self, tools: Vec<Tool>, put: impl FnOnce()) -> ToolsChange {
+        let gate = &*self.0;
+        let mended = gate.audience.alarms.lock().remove(&Watched::Tools).is_some();
+        let trail = Arc::new(Trail::new(RunId::HOST));
+        let at = gate.clock.now();
+        let change = gate.act(Behalf::host(&trail), at, |act| {
+            // Whoever waits for an answer about one that differs waits for nothing.
+            let change = act.ask(|kernel| kernel.set_tools(tools));
+            put();
+            if !change.is_empty() {
+                let ToolsChange { added, changed, removed } = change.clone();
+                act.note(Entry::ToolsSet { at, added, changed, removed });
+            }
+            change
+        });
+        if !change.is_empty() {
+            gate.audience.hear(&Event::Notice(format!("other tools are there: {}", shown(&change))));
+        } else if mended {
+            gate.audience.hear(&Event::Notice("the tools are as they were".to_owned()));
+        }
+        change
+    }
+
+    /// What an admin has written cannot be used; what is in force stays in force, and everybody hears why.
+    pub fn keep(&self, what: Watched, why: &str) {
         let gate = &*self.0;
         let mut cut = why.to_owned();
         cut.truncate(cut.floor_char_boundary(TEXT_MAX_BYTES));
         self.note(Entry::Kept { at: gate.clock.now(), why: cut });
-        let alarm = format!("the policy cannot be used as it is, so the last good one stays in force\n{why}");
-        *gate.audience.alarm.lock() = Some(alarm.clone());
+        let alarm = match what {
+            Watched::Policy => "the policy cannot be used as it is, so the last good one stays in force",
+            Watched::Tools => "the tools cannot be used as they stand there, so the last good ones stay",
+        };
+        let alarm = format!("{alarm}\n{why}");
+        gate.audience.alarms.lock().insert(what, alarm.clone());
         gate.audience.hear(&Event::Alarm(alarm));
     }
 
@@ -133,7 +175,7 @@ impl Gate {
         let because = cut(because.to_owned(), TEXT_MAX_BYTES);
         let at = gate.clock.now();
         let taken = gate.act(&*run, at, |act| {
-            let taken = act.set(|kernel| kernel.unlabel(id, labels))?;
+            let taken = act.unlabel(id, labels)?;
             if !taken.is_empty() {
                 run.unlabel(&taken);
                 act.record(run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() }));
@@ -197,7 +239,7 @@ impl Gate {
         let news = gate.act(Behalf::host(&trail), at, |act| {
             let news = act.kernel().locked() != lock.as_ref();
             if news {
-                act.set(|kernel| kernel.lock(lock));
+                act.lock(lock);
                 act.note(entry);
             }
             news
@@ -210,7 +252,7 @@ impl Gate {
     /// Puts in force what held before this host began; it is journaled already.
     pub(crate) fn begin_locked(&self, lock: Option<Lock>) {
         let trail = Arc::new(Trail::new(RunId::HOST));
-        self.0.act(Behalf::host(&trail), self.0.clock.now(), |act| act.set(|kernel| kernel.lock(lock)));
+        self.0.act(Behalf::host(&trail), self.0.clock.now(), |act| act.lock(lock));
     }
 
     /// Writes down what befell the host. A flush that fails breaks the trail of that entry alone.
@@ -218,4 +260,13 @@ impl Gate {
         let trail = Arc::new(Trail::new(RunId::HOST));
         self.0.journal.append(&trail, &[entry], Extras::default());
     }
+}
+
+/// `added a, b; changed c; gone d`
+fn shown(change: &ToolsChange) -> String {
+    let ToolsChange { added, changed, removed } = change;
+    let parts = [("added", added), ("changed", changed), ("gone", removed)];
+    let parts = parts.iter().filter(|(_, names)| !names.is_empty());
+    let text = parts.map(|(how, names)| format!("{how} {}", names.join(", "))).collect::<Vec<_>>().join("; ");
+    cut(text, TEXT_MAX_BYTES)
 }

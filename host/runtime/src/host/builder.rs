@@ -54,6 +54,8 @@ pub struct HostBuilder {
     policy: Policy,
     /// Where the policy is read anew when it changes; none if it stands as it was given.
     watched: Option<PathBuf>,
+    /// Whether `tools.toml` is read anew when it changes.
+    tools_watched: bool,
     config: Config,
     registry: ToolsConfig,
     agents: AgentsConfig,
@@ -74,6 +76,7 @@ impl HostBuilder {
             clock: Clock::System,
             policy: Policy::default(),
             watched: None,
+            tools_watched: false,
             config: Config::default(),
             registry: ToolsConfig::default(),
             agents: AgentsConfig::default(),
@@ -94,7 +97,7 @@ impl HostBuilder {
         builder.config = Config::load(&builder.directory)?;
         builder.registry = ToolsConfig::load(&builder.directory)?;
         builder.agents = AgentsConfig::load(&builder.directory)?;
-        Ok(Self { roots, model, models, ..builder })
+        Ok(Self { roots, model, models, tools_watched: true, ..builder })
     }
 
     /// Everything durable stands in this store, which no other host writes to.
@@ -142,7 +145,7 @@ impl HostBuilder {
         Self { model: Some(alias.into()), ..self }
     }
 
-    /// One more tool, behind an adapter of its own; see [`Tools::add`].
+    /// One more tool, behind an adapter of its own; see [`Tools::with_own`].
     pub fn tool(mut self, tool: ToolLine, adapter: impl Adapter + 'static) -> Self {
         self.tools.push((tool, Arc::new(adapter)));
         self
@@ -171,8 +174,8 @@ impl HostBuilder {
         let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
         let program = preparer.program().map(Path::to_owned);
         let (of_web, of_secrets) = (Arc::clone(&web), Arc::clone(&secrets));
-        let mut tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
-        self.tools.into_iter().try_for_each(|(tool, adapter)| tools.add(tool, adapter))?;
+        let tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
+        tools.put(tools.with_own(self.tools)?);
         let http = Http::new(web, secrets);
         let engine = Engine::open(&directory, preparer, config.engine)?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
@@ -192,7 +195,7 @@ impl HostBuilder {
         let (marks, keepers) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
         rows::approval::recover(&store).await?;
         let people = People::of(&directory);
-        let policy_watch = PolicyWatch::new(directory, self.watched);
+        let policy_watch = PolicyWatch::new(directory, self.watched, self.tools_watched);
         let human = Human::open(Arc::clone(&store), clock).await?;
         let (orders, parking) = (Arc::new(Orders::default()), parking::Parking::new(config.idle));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);

@@ -1,7 +1,7 @@
-//! What holds in a home now: its policy directory and its lock, looked at again and again while a host runs.
+//! What holds in a home now: its policy directory, its registry of tools and its lock, looked at again and again while a host runs.
 //!
-//! A change is taken once the directory has been still for one look, read whole, parsed, tested, and only then swapped in. What cannot be
-//! used changes nothing: the last good policy stays in force and an alarm is shown. The lock is a file of the home: as long as it is
+//! A change is taken once it has been still for one look, read whole, parsed, tested, and only then swapped in. What cannot be used changes
+//! nothing: the last good policy, or the last good set of tools, stays in force and an alarm is shown. The lock is a file of the home: as long as it is
 //! there, whatever it says, nothing new is let in.
 
 use std::fs::{self, OpenOptions};
@@ -12,6 +12,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use agentry_config::policies::PoliciesError;
+use agentry_drivers::tools::config::TOOLS_FILE;
 use agentry_kernel::Digest;
 use agentry_kernel::kernel::Lock;
 use agentry_kernel::limits::{POLICY_FILES_MAX, TEXT_MAX_BYTES};
@@ -21,7 +22,8 @@ use agentry_store::limits::STANDING_LOOK_MS;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-use crate::gate::Gate;
+use super::tools;
+use crate::gate::{Gate, Watched};
 use crate::host::services::Services;
 
 /// The file whose presence is the lock.
@@ -33,18 +35,49 @@ pub struct PolicyWatch {
     home: PathBuf,
     /// None if the policy stands as it was given.
     policies: Option<PathBuf>,
+    /// False if the tools stand as they were given.
+    tools: bool,
     alarms: Mutex<Option<String>>,
 }
 
 impl PolicyWatch {
-    /// What holds in this home under this policy directory; none for a policy that does not change.
-    pub fn new(home: PathBuf, policies: Option<PathBuf>) -> Self {
-        Self { home, policies, alarms: Mutex::default() }
+    /// What holds in this home under this policy directory; none for a policy that does not change. `tools` says whether its `tools.toml`
+    /// is looked at.
+    pub fn new(home: PathBuf, policies: Option<PathBuf>, tools: bool) -> Self {
+        Self { home, policies, tools, alarms: Mutex::default() }
     }
 
     /// Puts the lock in force, or takes it out, as the home has it now. Cheap enough for every look.
     pub fn look_at_lock(&self, gate: &Gate) {
         gate.lock(lock(&self.home));
+    }
+
+    /// Reads the policy if it has changed and is still. True if another one is in force now.
+    fn look_at_policy(&self, gate: &Gate, seen: &mut Seen) -> bool {
+        let Some(policies) = self.policies.as_deref().filter(|policies| seen.has_settled_on(fingerprint(policies))) else {
+            return false;
+        };
+        match sound(gate, policies) {
+            Ok(policy) => gate.adopt(policy),
+            Err(error) => {
+                gate.keep(Watched::Policy, &error.to_string());
+                false
+            }
+        }
+    }
+
+    /// The same of the tools.
+    fn look_at_tools(&self, services: &Services, seen: &mut Seen) -> bool {
+        if !self.tools || !seen.has_settled_on(fingerprint_of(&[self.home.join(TOOLS_FILE)])) {
+            return false;
+        }
+        match tools::reread(&services.drivers, &self.home) {
+            Ok(change) => !change.is_empty(),
+            Err(error) => {
+                services.drivers.gate.keep(Watched::Tools, &error.to_string());
+                false
+            }
+        }
     }
 
     /// Has this shown to whoever watches a run.
@@ -56,7 +89,7 @@ impl PolicyWatch {
 /// Looks at what holds until the host is gone, on a thread of its own: a host whose workers are all busy still hears a lock.
 pub fn watch(services: Weak<Services>) -> io::Result<()> {
     let look = move || {
-        let mut sight = Seen::default();
+        let (mut policy, mut tools) = (Seen::default(), Seen::default());
         loop {
             std::thread::sleep(Duration::from_millis(STANDING_LOOK_MS));
             let Some(services) = services.upgrade() else { return };
@@ -65,12 +98,13 @@ pub fn watch(services: Weak<Services>) -> io::Result<()> {
             if let Some(text) = policy_watch.alarms.lock().take() {
                 gate.announce_alarm(&text);
             }
-            let Some(policies) = &policy_watch.policies else { continue };
-            if sight.has_settled_on(fingerprint(policies)) {
-                match sound(gate, policies) {
-                    Ok(policy) => gate.adopt(policy),
-                    Err(error) => gate.keep(&error.to_string()),
-                }
+            // Each is tested with the other, so whatever was of no use is read again when the other one has changed.
+            let _no_other = services.drivers.tools.changing();
+            if policy_watch.look_at_policy(gate, &mut policy) {
+                tools.forget();
+            }
+            if policy_watch.look_at_tools(&services, &mut tools) {
+                policy.forget();
             }
         }
     };
@@ -90,10 +124,25 @@ impl Seen {
         let still = self.seen.replace(now) == Some(now);
         still && self.read.replace(now) != Some(now)
     }
+
+    /// What was read is to be read again.
+    fn forget(&mut self) {
+        self.read = None;
+    }
 }
 
 /// Names, sizes, times and rights of the directory and of all that could be a policy in it.
 fn fingerprint(directory: &Path) -> Digest {
+    let names = fs::read_dir(directory).into_iter().flatten().take(POLICY_FILES_MAX + 1);
+    let mut paths: Vec<PathBuf> =
+        names.flatten().map(|entry| entry.path()).filter(|path| agentry_config::policies::is_policy(path)).collect();
+    paths.sort();
+    paths.insert(0, directory.to_path_buf());
+    fingerprint_of(&paths)
+}
+
+/// The same of what lies at these paths.
+fn fingerprint_of(paths: &[PathBuf]) -> Digest {
     let mut sha = Sha256::new();
     let mut about = |path: &Path| match fs::symlink_metadata(path) {
         Ok(is) => {
@@ -105,11 +154,6 @@ fn fingerprint(directory: &Path) -> Digest {
         }
         Err(error) => sha.update(format!("{:?}", error.kind())),
     };
-    about(directory);
-    let names = fs::read_dir(directory).into_iter().flatten().take(POLICY_FILES_MAX + 1);
-    let mut paths: Vec<PathBuf> =
-        names.flatten().map(|entry| entry.path()).filter(|path| agentry_config::policies::is_policy(path)).collect();
-    paths.sort();
     paths.iter().for_each(|path| about(path));
     Digest(sha.finalize().into())
 }

@@ -7,6 +7,7 @@ use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_abi::bindings::agentry::agent::tools::{Answer, Host, HostWithStore, Tool};
 use agentry_abi::bindings::agentry::agent::types::{Cost, Error};
 use agentry_abi::driver::Completed;
+use agentry_abi::fault::unavailable;
 use agentry_drivers::tools::Entry;
 use agentry_kernel::json::{self, Value};
 use agentry_kernel::{Amounts, Call};
@@ -37,7 +38,7 @@ impl State {
     /// The tool, if there is one; and checks the arguments against its schema if the agent may see it. Of others it learns nothing: the
     /// kernel is to say no first.
     fn tool(&self, name: &str, value: &Value) -> Result<Option<Arc<Entry>>, Error> {
-        let entry = self.drivers.tools.get(name).cloned();
+        let entry = self.drivers.tools.get(name);
         if let Some(entry) = &entry
             && !self.run.repeats()
             && self.own_tools().iter().any(|own| own == name)
@@ -81,11 +82,17 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
                 return future(store, std::future::ready(Err(error)));
             }
         };
+        let drivers = Arc::clone(&state.drivers);
         let answer = state.drivers.gate.pass(&state.run, asking, move |permit, cut| async move {
             let Some(entry) = entry else {
                 let none = Error::NotFound("there is no such tool".to_owned());
                 return Completed::of(Err(none), Amounts::ZERO);
             };
+            // It was looked up before the kernel decided: what that decided on must be what is called.
+            if !drivers.tools.has(&entry) {
+                let changed = unavailable("the tool was changed at this moment", Some(0));
+                return Completed::of(Err(changed), Amounts::ZERO);
+            }
             let begun = tokio::time::Instant::now();
             let mut done = entry.call(&permit, &value, &cut).await;
             let note = done.note.take();

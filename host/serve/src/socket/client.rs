@@ -16,8 +16,10 @@ use serde::de::DeserializeOwned;
 
 use super::ControlError;
 use super::place::Place;
+use super::table::{OverSocket, Reply, Request};
 use super::wire::{HELLO_MAX_BYTES, Hello, LENGTH_BYTES, PROTOCOL, frame, length, value};
-use crate::api::{News, Reply, Request, Start};
+use crate::api::{Get, Has, News, Scan, Start};
+use crate::error::OpError;
 
 /// A connection to the host that runs in a home.
 #[derive(Debug)]
@@ -51,15 +53,20 @@ impl Client {
         Ok(Self { stream: Mutex::new(stream) })
     }
 
-    /// Asks one thing.
+    /// Has the host do one thing.
     ///
     /// # Errors
-    /// [`ControlError::Refused`] if the host says no; [`ControlError::Lost`] if it does not answer.
-    pub fn ask(&self, request: &Request) -> Result<Reply, ControlError> {
+    /// What the host says, or that it does not answer.
+    pub fn ask<O: OverSocket>(&self, operation: O) -> Result<O::Answer, OpError> {
         let stream = self.stream.lock();
-        let frame = frame(request, CONTROL_REQUEST_MAX_BYTES).map_err(|error| lost(&error))?;
+        let request = Request::Ask(operation.into_ask());
+        let frame = frame(&request, CONTROL_REQUEST_MAX_BYTES).map_err(|error| lost(&error))?;
         let reply = (&*stream).write_all(&frame).and_then(|()| receive(&stream, CONTROL_REPLY_MAX_BYTES));
-        said(reply.map_err(|error| lost(&error))?)
+        match reply.map_err(|error| lost(&error))? {
+            Reply::Done(answer) => Ok(O::answer_of(answer).ok_or(ControlError::Another)?),
+            Reply::Failed(error) => Err(error),
+            Reply::News(_) | Reply::Still => Err(ControlError::Another.into()),
+        }
     }
 
     /// Orders a run.
@@ -85,36 +92,27 @@ impl Following {
     ///
     /// # Errors
     /// As [`Following::news`].
-    pub fn taken(&mut self) -> Result<(), ControlError> {
+    pub fn taken(&mut self) -> Result<(), OpError> {
         match self.news()? {
             News::Taken => Ok(()),
-            _ => Err(ControlError::Lost { why: "it answered another question".to_owned() }),
+            News::Begun(_) | News::Event(_) | News::Over(_) => Err(ControlError::Another.into()),
         }
     }
 
     /// Waits for the next news.
     ///
     /// # Errors
-    /// [`ControlError::Refused`] and [`ControlError::Unavailable`] if it does not begin, [`ControlError::NotServing`] if the host takes no
-    /// orders, [`ControlError::Lost`] if it is gone.
-    pub fn news(&mut self) -> Result<News, ControlError> {
+    /// Why it does not begin; [`crate::error::Kind::NotServing`] if the host takes no orders.
+    pub fn news(&mut self) -> Result<News, OpError> {
         loop {
             let reply = receive(&self.stream, CONTROL_REPLY_MAX_BYTES).map_err(|error| lost(&error))?;
-            match said(reply)? {
+            match reply {
                 Reply::Still => {}
                 Reply::News(news) => return Ok(news),
-                _ => return Err(ControlError::Lost { why: "it answered another question".to_owned() }),
+                Reply::Failed(error) => return Err(error),
+                Reply::Done(_) => return Err(ControlError::Another.into()),
             }
         }
-    }
-}
-
-fn said(reply: Reply) -> Result<Reply, ControlError> {
-    match reply {
-        Reply::Refused(why) => Err(ControlError::Refused(why)),
-        Reply::Unavailable(why) => Err(ControlError::Unavailable(why)),
-        Reply::NotServing => Err(ControlError::NotServing),
-        reply => Ok(reply),
     }
 }
 
@@ -128,9 +126,8 @@ impl RemoteStore {
         Self(client)
     }
 
-    fn ask<T>(&self, request: &Request, of: impl FnOnce(Reply) -> Option<T>) -> Result<T, StoreError> {
-        let reply = self.0.ask(request).map_err(|error| StoreError::Host { why: error.to_string() })?;
-        of(reply).ok_or_else(|| StoreError::Host { why: "the host answered another question".to_owned() })
+    fn ask<O: OverSocket>(&self, operation: O) -> Result<O::Answer, StoreError> {
+        self.0.ask(operation).map_err(|error| StoreError::Host { why: error.to_string() })
     }
 }
 
@@ -140,17 +137,11 @@ impl Store for RemoteStore {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.ask(&Request::Get(key.to_vec()), |reply| match reply {
-            Reply::Value(value) => Some(value),
-            _ => None,
-        })
+        self.ask(Get { key: key.to_vec() })
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.ask(&Request::Has(key.to_vec()), |reply| match reply {
-            Reply::Has(has) => Some(has),
-            _ => None,
-        })
+        self.ask(Has { key: key.to_vec() })
     }
 
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
@@ -158,11 +149,7 @@ impl Store for RemoteStore {
         let (mut found, mut bytes) = (Vec::new(), 0);
         while found.len() < page.rows {
             let rows = u64::try_from(page.rows - found.len()).unwrap_or(u64::MAX);
-            let request = Request::Scan { from: from.clone(), to: to.clone(), reverse, rows };
-            let rows = self.ask(&request, |reply| match reply {
-                Reply::Rows(rows) => Some(rows),
-                _ => None,
-            })?;
+            let rows = self.ask(Scan { from: from.clone(), to: to.clone(), reverse, rows })?;
             let Some((last, _)) = rows.last() else { return Ok(found) };
             if reverse {
                 to.clone_from(last);

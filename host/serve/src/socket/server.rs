@@ -16,10 +16,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::place::{Place, is_trusted};
+use super::table::{self, Reply, Request};
 use super::wire::{HELLO_MAX_BYTES, Hello, PROTOCOL, receive, send};
 use super::{ControlError, start};
-use crate::api::{Reply, Request};
-use crate::ops;
+use crate::error::OpError;
 
 /// How long nobody is let in after the system could not let one in.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -81,14 +81,18 @@ async fn converse(mut stream: UnixStream, services: Weak<Services>) -> io::Resul
     loop {
         let request: Request = within(CONTROL_IDLE_MAX_MS, receive(&mut stream, CONTROL_REQUEST_MAX_BYTES)).await?;
         let Some(services) = services.upgrade() else { return Ok(()) };
-        if let Request::Start(order) = request {
-            start::follow(&mut stream, services, order).await?;
-            continue;
-        }
-        let reply = ops::answer(services, request).await;
+        let ask = match request {
+            Request::Ask(ask) => ask,
+            Request::Start(order) => {
+                start::follow(&mut stream, services, order).await?;
+                continue;
+            }
+        };
+        let reply = table::done(&services, ask).await.map_or_else(Reply::Failed, Reply::Done);
+        drop(services);
         let sent = within(CONTROL_IDLE_MAX_MS, send(&mut stream, &reply, CONTROL_REPLY_MAX_BYTES)).await;
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
-            let reply = Reply::Refused("the answer is longer than the host may give".to_owned());
+            let reply = Reply::Failed(OpError::broken("the answer is longer than the host may give"));
             within(CONTROL_IDLE_MAX_MS, send(&mut stream, &reply, CONTROL_REPLY_MAX_BYTES)).await?;
         } else {
             sent?;

@@ -18,13 +18,15 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::server::within;
+use super::table::Reply;
 use super::wire::send;
-use crate::api::{News, Reply, Start};
+use crate::api::{News, Start};
+use crate::error::OpError;
 
 /// Hands the order in and tells what comes of it.
 pub(super) async fn follow(stream: &mut UnixStream, services: Arc<Services>, start: Start) -> io::Result<()> {
     let Some(_room) = services.orders.watch() else {
-        return tell(stream, Reply::Unavailable(busy("too many commands watch runs"))).await;
+        return tell(stream, Reply::Failed(OpError::busy("too many commands watch runs"))).await;
     };
     let Start { component, input, watch } = start;
     let (sender, events) = mpsc::channel(CONTROL_EVENTS_WAITING_MAX);
@@ -33,8 +35,8 @@ pub(super) async fn follow(stream: &mut UnixStream, services: Arc<Services>, sta
     let order = Order { what, over };
     match services.orders.place(order) {
         Ok(()) => {}
-        Err(NotTaken::NotServing) => return tell(stream, Reply::NotServing).await,
-        Err(NotTaken::Full) => return tell(stream, Reply::Unavailable(busy("too many runs wait to begin"))).await,
+        Err(NotTaken::NotServing) => return tell(stream, Reply::Failed(OpError::not_serving())).await,
+        Err(NotTaken::Full) => return tell(stream, Reply::Failed(OpError::busy("too many runs wait to begin"))).await,
     }
     let gate = services.drivers.gate.clone();
     drop(services);
@@ -102,17 +104,12 @@ impl Listener<'_> {
                 }
                 tell(self.stream, Reply::News(News::Over(run))).await
             }
-            Ok(Err(error @ RunError::Store(_))) => tell(self.stream, Reply::Unavailable(error.to_string())).await,
-            Ok(Err(error)) => tell(self.stream, Reply::Refused(error.to_string())).await,
-            Err(_) => tell(self.stream, Reply::Unavailable(busy("the host stops"))).await,
+            Ok(Err(error)) => tell(self.stream, Reply::Failed(error.into())).await,
+            Err(_) => tell(self.stream, Reply::Failed(OpError::busy("the host stops"))).await,
         }
     }
 }
 
 async fn tell(stream: &mut UnixStream, reply: Reply) -> io::Result<()> {
     within(CONTROL_IDLE_MAX_MS, send(stream, &reply, CONTROL_REPLY_MAX_BYTES)).await
-}
-
-fn busy(why: &str) -> String {
-    format!("{why}\nhint: try again in a while")
 }

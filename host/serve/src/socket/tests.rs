@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use agentry_engine::prepare::Preparer;
+use agentry_kernel::call::RunId;
+use agentry_runtime::approvals::Saying;
 use agentry_runtime::host::{Host, Options};
 use agentry_store::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_HELLO_MAX_MS, CONTROL_PAGE_MAX_ROWS};
 use agentry_store::{Batch, Page, Range, Store, StoreError};
 
+use super::table::{Answer, Ask, Reply, Request};
 use super::wire::{HELLO_MAX_BYTES, Hello, frame};
-use super::{Client, ControlError, RemoteStore, ask};
+use super::{Client, ControlError, OverSocket, RemoteStore, ask};
 use crate::OpenError;
-use crate::api::{Reply, Request};
+use crate::api::{Discard, Has, Hold, Stop};
+use crate::error::{Kind, Next, OpError, Refuser};
 
 async fn host(home: &Path) -> Result<Host, OpenError> {
     let policies = home.join("policies");
@@ -40,7 +44,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn is_served(home: &Path) -> bool {
-    ask(home, &Request::Has(b"v".to_vec())).is_ok_and(|reply| reply == Reply::Has(true))
+    ask(home, Has { key: b"v".to_vec() }) == Ok(true)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,8 +139,38 @@ async fn a_client_that_floods_or_talks_nonsense_is_hung_up_on() {
     let mut flood = UnixStream::connect(socket(home.path())).unwrap();
     flood.write_all(&hello).unwrap();
     flood.set_nonblocking(true).unwrap();
-    let request = frame(&Request::Has(b"v".to_vec()), 1000).unwrap();
+    let request = frame(&Request::Ask(Has { key: b"v".to_vec() }.into_ask()), 1000).unwrap();
     // It never reads an answer, so at some point nothing more goes in.
     while flood.write_all(&request).is_ok() {}
     assert!(is_served(home.path()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_keeps_its_kind_and_what_to_do_next_over_the_socket() {
+    let home = tempfile::tempdir().unwrap();
+    let none = ask(home.path(), Hold { run: RunId(7), hold: true }).unwrap_err();
+    assert_eq!((none.kind, none.next), (Kind::NoHost, Some(Next::Serve)));
+    let running = host(home.path()).await.unwrap();
+    let asked = [
+        ask(home.path(), Hold { run: RunId(7), hold: true }).map(drop),
+        ask(home.path(), Stop { run: RunId(7), because: None }),
+    ];
+    assert_eq!(asked, [Err(OpError::not_here(RunId(7))), Err(OpError::not_here(RunId(7)))]);
+    let saying = Saying { question: "abc".to_owned(), name: None, code: None, no: None };
+    let here = OpError::from(running.say(saying.clone()).await.unwrap_err());
+    assert_eq!(here.kind, Kind::Refused(Refuser::Approval));
+    assert_eq!(ask(home.path(), saying), Err(here), "over the socket it is what it is in the process");
+}
+
+/// Whoever adds an operation puts it to the end and raises the protocol: an older host would take one for another.
+#[test]
+fn operations_have_the_numbers_that_they_had() {
+    let first = |value: &Request| frame(value, 1000).unwrap()[4..6].to_vec();
+    let of = |ask: Ask| first(&Request::Ask(ask));
+    assert_eq!(of(Has { key: Vec::new() }.into_ask()), [0, 1]);
+    assert_eq!(of(Stop { run: RunId(1), because: None }.into_ask()), [0, 12]);
+    assert_eq!(of(Discard { letter: String::new() }.into_ask()), [0, 15]);
+    let failed = Reply::Failed(OpError::not_here(RunId(1)));
+    assert_eq!(frame(&failed, 1000).unwrap()[4..6], [1, 3], "the kind is the first that stands in an error");
+    assert_eq!(frame(&Reply::Done(Answer::Discard(())), 1000).unwrap()[4..], [0, 15]);
 }

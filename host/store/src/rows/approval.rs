@@ -92,7 +92,7 @@ pub enum State {
     Expired,
     /// The agent does not wait for it any more.
     Withdrawn,
-    /// The policy changed while it was open.
+    /// The policy changed while it was open, or the tool.
     Void,
     /// The host of its run has ended; nothing waits for an answer.
     Gone,
@@ -190,7 +190,7 @@ pub fn became(questions: &[Question], name: &str) -> Option<String> {
         State::Denied { by, .. } => format!("{by} said no already"),
         State::Expired => "nobody answered in time".to_owned(),
         State::Withdrawn => "its run does not wait for it any more".to_owned(),
-        State::Void => "the policy changed, so an answer is void".to_owned(),
+        State::Void => "the policy or the tool changed, so an answer is void".to_owned(),
         State::Gone => "the host of its run has stopped".to_owned(),
     })
 }

@@ -98,10 +98,10 @@ pub enum Reply {
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// No open question is called so.
-    #[error("no open question is called `{0}`\nhint: `agentry questions` lists those that are open")]
+    #[error("no open question is called `{0}`")]
     Unknown(String),
     /// More than one is.
-    #[error("more than one question begins with `{0}`\nhint: give all of its name; `agentry questions` lists them")]
+    #[error("more than one question begins with `{0}`\nhint: give all of its name")]
     Many(String),
     /// It is none of those to choose from.
     #[error("`{given}` is none of the answers to choose from\nhint: answer one of: {choices}")]

@@ -85,7 +85,7 @@ fn models(home: &Home) -> Result<Vec<Finding>> {
 
 fn registry(home: &Home) -> Result<Vec<Finding>> {
     let config = Config::load(home.path())?;
-    let tools = Tools::registered(&config.secrets, config.hosts.clone(), ToolsConfig::load(home.path())?);
+    let tools = Tools::registered(&config.secrets, config.hosts.clone(), ToolsConfig::load(home.path())?).registry();
     let mut findings = Vec::new();
     for tool in tools.list() {
         if let Some(trouble) = &tool.trouble {

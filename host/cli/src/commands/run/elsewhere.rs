@@ -10,8 +10,9 @@ use agentry_journal::report::Report;
 use agentry_kernel::call::RunId;
 use agentry_kernel::refusal::Refusal;
 use agentry_runtime::run::events::Event;
-use agentry_serve::api::{News, Request, Start};
-use agentry_serve::socket::{Client, ControlError, Following};
+use agentry_serve::api::{News, Start, Stop};
+use agentry_serve::error::{Kind, OpError};
+use agentry_serve::socket::{self, Client, ControlError, Following};
 use agentry_store::rows::run::RunRecord;
 use anyhow::{Context, Result, anyhow};
 use serde_json::json;
@@ -22,7 +23,6 @@ use super::prompt::{Hearer, Prompt};
 use super::{EVENTS_MAX, stopped};
 use crate::commands::followed::is_over;
 use crate::commands::ps;
-use crate::commands::target::ask;
 use crate::exit::{Exit, With};
 use crate::home::Home;
 use crate::screen;
@@ -45,7 +45,7 @@ pub fn detach(home: &Home, component: &Path, input: &[u8], as_json: bool) -> Res
     };
     let mut live = Live::on_stderr();
     loop {
-        match following.news().map_err(of_host)? {
+        match following.news()? {
             News::Taken => {}
             News::Event(event) => live.show(&event),
             News::Begun(run) | News::Over(run) => {
@@ -67,27 +67,19 @@ fn order(home: &Home, component: &Path, input: &[u8], watch: bool) -> Result<Opt
     let client = match Client::connect(home.path()) {
         Ok(client) => client,
         Err(ControlError::NoHost { .. }) => return Ok(None),
-        Err(error) => return Err(of_host(error)),
+        Err(error) => return Err(OpError::from(error).into()),
     };
     // The host works elsewhere.
     let component: PathBuf = std::path::absolute(component).context("cannot tell where the component is")?;
-    let mut following = client.start(Start { component, input: input.to_vec(), watch }).map_err(of_host)?;
+    let mut following = client.start(Start { component, input: input.to_vec(), watch }).map_err(OpError::from)?;
     match following.taken() {
-        Ok(()) => Ok(Some(following)),
-        Err(ControlError::NotServing) => Ok(None),
-        Err(error) => Err(of_host(error)),
-    }
-}
-
-fn of_host(error: ControlError) -> anyhow::Error {
-    match error {
-        ControlError::Refused(_) => error.into(),
-        error => With(Exit::Unavailable, error.into()).into(),
+        Err(error) if error.kind == Kind::NotServing => Ok(None),
+        taken => Ok(taken.map(|()| Some(following))?),
     }
 }
 
 /// What is heard of the run, in a thread that ends with it.
-fn listen(mut following: Following) -> mpsc::Receiver<Result<News, ControlError>> {
+fn listen(mut following: Following) -> mpsc::Receiver<Result<News, OpError>> {
     let (sender, receiver) = mpsc::channel(EVENTS_MAX);
     std::thread::spawn(move || {
         loop {
@@ -132,9 +124,9 @@ async fn watched(home: &Home, following: Following) -> Result<Report> {
                 Some(Ok(News::Over(run))) => return screen.end(home, run),
                 Some(Err(error)) => {
                     screen.live.end();
-                    return Err(of_host(error));
+                    return Err(error.into());
                 }
-                None => return Err(of_host(ControlError::Lost { why: "it hung up".to_owned() })),
+                None => return Err(OpError::from(ControlError::Lost { why: "it hung up".to_owned() }).into()),
             },
             line = screen.prompt.line() => screen.prompt.answer(&hearer, &line).await,
             _ = second.tick() => {
@@ -159,10 +151,10 @@ fn waits(home: &Home, run: RunId) -> Option<String> {
 /// Stops it, if it has begun.
 fn stop(home: &Home, run: Option<RunId>) -> Result<()> {
     let Some(run) = run else { return Ok(()) };
-    match ask(home, &Request::Stop { run, because: None }) {
+    match socket::ask(home.path(), Stop { run, because: None }) {
         // It may have ended at the same moment.
-        Err(error) if error.downcast_ref::<ControlError>().is_none() => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind == Kind::Conflict => Ok(()),
+        stopped => Ok(stopped?),
     }
 }
 

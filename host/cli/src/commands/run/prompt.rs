@@ -6,6 +6,7 @@ use std::io::{BufRead, IsTerminal};
 
 use agentry_kernel::approval::ApprovalId;
 use agentry_runtime::approvals::{Effect, Said, Saying};
+use agentry_serve::error::OpError;
 use agentry_serve::offline;
 use agentry_store::rows::approval::{Question, State};
 
@@ -44,7 +45,7 @@ pub enum Hearer<'a> {
 impl Hearer<'_> {
     async fn say(&self, saying: Saying) -> Result<Said> {
         match self {
-            Self::Here(host) => Ok(host.say(saying).await?),
+            Self::Here(host) => Ok(host.say(saying).await.map_err(OpError::from)?),
             Self::There(home) => tokio::task::block_in_place(|| say(home, saying)),
         }
     }
@@ -67,8 +68,8 @@ impl Hearer<'_> {
 
     async fn answer(&self, answering: Answering) -> Result<Inquiry> {
         match self {
-            Self::Here(host) => Ok(host.services().drivers.human.answer(&answering).await?),
-            Self::There(home) => Ok(offline::answer(home.path(), answering).await?),
+            Self::Here(host) => Ok(host.services().drivers.human.answer(&answering).await.map_err(OpError::from)?),
+            Self::There(home) => Ok(offline::act(home.path(), answering).await?),
         }
     }
 }

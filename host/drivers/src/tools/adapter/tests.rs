@@ -57,7 +57,11 @@ fn an_adapter_of_another_program_has_its_time_and_its_length_and_can_be_cut() {
 
 #[test]
 fn a_tool_of_another_program_that_makes_no_sense_is_not_added() {
-    let mut tools = Tools::registered(&[], BTreeMap::new(), ToolsConfig::default());
+    let tools = Tools::registered(&[], BTreeMap::new(), ToolsConfig::default());
+    let with = |all: Vec<ToolLine>| {
+        let foreign = |tool| (tool, Arc::new(Foreign(None)) as Arc<dyn Adapter>);
+        tools.with_own(all.into_iter().map(foreign).collect())
+    };
     let schema = |schema: &str| ToolLine { schema: schema.to_owned(), ..tool() };
     for (wrong, why) in [
         (ToolLine { name: "own tool".to_owned(), ..tool() }, "a name has letters"),
@@ -67,11 +71,37 @@ fn a_tool_of_another_program_that_makes_no_sense_is_not_added() {
         (schema("{\"type\": \"string\"}"), "not of an object"),
         (schema("{\"type\": \"object\", \"properties\": 1}"), "its schema is none"),
     ] {
-        let told = tools.add(wrong, Arc::new(Foreign(None))).expect_err(why);
+        let told = with(vec![wrong]).map(drop).expect_err(why);
         assert!(told.to_string().contains(why), "{told}");
     }
+    assert!(with(vec![tool(), tool()]).map(drop).expect_err("twice").why.contains("of this name"));
     assert_eq!(tools.kernel_tools().len(), 0);
-    tools.add(tool(), Arc::new(Foreign(None))).expect("it makes sense");
-    assert!(tools.add(tool(), Arc::new(Foreign(None))).expect_err("twice").why.contains("of this name"));
+    tools.put(with(vec![tool()]).expect("it makes sense"));
     assert_eq!(tools.get("own").map(|entry| entry.reach().0), Some("foreign"));
+}
+
+#[test]
+fn a_tool_of_which_the_same_is_said_stays_what_it_was_and_any_other_is_another_one() {
+    let file = |description: &str| {
+        let text = format!(
+            "format = 1\n[tools.clock]\ndescription = \"{description}\"\neffect = \"read\"\nschema = '{{\"type\": \"object\"}}'\nclock = {{}}\n"
+        );
+        ToolsConfig::parse("tools.toml", &text).expect("it makes sense")
+    };
+    let tools = Tools::registered(&[], BTreeMap::new(), file("Tells the time."));
+    let own: Arc<dyn Adapter> = Arc::new(Foreign(None));
+    tools.put(tools.with_own(vec![(tool(), Arc::clone(&own))]).expect("it makes sense"));
+    let (clock, mine) = (tools.get("clock").expect("of the file"), tools.get("own").expect("of the program"));
+    let before = tools.kernel_tools();
+    tools.put(tools.with_file(file("Tells the time.")).expect("the same"));
+    tools.put(tools.with_own(vec![(tool(), own)]).expect("the same"));
+    assert!(tools.has(&clock) && tools.has(&mine) && tools.kernel_tools() == before);
+    tools.put(tools.with_file(file("Says how late it is.")).expect("another"));
+    assert!(!tools.has(&clock) && tools.has(&mine) && tools.kernel_tools() != before);
+    tools.put(tools.with_own(vec![(tool(), Arc::new(Foreign(None)))]).expect("another adapter"));
+    assert!(!tools.has(&mine), "what an adapter does cannot be read off it");
+    let named = vec![(ToolLine { name: "clock".to_owned(), ..tool() }, Arc::new(Foreign(None)) as Arc<dyn Adapter>)];
+    assert!(tools.with_own(named).map(drop).expect_err("it is the file's").why.contains("of this name"));
+    tools.put(tools.with_file(ToolsConfig::default()).expect("none"));
+    assert!(tools.get("clock").is_none() && tools.get("own").is_some());
 }

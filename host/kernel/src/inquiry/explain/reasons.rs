@@ -115,7 +115,35 @@ fn wide(agent: &str, call: &Call) -> Option<Policy> {
                 text.push_str(&format!("secrets = [{{ handle = {}, only_to = {origin} }}]\n", quoted(secret)));
             }
         }
-        _ => {}
+        Call::LlmModels
+        | Call::LlmComplete(_)
+        | Call::LlmStream(_)
+        | Call::LlmEmbed { .. }
+        | Call::LlmCountTokens { .. }
+        | Call::Context(_)
+        | Call::MemoryGet { .. }
+        | Call::MemoryPut { .. }
+        | Call::MemoryDelete { .. }
+        | Call::MemoryList { .. }
+        | Call::Memory { .. }
+        | Call::ToolsList
+        | Call::ToolsCall { .. }
+        | Call::HttpFetch { .. }
+        | Call::Agents(_)
+        | Call::TimersNow
+        | Call::TimersSleep { .. }
+        | Call::TimersDeadline
+        | Call::Human(_)
+        | Call::BudgetRemaining
+        | Call::BudgetSplit
+        | Call::LogEvent { .. }
+        | Call::HumanAsk { .. }
+        | Call::HumanNotify { .. }
+        | Call::AgentsFind { .. }
+        | Call::AgentsCall(_)
+        | Call::AgentsSend(_)
+        | Call::AgentsReply { .. }
+        | Call::AgentsReceive { .. } => {}
     }
     Policy::parse(&[Source { file: "", text: &text }], Digest::default()).ok()
 }

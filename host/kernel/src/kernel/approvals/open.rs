@@ -56,6 +56,7 @@ impl Approvals {
             binding,
             agent: agent.into(),
             required: required.clone(),
+            tool: unasked.tool.clone(),
             short: short.to_vec(),
             waiters: Vec::new(),
             yes: Vec::new(),

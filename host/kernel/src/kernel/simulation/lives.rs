@@ -11,7 +11,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use self::disk::{Disk, Kept};
-use self::island::{AGENTS, call, is_outside, manifest, policy, repeats, tools};
+use self::island::{AGENTS, Made, call, is_outside, made, manifest, policy, repeats, tools};
 use super::each_seed;
 use super::oracle::{SITE, books};
 use super::zoo::{Random, models};
@@ -219,8 +219,8 @@ impl Life {
             Answer::Ask(_) => panic!("nobody is asked here"),
         };
         let held = *permit.held();
-        match &what {
-            Call::AgentsCall(delegation) => {
+        match made(&what) {
+            Made::Child(delegation) => {
                 let given = self.disk.runs[&run].given();
                 let again = self.going[&run].lost.contains_key(&number);
                 let left = self.kernel.runs[&run].allowance.fuel - given + if again { delegation.fuel } else { 0 };
@@ -233,12 +233,12 @@ impl Life {
                     }
                 }
             }
-            Call::MemoryGet { .. } => {
+            Made::Look => {
                 let _ = self.kernel.settle(permit, Amounts::ZERO, at);
                 self.come();
                 return self.write(run, [Entry::Called { call: number, at, what, outcome: well(), basis }]);
             }
-            _ => self.fly(run, number, Flight::Sent(permit)),
+            Made::Model | Made::Tool(_) | Made::Sleep => self.fly(run, number, Flight::Sent(permit)),
         }
         self.write(run, [Entry::Asked { call: number, at, what, held, basis }]);
     }

@@ -11,6 +11,8 @@ use crate::kernel::{Answered, Asked, How, Unasked, Verdict, Waiter};
 use crate::limits::{QUESTIONS_OPEN_MAX, QUESTIONS_SPAN_MS};
 use crate::refusal::Rule;
 
+mod registry;
+
 const OTHER: RunId = RunId(2);
 const TTL_MS: u64 = 60_000;
 const STEPS: usize = 120;
@@ -62,7 +64,8 @@ fn unasked(kernel: &mut Kernel, run: RunId, call: u32, required: &Required, now:
     match kernel.admit(run, CallId(call), &mail(), now) {
         Answer::Permit(permit) => {
             let (model, class) = (None, Class::Normal);
-            Some(Unasked { permit, model, class, required: required.clone(), name: "tools.call".into(), raise: None })
+            let (required, name, tool) = (required.clone(), "tools.call".into(), kernel.tool_of(&mail()));
+            Some(Unasked { permit, model, class, required, name, tool, raise: None })
         }
         Answer::Refused(_) => None,
         other => panic!("nobody else waits: {other:?}"),

@@ -89,15 +89,73 @@ pub(super) fn call(run: RunId, number: u32, depth: usize) -> Call {
     }
 }
 
+/// A call that guests here make.
+pub(super) enum Made<'c> {
+    /// Of a model.
+    Model,
+    /// Of a tool.
+    Tool(&'c str),
+    /// A sleep.
+    Sleep,
+    /// A look into memory.
+    Look,
+    /// Another agent.
+    Child(&'c Delegation),
+}
+
+/// Which one it is.
+pub(super) fn made(what: &Call) -> Made<'_> {
+    match what {
+        Call::LlmComplete(_) => Made::Model,
+        Call::ToolsCall { name, .. } => Made::Tool(name),
+        Call::TimersSleep { .. } => Made::Sleep,
+        Call::MemoryGet { .. } => Made::Look,
+        Call::AgentsCall(delegation) => Made::Child(delegation),
+        Call::LlmModels
+        | Call::LlmStream(_)
+        | Call::LlmEmbed { .. }
+        | Call::LlmCountTokens { .. }
+        | Call::Context(_)
+        | Call::MemoryPut { .. }
+        | Call::MemoryDelete { .. }
+        | Call::MemoryList { .. }
+        | Call::Memory { .. }
+        | Call::FilesRead(_)
+        | Call::FilesWrite { .. }
+        | Call::FilesStat(_)
+        | Call::FilesList(_)
+        | Call::FilesDelete(_)
+        | Call::ToolsList
+        | Call::HttpFetch { .. }
+        | Call::Agents(_)
+        | Call::TimersNow
+        | Call::TimersDeadline
+        | Call::Human(_)
+        | Call::BudgetRemaining
+        | Call::BudgetSplit
+        | Call::LogEvent { .. }
+        | Call::Fetch(_)
+        | Call::HumanAsk { .. }
+        | Call::HumanNotify { .. }
+        | Call::AgentsFind { .. }
+        | Call::AgentsSend(_)
+        | Call::AgentsReply { .. }
+        | Call::AgentsReceive { .. } => panic!("nobody here makes a call of {}", what.name()),
+    }
+}
+
 /// True if a call that was lost may be made again.
 pub(super) fn repeats(what: &Call) -> bool {
-    match what {
-        Call::ToolsCall { name, .. } => matches!(name.as_str(), "read" | "note"),
-        _ => true,
+    match made(what) {
+        Made::Tool(name) => matches!(name, "read" | "note"),
+        Made::Model | Made::Sleep | Made::Look | Made::Child(_) => true,
     }
 }
 
 /// True if others see it.
 pub(super) fn is_outside(what: &Call) -> bool {
-    matches!(what, Call::LlmComplete(_) | Call::ToolsCall { .. })
+    match made(what) {
+        Made::Model | Made::Tool(_) => true,
+        Made::Sleep | Made::Look | Made::Child(_) => false,
+    }
 }
