@@ -62,6 +62,29 @@ fn huge_validation(times: usize) -> Vec<u8> {
     component(&[types, import, taken, given].concat())
 }
 
+/// A component with so many instances of a module of these sections more.
+fn with_instances(component: &[u8], sections: &[u8], times: usize) -> Vec<u8> {
+    let mut modules = 0;
+    let mut rest = &component[8..];
+    while let Some((id, behind)) = rest.split_first() {
+        let (mut length, mut shift) = (0, 0);
+        let mut behind = behind.iter();
+        for byte in behind.by_ref() {
+            length |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        modules += usize::from(*id == 1);
+        rest = &behind.as_slice()[length..];
+    }
+    let module = [b"\0asm\x01\0\0\0", sections].concat();
+    let instance = [&[0][..], &leb(modules), &[0]].concat();
+    let instances = [leb(times), instance.repeat(times)].concat();
+    [component.to_vec(), section(1, &module), section(2, &instances)].concat()
+}
+
 fn case(stage: &Stage, name: &str, bytes: &[u8]) -> PathBuf {
     let file = stage.path(name);
     fs::write(&file, bytes).expect("a file");
@@ -103,6 +126,43 @@ fn what_is_made_to_break_its_reader_is_refused_with_the_limit_by_every_command()
     }
     assert_eq!(end(stage.agentry("ps").arg("--json")).with(0).json(), json!([]));
     stage.costs_nothing(&[]);
+}
+
+#[test]
+fn what_has_more_or_larger_parts_than_an_instance_may_have_is_refused_by_the_limits_name() {
+    let stage = Stage::granting(&guest("echo"));
+    let echo = fs::read(guest("echo")).expect("echo is built");
+    let memory = section(5, &[&[1, 0][..], &leb(65_536)].concat());
+    let table = section(4, &[&[1, 0x70, 0][..], &leb(10_000_000)].concat());
+    let cases = [
+        (
+            "instances.wasm",
+            with_instances(&echo, &[], 130),
+            "core module instances, which exceeds the configured maximum of",
+        ),
+        (
+            "memories.wasm",
+            with_instances(&echo, &section(5, &[1, 0, 1]), 5),
+            "linear memories, which exceeds the configured maximum of",
+        ),
+        (
+            "memory.wasm",
+            with_instances(&echo, &memory, 1),
+            "minimum byte size of 4294967296 which exceeds the limit of",
+        ),
+        (
+            "tables.wasm",
+            with_instances(&echo, &section(4, &[1, 0x70, 0, 1]), 40),
+            "tables, which exceeds the configured maximum of",
+        ),
+        ("table.wasm", with_instances(&echo, &table, 1), "minimum element size of 10000000 which exceeds the limit of"),
+    ];
+    for (name, bytes, of) in cases {
+        let file = case(&stage, name, &bytes);
+        let mut run = stage.agentry("run");
+        run.arg(&file).args(["--input", "1"]);
+        is_refused(run, &file, of);
+    }
 }
 
 #[test]

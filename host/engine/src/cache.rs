@@ -189,13 +189,16 @@ pub struct Artifact {
     offset: usize,
 }
 
-/// The component of an artifact; none if the engine does not take it, for example after an update of the processor's microcode.
-pub fn deserialize(engine: &wasmtime::Engine, artifact: &Artifact) -> Option<Component> {
+/// The component of an artifact.
+///
+/// # Errors
+/// Why the engine does not take it: it has more parts than an instance may have, or the processor's microcode is another one since.
+pub fn deserialize(engine: &wasmtime::Engine, artifact: &Artifact) -> Result<Component, String> {
     #[allow(unsafe_code, reason = "machine code is loaded here and nowhere else")]
     // SAFETY: the bytes are what `precompile_component` gave: an `Artifact` is made only of the compiler's output, or of a file whose
     // HMAC under this home's key was right a moment ago. They are in our memory, so nobody can change them between check and use.
     let component = unsafe { Component::deserialize(engine, &artifact.code[artifact.offset..]) };
-    component.ok()
+    component.map_err(|error| error.root_cause().to_string().replace(" in the pooling allocator", ""))
 }
 
 /// The key of this home, made at first use. Two processes that make it at once agree on the one that comes first.

@@ -124,7 +124,7 @@ impl Engine {
 
     async fn load(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Ready, PrepareError> {
         if let Some(artifact) = self.cache.get(digest).await
-            && let Some(component) = cache::deserialize(&self.inner, &artifact)
+            && let Ok(component) = cache::deserialize(&self.inner, &artifact)
         {
             return Ok((Arc::new(self.package(digest, bytes).await?), component));
         }
@@ -134,7 +134,8 @@ impl Engine {
         // A cache that cannot be written costs time at the next start and nothing else.
         self.cache.put_facts(digest, package.facts()).await;
         let artifact = self.cache.put(digest, artifact).await;
-        let component = cache::deserialize(&self.inner, &artifact).ok_or(PrepareError::Artifact)?;
+        let component = cache::deserialize(&self.inner, &artifact);
+        let component = component.map_err(|why| self.refuse(digest, PrepareError::TooLarge(why)))?;
         Ok((Arc::new(package), component))
     }
 

@@ -75,9 +75,11 @@ pub enum PrepareError {
         /// How long it was given.
         seconds: u64,
     },
-    /// What the child made does not load.
-    #[error("what the compiler made does not load\nhint: the program that compiles must be the one that runs")]
-    Artifact,
+    /// It compiles, and has more or larger parts than an instance may have here.
+    #[error(
+        "the component does not fit this host: {0}\nhint: an agent of fewer or smaller parts does; each has its room before it begins"
+    )]
+    TooLarge(String),
 }
 
 impl Stage {
@@ -100,8 +102,8 @@ impl PrepareError {
     /// True if the same bytes will always be refused so.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Package(_) | Self::Component(_) | Self::Limit { .. } | Self::Crash(_) => true,
-            Self::Child(_) | Self::Wall { .. } | Self::Artifact => false,
+            Self::Package(_) | Self::Component(_) | Self::Limit { .. } | Self::Crash(_) | Self::TooLarge(_) => true,
+            Self::Child(_) | Self::Wall { .. } => false,
         }
     }
 }

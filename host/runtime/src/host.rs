@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::builder::HostBuilder;
 pub use self::errors::OpenError;
+pub use self::tools::ToolsNotSet;
 use crate::approvals::{Said, SayError, Saying};
 use crate::exec::components::Components;
 use crate::exec::components::Prepared;
@@ -42,7 +43,6 @@ use crate::orders::What;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
 use crate::run::recording::Recording;
-pub use self::tools::ToolsNotSet;
 pub use serve::Served;
 
 /// What a host on a home is made of; see [`HostBuilder`] for one without.

@@ -54,7 +54,8 @@ impl PolicyWatch {
 
     /// Reads the policy if it has changed and is still. True if another one is in force now.
     fn look_at_policy(&self, gate: &Gate, seen: &mut Seen) -> bool {
-        let Some(policies) = self.policies.as_deref().filter(|policies| seen.has_settled_on(fingerprint(policies))) else {
+        let Some(policies) = self.policies.as_deref().filter(|policies| seen.has_settled_on(fingerprint(policies)))
+        else {
             return false;
         };
         match sound(gate, policies) {

@@ -34,11 +34,8 @@ fn a_set_of_tools_that_says_the_same_of_one_leaves_the_questions_about_it_open()
     after.pop();
     after.push(Tool { name: "web.search".into(), ..Tool::default() });
     let change = kernel.set_tools(after);
-    let expected = ToolsChange {
-        added: vec!["web.search".into()],
-        changed: Vec::new(),
-        removed: vec!["mail.read".into()],
-    };
+    let expected =
+        ToolsChange { added: vec!["web.search".into()], changed: Vec::new(), removed: vec!["mail.read".into()] };
     assert_eq!(change, expected);
     assert!(kernel.closed().is_empty());
     kernel.answer(open.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
