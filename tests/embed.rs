@@ -17,10 +17,17 @@ fn embed() -> PathBuf {
 }
 
 fn run(directory: &Path, agent: &str, input: &Value) -> Value {
-    let ended =
-        Command::new(embed()).arg(directory).arg(guest(agent)).arg(input.to_string()).output().expect("it runs");
+    all(directory, agent, &[input]).remove(0)
+}
+
+/// Each on the host of one program, which brings other tools before the next.
+fn all(directory: &Path, agent: &str, inputs: &[&Value]) -> Vec<Value> {
+    let mut command = Command::new(embed());
+    command.arg(directory).arg(guest(agent)).args(inputs.iter().map(|input| input.to_string()));
+    let ended = command.output().expect("it runs");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    serde_json::from_slice(&ended.stdout).expect("it prints JSON")
+    let lines = serde_json::Deserializer::from_slice(&ended.stdout).into_iter();
+    lines.collect::<Result<_, _>>().expect("it prints JSON")
 }
 
 #[test]
@@ -45,4 +52,17 @@ fn what_its_policy_does_not_grant_another_program_does_not_give_either() {
     );
     let told = run(place.path(), "ask", &json!({"prompt": "Hello", "model": "other"}));
     assert_eq!(told["output"], Value::Null);
+}
+
+#[test]
+fn another_program_replaces_its_tools_while_its_host_is_open() {
+    let place = tempfile::tempdir().expect("a directory");
+    let call = |tool: &str| json!({"calls": [{"tool": tool, "arguments": "{}"}]});
+    let told = all(place.path(), "tools", &[&call("shop.stock"), &call("shop.stock1"), &call("shop.stock1")]);
+    let seen = |told: &Value| (told["output"]["listed"].clone(), told["output"]["answers"][0]["error"].clone());
+    assert_eq!(seen(&told[0]), (json!(["shop.stock"]), Value::Null), "{told:?}");
+    assert_eq!(seen(&told[1]), (json!(["shop.stock1"]), Value::Null), "{told:?}");
+    let (listed, error) = seen(&told[2]);
+    assert_eq!(listed, json!(["shop.stock2"]), "{told:?}");
+    assert!(error.as_str().is_some_and(|why| why.starts_with("not found")), "{told:?}");
 }

@@ -39,6 +39,7 @@ mod questions;
 mod raises;
 mod real_model;
 mod refusals;
+mod registry;
 mod replay;
 mod resume;
 mod sentences;

@@ -1,5 +1,5 @@
-//! A program of somebody else's that runs an agent: `embed DIRECTORY COMPONENT INPUT`. Store, clock, model, tool and policy are its own; an
-//! agent can do what that policy says and nothing else.
+//! A program of somebody else's that runs an agent: `embed DIRECTORY COMPONENT INPUT…`. Store, clock, model, tools and policy are its own; an
+//! agent can do what that policy says and nothing else. Before each further input the program brings other tools.
 
 use std::error::Error;
 use std::future::ready;
@@ -31,7 +31,7 @@ const POLICY: [(&str, &str); 2] = [
     ("ask.toml", "format = 1\nlayer = \"grant\"\nagent = \"ask\"\nllm = { models = [\"own\"] }\n"),
     (
         "tools.toml",
-        "format = 1\nlayer = \"grant\"\nagent = \"tools\"\n[[allow]]\nid = \"tools/stock\"\ntool = \"shop.stock\"\nargs = \"any\"\n",
+        "format = 1\nlayer = \"grant\"\nagent = \"tools\"\n[[allow]]\nid = \"tools/shop\"\ntool = \"shop.stock*\"\nargs = \"any\"\n",
     ),
 ];
 
@@ -79,8 +79,8 @@ impl Adapter for Stock {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [directory, component, input] = &arguments[..] else {
-        return Err("usage: embed DIRECTORY COMPONENT INPUT".into());
+    let [directory, component, inputs @ ..] = &arguments[..] else {
+        return Err("usage: embed DIRECTORY COMPONENT INPUT…".into());
     };
     let model = Model {
         alias: "own".to_owned(),
@@ -98,8 +98,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .tool(ToolLine::new("shop.stock", "Tells how many are left.", Effect::Read), Stock)
         .open()
         .await?;
-    let report = host.run(Path::new(component), input.clone().into_bytes(), Observer::nobody()).await?;
-    let started = host.history().run(&report.run.to_string())?.started;
-    println!("{}", serde_json::json!({ "output": report.output, "failure": report.failure, "started": started.0 }));
+    for (count, input) in inputs.iter().enumerate() {
+        if count > 0 {
+            let tool = ToolLine::new(format!("shop.stock{count}"), "Tells how many are left elsewhere.", Effect::Read);
+            host.set_tools(vec![(tool, Arc::new(Stock))])?;
+        }
+        let report = host.run(Path::new(component), input.clone().into_bytes(), Observer::nobody()).await?;
+        let started = host.history().run(&report.run.to_string())?.started;
+        println!("{}", serde_json::json!({ "output": report.output, "failure": report.failure, "started": started.0 }));
+    }
     Ok(())
 }

@@ -124,7 +124,7 @@ impl Approvals {
     }
 
     /// Closes a question. If it was approved, the first who waits is granted; all others are refused.
-    pub(super) fn close(&mut self, id: ApprovalId, how: How, no: impl Fn(&Required) -> No) {
+    pub(in crate::kernel) fn close(&mut self, id: ApprovalId, how: How, no: impl Fn(&Required) -> No) {
         let Some(question) = self.questions.remove(&id) else { return };
         let mut granted = match &how {
             How::Approved { by } => Some(by.clone()),
