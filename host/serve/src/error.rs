@@ -126,7 +126,8 @@ impl OpError {
     }
 
     pub(crate) fn not_serving() -> Self {
-        Self::new(Kind::NotServing, "the host that runs here runs one agent and takes no orders").next(Next::ServeInstead)
+        Self::new(Kind::NotServing, "the host that runs here runs one agent and takes no orders")
+            .next(Next::ServeInstead)
     }
 
     /// There is too much of it at once.
