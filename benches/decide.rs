@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentry_benches::{line, preemptions};
-use agentry_kernel::inquiry::{DiffVerdict, World, diff};
+use agentry_kernel::inquiry::{DiffVerdict, Scenario, diff};
 use agentry_kernel::kernel::{Kernel, Start};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::{Policy, Source};
@@ -133,7 +133,7 @@ fn kernel(rules: usize) -> Kernel {
 }
 
 /// A policy of [`COMPARED`] rules for four agents, of which the first so many let less through.
-fn compared(narrowed: usize) -> World {
+fn compared(narrowed: usize) -> Scenario {
     let allow = |agent: usize, count: usize| {
         let most = if agent * FILE + count < narrowed { 50 } else { 100 };
         format!(
@@ -146,5 +146,5 @@ fn compared(narrowed: usize) -> World {
         format!("format = 1\nlayer = \"grant\"\nagent = \"a{agent}\"\n{rules}")
     };
     let files: Vec<String> = (0..COMPARED / FILE).map(grant).collect();
-    World { policy: policy(&files), models: Vec::new(), tools: Vec::new(), at: NOW }
+    Scenario { policy: policy(&files), models: Vec::new(), tools: Vec::new(), at: NOW }
 }

@@ -10,7 +10,7 @@ mod screen;
 
 use std::process::ExitCode;
 
-use agentry_drivers::tools::cage;
+use agentry_drivers::tools::sandbox;
 use agentry_engine::prepare;
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -43,8 +43,8 @@ fn main() -> ExitCode {
     let verb = std::env::args_os().nth(1);
     match verb.as_deref().and_then(|verb| verb.to_str()) {
         Some(prepare::VERB) => return prepare::child(std::env::args_os().skip(2)),
-        Some(cage::VERB) => return cage::child(),
-        Some(cage::ENTER_VERB) => return cage::enter(),
+        Some(sandbox::VERB) => return sandbox::child(),
+        Some(sandbox::ENTER_VERB) => return sandbox::enter(),
         _ => {}
     }
     let arguments: Vec<_> = commands::run::words::flags_apart(std::env::args_os().collect());

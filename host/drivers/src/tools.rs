@@ -3,12 +3,12 @@
 
 pub mod adapter;
 mod answer;
-pub mod cage;
 mod clock;
 mod command;
 pub mod config;
 mod endpoint;
 mod registry;
+pub mod sandbox;
 pub mod schema;
 pub mod template;
 
@@ -92,7 +92,7 @@ impl Tools {
         Self::new(registry, PathBuf::new(), None, web, secrets, Clock::System)
     }
 
-    /// The tools of a registry. `program` is this program, if it knows [`cage::VERB`]; directories of commands come to lie in `home`.
+    /// The tools of a registry. `program` is this program, if it knows [`sandbox::VERB`]; directories of commands come to lie in `home`.
     pub fn open(
         config: ToolsConfig,
         home: &Path,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use agentry_kernel::inquiry::{DiffVerdict, Question, Verdict, World, diff, explain, read_call, show_call};
+use agentry_kernel::inquiry::{DiffVerdict, Question, Verdict, Scenario, diff, explain, read_call, show_call};
 use agentry_kernel::json;
 use agentry_kernel::kernel::{Answer, Kernel, Start};
 use agentry_kernel::manifest::Manifest;
@@ -36,20 +36,20 @@ pub fn holds(text: &str) {
     let mut parts: Vec<&str> = text.split(BETWEEN).collect();
     let Some(calls) = parts.pop() else { return };
     let Ok(policy) = parse(&parts) else { return };
-    let world = world(policy);
-    let narrower = narrowed(&parts).map(|policy| world.under(Arc::new(policy)));
+    let scenario = scenario(policy);
+    let narrower = narrowed(&parts).map(|policy| scenario.under(Arc::new(policy)));
     if let Some(narrower) = &narrower {
-        assert_ne!(diff(&world, narrower).verdict(), DiffVerdict::Wider, "to forbid is wider");
+        assert_ne!(diff(&scenario, narrower).verdict(), DiffVerdict::Wider, "to forbid is wider");
     }
     let values = calls.lines().take(CALLS_MAX).filter_map(|line| json::parse(line).ok());
     for call in values.filter_map(|value| read_call(&value).ok()) {
         assert_eq!(read_call(&show_call(&call)).as_ref().map(show_call), Ok(show_call(&call)));
-        asked(&world, narrower.as_ref(), &call);
-        decided(&world, &call);
+        asked(&scenario, narrower.as_ref(), &call);
+        decided(&scenario, &call);
     }
 }
 
-fn world(policy: Policy) -> World {
+fn scenario(policy: Policy) -> Scenario {
     let model = |alias: &str| Model {
         alias: alias.into(),
         price: None,
@@ -59,7 +59,7 @@ fn world(policy: Policy) -> World {
         local: true,
     };
     let tool = |name: &str, effect| Tool { name: name.into(), effect, ..Tool::default() };
-    World {
+    Scenario {
         policy: Arc::new(policy),
         models: vec![model("small"), model("large")],
         tools: vec![tool("t", Effect::Read), tool("mail.send", Effect::Egress), tool("pay.send", Effect::Irreversible)],
@@ -74,11 +74,11 @@ fn narrowed(files: &[&str]) -> Option<Policy> {
 }
 
 /// Explained as answered; whoever has read more or is forbidden more gets no more.
-fn asked(world: &World, narrower: Option<&World>, call: &Call) {
+fn asked(scenario: &Scenario, narrower: Option<&Scenario>, call: &Call) {
     let question = |labels| Question { agent: "a".into(), package: None, labels, call: call.clone() };
     let (plain, marked) = (question(Labels::NONE), question(Labels::of(["secret", "untrusted"])));
-    let answer = world.ask(&plain);
-    let explained = explain(world, &plain);
+    let answer = scenario.ask(&plain);
+    let explained = explain(scenario, &plain);
     assert_eq!(explained.verdict, answer, "it is explained otherwise than it is answered");
     for other in &explained.otherwise {
         assert!(is_plain(&other.what), "{:?}", other.what);
@@ -86,7 +86,7 @@ fn asked(world: &World, narrower: Option<&World>, call: &Call) {
     if let Some(refusal) = answer.refusal() {
         assert!(is_plain(&refusal.to_string()), "{refusal:?}");
     }
-    assert!(!world.ask(&marked).exceeds(&answer), "reading more allows more");
+    assert!(!scenario.ask(&marked).exceeds(&answer), "reading more allows more");
     if let Some(narrower) = narrower {
         let then = narrower.ask(&plain);
         assert!(!then.exceeds(&answer), "one more rule that forbids allows more");
@@ -98,9 +98,9 @@ fn asked(world: &World, narrower: Option<&World>, call: &Call) {
 }
 
 /// In a run: what is looked at is what is admitted, and a no moves nothing.
-fn decided(world: &World, call: &Call) {
+fn decided(scenario: &Scenario, call: &Call) {
     let manifest = Arc::new(Manifest::parse_toml(PACKAGE).expect("it is a manifest"));
-    let mut kernel = Kernel::new(Arc::clone(&world.policy), world.models.clone(), world.tools.clone());
+    let mut kernel = Kernel::new(Arc::clone(&scenario.policy), scenario.models.clone(), scenario.tools.clone());
     if kernel.start(RUN, &Start { agent: "a".into(), manifest }, NOW).0.is_err() {
         return;
     }

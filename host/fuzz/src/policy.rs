@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentry_kernel::Millis;
-use agentry_kernel::inquiry::{DiffVerdict, World, diff};
+use agentry_kernel::inquiry::{DiffVerdict, Scenario, diff};
 use agentry_kernel::limits::MISTAKES_MAX;
 use agentry_kernel::policy::{Mistake, Policy};
 
@@ -40,7 +40,7 @@ fn means_one_thing(policy: Policy, files: &[&str]) {
     let again = parse(&commented).unwrap_or_else(|mistakes| panic!("a comment is a mistake: {}", mistakes[0]));
     assert_eq!(format!("{:?}", policy.grants), format!("{:?}", again.grants));
     assert_eq!((&policy.ceilings, &policy.rules), (&again.ceilings, &again.rules));
-    let world =
-        World { policy: Arc::new(policy), models: Vec::new(), tools: Vec::new(), at: Millis(1_800_000_000_000) };
-    assert_eq!(diff(&world, &world.under(Arc::new(again))).verdict(), DiffVerdict::Same);
+    let scenario =
+        Scenario { policy: Arc::new(policy), models: Vec::new(), tools: Vec::new(), at: Millis(1_800_000_000_000) };
+    assert_eq!(diff(&scenario, &scenario.under(Arc::new(again))).verdict(), DiffVerdict::Same);
 }

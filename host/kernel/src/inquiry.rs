@@ -34,10 +34,10 @@ mod witness;
 
 pub use amend::amend;
 pub use call::{read as read_call, show as show_call};
-pub use diff::{Change, Diff, Example, Verdict as DiffVerdict, diff};
+pub use diff::{Change, Diff, DiffVerdict, Example, diff};
 pub use explain::{Explanation, Otherwise, explain};
 pub use learn::{Suggestion, learn};
-pub use reach::{Capability, Place, Route, Stop, powers, routes};
+pub use reach::{Capability, Location, Route, Stop, capabilities, routes};
 pub use replay::{Changed, Past, Replay, replay, unknown};
 
 /// The one run of a kernel that is asked.
@@ -45,7 +45,7 @@ const RUN: RunId = RunId(0);
 
 /// All that an answer rests on besides what runs have done: a policy, and the models and tools that there are.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct Scenario {
     /// What admins wrote.
     pub policy: Arc<Policy>,
     /// The models of the configuration.
@@ -123,7 +123,7 @@ impl Verdict {
     }
 }
 
-impl World {
+impl Scenario {
     /// What the kernel says to a call, in the first moment of a run that holds these labels.
     pub fn ask(&self, question: &Question) -> Verdict {
         let manifest = match &question.package {
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// The same world under another policy.
+    /// The same scenario under another policy.
     #[must_use]
     pub fn under(&self, policy: Arc<Policy>) -> Self {
         Self { policy, ..self.clone() }

@@ -46,7 +46,7 @@ mod trials;
 
 pub(crate) use answer::Permission;
 pub use answer::{Answer, Balance, Permit, Ready, Settled, Start, Ticket};
-pub use approvals::{Answered, Asked, Closed, How, Unasked, Verdict, Waiter};
+pub use approvals::{Answered, Asked, Closed, How, Unasked, Vote, Waiter};
 pub use books::{Standing, Statement};
 pub use consequences::Consequences;
 pub use rates::RateState;
@@ -133,7 +133,7 @@ impl Kernel {
     }
 
     /// How far [`Kernel::look`] goes: for whoever compares policies, and asks often.
-    pub(crate) fn leave(&self, run: RunId, what: &Call, now: Millis) -> Permission {
+    pub(crate) fn permission(&self, run: RunId, what: &Call, now: Millis) -> Permission {
         let Some(run) = self.runs.get(&run).filter(|run| !run.ended) else { return Permission::No };
         match self.view(Some(&self.rates), now).decide(run, what) {
             Ok((_, terms)) if terms.require.is_none() => Permission::Yes,

@@ -309,7 +309,7 @@ pub struct WantsOther {
 /// Why a manifest is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}\nhint: {hint}")]
-pub struct Mistake {
+pub struct ManifestMistake {
     /// What is wrong, lowercase, without a full stop.
     pub message: String,
     /// What to do.

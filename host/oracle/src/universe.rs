@@ -1,10 +1,10 @@
-//! A small world that policies and calls are drawn from: few names, so that rules and calls meet often, and every word of the
+//! A small universe that policies and calls are drawn from: few names, so that rules and calls meet often, and every word of the
 //! language. Texts are plain: how tricks of spelling are read is ours alone, and has tests of its own in the kernel.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use agentry_kernel::inquiry::{Question, World, read_call};
+use agentry_kernel::inquiry::{Question, Scenario, read_call};
 use agentry_kernel::model::Model;
 use agentry_kernel::policy::{Policy, Source};
 use agentry_kernel::tool::{Effect, Tool};
@@ -69,8 +69,8 @@ pub fn parse(files: &[String; 2]) -> Policy {
     Policy::parse(&sources, Digest::default()).unwrap_or_else(|mistakes| panic!("{}\n{files:?}", mistakes[0]))
 }
 
-/// The world under a policy.
-pub fn world(policy: Policy) -> World {
+/// The scenario under a policy.
+pub fn scenario(policy: Policy) -> Scenario {
     let model = |alias: &str| Model {
         alias: alias.into(),
         price: None,
@@ -80,7 +80,7 @@ pub fn world(policy: Policy) -> World {
         local: true,
     };
     let tool = |(name, effect): (&str, Effect)| Tool { name: name.into(), effect, ..Tool::default() };
-    World {
+    Scenario {
         policy: Arc::new(policy),
         models: MODELS.into_iter().map(model).collect(),
         tools: TOOLS.into_iter().map(tool).collect(),
@@ -88,7 +88,7 @@ pub fn world(policy: Policy) -> World {
     }
 }
 
-/// What a tool of the world does.
+/// What a tool of the universe does.
 pub fn effect(name: &str) -> &'static str {
     TOOLS.into_iter().find(|(tool, _)| *tool == name).map_or("irreversible", |(_, effect)| effect.word())
 }

@@ -5,7 +5,7 @@ use agentry_kernel::inquiry::{DiffVerdict, diff};
 use agentry_oracle::Answer;
 use agentry_oracle::cedar::Oracle;
 use agentry_oracle::chance::Chance;
-use agentry_oracle::universe::{parse, policy, question, world};
+use agentry_oracle::universe::{parse, policy, question, scenario};
 
 /// Policies, each asked so often: more than 100 000 decisions in all, in two tests because they run side by side.
 const POLICIES: u64 = 210;
@@ -30,10 +30,10 @@ fn decisions_are_those_of_cedar(first: u64) {
     for seed in first..first + POLICIES {
         let mut chance = Chance::of(seed);
         let files = policy(&mut chance);
-        let (oracle, world) = (Oracle::of(&parse(&files)), world(parse(&files)));
+        let (oracle, scenario) = (Oracle::of(&parse(&files)), scenario(parse(&files)));
         for _ in 0..QUESTIONS {
             let question = question(&mut chance);
-            let ours = world.ask(&question);
+            let ours = scenario.ask(&question);
             let theirs = oracle.answer(&question);
             assert_eq!(Answer::from(&ours), theirs, "seed {seed}\n{}\n{}\n{question:?}\n{ours:?}", files[0], files[1]);
             answers[theirs as usize] += 1;
@@ -59,7 +59,7 @@ fn what_cedar_newly_allows_the_widening_check_foretold() {
             _ => {}
         }
         let (before, after) = (Oracle::of(&parse(&old)), Oracle::of(&parse(&new)));
-        let verdict = diff(&world(parse(&old)), &world(parse(&new))).verdict();
+        let verdict = diff(&scenario(parse(&old)), &scenario(parse(&new))).verdict();
         wider += u64::from(verdict == DiffVerdict::Wider);
         for _ in 0..SEARCHED {
             let question = question(&mut chance);

@@ -9,7 +9,7 @@ mod roster;
 use std::path::{Path, PathBuf};
 
 use agentry_kernel::approval::{ApprovalId, Approver, Unfit};
-use agentry_kernel::kernel::{Answered, Verdict};
+use agentry_kernel::kernel::{Answered, Vote};
 use agentry_kernel::limits::APPROVAL_TEXT_MAX_BYTES;
 use agentry_kernel::text::cut;
 use agentry_store::rows::approval;
@@ -111,11 +111,11 @@ impl People {
         let id = find(gate, &saying.question).map_err(|error| closed(gate, error))?;
         let who = self.who(gate, &saying).await?;
         let by = who.name.clone();
-        let verdict = match saying.no {
-            Some(because) => Verdict::No { because: cut(because, APPROVAL_TEXT_MAX_BYTES) },
-            None => Verdict::Yes,
+        let vote = match saying.no {
+            Some(because) => Vote::No { because: cut(because, APPROVAL_TEXT_MAX_BYTES) },
+            None => Vote::Yes,
         };
-        let answered = match gate.answer(id, &who, &verdict)? {
+        let answered = match gate.answer(id, &who, &vote)? {
             Answered::Approved => Effect::Approved,
             Answered::Denied => Effect::Denied,
             Answered::MoreWanted(more) => Effect::MoreWanted(more),

@@ -57,7 +57,7 @@ pub use self::life::{Ending, Opening};
 pub use self::outside::LentPermit;
 use self::people::Asked;
 use self::reload::Audience;
-pub use self::reload::Watched;
+pub use self::reload::Reloadable;
 use crate::run::context::RunContext;
 use crate::run::events::Event;
 

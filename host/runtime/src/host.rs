@@ -39,10 +39,10 @@ use crate::exec::errors::RunError;
 use crate::exec::replay::{Replayed, replay};
 use crate::exec::{Beginning, Resuming, lacking_root};
 use crate::host::services::Services;
-use crate::orders::What;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
 use crate::run::recording::Recording;
+use crate::run_queue::RunRequest;
 pub use serve::Served;
 
 /// What a host on a home is made of; see [`HostBuilder`] for one without.
@@ -157,8 +157,8 @@ impl Host {
     }
 
     /// The same for what was ordered.
-    async fn run_ordered(&self, order: What, stop: CancellationToken) -> Result<Report, RunError> {
-        let What { component, input, observer, began } = order;
+    async fn run_queued(&self, request: RunRequest, stop: CancellationToken) -> Result<Report, RunError> {
+        let RunRequest { component, input, observer, began } = request;
         let input = checked(input)?;
         let prepared = self.components().package(&component).await?;
         self.start(prepared, input, observer, began, &stop).await

@@ -1,4 +1,5 @@
-//! Runs that others want begun: commands over the control socket, triggers. A host takes them while it serves; any other takes none.
+//! The bounded queue of runs that commands over the control socket and triggers want begun. A host takes from it while it serves; any other
+//! host refuses to queue.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,16 +13,16 @@ use crate::exec::errors::RunError;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
 
-/// One run that is to begin, and who hears of it.
-pub struct Order {
-    /// The run.
-    pub what: What,
-    /// Told when it is over, or did not begin; dropped if the host stops before it has begun.
-    pub over: oneshot::Sender<Over>,
+/// A run in the queue, and who hears of its end.
+pub struct QueuedRun {
+    /// What is to be run.
+    pub request: RunRequest,
+    /// Told when it has ended, or did not begin; dropped if the host stops before it has begun.
+    pub done: oneshot::Sender<RunOutcome>,
 }
 
-/// The run.
-pub struct What {
+/// What is to be run.
+pub struct RunRequest {
     /// The component's file.
     pub component: PathBuf,
     /// The input JSON.
@@ -32,55 +33,58 @@ pub struct What {
     pub began: Option<Began>,
 }
 
-/// What came of one.
-pub type Over = Result<RunId, RunError>;
+/// What came of a request. Not the kernel's [`Outcome`](agentry_kernel::journal::Outcome), which is of a call.
+pub type RunOutcome = Result<RunId, RunError>;
 
-/// Where a host takes orders.
-pub struct Orders {
-    open: Mutex<Option<mpsc::Sender<Order>>>,
+/// The queue of a host; closed unless it serves.
+pub struct RunQueue {
+    open: Mutex<Option<mpsc::Sender<QueuedRun>>>,
     watchers: Arc<Semaphore>,
 }
 
-/// Why an order is not taken.
+/// Why a run is not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotTaken {
-    /// This host takes none, or none any more.
+pub enum NotQueued {
+    /// This host does not serve, or not any more.
     NotServing,
-    /// So many wait already.
+    /// As many wait as may.
     Full,
 }
 
-impl Default for Orders {
+impl Default for RunQueue {
     fn default() -> Self {
         Self { open: Mutex::default(), watchers: Arc::new(Semaphore::new(CONTROL_WATCHERS_MAX)) }
     }
 }
 
-impl Orders {
-    /// From now on orders are taken, and come out here.
-    pub fn open(&self) -> mpsc::Receiver<Order> {
+impl RunQueue {
+    /// Opens it; what is queued comes out here.
+    pub fn open(&self) -> mpsc::Receiver<QueuedRun> {
         let (sender, receiver) = mpsc::channel(RUNS_ORDERED_MAX);
         *self.open.lock() = Some(sender);
         receiver
     }
 
-    /// From now on none is taken.
+    /// Closes it: from now on nothing is queued.
     pub fn close(&self) {
         *self.open.lock() = None;
     }
 
     /// True while this host serves.
-    pub fn are_taken(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.open.lock().is_some()
     }
 
-    /// Hands one in.
-    pub fn place(&self, order: Order) -> Result<(), NotTaken> {
+    /// Queues a run.
+    ///
+    /// # Errors
+    /// If it is closed or full.
+    pub fn push(&self, run: QueuedRun) -> Result<(), NotQueued> {
         let open = self.open.lock();
-        let open = open.as_ref().ok_or(NotTaken::NotServing)?;
-        open.try_send(order).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotTaken::Full,
-            mpsc::error::TrySendError::Closed(_) => NotTaken::NotServing,
+        let open = open.as_ref().ok_or(NotQueued::NotServing)?;
+        open.try_send(run).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NotQueued::Full,
+            mpsc::error::TrySendError::Closed(_) => NotQueued::NotServing,
         })
     }
 

@@ -23,16 +23,16 @@ use self::rate::Rate;
 pub use self::webhook::ListenError;
 use crate::agents::Agents;
 use crate::config::{Cause, TriggerLine};
-use crate::orders::{NotTaken, Order, Orders, Over, What};
 use crate::run::cause::Began;
 use crate::run::events::Observer;
+use crate::run_queue::{NotQueued, QueuedRun, RunOutcome, RunQueue, RunRequest};
 use crate::syscalls::drivers::Drivers;
 
 /// What triggers look at, and where they order runs.
 pub(crate) struct Watched {
     pub(crate) drivers: Arc<Drivers>,
     pub(crate) agents: Arc<Agents>,
-    pub(crate) orders: Arc<Orders>,
+    pub(crate) run_queue: Arc<RunQueue>,
 }
 
 /// One trigger of an agent.
@@ -93,24 +93,24 @@ impl Trigger {
         rate.turn().await;
         let input = self.line.input.clone().unwrap_or_else(|| came.input.to_string());
         loop {
-            let (order, ended) = self.order(input.clone().into_bytes(), &came.labels);
-            match host.orders.place(order) {
+            let (run, ended) = self.request(input.clone().into_bytes(), &came.labels);
+            match host.run_queue.push(run) {
                 Ok(()) => {
                     if let Ok(Err(error)) = ended.await {
                         host.drivers.gate.announce_alarm(&format!("{} did not start: {error}", self.id()));
                     }
                     return;
                 }
-                Err(NotTaken::NotServing) => return,
-                Err(NotTaken::Full) => tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MS)).await,
+                Err(NotQueued::NotServing) => return,
+                Err(NotQueued::Full) => tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MS)).await,
             }
         }
     }
 
-    fn order(&self, input: Vec<u8>, labels: &Labels) -> (Order, oneshot::Receiver<Over>) {
-        let (over, ended) = oneshot::channel();
+    fn request(&self, input: Vec<u8>, labels: &Labels) -> (QueuedRun, oneshot::Receiver<RunOutcome>) {
+        let (done, ended) = oneshot::channel();
         let began = Began { by: self.line.cause.story(), labels: self.line.labels.and(labels) };
         let (component, observer) = (self.component.clone(), Observer::nobody());
-        (Order { what: What { component, input, observer, began: Some(began) }, over }, ended)
+        (QueuedRun { request: RunRequest { component, input, observer, began: Some(began) }, done }, ended)
     }
 }

@@ -121,7 +121,7 @@ impl ByHost for Stop {
             return Ok(());
         }
         // One that left memory while it waits is stopped where it would be brought back.
-        if !host.orders.are_taken() || !is_suspended(&**host.drivers.gate.journal().store(), run) {
+        if !host.run_queue.is_open() || !is_suspended(&**host.drivers.gate.journal().store(), run) {
             return Err(OpError::not_here(run));
         }
         host.parking.stop(run, because.unwrap_or_default());

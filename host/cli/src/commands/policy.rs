@@ -7,11 +7,11 @@ mod diff;
 mod explain;
 mod learn;
 mod past;
+mod scenario;
 mod simulate;
 mod test;
-mod world;
 
-pub use self::world::{beside, tools};
+pub use self::scenario::{beside, tools};
 
 use std::process::ExitCode;
 

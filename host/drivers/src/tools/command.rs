@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::adapter::{Adapter, Reach, Wrong};
 use super::answer::{self, Said};
-use super::cage::{self, End, Order, Report};
 use super::config::ToolLine;
+use super::sandbox::{self, End, Order, Report};
 use super::template::Template;
 
 /// What a command finds programs by.
@@ -201,10 +201,10 @@ async fn carried_out(
     cut: &CancellationToken,
 ) -> Result<Report, Wrong> {
     let broken = |error: io::Error| Wrong::NotBegun(error.to_string());
-    let order_bytes = cage::framed(order).map_err(|error| broken(io::Error::other(error)))?;
+    let order_bytes = sandbox::framed(order).map_err(|error| broken(io::Error::other(error)))?;
     // Not killed when this future is dropped: it ends by itself when its pipe closes, and ends the command first.
     let mut child = Command::new(program)
-        .arg(cage::VERB)
+        .arg(sandbox::VERB)
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

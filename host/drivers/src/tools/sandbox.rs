@@ -4,8 +4,8 @@
 //! The child is a subreaper: whatever the program starts, in whatever session, comes back to it when its parent dies, so that nothing
 //! slips away by forking twice. When the host goes, the pipe to it closes, and the child ends everything as well.
 
-mod kin;
-mod room;
+mod process_tree;
+mod rlimits;
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,7 +20,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setsid};
 use serde::{Deserialize, Serialize};
 
-pub use self::room::{ENTER_VERB, enter};
+pub use self::rlimits::{ENTER_VERB, enter};
 
 /// The hidden verb by which a program runs a tool for itself.
 pub const VERB: &str = "run-tool";
@@ -121,7 +121,7 @@ fn carry_out(order: &Order) -> io::Result<Report> {
     let pid = Pid::from_child(&child);
     let mut watch = Watch::over(child, order)?;
     let cut = watch.until_it_ends()?;
-    let status = kin::end_all(pid);
+    let status = process_tree::end_all(pid);
     watch.drain();
     let end = cut.unwrap_or_else(|| match status {
         Some(status) => match (status.exit_status(), status.terminating_signal()) {
@@ -135,7 +135,7 @@ fn carry_out(order: &Order) -> io::Result<Report> {
 
 /// A command that runs, and what was heard of it.
 struct Watch<'a> {
-    // Never waited for by itself: the one who ends its kin reaps it too.
+    // Never waited for by itself: whoever ends its process tree reaps it too.
     _child: Child,
     pidfd: OwnedFd,
     stdin: Option<std::process::ChildStdin>,
@@ -174,7 +174,7 @@ impl<'a> Watch<'a> {
             }
             if now.duration_since(counted) >= COUNT_EVERY {
                 counted = now;
-                if kin::count(getpid()) > TOOL_PROCESSES_MAX {
+                if process_tree::count(getpid()) > TOOL_PROCESSES_MAX {
                     return Ok(Some(End::TooMany));
                 }
             }

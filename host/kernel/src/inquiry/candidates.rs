@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use self::choices::Choices;
-use super::{World, call, witness};
+use super::{Scenario, call, witness};
 use crate::call::{Call, Place};
 use crate::constraint::{Arguments, Constraint};
 use crate::json::Value;
@@ -36,23 +36,23 @@ pub(super) type Calls<'a> = Box<dyn Iterator<Item = Call> + 'a>;
 /// Two policies from whose words calls are made.
 #[derive(Clone, Copy)]
 pub(super) struct Candidates<'a> {
-    pub(super) old: &'a World,
-    pub(super) new: &'a World,
+    pub(super) old: &'a Scenario,
+    pub(super) new: &'a Scenario,
 }
 
 impl<'a> Candidates<'a> {
-    fn worlds(&self) -> [&'a World; 2] {
+    fn scenarios(&self) -> [&'a Scenario; 2] {
         [self.new, self.old]
     }
 
     fn rules(&self) -> impl Iterator<Item = &'a SiteRule> + use<'a> {
-        self.worlds().into_iter().flat_map(|world| &world.policy.rules)
+        self.scenarios().into_iter().flat_map(|scenario| &scenario.policy.rules)
     }
 
     /// What a run may have read: nothing, each label that some rule tests, what a rule tests together, and all of it.
     pub(super) fn labels(&self) -> Vec<Labels> {
         let mut sets = alloc::vec![Labels::NONE];
-        let grants = self.worlds().into_iter().flat_map(|world| &world.policy.grants);
+        let grants = self.scenarios().into_iter().flat_map(|scenario| &scenario.policy.grants);
         let extras = grants.flat_map(|grant| {
             grant
                 .rights
@@ -82,35 +82,35 @@ impl<'a> Candidates<'a> {
     }
 
     fn tool_names(&self, agent: &str, pattern: &str) -> Vec<String> {
-        let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent));
+        let grants = self.scenarios().into_iter().filter_map(|scenario| scenario.grant(agent));
         let granted = grants.flat_map(|grant| grant.rights.tools.iter().map(|right| right.tool.as_str()));
         let about = self.rules().filter_map(|rule| match &rule.target {
             Target::Tool(pattern) => Some(pattern.as_str()),
             _ => None,
         });
         let bounds = self.ceilings().flat_map(|ceiling| ceiling.tools.iter().flatten()).map(String::as_str);
-        let known = self.worlds().into_iter().flat_map(|world| &world.tools).map(|tool| tool.name.clone());
+        let known = self.scenarios().into_iter().flat_map(|scenario| &scenario.tools).map(|tool| tool.name.clone());
         names_in(pattern, known.chain(granted.chain(about).chain(bounds).flat_map(witness::names)))
     }
 
     fn aliases(&self, agent: &str, pattern: &str) -> Vec<String> {
-        let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent)?.rights.llm.as_ref());
+        let grants = self.scenarios().into_iter().filter_map(|scenario| scenario.grant(agent)?.rights.llm.as_ref());
         let granted = grants.flat_map(|right| right.models.iter().map(String::as_str));
         let about = self.rules().filter_map(|rule| match &rule.target {
             Target::Model(pattern) => Some(pattern.as_str()),
             _ => None,
         });
         let bounds = self.ceilings().flat_map(|ceiling| ceiling.models.iter().flatten()).map(String::as_str);
-        let known = self.worlds().into_iter().flat_map(|world| &world.models).map(|model| model.alias.clone());
+        let known = self.scenarios().into_iter().flat_map(|scenario| &scenario.models).map(|model| model.alias.clone());
         names_in(pattern, known.chain(granted.chain(about).chain(bounds).flat_map(witness::names)))
     }
 
     fn ceilings(&self) -> impl Iterator<Item = &'a Ceiling> + use<'a> {
-        self.worlds().into_iter().flat_map(|world| &world.policy.ceilings)
+        self.scenarios().into_iter().flat_map(|scenario| &scenario.policy.ceilings)
     }
 
     fn calls_of(self, agent: &str, name: &str) -> Calls<'a> {
-        let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent));
+        let grants = self.scenarios().into_iter().filter_map(|scenario| scenario.grant(agent));
         let rights: Vec<&ToolRight> = grants.flat_map(|grant| grant.tools(name)).map(|(_, right)| right).collect();
         let mut lines: BTreeMap<&str, Vec<&Constraint>> = BTreeMap::new();
         for right in &rights {
@@ -146,7 +146,7 @@ impl<'a> Candidates<'a> {
 
     /// Questions to the models that a pattern names, of all lengths and classes on which grants differ.
     pub(super) fn models(&self, agent: &str, pattern: &str) -> Vec<Call> {
-        let grants = self.worlds().into_iter().filter_map(|world| world.grant(agent)?.rights.llm.as_ref());
+        let grants = self.scenarios().into_iter().filter_map(|scenario| scenario.grant(agent)?.rights.llm.as_ref());
         let rights: Vec<_> = grants.collect();
         let mut calls = Vec::new();
         for alias in self.aliases(agent, pattern) {
@@ -170,7 +170,7 @@ impl<'a> Candidates<'a> {
             Target::Memory { namespace, .. } if !namespace.is_empty() => Some(namespace.as_str()),
             _ => None,
         });
-        let rights = self.worlds().into_iter().flat_map(|world| &world.policy.grants);
+        let rights = self.scenarios().into_iter().flat_map(|scenario| &scenario.policy.grants);
         let rights = rights.filter_map(|grant| grant.rights.memory.as_ref());
         let granted = rights.flat_map(|right| right.read.iter().chain(&right.write)).map(String::as_str);
         let made =
@@ -192,7 +192,7 @@ impl<'a> Candidates<'a> {
             Target::Files { root: theirs, at, .. } if theirs == root => Some(at.as_str()),
             _ => None,
         });
-        let rights = self.worlds().into_iter().flat_map(|world| &world.policy.grants);
+        let rights = self.scenarios().into_iter().flat_map(|scenario| &scenario.policy.grants);
         let rights = rights.flat_map(|grant| &grant.rights.files).filter(|right| right.root == root);
         let made = about.chain(rights.map(|right| right.at.as_str())).flat_map(witness::paths);
         let all = witness::paths(at).into_iter().chain(made).filter(|path| path_fits(at, path));
@@ -215,8 +215,11 @@ impl<'a> Candidates<'a> {
                 _ => None,
             })
             .collect();
-        let rights =
-            self.worlds().into_iter().flat_map(|world| &world.policy.grants).flat_map(|grant| &grant.rights.http);
+        let rights = self
+            .scenarios()
+            .into_iter()
+            .flat_map(|scenario| &scenario.policy.grants)
+            .flat_map(|grant| &grant.rights.http);
         let bounds = self.ceilings().flat_map(|ceiling| ceiling.egress.iter().flatten());
         let named = rights.map(|right| &right.to).chain(bounds).map(|origin| origin.host.as_str());
         let named = named.chain(about.iter().map(|(host, _)| host.as_str()));

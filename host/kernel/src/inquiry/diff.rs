@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use self::calls::{about, bounds_of_models, within_bounds};
 use self::pair::Pair;
 use super::candidates::{Calls, Candidates};
-use super::{Question, Verdict as Answer, World};
+use super::{Question, Scenario, Verdict as Answer};
 use crate::budget::{Resource, Window};
 use crate::call::{Call, Class};
 use crate::labels::Labels;
@@ -39,7 +39,7 @@ pub struct Diff {
 
 /// The answer in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum DiffVerdict {
     /// Every call gets the same answer.
     Same,
     /// Nothing is newly allowed, and something is no longer.
@@ -88,16 +88,16 @@ impl Diff {
     }
 
     /// The answer in one word. What is both wider and narrower is wider.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> DiffVerdict {
         match (self.opened.is_empty(), self.closed.is_empty()) {
-            (false, _) => Verdict::Wider,
-            (true, false) => Verdict::Narrower,
-            (true, true) => Verdict::Same,
+            (false, _) => DiffVerdict::Wider,
+            (true, false) => DiffVerdict::Narrower,
+            (true, true) => DiffVerdict::Same,
         }
     }
 }
 
-impl Verdict {
+impl DiffVerdict {
     /// `same`, `narrower` or `wider`.
     pub fn word(self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl Verdict {
 }
 
 /// Compares what two policies allow.
-pub fn diff(old: &World, new: &World) -> Diff {
+pub fn diff(old: &Scenario, new: &Scenario) -> Diff {
     Diff { opened: openings(old, new), closed: openings(new, old) }
 }
 
@@ -134,7 +134,7 @@ enum Doubt<'a> {
     Site { calls: Vec<(&'a str, Making<'a>)> },
 }
 
-fn openings(old: &World, new: &World) -> Vec<Change> {
+fn openings(old: &Scenario, new: &Scenario) -> Vec<Change> {
     let mut finder = Finder { candidates: Candidates { old, new }, suspects: Vec::new() };
     for grant in &new.policy.grants {
         finder.grant(old.grant(&grant.agent), grant);
@@ -152,7 +152,7 @@ fn openings(old: &World, new: &World) -> Vec<Change> {
         .collect()
 }
 
-fn settle(old: &World, new: &World, labels: &[Labels], suspect: Suspect<'_>, look: bool) -> Option<Change> {
+fn settle(old: &Scenario, new: &Scenario, labels: &[Labels], suspect: Suspect<'_>, look: bool) -> Option<Change> {
     let Suspect { agent, what, rule, doubt } = suspect;
     let change = |example, blocked| Change { agent, what, rule, example, blocked };
     // The first call that the old policy answers with less than the new one; else the first one that was tried.
@@ -181,12 +181,12 @@ fn settle(old: &World, new: &World, labels: &[Labels], suspect: Suspect<'_>, loo
 }
 
 /// The rule of the site that refuses this call, whatever its agent is granted.
-fn forbidden(world: &World, agent: &str, call: Call) -> Option<Rule> {
-    let mut world = world.clone();
-    world.complete(&call);
+fn forbidden(scenario: &Scenario, agent: &str, call: Call) -> Option<Rule> {
+    let mut scenario = scenario.clone();
+    scenario.complete(&call);
     let question = Question { agent: agent.into(), package: None, labels: Labels::NONE, call };
-    let rule = world.ask(&question).refusal()?.rule.clone()?;
-    let policy = &world.policy;
+    let rule = scenario.ask(&question).refusal()?.rule.clone()?;
+    let policy = &scenario.policy;
     let of_site =
         policy.rules.iter().map(|of_site| &of_site.rule).chain(policy.ceilings.iter().map(|ceiling| &ceiling.rule));
     of_site.into_iter().any(|of_site| *of_site == rule).then_some(rule)

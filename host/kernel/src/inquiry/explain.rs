@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::candidates::Candidates;
-use super::{Question, Verdict, World};
+use super::{Question, Scenario, Verdict};
 use crate::call::Call;
 use crate::labels::Labels;
 use crate::policy::{Grant, Policy};
@@ -41,33 +41,33 @@ pub struct Otherwise {
 }
 
 /// Asks for a call, and for its neighbours.
-pub fn explain(world: &World, question: &Question) -> Explanation {
-    let verdict = world.ask(question);
+pub fn explain(scenario: &Scenario, question: &Question) -> Explanation {
+    let verdict = scenario.ask(question);
     let mut otherwise = Vec::new();
     match &verdict {
-        Verdict::Allowed { .. } => barred(world, question, &mut otherwise),
+        Verdict::Allowed { .. } => barred(scenario, question, &mut otherwise),
         Verdict::Asks(_) | Verdict::Refused(_) => {
-            arguments(world, question, &verdict, &mut otherwise);
-            labels(world, question, &verdict, &mut otherwise);
-            rules(world, question, &verdict, &mut otherwise);
+            arguments(scenario, question, &verdict, &mut otherwise);
+            labels(scenario, question, &verdict, &mut otherwise);
+            rules(scenario, question, &verdict, &mut otherwise);
         }
     }
     otherwise.truncate(TOLD_MAX);
-    let given_by = if matches!(verdict, Verdict::Refused(_)) { None } else { giver(world, question) };
-    let also = reasons::behind(world, question, &verdict);
+    let given_by = if matches!(verdict, Verdict::Refused(_)) { None } else { giver(scenario, question) };
+    let also = reasons::behind(scenario, question, &verdict);
     Explanation { verdict, also, given_by, otherwise }
 }
 
 /// The first rule of the grant that is enough by itself.
-fn giver(world: &World, question: &Question) -> Option<Rule> {
-    let grant = world.grant(&question.agent)?;
+fn giver(scenario: &Scenario, question: &Question) -> Option<Rule> {
+    let grant = scenario.grant(&question.agent)?;
     let rule = |id: &str, line: u32| Rule { id: id.into(), file: grant.rule.file.clone(), line };
     let key = |key: &str, line: u32| rule(&format!("{}/{key}", grant.agent), line);
     let enough = |keep: &dyn Fn(&mut Grant)| {
-        let policy = world.policy.revised(|policy| {
+        let policy = scenario.policy.revised(|policy| {
             policy.grants.iter_mut().filter(|grant| grant.agent == question.agent).for_each(keep);
         });
-        !matches!(world.under(Arc::new(policy)).ask(question), Verdict::Refused(_))
+        !matches!(scenario.under(Arc::new(policy)).ask(question), Verdict::Refused(_))
     };
     let rights = &grant.rights;
     match &question.call {
@@ -105,11 +105,11 @@ fn giver(world: &World, question: &Question) -> Option<Rule> {
 }
 
 /// One argument changed.
-fn arguments(world: &World, question: &Question, verdict: &Verdict, told: &mut Vec<Otherwise>) {
+fn arguments(scenario: &Scenario, question: &Question, verdict: &Verdict, told: &mut Vec<Otherwise>) {
     let Call::ToolsCall { name, value, .. } = &question.call else { return };
     let Some(given) = value.entries() else { return };
     let mut changed: Vec<String> = Vec::new();
-    for call in (Candidates { old: world, new: world }).tools(&question.agent, name) {
+    for call in (Candidates { old: scenario, new: scenario }).tools(&question.agent, name) {
         let Call::ToolsCall { value: other, .. } = &call else { continue };
         let Some(other) = other.entries() else { continue };
         let names = given.iter().chain(other).map(|(name, _)| name);
@@ -122,7 +122,7 @@ fn arguments(world: &World, question: &Question, verdict: &Verdict, told: &mut V
         if changed.contains(argument) {
             continue;
         }
-        let verdict_then = world.ask(&Question { call: call.clone(), ..question.clone() });
+        let verdict_then = scenario.ask(&Question { call: call.clone(), ..question.clone() });
         if verdict_then.exceeds(verdict) {
             changed.push((*argument).clone());
             let what = find(other, argument)
@@ -133,12 +133,12 @@ fn arguments(world: &World, question: &Question, verdict: &Verdict, told: &mut V
 }
 
 /// Without what the run has read.
-fn labels(world: &World, question: &Question, verdict: &Verdict, told: &mut Vec<Otherwise>) {
+fn labels(scenario: &Scenario, question: &Question, verdict: &Verdict, told: &mut Vec<Otherwise>) {
     let each = question.labels.iter().map(|label| Labels::of([label]));
     let all = (question.labels.iter().nth(1).is_some()).then(|| question.labels.clone());
     for off in each.chain(all) {
         let labels = question.labels.without(&off);
-        let then = world.ask(&Question { labels, ..question.clone() });
+        let then = scenario.ask(&Question { labels, ..question.clone() });
         if then.exceeds(verdict) {
             told.push(Otherwise { what: format!("if the run had not read {off}"), verdict: then });
             return;
@@ -147,24 +147,24 @@ fn labels(world: &World, question: &Question, verdict: &Verdict, told: &mut Vec<
 }
 
 /// Without the rule of the site that says no, and without the next one.
-fn rules(world: &World, question: &Question, verdict: &Verdict, told: &mut Vec<Otherwise>) {
-    let mut world = world.clone();
+fn rules(scenario: &Scenario, question: &Question, verdict: &Verdict, told: &mut Vec<Otherwise>) {
+    let mut scenario = scenario.clone();
     let mut taken: Vec<String> = Vec::new();
     let mut now = verdict.clone();
     while taken.len() < TOLD_MAX {
         let Some(rule) = now.refusal().and_then(|refusal| refusal.rule.as_ref()) else { return };
-        let policy: Policy = world.policy.revised(|policy| {
+        let policy: Policy = scenario.policy.revised(|policy| {
             policy.rules.retain(|of_site| of_site.rule.id != rule.id);
             policy.ceilings.retain(|ceiling| ceiling.rule != *rule);
         });
-        let same =
-            policy.rules.len() == world.policy.rules.len() && policy.ceilings.len() == world.policy.ceilings.len();
+        let same = policy.rules.len() == scenario.policy.rules.len()
+            && policy.ceilings.len() == scenario.policy.ceilings.len();
         if same {
             return;
         }
         taken.push(rule.id.to_string());
-        world = world.under(Arc::new(policy));
-        now = world.ask(question);
+        scenario = scenario.under(Arc::new(policy));
+        now = scenario.ask(question);
         let rules = if taken.len() == 1 { "rule" } else { "rules" };
         told.push(Otherwise { what: format!("without {rules} {}", taken.join(" and ")), verdict: now.clone() });
         if matches!(now, Verdict::Allowed { .. }) {
@@ -174,9 +174,9 @@ fn rules(world: &World, question: &Question, verdict: &Verdict, told: &mut Vec<O
 }
 
 /// What the run must not have read.
-fn barred(world: &World, question: &Question, told: &mut Vec<Otherwise>) {
+fn barred(scenario: &Scenario, question: &Question, told: &mut Vec<Otherwise>) {
     let mut bars: Vec<Labels> = Vec::new();
-    let mut sets = (Candidates { old: world, new: world }).labels();
+    let mut sets = (Candidates { old: scenario, new: scenario }).labels();
     sets.sort_by_key(|set| set.iter().count());
     for set in sets {
         // What is barred by less is barred by more.
@@ -184,7 +184,7 @@ fn barred(world: &World, question: &Question, told: &mut Vec<Otherwise>) {
             continue;
         }
         let labels = question.labels.and(&set);
-        let then = world.ask(&Question { labels, ..question.clone() });
+        let then = scenario.ask(&Question { labels, ..question.clone() });
         if !matches!(then, Verdict::Allowed { .. }) {
             told.push(Otherwise { what: format!("if the run had read {set}"), verdict: then });
             bars.push(set);

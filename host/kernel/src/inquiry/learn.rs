@@ -60,25 +60,25 @@ struct Used<'a> {
 }
 
 /// Writes the grant.
-pub fn learn(lesson: &Suggestion<'_>) -> String {
+pub fn learn(suggestion: &Suggestion<'_>) -> String {
     let mut used = Used::default();
-    let calls = || lesson.runs.iter().flat_map(|run| &run.calls).filter(|call| call.refusal.is_none());
+    let calls = || suggestion.runs.iter().flat_map(|run| &run.calls).filter(|call| call.refusal.is_none());
     calls().for_each(|call| used.add(&call.what, call.held[Resource::TokensOut]));
-    let runs = lesson.runs.len();
+    let runs = suggestion.runs.len();
     let mut text = format!(
         "# What agent `{}` needed in {runs} {}: review every line before you save it. What it did not do then is denied.\n\
          format = 1\nlayer = \"grant\"\nagent = {}\n",
-        lesson.agent,
+        suggestion.agent,
         if runs == 1 { "run" } else { "runs" },
-        quoted(lesson.agent),
+        quoted(suggestion.agent),
     );
-    if let Some(package) = lesson.package {
+    if let Some(package) = suggestion.package {
         text.push_str(&format!("package = {}\n", quoted(package)));
     }
     text.push_str("why = \"Learnt from what it did; say what it is for.\"\n");
-    let approvals = approvals(lesson);
-    used.rights(&mut text, lesson.agent, &approvals);
-    budget(&mut text, lesson.runs);
+    let approvals = approvals(suggestion);
+    used.rights(&mut text, suggestion.agent, &approvals);
+    budget(&mut text, suggestion.runs);
     tests_of::write(&mut text, calls());
     text
 }
@@ -231,12 +231,13 @@ impl<'a> Used<'a> {
 }
 
 /// The line that asks people, for each tool and host for which a rule of the grant did. What the site asks for, it asks for by itself.
-fn approvals(lesson: &Suggestion<'_>) -> BTreeMap<String, String> {
-    let grant = lesson.policy.and_then(|policy| policy.grants.iter().find(|grant| grant.agent == lesson.agent));
-    let of_site =
-        |rule: &Rule| lesson.policy.is_some_and(|policy| policy.rules.iter().any(|of_site| of_site.rule.id == rule.id));
+fn approvals(suggestion: &Suggestion<'_>) -> BTreeMap<String, String> {
+    let grant = suggestion.policy.and_then(|policy| policy.grants.iter().find(|grant| grant.agent == suggestion.agent));
+    let of_site = |rule: &Rule| {
+        suggestion.policy.is_some_and(|policy| policy.rules.iter().any(|of_site| of_site.rule.id == rule.id))
+    };
     let mut lines = BTreeMap::new();
-    for call in lesson.runs.iter().flat_map(|run| &run.calls) {
+    for call in suggestion.runs.iter().flat_map(|run| &run.calls) {
         let Some(rule) = call.asked.as_ref().filter(|rule| !of_site(rule)) else { continue };
         let name = match &call.what {
             Call::ToolsCall { name, .. } => name.clone(),

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::World;
+use super::Scenario;
 use crate::call::{Call, Class};
 use crate::manifest::{
     FORMAT, Manifest, WIT, Wants, WantsAgents, WantsFiles, WantsHttp, WantsLlm, WantsMemory, WantsOther, WantsTool,
@@ -14,7 +14,7 @@ use crate::policy::Subject;
 use crate::rights::Access;
 use crate::tool::Tools;
 
-impl World {
+impl Scenario {
     /// A package that asks for anything, of the name and version that the agent's grant wants.
     pub(crate) fn anything_for<'a>(&self, agent: &str, calls: impl Iterator<Item = &'a Call>) -> Manifest {
         let pattern = self.grant(agent).and_then(|grant| grant.package.as_ref());

@@ -6,8 +6,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::candidates::Candidates;
-use super::{Question, Verdict, World, call, witness};
-use crate::call::{Call, Place as FilePlace};
+use super::{Question, Scenario, Verdict, call, witness};
+use crate::call::{Call, Place};
 use crate::constraint::{Arguments, Constraint};
 use crate::labels::Labels;
 use crate::pattern::name_fits;
@@ -17,9 +17,9 @@ use crate::rights::{Access, Extra};
 use crate::tool::Effect;
 use crate::within;
 
-mod place;
+mod location;
 
-pub use place::Place;
+pub use location::Location;
 
 /// Agents on one way.
 const STEPS_MAX: usize = 6;
@@ -66,33 +66,33 @@ pub struct Stop {
 }
 
 /// All that the grant of an agent gives, as far as the site lets it. None if no file grants it anything.
-pub fn powers(world: &World, agent: &str) -> Option<Vec<Capability>> {
-    let grant = world.grant(agent)?;
-    let mut list = List { world, grant, powers: Vec::new() };
+pub fn capabilities(scenario: &Scenario, agent: &str) -> Option<Vec<Capability>> {
+    let grant = scenario.grant(agent)?;
+    let mut list = List { scenario, grant, capabilities: Vec::new() };
     list.models();
     list.memory();
     list.files();
     list.tools();
     list.web();
     list.agents();
-    Some(list.powers)
+    Some(list.capabilities)
 }
 
 struct List<'a> {
-    world: &'a World,
+    scenario: &'a Scenario,
     grant: &'a Grant,
-    powers: Vec<Capability>,
+    capabilities: Vec<Capability>,
 }
 
 impl List<'_> {
     fn add(&mut self, what: String, own: Vec<String>, (id, line): (&str, u32), about: impl Fn(&Target) -> bool) {
         let mut with = own;
         let agent = &self.grant.agent;
-        let rules = self.world.policy.rules.iter().filter(|rule| !rule.observed);
+        let rules = self.scenario.policy.rules.iter().filter(|rule| !rule.observed);
         let rules = rules.filter(|rule| rule.agent.as_ref().is_none_or(|only| only == agent) && about(&rule.target));
         with.extend(rules.map(condition));
         let rule = Rule { id: id.into(), file: self.grant.rule.file.clone(), line };
-        self.powers.push(Capability { what, with, rule });
+        self.capabilities.push(Capability { what, with, rule });
     }
 
     /// What a ceiling leaves of a pattern; none if nothing.
@@ -102,7 +102,7 @@ impl List<'_> {
         of: impl Fn(&'c crate::policy::Ceiling) -> Option<&'c Vec<String>>,
     ) -> Option<Vec<String>> {
         let mut with = Vec::new();
-        for ceiling in self.world.policy.ceilings.iter().filter(|ceiling| !ceiling.observed) {
+        for ceiling in self.scenario.policy.ceilings.iter().filter(|ceiling| !ceiling.observed) {
             let Some(bounds) = of(ceiling) else { continue };
             if bounds.iter().any(|bound| within::name(pattern, bound)) {
                 continue;
@@ -181,7 +181,7 @@ impl List<'_> {
             }
             with.extend(bonds(&right.extra));
             let effects: Vec<Effect> = self
-                .world
+                .scenario
                 .tools
                 .iter()
                 .filter(|tool| name_fits(&right.tool, &tool.name))
@@ -218,7 +218,7 @@ impl List<'_> {
     fn web(&mut self) {
         for right in &self.grant.rights.http {
             let mut with = alloc::vec![right.methods.join(", "), format!("paths {}", right.paths.join(", "))];
-            let ceilings = self.world.policy.ceilings.iter().filter(|ceiling| !ceiling.observed);
+            let ceilings = self.scenario.policy.ceilings.iter().filter(|ceiling| !ceiling.observed);
             let mut bounds = ceilings.filter_map(|ceiling| Some((ceiling, ceiling.egress.as_ref()?)));
             let none_left = bounds.any(|(ceiling, bounds)| {
                 if bounds.iter().any(|bound| within::origin(&right.to, bound)) {
@@ -309,8 +309,8 @@ fn condition(rule: &SiteRule) -> String {
 /// Ways from one place to another, the shortest first, those that are cut last. What two agents may both reach, memory or a root of
 /// files, is a way from one to the other, and so is a letter; a root of one name is taken for one directory. A call of another agent is
 /// none: a child does nothing that its caller may not do.
-pub fn routes(world: &World, from: &Place, to: &Place) -> Vec<Route> {
-    let mut search = Search { world, to, routes: Vec::new(), tried: 0 };
+pub fn routes(scenario: &Scenario, from: &Location, to: &Location) -> Vec<Route> {
+    let mut search = Search { scenario, to, routes: Vec::new(), tried: 0 };
     search.step(from, &Labels::NONE, &mut Vec::new());
     search.routes.sort_by_key(|route| (route.cut.is_some(), route.stops.len()));
     search.routes.truncate(ROUTES_MAX);
@@ -318,16 +318,16 @@ pub fn routes(world: &World, from: &Place, to: &Place) -> Vec<Route> {
 }
 
 struct Search<'a> {
-    world: &'a World,
-    to: &'a Place,
+    scenario: &'a Scenario,
+    to: &'a Location,
     routes: Vec<Route>,
     tried: usize,
 }
 
 impl Search<'_> {
     /// Goes on from a place with every agent that can read there and has not been on the way.
-    fn step(&mut self, from: &Place, labels: &Labels, way: &mut Vec<Stop>) {
-        for grant in &self.world.policy.grants {
+    fn step(&mut self, from: &Location, labels: &Labels, way: &mut Vec<Stop>) {
+        for grant in &self.scenario.policy.grants {
             if way.len() == STEPS_MAX || way.iter().any(|stop| stop.agent == grant.agent) {
                 continue;
             }
@@ -359,7 +359,7 @@ impl Search<'_> {
         if let Some((writes, refusal)) = cut.filter(|(_, refusal)| !open && refusal.rule.is_some()) {
             self.end(labels, Some(refusal), way, stop(writes, asks));
         }
-        for (shared, writes) in place::shared(&self.world.policy, grant) {
+        for (shared, writes) in location::shared(&self.scenario.policy, grant) {
             if self.tried >= TRIED_MAX || shared.lies_in(self.to) {
                 continue;
             }
@@ -377,7 +377,7 @@ impl Search<'_> {
 
     fn ask(&mut self, grant: &Grant, labels: &Labels, what: &Call) -> Verdict {
         self.tried += 1;
-        self.world.ask(&Question {
+        self.scenario.ask(&Question {
             agent: grant.agent.clone(),
             package: None,
             labels: labels.clone(),
@@ -394,66 +394,66 @@ impl Search<'_> {
     }
 
     /// Calls by which an agent might read what lies there.
-    fn reads(&self, grant: &Grant, from: &Place) -> Vec<Call> {
+    fn reads(&self, grant: &Grant, from: &Location) -> Vec<Call> {
         match from {
-            Place::Memory(pattern) => {
+            Location::Memory(pattern) => {
                 let theirs = grant.rights.memory.iter().flat_map(|right| &right.read);
-                let both = theirs.filter_map(|right| place::narrower(right, pattern, within::namespace));
+                let both = theirs.filter_map(|right| location::narrower(right, pattern, within::namespace));
                 both.filter_map(|both| Some(call::memory(witness::namespaces(both).into_iter().next()?, Act::Read)))
                     .collect()
             }
-            Place::Files(root, at) => {
+            Location::Files(root, at) => {
                 let theirs = grant.rights.files.iter().filter(|right| right.root == *root);
-                let both = theirs.filter_map(|right| place::narrower(&right.at, at, within::subtree));
-                let file = |at| Some(FilePlace { root: root.clone(), path: witness::paths(at).into_iter().next()? });
+                let both = theirs.filter_map(|right| location::narrower(&right.at, at, within::subtree));
+                let file = |at| Some(Place { root: root.clone(), path: witness::paths(at).into_iter().next()? });
                 both.filter_map(|at| Some(call::file(file(at)?, Act::Read))).collect()
             }
-            Place::Tool(pattern) => self.tools(grant, |name, _| name_fits(pattern, name)),
-            Place::Egress(pattern) => self.web(grant, pattern),
-            Place::Mailbox(of) if *of == grant.agent => alloc::vec![Call::AgentsReceive { timeout_ms: None }],
-            Place::Mailbox(_) => Vec::new(),
+            Location::Tool(pattern) => self.tools(grant, |name, _| name_fits(pattern, name)),
+            Location::Egress(pattern) => self.web(grant, pattern),
+            Location::Mailbox(of) if *of == grant.agent => alloc::vec![Call::AgentsReceive { timeout_ms: None }],
+            Location::Mailbox(_) => Vec::new(),
         }
     }
 
     /// Calls by which an agent might put something into the place that is asked about.
     fn ends(&self, grant: &Grant) -> Vec<Call> {
         match self.to {
-            Place::Memory(pattern) => {
+            Location::Memory(pattern) => {
                 let theirs = grant.rights.memory.iter().flat_map(|right| &right.write);
-                let both = theirs.filter_map(|right| place::narrower(right, pattern, within::namespace));
+                let both = theirs.filter_map(|right| location::narrower(right, pattern, within::namespace));
                 both.filter_map(|both| Some(call::memory(witness::namespaces(both).into_iter().next()?, Act::Write)))
                     .collect()
             }
-            Place::Files(root, at) => {
+            Location::Files(root, at) => {
                 let writable =
                     |right: &&crate::rights::FilesRight| right.root == *root && right.access == Access::ReadWrite;
                 let theirs = grant.rights.files.iter().filter(writable);
-                let both = theirs.filter_map(|right| place::narrower(&right.at, at, within::subtree));
-                let file = |at| Some(FilePlace { root: root.clone(), path: witness::paths(at).into_iter().next()? });
+                let both = theirs.filter_map(|right| location::narrower(&right.at, at, within::subtree));
+                let file = |at| Some(Place { root: root.clone(), path: witness::paths(at).into_iter().next()? });
                 both.filter_map(|at| Some(call::file(file(at)?, Act::Write))).collect()
             }
-            Place::Tool(pattern) => self.tools(grant, |name, _| name_fits(pattern, name)),
-            Place::Egress(pattern) => {
+            Location::Tool(pattern) => self.tools(grant, |name, _| name_fits(pattern, name)),
+            Location::Egress(pattern) => {
                 let mut calls = self.web(grant, pattern);
                 if pattern == "*" {
                     calls.extend(self.tools(grant, |_, effect| effect == Effect::Egress));
                 }
                 calls
             }
-            Place::Mailbox(of) => alloc::vec![Call::letter_to(of)],
+            Location::Mailbox(of) => alloc::vec![Call::letter_to(of)],
         }
     }
 
     fn web(&self, grant: &Grant, pattern: &str) -> Vec<Call> {
-        let candidates = Candidates { old: self.world, new: self.world };
+        let candidates = Candidates { old: self.scenario, new: self.scenario };
         let rights =
             grant.rights.http.iter().filter(|right| touch(&right.to.host, pattern, within::host) || pattern == "*");
         rights.flat_map(|right| candidates.of_http(right).into_iter().take(4)).collect()
     }
 
     fn tools(&self, grant: &Grant, wanted: impl Fn(&str, Effect) -> bool) -> Vec<Call> {
-        let candidates = Candidates { old: self.world, new: self.world };
-        let tools = self.world.tools.iter().filter(|tool| wanted(&tool.name, tool.effect));
+        let candidates = Candidates { old: self.scenario, new: self.scenario };
+        let tools = self.scenario.tools.iter().filter(|tool| wanted(&tool.name, tool.effect));
         let granted = tools.filter(|tool| grant.tools(&tool.name).next().is_some());
         granted.flat_map(|tool| candidates.tools(&grant.agent, &tool.name).take(64)).collect()
     }

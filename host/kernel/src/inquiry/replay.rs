@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Verdict, World};
+use super::{Scenario, Verdict};
 use crate::budget::Amounts;
 use crate::call::{Call, CallId, RunId};
 use crate::kernel::{Answer, Kernel, Start};
@@ -84,22 +84,22 @@ pub fn unknown(past: &[Past]) -> Vec<(RunId, CallId)> {
     past.iter().flat_map(of).collect()
 }
 
-/// Puts the calls of runs to a kernel under this world's policy, in the order in which the runs began. A run that would not
+/// Puts the calls of runs to a kernel under this scenario's policy, in the order in which the runs began. A run that would not
 /// start is told once. What a run read is what it read then.
-pub fn replay(world: &World, past: &[Past]) -> Vec<Changed> {
-    let mut kernel = Kernel::new(Arc::clone(&world.policy), world.models.clone(), world.tools.clone());
+pub fn replay(scenario: &Scenario, past: &[Past]) -> Vec<Changed> {
+    let mut kernel = Kernel::new(Arc::clone(&scenario.policy), scenario.models.clone(), scenario.tools.clone());
     let mut order: Vec<&Past> = past.iter().collect();
     order.sort_by_key(|past| (past.began, past.run));
     let mut seen = BTreeSet::new();
     order.retain(|past| seen.insert(past.run));
-    order.into_iter().flat_map(|past| replay_run(world, &mut kernel, past)).collect()
+    order.into_iter().flat_map(|past| replay_run(scenario, &mut kernel, past)).collect()
 }
 
-fn replay_run(world: &World, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
+fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
     let changed = |call, what, was, is| Changed { run: past.run, agent: past.agent.clone(), call, what, was, is };
     let manifest = match &past.package {
         Some(manifest) => Arc::clone(manifest),
-        None => Arc::new(world.anything_for(&past.agent, past.calls.iter().map(|call| &call.what))),
+        None => Arc::new(scenario.anything_for(&past.agent, past.calls.iter().map(|call| &call.what))),
     };
     let start = Start { agent: past.agent.clone(), manifest };
     if let (Err(refusal), _) = kernel.start(past.run, &start, past.began) {

@@ -6,8 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{
-    DiffVerdict, Past, Place, Question, Replay, Verdict, World, diff, explain, learn, powers, read_call, replay,
-    routes, show_call,
+    DiffVerdict, Location, Past, Question, Replay, Scenario, Verdict, capabilities, diff, explain, learn, read_call,
+    replay, routes, show_call,
 };
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, RunId};
@@ -83,7 +83,7 @@ pub(super) fn policy(texts: &[&str]) -> Arc<Policy> {
     )
 }
 
-pub(super) fn world(texts: &[&str]) -> World {
+pub(super) fn scenario(texts: &[&str]) -> Scenario {
     let tool = |name: &str, effect| Tool { name: name.into(), effect, ..Tool::default() };
     let model = |alias: &str| Model {
         alias: alias.into(),
@@ -93,7 +93,7 @@ pub(super) fn world(texts: &[&str]) -> World {
         slots: 1,
         local: true,
     };
-    World {
+    Scenario {
         policy: policy(texts),
         models: vec![model("small-1"), model("large-1")],
         tools: vec![
@@ -144,8 +144,8 @@ fn a_call_that_makes_no_sense_is_told_by_its_word() {
 
 #[test]
 fn what_forbids_a_call_is_named_with_what_would_change_it() {
-    let world = world(&[SITE, CLERK]);
-    let explained = explain(&world, &question("clerk", r#"{"tool":"pay.send","args":{"cents":80000}}"#, &[]));
+    let scenario = scenario(&[SITE, CLERK]);
+    let explained = explain(&scenario, &question("clerk", r#"{"tool":"pay.send","args":{"cents":80000}}"#, &[]));
     let refusal = explained.verdict.refusal().expect("it is above the cap");
     assert_eq!(refusal.rule.as_ref().map(|rule| rule.id.as_str()), Some("site/pay-cap"));
     let told: Vec<_> = explained.otherwise.iter().map(|other| (other.what.as_str(), other.verdict.word())).collect();
@@ -155,9 +155,9 @@ fn what_forbids_a_call_is_named_with_what_would_change_it() {
 
 #[test]
 fn what_allows_a_call_is_named_with_what_would_bar_it() {
-    let world = world(&[SITE, CLERK]);
+    let scenario = scenario(&[SITE, CLERK]);
     let mail = r#"{"tool":"mail.send","args":{"to":["ops@example.org"],"subject":"report 1"}}"#;
-    let explained = explain(&world, &question("clerk", mail, &[]));
+    let explained = explain(&scenario, &question("clerk", mail, &[]));
     assert!(matches!(explained.verdict, Verdict::Allowed { .. }), "{explained:?}");
     assert_eq!(explained.given_by.map(|rule| rule.id), Some("clerk/mail".into()));
     let told: Vec<_> = explained.otherwise.iter().map(|other| (other.what.as_str(), other.verdict.word())).collect();
@@ -166,9 +166,9 @@ fn what_allows_a_call_is_named_with_what_would_bar_it() {
 
 #[test]
 fn labels_that_bar_a_call_are_told() {
-    let world = world(&[SITE, CLERK]);
+    let scenario = scenario(&[SITE, CLERK]);
     let fetch = r#"{"http":"https://api.example.org/v1/x"}"#;
-    let explained = explain(&world, &question("clerk", fetch, &["secret", "untrusted"]));
+    let explained = explain(&scenario, &question("clerk", fetch, &["secret", "untrusted"]));
     assert!(
         matches!(&explained.verdict, Verdict::Refused(refusal) if refusal.code == Code::Forbidden || refusal.code == Code::Label)
     );
@@ -177,14 +177,14 @@ fn labels_that_bar_a_call_are_told() {
 
 #[test]
 fn the_same_policy_is_the_same() {
-    let world = world(&[SITE, CLERK]);
-    assert_eq!(diff(&world, &world).verdict(), DiffVerdict::Same);
+    let scenario = scenario(&[SITE, CLERK]);
+    assert_eq!(diff(&scenario, &scenario).verdict(), DiffVerdict::Same);
 }
 
 fn changed(from: &str, to: &str) -> super::Diff {
     let (site, clerk) = (SITE.replace(from, to), CLERK.replace(from, to));
     assert!(site != SITE || clerk != CLERK, "`{from}` is not there");
-    diff(&world(&[SITE, CLERK]), &world(&[&site, &clerk]))
+    diff(&scenario(&[SITE, CLERK]), &scenario(&[&site, &clerk]))
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn what_is_newly_allowed_is_shown_by_a_call() {
         assert!(shown.contains(shows), "{to}: {shown}");
         // And the other way round it is narrower.
         let (site, clerk) = (SITE.replace(from, to), CLERK.replace(from, to));
-        let back = super::diff(&world(&[&site, &clerk]), &world(&[SITE, CLERK]));
+        let back = super::diff(&scenario(&[&site, &clerk]), &scenario(&[SITE, CLERK]));
         assert_eq!(back.verdict(), DiffVerdict::Narrower, "{to} → {from}: {:?}", back.opened);
     }
 }
@@ -237,22 +237,26 @@ fn a_higher_budget_and_a_new_agent_are_wider() {
     assert_eq!(changed("usd_day = \"1.00\"", "usd_day = \"1.01\"").verdict(), DiffVerdict::Wider);
     assert_eq!(changed("usd_day = \"1.00\"", "usd_day = \"0.99\"").verdict(), DiffVerdict::Narrower);
     let other = CLERK.replace("clerk", "other");
-    assert_eq!(diff(&world(&[SITE, CLERK]), &world(&[SITE, CLERK, &other])).verdict(), DiffVerdict::Wider);
-    assert_eq!(diff(&world(&[SITE, CLERK, &other]), &world(&[SITE, CLERK])).verdict(), DiffVerdict::Narrower);
+    assert_eq!(diff(&scenario(&[SITE, CLERK]), &scenario(&[SITE, CLERK, &other])).verdict(), DiffVerdict::Wider);
+    assert_eq!(diff(&scenario(&[SITE, CLERK, &other]), &scenario(&[SITE, CLERK])).verdict(), DiffVerdict::Narrower);
 }
 
 #[test]
 fn all_that_an_agent_can_do_is_listed_with_its_conditions() {
-    let world = world(&[SITE, CLERK]);
-    let powers = powers(&world, "clerk").expect("it has a grant");
-    let find =
-        |what: &str| powers.iter().find(|power| power.what == what).unwrap_or_else(|| panic!("{what}: {powers:?}"));
+    let scenario = scenario(&[SITE, CLERK]);
+    let capabilities = capabilities(&scenario, "clerk").expect("it has a grant");
+    let find = |what: &str| {
+        capabilities
+            .iter()
+            .find(|capability| capability.what == what)
+            .unwrap_or_else(|| panic!("{what}: {capabilities:?}"))
+    };
     let pay = find("call tool pay.send");
     assert!(pay.with.iter().any(|with| with.contains("1..1000000")), "{pay:?}");
     assert!(pay.with.iter().any(|with| with.contains("unless cents is 1..50000 (site/pay-cap)")), "{pay:?}");
     assert!(find("reach https://api.example.org").with.iter().any(|with| with.contains("site/trifecta")));
-    assert!(!powers.iter().any(|power| power.what.contains("large-1")), "it is above the ceiling");
-    assert!(super::powers(&world, "nobody").is_none());
+    assert!(!capabilities.iter().any(|capability| capability.what.contains("large-1")), "it is above the ceiling");
+    assert!(super::capabilities(&scenario, "nobody").is_none());
 }
 
 const CHAIN: [&str; 2] = [
@@ -261,21 +265,21 @@ const CHAIN: [&str; 2] = [
      http = [{ to = \"https://x.example.org\" }]\n",
 ];
 
-fn place(text: &str) -> Place {
+fn place(text: &str) -> Location {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 #[test]
 fn a_way_over_shared_memory_is_found_and_a_rule_cuts_it() {
-    let open = routes(&world(&CHAIN), &place("memory:team/**"), &place("egress:*"));
+    let open = routes(&scenario(&CHAIN), &place("memory:team/**"), &place("egress:*"));
     let agents: Vec<_> = open[0].stops.iter().map(|stop| stop.agent.as_str()).collect();
     assert_eq!(agents, ["a", "b"]);
     assert!(open[0].cut.is_none() && open[0].labels.has("secret"), "{open:?}");
     let guard = "format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/leak\"\neffect = \"egress\"\nwhen = { labels_all = \"secret\" }\n";
-    let cut = routes(&world(&[guard, CHAIN[0], CHAIN[1]]), &place("memory:team/**"), &place("egress:*"));
+    let cut = routes(&scenario(&[guard, CHAIN[0], CHAIN[1]]), &place("memory:team/**"), &place("egress:*"));
     assert!(cut.iter().all(|route| route.cut.is_some()), "{cut:?}");
-    assert!(routes(&world(&CHAIN), &place("memory:other/**"), &place("egress:*")).is_empty());
-    assert!("moon:x".parse::<Place>().is_err() && "memory:a/../b".parse::<Place>().is_err());
+    assert!(routes(&scenario(&CHAIN), &place("memory:other/**"), &place("egress:*")).is_empty());
+    assert!("moon:x".parse::<Location>().is_err() && "memory:a/../b".parse::<Location>().is_err());
 }
 
 fn past(calls: &[(&str, Option<Code>)]) -> Past {
@@ -315,12 +319,12 @@ const DONE: [(&str, Option<Code>); 7] = [
 #[test]
 fn what_a_changed_policy_would_have_said_is_told_call_by_call() {
     let past = [past(&DONE)];
-    assert!(replay(&world(&[SITE, CLERK]), &past).is_empty());
+    assert!(replay(&scenario(&[SITE, CLERK]), &past).is_empty());
     let (site, clerk) = (SITE.replace("50_000", "90_000"), CLERK.replace("\"report\"", "\"Report\""));
-    let told = replay(&world(&[&site, &clerk]), &past);
+    let told = replay(&scenario(&[&site, &clerk]), &past);
     let told: Vec<_> = told.iter().map(|changed| (changed.call.map(|call| call.0), changed.is.word())).collect();
     assert_eq!(told, [(Some(3), "allow"), (Some(4), "deny")]);
-    let told = replay(&world(&[SITE]), &past);
+    let told = replay(&scenario(&[SITE]), &past);
     assert!(told.len() == 1 && told[0].call.is_none() && told[0].is.word() == "deny", "{told:?}");
 }
 
@@ -336,7 +340,7 @@ fn what_is_learnt_is_a_policy_under_which_the_same_calls_are_allowed() {
         runs[0].calls.push(Replay { call: CallId(place), what, held: Amounts::ZERO, ..like.clone() });
     }
     let text = learn(&super::Suggestion { agent: "clerk", package: Some("acme:clerk"), runs: &runs, policy: None });
-    let learnt = world(&[SITE, &text]);
+    let learnt = scenario(&[SITE, &text]);
     assert!(replay(&learnt, &runs).is_empty(), "{text}\n{:?}", replay(&learnt, &runs));
     assert!(text.contains("min = 300, max = 700") && text.contains("/v1/items"), "{text}");
     // It is the tightest: nothing beside what was done.
@@ -350,7 +354,7 @@ fn what_is_learnt_is_a_policy_under_which_the_same_calls_are_allowed() {
         assert!(matches!(&verdict, Verdict::Refused(_)), "{other}: {verdict:?} {code:?}");
     }
     assert_eq!(
-        diff(&world(&[SITE, CLERK]), &learnt).opened.iter().filter(|change| change.example.is_some()).count(),
+        diff(&scenario(&[SITE, CLERK]), &learnt).opened.iter().filter(|change| change.example.is_some()).count(),
         0
     );
 }

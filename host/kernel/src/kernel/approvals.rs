@@ -79,7 +79,7 @@ pub struct Asked {
 
 /// What a person says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Vote {
     /// Do it.
     Yes,
     /// Do not, and why.
@@ -137,7 +137,7 @@ pub enum How {
 /// All that waits for people.
 #[derive(Debug, Default)]
 pub(super) struct Approvals {
-    pub(super) questions: BTreeMap<ApprovalId, Question>,
+    pub(super) questions: BTreeMap<ApprovalId, OpenQuestion>,
     pub(super) waiting: BTreeMap<Waiter, Waiting>,
     /// When each agent asked lately.
     asked: BTreeMap<String, Vec<Millis>>,
@@ -149,7 +149,7 @@ pub(super) struct Approvals {
 }
 
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct OpenQuestion {
     binding: Binding,
     agent: String,
     required: Required,
@@ -236,11 +236,11 @@ impl Kernel {
         &mut self,
         id: ApprovalId,
         who: &Approver,
-        verdict: &Verdict,
+        vote: &Vote,
         now: Millis,
     ) -> (Result<Answered, Unfit>, Consequences) {
         let now = self.approvals.at(now);
-        let answered = self.approvals.answer(id, who, verdict, now);
+        let answered = self.approvals.answer(id, who, vote, now);
         (answered, self.follows())
     }
 

@@ -29,7 +29,7 @@ const SECOND_MS: u64 = 1000;
 const HOUR_MS: u64 = 60 * 60 * SECOND_MS;
 const ROWS: u64 = 6;
 
-struct World {
+struct Scenario {
     random: Random,
     now: Millis,
     kernel: Kernel,
@@ -52,7 +52,7 @@ struct Given {
     row: Option<(u64, u64)>,
 }
 
-impl World {
+impl Scenario {
     fn new(seed: u64) -> Self {
         Self {
             random: Random(seed),
@@ -441,8 +441,8 @@ fn each_seed(many: u64, run: impl Fn(u64) + std::panic::RefUnwindSafe) {
 #[test]
 fn no_interleaving_brings_an_account_above_its_limit() {
     each_seed(2000, |seed| {
-        let mut world = World::new(seed);
-        (0..STEPS).for_each(|_| world.step());
-        world.end();
+        let mut scenario = Scenario::new(seed);
+        (0..STEPS).for_each(|_| scenario.step());
+        scenario.end();
     });
 }

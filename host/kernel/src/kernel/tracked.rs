@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 
 use super::{
     Answer, Answered, Asked, Closed, Consequences, Kernel, Lost, Permit, Ready, Settled, Share, Start, Ticket, Unasked,
-    Verdict, Waiter,
+    Vote, Waiter,
 };
 use crate::approval::{ApprovalId, Approver, Facts, Unfit};
 use crate::budget::Allowance;
@@ -151,10 +151,10 @@ impl Tracked {
         &mut self,
         id: ApprovalId,
         who: &Approver,
-        verdict: &Verdict,
+        vote: &Vote,
         now: Millis,
     ) -> Result<Answered, Unfit> {
-        let done = self.kernel.answer(id, who, verdict, now);
+        let done = self.kernel.answer(id, who, vote, now);
         self.act(done)
     }
 

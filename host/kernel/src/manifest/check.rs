@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 
 use semver::Version;
 
-use super::{FORMAT, Manifest, Mistake, WIT, Wants};
+use super::{FORMAT, Manifest, ManifestMistake, WIT, Wants};
 use crate::budget::words;
 use crate::limits::{LIST_MAX, MANIFEST_MAX_BYTES, SCHEMA_MAX_BYTES};
 use crate::nesting::too_deep;
@@ -26,7 +26,7 @@ impl Manifest {
     ///
     /// # Errors
     /// The first mistake found, with its line.
-    pub fn parse_toml(text: &str) -> Result<Self, Mistake> {
+    pub fn parse_toml(text: &str) -> Result<Self, ManifestMistake> {
         if text.len() > MANIFEST_MAX_BYTES {
             let hint = format!("at most {MANIFEST_MAX_BYTES} bytes");
             return Err(mistake(format!("the manifest has {} bytes", text.len()), hint));
@@ -48,7 +48,7 @@ impl Manifest {
     ///
     /// # Errors
     /// The first mistake found.
-    pub fn validate(&self) -> Result<(), Mistake> {
+    pub fn validate(&self) -> Result<(), ManifestMistake> {
         if self.format != FORMAT {
             let message = format!("the manifest has format {}", self.format);
             return Err(mistake(message, format!("this version reads format {FORMAT}")));
@@ -79,7 +79,7 @@ impl Manifest {
     }
 
     /// The syscall table that it was built against must be one that this host has.
-    fn table(&self) -> Result<(), Mistake> {
+    fn table(&self) -> Result<(), ManifestMistake> {
         let wanted = version("wit", &self.wit)?;
         let ours = version("wit", WIT)?;
         let same = (wanted.major, wanted.minor) == (ours.major, ours.minor);
@@ -91,7 +91,7 @@ impl Manifest {
     }
 }
 
-fn wants(wants: &Wants) -> Result<(), Mistake> {
+fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
     if let Some(llm) = &wants.llm {
         short("wants.llm.models", llm.models.len())?;
         if llm.models.is_empty() {
@@ -149,14 +149,14 @@ fn wants(wants: &Wants) -> Result<(), Mistake> {
     Ok(())
 }
 
-fn reason(want: &str, why: &str) -> Result<(), Mistake> {
+fn reason(want: &str, why: &str) -> Result<(), ManifestMistake> {
     if why.trim().is_empty() {
         return Err(mistake(format!("`{want}` has an empty `why`"), "tell the admin what it is for"));
     }
     fits(&format!("{want}.why"), why, text::sentence(why), PLAIN)
 }
 
-fn version(key: &str, value: &str) -> Result<Version, Mistake> {
+fn version(key: &str, value: &str) -> Result<Version, ManifestMistake> {
     let wrong =
         || mistake(format!("`{key}` is not a semantic version: `{}`", text::show(value)), "for example `1.2.0`");
     if value.len() > VERSION_MAX_BYTES {
@@ -165,7 +165,7 @@ fn version(key: &str, value: &str) -> Result<Version, Mistake> {
     Version::parse(value).map_err(|_| wrong())
 }
 
-fn schema(key: &str, schema: Option<&str>) -> Result<(), Mistake> {
+fn schema(key: &str, schema: Option<&str>) -> Result<(), ManifestMistake> {
     let schema = schema.unwrap_or_default();
     if schema.len() > SCHEMA_MAX_BYTES {
         return Err(mistake(format!("`{key}` has {} bytes", schema.len()), format!("at most {SCHEMA_MAX_BYTES}")));
@@ -176,19 +176,19 @@ fn schema(key: &str, schema: Option<&str>) -> Result<(), Mistake> {
     Ok(())
 }
 
-fn short(key: &str, len: usize) -> Result<(), Mistake> {
+fn short(key: &str, len: usize) -> Result<(), ManifestMistake> {
     if len > LIST_MAX {
         return Err(mistake(format!("`{key}` lists {len} things"), format!("at most {LIST_MAX}")));
     }
     Ok(())
 }
 
-fn fits(key: &str, value: &str, checked: Result<(), Flaw>, hint: &str) -> Result<(), Mistake> {
+fn fits(key: &str, value: &str, checked: Result<(), Flaw>, hint: &str) -> Result<(), ManifestMistake> {
     checked.map_err(|flaw| mistake(format!("`{key}` {flaw}: `{}`", text::show(value)), hint))
 }
 
-fn mistake(message: impl Into<String>, hint: impl ToString) -> Mistake {
-    Mistake { message: message.into(), hint: hint.to_string() }
+fn mistake(message: impl Into<String>, hint: impl ToString) -> ManifestMistake {
+    ManifestMistake { message: message.into(), hint: hint.to_string() }
 }
 
 fn line(text: &str, offset: usize) -> usize {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::{Document, Place, Words, quoted};
+use super::document::{Document, Span, Words, quoted};
 use super::grant::fits;
 use crate::constraint::{Arguments, Constraint, Literal, Test};
 use crate::limits::{ARGUMENTS_MAX, LIST_MAX};
@@ -54,7 +54,7 @@ pub(super) fn arguments(document: &mut Document<'_>, rule: &DeTable<'_>) -> Argu
 pub(super) fn listed(
     document: &mut Document<'_>,
     table: &DeTable<'_>,
-    place: &Place,
+    place: &Span,
     skipped: &[&str],
 ) -> Vec<(String, Constraint)> {
     if table.len() > ARGUMENTS_MAX {
@@ -214,7 +214,7 @@ pub(super) fn texts(
 }
 
 /// What is not known among a few words, with the nearest that is.
-pub(super) fn unknown(document: &mut Document<'_>, place: Place, what: &str, word: &str, known: &[&str]) {
+pub(super) fn unknown(document: &mut Document<'_>, place: Span, what: &str, word: &str, known: &[&str]) {
     let hint = match text::nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => format!("one of {}", known.join(", ")),

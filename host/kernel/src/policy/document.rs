@@ -19,7 +19,7 @@ use crate::text;
 const LINE_SHOWN_MAX_CHARS: usize = 160;
 
 /// A place in the file, in bytes.
-pub(super) type Place = Range<usize>;
+pub(super) type Span = Range<usize>;
 
 /// A file and what was found wrong with it.
 #[derive(Debug)]
@@ -66,14 +66,14 @@ impl<'a> Document<'a> {
         errors.is_empty().then_some(table)
     }
 
-    pub(super) fn mistake(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+    pub(super) fn mistake(&mut self, place: Span, message: impl Into<String>, hint: impl Into<String>) {
         if self.mistakes.len() < MISTAKES_MAX {
             let mistake = self.at(place, message.into(), hint.into());
             self.mistakes.push(mistake);
         }
     }
 
-    pub(super) fn warn(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+    pub(super) fn warn(&mut self, place: Span, message: impl Into<String>, hint: impl Into<String>) {
         if self.warnings.len() < MISTAKES_MAX {
             let warning = self.at(place, message.into(), hint.into());
             self.warnings.push(warning);
@@ -81,7 +81,7 @@ impl<'a> Document<'a> {
     }
 
     /// What would be said about a place, should it come to that.
-    pub(super) fn note(&self, place: Place, message: &str, hint: &str) -> Mistake {
+    pub(super) fn note(&self, place: Span, message: &str, hint: &str) -> Mistake {
         self.at(place, message.into(), hint.into())
     }
 
@@ -90,13 +90,13 @@ impl<'a> Document<'a> {
     }
 
     /// The line of a place, from 1.
-    pub(super) fn line(&self, place: &Place) -> u32 {
+    pub(super) fn line(&self, place: &Span) -> u32 {
         let before = &self.source.text.as_bytes()[..place.start.min(self.source.text.len())];
         let breaks = before.iter().filter(|byte| **byte == b'\n').count();
         u32::try_from(breaks).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    fn at(&self, place: Place, message: String, hint: String) -> Mistake {
+    fn at(&self, place: Span, message: String, hint: String) -> Mistake {
         let source = self.source.text;
         let offset = (0..=place.start.min(source.len())).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0);
         let start = source[..offset].rfind('\n').map_or(0, |at| at + 1);
@@ -144,7 +144,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    pub(super) fn string<'t>(&mut self, table: &'t DeTable<'_>, key: &str, example: &str) -> Option<(&'t str, Place)> {
+    pub(super) fn string<'t>(&mut self, table: &'t DeTable<'_>, key: &str, example: &str) -> Option<(&'t str, Span)> {
         let value = table.get(key)?;
         match value.get_ref() {
             DeValue::String(text) => Some((text, value.span())),
@@ -152,7 +152,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    pub(super) fn number(&mut self, table: &DeTable<'_>, key: &str, example: &str) -> Option<(u64, Place)> {
+    pub(super) fn number(&mut self, table: &DeTable<'_>, key: &str, example: &str) -> Option<(u64, Span)> {
         let value = table.get(key)?;
         let DeValue::Integer(number) = value.get_ref() else {
             return self.wrong(value.span(), key, value.get_ref().type_str(), "a whole number", example);
@@ -182,7 +182,7 @@ impl<'a> Document<'a> {
     }
 
     /// A list of texts; a mistake and none where it is something else, empty where it is not there.
-    pub(super) fn strings<'t>(&mut self, table: &'t DeTable<'_>, key: &str, example: &str) -> Vec<(&'t str, Place)> {
+    pub(super) fn strings<'t>(&mut self, table: &'t DeTable<'_>, key: &str, example: &str) -> Vec<(&'t str, Span)> {
         let Some(value) = table.get(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.wrong::<()>(value.span(), key, value.get_ref().type_str(), "a list of texts", example);
@@ -206,7 +206,7 @@ impl<'a> Document<'a> {
         table: &'t DeTable<'i>,
         key: &str,
         example: &str,
-    ) -> Option<(&'t DeTable<'i>, Place)> {
+    ) -> Option<(&'t DeTable<'i>, Span)> {
         let (name, value) = table.get_key_value(key)?;
         match value.get_ref() {
             DeValue::Table(inner) => Some((inner, name.span())),
@@ -225,7 +225,7 @@ impl<'a> Document<'a> {
         table: &'t DeTable<'i>,
         key: &str,
         example: &str,
-    ) -> Vec<(&'t DeTable<'i>, Place)> {
+    ) -> Vec<(&'t DeTable<'i>, Span)> {
         let Some((name, value)) = table.get_key_value(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             let kind = value.get_ref().type_str();
@@ -251,23 +251,23 @@ impl<'a> Document<'a> {
     }
 
     /// The place of a key; of the whole file where it is missing.
-    pub(super) fn place(table: &DeTable<'_>, key: &str) -> Place {
+    pub(super) fn place(table: &DeTable<'_>, key: &str) -> Span {
         table.get_key_value(key).map_or(0..0, |(key, _)| key.span())
     }
 
     /// Whether a key stands in brackets of its own: `[key]`, `[[key]]`, `[key.more]`.
-    fn is_heading(&self, place: &Place) -> bool {
+    fn is_heading(&self, place: &Span) -> bool {
         let before = self.source.text.get(..place.start).unwrap_or_default();
         before.rsplit('\n').next().is_some_and(|line| line.trim_start().starts_with('['))
     }
 
-    fn not_too_long(&mut self, key: &str, len: usize, place: Place) {
+    fn not_too_long(&mut self, key: &str, len: usize, place: Span) {
         if len > LIST_MAX {
             self.mistake(place, format!("`{key}` lists {len} things, more than {LIST_MAX}"), "use a wider pattern");
         }
     }
 
-    pub(super) fn wrong<T>(&mut self, place: Place, key: &str, is: &str, must: &str, example: &str) -> Option<T> {
+    pub(super) fn wrong<T>(&mut self, place: Span, key: &str, is: &str, must: &str, example: &str) -> Option<T> {
         let is: Cow<'_, str> = match is {
             "float" => "a number with a fraction".into(),
             "integer" => "a whole number".into(),

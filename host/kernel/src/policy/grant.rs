@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use toml::de::DeTable;
 
-use super::document::{Document, Place, Words, quoted};
+use super::document::{Document, Span, Words, quoted};
 use super::extra::extra;
 use super::scope::{expires, pattern};
 use super::table::GrantTable;
@@ -44,7 +44,7 @@ const ALLOW: Words = Words {
 pub(super) struct Read {
     pub(super) grant: Grant,
     pub(super) trials: Vec<Trial>,
-    agent: Place,
+    agent: Span,
 }
 
 /// Reads a grant; none, with mistakes, where it is not one.
@@ -88,10 +88,10 @@ pub(super) fn twice(document: &mut Document<'_>, second: &Read, first: &Grant) {
 /// A text that must be there; `place` is where the table stands.
 pub(super) fn required<'t>(
     document: &mut Document<'_>,
-    (table, place): (&'t DeTable<'_>, &Place),
+    (table, place): (&'t DeTable<'_>, &Span),
     key: &str,
     example: &str,
-) -> Option<(&'t str, Place)> {
+) -> Option<(&'t str, Span)> {
     if !table.contains_key(key) {
         document.mistake(place.clone(), format!("`{key}` is missing"), format!("add `{key} = {example}`"));
     }
@@ -101,7 +101,7 @@ pub(super) fn required<'t>(
 /// Reports what is wrong with a text; true if nothing is.
 pub(super) fn fits(
     document: &mut Document<'_>,
-    place: &Place,
+    place: &Span,
     key: &str,
     value: &str,
     checked: Result<(), text::Flaw>,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use toml::de::DeTable;
 
 use super::condition::{flag, texts};
-use super::document::{Document, Place, Words};
+use super::document::{Document, Span, Words};
 use super::extra::extra;
 use super::grant::{fits, required, why};
 use crate::limits::CHILD_DEPTH_MAX;
@@ -122,7 +122,7 @@ pub(super) fn human(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<H
 }
 
 /// `https://*.example.org:8443`
-pub(super) fn origin(document: &mut Document<'_>, key: &str, text: &str, place: &Place) -> Option<Origin> {
+pub(super) fn origin(document: &mut Document<'_>, key: &str, text: &str, place: &Span) -> Option<Origin> {
     let parsed = shapes::origin(text);
     fits(document, place, key, text, parsed.as_ref().map(|_| ()).map_err(|flaw| *flaw));
     parsed.ok()

@@ -6,13 +6,13 @@ use toml::de::{DeTable, DeValue};
 use toml::value::{Datetime, Offset};
 
 use super::PackagePattern;
-use super::document::{Document, Place};
+use super::document::{Document, Span};
 use super::grant::fits;
 use crate::rights::shapes;
 use crate::time::Millis;
 
 /// A package and its versions: `acme:reporter@^1.2`.
-pub(super) fn pattern(document: &mut Document<'_>, text: &str, place: &Place) -> Option<PackagePattern> {
+pub(super) fn pattern(document: &mut Document<'_>, text: &str, place: &Span) -> Option<PackagePattern> {
     let (name, version) = match text.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (text, None),

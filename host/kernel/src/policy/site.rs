@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use toml::de::DeTable;
 
 use super::condition::{listed, texts, unknown};
-use super::document::{Document, Place, Words, quoted};
+use super::document::{Document, Span, Words, quoted};
 use super::extra::{approval, names};
 use super::grant::{fits, required, why};
 use super::outside::origin;
@@ -96,14 +96,14 @@ fn ceiling(document: &mut Document<'_>, file: &DeTable<'_>, observed: bool, poli
     policy.ceilings.push(Ceiling { rule, models, tools, egress, observed });
 }
 
-fn twice(document: &mut Document<'_>, place: Place, first: &Budget, line: u32) {
+fn twice(document: &mut Document<'_>, place: Span, first: &Budget, line: u32) {
     let message = format!("the site has a budget already, in {}:{line}", first.rule.file);
     document.mistake(place, message, "the site has one budget: put both together, or remove one");
 }
 
 fn rule(
     document: &mut Document<'_>,
-    (table, place): (&DeTable<'_>, &Place),
+    (table, place): (&DeTable<'_>, &Span),
     words: &Words,
     observed: bool,
     ids: &mut BTreeMap<String, Rule>,
@@ -151,7 +151,7 @@ fn rule(
     Some(SiteRule { rule, duty: duty?, target: target?, agent, when, unless, why, observed })
 }
 
-fn marks(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Option<Duty> {
+fn marks(document: &mut Document<'_>, table: &DeTable<'_>, place: &Span) -> Option<Duty> {
     let (adds, removes) = (names(document, table, "adds"), names(document, table, "removes"));
     if adds.is_empty() && removes.is_empty() {
         document.mistake(place.clone(), "it adds and removes nothing", "for example `adds = [\"untrusted\"]`");
@@ -161,7 +161,7 @@ fn marks(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Opt
 }
 
 /// What the rule is about: exactly one thing.
-fn target(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Option<Target> {
+fn target(document: &mut Document<'_>, table: &DeTable<'_>, place: &Span) -> Option<Target> {
     const KINDS: [(&str, &[&str]); 6] = [
         ("tool", &[]),
         ("effect", &[]),

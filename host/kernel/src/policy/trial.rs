@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Mistake;
 use super::condition::unknown;
-use super::document::{Document, Place, Words};
+use super::document::{Document, Span, Words};
 use super::extra::names;
 use super::grant::{fits, required, why};
 use super::subject::Act;
@@ -84,7 +84,7 @@ pub(super) fn read(document: &mut Document<'_>, file: &DeTable<'_>, agent: Optio
     trials
 }
 
-fn expectation(document: &mut Document<'_>, text: &str, place: Place) -> Option<Expect> {
+fn expectation(document: &mut Document<'_>, text: &str, place: Span) -> Option<Expect> {
     let expect = match text.split_once(':') {
         None if text == "allow" => Some(Expect::Allow),
         None if text == "ask" => Some(Expect::Ask),
@@ -104,7 +104,7 @@ fn expectation(document: &mut Document<'_>, text: &str, place: Place) -> Option<
     expect
 }
 
-fn call(document: &mut Document<'_>, table: &DeTable<'_>, place: &Place) -> Option<Call> {
+fn call(document: &mut Document<'_>, table: &DeTable<'_>, place: &Span) -> Option<Call> {
     document.closed(table, &CALL);
     let text = |document: &mut Document<'_>, key: &str| document.string(table, key, "\"…\"").map(|(text, _)| text);
     let act = match document.string(table, "act", "\"read\"") {

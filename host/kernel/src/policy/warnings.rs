@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use toml::de::{DeTable, DeValue};
 
 use super::Grant;
-use super::document::{Document, Place};
+use super::document::{Document, Span};
 use crate::budget::Resource;
 use crate::pattern::{name_fits, namespace_fits, path_fits};
 use crate::rights::ToolRight;
@@ -65,7 +65,7 @@ fn reasons(document: &mut Document<'_>, table: &DeTable<'_>) {
 }
 
 /// Lists of which each item is looked at, and of which none need be there.
-pub(super) fn empty_lists(document: &mut Document<'_>, rule: &DeTable<'_>, key: &str, place: &Place) {
+pub(super) fn empty_lists(document: &mut Document<'_>, rule: &DeTable<'_>, key: &str, place: &Span) {
     let Some(DeValue::Table(arguments)) = rule.get(key).map(|value| value.get_ref()) else { return };
     for (name, value) in arguments.iter() {
         let DeValue::Table(tests) = value.get_ref() else { continue };

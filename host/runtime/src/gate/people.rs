@@ -12,7 +12,7 @@ use agentry_kernel::approval::{ApprovalId, Approver, Facts, Unfit};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
-use agentry_kernel::kernel::{Answer, Answered, Closed, How, Kernel, Unasked, Verdict, Waiter};
+use agentry_kernel::kernel::{Answer, Answered, Closed, How, Kernel, Unasked, Vote, Waiter};
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
@@ -54,12 +54,12 @@ impl Gate {
     ///
     /// # Errors
     /// [`Unfit`] if it does not count.
-    pub fn answer(&self, id: ApprovalId, who: &Approver, verdict: &Verdict) -> Result<Answered, Unfit> {
+    pub fn answer(&self, id: ApprovalId, who: &Approver, vote: &Vote) -> Result<Answered, Unfit> {
         let gate = &*self.0;
         let now = gate.clock.now();
         let trail = Arc::new(Trail::new(RunId::HOST));
         gate.act(Behalf::host(&trail), now, |act| {
-            let answered = act.ask(|kernel| kernel.answer(id, who, verdict, now));
+            let answered = act.ask(|kernel| kernel.answer(id, who, vote, now));
             if let (Ok(Answered::MoreWanted(_)), Some(question)) = (&answered, act.cell().questions.get_mut(&id)) {
                 question.yes.push(who.name.clone());
                 gate.keep(question);

@@ -26,7 +26,7 @@ use crate::run::events::{Event, Observer};
 
 /// What an admin writes and a host reads anew when it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Watched {
+pub enum Reloadable {
     /// The policy directory.
     Policy,
     /// `tools.toml`.
@@ -38,7 +38,7 @@ pub enum Watched {
 pub(super) struct Audience {
     runs: Mutex<HashMap<RunId, Weak<RunContext>>>,
     /// What cannot be used as it is now, and why.
-    alarms: Mutex<BTreeMap<Watched, String>>,
+    alarms: Mutex<BTreeMap<Reloadable, String>>,
     /// Agents whose runs are held until a person lets them go.
     pub(super) held: Mutex<BTreeSet<String>>,
     /// Writes to memory.
@@ -103,7 +103,7 @@ impl Gate {
     pub fn adopt(&self, policy: Policy) -> bool {
         let gate = &*self.0;
         let epoch = policy.epoch;
-        let mended = gate.audience.alarms.lock().remove(&Watched::Policy).is_some();
+        let mended = gate.audience.alarms.lock().remove(&Reloadable::Policy).is_some();
         let trail = Arc::new(Trail::new(RunId::HOST));
         let at = gate.clock.now();
         let changed = gate.act(Behalf::host(&trail), at, |act| {
@@ -128,7 +128,7 @@ impl Gate {
     /// one. What differs is journaled, and shown to everybody.
     pub fn set_tools(&self, tools: Vec<Tool>, put: impl FnOnce()) -> ToolsChange {
         let gate = &*self.0;
-        let mended = gate.audience.alarms.lock().remove(&Watched::Tools).is_some();
+        let mended = gate.audience.alarms.lock().remove(&Reloadable::Tools).is_some();
         let trail = Arc::new(Trail::new(RunId::HOST));
         let at = gate.clock.now();
         let change = gate.act(Behalf::host(&trail), at, |act| {
@@ -150,14 +150,14 @@ impl Gate {
     }
 
     /// What an admin has written cannot be used; what is in force stays in force, and everybody hears why.
-    pub fn keep(&self, what: Watched, why: &str) {
+    pub fn keep(&self, what: Reloadable, why: &str) {
         let gate = &*self.0;
         let mut cut = why.to_owned();
         cut.truncate(cut.floor_char_boundary(TEXT_MAX_BYTES));
         self.note(Entry::Kept { at: gate.clock.now(), why: cut });
         let alarm = match what {
-            Watched::Policy => "the policy cannot be used as it is, so the last good one stays in force",
-            Watched::Tools => "the tools cannot be used as they stand there, so the last good ones stay",
+            Reloadable::Policy => "the policy cannot be used as it is, so the last good one stays in force",
+            Reloadable::Tools => "the tools cannot be used as they stand there, so the last good ones stay",
         };
         let alarm = format!("{alarm}\n{why}");
         gate.audience.alarms.lock().insert(what, alarm.clone());

@@ -36,7 +36,7 @@ use crate::approvals::People;
 use crate::config::{AgentsConfig, Config};
 use crate::exec::components::Components;
 use crate::gate::Gate;
-use crate::orders::Orders;
+use crate::run_queue::RunQueue;
 use crate::syscalls::drivers::Drivers;
 
 /// How long those who only read the store may keep a host from opening it.
@@ -197,12 +197,13 @@ impl HostBuilder {
         let people = People::of(&directory);
         let policy_watch = PolicyWatch::new(directory, self.watched, self.tools_watched);
         let human = Human::open(Arc::clone(&store), clock).await?;
-        let (orders, parking) = (Arc::new(Orders::default()), parking::Parking::new(config.idle));
+        let (run_queue, parking) = (Arc::new(RunQueue::default()), parking::Parking::new(config.idle));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
         let agents = Arc::new(Agents::new(self.agents, Components::new(engine, Arc::clone(&store)), runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, keepers, human, tools, http, mail, delegate };
-        let services = Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, orders, parking });
+        let services =
+            Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, run_queue, parking });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::config::Idle;
 use crate::gate::Gate;
 use crate::host::services::Services;
-use crate::orders::Over;
+use crate::run_queue::RunOutcome;
 
 /// Rows read at once.
 const PAGE: Page = Page { rows: 256, bytes: 1024 * 1024 };
@@ -46,7 +46,7 @@ struct State {
     /// Those that people want stopped, and why.
     stopped: HashMap<RunId, String>,
     /// Who hears of the end of one that was ordered.
-    ends: HashMap<RunId, oneshot::Sender<Over>>,
+    ends: HashMap<RunId, oneshot::Sender<RunOutcome>>,
 }
 
 impl Parking {
@@ -77,7 +77,7 @@ impl Parking {
     }
 
     /// Tells `over` when the run has ended, on this host.
-    pub(super) fn at_end(&self, run: RunId, over: oneshot::Sender<Over>) {
+    pub(super) fn at_end(&self, run: RunId, over: oneshot::Sender<RunOutcome>) {
         if !over.is_closed() {
             self.state.lock().ends.insert(run, over);
         }

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::tools;
-use crate::gate::{Gate, Watched};
+use crate::gate::{Gate, Reloadable};
 use crate::host::services::Services;
 
 /// The file whose presence is the lock.
@@ -61,7 +61,7 @@ impl PolicyWatch {
         match sound(gate, policies) {
             Ok(policy) => gate.adopt(policy),
             Err(error) => {
-                gate.keep(Watched::Policy, &error.to_string());
+                gate.keep(Reloadable::Policy, &error.to_string());
                 false
             }
         }
@@ -75,7 +75,7 @@ impl PolicyWatch {
         match tools::reread(&services.drivers, &self.home) {
             Ok(change) => !change.is_empty(),
             Err(error) => {
-                services.drivers.gate.keep(Watched::Tools, &error.to_string());
+                services.drivers.gate.keep(Reloadable::Tools, &error.to_string());
                 false
             }
         }
@@ -221,15 +221,15 @@ mod tests {
 
     #[test]
     fn a_state_is_read_once_it_has_been_seen_twice_and_not_again() {
-        let mut sight = Seen::default();
+        let mut seen = Seen::default();
         let (one, two) = (Digest([1; 32]), Digest([2; 32]));
-        assert!(!sight.has_settled_on(one));
-        assert!(sight.has_settled_on(one));
-        assert!(!sight.has_settled_on(one));
-        assert!(!sight.has_settled_on(two) && !sight.has_settled_on(one), "somebody is saving it");
-        assert!(!sight.has_settled_on(one), "and it is what was read before");
-        assert!(!sight.has_settled_on(two));
-        assert!(sight.has_settled_on(two));
+        assert!(!seen.has_settled_on(one));
+        assert!(seen.has_settled_on(one));
+        assert!(!seen.has_settled_on(one));
+        assert!(!seen.has_settled_on(two) && !seen.has_settled_on(one), "somebody is saving it");
+        assert!(!seen.has_settled_on(one), "and it is what was read before");
+        assert!(!seen.has_settled_on(two));
+        assert!(seen.has_settled_on(two));
     }
 
     #[test]

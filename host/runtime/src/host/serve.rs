@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::services::Services;
 use super::{Host, parking};
 use crate::exec::errors::RunError;
-use crate::orders::Order;
 use crate::run::events::Observer;
+use crate::run_queue::QueuedRun;
 use crate::triggers::{self, ListenError, Watched};
 
 /// Runs that come back and whose turn to go on has not come.
@@ -34,8 +34,8 @@ pub struct Served {
 impl Host {
     /// What its triggers look at.
     fn watched(&self) -> Watched {
-        let Services { drivers, agents, orders, .. } = &*self.services;
-        Watched { drivers: Arc::clone(drivers), agents: Arc::clone(agents), orders: Arc::clone(orders) }
+        let Services { drivers, agents, run_queue, .. } = &*self.services;
+        Watched { drivers: Arc::clone(drivers), agents: Arc::clone(agents), run_queue: Arc::clone(run_queue) }
     }
 
     /// Begins what is ordered and what is triggered until `stop` is cancelled, and then gives runs so much time to end. `ready` is told
@@ -49,7 +49,7 @@ impl Host {
         stop: CancellationToken,
         ready: oneshot::Sender<()>,
     ) -> Result<Served, ListenError> {
-        let mut orders = self.services.orders.open();
+        let mut queued = self.services.run_queue.open();
         let triggers = triggers::tend(&Arc::new(self.watched())).await?;
         // Whoever does not listen is served all the same.
         let _ = ready.send(());
@@ -74,15 +74,15 @@ impl Host {
                 Some(run) = woken.recv(), if runs.len() < room => {
                     runs.spawn(Arc::clone(&self).go_on(run, cut.clone()));
                 }
-                Some(order) = orders.recv(), if runs.len() < room => {
-                    runs.spawn(Arc::clone(&self).carry_out(order, cut.clone()));
+                Some(run) = queued.recv(), if runs.len() < room => {
+                    runs.spawn(Arc::clone(&self).carry_out(run, cut.clone()));
                 }
             }
         }
         drop((triggers, tending, woken));
-        self.services.orders.close();
-        // Orders whose turn did not come are told that the host stops.
-        drop(orders);
+        self.services.run_queue.close();
+        // Those whose turn did not come are told that the host stops.
+        drop(queued);
         let going = runs.len();
         let drained = async { while runs.join_next().await.is_some() {} };
         // It says itself how many are left.
@@ -134,13 +134,13 @@ impl Host {
         resumed.map(|_| ())
     }
 
-    async fn carry_out(self: Arc<Self>, order: Order, cut: CancellationToken) {
-        let Order { what, over } = order;
-        let report = match self.run_ordered(what, cut.clone()).await {
+    async fn carry_out(self: Arc<Self>, run: QueuedRun, cut: CancellationToken) {
+        let QueuedRun { request, done } = run;
+        let report = match self.run_queued(request, cut.clone()).await {
             Ok(report) if report.status == Status::Suspended => report,
             ended => {
                 // Nobody need listen.
-                let _ = over.send(ended.map(|report| report.run));
+                let _ = done.send(ended.map(|report| report.run));
                 return;
             }
         };
@@ -152,9 +152,9 @@ impl Host {
             parking.release(run);
         }
         if cut.is_cancelled() {
-            let _ = over.send(Ok(run));
+            let _ = done.send(Ok(run));
         } else {
-            parking.at_end(run, over);
+            parking.at_end(run, done);
         }
     }
 }

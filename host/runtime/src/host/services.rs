@@ -6,7 +6,7 @@ use super::parking::Parking;
 use super::policy_watch::PolicyWatch;
 use crate::agents::Agents;
 use crate::approvals::People;
-use crate::orders::Orders;
+use crate::run_queue::RunQueue;
 use crate::syscalls::drivers::Drivers;
 
 /// The parts of a host.
@@ -20,7 +20,7 @@ pub struct Services {
     /// What holds in this home now.
     pub policy_watch: PolicyWatch,
     /// Runs that others want begun here.
-    pub orders: Arc<Orders>,
+    pub run_queue: Arc<RunQueue>,
     /// Runs that leave memory while they wait, and come back.
     pub parking: Parking,
 }

@@ -9,8 +9,8 @@ use agentry_kernel::call::RunId;
 use agentry_runtime::exec::errors::RunError;
 use agentry_runtime::gate::Gate;
 use agentry_runtime::host::services::Services;
-use agentry_runtime::orders::{NotTaken, Order, What};
 use agentry_runtime::run::events::{Event, Observer};
+use agentry_runtime::run_queue::{NotQueued, QueuedRun, RunRequest};
 use agentry_store::limits::{
     CONTROL_BEAT_MS, CONTROL_EVENTS_WAITING_MAX, CONTROL_IDLE_MAX_MS, CONTROL_REPLY_MAX_BYTES,
 };
@@ -25,18 +25,17 @@ use crate::error::OpError;
 
 /// Hands the order in and tells what comes of it.
 pub(super) async fn follow(stream: &mut UnixStream, services: Arc<Services>, start: Start) -> io::Result<()> {
-    let Some(_room) = services.orders.watch() else {
+    let Some(_room) = services.run_queue.watch() else {
         return tell(stream, Reply::Failed(OpError::busy("too many commands watch runs"))).await;
     };
     let Start { component, input, watch } = start;
     let (sender, events) = mpsc::channel(CONTROL_EVENTS_WAITING_MAX);
-    let (over, ended) = oneshot::channel();
-    let what = What { component, input, observer: Observer::channel(sender), began: None };
-    let order = Order { what, over };
-    match services.orders.place(order) {
+    let (done, ended) = oneshot::channel();
+    let request = RunRequest { component, input, observer: Observer::channel(sender), began: None };
+    match services.run_queue.push(QueuedRun { request, done }) {
         Ok(()) => {}
-        Err(NotTaken::NotServing) => return tell(stream, Reply::Failed(OpError::not_serving())).await,
-        Err(NotTaken::Full) => return tell(stream, Reply::Failed(OpError::busy("too many runs wait to begin"))).await,
+        Err(NotQueued::NotServing) => return tell(stream, Reply::Failed(OpError::not_serving())).await,
+        Err(NotQueued::Full) => return tell(stream, Reply::Failed(OpError::busy("too many runs wait to begin"))).await,
     }
     let gate = services.drivers.gate.clone();
     drop(services);

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use agentry_kernel::inquiry::{Capability, Place, Route, powers, routes, show_call};
+use agentry_kernel::inquiry::{Capability, Location, Route, capabilities, routes, show_call};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::world::{WorldArgs, call_as_json, place, rule_as_json};
+use super::scenario::{ScenarioArgs, call_as_json, place, rule_as_json};
 use crate::exit::Exit;
 use crate::screen::{self, BAD, BOLD, DIM, GOOD, styled, text, units};
 
@@ -31,17 +31,17 @@ pub struct Can {
     #[arg(long, value_name = "PLACE", requires = "from")]
     to: Option<String>,
     #[command(flatten)]
-    world: WorldArgs,
+    scenario: ScenarioArgs,
 }
 
 /// Lists them.
 pub fn run(args: &Can) -> Result<ExitCode> {
-    let world = args.world.world()?;
+    let scenario = args.scenario.scenario()?;
     if let (Some(from), Some(to)) = (&args.from, &args.to) {
         let (from, to) = (parsed(from)?, parsed(to)?);
-        let found = routes(&world, &from, &to);
+        let found = routes(&scenario, &from, &to);
         let open = found.iter().filter(|route| route.cut.is_none()).count();
-        if args.world.json {
+        if args.scenario.json {
             let ways: Vec<Value> = found.iter().map(route_as_json).collect();
             screen::print_json(&json!({"from": from.to_string(), "to": to.to_string(), "open": open, "ways": ways}))?;
         } else {
@@ -50,36 +50,40 @@ pub fn run(args: &Can) -> Result<ExitCode> {
         return Ok(if open > 0 { Exit::Failed } else { Exit::Done }.into());
     }
     let agent = args.agent.as_deref().unwrap_or_default();
-    let Some(powers) = powers(&world, agent) else {
+    let Some(capabilities) = capabilities(&scenario, agent) else {
         bail!(
             "no policy file grants anything to agent `{}`\nhint: `agentry policy check` lists the grants",
             text::line(agent)
         );
     };
-    if args.world.json {
-        let list = powers
+    if args.scenario.json {
+        let list = capabilities
             .iter()
-            .map(|power| json!({"what": power.what, "with": power.with, "rule": rule_as_json(Some(&power.rule))}));
+            .map(|capability| json!({"what": capability.what, "with": capability.with, "rule": rule_as_json(Some(&capability.rule))}));
         screen::print_json(&json!({"agent": agent, "can": list.collect::<Vec<_>>()}))?;
     } else {
-        screen::page(&page(agent, &powers))?;
+        screen::page(&page(agent, &capabilities))?;
     }
     Ok(Exit::Done.into())
 }
 
-fn parsed(place: &str) -> Result<Place> {
+fn parsed(place: &str) -> Result<Location> {
     let hint = "for example memory:team/**, files:reports/out, tool:crm.* or egress:*";
     place.parse().map_err(|flaw| anyhow!("a place {flaw}: `{}`\nhint: {hint}", text::line(place)))
 }
 
-fn page(agent: &str, powers: &[Capability]) -> String {
+fn page(agent: &str, capabilities: &[Capability]) -> String {
     let mut page = format!("{}\n", styled(BOLD, format_args!("{} can", text::line(agent))));
-    if powers.is_empty() {
+    if capabilities.is_empty() {
         page.push_str("  nothing but what every agent can: log, sleep, ask for the time and its budget\n");
     }
-    for power in powers {
-        page.push_str(&format!("  {}   {}\n", text::line(&power.what), styled(DIM, text::line(&place(&power.rule)))));
-        for with in &power.with {
+    for capability in capabilities {
+        page.push_str(&format!(
+            "  {}   {}\n",
+            text::line(&capability.what),
+            styled(DIM, text::line(&place(&capability.rule)))
+        ));
+        for with in &capability.with {
             page.push_str(&format!("    {}\n", text::line(with)));
         }
     }

@@ -10,7 +10,7 @@ use agentry_serve::socket::Client;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::world;
+use super::scenario;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, GOOD, HINT, styled, text, units};
@@ -95,7 +95,7 @@ fn find(check: &Check) -> Result<Found> {
     let mut warnings = policy.warnings().to_vec();
     let home = check.home.resolve()?;
     if home.path().is_dir() {
-        warnings.extend(files.warnings_beside(&policy, &world::beside(&home)?));
+        warnings.extend(files.warnings_beside(&policy, &scenario::beside(&home)?));
     }
     if !whole {
         // What the missing files say would change what comes out.
@@ -105,7 +105,7 @@ fn find(check: &Check) -> Result<Found> {
     let held = policy.trials.len();
     let mistakes = match held {
         0 => Vec::new(),
-        _ => policy.failed_tests(world::tools(&home)?),
+        _ => policy.failed_tests(scenario::tools(&home)?),
     };
     Ok(Found { files: count, policy, mistakes, warnings, held })
 }

@@ -7,7 +7,7 @@ use agentry_kernel::inquiry::{Change, Diff as Found, DiffVerdict, diff, show_cal
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::world::{self, call_as_json, place, rule_as_json, verdict_as_json};
+use super::scenario::{self, call_as_json, place, rule_as_json, verdict_as_json};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, DIM, GOOD, styled, text};
@@ -37,8 +37,8 @@ pub struct Diff {
 /// Compares them.
 pub fn run(args: &Diff) -> Result<ExitCode> {
     let home = args.home.resolve()?;
-    let old = world::world(&home, &world::files(&args.old)?)?;
-    let new = world::world(&home, &world::files(&args.new)?)?;
+    let old = scenario::scenario(&home, &scenario::files(&args.old)?)?;
+    let new = scenario::scenario(&home, &scenario::files(&args.new)?)?;
     let found = diff(&old, &new);
     if args.json {
         screen::print_json(&as_json(&found))?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentry_kernel::call::Call;
-use agentry_kernel::inquiry::{Explanation, Past, Question, Verdict, World, explain, read_call, show_call};
+use agentry_kernel::inquiry::{Explanation, Past, Question, Scenario, Verdict, explain, read_call, show_call};
 use agentry_kernel::json;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json as object};
 
 use super::past;
-use super::world::{self, WorldArgs, place, rule_as_json, verdict_as_json, word};
+use super::scenario::{self, ScenarioArgs, place, rule_as_json, verdict_as_json, word};
 use crate::exit::Exit;
 use crate::package;
 use crate::screen::{self, BOLD, DIM, styled, text};
@@ -43,18 +43,18 @@ pub struct Explain {
     #[arg(long, value_name = "FILE")]
     package: Option<PathBuf>,
     #[command(flatten)]
-    world: WorldArgs,
+    scenario: ScenarioArgs,
 }
 
 /// Asks, and prints the answer.
 pub fn run(args: &Explain) -> Result<ExitCode> {
-    let world = args.world.world()?;
-    let Asked { question, then, known } = question(args, &world)?;
+    let scenario = args.scenario.scenario()?;
+    let Asked { question, then, known } = question(args, &scenario)?;
     if !known {
         return unknown(args, &question, then.as_ref());
     }
-    let explanation = explain(&world, &question);
-    if args.world.json {
+    let explanation = explain(&scenario, &question);
+    if args.scenario.json {
         screen::print_json(&as_json(&question, &explanation, then.as_ref()))?;
     } else {
         screen::page(&page(&question, &explanation, then.as_ref()))?;
@@ -75,9 +75,9 @@ struct Asked {
 /// Says that nobody knows what was asked for: an answer about other arguments would be about another call.
 fn unknown(args: &Explain, question: &Question, then: Option<&Refusal>) -> Result<ExitCode> {
     let because = "the arguments of this call were not kept, so nobody can say what policy says to it now";
-    if args.world.json {
+    if args.scenario.json {
         let mut answer = object!({"answer": "unknown", "because": because, "agent": question.agent});
-        answer["call"] = world::call_as_json(&question.call);
+        answer["call"] = scenario::call_as_json(&question.call);
         answer["then"] = told(then);
         screen::print_json(&answer)?;
     } else {
@@ -106,7 +106,7 @@ fn told(then: Option<&Refusal>) -> Value {
     })
 }
 
-fn question(args: &Explain, world: &World) -> Result<Asked> {
+fn question(args: &Explain, scenario: &Scenario) -> Result<Asked> {
     for label in &args.labels {
         agentry_kernel::labels::check(label)
             .map_err(|flaw| anyhow!("label `{}` {flaw}\nhint: lowercase letters, digits and `-`", text::line(label)))?;
@@ -121,12 +121,12 @@ fn question(args: &Explain, world: &World) -> Result<Asked> {
         && !reference.starts_with('{')
         && !reference.contains('=')
     {
-        let (past, place) = past::reference(&args.world.home.resolve()?, reference)?;
+        let (past, place) = past::reference(&args.scenario.home.resolve()?, reference)?;
         return Ok(of_past(&past, place, &labels, package));
     }
     let agent = match &args.agent {
         Some(agent) => agent.clone(),
-        None => only_agent(world)?,
+        None => only_agent(scenario)?,
     };
     let question = Question { agent, package, labels, call: call(&args.call)? };
     Ok(Asked { question, then: None, known: true })
@@ -148,8 +148,8 @@ fn of_past(
     Asked { question, then: replay.and_then(|replay| replay.refusal.clone()), known }
 }
 
-fn only_agent(world: &World) -> Result<String> {
-    match world.policy.grants.as_slice() {
+fn only_agent(scenario: &Scenario) -> Result<String> {
+    match scenario.policy.grants.as_slice() {
         [grant] => Ok(grant.agent.clone()),
         _ => bail!("who asks?\nhint: name the agent with --agent NAME"),
     }
@@ -241,7 +241,7 @@ fn as_json(question: &Question, explanation: &Explanation, then: Option<&Refusal
         answer["argument"] = object!({"name": argument.name, "value": argument.value, "allowed": argument.allowed});
     }
     answer["agent"] = object!(question.agent);
-    answer["call"] = world::call_as_json(&question.call);
+    answer["call"] = scenario::call_as_json(&question.call);
     answer["labels"] = object!(question.labels.iter().collect::<Vec<_>>());
     answer["also"] = Value::Array(explanation.also.iter().map(|refusal| told(Some(refusal))).collect());
     answer["then"] = told(then);

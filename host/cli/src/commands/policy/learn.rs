@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use agentry_config::policies::PolicyFiles;
 use agentry_kernel::Digest;
-use agentry_kernel::inquiry::{Changed, Suggestion, Verdict, World, learn, replay};
+use agentry_kernel::inquiry::{Changed, Scenario, Suggestion, Verdict, learn, replay};
 use agentry_kernel::policy::{Policy, Source};
 use anyhow::{Result, anyhow, bail};
 use serde_json::json;
 
 use super::past;
-use super::world::{WorldArgs, world};
+use super::scenario::{ScenarioArgs, scenario};
 use crate::exit::Exit;
 use crate::screen::{self, text, units};
 
@@ -30,7 +30,7 @@ pub struct Learn {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
     #[command(flatten)]
-    world: WorldArgs,
+    scenario: ScenarioArgs,
 }
 
 /// Runs of all agents that are looked through for those of one.
@@ -38,7 +38,7 @@ const LOOKED_THROUGH_MAX: usize = 10_000;
 
 /// Reads the journal and writes the grant.
 pub fn run(args: &Learn) -> Result<ExitCode> {
-    let home = args.world.home.resolve()?;
+    let home = args.scenario.home.resolve()?;
     let history = past::history(&home)?;
     let records = history.runs(LOOKED_THROUGH_MAX)?.into_iter().filter(|record| record.agent == args.agent);
     let records: Vec<_> = records.take(args.runs as usize).collect();
@@ -47,16 +47,16 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     };
     let runs = records.iter().map(|record| past::of(&history, record.id)).collect::<Result<Vec<_>>>()?;
     let package = newest.package.split('@').next();
-    let policy = args.world.files().ok().and_then(|files| files.parse().ok());
+    let policy = args.scenario.files().ok().and_then(|files| files.parse().ok());
     let grant = learn(&Suggestion { agent: &args.agent, package, runs: &runs, policy: policy.as_ref() });
-    let changed = check(&world(&home, &PolicyFiles::default())?, &grant, &runs)?;
+    let changed = check(&scenario(&home, &PolicyFiles::default())?, &grant, &runs)?;
     let missing: Vec<_> = changed.iter().filter(|change| change.was.is_none()).collect();
     for change in &missing {
         let call = change.call.map_or_else(|| "its start".to_owned(), |call| format!("syscall {call}"));
         let because = change.is.refusal().map(|refusal| refusal.because.as_str()).unwrap_or_default();
         screen::say(&format!("warning: not covered: {call} of run {}: {}\n", change.run, text::line(because)));
     }
-    if args.world.json {
+    if args.scenario.json {
         let tight = json!({"agent": args.agent, "runs": runs.len(), "grant": grant, "not_covered": missing.len()});
         screen::print_json(&tight)?;
     } else {
@@ -70,12 +70,12 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
 }
 
 /// What the grant would have denied of what it was learnt from.
-fn check(world: &World, grant: &str, runs: &[agentry_kernel::inquiry::Past]) -> Result<Vec<Changed>> {
+fn check(scenario: &Scenario, grant: &str, runs: &[agentry_kernel::inquiry::Past]) -> Result<Vec<Changed>> {
     let parsed = Policy::parse(&[Source { file: "the learnt grant", text: grant }], Digest::default());
     let policy = parsed.map_err(|mistakes| {
         let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
         anyhow!("what was learnt cannot be said in the policy language: {first}\nhint: write the grant by hand: agentry inspect FILE --grant")
     })?;
-    let changed = replay(&world.under(Arc::new(policy)), runs);
+    let changed = replay(&scenario.under(Arc::new(policy)), runs);
     Ok(changed.into_iter().filter(|change| !matches!(change.is, Verdict::Allowed { .. })).collect())
 }

@@ -8,7 +8,7 @@ use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_drivers::tools::Tools;
 use agentry_drivers::tools::config::ToolsConfig;
 use agentry_kernel::Millis;
-use agentry_kernel::inquiry::{Verdict, World};
+use agentry_kernel::inquiry::{Scenario, Verdict};
 use agentry_kernel::policy::{Beside, Policy};
 use agentry_kernel::refusal::Rule;
 use agentry_kernel::tool::Tool;
@@ -26,7 +26,7 @@ const RAN_MAX: usize = 1_000;
 
 /// The options of every question.
 #[derive(clap::Args)]
-pub struct WorldArgs {
+pub struct ScenarioArgs {
     #[command(flatten)]
     pub home: HomeArgs,
     /// A policy directory, or one file of it [default: the home's policies]
@@ -37,7 +37,7 @@ pub struct WorldArgs {
     pub json: bool,
 }
 
-impl WorldArgs {
+impl ScenarioArgs {
     /// The policy's files.
     pub fn files(&self) -> Result<PolicyFiles> {
         Ok(match &self.policies {
@@ -46,9 +46,9 @@ impl WorldArgs {
         })
     }
 
-    /// The world under that policy.
-    pub fn world(&self) -> Result<World> {
-        world(&self.home.resolve()?, &self.files()?)
+    /// The scenario under that policy.
+    pub fn scenario(&self) -> Result<Scenario> {
+        scenario(&self.home.resolve()?, &self.files()?)
     }
 }
 
@@ -57,13 +57,13 @@ pub fn files(path: &Path) -> Result<PolicyFiles, PoliciesError> {
     if path.is_dir() { PolicyFiles::read(path) } else { PolicyFiles::of(&[path.to_path_buf()]) }
 }
 
-/// The world of a home under a policy; its tests are not held here, because that is a question of its own.
-pub fn world(home: &Home, files: &PolicyFiles) -> Result<World> {
+/// The scenario of a home under a policy; its tests are not held here, because that is a question of its own.
+pub fn scenario(home: &Home, files: &PolicyFiles) -> Result<Scenario> {
     let policy: Policy = files.parse().map_err(PoliciesError::Mistakes)?;
     let config = Config::load(home.path())?;
     let models = Models::open(&config.models, &home.models(), None)?.kernel_models();
     let tools = registered(home, &config)?;
-    Ok(World { policy: Arc::new(policy), models, tools, at: now() })
+    Ok(Scenario { policy: Arc::new(policy), models, tools, at: now() })
 }
 
 /// The tools of a home, which are all that the tests of a policy need to know of it.

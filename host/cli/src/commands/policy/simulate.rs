@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
-use agentry_kernel::inquiry::{Changed, Past, Verdict, World, amend, diff, replay, show_call, unknown};
+use agentry_kernel::inquiry::{Changed, Past, Scenario, Verdict, amend, diff, replay, show_call, unknown};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::diff as changes;
 use super::past;
-use super::world::{WorldArgs, call_as_json, verdict_as_json, word};
+use super::scenario::{ScenarioArgs, call_as_json, verdict_as_json, word};
 use crate::exit::Exit;
 use crate::screen::{self, BOLD, DIM, styled, text, units};
 
@@ -40,14 +40,14 @@ pub struct Simulate {
     #[arg(long, value_name = "RULE.KEY=VALUE")]
     set: Vec<String>,
     #[command(flatten)]
-    world: WorldArgs,
+    scenario: ScenarioArgs,
 }
 
 /// Simulates, and prints what would be different.
 pub fn run(args: &Simulate) -> Result<ExitCode> {
-    let files = args.world.files()?;
-    let home = args.world.home.resolve()?;
-    let before = super::world::world(&home, &files)?;
+    let files = args.scenario.files()?;
+    let home = args.scenario.home.resolve()?;
+    let before = super::scenario::scenario(&home, &files)?;
     let after = before.under(Arc::new(set(&files, &args.set)?.parse().map_err(PoliciesError::Mistakes)?));
     let past = match &args.call {
         Some(reference) => vec![one(past::reference(&home, reference)?)],
@@ -58,7 +58,7 @@ pub fn run(args: &Simulate) -> Result<ExitCode> {
         }
     };
     let changed = replay(&after, &past);
-    if args.world.json {
+    if args.scenario.json {
         screen::print_json(&as_json(&before, &after, &past, &changed))?;
     } else {
         screen::page(&page(&before, &after, &past, &changed, !args.set.is_empty()))?;
@@ -114,7 +114,7 @@ fn set(files: &PolicyFiles, changes: &[String]) -> Result<PolicyFiles> {
     Ok(files)
 }
 
-fn page(before: &World, after: &World, past: &[Past], changed: &[Changed], set: bool) -> String {
+fn page(before: &Scenario, after: &Scenario, past: &[Past], changed: &[Changed], set: bool) -> String {
     let mut page = String::new();
     for change in changed {
         let call = change.call.map_or_else(|| "start".to_owned(), |call| call.to_string());
@@ -123,7 +123,7 @@ fn page(before: &World, after: &World, past: &[Past], changed: &[Changed], set: 
         let line = format!("{}/{call}  {}  {}", change.run, change.agent, text::cut(&what, 240));
         page.push_str(&format!("{}\n  was {was}, is {}", text::line(&line), word(&change.is)));
         if let Some(refusal) = change.is.refusal() {
-            let rule = refusal.rule.as_ref().map(super::world::place).unwrap_or_default();
+            let rule = refusal.rule.as_ref().map(super::scenario::place).unwrap_or_default();
             page.push_str(&format!(
                 ":{} {}   {}",
                 refusal.code.word(),
@@ -153,7 +153,7 @@ fn page(before: &World, after: &World, past: &[Past], changed: &[Changed], set: 
     page
 }
 
-fn as_json(before: &World, after: &World, past: &[Past], changed: &[Changed]) -> Value {
+fn as_json(before: &Scenario, after: &Scenario, past: &[Past], changed: &[Changed]) -> Value {
     let told = |change: &Changed| {
         json!({
             "run": change.run.to_string(),

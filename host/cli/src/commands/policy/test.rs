@@ -7,7 +7,7 @@ use agentry_kernel::policy::{Expect, Mistake, Trial};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::world::{WorldArgs, call_as_json};
+use super::scenario::{ScenarioArgs, call_as_json};
 use crate::exit::Exit;
 use crate::screen::{self, BAD, DIM, GOOD, styled, text, units};
 
@@ -21,22 +21,22 @@ Examples:
 Exit code 2 if one fails: a policy whose tests fail is not loaded.")]
 pub struct Test {
     #[command(flatten)]
-    world: WorldArgs,
+    scenario: ScenarioArgs,
 }
 
 /// Holds them.
 pub fn run(args: &Test) -> Result<ExitCode> {
-    let world = args.world.world()?;
-    let failed = world.policy.failed_tests(world.tools.clone());
+    let scenario = args.scenario.scenario()?;
+    let failed = scenario.policy.failed_tests(scenario.tools.clone());
     let of = |trial: &Trial| {
         failed.iter().find(|mistake| (&mistake.file, mistake.line) == (&trial.place.file, trial.place.line))
     };
-    if args.world.json {
-        let tests: Vec<Value> = world.policy.trials.iter().map(|trial| as_json(trial, of(trial))).collect();
+    if args.scenario.json {
+        let tests: Vec<Value> = scenario.policy.trials.iter().map(|trial| as_json(trial, of(trial))).collect();
         screen::print_json(&json!({"tests": tests, "failed": failed.len()}))?;
     } else {
-        let lines: String = world.policy.trials.iter().map(|trial| told(trial, of(trial))).collect();
-        let tests = units::plural(world.policy.trials.len() as u64, "test");
+        let lines: String = scenario.policy.trials.iter().map(|trial| told(trial, of(trial))).collect();
+        let tests = units::plural(scenario.policy.trials.len() as u64, "test");
         let verdict = match failed.len() {
             0 => styled(GOOD, format_args!("{tests}: all hold")),
             many => styled(BAD, format_args!("{tests}: {many} failed")),

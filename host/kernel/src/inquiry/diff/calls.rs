@@ -33,13 +33,13 @@ pub(super) fn about<'a>(candidates: Candidates<'a>, rule: &'a SiteRule, agent: &
 
 /// Models on both sides of each ceiling.
 pub(super) fn bounds_of_models(candidates: Candidates<'_>) -> impl Iterator<Item = &String> {
-    let ceilings = [candidates.old, candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
+    let ceilings = [candidates.old, candidates.new].into_iter().flat_map(|scenario| &scenario.policy.ceilings);
     ceilings.flat_map(|ceiling| ceiling.models.iter().flatten())
 }
 
 /// Requests that a rule gives, and those of them on both sides of each ceiling.
 pub(super) fn within_bounds(candidates: Candidates<'_>, right: &HttpRight) -> Vec<Call> {
-    let ceilings = [candidates.old, candidates.new].into_iter().flat_map(|world| &world.policy.ceilings);
+    let ceilings = [candidates.old, candidates.new].into_iter().flat_map(|scenario| &scenario.policy.ceilings);
     let bounds = ceilings.flat_map(|ceiling| ceiling.egress.iter().flatten());
     let cut = bounds.filter(|bound| within::origin(bound, &right.to));
     let cut = cut.flat_map(|bound| candidates.http(bound, &right.methods, &right.paths, None));

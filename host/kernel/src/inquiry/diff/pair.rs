@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Answer, Example};
 use crate::call::{Call, CallId, RunId};
-use crate::inquiry::{Question, World};
+use crate::inquiry::{Question, Scenario};
 use crate::kernel::{Answer as Admitted, Kernel, Permission, Start};
 use crate::labels::Labels;
 
@@ -20,13 +20,13 @@ pub(super) struct Pair<'a> {
 
 /// One policy and its kernel, once it was asked.
 struct Side {
-    world: World,
+    scenario: Scenario,
     kernel: Option<Kernel>,
 }
 
 impl<'a> Pair<'a> {
-    pub(super) fn new(old: &World, new: &World, agent: &'a str, labels: &'a [Labels]) -> Self {
-        let side = |world: &World| Side { world: world.clone(), kernel: None };
+    pub(super) fn new(old: &Scenario, new: &Scenario, agent: &'a str, labels: &'a [Labels]) -> Self {
+        let side = |scenario: &Scenario| Side { scenario: scenario.clone(), kernel: None };
         Self { agent, labels, old: side(old), new: side(new) }
     }
 
@@ -37,7 +37,7 @@ impl<'a> Pair<'a> {
         let places: Vec<u64> = (0..).take(self.labels.len()).collect();
         places.into_iter().zip(self.labels).find_map(|(place, labels)| {
             let run = RunId(place);
-            let wider = self.new.leave(run, call) > self.old.leave(run, call);
+            let wider = self.new.permission(run, call) > self.old.permission(run, call);
             wider.then(|| self.example(call, labels)).flatten()
         })
     }
@@ -45,11 +45,11 @@ impl<'a> Pair<'a> {
     /// The same with budgets and all the rest, in the kernel's words.
     fn example(&self, call: &Call, labels: &Labels) -> Option<Example> {
         let question = Question { agent: self.agent.into(), package: None, labels: labels.clone(), call: call.clone() };
-        let more = self.new.world.ask(&question);
+        let more = self.new.scenario.ask(&question);
         if matches!(more, Answer::Refused(_)) {
             return None;
         }
-        let less = self.old.world.ask(&question);
+        let less = self.old.scenario.ask(&question);
         more.exceeds(&less).then(|| Example { call: call.clone(), labels: labels.clone(), less, more })
     }
 }
@@ -57,16 +57,16 @@ impl<'a> Pair<'a> {
 impl Side {
     /// Makes the kernel that knows the model or the tool of this call.
     fn know(&mut self, call: &Call, agent: &str, labels: &[Labels]) {
-        if !self.world.complete(call) && self.kernel.is_some() {
+        if !self.scenario.complete(call) && self.kernel.is_some() {
             return;
         }
-        let World { policy, models, tools, at } = &self.world;
+        let Scenario { policy, models, tools, at } = &self.scenario;
         let mut kernel = Kernel::new(Arc::clone(policy), models.clone(), tools.clone());
-        let manifest = Arc::new(self.world.anything_for(agent, core::iter::once(call)));
+        let manifest = Arc::new(self.scenario.anything_for(agent, core::iter::once(call)));
         for (place, labels) in (0..).zip(labels) {
             let run = RunId(place);
             let start = Start { agent: agent.into(), manifest: Arc::clone(&manifest) };
-            // Whom nobody grants anything has no run, and no leave.
+            // Whom nobody grants anything has no run, and may do nothing.
             if kernel.start(run, &start, *at).0.is_err() {
                 break;
             }
@@ -81,7 +81,7 @@ impl Side {
         self.kernel = Some(kernel);
     }
 
-    fn leave(&self, run: RunId, call: &Call) -> Permission {
-        self.kernel.as_ref().map_or(Permission::No, |kernel| kernel.leave(run, call, self.world.at))
+    fn permission(&self, run: RunId, call: &Call) -> Permission {
+        self.kernel.as_ref().map_or(Permission::No, |kernel| kernel.permission(run, call, self.scenario.at))
     }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use crate::call::Call;
 use crate::digest::Digest;
-use crate::inquiry::{Question, Verdict, World};
+use crate::inquiry::{Question, Scenario, Verdict};
 use crate::limits::CHILD_DEPTH_MAX;
 use crate::policy::{Policy, Source, quoted};
 use crate::refusal::{Code, Refusal};
@@ -19,15 +19,15 @@ use crate::url::Url;
 const REASONS_MAX: usize = 8;
 
 /// What else says no, or asks, behind the first reason.
-pub(super) fn behind(world: &World, question: &Question, first: &Verdict) -> Vec<Refusal> {
+pub(super) fn behind(scenario: &Scenario, question: &Question, first: &Verdict) -> Vec<Refusal> {
     let mut found: Vec<Refusal> = Vec::new();
-    let (mut world, mut question) = (world.clone(), question.clone());
+    let (mut scenario, mut question) = (scenario.clone(), question.clone());
     let mut now = first.clone();
     while let Verdict::Refused(refusal) = &now {
-        if found.len() == REASONS_MAX || !take_away(&mut world, &mut question, refusal) {
+        if found.len() == REASONS_MAX || !take_away(&mut scenario, &mut question, refusal) {
             break;
         }
-        let next = world.ask(&question);
+        let next = scenario.ask(&question);
         if next == now {
             break;
         }
@@ -37,28 +37,28 @@ pub(super) fn behind(world: &World, question: &Question, first: &Verdict) -> Vec
     found
 }
 
-/// Makes a world without this reason; false if there is none.
-fn take_away(world: &mut World, question: &mut Question, refusal: &Refusal) -> bool {
+/// Makes a scenario without this reason; false if there is none.
+fn take_away(scenario: &mut Scenario, question: &mut Question, refusal: &Refusal) -> bool {
     let of_site = refusal.rule.as_ref().filter(|rule| {
-        let policy = &world.policy;
+        let policy = &scenario.policy;
         policy.rules.iter().any(|of_site| of_site.rule == **rule)
             || policy.ceilings.iter().any(|ceiling| ceiling.rule == **rule)
     });
     if let Some(rule) = of_site {
-        let policy = world.policy.revised(|policy| {
+        let policy = scenario.policy.revised(|policy| {
             policy.rules.retain(|of_site| of_site.rule != *rule);
             policy.ceilings.retain(|ceiling| ceiling.rule != *rule);
         });
-        world.policy = Arc::new(policy);
+        scenario.policy = Arc::new(policy);
         return true;
     }
     match refusal.code {
         Code::NotDeclared => question.package.take().is_some(),
-        Code::Unknown => world.complete(&question.call),
-        Code::Expired => of_grant(world, question, |grant| grant.expires = None),
+        Code::Unknown => scenario.complete(&question.call),
+        Code::Expired => of_grant(scenario, question, |grant| grant.expires = None),
         Code::NoGrant | Code::Argument | Code::Label | Code::Rate => {
             let Some(wide) = wide(&question.agent, &question.call) else { return false };
-            let mut policy = world.policy.revised(|policy| {
+            let mut policy = scenario.policy.revised(|policy| {
                 if let Some(grant) = wide.grants.first() {
                     match policy.grants.iter_mut().find(|grant| grant.agent == question.agent) {
                         Some(mine) => (mine.rights, mine.package) = (grant.rights.clone(), None),
@@ -66,23 +66,23 @@ fn take_away(world: &mut World, question: &mut Question, refusal: &Refusal) -> b
                     }
                 }
             });
-            policy.epoch = world.policy.epoch;
-            world.policy = Arc::new(policy);
+            policy.epoch = scenario.policy.epoch;
+            scenario.policy = Arc::new(policy);
             true
         }
         _ => false,
     }
 }
 
-fn of_grant(world: &mut World, question: &Question, change: impl Fn(&mut crate::policy::Grant)) -> bool {
+fn of_grant(scenario: &mut Scenario, question: &Question, change: impl Fn(&mut crate::policy::Grant)) -> bool {
     let mut changed = false;
-    let policy = world.policy.revised(|policy| {
+    let policy = scenario.policy.revised(|policy| {
         for grant in policy.grants.iter_mut().filter(|grant| grant.agent == question.agent) {
             change(grant);
             changed = true;
         }
     });
-    world.policy = Arc::new(policy);
+    scenario.policy = Arc::new(policy);
     changed
 }
 

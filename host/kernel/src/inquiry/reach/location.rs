@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
-use crate::call::{Call, Place as FilePlace};
+use crate::call::{Call, Place};
 use crate::inquiry::{call, witness};
 use crate::policy::{Act, Grant, Policy};
 use crate::rights::Access;
@@ -15,7 +15,7 @@ use crate::within;
 
 /// A place, or many that a pattern names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// `memory:team/**`
     Memory(String),
     /// `files:ROOT/PATH`: a subtree of a root.
@@ -28,7 +28,7 @@ pub enum Place {
     Mailbox(String),
 }
 
-impl FromStr for Place {
+impl FromStr for Location {
     type Err = String;
 
     fn from_str(place: &str) -> Result<Self, String> {
@@ -50,7 +50,7 @@ impl FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory(pattern) => write!(f, "memory:{pattern}"),
@@ -62,7 +62,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
+impl Location {
     /// True if all of it lies in another place.
     pub(super) fn lies_in(&self, other: &Self) -> bool {
         match (self, other) {
@@ -86,19 +86,19 @@ pub(super) fn narrower<'a>(a: &'a str, b: &'a str, within: fn(&str, &str) -> boo
 }
 
 /// Where an agent can leave something that another may find, and a call that does so.
-pub(super) fn shared(policy: &Policy, grant: &Grant) -> Vec<(Place, Call)> {
+pub(super) fn shared(policy: &Policy, grant: &Grant) -> Vec<(Location, Call)> {
     let memory = grant.rights.memory.iter().flat_map(|right| &right.write).filter_map(|pattern| {
         let name = witness::namespaces(pattern).into_iter().next()?;
-        Some((Place::Memory(pattern.clone()), call::memory(name, Act::Write)))
+        Some((Location::Memory(pattern.clone()), call::memory(name, Act::Write)))
     });
     let writable = grant.rights.files.iter().filter(|right| right.access == Access::ReadWrite);
     let files = writable.filter_map(|right| {
-        let place = FilePlace { root: right.root.clone(), path: witness::paths(&right.at).into_iter().next()? };
-        Some((Place::Files(right.root.clone(), right.at.clone()), call::file(place, Act::Write)))
+        let place = Place { root: right.root.clone(), path: witness::paths(&right.at).into_iter().next()? };
+        Some((Location::Files(right.root.clone(), right.at.clone()), call::file(place, Act::Write)))
     });
     let sends = |agent: &str| grant.rights.agents.as_ref().is_some_and(|right| right.sends(agent));
     let takes = |other: &&Grant| other.rights.agents.as_ref().is_some_and(|right| right.receives(&grant.agent));
     let receivers = policy.grants.iter().filter(|other| sends(&other.agent)).filter(takes);
-    let letters = receivers.map(|other| (Place::Mailbox(other.agent.clone()), Call::letter_to(&other.agent)));
+    let letters = receivers.map(|other| (Location::Mailbox(other.agent.clone()), Call::letter_to(&other.agent)));
     memory.chain(files).chain(letters).collect()
 }

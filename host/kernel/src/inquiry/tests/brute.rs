@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::{call, world};
+use super::{call, scenario};
 use crate::inquiry::{DiffVerdict, Question, Verdict, diff};
 use crate::labels::Labels;
 
@@ -224,7 +224,7 @@ fn pair() -> impl Strategy<Value = [String; 4]> {
 }
 
 fn check([old_site, old_grant, new_site, new_grant]: &[String; 4]) -> Result<(), TestCaseError> {
-    let (mut old, mut new) = (world(&[old_site, old_grant]), world(&[new_site, new_grant]));
+    let (mut old, mut new) = (scenario(&[old_site, old_grant]), scenario(&[new_site, new_grant]));
     let told = diff(&old, &new);
     for example in told.opened.iter().filter_map(|change| change.example.as_ref()) {
         prop_assert!(example.more.exceeds(&example.less));

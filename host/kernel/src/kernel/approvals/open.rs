@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Answered, Approvals, Asked, Closed, How, No, Question, State, Unasked, Verdict, Waiter, Waiting};
+use super::{Answered, Approvals, Asked, Closed, How, No, OpenQuestion, State, Unasked, Vote, Waiter, Waiting};
 use crate::approval::{ApprovalId, Approver, Binding, Factor, Required, Unfit};
 use crate::call::{Call, Effect};
 use crate::kernel::reasons;
@@ -31,7 +31,7 @@ impl Approvals {
         now: Millis,
     ) -> Result<ApprovalId, No> {
         let (required, short) = (&unasked.required, unasked.short());
-        let same = |question: &&Question| {
+        let same = |question: &&OpenQuestion| {
             let Binding { id: _, run, facts, policy, expires } = question.binding;
             (run, facts, policy) == (binding.run, binding.facts, binding.policy)
                 && question.required == *required
@@ -52,7 +52,7 @@ impl Approvals {
             return Err(reasons::busy("this question has the number of another one", "ask again"));
         }
         lately.push(now);
-        let question = Question {
+        let question = OpenQuestion {
             binding,
             agent: agent.into(),
             required: required.clone(),
@@ -78,7 +78,7 @@ impl Approvals {
         &mut self,
         id: ApprovalId,
         who: &Approver,
-        verdict: &Verdict,
+        vote: &Vote,
         now: Millis,
     ) -> Result<Answered, Unfit> {
         let question = self.questions.get_mut(&id).ok_or(Unfit::Closed)?;
@@ -86,7 +86,7 @@ impl Approvals {
             self.close(id, How::Expired, |required| reasons::unanswered(required, true));
             return Err(Unfit::Expired);
         }
-        if let Verdict::No { because } = verdict {
+        if let Vote::No { because } = vote {
             let how = How::Denied { by: who.name.clone(), because: because.clone() };
             self.seen(id);
             self.close(id, how, |required| reasons::said_no(required, &who.name, because));

@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use super::{Books, World, books, oracle};
+use super::{Books, Scenario, books, oracle};
 use crate::approval::{ApprovalId, Approver, Facts};
 use crate::budget::{Amounts, Window};
 use crate::call::{Call, RunId};
 use crate::digest::Digest;
-use crate::kernel::{Answer, Unasked, Verdict, Waiter};
+use crate::kernel::{Answer, Unasked, Vote, Waiter};
 
 /// A call that waits for them.
 pub(super) struct Asking {
@@ -21,7 +21,7 @@ pub(super) struct Asking {
     more: [Amounts; 2],
 }
 
-impl World {
+impl Scenario {
     pub(super) fn question(&mut self, run: RunId, unasked: Unasked, call: &Call, row: Option<(u64, u64)>) {
         assert!(unasked.held().is_zero() && !unasked.short().is_empty(), "only budgets ask here, and hold nothing");
         let more = [Window::Minute, Window::Day].map(|window| {
@@ -44,14 +44,14 @@ impl World {
         let Asking { run, waiter, facts, id, call, row, more } = self.asking.swap_remove(at);
         let payer = self.payer(run);
         let who = Approver { name: "a".into(), groups: Vec::new(), proven: false };
-        let verdict = match self.random.below(8) {
+        let vote = match self.random.below(8) {
             0 => return self.kernel.forgo(waiter, self.now),
             1 => None,
-            2 => Some(Verdict::No { because: "no".into() }),
-            _ => Some(Verdict::Yes),
+            2 => Some(Vote::No { because: "no".into() }),
+            _ => Some(Vote::Yes),
         };
-        let counted = verdict.as_ref().map(|verdict| self.kernel.answer(id, &who, verdict, self.now));
-        let said_yes = matches!((verdict, counted), (Some(Verdict::Yes), Some(Ok(_))));
+        let counted = vote.as_ref().map(|vote| self.kernel.answer(id, &who, vote, self.now));
+        let said_yes = matches!((vote, counted), (Some(Vote::Yes), Some(Ok(_))));
         let given =
             |books: Option<Books>| books.map_or([Amounts::ZERO; 2], |books| [books.minute.given, books.day.given]);
         let before = given(self.refilled_books(payer));

@@ -7,7 +7,7 @@ use alloc::format;
 use super::super::simulation::Random;
 use super::*;
 use crate::approval::{ApprovalId, Approver, Approvers, Factor, Facts, Required, Unfit};
-use crate::kernel::{Answered, Asked, How, Unasked, Verdict, Waiter};
+use crate::kernel::{Answered, Asked, How, Unasked, Vote, Waiter};
 use crate::limits::{QUESTIONS_OPEN_MAX, QUESTIONS_SPAN_MS};
 use crate::refusal::Rule;
 
@@ -105,7 +105,7 @@ struct Known {
     open: bool,
 }
 
-struct World {
+struct Scenario {
     random: Random,
     kernel: Kernel,
     now: Millis,
@@ -119,11 +119,11 @@ struct World {
     permits: u64,
 }
 
-impl World {
+impl Scenario {
     fn new(seed: u64) -> Self {
         let mut kernel = attended();
         // From here on it knows what time it was.
-        let _ = kernel.answer(ApprovalId(7), &person("local", false), &Verdict::Yes, NOW);
+        let _ = kernel.answer(ApprovalId(7), &person("local", false), &Vote::Yes, NOW);
         Self {
             random: Random(seed),
             kernel,
@@ -193,9 +193,9 @@ impl World {
         let name = ["alice", "bob", "eve"][self.random.below(3) as usize];
         let who = person(name, self.random.below(3) > 0);
         let no = self.random.below(6) == 0;
-        let verdict = if no { Verdict::No { because: "no".into() } } else { Verdict::Yes };
+        let vote = if no { Vote::No { because: "no".into() } } else { Vote::Yes };
         self.latest = self.latest.max(self.now);
-        let answered = self.kernel.answer(id, &who, &verdict, self.now);
+        let answered = self.kernel.answer(id, &who, &vote, self.now);
         let latest = self.latest;
         let Some(known) = self.known.get_mut(&id).filter(|known| known.open) else {
             return assert_eq!(answered, Err(Unfit::Closed), "what is closed stays closed");
@@ -281,16 +281,16 @@ impl World {
 fn a_permit_comes_out_exactly_when_people_allowed_this_call_and_once() {
     let mut permits = 0;
     for seed in 0..1000 {
-        let mut world = World::new(seed);
+        let mut scenario = Scenario::new(seed);
         for _ in 0..STEPS {
-            world.step();
+            scenario.step();
         }
         for run in [RUN, OTHER] {
-            let _ = world.kernel.finish(run, Amounts::ZERO, world.now);
+            let _ = scenario.kernel.finish(run, Amounts::ZERO, scenario.now);
         }
-        assert_eq!(held(&world.kernel), 0, "seed {seed}: something is held for ever");
-        assert!(world.kernel.approvals.waiting.is_empty() && world.kernel.approvals.questions.is_empty());
-        permits += world.permits;
+        assert_eq!(held(&scenario.kernel), 0, "seed {seed}: something is held for ever");
+        assert!(scenario.kernel.approvals.waiting.is_empty() && scenario.kernel.approvals.questions.is_empty());
+        permits += scenario.permits;
     }
     assert!(permits > 200, "only {permits} were ever allowed");
 }
@@ -300,7 +300,7 @@ fn one_yes_is_for_one_call_and_one_dispatch() {
     let (mut kernel, rule) = (attended(), &rules()[0]);
     let (first, second) = (question(&mut kernel, 1, rule, facts(1)), question(&mut kernel, 2, rule, facts(1)));
     assert_eq!((first.binding, first.times, second.times), (second.binding, 1, 2));
-    assert_eq!(kernel.answer(first.binding.id, &person("local", false), &Verdict::Yes, NOW), Ok(Answered::Approved));
+    assert_eq!(kernel.answer(first.binding.id, &person("local", false), &Vote::Yes, NOW), Ok(Answered::Approved));
     assert_eq!(kernel.approved_by(first.waiter), ["local"]);
     let answer = kernel.dispatch(first.waiter, facts(1), &mail(), NOW);
     spend(&mut kernel, answer);
@@ -321,7 +321,7 @@ fn a_call_that_was_altered_after_the_yes_is_not_made() {
     .enumerate()
     {
         let asked = question(&mut kernel, number as u32 + 1, &rules()[0], facts(1));
-        kernel.answer(asked.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
+        kernel.answer(asked.binding.id, &person("local", false), &Vote::Yes, NOW).expect("it fits");
         assert_eq!(code(kernel.dispatch(asked.waiter, about, &mail(), NOW)), Code::NotApproved);
         assert_eq!(held(&kernel), 0);
     }
@@ -332,7 +332,7 @@ fn a_policy_that_changes_in_between_makes_questions_and_answers_void() {
     let mut kernel = attended();
     let open = question(&mut kernel, 1, &rules()[0], facts(1));
     let answered = question(&mut kernel, 2, &rules()[0], facts(2));
-    kernel.answer(answered.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
+    kernel.answer(answered.binding.id, &person("local", false), &Vote::Yes, NOW).expect("it fits");
     kernel.closed().clear();
     kernel.reload(epoch(1));
     let closed = kernel.closed();
@@ -346,7 +346,7 @@ fn a_policy_that_changes_in_between_makes_questions_and_answers_void() {
 fn what_policy_says_at_the_dispatch_is_stronger_than_a_yes() {
     let mut kernel = attended();
     let asked = question(&mut kernel, 1, &Required { ttl_ms: 30 * DAY_MS, ..rules()[0].clone() }, facts(1));
-    kernel.answer(asked.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
+    kernel.answer(asked.binding.id, &person("local", false), &Vote::Yes, NOW).expect("it fits");
     // The grant has ended by then, the yes has not.
     let end = Millis(1_800_403_200_000);
     assert!(end < asked.binding.expires);
@@ -358,10 +358,10 @@ fn what_policy_says_at_the_dispatch_is_stronger_than_a_yes() {
 fn a_clock_that_is_set_back_makes_no_answer_younger() {
     let mut kernel = attended();
     let asked = question(&mut kernel, 1, &rules()[0], facts(1));
-    kernel.answer(asked.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
+    kernel.answer(asked.binding.id, &person("local", false), &Vote::Yes, NOW).expect("it fits");
     let late = question(&mut kernel, 2, &rules()[0], facts(2));
-    let _ = kernel.answer(ApprovalId(99), &person("local", false), &Verdict::Yes, NOW.plus(TTL_MS));
-    assert_eq!(kernel.answer(late.binding.id, &person("local", false), &Verdict::Yes, NOW), Err(Unfit::Expired));
+    let _ = kernel.answer(ApprovalId(99), &person("local", false), &Vote::Yes, NOW.plus(TTL_MS));
+    assert_eq!(kernel.answer(late.binding.id, &person("local", false), &Vote::Yes, NOW), Err(Unfit::Expired));
     assert_eq!(code(kernel.dispatch(asked.waiter, facts(1), &mail(), NOW)), Code::NotApproved);
 }
 
@@ -379,7 +379,7 @@ fn who_asks_too_much_is_paused_until_somebody_answers() {
     assert_eq!(refused(&mut kernel, (RUN, 91), &mail(), NOW).code, Code::Busy);
     assert!(matches!(kernel.admit(RUN, CallId(92), &Call::TimersNow, NOW), Answer::Permit(_)), "that reaches nothing");
     assert_eq!(refused(&mut kernel, (RUN, 93), &mail(), Millis(NOW.0 - DAY_MS)).code, Code::Busy);
-    let denied = kernel.answer(ids[0], &person("local", false), &Verdict::No { because: "no".into() }, NOW);
+    let denied = kernel.answer(ids[0], &person("local", false), &Vote::No { because: "no".into() }, NOW);
     assert_eq!((denied, kernel.paused().count()), (Ok(Answered::Denied), 0));
     question(&mut kernel, 94, &rules()[0], facts(90));
 }
@@ -437,7 +437,7 @@ fn a_forbid_is_not_asked_about_and_one_that_comes_later_is_stronger_than_a_yes()
     let Answer::Ask(unasked) = kernel.admit(RUN, CallId(1), &mail(), NOW) else { panic!("people are asked") };
     assert_eq!(unasked.required().rule.id, "site/ask");
     let asked = kernel.ask(unasked, (ApprovalId(1), None), facts(1), NOW).expect("it asks little");
-    kernel.answer(asked.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
+    kernel.answer(asked.binding.id, &person("local", false), &Vote::Yes, NOW).expect("it fits");
     read_a_secret(&mut kernel, 2);
     let Answer::Refused(no) = kernel.dispatch(asked.waiter, facts(1), &mail(), NOW) else { panic!("it is forbidden") };
     assert_eq!(no.rule.map(|rule| rule.id).as_deref(), Some("site/leak"));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::approval::{ApprovalId, Approver, Facts};
 use crate::budget::{Shortage, Window};
-use crate::kernel::{Unasked, Verdict};
+use crate::kernel::{Unasked, Vote};
 
 const ASKING: &str = "format = 1\nlayer = \"grant\"\nagent = \"scribe\"\nllm = { models = [\"dear\"] }\n\
     allow = [{ id = \"scribe/mail\", tool = \"mail.send\" }]\n[budget]\nusd_day = \"0.002\"\ntool_calls_run = 1\n\
@@ -39,16 +39,16 @@ fn asking(kernel: &mut Kernel, call: &Call) -> Unasked {
 }
 
 /// Asks, answers and dispatches.
-fn answered(kernel: &mut Kernel, call: &Call, verdict: &Verdict) -> Answer {
+fn answered(kernel: &mut Kernel, call: &Call, vote: &Vote) -> Answer {
     let unasked = asking(kernel, call);
     let asked = kernel.ask(unasked, (ApprovalId(1), None), Facts::default(), NOW).expect("it asks little");
     let who = Approver { name: "alice".into(), groups: Vec::new(), proven: false };
-    kernel.answer(ApprovalId(1), &who, verdict, NOW).expect("it counts");
+    kernel.answer(ApprovalId(1), &who, vote, NOW).expect("it counts");
     kernel.dispatch(asked.waiter, Facts::default(), call, NOW)
 }
 
-fn no() -> Verdict {
-    Verdict::No { because: "not today".into() }
+fn no() -> Vote {
+    Vote::No { because: "not today".into() }
 }
 
 fn day(kernel: &Kernel) -> (u64, u64, u64) {
@@ -68,7 +68,7 @@ fn a_person_is_asked_for_what_lacks_and_their_yes_adds_just_that() {
     assert_eq!((&*unasked.required().rule.id, unasked.required().rule.line), ("scribe/budget", 9));
     let _ = kernel.decline(unasked, "it is text", NOW);
     assert_eq!(day(&kernel), (1700, 0, 0), "nothing is held while nobody has answered");
-    let Answer::Permit(permit) = answered(&mut kernel, &dear(), &Verdict::Yes) else { panic!("they said yes") };
+    let Answer::Permit(permit) = answered(&mut kernel, &dear(), &Vote::Yes) else { panic!("they said yes") };
     assert_eq!(day(&kernel), (1700, COST, 700));
     let raised = kernel.entries().into_iter().find_map(|entry| match entry {
         crate::journal::Entry::Raised { raised, .. } => Some(raised),
@@ -112,7 +112,7 @@ fn a_yes_adds_what_lacks_when_the_call_is_made_and_never_more_than_was_asked() {
         let asked = kernel.ask(unasked, (ApprovalId(1), None), Facts::default(), NOW).expect("it asks little");
         let _ = kernel.settle(out, Amounts::of(Resource::Usd, taken), NOW);
         let who = Approver { name: "alice".into(), groups: Vec::new(), proven: false };
-        kernel.answer(ApprovalId(1), &who, &Verdict::Yes, NOW).expect("it counts");
+        kernel.answer(ApprovalId(1), &who, &Vote::Yes, NOW).expect("it counts");
         let Answer::Permit(_) = kernel.dispatch(asked.waiter, Facts::default(), &dear(), NOW) else {
             panic!("{taken}")
         };
@@ -128,7 +128,7 @@ fn a_yes_adds_what_lacks_when_the_call_is_made_and_never_more_than_was_asked() {
         let facts = Facts { call: Digest([id; 32]), ..Facts::default() };
         let unasked = asking(&mut kernel, &dear());
         let asked = kernel.ask(unasked, (ApprovalId(u64::from(id)), None), facts, NOW).expect("it asks little");
-        kernel.answer(ApprovalId(u64::from(id)), &who, &Verdict::Yes, NOW).expect("it counts");
+        kernel.answer(ApprovalId(u64::from(id)), &who, &Vote::Yes, NOW).expect("it counts");
         answers.push((asked.waiter, facts));
     }
     let [first, second] = [0, 1].map(|at| kernel.dispatch(answers[at].0, answers[at].1, &dear(), NOW));
@@ -150,7 +150,7 @@ fn the_limits_of_the_site_are_never_raised() {
     let mut kernel = kernel_with("[ceiling]\nbudget = { tool_calls_run = 2 }\n");
     let mail = tool_call("mail.send", "{}");
     let _ = permit(&mut kernel, &mail);
-    let Answer::Permit(_) = answered(&mut kernel, &mail, &Verdict::Yes) else { panic!("the site lets it have two") };
+    let Answer::Permit(_) = answered(&mut kernel, &mail, &Vote::Yes) else { panic!("the site lets it have two") };
     assert_eq!(refusal(&mut kernel, &mail).code.word(), "exhausted", "and not a third");
 }
 

@@ -13,7 +13,7 @@ fn a_tool_that_changes_in_between_makes_questions_and_answers_about_it_void() {
         let mut kernel = attended();
         let open = question(&mut kernel, 1, &rules()[0], facts(1));
         let answered = question(&mut kernel, 2, &rules()[0], facts(2));
-        kernel.answer(answered.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
+        kernel.answer(answered.binding.id, &person("local", false), &Vote::Yes, NOW).expect("it fits");
         kernel.closed().clear();
         let change = kernel.set_tools(after.clone());
         let named: Vec<_> = change.changed.iter().chain(&change.removed).map(String::as_str).collect();
@@ -38,7 +38,7 @@ fn a_set_of_tools_that_says_the_same_of_one_leaves_the_questions_about_it_open()
         ToolsChange { added: vec!["web.search".into()], changed: Vec::new(), removed: vec!["mail.read".into()] };
     assert_eq!(change, expected);
     assert!(kernel.closed().is_empty());
-    kernel.answer(open.binding.id, &person("local", false), &Verdict::Yes, NOW).expect("it fits");
+    kernel.answer(open.binding.id, &person("local", false), &Vote::Yes, NOW).expect("it fits");
     let answer = kernel.dispatch(open.waiter, facts(1), &mail(), NOW);
     spend(&mut kernel, answer);
 }
