@@ -87,7 +87,6 @@ pub struct Passed {
 pub type Coming = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// Where the guest gets an answer.
-#[allow(clippy::large_enum_variant, reason = "an answer that is there goes without a box")]
 pub enum Answer {
     /// Where it stands. There is nothing to report.
     Now(Reply),

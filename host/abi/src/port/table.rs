@@ -31,8 +31,18 @@ pub trait Syscall: Into<Request> {
     fn read(reply: Reply) -> Option<Result<Self::Reply, Self::Fault>>;
 }
 
+/// What goes as it is, behind `->`, and what goes in a box, behind `=>`: so that a quick answer is moved about in a few words.
+macro_rules! held {
+    (-> $type:ty) => { $type };
+    (=> $type:ty) => { Box<$type> };
+    (put -> $value:ident) => { $value };
+    (put => $value:ident) => { Box::new($value) };
+    (take -> $value:ident) => { $value };
+    (take => $value:ident) => { *$value };
+}
+
 macro_rules! syscalls {
-    ($($(#[doc = $doc:literal])* $name:ident { $($field:ident: $type:ty),* $(,)? } -> $reply:ty, $fault:ty;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident { $($field:ident: $type:ty),* $(,)? } $how:tt $reply:ty, $fault:ty;)*) => {
         /// A syscall on its way to the far side, by interface and function.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub enum Request {
@@ -42,7 +52,7 @@ macro_rules! syscalls {
         /// What comes of a syscall, on its way to the near side.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub enum Reply {
-            $(#[doc = concat!("Of [`", stringify!($name), "`].")] $name(Result<$reply, $fault>),)*
+            $(#[doc = concat!("Of [`", stringify!($name), "`].")] $name(held!($how Result<$reply, $fault>)),)*
         }
 
         $(
@@ -66,12 +76,12 @@ macro_rules! syscalls {
 
                 #[inline]
                 fn reply(result: Result<$reply, $fault>) -> Reply {
-                    Reply::$name(result)
+                    Reply::$name(held!(put $how result))
                 }
 
                 #[inline]
                 fn read(reply: Reply) -> Option<Result<$reply, $fault>> {
-                    if let Reply::$name(result) = reply { Some(result) } else { None }
+                    if let Reply::$name(result) = reply { Some(held!(take $how result)) } else { None }
                 }
             }
         )*
@@ -107,7 +117,7 @@ syscalls! {
     /// `agents.send`
     AgentsSend { agent: String, subject: String, body_json: String } -> String, Error;
     /// `agents.receive`
-    AgentsReceive { timeout_ms: Option<u64> } -> Option<Letter>, Error;
+    AgentsReceive { timeout_ms: Option<u64> } => Option<Letter>, Error;
     /// `agents.reply`
     AgentsReply { letter: String, body_json: String } -> (), Error;
     /// `budget.remaining`
@@ -121,9 +131,9 @@ syscalls! {
     /// `context.conversation.usage`
     ContextUsage {} -> (u32, u32), Error;
     /// `context.conversation.complete`
-    ContextComplete { request: llm::Request } -> Response, Failure;
+    ContextComplete { request: llm::Request } => Response, Failure;
     /// `context.conversation.stream`
-    ContextStream { request: llm::Request } -> Response, Failure;
+    ContextStream { request: llm::Request } => Response, Failure;
     /// `context.conversation.fork`
     ContextFork {} -> (), Error;
     /// `context.conversation.snapshot`
@@ -141,17 +151,17 @@ syscalls! {
     /// `files.delete`
     FilesDelete { root: String, path: String } -> (), Error;
     /// `http.fetch`
-    HttpFetch { request: http::Request } -> Fetched, Error;
+    HttpFetch { request: http::Request } => Fetched, Error;
     /// The request to which the answer that the guest saw last redirects: a call of its own, which goes where that answer said.
-    HttpFollow { redirect: CallId } -> Fetched, Error;
+    HttpFollow { redirect: CallId } => Fetched, Error;
     /// `human.ask`
     HumanAsk { question: Question } -> String, Error;
     /// `human.notify`
     HumanNotify { text: String } -> (), Error;
     /// `llm.complete`
-    LlmComplete { request: llm::Request } -> Response, Failure;
+    LlmComplete { request: llm::Request } => Response, Failure;
     /// `llm.stream`
-    LlmStream { request: llm::Request } -> Response, Failure;
+    LlmStream { request: llm::Request } => Response, Failure;
     /// `llm.embed`
     LlmEmbed { model: String, texts: Vec<String> } -> Vec<Vec<f32>>, Error;
     /// `llm.models`
@@ -161,7 +171,7 @@ syscalls! {
     /// `log.event`, and a line of a standard stream.
     LogEvent { level: Level, line: String } -> (), Error;
     /// `memory.get`
-    MemoryGet { namespace: String, key: String } -> Option<Entry>, Error;
+    MemoryGet { namespace: String, key: String } => Option<Entry>, Error;
     /// `memory.put`
     MemoryPut { namespace: String, key: String, value: Value, options: WriteOptions } -> u64, Error;
     /// `memory.delete`

@@ -232,6 +232,11 @@ fn every_request_and_every_reply_is_the_same_on_the_other_side() {
 }
 
 #[test]
+fn a_quick_answer_is_moved_about_in_a_few_words() {
+    assert!(size_of::<Passed>() <= 128, "{} bytes: put what is large in a box", size_of::<Passed>());
+}
+
+#[test]
 fn an_answer_to_something_else_is_none() {
     assert_eq!(TimersNow::read(TimersNow::reply(Ok(5))), Some(Ok(5)));
     assert_eq!(TimersNow::read(MemoryPut::reply(Ok(5))), None);

@@ -31,6 +31,7 @@ use crate::run::context::RunContext;
 use crate::run::events::Event;
 
 /// A call that was decided on: its number, none if the run is over, and its answer.
+#[must_use = "the guest lets go of the call when this is dropped"]
 pub struct Begun<T, E> {
     pub(crate) call: Option<CallId>,
     pub(crate) answer: Given<T, E>,
