@@ -32,6 +32,12 @@ pub struct Crate {
     pub modules: BTreeSet<String>,
     /// Who imports whom, and where it was seen first.
     pub arrows: BTreeMap<Arrow, Place>,
+    /// Sides that import nothing of each other: modules, and crates from elsewhere that one side alone names.
+    pub apart: Vec<BTreeSet<String>>,
+    /// Who names which of these crates.
+    pub foreign: BTreeMap<Arrow, Place>,
+    /// Every crate that it depends on, as its code spells it.
+    pub dependencies: BTreeSet<String>,
 }
 
 /// One module imports another.
@@ -69,6 +75,16 @@ impl Crate {
         self.layer(&arrow.to).zip(self.layer(&arrow.from)).is_some_and(|(to, from)| to < from)
     }
 
+    /// The side on which a module or a crate stands, if it stands on one.
+    pub fn side(&self, name: &str) -> Option<usize> {
+        self.apart.iter().position(|side| side.contains(name))
+    }
+
+    /// Whether the arrow leads from one side to the other.
+    pub fn crosses(&self, arrow: &Arrow) -> bool {
+        self.side(&arrow.from).zip(self.side(&arrow.to)).is_some_and(|(from, to)| from != to)
+    }
+
     fn read(name: &str, tree: &Tree) -> Result<Self> {
         let path = format!("host/{name}/Cargo.toml");
         let file = tree.get(&path).with_context(|| format!("{path} is gone"))?;
@@ -76,11 +92,13 @@ impl Crate {
         let package = manifest.get("package").and_then(toml::Value::as_table).context("a manifest has a package")?;
         let purpose = package.get("description").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
         let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
-        let ours = dependencies.into_iter().flat_map(toml::Table::keys);
-        let knows = ours.filter_map(|name| name.strip_prefix("agentry-")).map(str::to_owned).collect();
+        let dependencies: Vec<&String> = dependencies.into_iter().flat_map(toml::Table::keys).collect();
+        let knows = dependencies.iter().filter_map(|name| name.strip_prefix("agentry-")).map(str::to_owned).collect();
         let layers = package.get("metadata").and_then(|metadata| metadata.get("layers"));
         let order = layers.and_then(|layers| layers.get("order")).map(strings).transpose()?.unwrap_or_default();
-        let layers_of = |layer: &String| layer.split_whitespace().map(str::to_owned).collect();
+        let layers_of = |layer: &String| layer.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let apart = layers.and_then(|layers| layers.get("apart")).map(strings).transpose()?.unwrap_or_default();
+        let apart: Vec<BTreeSet<String>> = apart.iter().map(|side| layers_of(side).into_iter().collect()).collect();
         let upward = layers.and_then(|layers| layers.get("upward")).map(strings).transpose()?.unwrap_or_default();
         let upward = upward.iter().map(|arrow| arrow_of(arrow)).collect::<Result<_>>();
         let upward = upward.with_context(|| format!("in {path}"))?;
@@ -88,7 +106,11 @@ impl Crate {
         let files: Vec<&File> = tree.rust(&source).filter(|file| !imports::is_test(&file.path)).collect();
         let (modules, arrows) = imports::of(&source, &files);
         let layers = order.iter().map(layers_of).collect();
-        Ok(Self { name: name.to_owned(), purpose, knows, layers, upward, modules, arrows })
+        let crates: Vec<&String> = apart.iter().flatten().filter(|name| !modules.contains(*name)).collect();
+        let foreign = imports::foreign(&source, &files, &crates);
+        let dependencies = dependencies.iter().map(|name| name.replace('-', "_")).collect();
+        let name = name.to_owned();
+        Ok(Self { name, purpose, knows, layers, upward, modules, arrows, apart, foreign, dependencies })
     }
 }
 

@@ -147,6 +147,16 @@ pub fn unavailable(reason: &str, retry_after_ms: Option<u64>) -> Error {
     Error::Unavailable(Unavailability { reason: reason.to_owned(), retry_after_ms })
 }
 
+/// What an interface answers that is in the table and not built yet, once the kernel has said yes.
+pub fn not_yet(interface: &str) -> Error {
+    unavailable(&format!("`{interface}` comes in a later version of Agentry"), None)
+}
+
+/// What it passed makes no sense.
+pub fn invalid(text: impl Into<String>) -> Error {
+    Error::Invalid(text.into())
+}
+
 /// What the guest gets when the store fails: that it failed, and nothing about where it is.
 pub fn stored(error: &StoreError) -> Error {
     match error {

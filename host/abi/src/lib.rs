@@ -5,4 +5,5 @@ pub mod bindings;
 pub mod clock;
 pub mod driver;
 pub mod fault;
+pub mod port;
 pub mod usage;

@@ -6,7 +6,7 @@
 //! gathers, so that a thousand runs that wait make one batch, not a thousand.
 //!
 //! **Bounded memory.** Each run has a [`Trail`] that counts what of it is not on disk yet. Over [`PACE_BYTES`] the guest
-//! is not polled until the disk has caught up ([`Trail::paced`], around the run's future); a guest that writes more than
+//! is not polled until the disk has caught up ([`Trail::poll_pace`], before each turn of it); a guest that writes more than
 //! [`BACKLOG_MAX_BYTES`] within one slice of fuel is answered `unavailable` by the gate, over [`FLOOD_BYTES`] it is stopped.
 //!
 //! **A hole is the end.** If a flush fails, the runs whose entries were in it are over: their trail is broken, and the

@@ -1,9 +1,8 @@
 //! One run's end of the journal: how far the disk is behind, and whether something was lost.
 
-use std::future::{Future, poll_fn};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::FORMAT;
@@ -107,24 +106,22 @@ impl Trail {
         self.caught_up.wake();
     }
 
-    /// Polls `guest` only while the disk keeps up with what it causes to be written. Used by one future at a time.
-    pub async fn paced<T>(&self, guest: impl Future<Output = T>) -> T {
-        let mut guest = std::pin::pin!(guest);
-        poll_fn(|context| {
+    /// Ready while the disk keeps up with what the run's guest causes to be written: ask before each turn of it. Used by one task at a time.
+    pub fn poll_pace(&self, context: &Context<'_>) -> Poll<()> {
+        if self.backlog() > PACE_BYTES {
+            self.caught_up.register(context.waker());
             if self.backlog() > PACE_BYTES {
-                self.caught_up.register(context.waker());
-                if self.backlog() > PACE_BYTES {
-                    return Poll::Pending;
-                }
+                return Poll::Pending;
             }
-            guest.as_mut().poll(context)
-        })
-        .await
+        }
+        Poll::Ready(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     #[tokio::test]
@@ -133,7 +130,10 @@ mod tests {
         trail.wrote(PACE_BYTES + 1);
         let guest = tokio::spawn({
             let trail = std::sync::Arc::clone(&trail);
-            async move { trail.paced(async { "polled" }).await }
+            async move {
+                poll_fn(|context| trail.poll_pace(context)).await;
+                "polled"
+            }
         });
         tokio::task::yield_now().await;
         assert!(!guest.is_finished());

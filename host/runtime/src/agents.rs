@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::child::{Found, found};
 use crate::config::AgentsConfig;
+use crate::dispatch::delegate::{Delegate, Delegated};
+use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Components;
 use crate::gate::Gate;
-use crate::syscalls::delegate::{Delegate, Delegated};
-use crate::syscalls::drivers::Drivers;
 
 /// The agents of a host, and what their runs are made of.
 pub struct Agents {

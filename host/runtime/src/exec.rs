@@ -1,4 +1,5 @@
-//! One run from first to last entry: begin, instantiate, call `run`, say how it ended. It decides nothing and outlives every guest.
+//! One run from first to last entry: begun at the gate, given to a guest through its port, ended at the gate. It knows both sides, which do not
+//! know each other; it decides nothing and outlives every guest.
 
 mod cause;
 pub mod components;
@@ -6,11 +7,9 @@ pub mod errors;
 pub mod replay;
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use agentry_abi::bindings::AgentPre;
-use agentry_abi::bindings::agentry::agent::outcome::Failure;
+use agentry_abi::port::{self, How, Port};
 use agentry_journal::audit::contents;
 use agentry_journal::report::Report;
 use agentry_kernel::budget::Allowance;
@@ -21,25 +20,24 @@ use agentry_kernel::kernel::Start;
 use agentry_kernel::manifest::{Manifest, WantsFiles};
 use agentry_kernel::model::Usage;
 use agentry_kernel::refusal::{Code, Refusal};
+use agentry_kernel::time::Millis;
 use agentry_kernel::{Digest, Resource};
-use agentry_store::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{StoreError, keys};
-use futures::FutureExt as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wasmtime::Store;
 
 use self::components::Prepared;
+use crate::dispatch::Dispatch;
+use crate::dispatch::drivers::Drivers;
 use crate::gate::{Ending, Opening, Origin};
+use crate::instance;
 use crate::run::cause::Began;
 use crate::run::context::RunContext;
 use crate::run::end::End;
 use crate::run::events::{Event, Observer};
 use crate::run::parent::Below;
 use crate::run::recording::Recording;
-use crate::run::slice::Overdue;
-use crate::syscalls::State;
-use crate::syscalls::drivers::Drivers;
 
 /// What a run is a function of, besides what its calls give.
 pub(crate) struct Beginning {
@@ -175,15 +173,15 @@ async fn live(
     let began = if wall_ms == 0 { run.clock.now() } else { gate.clock().now() };
     let unended = gate.unended(&run, &allowance);
     let deadline = began.plus(allowance.wall_ms.saturating_sub(wall_ms));
-    let state = State::new(Arc::clone(&run), Arc::clone(drivers), &allowance, seed, deadline);
-    let (lines, ledger) = (Arc::clone(&state.lines), Arc::clone(&state.ledger));
-    let (end, mut used) = guest(prepared, state, input, allowance).await;
-    let overdue = run.deadline().is_some_and(|deadline| deadline <= tokio::time::Instant::now());
+    let port = Arc::new(Dispatch::new(Arc::clone(&run), Arc::clone(drivers), deadline));
+    let (end, mut used) = guest(prepared, &port, &run, Assignment { allowance, input, seed, deadline }).await;
+    let ledger = port.ledger();
+    let overdue = run.deadline().is_some_and(|deadline| deadline <= Instant::now());
     if let Some(past) = run.recording().filter(|_| !overdue && !run.cancelled.is_cancelled()) {
         past.fell_short(run.calls());
     }
-    let end = end.with_last_words(lines.last_words()).unless(run.recording().and_then(|past| past.verdict()));
-    lines.close();
+    let end = end.unless(run.recording().and_then(|past| past.verdict()));
+    port.close();
     if run.leaves.is_cancelled() {
         unended.over();
         // Whoever looks for it finds it as it stands.
@@ -221,78 +219,38 @@ async fn live(
     })
 }
 
-/// Runs the guest to its end, and drops it and every call that it has in flight.
-async fn guest(prepared: &Prepared, state: State, input: String, allowance: Allowance) -> (End, Amounts) {
-    let run = Arc::clone(&state.run);
-    let mut store = Store::new(prepared.linked.engine(), state);
-    if let Err(error) = limit(&mut store, &allowance) {
-        return (End::broken(&error), Amounts::ZERO);
-    }
-    let deadline = run.deadline();
-    let ended = {
-        let guest = AssertUnwindSafe(call(&prepared.linked, &mut store, input)).catch_unwind();
-        tokio::select! {
-            biased;
-            () = run.cancelled.cancelled() => Ended::Stopped,
-            () = past(deadline) => Ended::TimedOut,
-            result = run.paced(prepared.ticks.during(guest)) => match result {
-                Ok(result) => Ended::Itself(result),
-                Err(_) => Ended::Panicked,
-            },
-        }
-    };
-    // A guest that was cut in the middle of a call into it cannot be asked.
-    let fuel = store.get_fuel().unwrap_or(0);
-    let memory = store.data().limiter.memory();
-    let burnt = allowance.fuel.saturating_sub(fuel).saturating_sub(run.fuel_given());
-    let used = Amounts::of(Resource::Fuel, burnt).with(Resource::Memory, memory);
-    let end = match ended {
-        Ended::Itself(Ok(Ok(output))) => End::output(output).fitting(&prepared.shapes),
-        Ended::Itself(Ok(Err(failure))) => End::failure(failure),
-        Ended::Itself(Err(error)) if error.is::<Overdue>() && !run.cancelled.is_cancelled() => {
-            End::timed_out(allowance.wall_ms)
-        }
-        Ended::Itself(Err(error)) if error.is::<Overdue>() => End::stopped(run.calls(), run.activity.because()),
-        Ended::Itself(Err(error)) => End::trap(&error, &allowance, store.data().limiter.refused()),
-        Ended::Panicked => End::host_broke(),
-        Ended::TimedOut => End::timed_out(allowance.wall_ms),
-        Ended::Stopped => End::stopped(run.calls(), run.activity.because()),
-    };
-    (end, used)
-}
-
-enum Ended {
-    Itself(wasmtime::Result<Result<String, Failure>>),
-    Panicked,
-    TimedOut,
-    Stopped,
-}
-
-fn limit(store: &mut Store<State>, allowance: &Allowance) -> wasmtime::Result<()> {
-    store.limiter(|state| &mut state.limiter);
-    store.set_fuel(allowance.fuel)?;
-    store.fuel_async_yield_interval(Some(SLICE_FUEL))?;
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
-    store.set_hostcall_fuel(HOSTCALL_MAX_BYTES);
-    store.set_max_component_handles(COMPONENT_HANDLES_MAX);
-    Ok(())
-}
-
-async fn call(
-    linked: &AgentPre<State>,
-    store: &mut Store<State>,
+/// What the guest of a run is given.
+struct Assignment {
+    allowance: Allowance,
     input: String,
-) -> wasmtime::Result<Result<String, Failure>> {
-    let agent = linked.instantiate_async(&mut *store).await?;
-    store.run_concurrent(async |accessor| agent.call_run(accessor, input).await).await?
+    seed: u64,
+    /// When its wall time ends, by its clock.
+    deadline: Millis,
 }
 
-async fn past(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
+/// Gives the run to a guest, and waits for its end. Everything of it is gone then, every call that it had in flight included.
+async fn guest(prepared: &Prepared, port: &Arc<Dispatch>, run: &RunContext, given: Assignment) -> (End, Amounts) {
+    let Assignment { allowance, input, seed, deadline } = given;
+    let beginning = port::Beginning {
+        input,
+        seed,
+        now: run.clock.now(),
+        deadline,
+        left: run.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now())),
+        fuel: allowance.fuel,
+        memory_bytes: allowance.memory_bytes,
+        has_past: run.recording().is_some(),
+    };
+    let near: Arc<dyn Port> = Arc::clone(port) as _;
+    let port::Ended { how, fuel_left, memory_bytes, last_words } =
+        instance::run(&prepared.linked, near, run.cancelled.clone(), beginning).await;
+    let burnt = allowance.fuel.saturating_sub(fuel_left).saturating_sub(run.fuel_given());
+    let memory = memory_bytes.min(allowance.memory_bytes);
+    let used = Amounts::of(Resource::Fuel, burnt).with(Resource::Memory, memory);
+    let gave = matches!(how, How::Output(_));
+    let end = End::of(how, &allowance, run.calls(), run.activity.because());
+    let end = if gave { end.fitting(&prepared.shapes) } else { end };
+    (end.with_last_words(last_words), used)
 }
 
 /// The report of a run that leaves memory and has not ended.

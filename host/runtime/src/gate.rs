@@ -52,6 +52,8 @@ pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
 pub(crate) use self::change_feed::Touch;
 pub use self::children::Reservation;
+pub use self::in_flight::Begun;
+pub(crate) use self::in_flight::{Given, Later, Unseen};
 pub(crate) use self::life::Origin;
 pub use self::life::{Ending, Opening};
 pub use self::outside::LentPermit;

@@ -5,11 +5,14 @@
 pub mod agents;
 pub mod approvals;
 pub mod config;
+pub mod dispatch;
 pub mod exec;
 pub mod gate;
+mod guest;
 pub mod host;
+mod instance;
 pub mod run;
 pub mod run_queue;
 pub mod shapes;
-pub mod syscalls;
+mod syscalls;
 pub mod triggers;

@@ -1,15 +1,13 @@
-//! The syscalls: one file per interface of `wit/`. Each turns what a guest passed into a [`Call`](agentry_kernel::Call), goes through
-//! the gate and lets one driver act. No policy stands here: who may do what is the kernel's to say.
+//! The syscalls: one file per interface of `wit/`. Each turns what a guest passed into a request, sends it through the port and gives the guest
+//! what comes back. Nothing is checked, decided or done here: that is the other side's.
 
 mod agents;
 mod budget;
 mod context;
-pub mod delegate;
-pub mod drivers;
 mod files;
 mod http;
 mod human;
-pub(crate) mod lines;
+mod lines;
 mod llm;
 mod log;
 mod memory;
@@ -19,97 +17,52 @@ mod wasi;
 
 use std::sync::Arc;
 
-use agentry_abi::bindings::agentry::agent::types::{self, Error, Unavailability};
-use agentry_abi::driver::{Completed, Recordable, Write};
+use agentry_abi::bindings::agentry::agent::types;
+use agentry_abi::port::Syscall;
 use agentry_engine::limiter::Limiter;
-use agentry_kernel::Millis;
-use agentry_kernel::budget::Allowance;
-use agentry_kernel::kernel::Permit;
 use agentry_kernel::manifest::Wants;
 use wasmtime::component::{Access, FutureReader, HasData, Linker};
 
-use self::drivers::Drivers;
-use crate::gate::CallRequest;
-use crate::run::context::RunContext;
+use crate::guest::Guest;
 use crate::syscalls::lines::Lines;
 use crate::syscalls::wasi::Wasi;
 
-pub(crate) use llm::{Cut, Ledger};
-
-/// What a store of the engine holds for its run.
+/// What a store of the engine holds for its guest.
 pub(crate) struct State {
-    pub(crate) run: Arc<RunContext>,
-    pub(crate) drivers: Arc<Drivers>,
+    pub(crate) guest: Arc<Guest>,
     pub(crate) wasi: Wasi,
     pub(crate) limiter: Limiter,
     pub(crate) lines: Arc<Lines>,
-    pub(crate) ledger: Arc<Ledger>,
-    /// When its wall time ends.
-    pub(crate) deadline: Millis,
 }
 
 impl State {
-    /// `deadline` is when its wall time ends.
-    pub(crate) fn new(
-        run: Arc<RunContext>,
-        drivers: Arc<Drivers>,
-        allowance: &Allowance,
-        seed: u64,
-        deadline: Millis,
-    ) -> Self {
-        let lines = Arc::new(Lines::new(Arc::clone(&run), drivers.gate.clone()));
-        let wasi = Wasi::new(Arc::clone(&run), Arc::clone(&lines), seed);
-        let limiter = Limiter::new(allowance.memory_bytes, run.activity.memory());
-        Self { run, drivers, wasi, limiter, lines, ledger: Arc::default(), deadline }
+    /// A guest whose randomness is a function of `seed`, with so much memory.
+    pub(crate) fn new(guest: Arc<Guest>, seed: u64, memory_bytes: u64) -> Self {
+        let lines = Arc::new(Lines::new(Arc::clone(&guest)));
+        let wasi = Wasi::new(Arc::clone(&guest), Arc::clone(&lines), seed);
+        let limiter = Limiter::new(memory_bytes, guest.memory());
+        Self { guest, wasi, limiter, lines }
     }
 
-    /// Through the gate with a write to our own store.
-    ///
-    /// # Errors
-    /// As [`State::at_once`].
-    fn stored<T, W, A>(
-        &self,
-        what: W,
-        act: A,
-    ) -> wasmtime::Result<impl Future<Output = Result<T, Error>> + Send + use<T, W, A>>
-    where
-        T: Recordable + Send + 'static,
-        W: Into<CallRequest>,
-        A: FnMut(&Permit) -> Write<T> + Send + 'static,
-    {
-        self.run.keep_pace()?;
-        Ok(self.drivers.gate.pass_store(&self.run, what, act))
-    }
-
-    /// Through the gate with a short read of something that may be labelled. It waits only for people.
-    ///
-    /// # Errors
-    /// As [`State::at_once`].
-    fn read_at_once<T, W, A>(
-        &self,
-        what: W,
-        act: A,
-    ) -> wasmtime::Result<impl Future<Output = Result<T, Error>> + Send + use<T, W, A>>
-    where
-        T: Recordable + Send + 'static,
-        W: Into<CallRequest>,
-        A: FnOnce(&Permit) -> Completed<T> + Send + 'static,
-    {
-        self.run.keep_pace()?;
-        Ok(self.drivers.gate.pass_read(&self.run, what, act))
-    }
-
-    /// Through the gate with what is answered at once.
+    /// What is answered at once.
     ///
     /// # Errors
     /// The outer one ends a guest whose time is up; it gets no answer.
-    fn at_once<T: Recordable>(
+    fn at_once<S: Syscall>(&self, asked: S) -> wasmtime::Result<Result<S::Reply, S::Fault>> {
+        self.guest.keep_pace()?;
+        Ok(Guest::now::<S>(self.guest.pass(asked).answer))
+    }
+
+    /// What the guest stands in until it is answered.
+    ///
+    /// # Errors
+    /// As [`State::at_once`].
+    fn stand<S: Syscall>(
         &self,
-        what: impl Into<CallRequest>,
-        act: impl FnOnce(&Permit) -> Result<T, Error>,
-    ) -> wasmtime::Result<Result<T, Error>> {
-        self.run.keep_pace()?;
-        Ok(self.drivers.gate.call_now(&self.run, what, act))
+        asked: S,
+    ) -> wasmtime::Result<impl Future<Output = Result<S::Reply, S::Fault>> + Send + use<S>> {
+        self.guest.keep_pace()?;
+        Ok(self.guest.answer::<S>(self.guest.pass(asked).answer))
     }
 }
 
@@ -166,17 +119,20 @@ pub(crate) fn linker(engine: &wasmtime::Engine, wants: &Wants) -> wasmtime::Resu
     Ok(linker)
 }
 
-/// What an interface answers that is in the table and not built yet, once the kernel has said yes.
-pub(crate) fn not_yet(interface: &str) -> Error {
-    let reason = format!("`{interface}` comes in a later version of Agentry");
-    Error::Unavailable(Unavailability { reason, retry_after_ms: None })
+/// What the guest gets later. Dropping it lets go of the call.
+fn later<S: Syscall, T>(
+    store: &mut Access<'_, T, Interfaces>,
+    asked: S,
+) -> impl Future<Output = Result<S::Reply, S::Fault>> + Send + use<S, T>
+where
+    T: 'static,
+{
+    let guest = &store.get().guest;
+    let passed = guest.pass(asked);
+    guest.answer::<S>(passed.answer)
 }
 
-pub(crate) fn invalid(text: impl Into<String>) -> Error {
-    Error::Invalid(text.into())
-}
-
-/// The guest's handle on an answer that is on its way. Dropping it drops `answer`, which cancels the call.
+/// The guest's handle on an answer that is on its way.
 fn future<S, T>(
     mut store: Access<'_, S, Interfaces>,
     answer: impl Future<Output = T> + Send + 'static,
@@ -184,6 +140,6 @@ fn future<S, T>(
 where
     T: wasmtime::component::Lower + wasmtime::component::Lift + Send + Sync + 'static,
 {
-    store.get().run.keep_pace()?;
+    store.get().guest.keep_pace()?;
     FutureReader::new(store, async move { wasmtime::error::Ok(answer.await) })
 }

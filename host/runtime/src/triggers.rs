@@ -23,10 +23,10 @@ use self::rate::Rate;
 pub use self::webhook::ListenError;
 use crate::agents::Agents;
 use crate::config::{Cause, TriggerLine};
+use crate::dispatch::drivers::Drivers;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
 use crate::run_queue::{NotQueued, QueuedRun, RunOutcome, RunQueue, RunRequest};
-use crate::syscalls::drivers::Drivers;
 
 /// What triggers look at, and where they order runs.
 pub(crate) struct Watched {

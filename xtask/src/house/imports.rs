@@ -39,6 +39,30 @@ pub fn of(source: &str, files: &[&File]) -> (BTreeSet<String>, BTreeMap<Arrow, P
     (modules, arrows)
 }
 
+/// Which modules name which of these crates, and where first.
+pub fn foreign(source: &str, files: &[&File], crates: &[&String]) -> BTreeMap<Arrow, Place> {
+    let mut arrows = BTreeMap::new();
+    for file in files {
+        let code = code(&file.text);
+        for name in crates {
+            let Some(line) = named(&code, name) else { continue };
+            let arrow = Arrow { from: module(source, &file.path), to: (*name).clone() };
+            arrows.entry(arrow).or_insert_with(|| Place { file: file.path.clone(), line });
+        }
+    }
+    arrows
+}
+
+/// The first line on which a crate is named.
+fn named(code: &str, name: &str) -> Option<usize> {
+    let is_of_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let found = code.match_indices(name).find(|(at, _)| {
+        let (before, after) = (&code[..*at], &code[at + name.len()..]);
+        !before.ends_with(is_of_name) && !after.starts_with(is_of_name)
+    });
+    found.map(|(at, _)| 1 + code[..at].matches('\n').count())
+}
+
 /// The modules that a root has for tests alone.
 fn for_tests(root: &str) -> Vec<String> {
     let parts = root.split("#[cfg(test)]\n").skip(1);
@@ -150,6 +174,15 @@ mod tests {
         assert_eq!(heads_of("use super::super::gate::Gate;", 2), ["gate"]);
         assert_eq!(heads_of("use super::near::Thing;", 2), Vec::<String>::new());
         assert_eq!(heads_of("use agentry_crate::thing;", 1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_crate_is_named_as_a_whole_word_outside_of_comments() {
+        let code = code("// wasmtime\nuse wasmtime_wasi::p2;\nfn f() -> wasmtime::Result<()>");
+        assert_eq!(
+            (named(&code, "wasmtime"), named(&code, "wasmtime_wasi"), named(&code, "tokio")),
+            (Some(3), Some(2), None)
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The layers inside each crate: a module imports those below it alone, and no crate passes on what is another's.
+//! The layers inside each crate: a module imports those below it alone, what stands apart imports nothing of each other, and no crate passes on
+//! what is another's.
 
 use super::{Findings, Tree};
 use crate::house::{self, Crate};
@@ -12,6 +13,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
     };
     for of in &crates {
         ordered(of, findings);
+        apart(of, findings);
         listed(of, findings);
     }
     for file in tree.rust("host").filter(|file| !file.path.starts_with("host/fuzz")) {
@@ -35,6 +37,26 @@ fn ordered(of: &Crate, findings: &mut Findings) {
             let place = format!("{}:{}", place.file.display(), place.line);
             findings
                 .missing(place, format_args!("`{arrow}` leads up or aside: `order` in host/{}/Cargo.toml", of.name));
+        }
+    }
+}
+
+/// Nothing of one side is named on the other: neither its modules nor the crates that are its own.
+fn apart(of: &Crate, findings: &mut Findings) {
+    for (arrow, place) in of.arrows.iter().chain(&of.foreign).filter(|(arrow, _)| of.crosses(arrow)) {
+        let place = format!("{}:{}", place.file.display(), place.line);
+        findings.missing(
+            place,
+            format_args!("`{arrow}` leads past the port: `apart` in host/{}/Cargo.toml has them on two sides", of.name),
+        );
+    }
+    for name in of.apart.iter().flatten() {
+        let times = of.apart.iter().filter(|side| side.contains(name)).count();
+        if times > 1 || !(of.modules.contains(name) || of.dependencies.contains(name)) {
+            findings.missing(
+                format!("host/{}/Cargo.toml", of.name),
+                format_args!("`apart` names `{name}`, which is no module and no dependency, or stands there twice"),
+            );
         }
     }
 }

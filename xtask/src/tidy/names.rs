@@ -1,4 +1,4 @@
-//! One name in every room: an interface of `wit/` has a file of its name in the SDK and among the syscalls.
+//! One name in every room: an interface of `wit/` has a file of its name in the SDK and on both sides of the port.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::{Findings, Tree};
 const NOT_SYSCALLS: [&str; 3] = ["types", "outcome", "world"];
 
 /// Rooms with one file a syscall.
-const ROOMS: [&str; 2] = ["sdk-guest/src", "host/runtime/src/syscalls"];
+const ROOMS: [&str; 3] = ["sdk-guest/src", "host/runtime/src/syscalls", "host/runtime/src/dispatch"];
 
 /// The interfaces of the syscall table, by name.
 pub fn interfaces(tree: &Tree) -> BTreeSet<String> {

@@ -37,6 +37,11 @@ const WALLS: &[Wall] = &[
         words: &["kernel::policy", "Policy"],
         why: "a syscall file holds no policy",
     },
+    Wall {
+        room: "host/runtime/src/dispatch",
+        words: &["kernel::policy", "Policy"],
+        why: "a syscall file holds no policy",
+    },
     Wall { room: "sdk-guest", words: OURS, why: "guests know the syscall table alone" },
     Wall { room: "example-agents", words: OURS, why: "guests know the SDK alone" },
     Wall { room: "tests", words: OURS, why: "the tests see the system from outside" },

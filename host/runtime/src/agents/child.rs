@@ -18,14 +18,14 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::Agents;
+use crate::dispatch::delegate::Delegated;
+use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Prepared;
 use crate::exec::{Beginning, Resuming, lacking_root};
 use crate::gate::Reservation;
 use crate::run::context::RunContext;
 use crate::run::events::{Event, Observer};
 use crate::run::parent::Below;
-use crate::syscalls::delegate::Delegated;
-use crate::syscalls::drivers::Drivers;
 
 /// What became of a run that a parent's journal tells of.
 #[derive(Debug)]

@@ -12,9 +12,9 @@ use agentry_kernel::text::cut;
 use agentry_store::limits::FAILURE_MAX_BYTES;
 use agentry_store::rows::run::Cause;
 
+use crate::dispatch::Cut;
 use crate::run::context::RunContext;
 use crate::run::end::{End, Why};
-use crate::syscalls::Cut;
 
 /// The cause of an end, if there is one to tell.
 pub(super) fn of(

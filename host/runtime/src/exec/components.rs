@@ -4,28 +4,24 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use agentry_abi::bindings::AgentPre;
 use agentry_engine::Engine;
 use agentry_engine::package::{self, PackageError, Stamp};
 use agentry_engine::prepare::PrepareError;
-use agentry_engine::ticks::Ticks;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Manifest;
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use agentry_store::{Batch, Store, StoreError, keys};
 use parking_lot::Mutex;
 
+use crate::instance::Linked;
 use crate::shapes::Shapes;
-use crate::syscalls::{self, State};
 
 /// A package that is compiled and linked: all that its runs share.
 pub(crate) struct Prepared {
     pub(crate) digest: Digest,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) shapes: Shapes,
-    pub(crate) linked: AgentPre<State>,
-    /// What bounds a slice of its guests by the wall clock.
-    pub(crate) ticks: Arc<Ticks>,
+    pub(crate) linked: Linked,
 }
 
 /// Why a component is not ready.
@@ -113,12 +109,8 @@ impl Components {
         let manifest = Arc::new(package.manifest.clone());
         let shapes = Shapes::of(&manifest)?;
         self.keep(digest, &bytes)?;
-        let linked = syscalls::linker(self.engine.inner(), &manifest.wants)
-            .and_then(|linker| linker.instantiate_pre(&component))
-            .and_then(AgentPre::new)
-            .map_err(|error| mistyped(&error))?;
-        let ticks = Arc::clone(self.engine.ticks());
-        let prepared = Arc::new(Prepared { digest, manifest, shapes, linked, ticks });
+        let linked = Linked::new(&self.engine, &component, &manifest.wants)?;
+        let prepared = Arc::new(Prepared { digest, manifest, shapes, linked });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX
             && let Some(victim) = all.keys().next().copied()
@@ -148,14 +140,4 @@ fn keep_few<K: Eq + std::hash::Hash, V>(all: &mut HashMap<K, V>, key: K, value: 
         all.clear();
     }
     all.insert(key, value);
-}
-
-/// A component that names an interface of ours and means something else by it.
-fn mistyped(error: &wasmtime::Error) -> PackageError {
-    let why = format!("{error:#}");
-    let why: String = why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
-    PackageError::new(
-        format!("the component does not fit this host: {why}"),
-        format!("build it against agentry:agent@{}, with the SDK of this host", package::WIT_VERSION),
-    )
 }

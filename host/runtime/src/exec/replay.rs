@@ -12,13 +12,13 @@ use agentry_kernel::journal::Status;
 use agentry_store::StoreError;
 use tokio::time::Instant;
 
-use super::guest;
+use super::{Assignment, guest};
+use crate::dispatch::Dispatch;
+use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Prepared;
 use crate::run::context::RunContext;
 use crate::run::events::Observer;
 use crate::run::recording::{Difference, Recording, Verdict};
-use crate::syscalls::State;
-use crate::syscalls::drivers::Drivers;
 
 /// The longest that a replay may compute: an hour.
 const REPLAY_MAX_MS: u64 = 3_600_000;
@@ -70,12 +70,10 @@ pub(crate) async fn replay(
     run.set_deadline(
         Instant::now() + Duration::from_millis(allowance.wall_ms.saturating_mul(patience).min(REPLAY_MAX_MS)),
     );
-    let state =
-        State::new(Arc::clone(&run), Arc::clone(drivers), &allowance, started.seed, started.at.plus(allowance.wall_ms));
-    let lines = Arc::clone(&state.lines);
-    let (end, _) = guest(prepared, state, input, allowance).await;
-    let end = end.with_last_words(lines.last_words());
-    lines.close();
+    let (seed, deadline) = (started.seed, started.at.plus(allowance.wall_ms));
+    let port = Arc::new(Dispatch::new(Arc::clone(&run), Arc::clone(drivers), deadline));
+    let (end, _) = guest(prepared, &port, &run, Assignment { allowance, input, seed, deadline }).await;
+    port.close();
     let output = end.bytes();
     past.close(run.calls(), end.status, digest(&output), &String::from_utf8_lossy(&output));
     let (cut, difference) = match past.verdict() {

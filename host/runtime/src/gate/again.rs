@@ -15,9 +15,8 @@ use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 
 use super::Gate;
-use super::in_flight::CallHandle;
+use super::in_flight::{Begun, CallHandle, Coming, Unseen};
 use crate::run::context::RunContext;
-use crate::run::delivery::Delivery;
 use crate::run::recording::{Delivered, Recorded, RecordedAnswer, Recording, Step};
 
 /// A call that is made again.
@@ -84,9 +83,27 @@ impl Gate {
 impl Again {
     /// The answer, where the guest stands and waits for it.
     pub(super) fn at_once<T: Recordable, E: Fault>(&self, run: &RunContext) -> Result<T, E> {
+        if let Some(recorded) = &self.recorded {
+            run.clock.advance(recorded.times().1);
+        }
+        self.answer(run)
+    }
+
+    /// The answer, and when the guest saw it.
+    pub(super) fn begun<T: Recordable, E: Fault>(self, run: &Arc<RunContext>) -> Begun<T, E> {
+        let known = |unseen| Begun::later(self.call, false, unseen, Coming::Known(Some(self.answer(run))));
+        match self.recorded.as_ref().map(|recorded| (recorded.delivery, recorded.times().1)) {
+            Some((Delivered::Seen, at)) => known(Unseen::told(run, at)),
+            Some((Delivered::Unseen, at)) => known(Unseen::call(CallHandle::of_known(&self.gate, run, self.call, at))),
+            // It waits like one that comes, and what the guest does meanwhile ends it.
+            Some((Delivered::Never, _)) => Begun::later(self.call, false, Unseen::nothing(), Coming::Never),
+            Some((Delivered::AtOnce, _)) | None => Begun::now(Some(self.call), self.at_once(run)),
+        }
+    }
+
+    fn answer<T: Recordable, E: Fault>(&self, run: &RunContext) -> Result<T, E> {
         let over = || E::from(fault::unavailable("this run is over", None));
         let Some(recorded) = &self.recorded else { return Err(over()) };
-        run.clock.advance(recorded.times().1);
         let decoded = match &recorded.given {
             Some(RecordedAnswer::Outcome(outcome)) => decode(&self.past, outcome),
             Some(RecordedAnswer::Refusal(refusal)) => Ok(Err(fault::refused(refusal, run.id, self.call).into())),
@@ -101,22 +118,6 @@ impl Again {
             run.cancelled.cancel();
             Err(over())
         })
-    }
-
-    /// The answer, when the guest saw it.
-    pub(super) async fn answer<T: Recordable, E: Fault>(self, run: &Arc<RunContext>) -> Result<T, E> {
-        match self.recorded.as_ref().map(|recorded| (recorded.delivery, recorded.times().1)) {
-            Some((Delivered::Seen, _)) => run.deliveries.pass(Delivery::Answer(self.call)).await,
-            // It waits like one that comes, and what the guest does meanwhile ends it.
-            Some((Delivered::Never, _)) => std::future::pending().await,
-            Some((Delivered::Unseen, at)) => {
-                let mut handle = CallHandle::of_known(&self.gate, run, self.call);
-                handle.may_see().await;
-                handle.seen(at);
-            }
-            Some((Delivered::AtOnce, _)) | None => {}
-        }
-        self.at_once(run)
     }
 
     /// The answer that came while the guest still waited, or whose drop was not written down: it sees it, or lets go of it, from here on.

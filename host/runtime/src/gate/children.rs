@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::act::{Act, Behalf};
+use super::in_flight::Begun;
 use super::outside::LentPermit;
 use super::{CallRequest, Gate};
 use crate::run::context::RunContext;
@@ -53,7 +54,7 @@ impl Gate {
         asking: CallRequest,
         wish: (Limits, u64),
         act: A,
-    ) -> (u64, impl Future<Output = Result<T, Error>> + Send + use<T, F, A>)
+    ) -> (u64, Begun<T, Error>)
     where
         A: FnOnce(CallId, Arc<Reservation>, CancellationToken) -> F + Send + 'static,
         T: Recordable + Send + 'static,
@@ -63,16 +64,16 @@ impl Gate {
         let aside = Arc::new(Reservation { gate: self.clone(), wish, share: Mutex::new(None) });
         let before = run.fuel_given();
         let asking = CallRequest { aside: Some(Arc::clone(&aside)), ..asking };
-        let (call, answer) = self.pass_numbered(run, asking, move |permit: Arc<LentPermit>, cut| {
+        let begun = self.pass(run, asking, move |permit: Arc<LentPermit>, cut| {
             let call = permit.call();
             act(call, aside, cut)
         });
         // A call that is only told again took its fuel when it was made, if the kernel had said yes.
-        let told = call.is_some_and(|call| run.recording().is_some_and(|past| past.was_asked(call)));
+        let told = begun.call.is_some_and(|call| run.recording().is_some_and(|past| past.was_asked(call)));
         if told && run.fuel_given() == before {
             run.give_fuel(fuel);
         }
-        (run.fuel_given().saturating_sub(before), answer)
+        (run.fuel_given().saturating_sub(before), begun)
     }
 
     /// Writes down which run a call is about to begin. It is durable when it comes.

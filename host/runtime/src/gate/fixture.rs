@@ -1,10 +1,13 @@
 //! For tests only: a real store in a directory of its own, a real kernel with one grant, and a run that has begun.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 
 use agentry_abi::clock::Clock;
+use agentry_abi::fault::{self, Fault};
 use agentry_journal::Journal;
 use agentry_journal::history::History;
 use agentry_kernel::budget::Books;
@@ -21,6 +24,7 @@ use agentry_store::{Batch, Key, Page, Range, RedbStore, Store, StoreError, Value
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use super::in_flight::{Begun, Given, Unseen};
 use super::{Gate, Opening};
 use crate::run::context::RunContext;
 use crate::run::events::Observer;
@@ -62,6 +66,27 @@ memory = { write = ["agent/scribe/**"] }
 [budget]
 tokens_day = 1000
 "#;
+
+/// A guest that sees an answer as soon as it has come, and lets go of the call when this is dropped.
+impl<T: Unpin, E: Fault + Unpin> Future for Begun<T, E> {
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let begun = self.get_mut();
+        let result = match &mut begun.answer {
+            Given::Now(_) => None,
+            Given::Later(later) => Some(ready!(Pin::new(&mut later.coming).poll(context))),
+        };
+        match (std::mem::replace(&mut begun.answer, Given::Now(Err(fault::broke().into()))), result) {
+            (Given::Later(later), Some(result)) => {
+                Unseen::seen(later.unseen);
+                Poll::Ready(result)
+            }
+            (Given::Now(result), _) => Poll::Ready(result),
+            (Given::Later(_), None) => Poll::Pending,
+        }
+    }
+}
 
 /// A host without guests.
 pub(crate) struct Host {

@@ -1,10 +1,12 @@
 //! A call in flight, whatever is done for it: admitted, then carried to its end in a task of its own, so that a guest that drops it
-//! neither stops its settlement nor saves a cent. What is done is its body's; here stands what all bodies share. It waits for answers
-//! and polls nothing.
+//! neither stops its settlement nor saves a cent. What is done is its body's; here stands what all bodies share. It lets nothing through to
+//! a guest: what becomes of an answer there, the guest's side tells.
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::Recordable;
@@ -21,43 +23,139 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::again::{Number, Recall};
+use super::mail::Letterbox;
 use super::{CallRequest, Gate, JournalMode, Turn, settle, told_no};
 use crate::run::activity::Waiting;
 use crate::run::acts::{Act, Acts};
 use crate::run::context::RunContext;
-use crate::run::delivery::Delivery;
 use crate::run::events::Event;
 
+/// A call that was decided on: its number, none if the run is over, and its answer.
+#[must_use = "the guest lets go of the call when this is dropped"]
+pub struct Begun<T, E> {
+    pub(crate) call: Option<CallId>,
+    pub(crate) answer: Given<T, E>,
+}
+
+/// Where the guest gets an answer.
+pub(crate) enum Given<T, E> {
+    /// Where it stands; there is nothing to tell of it.
+    Now(Result<T, E>),
+    /// Later.
+    Later(Later<T, E>),
+}
+
+/// An answer that the guest has yet to see.
+pub(crate) struct Later<T, E> {
+    /// True if the guest stands in the call.
+    pub(crate) stands: bool,
+    pub(crate) unseen: Unseen,
+    pub(crate) coming: Coming<T, E>,
+}
+
+impl<T, E> Begun<T, E> {
+    /// It is answered.
+    pub(super) fn now(call: Option<CallId>, result: Result<T, E>) -> Self {
+        Self { call, answer: Given::Now(result) }
+    }
+
+    /// Its answer is not seen yet.
+    pub(super) fn later(call: CallId, stands: bool, unseen: Unseen, coming: Coming<T, E>) -> Self {
+        Self { call: Some(call), answer: Given::Later(Later { stands, unseen, coming }) }
+    }
+}
+
+/// An answer on its way.
+pub(crate) enum Coming<T, E> {
+    /// Of a call whose body is on its way.
+    Live(oneshot::Receiver<Result<T, E>>),
+    /// It stands in the run's past.
+    Known(Option<Result<T, E>>),
+    /// The run was over, or its guest had let go of the call, before it came.
+    Never,
+}
+
+/// Nothing in it is ever pinned.
+impl<T, E> Unpin for Coming<T, E> {}
+
+impl<T, E: Fault> Future for Coming<T, E> {
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let broke = || Err(fault::broke().into());
+        match self.get_mut() {
+            // The body panicked.
+            Self::Live(answer) => Pin::new(answer).poll(context).map(|came| came.unwrap_or_else(|_| broke())),
+            Self::Known(answer) => Poll::Ready(answer.take().unwrap_or_else(broke)),
+            Self::Never => Poll::Pending,
+        }
+    }
+}
+
+/// What the gate has of a call until its guest has seen the answer. Dropped before that, the guest has let go of the call.
+pub(crate) struct Unseen(Kept);
+
+enum Kept {
+    /// The answer of then, and the clock as it came.
+    Told(Arc<RunContext>, Millis),
+    /// There will be none.
+    Nothing,
+    /// A call, or an answer that the guest did not see before.
+    Call(CallHandle),
+    /// The same of a call for a letter, which goes back if it is not seen. In this order: first the guest has let go of the call.
+    Letter(CallHandle, Letterbox),
+}
+
+impl Unseen {
+    pub(super) fn nothing() -> Self {
+        Self(Kept::Nothing)
+    }
+
+    pub(super) fn told(run: &Arc<RunContext>, at: Millis) -> Self {
+        Self(Kept::Told(Arc::clone(run), at))
+    }
+
+    pub(super) fn call(handle: CallHandle) -> Self {
+        Self(Kept::Call(handle))
+    }
+
+    pub(super) fn letter(handle: CallHandle, letter: Letterbox) -> Self {
+        Self(Kept::Letter(handle, letter))
+    }
+
+    /// The guest has the answer. One that has not come it cannot have seen: it lets go of the call then.
+    pub(crate) fn seen(self) {
+        match self.0 {
+            Kept::Nothing => {}
+            Kept::Told(run, at) => drop(run.clock.advance(at)),
+            Kept::Call(mut handle) => drop(handle.seen()),
+            Kept::Letter(mut handle, letter) => {
+                if handle.seen() {
+                    letter.seen();
+                }
+            }
+        }
+    }
+}
+
 impl Gate {
-    /// Decides on a call now, in the order in which the guest asks, and gives the future of its answer. `body` carries it to its end, in a
-    /// task of its own. Also its number; none if the run is over. A call that a run makes again has its answer from the past.
-    pub(super) fn in_flight<T, E, B, F>(
-        &self,
-        run: &Arc<RunContext>,
-        asking: CallRequest,
-        body: B,
-    ) -> (Option<CallId>, impl Future<Output = Result<T, E>> + Send + use<T, E, B, F>)
+    /// Decides on a call now, in the order in which the guest asks. `body` carries it to its end, in a task of its own. A call that a run
+    /// makes again has its answer from the past.
+    pub(super) fn in_flight<T, E, B, F>(&self, run: &Arc<RunContext>, asking: CallRequest, body: B) -> Begun<T, E>
     where
         B: FnOnce(InFlightCall, Turn) -> F,
         F: Future<Output = (Result<T, E>, Millis)> + Send + 'static,
         T: Recordable + Send + 'static,
         E: Fault,
     {
-        let recalled = match self.recall(run, &asking.what) {
-            Recall::Recordable(again) => Ok(again),
-            Recall::Live(number) => {
-                Err(self.begin_call(run, number, asking).map(|(call, turn)| call.launch(turn, body)))
-            }
+        let number = match self.recall(run, &asking.what) {
+            Recall::Recordable(again) => return again.begun(run),
+            Recall::Live(number) => number,
         };
-        let call = recalled.as_ref().map_or_else(|_| run.last_call(), |again| Some(again.call()));
-        let run = Arc::clone(run);
-        let answer = async move {
-            match recalled {
-                Ok(again) => again.answer(&run).await,
-                Err(begun) => begun?.seen().await?,
-            }
-        };
-        (call, answer)
+        match self.begin_call(run, number, asking) {
+            Ok((call, turn)) => call.launch(turn, body),
+            Err(error) => Begun::now(run.last_call(), Err(error.into())),
+        }
     }
 
     /// Decides on a call that may wait.
@@ -153,6 +251,8 @@ pub(super) struct CallHandle {
     cancel: CancellationToken,
     blocks: bool,
     seen: bool,
+    /// When its answer came.
+    came: Arc<OnceLock<Millis>>,
     detached: Option<Arc<OnceLock<Act>>>,
     gains: u32,
     /// Until the guest has seen its answer or let go of it, it has a call to see to.
@@ -161,51 +261,23 @@ pub(super) struct CallHandle {
     going_back: Option<Arc<OnceLock<Act>>>,
 }
 
-/// A call whose body is on its way, and the guest that waits for what comes of it.
-pub(super) struct Pending<P> {
-    handle: CallHandle,
-    answer: oneshot::Receiver<(P, Millis)>,
-}
-
-impl<P> Pending<P> {
-    /// What came of it, once the guest may see it; from then on it has seen it. A guest that stands in its call sees nothing else before.
-    ///
-    /// # Errors
-    /// `unavailable` if the body panicked.
-    pub(super) async fn seen(self) -> Result<P, Error> {
-        let Self { mut handle, answer } = self;
-        let answer = {
-            let _standing = handle.blocks.then(|| handle.run.deliveries.stand());
-            answer.await
-        };
-        if !handle.blocks {
-            handle.may_see().await;
-        }
-        let (answer, at) = answer.map_err(|_| fault::broke())?;
-        handle.seen(at);
-        Ok(answer)
-    }
-}
-
 impl InFlightCall {
     /// Begins its body in a task of its own.
-    pub(super) fn launch<P, B, F>(self, turn: Turn, body: B) -> Pending<P>
+    pub(super) fn launch<T, E, B, F>(self, turn: Turn, body: B) -> Begun<T, E>
     where
         B: FnOnce(Self, Turn) -> F,
-        F: Future<Output = (P, Millis)> + Send + 'static,
-        P: Send + 'static,
+        F: Future<Output = (Result<T, E>, Millis)> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
     {
         let handle = self.handle();
-        let (sender, answer) = oneshot::channel();
-        let body = body(self, turn);
-        tokio::spawn(async move {
-            // A guest that has gone does not want it; it is settled and written down.
-            let _ = sender.send(body.await);
-        });
-        Pending { handle, answer }
+        let (call, stands) = (handle.call, handle.blocks);
+        let coming = handle.begin(body(self, turn));
+        Begun::later(call, stands, Unseen::call(handle), coming)
     }
 
-    fn handle(&self) -> CallHandle {
+    /// The guest's end of it.
+    pub(super) fn handle(&self) -> CallHandle {
         CallHandle {
             _unseen: Acts::begin(&self.run.unseen),
             gate: self.gate.clone(),
@@ -214,6 +286,7 @@ impl InFlightCall {
             cancel: self.cancel.clone(),
             blocks: self.blocks,
             seen: false,
+            came: Arc::default(),
             detached: self.detached.clone(),
             gains: self.gains,
             going_back: self.going_back.clone(),
@@ -332,12 +405,12 @@ impl InFlightCall {
 }
 
 impl CallHandle {
-    /// Of a call whose answer is known and that the guest has not seen yet.
-    pub(super) fn of_known(gate: &Gate, run: &Arc<RunContext>, call: CallId) -> Self {
+    /// Of a call whose answer came then and that the guest has not seen yet.
+    pub(super) fn of_known(gate: &Gate, run: &Arc<RunContext>, call: CallId, at: Millis) -> Self {
         let (gate, cancel, gains) = (gate.clone(), run.cancelled.child_token(), run.gains());
         let (blocks, seen, detached, going_back) = (false, false, None, None);
-        let _unseen = Acts::begin(&run.unseen);
-        Self { gate, run: Arc::clone(run), call, cancel, blocks, seen, detached, gains, going_back, _unseen }
+        let (_unseen, came) = (Acts::begin(&run.unseen), Arc::new(OnceLock::from(at)));
+        Self { gate, run: Arc::clone(run), call, cancel, blocks, seen, came, detached, gains, going_back, _unseen }
     }
 
     /// The same of a call for a letter; what is given is filled when the guest lets go of it.
@@ -345,16 +418,31 @@ impl CallHandle {
         Arc::clone(self.going_back.get_or_insert_default())
     }
 
-    /// The guest has its answer: its clock moves, and the journal knows the order in which answers were seen.
-    pub(super) fn seen(&mut self, at: Millis) {
-        self.seen = true;
-        self.run.clock.advance(at);
-        self.note(false);
+    /// Begins its body in a task of its own.
+    pub(super) fn begin<T, E, F>(&self, body: F) -> Coming<T, E>
+    where
+        F: Future<Output = (Result<T, E>, Millis)> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (sender, answer) = oneshot::channel();
+        let came = Arc::clone(&self.came);
+        tokio::spawn(async move {
+            let (answer, at) = body.await;
+            // A body ends once; a guest that has gone does not want its answer, which is settled and written down.
+            let _ = came.set(at);
+            let _ = sender.send(answer);
+        });
+        Coming::Live(answer)
     }
 
-    /// Waits until the guest may see an answer that is known.
-    pub(super) async fn may_see(&self) {
-        self.run.deliveries.pass(Delivery::Answer(self.call)).await;
+    /// The guest has its answer: its clock moves, and the journal knows the order in which answers were seen. False if there is none.
+    fn seen(&mut self) -> bool {
+        let Some(at) = self.came.get() else { return false };
+        self.seen = true;
+        self.run.clock.advance(*at);
+        self.note(false);
+        true
     }
 
     fn note(&self, dropped: bool) {

@@ -1,7 +1,6 @@
 //! The way of a call that takes a letter out of a mailbox. It waits for one; the letter leaves its mailbox in the transaction of the entry
 //! that tells of it, so it stands in one journal once. One that its guest does not see goes back.
 
-use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,17 +18,18 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Batch, StoreError};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::again::{Again, Recall};
-use super::in_flight::{CallHandle, InFlightCall, past};
+use super::in_flight::{Begun, CallHandle, Coming, InFlightCall, Unseen, past};
 use super::{Gate, Turn, settle};
 use crate::run::acts::{Act, Acts};
 use crate::run::context::RunContext;
 
 /// What came of a call for a letter, on its way to the guest. If that lets go of it, this is written down, and in the same transaction a
 /// letter goes back to its mailbox: whichever host looks, the letter is there or in one journal whose run has yet to see it.
-struct Unseen {
+struct Transit {
     gate: Gate,
     run: Arc<RunContext>,
     call: CallId,
@@ -42,21 +42,41 @@ struct Unseen {
     going_back: Arc<OnceLock<Act>>,
 }
 
-impl Unseen {
+impl Transit {
     fn of(gate: &Gate, run: &Arc<RunContext>, call: CallId, mail: &Arc<Mail>, going_back: Arc<OnceLock<Act>>) -> Self {
         let act = Some(Acts::begin(&run.acts));
         let (gate, run, mail) = (gate.clone(), Arc::clone(run), Arc::clone(mail));
         Self { gate, run, call, mail, result: None, act, going_back }
     }
 
-    /// The guest has it.
-    fn seen(mut self) -> Result<Option<Letter>, Error> {
-        let result = self.result.take().unwrap_or_else(|| Err(fault::broke()));
-        result.map(|taken| taken.map(|taken| taken.letter))
+    /// What the guest gets.
+    fn answer(&self) -> Result<Option<Letter>, Error> {
+        let result =
+            self.result.as_ref().map_or_else(|| Err(fault::broke()), |result| result.as_ref().map_err(Clone::clone));
+        result.map(|taken| taken.as_ref().map(|taken| taken.letter.clone()))
     }
 }
 
-impl Drop for Unseen {
+/// Where a letter lies between its call and the guest. Whoever has it last, the guest's end or the call's, and does not say that it was seen,
+/// gives it back.
+#[derive(Clone, Default)]
+pub(super) struct Letterbox(Arc<Mutex<Option<Transit>>>);
+
+impl Letterbox {
+    fn keep(&self, transit: Transit) {
+        *self.0.lock() = Some(transit);
+    }
+
+    /// The guest has it.
+    pub(super) fn seen(self) {
+        let transit = self.0.lock().take();
+        if let Some(mut transit) = transit {
+            transit.result = None;
+        }
+    }
+}
+
+impl Drop for Transit {
     fn drop(&mut self) {
         let dropped = [Entry::Observed { call: self.call, dropped: true }];
         let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
@@ -83,55 +103,54 @@ impl Drop for Unseen {
 impl Gate {
     /// The next letter of the run's agent, or none after `timeout_ms`.
     ///
-    /// # Errors
-    /// What the kernel refuses; `cancelled` or `timed-out` if the run ends first, `unavailable` if the store does not answer.
+    /// Its answer is an error if the kernel refuses; `cancelled` or `timed-out` if the run ends first, `unavailable` if the store does not
+    /// answer.
     pub(crate) fn pass_letter(
         &self,
         run: &Arc<RunContext>,
         timeout_ms: Option<u64>,
         mail: &Arc<Mail>,
-    ) -> impl Future<Output = Result<Option<Letter>, Error>> + Send + use<> {
+    ) -> Begun<Option<Letter>, Error> {
         let what = Call::AgentsReceive { timeout_ms };
-        let recalled = match self.recall(run, &what) {
-            Recall::Recordable(again) => Ok((self.told(run, &again, mail), again)),
-            Recall::Live(number) => Err(self.begin_call(run, number, what.into()).map(|(mut call, turn)| {
-                let mut unseen = Unseen::of(self, run, call.call, mail, call.for_letter());
-                // One that was begun before is over when it would have been.
-                let until = timeout_ms.map(|ms| run.began(call.call).unwrap_or(call.at).plus(ms));
-                call.launch(turn, move |call, turn| async move {
-                    let mail = Arc::clone(&unseen.mail);
-                    let (result, at) = call.receive(turn, until, &mail).await;
-                    unseen.result = Some(result);
-                    // A guest that has gone gives it back.
-                    (unseen, at)
-                })
-            })),
+        let number = match self.recall(run, &what) {
+            Recall::Recordable(again) => return self.told(run, &again, mail).unwrap_or_else(|| again.begun(run)),
+            Recall::Live(number) => number,
         };
-        let run = Arc::clone(run);
-        async move {
-            match recalled {
-                Ok((Some((mut handle, unseen, at)), _)) => {
-                    handle.may_see().await;
-                    handle.seen(at);
-                    unseen.seen()
-                }
-                Ok((None, again)) => again.answer(&run).await,
-                Err(begun) => begun?.seen().await?.seen(),
-            }
-        }
+        let (mut call, turn) = match self.begin_call(run, number, what.into()) {
+            Ok(begun) => begun,
+            Err(error) => return Begun::now(run.last_call(), Err(error)),
+        };
+        let (number, letterbox) = (call.call, Letterbox::default());
+        let mut transit = Transit::of(self, run, number, mail, call.for_letter());
+        // One that was begun before is over when it would have been.
+        let until = timeout_ms.map(|ms| run.began(number).unwrap_or(call.at).plus(ms));
+        let (handle, kept) = (call.handle(), letterbox.clone());
+        let coming = handle.begin(async move {
+            let mail = Arc::clone(&transit.mail);
+            let (result, at) = call.receive(turn, until, &mail).await;
+            transit.result = Some(result);
+            let answer = transit.answer();
+            // A guest that has gone gives it back.
+            kept.keep(transit);
+            (answer, at)
+        });
+        Begun::later(number, false, Unseen::letter(handle, letterbox), coming)
     }
 
     /// An answer that came under an earlier host and that the guest has yet to see.
-    fn told(&self, run: &Arc<RunContext>, again: &Again, mail: &Arc<Mail>) -> Option<(CallHandle, Unseen, Millis)> {
+    fn told(&self, run: &Arc<RunContext>, again: &Again, mail: &Arc<Mail>) -> Option<Begun<Option<Letter>, Error>> {
         let (result, at) = again.unseen::<Option<Letter>>()?;
-        let mut handle = CallHandle::of_known(self, run, again.call());
-        let mut unseen = Unseen::of(self, run, again.call(), mail, handle.for_letter());
+        let mut handle = CallHandle::of_known(self, run, again.call(), at);
+        let mut transit = Transit::of(self, run, again.call(), mail, handle.for_letter());
         let taken = |letter: Letter| {
             let known = mail.taken_before(&run.agent, letter, at);
             known.ok_or_else(|| fault::unavailable("this letter is of no mailbox of this agent", None))
         };
-        unseen.result = Some(result.and_then(|letter| letter.map(taken).transpose()));
-        Some((handle, unseen, at))
+        transit.result = Some(result.and_then(|letter| letter.map(taken).transpose()));
+        let (answer, letterbox) = (transit.answer(), Letterbox::default());
+        letterbox.keep(transit);
+        let coming = Coming::Known(Some(answer));
+        Some(Begun::later(again.call(), false, Unseen::letter(handle, letterbox), coming))
     }
 }
 

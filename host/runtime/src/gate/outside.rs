@@ -12,7 +12,7 @@ use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::{Completed, Recordable};
 use agentry_abi::fault::{self, Fault};
 use agentry_kernel::budget::Amounts;
-use agentry_kernel::call::{CallId, Durability, Effect};
+use agentry_kernel::call::{Durability, Effect};
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::time::Millis;
 use futures::FutureExt as _;
@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::in_flight::{InFlightCall, past};
+use super::in_flight::{Begun, InFlightCall, past};
 use super::{CallRequest, Gate, Turn};
 use crate::run::context::RunContext;
 
@@ -60,38 +60,15 @@ impl Drop for LentPermit {
 }
 
 impl Gate {
-    /// Decides now, in the order in which the guest asks, and gives the future of the answer.
+    /// Decides now, in the order in which the guest asks.
     ///
     /// An external effect begins when its intent is durable. Its outcome is durable before the next external effect of
-    /// the run begins: the guest need not wait for that. Dropping the future cancels the token that `act` was given;
+    /// the run begins: the guest need not wait for that. A guest that lets go of the call cancels the token that `act` was given;
     /// `act` then ends soon with what it knows.
     ///
-    /// # Errors
-    /// What the kernel refuses and what `act` fails with; `cancelled` or `timed-out` if it does not end when it should;
+    /// Its answer is an error if the kernel refuses or `act` fails; `cancelled` or `timed-out` if it does not end when it should;
     /// `unavailable` if it panics or its intent cannot be written down.
-    pub fn pass<T, E, F, W, A>(
-        &self,
-        run: &Arc<RunContext>,
-        what: W,
-        act: A,
-    ) -> impl Future<Output = Result<T, E>> + Send + use<T, E, F, W, A>
-    where
-        W: Into<CallRequest>,
-        A: FnOnce(Arc<LentPermit>, CancellationToken) -> F + Send + 'static,
-        T: Recordable + Send + 'static,
-        E: Fault,
-        F: Future<Output = Completed<T, E>> + Send + 'static,
-    {
-        self.pass_numbered(run, what, act).1
-    }
-
-    /// The same, with the number of the call; none if the run is over.
-    pub(crate) fn pass_numbered<T, E, F, W, A>(
-        &self,
-        run: &Arc<RunContext>,
-        what: W,
-        act: A,
-    ) -> (Option<CallId>, impl Future<Output = Result<T, E>> + Send + use<T, E, F, W, A>)
+    pub fn pass<T, E, F, W, A>(&self, run: &Arc<RunContext>, what: W, act: A) -> Begun<T, E>
     where
         W: Into<CallRequest>,
         A: FnOnce(Arc<LentPermit>, CancellationToken) -> F + Send + 'static,

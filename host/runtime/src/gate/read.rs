@@ -1,6 +1,5 @@
 //! The way of a short read of our own store: answered where it stands, unless people must say yes to it first.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -11,26 +10,19 @@ use agentry_kernel::budget::Amounts;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::time::Millis;
-use futures::FutureExt as _;
 use serde::Serialize;
 
 use super::again::{Number, Recall};
-use super::in_flight::InFlightCall;
+use super::in_flight::{Begun, InFlightCall};
 use super::{CallRequest, Gate, JournalMode, Turn, outside, settle};
 use crate::run::context::RunContext;
 
 impl Gate {
     /// Decides, reads and writes down in one step what may be labelled; only where policy asks people it waits. It costs nothing.
     ///
-    /// # Errors
-    /// What the kernel refuses, what `act` fails with; `cancelled` or `timed-out` if nobody answers while the run can wait;
+    /// Its answer is an error if the kernel refuses or `act` fails; `cancelled` or `timed-out` if nobody answers while the run can wait;
     /// `unavailable` if `act` panics or the journal cannot keep up.
-    pub fn pass_read<T, W, A>(
-        &self,
-        run: &Arc<RunContext>,
-        what: W,
-        act: A,
-    ) -> impl Future<Output = Result<T, Error>> + Send + use<T, W, A>
+    pub fn pass_read<T, W, A>(&self, run: &Arc<RunContext>, what: W, act: A) -> Begun<T, Error>
     where
         W: Into<CallRequest>,
         A: FnOnce(&Permit) -> Completed<T> + Send + 'static,
@@ -38,15 +30,12 @@ impl Gate {
     {
         let asking = what.into();
         let number = match self.recall(run, &asking.what) {
-            Recall::Recordable(again) => return std::future::ready(again.at_once(run)).left_future(),
+            Recall::Recordable(again) => return Begun::now(Some(again.call()), again.at_once(run)),
             Recall::Live(number) => number,
         };
         match self.read_now(run, number, asking, act) {
-            Read::Done(result) => std::future::ready(result).left_future(),
-            Read::Waits(call, turn, act) => {
-                let pending = call.launch(turn, move |call, turn| call.read(turn, act));
-                async move { pending.seen().await? }.right_future()
-            }
+            Read::Done(result) => Begun::now(None, result),
+            Read::Waits(call, turn, act) => call.launch(turn, move |call, turn| call.read(turn, act)),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The way of a write to our own store: the change and the entry that tells of it are one transaction.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 use serde::Serialize;
 
-use super::in_flight::InFlightCall;
+use super::in_flight::{Begun, InFlightCall};
 use super::{CallRequest, Gate, Turn, kept, settle};
 use crate::run::context::RunContext;
 
@@ -23,26 +22,20 @@ use crate::run::context::RunContext;
 const TRIES_MAX: usize = 16;
 
 impl Gate {
-    /// Decides now and gives the future of the answer: durable when it comes.
+    /// Decides now; what was written is durable when its answer comes.
     ///
     /// `act` reads and gives the batch to commit, with what must still hold; it is asked again if that did not.
-    /// A write that went well costs what was held for it, of storage what it added; any other costs nothing. Dropping the
-    /// future takes nothing back.
+    /// A write that went well costs what was held for it, of storage what it added; any other costs nothing. A guest that lets go of the
+    /// call takes nothing back.
     ///
-    /// # Errors
-    /// What the kernel refuses and what `act` fails with; `unavailable` if the store cannot be written.
-    pub fn pass_store<T, W, A>(
-        &self,
-        run: &Arc<RunContext>,
-        what: W,
-        act: A,
-    ) -> impl Future<Output = Result<T, Error>> + Send + use<T, W, A>
+    /// Its answer is an error if the kernel refuses or `act` fails; `unavailable` if the store cannot be written.
+    pub fn pass_store<T, W, A>(&self, run: &Arc<RunContext>, what: W, act: A) -> Begun<T, Error>
     where
         W: Into<CallRequest>,
         A: FnMut(&Permit) -> Write<T> + Send + 'static,
         T: Recordable + Send + 'static,
     {
-        self.in_flight(run, what.into(), move |call, turn| call.write(turn, act)).1
+        self.in_flight(run, what.into(), move |call, turn| call.write(turn, act))
     }
 }
 

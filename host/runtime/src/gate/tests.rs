@@ -19,6 +19,7 @@ use crate::run::events::Observer;
 mod labels;
 mod parked;
 mod storage;
+mod unseen;
 
 fn tokens(amount: u64) -> Amounts {
     Amounts::of(Resource::Tokens, amount)

@@ -34,10 +34,10 @@ use super::{Host, OpenError, Options, parking};
 use crate::agents::Agents;
 use crate::approvals::People;
 use crate::config::{AgentsConfig, Config};
+use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Components;
 use crate::gate::Gate;
 use crate::run_queue::RunQueue;
-use crate::syscalls::drivers::Drivers;
 
 /// How long those who only read the store may keep a host from opening it.
 const READERS_LEAVE_MAX: Duration = Duration::from_secs(1);

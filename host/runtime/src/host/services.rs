@@ -6,8 +6,8 @@ use super::parking::Parking;
 use super::policy_watch::PolicyWatch;
 use crate::agents::Agents;
 use crate::approvals::People;
+use crate::dispatch::drivers::Drivers;
 use crate::run_queue::RunQueue;
-use crate::syscalls::drivers::Drivers;
 
 /// The parts of a host.
 pub struct Services {

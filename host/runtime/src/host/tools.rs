@@ -8,7 +8,7 @@ use agentry_drivers::tools::config::{ToolsConfig, ToolsError};
 use agentry_drivers::tools::{NotAdded, Registry};
 use agentry_kernel::tool::ToolsChange;
 
-use crate::syscalls::drivers::Drivers;
+use crate::dispatch::drivers::Drivers;
 
 /// Why a host keeps the tools that it has.
 #[derive(Debug, thiserror::Error)]

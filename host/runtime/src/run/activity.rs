@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
+use agentry_abi::port::Rest;
 use agentry_kernel::call::{CallId, RunId, Wait};
 use agentry_kernel::time::Millis;
 use futures::task::AtomicWaker;
@@ -35,20 +36,16 @@ pub struct Live {
 /// One run's.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
-    memory: Arc<AtomicU64>,
+    memory: AtomicU64,
     waits: Mutex<Vec<(CallId, Wait, Millis)>>,
     rests: AtomicBool,
+    has_seen_all: AtomicBool,
     paused: AtomicBool,
     let_go: AtomicWaker,
     because: OnceLock<String>,
 }
 
 impl Activity {
-    /// Where its memory is counted.
-    pub(crate) fn memory(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.memory)
-    }
-
     /// Whoever polls its guest asks before: true if it is paused, and `waker` is woken when it is not any more. Else it does not rest from
     /// here on.
     pub(crate) fn holds(&self, waker: &Waker) -> bool {
@@ -65,9 +62,18 @@ impl Activity {
         held
     }
 
-    /// The guest has been polled; true if it has nothing left to do.
-    pub(crate) fn rests(&self, rests: bool) {
+    /// The guest has had a turn.
+    pub(crate) fn waits(&self, rest: Rest) {
+        let Rest { rests, has_seen_all, memory_bytes } = rest;
+        self.memory.store(memory_bytes, Ordering::Relaxed);
+        self.has_seen_all.store(has_seen_all, Ordering::SeqCst);
+        // Behind what else holds of it: whoever sees that it rests sees that too.
         self.rests.store(rests, Ordering::SeqCst);
+    }
+
+    /// True if the guest stood in no call after its last turn, and nothing waited to be seen.
+    pub(crate) fn has_seen_all(&self) -> bool {
+        self.has_seen_all.load(Ordering::SeqCst)
     }
 
     /// Since when it waits; none if it does something, if a person holds it, or if it waits for something that comes only to a run in
@@ -186,13 +192,15 @@ mod tests {
     use super::*;
     use crate::run::events::Observer;
 
+    const RESTS: Rest = Rest { rests: true, has_seen_all: true, memory_bytes: 0 };
+
     #[test]
     fn of_several_waits_the_one_that_may_take_longest_is_shown() {
         let run = Arc::new(RunContext::new(RunId(7), "scribe", Millis(1), Observer::nobody()));
         let model = Waiting::begin(&run, CallId(1), Wait::Model, Millis(10));
         let tool = Waiting::begin(&run, CallId(2), Wait::Tool, Millis(20));
         assert_eq!(run.activity.look(&run).waits, None, "it computes");
-        run.activity.rests(true);
+        run.activity.waits(RESTS);
         assert_eq!(run.activity.look(&run).waits, Some(Wait::Model));
         assert_eq!(tool.becomes(Wait::Person, Millis(30)), Wait::Tool);
         let live = run.activity.look(&run);
@@ -207,7 +215,7 @@ mod tests {
         let activity = &run.activity;
         let letter = Waiting::begin(&run, CallId(1), Wait::Letter, Millis(10));
         assert_eq!(activity.rests_since(), None, "it computes");
-        activity.rests(true);
+        activity.waits(RESTS);
         assert_eq!(activity.rests_since(), Some(Millis(10)));
         for wait in [Wait::Host, Wait::Web, Wait::Tool, Wait::Model, Wait::Queue, Wait::Approval] {
             let _other = Waiting::begin(&run, CallId(2), wait, Millis(20));
@@ -215,7 +223,7 @@ mod tests {
         }
         assert!(!activity.holds(Waker::noop()), "it goes on as it did");
         assert_eq!(activity.try_quiesce(), None, "it is polled");
-        activity.rests(true);
+        activity.waits(RESTS);
         assert_eq!(activity.try_quiesce(), Some(vec![CallId(1)]));
         assert!(activity.holds(Waker::noop()));
         assert_eq!(activity.try_quiesce(), None, "it is held already");

@@ -1,10 +1,12 @@
-//! What the gate knows of a run while it runs: who it is, its clock, its deadline, who watches. It decides nothing.
+//! What the gate knows of a run while it runs: who it is, its clock, its deadline, who watches. It decides nothing, and knows nothing of
+//! the guest but what that reports.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use agentry_abi::clock::RunClock;
+use agentry_abi::port::{Delivery, Next};
 use agentry_journal::Trail;
 use agentry_journal::report::REFUSALS_KEPT_MAX;
 use agentry_kernel::budget::Amounts;
@@ -21,10 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::run::activity::Activity;
 use crate::run::acts::Acts;
 use crate::run::cause::Began;
-use crate::run::delivery::{DeliveryQueue, WakeFlag};
 use crate::run::events::Observer;
-use crate::run::recording::{Next, Recording};
-use crate::run::slice::{Overdue, Slice};
+use crate::run::recording::Recording;
 
 /// One run, as everything on the way of its syscalls sees it.
 #[derive(Debug)]
@@ -51,8 +51,6 @@ pub struct RunContext {
     pub(crate) unseen: Arc<Acts>,
     /// Calls for letters that the guest dropped and that may have one: it takes no other before that is back.
     pub(crate) going_back: Arc<Acts>,
-    /// What comes to its guest, one at a time.
-    pub(crate) deliveries: DeliveryQueue,
     /// What started it by itself.
     pub(crate) began: Option<Began>,
     /// How it stands, for people.
@@ -61,7 +59,6 @@ pub struct RunContext {
     past: Option<Arc<Recording>>,
     next_call: AtomicU32,
     deadline: OnceLock<Instant>,
-    slice: Slice,
     record: OnceLock<RunRecord>,
     tally: Mutex<Tally>,
     /// The agents above it, if it is below others: the nearest first. The last one pays.
@@ -102,7 +99,6 @@ impl RunContext {
             detached: Arc::default(),
             unseen: Arc::default(),
             going_back: Arc::default(),
-            deliveries: DeliveryQueue::default(),
             began: None,
             activity: Activity::default(),
             past: None,
@@ -115,7 +111,6 @@ impl RunContext {
             gained: Mutex::default(),
             next_call: AtomicU32::new(1),
             deadline: OnceLock::new(),
-            slice: Slice::default(),
             record: OnceLock::new(),
             tally: Mutex::default(),
         }
@@ -217,39 +212,22 @@ impl RunContext {
         self.next_call.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    /// Polls `guest` only while the disk keeps up with what it causes to be written and no person holds it, and lets answers through to
-    /// it one at a time: wrap the whole run in it.
-    pub async fn paced<T>(&self, guest: impl Future<Output = T>) -> T {
-        let mut guest = std::pin::pin!(guest);
-        let bell = Arc::new(WakeFlag::default());
-        let waker = Waker::from(Arc::clone(&bell));
-        self.deliveries.attend();
-        let sliced = std::future::poll_fn(|context| {
-            if self.activity.holds(context.waker()) {
-                return Poll::Pending;
-            }
-            self.slice.begin();
-            bell.hang(context.waker());
-            let polled = guest.as_mut().poll(&mut Context::from_waker(&waker));
-            if polled.is_pending() {
-                self.rest(bell.rang());
-            }
-            polled
-        });
-        self.trail.paced(sliced).await
+    /// Ready when its guest may have a turn: no person holds it, and the disk keeps up with what it causes to be written.
+    pub(crate) fn poll_turn(&self, context: &Context<'_>) -> Poll<()> {
+        if self.trail.poll_pace(context).is_pending() || self.activity.holds(context.waker()) {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
-    fn rest(&self, rings: bool) {
-        self.activity.rests(!rings);
-        let Some(past) = &self.past else { return self.deliveries.rest(rings, |_, first| first) };
-        self.deliveries.rest(rings, |waits, first| match past.next_sight(!rings, waits) {
-            Next::Delivery(delivery) => Some(delivery),
-            Next::Nothing => None,
-            Next::Beyond => first,
-        });
+    /// What its guest sees next of what waits.
+    pub(crate) fn next(&self, rests: bool, waiting: &[Delivery]) -> Next {
+        let Some(past) = &self.past else { return Next::First };
+        let next = past.next_sight(rests, &|delivery| waiting.contains(&delivery));
         if past.verdict().is_some() {
             self.cancelled.cancel();
         }
+        next
     }
 
     /// Since when it waits for nothing but what comes to it anyway, be it in memory or not; none if it does anything else.
@@ -270,25 +248,12 @@ impl RunContext {
     /// True if each call that its guest has to see to is one that it waits for, and no answer is on its way. A wait in the guest's own
     /// standard library is no call, and nothing would bring it back from that.
     fn has_seen_all(&self) -> bool {
-        !self.deliveries.stands() && self.deliveries.is_empty() && self.unseen.count() == self.activity.calls()
+        self.activity.has_seen_all() && self.unseen.count() == self.activity.calls()
     }
 
     /// The number of the call that it made last; none before the first.
     pub(crate) fn last_call(&self) -> Option<CallId> {
         Some(CallId(self.calls())).filter(|call| call.0 > 0)
-    }
-
-    /// Looked at as each call begins, because calls burn no fuel: a guest that keeps its worker with them gives it away.
-    ///
-    /// # Errors
-    /// If the run has been stopped or its wall time is over: then the guest gets no answer, it ends.
-    pub(crate) fn keep_pace(&self) -> Result<(), Overdue> {
-        let now = Instant::now();
-        if self.cancelled.is_cancelled() || self.deadline().is_some_and(|deadline| now >= deadline) {
-            return Err(Overdue);
-        }
-        self.slice.share(now);
-        Ok(())
     }
 
     /// What it has come to so far.

@@ -1,17 +1,16 @@
 //! How a guest ended, in one word and one sentence for a person: its output, its own failure, or what it broke on.
 
+use agentry_abi::bindings::agentry::agent::outcome::Failure;
 use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::port::How;
 use agentry_kernel::budget::{Allowance, Resource};
 use agentry_kernel::journal::Status;
 use agentry_kernel::text::cut;
 use agentry_store::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
 use serde_json::Value;
-use wasmtime::Trap;
 
 use super::recording::Verdict;
 use crate::shapes::Shapes;
-
-use agentry_abi::bindings::agentry::agent::outcome::Failure;
 
 /// The end of a run.
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ impl End {
     }
 
     /// It gave something; it is an output if it is JSON of a length that can be kept.
-    pub(crate) fn output(text: String) -> Self {
+    fn output(text: String) -> Self {
         if text.len() > OUTPUT_MAX_BYTES {
             let bytes = text.len();
             return Self::not_done(
@@ -80,7 +79,7 @@ impl End {
     }
 
     /// It said that it failed, and perhaps what was in its way.
-    pub(crate) fn failure(failure: Failure) -> Self {
+    fn failure(failure: Failure) -> Self {
         let status = match &failure.cause {
             Some(Error::Denied(_)) => Status::Denied,
             Some(Error::Exhausted(_)) => Status::Exhausted,
@@ -92,44 +91,38 @@ impl End {
         Self { why, ..Self::not_done(status, cut(message, FAILURE_MAX_BYTES)) }
     }
 
-    /// It broke on a limit or on itself.
-    pub(crate) fn trap(error: &wasmtime::Error, allowance: &Allowance, memory_max: Option<u64>) -> Self {
-        if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-            return Self::broke(format!("the agent called exit({}) instead of giving an output", exit.0));
-        }
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::OutOfFuel) => {
+    /// As its guest ended.
+    pub(crate) fn of(how: How, allowance: &Allowance, calls: u32, because: Option<&str>) -> Self {
+        match how {
+            How::Output(text) => Self::output(text),
+            How::Failure(failure) => Self::failure(failure),
+            How::Exit(code) => Self::broke(format!("the agent called exit({code}) instead of giving an output")),
+            How::OutOfFuel => {
                 let fuel = allowance.fuel;
                 Self::exhausted(Resource::Fuel, format!("the run used up its fuel: {fuel} instructions"))
             }
-            // A program that gets no memory panics, aborts or reads from nowhere, as it likes.
-            Some(_) if memory_max.is_some() => {
-                let mb = memory_max.unwrap_or_default() >> 20;
+            How::OutOfMemory(max) => {
+                let mb = max >> 20;
                 Self::exhausted(Resource::Memory, format!("the run needs more than its {mb} MiB of memory"))
             }
-            Some(Trap::StackOverflow) => Self::broke("the agent overflowed its stack"),
+            How::StackOverflow => Self::broke("the agent overflowed its stack"),
             // The stack of a program in linear memory grows down to address 0 and then out of it.
-            Some(Trap::MemoryOutOfBounds) => Self::broke(
+            How::OutOfBounds => Self::broke(
                 "the agent read or wrote outside of its memory, as a program does whose stack overflows: perhaps it calls itself too often",
             ),
-            Some(Trap::UnreachableCodeReached) => Self::broke("the agent panicked"),
-            Some(trap) => Self::broke(format!("the agent broke: {trap}")),
-            None => Self::broken(error),
+            How::Unreachable => Self::broke("the agent panicked"),
+            How::Trap(trap) => Self::broke(format!("the agent broke: {trap}")),
+            // What it asked for at once is over a limit, for example.
+            How::Engine(why) => Self::broke(cut(format!("the engine stopped the agent: {why}"), 400)),
+            How::NoRoom => Self::not_done(Status::Unavailable, "this host runs as many agents as it can"),
+            How::TimedOut => Self::timed_out(allowance.wall_ms),
+            How::Stopped => Self::stopped(calls, because),
+            How::Panicked => Self::host_broke(),
         }
-    }
-
-    /// The engine ended it for another reason: what it asked for at once is over a limit, or the pool is full.
-    pub(crate) fn broken(error: &wasmtime::Error) -> Self {
-        let why = error.root_cause().to_string();
-        let why = why.lines().next().unwrap_or_default().to_owned();
-        if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-            return Self::not_done(Status::Unavailable, "this host runs as many agents as it can");
-        }
-        Self::broke(cut(format!("the engine stopped the agent: {why}"), 400))
     }
 
     /// Our own fault.
-    pub(crate) fn host_broke() -> Self {
+    fn host_broke() -> Self {
         Self::not_done(Status::Failed, "the host broke down while it ran the agent")
     }
 
@@ -139,7 +132,7 @@ impl End {
     }
 
     /// Somebody stopped it; a person may have said why.
-    pub(crate) fn stopped(calls: u32, because: Option<&str>) -> Self {
+    fn stopped(calls: u32, because: Option<&str>) -> Self {
         if calls >= agentry_kernel::limits::CALLS_PER_RUN_MAX {
             return Self::not_done(Status::Exhausted, format!("the run made {calls} calls, as many as one may"));
         }
@@ -178,18 +171,18 @@ mod tests {
 
     const ALLOWANCE: Allowance = Allowance { fuel: 10, wall_ms: 1500, memory_bytes: 64 << 20 };
 
-    fn check_trap(trap: Trap, memory_max: Option<u64>, status: Status, why: &str) {
-        let end = End::trap(&wasmtime::Error::from(trap), &ALLOWANCE, memory_max);
+    fn check_broken(how: How, status: Status, why: &str) {
+        let end = End::of(how, &ALLOWANCE, 0, None);
         assert_eq!((end.status, end.failure.as_deref()), (status, Some(why)));
     }
 
     #[test]
     fn each_way_to_break_has_its_sentence() {
-        check_trap(Trap::OutOfFuel, None, Status::Exhausted, "the run used up its fuel: 10 instructions");
-        check_trap(Trap::StackOverflow, None, Status::Failed, "the agent overflowed its stack");
-        check_trap(Trap::UnreachableCodeReached, None, Status::Failed, "the agent panicked");
+        check_broken(How::OutOfFuel, Status::Exhausted, "the run used up its fuel: 10 instructions");
+        check_broken(How::StackOverflow, Status::Failed, "the agent overflowed its stack");
+        check_broken(How::Unreachable, Status::Failed, "the agent panicked");
         let memory = "the run needs more than its 64 MiB of memory";
-        check_trap(Trap::UnreachableCodeReached, Some(64 << 20), Status::Exhausted, memory);
+        check_broken(How::OutOfMemory(64 << 20), Status::Exhausted, memory);
         assert_eq!(End::timed_out(1500).failure.as_deref(), Some("the run used up its wall time: 2 s"));
     }
 

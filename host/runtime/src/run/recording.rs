@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use agentry_abi::port::{Delivery, Next};
 use agentry_journal::digest;
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::budget::Resource;
@@ -21,7 +22,6 @@ use parking_lot::Mutex;
 
 pub use self::verdict::Difference;
 pub(crate) use self::verdict::Verdict;
-use super::delivery::Delivery;
 use super::end::End;
 
 /// The past of one run.
@@ -116,16 +116,6 @@ pub(crate) enum Step<'a> {
     New,
     /// The run has come to a verdict.
     Over,
-}
-
-/// What a run that rests sees next.
-pub(crate) enum Next {
-    /// This.
-    Delivery(Delivery),
-    /// Nothing now.
-    Nothing,
-    /// All that it saw before is behind it.
-    Beyond,
 }
 
 impl Recording {
@@ -310,7 +300,7 @@ impl Recording {
         let Some(next) = self.seen.get(place.seen) else {
             drop(place);
             if self.goes_on() {
-                return Next::Beyond;
+                return Next::First;
             }
             if rests && self.was_cut() {
                 self.conclude(Verdict::Cut);
@@ -325,7 +315,7 @@ impl Recording {
             if matches!(next.delivery, Delivery::Pieces(_)) {
                 place.pieces = Some((call, next.pieces.clone()));
             }
-            return Next::Delivery(next.delivery);
+            return Next::This(next.delivery);
         }
         drop(place);
         if rests {

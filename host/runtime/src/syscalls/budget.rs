@@ -2,27 +2,16 @@
 
 use agentry_abi::bindings::agentry::agent::budget::{Balance, Host, Share};
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::fault::resource_kind;
-use agentry_kernel::Call;
+use agentry_abi::port::{BudgetRemaining, BudgetSplit};
 
-use super::{State, not_yet};
+use super::State;
 
 impl Host for State {
     fn remaining(&mut self) -> wasmtime::Result<Result<Vec<Balance>, Error>> {
-        let (gate, run) = (&self.drivers.gate, &self.run);
-        self.at_once(Call::BudgetRemaining, |_| {
-            let balances = gate.balances(run);
-            let balance = |balance: agentry_kernel::kernel::Balance| Balance {
-                what: resource_kind(balance.what),
-                left: balance.left,
-                limit: balance.limit,
-                refills_in_s: balance.refills_in_s,
-            };
-            Ok(balances.into_iter().map(balance).collect())
-        })
+        self.at_once(BudgetRemaining {})
     }
 
-    fn split(&mut self, _shares: Vec<Share>) -> wasmtime::Result<Result<String, Error>> {
-        self.at_once(Call::BudgetSplit, |_| Err(not_yet("budget.split")))
+    fn split(&mut self, shares: Vec<Share>) -> wasmtime::Result<Result<String, Error>> {
+        self.at_once(BudgetSplit { shares })
     }
 }

@@ -1,116 +1,11 @@
 //! `files`: directories under granted names.
 
-use std::sync::Arc;
-
 use agentry_abi::bindings::agentry::agent::files::{FileStat, Host};
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Completed, Octets, Recordable};
-use agentry_abi::fault;
-use agentry_drivers::files::{Change, Root};
-use agentry_kernel::budget::Resource;
-use agentry_kernel::call::Place;
-use agentry_kernel::{Amounts, Call, Labels, Permit};
-use agentry_store::content::Content;
-use agentry_store::limits::FILE_WRITE_MAX_BYTES;
+use agentry_abi::driver::Octets;
+use agentry_abi::port::{FilesDelete, FilesList, FilesRead, FilesStat, FilesWrite};
 
-use super::drivers::Drivers;
-use super::{State, invalid};
-use crate::gate::{CallRequest, LentPermit};
-
-impl State {
-    /// Decides, and reads on a thread that may wait for a disk.
-    fn on_files<T, A>(
-        &self,
-        what: Call,
-        place: Place,
-        act: A,
-    ) -> impl Future<Output = Result<T, Error>> + Send + use<T, A>
-    where
-        T: Recordable + Send + 'static,
-        A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
-    {
-        let drivers = Arc::clone(&self.drivers);
-        self.drivers.gate.pass(&self.run, what, move |permit, _| done(drivers, permit, place, true, act))
-    }
-
-    /// Decides, and writes this content or deletes what is there: with its labels and its keeper in the store before.
-    fn change_file(
-        &self,
-        what: CallRequest,
-        place: Place,
-        content: Option<Vec<u8>>,
-    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
-        let (drivers, agent) = (Arc::clone(&self.drivers), self.run.payer().to_owned());
-        self.drivers.gate.pass(&self.run, what, move |permit, _| async move {
-            // Before the file: whoever reads it finds them.
-            let length = content.as_ref().map(Vec::len);
-            let change = match prepared(&drivers, &permit, &agent, &place, length).await {
-                Ok(change) => change,
-                Err(error) => return Completed::of(Err(error), Amounts::ZERO),
-            };
-            let writes = content.is_some();
-            let acted = done(drivers, permit, place, !writes, move |root, path| match content {
-                Some(content) => root.write(path, &content),
-                None => root.delete(path),
-            });
-            let acted = acted.await;
-            let is_as_asked = match &acted.result {
-                // What is not there is kept by nobody, whoever took it away.
-                Err(Error::NotFound(_)) => !writes,
-                result => result.is_ok(),
-            };
-            let kept = if is_as_asked { change.done().await } else { change.undone().await };
-            acted.keeping(kept)
-        })
-    }
-
-    /// The most that writing so much there would add to what the agent keeps.
-    fn growth(&self, place: &Place, length: usize) -> Result<u64, Error> {
-        let Drivers { files, keepers, .. } = &*self.drivers;
-        // The driver says that there is no such root, once the kernel has said yes.
-        let Some(root) = files.find(&place.root) else { return Ok(0) };
-        let growth = keepers.growth(self.run.payer(), root, &place.path, length);
-        growth.map_err(|error| fault::stored(&error))
-    }
-}
-
-/// What `act` gives; `told` is true if a yes tells of what stands there, as a no always does.
-async fn done<T, A>(drivers: Arc<Drivers>, permit: Arc<LentPermit>, place: Place, told: bool, act: A) -> Completed<T>
-where
-    T: Send + 'static,
-    A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
-{
-    let work = move || {
-        let result = drivers.files.root(&permit, &place.root).and_then(|root| act(root, &place.path));
-        // After the file: what was read was labelled before.
-        let told = told || result.is_err();
-        let root = drivers.files.root(&permit, &place.root).ok().filter(|_| told);
-        let labels = root.map_or(Labels::NONE, |root| drivers.marks.of(root, &place.path));
-        Completed::of(result, Amounts::ZERO).labelled(labels)
-    };
-    let broke = || fault::unavailable("reading or writing broke down", None);
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Completed::of(Err(broke()), Amounts::ZERO))
-}
-
-/// What a run changes carries what the run held when it asked for it, and counts as what its agent keeps.
-async fn prepared(
-    drivers: &Drivers,
-    permit: &Permit,
-    agent: &str,
-    place: &Place,
-    length: Option<usize>,
-) -> Result<Change, Error> {
-    let root = drivers.files.root(permit, &place.root)?;
-    let marked = drivers.marks.add(root, &place.path, permit.carries()).await;
-    marked.map_err(|error| fault::stored(&error))?;
-    let change = drivers.keepers.change(agent, root, &place.path, length).await;
-    let change = change.map_err(|error| fault::stored(&error))?;
-    if change.grows() > permit.held()[Resource::Storage] {
-        return Err(fault::unavailable("the file changed while it was written", Some(10)));
-    }
-    change.begin().await.map_err(|error| fault::stored(&error))?;
-    Ok(change)
-}
+use super::State;
 
 impl Host for State {
     async fn read(
@@ -120,39 +15,23 @@ impl Host for State {
         offset: u64,
         length: u64,
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
-        let place = Place { root, path };
-        let what = Call::FilesRead(place.clone());
-        let read = move |root: &Root, path: &str| root.read(path, offset, length).map(Octets);
-        Ok(self.on_files(what, place, read).await.map(|octets| octets.0))
+        let read = self.stand(FilesRead { root, path, offset, length })?;
+        Ok(read.await.map(|octets| octets.0))
     }
 
     async fn write(&mut self, root: String, path: String, content: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
-        if content.len() > FILE_WRITE_MAX_BYTES {
-            return Ok(Err(invalid(format!("the content is over {FILE_WRITE_MAX_BYTES} bytes"))));
-        }
-        let place = Place { root, path };
-        let named = Content::of(content.clone());
-        let bytes = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        let call = |grows| Call::FilesWrite { place: place.clone(), content: named.digest, bytes, grows };
-        let what = match self.growth(&place, content.len()) {
-            Ok(grows) => call(grows),
-            Err(error) => return Ok(Err(self.drivers.gate.reject(&self.run, call(0).into(), error))),
-        };
-        Ok(self.change_file(CallRequest::with(what, vec![named]), place, Some(content)).await)
+        Ok(self.stand(FilesWrite { root, path, content: Octets(content) })?.await)
     }
 
     async fn stat(&mut self, root: String, path: String) -> wasmtime::Result<Result<FileStat, Error>> {
-        let place = Place { root, path };
-        Ok(self.on_files(Call::FilesStat(place.clone()), place, Root::stat).await)
+        Ok(self.stand(FilesStat { root, path })?.await)
     }
 
     async fn list(&mut self, root: String, path: String) -> wasmtime::Result<Result<Vec<FileStat>, Error>> {
-        let place = Place { root, path };
-        Ok(self.on_files(Call::FilesList(place.clone()), place, Root::list).await)
+        Ok(self.stand(FilesList { root, path })?.await)
     }
 
     async fn delete(&mut self, root: String, path: String) -> wasmtime::Result<Result<(), Error>> {
-        let place = Place { root, path };
-        Ok(self.change_file(Call::FilesDelete(place.clone()).into(), place, None).await)
+        Ok(self.stand(FilesDelete { root, path })?.await)
     }
 }

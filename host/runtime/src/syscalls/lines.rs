@@ -1,18 +1,16 @@
-//! The log of a run: what it says by `log` and on its standard streams, cut and counted, in the journal and before who watches.
+//! What a guest says: lines of the log, by `log` and on its standard streams, cut to their length; and of these the last ones that may explain
+//! its end.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::log::Level;
-use agentry_kernel::Call;
+use agentry_abi::port::LogEvent;
 use agentry_kernel::text::cut;
-use agentry_store::content::Content;
-use agentry_store::limits::{LOG_LINE_MAX_BYTES, LOG_LINES_MAX};
+use agentry_store::limits::LOG_LINE_MAX_BYTES;
 use parking_lot::Mutex;
 
-use crate::gate::{CallRequest, Gate};
-use crate::run::context::RunContext;
-use crate::run::events::Event;
+use crate::guest::Guest;
 
 /// Lines of standard error that are remembered for the end.
 const TAIL_LINES_MAX: usize = 32;
@@ -21,17 +19,14 @@ const TAIL_LINES_MAX: usize = 32;
 const BEGINNINGS: [&str; 5] =
     [" panicked at ", "Assertion failed", "Traceback (most recent call last)", "panic: ", "Uncaught "];
 
-/// The log of one run.
+/// The log of one guest.
 pub(crate) struct Lines {
-    run: Arc<RunContext>,
-    gate: Gate,
-    state: Mutex<Written>,
+    guest: Arc<Guest>,
+    said: Mutex<Said>,
 }
 
 #[derive(Default)]
-struct Written {
-    lines: u32,
-    dropped: u64,
+struct Said {
     /// What a program says before it breaks: its last error in the log, or what it said last on standard error.
     last_words: Option<String>,
     /// The last lines of standard error, of which a panic or a traceback takes several.
@@ -39,66 +34,41 @@ struct Written {
 }
 
 impl Lines {
-    pub(crate) fn new(run: Arc<RunContext>, gate: Gate) -> Self {
-        Self { run, gate, state: Mutex::default() }
+    pub(crate) fn new(guest: Arc<Guest>) -> Self {
+        Self { guest, said: Mutex::default() }
     }
 
     /// Whose they are.
-    pub(crate) fn run(&self) -> &RunContext {
-        &self.run
+    pub(crate) fn guest(&self) -> &Guest {
+        &self.guest
     }
 
     /// Writes a line that is no longer than a line may be.
     pub(crate) fn log(&self, level: Level, line: String) {
-        {
-            let mut state = self.state.lock();
-            if level == Level::Error {
-                state.last_words = Some(line.clone());
-            }
-            if state.lines >= LOG_LINES_MAX {
-                state.dropped = state.dropped.saturating_add(1);
-                return;
-            }
-            state.lines += 1;
+        if level == Level::Error {
+            self.said.lock().last_words = Some(line.clone());
         }
-        self.write(level, line);
+        // The log answers nothing: a run that may make no more calls says no more.
+        drop(self.guest.pass(LogEvent { level, line }));
     }
 
     /// A line of standard error.
     pub(crate) fn complain(&self, line: String) {
         // After its own words, the standard hook for panics says how to see more; that explains nothing.
         if !line.starts_with("note: run with `RUST_BACKTRACE=1`") {
-            let mut state = self.state.lock();
-            if state.tail.len() == TAIL_LINES_MAX {
-                state.tail.pop_front();
+            let mut said = self.said.lock();
+            if said.tail.len() == TAIL_LINES_MAX {
+                said.tail.pop_front();
             }
-            state.tail.push_back(line.clone());
-            state.last_words = Some(whole(&state.tail));
+            said.tail.push_back(line.clone());
+            said.last_words = Some(whole(&said.tail));
         }
         self.log(Level::Warn, line);
     }
 
     /// What it said last that may explain its end.
     pub(crate) fn last_words(&self) -> Option<String> {
-        self.state.lock().last_words.clone()
-    }
-
-    /// Says how many lines there were beyond those that are kept.
-    pub(crate) fn close(&self) {
-        let dropped = std::mem::take(&mut self.state.lock().dropped);
-        if dropped > 0 {
-            self.write(Level::Warn, format!("… and {dropped} more lines, which are not kept"));
-        }
-    }
-
-    fn write(&self, level: Level, line: String) {
-        let content = Content::of(format!("{} {line}", word(level)));
-        let what = Call::LogEvent { line: content.digest };
-        // The log answers nothing: a run that may make no more calls says no more.
-        let _ = self.gate.call_now(&self.run, CallRequest::with(what, vec![content]), |_| Ok(()));
-        if self.run.observer.watches() {
-            self.run.observer.tell(Event::Log { level, line });
-        }
+        self.said.lock().last_words.clone()
     }
 }
 
@@ -107,15 +77,6 @@ fn whole(tail: &VecDeque<String>) -> String {
     let begins = tail.iter().rposition(|line| BEGINNINGS.iter().any(|beginning| line.contains(beginning)));
     let begins = begins.unwrap_or(tail.len().saturating_sub(1));
     tail.iter().skip(begins).map(String::as_str).collect::<Vec<_>>().join("\n")
-}
-
-fn word(level: Level) -> &'static str {
-    match level {
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warn => "warn",
-        Level::Error => "error",
-    }
 }
 
 /// Bytes of a stream until they are lines.

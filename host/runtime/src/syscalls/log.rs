@@ -8,7 +8,7 @@ use super::State;
 
 impl Host for State {
     fn event(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
-        self.run.keep_pace()?;
+        self.guest.keep_pace()?;
         let mut line = cut(message, LOG_LINE_MAX_BYTES);
         for Field { name, value } in fields.into_iter().take(LOG_FIELDS_MAX) {
             if line.len() >= LOG_LINE_MAX_BYTES {

@@ -21,40 +21,40 @@ use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, Stream
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
 
-use crate::run::context::RunContext;
+use crate::guest::Guest;
 use crate::syscalls::lines::{Lines, Unfinished};
 
 /// The WASI of one run.
 pub(crate) struct Wasi {
     ctx: WasiCtx,
     table: ResourceTable,
-    run: Arc<RunContext>,
+    guest: Arc<Guest>,
     begun: Millis,
 }
 
 impl Wasi {
     /// A world whose randomness is a function of `seed`.
-    pub(crate) fn new(run: Arc<RunContext>, lines: Arc<Lines>, seed: u64) -> Self {
+    pub(crate) fn new(guest: Arc<Guest>, lines: Arc<Lines>, seed: u64) -> Self {
         let mut random = ChaCha20Rng::seed_from_u64(seed);
         let insecure = ChaCha20Rng::from_rng(&mut random);
         let number = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
-        let begun = run.clock.now();
+        let begun = guest.clock.now();
         let ctx = WasiCtx::builder()
             .secure_random(random)
             .insecure_random(insecure)
             .insecure_random_seed(number)
             .max_random_size(RANDOM_MAX_BYTES)
-            .wall_clock(Wall(Arc::clone(&run)))
+            .wall_clock(Wall(Arc::clone(&guest)))
             .stdout(Stream::new(Arc::clone(&lines), false))
             .stderr(Stream::new(lines, true))
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        Self { ctx, table, run, begun }
+        Self { ctx, table, guest, begun }
     }
 
     fn clock(&mut self) -> Clock<'_> {
-        Clock { table: &mut self.table, run: &self.run, begun: self.begun }
+        Clock { table: &mut self.table, guest: &self.guest, begun: self.begun }
     }
 }
 
@@ -99,7 +99,7 @@ impl HasData for Table {
 }
 
 /// `SystemTime::now`: the run's clock.
-struct Wall(Arc<RunContext>);
+struct Wall(Arc<Guest>);
 
 impl HostWallClock for Wall {
     fn resolution(&self) -> Duration {
@@ -115,7 +115,7 @@ impl HostWallClock for Wall {
 /// sleeps until a moment sees that moment come, and a replay sees the same.
 struct Clock<'a> {
     table: &'a mut ResourceTable,
-    run: &'a Arc<RunContext>,
+    guest: &'a Arc<Guest>,
     begun: Millis,
 }
 
@@ -129,7 +129,7 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 
 impl Clock<'_> {
     fn elapsed(&self) -> u64 {
-        self.run.clock.now().since(self.begun).saturating_mul(NANOS_PER_MILLI)
+        self.guest.clock.now().since(self.begun).saturating_mul(NANOS_PER_MILLI)
     }
 }
 
@@ -149,16 +149,16 @@ impl monotonic_clock::Host for Clock<'_> {
 
     fn subscribe_duration(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
         let ms = when.div_ceil(NANOS_PER_MILLI);
-        let until = self.run.clock.now().plus(ms);
+        let until = self.guest.clock.now().plus(ms);
         // Further than time can be counted is for ever: the run's deadline ends it.
         let at = tokio::time::Instant::now().checked_add(Duration::from_millis(ms));
-        let sleep = self.table.push(Sleep { run: Arc::clone(self.run), until, at })?;
+        let sleep = self.table.push(Sleep { guest: Arc::clone(self.guest), until, at })?;
         subscribe(self.table, sleep)
     }
 }
 
 struct Sleep {
-    run: Arc<RunContext>,
+    guest: Arc<Guest>,
     until: Millis,
     at: Option<tokio::time::Instant>,
 }
@@ -166,14 +166,15 @@ struct Sleep {
 #[async_trait]
 impl Pollable for Sleep {
     async fn ready(&mut self) {
-        let _standing = self.run.deliveries.stand();
+        let _standing = self.guest.deliveries.stand();
         match self.at {
             // What is only done again was waited for.
-            _ if self.run.repeats() => {}
+            _ if self.guest.port.repeats() => {}
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }
-        self.run.clock.advance(self.until);
+        self.guest.clock.advance(self.until);
+        self.guest.port.slept(self.until);
         // A guest that polls in a circle lets others run.
         tokio::task::yield_now().await;
     }
@@ -244,7 +245,7 @@ impl Pollable for Stream {
 
 impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.lines.run().keep_pace().map_err(|overdue| StreamError::Trap(overdue.into()))?;
+        self.0.lines.guest().keep_pace().map_err(|overdue| StreamError::Trap(overdue.into()))?;
         self.0.take(&bytes);
         Ok(())
     }

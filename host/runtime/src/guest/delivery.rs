@@ -6,21 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use agentry_kernel::call::CallId;
+use agentry_abi::port::Delivery;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 
 /// A guest that polls instead of waiting is never at rest; after so many turns without a rest something is let through all the same.
 const RESTLESS_MAX: u32 = 1024;
-
-/// What waits to be seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    /// The answer of a call.
-    Answer(CallId),
-    /// Pieces of an answer that is still being written, or that there are no more.
-    Pieces(CallId),
-}
 
 /// One run's.
 #[derive(Debug, Default)]
@@ -92,12 +83,8 @@ impl DeliveryQueue {
     }
 
     /// The guest has been polled and waits; `rings` says that it is to be polled again of itself. Opens for what `next` chooses of those
-    /// that wait.
-    pub(crate) fn rest(
-        &self,
-        rings: bool,
-        next: impl FnOnce(&dyn Fn(Delivery) -> bool, Option<Delivery>) -> Option<Delivery>,
-    ) {
+    /// that wait, which are given in the order in which they came.
+    pub(crate) fn rest(&self, rings: bool, next: impl FnOnce(&[Delivery]) -> Option<Delivery>) {
         if self.stands() {
             return;
         }
@@ -113,8 +100,8 @@ impl DeliveryQueue {
             // It was let through and did not come: the guest does not read it now.
             queue.remove(unseen);
         }
-        let first = queue.waiting.front().map(|(delivery, _)| *delivery);
-        let chosen = next(&|delivery| queue.waiting.iter().any(|(waits, _)| *waits == delivery), first);
+        let waiting: Vec<Delivery> = queue.waiting.iter().map(|(delivery, _)| *delivery).collect();
+        let chosen = next(&waiting);
         queue.open = chosen;
         let waker = queue.waiting.iter().find(|(waits, _)| Some(*waits) == chosen).map(|(_, waker)| waker.clone());
         drop(queue);
@@ -187,6 +174,8 @@ impl Wake for WakeFlag {
 
 #[cfg(test)]
 mod tests {
+    use agentry_kernel::call::CallId;
+
     use super::*;
 
     const ONE: Delivery = Delivery::Answer(CallId(1));
@@ -197,7 +186,7 @@ mod tests {
     }
 
     fn rest(deliveries: &DeliveryQueue) {
-        deliveries.rest(false, |_, first| first);
+        deliveries.rest(false, |waiting| waiting.first().copied());
     }
 
     #[test]
@@ -206,7 +195,7 @@ mod tests {
         assert!(polls(&deliveries, ONE), "nobody turns it");
         deliveries.attend();
         assert!(!polls(&deliveries, TWO) && !polls(&deliveries, ONE));
-        deliveries.rest(true, |_, first| first);
+        deliveries.rest(true, |waiting| waiting.first().copied());
         assert!(!polls(&deliveries, TWO), "the guest does not rest");
         rest(&deliveries);
         assert!(!polls(&deliveries, ONE) && polls(&deliveries, TWO), "who came first is seen first");
@@ -237,7 +226,7 @@ mod tests {
         let deliveries = DeliveryQueue::default();
         deliveries.attend();
         assert!(!polls(&deliveries, ONE));
-        (0..RESTLESS_MAX).for_each(|_| deliveries.rest(true, |_, first| first));
+        (0..RESTLESS_MAX).for_each(|_| deliveries.rest(true, |waiting| waiting.first().copied()));
         assert!(polls(&deliveries, ONE));
     }
 }

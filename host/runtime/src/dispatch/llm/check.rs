@@ -4,12 +4,11 @@ use agentry_abi::bindings::agentry::agent::llm::{
     Media, MediaSource, Message, OutputForm, Part, Request, ResultPart, Role, Tool, ToolChoice, ToolResult,
 };
 use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::fault::invalid;
 use agentry_store::limits::{
     LLM_MESSAGES_MAX, LLM_PARTS_MAX, LLM_REQUEST_MAX_BYTES, LLM_STOP_MAX_BYTES, LLM_STOPS_MAX, LLM_TEXTS_MAX,
     LLM_TOOL_NAME_MAX_BYTES, LLM_TOOLS_MAX, SLEEP_MAX_MS,
 };
-
-use crate::syscalls::invalid;
 
 /// The size of a request that makes sense.
 pub(super) fn request(request: &Request) -> Result<usize, Error> {

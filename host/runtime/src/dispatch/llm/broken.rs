@@ -1,11 +1,11 @@
 //! A streamed answer whose run was cut while it was written or heard: what the guest hears of it when the run goes on.
 
-use std::sync::Arc;
-
+use agentry_abi::bindings::agentry::agent::llm::{
+    CallFragment, CallStart, Delta, Failure, Part, Response, StopReason, Usage,
+};
 use agentry_abi::bindings::agentry::agent::types::{Cost, Error};
 use agentry_kernel::call::CallId;
 
-use super::llm::{CallFragment, CallStart, Delta, Failure, Part, Response, StopReason, Usage};
 use crate::gate::decode;
 use crate::run::context::RunContext;
 
@@ -19,17 +19,11 @@ pub(super) fn rest(run: &RunContext, call: CallId) -> Vec<Delta> {
     again.into_iter().chain((0..).zip(&response.parts).flat_map(|(index, part)| deltas(index, part))).collect()
 }
 
-/// The answer; where the host stopped in the middle of it, with what the guest had heard by then.
-pub(super) async fn with_what_was_heard(
-    run: Arc<RunContext>,
-    call: Option<CallId>,
-    answer: impl Future<Output = Result<Response, Failure>>,
-) -> Result<Response, Failure> {
-    let mut answer = answer.await;
-    if let Err(failure @ Failure { why: Error::Interrupted(_), partial: None }) = &mut answer {
-        failure.partial = call.and_then(|call| heard(&run, call));
+/// Where the host stopped in the middle of an answer, the guest gets what it had heard by then.
+pub(super) fn add_what_was_heard(run: &RunContext, call: Option<CallId>, answer: &mut Result<Response, Failure>) {
+    if let Err(failure @ Failure { why: Error::Interrupted(_), partial: None }) = answer {
+        failure.partial = call.and_then(|call| heard(run, call));
     }
-    answer
 }
 
 fn heard(run: &RunContext, call: CallId) -> Option<Response> {

@@ -1,0 +1,177 @@
+//! `agents`: other agents of this host. What one run gives another is JSON that was looked at, and a part of its own budget; who writes a
+//! letter is the host's word.
+
+use std::sync::Arc;
+
+use agentry_abi::bindings::agentry::agent::agents::Share;
+use agentry_abi::bindings::agentry::agent::types::{Error, ResourceKind};
+use agentry_abi::driver::{Completed, Write};
+use agentry_abi::fault::invalid;
+use agentry_abi::port::{AgentsCall, AgentsFind, AgentsReceive, AgentsReply, AgentsSend, Passed};
+use agentry_drivers::mail::Writer;
+use agentry_kernel::budget::{Limits, Resource};
+use agentry_kernel::call::{Delegation, Post};
+use agentry_kernel::limits::NAME_MAX_BYTES;
+use agentry_kernel::text::cut;
+use agentry_kernel::{Amounts, Call};
+use agentry_store::content::Content;
+use agentry_store::limits::{DELEGATED_MAX_BYTES, LETTER_MAX_BYTES, LETTER_SUBJECT_MAX_BYTES, SLEEP_MAX_MS};
+
+use super::Dispatch;
+use super::delegate::Delegated;
+use crate::gate::CallRequest;
+
+impl Dispatch {
+    fn writer(&self) -> Writer {
+        Writer { agent: self.run.agent.clone(), run: self.run.id, now: self.run.clock.now() }
+    }
+}
+
+pub(super) fn find(of: &Dispatch, AgentsFind { provides }: AgentsFind) -> Passed {
+    let (drivers, run) = (Arc::clone(&of.drivers), of.run.id);
+    let what = Call::AgentsFind { provides: provides.clone() };
+    of.begun::<AgentsFind>(of.drivers.gate.pass(&of.run, what, move |_, _| async move {
+        Completed::of(drivers.delegate.find(&drivers.gate, run, &provides).await, Amounts::ZERO)
+    }))
+}
+
+pub(super) fn send(of: &Dispatch, AgentsSend { agent, subject, body_json: body }: AgentsSend) -> Passed {
+    // Before its content is named and stored: what is no letter is not an entry of the journal either.
+    if let Err(error) = letter(&subject, &body) {
+        return of.now::<AgentsSend>(Err(error));
+    }
+    let content = Content::of(format!("{subject}\n{body}"));
+    let post = Post { agent: agent.clone(), content: content.digest, bytes: length(&[&subject, &body]) };
+    let (mail, writer) = (Arc::clone(&of.drivers.mail), of.writer());
+    let asking = CallRequest::with(Call::AgentsSend(post), vec![content]).in_lane(&mail.lanes, &agent);
+    let send = move |permit: &_| mail.send(permit, &writer, &agent, &subject, &body);
+    of.begun::<AgentsSend>(of.drivers.gate.pass_store(&of.run, asking, send))
+}
+
+pub(super) fn reply(of: &Dispatch, AgentsReply { letter, body_json: body }: AgentsReply) -> Passed {
+    if let Err(error) = self::letter("", &body) {
+        return of.now::<AgentsReply>(Err(error));
+    }
+    let content = Content::of(body.clone());
+    let (digest, bytes) = (content.digest, length(&[&body]));
+    let what = |agent: String| {
+        let (letter, content) = (cut(letter.clone(), NAME_MAX_BYTES), digest);
+        CallRequest::with(Call::AgentsReply { letter, post: Post { agent, content, bytes } }, vec![Content::of(&*body)])
+    };
+    let to = match of.drivers.mail.answers(&of.run.agent, &letter) {
+        // What is only done again goes to nobody, and its letter may be gone.
+        Err(_) if of.run.repeats() => Ok((String::new(), String::new())),
+        to => to,
+    };
+    let (to, subject) = match to {
+        Ok(to) => to,
+        Err(error) => {
+            let error = of.drivers.gate.reject(&of.run, what(String::new()), error);
+            return of.now::<AgentsReply>(Err(error));
+        }
+    };
+    let (mail, writer) = (Arc::clone(&of.drivers.mail), of.writer());
+    let asking = what(to.clone()).in_lane(&mail.lanes, &to);
+    let subject = answered(&subject);
+    let send = move |permit: &_| {
+        let Write { result, labels } = mail.send(permit, &writer, &to, &subject, &body);
+        Write { result: result.map(|(batch, _)| (batch, ())), labels }
+    };
+    of.begun::<AgentsReply>(of.drivers.gate.pass_store(&of.run, asking, send))
+}
+
+pub(super) fn call(of: &Dispatch, asked: AgentsCall) -> Passed {
+    let AgentsCall { agent, input_json, budget, fuel_left } = asked;
+    let limits = match json(&input_json).and_then(|()| shared(&budget, fuel_left)) {
+        Ok(limits) => limits,
+        Err(error) => return of.now::<AgentsCall>(Err(error)),
+    };
+    let input = Content::of(input_json.clone());
+    let fuel = limits.get(Resource::Fuel).unwrap_or(0);
+    let share = Resource::ALL.into_iter().filter_map(|what| limits.get(what).map(|amount| (what, amount)));
+    let share = share.filter(|(what, _)| *what != Resource::Fuel || budget.iter().any(is_fuel)).collect();
+    let what = Call::AgentsCall(Delegation { agent: agent.clone(), input: input.digest, share, fuel });
+    let (drivers, run) = (Arc::clone(&of.drivers), Arc::clone(&of.run));
+    let (fuel_given, answer) = of.drivers.gate.pass_child(
+        &of.run,
+        CallRequest::with(what, vec![input]),
+        (limits, fuel_left),
+        move |call, aside, cut| {
+            let delegated = Delegated { parent: run, call, agent, input: input_json, aside };
+            Arc::clone(&drivers.delegate).call(drivers, delegated, cut)
+        },
+    );
+    Passed { fuel_given, ..of.begun::<AgentsCall>(answer) }
+}
+
+pub(super) fn receive(of: &Dispatch, AgentsReceive { timeout_ms }: &AgentsReceive) -> Passed {
+    if timeout_ms.is_some_and(|ms| ms > SLEEP_MAX_MS) {
+        return of.now::<AgentsReceive>(Err(invalid(format!("timeout-ms is over {SLEEP_MAX_MS}"))));
+    }
+    of.begun::<AgentsReceive>(of.drivers.gate.pass_letter(&of.run, *timeout_ms, &of.drivers.mail))
+}
+
+/// A letter is two texts of a length that a mailbox takes, the second JSON.
+fn letter(subject: &str, body: &str) -> Result<(), Error> {
+    if subject.len() > LETTER_SUBJECT_MAX_BYTES {
+        return Err(invalid(format!("the subject is over {LETTER_SUBJECT_MAX_BYTES} bytes")));
+    }
+    if body.len() > LETTER_MAX_BYTES {
+        return Err(invalid(format!("the letter is over {LETTER_MAX_BYTES} bytes")));
+    }
+    let read = serde_json::from_str::<serde::de::IgnoredAny>(body);
+    read.map(|_| ()).map_err(|error| invalid(format!("the letter is not JSON: {error}")))
+}
+
+/// The subject of an answer.
+fn answered(subject: &str) -> String {
+    if subject.starts_with("Re: ") {
+        subject.to_owned()
+    } else {
+        cut(format!("Re: {subject}"), LETTER_SUBJECT_MAX_BYTES)
+    }
+}
+
+fn length(texts: &[&str]) -> u64 {
+    texts.iter().map(|text| text.len() as u64).sum()
+}
+
+fn json(text: &str) -> Result<(), Error> {
+    if text.len() > DELEGATED_MAX_BYTES {
+        return Err(invalid(format!("the input is over {DELEGATED_MAX_BYTES} bytes")));
+    }
+    let read = serde_json::from_str::<serde::de::IgnoredAny>(text);
+    read.map(|_| ()).map_err(|error| invalid(format!("the input is not JSON: {error}")))
+}
+
+fn is_fuel(share: &Share) -> bool {
+    share.what == ResourceKind::Fuel
+}
+
+/// The part of the budget that is named. Of fuel a child has what its caller gives it: where that is not said, half of what is left.
+fn shared(budget: &[Share], fuel_left: u64) -> Result<Limits, Error> {
+    let mut limits = Limits::NONE.with(Resource::Fuel, fuel_left / 2);
+    let mut named = Vec::new();
+    for Share { what: kind, amount } in budget {
+        if named.contains(kind) {
+            return Err(invalid(format!("the budget names {kind:?} twice")));
+        }
+        named.push(*kind);
+        limits = limits.with(resource(*kind), *amount);
+    }
+    Ok(limits)
+}
+
+fn resource(kind: ResourceKind) -> Resource {
+    match kind {
+        ResourceKind::Usd => Resource::Usd,
+        ResourceKind::Tokens => Resource::Tokens,
+        ResourceKind::LlmCalls => Resource::LlmCalls,
+        ResourceKind::ToolCalls => Resource::ToolCalls,
+        ResourceKind::Fuel => Resource::Fuel,
+        ResourceKind::WallTime => Resource::WallTime,
+        ResourceKind::Memory => Resource::Memory,
+        ResourceKind::Storage => Resource::Storage,
+        ResourceKind::Egress => Resource::Egress,
+    }
+}

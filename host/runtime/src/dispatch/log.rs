@@ -1,0 +1,61 @@
+//! `log`: lines in the run's trace and before who watches. It answers nothing and never fails; what is too much is cut and counted.
+
+use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_abi::bindings::agentry::agent::types::Error;
+use agentry_abi::port::{LogEvent, Passed};
+use agentry_kernel::Call;
+use agentry_kernel::text::cut;
+use agentry_store::content::Content;
+use agentry_store::limits::{LOG_LINE_MAX_BYTES, LOG_LINES_MAX};
+
+use super::Dispatch;
+use crate::gate::CallRequest;
+use crate::run::events::Event;
+
+/// How much of a run's log is written, and how much is not.
+#[derive(Default)]
+pub(super) struct Written {
+    lines: u32,
+    dropped: u64,
+}
+
+pub(super) fn event(of: &Dispatch, LogEvent { level, line }: LogEvent) -> Passed {
+    {
+        let mut log = of.log.lock();
+        if log.lines >= LOG_LINES_MAX {
+            log.dropped = log.dropped.saturating_add(1);
+            drop(log);
+            return of.now::<LogEvent>(Ok(()));
+        }
+        log.lines += 1;
+    }
+    of.now::<LogEvent>(write(of, level, cut(line, LOG_LINE_MAX_BYTES)))
+}
+
+/// Says how many lines there were beyond those that are kept.
+pub(super) fn close(of: &Dispatch) {
+    let dropped = std::mem::take(&mut of.log.lock().dropped);
+    if dropped > 0 {
+        // As with any other line.
+        let _ = write(of, Level::Warn, format!("… and {dropped} more lines, which are not kept"));
+    }
+}
+
+fn write(of: &Dispatch, level: Level, line: String) -> Result<(), Error> {
+    let content = Content::of(format!("{} {line}", word(level)));
+    let what = Call::LogEvent { line: content.digest };
+    let written = of.drivers.gate.call_now(&of.run, CallRequest::with(what, vec![content]), |_| Ok(()));
+    if of.run.observer.watches() {
+        of.run.observer.tell(Event::Log { level, line });
+    }
+    written
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}

@@ -1,0 +1,185 @@
+//! One guest, as the side of the engine knows it: its port, its clock, its turns, and the order in which it sees what comes. It decides
+//! nothing, and knows nothing of a run but what the port tells.
+
+pub(crate) mod delivery;
+pub(crate) mod slice;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker, ready};
+
+use agentry_abi::clock::RunClock;
+use agentry_abi::fault;
+use agentry_abi::port::{Answer, Beginning, Delivery, Next, Passed, Port, Reply, Request, Rest, Syscall};
+use agentry_kernel::call::CallId;
+use agentry_kernel::time::Millis;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::delivery::{DeliveryQueue, WakeFlag};
+use self::slice::{Overdue, Slice};
+
+/// One guest, for all that works for it.
+pub(crate) struct Guest {
+    /// The other side.
+    pub(crate) port: Arc<dyn Port>,
+    /// The time that it sees. It moves with what crosses the port, and when the guest waits by itself.
+    pub(crate) clock: RunClock,
+    /// Cancelled when it is stopped.
+    pub(crate) stop: CancellationToken,
+    /// What comes to it, one at a time.
+    pub(crate) deliveries: DeliveryQueue,
+    /// When its wall time ends, by its clock.
+    pub(crate) until: Millis,
+    /// The same by a clock that nobody can set; none if nothing ends it.
+    pub(crate) deadline: Option<Instant>,
+    /// Bytes of its linear memories.
+    memory: Arc<AtomicU64>,
+    has_past: bool,
+    slice: Slice,
+}
+
+impl Guest {
+    /// A guest that is about to begin.
+    pub(crate) fn new(port: Arc<dyn Port>, stop: CancellationToken, beginning: &Beginning) -> Self {
+        Self {
+            port,
+            clock: RunClock::at(beginning.now),
+            stop,
+            deliveries: DeliveryQueue::default(),
+            until: beginning.deadline,
+            deadline: beginning.left.map(|left| Instant::now() + left),
+            memory: Arc::default(),
+            has_past: beginning.has_past,
+            slice: Slice::default(),
+        }
+    }
+
+    /// Where its memory is counted.
+    pub(crate) fn memory(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.memory)
+    }
+
+    /// Looked at as each call begins, because calls burn no fuel: a guest that keeps its worker with them gives it away.
+    ///
+    /// # Errors
+    /// If the run has been stopped or its wall time is over: then the guest gets no answer, it ends.
+    pub(crate) fn keep_pace(&self) -> Result<(), Overdue> {
+        let now = Instant::now();
+        if self.stop.is_cancelled() || self.deadline.is_some_and(|deadline| now >= deadline) {
+            return Err(Overdue);
+        }
+        self.slice.share(now);
+        Ok(())
+    }
+
+    /// A syscall of it.
+    #[inline]
+    pub(crate) fn pass(&self, asked: impl Into<Request>) -> Passed {
+        let passed = self.port.pass(asked.into());
+        // Most calls do not move it.
+        if passed.clock > self.clock.now() {
+            self.clock.advance(passed.clock);
+        }
+        passed
+    }
+
+    /// An answer that it gets where it stands.
+    pub(crate) fn now<S: Syscall>(answer: Answer) -> Result<S::Reply, S::Fault> {
+        match answer {
+            Answer::Now(reply) => read::<S>(reply),
+            Answer::Later { .. } => Err(fault::broke().into()),
+        }
+    }
+
+    /// An answer, when the guest may see it. Dropping this lets go of the call.
+    pub(crate) fn answer<S: Syscall>(
+        self: &Arc<Self>,
+        answer: Answer,
+    ) -> impl Future<Output = Result<S::Reply, S::Fault>> + Send + use<S> {
+        let guest = Arc::clone(self);
+        // Before it is polled: whoever drops it then lets go of the call as well.
+        let answer = match answer {
+            Answer::Now(reply) => Ok(reply),
+            Answer::Later { call, stands, coming } => Err((Unseen { guest, call, seen: false }, stands, coming)),
+        };
+        async move {
+            let (mut unseen, stands, coming) = match answer {
+                Ok(reply) => return read::<S>(reply),
+                Err(later) => later,
+            };
+            let reply = {
+                let _standing = stands.then(|| unseen.guest.deliveries.stand());
+                coming.await
+            };
+            if !stands {
+                unseen.guest.deliveries.pass(Delivery::Answer(unseen.call)).await;
+            }
+            unseen.seen();
+            read::<S>(reply)
+        }
+    }
+
+    /// Polls `guest` only while it may have a turn, and lets answers through to it one at a time: wrap the whole of it in this.
+    pub(crate) async fn paced<T>(&self, guest: impl Future<Output = T>) -> T {
+        let mut guest = std::pin::pin!(guest);
+        let flag = Arc::new(WakeFlag::default());
+        let waker = Waker::from(Arc::clone(&flag));
+        self.deliveries.attend();
+        std::future::poll_fn(|context| {
+            ready!(self.port.poll_turn(context));
+            self.slice.begin();
+            flag.hang(context.waker());
+            let polled = guest.as_mut().poll(&mut Context::from_waker(&waker));
+            if polled.is_pending() {
+                self.rest(flag.rang());
+            }
+            polled
+        })
+        .await
+    }
+
+    fn rest(&self, rings: bool) {
+        self.port.waits(Rest {
+            rests: !rings,
+            has_seen_all: !self.deliveries.stands() && self.deliveries.is_empty(),
+            memory_bytes: self.memory.load(Ordering::Relaxed),
+        });
+        self.deliveries.rest(rings, |waiting| {
+            let next = if self.has_past { self.port.next(!rings, waiting) } else { Next::First };
+            match next {
+                Next::First => waiting.first().copied(),
+                Next::This(delivery) => Some(delivery),
+                Next::Nothing => None,
+            }
+        });
+    }
+}
+
+/// An answer to this syscall. One to another syscall is a fault of the other side.
+fn read<S: Syscall>(reply: Reply) -> Result<S::Reply, S::Fault> {
+    S::read(reply).unwrap_or_else(|| Err(fault::broke().into()))
+}
+
+/// A call whose answer the guest has yet to see.
+struct Unseen {
+    guest: Arc<Guest>,
+    call: CallId,
+    seen: bool,
+}
+
+impl Unseen {
+    fn seen(&mut self) {
+        self.seen = true;
+        let now = self.guest.port.seen(self.call);
+        self.guest.clock.advance(now);
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        if !self.seen {
+            self.guest.port.dropped(self.call);
+        }
+    }
+}
