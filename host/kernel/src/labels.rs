@@ -112,7 +112,8 @@ impl fmt::Display for Labels {
             if place > 0 {
                 f.write_str(", ")?;
             }
-            f.write_str(name)?;
+            // One out of a file may have any name.
+            if check(name).is_ok() { f.write_str(name)? } else { f.write_str(&text::show(name))? }
         }
         Ok(())
     }

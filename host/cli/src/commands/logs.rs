@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         if let Some(record) = over {
             if let (false, Some(failure)) = (args.json, &record.failure) {
-                screen::page(&format!("{}\n", text::block(failure)))?;
+                screen::page(&format!("{}\n", text::line(failure)))?;
                 let cause = record.cause.as_ref().map(|cause| report::cause(cause, failure, true));
                 screen::page(&cause.unwrap_or_default())?;
             }
@@ -93,8 +93,7 @@ struct Line {
 
 impl Line {
     fn shown(&self) -> String {
-        // What a guest said on several lines is set in, so that none of it looks like a line of its own.
-        let said = text::block(&self.text).replace('\n', "\n      ");
+        let said = text::line(&self.text);
         format!("{} {said}", styled(self.style, text::line(&self.word)))
     }
 }
