@@ -192,7 +192,13 @@ impl Kernel {
         self.tools.iter().filter(|tool| fits(&run.wants, tool) && fits(&grant.rights, tool)).collect()
     }
 
-    fn begin(&mut self, id: RunId, start: &Start, share: Option<&Share>, now: Millis) -> Result<Allowance, No> {
+    pub(super) fn begin(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        share: Option<&Share>,
+        now: Millis,
+    ) -> Result<Allowance, No> {
         let (mut run, policy) = self.newcomer(id, start, share, now)?;
         let account = run.account;
         let equipped = match run.grant.and_then(|grant| policy.grants.get(grant)) {
@@ -265,7 +271,7 @@ impl Kernel {
             shares: 0,
             tree: 0,
             share: limits,
-            allowance: Allowance { fuel: 0, wall_ms: 0, memory_bytes: 0 },
+            allowance: Allowance::NOTHING,
             fuel_given: 0,
             fuel_given_again: 0,
             started: now,

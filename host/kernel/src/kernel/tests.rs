@@ -21,6 +21,7 @@ use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
 use crate::tool::{Effect, Tool};
 
+mod adopt;
 mod approvals;
 mod basis;
 mod budgets;
