@@ -25,6 +25,7 @@ mod hostile;
 mod http;
 mod human;
 mod idle;
+mod imports;
 mod labels;
 mod languages;
 mod lies;

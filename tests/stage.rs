@@ -255,9 +255,25 @@ impl Stage {
                 Some(false) => format!("other {agent} {found}\n"),
                 None => format!("none {agent} {}\n", replay.stderr.lines().next().unwrap_or_default()),
             });
+            lines.push_str(&self.moves(id));
         }
         let file = fs::OpenOptions::new().create(true).append(true).open(list);
         file.and_then(|mut file| file.write_all(lines.as_bytes())).expect("the list of what was executed again");
+    }
+
+    /// Whether a run that is left behind moves to another home as a file.
+    fn moves(&self, run: &str) -> String {
+        let home = tempfile::tempdir().expect("a place for another home");
+        let file = home.path().join("run.agentry");
+        let exported = end(self.agentry("export").arg(run).arg("--out").arg(&file));
+        if exported.code != 0 {
+            return format!("stays {}\n", exported.stderr.lines().next().unwrap_or_default());
+        }
+        let imported = end(agentry().arg("import").arg(&file).arg("--home").arg(home.path().join("home")));
+        match imported.code {
+            0 => "moves\n".to_owned(),
+            _ => format!("refused {}\n", imported.stderr.lines().next().unwrap_or_default()),
+        }
     }
 
     /// The last run, as `ps` shows it.

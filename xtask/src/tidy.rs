@@ -4,6 +4,7 @@ mod files;
 mod layers;
 mod names;
 mod rooms;
+mod screens;
 mod surface;
 mod versions;
 
@@ -36,6 +37,7 @@ pub fn run() -> Result<()> {
     names::check(&tree, &mut findings);
     rooms::check(&tree, &mut findings);
     layers::check(&tree, &mut findings);
+    screens::check(&tree, &mut findings);
     versions::check(&tree, &mut findings);
     surface::check(&tree, &mut findings);
     if findings.0.is_empty() {

@@ -33,6 +33,8 @@ mod replay;
 mod resolve;
 mod resume;
 pub mod run;
+#[cfg(test)]
+mod screens;
 mod serve;
 mod setup;
 mod target;

@@ -39,7 +39,8 @@ pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
 /// Writes to stdout. A reader that has gone away is not an error: it has seen enough.
 pub fn print(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    quiet_if_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush())).context("cannot write to stdout")
+    quiet_if_gone(out.write_all(text::at_the_door(text).as_bytes()).and_then(|()| out.flush()))
+        .context("cannot write to stdout")
 }
 
 /// Writes a page for people to stdout, on lines that fit the screen.
@@ -61,7 +62,7 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
 /// Writes to stderr; what cannot be said there cannot be said.
 pub fn say(text: &str) {
     let mut out = anstream::stderr().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(text::at_the_door(text).as_bytes()).and_then(|()| out.flush());
 }
 
 /// Says what went wrong and what to do about it.

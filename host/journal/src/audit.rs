@@ -35,6 +35,8 @@ pub struct Audit {
     pub entries: u64,
     /// Contents that they name.
     pub contents: u64,
+    /// Runs that came out of files: of what happened before they came, the log says what the file said.
+    pub imported: u64,
     /// Heads of the second place that fit.
     pub heads: u64,
     /// The head of the last segment.
@@ -73,6 +75,7 @@ pub fn verify(store: &dyn Store, heads: &[Head]) -> Result<Audit, StoreError> {
         chained: false,
         heads: BTreeMap::new(),
         seen: HashSet::new(),
+        imported: HashSet::new(),
         audit: Audit::default(),
     };
     walk.heads.extend(heads.iter().map(|head| (head.segment, head.digest)));
@@ -87,6 +90,7 @@ struct Walk<'a> {
     chained: bool,
     heads: BTreeMap<u64, Digest>,
     seen: HashSet<Digest>,
+    imported: HashSet<RunId>,
     audit: Audit,
 }
 
@@ -150,6 +154,10 @@ impl Walk<'_> {
         self.tip = if self.chained { after } else { Tip { head: Digest::default(), ..after } };
         self.audit.segments += 1;
         self.audit.entries += entries.len() as u64;
+        let marked = entries.iter().any(|entry| matches!(entry, Entry::Imported { .. }));
+        if marked && self.imported.insert(run) {
+            self.audit.imported += 1;
+        }
         match self.heads.remove(&number) {
             Some(head) if head != self.tip.head => {
                 return broken_of(

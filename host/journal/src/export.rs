@@ -1,45 +1,47 @@
 //! A run as one file: its record, its journal and every content that these name, its component included. It can be executed again, looked
-//! at and gone on with in another home. What comes from a file is checked before anything of it is kept.
+//! at and gone on with in another home. Whoever made such a file may have written anything into it: all of it is checked before anything is
+//! kept ([`open`]), and what is kept is marked for ever as what came out of a file. Nothing of it moves an account of this home.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod agree;
+mod form;
+pub mod sign;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Status};
+use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
-use agentry_store::limits::PARCEL_MAX_BYTES;
-use agentry_store::rows::run::RunRecord;
-use agentry_store::{RedbStore, Store, StoreError, keys};
-use serde::{Deserialize, Serialize};
+use agentry_store::limits::{PARCEL_ENTRIES_MAX, PARCEL_MAX_BYTES};
+use agentry_store::rows::run::{Imported, RunRecord};
+use agentry_store::{Batch, Expect, RedbStore, Store, StoreError, keys};
 
+use self::form::Body;
+use self::sign::{HomeKey, SignError};
 use crate::audit::contents::{lacking, named};
 use crate::history::History;
-use crate::{Extras, Journal, Tip, Trail, digest, segment};
+use crate::{Journal, Tip, Trail, segment};
 
-/// What such a file begins with: its kind and the version of its form.
-const MAGIC: &[u8] = b"agentry run 1\n";
+/// A segment that an import writes is about so long.
+const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes of the checksum at its end.
-const SUM_BYTES: usize = 32;
-
-/// Why a file is not taken.
+/// Why a file is not taken, or not made.
 #[derive(Debug, thiserror::Error)]
-pub enum ParcelError {
+pub enum ExportError {
     /// It is not one of ours.
     #[error(
         "this is no run that `agentry export` wrote: {0}\nhint: export it again, with this version of agentry or an older one"
     )]
     Foreign(&'static str),
+    /// Its parts contradict each other.
+    #[error("the parts of this file contradict each other: {0}\nhint: export the run again, in the home where it ran")]
+    Disagrees(String),
     /// It is larger than any run may be.
-    #[error(
-        "the run is {bytes} bytes long as a file, more than {PARCEL_MAX_BYTES}\nhint: keep it where it is: agentry trace and replay work there"
-    )]
-    Large {
-        /// How large.
-        bytes: usize,
-    },
+    #[error("the run is too large as a file: {0}\nhint: keep it where it is: agentry trace and replay work there")]
+    Large(String),
     /// There is a run of this id.
     #[error("run {0} is in this home already\nhint: import it into another one: --home DIR")]
     Here(RunId),
@@ -56,26 +58,21 @@ pub enum ParcelError {
     /// It goes on.
     #[error("run {0} goes on\nhint: wait for its end, or stop its host first: then it can go on elsewhere")]
     GoesOn(RunId),
+    /// It cannot be signed, or what signs it is wrong.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-#[derive(Serialize, Deserialize)]
-struct Parcel {
-    record: Vec<u8>,
-    /// As the log has it.
-    journal: Vec<u8>,
-    contents: Vec<Vec<u8>>,
-}
-
-/// The run of this record as a file.
+/// The run of this record as a file, signed by this key if one is given.
 ///
 /// # Errors
 /// If it goes on, is too large or is not whole.
-pub fn export(history: &History, record: &RunRecord) -> Result<Vec<u8>, ParcelError> {
+pub fn export(history: &History, record: &RunRecord, key: Option<&HomeKey>) -> Result<Vec<u8>, ExportError> {
     if record.status == Status::Running {
-        return Err(ParcelError::GoesOn(record.id));
+        return Err(ExportError::GoesOn(record.id));
     }
     let mut entries = Vec::new();
     let mut names: BTreeMap<Digest, bool> = BTreeMap::from([(record.component, true)]);
@@ -87,11 +84,14 @@ pub fn export(history: &History, record: &RunRecord) -> Result<Vec<u8>, ParcelEr
         entries.extend(segment);
         Ok(())
     })?;
+    if entries.len() > PARCEL_ENTRIES_MAX {
+        return Err(ExportError::Large(format!("{} entries, more than {PARCEL_ENTRIES_MAX}", entries.len())));
+    }
     let mut contents = BTreeMap::new();
     for (content, must) in names {
         match history.blob(&content)? {
             Some(bytes) => drop(contents.insert(content, bytes)),
-            None if must => return Err(ParcelError::Incomplete { run: record.id, content }),
+            None if must => return Err(ExportError::Incomplete { run: record.id, content }),
             None => {}
         }
     }
@@ -100,79 +100,114 @@ pub fn export(history: &History, record: &RunRecord) -> Result<Vec<u8>, ParcelEr
     let mut journal = Vec::new();
     segment::extend_as(trail.format(), &mut journal, record.id, &entries);
     Tip::default().link(&mut journal);
-    let parcel = Parcel { record: record.encoded(), journal, contents };
-    let mut bytes = postcard::to_extend(&parcel, MAGIC.to_vec()).expect("it is plain data, and memory grows");
-    bytes.extend_from_slice(&digest(&bytes).0);
+    let bytes = form::write(&Body { record: record.encoded(), journal, contents }, key);
     match bytes.len() {
-        length if length > PARCEL_MAX_BYTES => Err(ParcelError::Large { bytes: length }),
+        length if length > PARCEL_MAX_BYTES => {
+            Err(ExportError::Large(format!("{length} bytes, more than {PARCEL_MAX_BYTES}")))
+        }
         _ => Ok(bytes),
     }
 }
 
-/// Takes a run out of such a file into this home; its record there. A run that has not ended is suspended.
+/// A run out of a file, checked as far as the file alone can be. Nothing of it is kept yet.
+#[derive(Debug)]
+pub struct Incoming {
+    record: RunRecord,
+    entries: Vec<Entry>,
+    contents: BTreeMap<Digest, Content>,
+    at: Millis,
+}
+
+/// Reads such a file: within its bounds, whole, signed as it says, its record and its journal in agreement, every content there that must
+/// be. What it does not name is left out.
 ///
 /// # Errors
-/// If it is not whole, or is there already; nothing is kept then.
-pub async fn import(home: &Path, bytes: &[u8]) -> Result<RunRecord, ParcelError> {
-    let Opened { record, entries, contents, trail } = opened(bytes)?;
-    let store: Arc<dyn Store> = Arc::new(RedbStore::open(home)?);
-    if store.has(&keys::run(record.id))? {
-        return Err(ParcelError::Here(record.id));
+/// What is wrong with it.
+pub fn open(bytes: &[u8], now: Millis) -> Result<Incoming, ExportError> {
+    let form::Read { record, journal, contents, signer } = form::read(bytes)?;
+    let record = RunRecord::decode(record)?;
+    let (run, entries) = segment::decode_up_to(PARCEL_ENTRIES_MAX, journal)?;
+    if run != record.id || run == RunId::HOST {
+        return Err(ExportError::Disagrees("the journal is another run's".to_owned()));
     }
-    let (journal, _) = Journal::open(store).await?;
-    let trail = Arc::new(trail);
-    let contents = journal.missing(contents);
-    // As one that its host lost: the next host takes it for that.
-    let open = record.status == Status::Suspended;
-    let stored = RunRecord { status: if open { Status::Running } else { record.status }, ..record.clone() };
-    journal.append(&trail, &entries, Extras { contents, record: Some(stored), ..Extras::default() });
-    journal.durable(&trail).await?;
-    Ok(record)
+    let whole = segment::is_whole(journal);
+    let mut names: BTreeMap<Digest, bool> = BTreeMap::from([(record.component, true)]);
+    for (name, must) in entries.iter().flat_map(|entry| named(entry, whole)) {
+        *names.entry(name).or_default() |= must;
+    }
+    let there = contents.into_iter().map(|bytes| (crate::digest(bytes), bytes));
+    let contents: BTreeMap<Digest, Content> = there
+        .filter(|(digest, _)| names.contains_key(digest))
+        .map(|(digest, bytes)| (digest, Content { digest, bytes: bytes.to_vec() }))
+        .collect();
+    let mut missing = names.into_iter().filter(|(name, must)| *must && !contents.contains_key(name));
+    if let Some((content, _)) = missing.next() {
+        return Err(ExportError::Incomplete { run, content });
+    }
+    let record = agree::agreed(record, &entries, now)?;
+    let imported = Some(Imported { at: now, signer, adopted: false });
+    Ok(Incoming { record: RunRecord { imported, ..record }, entries, contents, at: now })
+}
+
+impl Incoming {
+    /// The run as it will stand here.
+    pub fn record(&self) -> &RunRecord {
+        &self.record
+    }
+
+    /// The key that signed the file; none if nobody did.
+    pub fn signer(&self) -> Option<Digest> {
+        self.record.imported.and_then(|imported| imported.signer)
+    }
+
+    /// The component that ran, as bytes that nobody has looked at yet.
+    pub fn component(&self) -> &[u8] {
+        self.contents.get(&self.record.component).map_or(&[], |content| &content.bytes)
+    }
+
+    /// Keeps it in this home, in one transaction: the run as it stands here. One that has not ended is suspended, and nothing but a
+    /// person's word makes it go on.
+    ///
+    /// # Errors
+    /// If it is there already, or the store cannot be written; nothing is kept then.
+    pub async fn keep(self, home: &Path) -> Result<RunRecord, ExportError> {
+        let Self { record, mut entries, contents, at } = self;
+        let store: Arc<dyn Store> = Arc::new(RedbStore::open(home)?);
+        if store.has(&keys::run(record.id))? {
+            return Err(ExportError::Here(record.id));
+        }
+        let (journal, _) = Journal::open(store).await?;
+        let trail = trail(record.id, &entries, |content| contents.contains_key(content));
+        entries.push(Entry::Imported { at, signer: record.imported.and_then(|imported| imported.signer) });
+        let mut batch = Batch::default();
+        batch.expect(keys::run(record.id), Expect::Absent);
+        for content in journal.missing(contents.into_values().collect()) {
+            batch.put(keys::blob(&content.digest), content.bytes);
+        }
+        // No row says that it is open: whatever it says that it holds is held by nobody here, and no host goes on with it by itself.
+        record.write(&mut batch);
+        journal.commit_segments(&trail, segments(&trail, &entries), batch).await?;
+        Ok(record)
+    }
+}
+
+/// These entries in segments that the store takes.
+fn segments(trail: &Trail, entries: &[Entry]) -> Vec<Vec<u8>> {
+    let mut segments = vec![Vec::new()];
+    for entry in entries {
+        if segments.last().is_some_and(|last| last.len() > SEGMENT_BYTES) {
+            segments.push(Vec::new());
+        }
+        if let Some(last) = segments.last_mut() {
+            segment::extend_as(trail.format(), last, trail.run(), std::slice::from_ref(entry));
+        }
+    }
+    segments
 }
 
 /// How the log has these entries of a run: as whole, if all contents are there that they name.
 fn trail(run: RunId, entries: &[Entry], has: impl FnMut(&Digest) -> bool) -> Trail {
     if lacking(entries, has).is_some() { Trail::lacking(run) } else { Trail::new(run) }
-}
-
-/// What such a file holds.
-struct Opened {
-    record: RunRecord,
-    entries: Vec<Entry>,
-    contents: Vec<Content>,
-    trail: Trail,
-}
-
-fn opened(bytes: &[u8]) -> Result<Opened, ParcelError> {
-    if bytes.len() > PARCEL_MAX_BYTES {
-        return Err(ParcelError::Large { bytes: bytes.len() });
-    }
-    let foreign = ParcelError::Foreign;
-    let (whole, sum) = bytes.split_last_chunk::<SUM_BYTES>().ok_or(foreign("it is too short"))?;
-    let body = whole.strip_prefix(MAGIC).ok_or(foreign("it does not begin as one"))?;
-    if digest(whole).0 != *sum {
-        return Err(foreign("it was cut or changed"));
-    }
-    let Parcel { record, journal, contents } =
-        postcard::from_bytes(body).map_err(|_| foreign("its parts do not decode"))?;
-    let record = RunRecord::decode(&record)?;
-    let (run, entries) = segment::decode(&journal)?;
-    if run != record.id || run == RunId::HOST {
-        return Err(foreign("its journal is another run's"));
-    }
-    let contents: Vec<Content> = contents.into_iter().map(Content::of).collect();
-    let there: BTreeSet<Digest> = contents.iter().map(|content| content.digest).collect();
-    let whole = segment::is_whole(&journal);
-    let mut names = entries.iter().flat_map(|entry| named(entry, whole));
-    if let Some((content, _)) = names.find(|(name, must)| *must && !there.contains(name)) {
-        return Err(ParcelError::Incomplete { run, content });
-    }
-    let trail = trail(run, &entries, |content| there.contains(content));
-    let ended = entries.iter().any(|entry| matches!(entry, Entry::Ended(_)));
-    if ended == matches!(record.status, Status::Running | Status::Suspended) && !entries.is_empty() {
-        return Err(foreign("its record and its journal disagree"));
-    }
-    Ok(Opened { record, entries, contents, trail })
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ fn record(id: RunId) -> RunRecord {
         labels: Labels::NONE,
         parent: None,
         cause: None,
+        imported: None,
     }
 }
 

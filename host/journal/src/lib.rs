@@ -229,6 +229,18 @@ impl Journal {
         &self,
         trail: &Arc<Trail>,
         entries: &[Entry],
+        batch: Batch,
+    ) -> BoxFuture<'static, Result<(), StoreError>> {
+        let mut bytes = Vec::with_capacity(256);
+        segment::extend_as(trail.format(), &mut bytes, trail.run(), entries);
+        self.commit_segments(trail, vec![bytes], batch)
+    }
+
+    /// The same of segments that are encoded already.
+    pub(crate) fn commit_segments(
+        &self,
+        trail: &Trail,
+        segments: Vec<Vec<u8>>,
         mut batch: Batch,
     ) -> BoxFuture<'static, Result<(), StoreError>> {
         let mut pending = self.0.pending.lock();
@@ -239,9 +251,8 @@ impl Journal {
         if !pending.is_empty() {
             self.0.submit(&mut pending);
         }
-        let mut bytes = Vec::with_capacity(256);
-        segment::extend_as(trail.format(), &mut bytes, trail.run(), entries);
-        let (late, linked) = self.0.chain.link(vec![(trail.run(), bytes)]);
+        let segments = segments.into_iter().map(|bytes| (trail.run(), bytes)).collect();
+        let (late, linked) = self.0.chain.link(segments);
         let chain = self.0.chain.clone();
         let told = batch.then.take();
         batch.late = Some(late);

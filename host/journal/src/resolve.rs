@@ -65,13 +65,18 @@ impl Case {
     pub fn find(store: &dyn Store, of: &Resolution) -> Result<Self, ResolveError> {
         let record = store.get(&keys::run(of.run))?.ok_or(ResolveError::NoRun(of.run))?;
         let record = RunRecord::decode(&record)?;
-        let mut unknown = None;
+        let (mut unknown, mut said) = (None, false);
         for entry in log::entries(store, of.run)? {
             match entry {
                 Entry::Unknown { call, at, spent } if call == of.call => unknown = Some((at, spent)),
-                Entry::Resolved { call, .. } if call == of.call => return Err(ResolveError::Before(of.run, of.call)),
+                Entry::Resolved { call, .. } if call == of.call => said = true,
+                // What another home counted as spent is no bill of this one.
+                Entry::Imported { .. } => (unknown, said) = (None, false),
                 _ => {}
             }
+        }
+        if said {
+            return Err(ResolveError::Before(of.run, of.call));
         }
         let (since, spent) = unknown.ok_or(ResolveError::Known(of.run, of.call))?;
         Ok(Self { record, spent, since })

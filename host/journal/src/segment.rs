@@ -16,6 +16,9 @@ const FORMAT4: u8 = 4;
 /// Version 5 is as this one, but for the contents that need not be there: see [`is_whole`].
 pub(crate) const FORMAT5: u8 = 5;
 
+/// Version 6 did not know of runs out of files.
+const FORMAT6: u8 = 6;
+
 /// The head of the segment before, at the end; see [`super::chain`].
 const LINK_BYTES: usize = 32;
 
@@ -42,9 +45,17 @@ pub(crate) fn extend_as(format: u8, segment: &mut Vec<u8>, run: RunId, entries: 
 /// # Errors
 /// When it is of a newer version or is not one.
 pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
+    decode_up_to(usize::MAX, bytes)
+}
+
+/// The same; more entries than `most` are none of ours. One of a few bytes takes hundreds in memory.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_up_to(most: usize, bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
     let (mut rest, take): (&[u8], Take) = match head[0] {
-        FORMAT | FORMAT5 | FORMAT4 | FORMAT3 => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
+        FORMAT | FORMAT6 | FORMAT5 | FORMAT4 | FORMAT3 => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
         format2::FORMAT => (unlinked(rest)?, format2::take),
         format1::FORMAT => (rest, format1::take),
         _ => return Err(damaged("a journal segment of another format")),
@@ -55,6 +66,9 @@ pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
         .ok_or_else(|| damaged("a segment of no run"))?;
     let mut entries = Vec::new();
     while !rest.is_empty() {
+        if entries.len() >= most {
+            return Err(damaged("a journal segment of too many entries"));
+        }
         let (entry, left) = take(rest).map_err(|_| damaged("a journal entry that does not decode"))?;
         entries.push(entry);
         rest = left;
@@ -74,13 +88,13 @@ type Take = fn(&[u8]) -> postcard::Result<(Entry, &[u8])>;
 
 /// True if the contents of all calls in this segment must be there; in older versions an export left some of them out.
 pub(crate) fn is_whole(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|format| *format >= FORMAT)
+    bytes.first().is_some_and(|format| *format >= FORMAT6)
 }
 
 /// The head of the segment that this one was written behind; none if it was written before there was a chain.
 pub fn link(bytes: &[u8]) -> Option<Digest> {
-    let link = bytes
-        .last_chunk::<LINK_BYTES>()
-        .filter(|_| matches!(bytes.first(), Some(&(FORMAT | FORMAT5 | FORMAT4 | FORMAT3 | format2::FORMAT))))?;
+    let link = bytes.last_chunk::<LINK_BYTES>().filter(|_| {
+        matches!(bytes.first(), Some(&(FORMAT | FORMAT6 | FORMAT5 | FORMAT4 | FORMAT3 | format2::FORMAT)))
+    })?;
     Some(Digest(*link))
 }

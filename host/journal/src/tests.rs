@@ -7,7 +7,7 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
 use agentry_kernel::time::Day;
 use agentry_kernel::{Amounts, Millis, Resource};
-use agentry_store::rows::run::Cause;
+use agentry_store::rows::run::{Cause, Imported};
 use expect_test::expect_file;
 
 use super::*;
@@ -18,6 +18,7 @@ const GOLDEN_3: &str = include_str!("../../../tests/golden/journal-3.hex");
 const GOLDEN_4: &str = include_str!("../../../tests/golden/journal-4.hex");
 const GOLDEN_5: &str = include_str!("../../../tests/golden/journal-5.hex");
 const GOLDEN_6: &str = include_str!("../../../tests/golden/journal-6.hex");
+const GOLDEN_7: &str = include_str!("../../../tests/golden/journal-7.hex");
 
 fn refusal() -> Refusal {
     Refusal {
@@ -105,10 +106,21 @@ fn entries_of_4() -> Vec<Entry> {
     entries
 }
 
-fn entries() -> Vec<Entry> {
+/// The same as versions 5 and 6 could write it.
+fn entries_of_6() -> Vec<Entry> {
     let mut entries = entries_of_4();
     let last = entries.len() - 1;
     entries.insert(last, Entry::Rested { at: Millis(1_800_000_000_002), calls: vec![CallId(6)] });
+    entries
+}
+
+fn entries() -> Vec<Entry> {
+    let (at, labels) = (Millis(1_800_000_000_003), Labels::of(["secret", "untrusted"]));
+    let mut entries = entries_of_6();
+    entries.extend([
+        Entry::Imported { at, signer: Some(Digest([0xef; 32])) },
+        Entry::Adopted { at, held: Amounts::of(Resource::Fuel, 1000), labels },
+    ]);
     entries
 }
 
@@ -119,8 +131,8 @@ fn a_segment_of_this_version_stays_readable() {
     Tip::default().link(&mut bytes);
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    expect_file!["../../../tests/golden/journal-6.hex"].assert_eq(&(hex.join("\n") + "\n"));
-    assert_eq!(segment::decode(&unhex(GOLDEN_6)), Ok((RunId(7), entries())));
+    expect_file!["../../../tests/golden/journal-7.hex"].assert_eq(&(hex.join("\n") + "\n"));
+    assert_eq!(segment::decode(&unhex(GOLDEN_7)), Ok((RunId(7), entries())));
 }
 
 #[test]
@@ -130,16 +142,18 @@ fn segments_of_older_versions_are_still_read() {
     }
     assert_eq!(segment::decode(&unhex(GOLDEN_3)), Ok((RunId(7), entries_of_3())));
     assert_eq!(segment::decode(&unhex(GOLDEN_4)), Ok((RunId(7), entries_of_4())));
-    assert_eq!(segment::decode(&unhex(GOLDEN_5)), Ok((RunId(7), entries())));
-    let all = [GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4, GOLDEN_5, GOLDEN_6].map(unhex);
+    for golden in [GOLDEN_5, GOLDEN_6] {
+        assert_eq!(segment::decode(&unhex(golden)), Ok((RunId(7), entries_of_6())));
+    }
+    let all = [GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4, GOLDEN_5, GOLDEN_6, GOLDEN_7].map(unhex);
     let linked = |segment: &Vec<u8>| segment::link(segment).is_some();
-    assert_eq!(all.each_ref().map(linked), [false, true, true, true, true, true]);
+    assert_eq!(all.each_ref().map(linked), [false, true, true, true, true, true, true]);
     // Before version 6 an export left contents out.
     let whole = |segment: &Vec<u8>| segment::is_whole(segment);
-    assert_eq!(all.each_ref().map(whole), [false, false, false, false, false, true]);
+    assert_eq!(all.each_ref().map(whole), [false, false, false, false, false, true, true]);
     // What lacks contents is still written as version 5, so that nobody takes it for whole.
     let mut lacking = Vec::new();
-    segment::extend_as(Trail::lacking(RunId(7)).format(), &mut lacking, RunId(7), &entries());
+    segment::extend_as(Trail::lacking(RunId(7)).format(), &mut lacking, RunId(7), &entries_of_6());
     Tip::default().link(&mut lacking);
     assert_eq!(lacking, unhex(GOLDEN_5));
 }
@@ -172,16 +186,18 @@ fn records() -> [RunRecord; 2] {
         labels: Labels::of(["untrusted"]),
         parent: None,
         cause: None,
+        imported: None,
     };
     let status = Status::Done;
     let cause = Cause { kind: "denied".to_owned(), text: "no-grant".to_owned(), hint: "grant it".to_owned() };
     let parent = Some((RunId(7), CallId(2)));
-    let child = RunRecord { id: RunId(8), status, parent, cause: Some(cause), ..first.clone() };
+    let imported = Some(Imported { at: Millis(1_800_000_000_001), signer: Some(Digest([0xef; 32])), adopted: true });
+    let child = RunRecord { id: RunId(8), status, parent, cause: Some(cause), imported, ..first.clone() };
     [first, child]
 }
 
 #[test]
-fn a_record_of_this_version_stays_readable_and_so_do_those_of_versions_2_and_3() {
+fn a_record_of_this_version_stays_readable_and_so_do_those_of_versions_2_to_4() {
     let written = records().map(|record| {
         let mut batch = Batch::default();
         record.write(&mut batch);
@@ -189,15 +205,17 @@ fn a_record_of_this_version_stays_readable_and_so_do_those_of_versions_2_and_3()
     });
     let hex = |row: &Vec<u8>| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let lines: Vec<String> = written.iter().map(hex).collect();
-    expect_file!["../../../tests/golden/record-4.hex"].assert_eq(&(lines.join("\n") + "\n"));
+    expect_file!["../../../tests/golden/record-5.hex"].assert_eq(&(lines.join("\n") + "\n"));
     assert_eq!(written.each_ref().map(|row| RunRecord::decode(row).unwrap()), records());
-    let third = include_str!("../../../tests/golden/record-3.hex").lines().map(|row| RunRecord::decode(&unhex(row)));
-    let without = records().map(|record| Ok(RunRecord { cause: None, ..record }));
-    assert_eq!(third.collect::<Vec<_>>(), without);
-    // Version 2 had all but the parent and the cause, which stand last.
+    let read = |rows: &str| rows.lines().map(|row| RunRecord::decode(&unhex(row)).unwrap()).collect::<Vec<_>>();
+    let fourth = records().map(|record| RunRecord { imported: None, ..record });
+    assert_eq!(read(include_str!("../../../tests/golden/record-4.hex")), fourth);
+    let third = fourth.map(|record| RunRecord { cause: None, ..record });
+    assert_eq!(read(include_str!("../../../tests/golden/record-3.hex")), third);
+    // Version 2 had all but the parent, the cause and where it comes from, which stand last.
     let [mut second, _] = written;
     second[0] = 2;
-    second.truncate(second.len() - 2);
+    second.truncate(second.len() - 3);
     assert_eq!(RunRecord::decode(&second), Ok(records()[0].clone()));
 }
 

@@ -24,6 +24,17 @@ pub struct Allowance {
     pub memory_bytes: u64,
 }
 
+impl Allowance {
+    /// None.
+    pub const NOTHING: Self = Self { fuel: 0, wall_ms: 0, memory_bytes: 0 };
+
+    /// As a journal has it.
+    pub fn of(held: &Amounts) -> Self {
+        let (fuel, wall_ms, memory_bytes) = (held[Resource::Fuel], held[Resource::WallTime], held[Resource::Memory]);
+        Self { fuel, wall_ms, memory_bytes }
+    }
+}
+
 /// What a budget counts. The first nine are in the wire order of `types.resource-kind`; a guest sees the others as `tokens`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

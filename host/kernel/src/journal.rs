@@ -24,8 +24,9 @@ pub use fork::up_to;
 pub use unfinished::{Open, Unfinished, Wake};
 
 /// The version of this format. It stands before each stored entry; older ones stay readable. From version 6 on, the contents of all calls
-/// are there; before, an export left out those of letters, of questions and of what other agents were asked.
-pub const FORMAT: u8 = 6;
+/// are there; before, an export left out those of letters, of questions and of what other agents were asked. From version 7 on, a journal
+/// says which part of it came out of a file.
+pub const FORMAT: u8 = 7;
 
 /// What a decision rests on, as the journal of its run names it: see [`Entry::Basis`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -312,6 +313,23 @@ pub enum Entry {
         at: Millis,
         /// The words; without keys.
         note: String,
+    },
+    /// All before came out of a file: another home wrote it, or somebody who says that one did. Nothing of it was decided, held or paid
+    /// here, and nothing of it counts here.
+    Imported {
+        /// When.
+        at: Millis,
+        /// The key that signed the file; none if nobody did.
+        signer: Option<Digest>,
+    },
+    /// A run out of a file goes on here for the first time. From here on its books, limits and labels are this home's.
+    Adopted {
+        /// When.
+        at: Millis,
+        /// Fuel, wall time and memory that this home gives it.
+        held: Amounts,
+        /// What it holds: labels of strangers' data, those of what it read by the policy of this home, and those that the file says.
+        labels: Labels,
     },
     /// The host has other tools from here on. It stands in the journal of the host.
     ToolsSet {

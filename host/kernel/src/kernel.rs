@@ -20,6 +20,7 @@ use crate::time::Millis;
 use crate::tool::{Tool, Tools};
 
 mod admission;
+mod adopt;
 mod answer;
 mod approvals;
 mod basis;
@@ -44,6 +45,7 @@ mod tests;
 mod tracked;
 mod trials;
 
+pub use adopt::Adopted;
 pub(crate) use answer::Permission;
 pub use answer::{Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Vote, Waiter};

@@ -17,6 +17,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::limits::LABELS_MAX;
 use crate::text::{self, Flaw};
 
+/// The label of what anybody may have written.
+pub const UNTRUSTED: &str = "untrusted";
+
 /// What a set holds that lost count: every label there is. Nothing is let through for having too many marks.
 const EVERY: &str = "*";
 
@@ -112,7 +115,8 @@ impl fmt::Display for Labels {
             if place > 0 {
                 f.write_str(", ")?;
             }
-            f.write_str(name)?;
+            // One out of a file may have any name.
+            if check(name).is_ok() { f.write_str(name)? } else { f.write_str(&text::show(name))? }
         }
         Ok(())
     }

@@ -1,5 +1,9 @@
 //! Every maximum has a name here, and the reason for its number.
 
+/// In how many parts a run is told what is left of a budget that it shares. Twenty are enough to plan with; each look at one tells at most
+/// so much of what others do, and to move it by a part takes a twentieth of the budget.
+pub const SHARED_PARTS: u64 = 20;
+
 /// Calls of one run that may be in flight. A guest that joins more gains nothing: models have fewer slots.
 pub const CALLS_IN_FLIGHT_MAX: usize = 64;
 

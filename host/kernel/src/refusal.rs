@@ -182,15 +182,17 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if matches!(self.code, Code::Exhausted { .. }) { "exhausted" } else { "denied" };
-        write!(f, "{verb}  {} → {}: {}", self.agent, self.wanted, self.because)?;
+        // Its words are ours, and one out of a file may have any.
+        let line = |words: &String| text::line(words);
+        write!(f, "{verb}  {} → {}: {}", line(&self.agent), line(&self.wanted), line(&self.because))?;
         if let Some(rule) = &self.rule {
-            write!(f, "\n  rule  {}   {}:{}", rule.id, rule.file, rule.line)?;
+            write!(f, "\n  rule  {}   {}:{}", line(&rule.id), line(&rule.file), rule.line)?;
         }
-        if let Some(argument) = &self.argument {
-            write!(f, "\n  arg   {} = {}, allowed {}", argument.name, argument.value, argument.allowed)?;
+        if let Some(Argument { name, value, allowed }) = &self.argument {
+            write!(f, "\n  arg   {} = {}, allowed {}", line(name), line(value), line(allowed))?;
         }
         if !self.hint.is_empty() {
-            write!(f, "\n  hint  {}", self.hint)?;
+            write!(f, "\n  hint  {}", line(&self.hint))?;
         }
         if let Some((run, call)) = self.reference {
             write!(f, "\n  ref   {run}/{call}")?;

@@ -1,6 +1,10 @@
-//! Text from packages and guests: which characters a name may have, and how to show what may lie. Nothing is repaired.
+//! Text from packages, guests, models and files: which characters a name may have, and how what may lie is shown. The one place that makes
+//! a stranger's text fit for a screen or a log. Nothing is repaired.
 
 use alloc::string::String;
+use core::fmt::Write as _;
+
+use unicode_normalization::char::is_combining_mark;
 
 use crate::limits::{LABEL_MAX_BYTES, NAME_MAX_BYTES, TEXT_MAX_BYTES};
 
@@ -10,20 +14,57 @@ pub(crate) type Flaw = &'static str;
 /// How many characters of a guest's text are shown.
 const SHOWN_MAX_CHARS: usize = 80;
 
+/// How many characters of a text stand on one line of a screen or a log: what is longer says so.
+pub const LINE_MAX_CHARS: usize = 4_000;
+
+/// Marks that may stand on one letter. Languages need three; with hundreds a letter covers the lines above and below.
+const MARKS_MAX: usize = 4;
+
+/// A text on exactly one line: with everything escaped that does not print as itself, line breaks too, and cut where it is long.
+pub fn line(text: &str) -> String {
+    show_up_to(LINE_MAX_CHARS, text)
+}
+
+/// A text of ours on several lines: its strangers' parts went through [`line`] where they were put in. Line breaks and tabs stay; should a
+/// part have been forgotten, it does nothing but break a line.
+pub fn ours(text: &str) -> String {
+    escaped(text, usize::MAX, |char| matches!(char, '\n' | '\t'))
+}
+
 /// A text as it is safe to print on one line: cut, and with everything escaped that does not print as itself.
 pub(crate) fn show(text: &str) -> String {
     show_up_to(SHOWN_MAX_CHARS, text)
 }
 
 /// The same, cut elsewhere.
-pub(crate) fn show_up_to(chars_max: usize, text: &str) -> String {
-    let mut shown = String::new();
+pub fn show_up_to(chars_max: usize, text: &str) -> String {
+    escaped(text, chars_max, |_| false)
+}
+
+fn escaped(text: &str, chars_max: usize, stays: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len().min(chars_max));
+    // A mark that has no letter of the text before it would stand on what stands before the text.
+    let mut marks = MARKS_MAX;
     for (count, char) in text.chars().enumerate() {
         if count == chars_max {
             shown.push('…');
             break;
         }
-        if deceives(char) { shown.extend(char.escape_unicode()) } else { shown.push(char) }
+        marks = if is_combining_mark(char) { marks.saturating_add(1) } else { 0 };
+        match char {
+            char if stays(char) => {
+                marks = MARKS_MAX;
+                shown.push(char);
+            }
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            char if deceives(char) || marks > MARKS_MAX => {
+                // Writing to a string cannot fail.
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(char));
+            }
+            char => shown.push(char),
+        }
     }
     shown
 }
@@ -37,13 +78,15 @@ pub fn cut(mut text: String, max: usize) -> String {
     text
 }
 
-/// True for what moves the cursor, turns the direction of writing or cannot be seen.
+/// True for what moves the cursor, turns the direction of writing or cannot be seen: controls, separators of lines, and all of Unicode's
+/// `Default_Ignorable_Code_Point` (DerivedCoreProperties of Unicode 16, held against the tables of ICU by a test), variation selectors, marks
+/// of direction and tags among them; the anchors of annotations as well.
 pub fn deceives(char: char) -> bool {
     char.is_control()
         || matches!(u32::from(char),
             0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
             | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F
-            | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
+            | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
 /// A publisher, an agent or a root: lowercase letters, digits and `-`, so that no two look alike.
@@ -161,6 +204,32 @@ mod tests {
     fn what_is_shown_cannot_move_the_cursor() {
         assert_eq!(show("a\x1b[2J\u{202e}b"), "a\\u{1b}[2J\\u{202e}b");
         assert_eq!(show(&"x".repeat(1000)).chars().count(), SHOWN_MAX_CHARS + 1);
+    }
+
+    #[test]
+    fn a_line_stays_one_and_a_letter_carries_few_marks() {
+        assert_eq!(line("a\nb\r\tc"), "a\\nb\\r\\tc");
+        assert_eq!(ours("a\nb\u{1b}"), "a\nb\\u{1b}");
+        assert_eq!(line("größe 漢字 🦀 e\u{301}"), "größe 漢字 🦀 e\u{301}");
+        assert_eq!(line("\u{301}x"), "\\u{301}x", "it has no letter to stand on");
+        let zalgo = line(&alloc::format!("e{}", "\u{301}".repeat(100)));
+        assert_eq!(zalgo.matches('\u{301}').count(), MARKS_MAX, "{zalgo}");
+        assert_eq!(line(&"x".repeat(5000)).chars().count(), LINE_MAX_CHARS + 1);
+    }
+
+    #[test]
+    fn all_that_unicode_calls_ignorable_is_shown() {
+        let ignorable = icu_properties::CodePointSetData::new::<icu_properties::props::DefaultIgnorableCodePoint>();
+        let turns = icu_properties::CodePointSetData::new::<icu_properties::props::BidiControl>();
+        for char in '\0'..=char::MAX {
+            if ignorable.contains(char) || turns.contains(char) {
+                assert!(deceives(char), "U+{:04X}", u32::from(char));
+            }
+        }
+        let known = |char: &char| deceives(*char) && !char.is_control() && !ignorable.contains(*char);
+        let more: String =
+            ('\0'..=char::MAX).filter(known).map(|char| alloc::format!("{:04X} ", u32::from(char))).collect();
+        assert_eq!(more, "2028 2029 FFF9 FFFA FFFB ", "separators of lines, and anchors of annotations");
     }
 
     #[test]

@@ -109,7 +109,7 @@ pub(crate) async fn run(
         }
     };
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
-    live(drivers, &prepared, run, Given { allowance, input, seed, wall_ms: 0 }).await
+    live(drivers, &prepared, run, Given { allowance, input, seed, before: None }).await
 }
 
 /// Goes on with a run behind its journal. A refusal leaves it as it was.
@@ -141,7 +141,8 @@ pub(crate) async fn resume(
         Err(refusal) => return Ok(Err(refusal)),
     };
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
-    live(drivers, &prepared, run, Given { allowance, input, seed, wall_ms: unfinished.wall_ms }).await.map(Ok)
+    let before = Some(unfinished.wall_ms);
+    live(drivers, &prepared, run, Given { allowance, input, seed, before }).await.map(Ok)
 }
 
 /// The run where it stands: below another one, if it works for that.
@@ -157,8 +158,8 @@ struct Given {
     allowance: Allowance,
     input: String,
     seed: u64,
-    /// Wall time that it has used before.
-    wall_ms: u64,
+    /// Wall time that it has used before, if it goes on. Its own clock may be another home's then.
+    before: Option<u64>,
 }
 
 /// From the first instruction to the last entry.
@@ -169,8 +170,9 @@ async fn live(
     given: Given,
 ) -> Result<Report, StoreError> {
     let gate = &drivers.gate;
-    let Given { allowance, input, seed, wall_ms } = given;
-    let began = if wall_ms == 0 { run.clock.now() } else { gate.clock().now() };
+    let Given { allowance, input, seed, before } = given;
+    let began = if before.is_none() { run.clock.now() } else { gate.clock().now() };
+    let wall_ms = before.unwrap_or(0);
     let unended = gate.unended(&run, &allowance);
     let deadline = began.plus(allowance.wall_ms.saturating_sub(wall_ms));
     let port = Arc::new(Dispatch::new(Arc::clone(&run), Arc::clone(drivers), deadline));

@@ -25,7 +25,7 @@ use agentry_kernel::manifest::Manifest;
 use agentry_kernel::tool::ToolsChange;
 use agentry_store::content::Content;
 use agentry_store::limits::INPUT_MAX_BYTES;
-use agentry_store::rows::run::RunRecord;
+use agentry_store::rows::run::{Imported, RunRecord};
 use agentry_store::{Batch, StoreError, keys};
 use tokio_util::sync::CancellationToken;
 
@@ -248,9 +248,10 @@ impl Host {
             None => {}
         }
         let prepared = self.component_of(&record, component).await?;
+        let entries = self.history.entries(record.id)?;
+        belongs(&record, &entries, &prepared.manifest)?;
         self.has_roots(&prepared.manifest)?;
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
-        let entries = self.history.entries(record.id)?;
         let attended = self.attended;
         let (forked, below) = (false, None);
         let resuming = Resuming { prepared, record, entries, forked, stop, attended, below, because };
@@ -268,6 +269,8 @@ impl Host {
         let from = self.history.run(fork.run)?;
         let entries = self.history.entries(from.id)?;
         let no_call = || RunError::NoCall { run: from.id, call: fork.call };
+        let marks = |entries: &[Entry]| entries.iter().filter(|entry| matches!(entry, Entry::Imported { .. })).count();
+        let all_marks = marks(&entries);
         let mut entries = up_to(&entries, fork.call).filter(|entries| !entries.is_empty()).ok_or_else(no_call)?;
         let prepared = match fork.component {
             Some(file) => self.components().package(file).await?,
@@ -284,6 +287,13 @@ impl Host {
         if let Some(Entry::Started(started)) = entries.first_mut() {
             started.component = prepared.digest;
             started.input = input.as_ref().map_or(started.input, |input| input.digest);
+            given.clone_into(&mut started.agent);
+        }
+        if let Some(Imported { at, signer, .. }) = from.imported
+            && marks(&entries) < all_marks
+        {
+            // All that is left stands before the mark that was cut off.
+            entries.push(Entry::Imported { at, signer });
         }
         if let Some(input) = input {
             let mut batch = Batch::default();
@@ -375,6 +385,21 @@ impl Host {
 fn takes(prepared: &Prepared, input: &str) -> Result<(), RunError> {
     let agent = || prepared.manifest.agent().to_owned();
     prepared.shapes.check_input(input).map_err(|why| RunError::Shape { agent: agent(), why })
+}
+
+/// Whether a run, its journal and its component are of one agent: what the run may do is looked up by that name.
+fn belongs(record: &RunRecord, entries: &[Entry], manifest: &Manifest) -> Result<(), RunError> {
+    let said = entries.iter().find_map(|entry| match entry {
+        Entry::Started(started) => Some(&started.agent),
+        _ => None,
+    });
+    let given = manifest.agent();
+    let package = format!("{}@{}", manifest.name, manifest.version);
+    if record.agent == given && record.package == package && said.is_none_or(|said| said == given) {
+        return Ok(());
+    }
+    let given = given.to_owned();
+    Err(RunError::OtherAgent { run: record.id, agent: record.agent.clone(), given })
 }
 
 fn checked(input: Vec<u8>) -> Result<String, RunError> {

@@ -10,6 +10,15 @@ const MIB: usize = 1024 * KIB;
 /// A run as one file: its journal, what it read and wrote, and its component.
 pub const PARCEL_MAX_BYTES: usize = 512 * MIB;
 
+/// Entries of a run as one file: two for each call that a run may make. One takes a few bytes in the file and hundreds in memory.
+pub const PARCEL_ENTRIES_MAX: usize = 2 * kernel::CALLS_PER_RUN_MAX as usize;
+
+/// Contents of a run as one file: one for each call that a run may make.
+pub const PARCEL_CONTENTS_MAX: usize = kernel::CALLS_PER_RUN_MAX as usize;
+
+/// How far the clock of another home may be ahead of this one: a day, for a machine that has the time of another zone.
+pub const PARCEL_AHEAD_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+
 /// Arguments of a refused tool call that the journal keeps, of the first refused calls of a run: enough for what a person reads.
 pub const REFUSED_ARGUMENTS_MAX_BYTES: usize = 32 * KIB;
 

@@ -1,13 +1,12 @@
 //! From a component and a manifest to a package on disk, checked by the same code that later opens it.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use agentry_kernel::manifest::Manifest;
 use anyhow::{Context, Result, bail};
 
-use crate::package;
+use crate::{package, screen};
 
 /// Attaches the manifest, checks the package and writes it; prints its path, size and digest.
 pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
@@ -24,8 +23,7 @@ pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
     fs::write(&unfinished, &bytes)
         .and_then(|()| fs::rename(&unfinished, out))
         .with_context(|| format!("cannot write {}", out.display()))?;
-    let line = format!("{}  {}  sha256:{}", out.display(), size(bytes.len()), package.digest);
-    writeln!(anstream::stdout().lock(), "{line}").context("cannot print")
+    screen::print(&format!("{}  {}  sha256:{}\n", out.display(), size(bytes.len()), package.digest))
 }
 
 fn size(bytes: usize) -> String {

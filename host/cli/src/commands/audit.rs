@@ -73,7 +73,8 @@ fn configured(home: &Path) -> Result<Option<PathBuf>> {
     Ok(file.filter(|file| file.exists()))
 }
 
-fn page(audit: &Audit, with_heads: bool) -> String {
+/// What was found, for people.
+pub fn page(audit: &Audit, with_heads: bool) -> String {
     let facts = [
         units::plural(audit.segments, "segment"),
         units::count(audit.entries) + " entries",
@@ -81,6 +82,11 @@ fn page(audit: &Audit, with_heads: bool) -> String {
         units::plural(audit.heads, "head") + " in the second place",
     ];
     let mut page = format!("{}\n", styled(DIM, facts.join(" · ")));
+    if audit.imported > 0 {
+        let runs = units::plural(audit.imported, "run");
+        let strange = format!("{runs} came out of files: what happened before they came is what the files say");
+        page.push_str(&format!("{}\n", styled(DIM, strange)));
+    }
     if audit.unchained > 0 {
         let old = format!("the first {} were written by a version without a chain", audit.unchained);
         page.push_str(&format!("{}\n", styled(DIM, old)));

@@ -106,10 +106,10 @@ fn page(findings: &[Finding], wrong: usize) -> String {
             State::Odd => ("!", HINT),
             State::Wrong => ("✗", BAD),
         };
-        let found = text::block(found).replace('\n', "\n               ");
+        let found = text::ours(found).replace('\n', "\n               ");
         page.push_str(&format!("{} {} {found}\n", styled(style, mark), styled(BOLD, format_args!("{about:<12}"))));
         if !mend.is_empty() {
-            let mend = text::block(mend).replace('\n', "\n               ");
+            let mend = text::ours(mend).replace('\n', "\n               ");
             page.push_str(&format!("               {}: {mend}\n", styled(HINT, "hint")));
         }
     }

@@ -7,20 +7,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentry_journal::export;
+use agentry_journal::export::sign::HomeKey;
 use anyhow::{Context, Result};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, GOOD, styled};
+use crate::screen::{self, DIM, GOOD, styled};
 
 /// Writes a run into one file: its journal, all that it read and wrote, and its component
 #[derive(clap::Args)]
 #[command(after_help = "\
 The file holds what the agent was told and said, so it is as private as that; it is made for its owner alone. Secrets are
-never in it, because no agent sees one.
+never in it, because no agent sees one. With --sign, the key of this home vouches for the file; it is made at need, in
+`export.key`, and its public half is printed for `agentry import --signed-by`.
 
 Examples:
   agentry export last --out run.agentry
+  agentry export last --out run.agentry --sign
   agentry export 0gx3 --out - | ssh elsewhere agentry import -")]
 pub struct Args {
     /// The run, the beginning of its id, or `last`
@@ -29,6 +32,9 @@ pub struct Args {
     /// The file, which must not be there; `-` is standard output
     #[arg(long, value_name = "FILE|-")]
     out: PathBuf,
+    /// Sign it with the key of this home
+    #[arg(long)]
+    sign: bool,
     #[command(flatten)]
     home: HomeArgs,
 }
@@ -39,9 +45,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let history =
         home.history()?.context("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")?;
     let record = history.run(&args.run)?;
-    let bytes = export::export(&history, &record)?;
+    let key = if args.sign { Some(HomeKey::of(home.path())?) } else { None };
+    let bytes = export::export(&history, &record, key.as_ref())?;
     if args.out.as_os_str() == "-" {
         io::stdout().write_all(&bytes).context("cannot write to stdout")?;
+        tell_signer(key.as_ref());
         return Ok(Exit::Done.into());
     }
     let shown = args.out.display();
@@ -49,5 +57,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut file = file.with_context(|| format!("cannot make {shown}\nhint: name a file that is not there"))?;
     file.write_all(&bytes).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {shown}"))?;
     screen::say(&format!("{}  run {} to {shown}, {} bytes\n", styled(GOOD, "exported"), record.id, bytes.len()));
+    tell_signer(key.as_ref());
     Ok(Exit::Done.into())
+}
+
+fn tell_signer(key: Option<&HomeKey>) {
+    if let Some(key) = key {
+        screen::say(&format!("  {}\n", styled(DIM, format_args!("signed by {}", key.public()))));
+    }
 }

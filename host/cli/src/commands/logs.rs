@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         if let Some(record) = over {
             if let (false, Some(failure)) = (args.json, &record.failure) {
-                screen::page(&format!("{}\n", text::block(failure)))?;
+                screen::page(&format!("{}\n", text::line(failure)))?;
                 let cause = record.cause.as_ref().map(|cause| report::cause(cause, failure, true));
                 screen::page(&cause.unwrap_or_default())?;
             }
@@ -83,18 +83,19 @@ struct Log {
     began: Millis,
 }
 
-struct Line {
-    at: Millis,
-    word: String,
-    style: Style,
-    text: String,
-    json: Value,
+/// One thing that was said or happened.
+pub struct Line {
+    pub at: Millis,
+    pub word: String,
+    pub style: Style,
+    pub text: String,
+    pub json: Value,
 }
 
 impl Line {
-    fn shown(&self) -> String {
-        // What a guest said on several lines is set in, so that none of it looks like a line of its own.
-        let said = text::block(&self.text).replace('\n', "\n      ");
+    /// As people read it, on exactly one line.
+    pub fn shown(&self) -> String {
+        let said = text::line(&self.text);
         format!("{} {said}", styled(self.style, text::line(&self.word)))
     }
 }
@@ -121,6 +122,20 @@ impl Log {
             }
             Entry::Called { at, what, outcome: Outcome::Inline(_), .. } => {
                 told(at, &what, history.said(&what)?.unwrap_or_default())
+            }
+            Entry::Imported { at, signer } => {
+                let signer = signer.map(|key| key.to_string());
+                let text = format!(
+                    "all above, {}",
+                    signer.as_ref().map_or("unsigned".to_owned(), |key| format!("signed by {key}"))
+                );
+                let json = json!({"kind": "imported", "at_ms": at.0, "signer": signer});
+                Some(Line { at, word: "came out of a file".to_owned(), style: HINT, text, json })
+            }
+            Entry::Adopted { at, labels, .. } => {
+                let json = json!({"kind": "resumed-here", "at_ms": at.0, "labels": labels});
+                let text = format!("labels: {labels}");
+                Some(Line { at, word: "goes on here".to_owned(), style: BOLD, text, json })
             }
             Entry::Noted { call, at, note } => {
                 let json = json!({"kind": "note", "at_ms": at.0, "call": call.0, "text": note});

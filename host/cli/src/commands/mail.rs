@@ -79,7 +79,8 @@ fn discard(drop: &Drop) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-fn table(letters: &[Listed]) -> String {
+/// A line a letter, and what else is known of it below.
+pub fn table(letters: &[Listed]) -> String {
     let head = format!("{:<20}  {:<16}  {:<19}  {:>9}  {}", "letter", "from", "sent (UTC)", "size", "subject");
     let mut table = format!("{}\n", styled(BOLD, head));
     for Listed { id, letter, dead, .. } in letters {

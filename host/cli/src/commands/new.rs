@@ -1,12 +1,12 @@
 //! `agentry new`: makes the crate of a new agent, ready to build.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::author::template;
+use crate::screen::{self, text};
 
 /// Makes the crate of a new agent.
 #[derive(clap::Args)]
@@ -27,8 +27,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     template::check(&args.name)?;
     let directory = args.dir.unwrap_or_else(|| PathBuf::from(&args.name));
     template::write(&args.name, &directory)?;
-    let mut screen = anstream::stdout().lock();
-    writeln!(screen, "made {}: the agent is src/lib.rs, what it asks for is agent.toml", directory.display())?;
-    writeln!(screen, "next: agentry build {}", directory.display())?;
+    let shown = text::line(&directory.display().to_string());
+    screen::print(&format!(
+        "made {shown}: the agent is src/lib.rs, what it asks for is agent.toml\nnext: agentry build {shown}\n"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,13 +11,13 @@ use agentry_runtime::run::activity::Live;
 use agentry_serve::api::LiveRuns;
 use agentry_serve::error::Kind;
 use agentry_serve::socket;
-use agentry_store::rows::run::RunRecord;
+use agentry_store::rows::run::{Imported, RunRecord};
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BOLD, DIM, amounts, report, status, styled, text, units};
+use crate::screen::{self, BOLD, DIM, HINT, amounts, report, status, styled, text, units};
 
 /// The narrowest screens on which the day and the bill of a run have room.
 const COLUMNS_WITH_DAY: usize = 101;
@@ -80,10 +80,11 @@ pub fn live(home: &Path) -> Result<Vec<Live>> {
 }
 
 /// What is known of runs beside their records.
-struct More {
+#[derive(Default)]
+pub struct More {
     live: Vec<Live>,
     /// What started them by itself.
-    triggers: BTreeMap<RunId, String>,
+    pub triggers: BTreeMap<RunId, String>,
     /// What brings those back that have left memory while they wait.
     wakes: BTreeMap<RunId, Wake>,
 }
@@ -153,6 +154,18 @@ fn now(live: &Live) -> String {
     format!("{does} · {} · {calls}", units::bytes(live.memory_bytes))
 }
 
+/// That a run came out of a file, for programs.
+pub fn imported_as_json(imported: Imported) -> Value {
+    let Imported { at, signer, adopted } = imported;
+    json!({ "at_ms": at.0, "signer": signer.map(|key| key.to_string()), "resumed_here": adopted })
+}
+
+/// The same in a line.
+pub fn imported(imported: &Imported) -> String {
+    let signed = imported.signer.map_or_else(|| "unsigned".to_owned(), |key| format!("signed by {key}"));
+    format!("came out of a file {} UTC, {signed}", units::moment(imported.at.0))
+}
+
 /// A run at a glance, for programs.
 pub fn as_json(run: &RunRecord) -> Value {
     serde_json::json!({
@@ -170,10 +183,12 @@ pub fn as_json(run: &RunRecord) -> Value {
         "cause": run.cause.as_ref().map(report::cause_as_json),
         "labels": run.labels,
         "parent": run.parent.map(|(run, call)| format!("{run}/{call}")),
+        "imported": run.imported.map(imported_as_json),
     })
 }
 
-fn table(runs: &[RunRecord], more: &More) -> String {
+/// A line a run, and what else is known of it below.
+pub fn table(runs: &[RunRecord], more: &More) -> String {
     let columns = screen::fold::columns().unwrap_or(usize::MAX);
     // On a narrow screen the day goes first, and then what a run took.
     let (day, bill) = (columns >= COLUMNS_WITH_DAY, columns >= COLUMNS_WITH_BILL);
@@ -201,6 +216,9 @@ fn table(runs: &[RunRecord], more: &More) -> String {
             only(day, format!("  {}", styled(DIM, units::moment(run.started.0)))),
             only(bill, format!("  {tokens:>9}  {cost:>11}")),
         ));
+        if let Some(imported) = &run.imported {
+            table.push_str(&format!("               {}\n", styled(HINT, self::imported(imported))));
+        }
         if let Some(by) = more.triggers.get(&run.id) {
             table.push_str(&format!(
                 "               {}\n",

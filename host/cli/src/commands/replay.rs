@@ -89,7 +89,7 @@ fn page(replayed: &Replayed) -> String {
         Some(first) => format!(
             "{run} {agent}  {}\n{calls} alike, then: {}\n",
             styled(BAD, "not the same"),
-            text::block(&first.to_string())
+            text::line(&first.to_string())
         ),
         None if replayed.cut => {
             format!("{run} {agent}  {}\n{calls} alike, as far as it came: it is {word}\n", styled(GOOD, "the same"))

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::hosting::{self, HostingArgs};
 use super::run::{finish, watched};
 use crate::exit::Exit;
-use crate::screen::{self, report};
+use crate::screen::{self, report, text};
 
 /// Goes on with runs that have not ended, after their host stopped
 #[derive(clap::Args)]
@@ -77,7 +77,7 @@ async fn all(host: &Host, json: bool) -> Result<ExitCode> {
             let resumed = host.resume(&record.id.to_string(), None, Observer::nobody(), stop).await;
             match &resumed {
                 Ok(report) => screen::say(&report::ending(report)),
-                Err(error) => screen::say(&format!("run {}: {error}\n", record.id)),
+                Err(error) => screen::say(&format!("run {}: {}\n", record.id, text::ours(&error.to_string()))),
             }
             resumed
         }

@@ -84,10 +84,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// What befalls the host itself.
 fn show(event: &Event) {
     match event {
-        Event::Notice(notice) => screen::say(&format!("{}\n", styled(BOLD, text::block(notice)))),
+        Event::Notice(notice) => screen::say(&format!("{}\n", styled(BOLD, text::ours(notice)))),
         Event::Inquired(asked) => screen::say(&format!("{}\n", inquiry::page(asked))),
         Event::Said(notice) => screen::say(&format!("{}\n", inquiry::notice(notice))),
-        Event::Alarm(alarm) => screen::say(&format!("{}: {}\n", styled(BAD, "alarm"), text::block(alarm))),
+        Event::Alarm(alarm) => screen::say(&format!("{}: {}\n", styled(BAD, "alarm"), text::ours(alarm))),
         _ => {}
     }
 }

@@ -14,7 +14,7 @@ use crate::home::HomeArgs;
 use crate::screen::report;
 use crate::screen::rows::{Row, rows};
 use crate::screen::waterfall::{self, Span};
-use crate::screen::{self, BOLD, DIM, status, styled, text, units};
+use crate::screen::{self, BOLD, DIM, HINT, status, styled, text, units};
 
 /// Shows a run syscall by syscall: when, allowed or not, at what cost
 #[derive(clap::Args)]
@@ -52,11 +52,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// What the journal says of a run beside its calls.
-struct More<'a> {
-    removed: Vec<(&'a Labels, &'a str)>,
-    trigger: Option<&'a str>,
+#[derive(Default)]
+pub struct More<'a> {
+    /// What people took off the run, and why.
+    pub removed: Vec<(&'a Labels, &'a str)>,
+    /// What started it by itself.
+    pub trigger: Option<&'a str>,
     /// How often it left memory while it waited.
-    rested: u64,
+    pub rested: u64,
 }
 
 fn rested(entries: &[Entry]) -> u64 {
@@ -90,7 +93,8 @@ fn as_json(record: &RunRecord, rows: &[Row], more: &More<'_>) -> Value {
     run
 }
 
-fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
+/// The whole run, for people.
+pub fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
     let last = rows.iter().map(|row| row.until.unwrap_or(row.at)).max().unwrap_or(record.started);
     let ended = record.ended.unwrap_or(last).max(last);
     let (word, style) = status::shown(record.status);
@@ -111,6 +115,10 @@ fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
         format!("labels: {}", if record.labels.is_empty() { "none".to_owned() } else { record.labels.to_string() }),
     ];
     page.push_str(&format!("{}\n", styled(DIM, facts.join(" · "))));
+    if let Some(imported) = &record.imported {
+        let more = if imported.adopted { "; it went on here" } else { "; it did nothing here" };
+        page.push_str(&format!("{}{more}\n", styled(HINT, ps::imported(imported))));
+    }
     if let Some(by) = more.trigger {
         page.push_str(&format!("{}\n", styled(DIM, format_args!("started by {}", text::line(by)))));
     }
@@ -124,7 +132,7 @@ fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
         page.push_str(&format!("\na person took {labels} off it: {}\n", text::line(because)));
     }
     if let Some(failure) = &record.failure {
-        page.push_str(&format!("\n{}\n", text::block(failure)));
+        page.push_str(&format!("\n{}\n", text::line(failure)));
     }
     if let Some(cause) = &record.cause {
         page.push_str(&report::cause(cause, record.failure.as_deref().unwrap_or_default(), true));

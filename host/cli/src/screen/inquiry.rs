@@ -10,8 +10,7 @@ use super::{BOLD, DIM, HINT, styled, text, units};
 pub fn page(inquiry: &Inquiry) -> String {
     let id = inquiry.id();
     let head = format!("{} {id}", styled(BOLD, format_args!("agent {} asks", text::line(&inquiry.agent))));
-    let asked = text::block(inquiry.text.trim_end()).replace('\n', "\n  ");
-    let mut page = format!("{head}\n  {asked}");
+    let mut page = format!("{head}\n{}", text::quoted(&inquiry.text));
     for choice in &inquiry.choices {
         page.push_str(&format!("\n  · {}", text::line(choice)));
     }
@@ -38,7 +37,7 @@ pub fn story(inquiry: &Inquiry) -> String {
 
 /// A notice in a line or more.
 pub fn notice(notice: &Notice) -> String {
-    let said = text::block(notice.text.trim_end()).replace('\n', "\n  ");
+    let said = text::line(notice.text.trim_end());
     format!("{} {said}", styled(BOLD, format_args!("agent {} says", text::line(&notice.agent))))
 }
 

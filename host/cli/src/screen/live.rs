@@ -50,14 +50,13 @@ impl Live {
                 self.line(&format!("{} {run}", styled(BOLD, text::line(package))));
             }
             Event::Token(piece) if self.watched => {
-                let piece = text::block(piece);
                 self.in_line = !piece.ends_with('\n');
-                say(&styled(DIM, piece));
+                say(&styled(DIM, text::output(piece).replace('\n', "\n  │ ")));
             }
             Event::Log { level, line } => self.log(*level, line),
-            Event::Notice(text) => self.line(&styled(BOLD, text::block(text))),
-            Event::Alarm(text) => self.line(&format!("{}: {}", styled(BAD, "alarm"), text::block(text))),
-            Event::Refused(refusal) => self.line(&styled(BAD, text::block(&refusal.to_string()))),
+            Event::Notice(text) => self.line(&styled(BOLD, text::ours(text))),
+            Event::Alarm(text) => self.line(&format!("{}: {}", styled(BAD, "alarm"), text::ours(text))),
+            Event::Refused(refusal) => self.line(&styled(BAD, text::ours(&refusal.to_string()))),
             Event::Call { name, duration_ms, spent, error, .. } if self.watched => {
                 // Only calls that somebody waited for, or paid for, are news.
                 if error.is_some() || spent[Resource::Tokens] > 0 {
@@ -106,7 +105,7 @@ impl Live {
             Level::Warn => HINT,
             Level::Error => BAD,
         };
-        let said = text::block(line.trim_end()).replace('\n', "\n    ");
+        let said = text::line(line.trim_end());
         self.line(&format!("{} {said}", styled(style, "·")));
     }
 

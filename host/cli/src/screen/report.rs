@@ -53,17 +53,14 @@ fn usage_of(usage: &Usage) -> Value {
 pub fn output(report: &Report) -> String {
     match &report.output {
         None => String::new(),
-        Some(Value::String(text)) => format!("{}\n", text::block(text.trim_end())),
-        Some(value) => format!("{}\n", text::block(&serde_json::to_string_pretty(value).unwrap_or_default())),
+        Some(Value::String(text)) => format!("{}\n", text::output(text.trim_end())),
+        Some(value) => format!("{}\n", text::output(&serde_json::to_string_pretty(value).unwrap_or_default())),
     }
 }
 
 /// Why it did not succeed, if it did not, and the bill in one line.
 pub fn ending(report: &Report) -> String {
-    let failure = report.failure.as_ref().map(|failure| {
-        // An agent's own words: what follows a line break is set in, so that none of it looks like a hint of ours.
-        format!("{}: {}\n", styled(BAD, "error"), text::block(failure).replace('\n', "\n  "))
-    });
+    let failure = report.failure.as_ref().map(|failure| format!("{}: {}\n", styled(BAD, "error"), text::line(failure)));
     // A run that was refused at its start was told so in full as it happened.
     let at_the_door = report.refusals.iter().any(|refusal| refusal.reference.is_none());
     let why = if at_the_door { String::new() } else { failure.unwrap_or_default() };

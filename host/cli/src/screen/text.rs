@@ -1,17 +1,34 @@
-//! Strangers' words made harmless: no control character, no escape sequence and nothing invisible leaves here.
+//! Strangers' words made harmless, as this command shows them: all of it goes through the kernel's `text`. No control character, no escape
+//! sequence and nothing invisible leaves here, and what is one line stays one.
 
 use std::fmt::Write;
 
+use agentry_kernel::text::{self, deceives};
+
 use super::hints;
 
-/// One line: line breaks and tabs are escaped too.
+/// What stands before each line of a stranger's text that has several. No line of ours begins so.
+const MARGIN: &str = "  │ ";
+
+/// A text on exactly one line, whoever wrote it: see [`text::line`].
 pub fn line(text: &str) -> String {
-    escape(text, |_| false)
+    text::line(text)
 }
 
-/// Several lines: line breaks and tabs stay.
-pub fn block(text: &str) -> String {
-    escape(text, |letter| matches!(letter, '\n' | '\t'))
+/// A text of ours on several lines: see [`text::ours`].
+pub fn ours(text: &str) -> String {
+    text::ours(text)
+}
+
+/// A stranger's text on lines of its own, each behind a margin, so that none can be taken for a line of ours.
+pub fn quoted(text: &str) -> String {
+    let lines: Vec<String> = text.trim_end().lines().map(|line| format!("{MARGIN}{}", self::line(line))).collect();
+    if lines.is_empty() { MARGIN.trim_end().to_owned() } else { lines.join("\n") }
+}
+
+/// What an agent gave, on a stream that has nothing else: its line breaks and tabs stay.
+pub fn output(text: &str) -> String {
+    text.split_inclusive('\n').map(ours).collect()
 }
 
 /// JSON that means the same and shows nothing but itself: what would move the cursor is written as an escape of JSON. Outside of its
@@ -19,7 +36,7 @@ pub fn block(text: &str) -> String {
 pub fn json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for letter in json.chars() {
-        if is_dangerous(letter) {
+        if deceives(letter) {
             for unit in letter.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}");
             }
@@ -28,6 +45,41 @@ pub fn json(json: &str) -> String {
         }
     }
     out
+}
+
+/// What leaves for a terminal, whoever wrote it down: colours of ours and the taking back of a waiting line do what they do, and all else
+/// that would move the cursor or hide is shown. The last of two doors: what a screen forgot to escape breaks lines here at most.
+pub fn at_the_door(text: &str) -> std::borrow::Cow<'_, str> {
+    let harmless = |letter: char| !deceives(letter) || letter == '\n';
+    if text.chars().all(harmless) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let whole = own_sequence(rest).unwrap_or(letter.len_utf8());
+        let (now, then) = rest.split_at(whole);
+        if harmless(letter) || letter == '\t' || whole > letter.len_utf8() || now == "\r" && then.starts_with(ERASE) {
+            out.push_str(now);
+        } else {
+            out.push_str(&line(now));
+        }
+        rest = then;
+    }
+    out.into()
+}
+
+/// Takes a waiting line away.
+const ERASE: &str = "\x1b[K";
+
+/// How long the sequence is that begins here, if it is one of those that this command writes.
+fn own_sequence(text: &str) -> Option<usize> {
+    if text.starts_with(ERASE) {
+        return Some(ERASE.len());
+    }
+    let numbers = text.strip_prefix("\x1b[")?;
+    let end = numbers.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
+    numbers[end..].starts_with('m').then_some("\x1b[".len() + end + 1)
 }
 
 /// One line of at most `columns` letters; what was cut shows as `…`.
@@ -46,10 +98,10 @@ pub fn explain(error: &anyhow::Error) -> (String, Vec<String>) {
     let mut what = String::new();
     let mut told: Vec<String> = Vec::new();
     for cause in error.chain() {
-        let text = block(&cause.to_string());
+        let text = ours(&cause.to_string());
         let mut parts = text.split("\nhint: ");
         let head = parts.next().unwrap_or_default();
-        for hint in parts.map(str::to_owned).chain(hints::of(cause).map(|hint| block(&hint))) {
+        for hint in parts.map(str::to_owned).chain(hints::of(cause).map(|hint| ours(&hint))) {
             if !told.contains(&hint) {
                 told.push(hint);
             }
@@ -59,39 +111,11 @@ pub fn explain(error: &anyhow::Error) -> (String, Vec<String>) {
             if !what.is_empty() {
                 what.push_str(": ");
             }
-            what.push_str(head);
+            // Set in: no second line of it looks like a hint of ours.
+            what.push_str(&head.replace('\n', "\n  "));
         }
     }
     (what, told)
-}
-
-fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            letter if keep(letter) || !is_dangerous(letter) => out.push(letter),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            letter => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(letter));
-            }
-        }
-    }
-    out
-}
-
-/// Moves the cursor, turns the text around, or cannot be seen.
-fn is_dangerous(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180e}'
-            | '\u{3164}' | '\u{ffa0}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -103,7 +127,8 @@ mod tests {
     #[test]
     fn an_escape_sequence_is_shown_and_does_nothing() {
         assert_eq!(line("\x1b[2Jgone\r\n"), "\\u{1b}[2Jgone\\r\\n");
-        assert_eq!(block("a\n\tb\x07"), "a\n\tb\\u{7}");
+        assert_eq!(quoted("a\nhint: b\x07\n"), "  │ a\n  │ hint: b\\u{7}");
+        assert_eq!(output("a\n\tb\x07"), "a\n\tb\\u{7}");
     }
 
     #[test]
@@ -117,8 +142,23 @@ mod tests {
     fn json_means_the_same_and_moves_no_cursor() {
         let strange = serde_json::json!({ "a\u{9b}2J": ["\u{202e}x\u{7f}", "\u{e0041}", "größe 🦀\n"] });
         let shown = json(&strange.to_string());
-        assert!(!shown.chars().any(is_dangerous), "{shown}");
+        assert!(!shown.chars().any(deceives), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("it is JSON still"), strange);
+    }
+
+    #[test]
+    fn colours_pass_the_door_and_nothing_else_that_moves() {
+        let coloured = crate::screen::styled(crate::screen::BAD, "error");
+        assert_eq!(at_the_door(&coloured), coloured);
+        assert_eq!(at_the_door("\r\x1b[Kwaits\n\tx"), "\r\x1b[Kwaits\n\tx");
+        for (bad, shown) in [
+            ("\x1b[2J", "\\u{1b}[2J"),
+            ("a\rb", "a\\rb"),
+            ("\u{202e}", "\\u{202e}"),
+            ("\x1b]0;t\x07", "\\u{1b}]0;t\\u{7}"),
+        ] {
+            assert_eq!(at_the_door(bad), shown);
+        }
     }
 
     #[test]

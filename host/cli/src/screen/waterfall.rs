@@ -54,7 +54,7 @@ pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
         );
         if let Some(foreseen) = &row.foreseen {
             let line = format!("      would be {}", foreseen.replace('\n', "\n      "));
-            let _ = writeln!(picture, "{}", styled(HINT, text::block(&line)));
+            let _ = writeln!(picture, "{}", styled(HINT, text::ours(&line)));
         }
         if !row.gained.is_empty() {
             let _ = writeln!(picture, "      {}", styled(HINT, format_args!("labels gained: {}", row.gained)));
@@ -77,14 +77,14 @@ fn mark(row: &Row) -> String {
 
 fn trouble(row: &Row, picture: &mut String) {
     let story = match &row.decision {
-        _ if !row.approved_by.is_empty() => format!("allowed by {}", row.approved_by.join(", ")),
+        _ if !row.approved_by.is_empty() => text::line(&format!("allowed by {}", row.approved_by.join(", "))),
         Decision::Waits => "people were asked, and have not answered".to_owned(),
         Decision::Open | Decision::Done => return,
-        Decision::Broke { kind, text } if text.is_empty() => kind.clone(),
-        Decision::Broke { kind, text } => format!("{kind}: {text}"),
-        Decision::Refused(refusal) => refusal.to_string(),
+        Decision::Broke { kind, text } if text.is_empty() => text::line(kind),
+        Decision::Broke { kind, text } => text::line(&format!("{kind}: {text}")),
+        Decision::Refused(refusal) => text::ours(&refusal.to_string()),
     };
-    for line in text::block(&story).lines() {
+    for line in story.lines() {
         let _ = writeln!(picture, "      {}", styled(DIM, line));
     }
 }

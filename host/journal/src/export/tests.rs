@@ -6,8 +6,10 @@ use agentry_kernel::journal::{BasisId, Ended, Outcome, Started};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 
+use super::form::{Body, MAGIC, MAGIC_1, SUM_BYTES};
 use super::*;
 use crate::audit::verify;
+use crate::{Extras, digest};
 
 const RUN: RunId = RunId(7);
 
@@ -50,6 +52,7 @@ async fn home() -> (tempfile::TempDir, Digest) {
         refused: 0,
         failure: None,
         cause: None,
+        imported: None,
         labels: Labels::NONE,
         parent: None,
     };
@@ -60,33 +63,65 @@ async fn home() -> (tempfile::TempDir, Digest) {
     (home, text)
 }
 
-fn exported(home: &Path) -> Result<Vec<u8>, ParcelError> {
+/// The time at which files are taken.
+const NOW: Millis = Millis(10);
+
+fn exported(home: &Path) -> Result<Vec<u8>, ExportError> {
+    exported_by(home, None)
+}
+
+fn exported_by(home: &Path, key: Option<&HomeKey>) -> Result<Vec<u8>, ExportError> {
     let history = History::over(Arc::new(RedbStore::open(home).unwrap()));
     let record = history.run(&RUN.to_string()).unwrap();
-    export(&history, &record)
+    export(&history, &record, key)
+}
+
+async fn import(home: &Path, bytes: &[u8]) -> Result<RunRecord, ExportError> {
+    open(bytes, NOW)?.keep(home).await
+}
+
+fn body(file: &[u8]) -> Body {
+    let body = file.strip_prefix(MAGIC).unwrap().split_last_chunk::<SUM_BYTES>().unwrap().0;
+    postcard::take_from_bytes(body).unwrap().0
+}
+
+/// The same file with something of it changed.
+fn forged(file: &[u8], change: impl FnOnce(&mut Body)) -> Vec<u8> {
+    let mut body = body(file);
+    change(&mut body);
+    form::write(&body, None)
+}
+
+/// The same with another record, or another journal.
+fn told(file: &[u8], change: impl FnOnce(&mut RunRecord, &mut Vec<Entry>)) -> Vec<u8> {
+    forged(file, |body| {
+        let mut record = RunRecord::decode(&body.record).unwrap();
+        let mut entries = segment::decode(&body.journal).unwrap().1;
+        change(&mut record, &mut entries);
+        body.record = record.encoded();
+        body.journal.clear();
+        segment::extend(&mut body.journal, RUN, &entries);
+        Tip::default().link(&mut body.journal);
+    })
 }
 
 /// The same file without one of its contents, as that version of the journal would have written it.
 fn without(file: &[u8], content: Digest, version: u8) -> Vec<u8> {
-    let body = file.strip_prefix(MAGIC).unwrap().split_last_chunk::<SUM_BYTES>().unwrap().0;
-    let mut parcel: Parcel = postcard::from_bytes(body).unwrap();
-    parcel.contents.retain(|bytes| digest(bytes) != content);
-    parcel.journal[0] = version;
-    let mut bytes = postcard::to_extend(&parcel, MAGIC.to_vec()).unwrap();
-    bytes.extend_from_slice(&digest(&bytes).0);
-    bytes
+    forged(file, |body| {
+        body.contents.retain(|bytes| digest(bytes) != content);
+        body.journal[0] = version;
+    })
 }
 
 fn version(file: &[u8]) -> u8 {
-    let body = file.strip_prefix(MAGIC).unwrap();
-    postcard::from_bytes::<Parcel>(body).unwrap().journal[0]
+    body(file).journal[0]
 }
 
 #[tokio::test]
 async fn a_file_of_an_older_version_lacks_what_was_told_to_people_and_is_taken_and_given_on_as_such() {
     let (here, text) = home().await;
     let file = exported(here.path()).unwrap();
-    assert_eq!(version(&file), 6);
+    assert_eq!(version(&file), 7);
     let mut older = without(&file, text, 5);
     for _ in 0..2 {
         let there = tempfile::tempdir().unwrap();
@@ -104,9 +139,9 @@ async fn a_file_of_this_version_that_lacks_what_was_told_is_refused() {
     let file = exported(here.path()).unwrap();
     let there = tempfile::tempdir().unwrap();
     let cut = import(there.path(), &without(&file, text, 6)).await;
-    assert!(matches!(cut, Err(ParcelError::Incomplete { content, .. }) if content == text), "{cut:?}");
+    assert!(matches!(cut, Err(ExportError::Incomplete { content, .. }) if content == text), "{cut:?}");
     import(there.path(), &without(&file, Digest::default(), 5)).await.unwrap();
-    assert_eq!(version(&exported(there.path()).unwrap()), 6, "an older one that lacks nothing is whole");
+    assert_eq!(version(&exported(there.path()).unwrap()), 7, "an older one that lacks nothing is whole");
     let store = RedbStore::open(there.path()).unwrap();
     assert_eq!(verify(&store, &[]).unwrap().contents, 3);
     let mut batch = agentry_store::Batch::default();
@@ -116,5 +151,138 @@ async fn a_file_of_this_version_that_lacks_what_was_told_is_refused() {
     assert!(broken.what.contains("is gone"), "{broken:?}");
     drop(store);
     let cut = exported(there.path());
-    assert!(matches!(cut, Err(ParcelError::Incomplete { content, .. }) if content == text), "{cut:?}");
+    assert!(matches!(cut, Err(ExportError::Incomplete { content, .. }) if content == text), "{cut:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_form_is_still_taken() {
+    let (here, _) = home().await;
+    let file = exported(here.path()).unwrap();
+    let mut first = postcard::to_extend(&body(&file), MAGIC_1.to_vec()).unwrap();
+    first.extend_from_slice(&digest(&first).0);
+    let there = tempfile::tempdir().unwrap();
+    let record = import(there.path(), &first).await.unwrap();
+    assert_eq!(record.imported, Some(Imported { at: NOW, signer: None, adopted: false }));
+}
+
+#[tokio::test]
+async fn a_run_out_of_a_file_is_marked_holds_nothing_and_has_spent_nothing_here() {
+    let (here, _) = home().await;
+    let lots = Amounts::of(agentry_kernel::Resource::Usd, 4_000_000);
+    let call = CallId(1);
+    let suspended = told(&exported(here.path()).unwrap(), |record, entries| {
+        entries.pop();
+        entries.push(Entry::Unknown { call, at: Millis(2), spent: lots });
+        let what = Call::TimersNow;
+        entries.push(Entry::Asked { call: CallId(2), at: Millis(2), what, held: lots, basis: BasisId::NONE });
+        let id = RunId(99);
+        entries.push(Entry::Spawned { call: CallId(2), run: id });
+        let began = Some((id, CallId(1)));
+        (record.status, record.ended, record.spent, record.parent) = (Status::Suspended, None, lots, began);
+    });
+    let there = tempfile::tempdir().unwrap();
+    let record = import(there.path(), &suspended).await.unwrap();
+    assert_eq!((record.spent, record.parent, record.calls), (Amounts::ZERO, None, 2));
+    assert!(record.labels.has("untrusted"));
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(there.path()).unwrap());
+    let (_, recovered) = Journal::open(Arc::clone(&store)).await.unwrap();
+    assert!(recovered.unfinished.is_empty() && recovered.books.is_empty(), "{recovered:?}");
+    let history = History::over(Arc::clone(&store));
+    assert!(history.suspended(|_| true).unwrap().is_empty(), "a host would go on with it by itself");
+    let entries = history.entries(RUN).unwrap();
+    let unfinished = agentry_kernel::journal::Unfinished::of(&entries).unwrap();
+    assert_eq!((unfinished.holds(), unfinished.spent, unfinished.below.len()), (Amounts::ZERO, Amounts::ZERO, 0));
+    assert!(unfinished.imported && unfinished.labels.has("untrusted"));
+    let of = crate::resolve::Resolution { run: RUN, call, happened: false, because: String::new() };
+    let known = crate::resolve::Case::find(&*store, &of).map(|case| case.spent);
+    assert!(matches!(known, Err(crate::resolve::ResolveError::Known(..))), "{known:?}");
+    assert_eq!(verify(&*store, &[]).unwrap().imported, 1);
+}
+
+#[tokio::test]
+async fn a_file_whose_parts_contradict_each_other_is_refused_and_nothing_of_it_is_kept() {
+    let (here, _) = home().await;
+    let file = exported(here.path()).unwrap();
+    let another = || Entry::Locked { at: Millis(1), because: String::new() };
+    type Change = Box<dyn Fn(&mut RunRecord, &mut Vec<Entry>)>;
+    let changes: [(&str, Change); 9] = [
+        ("different agents", Box::new(|record, _| record.agent = "clerk".to_owned())),
+        (
+            "different components",
+            Box::new(|_, entries| {
+                if let Some(Entry::Started(started)) = entries.first_mut() {
+                    started.component = started.input;
+                }
+            }),
+        ),
+        ("how it ended", Box::new(|record, _| record.status = Status::Failed)),
+        ("its journal does not", Box::new(|_, entries| drop(entries.pop()))),
+        ("begins twice", Box::new(|_, entries| entries.push(entries[0].clone()))),
+        ("ends twice", Box::new(|_, entries| entries.push(entries[2].clone()))),
+        ("behind its end", Box::new(|_, entries| entries.push(entries[1].clone()))),
+        ("of a host", Box::new(move |_, entries| entries.insert(1, another()))),
+        ("how many calls", Box::new(|record, _| record.calls = 500)),
+    ];
+    let there = tempfile::tempdir().unwrap();
+    for (what, change) in changes {
+        let refused = import(there.path(), &told(&file, |record, entries| change(record, entries))).await;
+        let refused = refused.expect_err(what).to_string();
+        assert!(refused.contains(what), "{what}: {refused}");
+    }
+    let late = Millis(NOW.0 + agentry_store::limits::PARCEL_AHEAD_MAX_MS + 1);
+    let future = told(&file, |record, _| record.started = late);
+    assert!(import(there.path(), &future).await.unwrap_err().to_string().contains("in the future"));
+    assert_eq!(there.path().read_dir().unwrap().count(), 0, "nothing was kept");
+}
+
+#[tokio::test]
+async fn what_a_file_does_not_name_is_not_kept() {
+    let (here, _) = home().await;
+    let more = forged(&exported(here.path()).unwrap(), |body| body.contents.push(b"stowaway".to_vec()));
+    let there = tempfile::tempdir().unwrap();
+    import(there.path(), &more).await.unwrap();
+    let store = RedbStore::open(there.path()).unwrap();
+    assert!(!store.has(&keys::blob(&digest(b"stowaway"))).unwrap());
+}
+
+#[tokio::test]
+async fn a_file_says_which_home_vouches_for_it_and_one_that_was_changed_since_is_refused() {
+    let (here, _) = home().await;
+    let key = HomeKey::of(here.path()).unwrap();
+    assert_eq!(HomeKey::of(here.path()).unwrap().public(), key.public(), "it is made once");
+    let file = exported_by(here.path(), Some(&key)).unwrap();
+    assert_eq!(open(&file, NOW).unwrap().signer(), Some(key.public()));
+    // Whoever changes the file can mend its checksum, and not its signature.
+    let mut body = body(&file);
+    let signed = postcard::to_allocvec(&body).unwrap().len() + MAGIC.len();
+    body.contents.push(Vec::new());
+    let mut changed = postcard::to_extend(&body, MAGIC.to_vec()).unwrap();
+    changed.extend_from_slice(&file[signed..file.len() - SUM_BYTES]);
+    changed.extend_from_slice(&digest(&changed).0);
+    assert!(matches!(open(&changed, NOW), Err(ExportError::Sign(SignError::Wrong))));
+    let (there, _) = home().await;
+    assert_ne!(HomeKey::of(there.path()).unwrap().public(), key.public());
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = here.path().join("export.key");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(HomeKey::of(here.path()), Err(SignError::Exposed { .. })));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&path, b"short").unwrap();
+    assert!(matches!(HomeKey::of(here.path()), Err(SignError::NoKey { .. })));
+}
+
+#[test]
+fn no_bytes_bring_it_down() {
+    let body = Body { record: vec![5, 1], journal: vec![7; 40], contents: vec![vec![1, 2, 3]; 4] };
+    let file = form::write(&body, None);
+    for place in 0..file.len() {
+        let mut flipped = file.clone();
+        flipped[place] ^= 0x81;
+        let sum = flipped.len() - SUM_BYTES;
+        let mended = digest(&flipped[..sum]).0;
+        flipped[sum..].copy_from_slice(&mended);
+        assert!(open(&flipped, NOW).is_err());
+        assert!(open(&file[..place], NOW).is_err());
+    }
 }

@@ -7,7 +7,7 @@ use super::Entry;
 use crate::budget::Allowance;
 use crate::budget::{Amounts, Resource, Window};
 use crate::call::{Call, CallId, RunId, Wait};
-use crate::labels::Labels;
+use crate::labels::{Labels, UNTRUSTED};
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +36,13 @@ pub struct Unfinished {
     pub rests: Option<(Millis, Vec<CallId>)>,
     /// Fuel of its allowance that it gave away for runs below it, by the call that runs them. It does not come back.
     pub gave: BTreeMap<CallId, u64>,
+    /// True if all of it came out of a file and this home has given it nothing yet: it holds nothing, and nothing that it says of money,
+    /// time or rights counts.
+    pub imported: bool,
     /// Since when a host has it, and the last that is known of it.
     stretch: (Millis, Millis),
+    /// Labels of all that it was told, whoever took them off or kept them off.
+    gained: Labels,
 }
 
 /// What brings a run back that rests. Nothing else can come of its open calls.
@@ -82,13 +87,8 @@ impl Unfinished {
     pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Self> {
         let mut entries = entries.into_iter();
         let Some(Entry::Started(started)) = entries.next() else { return None };
-        let given = &started.held;
         let mut run = Self {
-            allowance: Allowance {
-                fuel: given[Resource::Fuel],
-                wall_ms: given[Resource::WallTime],
-                memory_bytes: given[Resource::Memory],
-            },
+            allowance: Allowance::of(&started.held),
             spent: Amounts::ZERO,
             given: Amounts::ZERO,
             labels: Labels::NONE,
@@ -99,7 +99,9 @@ impl Unfinished {
             below: BTreeMap::new(),
             rests: None,
             gave: BTreeMap::new(),
+            imported: false,
             stretch: (started.at, started.at),
+            gained: Labels::NONE,
         };
         for entry in entries {
             if matches!(entry, Entry::Ended(_)) {
@@ -148,7 +150,13 @@ impl Unfinished {
                     self.given = self.given.plus(Amounts::of(short.what, short.more));
                 }
             }
-            Entry::Labelled { labels, .. } => self.labels = self.labels.and(labels),
+            Entry::Labelled { labels, .. } => {
+                self.labels = self.labels.and(labels);
+                self.gained = self.gained.and(labels);
+            }
+            Entry::Cleared { labels, .. } => self.gained = self.gained.and(labels),
+            Entry::Imported { at, .. } => self.came_out_of_a_file(*at),
+            Entry::Adopted { at, held, labels } => self.adopted(*at, held, labels),
             Entry::Unlabelled { labels, .. } => self.labels = self.labels.without(labels),
             Entry::Spawned { call, run } => drop(self.below.insert(*call, *run)),
             Entry::Rested { at, calls } => {
@@ -163,6 +171,37 @@ impl Unfinished {
             // What the guest saw, and what decisions rest on, cost nothing and hold nothing.
             _ => {}
         }
+    }
+
+    /// All so far is what somebody says. Which calls have no answer, and what the run says that it has read, is taken from it; what it had,
+    /// spent and holds is not, nor which runs work for it, nor who took labels off.
+    fn came_out_of_a_file(&mut self, at: Millis) {
+        for open in self.open.values_mut() {
+            (open.held, open.lost) = (Amounts::ZERO, false);
+        }
+        *self = Self {
+            allowance: Allowance::NOTHING,
+            spent: Amounts::ZERO,
+            given: Amounts::ZERO,
+            labels: self.gained.and(&self.labels).and(&Labels::of([UNTRUSTED])),
+            calls: self.calls,
+            refused: self.refused,
+            wall_ms: 0,
+            open: core::mem::take(&mut self.open),
+            below: BTreeMap::new(),
+            rests: None,
+            gave: BTreeMap::new(),
+            imported: true,
+            stretch: (at, at),
+            gained: self.gained.clone(),
+        };
+    }
+
+    fn adopted(&mut self, at: Millis, held: &Amounts, labels: &Labels) {
+        self.allowance = Allowance::of(held);
+        self.labels = self.labels.and(labels);
+        self.imported = false;
+        self.stretch = (at, at);
     }
 
     /// What brings it back, if it rests: the first of its own deadlines, or of what its calls wait for. The runs below it have their own.

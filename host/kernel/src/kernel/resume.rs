@@ -179,7 +179,7 @@ impl Kernel {
         Lost { call, then, spent }
     }
 
-    fn afterwards(&self, open: &Open) -> Afterwards {
+    pub(super) fn afterwards(&self, open: &Open) -> Afterwards {
         if !open.sent {
             return Afterwards::Again;
         }

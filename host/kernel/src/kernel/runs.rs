@@ -12,7 +12,7 @@ use crate::budget::Allowance;
 use crate::budget::{Amounts, Limits, Period, Resource};
 use crate::call::RunId;
 use crate::labels::Labels;
-use crate::limits::{FUEL_RUN_DEFAULT, MEMORY_DEFAULT_BYTES, RUNS_MAX, WALL_RUN_DEFAULT_MS};
+use crate::limits::{FUEL_RUN_DEFAULT, MEMORY_DEFAULT_BYTES, RUNS_MAX, SHARED_PARTS, WALL_RUN_DEFAULT_MS};
 use crate::manifest::Manifest;
 use crate::model::Model;
 use crate::pattern::name_fits;
@@ -141,7 +141,8 @@ impl Kernel {
         (settled, self.follows())
     }
 
-    /// Every limit that binds a run; none if there is no such run.
+    /// Every limit that binds a run; none if there is no such run. What is left of its own it is told exactly, of what it shares with others
+    /// in twentieths, rounded down: by an exact one, what another run does could be told from here.
     pub fn balances(&mut self, id: RunId, now: Millis) -> Vec<Balance> {
         let Some(run) = self.runs.get(&id) else { return Vec::new() };
         let mut balances = Vec::new();
@@ -151,7 +152,8 @@ impl Kernel {
             (Resource::Memory, run.allowance.memory_bytes, run.allowance.memory_bytes),
         ];
         balances.extend(given.map(|(what, limit, left)| Balance { what, left, limit, refills_in_s: None }));
-        let mut next = Some(run.account);
+        let own = run.account;
+        let mut next = Some(own);
         while let Some(id) = next {
             self.ledger.refill(id, now);
             let (account, limits) = (self.ledger.account(id), self.ledger.limits(id));
@@ -161,6 +163,7 @@ impl Kernel {
                 if let (Some(limit), Some(left), false) =
                     (account.limit(limits, what), account.left(limits, what), given)
                 {
+                    let left = if id == own { left } else { coarse(left, limit) };
                     balances.push(Balance { what, left, limit, refills_in_s });
                 }
             }
@@ -192,7 +195,13 @@ impl Kernel {
         self.tools.iter().filter(|tool| fits(&run.wants, tool) && fits(&grant.rights, tool)).collect()
     }
 
-    fn begin(&mut self, id: RunId, start: &Start, share: Option<&Share>, now: Millis) -> Result<Allowance, No> {
+    pub(super) fn begin(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        share: Option<&Share>,
+        now: Millis,
+    ) -> Result<Allowance, No> {
         let (mut run, policy) = self.newcomer(id, start, share, now)?;
         let account = run.account;
         let equipped = match run.grant.and_then(|grant| policy.grants.get(grant)) {
@@ -265,7 +274,7 @@ impl Kernel {
             shares: 0,
             tree: 0,
             share: limits,
-            allowance: Allowance { fuel: 0, wall_ms: 0, memory_bytes: 0 },
+            allowance: Allowance::NOTHING,
             fuel_given: 0,
             fuel_given_again: 0,
             started: now,
@@ -322,6 +331,12 @@ impl Kernel {
             }
         }
     }
+}
+
+/// In twentieths of the limit, rounded down.
+fn coarse(left: u64, limit: u64) -> u64 {
+    let step = limit.div_ceil(SHARED_PARTS).max(1);
+    left / step * step
 }
 
 impl Allowance {

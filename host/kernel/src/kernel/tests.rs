@@ -21,6 +21,7 @@ use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
 use crate::tool::{Effect, Tool};
 
+mod adopt;
 mod approvals;
 mod basis;
 mod budgets;
@@ -366,6 +367,6 @@ fn balances_and_models_are_those_that_bind_the_run() {
         tokens 2000/2000 None
         model calls 3/3 None
         tokens 3000/3000 Some(57599)
-        wall time 30000/90000 Some(57599)"#]]
+        wall time 27000/90000 Some(57599)"#]]
     .assert_eq(&shown.join("\n").to_string());
 }

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use super::{
-    Answer, Answered, Asked, Closed, Consequences, Kernel, Lost, Permit, Ready, Settled, Share, Start, Ticket, Unasked,
-    Vote, Waiter,
+    Adopted, Answer, Answered, Asked, Closed, Consequences, Kernel, Lost, Permit, Ready, Settled, Share, Start, Ticket,
+    Unasked, Vote, Waiter,
 };
 use crate::approval::{ApprovalId, Approver, Facts, Unfit};
 use crate::budget::Allowance;
@@ -93,6 +93,18 @@ impl Tracked {
         now: Millis,
     ) -> Result<(Allowance, Vec<Lost>), Refusal> {
         let done = self.kernel.resume(id, start, past, share, now);
+        self.act(done)
+    }
+
+    pub(crate) fn adopt<'a>(
+        &mut self,
+        id: RunId,
+        start: &Start,
+        past: &Unfinished,
+        asked: impl Iterator<Item = &'a Call>,
+        now: Millis,
+    ) -> Result<Adopted, Refusal> {
+        let done = self.kernel.adopt(id, start, past, asked, now);
         self.act(done)
     }
 

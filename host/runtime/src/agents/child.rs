@@ -112,6 +112,10 @@ impl Place {
         let (observer, stop, stored) = (heard(&self.parent.observer), cut.child_token(), fault::stored);
         let below = |share| Some(Below { parent: Arc::clone(&self.parent), call: self.call, share });
         if let Some(record) = open {
+            if record.imported.is_some() {
+                drivers.gate.dissolve(share);
+                return Err(fault::unavailable("the run that this call began is not here", None));
+            }
             let entries = match history.entries(record.id) {
                 Ok(entries) => entries,
                 Err(error) => {

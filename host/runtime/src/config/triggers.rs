@@ -14,7 +14,7 @@
 use agentry_config::ConfigError;
 use agentry_config::reader::Table;
 use agentry_config::secret::{Key, key};
-use agentry_kernel::labels::{self, Labels};
+use agentry_kernel::labels::{self, Labels, UNTRUSTED};
 use agentry_store::limits::{INPUT_MAX_BYTES, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX};
 use toml::de::DeValue;
 
@@ -23,9 +23,6 @@ const TRIGGER_KEYS: [&str; 9] =
 
 /// The words that say what starts it.
 const CAUSES: [&str; 5] = ["cron", "letter", "memory", "directory", "webhook"];
-
-/// What the input of a request carries unless the admin says otherwise: strangers wrote it.
-const OF_STRANGERS: &str = "untrusted";
 
 /// One thing that starts an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +161,7 @@ fn as_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
 
 fn marks(table: &Table<'_>, of_strangers: bool) -> Result<Labels, ConfigError> {
     if !table.keys().any(|key| key == "labels") {
-        return Ok(if of_strangers { Labels::of([OF_STRANGERS]) } else { Labels::NONE });
+        return Ok(if of_strangers { Labels::of([UNTRUSTED]) } else { Labels::NONE });
     }
     let names = table.texts("labels")?;
     for name in &names {

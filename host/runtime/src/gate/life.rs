@@ -9,13 +9,13 @@ use agentry_kernel::budget::Allowance;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Ended, Entry, Started, Status, Unfinished};
-use agentry_kernel::kernel::{Share, Start};
+use agentry_kernel::kernel::{Adopted, Consequences, Kernel, Lost, Share, Start};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 use agentry_store::content::Content;
-use agentry_store::rows::run::{Cause, RunRecord};
+use agentry_store::rows::run::{Cause, Imported, RunRecord};
 use tokio::time::Instant;
 
 use super::Gate;
@@ -193,21 +193,30 @@ impl Gate {
         let at = gate.clock.now();
         gate.audience.join(run);
         let revived = gate.act(&**run, at, |act| {
-            let (revived, copied) = match origin {
-                Origin::Own(share) => (act.ask(|kernel| kernel.resume(run.id, start, past, share, at)), Vec::new()),
-                Origin::Another(entries) => (act.ask(|kernel| kernel.fork(run.id, start, past, at)), entries),
+            let (share, copied) = match origin {
+                Origin::Own(share) => (Some(share), Vec::new()),
+                Origin::Another(entries) => (None, entries),
             };
-            let (allowance, lost) = revived.map_err(Box::new)?;
+            let revived = match share {
+                _ if past.imported => act.ask(|kernel| adopt(kernel, run, start, past, at)),
+                Some(share) => act.ask(|kernel| kernel.resume(run.id, start, past, share, at)).map(Revived::from),
+                None => act.ask(|kernel| kernel.fork(run.id, start, past, at)).map(Revived::from),
+            };
+            let Revived { allowance, lost, adopts } = revived.map_err(Box::new)?;
             if attended {
                 act.attend(run.id);
             }
             let new = lost.iter().filter(|lost| past.open.get(&lost.call).is_none_or(|open| !open.lost));
             let unknown = new.map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent });
-            copied.into_iter().chain([Entry::Resumed { at }]).chain(unknown).for_each(|entry| act.note(entry));
-            let record = RunRecord { status: Status::Running, ..record };
+            let adopted = adopts.clone().map(|labels| Entry::Adopted { at, held: given(&allowance), labels });
+            let resumed = adopted.into_iter().chain([Entry::Resumed { at }]);
+            copied.into_iter().chain(resumed).chain(unknown).for_each(|entry| act.note(entry));
+            let imported = record.imported.map(|imported| Imported { adopted: true, ..imported });
+            let labels = adopts.as_ref().unwrap_or(&past.labels).clone();
+            let record = RunRecord { status: Status::Running, imported, labels: labels.clone(), ..record };
             act.record(Some(record.clone()));
             let spent = lost.iter().fold(past.spent, |sum, lost| sum.plus(lost.spent));
-            run.carry(spent, past.refused, &past.labels);
+            run.carry(spent, past.refused, &labels);
             run.recording().iter().for_each(|past| past.go_on(&lost));
             run.set_record(record);
             Ok::<_, Box<Refusal>>((allowance, act.cell().leaves))
@@ -279,6 +288,32 @@ impl Gate {
     }
 }
 
+/// What the kernel gives a run that goes on.
+struct Revived {
+    allowance: Allowance,
+    lost: Vec<Lost>,
+    /// The labels with which one out of a file begins here; none if it is not, or began here before.
+    adopts: Option<Labels>,
+}
+
+impl From<(Allowance, Vec<Lost>)> for Revived {
+    fn from((allowance, lost): (Allowance, Vec<Lost>)) -> Self {
+        Self { allowance, lost, adopts: None }
+    }
+}
+
+type Adopts = (Result<Revived, Refusal>, Consequences);
+
+fn adopt(kernel: &mut Kernel, run: &RunContext, start: &Start, past: &Unfinished, at: Millis) -> Adopts {
+    let asked = run.recording().into_iter().flat_map(|past| past.asked());
+    let (adopted, follows) = kernel.adopt(run.id, start, past, asked, at);
+    let revived = adopted.map(|adopted| {
+        let Adopted { allowance, labels, lost } = adopted;
+        Revived { allowance, lost, adopts: Some(labels) }
+    });
+    (revived, follows)
+}
+
 impl Act<'_> {
     /// What started a run by itself, and the labels that it brings: the run holds them before it has made a call.
     fn starts_by(&mut self, run: &RunContext, at: Millis) {
@@ -308,6 +343,7 @@ fn first_record(run: &RunContext, started: &Started, parent: Option<(RunId, Call
         cause: None,
         labels: run.labels(),
         parent,
+        imported: None,
     }
 }
 

@@ -199,6 +199,8 @@ impl Recording {
                 self.seen.push(Seen { delivery: Delivery::Pieces(call), pieces });
             }
             Entry::Ended(ended) => self.ended = Some(ended),
+            // No run of this home works for it, and nobody of this home was asked for it.
+            Entry::Imported { .. } => (self.spawned, self.questioned) = (BTreeMap::new(), BTreeMap::new()),
             // Labels and the policy are the kernel's to know, and the host's own entries are of no run.
             _ => {}
         }
@@ -231,6 +233,11 @@ impl Recording {
     /// How many calls it made.
     pub(crate) fn calls(&self) -> u32 {
         self.calls.keys().next_back().map_or(0, |call| call.0)
+    }
+
+    /// All that it asked for.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values().map(|recorded| &recorded.what)
     }
 
     /// The run that this call began below this one.

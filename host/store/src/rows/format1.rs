@@ -107,7 +107,7 @@ impl From<Record> for RunRecord {
     fn from(record: Record) -> Self {
         let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure } = record;
         let (spent, labels) = (spent.into(), Labels::NONE);
-        let (parent, cause) = (None, None);
+        let (parent, cause, imported) = (None, None, None);
         Self {
             id,
             agent,
@@ -123,6 +123,7 @@ impl From<Record> for RunRecord {
             labels,
             parent,
             cause,
+            imported,
         }
     }
 }

@@ -59,7 +59,7 @@ impl From<Record> for RunRecord {
     fn from(record: Record) -> Self {
         let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels } =
             record;
-        let (parent, cause) = (None, None);
+        let (parent, cause, imported) = (None, None, None);
         Self {
             id,
             agent,
@@ -75,6 +75,7 @@ impl From<Record> for RunRecord {
             labels,
             parent,
             cause,
+            imported,
         }
     }
 }

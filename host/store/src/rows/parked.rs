@@ -126,6 +126,7 @@ mod tests {
             labels: Labels::NONE,
             parent: None,
             cause: None,
+            imported: None,
         }
     }
 

@@ -14,11 +14,12 @@ use crate::{Batch, Store, StoreError, keys};
 
 const FORMAT: u8 = 2;
 
-/// The version of a run's record: version 2 did not know of runs below runs, version 3 of causes.
-const RECORD_FORMAT: u8 = 4;
+/// The version of a run's record: version 2 did not know of runs below runs, version 3 of causes, version 4 of runs out of files.
+const RECORD_FORMAT: u8 = 5;
 
-/// Version 3 is this one without what stands last.
+/// Versions 3 and 4 are this one without what stands last.
 const WITHOUT_CAUSE: u8 = 3;
+const WITHOUT_IMPORTED: u8 = 4;
 
 /// A run at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,19 @@ pub struct RunRecord {
     pub parent: Option<(RunId, CallId)>,
     /// What was in its way, where the host knows.
     pub cause: Option<Cause>,
+    /// Where it comes from, if it came out of a file. It stays so for ever.
+    pub imported: Option<Imported>,
+}
+
+/// That a run came out of a file: it ran elsewhere, or somebody says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// When.
+    pub at: Millis,
+    /// The key that signed the file; none if nobody did.
+    pub signer: Option<Digest>,
+    /// True once a person had it go on here.
+    pub adopted: bool,
 }
 
 /// What was in the way of a run that did not succeed.
@@ -72,10 +86,8 @@ impl RunRecord {
     pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         match bytes.split_first() {
             Some((&RECORD_FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
-            Some((&WITHOUT_CAUSE, rest)) => {
-                let none = [rest, &[0]].concat();
-                postcard::from_bytes(&none).map_err(|_| damaged())
-            }
+            Some((&WITHOUT_IMPORTED, rest)) => without(rest, &[0]),
+            Some((&WITHOUT_CAUSE, rest)) => without(rest, &[0, 0]),
             Some((&FORMAT, rest)) => {
                 postcard::from_bytes::<format2::Record>(rest).map(Self::from).map_err(|_| damaged())
             }
@@ -100,6 +112,11 @@ impl RunRecord {
             _ => batch.remove(keys::open(self.id)),
         }
     }
+}
+
+/// A record that ends before these parts of it, which are none.
+fn without(bytes: &[u8], none: &[u8]) -> Result<RunRecord, StoreError> {
+    postcard::from_bytes(&[bytes, none].concat()).map_err(|_| damaged())
 }
 
 /// The record of a run, if there is one.

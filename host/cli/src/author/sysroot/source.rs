@@ -4,7 +4,6 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::debian::Debian;
 use super::{Rustc, Target, has_std};
+use crate::screen::{self, text};
 
 /// Lines of a failed command's output that are worth showing.
 const TAIL_LINES: usize = 12;
@@ -41,7 +41,7 @@ pub fn build(rustc: &Rustc, target: Target, cache: &Path, built: &Path) -> Resul
     if has_std(built, target) {
         return Ok(());
     }
-    anstream::eprintln!("std for {} is not installed: building it once, from source", target.triple());
+    screen::say(&format!("std for {} is not installed: building it once, from source\n", target.triple()));
     let work = cache.join("work");
     let debian = Debian::new(work.join("debian"));
     let library = library(rustc, target, &debian)?;
@@ -132,9 +132,8 @@ pub(super) fn quietly(command: &mut Command) -> Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = said.lines().collect();
-    let mut screen = anstream::stderr().lock();
     for line in &lines[lines.len().saturating_sub(TAIL_LINES)..] {
-        let _ = writeln!(screen, "  {line}");
+        screen::say(&format!("  {}\n", text::line(line)));
     }
     bail!("{name} ended with {}", output.status);
 }

@@ -114,10 +114,10 @@ fn page(found: &Found) -> String {
     let Found { files, policy, mistakes, warnings, held } = found;
     let mut page = String::new();
     for mistake in mistakes {
-        page.push_str(&format!("{}: {}\n\n", styled(BAD, "error"), text::block(&mistake.to_string())));
+        page.push_str(&format!("{}: {}\n\n", styled(BAD, "error"), text::ours(&mistake.to_string())));
     }
     for warning in warnings {
-        page.push_str(&format!("{}: {}\n\n", styled(HINT, "warning"), text::block(&warning.to_string())));
+        page.push_str(&format!("{}: {}\n\n", styled(HINT, "warning"), text::ours(&warning.to_string())));
     }
     for grant in &policy.grants {
         let package = grant.package.as_ref().map_or_else(|| "any package of this name".to_owned(), ToString::to_string);

@@ -7,6 +7,7 @@ use agentry_config::policies::PolicyFiles;
 use agentry_kernel::Digest;
 use agentry_kernel::inquiry::{Changed, Scenario, Suggestion, Verdict, learn, replay};
 use agentry_kernel::policy::{Policy, Source};
+use agentry_store::rows::run::RunRecord;
 use anyhow::{Result, anyhow, bail};
 use serde_json::json;
 
@@ -40,7 +41,9 @@ const LOOKED_THROUGH_MAX: usize = 10_000;
 pub fn run(args: &Learn) -> Result<ExitCode> {
     let home = args.scenario.home.resolve()?;
     let history = past::history(&home)?;
-    let records = history.runs(LOOKED_THROUGH_MAX)?.into_iter().filter(|record| record.agent == args.agent);
+    // A run out of a file did what its maker wrote: nobody is granted anything for that.
+    let own = |record: &RunRecord| record.agent == args.agent && record.imported.is_none();
+    let records = history.runs(LOOKED_THROUGH_MAX)?.into_iter().filter(own);
     let records: Vec<_> = records.take(args.runs as usize).collect();
     let Some(newest) = records.first() else {
         bail!("agent `{}` has not run here\nhint: `agentry ps` lists what did", text::line(&args.agent));

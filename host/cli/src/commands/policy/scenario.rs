@@ -93,10 +93,15 @@ pub fn beside(home: &Home) -> Result<Beside> {
     })
 }
 
-/// Agents that have run here.
+/// Agents that have run here. A name in a file is no agent of this home.
 fn ran(home: &Home) -> Result<Vec<String>> {
     let Some(history) = home.history()? else { return Ok(Vec::new()) };
-    Ok(history.runs(RAN_MAX)?.into_iter().map(|record| record.agent).collect())
+    Ok(history
+        .runs(RAN_MAX)?
+        .into_iter()
+        .filter(|record| record.imported.is_none())
+        .map(|record| record.agent)
+        .collect())
 }
 
 fn registered(home: &Home, config: &Config) -> Result<Vec<Tool>> {

@@ -1,0 +1,118 @@
+//! The key by which a home vouches for what it exports: Ed25519 (RFC 8032), made at need, readable by its owner alone. A signature says that
+//! the holder of the key made the file, and nothing of what happened.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use agentry_kernel::digest::Digest;
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+
+/// Bytes of a signature.
+pub(crate) const SIGNATURE_BYTES: usize = 64;
+
+/// Bytes of the secret half.
+const SEED_BYTES: usize = 32;
+
+/// The file in the home.
+const FILE: &str = "export.key";
+
+/// What is signed is this and the digest of the file up to the signature: no signature of another kind can be taken for one.
+const CONTEXT: &[u8] = b"agentry export of a run\0";
+
+/// Why nothing is signed, or a signature is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The file is not what its key signed.
+    #[error(
+        "the signature of this file is wrong: its key did not sign what stands in it\nhint: get the file again from where it was exported"
+    )]
+    Wrong,
+    /// The key file cannot be read or made.
+    #[error("cannot use the key {file} of this home: {why}\nhint: let this user write the home directory")]
+    Io {
+        /// The file.
+        file: String,
+        /// The system's words.
+        why: std::io::Error,
+    },
+    /// Others may read it.
+    #[error("others may read the key {file} of this home, and so could sign in its name\nhint: chmod 600 {file}")]
+    Exposed {
+        /// The file.
+        file: String,
+    },
+    /// It is no key.
+    #[error("{file} is no key\nhint: move it away, and the next `agentry export --sign` makes one")]
+    NoKey {
+        /// The file.
+        file: String,
+    },
+}
+
+/// The key of a home.
+pub struct HomeKey(Ed25519KeyPair);
+
+impl std::fmt::Debug for HomeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HomeKey").field(&self.public()).finish()
+    }
+}
+
+impl HomeKey {
+    /// The key of this home, made if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read or made, or others may read it.
+    pub fn of(home: &Path) -> Result<Self, SignError> {
+        let path = home.join(FILE);
+        let shown = || path.display().to_string();
+        let io = |why| SignError::Io { file: shown(), why };
+        if !path.try_exists().map_err(io)? {
+            make(home, &path).map_err(io)?;
+        }
+        let mut file = File::open(&path).map_err(io)?;
+        let is = file.metadata().map_err(io)?;
+        if is.mode() & 0o077 != 0 || !is.is_file() {
+            return Err(SignError::Exposed { file: shown() });
+        }
+        let mut seed = [0; SEED_BYTES];
+        file.read_exact(&mut seed).map_err(|_| SignError::NoKey { file: shown() })?;
+        Ed25519KeyPair::from_seed_unchecked(&seed).map(Self).map_err(|_| SignError::NoKey { file: shown() })
+    }
+
+    /// The public half: what others know this home by.
+    pub fn public(&self) -> Digest {
+        let bytes = self.0.public_key().as_ref().first_chunk();
+        Digest(*bytes.expect("a public key of Ed25519 has 32 bytes"))
+    }
+
+    pub(super) fn sign(&self, file: &Digest) -> Vec<u8> {
+        self.0.sign(&message(file)).as_ref().to_vec()
+    }
+}
+
+pub(super) fn verify(key: &Digest, file: &Digest, signature: &[u8; SIGNATURE_BYTES]) -> Result<(), SignError> {
+    UnparsedPublicKey::new(&ED25519, key.0).verify(&message(file), signature).map_err(|_| SignError::Wrong)
+}
+
+fn message(file: &Digest) -> Vec<u8> {
+    [CONTEXT, &file.0].concat()
+}
+
+/// Makes the key file. Of two processes that do so at once, the first one's stands.
+fn make(home: &Path, path: &Path) -> std::io::Result<()> {
+    let mut seed = [0; SEED_BYTES];
+    getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
+    let temporary = home.join(format!("{FILE}.{}.tmp", std::process::id()));
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+    let written = made.and_then(|mut file| file.write_all(&seed).and_then(|()| file.sync_all()));
+    // A link fails where a rename would replace what another process just made.
+    let linked = written.and_then(|()| fs::hard_link(&temporary, path));
+    let _ = fs::remove_file(&temporary);
+    match linked {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
+}
