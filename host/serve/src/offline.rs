@@ -139,7 +139,7 @@ pub async fn resolve(home: &Path, of: Resolution) -> Result<Resolved, AdminError
     let store = Arc::clone(journal.store());
     let case = Case::find(&*store, &of)?;
     let (entry, record, returned) = case.close(&of, Clock::System.now());
-    let stored = |owner: &str| match store.get(&keys::books(owner))? {
+    let stored = |owner: &str| match store.get(&keys::books(journal.at().host, owner))? {
         Some(bytes) => rows::run::books(&bytes),
         None => Ok(Books::default()),
     };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agentry_abi::clock::Clock;
-use agentry_journal::Journal;
 use agentry_journal::history::History;
+use agentry_journal::{Journal, Recovered};
 use agentry_kernel::budget::Books;
 use agentry_kernel::call::{Class, Completion, RunId};
 use agentry_kernel::digest::Digest;
@@ -17,7 +17,7 @@ use agentry_kernel::model::{Model, Price};
 use agentry_kernel::policy::{Policy, Source};
 use agentry_kernel::tool::{Effect, Tool};
 use agentry_kernel::{Amounts, Call, Millis};
-use agentry_store::{Batch, Key, Page, Range, RedbStore, Store, StoreError, Value};
+use agentry_store::{Batch, Key, Page, Range, RedbStore, Store, StoreError, Value, rows};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -91,10 +91,14 @@ pub(crate) async fn host(home: &Path) -> Host {
 }
 
 pub(crate) async fn host_on(store: impl Store + 'static) -> Host {
-    let store = Arc::new(store);
-    let history = History::over(Arc::clone(&store) as _);
-    let (journal, recovered) = Journal::open(store).await.expect("the store was just opened");
-    Host { gate: Gate::new(kernel(), journal, Clock::set(NOW), &recovered), history }
+    host_named(Arc::new(store), rows::host::HOME).await.0
+}
+
+/// The host of this name in a store that others may share, and what it found there.
+pub(crate) async fn host_named(store: Arc<dyn Store>, name: &str) -> (Host, Recovered) {
+    let history = History::over(Arc::clone(&store));
+    let (journal, recovered) = Journal::open_as(name, store, |_| {}).await.expect("the store was just opened");
+    (Host { gate: Gate::new(kernel(), journal, Clock::set(NOW), &recovered), history }, recovered)
 }
 
 /// A store whose disk is full while the switch is on.

@@ -28,9 +28,10 @@ pub struct Table {
 }
 
 /// Every table, in the order of its letter.
-pub const TABLES: [Table; 21] = [
+pub const TABLES: [Table; 22] = [
     host(keys::BOOKS),
     bounded(b"b", "what the journal keeps could not be given back: a run cannot delete its past"),
+    host(keys::HOSTS),
     bounded(keys::MAIL, "a mailbox holds so many letters and bytes, and its dead letters are thrown away"),
     host(keys::WAKES),
     bounded(b"f", "a place has as many labels as there can be"),

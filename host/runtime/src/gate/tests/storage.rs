@@ -139,10 +139,13 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
     for place in ["crashed", "old"] {
         let store = RedbStore::open(&home.path().join(place)).expect("it is a store");
         let mut batch = agentry_store::Batch::default();
-        batch.put(keys::books("scribe"), agentry_store::rows::run::encode(&agentry_kernel::budget::Books::default()));
-        batch.remove(keys::books(keys::SITE));
+        batch.put(
+            keys::books(HostId::FIRST, "scribe"),
+            agentry_store::rows::run::encode(&agentry_kernel::budget::Books::default()),
+        );
+        batch.remove(keys::books(HostId::FIRST, keys::SITE));
         if place == "old" {
-            batch.put(keys::books("porter"), [&[1; 1][..], &[0; 19]].concat());
+            batch.put(keys::books(HostId::FIRST, "porter"), [&[1; 1][..], &[0; 19]].concat());
             batch.remove(keys::open(RunId(1)));
             batch.remove(keys::open(RunId(2)));
         }
