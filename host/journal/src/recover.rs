@@ -43,8 +43,8 @@ pub struct Recovered {
 pub(crate) async fn recover(store: &Arc<dyn Store>, at: HostEpoch) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
     let mut batch = Batch::default();
-    // Version 1 did not count what agents keep.
-    let mut old = false;
+    // Version 1 did not count what agents keep, and before there were hosts letters and notices counted for nobody.
+    let mut old = at.epoch == 1;
     let left = left_open(store, at.host, &mut batch)?;
     each(store, keys::BOOKS, |key, value| {
         let Some((_, agent)) = keys::books_of(key).filter(|(host, _)| *host == at.host) else { return Ok(()) };
@@ -175,14 +175,14 @@ fn recount(
 ) -> Result<(), StoreError> {
     let mut levels: BTreeMap<String, u64> = books.iter().map(|(agent, _)| (agent.clone(), 0)).collect();
     let mut all: u64 = 0;
-    let mut count = |(keeper, bytes): (String, u64)| {
-        let level = levels.entry(keeper).or_default();
+    let mut count = |(owner, bytes): (String, u64)| {
+        let level = levels.entry(owner).or_default();
         *level = level.saturating_add(bytes);
         all = all.saturating_add(bytes);
     };
     for table in usage::kept() {
         each(store, table.prefix, |place, row| {
-            usage::keepers(place, row).into_iter().for_each(&mut count);
+            usage::owners(place, row).into_iter().for_each(&mut count);
             Ok(())
         })?;
     }

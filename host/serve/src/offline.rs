@@ -8,7 +8,7 @@ use agentry_abi::clock::Clock;
 use agentry_drivers::human::Human;
 use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
 use agentry_journal::{Balances, Extras, Journal, Trail};
-use agentry_kernel::budget::Books;
+use agentry_kernel::budget::{Amounts, Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::labels::Labels;
@@ -109,7 +109,21 @@ pub async fn discard(home: &Path, letter: &str) -> Result<bool, AdminError> {
     match hand(home, &Request::Discard { letter: letter.to_owned() }).await? {
         Hand::Host(Reply::Discarded(there)) => Ok(there),
         Hand::Host(_) => Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
-        Hand::Ours(journal) => Ok(ops::discarded(&journal, letter, Clock::System.now()).await?),
+        Hand::Ours(journal) => {
+            let Some(changes) = ops::discarded(&journal, letter, Clock::System.now()).await? else { return Ok(false) };
+            let trail = Arc::new(Trail::new(RunId::HOST));
+            let mut site = books_of(&journal, keys::SITE)?;
+            for (agent, bytes) in changes {
+                let (mut books, freed) =
+                    (books_of(&journal, &agent)?, Amounts::of(Resource::Storage, bytes.unsigned_abs()));
+                books.day.lower(&freed);
+                site.day.lower(&freed);
+                let moved = Some(Balances { agent: &agent, books, site });
+                journal.append(&trail, &[], Extras { moved, ..Extras::default() });
+            }
+            journal.durable(&trail).await?;
+            Ok(true)
+        }
     }
 }
 
@@ -136,22 +150,23 @@ pub async fn resolve(home: &Path, of: Resolution) -> Result<Resolved, AdminError
         Hand::Host(_) => return Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
         Hand::Ours(journal) => journal,
     };
-    let store = Arc::clone(journal.store());
-    let case = Case::find(&*store, &of)?;
-    let (entry, record, returned) = case.close(&of, Clock::System.now());
-    let stored = |owner: &str| match store.get(&keys::books(journal.at().host, owner))? {
-        Some(bytes) => rows::run::books(&bytes),
-        None => Ok(Books::default()),
-    };
-    let (mut books, mut site) = (stored(&record.agent)?, stored(keys::SITE)?);
-    books.take_back(&returned, case.since);
-    site.take_back(&returned, case.since);
+    let unknown = Case::find(&**journal.store(), &of)?;
+    let (entry, record, returned) = unknown.close(&of, Clock::System.now());
+    let (mut books, mut site) = (books_of(&journal, &record.agent)?, books_of(&journal, keys::SITE)?);
+    books.take_back(&returned, unknown.since);
+    site.take_back(&returned, unknown.since);
     let trail = Arc::new(Trail::new(of.run));
     let moved = Some(Balances { agent: &record.agent, books, site });
     let along = Extras { moved, record: Some(record.clone()), ..Extras::default() };
     journal.append(&trail, &[entry], along);
     journal.durable(&trail).await?;
     Ok(Resolved { returned })
+}
+
+/// The books of an agent or of the site as they are stored: no host has them in memory.
+fn books_of(journal: &Journal, owner: &str) -> Result<Books, StoreError> {
+    let stored = journal.store().get(&keys::books(journal.at().host, owner))?;
+    stored.map_or_else(|| Ok(Books::default()), |bytes| rows::run::books(&bytes))
 }
 
 fn unwritable(home: &Path, why: std::io::Error) -> AdminError {

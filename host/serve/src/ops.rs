@@ -1,5 +1,6 @@
 //! What a running host answers to each request. It reads and passes on; what may be done is decided where it is done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agentry_drivers::files::Marks;
@@ -99,7 +100,11 @@ pub(super) async fn answer(services: Arc<Services>, request: Request) -> Reply {
         },
         Request::Discard { letter } => {
             match discarded(services.drivers.gate.journal(), &letter, services.drivers.gate.clock().now()).await {
-                Ok(there) => Reply::Discarded(there),
+                Ok(changes) => {
+                    let there = changes.is_some();
+                    services.drivers.gate.move_levels(changes.into_iter().flatten());
+                    Reply::Discarded(there)
+                }
                 Err(error) => Reply::Refused(error.to_string()),
             }
         }
@@ -128,14 +133,19 @@ async fn read(
     }
 }
 
-/// Throws a letter away, with the entry that tells of it.
-pub(crate) async fn discarded(journal: &Journal, letter: &str, at: Millis) -> Result<bool, StoreError> {
+/// Throws a letter away, with the entry that tells of it: who keeps less then; none if there is no such letter.
+pub(crate) async fn discarded(
+    journal: &Journal,
+    letter: &str,
+    at: Millis,
+) -> Result<Option<BTreeMap<String, i64>>, StoreError> {
     let trail = Arc::new(Trail::new(RunId::HOST));
     for _ in 0..TRIES_MAX {
-        let Some(batch) = mail::discard(&**journal.store(), letter)? else { return Ok(false) };
+        let Some(batch) = mail::discard(&**journal.store(), letter)? else { return Ok(None) };
+        let changes = rows::usage::changes(&batch);
         let entry = Entry::Discarded { at, letter: letter.to_owned() };
         match journal.commit(&trail, &[entry], batch).await {
-            Ok(()) => return Ok(true),
+            Ok(()) => return Ok(Some(changes)),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error),
         }

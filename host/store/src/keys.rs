@@ -45,7 +45,7 @@ pub const BOOKS: &[u8] = b"a";
 /// Whose books the site's are: no agent has an empty name.
 pub const SITE: &str = "";
 /// Who keeps files.
-pub const KEEPERS: &[u8] = b"k";
+pub const FILE_USAGE: &[u8] = b"k";
 /// Segments of the journal.
 pub const LOG: &[u8] = b"l";
 /// Entries of memory.
@@ -253,8 +253,8 @@ pub fn mark(place: &[u8; 32]) -> Key {
 }
 
 /// Who keeps the file of that digest.
-pub fn keeper(place: &[u8; 32]) -> Key {
-    key(KEEPERS, &[place])
+pub fn file_usage(place: &[u8; 32]) -> Key {
+    key(FILE_USAGE, &[place])
 }
 
 /// That a run has not ended.

@@ -33,7 +33,9 @@ const MANIFEST: &str = r#"{
     "llm": { "models": ["*"], "why": "to think" },
     "memory": { "read": ["agent/scribe/**"], "write": ["agent/scribe/**"], "why": "to remember" },
     "files": [{ "root": "docs", "access": "r", "why": "to read" }],
-    "tools": [{ "tool": "post", "why": "to tell" }]
+    "tools": [{ "tool": "post", "why": "to tell" }],
+    "agents": { "why": "to write letters" },
+    "human": { "why": "to ask" }
   }
 }"#;
 
@@ -45,6 +47,8 @@ llm = { models = ["small"], max_tokens = 100 }
 memory = { read = ["agent/scribe/**"], write = ["agent/scribe/**"] }
 files = [{ root = "docs", at = "/", access = "r" }]
 allow = [{ id = "scribe/post", tool = "post" }]
+agents = { send = ["porter"] }
+human = { ask = true, notify = true }
 
 [budget]
 tokens_day = 1000
@@ -58,6 +62,7 @@ layer = "grant"
 agent = "porter"
 llm = { models = ["small"], max_tokens = 100 }
 memory = { write = ["agent/scribe/**"] }
+agents = { receive = ["scribe"] }
 
 [budget]
 tokens_day = 1000

@@ -19,6 +19,7 @@ use crate::run::events::Observer;
 
 mod hosts;
 mod labels;
+mod letters;
 mod parked;
 mod storage;
 

@@ -41,7 +41,7 @@ impl Host for State {
                 drivers.gate.tell_host(&event);
                 run.observer.tell(event);
             }
-            drivers.human.notice(&notice)
+            drivers.human.notice(&notice, run.payer())
         };
         Ok(self.stored(CallRequest::with(what, vec![content]), tell)?.await)
     }
