@@ -17,7 +17,7 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
-use agentry_store::keyed_lock::KeyedMutex;
+use agentry_store::keyed_mutex::KeyedMutex;
 use agentry_store::limits::{
     LETTER_TTL_MS, LETTERS_DEAD_MAX, LETTERS_EXPIRED_AT_ONCE_MAX, LETTERS_RECEIVED_MAX, LETTERS_WAITING_MAX,
     MAILBOX_MAX_BYTES,

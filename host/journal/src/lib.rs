@@ -22,9 +22,9 @@ mod known;
 pub mod log;
 mod recover;
 pub mod report;
-pub mod resolve;
 mod said;
 pub mod segment;
+pub mod settle_unknown;
 mod trail;
 
 use std::collections::{HashMap, HashSet};

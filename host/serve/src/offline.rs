@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use agentry_abi::clock::Clock;
 use agentry_drivers::human::Human;
-use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
+use agentry_journal::settle_unknown::{Resolution, ResolveError, Resolved, UnknownCall};
 use agentry_journal::{Balances, Extras, Journal, Trail};
 use agentry_kernel::budget::{Amounts, Books, Resource};
 use agentry_kernel::call::RunId;
@@ -150,7 +150,7 @@ pub async fn resolve(home: &Path, of: Resolution) -> Result<Resolved, AdminError
         Hand::Host(_) => return Err(ControlError::Lost { why: "it answered another question".to_owned() }.into()),
         Hand::Ours(journal) => journal,
     };
-    let unknown = Case::find(&**journal.store(), &of)?;
+    let unknown = UnknownCall::find(&**journal.store(), &of)?;
     let (entry, record, returned) = unknown.close(&of, Clock::System.now());
     let (mut books, mut site) = (books_of(&journal, &record.agent)?, books_of(&journal, keys::SITE)?);
     books.take_back(&returned, unknown.since);

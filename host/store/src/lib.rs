@@ -6,7 +6,7 @@
 pub mod content;
 mod fence;
 pub mod ids;
-pub mod keyed_lock;
+pub mod keyed_mutex;
 pub mod keys;
 pub mod limits;
 mod redb;

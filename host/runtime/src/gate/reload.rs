@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
-use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
+use agentry_journal::settle_unknown::{Resolution, ResolveError, Resolved, UnknownCall};
 use agentry_journal::{Extras, Trail};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
@@ -158,7 +158,7 @@ impl Gate {
     pub async fn resolve(&self, of: &Resolution) -> Result<Resolved, ResolveError> {
         let gate = &*self.0;
         gate.journal.flush().await?;
-        let unknown = Case::find(&**gate.journal.store(), of)?;
+        let unknown = UnknownCall::find(&**gate.journal.store(), of)?;
         let live = gate.audience.find(of.run);
         let trail = live.as_ref().map_or_else(|| Arc::new(Trail::new(of.run)), |run| Arc::clone(&run.trail));
         let at = gate.clock.now();
