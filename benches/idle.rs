@@ -9,6 +9,7 @@ use agentry_abi::clock::Clock;
 use agentry_benches::{home, measure, open, resident, server, shown};
 use agentry_kernel::journal::{Unfinished, Wake};
 use agentry_kernel::{Millis, RunId};
+use agentry_store::ids::HostEpoch;
 use agentry_store::rows::parked::ParkedRun;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Batch, Page, Range, RedbStore, Store, keys};
@@ -94,17 +95,18 @@ async fn multiply(home: &Path, first: RunRecord, runs: u64) -> Vec<(RunId, Milli
     let store: Arc<dyn Store> = Arc::new(RedbStore::open(home).expect("nobody else has it"));
     let page = Page { rows: 1024, bytes: usize::MAX };
     let segments = store.scan(&Range::of(&keys::indices(first.id)), page).expect("it can be read");
-    let segments: Vec<_> = segments.iter().filter_map(|(key, _)| keys::number(key)).collect();
+    let segments: Vec<_> = segments.iter().filter_map(|(key, _)| keys::segment_of(key)).collect();
     let segments: Vec<_> = segments
         .iter()
-        .map(|number| store.get(&keys::segment(*number)).expect("it can be read").expect("it is there"))
+        .map(|id| store.get(&keys::segment(*id)).expect("it can be read").expect("it is there"))
         .collect();
     let entries =
         agentry_journal::history::History::over(Arc::clone(&store)).entries(first.id).expect("it can be read");
     let holds = Unfinished::of(&entries).expect("it has not ended").holds();
     let format = store.get(&keys::run(first.id)).expect("it can be read").expect("it is there")[0];
     let last = store.scan(&Range::of(keys::LOG).reversed(), Page { rows: 1, bytes: 1 }).expect("it can be read");
-    let mut next = keys::number(&last[0].0).expect("a number") + 1;
+    let mut next = keys::segment_of(&last[0].0).expect("a segment").next();
+    let host = HostEpoch { host: next.host, epoch: 1 };
     // The first comes back when the host that opens on all has been ready for long.
     let begin = Clock::System.now().plus(20_000 + runs / 20);
     let mut due = Vec::new();
@@ -125,7 +127,7 @@ async fn multiply(home: &Path, first: RunRecord, runs: u64) -> Vec<(RunId, Milli
                 readers: Vec::new(),
             };
             batch.put(keys::run(run), postcard::to_extend(&record, vec![format]).expect("it is plain data"));
-            batch.put(keys::open(run), rest.encode());
+            batch.put(keys::open(run), rest.clone().encode(host));
             batch.put(keys::time(record.started, run), Vec::new());
             rest.places(run).into_iter().for_each(|place| batch.put(place, Vec::new()));
             for segment in &segments {
@@ -133,7 +135,7 @@ async fn multiply(home: &Path, first: RunRecord, runs: u64) -> Vec<(RunId, Milli
                 segment[1..9].copy_from_slice(&run.0.to_be_bytes());
                 batch.put(keys::segment(next), segment);
                 batch.put(keys::index(run, next), Vec::new());
-                next += 1;
+                next = next.next();
             }
         }
         store.commit(batch).await.expect("the disk has room");

@@ -115,3 +115,44 @@ fn what_runs_is_listed_and_traced_while_it_runs() {
     running.end().with(1);
     assert_eq!(stage.last()["status"], "stopped");
 }
+
+#[test]
+fn a_store_that_a_process_without_a_socket_has_is_told_by_every_command_that_needs_it() {
+    let stage = Stage::granting(&guest("echo"));
+    let run = end(&mut stage.run(&guest("echo"), &json!(1))).with(0).json()["run"].as_str().expect("an id").to_owned();
+    let file = stage.path("run.agentry");
+    end(stage.agentry("export").arg(&run).arg("--out").arg(&file)).with(0);
+    let store = std::fs::File::open(stage.home().join("store.redb")).expect("it is there");
+    store.lock().expect("nobody has it");
+    let hands = [
+        vec!["serve"],
+        vec!["ps"],
+        vec!["trace", "last"],
+        vec!["audit verify"],
+        vec!["budget"],
+        vec!["mail"],
+        vec!["questions"],
+        vec!["replay", "last"],
+        vec!["resume", "last"],
+        vec!["policy lock", "--because", "a leak"],
+        vec!["resolve", "last/1", "--happened"],
+        vec!["import", file.to_str().expect("it is text")],
+    ];
+    std::thread::scope(|scope| {
+        let stage = &stage;
+        for words in &hands {
+            scope.spawn(move || {
+                let mut command = stage.agentry(words[0]);
+                let ended = end(command.args(&words[1..]));
+                assert!(
+                    ended.code == 5 && ended.stderr.contains("another agentry is using"),
+                    "{words:?}: {} {}",
+                    ended.code,
+                    ended.stderr
+                );
+            });
+        }
+    });
+    store.unlock().expect("it was locked");
+    end(stage.agentry("ps").arg("--json")).with(0);
+}

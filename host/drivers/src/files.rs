@@ -1,8 +1,8 @@
 //! Files under named roots. Each root is a directory that the admin gave, held open; nothing outside of it can be named, symbolic
 //! links are not followed, and no answer tells where it lies.
 
-mod keepers;
 mod marks;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,8 +17,8 @@ use agentry_store::limits::{FILE_LIST_MAX, FILE_READ_MAX_BYTES};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
 
-pub use self::keepers::{Change, StorageUsage};
 pub use self::marks::Marks;
+pub use self::usage::{Change, StorageUsage};
 
 /// The roots of a host.
 #[derive(Debug)]

@@ -33,13 +33,13 @@ pub struct Human {
 }
 
 impl Human {
-    /// The questions and notices in this store. Closes what nobody waits for any more, and drops what is too old to be of use.
+    /// The questions and notices in this store. Closes what nobody waits for any more, and drops questions that are too old to be of use.
     ///
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn open(store: Arc<dyn Store>, clock: Clock) -> Result<Self, StoreError> {
         let open = rows::question::recover(&store).await?;
-        let notices = AtomicUsize::new(rows::notice::recover(&store).await?);
+        let notices = AtomicUsize::new(rows::notice::count(&*store)?);
         Ok(Self { store, clock, waiting: Mutex::default(), open: Mutex::new(open), notices, answered: Notify::new() })
     }
 
@@ -159,15 +159,21 @@ impl Human {
         self.answered.notified()
     }
 
-    /// What is written for a notice, together with the entry of its call.
-    pub fn notice(&self, notice: &Notice) -> Write<()> {
+    /// What is written for a notice, together with the entry of its call. It lies on the storage of `owner` until a newer one takes its place.
+    pub fn notice(&self, notice: &Notice, owner: &str) -> Write<()> {
         let mut batch = Batch::default();
-        batch.put(keys::notice(notice.at, notice.run, notice.call), notice.encode());
-        if self.notices.load(Ordering::Relaxed) >= NOTICES_KEPT_MAX {
-            let oldest = self.store.scan(&Range::of(keys::NOTICES), Page { rows: 1, bytes: usize::MAX });
-            if let Some((oldest, _)) = oldest.unwrap_or_default().pop() {
+        batch.put(keys::notice(notice.at, notice.run, notice.call), notice.encode(owner));
+        let kept = self.notices.load(Ordering::Relaxed);
+        if kept >= NOTICES_KEPT_MAX {
+            // Where there are more, as several hosts can leave them, they become fewer.
+            let rows = if kept > NOTICES_KEPT_MAX { 2 } else { 1 };
+            let oldest = self.store.scan(&Range::of(keys::NOTICES), Page { rows, bytes: usize::MAX });
+            for (oldest, row) in oldest.unwrap_or_default() {
+                // What goes is given back to whoever keeps it, once.
+                batch.expect(oldest.clone(), Expect::Equals(row));
                 batch.remove(oldest);
             }
+            self.notices.fetch_sub(rows - 1, Ordering::Relaxed);
         } else {
             self.notices.fetch_add(1, Ordering::Relaxed);
         }

@@ -17,13 +17,13 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
-use agentry_store::keyed_lock::KeyedMutex;
+use agentry_store::keyed_mutex::KeyedMutex;
 use agentry_store::limits::{
     LETTER_TTL_MS, LETTERS_DEAD_MAX, LETTERS_EXPIRED_AT_ONCE_MAX, LETTERS_RECEIVED_MAX, LETTERS_WAITING_MAX,
     MAILBOX_MAX_BYTES,
 };
 use agentry_store::rows::mail::{Dead, Mailbox, Received, Waiting, decode, encode, id};
-use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys};
+use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, Value, keys};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -46,6 +46,8 @@ pub struct Mail {
 pub struct Writer {
     /// The agent's name.
     pub agent: String,
+    /// On whose storage its letters lie: its own, or the agent's which pays for it.
+    pub owner: String,
     /// Its run.
     pub run: RunId,
     /// The run's time.
@@ -96,6 +98,7 @@ impl Mail {
             body: body.to_owned(),
             labels: permit.carries().clone(),
             at: writer.now,
+            owner: writer.owner.clone(),
         };
         let mut written = self.put(to, &letter);
         if let Ok((batch, _)) = &mut written {
@@ -127,11 +130,11 @@ impl Mail {
     /// When the store cannot be read.
     pub fn take(&self, mailbox: &str, now: Millis) -> Result<Option<(Batch, Taken, Labels)>, StoreError> {
         let (mut change, first) = self.begin(mailbox, now)?;
-        let Some((number, row)) = first else {
+        let Some((number, stored, row)) = first else {
             // Those that expired go when somebody sends or takes the next one.
             return Ok(None);
         };
-        change.remove(number, &row);
+        change.remove(number, stored, &row);
         let (sender, subject) = (row.sender.clone(), row.subject.clone());
         let received = Received { sender: sender.clone(), subject: subject.clone() };
         change.batch.put(keys::received(mailbox, number), encode(&received));
@@ -179,6 +182,7 @@ impl Mail {
             body: letter.body_json.clone(),
             labels: Labels::of(letter.labels.iter().map(String::as_str)),
             at,
+            owner: letter.sender.clone(),
         };
         Some(Taken { letter, mailbox: mailbox.to_owned(), number, row })
     }
@@ -195,15 +199,15 @@ impl Mail {
     }
 
     /// A change of a mailbox, out of which what has waited too long goes first; and the oldest letter then.
-    fn begin(&self, mailbox: &str, now: Millis) -> Result<(Change, Option<(u64, Waiting)>), StoreError> {
+    fn begin(&self, mailbox: &str, now: Millis) -> Result<(Change, Option<(u64, Value, Waiting)>), StoreError> {
         let mut change = Change::of(&*self.store, mailbox)?;
         let page = Page { rows: LETTERS_EXPIRED_AT_ONCE_MAX, bytes: usize::MAX };
-        for (key, row) in self.store.scan(&Range::of(&keys::letters(mailbox)), page)? {
-            let (Some(number), row) = (keys::number(&key), decode::<Waiting>(&row)?) else { continue };
+        for (key, stored) in self.store.scan(&Range::of(&keys::letters(mailbox)), page)? {
+            let (Some(number), row) = (keys::number(&key), Waiting::decode(&stored)?) else { continue };
             if now.since(row.at) < LETTER_TTL_MS {
-                return Ok((change, Some((number, row))));
+                return Ok((change, Some((number, stored, row))));
             }
-            change.bury(number, row, now, "nobody took it in time");
+            change.bury(&*self.store, (number, stored, row), now, "nobody took it in time")?;
         }
         Ok((change, None))
     }
@@ -236,28 +240,40 @@ impl Change {
     }
 
     fn add(&mut self, number: u64, letter: &Waiting) {
-        self.batch.put(keys::letter(&self.name, number), encode(letter));
+        self.batch.put(keys::letter(&self.name, number), letter.encode());
         self.mailbox.letters = self.mailbox.letters.saturating_add(1);
         self.mailbox.bytes = self.mailbox.bytes.saturating_add(letter.bytes());
     }
 
-    fn remove(&mut self, number: u64, letter: &Waiting) {
+    fn remove(&mut self, number: u64, stored: Value, letter: &Waiting) {
         let place = keys::letter(&self.name, number);
         // A mailbox that lost this one and got another of its size meanwhile looks as it did.
-        self.batch.expect(place.clone(), Expect::Equals(encode(letter)));
+        self.batch.expect(place.clone(), Expect::Equals(stored));
         self.batch.remove(place);
         self.mailbox.letters = self.mailbox.letters.saturating_sub(1);
         self.mailbox.bytes = self.mailbox.bytes.saturating_sub(letter.bytes());
     }
 
     /// The letter is dead; of those, the newest are kept.
-    fn bury(&mut self, number: u64, letter: Waiting, at: Millis, why: &str) {
-        self.remove(number, &letter);
+    fn bury(
+        &mut self,
+        store: &dyn Store,
+        (number, stored, letter): (u64, Value, Waiting),
+        at: Millis,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        self.remove(number, stored, &letter);
         let dead = Dead { letter, at, why: why.to_owned() };
-        self.batch.put(keys::dead_letter(&self.name, number), encode(&dead));
+        self.batch.put(keys::dead_letter(&self.name, number), dead.encode());
         if let Some(old) = number.checked_sub(LETTERS_DEAD_MAX) {
-            self.batch.remove(keys::dead_letter(&self.name, old));
+            let place = keys::dead_letter(&self.name, old);
+            // What goes is given back to whoever keeps it.
+            if let Some(row) = store.get(&place)? {
+                self.batch.expect(place.clone(), Expect::Equals(row));
+                self.batch.remove(place);
+            }
         }
+        Ok(())
     }
 
     fn end(mut self) -> Batch {

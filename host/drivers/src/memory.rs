@@ -26,7 +26,7 @@ use agentry_store::limits::{
     MEMORY_PAGE_MAX, MEMORY_PAGE_MAX_BYTES, MEMORY_SCAN_MAX, MEMORY_TAG_MAX_BYTES, MEMORY_TAGS_MAX,
     MEMORY_VALUE_MAX_BYTES,
 };
-use agentry_store::rows::memory::{HEAD_MAX_BYTES, LENGTH_MAX_BYTES, Live, Row, decode, encode, keeper};
+use agentry_store::rows::memory::{HEAD_MAX_BYTES, LENGTH_MAX_BYTES, Live, Row, decode, encode, owner};
 use agentry_store::{Batch, Expect, Range, Store, StoreError, Value as Bytes, keys};
 
 use self::entry::{body, kind};
@@ -114,7 +114,7 @@ impl Memory {
             return Ok(0);
         }
         let place = keys::memory(place.0, place.1);
-        let own = self.read(&place)?.and_then(|row| keeper(&place, &row)).filter(|(author, _)| author == agent);
+        let own = self.read(&place)?.and_then(|row| owner(&place, &row)).filter(|(author, _)| author == agent);
         let tags = options.tags.iter().take(MEMORY_TAGS_MAX).map(|tag| tag.len() + LENGTH_MAX_BYTES).sum::<usize>();
         let row = HEAD_MAX_BYTES + agent.len() + tags + body(value).len();
         let after = u64::try_from(place.len().saturating_add(row)).unwrap_or(u64::MAX);

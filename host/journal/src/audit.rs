@@ -1,4 +1,4 @@
-//! Whether the log is what was written: every segment in its place, unchanged, with the contents that it names. It only reads.
+//! Whether the log is what was written, host by host: every segment in its place, unchanged, with the contents that it names. It only reads.
 //!
 //! What it cannot see: a log whose end was cut and whose tip was set back to fit, or that was written anew from its beginning. For that the
 //! heads are also written to a second place, see [`heads`].
@@ -8,11 +8,12 @@ pub mod heads;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
+use agentry_store::ids::{HostId, SegmentId};
 use agentry_store::{Page, Range, Store, StoreError, keys};
 use serde::Serialize;
 
@@ -39,8 +40,11 @@ pub struct Audit {
     pub imported: u64,
     /// Heads of the second place that fit.
     pub heads: u64,
-    /// The head of the last segment.
+    /// The head of the last segment; of the first host's, where several write to the store.
     pub head: String,
+    /// Those of the other hosts' logs, by the numbers of the hosts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<HostId, String>,
     /// The first place that is not as it was written; none if all is.
     pub broken: Option<Broken>,
 }
@@ -48,6 +52,9 @@ pub struct Audit {
 /// A place in the log that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Broken {
+    /// The host in whose log it is.
+    #[serde(skip_serializing_if = "HostId::is_first")]
+    pub host: HostId,
     /// The number of the segment.
     pub segment: u64,
     /// The run that it is of, if that can be told.
@@ -61,34 +68,70 @@ pub struct Broken {
 /// # Errors
 /// When the store cannot be read. That something was changed is no error: it stands in the answer.
 pub fn verify(store: &dyn Store, heads: &[Head]) -> Result<Audit, StoreError> {
-    let tip = match Tip::read(store) {
-        Ok(tip) => tip,
-        Err(StoreError::Damaged { why }) => {
-            let broken = Some(Broken { segment: 0, run: None, what: why });
-            return Ok(Audit { broken, ..Audit::default() });
+    let mut audit = Audit::default();
+    let (mut heads, mut seen): (BTreeMap<_, _>, _) =
+        (heads.iter().map(|head| (head.segment, head.digest)).collect(), HashSet::new());
+    // Before the tips: a host that writes its first segment meanwhile is the next audit's.
+    let hosts = hosts(store)?;
+    let tips = hosts.into_iter().map(|host| Ok((host, tip(store, host)?))).collect::<Result<Vec<_>, StoreError>>()?;
+    for (place, (host, end)) in tips.into_iter().enumerate() {
+        let end = match end {
+            Ok(end) => end,
+            Err(broken) => return Ok(Audit { broken: Some(broken), ..audit }),
+        };
+        let its = heads.extract_if(.., |segment, _| segment.host == host).collect();
+        let mut walk = Walk { store, tip: Tip::first(host), chained: false, heads: its, seen, imported: HashSet::new(), audit };
+        let broken = walk.whole(end)?.err();
+        (audit, seen) = (walk.audit, walk.seen);
+        let head = walk.tip.head.to_string();
+        match place {
+            0 => audit.head = head,
+            _ => drop(audit.others.insert(host, head)),
         }
-        Err(error) => return Err(error),
-    };
-    let mut walk = Walk {
-        store,
-        tip: Tip::default(),
-        chained: false,
-        heads: BTreeMap::new(),
-        seen: HashSet::new(),
-        imported: HashSet::new(),
-        audit: Audit::default(),
-    };
-    walk.heads.extend(heads.iter().map(|head| (head.segment, head.digest)));
-    let broken = walk.whole(tip)?.err();
-    let head = walk.tip.head.to_string();
-    Ok(Audit { head, broken, ..walk.audit })
+        if broken.is_some() {
+            return Ok(Audit { broken, ..audit });
+        }
+    }
+    if audit.head.is_empty() {
+        audit.head = Digest::default().to_string();
+    }
+    audit.broken = heads.first_key_value().map(|(segment, _)| cut(*segment));
+    Ok(audit)
 }
 
+/// All hosts of which there is a log, or the tip of one.
+fn hosts(store: &dyn Store) -> Result<BTreeSet<HostId>, StoreError> {
+    let (one, many) = (Page { rows: 1, bytes: 1 }, Page { rows: usize::from(u16::MAX) + 1, bytes: usize::MAX });
+    let tips = store.scan(&Range::of(keys::TIP), many)?;
+    let mut hosts: BTreeSet<_> = tips.iter().filter_map(|(key, _)| keys::tip_of(key)).collect();
+    let mut range = Range::of(keys::LOG);
+    while let Some(first) = store.scan(&range, one)?.first().and_then(|(key, _)| keys::segment_of(key)) {
+        hosts.insert(first.host);
+        range.from = Range::of(&keys::log(first.host)).to;
+    }
+    Ok(hosts)
+}
+
+/// How far the log of a host goes, or that this cannot be told.
+fn tip(store: &dyn Store, host: HostId) -> Result<Result<Option<Tip>, Broken>, StoreError> {
+    match Tip::read(store, host) {
+        Err(StoreError::Damaged { why }) => Ok(Err(Broken { host, segment: 0, run: None, what: why })),
+        tip => tip.map(Ok),
+    }
+}
+
+/// A log whose end is gone, and with it this segment.
+fn cut(SegmentId { host, number: segment }: SegmentId) -> Broken {
+    let what = "the log ends before it, and the second place has its head: the end was cut".to_owned();
+    Broken { host, segment, run: None, what }
+}
+
+/// The log of one host.
 struct Walk<'a> {
     store: &'a dyn Store,
     tip: Tip,
     chained: bool,
-    heads: BTreeMap<u64, Digest>,
+    heads: BTreeMap<SegmentId, Digest>,
     seen: HashSet<Digest>,
     imported: HashSet<RunId>,
     audit: Audit,
@@ -97,17 +140,17 @@ struct Walk<'a> {
 /// Read well, and as it was written or not.
 type Found = Result<Result<(), Broken>, StoreError>;
 
-fn broken(segment: u64, what: impl Into<String>) -> Found {
-    Ok(Err(Broken { segment, run: None, what: what.into() }))
-}
-
-fn broken_of(segment: u64, run: RunId, what: impl Into<String>) -> Found {
-    Ok(Err(Broken { segment, run: Some(run.to_string()), what: what.into() }))
-}
-
 impl Walk<'_> {
+    fn broken(&self, segment: u64, what: impl Into<String>) -> Found {
+        Ok(Err(Broken { host: self.tip.next.host, segment, run: None, what: what.into() }))
+    }
+
+    fn broken_of(&self, SegmentId { host, number: segment }: SegmentId, run: RunId, what: impl Into<String>) -> Found {
+        Ok(Err(Broken { host, segment, run: Some(run.to_string()), what: what.into() }))
+    }
+
     fn whole(&mut self, end: Option<Tip>) -> Found {
-        let mut range = Range::of(keys::LOG);
+        let mut range = Range::of(&keys::log(self.tip.next.host));
         if let Some(end) = end {
             // What a host has written since is the next audit's.
             range.to = keys::segment(end.next);
@@ -117,7 +160,8 @@ impl Walk<'_> {
             let Some((last, _)) = rows.last() else { break };
             range = range.after(last);
             for (key, bytes) in &rows {
-                if let Err(broken) = self.segment(keys::number(key).unwrap_or(u64::MAX), bytes)? {
+                let Some(id) = keys::segment_of(key) else { continue };
+                if let Err(broken) = self.segment(id, bytes)? {
                     return Ok(Err(broken));
                 }
             }
@@ -125,27 +169,28 @@ impl Walk<'_> {
         self.end(end)
     }
 
-    fn segment(&mut self, number: u64, bytes: &[u8]) -> Found {
-        if number != self.tip.next {
-            let gone = number.saturating_sub(self.tip.next);
-            return broken(self.tip.next, format!("{gone} segments are gone"));
+    fn segment(&mut self, id: SegmentId, bytes: &[u8]) -> Found {
+        let number = id.number;
+        if id != self.tip.next {
+            let next = self.tip.next.number;
+            return self.broken(next, format!("{} segments are gone", number.saturating_sub(next)));
         }
         let (run, entries) = match segment::decode(bytes) {
             Ok(decoded) => decoded,
             Err(error) => {
-                return broken(number, format!("it does not decode: {error}").lines().next().unwrap_or_default());
+                return self.broken(number, format!("it does not decode: {error}").lines().next().unwrap_or_default());
             }
         };
         match segment::link(bytes) {
-            None if self.chained => return broken_of(number, run, "it has no link, and those before it have"),
+            None if self.chained => return self.broken_of(id, run, "it has no link, and those before it have"),
             None => self.audit.unchained += 1,
             Some(link) if self.chained && link != self.tip.head => {
                 let what =
                     "it is not the one that the next was written behind: it was changed, or others stood between";
-                return broken(number.saturating_sub(1), what);
+                return self.broken(number.saturating_sub(1), what);
             }
             Some(link) if !self.chained && link != Digest::default() => {
-                return broken_of(number, run, "what it was written behind is gone");
+                return self.broken_of(id, run, "what it was written behind is gone");
             }
             Some(_) => self.chained = true,
         }
@@ -158,10 +203,10 @@ impl Walk<'_> {
         if marked && self.imported.insert(run) {
             self.audit.imported += 1;
         }
-        match self.heads.remove(&number) {
+        match self.heads.remove(&id) {
             Some(head) if head != self.tip.head => {
-                return broken_of(
-                    number,
+                return self.broken_of(
+                    id,
                     run,
                     "the second place has another head for it: the log up to here was written anew",
                 );
@@ -169,13 +214,13 @@ impl Walk<'_> {
             Some(_) => self.audit.heads += 1,
             None => {}
         }
-        if !self.store.has(&keys::index(run, number))? {
-            return broken_of(number, run, "the index of its run leaves it out");
+        if !self.store.has(&keys::index(run, id))? {
+            return self.broken_of(id, run, "the index of its run leaves it out");
         }
-        self.contents((number, run), &entries, segment::is_whole(bytes))
+        self.contents((id, run), &entries, segment::is_whole(bytes))
     }
 
-    fn contents(&mut self, (number, run): (u64, RunId), entries: &[Entry], whole: bool) -> Found {
+    fn contents(&mut self, (id, run): (SegmentId, RunId), entries: &[Entry], whole: bool) -> Found {
         for entry in entries {
             for (digest, must) in contents::named(entry, whole) {
                 if self.seen.contains(&digest) {
@@ -183,9 +228,9 @@ impl Walk<'_> {
                 }
                 match self.store.get(&keys::blob(&digest))? {
                     Some(bytes) if crate::digest(&bytes) != digest => {
-                        return broken_of(number, run, format!("content {digest} was changed"));
+                        return self.broken_of(id, run, format!("content {digest} was changed"));
                     }
-                    None if must => return broken_of(number, run, format!("content {digest} is gone")),
+                    None if must => return self.broken_of(id, run, format!("content {digest} is gone")),
                     // Another entry may name it too, and must have it.
                     None => continue,
                     Some(_) => self.audit.contents += 1,
@@ -199,20 +244,19 @@ impl Walk<'_> {
         Ok(Ok(()))
     }
 
-    fn end(&mut self, end: Option<Tip>) -> Found {
+    fn end(&self, end: Option<Tip>) -> Found {
         if let Some((segment, _)) = self.heads.first_key_value() {
-            let what = format!("the log ends before it, and the second place has its head: {}", "the end was cut");
-            return broken(*segment, what);
+            return Ok(Err(cut(*segment)));
         }
+        let next = self.tip.next.number;
         match end {
             Some(end) if end.next > self.tip.next => {
-                broken(self.tip.next, format!("the last {} segments are gone", end.next - self.tip.next))
+                self.broken(next, format!("the last {} segments are gone", end.next.number - next))
             }
-            Some(end) if end.head != self.tip.head => broken(
-                self.tip.next.saturating_sub(1),
-                "it is not the one that the tip of the log names: it was changed",
-            ),
-            None if self.chained => broken(self.tip.next, "the tip of the log is gone"),
+            Some(end) if end.head != self.tip.head => {
+                self.broken(next.saturating_sub(1), "it is not the one that the tip of the log names: it was changed")
+            }
+            None if self.chained => self.broken(next, "the tip of the log is gone"),
             _ => Ok(Ok(())),
         }
     }

@@ -1,8 +1,8 @@
-//! The chain over the log: each segment ends with the head of the one before it, and its own head is the SHA-256 of its number and
-//! all of its bytes. Whoever changes, cuts or swaps a segment breaks it at that place.
+//! The chain over the log of a host: each segment ends with the head of the one before it, and its own head is the SHA-256 of its name (the
+//! host's number and its own, as in its key) and all of its bytes. Whoever changes, cuts or swaps a segment breaks it at that place.
 //!
 //! A segment gets its number and its link when its batch's turn has come, in the writer: one that conflicts or is refused leaves no gap,
-//! so a gap is a cut.
+//! so a gap is a cut. No other host numbers this log, and no earlier epoch of this one: their batches are fenced.
 
 use std::sync::Arc;
 
@@ -11,21 +11,27 @@ use agentry_kernel::digest::Digest;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
+use agentry_store::ids::{HostId, SegmentId};
 use agentry_store::{Deferred, Store, StoreError, Value, Write, keys};
 
 /// The version byte of the stored tip.
 const FORMAT: u8 = 1;
 
-/// How far the log goes: how many segments there are, and the head of the last.
+/// How far the log of a host goes: how many segments there are, and the head of the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tip {
-    /// The number of the next segment.
-    pub next: u64,
+    /// The next segment.
+    pub next: SegmentId,
     /// The head of the last one; zeros before the first.
     pub head: Digest,
 }
 
 impl Tip {
+    /// Before the first segment of a host.
+    pub fn first(host: HostId) -> Self {
+        Self { next: SegmentId { host, number: 0 }, head: Digest::default() }
+    }
+
     /// What the next segment ends with, as it is stored.
     pub fn link(&self, segment: &mut Vec<u8>) {
         segment.extend_from_slice(&self.head.0);
@@ -35,27 +41,28 @@ impl Tip {
     #[must_use]
     pub fn after(&self, segment: &[u8]) -> Self {
         let mut sha = Sha256::new();
-        sha.update(self.next.to_be_bytes());
+        sha.update(self.next.to_bytes());
         sha.update(segment);
-        Self { next: self.next + 1, head: Digest(sha.finalize().into()) }
+        Self { next: self.next.next(), head: Digest(sha.finalize().into()) }
     }
 
     /// As it is stored.
     pub fn encode(&self) -> Value {
-        [&[FORMAT], self.next.to_be_bytes().as_slice(), &self.head.0].concat()
+        [&[FORMAT], self.next.to_bytes().as_slice(), &self.head.0].concat()
     }
 
-    /// What stands in the store; none before the first chained segment.
+    /// What stands in the store of this host; none before its first chained segment.
     ///
     /// # Errors
     /// When it is not one, or the store cannot be read.
-    pub fn read(store: &dyn Store) -> Result<Option<Self>, StoreError> {
-        let Some(bytes) = store.get(keys::TIP)? else { return Ok(None) };
+    pub fn read(store: &dyn Store, host: HostId) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = store.get(&keys::tip(host))? else { return Ok(None) };
         let damaged = || StoreError::Damaged { why: "the tip of the log does not decode".to_owned() };
         let [FORMAT, rest @ ..] = bytes.as_slice() else { return Err(damaged()) };
         let (next, head) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
         let head = <[u8; 32]>::try_from(head).map_err(|_| damaged())?;
-        Ok(Some(Self { next: u64::from_be_bytes(*next), head: Digest(head) }))
+        let next = SegmentId::from_bytes(*next);
+        if next.host == host { Ok(Some(Self { next, head: Digest(head) })) } else { Err(damaged()) }
     }
 }
 
@@ -94,7 +101,7 @@ impl Chain {
                 writes.push((keys::segment(tip.next), Some(bytes)));
                 writes.push((keys::index(run, tip.next), Some(Vec::new())));
             }
-            writes.push((keys::TIP.to_vec(), Some(state.linked.encode())));
+            writes.push((keys::tip(state.linked.next.host), Some(state.linked.encode())));
             *told.0.lock() = Some(state.linked);
             writes
         });

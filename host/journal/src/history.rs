@@ -7,10 +7,11 @@ use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Status, Wake};
 use agentry_kernel::text::nearest;
 use agentry_kernel::time::Millis;
+use agentry_store::ids::SegmentId;
 use agentry_store::rows::approval::Question;
 use agentry_store::rows::mail::Listed;
 use agentry_store::rows::notice::Notice;
-use agentry_store::rows::parked::ParkedRun;
+use agentry_store::rows::parked::{OpenRun, ParkedRun};
 use agentry_store::rows::question::Inquiry;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Page, Range, Store, StoreError, keys, rows};
@@ -71,11 +72,12 @@ impl History {
         runs.filter_map(Result::transpose).collect()
     }
 
-    /// Runs that have not ended and that no host has in memory, oldest first; those for which `which` says so, by what is filed of them.
+    /// Runs that have not ended and that no host has in memory, oldest first; those for which `which` says so, by the host that has them and what
+    /// is filed of them.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn suspended(&self, which: impl Fn(Option<ParkedRun>) -> bool) -> Result<Vec<RunRecord>, StoreError> {
+    pub fn suspended(&self, which: impl Fn(OpenRun) -> bool) -> Result<Vec<RunRecord>, StoreError> {
         let mut runs = Vec::new();
         let mut range = Range::of(keys::OPEN);
         loop {
@@ -83,7 +85,7 @@ impl History {
             let Some((last, _)) = rows.last() else { break };
             range = range.after(last);
             for (key, row) in &rows {
-                let Some(id) = keys::number(key).filter(|_| ParkedRun::decode(row).is_ok_and(&which)) else { continue };
+                let Some(id) = keys::number(key).filter(|_| OpenRun::decode(row).is_ok_and(&which)) else { continue };
                 runs.extend(self.record(RunId(id))?.filter(|record| record.status == Status::Suspended));
             }
         }
@@ -143,7 +145,7 @@ impl History {
     ///
     /// # Errors
     /// As [`History::entries`].
-    pub fn entries_behind(&self, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
+    pub fn entries_behind(&self, run: RunId, place: &mut Option<SegmentId>) -> Result<Vec<Entry>, StoreError> {
         log::entries_behind(&*self.0, run, place)
     }
 

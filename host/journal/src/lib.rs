@@ -22,9 +22,9 @@ mod known;
 pub mod log;
 mod recover;
 pub mod report;
-pub mod resolve;
 mod said;
 pub mod segment;
+pub mod settle_unknown;
 mod trail;
 
 use std::collections::{HashMap, HashSet};
@@ -38,9 +38,11 @@ use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::kernel::RateState;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
+use agentry_store::ids::HostEpoch;
 use agentry_store::limits::{HOSTCALL_MAX_BYTES, LLM_IN_FLIGHT_MAX_BYTES};
+use agentry_store::rows::parked::OpenRun;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Batch, Store, StoreError, VALUE_MAX_BYTES, keys, rows};
+use agentry_store::{Batch, FencedStore, Store, StoreError, VALUE_MAX_BYTES, keys, rows};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -108,7 +110,9 @@ pub struct Balances<'a> {
 pub struct Journal(Arc<Inner>);
 
 struct Inner {
+    /// In which every write of an earlier epoch of this host is refused.
     store: Arc<dyn Store>,
+    at: HostEpoch,
     pending: Mutex<Pending>,
     begun: Arc<Notify>,
     chain: Chain,
@@ -135,32 +139,41 @@ struct Pending {
 }
 
 impl Journal {
-    /// The journal in this store, and what the last host left behind, put in order.
+    /// The journal of the home in whose store this is, and what its last host left behind, put in order.
     ///
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn open(store: Arc<dyn Store>) -> Result<(Self, Recovered), StoreError> {
-        Self::open_telling(store, |_| {}).await
+        Self::open_as(rows::host::HOME, store, |_| {}).await
     }
 
-    /// The same; `told` hears of each tip of the log that is on disk, in order, and must return at once.
+    /// That of the host of this name among those that share the store. It takes the host's next epoch: whoever opened it before writes
+    /// nothing any more. `told` hears of each tip of its log that is on disk, in order, and must return at once.
     ///
     /// # Errors
     /// As [`Journal::open`].
-    pub async fn open_telling(
+    pub async fn open_as(
+        host: &str,
         store: Arc<dyn Store>,
         told: impl Fn(Tip) + Send + 'static,
     ) -> Result<(Self, Recovered), StoreError> {
-        let recovered = recover::recover(&store).await?;
+        let at = rows::host::register(&store, host).await?;
+        let store: Arc<dyn Store> = Arc::new(FencedStore::new(store, host, at));
+        let recovered = recover::recover(&store, at).await?;
         let chain = Chain::from(recovered.tip, told);
-        let journal = Self(Arc::new(Inner { store, pending: Mutex::default(), begun: Arc::default(), chain }));
+        let journal = Self(Arc::new(Inner { store, at, pending: Mutex::default(), begun: Arc::default(), chain }));
         tokio::spawn(flush_soon(Arc::downgrade(&journal.0), Arc::clone(&journal.0.begun)));
         Ok((journal, recovered))
     }
 
-    /// The store that it stands in.
+    /// The store that it stands in. Nothing is written to it any more once a later epoch of this host has begun.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// Which host it is of, and in which of its epochs.
+    pub fn at(&self) -> HostEpoch {
+        self.0.at
     }
 
     /// Writes entries down, in memory.
@@ -301,7 +314,7 @@ impl Inner {
     }
 
     fn submit(self: &Arc<Self>, pending: &mut Pending) {
-        let (mut batch, segments, sent) = pending.drain();
+        let (mut batch, segments, sent) = pending.drain(self.at);
         let linked = (!segments.is_empty()).then(|| {
             let (late, linked) = self.chain.link(segments);
             batch.late = Some(late);
@@ -404,7 +417,7 @@ impl Pending {
         }
     }
 
-    fn drain(&mut self) -> (Batch, Vec<(RunId, Vec<u8>)>, Sent) {
+    fn drain(&mut self, at: HostEpoch) -> (Batch, Vec<(RunId, Vec<u8>)>, Sent) {
         let mut batch = Batch::default();
         let mut trails = Vec::with_capacity(self.runs.len() + self.blobs.len());
         self.places.clear();
@@ -421,14 +434,15 @@ impl Pending {
         }
         let books: Vec<_> = self.books.drain().collect();
         for (agent, books) in &books {
-            batch.put(keys::books(agent), rows::run::encode(books));
+            batch.put(keys::books(at.host, agent), rows::run::encode(books));
         }
         let rates: Vec<_> = self.rates.drain().collect();
         for ((agent, rule), times) in &rates {
-            batch.put(keys::rate(agent, rule), rows::run::encode(times));
+            batch.put(keys::rate(at.host, agent, rule), rows::run::encode(times));
         }
         // Before the records: one of a run that is over takes it back.
-        self.opened.drain().for_each(|run| batch.put(keys::open(run), Vec::new()));
+        let lives = OpenRun { at, parked: None }.encode();
+        self.opened.drain().for_each(|run| batch.put(keys::open(run), lives.clone()));
         for (_, record) in self.records.drain() {
             record.write(&mut batch);
         }
@@ -441,7 +455,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let pending = self.pending.get_mut();
         if !pending.is_empty() {
-            let (mut batch, segments, _) = pending.drain();
+            let (mut batch, segments, _) = pending.drain(self.at);
             let (late, linked) = self.chain.link(segments);
             let chain = self.chain.clone();
             batch.late = Some(late);

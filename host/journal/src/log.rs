@@ -2,6 +2,7 @@
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
+use agentry_store::ids::SegmentId;
 use agentry_store::{Page, Range, Store, StoreError, keys};
 
 use super::segment;
@@ -23,8 +24,8 @@ pub fn entries(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, StoreError> 
 /// As [`entries`].
 pub fn first(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, StoreError> {
     let rows = store.scan(&Range::of(&keys::indices(run)), Page { rows: 1, bytes: usize::MAX })?;
-    let Some(number) = rows.first().and_then(|(key, _)| keys::number(key)) else { return Ok(Vec::new()) };
-    let bytes = store.get(&keys::segment(number))?;
+    let Some(first) = rows.first().and_then(|(key, _)| keys::segment_of(key)) else { return Ok(Vec::new()) };
+    let bytes = store.get(&keys::segment(first))?;
     bytes.map_or_else(|| Ok(Vec::new()), |bytes| Ok(segment::decode(&bytes)?.1))
 }
 
@@ -32,7 +33,7 @@ pub fn first(store: &dyn Store, run: RunId) -> Result<Vec<Entry>, StoreError> {
 ///
 /// # Errors
 /// As [`entries`].
-pub fn entries_behind(store: &dyn Store, run: RunId, place: &mut Option<u64>) -> Result<Vec<Entry>, StoreError> {
+pub fn entries_behind(store: &dyn Store, run: RunId, place: &mut Option<SegmentId>) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
     each_segment(store, run, place, |segment| {
         entries.extend(segment::decode(segment)?.1);
@@ -48,7 +49,7 @@ pub fn entries_behind(store: &dyn Store, run: RunId, place: &mut Option<u64>) ->
 pub(crate) fn each_segment(
     store: &dyn Store,
     run: RunId,
-    place: &mut Option<u64>,
+    place: &mut Option<SegmentId>,
     mut read: impl FnMut(&[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut range = Range::of(&keys::indices(run));
@@ -59,10 +60,10 @@ pub(crate) fn each_segment(
         let rows = store.scan(&range, PAGE)?;
         let Some((last, _)) = rows.last() else { return Ok(()) };
         range = range.after(last);
-        for number in rows.iter().filter_map(|(key, _)| keys::number(key)) {
-            *place = Some(number);
-            let missing = || StoreError::Damaged { why: format!("segment {number} of run {run} is missing") };
-            let bytes = store.get(&keys::segment(number))?.ok_or_else(missing)?;
+        for id in rows.iter().filter_map(|(key, _)| keys::segment_of(key)) {
+            *place = Some(id);
+            let missing = || StoreError::Damaged { why: format!("segment {} of run {run} is missing", id.number) };
+            let bytes = store.get(&keys::segment(id))?.ok_or_else(missing)?;
             read(&bytes)?;
         }
     }

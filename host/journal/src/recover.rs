@@ -1,5 +1,6 @@
-//! After a host has stopped, however it did: runs that have not ended go on holding what they hold, and their records say that they are
-//! suspended; nobody knows of anything else that was held, so it is spent. Journals stay as they are.
+//! After a host has stopped, however it did: its runs that have not ended go on holding what they hold, and their records say that they are
+//! suspended; nobody knows of anything else that was held, so it is spent. Journals stay as they are, and so does all that other hosts of the
+//! same store have: their runs may live.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Status, Unfinished};
 use agentry_kernel::kernel::RateState;
 use agentry_kernel::limits::CHILD_DEPTH_MAX;
-use agentry_store::rows::parked::ParkedRun;
+use agentry_store::ids::{HostEpoch, HostId};
+use agentry_store::rows::host::HostRow;
+use agentry_store::rows::parked::OpenRun;
 use agentry_store::rows::run::{RunRecord, encode};
 use agentry_store::rows::usage;
 use agentry_store::{Batch, Page, Range, Store, StoreError, keys, rows};
@@ -31,21 +34,23 @@ pub struct Recovered {
     pub rates: Vec<RateState>,
     /// Runs that the host lost and that go on when somebody says so.
     pub unfinished: Vec<RunId>,
-    /// How far the log goes.
+    /// How far the log of this host goes.
     pub tip: Tip,
+    /// Other hosts of the store, and how many runs of each have not ended: these are left alone, for they may live there.
+    pub elsewhere: Vec<(HostId, HostRow, u64)>,
 }
 
-pub(crate) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreError> {
+pub(crate) async fn recover(store: &Arc<dyn Store>, at: HostEpoch) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
     let mut batch = Batch::default();
-    // Version 1 did not count what agents keep.
-    let mut old = false;
-    let left = left_open(store, &mut batch)?;
+    // Version 1 did not count what agents keep, and before there were hosts letters and notices counted for nobody.
+    let mut old = at.epoch == 1;
+    let left = left_open(store, at.host, &mut batch)?;
     each(store, keys::BOOKS, |key, value| {
+        let Some((_, agent)) = keys::books_of(key).filter(|(host, _)| *host == at.host) else { return Ok(()) };
         let mut books = rows::run::books(value)?;
         old |= rows::run::is_old(value);
         let before = books;
-        let agent = String::from_utf8_lossy(key.get(keys::BOOKS.len()..).unwrap_or_default()).into_owned();
         books.write_off(left.holds.get(&agent).unwrap_or(&Amounts::ZERO));
         if books != before {
             batch.put(key.to_vec(), encode(&books));
@@ -54,36 +59,48 @@ pub(crate) async fn recover(store: &Arc<dyn Store>) -> Result<Recovered, StoreEr
         Ok(())
     })?;
     each(store, keys::RATES, |key, value| {
-        if let Some((agent, rule)) = keys::rate_of(key) {
+        if let Some((_, agent, rule)) = keys::rate_of(key).filter(|(host, ..)| *host == at.host) {
             recovered.rates.push(RateState { agent, rule, times: rows::run::decode(value)? });
         }
         Ok(())
     })?;
     if old || left.cut {
-        recount(store, &mut recovered.books, &mut batch)?;
+        recount(store, at.host, &mut recovered.books, &mut batch)?;
     }
     recovered.unfinished = left.runs;
-    let last = store.scan(&Range::of(keys::LOG).reversed(), Page { rows: 1, bytes: 1 })?;
-    let next = last.first().and_then(|(key, _)| keys::number(key)).map_or(0, |number| number + 1);
-    // A tip that is behind the log was tampered with: what comes goes behind all that is there, and an audit finds the place.
-    recovered.tip = match Tip::read(&**store)? {
-        Some(tip) => Tip { next: tip.next.max(next), ..tip },
-        None => Tip { next, ..Tip::default() },
-    };
+    let others = rows::host::all(&**store)?.into_iter().filter(|(host, _)| *host != at.host);
+    recovered.elsewhere =
+        others.map(|(host, row)| (host, row, left.elsewhere.get(&host).copied().unwrap_or(0))).collect();
+    recovered.tip = tip(store, at.host)?;
     if !batch.writes.is_empty() {
         store.commit(batch).await?;
     }
     Ok(recovered)
 }
 
-/// Runs that the last host did not end.
+/// How far the log of a host goes. A tip that is behind the log was tampered with: what comes goes behind all that is there, and an audit
+/// finds the place.
+fn tip(store: &Arc<dyn Store>, host: HostId) -> Result<Tip, StoreError> {
+    let first = Tip::first(host);
+    let last = store.scan(&Range::of(&keys::log(host)).reversed(), Page { rows: 1, bytes: 1 })?;
+    let next = last.first().and_then(|(key, _)| keys::segment_of(key)).map_or(first.next, |last| last.next());
+    Ok(match Tip::read(&**store, host)? {
+        Some(tip) => Tip { next: tip.next.max(next), ..tip },
+        None => Tip { next, ..first },
+    })
+}
+
+/// Runs that have not ended.
 #[derive(Default)]
 struct Left {
+    /// Of earlier epochs of this host, and not at rest.
     runs: Vec<RunId>,
     /// What they hold, by whose books.
     holds: BTreeMap<String, Amounts>,
     /// True if one of them was going on when the host stopped.
     cut: bool,
+    /// How many other hosts have.
+    elsewhere: BTreeMap<HostId, u64>,
 }
 
 impl Left {
@@ -95,11 +112,16 @@ impl Left {
     }
 }
 
-fn left_open(store: &Arc<dyn Store>, batch: &mut Batch) -> Result<Left, StoreError> {
+fn left_open(store: &Arc<dyn Store>, host: HostId, batch: &mut Batch) -> Result<Left, StoreError> {
     let mut left = Left::default();
     each(store, keys::OPEN, |key, row| {
         let Some(run) = keys::number(key).map(RunId) else { return Ok(()) };
-        if let Some(rest) = ParkedRun::decode(row)? {
+        let open = OpenRun::decode(row)?;
+        if open.at.host != host {
+            *left.elsewhere.entry(open.at.host).or_default() += 1;
+            return Ok(());
+        }
+        if let Some(rest) = open.parked {
             left.hold(&rest.payer, rest.holds);
             return Ok(());
         }
@@ -134,26 +156,33 @@ pub fn payer(store: &dyn Store, record: &RunRecord) -> Result<String, StoreError
     Ok(payer)
 }
 
-/// Every agent's books and the site's, as they are stored.
-pub fn each_books(store: &Arc<dyn Store>, mut found: impl FnMut(&str, Books)) -> Result<(), StoreError> {
+/// Every agent's books and the site's, as this host keeps them.
+pub fn each_books(store: &Arc<dyn Store>, host: HostId, mut found: impl FnMut(&str, Books)) -> Result<(), StoreError> {
     each(store, keys::BOOKS, |key, value| {
-        found(&String::from_utf8_lossy(key.get(keys::BOOKS.len()..).unwrap_or_default()), rows::run::books(value)?);
+        if let Some((_, agent)) = keys::books_of(key).filter(|(of, _)| *of == host) {
+            found(&agent, rows::run::books(value)?);
+        }
         Ok(())
     })
 }
 
 /// What agents keep, counted anew: a run that did not end may have written something that no account knows of yet.
-fn recount(store: &Arc<dyn Store>, books: &mut Vec<(String, Books)>, batch: &mut Batch) -> Result<(), StoreError> {
+fn recount(
+    store: &Arc<dyn Store>,
+    host: HostId,
+    books: &mut Vec<(String, Books)>,
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
     let mut levels: BTreeMap<String, u64> = books.iter().map(|(agent, _)| (agent.clone(), 0)).collect();
     let mut all: u64 = 0;
-    let mut count = |(keeper, bytes): (String, u64)| {
-        let level = levels.entry(keeper).or_default();
+    let mut count = |(owner, bytes): (String, u64)| {
+        let level = levels.entry(owner).or_default();
         *level = level.saturating_add(bytes);
         all = all.saturating_add(bytes);
     };
     for table in usage::kept() {
         each(store, table.prefix, |place, row| {
-            usage::keepers(place, row).into_iter().for_each(&mut count);
+            usage::owners(place, row).into_iter().for_each(&mut count);
             Ok(())
         })?;
     }
@@ -166,7 +195,7 @@ fn recount(store: &Arc<dyn Store>, books: &mut Vec<(String, Books)>, batch: &mut
         let Some((_, found)) = books.get_mut(place) else { continue };
         if found.day.spent[Resource::Storage] != level {
             found.day.spent[Resource::Storage] = level;
-            batch.put(keys::books(&agent), encode(found));
+            batch.put(keys::books(host, &agent), encode(found));
         }
     }
     Ok(())
@@ -199,8 +228,9 @@ mod tests {
         host.journal.flush().await.unwrap();
         let store = Arc::clone(host.journal.store());
         let index = store.scan(&Range::of(&keys::indices(mine)), PAGE).unwrap();
-        let place = keys::segment(keys::number(&index[0].0).unwrap());
-        let rows = [place.clone(), keys::run(mine), keys::open(mine), keys::run(other), keys::books(keys::SITE)];
+        let place = keys::segment(keys::segment_of(&index[0].0).unwrap());
+        let site = keys::books(HostId::FIRST, keys::SITE);
+        let rows = [place.clone(), keys::run(mine), keys::open(mine), keys::run(other), site];
         let before = rows.map(|key| (key.clone(), store.get(&key).unwrap().unwrap()));
         let whole = before[0].1.clone();
         let cuts = (0..whole.len()).map(|length| whole[..length].to_vec());
@@ -214,7 +244,7 @@ mod tests {
             before.iter().for_each(|(key, row)| batch.put(key.clone(), row.clone()));
             batch.put(place.clone(), damaged);
             store.commit(batch).await.unwrap();
-            let recovered = recover(&store).await.unwrap();
+            let recovered = recover(&store, host.journal.at()).await.unwrap();
             assert!(recovered.unfinished.contains(&other), "another run is gone");
             let record = rows::run::of(&*store, mine).unwrap().unwrap();
             let lost = record.status == Status::Failed && record.failure.as_deref() == Some(LOST);

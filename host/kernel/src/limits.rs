@@ -94,6 +94,29 @@ pub const MISTAKES_MAX: usize = 50;
 /// People who must say yes to one call. More could not be brought together while an agent waits.
 pub const QUORUM_MAX: u32 = 16;
 
+/// What stands around a text that is kept for an agent, of a letter or a notice: names, times, labels. It counts with it, so that empty ones
+/// are not free.
+pub const KEPT_HEAD_BYTES: u64 = 256;
+
+/// What a letter is about.
+pub const LETTER_SUBJECT_MAX_BYTES: usize = 256;
+
+/// What an agent asks people or tells them, at once: a page.
+pub const HUMAN_TEXT_MAX_BYTES: usize = 8 * 1024;
+
+/// Answers of one question to choose from.
+pub const HUMAN_CHOICES_MAX: usize = 16;
+
+/// One of them: a line.
+pub const HUMAN_CHOICE_MAX_BYTES: usize = 256;
+
+/// What a notice can take of storage.
+pub const NOTICE_KEPT_MAX_BYTES: u64 = HUMAN_TEXT_MAX_BYTES as u64 + KEPT_HEAD_BYTES;
+
+/// What a question of an agent can take of storage while it is open.
+pub const QUESTION_KEPT_MAX_BYTES: u64 =
+    (HUMAN_TEXT_MAX_BYTES + HUMAN_CHOICES_MAX * HUMAN_CHOICE_MAX_BYTES) as u64 + KEPT_HEAD_BYTES;
+
 /// What a person says about a no.
 pub const APPROVAL_TEXT_MAX_BYTES: usize = 1024;
 

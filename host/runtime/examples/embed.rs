@@ -91,7 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         local: true,
     };
     let host = HostBuilder::new(directory, Preparer::InProcess)
-        .store(Arc::new(RedbStore::open(&Path::new(directory).join("state"))?))
+        .store(Arc::new(RedbStore::open(&Path::new(directory).join("state"))?), "embedded")
         .clock(Clock::set(Millis(1_800_000_000_000)))
         .policy_text(&POLICY)?
         .model(Entry::new(model, Skills::default(), Arc::new(Clerk)))

@@ -40,7 +40,7 @@ use agentry_kernel::limits::CALLS_PER_RUN_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
-use agentry_store::keyed_lock::KeyedMutex;
+use agentry_store::keyed_mutex::KeyedMutex;
 use agentry_store::keys;
 use agentry_store::limits::REFUSED_ARGUMENTS_MAX_BYTES;
 use parking_lot::Mutex;

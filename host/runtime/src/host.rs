@@ -24,9 +24,12 @@ use agentry_kernel::journal::{Entry, Status, up_to};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::tool::ToolsChange;
 use agentry_store::content::Content;
+use agentry_store::ids::HostId;
 use agentry_store::limits::INPUT_MAX_BYTES;
+use agentry_store::rows::host::HostRow;
+use agentry_store::rows::parked::{OpenRun, ParkedRun};
 use agentry_store::rows::run::{Imported, RunRecord};
-use agentry_store::{Batch, StoreError, keys};
+use agentry_store::{Batch, StoreError, keys, rows};
 use tokio_util::sync::CancellationToken;
 
 pub use self::builder::HostBuilder;
@@ -81,6 +84,7 @@ pub struct Host {
     faces: Vec<Box<dyn Any + Send + Sync>>,
     services: Arc<Services>,
     history: History,
+    elsewhere: Vec<(HostId, HostRow, u64)>,
     attended: bool,
     // Closed last: it is told of the last tip when the store has written it.
     _heads: Option<Heads>,
@@ -180,17 +184,33 @@ impl Host {
         Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
     }
 
-    /// Runs that have not ended and that no host has in memory, oldest first.
+    /// The other hosts of its store, and how many runs of each have not ended: as it was opened, and it leaves them alone.
+    pub fn elsewhere(&self) -> &[(HostId, HostRow, u64)] {
+        &self.elsewhere
+    }
+
+    /// Runs of this host that have not ended and that it does not have in memory, oldest first.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn suspended(&self) -> Result<Vec<RunRecord>, StoreError> {
-        self.above(self.history.suspended(|_| true)?)
+        self.above(self.history.suspended(|open| self.has(&open))?)
     }
 
     /// Of these, those that nothing brings back but a host.
     fn lost(&self) -> Result<Vec<RunRecord>, StoreError> {
-        self.above(self.history.suspended(|rest| rest.is_none_or(|rest| rest.wake.is_none()))?)
+        let waits = |parked: Option<ParkedRun>| parked.is_some_and(|rest| rest.wake.is_some());
+        self.above(self.history.suspended(|open| self.has(&open) && !waits(open.parked))?)
+    }
+
+    fn host_name(&self, host: HostId) -> Result<String, StoreError> {
+        let hosts = rows::host::all(&**self.history.store())?.into_iter();
+        Ok(hosts.filter(|(id, _)| *id == host).map(|(_, row)| row.name).next().unwrap_or_else(|| host.to_string()))
+    }
+
+    /// Whether it is this host that has a run which has not ended.
+    fn has(&self, open: &OpenRun) -> bool {
+        open.at.host == self.services.drivers.gate.journal().at().host
     }
 
     /// Of these, those that work for no other run.
@@ -239,6 +259,10 @@ impl Host {
     ) -> Result<Report, RunError> {
         if record.status != Status::Suspended {
             return Err(RunError::NotSuspended { run: record.id });
+        }
+        let open = OpenRun::of(&**self.history.store(), record.id)?;
+        if let Some(open) = open.filter(|open| !self.has(open)) {
+            return Err(RunError::Elsewhere { run: record.id, host: self.host_name(open.at.host)? });
         }
         let stop = stop.child_token();
         match record.parent {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use agentry_journal::resolve::{Resolution, Resolved};
+use agentry_journal::settle_unknown::{Resolution, Resolved};
 use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Statement;
 use agentry_kernel::labels::Labels;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use agentry_abi::clock::Clock;
 use agentry_config::policies;
 use agentry_kernel::kernel::{Kernel, Statement};
-use agentry_store::keys;
+use agentry_store::{keys, rows};
 
 use crate::api::Budget;
 use crate::error::{Kind, OpError};
@@ -28,7 +28,8 @@ pub fn read(home: &Path, directory: &Path) -> Result<Vec<Statement>, OpError> {
     let policy = policies::load(directory)?;
     let mut kernel = Kernel::new(Arc::new(policy), Vec::new(), Vec::new());
     if let Some(history) = crate::home::history(home)? {
-        agentry_journal::each_books(history.store(), |agent, books| match agent {
+        let host = rows::host::named(&**history.store(), rows::host::HOME)?;
+        agentry_journal::each_books(history.store(), host, |agent, books| match agent {
             keys::SITE => kernel.restore_site(books, &books.day.held),
             agent => kernel.restore(agent, books, &books.day.held),
         })?;

@@ -3,7 +3,7 @@
 
 use agentry_config::policies::PoliciesError;
 use agentry_journal::history::NoRun;
-use agentry_journal::resolve::ResolveError;
+use agentry_journal::settle_unknown::ResolveError;
 use agentry_kernel::approval::Unfit;
 use agentry_kernel::call::RunId;
 use agentry_runtime::approvals::{CodeError, RosterError, SayError};

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use agentry_abi::clock::Clock;
 use agentry_drivers::human::Human;
-use agentry_journal::resolve::{Case, Resolution, Resolved};
+use agentry_journal::settle_unknown::{Resolution, Resolved, UnknownCall};
 use agentry_journal::{Balances, Extras, Journal, Trail};
-use agentry_kernel::budget::Books;
+use agentry_kernel::budget::{Amounts, Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::labels::Labels;
@@ -64,22 +64,29 @@ impl InItsPlace for Answering {
 
 impl InItsPlace for Discard {
     async fn in_its_place(self, journal: &Journal) -> Result<(), OpError> {
-        ops::discarded(journal, &self.letter, Clock::System.now()).await
+        let changes = ops::discarded(journal, &self.letter, Clock::System.now()).await?;
+        let trail = Arc::new(Trail::new(RunId::HOST));
+        let mut site = books_of(journal, keys::SITE)?;
+        for (agent, bytes) in changes {
+            let freed = Amounts::of(Resource::Storage, bytes.unsigned_abs());
+            let mut books = books_of(journal, &agent)?;
+            books.day.lower(&freed);
+            site.day.lower(&freed);
+            let moved = Some(Balances { agent: &agent, books, site });
+            journal.append(&trail, &[], Extras { moved, ..Extras::default() });
+        }
+        journal.durable(&trail).await?;
+        Ok(())
     }
 }
 
 impl InItsPlace for Resolution {
     async fn in_its_place(self, journal: &Journal) -> Result<Resolved, OpError> {
-        let store = Arc::clone(journal.store());
-        let case = Case::find(&*store, &self)?;
-        let (entry, record, returned) = case.close(&self, Clock::System.now());
-        let stored = |owner: &str| match store.get(&keys::books(owner))? {
-            Some(bytes) => rows::run::books(&bytes),
-            None => Ok(Books::default()),
-        };
-        let (mut books, mut site) = (stored(&record.agent)?, stored(keys::SITE)?);
-        books.take_back(&returned, case.since);
-        site.take_back(&returned, case.since);
+        let unknown = UnknownCall::find(&**journal.store(), &self)?;
+        let (entry, record, returned) = unknown.close(&self, Clock::System.now());
+        let (mut books, mut site) = (books_of(journal, &record.agent)?, books_of(journal, keys::SITE)?);
+        books.take_back(&returned, unknown.since);
+        site.take_back(&returned, unknown.since);
         let trail = Arc::new(Trail::new(self.run));
         let moved = Some(Balances { agent: &record.agent, books, site });
         let along = Extras { moved, record: Some(record.clone()), ..Extras::default() };
@@ -119,6 +126,12 @@ pub fn unlabel_run(home: &Path, unlabel: UnlabelRun) -> Result<Labels, OpError> 
         Kind::NoHost => OpError::not_running(run),
         _ => error,
     })
+}
+
+/// The books of an agent or of the site as they are stored: no host has them in memory.
+fn books_of(journal: &Journal, owner: &str) -> Result<Books, StoreError> {
+    let stored = journal.store().get(&keys::books(journal.at().host, owner))?;
+    stored.map_or_else(|| Ok(Books::default()), |bytes| rows::run::books(&bytes))
 }
 
 fn unwritable(home: &Path, why: &std::io::Error) -> OpError {

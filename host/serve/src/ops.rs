@@ -1,12 +1,13 @@
 //! How a running host does each operation: it reads and passes on; what may be done is decided where it is done. Faces call it, and know no
 //! other way to a host.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agentry_drivers::files::Marks;
 use agentry_drivers::mail;
 use agentry_drivers::memory::Memory;
-use agentry_journal::resolve::{Resolution, Resolved};
+use agentry_journal::settle_unknown::{Resolution, Resolved};
 use agentry_journal::{Journal, Trail};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Entry, Status};
@@ -145,7 +146,10 @@ impl ByHost for HoldAgent {
 
 impl ByHost for Discard {
     async fn by_host(self, host: &Services) -> Result<(), OpError> {
-        discarded(host.drivers.gate.journal(), &self.letter, host.drivers.gate.clock().now()).await
+        let gate = &host.drivers.gate;
+        let changes = discarded(gate.journal(), &self.letter, gate.clock().now()).await?;
+        gate.move_levels(changes.into_iter());
+        Ok(())
     }
 }
 
@@ -165,15 +169,17 @@ async fn read<T: Send + 'static>(
     }
 }
 
-/// Throws a letter away, with the entry that tells of it.
-pub(crate) async fn discarded(journal: &Journal, letter: &str, at: Millis) -> Result<(), OpError> {
+/// Throws a letter away, with the entry that tells of it. Gives who keeps how much less then.
+pub(crate) async fn discarded(journal: &Journal, letter: &str, at: Millis) -> Result<BTreeMap<String, i64>, OpError> {
     let trail = Arc::new(Trail::new(RunId::HOST));
     for _ in 0..TRIES_MAX {
         let batch = mail::discard(&**journal.store(), letter)?.ok_or_else(|| OpError::no_letter(letter))?;
+        let changes = rows::usage::changes(&batch);
         let entry = Entry::Discarded { at, letter: letter.to_owned() };
         match journal.commit(&trail, &[entry], batch).await {
+            Ok(()) => return Ok(changes),
             Err(StoreError::Conflict) => {}
-            committed => return Ok(committed?),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(StoreError::Conflict.into())

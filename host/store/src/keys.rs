@@ -3,27 +3,30 @@
 //! | key | value |
 //! |---|---|
 //! | `v` | the format of the store, one byte |
-//! | `a` agent | the agent's books; the site's stand under no agent |
+//! | `a` agent | the agent's books; the site's stand under no agent. Those of a later host stand under 0, host, agent |
 //! | `b` SHA-256 | a content, as it is |
+//! | `c` host | a host that writes this store: its name and its epoch |
 //! | `d` length of agent, agent | what is in its mailbox |
 //! | `d` length of agent, agent, kind, number | a letter: one that waits, one that was taken, or a dead one |
 //! | `e` time, run | nothing: a run that rests and comes back then |
 //! | `f` SHA-256 of a place | the labels of a file or a directory |
 //! | `g` length of agent, agent, run | nothing: a run that rests and comes back when a letter for that agent comes |
-//! | `h` | how far the log goes, and the head of its last segment |
-//! | `i` run, number | nothing: the segment of that number is this run's |
+//! | `h` | how far the log of the first host goes, and the head of its last segment; of a later host, behind its number |
+//! | `i` run, segment | nothing: that segment is this run's |
 //! | `k` SHA-256 of a place | who keeps a file, and how much |
-//! | `l` number | a segment of the journal |
+//! | `l` segment | a segment of the journal: two bytes say whose log it is of, six which of it |
 //! | `m` length of namespace, namespace, key | an entry of memory |
 //! | `n` time, run, call | a notice of an agent to people |
-//! | `o` run | the run has not ended: nothing, or what it holds and what brings it back |
+//! | `o` run | the run has not ended: whose it is, and if it rests, what it holds and what brings it back |
 //! | `p` approver | which codes of theirs were used, and how many were wrong |
 //! | `q` question | what people were asked, and what came of it |
 //! | `r` run | the run's record |
-//! | `s` length of agent, agent, rule | when a rule with a `rate` let calls through |
+//! | `s` length of agent, agent, rule | when a rule with a `rate` let calls through; of a later host, behind 65535 and its number |
 //! | `t` start, run | nothing: runs by time |
 //! | `u` run, call | a question of an agent to people, and what came of it |
 //! | `w` trigger | what it has seen |
+//!
+//! The first host of a store has number 0, and its keys are those of a store that knew of one host only.
 
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::call::{CallId, RunId};
@@ -33,6 +36,7 @@ use agentry_kernel::time::Millis;
 use sha2::{Digest as _, Sha256};
 
 use super::Key;
+use super::ids::{HostId, SegmentId};
 
 /// The format of the store.
 pub const FORMAT: &[u8] = b"v";
@@ -41,7 +45,7 @@ pub const BOOKS: &[u8] = b"a";
 /// Whose books the site's are: no agent has an empty name.
 pub const SITE: &str = "";
 /// Who keeps files.
-pub const KEEPERS: &[u8] = b"k";
+pub const FILE_USAGE: &[u8] = b"k";
 /// Segments of the journal.
 pub const LOG: &[u8] = b"l";
 /// Entries of memory.
@@ -50,6 +54,8 @@ pub const MEMORY: &[u8] = b"m";
 pub const MAIL: &[u8] = b"d";
 /// How far the log goes.
 pub const TIP: &[u8] = b"h";
+/// Hosts.
+pub const HOSTS: &[u8] = b"c";
 /// A key of the log or of its index, at the longest.
 pub const LOG_ROW_BYTES: usize = 17;
 /// Notices of agents.
@@ -78,23 +84,64 @@ fn key(letter: &[u8], parts: &[&[u8]]) -> Key {
     key
 }
 
-/// The books of an agent, or of [`SITE`].
-pub fn books(agent: &str) -> Key {
-    key(BOOKS, &[agent.as_bytes()])
+/// What stands before the number of a later host in a key of books: no agent's name begins so.
+const BOOKS_OF: [u8; 1] = [0];
+
+/// The same in a key of rates: no agent's name is so long.
+const RATES_OF: [u8; 2] = [u8::MAX; 2];
+
+/// What a host keeps for itself in this table: nothing more for the first one, else `mark` and its number.
+fn of_host(letter: &[u8], mark: &[u8], host: HostId) -> Key {
+    if host.is_first() { letter.to_vec() } else { key(letter, &[mark, &host.0.to_be_bytes()]) }
 }
 
-/// When a rule of an agent's grant let calls through.
-pub fn rate(agent: &str, rule: &str) -> Key {
+/// Which host keeps this row of such a table, and what stands behind.
+fn host_of<'a>(row: &'a [u8], letter: &[u8], mark: &[u8]) -> Option<(HostId, &'a [u8])> {
+    let rest = row.strip_prefix(letter)?;
+    let Some(later) = rest.strip_prefix(mark) else { return Some((HostId::FIRST, rest)) };
+    let (host, rest) = later.split_first_chunk::<2>()?;
+    Some((HostId(u16::from_be_bytes(*host)), rest))
+}
+
+/// The books that a host keeps of an agent, or of [`SITE`].
+pub fn books(host: HostId, agent: &str) -> Key {
+    let mut key = of_host(BOOKS, &BOOKS_OF, host);
+    key.extend_from_slice(agent.as_bytes());
+    key
+}
+
+/// The host and the agent of such a key.
+pub fn books_of(key: &[u8]) -> Option<(HostId, String)> {
+    let (host, agent) = host_of(key, BOOKS, &BOOKS_OF)?;
+    Some((host, String::from_utf8_lossy(agent).into_owned()))
+}
+
+/// When a rule of an agent's grant let calls through on a host.
+pub fn rate(host: HostId, agent: &str, rule: &str) -> Key {
     let length = u16::try_from(agent.len()).unwrap_or(u16::MAX);
-    key(RATES, &[&length.to_be_bytes(), agent.as_bytes(), rule.as_bytes()])
+    let mut key = of_host(RATES, &RATES_OF, host);
+    [length.to_be_bytes().as_slice(), agent.as_bytes(), rule.as_bytes()].iter().for_each(|part| key.extend(*part));
+    key
 }
 
-/// The agent and the rule of such a key.
-pub fn rate_of(key: &[u8]) -> Option<(String, String)> {
-    let (length, rest) = key.strip_prefix(RATES)?.split_first_chunk::<2>()?;
+/// The host, the agent and the rule of such a key.
+pub fn rate_of(key: &[u8]) -> Option<(HostId, String, String)> {
+    let (host, rest) = host_of(key, RATES, &RATES_OF)?;
+    let (length, rest) = rest.split_first_chunk::<2>()?;
     let (agent, rule) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    Some((text(agent)?, text(rule)?))
+    Some((host, text(agent)?, text(rule)?))
+}
+
+/// A host.
+pub fn host(host: HostId) -> Key {
+    key(HOSTS, &[&host.0.to_be_bytes()])
+}
+
+/// The host of such a key.
+pub fn host_number(key: &[u8]) -> Option<HostId> {
+    let number = key.strip_prefix(HOSTS)?;
+    Some(HostId(u16::from_be_bytes(number.try_into().ok()?)))
 }
 
 /// A content.
@@ -103,8 +150,8 @@ pub fn blob(digest: &Digest) -> Key {
 }
 
 /// That a segment is a run's.
-pub fn index(run: RunId, number: u64) -> Key {
-    key(b"i", &[&run.0.to_be_bytes(), &number.to_be_bytes()])
+pub fn index(run: RunId, segment: SegmentId) -> Key {
+    key(b"i", &[&run.0.to_be_bytes(), &segment.to_bytes()])
 }
 
 /// All that are a run's.
@@ -113,8 +160,31 @@ pub fn indices(run: RunId) -> Key {
 }
 
 /// A segment of the journal.
-pub fn segment(number: u64) -> Key {
-    key(LOG, &[&number.to_be_bytes()])
+pub fn segment(segment: SegmentId) -> Key {
+    key(LOG, &[&segment.to_bytes()])
+}
+
+/// The segment of such a key, or of one of the index.
+pub fn segment_of(key: &[u8]) -> Option<SegmentId> {
+    key.last_chunk::<8>().map(|bytes| SegmentId::from_bytes(*bytes))
+}
+
+/// All segments of a host.
+pub fn log(host: HostId) -> Key {
+    key(LOG, &[&host.0.to_be_bytes()])
+}
+
+/// How far the log of a host goes.
+pub fn tip(host: HostId) -> Key {
+    of_host(TIP, &[], host)
+}
+
+/// The host of such a key.
+pub fn tip_of(key: &[u8]) -> Option<HostId> {
+    match key.strip_prefix(TIP)? {
+        [] => Some(HostId::FIRST),
+        later => Some(HostId(u16::from_be_bytes(later.try_into().ok()?))),
+    }
 }
 
 /// An entry of memory. The namespace's length stands first, so that no namespace reaches into another.
@@ -183,8 +253,8 @@ pub fn mark(place: &[u8; 32]) -> Key {
 }
 
 /// Who keeps the file of that digest.
-pub fn keeper(place: &[u8; 32]) -> Key {
-    key(KEEPERS, &[place])
+pub fn file_usage(place: &[u8; 32]) -> Key {
+    key(FILE_USAGE, &[place])
 }
 
 /// That a run has not ended.
@@ -258,7 +328,31 @@ pub fn time(start: Millis, run: RunId) -> Key {
     key(TIMES, &[&start.0.to_be_bytes(), &run.0.to_be_bytes()])
 }
 
-/// The number at the end of a key: a run's, or a segment's.
+/// The number at the end of a key: a run's.
 pub fn number(key: &[u8]) -> Option<u64> {
     key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_has_its_own_log_books_and_rates_and_those_of_the_first_are_as_they_were() {
+        let (first, later) = (HostId::FIRST, HostId(7));
+        assert_eq!(books(first, "scribe"), b"ascribe");
+        assert_eq!(segment(SegmentId { host: first, number: 258 }), b"l\0\0\0\0\0\0\x01\x02");
+        assert_eq!(rate(first, "ab", "r"), b"s\0\x02abr");
+        assert_eq!(tip(first), b"h");
+        for host in [first, later, HostId(u16::MAX)] {
+            for agent in ["", "scribe"] {
+                assert_eq!(books_of(&books(host, agent)), Some((host, agent.to_owned())));
+                assert_eq!(rate_of(&rate(host, agent, "r")), Some((host, agent.to_owned(), "r".to_owned())));
+            }
+            let last = SegmentId { host, number: SegmentId::NUMBER_MAX };
+            assert_eq!(segment_of(&segment(last)), Some(last));
+            assert!(segment(last).starts_with(&log(host)) && index(RunId(1), last).len() == LOG_ROW_BYTES);
+            assert_eq!((tip_of(&tip(host)), host_number(&super::host(host))), (Some(host), Some(host)));
+        }
+    }
 }

@@ -4,7 +4,9 @@
 //! first polled; dropping the future does not take it back. Batches are applied in that order, each whole or not at all.
 
 pub mod content;
-pub mod keyed_lock;
+mod fence;
+pub mod ids;
+pub mod keyed_mutex;
 pub mod keys;
 pub mod limits;
 mod redb;
@@ -14,6 +16,7 @@ use std::fmt;
 
 use futures::future::BoxFuture;
 
+pub use self::fence::FencedStore;
 pub use self::redb::{RedbStore, StoreReader};
 
 /// A key, its prefix letter included: a namespace and a name of 1 KiB each, and what stands around them.
@@ -37,6 +40,8 @@ pub enum Expect {
     Absent,
     /// The key has exactly this value.
     Equals(Value),
+    /// The same of the row of a host: if not, a later epoch of it has begun, and the batch is [`StoreError::Fenced`].
+    Epoch(Value),
 }
 
 /// Writes that happen together or not at all. An empty one is a barrier: it is answered after all before it.
@@ -89,7 +94,7 @@ impl Batch {
         let writes = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
         let expects = self.expect.iter().map(|(key, expect)| match expect {
             Expect::Absent => key.len(),
-            Expect::Equals(value) => key.len() + value.len(),
+            Expect::Equals(value) | Expect::Epoch(value) => key.len() + value.len(),
         });
         let late = self.late.as_ref().map_or(0, |late| late.bytes);
         writes.chain(expects).sum::<usize>() + late
@@ -169,8 +174,8 @@ pub trait Store: Send + Sync {
     /// Takes the batch into the order of commits now, and tells when it is durable.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if an expectation did not hold; nothing of this batch was written then, whatever the
-    /// error is.
+    /// [`StoreError::Conflict`] or [`StoreError::Fenced`] if an expectation did not hold: the first one says which. Nothing of this batch was
+    /// written then, whatever the error is.
     fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), StoreError>>;
 
     /// The value of a key, as the last commit left it.
@@ -257,6 +262,16 @@ pub enum StoreError {
     /// An expectation did not hold.
     #[error("the entry changed since it was read")]
     Conflict,
+    /// A later epoch of this host has begun: nothing of this one is written any more.
+    #[error(
+        "another host has been opened under the name of this one, in the same store: nothing of this one is written any more\nhint: end this one; hosts that are to share a store need a name each"
+    )]
+    Fenced,
+    /// Every number of a host is taken.
+    #[error(
+        "the store knows as many hosts as it can\nhint: open this one under the name of one that is not used any more"
+    )]
+    TooManyHosts,
     /// A key or a value is over its maximum.
     #[error("a {what} of {bytes} bytes is over the maximum of {max}")]
     TooLarge {

@@ -253,14 +253,7 @@ pub const QUESTION_TEXT_MAX_BYTES: usize = 32 * KIB;
 /// Questions that are kept once they are closed.
 pub const QUESTIONS_KEPT_MAX: usize = 1_000;
 
-/// What an agent asks people or tells them, at once: a page.
-pub const HUMAN_TEXT_MAX_BYTES: usize = 8 * KIB;
-
-/// Answers of one question to choose from.
-pub const HUMAN_CHOICES_MAX: usize = 16;
-
-/// One of them: a line.
-pub const HUMAN_CHOICE_MAX_BYTES: usize = 256;
+pub use kernel::{HUMAN_CHOICE_MAX_BYTES, HUMAN_CHOICES_MAX, HUMAN_TEXT_MAX_BYTES, LETTER_SUBJECT_MAX_BYTES};
 
 /// What a person answers.
 pub const HUMAN_ANSWER_MAX_BYTES: usize = 16 * KIB;
@@ -336,9 +329,6 @@ pub const DELEGATED_MAX_BYTES: usize = INPUT_MAX_BYTES;
 
 /// Subject and body of a letter: what is longer is a file or an entry of memory, and the letter says where.
 pub const LETTER_MAX_BYTES: usize = 256 * KIB;
-
-/// The subject of a letter.
-pub const LETTER_SUBJECT_MAX_BYTES: usize = 256;
 
 /// Letters that wait in one mailbox; whoever sends one more is told to come back.
 pub const LETTERS_WAITING_MAX: u64 = 1_000;

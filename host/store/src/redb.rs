@@ -20,8 +20,8 @@ use redb::{
 use self::writer::Writer;
 use super::{Batch, Key, Page, Range, Store, StoreError, Value, keys};
 
-/// The version of the store's layout; a store of an older one is still opened.
-const FORMAT: u8 = 1;
+/// The version of the store's layout. Version 1 knew of one host only: it is read as it is, and whoever writes it makes it this version.
+const FORMAT: u8 = 2;
 
 /// Pages kept in memory. Small on purpose: the hot end of the journal is what is read and written.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
@@ -65,8 +65,8 @@ impl RedbStore {
 
     pub(super) fn open_with(opener: Opener, path: &Path) -> Result<Self, StoreError> {
         let database = opener().map_err(|error| opening(error, path))?;
-        let fresh = check_format(&database.begin_read().map_err(|error| failed(error.into()))?, path)?;
-        if fresh {
+        let found = check_format(&database.begin_read().map_err(|error| failed(error.into()))?, path)?;
+        if found != Some(FORMAT) {
             write_format(&database)?;
         }
         let shared = Arc::new(Shared { database: RwLock::new(Some(database)) });
@@ -195,21 +195,21 @@ fn scan(transaction: &ReadTransaction, range: &Range, page: Page) -> Result<Vec<
     Ok(rows)
 }
 
-/// True if the database is empty, so that it is about to become ours.
-fn check_format(transaction: &ReadTransaction, path: &Path) -> Result<bool, StoreError> {
+/// The version of its layout; none if the database is empty, so that it is about to become ours.
+fn check_format(transaction: &ReadTransaction, path: &Path) -> Result<Option<u8>, StoreError> {
     let foreign = || StoreError::Foreign { path: path.display().to_string() };
     let table = match transaction.open_table(TABLE) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => {
             let others = transaction.list_tables().map_err(|error| failed(error.into()))?.count();
-            return if others == 0 { Ok(true) } else { Err(foreign()) };
+            return if others == 0 { Ok(None) } else { Err(foreign()) };
         }
         Err(TableError::Storage(error)) => return Err(failed(error.into())),
         Err(_) => return Err(foreign()),
     };
     let found = table.get(keys::FORMAT).map_err(|error| failed(error.into()))?;
     match found.as_ref().map(|found| found.value()) {
-        Some(&[found]) if found <= FORMAT => Ok(false),
+        Some(&[found]) if found <= FORMAT => Ok(Some(found)),
         Some(&[found]) => Err(StoreError::Newer { path: path.display().to_string(), found, known: FORMAT }),
         _ => Err(foreign()),
     }

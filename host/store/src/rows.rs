@@ -5,6 +5,7 @@ pub mod approval;
 pub mod files;
 pub mod format1;
 pub mod format2;
+pub mod host;
 pub mod mail;
 pub mod memory;
 pub mod notice;

@@ -92,12 +92,17 @@ pub fn page(audit: &Audit, with_heads: bool) -> String {
         page.push_str(&format!("{}\n", styled(DIM, old)));
     }
     match &audit.broken {
-        None => page.push_str(&format!("{}  {}\n", styled(GOOD, "whole"), audit.head)),
+        None => {
+            page.push_str(&format!("{}  {}\n", styled(GOOD, "whole"), audit.head));
+            for (host, head) in &audit.others {
+                page.push_str(&format!("{}  {head}  host {host}\n", styled(GOOD, "whole")));
+            }
+        }
         Some(broken) => {
             let run = broken.run.as_ref().map(|run| format!(" of run {run}")).unwrap_or_default();
-            let told =
-                format!("{}  segment {}{run}: {}\n", styled(BAD, "broken"), broken.segment, text::line(&broken.what));
-            page.push_str(&told);
+            let host = if broken.host.is_first() { String::new() } else { format!(" of host {}", broken.host) };
+            let (word, what) = (styled(BAD, "broken"), text::line(&broken.what));
+            page.push_str(&format!("{word}  segment {}{host}{run}: {what}\n", broken.segment));
         }
     }
     if !with_heads {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agentry_journal::resolve::Resolution;
+use agentry_journal::settle_unknown::Resolution;
 use agentry_kernel::budget::Resource;
 use agentry_kernel::call::CallId;
 use agentry_serve::offline;

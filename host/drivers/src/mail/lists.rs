@@ -1,6 +1,6 @@
 //! How a person throws one letter away, waiting or dead.
 
-use agentry_store::rows::mail::decode;
+use agentry_store::rows::mail::Waiting;
 use agentry_store::{Batch, Expect, Store, StoreError, keys};
 
 use super::Change;
@@ -17,7 +17,8 @@ pub fn discard(store: &dyn Store, id: &str) -> Result<Option<Batch>, StoreError>
     let (waiting, dead) = (keys::letter(mailbox, number), keys::dead_letter(mailbox, number));
     if let Some(row) = store.get(&waiting)? {
         let mut change = Change::of(store, mailbox)?;
-        change.remove(number, &decode(&row)?);
+        let letter = Waiting::decode(&row)?;
+        change.remove(number, row, &letter);
         return Ok(Some(change.end()));
     }
     let mut batch = Batch::default();

@@ -9,7 +9,8 @@ const NOW: Millis = Millis(1_800_000_000_000);
 
 fn letter(sender: &str, body: &str, at: Millis) -> Waiting {
     let (sender, body) = (sender.to_owned(), body.to_owned());
-    Waiting { sender, run: RunId(7), subject: "x".to_owned(), body, labels: Labels::of(["untrusted"]), at }
+    let owner = sender.clone();
+    Waiting { sender, run: RunId(7), subject: "x".to_owned(), body, labels: Labels::of(["untrusted"]), at, owner }
 }
 
 struct Office {

@@ -10,24 +10,28 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use agentry_kernel::digest::Digest;
+use agentry_store::ids::{HostId, SegmentId};
 use parking_lot::{Condvar, Mutex};
 
 use crate::Tip;
 
-/// The least time between two lines: a day of work makes at most 9 MB.
+/// The least time between two lines: a day of work makes at most 10 MB.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A file of heads; a longer one is read up to here only by mistake. Some ten years of a host that never rests.
 const FILE_MAX_BYTES: u64 = 32 * 1024 * 1024 * 1024;
 
-/// What a line begins with: the version of this format.
-const FORMAT: &str = "1";
+/// What a line begins with: the version of this format. Then come the host's number, the segment's and its head.
+const FORMAT: &str = "2";
+
+/// Version 1 had no number of a host: there was only the first one.
+const FORMAT1: &str = "1";
 
 /// The head of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The segment's number.
-    pub segment: u64,
+    /// The segment.
+    pub segment: SegmentId,
     /// Its head.
     pub digest: Digest,
 }
@@ -71,15 +75,20 @@ pub fn read(path: &Path) -> Result<Vec<Head>, HeadsError> {
 
 fn parse(line: &str) -> Option<Head> {
     let mut words = line.split(' ');
-    let (format, segment, digest) = (words.next()?, words.next()?, words.next()?);
-    if format != FORMAT || words.next().is_some() || digest.len() != 64 || !digest.is_ascii() {
+    let host = match words.next()? {
+        FORMAT => HostId(words.next()?.parse().ok()?),
+        FORMAT1 => HostId::FIRST,
+        _ => return None,
+    };
+    let (number, digest) = (words.next()?.parse().ok()?, words.next()?);
+    if words.next().is_some() || digest.len() != 64 || !digest.is_ascii() {
         return None;
     }
     let mut bytes = [0; 32];
     for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
         *byte = u8::from_str_radix(digest.get(place..place + 2)?, 16).ok()?;
     }
-    Some(Head { segment: segment.parse().ok()?, digest: Digest(bytes) })
+    Some(Head { segment: SegmentId { host, number }, digest: Digest(bytes) })
 }
 
 /// The writer of heads: it is told each tip that is on disk, and writes the newest. Dropping it writes the last one.
@@ -170,7 +179,7 @@ fn serve(shared: &Shared, mut file: File, path: &Path, failed: impl Fn(&HeadsErr
 }
 
 fn write(file: &mut File, tip: Tip) -> io::Result<()> {
-    let line = format!("{FORMAT} {} {}\n", tip.next.saturating_sub(1), tip.head);
+    let line = format!("{FORMAT} {} {} {}\n", tip.next.host, tip.next.number.saturating_sub(1), tip.head);
     file.write_all(line.as_bytes())?;
     file.sync_data()
 }

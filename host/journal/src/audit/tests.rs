@@ -13,6 +13,15 @@ use super::*;
 use crate::fixture::host;
 use crate::{Extras, Journal, Trail};
 
+/// A segment of the first host.
+fn at(number: u64) -> SegmentId {
+    SegmentId { host: HostId::FIRST, number }
+}
+
+fn tip_of(store: &RedbStore) -> Tip {
+    Tip::read(store, HostId::FIRST).unwrap().unwrap()
+}
+
 /// Some runs, one segment each call, and what is audited of them.
 async fn log(home: &Path) -> RedbStore {
     {
@@ -44,7 +53,7 @@ async fn a_log_that_nobody_touched_is_whole_and_goes_on_with_the_next_host() {
     let store = log(home.path()).await;
     let audit = verify(&store, &[]).unwrap();
     assert_eq!((audit.broken, audit.unchained), (None, 0));
-    assert_eq!(audit.segments, Tip::read(&store).unwrap().unwrap().next);
+    assert_eq!(audit.segments, tip_of(&store).next.number);
     assert!(audit.contents >= 6 && audit.entries >= 12);
     drop(store);
     let store = log_again(home.path()).await;
@@ -65,8 +74,8 @@ async fn log_again(home: &Path) -> RedbStore {
 async fn every_byte_of_a_segment_that_is_flipped_is_found() {
     let home = tempfile::tempdir().unwrap();
     let store = log(home.path()).await;
-    for number in [0, 3, Tip::read(&store).unwrap().unwrap().next - 1] {
-        let key = keys::segment(number);
+    for number in [0, 3, tip_of(&store).next.number - 1] {
+        let key = keys::segment(at(number));
         let whole = store.get(&key).unwrap().unwrap();
         for at in (0..whole.len()).step_by(7) {
             let mut flipped = whole.clone();
@@ -84,14 +93,14 @@ async fn every_byte_of_a_segment_that_is_flipped_is_found() {
 async fn a_segment_that_is_cut_out_or_changed_for_another_is_found() {
     let home = tempfile::tempdir().unwrap();
     let store = log(home.path()).await;
-    let (two, five) = (keys::segment(2), keys::segment(5));
+    let (two, five) = (keys::segment(at(2)), keys::segment(at(5)));
     let (second, fifth) = (store.get(&two).unwrap(), store.get(&five).unwrap());
     write(&store, vec![(two.clone(), None)]).await;
     assert_eq!(broken(&store).segment, 2);
     assert!(broken(&store).what.contains("gone"), "{:?}", broken(&store));
     write(&store, vec![(two.clone(), fifth), (five.clone(), second.clone())]).await;
     assert!((1..=2).contains(&broken(&store).segment), "{:?}", broken(&store));
-    write(&store, vec![(keys::segment(0), None)]).await;
+    write(&store, vec![(keys::segment(at(0)), None)]).await;
     assert_eq!(broken(&store).segment, 0);
 }
 
@@ -99,20 +108,21 @@ async fn a_segment_that_is_cut_out_or_changed_for_another_is_found() {
 async fn an_end_that_is_cut_is_found_by_the_tip_and_with_the_tip_by_a_second_place() {
     let home = tempfile::tempdir().unwrap();
     let store = log(home.path()).await;
-    let tip = Tip::read(&store).unwrap().unwrap();
-    let heads = [Head { segment: tip.next - 1, digest: tip.head }];
+    let tip = tip_of(&store);
+    let end = tip.next.number - 1;
+    let heads = [Head { segment: at(end), digest: tip.head }];
     assert_eq!(verify(&store, &heads).unwrap().heads, 1);
-    let last = keys::segment(tip.next - 1);
+    let last = keys::segment(at(end));
     let bytes = store.get(&last).unwrap().unwrap();
     write(&store, vec![(last, None)]).await;
-    assert_eq!(broken(&store).segment, tip.next - 1);
+    assert_eq!(broken(&store).segment, end);
     // Whoever cuts with care sets the tip back as well.
-    let before = Tip { next: tip.next - 1, head: segment::link(&bytes).unwrap() };
-    write(&store, vec![(keys::TIP.to_vec(), Some(before.encode()))]).await;
+    let before = Tip { next: at(end), head: segment::link(&bytes).unwrap() };
+    write(&store, vec![(keys::tip(HostId::FIRST), Some(before.encode()))]).await;
     assert_eq!(verify(&store, &[]).unwrap().broken, None);
     let found = verify(&store, &heads).unwrap().broken.expect("the second place knows more");
-    assert_eq!(found.segment, tip.next - 1);
-    let other = [Head { segment: 1, digest: Digest([7; 32]) }];
+    assert_eq!(found.segment, end);
+    let other = [Head { segment: at(1), digest: Digest([7; 32]) }];
     assert_eq!(verify(&store, &other).unwrap().broken.map(|broken| broken.segment), Some(1));
 }
 
@@ -136,11 +146,16 @@ async fn a_content_that_is_gone_or_changed_is_found_with_the_run_that_names_it()
 async fn a_segment_that_its_run_no_longer_shows_is_found() {
     let home = tempfile::tempdir().unwrap();
     let store = log(home.path()).await;
-    let (run, _) = segment::decode(&store.get(&keys::segment(4)).unwrap().unwrap()).unwrap();
-    write(&store, vec![(keys::index(run, 4), None)]).await;
+    let (run, _) = segment::decode(&store.get(&keys::segment(at(4))).unwrap().unwrap()).unwrap();
+    write(&store, vec![(keys::index(run, at(4)), None)]).await;
     assert_eq!(
         broken(&store),
-        Broken { segment: 4, run: Some(run.to_string()), what: "the index of its run leaves it out".to_owned() }
+        Broken {
+            host: HostId::FIRST,
+            segment: 4,
+            run: Some(run.to_string()),
+            what: "the index of its run leaves it out".to_owned()
+        }
     );
 }
 
@@ -148,18 +163,21 @@ async fn a_segment_that_its_run_no_longer_shows_is_found() {
 fn heads_are_written_read_and_a_cut_line_is_left_out() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("heads");
-    let tip = Tip { next: 7, head: Digest([0xab; 32]) };
+    let next = SegmentId { host: HostId(3), number: 7 };
+    let tip = Tip { next, head: Digest([0xab; 32]) };
     {
         let heads = heads::Heads::open(path.clone(), |error| panic!("{error}")).unwrap();
-        heads.teller().tell(Tip { next: 6, ..tip });
+        heads.teller().tell(Tip { next: SegmentId { number: 6, ..next }, ..tip });
         heads.teller().tell(tip);
     }
     let read = heads::read(&path).unwrap();
-    assert_eq!(read.last(), Some(&Head { segment: 6, digest: tip.head }));
+    assert_eq!(read.last(), Some(&Head { segment: SegmentId { number: 6, ..next }, digest: tip.head }));
     let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str("1 8 ab");
+    text.push_str("2 3 8 ab");
     std::fs::write(&path, &text).unwrap();
     assert_eq!(heads::read(&path).unwrap(), read);
+    std::fs::write(&path, format!("1 6 {}\n", tip.head)).unwrap();
+    assert_eq!(heads::read(&path).unwrap(), [Head { segment: at(6), digest: tip.head }], "version 1 knew of one host");
     std::fs::write(&path, "something else\n").unwrap();
     assert!(matches!(heads::read(&path), Err(heads::HeadsError::Line { line: 1, .. })));
 }
@@ -175,7 +193,7 @@ fn what_the_chain_adds_to_a_segment_stays_small() {
     }
     let each = begun.elapsed() / rounds;
     println!("the chain adds {each:?} to a segment of 300 bytes");
-    assert!(tip.next == u64::from(rounds) && each < std::time::Duration::from_millis(1));
+    assert!(tip.next.number == u64::from(rounds) && each < std::time::Duration::from_millis(1));
 }
 
 /// What an audit says of a log in which a run has made this call and nobody has stored what it names.

@@ -165,6 +165,14 @@ impl Account {
         });
     }
 
+    /// Raises what stands at a level: something is kept that nothing was held for.
+    pub fn raise_level(&mut self, kept: &Amounts) {
+        self.spent = Amounts::by(|what| match what.is_level() {
+            true => self.spent[what].saturating_add(kept[what]),
+            false => self.spent[what],
+        });
+    }
+
     /// Something that counted as spent at `since` did not happen. A period that is over has been forgotten with all that it counted.
     pub fn take_back(&mut self, returned: &Amounts, since: Millis) {
         if self.period.at(since) == self.period {

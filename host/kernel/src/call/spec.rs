@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Call, Completion};
 use crate::budget::Resource;
 use crate::digest::Digest;
+use crate::limits::{KEPT_HEAD_BYTES, LETTER_SUBJECT_MAX_BYTES, NOTICE_KEPT_MAX_BYTES, QUESTION_KEPT_MAX_BYTES};
 
 /// What holds of a call. Made without allocating anything.
 #[derive(Clone, Debug)]
@@ -24,6 +25,9 @@ pub struct Spec<'a> {
     pub billed: bool,
     /// The budget that counts it as one.
     pub counted: Option<Resource>,
+    /// Bytes that it adds at most to what stands in our store, or under a root, at its agent's cost. It is held for the call; what is kept then
+    /// counts until it is gone, by the table that its row lies in.
+    pub keeps: u64,
     /// True if it tells somebody outside what the guest wrote: the calls that a guest has no hand on any more once it has
     /// learnt something, see [`labels`](crate::labels). A model is configured by the admin and a person who is asked belongs to the
     /// site, so neither is a stranger.
@@ -116,6 +120,7 @@ const INNER: Spec<'static> = Spec {
     repeat: Repeat::Safe,
     billed: false,
     counted: None,
+    keeps: 0,
     reaches_out: false,
     blocks: true,
     wait: Wait::Host,
@@ -143,8 +148,8 @@ const DELEGATION: Spec<'static> = Spec { reaches_out: true, blocks: false, wait:
 const LETTER: Spec<'static> =
     Spec { effect: Effect::Store, durability: Durability::Intent, blocks: false, wait: Wait::Letter, ..INNER };
 
-/// A person sees it, and the same call finds it again with its answer: asked twice, it is one question.
-const QUESTION: Spec<'static> = Spec { blocks: false, wait: Wait::Person, ..EXTERNAL };
+/// A person sees it, and the same call finds it again with its answer: asked twice, it is one question. It is kept for as long as the call waits.
+const QUESTION: Spec<'static> = Spec { keeps: QUESTION_KEPT_MAX_BYTES, blocks: false, wait: Wait::Person, ..EXTERNAL };
 
 impl Call {
     /// What holds of it.
@@ -157,15 +162,15 @@ impl Call {
             Self::LlmCountTokens { model: _ } => Spec { name: "llm.count-tokens", ..INNER },
             Self::Context(function) => context(function),
             Self::MemoryGet { namespace: _, key: _ } => Spec { name: "memory.get", ..READ },
-            Self::MemoryPut { namespace: _, key: _, content, bytes: _, grows: _ } => {
-                Spec { name: "memory.put", contents: one(content), ..WRITE }
+            Self::MemoryPut { namespace: _, key: _, content, bytes: _, grows } => {
+                Spec { name: "memory.put", keeps: *grows, contents: one(content), ..WRITE }
             }
             Self::MemoryDelete { namespace: _, key: _ } => Spec { name: "memory.delete", ..WRITE },
             Self::MemoryList { namespace: _, prefix: _ } => Spec { name: "memory.list", ..READ },
             Self::Memory { function, namespace: _ } => memory(function),
             Self::FilesRead(_) => Spec { name: "files.read", ..READ },
-            Self::FilesWrite { place: _, content, bytes: _, grows: _ } => {
-                Spec { name: "files.write", contents: one(content), ..EXTERNAL }
+            Self::FilesWrite { place: _, content, bytes: _, grows } => {
+                Spec { name: "files.write", keeps: *grows, contents: one(content), ..EXTERNAL }
             }
             Self::FilesStat(_) => Spec { name: "files.stat", ..READ },
             Self::FilesList(_) => Spec { name: "files.list", ..READ },
@@ -203,14 +208,22 @@ impl Call {
             Self::HumanAsk { question, expires_ms } => {
                 Spec { name: "human.ask", timeout_ms: *expires_ms, contents: one(question), ..QUESTION }
             }
-            Self::HumanNotify { text } => Spec { name: "human.notify", contents: one(text), ..WRITE },
+            Self::HumanNotify { text } => {
+                Spec { name: "human.notify", keeps: NOTICE_KEPT_MAX_BYTES, contents: one(text), ..WRITE }
+            }
             Self::AgentsFind { provides: _ } => Spec { name: "agents.find", ..READ },
             Self::AgentsCall(delegation) => {
                 Spec { name: "agents.call", contents: one(&delegation.input), ..DELEGATION }
             }
-            Self::AgentsSend(post) => Spec { name: "agents.send", contents: one(&post.content), ..WRITE },
+            Self::AgentsSend(post) => {
+                let keeps = post.bytes.saturating_add(KEPT_HEAD_BYTES);
+                Spec { name: "agents.send", keeps, contents: one(&post.content), ..WRITE }
+            }
+            // Its subject is the host's to say.
             Self::AgentsReply { letter: _, post } => {
-                Spec { name: "agents.reply", contents: one(&post.content), ..WRITE }
+                let head = KEPT_HEAD_BYTES + LETTER_SUBJECT_MAX_BYTES as u64;
+                let keeps = post.bytes.saturating_add(head);
+                Spec { name: "agents.reply", keeps, contents: one(&post.content), ..WRITE }
             }
             Self::AgentsReceive { timeout_ms } => Spec { name: "agents.receive", timeout_ms: *timeout_ms, ..LETTER },
         }

@@ -135,7 +135,9 @@ impl<'a> Admission<'a> {
     /// The terms of a call, or the reason against it: manifest ∩ grant, then what the site says.
     pub(super) fn decide(&self, call: &'a Call) -> Result<Terms, No> {
         let mut terms = self.within(call)?;
-        if let Some(counted) = call.spec().counted {
+        let spec = call.spec();
+        terms.worst[Resource::Storage] = spec.keeps;
+        if let Some(counted) = spec.counted {
             // A model may be asked again, and each time counts.
             let right = self.grant.rights.llm.as_ref().filter(|_| counted == Resource::LlmCalls);
             terms.worst[counted] = right.map_or(0, |right| right.retries).saturating_add(1);
@@ -151,10 +153,7 @@ impl<'a> Admission<'a> {
             Call::LlmCountTokens { model } => self.model(model).map(|_| Terms { ground: Grounds::Llm, ..INNER }),
             Call::LlmModels => self.declared("llm", |wants| wants.llm.is_some()),
             Call::MemoryGet { namespace, key } => self.memory(namespace, Some(key), false),
-            Call::MemoryPut { namespace, key, grows, .. } => {
-                let terms = self.memory(namespace, Some(key), true)?;
-                Ok(Terms { worst: terms.worst.with(Resource::Storage, *grows), ..terms })
-            }
+            Call::MemoryPut { namespace, key, .. } => self.memory(namespace, Some(key), true),
             Call::MemoryDelete { namespace, key } => self.memory(namespace, Some(key), true),
             Call::MemoryList { namespace, prefix } => {
                 malformed("prefix", prefix, text::prefix(prefix))?;
@@ -162,10 +161,7 @@ impl<'a> Admission<'a> {
             }
             Call::Memory { function, namespace } => self.memory(namespace, None, function.ends_with("rollback")),
             Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => self.files(place, false),
-            Call::FilesWrite { place, grows, .. } => {
-                let terms = self.files(place, true)?;
-                Ok(Terms { worst: terms.worst.with(Resource::Storage, *grows), ..terms })
-            }
+            Call::FilesWrite { place, .. } => self.files(place, true),
             Call::FilesDelete(place) => self.files(place, true),
             Call::ToolsList => self.declared("tools", |wants| !wants.tools.is_empty()),
             Call::ToolsCall { name, value, .. } => self.tool(name, value),

@@ -322,7 +322,7 @@ impl Kernel {
         }
     }
 
-    /// Takes back all that a run waits for; it has ended.
+    /// Takes back all that a run waits for; it has ended, or has left memory.
     pub(super) fn forgo_all(&mut self, run: RunId, now: Millis) {
         let theirs = self.approvals.waiting.iter().filter(|(_, waiting)| waiting.unasked.permit.run == run);
         for waiter in theirs.map(|(waiter, _)| *waiter).collect::<Vec<_>>() {

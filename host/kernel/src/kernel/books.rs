@@ -78,6 +78,15 @@ impl Kernel {
         self.follows()
     }
 
+    /// Something that counted as gone is kept again: it went back to where it lay. That is a fact, whatever the limits say.
+    pub fn keep(&mut self, agent: &str, kept: &Amounts) -> Consequences {
+        if let Some(books) = self.agents.get(agent) {
+            self.ledger.raise_level(*books, kept);
+            self.follows.books = true;
+        }
+        self.follows()
+    }
+
     /// The books of the site, and of every agent that ran or may run, by name.
     pub fn statements(&mut self, now: Millis) -> Vec<Statement> {
         let policy = Arc::clone(&self.policy);

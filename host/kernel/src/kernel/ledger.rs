@@ -302,6 +302,11 @@ impl Ledger {
         self.climb(books.day, |node, _| node.account.lower(freed));
     }
 
+    /// Raises a level again on the way up from the books of the agent that keeps it.
+    pub(super) fn raise_level(&mut self, books: BooksId, kept: &Amounts) {
+        self.climb(books.day, |node, _| node.account.raise_level(kept));
+    }
+
     /// Visits the account and all above it. With each goes what lower accounts have a share of: of that, a run has
     /// already set aside what its child takes. Shares end with the runs: the books of agent and site hold everything.
     fn climb(&mut self, leaf: AccountId, mut visit: impl FnMut(&mut Node, &Limits)) {

@@ -129,12 +129,14 @@ impl Kernel {
         begun
     }
 
-    /// Lets go of a run that leaves memory. Its books go on holding what it holds; permits of it that are out are worth nothing.
+    /// Lets go of a run that leaves memory. Its books go on holding what it holds, also for calls that wait for people: it is given back once,
+    /// when the run goes on. Permits of it that are out are worth nothing.
     pub fn suspend(&mut self, id: RunId, now: Millis) -> Consequences {
-        self.forgo_all(id, now);
         if let Some(run) = self.runs.remove(&id) {
             self.ledger.abandon(run.account);
         }
+        // Behind that, nothing is held here for what they waited for.
+        self.forgo_all(id, now);
         // What stands in the store of its books is what the next host finds: they go on holding for it.
         Consequences { books: false, ..self.follows() }
     }

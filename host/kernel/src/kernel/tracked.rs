@@ -205,6 +205,11 @@ impl Tracked {
         self.act(((), follows));
     }
 
+    pub(crate) fn keep(&mut self, agent: &str, kept: &Amounts) {
+        let follows = self.kernel.keep(agent, kept);
+        self.act(((), follows));
+    }
+
     pub(crate) fn take_back(&mut self, run: RunId, agent: &str, returned: &Amounts, since: Millis) {
         let follows = self.kernel.take_back(run, agent, returned, since);
         self.act(((), follows));

@@ -23,7 +23,8 @@ use crate::gate::CallRequest;
 
 impl Dispatch {
     fn writer(&self) -> Writer {
-        Writer { agent: self.run.agent.clone(), run: self.run.id, now: self.run.clock.now() }
+        let owner = self.run.payer().to_owned();
+        Writer { agent: self.run.agent.clone(), owner, run: self.run.id, now: self.run.clock.now() }
     }
 }
 

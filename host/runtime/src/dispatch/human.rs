@@ -41,7 +41,7 @@ pub(super) fn notify(of: &Dispatch, HumanNotify { text }: HumanNotify) -> Passed
             drivers.gate.tell_host(&event);
             run.observer.tell(event);
         }
-        drivers.human.notice(&notice)
+        drivers.human.notice(&notice, run.payer())
     };
     of.begun::<HumanNotify>(of.drivers.gate.pass_store(&of.run, CallRequest::with(what, vec![content]), tell))
 }

@@ -70,6 +70,16 @@ pub enum RunError {
         /// Which.
         run: RunId,
     },
+    /// Another host of the same store has it.
+    #[error(
+        "run {run} is of the host `{host}`, which shares this store, and goes on there\nhint: open that host, under its name"
+    )]
+    Elsewhere {
+        /// Which.
+        run: RunId,
+        /// The name of that host.
+        host: String,
+    },
     /// It goes on with the run that called it.
     #[error("run {run} works for run {parent} and goes on with that one\nhint: agentry resume {parent}")]
     Below {

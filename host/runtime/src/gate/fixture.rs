@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use agentry_abi::clock::Clock;
 use agentry_abi::fault::{self, Fault};
-use agentry_journal::Journal;
 use agentry_journal::history::History;
+use agentry_journal::{Journal, Recovered};
 use agentry_kernel::budget::Books;
 use agentry_kernel::call::{Class, Completion, RunId};
 use agentry_kernel::digest::Digest;
@@ -20,7 +20,7 @@ use agentry_kernel::model::{Model, Price};
 use agentry_kernel::policy::{Policy, Source};
 use agentry_kernel::tool::{Effect, Tool};
 use agentry_kernel::{Amounts, Call, Millis};
-use agentry_store::{Batch, Key, Page, Range, RedbStore, Store, StoreError, Value};
+use agentry_store::{Batch, Key, Page, Range, RedbStore, Store, StoreError, Value, rows};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -37,7 +37,9 @@ const MANIFEST: &str = r#"{
     "llm": { "models": ["*"], "why": "to think" },
     "memory": { "read": ["agent/scribe/**"], "write": ["agent/scribe/**"], "why": "to remember" },
     "files": [{ "root": "docs", "access": "r", "why": "to read" }],
-    "tools": [{ "tool": "post", "why": "to tell" }]
+    "tools": [{ "tool": "post", "why": "to tell" }],
+    "agents": { "why": "to write letters" },
+    "human": { "why": "to ask" }
   }
 }"#;
 
@@ -49,6 +51,8 @@ llm = { models = ["small"], max_tokens = 100 }
 memory = { read = ["agent/scribe/**"], write = ["agent/scribe/**"] }
 files = [{ root = "docs", at = "/", access = "r" }]
 allow = [{ id = "scribe/post", tool = "post" }]
+agents = { send = ["porter"] }
+human = { ask = true, notify = true }
 
 [budget]
 tokens_day = 1000
@@ -62,6 +66,7 @@ layer = "grant"
 agent = "porter"
 llm = { models = ["small"], max_tokens = 100 }
 memory = { write = ["agent/scribe/**"] }
+agents = { receive = ["scribe"] }
 
 [budget]
 tokens_day = 1000
@@ -116,10 +121,14 @@ pub(crate) async fn host(home: &Path) -> Host {
 }
 
 pub(crate) async fn host_on(store: impl Store + 'static) -> Host {
-    let store = Arc::new(store);
-    let history = History::over(Arc::clone(&store) as _);
-    let (journal, recovered) = Journal::open(store).await.expect("the store was just opened");
-    Host { gate: Gate::new(kernel(), journal, Clock::set(NOW), &recovered), history }
+    host_named(Arc::new(store), rows::host::HOME).await.0
+}
+
+/// The host of this name in a store that others may share, and what it found there.
+pub(crate) async fn host_named(store: Arc<dyn Store>, name: &str) -> (Host, Recovered) {
+    let history = History::over(Arc::clone(&store));
+    let (journal, recovered) = Journal::open_as(name, store, |_| {}).await.expect("the store was just opened");
+    (Host { gate: Gate::new(kernel(), journal, Clock::set(NOW), &recovered), history }, recovered)
 }
 
 /// A store whose disk is full while the switch is on.

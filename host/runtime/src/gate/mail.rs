@@ -17,6 +17,7 @@ use agentry_kernel::kernel::Permit;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 use agentry_store::rows::run::RunRecord;
+use agentry_store::rows::usage;
 use agentry_store::{Batch, StoreError};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -91,8 +92,15 @@ impl Drop for Transit {
         runtime.spawn(async move {
             let _alone = mail.lanes.enter(&run.agent).await;
             while let Ok(batch) = mail.put_back(&taken) {
-                if gate.0.journal.commit(&run.trail, &dropped, batch).await != Err(StoreError::Conflict) {
-                    break;
+                // Whoever keeps it keeps it again.
+                let changes = usage::changes(&batch);
+                match gate.0.journal.commit(&run.trail, &dropped, batch).await {
+                    Err(StoreError::Conflict) => {}
+                    Err(_) => break,
+                    Ok(()) => {
+                        gate.0.move_levels(&run.trail, changes);
+                        break;
+                    }
                 }
             }
             drop((act, going_back));
@@ -231,7 +239,9 @@ impl InFlightCall {
         }
         entries.push(Entry::Answered { call, at, outcome, spent: Amounts::ZERO });
         self.gate.0.journal.append(&self.run.trail, &[], Extras { contents, ..Extras::default() });
+        let changes = usage::changes(&batch);
         self.gate.0.journal.commit(&self.run.trail, &entries, batch).await?;
+        self.gate.0.move_levels(&self.run.trail, changes);
         Ok(at)
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
-use agentry_journal::resolve::{Case, Resolution, ResolveError, Resolved};
+use agentry_journal::settle_unknown::{Resolution, ResolveError, Resolved, UnknownCall};
 use agentry_journal::{Extras, Trail};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
@@ -200,13 +200,13 @@ impl Gate {
     pub async fn resolve(&self, of: &Resolution) -> Result<Resolved, ResolveError> {
         let gate = &*self.0;
         gate.journal.flush().await?;
-        let case = Case::find(&**gate.journal.store(), of)?;
+        let unknown = UnknownCall::find(&**gate.journal.store(), of)?;
         let live = gate.audience.find(of.run);
         let trail = live.as_ref().map_or_else(|| Arc::new(Trail::new(of.run)), |run| Arc::clone(&run.trail));
         let at = gate.clock.now();
-        let (entry, record, returned) = case.close(of, at);
+        let (entry, record, returned) = unknown.close(of, at);
         gate.act(Behalf { trail: &trail, payer: &record.agent }, at, |act| {
-            act.tell(|kernel| kernel.take_back(of.run, &record.agent, &returned, case.since));
+            act.tell(|kernel| kernel.take_back(of.run, &record.agent, &returned, unknown.since));
             act.record(live.is_none().then(|| record.clone()));
             act.note(entry);
         });

@@ -72,8 +72,8 @@ impl InFlightCall {
                     break;
                 }
             };
-            let kept = kept::of(&batch, self.run.payer());
-            if kept.grown > permit.held()[Resource::Storage] {
+            let (grown, others) = kept::of(&batch, self.run.payer());
+            if grown > permit.held()[Resource::Storage] {
                 failed = fault::unavailable("the entry changed while it was written", Some(10));
                 break;
             }
@@ -83,8 +83,8 @@ impl InFlightCall {
             let entry = Entry::Called { call: self.call, at, what: what.clone(), outcome, basis };
             match self.gate.0.journal.commit(&self.run.trail, &[entry], batch).await {
                 Ok(()) => {
-                    self.gate.0.free(&self.run, &kept.freed);
-                    let spent = permit.held().with(Resource::Storage, kept.grown);
+                    self.gate.0.move_levels(&self.run.trail, others);
+                    let spent = permit.held().with(Resource::Storage, grown);
                     let spent = self.gate.0.settle(&self.run, permit, Some(spent), at, Vec::new(), |_| None);
                     self.tell(at, spent, None);
                     self.gate.touched(&self.run, &what);

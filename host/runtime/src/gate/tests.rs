@@ -6,17 +6,20 @@ use std::time::Duration;
 use agentry_abi::bindings::agentry::agent::llm::Failure;
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::{Amounts, Call, CallId, Resource, RunId};
+use agentry_store::ids::HostId;
 use agentry_store::{Expect, keys};
 use tokio::sync::oneshot;
 
-use super::fixture::{Filling, Host, NOW, ask, host, host_on, opening};
+use super::fixture::{Filling, Host, NOW, ask, host, host_named, host_on, opening};
 use agentry_abi::driver::Completed;
 use agentry_abi::fault;
 
 use super::*;
 use crate::run::events::Observer;
 
+mod hosts;
 mod labels;
+mod letters;
 mod parked;
 mod storage;
 mod unseen;
@@ -321,7 +324,7 @@ async fn what_a_call_holds_that_had_to_wait_is_durable_before_it_begins() {
     });
     let store = Arc::clone(host.gate.journal().store());
     let second = host.gate.pass::<u64, Error, _, _, _>(&porter, ask("small", 20), move |_, _| async move {
-        let bytes = store.get(&keys::books("porter")).unwrap().expect("it was written");
+        let bytes = store.get(&keys::books(HostId::FIRST, "porter")).unwrap().expect("it was written");
         let books = agentry_store::rows::run::books(&bytes).unwrap();
         Completed::of(Ok(books.day.held[Resource::Tokens]), tokens(1))
     });

@@ -49,7 +49,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct HostBuilder {
     directory: PathBuf,
     preparer: Preparer,
-    store: Option<Arc<dyn Store>>,
+    /// And under which name it is this host's.
+    store: Option<(Arc<dyn Store>, String)>,
     clock: Clock,
     policy: Policy,
     /// Where the policy is read anew when it changes; none if it stands as it was given.
@@ -100,9 +101,11 @@ impl HostBuilder {
         Ok(Self { roots, model, models, tools_watched: true, ..builder })
     }
 
-    /// Everything durable stands in this store, which no other host writes to.
-    pub fn store(self, store: Arc<dyn Store>) -> Self {
-        Self { store: Some(store), ..self }
+    /// Everything durable stands in this store, and this host is called `name` there. Other hosts may share the store, each under a name of its
+    /// own: each has its runs, its log and its books, and none goes on with a run of another. Opening one under the name of one that is open
+    /// shuts that one out: it writes nothing any more. Budgets bind each host by itself.
+    pub fn store(self, store: Arc<dyn Store>, name: impl Into<String>) -> Self {
+        Self { store: Some((store, name.into())), ..self }
     }
 
     /// The time of this host, for policy, budgets and journals alike.
@@ -165,9 +168,9 @@ impl HostBuilder {
         let Self { directory, preparer, clock, config, .. } = self;
         let models = Models::open(&config.models, &self.models, self.model.as_deref())?;
         let files = Files::open(&self.roots)?;
-        let store = match self.store {
-            Some(store) => store,
-            None => Arc::new(open_store(&directory).await?) as Arc<dyn Store>,
+        let (store, name) = match self.store {
+            Some(given) => given,
+            None => (Arc::new(open_store(&directory).await?) as Arc<dyn Store>, rows::host::HOME.to_owned()),
         };
         // Only now: nobody else works in this directory.
         let secrets = Arc::new(Secrets::open(&config.secrets));
@@ -182,7 +185,10 @@ impl HostBuilder {
         let heads = config.heads.as_ref().map(|file| second_place(&directory.join(file), &alarms)).transpose()?;
         let teller = heads.as_ref().map(Heads::teller);
         let told = move |tip| teller.iter().for_each(|teller| teller.tell(tip));
-        let (journal, recovered) = Journal::open_telling(Arc::clone(&store), told).await?;
+        let (journal, recovered) = Journal::open_as(&name, store, told).await?;
+        // What is written to by way of the journal's is refused once this host is shut out.
+        let store = Arc::clone(journal.store());
+        let at = journal.at();
         let kernel = Kernel::new(Arc::new(self.policy), models.kernel_models(), tools.kernel_tools());
         let failed = kernel.failed_tests(kernel.policy());
         if !failed.is_empty() {
@@ -193,7 +199,7 @@ impl HostBuilder {
         let mail = Arc::new(Mail::new(Arc::clone(&store)));
         gate.begin_locked(policy_watch::lock(&directory));
         let (marks, keepers) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
-        rows::approval::recover(&store).await?;
+        rows::approval::recover(&store, at.host).await?;
         let people = People::of(&directory);
         let policy_watch = PolicyWatch::new(directory, self.watched, self.tools_watched);
         let human = Human::open(Arc::clone(&store), clock).await?;
@@ -208,7 +214,8 @@ impl HostBuilder {
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
         let history = History::over(store);
-        Ok(Host { faces: Vec::new(), services, history, attended: false, _heads: heads })
+        let elsewhere = recovered.elsewhere;
+        Ok(Host { faces: Vec::new(), services, history, elsewhere, attended: false, _heads: heads })
     }
 }
 

@@ -1,17 +1,18 @@
 //! Runs that rest: which of those that wait leave memory, how they are filed, and what brings them back: time, letters, people. It looks at
-//! what stands in the store, so that a run comes back on whichever host serves then.
+//! what stands in the store, so that a run comes back in whichever epoch of its host serves then; it never touches a run of another host.
 
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agentry_journal::{log, payer};
+use agentry_journal::{Journal, log, payer};
 use agentry_kernel::call::{CallId, RunId, Wait};
 use agentry_kernel::journal::{Status, Unfinished, Wake};
 use agentry_kernel::time::Millis;
+use agentry_store::ids::HostEpoch;
 use agentry_store::limits::{IDLE_LOOK_MS, IDLE_QUARTERS, WAKE_LOOK_MS};
-use agentry_store::rows::parked::ParkedRun;
+use agentry_store::rows::parked::{OpenRun, ParkedRun};
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys, rows};
 use parking_lot::Mutex;
@@ -128,7 +129,8 @@ pub(super) async fn sweep(services: Arc<Services>) {
 /// Gives those that come back, each once, until it is dropped.
 pub(super) async fn wake(services: Arc<Services>, back: mpsc::Sender<RunId>) {
     let letters = services.drivers.mail.any_arrival();
-    let waker = Waker { services: &services, store: &**services.drivers.gate.journal().store(), back };
+    let journal = services.drivers.gate.journal();
+    let waker = Waker { services: &services, store: &**journal.store(), at: journal.at(), back };
     loop {
         // Before the look: what comes behind it is heard of.
         let (mut letter, mut answer) = (pin!(letters.notified()), pin!(services.drivers.human.answered()));
@@ -156,6 +158,7 @@ pub(super) async fn wake(services: Arc<Services>, back: mpsc::Sender<RunId>) {
 struct Waker<'a> {
     services: &'a Services,
     store: &'a dyn Store,
+    at: HostEpoch,
     back: mpsc::Sender<RunId>,
 }
 
@@ -221,17 +224,20 @@ impl Waker<'_> {
         }
     }
 
-    /// Brings a run back that rests. A place of one that does not is one that a host left behind which was killed.
+    /// Brings a run back that rests. A place of one that does not is one that a host left behind which was killed; one that another host has
+    /// comes back there.
     async fn bring(&self, run: RunId, place: &[u8]) -> Result<(), Stop> {
         if !self.services.parking.take(run) {
             return Ok(());
         }
-        if ParkedRun::of(self.store, run)?.is_some_and(|rest| rest.wake.is_some()) {
+        let open = OpenRun::of(self.store, run)?;
+        let elsewhere = open.as_ref().is_some_and(|open| open.at.host != self.at.host);
+        if !elsewhere && open.and_then(|open| open.parked).is_some_and(|rest| rest.wake.is_some()) {
             return self.send(run).await;
         }
         let mut batch = Batch::default();
         batch.remove(place.to_vec());
-        let removed = self.store.commit(batch).await;
+        let removed = if elsewhere { Ok(()) } else { self.store.commit(batch).await };
         self.services.parking.state.lock().going.remove(&run);
         Ok(removed?)
     }
@@ -242,9 +248,10 @@ impl Waker<'_> {
 }
 
 /// Files a run as it stands now that it has left memory or ended; `before` is how it was filed last.
-pub(super) async fn file(store: &Arc<dyn Store>, run: RunId, before: Option<&ParkedRun>) -> Result<(), StoreError> {
+pub(super) async fn file(journal: &Journal, run: RunId, before: Option<&ParkedRun>) -> Result<(), StoreError> {
+    let (store, at) = (journal.store(), journal.at());
     for _ in 0..TRIES_MAX {
-        match store.commit(Filing::of(&**store, run, before)?).await {
+        match store.commit(Filing::of(&**store, at, run, before)?).await {
             Err(StoreError::Conflict) => {}
             filed => return filed,
         }
@@ -253,30 +260,33 @@ pub(super) async fn file(store: &Arc<dyn Store>, run: RunId, before: Option<&Par
 }
 
 /// Files a run that could not go on: nothing brings it back but the next host.
-pub(super) async fn park(store: &Arc<dyn Store>, run: RunId, before: &ParkedRun) -> Result<(), StoreError> {
-    let mut batch = Batch::default();
+pub(super) async fn park(journal: &Journal, run: RunId, before: &ParkedRun) -> Result<(), StoreError> {
+    let (store, key, mut batch) = (journal.store(), keys::open(run), Batch::default());
+    let row =
+        store.get(&key)?.filter(|row| OpenRun::decode(row).is_ok_and(|open| open.parked.as_ref() == Some(before)));
+    batch.expect(key.clone(), Expect::Equals(row.ok_or(StoreError::Conflict)?));
     before.places(run).into_iter().for_each(|place| batch.remove(place));
-    batch.expect(keys::open(run), Expect::Equals(before.encode()));
-    batch.put(keys::open(run), ParkedRun { wake: None, readers: Vec::new(), ..before.clone() }.encode());
+    batch.put(key, ParkedRun { wake: None, readers: Vec::new(), ..before.clone() }.encode(journal.at()));
     store.commit(batch).await
 }
 
 /// What is written of a run and those below it.
 struct Filing<'a> {
     store: &'a dyn Store,
+    at: HostEpoch,
     payer: String,
     readers: Vec<String>,
     batch: Batch,
 }
 
 impl<'a> Filing<'a> {
-    fn of(store: &'a dyn Store, run: RunId, before: Option<&ParkedRun>) -> Result<Batch, StoreError> {
+    fn of(store: &'a dyn Store, at: HostEpoch, run: RunId, before: Option<&ParkedRun>) -> Result<Batch, StoreError> {
         let mut batch = Batch::default();
         before.into_iter().flat_map(|before| before.places(run)).for_each(|place| batch.remove(place));
         let Some(record) = rows::run::of(store, run)?.filter(|record| record.status == Status::Suspended) else {
             return Ok(batch);
         };
-        let mut filing = Self { store, payer: payer(store, &record)?, readers: Vec::new(), batch };
+        let mut filing = Self { store, at, payer: payer(store, &record)?, readers: Vec::new(), batch };
         let Some((run, mut rest)) = filing.look(&record)? else { return Ok(filing.batch) };
         filing.readers.sort_unstable();
         filing.readers.dedup();
@@ -287,7 +297,7 @@ impl<'a> Filing<'a> {
         for place in rest.places(run) {
             filing.batch.put(place, Vec::new());
         }
-        filing.put(run, &rest);
+        filing.put(run, rest)?;
         Ok(filing.batch)
     }
 
@@ -313,7 +323,7 @@ impl<'a> Filing<'a> {
                     };
                     if let Some((run, rest)) = rest {
                         // It goes on with the one above it.
-                        self.put(run, &ParkedRun { wake: None, ..rest });
+                        self.put(run, ParkedRun { wake: None, ..rest })?;
                     }
                 }
                 Wait::Sleep | Wait::Host | Wait::Web | Wait::Tool | Wait::Model | Wait::Queue | Wait::Approval => {}
@@ -332,8 +342,13 @@ impl<'a> Filing<'a> {
         Ok(open)
     }
 
-    fn put(&mut self, run: RunId, rest: &ParkedRun) {
-        self.batch.expect(keys::open(run), Expect::Equals(Vec::new()));
-        self.batch.put(keys::open(run), rest.encode());
+    /// Holds only while the run is as it is found, and this host's; one that ended meanwhile is not.
+    fn put(&mut self, run: RunId, rest: ParkedRun) -> Result<(), StoreError> {
+        let (key, ours) = (keys::open(run), |open: OpenRun| open.at.host == self.at.host);
+        let found = self.store.get(&key)?.filter(|row| OpenRun::decode(row).is_ok_and(ours));
+        let lives = OpenRun { at: self.at, parked: None };
+        self.batch.expect(key.clone(), Expect::Equals(found.unwrap_or_else(|| lives.encode())));
+        self.batch.put(key, rest.encode(self.at));
+        Ok(())
     }
 }

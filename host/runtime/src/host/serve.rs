@@ -112,8 +112,8 @@ impl Host {
     }
 
     async fn went_on(&self, run: RunId, cut: &CancellationToken) -> Result<(), RunError> {
-        let store = self.services.drivers.gate.journal().store();
-        let before = ParkedRun::of(&**store, run)?;
+        let journal = self.services.drivers.gate.journal();
+        let before = ParkedRun::of(&**journal.store(), run)?;
         let Some(record) = self.history.record(run)?.filter(|_| !cut.is_cancelled()) else { return Ok(()) };
         let (stop, because) = (CancellationToken::new(), self.services.parking.stopped(run));
         if because.is_some() {
@@ -122,10 +122,10 @@ impl Host {
         let because = because.filter(|because| !because.is_empty());
         let resumed = self.go_on_with(record, None, Observer::nobody(), (stop, because)).await;
         match (&resumed, &before) {
-            (Err(_), Some(before)) => parking::park(store, run, before).await?,
+            (Err(_), Some(before)) => parking::park(journal, run, before).await?,
             (Err(_), None) => {}
             (Ok(report), before) => {
-                parking::file(store, run, before.as_ref()).await?;
+                parking::file(journal, run, before.as_ref()).await?;
                 if report.status != Status::Suspended {
                     self.services.parking.ended(run);
                 }
@@ -146,7 +146,7 @@ impl Host {
         };
         let (parking, run) = (&self.services.parking, report.run);
         if parking.take(run) {
-            if let Err(error) = parking::file(self.services.drivers.gate.journal().store(), run, None).await {
+            if let Err(error) = parking::file(self.services.drivers.gate.journal(), run, None).await {
                 self.services.policy_watch.alarm(format!("run {run} comes back with the next host alone: {error}"));
             }
             parking.release(run);

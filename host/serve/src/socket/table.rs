@@ -1,7 +1,7 @@
 //! The operations as they go over the control socket: one line each, its number on the wire being its place. New ones go to the end, and
 //! `PROTOCOL` is raised with each.
 
-use agentry_journal::resolve::Resolution;
+use agentry_journal::settle_unknown::Resolution;
 use agentry_runtime::approvals::Saying;
 use agentry_runtime::host::services::Services;
 use agentry_store::rows::question::Answering;

@@ -160,8 +160,7 @@ impl Disk {
             for job in group {
                 let answer = match &job.refused {
                     Some(error) => Err(error.clone()),
-                    None if holds(&table, &job.batch)? => Ok(()),
-                    None => Err(StoreError::Conflict),
+                    None => holds(&table, &job.batch)?,
                 };
                 if answer.is_ok() {
                     let late = job.batch.late.take().map(|late| (late.writes)());
@@ -199,19 +198,19 @@ impl Disk {
     }
 }
 
-fn holds(table: &Table<'_, &[u8], &[u8]>, batch: &Batch) -> Result<bool, StoreError> {
+/// Whether all that a batch expects holds; the outer error is everyone's.
+fn holds(table: &Table<'_, &[u8], &[u8]>, batch: &Batch) -> Result<Answer, StoreError> {
     for (key, expect) in &batch.expect {
         let found = table.get(key.as_slice()).map_err(|error| failed(error.into()))?;
         let found = found.as_ref().map(|found| found.value());
-        let holds = match expect {
-            Expect::Absent => found.is_none(),
-            Expect::Equals(value) => found == Some(value.as_slice()),
-        };
-        if !holds {
-            return Ok(false);
+        match expect {
+            Expect::Absent if found.is_none() => {}
+            Expect::Equals(value) | Expect::Epoch(value) if found == Some(value.as_slice()) => {}
+            Expect::Absent | Expect::Equals(_) => return Ok(Err(StoreError::Conflict)),
+            Expect::Epoch(_) => return Ok(Err(StoreError::Fenced)),
         }
     }
-    Ok(true)
+    Ok(Ok(()))
 }
 
 fn apply(table: &mut Table<'_, &[u8], &[u8]>, writes: &[Write]) -> Result<(), StoreError> {

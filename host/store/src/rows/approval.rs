@@ -10,8 +10,10 @@ use agentry_kernel::refusal::Rule;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
+use crate::ids::HostId;
 use crate::limits::QUESTIONS_KEPT_MAX;
 use crate::rows;
+use crate::rows::parked::OpenRun;
 use crate::{Batch, Page, Range, Store, StoreError, keys};
 
 /// The version byte of a stored question.
@@ -195,12 +197,14 @@ pub fn became(questions: &[Question], name: &str) -> Option<String> {
     })
 }
 
-/// What the last host left open is nobody's any more: its runs are gone. Says so, and drops what is too old to be of use.
+/// What the last epoch of this host left open is nobody's any more: its runs wait no longer. Says so, and drops what is too old to be of use.
+/// Questions of other hosts' runs stay as they are.
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub async fn recover(store: &Arc<dyn Store>) -> Result<(), StoreError> {
-    let questions = all(&**store)?;
+pub async fn recover(store: &Arc<dyn Store>, host: HostId) -> Result<(), StoreError> {
+    let mut questions = all(&**store)?;
+    questions.retain(|question| !is_elsewhere(&**store, question.run, host));
     let old = questions.len().saturating_sub(QUESTIONS_KEPT_MAX);
     let mut batch = Batch::default();
     for (place, question) in questions.into_iter().enumerate() {
@@ -211,6 +215,11 @@ pub async fn recover(store: &Arc<dyn Store>) -> Result<(), StoreError> {
         }
     }
     if batch.writes.is_empty() { Ok(()) } else { store.commit(batch).await }
+}
+
+/// Whether another host has this run, which has not ended.
+fn is_elsewhere(store: &dyn Store, run: RunId, host: HostId) -> bool {
+    OpenRun::of(store, run).is_ok_and(|open| open.is_some_and(|open| open.at.host != host))
 }
 
 #[cfg(test)]

@@ -14,13 +14,13 @@ pub struct Row {
     /// Where it lies, for people: the key is a digest.
     pub place: String,
     /// Agents and how many bytes each keeps. One, but while the file is written, or when a host died then.
-    pub claims: Vec<(String, u64)>,
+    pub owners: Vec<(String, u64)>,
 }
 
 impl Row {
     /// The bytes that this agent keeps.
     pub fn of(&self, agent: &str) -> u64 {
-        let own = self.claims.iter().filter(|(keeper, _)| keeper == agent);
+        let own = self.owners.iter().filter(|(owner, _)| owner == agent);
         own.fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 
@@ -31,13 +31,13 @@ impl Row {
 }
 
 /// Who keeps a file, and how much, of a row of the store; nobody, if it does not decode.
-pub fn claims(row: &[u8]) -> Vec<(String, u64)> {
-    decode(row).map(|row| row.claims).unwrap_or_default()
+pub fn owners(row: &[u8]) -> Vec<(String, u64)> {
+    decode(row).map(|row| row.owners).unwrap_or_default()
 }
 
 /// The key of what lies at this absolute path.
 pub fn key(place: &str) -> Key {
-    keys::keeper(&Sha256::digest(place.as_bytes()).into())
+    keys::file_usage(&Sha256::digest(place.as_bytes()).into())
 }
 
 /// The row of this key; an empty one if there is none.
@@ -49,7 +49,7 @@ pub fn read(store: &dyn Store, key: &Key) -> Result<Row, StoreError> {
 }
 
 fn decode(bytes: &[u8]) -> Result<Row, StoreError> {
-    let damaged = || StoreError::Damaged { why: "the keeper of a file that does not decode".to_owned() };
+    let damaged = || StoreError::Damaged { why: "the owner of a file that does not decode".to_owned() };
     match bytes.split_first() {
         Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
         _ => Err(damaged()),

@@ -127,7 +127,7 @@ fn author(place: &[u8], row: &[u8]) -> Option<String> {
 }
 
 /// Who keeps a row, and what it takes in the store; nobody keeps what was deleted, or what is no row.
-pub fn keeper(place: &[u8], row: &[u8]) -> Option<(String, u64)> {
+pub fn owner(place: &[u8], row: &[u8]) -> Option<(String, u64)> {
     let (author, bytes) = (author(place, row)?, place.len().saturating_add(row.len()));
     Some((author, u64::try_from(bytes).unwrap_or(u64::MAX)))
 }

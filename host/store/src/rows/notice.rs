@@ -1,16 +1,17 @@
 //! A notice of an agent to people, as it is stored and listed. Only the newest are kept.
 
-use std::sync::Arc;
-
 use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::limits::KEPT_HEAD_BYTES;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::NOTICES_KEPT_MAX;
-use crate::{Batch, Page, Range, Store, StoreError, keys};
+use crate::{Page, Range, Store, StoreError, keys};
 
 /// The version byte of a stored notice.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+
+/// Version 1 did not know who keeps it.
+const FORMAT1: u8 = 1;
 
 const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 
@@ -30,15 +31,29 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// As it is stored.
-    pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![FORMAT]).expect("it is plain data, and memory grows")
+    /// As it is stored, on the storage of this agent: its own, or the one that pays for it.
+    pub fn encode(&self, owner: &str) -> Vec<u8> {
+        postcard::to_extend(&(self, owner), vec![FORMAT]).expect("it is plain data, and memory grows")
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        let notice = bytes.strip_prefix(&[FORMAT]).and_then(|rest| postcard::from_bytes(rest).ok());
+    /// The notice, and who keeps it; one of version 1 is its agent's.
+    fn decode(bytes: &[u8]) -> Result<(Self, String), StoreError> {
+        let notice = match bytes.split_first() {
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).ok(),
+            Some((&FORMAT1, rest)) => {
+                let notice: Option<Self> = postcard::from_bytes(rest).ok();
+                notice.map(|notice| (notice.clone(), notice.agent))
+            }
+            _ => None,
+        };
         notice.ok_or_else(|| StoreError::Damaged { why: "a notice that does not decode".to_owned() })
     }
+}
+
+/// Who keeps a notice, and what it takes.
+pub fn owner(row: &[u8]) -> Option<(String, u64)> {
+    let (notice, owner) = Notice::decode(row).ok()?;
+    Some((owner, KEPT_HEAD_BYTES.saturating_add(notice.text.len() as u64)))
 }
 
 /// The newest notices, newest first.
@@ -48,24 +63,19 @@ impl Notice {
 pub fn notices(store: &dyn Store, limit: usize) -> Result<Vec<Notice>, StoreError> {
     let page = Page { rows: limit, bytes: usize::MAX };
     let rows = store.scan(&Range::of(keys::NOTICES).reversed(), page)?;
-    rows.iter().map(|(_, row)| Notice::decode(row)).collect()
+    rows.iter().map(|(_, row)| Notice::decode(row).map(|(notice, _)| notice)).collect()
 }
 
-/// Drops all but the newest; how many there are.
-pub async fn recover(store: &Arc<dyn Store>) -> Result<usize, StoreError> {
-    let mut found = Vec::new();
-    let mut range = Range::of(keys::NOTICES);
+/// How many there are.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn count(store: &dyn Store) -> Result<usize, StoreError> {
+    let (mut count, mut range) = (0, Range::of(keys::NOTICES));
     loop {
         let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { break };
+        let Some((last, _)) = rows.last() else { return Ok(count) };
         range = range.after(last);
-        found.extend(rows.into_iter().map(|(key, _)| key));
+        count += rows.len();
     }
-    let old = found.len().saturating_sub(NOTICES_KEPT_MAX);
-    let mut batch = Batch::default();
-    found.drain(..old).for_each(|key| batch.remove(key));
-    if !batch.writes.is_empty() {
-        store.commit(batch).await?;
-    }
-    Ok(found.len())
 }

@@ -1,5 +1,5 @@
-//! What stands of a run that has left memory in good order, so that nobody reads its journal before it goes on: what it holds and what
-//! brings it back. A run that its host lost has none of it.
+//! What stands of a run that has not ended: which host has it, since which of its epochs, and, if it has left memory in good order, what it
+//! holds and what brings it back, so that nobody reads its journal before it goes on. A run that its host lost has none of the latter.
 
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::RunId;
@@ -7,12 +7,25 @@ use agentry_kernel::journal::Wake;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, Expect, Key, Page, Range, Store, StoreError, keys};
+use crate::ids::HostEpoch;
+use crate::{Batch, Expect, Key, Page, Range, Store, StoreError, Value, keys};
 
 /// The version byte of such a row.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+
+/// Version 1 knew of one host only: a run that rested stood there by itself, and any other as an empty row.
+const FORMAT1: u8 = 1;
 
 /// The row of a run that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRun {
+    /// Which host has it, and in which epoch it began there, went on or left memory last.
+    pub at: HostEpoch,
+    /// How it left memory; none if it lives there, or was lost with that epoch.
+    pub parked: Option<ParkedRun>,
+}
+
+/// A run that has left memory in good order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedRun {
     /// The agent on whose books it holds.
@@ -25,30 +38,48 @@ pub struct ParkedRun {
     pub readers: Vec<String>,
 }
 
-impl ParkedRun {
-    /// What such a row says; nothing of a run that has not left memory in good order.
+impl OpenRun {
+    /// What such a row says.
     ///
     /// # Errors
     /// When it does not decode.
-    pub fn decode(row: &[u8]) -> Result<Option<Self>, StoreError> {
-        if row.is_empty() {
-            return Ok(None);
-        }
-        let rest = row.strip_prefix(&[FORMAT]).and_then(|rest| postcard::from_bytes(rest).ok());
-        rest.map(Some).ok_or_else(|| StoreError::Damaged { why: "a run that rests and does not decode".to_owned() })
+    pub fn decode(row: &[u8]) -> Result<Self, StoreError> {
+        let of_first = |parked| Self { at: HostEpoch::default(), parked };
+        let run = match row.split_first() {
+            None => Some(of_first(None)),
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).ok(),
+            Some((&FORMAT1, rest)) => postcard::from_bytes(rest).ok().map(|parked| of_first(Some(parked))),
+            Some(_) => None,
+        };
+        run.ok_or_else(|| StoreError::Damaged { why: "a run that has not ended and does not decode".to_owned() })
     }
 
     /// As it is stored.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Value {
         postcard::to_extend(self, vec![FORMAT]).expect("it is plain data, and memory grows")
     }
 
+    /// Of a run; none if it has ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn of(store: &dyn Store, run: RunId) -> Result<Option<Self>, StoreError> {
+        store.get(&keys::open(run))?.map(|row| Self::decode(&row)).transpose()
+    }
+}
+
+impl ParkedRun {
     /// Of a run; none if it has ended, lives or was lost.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn of(store: &dyn Store, run: RunId) -> Result<Option<Self>, StoreError> {
-        store.get(&keys::open(run))?.map_or(Ok(None), |row| Self::decode(&row))
+        Ok(OpenRun::of(store, run)?.and_then(|open| open.parked))
+    }
+
+    /// The same of a run that its host in this epoch lets rest, as it is stored.
+    pub fn encode(self, at: HostEpoch) -> Value {
+        OpenRun { at, parked: Some(self) }.encode()
     }
 
     /// Where those look for it who bring it back.
@@ -68,7 +99,7 @@ pub fn wake_now(store: &dyn Store, run: RunId, batch: &mut Batch) -> Result<(), 
     while let Some(run) = next {
         let key = keys::open(run);
         let Some(row) = store.get(&key)? else { return Ok(()) };
-        let rest = ParkedRun::decode(&row)?;
+        let rest = OpenRun::decode(&row)?.parked;
         batch.expect(key, Expect::Equals(row));
         match rest {
             Some(ParkedRun { wake: Some(_), .. }) => {
@@ -102,7 +133,10 @@ mod tests {
 
     use super::*;
     use crate::RedbStore;
+    use crate::ids::HostId;
     use crate::rows::run::RunRecord;
+
+    const AT: HostEpoch = HostEpoch { host: HostId(1), epoch: 300 };
 
     fn rest() -> ParkedRun {
         let wake = Some(Wake { at: Millis(1_800_000_000_000), letter: true, person: false });
@@ -131,14 +165,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_filed_of_a_run_that_rests_stays_readable() {
-        let row = rest().encode();
-        let hex: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
-        expect_file!["../../../../tests/golden/rest-1.hex"].assert_eq(&(hex + "\n"));
-        assert_eq!(ParkedRun::decode(&row), Ok(Some(rest())));
-        assert_eq!(ParkedRun::decode(&[]), Ok(None));
-        for damaged in [&row[..row.len() - 1], b"\x09", b"\x01\xff"] {
-            assert!(ParkedRun::decode(damaged).is_err(), "{damaged:?}");
+    fn what_is_filed_of_a_run_stays_readable() {
+        let rows = [OpenRun { at: AT, parked: None }.encode(), rest().encode(AT)];
+        let hex = |row: &Value| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+        expect_file!["../../../../tests/golden/rest-2.hex"].assert_eq(&rows.each_ref().map(hex).concat());
+        let decoded = rows.each_ref().map(|row| OpenRun::decode(row).unwrap());
+        assert_eq!(decoded, [None, Some(rest())].map(|parked| OpenRun { at: AT, parked }));
+        for row in rows {
+            assert!(OpenRun::decode(&row[..row.len() - 1]).is_err(), "{row:?}");
+        }
+        for damaged in [b"\x09".as_slice(), b"\x02\xff", b"\x01\xff"] {
+            assert!(OpenRun::decode(damaged).is_err(), "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_filed_before_there_were_hosts_is_the_first_ones() {
+        let golden = include_str!("../../../../tests/golden/rest-1.hex").trim();
+        let byte = |at| u8::from_str_radix(&golden[at..at + 2], 16).unwrap();
+        let row: Vec<u8> = (0..golden.len()).step_by(2).map(byte).collect();
+        for (row, parked) in [(row, Some(rest())), (Vec::new(), None)] {
+            assert_eq!(OpenRun::decode(&row), Ok(OpenRun { at: HostEpoch { host: HostId::FIRST, epoch: 0 }, parked }));
         }
     }
 
@@ -151,9 +198,9 @@ mod tests {
         for (id, parent) in [(top, None), (below, Some((top, agentry_kernel::CallId(1)))), (lost, None)] {
             RunRecord { id, parent, ..record() }.write(&mut batch);
         }
-        batch.put(keys::open(top), rest().encode());
-        batch.put(keys::open(below), ParkedRun { wake: None, ..rest() }.encode());
-        batch.put(keys::open(lost), Vec::new());
+        batch.put(keys::open(top), rest().encode(AT));
+        batch.put(keys::open(below), ParkedRun { wake: None, ..rest() }.encode(AT));
+        batch.put(keys::open(lost), OpenRun { at: AT, parked: None }.encode());
         store.commit(batch).await.unwrap();
         let brings = |run| {
             let mut batch = Batch::default();

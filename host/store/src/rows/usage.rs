@@ -1,17 +1,21 @@
 //! Whose storage the rows of each table are. Every table says whose a row is, or why it is nobody's, so that a new one does not go uncounted
 //! because somebody forgot it. It only counts.
 
-use super::{files, memory};
-use crate::keys;
+use std::collections::BTreeMap;
+
+use super::{files, mail, memory, notice};
+use crate::{Batch, Expect, keys};
 
 /// Reads who keeps a row, by its key and its value: each agent, and for how many bytes.
-type Claims = fn(&[u8], &[u8]) -> Vec<(String, u64)>;
+type ReadOwners = fn(&[u8], &[u8]) -> Vec<(String, u64)>;
 
 /// What the rows of a table are to whoever pays for storage.
 #[derive(Clone, Copy, Debug)]
 pub enum Usage {
     /// They are kept by agents: who keeps a row, by its key and its value, and how many bytes.
-    Kept(Claims),
+    Kept(ReadOwners),
+    /// Agents cause them, and what they take is held for the call that waits: until when.
+    Held(&'static str),
     /// Agents cause them and nobody keeps them, because of what bounds them.
     Bounded(&'static str),
     /// They are the host's.
@@ -28,26 +32,28 @@ pub struct Table {
 }
 
 /// Every table, in the order of its letter.
-pub const TABLES: [Table; 21] = [
+pub const TABLES: [Table; 22] = [
     host(keys::BOOKS),
     bounded(b"b", "what the journal keeps could not be given back: a run cannot delete its past"),
-    bounded(keys::MAIL, "a mailbox holds so many letters and bytes, and its dead letters are thrown away"),
+    host(keys::HOSTS),
+    // Of what was taken, a mailbox keeps the newest by their writer and subject, for answers.
+    Table { prefix: keys::MAIL, usage: Usage::Kept(|place, row| mail::owner(place, row).into_iter().collect()) },
     host(keys::WAKES),
     bounded(b"f", "a place has as many labels as there can be"),
     host(keys::READERS),
     host(keys::TIP),
     bounded(b"i", "a row for each segment of the journal"),
-    Table { prefix: keys::KEEPERS, usage: Usage::Kept(|_, row| files::claims(row)) },
+    Table { prefix: keys::FILE_USAGE, usage: Usage::Kept(|_, row| files::owners(row)) },
     bounded(keys::LOG, "what the journal keeps could not be given back: a run cannot delete its past"),
-    Table { prefix: keys::MEMORY, usage: Usage::Kept(|place, row| memory::keeper(place, row).into_iter().collect()) },
-    bounded(keys::NOTICES, "a run tells people so much, and only the newest are kept"),
+    Table { prefix: keys::MEMORY, usage: Usage::Kept(|place, row| memory::owner(place, row).into_iter().collect()) },
+    Table { prefix: keys::NOTICES, usage: Usage::Kept(|_, row| notice::owner(row).into_iter().collect()) },
     host(keys::OPEN),
     host(b"p"),
-    bounded(keys::QUESTIONS, "an agent asks so often, and of closed ones only the newest are kept"),
+    bounded(keys::QUESTIONS, "a rule asks so often for an agent, and of closed ones only the newest are kept"),
     host(keys::RUNS),
     bounded(keys::RATES, "a rule remembers so many calls"),
     host(keys::TIMES),
-    bounded(keys::INQUIRIES, "a run asks so much at once, and of closed ones only the newest are kept"),
+    Table { prefix: keys::INQUIRIES, usage: Usage::Held("it is closed; of closed ones only the newest are kept") },
     host(keys::FORMAT),
     host(b"w"),
 ];
@@ -66,12 +72,35 @@ pub fn kept() -> impl Iterator<Item = &'static Table> {
 }
 
 /// Who keeps this row, and how many bytes; nobody, if it is of a table that nobody keeps.
-pub fn keepers(place: &[u8], row: &[u8]) -> Vec<(String, u64)> {
+pub fn owners(place: &[u8], row: &[u8]) -> Vec<(String, u64)> {
     let table = TABLES.iter().find(|table| place.starts_with(table.prefix));
     match table.map(|table| table.usage) {
-        Some(Usage::Kept(keepers)) => keepers(place, row),
-        Some(Usage::Bounded(_) | Usage::Host) | None => Vec::new(),
+        Some(Usage::Kept(owners)) => owners(place, row),
+        Some(Usage::Held(_) | Usage::Bounded(_) | Usage::Host) | None => Vec::new(),
     }
+}
+
+/// What a batch does to what agents keep: who keeps how much more, or less. Of a row that it writes over or removes, it expects what stood
+/// there; one of which it expects nothing was nobody's.
+pub fn changes(batch: &Batch) -> BTreeMap<String, i64> {
+    let mut changes = BTreeMap::<String, i64>::new();
+    let mut count = |kept: Vec<(String, u64)>, sign: i64| {
+        for (owner, bytes) in kept {
+            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+            let change = changes.entry(owner).or_default();
+            *change = change.saturating_add(sign.saturating_mul(bytes));
+        }
+    };
+    for (place, row) in &batch.writes {
+        let before = batch.expect.iter().find_map(|(key, expect)| match expect {
+            Expect::Equals(before) if key == place => Some(before),
+            Expect::Equals(_) | Expect::Absent | Expect::Epoch(_) => None,
+        });
+        before.iter().for_each(|before| count(owners(place, before), -1));
+        row.iter().for_each(|row| count(owners(place, row), 1));
+    }
+    changes.retain(|_, bytes| *bytes != 0);
+    changes
 }
 
 #[cfg(test)]
@@ -92,7 +121,8 @@ mod tests {
 
     #[test]
     fn only_what_agents_keep_has_keepers() {
-        assert_eq!(kept().map(|table| table.prefix).collect::<Vec<_>>(), [keys::KEEPERS, keys::MEMORY]);
-        assert!(keepers(b"l1234", b"anything").is_empty() && keepers(b"", b"").is_empty());
+        let tables = kept().map(|table| table.prefix).collect::<Vec<_>>();
+        assert_eq!(tables, [keys::MAIL, keys::FILE_USAGE, keys::MEMORY, keys::NOTICES]);
+        assert!(owners(b"l1234", b"anything").is_empty() && owners(b"", b"").is_empty());
     }
 }

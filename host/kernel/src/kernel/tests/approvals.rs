@@ -7,6 +7,7 @@ use alloc::format;
 use super::super::simulation::Random;
 use super::*;
 use crate::approval::{ApprovalId, Approver, Approvers, Factor, Facts, Required, Unfit};
+use crate::journal::{Entry, Started, Unfinished};
 use crate::kernel::{Answered, Asked, How, Unasked, Vote, Waiter};
 use crate::limits::{QUESTIONS_OPEN_MAX, QUESTIONS_SPAN_MS};
 use crate::refusal::Rule;
@@ -443,5 +444,51 @@ fn a_forbid_is_not_asked_about_and_one_that_comes_later_is_stronger_than_a_yes()
     assert_eq!(no.rule.map(|rule| rule.id).as_deref(), Some("site/leak"));
     let no = refused(&mut kernel, (RUN, 3), &mail(), NOW);
     assert_eq!(no.rule.map(|rule| rule.id).as_deref(), Some("site/leak"));
+    assert_eq!(held(&kernel), 0);
+}
+
+#[test]
+fn what_a_call_that_waits_for_people_holds_is_given_back_once_if_its_run_leaves_memory_meanwhile() {
+    let mut kernel = Kernel::new(epoch(0), models(), tools());
+    let allowance = kernel.start(RUN, &start(), NOW).expect("the grant covers it");
+    kernel.attend(RUN);
+    kernel.start(OTHER, &start(), NOW).expect("the grant covers it");
+    let what = mail();
+    let [anyone, ..] = rules();
+    let unasked = unasked(&mut kernel, RUN, 1, &anyone, NOW).expect("it is granted");
+    let waits = *unasked.held();
+    kernel.ask(unasked, (ApprovalId(1), None), facts(1), NOW).expect("it asks little");
+    // Another run of the agent holds as much.
+    let Answer::Permit(other) = kernel.admit(OTHER, CallId(1), &what, NOW) else { panic!("it is granted") };
+    let before = kernel.books("scribe");
+    kernel.suspend(RUN, NOW);
+    assert_eq!(kernel.books("scribe"), before, "they go on holding for it");
+    assert_eq!(kernel.closed().len(), 1, "and nobody is asked any more");
+    let started = Started {
+        at: NOW,
+        agent: "scribe".into(),
+        package: String::new(),
+        component: Digest::default(),
+        input: Digest::default(),
+        seed: 1,
+        policy: Digest::default(),
+        engine: String::new(),
+        held: allowance.held(),
+    };
+    let (call, id, rule) = (CallId(1), ApprovalId(1), anyone.rule.clone());
+    let questioned = Entry::Questioned {
+        call,
+        at: NOW,
+        what,
+        id,
+        rule,
+        binding: Digest::default(),
+        held: waits,
+        expires: NOW.plus(TTL_MS),
+    };
+    let past = Unfinished::of(&[Entry::Started(started), questioned]).expect("it has not ended");
+    kernel.resume(RUN, &start(), &past, None, NOW).expect("the grant covers it");
+    assert_eq!(held(&kernel), waits[Resource::ToolCalls], "what the other one holds");
+    let _ = kernel.settle(other, Amounts::ZERO, NOW);
     assert_eq!(held(&kernel), 0);
 }

@@ -133,6 +133,34 @@ fn storage_is_a_level_that_no_day_refills_and_a_deletion_lowers() {
 }
 
 #[test]
+fn every_call_that_leaves_something_for_others_to_read_holds_storage_for_it() {
+    let keeps = Call::every().into_iter().filter(|call| call.spec().keeps > 0);
+    let mut names: Vec<String> = keeps.map(|call| call.name().into()).collect();
+    // One of them was written in another way before.
+    names.dedup();
+    let all = ["memory.put", "files.write", "human.ask", "human.notify", "agents.send", "agents.reply"];
+    assert_eq!(names.len(), all.len(), "{names:?}");
+    assert!(all.iter().all(|name| names.iter().any(|other| other == name)), "{names:?}");
+}
+
+#[test]
+fn what_went_back_to_where_it_lay_is_kept_again_whatever_the_limits_say() {
+    let mut kernel = started(under("storage_mb = 1\n", "storage_mb = 1\n"));
+    let permit = permit(&mut kernel, &put("a", 1024 * 1024));
+    let _ = kernel.settle(permit, Amounts::of(Resource::Storage, 1024 * 1024), NOW);
+    let letter = Amounts::of(Resource::Storage, 300);
+    kernel.keep("scribe", &letter);
+    kernel.keep("nobody", &letter);
+    let levels = |kernel: &Kernel| {
+        let of = |books: crate::budget::Books| books.day.spent[Resource::Storage];
+        (of(kernel.books("scribe").expect("it runs")), of(kernel.site_books()))
+    };
+    assert_eq!(levels(&kernel), (1024 * 1024 + 300, 1024 * 1024 + 300));
+    kernel.free("scribe", &letter);
+    assert_eq!(levels(&kernel), (1024 * 1024, 1024 * 1024));
+}
+
+#[test]
 fn a_child_never_has_what_its_parent_has_not() {
     let mut kernel =
         started(policy(&granting("tokens_run = 1000\ntokens_day = 1500\nfuel_run = 100\nwall_run = \"60s\"\n")));

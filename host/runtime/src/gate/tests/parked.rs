@@ -23,7 +23,7 @@ async fn what_was_filed_of_a_run_is_gone_once_it_goes_on_even_if_it_leaves_at_on
     assert!(host.gate.suspend(run.id));
     journal.flush().await.unwrap();
     let mut batch = Batch::default();
-    batch.put(keys::open(run.id), rest().encode());
+    batch.put(keys::open(run.id), rest().encode(journal.at()));
     store.commit(batch).await.unwrap();
     assert_eq!(ParkedRun::of(&*store, run.id), Ok(Some(rest())));
     // Before anything is on disk.

@@ -6,8 +6,7 @@ use agentry_abi::bindings::agentry::agent::memory::{Expectation, Value, WriteOpt
 use agentry_drivers::files::{Files, StorageUsage};
 use agentry_drivers::memory::{Author, Memory};
 use agentry_kernel::Digest;
-use agentry_store::rows::files::claims;
-use agentry_store::rows::memory::keeper;
+use agentry_store::rows::usage;
 use agentry_store::{Page, Range, RedbStore, Store};
 
 use super::*;
@@ -52,19 +51,20 @@ async fn delete(host: &Host, run: &Arc<RunContext>, key: &'static str) {
 
 /// What stands in the store by its author, and all of it under no name.
 fn kept(store: &Arc<dyn Store>) -> BTreeMap<String, u64> {
-    let rows = store.scan(&Range::of(keys::MEMORY), Page { rows: 100, bytes: usize::MAX }).expect("it can be read");
     let mut kept = BTreeMap::new();
-    let files = store.scan(&Range::of(keys::KEEPERS), Page { rows: 100, bytes: usize::MAX }).expect("it can be read");
-    let in_files = files.iter().flat_map(|(_, row)| claims(row));
-    for (author, bytes) in rows.iter().filter_map(|(place, row)| keeper(place, row)).chain(in_files) {
-        *kept.entry(keys::SITE.to_owned()).or_default() += bytes;
-        *kept.entry(author).or_default() += bytes;
+    for table in usage::kept() {
+        let page = Page { rows: 20_000, bytes: usize::MAX };
+        let rows = store.scan(&Range::of(table.prefix), page).expect("it can be read");
+        for (author, bytes) in rows.iter().flat_map(|(place, row)| usage::owners(place, row)) {
+            *kept.entry(keys::SITE.to_owned()).or_default() += bytes;
+            *kept.entry(author).or_default() += bytes;
+        }
     }
     kept
 }
 
 /// The accounts say what stands in the store.
-fn check(host: &Host) -> BTreeMap<String, u64> {
+pub(super) fn check(host: &Host) -> BTreeMap<String, u64> {
     let kept = kept(host.gate.journal().store());
     let level = |agent: &str| kept.get(agent).copied().unwrap_or(0);
     let found = host.gate.kernel(|kernel| {
@@ -75,7 +75,7 @@ fn check(host: &Host) -> BTreeMap<String, u64> {
     kept
 }
 
-fn porter(host: &Host) -> Arc<RunContext> {
+pub(super) fn porter(host: &Host) -> Arc<RunContext> {
     let porter = Arc::new(RunContext::new(RunId(2), "porter", NOW, Observer::nobody()));
     let mut begins = opening();
     begins.start.agent = "porter".to_owned();
@@ -127,9 +127,9 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
         host.gate.journal().flush().await.unwrap();
         // And as one that is killed while it writes a file.
         let files = Files::open(&[("docs".to_owned(), home.path().to_path_buf())].into()).expect("it is a directory");
-        let keepers = StorageUsage::new(Arc::clone(host.gate.journal().store()));
+        let usage = StorageUsage::new(Arc::clone(host.gate.journal().store()));
         let root = files.find("docs").expect("it was opened");
-        keepers.change("scribe", root, "a", Some(99)).await.unwrap().begin().await.unwrap();
+        usage.change("scribe", root, "a", Some(99)).await.unwrap().begin().await.unwrap();
         // As a host leaves it that is killed between a write and the accounts that tell of it.
         for place in ["crashed", "old"] {
             std::fs::create_dir(home.path().join(place)).unwrap();
@@ -139,10 +139,13 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
     for place in ["crashed", "old"] {
         let store = RedbStore::open(&home.path().join(place)).expect("it is a store");
         let mut batch = agentry_store::Batch::default();
-        batch.put(keys::books("scribe"), agentry_store::rows::run::encode(&agentry_kernel::budget::Books::default()));
-        batch.remove(keys::books(keys::SITE));
+        batch.put(
+            keys::books(HostId::FIRST, "scribe"),
+            agentry_store::rows::run::encode(&agentry_kernel::budget::Books::default()),
+        );
+        batch.remove(keys::books(HostId::FIRST, keys::SITE));
         if place == "old" {
-            batch.put(keys::books("porter"), [&[1; 1][..], &[0; 19]].concat());
+            batch.put(keys::books(HostId::FIRST, "porter"), [&[1; 1][..], &[0; 19]].concat());
             batch.remove(keys::open(RunId(1)));
             batch.remove(keys::open(RunId(2)));
         }

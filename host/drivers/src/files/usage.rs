@@ -1,7 +1,7 @@
-//! Who keeps which file, and how much: what an agent writes under a root is its storage until it is deleted or somebody writes over
+//! Which agent owns the bytes of which file: what an agent writes under a root is its storage until it is deleted or somebody writes over
 //! it. It stands in the store, beside the files, by where these really lie, so that it outlives hosts and the names of roots.
 //!
-//! A claim is entered before its file is written, and the claims that it replaces are taken out after: a host that dies in between
+//! An owner is entered before its file is written, and the owners that it replaces are taken out after: a host that dies in between
 //! leaves too much counted, never too little. Changes of one file come one after the other.
 
 use std::collections::HashMap;
@@ -95,20 +95,20 @@ impl Change {
     pub async fn begin(&self) -> Result<(), StoreError> {
         let Some(bytes) = self.bytes else { return Ok(()) };
         let own = bytes.max(self.before.of(&self.agent));
-        let others = self.before.claims.iter().filter(|(agent, _)| *agent != self.agent);
-        self.stand(others.cloned().chain([(self.agent.clone(), own)]).collect(), &self.before.claims).await
+        let others = self.before.owners.iter().filter(|(agent, _)| *agent != self.agent);
+        self.stand(others.cloned().chain([(self.agent.clone(), own)]).collect(), &self.before.owners).await
     }
 
     /// The file is as it was to be: the old content counts for nobody any more.
     pub async fn done(self) -> Kept {
-        let claims: Vec<_> = self.bytes.into_iter().map(|bytes| (self.agent.clone(), bytes)).collect();
+        let owners: Vec<_> = self.bytes.into_iter().map(|bytes| (self.agent.clone(), bytes)).collect();
         let grown = self.grows();
-        if self.stand(claims, &[]).await.is_err() {
+        if self.stand(owners, &[]).await.is_err() {
             // What stands in the store is what counts: too much until the file is written again.
             return Kept { grown, freed: Vec::new() };
         }
         let kept = |agent: &String| if *agent == self.agent { self.bytes.unwrap_or(0) } else { 0 };
-        let freed = self.before.claims.iter().map(|(agent, bytes)| (agent.clone(), bytes.saturating_sub(kept(agent))));
+        let freed = self.before.owners.iter().map(|(agent, bytes)| (agent.clone(), bytes.saturating_sub(kept(agent))));
         Kept { grown, freed: freed.filter(|(_, bytes)| *bytes > 0).collect() }
     }
 
@@ -116,22 +116,22 @@ impl Change {
     pub async fn undone(self) -> Kept {
         let grown = self.grows();
         let undone = match self.bytes {
-            Some(_) => self.stand(self.before.claims.clone(), &[]).await,
+            Some(_) => self.stand(self.before.owners.clone(), &[]).await,
             None => Ok(()),
         };
         Kept { grown: if undone.is_ok() { 0 } else { grown }, freed: Vec::new() }
     }
 
-    /// Writes the claims down, unless `these` stand there.
-    async fn stand(&self, claims: Vec<(String, u64)>, these: &[(String, u64)]) -> Result<(), StoreError> {
-        if claims == these && !these.is_empty() {
+    /// Writes the owners down, unless `these` stand there.
+    async fn stand(&self, owners: Vec<(String, u64)>, these: &[(String, u64)]) -> Result<(), StoreError> {
+        if owners == these && !these.is_empty() {
             return Ok(());
         }
         let mut batch = Batch::default();
-        if claims.is_empty() {
+        if owners.is_empty() {
             batch.remove(self.key.clone());
         } else {
-            batch.put(self.key.clone(), Row { place: self.before.place.clone(), claims }.encode());
+            batch.put(self.key.clone(), Row { place: self.before.place.clone(), owners }.encode());
         }
         self.store.commit(batch).await
     }
@@ -144,7 +144,7 @@ fn size(path: &str, length: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use agentry_store::rows::files::claims;
+    use agentry_store::rows::files::owners;
     use agentry_store::{Page, Range, RedbStore, keys};
 
     use super::*;
@@ -154,19 +154,19 @@ mod tests {
         _home: tempfile::TempDir,
         out: tempfile::TempDir,
         files: Files,
-        keepers: StorageUsage,
+        usage: StorageUsage,
     }
 
     impl Place {
         fn new() -> Self {
             let (home, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            let keepers = StorageUsage::new(Arc::new(RedbStore::open(home.path()).unwrap()));
+            let usage = StorageUsage::new(Arc::new(RedbStore::open(home.path()).unwrap()));
             let roots = ["out", "also"].map(|name| (name.to_owned(), out.path().to_path_buf()));
-            Self { _home: home, files: Files::open(&roots.into()).unwrap(), out, keepers }
+            Self { _home: home, files: Files::open(&roots.into()).unwrap(), out, usage }
         }
 
         async fn change(&self, agent: &str, root: &str, length: Option<usize>) -> Change {
-            self.keepers.change(agent, self.files.find(root).unwrap(), "a", length).await.unwrap()
+            self.usage.change(agent, self.files.find(root).unwrap(), "a", length).await.unwrap()
         }
 
         async fn write(&self, agent: &str, root: &str, length: usize) -> Kept {
@@ -177,8 +177,8 @@ mod tests {
 
         fn counted(&self) -> Vec<(String, u64)> {
             let page = Page { rows: 10, bytes: usize::MAX };
-            let rows = self.keepers.store.scan(&Range::of(keys::KEEPERS), page).unwrap();
-            rows.iter().flat_map(|(_, row)| claims(row)).collect()
+            let rows = self.usage.store.scan(&Range::of(keys::FILE_USAGE), page).unwrap();
+            rows.iter().flat_map(|(_, row)| owners(row)).collect()
         }
     }
 
@@ -222,12 +222,12 @@ mod tests {
         let place = Place::new();
         let first = place.change("scribe", "out", Some(1)).await;
         let root = place.files.find("also").unwrap();
-        let mut second = Box::pin(place.keepers.change("porter", root, "a", Some(1)));
+        let mut second = Box::pin(place.usage.change("porter", root, "a", Some(1)));
         assert!(futures::poll!(&mut second).is_pending());
-        let other = place.keepers.change("porter", root, "b", Some(1));
+        let other = place.usage.change("porter", root, "b", Some(1));
         assert!(other.await.is_ok(), "another file waits for nobody");
         drop(first);
         assert!(second.await.is_ok());
-        assert!(place.keepers.turns.lock().len() <= 2, "those that nobody needs are forgotten");
+        assert!(place.usage.turns.lock().len() <= 2, "those that nobody needs are forgotten");
     }
 }

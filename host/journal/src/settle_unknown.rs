@@ -51,7 +51,7 @@ pub enum ResolveError {
 }
 
 /// A call that nobody knows of.
-pub struct Case {
+pub struct UnknownCall {
     /// The run.
     pub record: RunRecord,
     /// What goes back if it did not happen.
@@ -60,7 +60,7 @@ pub struct Case {
     pub since: Millis,
 }
 
-impl Case {
+impl UnknownCall {
     /// Finds it.
     pub fn find(store: &dyn Store, of: &Resolution) -> Result<Self, ResolveError> {
         let record = store.get(&keys::run(of.run))?.ok_or(ResolveError::NoRun(of.run))?;
