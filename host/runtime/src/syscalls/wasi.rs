@@ -1,10 +1,11 @@
 //! Virtual WASI 0.2: what `std` needs, made up. The clock is the run's, randomness comes from its seed, standard output is the log;
-//! there is no environment, no argument, no directory, and sockets are not even linked.
+//! there is no environment, no argument, no directory, and every socket and every name lookup is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_engine::clock_begins_at_zero;
 use agentry_kernel::Millis;
 use agentry_store::limits::{HANDLES_MAX, RANDOM_MAX_BYTES};
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, StreamResult, subscribe};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
 
 use crate::run::context::RunContext;
@@ -30,6 +32,8 @@ pub(crate) struct Wasi {
     table: ResourceTable,
     run: Arc<RunContext>,
     begun: Millis,
+    /// What the monotonic clock shows at the run's start.
+    origin: u64,
 }
 
 impl Wasi {
@@ -39,22 +43,29 @@ impl Wasi {
         let insecure = ChaCha20Rng::from_rng(&mut random);
         let number = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
         let begun = run.clock.now();
+        // A run that is executed again sees what it saw then.
+        let of_then = run.recording().is_some_and(|past| clock_begins_at_zero(&past.started().engine));
+        let origin = if of_then { 0 } else { FIRST_NANO };
         let ctx = WasiCtx::builder()
             .secure_random(random)
             .insecure_random(insecure)
             .insecure_random_seed(number)
             .max_random_size(RANDOM_MAX_BYTES)
             .wall_clock(Wall(Arc::clone(&run)))
+            // No is what it says unless told otherwise; this is where a reader looks for it.
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
             .stdout(Stream::new(Arc::clone(&lines), false))
             .stderr(Stream::new(lines, true))
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        Self { ctx, table, run, begun }
+        Self { ctx, table, run, begun, origin }
     }
 
     fn clock(&mut self) -> Clock<'_> {
-        Clock { table: &mut self.table, run: &self.run, begun: self.begun }
+        Clock { table: &mut self.table, run: &self.run, begun: self.begun, origin: self.origin }
     }
 }
 
@@ -64,9 +75,10 @@ impl WasiView for Wasi {
     }
 }
 
-/// Links the interfaces of WASI that agents have. Those of sockets and HTTP are missing on purpose.
+/// Links the interfaces of WASI that agents have. Those of HTTP are missing on purpose; those of sockets are there because whole language
+/// runtimes import them whether an agent uses them or not, and each way to a socket or an address is refused before anything is opened.
 pub(super) fn link<T: AsMut<Wasi> + Send>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
+    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random, sockets};
 
     let l = linker;
     io::error::add_to_linker::<T, Table>(l, |t| &mut t.as_mut().table)?;
@@ -89,6 +101,15 @@ pub(super) fn link<T: AsMut<Wasi> + Send>(linker: &mut Linker<T>) -> wasmtime::R
     cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    sockets::instance_network::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::network::add_to_linker::<T, WasiSockets>(l, &sockets::network::LinkOptions::default(), |t| {
+        t.as_mut().sockets()
+    })?;
+    sockets::ip_name_lookup::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::tcp_create_socket::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::tcp::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::udp_create_socket::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::udp::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
     Ok(())
 }
 
@@ -117,6 +138,7 @@ struct Clock<'a> {
     table: &'a mut ResourceTable,
     run: &'a Arc<RunContext>,
     begun: Millis,
+    origin: u64,
 }
 
 struct RunTime;
@@ -127,15 +149,19 @@ impl HasData for RunTime {
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
+/// Where the monotonic clock begins: language runtimes, Go's among them, take zero for a clock that does not work.
+const FIRST_NANO: u64 = 1;
+
 impl Clock<'_> {
-    fn elapsed(&self) -> u64 {
-        self.run.clock.now().since(self.begun).saturating_mul(NANOS_PER_MILLI)
+    fn shown(&self) -> u64 {
+        let elapsed = self.run.clock.now().since(self.begun).saturating_mul(NANOS_PER_MILLI);
+        elapsed.saturating_add(self.origin)
     }
 }
 
 impl monotonic_clock::Host for Clock<'_> {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.elapsed())
+        Ok(self.shown())
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
@@ -143,7 +169,7 @@ impl monotonic_clock::Host for Clock<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let left = when.saturating_sub(self.elapsed());
+        let left = when.saturating_sub(self.shown());
         self.subscribe_duration(left)
     }
 
@@ -255,5 +281,40 @@ impl OutputStream for Stream {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(WRITE_MAX_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agentry_kernel::call::RunId;
+    use agentry_kernel::journal::Entry;
+
+    use super::monotonic_clock::Host as _;
+    use super::*;
+    use crate::gate::fixture::{NOW, host, opening};
+    use crate::run::events::Observer;
+    use crate::run::recording::Recording;
+
+    #[tokio::test]
+    async fn the_monotonic_clock_begins_at_one_and_at_zero_in_a_run_that_an_older_host_began() {
+        let home = tempfile::tempdir().unwrap();
+        let host = host(home.path()).await;
+        let shown = |run: Arc<RunContext>| {
+            let lines = Arc::new(Lines::new(Arc::clone(&run), host.gate.clone()));
+            let mut wasi = Wasi::new(Arc::clone(&run), lines, 1);
+            let first = wasi.clock().now().unwrap();
+            run.clock.advance(NOW.plus(2));
+            (first, wasi.clock().now().unwrap())
+        };
+        assert_eq!(shown(host.run(1)), (1, 2_000_001));
+        for (engine, seen) in [("wasmtime 48.0.8 0123456789abcdef", (0, 2_000_000)), ("engine clock-1", (1, 2_000_001))]
+        {
+            let mut started = opening().started;
+            started.engine = engine.to_owned();
+            let store = Arc::clone(host.gate.journal().store());
+            let past = Recording::of(store, vec![Entry::Started(started)]).unwrap();
+            let run = RunContext::new(RunId(2), "scribe", NOW, Observer::nobody()).again(Arc::new(past));
+            assert_eq!(shown(Arc::new(run)), seen, "{engine}");
+        }
     }
 }
