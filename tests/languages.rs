@@ -18,7 +18,10 @@ fn home(language: &str) -> Stage {
 
 fn run(stage: &Stage, language: &str, input: &Value) -> Ended {
     let mut run = stage.run_on(SCRIPT, &guest(language), input);
-    end(run.arg("--root").arg(format!("documents={}", stage.path("documents").display())))
+    for root in ["documents", "reports"] {
+        run.arg("--root").arg(format!("{root}={}", stage.directory(root).display()));
+    }
+    end(&mut run)
 }
 
 /// A file, an answer of a schema, memory; then a file that is not there, as a failure with its cause.
@@ -86,7 +89,7 @@ fn an_agent_in_javascript_works_with_its_clock_and_its_random_numbers() {
 fn an_agent_in_python_works_with_its_standard_library() {
     let stage = works("python");
     let library = streams(&stage, "python");
-    assert!(library["slept_ms"].as_u64().is_some_and(|ms| (20..1000).contains(&ms)), "{library}");
+    assert!(library["slept_ms"].as_u64().is_some_and(|ms| (40..60_000).contains(&ms)), "{library}");
     assert!(library["wall_ms"].as_u64().is_some_and(|ms| ms > 1_700_000_000_000), "{library}");
     assert_eq!(library["uuid"].as_str().map(str::len), Some(36), "{library}");
     let log = end(stage.agentry("logs").arg("last")).with(0).stdout;
