@@ -8,6 +8,7 @@ use agentry_kernel::manifest::Manifest;
 use anyhow::{Context, Result, bail};
 
 use crate::package;
+use crate::screen::units;
 
 /// Attaches the manifest, checks the package and writes it; prints its path, size and digest.
 pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
@@ -24,14 +25,6 @@ pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
     fs::write(&unfinished, &bytes)
         .and_then(|()| fs::rename(&unfinished, out))
         .with_context(|| format!("cannot write {}", out.display()))?;
-    let line = format!("{}  {}  sha256:{}", out.display(), size(bytes.len()), package.digest);
+    let line = format!("{}  {}  sha256:{}", out.display(), units::bytes(bytes.len() as u64), package.digest);
     writeln!(anstream::stdout().lock(), "{line}").context("cannot print")
-}
-
-fn size(bytes: usize) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
-        _ => format!("{}.{} MiB", bytes >> 20, ((bytes & 0xF_FFFF) * 10) >> 20),
-    }
 }

@@ -45,6 +45,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
         AdminError::Answer(_) | AdminError::Control(ControlError::Refused(_)) => anyhow::Error::from(error),
         error => With(Exit::Unavailable, error.into()).into(),
     })?;
-    screen::say(&format!("{}\n", styled(GOOD, inquiry::story(&answered))));
+    screen::tell(&format!("{}\n", styled(GOOD, inquiry::story(&answered))));
     Ok(Exit::Done.into())
 }

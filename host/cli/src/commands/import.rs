@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
-use crate::screen::{self, GOOD, styled};
+use crate::screen::{self, GOOD, styled, text};
 
 /// Takes a run that another home exported into this one
 #[derive(clap::Args)]
@@ -50,11 +50,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     })?;
     let next =
         if record.status == Status::Suspended { "it goes on by: agentry resume" } else { "agentry trace shows it" };
-    screen::say(&format!(
+    screen::tell(&format!(
         "{}  run {} of {}; {next} {}\n",
         styled(GOOD, "imported"),
         record.id,
-        record.agent,
+        text::line(&record.agent),
         record.id
     ));
     Ok(Exit::Done.into())

@@ -34,6 +34,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if !matches!(ask(&home, &Request::Stop { run, because: args.because })?, Reply::Stopping) {
         return Err(target::another());
     }
-    screen::say(&format!("run {run} stops\n"));
+    screen::tell(&format!("run {run} stops\n"));
     Ok(Exit::Done.into())
 }

@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&letters.iter().map(as_json).collect::<Vec<_>>())?;
     } else if letters.is_empty() {
-        screen::say(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
+        screen::tell(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
     } else {
         screen::page(&table(&letters))?;
     }
@@ -76,7 +76,7 @@ fn discard(drop: &Drop) -> Result<ExitCode> {
     if !threads.block_on(offline::discard(home.path(), &drop.id))? {
         bail!("there is no letter {}\nhint: `agentry mail` and `agentry mail --dead` list them", text::line(&drop.id));
     }
-    screen::say(&format!("{}  letter {}\n", styled(GOOD, "thrown away"), text::line(&drop.id)));
+    screen::tell(&format!("{}  letter {}\n", styled(GOOD, "thrown away"), text::line(&drop.id)));
     Ok(Exit::Done.into())
 }
 

@@ -52,7 +52,7 @@ pub fn hold(which: &Which, hold: bool) -> Result<ExitCode> {
             _ => return Err(target::another()),
         },
     };
-    screen::say(&format!("{story}\n"));
+    screen::tell(&format!("{story}\n"));
     Ok(Exit::Done.into())
 }
 

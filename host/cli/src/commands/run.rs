@@ -17,6 +17,7 @@ use agentry_runtime::host::Host;
 use agentry_runtime::run::events::{Event, Observer};
 use agentry_store::limits::INPUT_MAX_BYTES;
 use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -121,6 +122,8 @@ pub fn help(arguments: &[OsString]) -> String {
 pub fn finish(report: &Report, as_json: bool) -> Result<ExitCode> {
     if as_json {
         screen::print_json(&report::as_json(report))?;
+    } else if matches!(report.output, Some(Value::String(_))) {
+        screen::prose(&report::output(report))?;
     } else {
         screen::print(&report::output(report))?;
     }

@@ -7,14 +7,15 @@ use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_kernel::Resource;
 use agentry_runtime::run::events::Event;
 
-use super::{BAD, BOLD, DIM, HINT, amounts, inquiry, question, say, styled, tell, text, units};
+use super::flow::Flow;
+use super::{BAD, BOLD, DIM, HINT, amounts, fold, inquiry, question, say, styled, tell, text, units};
 
 /// What is on the screen, so that the next piece goes to the right place.
 pub struct Live {
     /// Whether a person looks.
     watched: bool,
-    /// Whether the cursor is behind a token.
-    in_line: bool,
+    /// What the model says, as it comes.
+    tokens: Flow,
     /// Whether the waiting line is shown.
     waiting: bool,
     begun: Instant,
@@ -32,7 +33,7 @@ impl Live {
         let now = Instant::now();
         Self {
             watched: std::io::stderr().is_terminal(),
-            in_line: false,
+            tokens: Flow::new(fold::columns_of_stderr()),
             waiting: false,
             begun: now,
             last: now,
@@ -50,9 +51,8 @@ impl Live {
                 self.line(&format!("{} {run}", styled(BOLD, text::line(package))));
             }
             Event::Token(piece) if self.watched => {
-                let piece = text::block(piece);
-                self.in_line = !piece.ends_with('\n');
-                say(&styled(DIM, piece));
+                let words = self.tokens.take(&text::block(piece));
+                say(&styled(DIM, words));
             }
             Event::Log { level, line } => self.log(*level, line),
             Event::Notice(text) => self.line(&styled(BOLD, text::block(text))),
@@ -79,7 +79,7 @@ impl Live {
 
     /// Called about once a second: says what it does, if nothing else was said. Where nobody looks each thing is told once.
     pub fn tick(&mut self, does: impl FnOnce() -> Option<String>) {
-        if self.last.elapsed().as_secs() < SILENCE_S || self.in_line {
+        if self.last.elapsed().as_secs() < SILENCE_S || self.tokens.is_in_line() {
             return;
         }
         let does = does();
@@ -116,8 +116,9 @@ impl Live {
     }
 
     fn finish_line(&mut self) {
-        if std::mem::take(&mut self.in_line) {
-            say("\n");
+        if self.tokens.is_in_line() {
+            say(&format!("{}\n", styled(DIM, self.tokens.rest())));
+            self.tokens.line_ended();
         }
     }
 
