@@ -302,8 +302,8 @@ mod reach_out {
         for what in ["connect", "listen", "datagram"] {
             assert_eq!(given[what], "PermissionDenied", "{what}: {given}");
         }
-        // The resolver's own word for never, which std knows no kind for.
-        assert_eq!(given["look up"], "Uncategorized", "{given}");
+        // A count of addresses would be an answer.
+        assert!(given["look up"].as_str().is_some_and(|kind| kind.parse::<usize>().is_err()), "{given}");
         assert!(listener.accept().is_err(), "somebody connected");
     }
 }

@@ -1,9 +1,11 @@
 //! The syscall table is not Rust's alone: the same small agent in C, Go, JavaScript, Python and Rust, each built by its own tools. It reads a
 //! file, asks a model for an answer of a schema, keeps it, and fails with a cause.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::stage::{Ended, Stage, end, guest};
+use crate::stage::{Ended, Stage, begin, end, guest};
 
 /// Answers a schema for whoever asks for a title, and the same to all else.
 const SCRIPT: &str = "{\"script\": 1, \"repeat\": true}\n\
@@ -21,7 +23,8 @@ fn run(stage: &Stage, language: &str, input: &Value) -> Ended {
     for root in ["documents", "reports"] {
         run.arg("--root").arg(format!("{root}={}", stage.directory(root).display()));
     }
-    end(&mut run)
+    // A whole runtime is compiled before its first run.
+    begin(&mut run).end_within(Duration::from_secs(300))
 }
 
 /// A file, an answer of a schema, memory; then a file that is not there, as a failure with its cause.

@@ -41,7 +41,7 @@ pub fn build(parts: &Parts) -> Result<()> {
     fs::create_dir_all(&exports)?;
     fs::copy(parts.source.join("guest.go"), exports.join("guest.go"))?;
     let mut compile = environment.program("go");
-    compile.args(["build", "-buildmode=c-shared", "-ldflags=-s -w -checklinkname=0", "-overlay"]);
+    compile.args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w -checklinkname=0", "-overlay"]);
     compile.arg(&overlay).arg("-o").arg(&parts.bare).arg(".").current_dir(&module);
     compile.envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
     run(compile.env("GOFLAGS", "-mod=mod").env("GOCACHE", target().join("tools/go")))
