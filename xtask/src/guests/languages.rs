@@ -21,8 +21,11 @@ const PYTHON: &str = "componentize-py==0.25.1";
 /// JavaScript to components, on QuickJS.
 const JAVASCRIPT: &str = "componentize-qjs@0.4.5";
 
+/// Makes what a language's compiler makes.
+type Compile = fn(&Parts) -> Result<()>;
+
 /// How each language comes to WebAssembly.
-const LANGUAGES: [(&str, fn(&Parts) -> Result<()>); 4] =
+const LANGUAGES: [(&str, Compile); 4] =
     [("c", c::build), ("go", go::build), ("javascript", javascript), ("python", python)];
 
 /// Builds `LANGUAGE.wasm` among the test guests, unless it is newer than what it is made of.
