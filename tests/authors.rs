@@ -132,6 +132,23 @@ fn a_component_of_another_toolchain_gets_a_manifest_and_runs() {
 }
 
 #[test]
+fn a_core_module_that_is_no_agent_is_told_how_to_compile_one() {
+    let stage = Stage::new();
+    stage.write("agent.toml", MANIFEST);
+    let core = stage.path("core.wasm");
+    for (bytes, says) in [
+        (&b"\0asm\x01\0\0\0"[..], "the module does not become a component"),
+        (b"\0asm\x01\0\0\0\xff", "the module is not valid"),
+    ] {
+        fs::write(&core, bytes).expect("a file");
+        end(&mut build(&core)).with(2).complains(says);
+    }
+    fs::write(&core, b"\0asm\x01\0\0\0").expect("a file");
+    let refused = end(agentry().arg("inspect").arg(&core)).with(2);
+    assert!(refused.stderr.contains("`agentry build FILE.wasm --manifest agent.toml` makes an agent of it"));
+}
+
+#[test]
 fn the_manifest_and_the_package_are_where_one_says() {
     let stage = Stage::new();
     let file = bare(&stage, "not what is asked for");

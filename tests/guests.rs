@@ -12,6 +12,8 @@ use crate::agents::{clerk, fork_bomb, worker};
 #[allow(unused_imports, reason = "that the names exist is the point")]
 use crate::hostile::busy_host;
 #[allow(unused_imports, reason = "that the names exist is the point")]
+use crate::languages::rust;
+#[allow(unused_imports, reason = "that the names exist is the point")]
 use crate::mail::flood_mail;
 #[allow(unused_imports, reason = "that the names exist is the point")]
 use crate::{http, tools};
@@ -290,12 +292,21 @@ mod reach_out {
 
     #[test]
     fn std_reaches_nothing_that_the_table_does_not_give() {
-        let given = run("reach_out").gives();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
+        listener.set_nonblocking(true).expect("it need not wait");
+        let port = listener.local_addr().expect("it has an address").port();
+        let given = run_with("reach_out", &json!(port)).gives();
         for what in ["read a file", "write a file", "list the root", "list here"] {
             assert_eq!(given[what], "refused", "{what}");
         }
         assert_eq!(given["environment"], "0 variables");
         assert!(matches!(given["stdin"].as_str(), Some("refused" | "\"\"")), "{given}");
+        for what in ["connect", "listen", "datagram"] {
+            assert_eq!(given[what], "PermissionDenied", "{what}: {given}");
+        }
+        // A count of addresses would be an answer.
+        assert!(given["look up"].as_str().is_some_and(|kind| kind.parse::<usize>().is_err()), "{given}");
+        assert!(listener.accept().is_err(), "somebody connected");
     }
 }
 

@@ -109,6 +109,11 @@ fn sleeps(run: &Value) -> bool {
     run["live"]["waits_for"] == "sleep"
 }
 
+/// All runs, as `ps` lists them.
+fn runs_of(stage: &Stage) -> Value {
+    end(stage.agentry("ps").arg("--json")).with(0).json()
+}
+
 #[test]
 fn runs_are_ordered_listed_and_waited_for_while_a_host_serves() {
     let stage = stage();
@@ -130,6 +135,12 @@ fn runs_are_ordered_listed_and_waited_for_while_a_host_serves() {
         until(&stage, run, |found| found["status"] == "done" && found["live"].is_null());
     }
     end(stage.agentry("wait").arg("zzzz")).with(2).complains("there is no run `zzzz`");
+    // A replay beside the host leaves no trace of itself, and the host does not notice.
+    let before = runs_of(&stage);
+    let replayed = end(stage.agentry("replay").args([&runs[0], "--json"])).with(0).json();
+    assert_eq!((&replayed["run"], &replayed["same"]), (&json!(&runs[0]), &json!(true)), "{replayed}");
+    assert_eq!(runs_of(&stage), before);
+    end(stage.agentry("replay").arg("zzzz")).with(2).complains("there is no run `zzzz`");
     let said = server.stop();
     assert!(said.contains("0 go on in the next host"), "{said}");
     stage.replays();

@@ -13,8 +13,18 @@ use crate::workspace::{agentry, root, target};
 /// What the researcher is asked.
 const QUESTION: &str = r#"{"question": "Who is commander in chief of the army and navy?", "report": "report"}"#;
 
+/// Said once, before the first build, because it lasts.
+const FIRST_BUILD: &str = "\
+A first time this builds Agentry from its sources: some 350 crates, among them wasmtime with its compiler and the runtime of a small
+language model. On two cores that takes several minutes; after that, seconds. Then it builds the agent, fetches the model (100 MB) and
+plays five scenes.
+";
+
 /// Builds what is needed and plays the scenes.
 pub fn run() -> Result<()> {
+    if !agentry().exists() {
+        eprintln!("{FIRST_BUILD}");
+    }
     guests::host()?;
     let component = guests::example("researcher")?;
     let stage = Stage::set(component)?;

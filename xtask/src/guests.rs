@@ -23,7 +23,7 @@ pub fn all() -> Result<()> {
 
 /// Builds the command itself, with the features that the whole workspace turns on, so that tests build nothing again.
 pub fn host() -> Result<()> {
-    run(cargo().args(["build", "--quiet", "--workspace", "--bin", "agentry"]))
+    run(cargo().args(["build", "--workspace", "--bin", "agentry"]))
 }
 
 /// Builds one example and gives its component: `target/guests/NAME.wasm`.

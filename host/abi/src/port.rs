@@ -151,6 +151,8 @@ pub struct Beginning {
     pub memory_bytes: u64,
     /// True if it has a past, which says in which order it sees what comes.
     pub has_past: bool,
+    /// What its monotonic clock shows as it begins, in nanoseconds.
+    pub clock_from: u64,
 }
 
 /// How a guest ended, and what it used.

@@ -3,6 +3,7 @@
 //! It runs the author's toolchain and never the component.
 
 pub mod cargo;
+pub mod component;
 pub mod manifest;
 pub mod pack;
 pub mod sdk;

@@ -1,6 +1,7 @@
 //! What the command prints, and how. Nothing that a guest, a package or a model wrote reaches the terminal unescaped.
 
 pub mod amounts;
+pub mod flow;
 pub mod fold;
 mod hints;
 pub mod inquiry;
@@ -49,6 +50,15 @@ pub fn page(text: &str) -> Result<()> {
         Some(columns) => print(&fold::fold(text, columns)),
         None => print(text),
     }
+}
+
+/// Writes a text that an agent gave to stdout: words stay whole on a screen, and where nobody looks nothing is changed.
+pub fn prose(text: &str) -> Result<()> {
+    let Some(columns) = fold::columns() else { return print(text) };
+    let mut flow = flow::Flow::new(Some(columns));
+    let mut lines = flow.take(text);
+    lines.push_str(&flow.rest());
+    print(&lines)
 }
 
 /// Writes one JSON document and a line break to stdout.

@@ -41,6 +41,14 @@ pub struct Engine {
     refused: Mutex<HashMap<Digest, PrepareError>>,
 }
 
+/// Behind the engine's name since the monotonic clock of a guest begins at one nanosecond.
+const CLOCK_MARK: &str = " clock-1";
+
+/// Whether a run that this engine began saw a monotonic clock that began at zero: so it was before names of engines said otherwise.
+pub fn clock_begins_at_zero(engine: &str) -> bool {
+    !engine.ends_with(CLOCK_MARK)
+}
+
 /// A package and its code.
 pub type Ready = (Arc<Package>, Component);
 
@@ -67,12 +75,12 @@ impl Engine {
         let ticks = Ticks::of(&inner).map_err(|error| EngineError::Settings(error.to_string()))?;
         let settings = settings::digest(&inner);
         let cache = Cache::open(home, settings)?;
-        let name = format!("wasmtime {} {:.16}", settings::VERSION, settings.to_string());
+        let name = format!("wasmtime {} {:.16}{CLOCK_MARK}", settings::VERSION, settings.to_string());
         let ticks = Arc::new(ticks);
         Ok(Self { inner, ticks, name, shape, preparer, cache, loaded: Mutex::default(), refused: Mutex::default() })
     }
 
-    /// The engine and its settings in one word each, for the journal.
+    /// The engine, its settings and what guests see of time in one word each, for the journal.
     pub fn name(&self) -> &str {
         &self.name
     }

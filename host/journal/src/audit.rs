@@ -80,7 +80,8 @@ pub fn verify(store: &dyn Store, heads: &[Head]) -> Result<Audit, StoreError> {
             Err(broken) => return Ok(Audit { broken: Some(broken), ..audit }),
         };
         let its = heads.extract_if(.., |segment, _| segment.host == host).collect();
-        let mut walk = Walk { store, tip: Tip::first(host), chained: false, heads: its, seen, imported: HashSet::new(), audit };
+        let mut walk =
+            Walk { store, tip: Tip::first(host), chained: false, heads: its, seen, imported: HashSet::new(), audit };
         let broken = walk.whole(end)?.err();
         (audit, seen) = (walk.audit, walk.seen);
         let head = walk.tip.head.to_string();

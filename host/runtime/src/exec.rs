@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agentry_abi::port::{self, How, Port};
+use agentry_engine::clock_begins_at_zero;
 use agentry_journal::audit::contents;
 use agentry_journal::report::Report;
 use agentry_kernel::budget::Allowance;
@@ -230,6 +231,12 @@ struct Assignment {
     deadline: Millis,
 }
 
+/// Language runtimes, Go's among them, take zero for a clock that does not work. A run that is executed again sees what it saw then.
+fn clock_from(run: &RunContext) -> u64 {
+    let began_at_zero = run.recording().is_some_and(|past| clock_begins_at_zero(&past.started().engine));
+    u64::from(!began_at_zero)
+}
+
 /// Gives the run to a guest, and waits for its end. Everything of it is gone then, every call that it had in flight included.
 async fn guest(prepared: &Prepared, port: &Arc<Dispatch>, run: &RunContext, given: Assignment) -> (End, Amounts) {
     let Assignment { allowance, input, seed, deadline } = given;
@@ -242,6 +249,7 @@ async fn guest(prepared: &Prepared, port: &Arc<Dispatch>, run: &RunContext, give
         fuel: allowance.fuel,
         memory_bytes: allowance.memory_bytes,
         has_past: run.recording().is_some(),
+        clock_from: clock_from(run),
     };
     let near: Arc<dyn Port> = Arc::clone(port) as _;
     let port::Ended { how, fuel_left, memory_bytes, last_words } =
@@ -308,5 +316,26 @@ fn refused(run: &RunContext, refusal: &Refusal) -> Report {
         refusals: vec![refusal.clone()],
         refused: 1,
         duration_ms: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::fixture::{NOW, host, opening};
+
+    #[tokio::test]
+    async fn the_monotonic_clock_begins_at_one_and_at_zero_in_a_run_that_an_older_host_began() {
+        let home = tempfile::tempdir().unwrap();
+        let host = host(home.path()).await;
+        assert_eq!(clock_from(&host.run(1)), 1);
+        for (engine, first) in [("wasmtime 48.0.8 0123456789abcdef", 0), ("engine clock-1", 1)] {
+            let mut started = opening().started;
+            started.engine = engine.to_owned();
+            let store = Arc::clone(host.gate.journal().store());
+            let past = Recording::of(store, vec![Entry::Started(started)]).unwrap();
+            let run = RunContext::new(RunId(2), "scribe", NOW, Observer::nobody()).again(Arc::new(past));
+            assert_eq!(clock_from(&run), first, "{engine}");
+        }
     }
 }

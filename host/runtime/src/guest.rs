@@ -36,6 +36,8 @@ pub(crate) struct Guest {
     /// Bytes of its linear memories.
     memory: Arc<AtomicU64>,
     has_past: bool,
+    /// What its monotonic clock shows as it begins, in nanoseconds.
+    pub(crate) clock_from: u64,
     slice: Slice,
 }
 
@@ -51,6 +53,7 @@ impl Guest {
             deadline: beginning.left.map(|left| Instant::now() + left),
             memory: Arc::default(),
             has_past: beginning.has_past,
+            clock_from: beginning.clock_from,
             slice: Slice::default(),
         }
     }

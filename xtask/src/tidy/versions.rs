@@ -1,10 +1,11 @@
-//! Versions of dependencies stand in the workspace's `Cargo.toml`, once; guests, their SDK, the oracle and the fuzzer stand alone
-//! and have their own.
+//! Versions of dependencies stand in the workspace's `Cargo.toml`, once; guests, their SDK and bindings, the oracle and the fuzzer stand
+//! alone and have their own.
 
 use super::{Findings, Tree};
 
 /// Built elsewhere: in an author's workspace, which inherits nothing from ours.
-const STANDS_ALONE: [&str; 5] = ["sdk-guest", "example-agents", "tests/guests", "host/oracle", "host/fuzz"];
+const STANDS_ALONE: [&str; 6] =
+    ["sdk-guest", "example-agents", "tests/guests", "host/oracle", "host/fuzz", "xtask/bindings"];
 
 /// Checks every manifest of a member of the workspace.
 pub fn check(tree: &Tree, findings: &mut Findings) {

@@ -257,7 +257,17 @@ fn what_is_reported_is_plain_data_too() {
     ];
     crosses(&deltas);
     let (now, deadline, left) = (Millis(1), Millis(2), Some(Duration::from_micros(1_500_001)));
-    crosses(&Beginning { input: word(), seed: 3, now, deadline, left, fuel: 4, memory_bytes: 5, has_past: true });
+    crosses(&Beginning {
+        input: word(),
+        seed: 3,
+        now,
+        deadline,
+        left,
+        fuel: 4,
+        memory_bytes: 5,
+        has_past: true,
+        clock_from: 1,
+    });
 }
 
 #[test]

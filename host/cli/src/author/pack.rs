@@ -6,7 +6,8 @@ use std::path::Path;
 use agentry_kernel::manifest::Manifest;
 use anyhow::{Context, Result, bail};
 
-use crate::{package, screen};
+use crate::package;
+use crate::screen::{self, units};
 
 /// Attaches the manifest, checks the package and writes it; prints its path, size and digest.
 pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
@@ -23,13 +24,6 @@ pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
     fs::write(&unfinished, &bytes)
         .and_then(|()| fs::rename(&unfinished, out))
         .with_context(|| format!("cannot write {}", out.display()))?;
-    screen::print(&format!("{}  {}  sha256:{}\n", out.display(), size(bytes.len()), package.digest))
-}
-
-fn size(bytes: usize) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
-        _ => format!("{}.{} MiB", bytes >> 20, ((bytes & 0xF_FFFF) * 10) >> 20),
-    }
+    let size = units::bytes(bytes.len() as u64);
+    screen::print(&format!("{}  {size}  sha256:{}\n", out.display(), package.digest))
 }

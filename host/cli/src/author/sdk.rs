@@ -25,6 +25,12 @@ pub fn world() -> &'static str {
     WIT.get_file("world.wit").and_then(File::contents_utf8).expect("the table has a world")
 }
 
+/// The files of the table: their names and what stands in them.
+pub fn table() -> Vec<(String, String)> {
+    let text = |file: &&File<'_>| file.contents_utf8().expect("the table is text").to_owned();
+    files(&WIT).iter().map(|file| (file.path().display().to_string(), text(file))).collect()
+}
+
 /// Writes the whole table into a directory.
 pub fn write_table(directory: &Path) -> Result<()> {
     write(&WIT, directory)

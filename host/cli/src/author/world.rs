@@ -11,11 +11,22 @@ use super::sdk;
 /// Interfaces that every agent may use.
 const FREE: [&str; 4] = ["types", "timers", "budget", "log"];
 
+/// The world's name.
+pub const NAME: &str = "agent";
+
+const FILE: &str = "world.wit";
+
 /// Writes the table with a world `agent` that imports only what is wanted.
 pub fn write(wants: &Wants, directory: &Path) -> Result<()> {
     sdk::write_table(directory)?;
-    let path = directory.join("world.wit");
+    let path = directory.join(FILE);
     fs::write(&path, narrow(sdk::world(), wants)).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The same as names and texts.
+pub fn files(wants: &Wants) -> Vec<(String, String)> {
+    let table = sdk::table().into_iter();
+    table.map(|(name, text)| if name == FILE { (name, narrow(&text, wants)) } else { (name, text) }).collect()
 }
 
 fn narrow(world: &str, wants: &Wants) -> String {

@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&agents.iter().map(as_json).collect::<Vec<_>>())?;
     } else if agents.is_empty() {
-        screen::say("no agents: `agentry agents --help` shows a first agents.toml\n");
+        screen::tell("no agents: `agentry agents --help` shows a first agents.toml\n");
     } else {
         screen::page(&table(&agents))?;
     }

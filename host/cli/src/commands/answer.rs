@@ -40,6 +40,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let home = home.resolve()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let answered = threads.block_on(offline::act(home.path(), Answering { question, reply }))?;
-    screen::say(&format!("{}\n", styled(GOOD, inquiry::story(&answered))));
+    screen::tell(&format!("{}\n", styled(GOOD, inquiry::story(&answered))));
     Ok(Exit::Done.into())
 }

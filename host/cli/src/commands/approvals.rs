@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         screen::page(&format!("{}\n", styled(BAD, text::line(&line))))?;
     }
     if questions.is_empty() {
-        screen::say("nothing is asked\n");
+        screen::tell("nothing is asked\n");
     }
     Ok(Exit::Done.into())
 }

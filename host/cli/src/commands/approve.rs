@@ -36,7 +36,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { id: question, code, name, home } = args;
     let said = say(&home.resolve()?, Saying { question, name, code, no: None })?;
-    screen::say(&format!("{}\n", styled(GOOD, text::line(&story(&said)))));
+    screen::tell(&format!("{}\n", styled(GOOD, text::line(&story(&said)))));
     Ok(Exit::Done.into())
 }
 

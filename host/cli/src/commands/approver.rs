@@ -81,7 +81,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::List(List { home, json }) => list(&Roster::of(home.resolve()?.path()), json)?,
         Verb::Remove(Remove { name, home }) => {
             Roster::of(home.resolve()?.path()).remove(&name)?;
-            screen::say(&format!("removed {}\n", text::line(&name)));
+            screen::tell(&format!("removed {}\n", text::line(&name)));
         }
     }
     Ok(Exit::Done.into())
@@ -104,7 +104,7 @@ fn list(roster: &Roster, json: bool) -> Result<()> {
         return screen::print_json(&people);
     }
     if people.is_empty() {
-        screen::say("nobody is enrolled\n");
+        screen::tell("nobody is enrolled\n");
     }
     for one in &people {
         screen::print(&format!("{}  {}\n", styled(BOLD, &one.name), text::line(&one.groups.join(", "))))?;

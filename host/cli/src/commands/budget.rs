@@ -8,6 +8,7 @@ use agentry_kernel::Resource;
 use agentry_kernel::budget::Window;
 use agentry_kernel::kernel::{Standing, Statement};
 use agentry_serve::balances;
+use anstyle::Style;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&as_json(&all))?;
     } else {
-        screen::page(&all.iter().map(table).collect::<Vec<_>>().join("\n"))?;
+        screen::page(&tables(&all, screen::fold::columns()))?;
     }
     Ok(Exit::Done.into())
 }
@@ -90,36 +91,93 @@ fn window(line: &Standing) -> &'static str {
     }
 }
 
-fn table(statement: &Statement) -> String {
+/// The tables of all, each column as wide as what stands in it. On a narrow screen what is reserved is left out where nothing is, and columns
+/// stand closer.
+fn tables(all: &[Statement], columns: Option<usize>) -> String {
+    let tables: Vec<Vec<Row>> = all.iter().map(rows).collect();
+    let reserves = all.iter().flat_map(|statement| &statement.lines).any(|line| line.reserved > 0);
+    let wide = |shape: &Shape| shape.widths.iter().sum::<usize>() + shape.gap * (shape.widths.len() - 1);
+    let shapes = [(true, 2), (reserves, 2), (reserves, 1)].map(|(reserved, gap)| Shape::of(&tables, reserved, gap));
+    let fits = |shape: &&Shape| columns.is_none_or(|columns| wide(shape) <= columns);
+    let shape = shapes.iter().find(fits).unwrap_or(&shapes[2]);
+    let table = |rows: &Vec<Row>| rows.iter().map(|row| row.text(shape)).collect::<String>();
+    tables.iter().map(table).collect::<Vec<_>>().join("\n")
+}
+
+/// How all tables are laid out.
+struct Shape {
+    widths: [usize; 6],
+    /// Between two columns.
+    gap: usize,
+    reserved: bool,
+}
+
+impl Shape {
+    fn of(tables: &[Vec<Row>], reserved: bool, gap: usize) -> Self {
+        let widest = |place: usize| tables.iter().flatten().map(|row| row.cells[place].chars().count()).max();
+        let width = |place| if place == RESERVED && !reserved { 0 } else { widest(place).unwrap_or(0) };
+        Self { widths: std::array::from_fn(width), gap, reserved }
+    }
+}
+
+/// One line: what, window, limit, spent, reserved, refills in.
+struct Row {
+    cells: [String; 6],
+    /// What stands behind all: what a person added.
+    given: String,
+    style: Option<Style>,
+    head: bool,
+}
+
+impl Row {
+    fn text(&self, shape: &Shape) -> String {
+        let mut line = String::new();
+        for (place, (cell, width)) in self.cells.iter().zip(shape.widths).enumerate() {
+            let cell = match place {
+                RESERVED if !shape.reserved => continue,
+                0 | 1 => format!("{cell:<width$}"),
+                5 => cell.clone(),
+                _ => format!("{cell:>width$}"),
+            };
+            let shown = self.style.filter(|_| place == SPENT).map(|style| styled(style, &cell));
+            line.extend(std::iter::repeat_n(' ', if place == 0 { 0 } else { shape.gap }));
+            line.push_str(&shown.unwrap_or(cell));
+        }
+        let line = format!("{}{}", line.trim_end(), self.given);
+        if self.head { format!("{}\n", styled(BOLD, line)) } else { format!("{line}\n") }
+    }
+}
+
+const SPENT: usize = 3;
+const RESERVED: usize = 4;
+
+fn rows(statement: &Statement) -> Vec<Row> {
     let whose = statement.agent.as_ref().map_or_else(|| "the site".to_owned(), |agent| format!("agent {agent}"));
-    let head = format!(
-        "{:<14}  {:<7}  {:>16}  {:>16}  {:>16}  refills in",
-        text::cut(&whose, 30),
-        "",
-        "limit",
-        "spent",
-        "reserved"
-    );
-    let mut table = format!("{}\n", styled(BOLD, head));
+    let heads = ["", "limit", "spent", "reserved", "refills in"].map(str::to_owned);
+    let [window, limit, spent, reserved, refills] = heads;
+    let cells = [text::cut(&whose, 30), window, limit, spent, reserved, refills];
+    let mut rows = vec![Row { cells, given: String::new(), style: None, head: true }];
     if statement.lines.is_empty() {
-        table.push_str(&format!("{}\n", styled(DIM, "no limits, and nothing spent")));
+        let given = styled(DIM, "no limits, and nothing spent");
+        rows.push(Row { cells: Default::default(), given, style: None, head: false });
     }
-    for line in &statement.lines {
-        let amount = |amount| show(line.what, amount);
-        let limit = line.limit.map_or_else(|| "none".to_owned(), amount);
-        let refills = line.refills_in_s.map_or_else(|| "-".to_owned(), |s| units::duration(s.saturating_mul(1000)));
-        let full = line.limit.is_some_and(|limit| line.spent.saturating_add(line.reserved) >= limit);
-        let spent = format!("{:>16}", amount(line.spent));
-        let given = if line.given > 0 { format!("  {} of it by a person", amount(line.given)) } else { String::new() };
-        table.push_str(&format!(
-            "{:<14}  {:<7}  {limit:>16}  {}  {:>16}  {refills}{given}\n",
-            line.what.name(),
-            window(line),
-            if full { styled(BAD, spent) } else { spent },
-            amount(line.reserved),
-        ));
-    }
-    table
+    rows.extend(statement.lines.iter().map(row));
+    rows
+}
+
+fn row(line: &Standing) -> Row {
+    let amount = |amount| show(line.what, amount);
+    let full = line.limit.is_some_and(|limit| line.spent.saturating_add(line.reserved) >= limit);
+    let cells = [
+        line.what.name().to_owned(),
+        window(line).to_owned(),
+        line.limit.map_or_else(|| "none".to_owned(), amount),
+        amount(line.spent),
+        amount(line.reserved),
+        line.refills_in_s.map_or_else(|| "-".to_owned(), |s| units::duration(s.saturating_mul(1000))),
+    ];
+    let given = if line.given > 0 { format!("  {} of it by a person", amount(line.given)) } else { String::new() };
+    Row { cells, given, style: full.then_some(BAD), head: false }
 }
 
 fn show(what: Resource, amount: u64) -> String {
@@ -127,6 +185,7 @@ fn show(what: Resource, amount: u64) -> String {
         Resource::Usd => units::dollars(amount),
         Resource::WallTime => units::duration(amount),
         Resource::Memory | Resource::Storage | Resource::Egress => units::bytes(amount),
+        Resource::Fuel => units::rough(amount),
         _ => units::count(amount),
     }
 }

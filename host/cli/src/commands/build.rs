@@ -1,13 +1,14 @@
-//! `agentry build`: makes a package of an agent: compiles a crate, or takes a component as it is, and attaches the manifest.
+//! `agentry build`: makes a package of an agent: compiles a crate, or takes what another toolchain made, and attaches the manifest.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agentry_kernel::manifest::Wants;
 use anyhow::{Context, Result, bail};
 
 use crate::author::cargo::{self, Select};
 use crate::author::sysroot::Target;
-use crate::author::{manifest, pack, sdk, world};
+use crate::author::{component, manifest, pack, sdk, world};
 
 /// Makes a component with its manifest inside.
 #[derive(clap::Args)]
@@ -15,9 +16,10 @@ use crate::author::{manifest, pack, sdk, world};
 Examples:
   agentry build
   agentry build my-agent --out agents/my-agent.wasm
-  agentry build component.wasm --manifest agent.toml --out agent.wasm   # from another toolchain")]
+  agentry build core.wasm --manifest agent.toml --out agent.wasm   # from another toolchain: C, Go, Python, JavaScript
+  agentry build --world wit                                        # the syscall table for that toolchain")]
 pub struct Args {
-    /// The directory of an agent's crate, or a component that another toolchain made
+    /// The directory of an agent's crate, or a component or core module that another toolchain made
     #[arg(default_value = ".")]
     path: PathBuf,
     /// What the agent is and wants [default: agent.toml beside it]
@@ -44,7 +46,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let beside = beside.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let manifest_path = args.manifest.clone().unwrap_or_else(|| beside.join(manifest::FILE));
     if !args.path.exists() {
-        bail!("there is no {}\nhint: name the directory of a crate, or a component", args.path.display());
+        bail!("there is no {}\nhint: name the directory of a crate, or a `.wasm` file", args.path.display());
     }
     if !is_crate && (args.pure || args.examples) {
         bail!("{} is built already\nhint: --pure and --examples are for the directory of a crate", args.path.display());
@@ -58,7 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     } else {
         let here = manifest_path.parent().unwrap_or(Path::new("."));
         let out = args.out.clone().unwrap_or_else(|| here.join(format!("{}.wasm", manifest::agent(&wants))));
-        let component = if is_crate { compile(&args)? } else { read(&args)? };
+        let component = if is_crate { compile(&args)? } else { read(&args, &wants.wants)? };
         pack::write(&component, &wants, &out)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -84,8 +86,12 @@ fn build_examples(args: &Args, shared: &agentry_kernel::manifest::Manifest, dire
     Ok(())
 }
 
-fn read(args: &Args) -> Result<Vec<u8>> {
-    Ok(agentry_engine::package::read(&args.path)?)
+fn read(args: &Args, wants: &Wants) -> Result<Vec<u8>> {
+    let bytes = agentry_engine::package::read(&args.path)?;
+    if !component::is_module(&bytes) {
+        return Ok(bytes);
+    }
+    component::of_module(&bytes, wants)
 }
 
 fn target(args: &Args) -> Target {

@@ -36,6 +36,6 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { id: question, because, code, name, home } = args;
     let said = say(&home.resolve()?, Saying { question, name, code, no: Some(because) })?;
-    screen::say(&format!("{}\n", styled(BAD, text::line(&story(&said)))));
+    screen::tell(&format!("{}\n", styled(BAD, text::line(&story(&said)))));
     Ok(Exit::Done.into())
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, DIM, GOOD, styled};
+use crate::screen::{self, DIM, GOOD, styled, units};
 
 /// Writes a run into one file: its journal, all that it read and wrote, and its component
 #[derive(clap::Args)]
@@ -56,13 +56,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.out);
     let mut file = file.with_context(|| format!("cannot make {shown}\nhint: name a file that is not there"))?;
     file.write_all(&bytes).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {shown}"))?;
-    screen::say(&format!("{}  run {} to {shown}, {} bytes\n", styled(GOOD, "exported"), record.id, bytes.len()));
+    let size = units::bytes(bytes.len() as u64);
+    screen::tell(&format!("{}  run {} to {shown}, {size}\n", styled(GOOD, "exported"), record.id));
     tell_signer(key.as_ref());
     Ok(Exit::Done.into())
 }
 
 fn tell_signer(key: Option<&HomeKey>) {
     if let Some(key) = key {
-        screen::say(&format!("  {}\n", styled(DIM, format_args!("signed by {}", key.public()))));
+        screen::tell(&format!("  {}\n", styled(DIM, format_args!("signed by {}", key.public()))));
     }
 }

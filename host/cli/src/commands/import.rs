@@ -96,7 +96,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         format!("agentry trace {} shows it", record.id)
     };
     let head = format!("run {} of {}; {next}", record.id, text::line(&record.agent));
-    screen::say(&format!("{}  {head}\n", styled(GOOD, "imported")));
+    screen::tell(&format!("{}  {head}\n", styled(GOOD, "imported")));
     let parts = [("checked", checked.join("; ")), ("not checked", unchecked.join("; "))];
     for (title, parts) in parts {
         screen::tell(&format!("  {}\n", styled(DIM, format_args!("{title}: {parts}"))));

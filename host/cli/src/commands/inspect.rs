@@ -162,11 +162,13 @@ fn imports(package: &Package) -> Vec<String> {
         .map(|import| format!("{:<8} {}", import.table_name().unwrap_or_default(), import.functions.join(", ")))
         .map(|line| text::line(&line))
         .collect();
-    if !wasi.is_empty() {
-        lines.push(format!(
-            "wasi     {}, all of them virtual: they reach nothing",
-            units::plural(wasi.len() as u64, "interface")
-        ));
-    }
+    let (refused, virtual_ones): (Vec<_>, Vec<_>) = wasi.into_iter().partition(|import| import.is_refused());
+    let mut add = |imports: Vec<_>, what: &str| {
+        if !imports.is_empty() {
+            lines.push(format!("wasi     {}, {what}", units::plural(imports.len() as u64, "interface")));
+        }
+    };
+    add(virtual_ones, "all virtual: they reach nothing");
+    add(refused, "of sockets: every connection and name lookup is refused");
     lines
 }

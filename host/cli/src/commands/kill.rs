@@ -33,6 +33,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let run = target::going(&home, &args.run)?;
     socket::ask(home.path(), Stop { run, because: args.because })?;
-    screen::say(&format!("run {run} stops\n"));
+    screen::tell(&format!("run {run} stops\n"));
     Ok(Exit::Done.into())
 }

@@ -83,9 +83,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let taken = threads.block_on(offline::act(home.path(), unlabel))?;
     if taken.is_empty() {
-        screen::say("it had none of them\n");
+        screen::tell("it had none of them\n");
     } else {
-        screen::say(&format!("{}  {}\n", styled(screen::GOOD, "taken off"), taken));
+        screen::tell(&format!("{}  {}\n", styled(screen::GOOD, "taken off"), taken));
     }
     Ok(Exit::Done.into())
 }
@@ -107,6 +107,6 @@ fn off_run(name: &str, remove: &Remove) -> Result<ExitCode> {
         let held = if record.labels.is_empty() { "none at all".to_owned() } else { record.labels.to_string() };
         bail!("run {} does not hold {labels}\nhint: it holds {held}", record.id);
     }
-    screen::say(&format!("{}  {taken}  off run {}\n", styled(screen::GOOD, "taken off"), record.id));
+    screen::tell(&format!("{}  {taken}  off run {}\n", styled(screen::GOOD, "taken off"), record.id));
     Ok(Exit::Done.into())
 }

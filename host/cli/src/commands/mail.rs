@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&letters.iter().map(as_json).collect::<Vec<_>>())?;
     } else if letters.is_empty() {
-        screen::say(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
+        screen::tell(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
     } else {
         screen::page(&table(&letters))?;
     }
@@ -75,7 +75,7 @@ fn discard(drop: &Drop) -> Result<ExitCode> {
     let home = drop.home.resolve()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     threads.block_on(offline::act(home.path(), Discard { letter: drop.id.clone() }))?;
-    screen::say(&format!("{}  letter {}\n", styled(GOOD, "thrown away"), text::line(&drop.id)));
+    screen::tell(&format!("{}  letter {}\n", styled(GOOD, "thrown away"), text::line(&drop.id)));
     Ok(Exit::Done.into())
 }
 

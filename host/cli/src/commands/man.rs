@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut command = crate::Cli::command();
     command.build();
     let pages = write(&command, "agentry", &args.directory)?;
-    screen::say(&format!("{} in {shown}\n", units::plural(pages, "page")));
+    screen::tell(&format!("{} in {shown}\n", units::plural(pages, "page")));
     Ok(Exit::Done.into())
 }
 

@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let read = prices::import(home.path(), file).map_err(|error| With(Exit::Usage, error.into()))?;
         let left_out =
             if read.left_out == 0 { String::new() } else { format!(", {} without one left out", read.left_out) };
-        screen::say(&format!(
+        screen::tell(&format!(
             "prices of {} models read, as {} had them on {}{left_out}\n",
             read.models, read.source, read.date
         ));
@@ -141,7 +141,7 @@ fn to_add(noticed: &Noticed) -> String {
 }
 #[cfg(feature = "embedded")]
 fn fetch(home: &Home) -> Result<()> {
-    let weights = agentry_llm_embedded::fetch::fetch_embedded(home.path(), |step| screen::say(&format!("{step}\n")));
+    let weights = agentry_llm_embedded::fetch::fetch_embedded(home.path(), |step| screen::tell(&format!("{step}\n")));
     weights.map(drop).map_err(|error| With(Exit::Unavailable, error.into()).into())
 }
 

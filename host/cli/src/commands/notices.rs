@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(Exit::Done.into());
     }
     if found.is_empty() {
-        screen::say("no agent told anybody anything\n");
+        screen::tell("no agent told anybody anything\n");
     }
     for notice in &found {
         let at = styled(DIM, format_args!("{} {}", units::moment(notice.at.0), notice.run));

@@ -51,7 +51,7 @@ pub fn hold(which: &Which, hold: bool) -> Result<ExitCode> {
             format!("agent {} {}: {}", text::line(&agent), word(hold, true), units::plural(runs, "run"))
         }
     };
-    screen::say(&format!("{story}\n"));
+    screen::tell(&format!("{story}\n"));
     Ok(Exit::Done.into())
 }
 

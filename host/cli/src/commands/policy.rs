@@ -90,7 +90,7 @@ fn lock(args: &Lock) -> Result<ExitCode> {
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let changed = threads.block_on(offline::lock(home.path(), &args.because))?;
     let told = if changed { "locked: no agent here begins anything new" } else { "it is locked already" };
-    screen::say(&format!("{}\n", styled(BOLD, told)));
+    screen::tell(&format!("{}\n", styled(BOLD, told)));
     Ok(Exit::Done.into())
 }
 
@@ -99,6 +99,6 @@ fn unlock(args: &Unlock) -> Result<ExitCode> {
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let changed = threads.block_on(offline::unlock(home.path()))?;
     let told = if changed { "unlocked: agents go on under the policy" } else { "it is not locked" };
-    screen::say(&format!("{}\n", styled(BOLD, told)));
+    screen::tell(&format!("{}\n", styled(BOLD, told)));
     Ok(Exit::Done.into())
 }

@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         };
         screen::print_json(&runs.iter().map(run).collect::<Vec<_>>())?;
     } else if runs.is_empty() {
-        screen::say("no runs yet\n");
+        screen::tell("no runs yet\n");
     } else {
         screen::page(&table(&runs, &more))?;
     }

@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&found.iter().map(inquiry::as_json).collect::<Vec<_>>())?;
     } else if found.is_empty() {
-        screen::say("nothing is asked\n");
+        screen::tell("nothing is asked\n");
     }
     if !args.json {
         for inquiry in &found {

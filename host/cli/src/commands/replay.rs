@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agentry_journal::export;
 use agentry_runtime::exec::replay::Replayed;
 use agentry_runtime::host::Options;
 use agentry_serve::error::OpError;
+use agentry_serve::socket::Client;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::home::HomeArgs;
+use crate::home::{Home, HomeArgs};
 use crate::screen::{self, BAD, BOLD, GOOD, status, styled, text, units};
 
 /// Executes a run again, without any effect, and proves that it does the same
@@ -44,7 +46,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let options = Options {
-        policies: args.policies.unwrap_or_else(|| home.policies()),
+        policies: args.policies.clone().unwrap_or_else(|| home.policies()),
         home: home.path().to_path_buf(),
         roots: BTreeMap::new(),
         model: None,
@@ -53,6 +55,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let replayed = threads.block_on(async {
+        // Nothing of a replay is written, so a host that has the home need not be stopped for it.
+        if Client::connect(home.path()).is_ok() {
+            return beside_a_host(&home, options, &args).await;
+        }
         let host = agentry_serve::open(options).await?;
         anyhow::Ok(host.replay(&args.run, args.component.as_deref()).await.map_err(OpError::from)?)
     })?;
@@ -62,6 +68,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         screen::page(&page(&replayed))?;
     }
     Ok(if replayed.difference.is_none() { Exit::Done } else { Exit::Failed }.into())
+}
+
+/// The same in a home of its own that holds a copy of the run: the host that runs is asked for what it was, and for nothing else.
+async fn beside_a_host(home: &Home, options: Options, args: &Args) -> Result<Replayed> {
+    let history = home.history()?.context("nothing has run in this home yet")?;
+    let record = history.run(&args.run)?;
+    let copy = tempfile::tempdir().context("cannot make a directory for a copy of the run")?;
+    export::import(copy.path(), &export::export(&history, &record)?).await?;
+    let host = agentry_serve::open(Options { home: copy.path().to_path_buf(), ..options }).await?;
+    Ok(host.replay(&record.id.to_string(), args.component.as_deref()).await?)
 }
 
 fn as_json(replayed: &Replayed) -> Value {

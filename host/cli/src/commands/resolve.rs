@@ -64,11 +64,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
             &json!({ "run": run.to_string(), "call": call.0, "happened": args.happened, "returned": returned }),
         )?;
     } else if args.happened {
-        screen::say(&format!("{}  call {call} of run {run} happened; it stays paid\n", styled(GOOD, "noted")));
+        screen::tell(&format!("{}  call {call} of run {run} happened; it stays paid\n", styled(GOOD, "noted")));
     } else {
         let shown: Vec<_> = back.iter().map(|what| what.show(resolved.returned[*what])).collect();
         let shown = if shown.is_empty() { "nothing was held".to_owned() } else { format!("{} back", shown.join(", ")) };
-        screen::say(&format!("{}  call {call} of run {run} did not happen; {shown}\n", styled(GOOD, "noted")));
+        screen::tell(&format!("{}  call {call} of run {run} did not happen; {shown}\n", styled(GOOD, "noted")));
     }
     Ok(Exit::Done.into())
 }

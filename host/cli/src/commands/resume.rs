@@ -68,7 +68,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 async fn all(host: &Host, json: bool) -> Result<ExitCode> {
     let suspended = host.suspended()?;
     if suspended.is_empty() && !json {
-        screen::say("nothing is suspended\n");
+        screen::tell("nothing is suspended\n");
     }
     let stop = CancellationToken::new();
     let runs = suspended.iter().map(|record| {
@@ -76,8 +76,8 @@ async fn all(host: &Host, json: bool) -> Result<ExitCode> {
         async move {
             let resumed = host.resume(&record.id.to_string(), None, Observer::nobody(), stop).await;
             match &resumed {
-                Ok(report) => screen::say(&report::ending(report)),
-                Err(error) => screen::say(&format!("run {}: {}\n", record.id, text::ours(&error.to_string()))),
+                Ok(report) => screen::tell(&report::ending(report)),
+                Err(error) => screen::tell(&format!("run {}: {}\n", record.id, text::ours(&error.to_string()))),
             }
             resumed
         }

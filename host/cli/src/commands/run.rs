@@ -18,6 +18,7 @@ use agentry_runtime::run::events::{Event, Observer};
 use agentry_serve::error::OpError;
 use agentry_store::limits::INPUT_MAX_BYTES;
 use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -122,6 +123,8 @@ pub fn help(arguments: &[OsString]) -> String {
 pub fn finish(report: &Report, as_json: bool) -> Result<ExitCode> {
     if as_json {
         screen::print_json(&report::as_json(report))?;
+    } else if matches!(report.output, Some(Value::String(_))) {
+        screen::prose(&report::output(report))?;
     } else {
         screen::print(&report::output(report))?;
     }

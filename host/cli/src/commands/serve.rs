@@ -69,14 +69,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
                     }
                     notify::tell("STOPPING=1");
                     let drain = units::duration(u64::try_from(args.drain.as_millis()).unwrap_or(u64::MAX));
-                    screen::say(&format!("stops: runs get {drain} to end; once more ends it at once\n"));
+                    screen::tell(&format!("stops: runs get {drain} to end; once more ends it at once\n"));
                     stop.cancel();
                 }
                 served = &mut served => break served.context("the host broke down")??,
             }
         };
         let ended = served.going.saturating_sub(served.left);
-        screen::say(&format!("stopped: {ended} ended, {} go on in the next host\n", served.left));
+        screen::tell(&format!("stopped: {ended} ended, {} go on in the next host\n", served.left));
         Ok(Exit::Done.into())
     })
 }
@@ -84,10 +84,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// What befalls the host itself.
 fn show(event: &Event) {
     match event {
-        Event::Notice(notice) => screen::say(&format!("{}\n", styled(BOLD, text::ours(notice)))),
-        Event::Inquired(asked) => screen::say(&format!("{}\n", inquiry::page(asked))),
-        Event::Said(notice) => screen::say(&format!("{}\n", inquiry::notice(notice))),
-        Event::Alarm(alarm) => screen::say(&format!("{}: {}\n", styled(BAD, "alarm"), text::ours(alarm))),
+        Event::Notice(notice) => screen::tell(&format!("{}\n", styled(BOLD, text::ours(notice)))),
+        Event::Inquired(asked) => screen::tell(&format!("{}\n", inquiry::page(asked))),
+        Event::Said(notice) => screen::tell(&format!("{}\n", inquiry::notice(notice))),
+        Event::Alarm(alarm) => screen::tell(&format!("{}: {}\n", styled(BAD, "alarm"), text::ours(alarm))),
         _ => {}
     }
 }

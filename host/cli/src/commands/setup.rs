@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// Asks one question; an empty line, or no line at all, is the default.
 fn answer(question: &str, default: &str) -> Result<String> {
-    screen::say(&format!("{} {} ", styled(BOLD, question), styled(DIM, format_args!("[{}]", text::line(default)))));
+    screen::tell(&format!("{} {} ", styled(BOLD, question), styled(DIM, format_args!("[{}]", text::line(default)))));
     let _ = io::stderr().flush();
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).context("cannot read the answer\nhint: --yes asks nothing")?;
@@ -128,7 +128,7 @@ fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     match file {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            screen::say(&format!("{shown} is there already and stays as it is\n"));
+            screen::tell(&format!("{shown} is there already and stays as it is\n"));
             Ok(())
         }
         opened => opened

@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let list: Vec<Value> = tools.list().map(as_json).collect();
         screen::print_json(&list)?;
     } else if tools.list().next().is_none() {
-        screen::say("no tools: `agentry tools --help` shows a first tools.toml\n");
+        screen::tell("no tools: `agentry tools --help` shows a first tools.toml\n");
     } else {
         screen::page(&table(&tools))?;
     }

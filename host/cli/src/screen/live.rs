@@ -7,14 +7,15 @@ use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_kernel::Resource;
 use agentry_runtime::run::events::Event;
 
-use super::{BAD, BOLD, DIM, HINT, amounts, inquiry, question, say, styled, tell, text, units};
+use super::flow::Flow;
+use super::{BAD, BOLD, DIM, HINT, amounts, fold, inquiry, question, say, styled, tell, text, units};
 
 /// What is on the screen, so that the next piece goes to the right place.
 pub struct Live {
     /// Whether a person looks.
     watched: bool,
-    /// Whether the cursor is behind a token.
-    in_line: bool,
+    /// What the model says, as it comes.
+    tokens: Flow,
     /// Whether the waiting line is shown.
     waiting: bool,
     begun: Instant,
@@ -22,6 +23,9 @@ pub struct Live {
     /// What it does that was told last, where no line can be written over.
     told: Option<String>,
 }
+
+/// Stands before each further line of what a model says, so that none can be taken for a line of ours.
+const MARGIN: &str = "  │ ";
 
 /// Seconds without news after which a person wants to know what it does.
 const SILENCE_S: u64 = 1;
@@ -32,7 +36,7 @@ impl Live {
         let now = Instant::now();
         Self {
             watched: std::io::stderr().is_terminal(),
-            in_line: false,
+            tokens: Flow::new(fold::columns_of_stderr().map(|columns| columns.saturating_sub(MARGIN.chars().count()))),
             waiting: false,
             begun: now,
             last: now,
@@ -50,8 +54,8 @@ impl Live {
                 self.line(&format!("{} {run}", styled(BOLD, text::line(package))));
             }
             Event::Token(piece) if self.watched => {
-                self.in_line = !piece.ends_with('\n');
-                say(&styled(DIM, text::output(piece).replace('\n', "\n  │ ")));
+                let words = self.tokens.take(&text::output(piece)).replace('\n', &format!("\n{MARGIN}"));
+                say(&styled(DIM, words));
             }
             Event::Log { level, line } => self.log(*level, line),
             Event::Notice(text) => self.line(&styled(BOLD, text::ours(text))),
@@ -78,7 +82,7 @@ impl Live {
 
     /// Called about once a second: says what it does, if nothing else was said. Where nobody looks each thing is told once.
     pub fn tick(&mut self, does: impl FnOnce() -> Option<String>) {
-        if self.last.elapsed().as_secs() < SILENCE_S || self.in_line {
+        if self.last.elapsed().as_secs() < SILENCE_S || self.tokens.is_in_line() {
             return;
         }
         let does = does();
@@ -115,8 +119,9 @@ impl Live {
     }
 
     fn finish_line(&mut self) {
-        if std::mem::take(&mut self.in_line) {
-            say("\n");
+        if self.tokens.is_in_line() {
+            say(&format!("{}\n", styled(DIM, self.tokens.rest())));
+            self.tokens.line_ended();
         }
     }
 

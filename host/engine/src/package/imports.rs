@@ -13,8 +13,11 @@ const TABLE: &str = "agentry:agent/";
 /// Interfaces of the table that need no declaration: they give types, or what a run has anyway.
 const FREE: [&str; 5] = ["types", "outcome", "log", "timers", "budget"];
 
-/// Packages of WASI 0.2 that this host makes up: they reach nothing.
-const WASI: [&str; 5] = ["cli", "clocks", "filesystem", "io", "random"];
+/// Packages of WASI 0.2 that this host makes up: they reach nothing. Those of sockets refuse whatever they are asked.
+const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", REFUSED];
+
+/// The one that is there only because runtimes of languages import it.
+const REFUSED: &str = "sockets";
 
 /// One import of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,12 @@ impl Import {
     /// The interface's name if it is of our table: `llm`.
     pub fn table_name(&self) -> Option<&str> {
         self.interface.strip_prefix(TABLE).map(|rest| rest.split('@').next().unwrap_or(rest))
+    }
+
+    /// Whether it is one of those that refuse whatever they are asked.
+    pub fn is_refused(&self) -> bool {
+        let of_wasi = self.interface.strip_prefix("wasi:").and_then(|rest| rest.split_once('/'));
+        of_wasi.is_some_and(|(package, _)| package == REFUSED)
     }
 }
 
@@ -124,7 +133,7 @@ fn check_foreign(import: &Import) -> Result<(), PackageError> {
             format!("the component imports `{}`; this host has WASI 0.2", shown(&import.interface)),
             "build it for wasm32-wasip2",
         )),
-        Some(("sockets" | "http", _)) => Err(PackageError::new(
+        Some(("http", _)) => Err(PackageError::new(
             format!("the component imports `{}`, which no agent is given", shown(&import.interface)),
             "agents have no network of their own; declare `[wants.http]` and use `agentry:agent/http`",
         )),

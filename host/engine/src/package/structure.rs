@@ -93,7 +93,10 @@ fn check_header(bytes: &[u8]) -> Result<(), PackageError> {
     }
     match Parser::new(0).parse_all(bytes).next() {
         Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => Ok(()),
-        Some(Ok(_)) => Err(PackageError::new("the file is a core module, not a component", BUILD_HINT)),
+        Some(Ok(_)) => Err(PackageError::new(
+            "the file is a core module, not a component",
+            "`agentry build FILE.wasm --manifest agent.toml` makes an agent of it",
+        )),
         Some(Err(error)) => Err(broken(bytes, &error)),
         None => Err(truncated()),
     }

@@ -15,9 +15,11 @@ use crate::guest::Guest;
 /// Lines of standard error that are remembered for the end.
 const TAIL_LINES_MAX: usize = 32;
 
-/// How panics and tracebacks begin, in the languages that say where: Rust and C, Python, Go, JavaScript.
-const BEGINNINGS: [&str; 5] =
-    [" panicked at ", "Assertion failed", "Traceback (most recent call last)", "panic: ", "Uncaught "];
+/// How a traceback of Python begins. The runtime that it runs in panics behind it, and says nothing that is not said there.
+const TRACEBACK: &str = "Traceback (most recent call last)";
+
+/// How panics begin, in the other languages that say where: Rust and C, Go, JavaScript.
+const BEGINNINGS: [&str; 4] = [" panicked at ", "Assertion failed", "panic: ", "Uncaught "];
 
 /// The log of one guest.
 pub(crate) struct Lines {
@@ -74,8 +76,9 @@ impl Lines {
 
 /// All of what was said last: from where a panic or a traceback begins, or the last line alone.
 fn whole(tail: &VecDeque<String>) -> String {
-    let begins = tail.iter().rposition(|line| BEGINNINGS.iter().any(|beginning| line.contains(beginning)));
-    let begins = begins.unwrap_or(tail.len().saturating_sub(1));
+    let traceback = tail.iter().rposition(|line| line.contains(TRACEBACK));
+    let panic = || tail.iter().rposition(|line| BEGINNINGS.iter().any(|beginning| line.contains(beginning)));
+    let begins = traceback.or_else(panic).unwrap_or(tail.len().saturating_sub(1));
     tail.iter().skip(begins).map(String::as_str).collect::<Vec<_>>().join("\n")
 }
 
@@ -144,6 +147,8 @@ mod tests {
         assert_eq!(tail(&panic), panic[1..].join("\n"));
         let traceback = ["Traceback (most recent call last):", "  File \"app.py\", line 3", "ValueError: no"];
         assert_eq!(tail(&traceback), traceback.join("\n"));
+        let in_a_runtime = [&traceback[..], &["thread '<unnamed>' panicked at runtime/src/lib.rs:9:5:"]].concat();
+        assert_eq!(tail(&in_a_runtime), in_a_runtime.join("\n"));
         assert_eq!(tail(&["one", "two"]), "two");
         assert_eq!(tail(&[]), "");
     }

@@ -1,5 +1,5 @@
 //! Virtual WASI 0.2: what `std` needs, made up. The clock is the run's, randomness comes from its seed, standard output is the log;
-//! there is no environment, no argument, no directory, and sockets are not even linked.
+//! there is no environment, no argument, no directory, and every socket and every name lookup is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, StreamResult, subscribe};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
 
 use crate::guest::Guest;
@@ -30,6 +31,8 @@ pub(crate) struct Wasi {
     table: ResourceTable,
     guest: Arc<Guest>,
     begun: Millis,
+    /// What the monotonic clock shows at the run's start.
+    origin: u64,
 }
 
 impl Wasi {
@@ -38,23 +41,27 @@ impl Wasi {
         let mut random = ChaCha20Rng::seed_from_u64(seed);
         let insecure = ChaCha20Rng::from_rng(&mut random);
         let number = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
-        let begun = guest.clock.now();
+        let (begun, origin) = (guest.clock.now(), guest.clock_from);
         let ctx = WasiCtx::builder()
             .secure_random(random)
             .insecure_random(insecure)
             .insecure_random_seed(number)
             .max_random_size(RANDOM_MAX_BYTES)
             .wall_clock(Wall(Arc::clone(&guest)))
+            // No is what it says unless told otherwise; this is where a reader looks for it.
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
             .stdout(Stream::new(Arc::clone(&lines), false))
             .stderr(Stream::new(lines, true))
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        Self { ctx, table, guest, begun }
+        Self { ctx, table, guest, begun, origin }
     }
 
     fn clock(&mut self) -> Clock<'_> {
-        Clock { table: &mut self.table, guest: &self.guest, begun: self.begun }
+        Clock { table: &mut self.table, guest: &self.guest, begun: self.begun, origin: self.origin }
     }
 }
 
@@ -64,9 +71,10 @@ impl WasiView for Wasi {
     }
 }
 
-/// Links the interfaces of WASI that agents have. Those of sockets and HTTP are missing on purpose.
+/// Links the interfaces of WASI that agents have. Those of HTTP are missing on purpose; those of sockets are there because whole language
+/// runtimes import them whether an agent uses them or not, and each way to a socket or an address is refused before anything is opened.
 pub(super) fn link<T: AsMut<Wasi> + Send>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
+    use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random, sockets};
 
     let l = linker;
     io::error::add_to_linker::<T, Table>(l, |t| &mut t.as_mut().table)?;
@@ -89,6 +97,15 @@ pub(super) fn link<T: AsMut<Wasi> + Send>(linker: &mut Linker<T>) -> wasmtime::R
     cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, |t| t.as_mut().cli())?;
+    sockets::instance_network::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::network::add_to_linker::<T, WasiSockets>(l, &sockets::network::LinkOptions::default(), |t| {
+        t.as_mut().sockets()
+    })?;
+    sockets::ip_name_lookup::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::tcp_create_socket::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::tcp::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::udp_create_socket::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
+    sockets::udp::add_to_linker::<T, WasiSockets>(l, |t| t.as_mut().sockets())?;
     Ok(())
 }
 
@@ -117,6 +134,7 @@ struct Clock<'a> {
     table: &'a mut ResourceTable,
     guest: &'a Arc<Guest>,
     begun: Millis,
+    origin: u64,
 }
 
 struct RunTime;
@@ -128,14 +146,15 @@ impl HasData for RunTime {
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 impl Clock<'_> {
-    fn elapsed(&self) -> u64 {
-        self.guest.clock.now().since(self.begun).saturating_mul(NANOS_PER_MILLI)
+    fn shown(&self) -> u64 {
+        let elapsed = self.guest.clock.now().since(self.begun).saturating_mul(NANOS_PER_MILLI);
+        elapsed.saturating_add(self.origin)
     }
 }
 
 impl monotonic_clock::Host for Clock<'_> {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.elapsed())
+        Ok(self.shown())
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
@@ -143,7 +162,7 @@ impl monotonic_clock::Host for Clock<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let left = when.saturating_sub(self.elapsed());
+        let left = when.saturating_sub(self.shown());
         self.subscribe_duration(left)
     }
 

@@ -57,14 +57,14 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     for change in &missing {
         let call = change.call.map_or_else(|| "its start".to_owned(), |call| format!("syscall {call}"));
         let because = change.is.refusal().map(|refusal| refusal.because.as_str()).unwrap_or_default();
-        screen::say(&format!("warning: not covered: {call} of run {}: {}\n", change.run, text::line(because)));
+        screen::tell(&format!("warning: not covered: {call} of run {}: {}\n", change.run, text::line(because)));
     }
     if args.scenario.json {
         let tight = json!({"agent": args.agent, "runs": runs.len(), "grant": grant, "not_covered": missing.len()});
         screen::print_json(&tight)?;
     } else {
         screen::print(&grant)?;
-        screen::say(&format!(
+        screen::tell(&format!(
             "learnt from {}; review it before you save it\n",
             units::plural(runs.len() as u64, "run")
         ));

@@ -144,7 +144,7 @@ impl Prompt {
         };
         match done {
             Ok(Some((told, closed))) => {
-                screen::say(&format!("{}\n", text::line(&told)));
+                screen::tell(&format!("{}\n", text::line(&told)));
                 if closed {
                     self.open.pop_front();
                 }
@@ -201,7 +201,7 @@ fn invite(open: &Open) {
         Open::Call(id) => format!("{id}: y = yes · NAME 123456 = yes, by code · n TEXT = no, because"),
         Open::Inquiry(id) => format!("{id}: your answer in a line · {DECLINE} = none"),
     };
-    screen::say(&format!("{}\n> ", styled(HINT, line)));
+    screen::tell(&format!("{}\n> ", styled(HINT, line)));
 }
 
 /// From now on, what is typed is an answer. The thread ends with the process.
