@@ -9,7 +9,7 @@ pub mod replay;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agentry_abi::port::{self, How, Port};
+use agentry_abi::port::{self, Port};
 use agentry_engine::clock_begins_at_zero;
 use agentry_journal::audit::contents;
 use agentry_journal::report::Report;
@@ -257,10 +257,8 @@ async fn guest(prepared: &Prepared, port: &Arc<Dispatch>, run: &RunContext, give
     let burnt = allowance.fuel.saturating_sub(fuel_left).saturating_sub(run.fuel_given());
     let memory = memory_bytes.min(allowance.memory_bytes);
     let used = Amounts::of(Resource::Fuel, burnt).with(Resource::Memory, memory);
-    let gave = matches!(how, How::Output(_));
     let end = End::of(how, &allowance, run.calls(), run.activity.because());
-    let end = if gave { end.fitting(&prepared.shapes) } else { end };
-    (end.with_last_words(last_words), used)
+    (end.fitting(&prepared.shapes).with_last_words(last_words), used)
 }
 
 /// The report of a run that leaves memory and has not ended.

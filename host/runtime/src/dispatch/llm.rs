@@ -198,6 +198,7 @@ pub(super) fn complete(of: &Dispatch, LlmComplete { request }: LlmComplete) -> P
     }
 }
 
+#[allow(clippy::result_large_err, reason = "an answer is as large as `wit/` has it; it crosses in a box")]
 pub(super) fn stream(of: &Dispatch, LlmStream { request }: LlmStream) -> Passed {
     let question = match of.question(request, Call::LlmStream) {
         Ok(question) => question,
