@@ -199,7 +199,7 @@ impl Mail {
     }
 
     /// A change of a mailbox, out of which what has waited too long goes first; and the oldest letter then.
-    fn begin(&self, mailbox: &str, now: Millis) -> Result<(Change, Option<(u64, Value, Waiting)>), StoreError> {
+    fn begin(&self, mailbox: &str, now: Millis) -> Result<(Change, Option<Oldest>), StoreError> {
         let mut change = Change::of(&*self.store, mailbox)?;
         let page = Page { rows: LETTERS_EXPIRED_AT_ONCE_MAX, bytes: usize::MAX };
         for (key, stored) in self.store.scan(&Range::of(&keys::letters(mailbox)), page)? {
@@ -220,6 +220,9 @@ fn wake(arrivals: &Mutex<HashMap<String, Arc<Notify>>>, mailbox: &str) {
         notify.notify_waiters();
     }
 }
+
+/// The oldest letter of a mailbox: its number, its row as it is stored, and what that says.
+type Oldest = (u64, Value, Waiting);
 
 /// What becomes of one mailbox in one batch.
 struct Change {
@@ -258,7 +261,7 @@ impl Change {
     fn bury(
         &mut self,
         store: &dyn Store,
-        (number, stored, letter): (u64, Value, Waiting),
+        (number, stored, letter): Oldest,
         at: Millis,
         why: &str,
     ) -> Result<(), StoreError> {

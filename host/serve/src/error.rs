@@ -152,6 +152,8 @@ impl From<StoreError> for OpError {
             | StoreError::Full
             | StoreError::Io { .. }
             | StoreError::Host { .. }
+            | StoreError::Fenced
+            | StoreError::TooManyHosts
             | StoreError::Closed => Kind::Unavailable { retry_ms: None },
             StoreError::Damaged { .. } | StoreError::TooLarge { .. } | StoreError::ReadOnly => Kind::Broken,
         };
@@ -239,7 +241,10 @@ impl From<RunError> for OpError {
             | RunError::OtherAgent { .. }
             | RunError::Component { .. } => Kind::Invalid,
             RunError::NoCall { .. } | RunError::NoComponent { .. } => Kind::NotFound,
-            RunError::NeverBegan { .. } | RunError::NotSuspended { .. } | RunError::Below { .. } => Kind::Conflict,
+            RunError::NeverBegan { .. }
+            | RunError::NotSuspended { .. }
+            | RunError::Elsewhere { .. }
+            | RunError::Below { .. } => Kind::Conflict,
             RunError::Forbidden(ref refusal) | RunError::Refused(ref refusal) => {
                 Kind::Refused(Refuser::Policy(refusal.rule.as_ref().map(|rule| rule.id.to_string())))
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agentry_abi::clock::Clock;
 use agentry_journal::export;
 use agentry_runtime::exec::replay::Replayed;
 use agentry_runtime::host::Options;
@@ -75,7 +76,8 @@ async fn beside_a_host(home: &Home, options: Options, args: &Args) -> Result<Rep
     let history = home.history()?.context("nothing has run in this home yet")?;
     let record = history.run(&args.run)?;
     let copy = tempfile::tempdir().context("cannot make a directory for a copy of the run")?;
-    export::import(copy.path(), &export::export(&history, &record)?).await?;
+    let exported = export::export(&history, &record, None)?;
+    export::open(&exported, Clock::System.now())?.keep(copy.path()).await?;
     let host = agentry_serve::open(Options { home: copy.path().to_path_buf(), ..options }).await?;
     Ok(host.replay(&record.id.to_string(), args.component.as_deref()).await?)
 }

@@ -11,6 +11,7 @@ use agentry_kernel::journal::{BasisId, Entry, Outcome, Status};
 use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
 use agentry_kernel::text::deceives;
 use agentry_kernel::{Amounts, Digest, Labels, Millis};
+use agentry_store::ids::HostId;
 use agentry_store::rows::approval::{Gained, Question, State};
 use agentry_store::rows::mail::{Dead, Listed, Waiting};
 use agentry_store::rows::notice::Notice;
@@ -172,6 +173,7 @@ fn reported(words: &str) -> Report {
 fn letter(words: &str) -> Listed {
     let letter = Waiting {
         sender: words.to_owned(),
+        owner: words.to_owned(),
         run: RunId(1),
         subject: words.to_owned(),
         body: words.to_owned(),
@@ -197,7 +199,7 @@ fn screens(words: &str) -> Vec<(&'static str, String)> {
         json: serde_json::Value::Null,
     };
     let notice = Notice { at: AT, run: RunId(1), call: CallId(1), agent: words.to_owned(), text: format!("t{words}") };
-    let broken = Some(Broken { segment: 1, run: None, what: words.to_owned() });
+    let broken = Some(Broken { host: HostId::default(), segment: 1, run: None, what: words.to_owned() });
     vec![
         ("ps", ps::table(std::slice::from_ref(&record), &more)),
         ("trace", trace::page(&record, &rows(&entries), &removed)),

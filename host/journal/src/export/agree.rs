@@ -129,7 +129,9 @@ impl<'a> Told<'a> {
                 Entry::Reloaded { .. } | Entry::Kept { .. } | Entry::Locked { .. } | Entry::Unlocked { .. } => {
                     return no("its journal tells of a host and not of a run");
                 }
-                Entry::Discarded { .. } => return no("its journal tells of a host and not of a run"),
+                Entry::Discarded { .. } | Entry::ToolsSet { .. } => {
+                    return no("its journal tells of a host and not of a run");
+                }
                 Entry::Answered { .. }
                 | Entry::Observed { .. }
                 | Entry::Approved { .. }
@@ -182,7 +184,8 @@ fn at(entry: &Entry) -> Option<Millis> {
         | Entry::Rested { at, .. }
         | Entry::Noted { at, .. }
         | Entry::Imported { at, .. }
-        | Entry::Adopted { at, .. } => Some(*at),
+        | Entry::Adopted { at, .. }
+        | Entry::ToolsSet { at, .. } => Some(*at),
         Entry::Observed { .. } | Entry::Basis { .. } | Entry::Heard { .. } | Entry::Spawned { .. } => None,
     }
 }

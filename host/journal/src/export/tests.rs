@@ -193,9 +193,9 @@ async fn a_run_out_of_a_file_is_marked_holds_nothing_and_has_spent_nothing_here(
     let unfinished = agentry_kernel::journal::Unfinished::of(&entries).unwrap();
     assert_eq!((unfinished.holds(), unfinished.spent, unfinished.below.len()), (Amounts::ZERO, Amounts::ZERO, 0));
     assert!(unfinished.imported && unfinished.labels.has("untrusted"));
-    let of = crate::resolve::Resolution { run: RUN, call, happened: false, because: String::new() };
-    let known = crate::resolve::Case::find(&*store, &of).map(|case| case.spent);
-    assert!(matches!(known, Err(crate::resolve::ResolveError::Known(..))), "{known:?}");
+    let of = crate::settle_unknown::Resolution { run: RUN, call, happened: false, because: String::new() };
+    let known = crate::settle_unknown::UnknownCall::find(&*store, &of).map(|unknown| unknown.spent);
+    assert!(matches!(known, Err(crate::settle_unknown::ResolveError::Known(..))), "{known:?}");
     assert_eq!(verify(&*store, &[]).unwrap().imported, 1);
 }
 
