@@ -148,7 +148,7 @@ fn a_registry_that_makes_no_sense_keeps_the_tools_that_were_there_and_says_so() 
             }
             _ => {
                 // Well formed, but the policy says by a test of its own what it decides about a tool that does no harm.
-                let test = "[[deny]]\nid = \"site/harm\"\neffect = \"irreversible\"\nwhy = \"It does harm.\"\n\
+                let test = "[[forbid]]\nid = \"site/harm\"\neffect = \"irreversible\"\nwhy = \"It does harm.\"\n\
                             [[test]]\nagent = \"tools\"\nexpect = \"allow\"\ncall = { tool = \"test.one\", args = {} }\n";
                 registry(&stage, &good.replace("irreversible", "read"));
                 until("it does no harm", || {

@@ -148,7 +148,7 @@ impl ByHost for Discard {
     async fn by_host(self, host: &Services) -> Result<(), OpError> {
         let gate = &host.drivers.gate;
         let changes = discarded(gate.journal(), &self.letter, gate.clock().now()).await?;
-        gate.move_levels(changes.into_iter());
+        gate.move_levels(changes);
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         if let Some(record) = over {
             if let (false, Some(failure)) = (args.json, &record.failure) {
-                screen::page(&format!("{}\n", text::line(failure)))?;
+                screen::page(&format!("{}\n", text::whole(failure)))?;
                 let cause = record.cause.as_ref().map(|cause| report::cause(cause, failure, true));
                 screen::page(&cause.unwrap_or_default())?;
             }
@@ -93,9 +93,9 @@ pub struct Line {
 }
 
 impl Line {
-    /// As people read it, on exactly one line.
+    /// As people read it: what has several lines has further ones behind a margin.
     pub fn shown(&self) -> String {
-        let said = text::line(&self.text);
+        let said = text::whole(&self.text);
         format!("{} {said}", styled(self.style, text::line(&self.word)))
     }
 }

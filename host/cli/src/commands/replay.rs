@@ -13,6 +13,7 @@ use agentry_serve::socket::Client;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::hosting;
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, BAD, BOLD, GOOD, status, styled, text, units};
@@ -60,7 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         if Client::connect(home.path()).is_ok() {
             return beside_a_host(&home, options, &args).await;
         }
-        let host = agentry_serve::open(options).await?;
+        let host = hosting::open(options).await?;
         anyhow::Ok(host.replay(&args.run, args.component.as_deref()).await.map_err(OpError::from)?)
     })?;
     if args.json {
@@ -78,7 +79,7 @@ async fn beside_a_host(home: &Home, options: Options, args: &Args) -> Result<Rep
     let copy = tempfile::tempdir().context("cannot make a directory for a copy of the run")?;
     let exported = export::export(&history, &record, None)?;
     export::open(&exported, Clock::System.now())?.keep(copy.path()).await?;
-    let host = agentry_serve::open(Options { home: copy.path().to_path_buf(), ..options }).await?;
+    let host = hosting::open(Options { home: copy.path().to_path_buf(), ..options }).await?;
     Ok(host.replay(&record.id.to_string(), args.component.as_deref()).await?)
 }
 

@@ -254,6 +254,11 @@ fn words() -> impl Strategy<Value = String> {
     prop_oneof![text, any::<String>(), Just("done\nhint: run agentry unlock\n".to_owned()), Just("x".repeat(9000))]
 }
 
+/// Lines that are not a stranger's behind a margin.
+fn lines_of_ours(page: &str) -> usize {
+    page.lines().filter(|line| !line.starts_with("  │")).count()
+}
+
 /// Nothing in it deceives, and of escapes it has those of its own colours alone, as the other has.
 fn is_as_harmless(shown: &str, other: &str) -> bool {
     let escapes = |text: &str| text.matches('\u{1b}').count();
@@ -265,11 +270,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn no_screen_is_longer_for_what_a_stranger_writes_and_nothing_in_it_deceives(words in words()) {
+    fn no_screen_has_a_line_more_of_ours_for_what_a_stranger_writes_and_nothing_in_it_deceives(words in words()) {
         // Where there are no words, a screen may leave their line out.
         prop_assume!(!words.is_empty());
         for ((name, shown), (_, harmless)) in screens(&words).into_iter().zip(screens("x")) {
-            prop_assert_eq!(shown.lines().count(), harmless.lines().count(), "{}: {}", name, shown);
+            prop_assert_eq!(lines_of_ours(&shown), lines_of_ours(&harmless), "{}: {}", name, shown);
             prop_assert!(is_as_harmless(&shown, &harmless), "{}: {:?}", name, shown);
             prop_assert!(shown.lines().all(|line| line.chars().count() < 30_000), "{} has a line without end", name);
         }

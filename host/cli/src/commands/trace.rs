@@ -132,7 +132,7 @@ pub fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
         page.push_str(&format!("\na person took {labels} off it: {}\n", text::line(because)));
     }
     if let Some(failure) = &record.failure {
-        page.push_str(&format!("\n{}\n", text::line(failure)));
+        page.push_str(&format!("\n{}\n", text::whole(failure)));
     }
     if let Some(cause) = &record.cause {
         page.push_str(&report::cause(cause, record.failure.as_deref().unwrap_or_default(), true));

@@ -109,7 +109,7 @@ impl Live {
             Level::Warn => HINT,
             Level::Error => BAD,
         };
-        let said = text::line(line.trim_end());
+        let said = text::whole(line);
         self.line(&format!("{} {said}", styled(style, "·")));
     }
 

@@ -60,7 +60,8 @@ pub fn output(report: &Report) -> String {
 
 /// Why it did not succeed, if it did not, and the bill in one line.
 pub fn ending(report: &Report) -> String {
-    let failure = report.failure.as_ref().map(|failure| format!("{}: {}\n", styled(BAD, "error"), text::line(failure)));
+    let failure =
+        report.failure.as_ref().map(|failure| format!("{}: {}\n", styled(BAD, "error"), text::whole(failure)));
     // A run that was refused at its start was told so in full as it happened.
     let at_the_door = report.refusals.iter().any(|refusal| refusal.reference.is_none());
     let why = if at_the_door { String::new() } else { failure.unwrap_or_default() };

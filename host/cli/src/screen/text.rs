@@ -26,6 +26,14 @@ pub fn quoted(text: &str) -> String {
     if lines.is_empty() { MARGIN.trim_end().to_owned() } else { lines.join("\n") }
 }
 
+/// A stranger's text that begins on a line of ours, each further line of it behind a margin.
+pub fn whole(text: &str) -> String {
+    match text.trim_end().split_once('\n') {
+        Some((first, rest)) => format!("{}\n{}", line(first), quoted(rest)),
+        None => line(text.trim_end()),
+    }
+}
+
 /// What an agent gave, on a stream that has nothing else: its line breaks and tabs stay.
 pub fn output(text: &str) -> String {
     text.split_inclusive('\n').map(ours).collect()
