@@ -122,11 +122,15 @@ fn limit_self() -> std::io::Result<()> {
     }
     rustix::thread::set_no_new_privs(true)?;
     limit(Resource::As, READ_ADDRESS_MAX_BYTES, COMPILE_ADDRESS_MAX_BYTES)?;
-    limit(Resource::Cpu, READ_CPU_MAX_S, COMPILE_CPU_MAX_S)?;
+    // Where both limits are one, the system kills without a word of why.
+    limit(Resource::Cpu, READ_CPU_MAX_S, COMPILE_CPU_MAX_S + CPU_GRACE_S)?;
     // It writes no file, and leaves no image of itself when it breaks.
     limit(Resource::Fsize, 0, 0)?;
     limit(Resource::Core, 0, 0)
 }
+
+/// How much longer than its limit a child has that does not end by the signal which tells of that.
+const CPU_GRACE_S: u64 = 5;
 
 fn limit(resource: Resource, now: u64, ever: u64) -> std::io::Result<()> {
     // Nobody may raise a limit that was lower before.
@@ -135,5 +139,5 @@ fn limit(resource: Resource, now: u64, ever: u64) -> std::io::Result<()> {
 }
 
 fn raise(resource: Resource, to: u64) -> std::io::Result<()> {
-    limit(resource, to, to)
+    limit(resource, to, u64::MAX)
 }
