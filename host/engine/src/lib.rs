@@ -1,4 +1,4 @@
-//! Runs components: wasmtime and its settings, the child that reads and compiles, the cache of what it made, virtual WASI.
+//! Makes components ready: wasmtime and its settings, the child that reads and compiles, the cache of what it made, slices by the wall clock.
 //!
 //! It never links a component to anything: what a run may call is the business of `syscalls`.
 

@@ -2,7 +2,6 @@
 //! nothing, and knows nothing of a run but what the port tells.
 
 pub(crate) mod delivery;
-pub(crate) mod slice;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +16,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::delivery::{DeliveryQueue, WakeFlag};
-use self::slice::{Overdue, Slice};
 
 /// One guest, for all that works for it.
 pub(crate) struct Guest {
@@ -38,8 +36,12 @@ pub(crate) struct Guest {
     has_past: bool,
     /// What its monotonic clock shows as it begins, in nanoseconds.
     pub(crate) clock_from: u64,
-    slice: Slice,
 }
+
+/// The run has been stopped or its wall time is over, and the guest goes on calling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the run is over")]
+pub(crate) struct Overdue;
 
 impl Guest {
     /// A guest that is about to begin.
@@ -54,7 +56,6 @@ impl Guest {
             memory: Arc::default(),
             has_past: beginning.has_past,
             clock_from: beginning.clock_from,
-            slice: Slice::default(),
         }
     }
 
@@ -63,17 +64,13 @@ impl Guest {
         Arc::clone(&self.memory)
     }
 
-    /// Looked at as each call begins, because calls burn no fuel: a guest that keeps its worker with them gives it away.
+    /// Looked at as each call begins: a guest that keeps calling is not heard once its time is up.
     ///
     /// # Errors
     /// If the run has been stopped or its wall time is over: then the guest gets no answer, it ends.
     pub(crate) fn keep_pace(&self) -> Result<(), Overdue> {
-        let now = Instant::now();
-        if self.stop.is_cancelled() || self.deadline.is_some_and(|deadline| now >= deadline) {
-            return Err(Overdue);
-        }
-        self.slice.share(now);
-        Ok(())
+        let is_over = self.stop.is_cancelled() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if is_over { Err(Overdue) } else { Ok(()) }
     }
 
     /// A syscall of it.
@@ -131,7 +128,6 @@ impl Guest {
         self.deliveries.attend();
         std::future::poll_fn(|context| {
             ready!(self.port.poll_turn(context));
-            self.slice.begin();
             flag.hang(context.waker());
             let polled = guest.as_mut().poll(&mut Context::from_waker(&waker));
             if polled.is_pending() {

@@ -3,7 +3,7 @@
 use agentry_abi::port::How;
 use wasmtime::Trap;
 
-use crate::guest::slice::Overdue;
+use crate::guest::Overdue;
 
 /// What the engine ended it for. `memory_max` is its limit, if it wanted more memory than that.
 pub(super) fn of(error: &wasmtime::Error, memory_max: Option<u64>) -> How {
