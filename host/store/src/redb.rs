@@ -2,10 +2,10 @@
 
 mod writer;
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 const FILE: &str = "store.redb";
 const PID_FILE: &str = "store.pid";
+/// How the name of a store begins that is being made.
+const NEW_PREFIX: &str = "store.redb.new.";
 
 pub(super) const TABLE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("agentry");
 
@@ -54,10 +56,11 @@ impl RedbStore {
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         let path = home.join(FILE);
         fs::create_dir_all(home).map_err(|error| not_opened(&path, &error))?;
-        reserve(&path).map_err(|error| not_opened(&path, &error))?;
+        make(&path)?;
         let file = path.clone();
         let opener: Opener = Box::new(move || Builder::new().set_cache_size(CACHE_BYTES).create(&file));
         let store = Self::open_with(opener, &path)?;
+        sweep(home);
         // Only for the words of the next one's refusal; the lock itself is the file's.
         let _ = fs::write(home.join(PID_FILE), std::process::id().to_string());
         Ok(store)
@@ -99,14 +102,46 @@ impl Store for RedbStore {
     }
 }
 
-/// Makes the file if there is none, for this user alone: it holds what agents said, read and remembered. One that an older version left
-/// open to others is closed.
-fn reserve(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    if file.metadata()?.mode() & 0o077 != 0 {
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+/// Makes the file if there is none, whole or not at all: it is laid out under another name first, so that whoever looks in between finds no
+/// store, and so does the next host after a kill. Its mode keeps it to this user: it holds what agents said, read and remembered. One that an
+/// older version left open to others is closed.
+fn make(path: &Path) -> Result<(), StoreError> {
+    let unwritable = |error: io::Error| not_opened(path, &error);
+    if let Some(found) = metadata(path)? {
+        if found.mode() & 0o077 != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(unwritable)?;
+        }
+        return Ok(());
     }
-    Ok(())
+    let home = path.parent().unwrap_or(Path::new("."));
+    let new = tempfile::Builder::new().prefix(NEW_PREFIX).tempfile_in(home).map_err(unwritable)?;
+    let database = Builder::new().create(new.path()).map_err(|error| opening(error, path))?;
+    write_format(&database)?;
+    drop(database);
+    match new.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        // Another host has made it since.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unwritable(error.error)),
+    }
+}
+
+fn metadata(path: &Path) -> Result<Option<fs::Metadata>, StoreError> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(not_opened(path, &error)),
+    }
+}
+
+/// Removes what a host that was killed while it made the store left behind. The caller holds the store, so nobody makes one.
+fn sweep(home: &Path) {
+    for entry in fs::read_dir(home).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(NEW_PREFIX.as_bytes()) {
+            // What stays takes a few kilobytes, and is tried again by the next host.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// A store opened to be read while no host runs. It creates nothing.
@@ -119,10 +154,9 @@ impl StoreReader {
     /// When a host has it open, or it is not a store of ours.
     pub fn open(home: &Path) -> Result<Option<Self>, StoreError> {
         let path = home.join(FILE);
-        match fs::metadata(&path) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(not_opened(&path, &error)),
+        // Older versions made it empty first: a host that begins, or was killed as it began, has stored nothing yet.
+        if metadata(&path)?.is_none_or(|found| found.len() == 0) {
+            return Ok(None);
         }
         let open = || Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&path);
         let database = match open() {

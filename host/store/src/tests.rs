@@ -70,6 +70,37 @@ async fn a_killed_host_leaves_a_store_that_opens() {
     assert_eq!(open(copy.path()).get(b"x"), Ok(Some(b"a".to_vec())));
 }
 
+#[test]
+fn a_store_is_there_whole_or_not_at_all() {
+    let looked = AtomicBool::new(false);
+    for _ in 0..20 {
+        let home = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !looked.load(Ordering::Relaxed) {
+                    match StoreReader::open(home.path()) {
+                        Ok(_) | Err(StoreError::InUse { .. }) => {}
+                        Err(error) => panic!("a store that is being made is taken for {error:?}"),
+                    }
+                }
+            });
+            // Whoever reads it has it for that moment.
+            while matches!(RedbStore::open(home.path()), Err(StoreError::InUse { .. })) {}
+            looked.store(true, Ordering::Relaxed);
+        });
+        looked.store(false, Ordering::Relaxed);
+    }
+
+    // A host that was killed as it made one left this, and an older version this.
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("store.redb.new.1"), b"a part").unwrap();
+    fs::write(home.path().join("store.redb"), b"").unwrap();
+    assert!(StoreReader::open(home.path()).unwrap().is_none());
+    drop(open(home.path()));
+    assert!(StoreReader::open(home.path()).unwrap().is_some());
+    assert!(!home.path().join("store.redb.new.1").exists());
+}
+
 #[tokio::test]
 async fn scans_are_ordered_bounded_and_reversible() {
     let home = tempfile::tempdir().unwrap();
