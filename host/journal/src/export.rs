@@ -181,8 +181,8 @@ impl Incoming {
         entries.push(Entry::Imported { at, signer: record.imported.and_then(|imported| imported.signer) });
         let mut batch = Batch::default();
         batch.expect(keys::run(record.id), Expect::Absent);
-        for content in journal.missing(contents.into_values().collect()) {
-            batch.put(keys::blob(&content.digest), content.bytes);
+        for content in contents.into_values() {
+            batch.put_new(keys::blob(&content.digest), content.bytes);
         }
         // No row says that it is open: whatever it says that it holds is held by nobody here, and no host goes on with it by itself.
         record.write(&mut batch);

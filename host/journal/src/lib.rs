@@ -277,29 +277,6 @@ impl Journal {
         }));
         self.0.store.commit(batch)
     }
-
-    /// Those that the store may not have yet; the others need not be written again.
-    pub fn missing(&self, mut contents: Vec<Content>) -> Vec<Content> {
-        let mut lacks = self.lacks(&contents).into_iter();
-        contents.retain(|_| lacks.next().unwrap_or(true));
-        contents
-    }
-
-    /// Of each, whether the store may not have it yet.
-    pub fn lacks(&self, contents: &[Content]) -> Vec<bool> {
-        if contents.is_empty() {
-            return Vec::new();
-        }
-        let mut lacks: Vec<bool> = {
-            let pending = self.0.pending.lock();
-            contents.iter().map(|content| !pending.known.has(&content.digest)).collect()
-        };
-        for (lacks, content) in lacks.iter_mut().zip(contents) {
-            // An error here only means that it is written once more.
-            *lacks = *lacks && !self.0.store.has(&keys::blob(&content.digest)).unwrap_or(false);
-        }
-        lacks
-    }
 }
 
 impl Inner {
@@ -424,7 +401,7 @@ impl Pending {
         self.bytes = 0;
         for (trail, content) in std::mem::take(&mut self.blobs) {
             trails.push((trail, content.bytes.len()));
-            batch.put(keys::blob(&content.digest), content.bytes);
+            batch.put_new(keys::blob(&content.digest), content.bytes);
         }
         let mut segments = Vec::with_capacity(self.runs.len());
         for (trail, bytes) in std::mem::take(&mut self.runs) {

@@ -277,12 +277,11 @@ impl Inner {
         mode: JournalMode,
     ) -> Result<(Turn, Option<CallRequest>), Box<Refusal>> {
         let intent = mode == JournalMode::WithIntent;
-        let lacks = if intent { self.journal.lacks(&asking.contents) } else { Vec::new() };
         let admitted = self.act(run, now, |act| {
             let answer = act.ask(|kernel| kernel.admit(run.id, call, &asking.what, now));
             let refusal = match act.set_aside(run, &asking, answer, now) {
                 Answer::Permit(permit) if intent => {
-                    act.intend((call, now), asking, &lacks, &permit);
+                    act.intend((call, now), asking, &permit);
                     return Ok((Turn::Now(permit), None));
                 }
                 Answer::Permit(permit) => {
@@ -311,11 +310,9 @@ impl Inner {
 }
 
 impl Act<'_> {
-    /// Writes down that an admitted call is about to be made, with those of its contents that the store lacks.
-    fn intend(&mut self, (call, at): (CallId, Millis), asking: CallRequest, lacks: &[bool], permit: &Permit) {
-        let CallRequest { what, mut contents, .. } = asking;
-        let mut lacks = lacks.iter();
-        contents.retain(|_| lacks.next().copied().unwrap_or(true));
+    /// Writes down that an admitted call is about to be made, with its contents.
+    fn intend(&mut self, (call, at): (CallId, Millis), asking: CallRequest, permit: &Permit) {
+        let CallRequest { what, contents, .. } = asking;
         self.store(contents);
         self.note(Entry::Asked { call, at, what, held: *permit.held(), basis: permit.basis() });
     }

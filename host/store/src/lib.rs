@@ -51,6 +51,8 @@ pub struct Batch {
     pub expect: Vec<(Key, Expect)>,
     /// In order; none removes the key.
     pub writes: Vec<Write>,
+    /// Written where the key has no value yet: contents, whose names say what they are.
+    pub contents: Vec<(Key, Value)>,
     /// Writes that are known only when the batch's turn has come.
     pub late: Option<Deferred>,
     /// Called by the writer when the batch has been committed or has failed, before its future is answered.
@@ -79,6 +81,11 @@ impl Batch {
         self.writes.push((key, Some(value)));
     }
 
+    /// Also writes this, unless it is there.
+    pub fn put_new(&mut self, key: Key, value: Value) {
+        self.contents.push((key, value));
+    }
+
     /// Also removes this.
     pub fn remove(&mut self, key: Key) {
         self.writes.push((key, None));
@@ -96,8 +103,9 @@ impl Batch {
             Expect::Absent => key.len(),
             Expect::Equals(value) | Expect::Epoch(value) => key.len() + value.len(),
         });
+        let contents = self.contents.iter().map(|(key, value)| key.len() + value.len());
         let late = self.late.as_ref().map_or(0, |late| late.bytes);
-        writes.chain(expects).sum::<usize>() + late
+        writes.chain(expects).chain(contents).sum::<usize>() + late
     }
 
     /// The first key or value that is over its maximum.
@@ -108,13 +116,17 @@ impl Batch {
             let bytes = value.as_ref().map_or(0, Vec::len);
             over("key", key.len(), KEY_MAX_BYTES).or_else(|| over("value", bytes, VALUE_MAX_BYTES))
         });
-        expects.chain(writes).flatten().next()
+        let contents = self.contents.iter().map(|(key, value)| {
+            over("key", key.len(), KEY_MAX_BYTES).or_else(|| over("value", value.len(), VALUE_MAX_BYTES))
+        });
+        expects.chain(writes).chain(contents).flatten().next()
     }
 }
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Batch({} expectations, {} writes, {} bytes)", self.expect.len(), self.writes.len(), self.size())
+        let writes = self.writes.len() + self.contents.len();
+        write!(f, "Batch({} expectations, {writes} writes, {} bytes)", self.expect.len(), self.size())
     }
 }
 

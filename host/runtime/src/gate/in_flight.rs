@@ -302,7 +302,6 @@ impl InFlightCall {
     pub(super) fn asked(&mut self, permit: &Permit) {
         let intent = matches!(self.durability, Durability::Intent | Durability::WriteAhead);
         let Some(CallRequest { what, contents, .. }) = self.asking.take_if(|_| intent) else { return };
-        let contents = self.gate.0.journal.missing(contents);
         let (held, basis) = (*permit.held(), permit.basis());
         // When the guest asked: that is what its clock showed from then on.
         let entry = Entry::Asked { call: self.call, at: self.at, what, held, basis };

@@ -127,7 +127,7 @@ impl Gate {
         let Opening { mut started, start, input, below, attended } = opening;
         let content = Content::of(input);
         let input = content.digest;
-        let contents = gate.journal.missing(vec![content]);
+        let contents = vec![content];
         gate.audience.join(run);
         let parent = below.as_ref().map(|below| (below.parent.id, below.call));
         let above = below.as_ref().map(|below| Arc::clone(&below.parent.trail));
@@ -262,7 +262,7 @@ impl Gate {
         let Ending { status, output, failure, cause, used } = ending;
         let output = Content::of(output);
         let name = output.digest;
-        let contents = gate.journal.missing(vec![output]);
+        let contents = vec![output];
         let record = gate.act(&**run, now, |act| {
             let settled = act.ask(|kernel| kernel.finish(run.id, used, now));
             run.add_spent(settled.spent);

@@ -231,7 +231,6 @@ impl InFlightCall {
         let (call, at) = (self.call, self.now());
         let mut contents = Vec::new();
         let outcome = settle::outcome::<_, Error>(&Ok(Some(&taken.letter)), &mut contents);
-        let contents = self.gate.0.journal.missing(contents);
         let gained = labels.without(&self.run.labels());
         let mut entries = Vec::with_capacity(2);
         if !gained.is_empty() {

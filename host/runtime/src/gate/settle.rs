@@ -53,7 +53,6 @@ impl Inner {
         entry: impl FnOnce(Amounts) -> Option<Entry>,
     ) -> Amounts {
         let call = permit.call();
-        let contents = self.journal.missing(contents);
         let settled = self.act(run, now, |act| {
             let rule = permit.clears().map(|(_, rule)| rule.clone());
             let settled = act.ask(|kernel| match cost {
@@ -84,7 +83,6 @@ impl Inner {
     /// Ends a call that was answered where it stands and cost nothing. If nothing is to be settled, its entry is all.
     pub(super) fn conclude(&self, run: &RunContext, permit: Permit, entry: Entry, contents: Vec<Content>, now: Millis) {
         if permit.is_spent() {
-            let contents = self.journal.missing(contents);
             return self.journal.append(&run.trail, &[entry], Extras { contents, ..Extras::default() });
         }
         self.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));

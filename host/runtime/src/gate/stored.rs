@@ -54,7 +54,6 @@ impl InFlightCall {
             return (Err(fault::broke()), at);
         };
         let basis = permit.basis();
-        let contents = self.gate.0.journal.missing(contents);
         self.gate.0.journal.append(&self.run.trail, &[], Extras { contents, ..Extras::default() });
         let mut failed = fault::unavailable("too many others write the same entry", Some(10));
         let _alone = match &lane {

@@ -14,7 +14,7 @@ use redb::{Database, ReadableTable as _, Table};
 use tokio::sync::oneshot;
 
 use super::{Opener, Shared, TABLE, failed};
-use crate::{Batch, Expect, QUEUE_MAX_BYTES, StoreError, Write};
+use crate::{Batch, Expect, Key, QUEUE_MAX_BYTES, StoreError, Value, Write};
 
 /// Batches of one transaction: above this a commit takes so long that those at its front wait for those at its end.
 const GROUP_MAX: usize = 4096;
@@ -163,6 +163,7 @@ impl Disk {
                     None => holds(&table, &job.batch)?,
                 };
                 if answer.is_ok() {
+                    changed |= add(&mut table, &job.batch.contents)?;
                     let late = job.batch.late.take().map(|late| (late.writes)());
                     for writes in [Some(&job.batch.writes), late.as_ref()].into_iter().flatten() {
                         apply(&mut table, writes)?;
@@ -211,6 +212,18 @@ fn holds(table: &Table<'_, &[u8], &[u8]>, batch: &Batch) -> Result<Answer, Store
         }
     }
     Ok(Ok(()))
+}
+
+/// Writes what is not there; true if something was not.
+fn add(table: &mut Table<'_, &[u8], &[u8]>, contents: &[(Key, Value)]) -> Result<bool, StoreError> {
+    let mut added = false;
+    for (key, value) in contents {
+        if table.get(key.as_slice()).map_err(|error| failed(error.into()))?.is_none() {
+            table.insert(key.as_slice(), value.as_slice()).map_err(|error| failed(error.into()))?;
+            added = true;
+        }
+    }
+    Ok(added)
 }
 
 fn apply(table: &mut Table<'_, &[u8], &[u8]>, writes: &[Write]) -> Result<(), StoreError> {
