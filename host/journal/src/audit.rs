@@ -14,13 +14,11 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::Entry;
 use agentry_store::ids::{HostId, SegmentId};
-use agentry_store::{Page, Range, Store, StoreError, keys};
+use agentry_store::{Page, Range, Store, StoreError, keys, scan_all};
 use serde::Serialize;
 
 use self::heads::Head;
 use crate::{Tip, segment};
-
-const PAGE: Page = Page { rows: 256, bytes: 16 * 1024 * 1024 };
 
 /// Contents that were looked at and are remembered as such; beyond it, one may be looked at twice.
 const SEEN_MAX: usize = 1_000_000;
@@ -156,15 +154,11 @@ impl Walk<'_> {
             // What a host has written since is the next audit's.
             range.to = keys::segment(end.next);
         }
-        loop {
-            let rows = self.store.scan(&range, PAGE)?;
-            let Some((last, _)) = rows.last() else { break };
-            range = range.after(last);
-            for (key, bytes) in &rows {
-                let Some(id) = keys::segment_of(key) else { continue };
-                if let Err(broken) = self.segment(id, bytes)? {
-                    return Ok(Err(broken));
-                }
+        for row in scan_all(self.store, range) {
+            let (key, bytes) = row?;
+            let Some(id) = keys::segment_of(&key) else { continue };
+            if let Err(broken) = self.segment(id, &bytes)? {
+                return Ok(Err(broken));
             }
         }
         self.end(end)

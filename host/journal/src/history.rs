@@ -14,7 +14,7 @@ use agentry_store::rows::notice::Notice;
 use agentry_store::rows::parked::{OpenRun, ParkedRun};
 use agentry_store::rows::question::Inquiry;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Page, Range, Store, StoreError, keys, rows};
+use agentry_store::{Page, Range, Store, StoreError, keys, rows, scan_all};
 
 use crate::audit::heads::Head;
 use crate::audit::{self, Audit};
@@ -24,8 +24,6 @@ use crate::log;
 const ID_LETTERS: u32 = 13;
 /// Bits of one letter.
 const LETTER_BITS: u32 = 5;
-/// Rows read at once.
-const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 /// Runs among which one is looked for that was probably meant.
 const MEANT_AMONG: usize = 200;
 /// Letters of an id of which two may be wrong.
@@ -79,15 +77,10 @@ impl History {
     /// When the store cannot be read.
     pub fn suspended(&self, which: impl Fn(OpenRun) -> bool) -> Result<Vec<RunRecord>, StoreError> {
         let mut runs = Vec::new();
-        let mut range = Range::of(keys::OPEN);
-        loop {
-            let rows = self.0.scan(&range, PAGE)?;
-            let Some((last, _)) = rows.last() else { break };
-            range = range.after(last);
-            for (key, row) in &rows {
-                let Some(id) = keys::number(key).filter(|_| OpenRun::decode(row).is_ok_and(&which)) else { continue };
-                runs.extend(self.record(RunId(id))?.filter(|record| record.status == Status::Suspended));
-            }
+        for row in scan_all(&*self.0, Range::of(keys::OPEN)) {
+            let (key, row) = row?;
+            let Some(id) = keys::number(&key).filter(|_| OpenRun::decode(&row).is_ok_and(&which)) else { continue };
+            runs.extend(self.record(RunId(id))?.filter(|record| record.status == Status::Suspended));
         }
         runs.sort_by_key(|record| (record.started, record.id));
         Ok(runs)

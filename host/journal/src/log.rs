@@ -3,12 +3,9 @@
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_store::ids::SegmentId;
-use agentry_store::{Page, Range, Store, StoreError, keys};
+use agentry_store::{Page, Range, Store, StoreError, keys, scan_all};
 
 use super::segment;
-
-/// Rows read at once.
-const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 
 /// Every entry of a run, in order.
 ///
@@ -56,15 +53,12 @@ pub(crate) fn each_segment(
     if let Some(place) = *place {
         range = range.after(&keys::index(run, place));
     }
-    loop {
-        let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { return Ok(()) };
-        range = range.after(last);
-        for id in rows.iter().filter_map(|(key, _)| keys::segment_of(key)) {
-            *place = Some(id);
-            let missing = || StoreError::Damaged { why: format!("segment {} of run {run} is missing", id.number) };
-            let bytes = store.get(&keys::segment(id))?.ok_or_else(missing)?;
-            read(&bytes)?;
-        }
+    for row in scan_all(store, range) {
+        let Some(id) = keys::segment_of(&row?.0) else { continue };
+        *place = Some(id);
+        let missing = || StoreError::Damaged { why: format!("segment {} of run {run} is missing", id.number) };
+        let bytes = store.get(&keys::segment(id))?.ok_or_else(missing)?;
+        read(&bytes)?;
     }
+    Ok(())
 }

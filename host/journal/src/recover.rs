@@ -15,15 +15,13 @@ use agentry_store::rows::host::HostRow;
 use agentry_store::rows::parked::OpenRun;
 use agentry_store::rows::run::{RunRecord, encode};
 use agentry_store::rows::usage;
-use agentry_store::{Batch, Page, Range, Store, StoreError, keys, rows};
+use agentry_store::{Batch, Page, Range, Store, StoreError, keys, rows, scan_all};
 
 use super::chain::Tip;
 use super::log;
 
 /// What a run's record says whose journal cannot bring it back.
 pub const LOST: &str = "the host stopped before the run had ended, and its journal does not bring it back";
-
-const PAGE: Page = Page { rows: 1024, bytes: 4 * 1024 * 1024 };
 
 /// What the last host left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -206,13 +204,7 @@ fn each(
     prefix: &[u8],
     mut row: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let mut range = Range::of(prefix);
-    loop {
-        let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { return Ok(()) };
-        range = range.after(last);
-        rows.iter().try_for_each(|(key, value)| row(key, value))?;
-    }
+    scan_all(&**store, Range::of(prefix)).try_for_each(|found| found.and_then(|(key, value)| row(&key, &value)))
 }
 
 #[cfg(test)]
@@ -227,7 +219,7 @@ mod tests {
         let (mine, other) = (host.run(1).run(), host.run(2).run());
         host.journal.flush().await.unwrap();
         let store = Arc::clone(host.journal.store());
-        let index = store.scan(&Range::of(&keys::indices(mine)), PAGE).unwrap();
+        let index = store.scan(&Range::of(&keys::indices(mine)), Page::PART).unwrap();
         let place = keys::segment(keys::segment_of(&index[0].0).unwrap());
         let site = keys::books(HostId::FIRST, keys::SITE);
         let rows = [place.clone(), keys::run(mine), keys::open(mine), keys::run(other), site];

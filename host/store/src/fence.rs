@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use super::ids::HostEpoch;
 use super::rows::host::HostRow;
-use super::{Batch, Expect, Key, Page, Range, Store, StoreError, Value, keys};
+use super::{Batch, Expect, Key, Page, Range, Row, Store, StoreError, Value, keys};
 
 /// A store in which every batch expects that its host's epoch still holds, and is answered [`StoreError::Fenced`] if not.
 pub struct FencedStore {
@@ -38,7 +38,7 @@ impl Store for FencedStore {
         self.store.has(key)
     }
 
-    fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
+    fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
         self.store.scan(range, page)
     }
 }

@@ -32,6 +32,8 @@ pub const QUEUE_MAX_BYTES: usize = 512 * 1024 * 1024;
 pub type Key = Vec<u8>;
 /// A value.
 pub type Value = Vec<u8>;
+/// A key with its value.
+pub type Row = (Key, Value);
 
 /// What must hold for a batch to be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub struct Batch {
     /// In order; none removes the key.
     pub writes: Vec<Write>,
     /// Written where the key has no value yet: contents, whose names say what they are.
-    pub contents: Vec<(Key, Value)>,
+    pub contents: Vec<Row>,
     /// Writes that are known only when the batch's turn has come.
     pub late: Option<Deferred>,
     /// Called by the writer when the batch has been committed or has failed, before its future is answered.
@@ -181,6 +183,11 @@ pub struct Page {
     pub bytes: usize,
 }
 
+impl Page {
+    /// Of what is read in parts to its end.
+    pub const PART: Self = Self { rows: 256, bytes: 4 * 1024 * 1024 };
+}
+
 /// The transactional key-value space that everything durable stands in.
 pub trait Store: Send + Sync {
     /// Takes the batch into the order of commits now, and tells when it is durable.
@@ -208,7 +215,26 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError>;
+    fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError>;
+}
+
+/// Every row of a range, from its first, read in parts of [`Page::PART`]: a row is seen as it stands when its part is read. It ends behind
+/// the first error.
+pub fn scan_all(store: &dyn Store, range: Range) -> impl Iterator<Item = Result<Row, StoreError>> {
+    let (mut rest, mut part) = (Some(range), Vec::new().into_iter());
+    std::iter::from_fn(move || {
+        if part.len() == 0 {
+            let range = rest.take()?;
+            match store.scan(&range, Page::PART) {
+                Ok(rows) => {
+                    rest = rows.last().map(|(last, _)| range.after(last));
+                    part = rows.into_iter();
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        part.next().map(Ok)
+    })
 }
 
 /// Why the store did not do it.

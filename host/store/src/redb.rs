@@ -18,7 +18,7 @@ use redb::{
 };
 
 use self::writer::Writer;
-use super::{Batch, Key, Page, Range, Store, StoreError, Value, keys};
+use super::{Batch, Page, Range, Row, Store, StoreError, Value, keys};
 
 /// The version of the store's layout. Version 1 knew of one host only: it is read as it is, and whoever writes it makes it this version.
 const FORMAT: u8 = 2;
@@ -97,7 +97,7 @@ impl Store for RedbStore {
         self.read(|transaction| has(transaction, key))
     }
 
-    fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
+    fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
         self.read(|transaction| scan(transaction, range, page))
     }
 }
@@ -191,7 +191,7 @@ impl Store for StoreReader {
         has(&self.transaction()?, key)
     }
 
-    fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
+    fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
         scan(&self.transaction()?, range, page)
     }
 }
@@ -206,7 +206,7 @@ fn has(transaction: &ReadTransaction, key: &[u8]) -> Result<bool, StoreError> {
     Ok(table.get(key).map_err(|error| failed(error.into()))?.is_some())
 }
 
-fn scan(transaction: &ReadTransaction, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
+fn scan(transaction: &ReadTransaction, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
     let table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
     if range.from >= range.to {
         return Ok(Vec::new());

@@ -14,7 +14,7 @@ use agentry_store::ids::HostEpoch;
 use agentry_store::limits::{IDLE_LOOK_MS, IDLE_QUARTERS, WAKE_LOOK_MS};
 use agentry_store::rows::parked::{OpenRun, ParkedRun};
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys, rows};
+use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys, rows, scan_all};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -22,9 +22,6 @@ use crate::config::Idle;
 use crate::gate::Gate;
 use crate::host::services::Services;
 use crate::run_queue::RunOutcome;
-
-/// Rows read at once.
-const PAGE: Page = Page { rows: 256, bytes: 1024 * 1024 };
 
 /// Of its time, a host spends one part in so many on looking at those that wait.
 const SWEEP_SHARE: u32 = 50;
@@ -189,19 +186,15 @@ impl Waker<'_> {
 
     async fn due(&self) -> Result<Option<Millis>, Stop> {
         let now = self.services.drivers.gate.clock().now();
-        let mut range = Range::of(keys::WAKES);
-        loop {
-            let rows = self.store.scan(&range, PAGE)?;
-            let Some((last, _)) = rows.last() else { return Ok(None) };
-            range = range.after(last);
-            for (key, _) in &rows {
-                let (Some(at), Some(run)) = (keys::wakes_at(key), keys::number(key).map(RunId)) else { continue };
-                if at > now {
-                    return Ok(Some(at));
-                }
-                self.bring(run, key).await?;
+        for row in scan_all(self.store, Range::of(keys::WAKES)) {
+            let (key, _) = row?;
+            let (Some(at), Some(run)) = (keys::wakes_at(&key), keys::number(&key).map(RunId)) else { continue };
+            if at > now {
+                return Ok(Some(at));
             }
+            self.bring(run, &key).await?;
         }
+        Ok(None)
     }
 
     /// For each agent, so many of those that wait for its letters as there are letters.
@@ -212,11 +205,11 @@ impl Waker<'_> {
             let Some(agent) = rows.first().and_then(|(key, _)| keys::reader_of(key)) else { return Ok(()) };
             let readers = Range::of(&keys::readers(&agent));
             range.from.clone_from(&readers.to);
-            let letters = self.store.scan(&Range::of(&keys::letters(&agent)), PAGE)?.len();
+            let letters = self.store.scan(&Range::of(&keys::letters(&agent)), Page::PART)?.len();
             if letters == 0 {
                 continue;
             }
-            for (key, _) in self.store.scan(&readers, Page { rows: letters, ..PAGE })? {
+            for (key, _) in self.store.scan(&readers, Page { rows: letters, ..Page::PART })? {
                 if let Some(run) = keys::number(&key).map(RunId) {
                     self.bring(run, &key).await?;
                 }

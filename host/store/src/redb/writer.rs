@@ -14,7 +14,7 @@ use redb::{Database, ReadableTable as _, Table};
 use tokio::sync::oneshot;
 
 use super::{Opener, Shared, TABLE, failed};
-use crate::{Batch, Expect, Key, QUEUE_MAX_BYTES, StoreError, Value, Write};
+use crate::{Batch, Expect, QUEUE_MAX_BYTES, Row, StoreError, Write};
 
 /// Batches of one transaction: above this a commit takes so long that those at its front wait for those at its end.
 const GROUP_MAX: usize = 4096;
@@ -215,7 +215,7 @@ fn holds(table: &Table<'_, &[u8], &[u8]>, batch: &Batch) -> Result<Answer, Store
 }
 
 /// Writes what is not there; true if something was not.
-fn add(table: &mut Table<'_, &[u8], &[u8]>, contents: &[(Key, Value)]) -> Result<bool, StoreError> {
+fn add(table: &mut Table<'_, &[u8], &[u8]>, contents: &[Row]) -> Result<bool, StoreError> {
     let mut added = false;
     for (key, value) in contents {
         if table.get(key.as_slice()).map_err(|error| failed(error.into()))?.is_none() {

@@ -14,12 +14,10 @@ use crate::ids::HostId;
 use crate::limits::QUESTIONS_KEPT_MAX;
 use crate::rows;
 use crate::rows::parked::OpenRun;
-use crate::{Batch, Page, Range, Store, StoreError, keys};
+use crate::{Batch, Range, Store, StoreError, keys, scan_all};
 
 /// The version byte of a stored question.
 const FORMAT: u8 = 3;
-
-const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,16 +164,8 @@ pub mod whole {
 /// # Errors
 /// When the store cannot be read or one does not decode.
 pub fn all(store: &dyn Store) -> Result<Vec<Question>, StoreError> {
-    let mut questions = Vec::new();
-    let mut range = Range::of(keys::QUESTIONS);
-    loop {
-        let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { break };
-        range = range.after(last);
-        for (_, row) in &rows {
-            questions.push(Question::decode(row)?);
-        }
-    }
+    let rows = scan_all(store, Range::of(keys::QUESTIONS));
+    let mut questions = rows.map(|row| Question::decode(&row?.1)).collect::<Result<Vec<_>, _>>()?;
     questions.sort_by_key(|question| (question.asked, question.id));
     Ok(questions)
 }

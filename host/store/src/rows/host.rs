@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{HostEpoch, HostId};
-use crate::{Batch, Expect, Page, Range, Store, StoreError, Value, keys};
+use crate::{Batch, Expect, Range, Row, Store, StoreError, Value, keys, scan_all};
 
 /// The name of the host of a home: only one at a time can have the store that lies there.
 pub const HOME: &str = "home";
@@ -16,8 +16,6 @@ const FORMAT: u8 = 1;
 
 /// How often a number or an epoch is tried to be taken that others take at the same moment.
 const TRIES_MAX: usize = 64;
-
-const PAGE: Page = Page { rows: 1024, bytes: 1024 * 1024 };
 
 /// The row of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,19 +47,11 @@ impl HostRow {
 /// # Errors
 /// When the store cannot be read.
 pub fn all(store: &dyn Store) -> Result<Vec<(HostId, HostRow)>, StoreError> {
-    let (mut hosts, mut range) = (Vec::new(), Range::of(keys::HOSTS));
-    loop {
-        let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { return Ok(hosts) };
-        range = range.after(last);
-        for (key, row) in &rows {
-            let host = keys::host_number(key);
-            hosts.push((
-                host.ok_or(StoreError::Damaged { why: "a host without a number".to_owned() })?,
-                HostRow::decode(row)?,
-            ));
-        }
-    }
+    let decoded = |(key, row): Row| {
+        let host = keys::host_number(&key);
+        Ok((host.ok_or(StoreError::Damaged { why: "a host without a number".to_owned() })?, HostRow::decode(&row)?))
+    };
+    scan_all(store, Range::of(keys::HOSTS)).map(|row| row.and_then(decoded)).collect()
 }
 
 /// The number of the host of this name; the first one if there is none yet.

@@ -7,13 +7,11 @@ use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Page, Range, Store, StoreError, keys};
+use crate::{Range, Store, StoreError, keys, scan_all};
 
 /// Letters know since version 2 who keeps them.
 const FORMAT: u8 = 1;
 const LETTER_FORMAT: u8 = 2;
-
-const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 
 /// A letter that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,25 +186,21 @@ pub struct Listed {
 /// When the store cannot be read.
 pub fn list(store: &dyn Store, mailbox: Option<&str>, dead: bool) -> Result<Vec<Listed>, StoreError> {
     let mut listed = Vec::new();
-    let mut range = Range::of(&mailbox.map_or_else(|| keys::MAIL.to_vec(), keys::mailbox));
-    loop {
-        let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { return Ok(listed) };
-        range = range.after(last);
-        for (key, row) in &rows {
-            let Some((mailbox, is_dead, number)) = keys::letter_of(key).filter(|(_, is_dead, _)| *is_dead == dead)
-            else {
-                continue;
-            };
-            let id = id(&mailbox, number);
-            listed.push(if is_dead {
-                let dead = Dead::decode(row)?;
-                Listed { id, mailbox, letter: dead.letter.clone(), dead: Some(dead) }
-            } else {
-                Listed { id, mailbox, letter: Waiting::decode(row)?, dead: None }
-            });
-        }
+    let range = Range::of(&mailbox.map_or_else(|| keys::MAIL.to_vec(), keys::mailbox));
+    for row in scan_all(store, range) {
+        let (key, row) = row?;
+        let Some((mailbox, is_dead, number)) = keys::letter_of(&key).filter(|(_, is_dead, _)| *is_dead == dead) else {
+            continue;
+        };
+        let id = id(&mailbox, number);
+        listed.push(if is_dead {
+            let dead = Dead::decode(&row)?;
+            Listed { id, mailbox, letter: dead.letter.clone(), dead: Some(dead) }
+        } else {
+            Listed { id, mailbox, letter: Waiting::decode(&row)?, dead: None }
+        });
     }
+    Ok(listed)
 }
 
 #[cfg(test)]

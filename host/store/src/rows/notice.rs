@@ -5,15 +5,13 @@ use agentry_kernel::limits::KEPT_HEAD_BYTES;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::{Page, Range, Store, StoreError, keys};
+use crate::{Page, Range, Store, StoreError, keys, scan_all};
 
 /// The version byte of a stored notice.
 const FORMAT: u8 = 2;
 
 /// Version 1 did not know who keeps it.
 const FORMAT1: u8 = 1;
-
-const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 
 /// One notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,11 +69,5 @@ pub fn notices(store: &dyn Store, limit: usize) -> Result<Vec<Notice>, StoreErro
 /// # Errors
 /// When the store cannot be read.
 pub fn count(store: &dyn Store) -> Result<usize, StoreError> {
-    let (mut count, mut range) = (0, Range::of(keys::NOTICES));
-    loop {
-        let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { return Ok(count) };
-        range = range.after(last);
-        count += rows.len();
-    }
+    scan_all(store, Range::of(keys::NOTICES)).try_fold(0, |count, row| row.map(|_| count + 1))
 }

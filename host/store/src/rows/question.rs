@@ -11,12 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{HUMAN_ANSWER_MAX_BYTES, HUMAN_KEPT_MAX, HUMAN_TRIES_MAX};
 use crate::rows;
-use crate::{Batch, Expect, Key, Page, Range, Store, StoreError, keys};
+use crate::{Batch, Expect, Key, Range, Store, StoreError, keys, scan_all};
 
 /// The version byte of a stored question.
 const FORMAT: u8 = 1;
-
-const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,15 +272,6 @@ fn find(store: &dyn Store, name: &str, now: Millis) -> Result<Inquiry, AnswerErr
 }
 
 fn rows(store: &dyn Store) -> Result<Vec<(Key, Inquiry)>, StoreError> {
-    let mut found = Vec::new();
-    let mut range = Range::of(keys::INQUIRIES);
-    loop {
-        let rows = store.scan(&range, PAGE)?;
-        let Some((last, _)) = rows.last() else { return Ok(found) };
-        range = range.after(last);
-        for (key, row) in rows {
-            let inquiry = Inquiry::decode(&row)?;
-            found.push((key, inquiry));
-        }
-    }
+    let rows = scan_all(store, Range::of(keys::INQUIRIES));
+    rows.map(|row| row.and_then(|(key, row)| Ok((key, Inquiry::decode(&row)?)))).collect()
 }
