@@ -20,13 +20,16 @@ const GUEST_WORKSPACES: [&str; 2] = ["example-agents", "tests/guests"];
 
 /// Runs all and prints `N passed, N failed` last.
 pub fn run() -> ExitCode {
-    let begun = Instant::now();
-    let mut counts = Counts::default();
+    let mut steps = Steps { counts: Counts::default(), began: Instant::now(), took: Vec::new() };
     // A mistake found in a second is not worth half an hour of building.
-    if checks(&mut counts) {
-        tests(&mut counts);
+    if checks(&mut steps) {
+        tests(&mut steps);
     }
-    eprintln!("took {} s", begun.elapsed().as_secs());
+    let Steps { counts, took, .. } = steps;
+    for (name, seconds) in &took {
+        eprintln!("{seconds:>6} s  {name}");
+    }
+    eprintln!("took {} s", took.iter().map(|(_, seconds)| seconds).sum::<u64>());
     let skips_count = std::env::var_os("CI").is_some();
     if skips_count && counts.skipped > 0 {
         eprintln!("error: in CI nothing may be skipped");
@@ -36,55 +39,55 @@ pub fn run() -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn checks(counts: &mut Counts) -> bool {
-    counts.check("tidy", tidy::run());
-    counts.check("format", steps::run(cargo().args(["fmt", "--all", "--check"])));
+fn checks(steps: &mut Steps) -> bool {
+    steps.check("tidy", tidy::run());
+    steps.check("format", steps::run(cargo().args(["fmt", "--all", "--check"])));
     for guests in GUEST_WORKSPACES {
         let manifest = root().join(guests).join("Cargo.toml");
-        counts.check("format", steps::run(cargo().args(["fmt", "--all", "--check", "--manifest-path"]).arg(manifest)));
+        steps.check("format", steps::run(cargo().args(["fmt", "--all", "--check", "--manifest-path"]).arg(manifest)));
     }
     // Only its own dependencies are unified here: a `std` feature that another room turns on cannot help it.
-    counts.check("the kernel alone", steps::run(cargo().args(["check", "--quiet", "--package", "agentry-kernel"])));
-    counts.check(
+    steps.check("the kernel alone", steps::run(cargo().args(["check", "--quiet", "--package", "agentry-kernel"])));
+    steps.check(
         "clippy",
         steps::run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     );
-    counts.failed == 0
+    steps.counts.failed == 0
 }
 
-fn tests(counts: &mut Counts) {
+fn tests(steps: &mut Steps) {
     // Always the whole workspace, narrowed by target: another choice of packages would turn on other features, and
     // build every dependency again.
     let mut unit = workspace_tests(&["--lib", "--bins"]);
     let server = match real_models(&mut unit) {
         Ok(server) => Some(server),
         Err(error) => {
-            counts.skip(&format!("real models under the drivers: {error:#}"));
+            steps.skip(&format!("real models under the drivers: {error:#}"));
             None
         }
     };
-    counts.tests("unit", unit);
+    steps.tests("unit", unit);
     drop(server);
-    counts.tests("examples in the documentation", workspace_tests(&["--doc"]));
+    steps.tests("examples in the documentation", workspace_tests(&["--doc"]));
     // A workspace of its own: Cedar is in nobody's dependency tree but the oracle's.
     let mut oracle = cargo();
     oracle.args(["test", "--no-fail-fast", "--manifest-path", "host/oracle/Cargo.toml"]);
     oracle.arg("--target-dir").arg(target().join("oracle"));
-    counts.tests("decisions beside Cedar's", oracle);
-    counts.tests("what fuzzers kept", fuzz::kept());
-    if !counts.check("guests", guests::all()) {
+    steps.tests("decisions beside Cedar's", oracle);
+    steps.tests("what fuzzers kept", fuzz::kept());
+    if !steps.check("guests", guests::all()) {
         return;
     }
     for guests in GUEST_WORKSPACES {
-        counts.check("clippy of guests", guests::clippy(guests));
+        steps.check("clippy of guests", guests::clippy(guests));
     }
     let mut examples = cargo();
     examples.args(["test", "--no-fail-fast", "--manifest-path", "example-agents/Cargo.toml"]);
     examples.arg("--target-dir").arg(target().join("guest-checks"));
-    counts.tests("unit tests of the examples", examples);
-    counts.check("readme", readme::run());
-    if let Err(error) = integration(counts) {
-        counts.check("integration", Err(error));
+    steps.tests("unit tests of the examples", examples);
+    steps.check("readme", readme::run());
+    if let Err(error) = integration(steps) {
+        steps.check("integration", Err(error));
     }
 }
 
@@ -102,7 +105,7 @@ fn workspace_tests(targets: &[&str]) -> Command {
     tests
 }
 
-fn integration(counts: &mut Counts) -> Result<()> {
+fn integration(steps: &mut Steps) -> Result<()> {
     // Somebody else's program around the host, which a test runs.
     steps::run(cargo().args(["build", "--quiet", "--workspace", "--example", "embed"]))?;
     let server = ModelServer::fetched()?;
@@ -110,18 +113,31 @@ fn integration(counts: &mut Counts) -> Result<()> {
     let _ = std::fs::remove_file(&skipped);
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
-    counts.tests("integration", tests);
-    counts.skips(&skipped);
+    steps.tests("integration", tests);
+    steps.skips(&skipped);
     Ok(())
 }
 
-impl Counts {
+/// What was done so far: what came of it, and how long each step took.
+struct Steps {
+    counts: Counts,
+    began: Instant,
+    took: Vec<(String, u64)>,
+}
+
+impl Steps {
+    fn ended(&mut self, name: &str) {
+        self.took.push((name.to_owned(), self.began.elapsed().as_secs()));
+        self.began = Instant::now();
+    }
+
     /// Counts one check, and says what was wrong.
     fn check(&mut self, name: &str, outcome: Result<()>) -> bool {
+        self.ended(name);
         match outcome {
-            Ok(()) => self.passed += 1,
+            Ok(()) => self.counts.passed += 1,
             Err(error) => {
-                self.failed += 1;
+                self.counts.failed += 1;
                 eprintln!("FAILED {name}: {error:#}");
                 return false;
             }
@@ -131,11 +147,13 @@ impl Counts {
 
     /// Runs tests, shows what they print and counts what they say.
     fn tests(&mut self, name: &str, mut command: Command) {
-        let before = self.failed;
-        match self.listen(&mut command) {
+        let before = self.counts.failed;
+        let listened = self.listen(&mut command);
+        self.ended(name);
+        match listened {
             Ok(true) => {}
             // A test that does not compile prints no result at all.
-            Ok(false) if self.failed == before => {
+            Ok(false) if self.counts.failed == before => {
                 self.check(name, Err(anyhow::anyhow!("`{}` failed", shown(&command))));
             }
             Ok(false) => eprintln!("FAILED {name}"),
@@ -151,14 +169,14 @@ impl Counts {
         let output = child.stdout.take().expect("stdout is piped");
         for line in BufReader::new(output).lines() {
             let line = line.context("cannot read what the tests print")?;
-            self.add_result(&line);
+            self.counts.add_result(&line);
             eprintln!("{line}");
         }
         Ok(child.wait().context("cannot wait for cargo")?.success())
     }
 
     fn skip(&mut self, what: &str) {
-        self.skipped += 1;
+        self.counts.skipped += 1;
         eprintln!("SKIPPED {what}");
     }
 
@@ -167,7 +185,7 @@ impl Counts {
         let names = std::fs::read_to_string(list).unwrap_or_default();
         for name in names.lines() {
             // It returned early, so it was counted as passed.
-            self.passed = self.passed.saturating_sub(1);
+            self.counts.passed = self.counts.passed.saturating_sub(1);
             self.skip(name);
         }
     }
