@@ -38,7 +38,7 @@ pub struct Mail {
     /// Who waits for letters, by mailbox.
     arrivals: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
     /// For those who change a mailbox, by its name.
-    pub lanes: KeyedMutex,
+    pub locks: KeyedMutex,
 }
 
 /// Who writes, and when by the run's clock.
@@ -67,7 +67,7 @@ pub struct Taken {
 impl Mail {
     /// Mailboxes in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, arrivals: Arc::default(), lanes: KeyedMutex::default() }
+        Self { store, arrivals: Arc::default(), locks: KeyedMutex::default() }
     }
 
     /// Tells of the next letter that arrives in any mailbox. Ask for it before you look.
@@ -103,7 +103,7 @@ impl Mail {
         let mut written = self.put(to, &letter);
         if let Ok((batch, _)) = &mut written {
             let (arrivals, to) = (Arc::clone(&self.arrivals), to.to_owned());
-            batch.then = Some(Box::new(move |sent| {
+            batch.on_commit = Some(Box::new(move |sent| {
                 if sent.is_ok() {
                     wake(&arrivals, &to);
                 }
@@ -163,7 +163,7 @@ impl Mail {
         change.batch.remove(keys::received(mailbox, *number));
         let mut batch = change.end();
         let (arrivals, mailbox) = (Arc::clone(&self.arrivals), mailbox.clone());
-        batch.then = Some(Box::new(move |put| {
+        batch.on_commit = Some(Box::new(move |put| {
             if put.is_ok() {
                 wake(&arrivals, &mailbox);
             }

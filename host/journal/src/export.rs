@@ -15,7 +15,7 @@ use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
-use agentry_store::limits::{PARCEL_ENTRIES_MAX, PARCEL_MAX_BYTES};
+use agentry_store::limits::{EXPORT_ENTRIES_MAX, EXPORT_MAX_BYTES};
 use agentry_store::rows::run::{Imported, RunRecord};
 use agentry_store::{Batch, Expect, RedbStore, Store, StoreError, keys};
 
@@ -84,8 +84,8 @@ pub fn export(history: &History, record: &RunRecord, key: Option<&HomeKey>) -> R
         entries.extend(segment);
         Ok(())
     })?;
-    if entries.len() > PARCEL_ENTRIES_MAX {
-        return Err(ExportError::Large(format!("{} entries, more than {PARCEL_ENTRIES_MAX}", entries.len())));
+    if entries.len() > EXPORT_ENTRIES_MAX {
+        return Err(ExportError::Large(format!("{} entries, more than {EXPORT_ENTRIES_MAX}", entries.len())));
     }
     let mut contents = BTreeMap::new();
     for (content, must) in names {
@@ -102,8 +102,8 @@ pub fn export(history: &History, record: &RunRecord, key: Option<&HomeKey>) -> R
     Tip::default().link(&mut journal);
     let bytes = form::write(&Body { record: record.encoded(), journal, contents }, key);
     match bytes.len() {
-        length if length > PARCEL_MAX_BYTES => {
-            Err(ExportError::Large(format!("{length} bytes, more than {PARCEL_MAX_BYTES}")))
+        length if length > EXPORT_MAX_BYTES => {
+            Err(ExportError::Large(format!("{length} bytes, more than {EXPORT_MAX_BYTES}")))
         }
         _ => Ok(bytes),
     }
@@ -126,7 +126,7 @@ pub struct Incoming {
 pub fn open(bytes: &[u8], now: Millis) -> Result<Incoming, ExportError> {
     let form::Read { record, journal, contents, signer } = form::read(bytes)?;
     let record = RunRecord::decode(record)?;
-    let (run, entries) = segment::decode_up_to(PARCEL_ENTRIES_MAX, journal)?;
+    let (run, entries) = segment::decode_up_to(EXPORT_ENTRIES_MAX, journal)?;
     if run != record.id || run == RunId::HOST {
         return Err(ExportError::Disagrees("the journal is another run's".to_owned()));
     }

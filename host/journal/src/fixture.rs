@@ -67,10 +67,10 @@ impl Host {
             engine: "test".to_owned(),
             held: Amounts::ZERO,
         };
-        let moved = Balances { agent: "scribe", books: Books::default(), site: Books::default() };
+        let balances = Balances { agent: "scribe", books: Books::default(), site: Books::default() };
         let record = Some(record(trail.run()));
-        let along = Extras { moved: Some(moved), contents: vec![input], record, ..Extras::default() };
-        self.journal.append(&trail, &[Entry::Started(started)], along);
+        let extras = Extras { balances: Some(balances), contents: vec![input], record, ..Extras::default() };
+        self.journal.append(&trail, &[Entry::Started(started)], extras);
         trail
     }
 
@@ -86,7 +86,7 @@ impl Host {
     pub(crate) fn end(&self, run: &Arc<Trail>, output: Content) {
         let ended = Ended { at: NOW, status: Status::Done, output: output.digest, spent: Amounts::ZERO };
         let record = Some(RunRecord { status: Status::Done, ended: Some(NOW), ..record(run.run()) });
-        let along = Extras { contents: vec![output], record, ..Extras::default() };
-        self.journal.append(run, &[Entry::Ended(ended)], along);
+        let extras = Extras { contents: vec![output], record, ..Extras::default() };
+        self.journal.append(run, &[Entry::Ended(ended)], extras);
     }
 }

@@ -77,7 +77,7 @@ const _: () = assert!(FLOOD_BYTES + HOSTCALL_MAX_BYTES < VALUE_MAX_BYTES);
 #[derive(Debug, Default)]
 pub struct Extras<'a> {
     /// The books that changed; taken under the kernel's lock, so that the last ones are the newest.
-    pub moved: Option<Balances<'a>>,
+    pub balances: Option<Balances<'a>>,
     /// What rules that count their calls remember now.
     pub rated: Vec<RateState>,
     /// Contents that the entries name.
@@ -89,8 +89,8 @@ pub struct Extras<'a> {
 impl Extras<'_> {
     /// True if nothing goes with them.
     pub fn is_empty(&self) -> bool {
-        let Self { moved, rated, contents, record } = self;
-        moved.is_none() && rated.is_empty() && contents.is_empty() && record.is_none()
+        let Self { balances, rated, contents, record } = self;
+        balances.is_none() && rated.is_empty() && contents.is_empty() && record.is_none()
     }
 }
 
@@ -177,24 +177,24 @@ impl Journal {
     }
 
     /// Writes entries down, in memory.
-    pub fn append(&self, trail: &Arc<Trail>, entries: &[Entry], along: Extras<'_>) {
+    pub fn append(&self, trail: &Arc<Trail>, entries: &[Entry], extras: Extras<'_>) {
         let mut pending = self.0.pending.lock();
         if trail.is_closed() {
             return;
         }
         let first = pending.is_empty();
         pending.write(trail, entries);
-        for content in along.contents {
+        for content in extras.contents {
             pending.keep(trail, content);
         }
-        if let Some(Balances { agent, books, site }) = along.moved {
+        if let Some(Balances { agent, books, site }) = extras.balances {
             pending.owe(agent, books);
             pending.owe(keys::SITE, site);
         }
-        for RateState { agent, rule, times } in along.rated {
+        for RateState { agent, rule, times } in extras.rated {
             pending.rates.insert((agent, rule), times);
         }
-        if let Some(record) = along.record {
+        if let Some(record) = extras.record {
             if record.status == Status::Running {
                 pending.opened.insert(record.id);
             }
@@ -267,9 +267,9 @@ impl Journal {
         let segments = segments.into_iter().map(|bytes| (trail.run(), bytes)).collect();
         let (late, linked) = self.0.chain.link(segments);
         let chain = self.0.chain.clone();
-        let told = batch.then.take();
+        let told = batch.on_commit.take();
         batch.late = Some(late);
-        batch.then = Some(Box::new(move |result| {
+        batch.on_commit = Some(Box::new(move |result| {
             chain.settle(&linked, result);
             if let Some(told) = told {
                 told(result);
@@ -300,7 +300,7 @@ impl Inner {
         let waiting = std::mem::take(&mut pending.waiting);
         let journal = Arc::downgrade(self);
         pending.on_the_way += 1;
-        batch.then = Some(Box::new(move |result| {
+        batch.on_commit = Some(Box::new(move |result| {
             if let Some((chain, linked)) = linked {
                 chain.settle(&linked, result);
             }
@@ -314,7 +314,7 @@ impl Inner {
                 let _ = waits.send(result.clone());
             }
         }));
-        // What comes of it is told by `then`.
+        // What comes of it is told by `on_commit`.
         drop(self.store.commit(batch));
     }
 
@@ -436,7 +436,7 @@ impl Drop for Inner {
             let (late, linked) = self.chain.link(segments);
             let chain = self.chain.clone();
             batch.late = Some(late);
-            batch.then = Some(Box::new(move |result| chain.settle(&linked, result)));
+            batch.on_commit = Some(Box::new(move |result| chain.settle(&linked, result)));
             drop(self.store.commit(batch));
         }
         self.begun.notify_one();

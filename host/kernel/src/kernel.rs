@@ -49,7 +49,7 @@ pub use adopt::Adopted;
 pub(crate) use answer::Permission;
 pub use answer::{Answer, Balance, Permit, Ready, Settled, Start, Ticket};
 pub use approvals::{Answered, Asked, Closed, How, Unasked, Vote, Waiter};
-pub use books::{Standing, Statement};
+pub use books::{BalanceLine, Statement};
 pub use consequences::Consequences;
 pub use rates::RateState;
 pub use resume::{Afterwards, Lost};

@@ -50,7 +50,7 @@ use tokio::sync::oneshot;
 use self::act::{Act, KernelCell};
 pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
-pub(crate) use self::change_feed::Touch;
+pub(crate) use self::change_feed::Change;
 pub use self::children::Reservation;
 pub use self::in_flight::Begun;
 pub(crate) use self::in_flight::{Given, Later, Unseen};
@@ -78,7 +78,7 @@ pub struct CallRequest {
     /// The part of the run's budget that it wants for a child.
     aside: Option<Arc<Reservation>>,
     /// Where it waits for others that change the same thing, once it is admitted.
-    lane: Option<(KeyedMutex, String)>,
+    lock: Option<(KeyedMutex, String)>,
 }
 
 impl From<Call> for CallRequest {
@@ -90,13 +90,13 @@ impl From<Call> for CallRequest {
 impl CallRequest {
     /// A call that names these contents.
     pub fn with(what: Call, contents: Vec<Content>) -> Self {
-        Self { what, contents, basis: BasisId::NONE, aside: None, lane: None }
+        Self { what, contents, basis: BasisId::NONE, aside: None, lock: None }
     }
 
-    /// The same, in the lane of this name.
+    /// The same, under the lock of this name.
     #[must_use]
-    pub(crate) fn in_lane(self, lanes: &KeyedMutex, name: &str) -> Self {
-        Self { lane: Some((lanes.clone(), name.to_owned())), ..self }
+    pub(crate) fn under_lock(self, locks: &KeyedMutex, name: &str) -> Self {
+        Self { lock: Some((locks.clone(), name.to_owned())), ..self }
     }
 }
 

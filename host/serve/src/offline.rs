@@ -72,8 +72,8 @@ impl InItsPlace for Discard {
             let mut books = books_of(journal, &agent)?;
             books.day.lower(&freed);
             site.day.lower(&freed);
-            let moved = Some(Balances { agent: &agent, books, site });
-            journal.append(&trail, &[], Extras { moved, ..Extras::default() });
+            let balances = Some(Balances { agent: &agent, books, site });
+            journal.append(&trail, &[], Extras { balances, ..Extras::default() });
         }
         journal.durable(&trail).await?;
         Ok(())
@@ -88,9 +88,9 @@ impl InItsPlace for Resolution {
         books.take_back(&returned, unknown.since);
         site.take_back(&returned, unknown.since);
         let trail = Arc::new(Trail::new(self.run));
-        let moved = Some(Balances { agent: &record.agent, books, site });
-        let along = Extras { moved, record: Some(record.clone()), ..Extras::default() };
-        journal.append(&trail, &[entry], along);
+        let balances = Some(Balances { agent: &record.agent, books, site });
+        let extras = Extras { balances, record: Some(record.clone()), ..Extras::default() };
+        journal.append(&trail, &[entry], extras);
         journal.durable(&trail).await?;
         Ok(Resolved { returned })
     }

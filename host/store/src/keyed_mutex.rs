@@ -6,14 +6,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
-/// A lane for each thing, by its name; cheap to clone.
+/// A lock for each thing, by its name; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct KeyedMutex(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>);
 
 impl KeyedMutex {
-    /// Waits until whoever is in the lane has left it, and has it until what is returned is dropped. Name what policy names: a lane stays.
-    pub async fn enter(&self, name: &str) -> OwnedMutexGuard<()> {
-        let lane = Arc::clone(self.0.lock().entry(name.to_owned()).or_default());
-        lane.lock_owned().await
+    /// Waits until nobody has the lock of this name, and has it until what is returned is dropped. Name what policy names: a lock stays.
+    pub async fn lock(&self, name: &str) -> OwnedMutexGuard<()> {
+        let lock = Arc::clone(self.0.lock().entry(name.to_owned()).or_default());
+        lock.lock_owned().await
     }
 }

@@ -59,7 +59,7 @@ pub struct Batch {
     pub late: Option<Deferred>,
     /// Called by the writer when the batch has been committed or has failed, before its future is answered.
     /// Not called by a store that was opened to be read.
-    pub then: Option<Then>,
+    pub on_commit: Option<OnCommit>,
 }
 
 /// One write; none removes the key.
@@ -75,7 +75,7 @@ pub struct Deferred {
 }
 
 /// Told how a batch ended. Must return at once.
-pub type Then = Box<dyn FnOnce(&Result<(), StoreError>) + Send>;
+pub type OnCommit = Box<dyn FnOnce(&Result<(), StoreError>) + Send>;
 
 impl Batch {
     /// Also writes this.

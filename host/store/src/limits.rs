@@ -8,16 +8,16 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// A run as one file: its journal, what it read and wrote, and its component.
-pub const PARCEL_MAX_BYTES: usize = 512 * MIB;
+pub const EXPORT_MAX_BYTES: usize = 512 * MIB;
 
 /// Entries of a run as one file: two for each call that a run may make. One takes a few bytes in the file and hundreds in memory.
-pub const PARCEL_ENTRIES_MAX: usize = 2 * kernel::CALLS_PER_RUN_MAX as usize;
+pub const EXPORT_ENTRIES_MAX: usize = 2 * kernel::CALLS_PER_RUN_MAX as usize;
 
 /// Contents of a run as one file: one for each call that a run may make.
-pub const PARCEL_CONTENTS_MAX: usize = kernel::CALLS_PER_RUN_MAX as usize;
+pub const EXPORT_CONTENTS_MAX: usize = kernel::CALLS_PER_RUN_MAX as usize;
 
 /// How far the clock of another home may be ahead of this one: a day, for a machine that has the time of another zone.
-pub const PARCEL_AHEAD_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+pub const EXPORT_AHEAD_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Arguments of a refused tool call that the journal keeps, of the first refused calls of a run: enough for what a person reads.
 pub const REFUSED_ARGUMENTS_MAX_BYTES: usize = 32 * KIB;
@@ -298,7 +298,7 @@ pub const TRIGGER_RETRY_MS: u64 = 1_000;
 pub const TRIGGER_NAMES_MAX: usize = 256;
 
 /// Writes to memory that triggers have not looked at yet. Beyond it they know that something was written, and not what.
-pub const TOUCHES_WAITING_MAX: usize = 1_024;
+pub const CHANGES_WAITING_MAX: usize = 1_024;
 
 /// Requests of one webhook that wait for their run; more are told to come back.
 pub const WEBHOOK_WAITING_MAX: usize = 16;

@@ -70,6 +70,32 @@ async fn a_killed_host_leaves_a_store_that_opens() {
     assert_eq!(open(copy.path()).get(b"x"), Ok(Some(b"a".to_vec())));
 }
 
+#[tokio::test]
+async fn a_content_is_written_once_and_a_range_is_read_to_its_end() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let new = |value: &[u8]| {
+        let mut batch = put(b"x", value);
+        batch.put_new(b"y".to_vec(), value.to_vec());
+        batch
+    };
+    store.commit(new(b"first")).await.unwrap();
+    store.commit(new(b"second")).await.unwrap();
+    assert_eq!((store.get(b"x"), store.get(b"y")), (Ok(Some(b"second".to_vec())), Ok(Some(b"first".to_vec()))));
+    let mut large = Batch::default();
+    large.put_new(b"z".to_vec(), vec![0; VALUE_MAX_BYTES + 1]);
+    assert!(matches!(store.commit(large).await, Err(StoreError::TooLarge { what: "value", .. })));
+
+    let mut batch = Batch::default();
+    let names: Vec<_> =
+        (0..2 * Page::PART.rows as u32 + 1).map(|row| [&b"r"[..], &row.to_be_bytes()].concat()).collect();
+    names.iter().for_each(|name| batch.put(name.clone(), Vec::new()));
+    store.commit(batch).await.unwrap();
+    let read: Vec<_> = scan_all(&store, Range::of(b"r")).map(|row| row.unwrap().0).collect();
+    assert_eq!(read, names);
+    assert_eq!(scan_all(&store, Range::of(b"s")).count(), 0);
+}
+
 #[test]
 fn a_store_is_there_whole_or_not_at_all() {
     let looked = AtomicBool::new(false);

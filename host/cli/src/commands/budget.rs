@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use agentry_kernel::Resource;
 use agentry_kernel::budget::Window;
-use agentry_kernel::kernel::{Standing, Statement};
+use agentry_kernel::kernel::{BalanceLine, Statement};
 use agentry_serve::balances;
 use anstyle::Style;
 use anyhow::{Result, bail};
@@ -69,7 +69,7 @@ fn as_json(all: &[Statement]) -> Value {
 }
 
 /// Amounts in the resource's own unit: micro-USD, milliseconds, bytes, or a count.
-fn line_as_json(line: &Standing) -> Value {
+fn line_as_json(line: &BalanceLine) -> Value {
     json!({
         "what": line.what,
         "window": window(line),
@@ -82,7 +82,7 @@ fn line_as_json(line: &Standing) -> Value {
 }
 
 /// How long a limit holds, in a word. What stands at a level is not refilled by any window.
-fn window(line: &Standing) -> &'static str {
+fn window(line: &BalanceLine) -> &'static str {
     match line.window {
         _ if line.what.is_level() => "always",
         Window::Run => "run",
@@ -165,7 +165,7 @@ fn rows(statement: &Statement) -> Vec<Row> {
     rows
 }
 
-fn row(line: &Standing) -> Row {
+fn row(line: &BalanceLine) -> Row {
     let amount = |amount| show(line.what, amount);
     let full = line.limit.is_some_and(|limit| line.spent.saturating_add(line.reserved) >= limit);
     let cells = [

@@ -9,7 +9,7 @@ use agentry_abi::clock::Clock;
 use agentry_journal::export::{self, ExportError, Incoming};
 use agentry_kernel::Digest;
 use agentry_kernel::journal::Status;
-use agentry_store::limits::PARCEL_MAX_BYTES;
+use agentry_store::limits::EXPORT_MAX_BYTES;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
@@ -47,7 +47,7 @@ pub struct Args {
 /// Takes it in.
 pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
-    let most = PARCEL_MAX_BYTES as u64 + 1;
+    let most = EXPORT_MAX_BYTES as u64 + 1;
     let mut bytes = Vec::new();
     let read = match args.file.as_os_str() == "-" {
         true => io::stdin().take(most).read_to_end(&mut bytes),

@@ -34,7 +34,7 @@ pub struct Row {
     /// The labels that the run gained by it.
     pub gained: Labels,
     /// What files that only observe would have said against it.
-    pub foreseen: Option<String>,
+    pub shadow_denied: Option<String>,
     /// Who allowed it, if people did.
     pub approved_by: Vec<String>,
     /// What people added to budgets so that it could be made.
@@ -82,7 +82,7 @@ pub enum Decision {
 pub fn rows(entries: &[Entry]) -> Vec<Row> {
     let mut rows: BTreeMap<CallId, Row> = BTreeMap::new();
     let mut gained = Vec::new();
-    let mut foreseen = Vec::new();
+    let mut shadow_denied = Vec::new();
     let mut raised: BTreeMap<CallId, Vec<Shortage>> = BTreeMap::new();
     let mut approved: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
     let mut bases: BTreeMap<BasisId, Basis> = BTreeMap::new();
@@ -122,7 +122,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
             Entry::Raised { call, raised: added, .. } => {
                 raised.insert(*call, added.clone());
             }
-            Entry::ShadowDenied { call, refusal, .. } => foreseen.push((*call, refusal)),
+            Entry::ShadowDenied { call, refusal, .. } => shadow_denied.push((*call, refusal)),
             Entry::Noted { call, note, .. } => {
                 if let Some(row) = rows.get_mut(call) {
                     row.note = Some(note.clone());
@@ -143,9 +143,9 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
         }
     }
     // They stand before the entry that makes the row, or behind it.
-    for (call, refusal) in foreseen {
+    for (call, refusal) in shadow_denied {
         if let Some(row) = rows.get_mut(&call) {
-            row.foreseen = Some(refusal.to_string());
+            row.shadow_denied = Some(refusal.to_string());
         }
     }
     for (call, labels) in gained {
@@ -159,7 +159,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
 fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
     let (name, detail) = (what.name().to_owned(), detail(what));
     let (held, spent, gained, approved_by) = (Amounts::ZERO, Amounts::ZERO, Labels::NONE, Vec::new());
-    let (foreseen, basis, arguments) = (None, None, agentry_journal::arguments(what));
+    let (shadow_denied, basis, arguments) = (None, None, agentry_journal::arguments(what));
     let contents = what.spec().contents.collect();
     Row {
         call,
@@ -171,7 +171,7 @@ fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: D
         held,
         spent,
         gained,
-        foreseen,
+        shadow_denied,
         approved_by,
         raised: Vec::new(),
         note: None,
@@ -254,7 +254,7 @@ impl Row {
             "held": amounts::as_json(&self.held),
             "spent": amounts::as_json(&self.spent),
             "labels": self.gained,
-            "observed": self.foreseen,
+            "observed": self.shadow_denied,
         });
         match &self.decision {
             Decision::Refused(refusal) => row["refusal"] = self::refusal(refusal),

@@ -52,8 +52,8 @@ pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
             text::cut(what.trim_end(), detail),
             amounts::bill(&row.spent),
         );
-        if let Some(foreseen) = &row.foreseen {
-            let line = format!("      would be {}", foreseen.replace('\n', "\n      "));
+        if let Some(shadow_denied) = &row.shadow_denied {
+            let line = format!("      would be {}", shadow_denied.replace('\n', "\n      "));
             let _ = writeln!(picture, "{}", styled(HINT, text::ours(&line)));
         }
         if !row.gained.is_empty() {
@@ -118,7 +118,7 @@ mod tests {
             held: Amounts::ZERO,
             spent: Amounts::ZERO,
             gained: agentry_kernel::Labels::NONE,
-            foreseen: None,
+            shadow_denied: None,
             approved_by: Vec::new(),
             raised: Vec::new(),
             note: None,

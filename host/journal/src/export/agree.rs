@@ -10,7 +10,7 @@ use agentry_kernel::labels::{self, Labels, UNTRUSTED};
 use agentry_kernel::limits::{CALLS_IN_FLIGHT_MAX, NAME_MAX_BYTES};
 use agentry_kernel::text;
 use agentry_kernel::time::Millis;
-use agentry_store::limits::{FAILURE_MAX_BYTES, PARCEL_AHEAD_MAX_MS};
+use agentry_store::limits::{EXPORT_AHEAD_MAX_MS, FAILURE_MAX_BYTES};
 use agentry_store::rows::run::{Cause, RunRecord};
 
 use super::ExportError;
@@ -25,7 +25,7 @@ pub(super) fn agreed(record: RunRecord, entries: &[Entry], now: Millis) -> Resul
         return no("its package has no name that a package can have");
     }
     let latest = entries.iter().filter_map(at).chain(record.ended).chain([record.started]).max();
-    if latest.is_some_and(|latest| latest > now.plus(PARCEL_AHEAD_MAX_MS)) {
+    if latest.is_some_and(|latest| latest > now.plus(EXPORT_AHEAD_MAX_MS)) {
         return no("something in it happens in the future, by the clock of this machine");
     }
     let told = Told::by(entries)?;

@@ -3,7 +3,7 @@
 
 use agentry_kernel::digest::Digest;
 use agentry_store::VALUE_MAX_BYTES;
-use agentry_store::limits::{PARCEL_CONTENTS_MAX, PARCEL_MAX_BYTES};
+use agentry_store::limits::{EXPORT_CONTENTS_MAX, EXPORT_MAX_BYTES};
 use serde::{Deserialize, Serialize};
 
 use super::ExportError;
@@ -51,8 +51,8 @@ pub(super) fn write(body: &Body, key: Option<&HomeKey>) -> Vec<u8> {
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<Read<'_>, ExportError> {
-    if bytes.len() > PARCEL_MAX_BYTES {
-        return Err(ExportError::Large(format!("{} bytes, more than {PARCEL_MAX_BYTES}", bytes.len())));
+    if bytes.len() > EXPORT_MAX_BYTES {
+        return Err(ExportError::Large(format!("{} bytes, more than {EXPORT_MAX_BYTES}", bytes.len())));
     }
     let (whole, sum) = bytes.split_last_chunk::<SUM_BYTES>().ok_or(ExportError::Foreign("it is too short"))?;
     let (body, has_signature) = match (whole.strip_prefix(MAGIC), whole.strip_prefix(MAGIC_1)) {
@@ -66,8 +66,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Read<'_>, ExportError> {
     let (record, rest) = part(body)?;
     let (journal, rest) = part(rest)?;
     let (count, mut rest) = take::<u64>(rest)?;
-    if count > PARCEL_CONTENTS_MAX as u64 {
-        return Err(ExportError::Large(format!("{count} contents, more than {PARCEL_CONTENTS_MAX}")));
+    if count > EXPORT_CONTENTS_MAX as u64 {
+        return Err(ExportError::Large(format!("{count} contents, more than {EXPORT_CONTENTS_MAX}")));
     }
     let mut contents = Vec::new();
     for _ in 0..count {

@@ -57,8 +57,8 @@ async fn home() -> (tempfile::TempDir, Digest) {
         parent: None,
     };
     let trail = Arc::new(Trail::new(RUN));
-    let along = Extras { contents: contents.into(), record: Some(record), ..Extras::default() };
-    journal.append(&trail, &entries, along);
+    let extras = Extras { contents: contents.into(), record: Some(record), ..Extras::default() };
+    journal.append(&trail, &entries, extras);
     journal.durable(&trail).await.unwrap();
     (home, text)
 }
@@ -229,7 +229,7 @@ async fn a_file_whose_parts_contradict_each_other_is_refused_and_nothing_of_it_i
         let refused = refused.expect_err(what).to_string();
         assert!(refused.contains(what), "{what}: {refused}");
     }
-    let late = Millis(NOW.0 + agentry_store::limits::PARCEL_AHEAD_MAX_MS + 1);
+    let late = Millis(NOW.0 + agentry_store::limits::EXPORT_AHEAD_MAX_MS + 1);
     let future = told(&file, |record, _| record.started = late);
     assert!(import(there.path(), &future).await.unwrap_err().to_string().contains("in the future"));
     assert_eq!(there.path().read_dir().unwrap().count(), 0, "nothing was kept");

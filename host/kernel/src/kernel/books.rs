@@ -18,12 +18,12 @@ pub struct Statement {
     /// The agent; none for the site.
     pub agent: Option<String>,
     /// What has a limit or moved.
-    pub lines: Vec<Standing>,
+    pub lines: Vec<BalanceLine>,
 }
 
 /// One line of somebody's books: a resource in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct BalanceLine {
     /// Of what.
     pub what: Resource,
     /// For how long.
@@ -102,7 +102,7 @@ impl Kernel {
         statements
     }
 
-    fn lines(&mut self, books: BooksId, now: Millis) -> Vec<Standing> {
+    fn lines(&mut self, books: BooksId, now: Millis) -> Vec<BalanceLine> {
         let mut lines = Vec::new();
         for (id, window) in [(books.minute(), Window::Minute), (books.day(), Window::Day)] {
             self.ledger.refill(id, now);
@@ -114,7 +114,7 @@ impl Kernel {
                 if limit.is_some() || moved {
                     let refills_in_s = account.refills_in_s(now).filter(|_| !what.is_level());
                     let given = account.given[what];
-                    lines.push(Standing { what, window, limit, given, spent, reserved, refills_in_s });
+                    lines.push(BalanceLine { what, window, limit, given, spent, reserved, refills_in_s });
                 }
             }
         }

@@ -44,7 +44,7 @@ pub(super) fn send(of: &Dispatch, AgentsSend { agent, subject, body_json: body }
     let content = Content::of(format!("{subject}\n{body}"));
     let post = Post { agent: agent.clone(), content: content.digest, bytes: length(&[&subject, &body]) };
     let (mail, writer) = (Arc::clone(&of.drivers.mail), of.writer());
-    let asking = CallRequest::with(Call::AgentsSend(post), vec![content]).in_lane(&mail.lanes, &agent);
+    let asking = CallRequest::with(Call::AgentsSend(post), vec![content]).under_lock(&mail.locks, &agent);
     let send = move |permit: &_| mail.send(permit, &writer, &agent, &subject, &body);
     of.begun::<AgentsSend>(of.drivers.gate.pass_store(&of.run, asking, send))
 }
@@ -72,7 +72,7 @@ pub(super) fn reply(of: &Dispatch, AgentsReply { letter, body_json: body }: Agen
         }
     };
     let (mail, writer) = (Arc::clone(&of.drivers.mail), of.writer());
-    let asking = what(to.clone()).in_lane(&mail.lanes, &to);
+    let asking = what(to.clone()).under_lock(&mail.locks, &to);
     let subject = answered(&subject);
     let send = move |permit: &_| {
         let Write { result, labels } = mail.send(permit, &writer, &to, &subject, &body);

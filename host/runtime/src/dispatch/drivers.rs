@@ -26,7 +26,7 @@ pub struct Drivers {
     /// Labels of what lies in them.
     pub marks: Marks,
     /// Who keeps what lies in them.
-    pub keepers: StorageUsage,
+    pub usage: StorageUsage,
     /// Questions of agents to people, and notices.
     pub human: Human,
     /// Tools behind adapters.

@@ -96,10 +96,10 @@ impl Dispatch {
 
     /// The most that writing so much there would add to what the agent keeps.
     fn growth(&self, place: &Place, length: usize) -> Result<u64, Error> {
-        let Drivers { files, keepers, .. } = &*self.drivers;
+        let Drivers { files, usage, .. } = &*self.drivers;
         // The driver says that there is no such root, once the kernel has said yes.
         let Some(root) = files.find(&place.root) else { return Ok(0) };
-        let growth = keepers.growth(self.run.payer(), root, &place.path, length);
+        let growth = usage.growth(self.run.payer(), root, &place.path, length);
         growth.map_err(|error| fault::stored(&error))
     }
 }
@@ -133,7 +133,7 @@ async fn prepared(
     let root = drivers.files.root(permit, &place.root)?;
     let marked = drivers.marks.add(root, &place.path, permit.carries()).await;
     marked.map_err(|error| fault::stored(&error))?;
-    let change = drivers.keepers.change(agent, root, &place.path, length).await;
+    let change = drivers.usage.change(agent, root, &place.path, length).await;
     let change = change.map_err(|error| fault::stored(&error))?;
     if change.grows() > permit.held()[Resource::Storage] {
         return Err(fault::unavailable("the file changed while it was written", Some(10)));

@@ -81,23 +81,23 @@ impl Inner {
         let of = of.into();
         let unclaimed = cell.let_in(ready, now);
         self.close_questions(&mut cell, closed);
-        let moved = if books { cell.books(of.payer) } else { None };
-        let along = Extras { moved, rated, contents, record };
+        let balances = if books { cell.books(of.payer) } else { None };
+        let extras = Extras { balances, rated, contents, record };
         if entries.is_empty() {
-            self.write(of.trail, entry.as_slice(), along);
+            self.write(of.trail, entry.as_slice(), extras);
         } else {
             entries.extend(entry);
-            self.write(of.trail, &entries, along);
+            self.write(of.trail, &entries, extras);
         }
         for payer in &unclaimed {
-            self.write(of.trail, &[], Extras { moved: cell.books(payer), ..Extras::default() });
+            self.write(of.trail, &[], Extras { balances: cell.books(payer), ..Extras::default() });
         }
         result
     }
 
-    fn write(&self, trail: &Arc<Trail>, entries: &[Entry], along: Extras<'_>) {
-        if !entries.is_empty() || !along.is_empty() {
-            self.journal.append(trail, entries, along);
+    fn write(&self, trail: &Arc<Trail>, entries: &[Entry], extras: Extras<'_>) {
+        if !entries.is_empty() || !extras.is_empty() {
+            self.journal.append(trail, entries, extras);
         }
     }
 }

@@ -152,12 +152,12 @@ impl Store for Filling {
             return self.store.commit(batch);
         }
         // Behind what was committed before, and never on the thread of whoever commits, as the writer of a real one tells it.
-        let (before, then) = (self.store.commit(Batch::default()), batch.then.take());
+        let (before, on_commit) = (self.store.commit(Batch::default()), batch.on_commit.take());
         let failed = tokio::spawn(async move {
             let _ = before.await;
             let failed = Err(StoreError::Full);
-            if let Some(then) = then {
-                then(&failed);
+            if let Some(on_commit) = on_commit {
+                on_commit(&failed);
             }
             failed
         });

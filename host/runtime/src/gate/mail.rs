@@ -90,7 +90,7 @@ impl Drop for Transit {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (mail, act, going_back) = (Arc::clone(&self.mail), self.act.take(), Arc::clone(&self.going_back));
         runtime.spawn(async move {
-            let _alone = mail.lanes.enter(&run.agent).await;
+            let _alone = mail.locks.lock(&run.agent).await;
             while let Ok(batch) = mail.put_back(&taken) {
                 // Whoever keeps it keeps it again.
                 let changes = usage::changes(&batch);
@@ -193,7 +193,7 @@ impl InFlightCall {
             if self.cancel.is_cancelled() {
                 return self.without(permit, Err(Error::Cancelled));
             }
-            let alone = mail.lanes.enter(&mailbox).await;
+            let alone = mail.locks.lock(&mailbox).await;
             match mail.take(&mailbox, self.now()) {
                 Ok(Some((batch, taken, labels))) => match self.tell_taken(batch, &taken, &labels).await {
                     Ok(at) => return (Ok(Some(self.taken(permit, taken, &labels, at))), at),

@@ -42,7 +42,7 @@ pub(super) struct Audience {
     /// Agents whose runs are held until a person lets them go.
     pub(super) held: Mutex<BTreeSet<String>>,
     /// Writes to memory.
-    pub(super) touches: ChangeFeed,
+    pub(super) changes: ChangeFeed,
     /// Whoever watches the host itself.
     host: Mutex<Observer>,
 }

@@ -50,14 +50,14 @@ impl InFlightCall {
             Err(error) => return self.withdrawn(error),
         };
         let at = self.now();
-        let Some(CallRequest { what, contents, lane, .. }) = self.asking.take() else {
+        let Some(CallRequest { what, contents, lock, .. }) = self.asking.take() else {
             return (Err(fault::broke()), at);
         };
         let basis = permit.basis();
         self.gate.0.journal.append(&self.run.trail, &[], Extras { contents, ..Extras::default() });
         let mut failed = fault::unavailable("too many others write the same entry", Some(10));
-        let _alone = match &lane {
-            Some((lanes, name)) => Some(lanes.enter(name).await),
+        let _alone = match &lock {
+            Some((locks, name)) => Some(locks.lock(name).await),
             None => None,
         };
         for _ in 0..TRIES_MAX {
@@ -86,7 +86,7 @@ impl InFlightCall {
                     let spent = permit.held().with(Resource::Storage, grown);
                     let spent = self.gate.0.settle(&self.run, permit, Some(spent), at, Vec::new(), |_| None);
                     self.tell(at, spent, None);
-                    self.gate.touched(&self.run, &what);
+                    self.gate.changed(&self.run, &what);
                     return (Ok(value), at);
                 }
                 Err(StoreError::Conflict) => {}

@@ -43,7 +43,7 @@ fn names(host: &Host, run: u64) -> Vec<&'static str> {
         Entry::Raised { .. } => "raised",
         Entry::Ended(_) => "ended",
         Entry::Labelled { .. } => "labelled",
-        Entry::ShadowDenied { .. } => "foreseen",
+        Entry::ShadowDenied { .. } => "shadow-denied",
         _ => "the host's own",
     };
     // What decisions rest on is told where that is tested.

@@ -67,9 +67,9 @@ impl DeliveryQueue {
     }
 
     /// The guest stands in a call until what is returned is dropped.
-    pub(crate) fn stand(&self) -> Standing<'_> {
+    pub(crate) fn stand(&self) -> InCall<'_> {
         self.standing.fetch_add(1, Ordering::AcqRel);
-        Standing(self)
+        InCall(self)
     }
 
     /// True if the guest stands in a call.
@@ -133,9 +133,9 @@ impl Drop for Passing<'_> {
 }
 
 /// See [`DeliveryQueue::stand`].
-pub(crate) struct Standing<'a>(&'a DeliveryQueue);
+pub(crate) struct InCall<'a>(&'a DeliveryQueue);
 
-impl Drop for Standing<'_> {
+impl Drop for InCall<'_> {
     fn drop(&mut self) {
         self.0.standing.fetch_sub(1, Ordering::AcqRel);
     }

@@ -198,7 +198,7 @@ impl HostBuilder {
         let memory = Memory::new(Arc::clone(&store));
         let mail = Arc::new(Mail::new(Arc::clone(&store)));
         gate.begin_locked(policy_watch::lock(&directory));
-        let (marks, keepers) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
+        let (marks, usage) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
         rows::approval::recover(&store, at.host).await?;
         let people = People::of(&directory);
         let policy_watch = PolicyWatch::new(directory, self.watched, self.tools_watched);
@@ -207,7 +207,7 @@ impl HostBuilder {
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
         let agents = Arc::new(Agents::new(self.agents, Components::new(engine, Arc::clone(&store)), runs_max));
         let delegate = Arc::clone(&agents) as _;
-        let drivers = Drivers { gate, models, memory, files, marks, keepers, human, tools, http, mail, delegate };
+        let drivers = Drivers { gate, models, memory, files, marks, usage, human, tools, http, mail, delegate };
         let services =
             Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, run_queue, parking });
         // Set once, here.

@@ -12,23 +12,23 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::{Came, Trigger, Watched};
-use crate::gate::Touch;
+use crate::gate::Change;
 
 /// Starts a run after each write that fits, until it is dropped. Writes that come together are one cause.
 pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, pattern: String) {
     let mut rate = trigger.rate();
-    let mut touches = host.drivers.gate.touches();
+    let mut changes = host.drivers.gate.changes();
     let mut seen = Seen::default();
     loop {
-        match touches.recv().await {
-            Ok(touch) => seen.add(&touch, &trigger, &pattern),
+        match changes.recv().await {
+            Ok(change) => seen.add(&change, &trigger, &pattern),
             Err(RecvError::Lagged(_)) => seen.lose_track(),
             Err(RecvError::Closed) => return,
         }
         if seen.any {
             tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
-            drain(&mut touches, |touch| match touch {
-                Some(touch) => seen.add(&touch, &trigger, &pattern),
+            drain(&mut changes, |change| match change {
+                Some(change) => seen.add(&change, &trigger, &pattern),
                 None => seen.lose_track(),
             });
             trigger.fire(&host, &mut rate, std::mem::take(&mut seen).came()).await;
@@ -36,10 +36,10 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, pattern: String) 
     }
 }
 
-fn drain(touches: &mut Receiver<Touch>, mut each: impl FnMut(Option<Touch>)) {
+fn drain(changes: &mut Receiver<Change>, mut each: impl FnMut(Option<Change>)) {
     loop {
-        match touches.try_recv() {
-            Ok(touch) => each(Some(touch)),
+        match changes.try_recv() {
+            Ok(change) => each(Some(change)),
             Err(TryRecvError::Lagged(_)) => each(None),
             Err(_) => return,
         }
@@ -55,14 +55,14 @@ struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, touch: &Touch, trigger: &Trigger, pattern: &str) {
-        if touch.agent == trigger.agent || !namespace_fits(pattern, &touch.namespace) {
+    fn add(&mut self, change: &Change, trigger: &Trigger, pattern: &str) {
+        if change.agent == trigger.agent || !namespace_fits(pattern, &change.namespace) {
             return;
         }
         self.any = true;
-        self.labels = self.labels.and(&touch.labels);
+        self.labels = self.labels.and(&change.labels);
         if self.entries.len() < TRIGGER_NAMES_MAX {
-            self.entries.insert((touch.namespace.clone(), touch.key.clone()));
+            self.entries.insert((change.namespace.clone(), change.key.clone()));
         }
     }
 

@@ -26,15 +26,15 @@ type Answer = Result<(), StoreError>;
 struct Job {
     batch: Batch,
     size: usize,
-    /// Why it is not even tried. The writer says so, because `then` may want a lock that the caller holds.
+    /// Why it is not even tried. The writer says so, because `on_commit` may want a lock that the caller holds.
     refused: Option<StoreError>,
     answer: oneshot::Sender<Answer>,
 }
 
 impl Job {
     fn end(mut self, answer: Answer) {
-        if let Some(then) = self.batch.then.take() {
-            then(&answer);
+        if let Some(on_commit) = self.batch.on_commit.take() {
+            on_commit(&answer);
         }
         // Whoever asked may have gone; what is committed stays committed.
         let _ = self.answer.send(answer);
