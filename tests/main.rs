@@ -10,6 +10,7 @@ mod authors;
 mod budgets;
 mod cli;
 mod clock;
+mod clocks;
 mod crash;
 mod denials;
 mod dense;

@@ -8,6 +8,7 @@ mod approver;
 mod audit;
 mod budget;
 mod build;
+mod clock;
 mod completions;
 mod deny;
 mod doctor;
@@ -85,6 +86,8 @@ pub enum Command {
     Policy(policy::Args),
     Audit(audit::Args),
     Label(label::Args),
+    Clock(clock::Args),
+    Triggers(triggers::Args),
     New(new::Args),
     Build(build::Args),
     Completions(completions::Args),
@@ -128,6 +131,8 @@ impl Command {
             Self::Policy(args) => policy::run(&args),
             Self::Audit(args) => audit::run(&args),
             Self::Label(args) => label::run(args),
+            Self::Clock(args) => clock::run(&args),
+            Self::Triggers(args) => triggers::run(&args),
             Self::New(args) => new::run(args),
             Self::Build(args) => build::run(args),
             Self::Completions(args) => completions::run(&args),

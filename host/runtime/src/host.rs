@@ -1,6 +1,7 @@
 //! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
 
 mod builder;
+pub mod clock_watch;
 mod errors;
 pub mod parking;
 pub mod policy_watch;

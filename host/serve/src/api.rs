@@ -7,7 +7,7 @@ use agentry_journal::settle_unknown::{Resolution, Resolved};
 use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Statement;
 use agentry_kernel::labels::Labels;
-use agentry_kernel::time::Millis;
+use agentry_kernel::time::{ClockReading, Millis};
 use agentry_runtime::approvals::{Said, Saying};
 use agentry_runtime::run::activity::Live;
 use agentry_runtime::run::events::Event;
@@ -89,6 +89,22 @@ pub struct Budget;
 
 impl Operation for Budget {
     type Answer = Vec<Statement>;
+}
+
+/// What the host's time is, and what the machine's clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookAtClock;
+
+impl Operation for LookAtClock {
+    type Answer = ClockReading;
+}
+
+/// A person says that the machine's clock is right; what both said before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptClock;
+
+impl Operation for AcceptClock {
+    type Answer = ClockReading;
 }
 
 /// The host looks at the home's lock now, instead of at its next look.

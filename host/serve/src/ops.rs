@@ -13,16 +13,18 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::kernel::Statement;
 use agentry_kernel::labels::Labels;
-use agentry_kernel::time::Millis;
+use agentry_kernel::time::{ClockReading, Millis};
 use agentry_runtime::approvals::{Said, Saying};
+use agentry_runtime::host::clock_watch;
 use agentry_runtime::host::services::Services;
 use agentry_store::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
+use agentry_store::rows::cause;
 use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Batch, Key, Page, Range, Store, StoreError, Value, rows};
 
 use crate::api::{
-    Budget, Discard, Get, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtLock, Operation, Paused, Scan, Stop,
-    Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, Get, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtClock, LookAtLock,
+    Operation, Paused, Requeue, Scan, Stop, Unlabel, UnlabelRun,
 };
 use crate::error::OpError;
 
@@ -93,6 +95,18 @@ impl ByHost for LookAtLock {
     async fn by_host(self, host: &Services) -> Result<(), OpError> {
         host.policy_watch.look_at_lock(&host.drivers.gate);
         Ok(host.drivers.gate.journal().flush().await?)
+    }
+}
+
+impl ByHost for LookAtClock {
+    async fn by_host(self, host: &Services) -> Result<ClockReading, OpError> {
+        Ok(host.drivers.gate.clock().reading())
+    }
+}
+
+impl ByHost for AcceptClock {
+    async fn by_host(self, host: &Services) -> Result<ClockReading, OpError> {
+        Ok(clock_watch::accept(host).await?)
     }
 }
 

@@ -179,6 +179,11 @@ pub fn tip(host: HostId) -> Key {
     of_host(TIP, &[], host)
 }
 
+/// How far the time of a host has come.
+pub fn clock(host: HostId) -> Key {
+    of_host(CLOCK, &[], host)
+}
+
 /// The host of such a key.
 pub fn tip_of(key: &[u8]) -> Option<HostId> {
     match key.strip_prefix(TIP)? {

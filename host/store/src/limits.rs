@@ -75,6 +75,13 @@ pub const IDLE_MEMORY_BYTES: u64 = 2 * 1024 * MIB as u64;
 /// Of the runs that a host can have, in quarters: with more, those that wait leave memory at once, so that others find room to begin.
 pub const IDLE_QUARTERS: usize = 3;
 
+/// Between two looks at the machine's clock, for what a person should know of it.
+pub const CLOCK_LOOK_MS: u64 = 1000;
+
+/// How often a host writes down how far its time has come, in looks. The next one begins no earlier, so this is what a clock that is set back
+/// while nobody serves can make time lose.
+pub const CLOCK_MARK_LOOKS: u64 = 30;
+
 /// Between two looks at the runs that wait.
 pub const IDLE_LOOK_MS: u64 = 250;
 

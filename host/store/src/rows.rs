@@ -2,6 +2,8 @@
 //! nothing, and whoever writes a row is responsible for the batch that it stands in.
 
 pub mod approval;
+pub mod cause;
+pub mod clock;
 pub mod files;
 pub mod format1;
 pub mod format2;

@@ -210,6 +210,11 @@ impl Tracked {
         self.act(((), follows));
     }
 
+    pub(crate) fn set_back(&mut self, now: Millis) -> Vec<String> {
+        let done = self.kernel.set_back(now);
+        self.act(done)
+    }
+
     pub(crate) fn take_back(&mut self, run: RunId, agent: &str, returned: &Amounts, since: Millis) {
         let follows = self.kernel.take_back(run, agent, returned, since);
         self.act(((), follows));

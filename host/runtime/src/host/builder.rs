@@ -20,17 +20,19 @@ use agentry_drivers::tools::config::{ToolLine, ToolsConfig};
 use agentry_drivers::web::{System, Web};
 use agentry_engine::Engine;
 use agentry_engine::prepare::Preparer;
-use agentry_journal::Journal;
-use agentry_journal::audit::heads::{Heads, HeadsError};
+use agentry_journal::audit::heads::{self, Heads, HeadsError};
 use agentry_journal::history::History;
+use agentry_journal::{Journal, Tip};
 use agentry_kernel::kernel::Kernel;
 use agentry_kernel::policy::Policy;
+use agentry_kernel::time::Millis;
 use agentry_llm::Models;
+use agentry_store::limits::ORDER_KEPT_MS;
 use agentry_store::{RedbStore, Store, StoreError, rows};
 
 use super::policy_watch::{self, PolicyWatch};
 use super::services::Services;
-use super::{Host, OpenError, Options, parking};
+use super::{Host, OpenError, Options, clock_watch, parking};
 use crate::agents::Agents;
 use crate::approvals::People;
 use crate::config::{AgentsConfig, Config};
@@ -167,10 +169,15 @@ impl HostBuilder {
     pub async fn open(self) -> Result<Host, OpenError> {
         let Self { directory, preparer, clock, config, .. } = self;
         let models = Models::open(&config.models, &self.models, self.model.as_deref())?;
-        let files = Files::open(&self.roots)?;
         let (store, name) = match self.store {
             Some(given) => given,
             None => (Arc::new(open_store(&directory).await?) as Arc<dyn Store>, rows::host::HOME.to_owned()),
+        };
+        let files = Files::open(&self.roots)?.apart_from(&directory)?;
+        let clock = match clock {
+            // The time of a host does not begin before that of the last one ended.
+            Clock::System => clock_watch::of_store(&*store, rows::host::named(&*store, &name)?)?,
+            given => given,
         };
         // Only now: nobody else works in this directory.
         let secrets = Arc::new(Secrets::open(&config.secrets));
@@ -213,6 +220,10 @@ impl HostBuilder {
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
+        services.drivers.gate.mark_time().await?;
+        let now = services.drivers.gate.clock().now().0;
+        rows::order::forget_before(&*store, Millis(now.saturating_sub(ORDER_KEPT_MS))).await?;
+        tokio::spawn(clock_watch::watch(Arc::downgrade(&services)));
         let history = History::over(store);
         let elsewhere = recovered.elsewhere;
         Ok(Host { faces: Vec::new(), services, history, elsewhere, attended: false, _heads: heads })
