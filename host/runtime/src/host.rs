@@ -268,8 +268,13 @@ impl Host {
         let stop = stop.child_token();
         match record.parent {
             Some((parent, _)) if self.goes_on(parent)? => return Err(RunError::Below { run: record.id, parent }),
-            // Whoever called it is over, and so is it.
-            Some(_) => stop.cancel(),
+            Some(_) => {
+                // Whoever called it is over, and so is it.
+                let drivers = &self.services.drivers;
+                drivers.gate.end_below(&[record.id], &drivers.mail).await?;
+                let record = self.history.record(record.id)?.ok_or(RunError::NotSuspended { run: record.id })?;
+                return Ok(self.history.report(&record)?);
+            }
             None => {}
         }
         let prepared = self.component_of(&record, component).await?;

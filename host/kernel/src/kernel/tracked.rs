@@ -143,6 +143,11 @@ impl Tracked {
         self.act(((), follows));
     }
 
+    pub(crate) fn end_absent(&mut self, payer: &str, past: &Unfinished, now: Millis) -> (Vec<Lost>, Amounts) {
+        let done = self.kernel.end_absent(payer, past, now);
+        self.act(done)
+    }
+
     pub(crate) fn ask(
         &mut self,
         unasked: Unasked,

@@ -245,6 +245,17 @@ impl Recording {
         self.spawned.get(&call).copied()
     }
 
+    /// The runs that it began below it.
+    pub(crate) fn all_spawned(&self) -> Vec<RunId> {
+        self.spawned.values().copied().collect()
+    }
+
+    /// The fuel that it gave away by this call, if the guest did not name it then.
+    pub(crate) fn gave(&self, call: CallId) -> Option<u64> {
+        let Call::AgentsCall(Delegation { share, fuel, .. }) = &self.calls.get(&call)?.what else { return None };
+        share.iter().all(|(what, _)| *what != Resource::Fuel).then_some(*fuel)
+    }
+
     /// What people were asked last about this call, and until when.
     pub(crate) fn questioned(&self, call: CallId) -> Option<(ApprovalId, Millis)> {
         self.questioned.get(&call).copied()
