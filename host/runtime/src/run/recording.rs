@@ -11,7 +11,7 @@ use agentry_abi::port::{Delivery, Next};
 use agentry_journal::digest;
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::budget::Resource;
-use agentry_kernel::call::{Call, CallId, RunId};
+use agentry_kernel::call::{Call, CallId, Delegation, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Ended, Entry, Outcome, Started, Status};
 use agentry_kernel::kernel::{Afterwards, Lost};
