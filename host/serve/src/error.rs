@@ -164,7 +164,7 @@ impl From<StoreError> for OpError {
 impl From<SayError> for OpError {
     fn from(error: SayError) -> Self {
         let next = match &error {
-            SayError::Code(CodeError::Store(error)) => return error.clone().into(),
+            SayError::Code(CodeError::Store(error)) | SayError::Store(error) => return error.clone().into(),
             SayError::Unknown(_) | SayError::Many(_) | SayError::Unfit(Unfit::Closed) => Some(Next::OpenApprovals),
             SayError::Closed { .. } => Some(Next::ClosedApprovals),
             SayError::Unproven(_) => Some(Next::GiveCode),

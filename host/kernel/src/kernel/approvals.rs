@@ -217,6 +217,12 @@ impl Kernel {
         (asked, self.follows())
     }
 
+    /// What people said to this question under an earlier host holds: those who said yes, or who said no and why.
+    pub fn recall_votes(&mut self, id: ApprovalId, yes: Vec<String>, no: Option<(String, String)>) -> Consequences {
+        self.approvals.recall(id, yes, no);
+        self.follows()
+    }
+
     /// Takes back a call about which nobody can be asked; it costs nothing.
     pub fn decline(&mut self, unasked: Unasked, why: &str, now: Millis) -> (Refusal, Consequences) {
         let Unasked { permit, required, name, raise, .. } = unasked;
