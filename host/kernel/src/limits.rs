@@ -83,6 +83,9 @@ pub const JSON_MAX_BYTES: usize = 1024 * 1024;
 /// How deep JSON nests. Nobody writes arguments that are deeper, and reading them costs stack.
 pub const JSON_DEPTH_MAX: usize = 32;
 
+/// How deep JSON nests that is only kept and passed on: what readers of JSON commonly take.
+pub const JSON_CHECK_DEPTH_MAX: usize = 128;
+
 /// Values in one JSON text, so that the value that it becomes is not much larger than the text.
 pub const JSON_VALUES_MAX: usize = 65_536;
 

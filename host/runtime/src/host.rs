@@ -22,6 +22,7 @@ use agentry_journal::history::History;
 use agentry_journal::report::Report;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status, up_to};
+use agentry_kernel::json;
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::tool::ToolsChange;
 use agentry_store::content::Content;
@@ -438,6 +439,6 @@ fn checked(input: Vec<u8>) -> Result<String, RunError> {
         return Err(wrong(format!("{} bytes long, more than {INPUT_MAX_BYTES}", input.len())));
     }
     let text = String::from_utf8(input).map_err(|_| wrong("not UTF-8".to_owned()))?;
-    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| wrong(format!("not JSON: {error}")))?;
+    json::check(&text).map_err(|flaw| wrong(format!("not JSON: {flaw}")))?;
     Ok(text)
 }
