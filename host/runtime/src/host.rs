@@ -390,7 +390,8 @@ impl Host {
         takes(&prepared, &input)?;
         self.has_roots(&prepared.manifest)?;
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
-        let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
+        let fresh = || getrandom::u64().map(|id| RunId(id.max(RunId::HOST.0 + 1))).map_err(RunError::Random);
+        let id = id.map_or_else(fresh, Ok)?;
         let seed = getrandom::u64().map_err(RunError::Random)?;
         let engine = self.components().engine().name().to_owned();
         let stop = stop.child_token();

@@ -244,6 +244,8 @@ pub struct Start {
     pub input: Vec<u8>,
     /// Whether to tell what happens in it, until it is over.
     pub watch: bool,
+    /// An order under a key that was given before is that order: its run is told of, and no other begins.
+    pub key: Option<String>,
 }
 
 /// What is heard of a run that was ordered.

@@ -49,6 +49,8 @@ pub enum Kind {
     NoHost,
     /// A part of Agentry broke down, or the two ends do not understand each other.
     Broken,
+    /// It may have been done, and nobody heard.
+    Unheard,
 }
 
 /// What says no.
@@ -95,6 +97,10 @@ pub enum Next {
     Serve,
     /// Wait for the run, or start a host that takes orders.
     ServeInstead,
+    /// Look at the runs of the home, or order again under the key that was given.
+    RunsOrKey,
+    /// Look at what triggers have noticed.
+    Causes,
 }
 
 impl OpError {

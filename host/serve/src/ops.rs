@@ -167,6 +167,21 @@ impl ByHost for Discard {
     }
 }
 
+impl ByHost for Requeue {
+    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+        requeued(&**host.drivers.gate.journal().store(), &self.cause).await
+    }
+}
+
+/// Lets a dead cause try again; whoever tends its trigger finds it.
+pub(crate) async fn requeued(store: &dyn Store, name: &str) -> Result<(), OpError> {
+    let dead = cause::all(store, None)?.into_iter().filter(|(_, pending)| pending.dead.is_some());
+    let mut named = dead.filter(|(key, _)| cause::name(key) == name);
+    let (key, dead) = named.next().ok_or_else(|| OpError::no_cause(name))?;
+    let run = getrandom::u64().map_err(|_| OpError::broken("the system gives no randomness"))?;
+    Ok(store.commit(cause::revive(&key, &dead, RunId(run.max(RunId::HOST.0 + 1)))).await?)
+}
+
 fn is_suspended(store: &dyn Store, run: RunId) -> bool {
     rows::run::of(store, run).is_ok_and(|record| record.is_some_and(|record| record.status == Status::Suspended))
 }

@@ -197,11 +197,12 @@ pub const FILE_WRITE_MAX_BYTES: usize = 8 * MIB;
 /// Names that one `files.list` gives.
 pub const FILE_LIST_MAX: usize = 10_000;
 
-/// Commands that talk to a running host at once. Each asks one thing after another, or watches a run.
-pub const CONTROL_CONNECTIONS_MAX: usize = 128;
+/// Commands that talk to a running host at once. Each asks one thing after another, or watches a run. Whoever comes while all places are taken
+/// waits for one.
+pub const CONTROL_CONNECTIONS_MAX: usize = 256;
 
 /// Of these, commands that watch a run: so that others are never kept out.
-pub const CONTROL_WATCHERS_MAX: usize = 96;
+pub const CONTROL_WATCHERS_MAX: usize = 192;
 
 /// What happened in a run that a command watches and has not read yet; more is dropped, the run never waits.
 pub const CONTROL_EVENTS_WAITING_MAX: usize = 1_024;
@@ -228,7 +229,16 @@ pub const CONTROL_PAGE_MAX_ROWS: usize = 4_096;
 pub const CONTROL_PAGE_MAX_BYTES: usize = 4 * MIB;
 
 /// How long a command that has connected may take to say hello.
-pub const CONTROL_HELLO_MAX_MS: u64 = 2_000;
+pub const CONTROL_HELLO_MAX_MS: u64 = 5_000;
+
+/// How long it may be silent while others wait for its place: a program that was begun, even on a busy machine, has said what it wants by then.
+pub const CONTROL_SILENT_MAX_MS: u64 = 1_000;
+
+/// The key of an order: a name and a number.
+pub const ORDER_KEY_MAX_BYTES: usize = 256;
+
+/// How long a key keeps a second run from being begun: whoever asks again does so sooner.
+pub const ORDER_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// How long it may be silent between two questions, or take to read an answer. Then the host hangs up.
 pub const CONTROL_IDLE_MAX_MS: u64 = 20_000;

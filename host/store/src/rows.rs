@@ -11,6 +11,7 @@ pub mod host;
 pub mod mail;
 pub mod memory;
 pub mod notice;
+pub mod order;
 pub mod parked;
 pub mod question;
 pub mod run;

@@ -56,6 +56,9 @@ pub const TABLES: [Table; 22] = [
     Table { prefix: keys::INQUIRIES, usage: Usage::Held("it is closed; of closed ones only the newest are kept") },
     host(keys::FORMAT),
     host(b"w"),
+    host(keys::CAUSES),
+    host(keys::CLOCK),
+    host(keys::ORDERS),
 ];
 
 const fn host(prefix: &'static [u8]) -> Table {
