@@ -41,6 +41,7 @@ mod setup;
 mod target;
 mod tools;
 mod trace;
+mod triggers;
 mod unpause;
 mod wait;
 

@@ -235,6 +235,17 @@ impl Operation for Discard {
     type Answer = ();
 }
 
+/// A person lets a dead cause of a trigger try again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requeue {
+    /// What it is called.
+    pub cause: String,
+}
+
+impl Operation for Requeue {
+    type Answer = ();
+}
+
 /// A run that is to begin. What is heard of it, one after another, is [`News`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {

@@ -127,6 +127,11 @@ impl OpError {
         Self::new(Kind::NotFound, format_args!("there is no letter {letter}")).next(Next::Letters)
     }
 
+    pub(crate) fn no_cause(name: &str) -> Self {
+        let name: String = name.chars().take(64).collect();
+        Self::new(Kind::NotFound, format_args!("no dead cause is called `{name}`")).next(Next::Causes)
+    }
+
     pub(crate) fn too_many_held(max: usize) -> Self {
         Self::new(Kind::Conflict, format_args!("{max} agents are paused already")).next(Next::LetGo)
     }

@@ -311,6 +311,18 @@ pub const TRIGGER_LOOK_MS: u64 = 500;
 /// Before a run is ordered again that found too many others waiting.
 pub const TRIGGER_RETRY_MS: u64 = 1_000;
 
+/// Between two looks of a trigger that is told of its causes.
+pub const TRIGGER_QUIET_LOOK_MS: u64 = 5_000;
+
+/// The longest pause before a run is tried again that could not begin.
+pub const TRIGGER_RETRY_MAX_MS: u64 = 5 * 60 * 1000;
+
+/// How often that is tried before a person has to say so: some hours in all.
+pub const TRIGGER_TRIES_MAX: u32 = 48;
+
+/// For how many looks a file must have been as it is: whoever writes it in pieces pauses for less.
+pub const TRIGGER_REST_LOOKS: u32 = 3;
+
 /// Names of files or entries that one run of a trigger is told.
 pub const TRIGGER_NAMES_MAX: usize = 256;
 
