@@ -29,6 +29,7 @@ mod idle;
 mod imports;
 mod labels;
 mod languages;
+mod lasting;
 mod lies;
 mod mail;
 mod models;

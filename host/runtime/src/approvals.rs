@@ -3,7 +3,7 @@
 //! The kernel decides whether an answer counts; here a code is checked, an answer is written down and whoever waits is woken.
 //! Agents cannot reach any of this: it is asked for on a terminal or over the control socket.
 
-mod codes;
+pub(crate) mod codes;
 mod roster;
 
 use std::path::{Path, PathBuf};

@@ -247,10 +247,10 @@ impl Inner {
     /// The call's number and its time: the one moment at which the run's clock moves. It does not move again for a call that was made
     /// before: what the guest saw of it then is what it sees now.
     fn enter(&self, run: &RunContext, number: Number) -> Result<(CallId, Millis), Error> {
-        let now = match number {
+        let now = self.time(match number {
             Number::Next => run.clock.advance(self.clock.now()),
             Number::Again(_, began) => self.clock.now().max(began),
-        };
+        });
         if run.trail.is_broken() {
             run.cancelled.cancel();
             return Err(fault::unavailable("this run cannot be written down any more: the host's disk failed", None));

@@ -65,6 +65,8 @@ pub struct Options {
     pub models: Vec<Arc<agentry_llm::Entry>>,
     /// Who reads, checks and compiles components.
     pub preparer: Preparer,
+    /// Whether a home is gone on with that was set back to an earlier day.
+    pub accept_older: bool,
 }
 
 /// What a new run is to have in common with another one.
@@ -159,15 +161,15 @@ impl Host {
         // Before anything is compiled for it.
         let input = checked(input)?;
         let prepared = self.components().package(component).await?;
-        self.start(prepared, input, observer, None, &stop).await
+        self.start(prepared, input, observer, (None, None), &stop).await
     }
 
     /// The same for what was ordered.
     async fn run_queued(&self, request: RunRequest, stop: CancellationToken) -> Result<Report, RunError> {
-        let RunRequest { component, input, observer, began } = request;
+        let RunRequest { component, input, observer, began, id } = request;
         let input = checked(input)?;
         let prepared = self.components().package(&component).await?;
-        self.start(prepared, input, observer, began, &stop).await
+        self.start(prepared, input, observer, (began, id), &stop).await
     }
 
     /// Executes a run again beside its journal, without any effect, and compares it call by call. It is named as in
@@ -384,7 +386,7 @@ impl Host {
         prepared: Arc<Prepared>,
         input: String,
         observer: Observer,
-        began: Option<Began>,
+        (began, id): (Option<Began>, Option<RunId>),
         stop: &CancellationToken,
     ) -> Result<Report, RunError> {
         takes(&prepared, &input)?;

@@ -1,5 +1,6 @@
 //! A kernel for tests that keeps what follows from its acts until somebody looks.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
