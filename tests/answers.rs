@@ -12,6 +12,7 @@ use crate::approvals::{
 };
 use crate::lies::yesterday;
 use crate::refusals::costs_nothing;
+use crate::serve::serve;
 use crate::stage::{Ended, Running, Stage, begin, end, guest, skip};
 
 const DAY_S: i64 = 24 * 60 * 60;
@@ -236,6 +237,29 @@ fn a_new_host_forgets_neither_guesses_nor_codes_that_were_used() {
     approve(&stage, &second, &["--as", "bob", "--code", &bob.code(0)]).with(3).complains("too many codes were wrong");
     deny(&stage, &second, "no").with(0);
     is_not_approved(&stage, running.end());
+}
+
+#[test]
+fn a_yes_that_was_acknowledged_counts_when_the_host_is_killed_right_behind_it() {
+    let stage = office("tool = \"post\"", "from = \"group:ops\", factor = \"totp\", quorum = 2, ttl = \"90s\"");
+    let (alice, bob) = (enrol(&stage, "alice", "ops"), enrol(&stage, "bob", "ops"));
+    let root = format!("documents={}", stage.path("documents").display());
+    let serving = || serve(stage.agentry("serve").args(["--root", &root]));
+    let server = serving();
+    let call = json!([["call", "post", "{}"]]).to_string();
+    let run = end(stage.agentry("run").arg("--detach").arg(guest("steps")).args(["--input", &call])).with(0);
+    let question = id(&open(&stage, 1)[0]);
+    approve(&stage, &question, &["--as", "alice", "--code", &alice.code(0)]).with(0);
+    server.kill();
+    let server = serving();
+    let again = open(&stage, 1).remove(0);
+    assert_eq!((id(&again), &again["yes"]), (question.clone(), &json!(["alice"])), "{again}");
+    assert_eq!(sent(&stage), 0);
+    approve(&stage, &question, &["--as", "bob", "--code", &bob.code(0)]).with(0);
+    end(stage.agentry("wait").args([run.stdout.trim(), "--timeout", "60s"])).with(0);
+    assert_eq!(sent(&stage), 1);
+    server.stop();
+    stage.replays();
 }
 
 #[test]
