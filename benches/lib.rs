@@ -72,6 +72,7 @@ pub async fn open_on(home: &Path, model: Option<String>) -> Host {
         model,
         models: Vec::new(),
         preparer: Preparer::InProcess,
+        accept_older: false,
     };
     Host::open(options).await.expect("the host opens")
 }

@@ -71,6 +71,28 @@ fn a_log_that_was_set_back_to_an_earlier_day_looks_whole_but_for_the_second_plac
 }
 
 #[test]
+fn a_home_that_was_set_back_to_an_earlier_day_is_refused_unless_a_person_says_so() {
+    let stage = stage();
+    run(&stage, "one");
+    let store = stage.home().join("store.redb");
+    let before = std::fs::read(&store).expect("it is ours");
+    run(&stage, "two");
+    std::fs::write(&store, before).expect("it is ours");
+    // A torn line, as a full disk leaves it, is in nobody's way.
+    let heads = stage.path("heads");
+    let text = std::fs::read_to_string(&heads).expect("it is ours");
+    std::fs::write(&heads, format!("{text}2 0 9")).expect("it is ours");
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(2).complains("set back to an earlier day");
+    end(&mut stage.agentry("serve")).with(2).complains("set back to an earlier day");
+    crate::serve::serve(stage.agentry("serve").arg("--accept-older")).stop();
+    run(&stage, "three");
+    let audit = end(stage.agentry("audit verify").arg("--json"));
+    let audit = audit.with(0).json();
+    assert_eq!((&audit["torn_heads"], &audit["broken"]), (&json!(1), &Value::Null), "{audit}");
+    run(&stage, "four");
+}
+
+#[test]
 fn heads_that_are_none_or_a_home_without_a_past_are_told() {
     let stage = stage();
     end(&mut stage.agentry("audit verify")).with(2).complains("nothing ever ran here");

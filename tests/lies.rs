@@ -20,6 +20,26 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
 }
 "#;
 
+/// Sets the clock of a command ahead by the seconds that a file says, which is read anew each time.
+const ASTRAY: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *at) {
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int done = real(clock, at);
+    if (clock != CLOCK_REALTIME) return done;
+    char text[32] = "";
+    int file = open(getenv("TEST_AHEAD"), O_RDONLY | O_CLOEXEC);
+    if (file >= 0) { if (read(file, text, sizeof text - 1) < 0) text[0] = 0; close(file); }
+    at->tv_sec += atoll(text);
+    return done;
+}
+"#;
+
 /// Resolves names below `example.org` to the lines of a file, one after the other, and writes down that it was asked.
 const TURNING: &str = r#"
 #define _GNU_SOURCE
@@ -48,6 +68,31 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 /// A library that sets the clock of a command back by a day; none where there is no C compiler.
 pub fn yesterday(stage: &Stage) -> Option<PathBuf> {
     library(stage, "yesterday", YESTERDAY)
+}
+
+/// A clock that a test sets while commands run.
+pub struct Astray {
+    library: PathBuf,
+    ahead: PathBuf,
+}
+
+impl Astray {
+    /// One that is right; none where there is no C compiler.
+    pub fn new(stage: &Stage) -> Option<Self> {
+        Some(Self { library: library(stage, "astray", ASTRAY)?, ahead: stage.write("ahead", "0") })
+    }
+
+    /// Sets it ahead by so many seconds, or behind, for all that were told.
+    pub fn set(&self, seconds: i64) {
+        // In one step: nobody reads half a number.
+        let next = self.ahead.with_extension("next");
+        fs::write(&next, seconds.to_string()).and_then(|()| fs::rename(&next, &self.ahead)).expect("it is ours");
+    }
+
+    /// Tells a command so.
+    pub fn told_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("LD_PRELOAD", &self.library).env("TEST_AHEAD", &self.ahead)
+    }
 }
 
 /// Names that lead elsewhere each time they are asked for.

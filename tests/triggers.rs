@@ -57,8 +57,10 @@ fn port() -> u16 {
 fn ask(port: u16, method: &str, path: &str, headers: &str, body: &str) -> u16 {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("somebody listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    let json = if headers.contains("content-type") { "" } else { "content-type: application/json\r\n" };
+    let length = body.len();
     let head =
-        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{json}{headers}\r\n");
     // What is too long may not all be taken.
     let _ = stream.write_all(format!("{head}{body}").as_bytes());
     let mut answer = Vec::new();
@@ -111,10 +113,16 @@ fn a_request_that_makes_no_sense_or_comes_too_often_starts_nothing() {
     assert_eq!(ask(port, "GET", "/hook", "", ""), 405);
     assert_eq!(ask(port, "POST", "/hook", "", "{"), 400);
     assert_eq!(ask(port, "POST", "/hook", "", &"x".repeat((1 << 20) + 1)), 413);
+    assert_eq!(ask(port, "POST", "/hook", "", "{\"a\": 1, \"a\": 2}"), 400);
+    assert_eq!(ask(port, "POST", "/hook", "", "[18446744073709551616]"), 400);
+    // What a page in a browser can send by itself.
+    for page in ["content-type: text/plain\r\n", "origin: https://evil.example\r\n"] {
+        assert_eq!(ask(port, "POST", "/hook", page, "{}"), 403, "{page}");
+    }
     assert!(runs(&stage, 0).is_empty());
     // Whoever hangs takes nothing from the others.
     let _hangs: Vec<_> =
-        (0..10).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it is let in")).collect();
+        (0..100).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it is let in")).collect();
     let told: Vec<_> = (0..20).map(|_| ask(port, "POST", "/hook", "", "{}")).collect();
     assert!(told[0] == 202 && told[19] == 429, "{told:?}");
     assert_eq!(runs(&stage, 1)[0]["trigger"], "webhook /hook");
@@ -246,9 +254,71 @@ fn what_cannot_start_is_told_and_the_host_goes_on() {
     stage.write("home/agents.toml", "format = 1\n[agents.nobody]\nstart = [{ directory = \"inbox\" }]\n");
     let root = format!("inbox={}", inbox.display());
     let server = serve(stage.agentry("serve").args(["--root", &root]));
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(4));
+    // It is remembered, and tried again.
+    let causes = end(stage.agentry("triggers").arg("--json")).with(0).json();
+    assert_eq!(
+        (&causes[0]["trigger"], &causes[0]["dead"]),
+        (&json!("nobody directory inbox"), &Value::Null),
+        "{causes}"
+    );
+    assert!(end(&mut stage.agentry("triggers")).with(0).stdout.contains("nobody directory inbox"));
+    end(stage.agentry("triggers requeue").arg("00000000-0")).with(2).complains("no dead cause is called");
+    end(&mut stage.agentry("triggers requeue")).with(2);
     let said = server.stop();
     assert!(said.contains("nobody directory inbox did not start: cannot read"), "{said}");
+}
+
+#[test]
+fn a_file_whose_run_was_denied_has_it_when_the_grant_is_there_and_one_alone_over_stops_of_the_host() {
+    let stage = Stage::new();
+    let inbox = stage.directory("inbox");
+    let component = guest("steps").canonicalize().expect("it is built");
+    stage.grant("echo", "");
+    let agents = format!(
+        "format = 1\n[agents.steps]\ncomponent = {component:?}\n\
+         start = [{{ directory = \"inbox\", input = [[\"sleep\", \"6000\"]], per_minute = 600 }}]\n"
+    );
+    stage.write("home/agents.toml", &agents);
+    let root = format!("inbox={}", inbox.display());
+    let serving = || serve(stage.agentry("serve").args(["--drain", "0s", "--root", &root]));
+    let begun = |count: usize| {
+        let begun = Instant::now();
+        loop {
+            let all = end(stage.agentry("ps").arg("--json")).with(0).json();
+            let all: Vec<_> =
+                all.as_array().expect("a list").iter().filter(|run| run["status"] != "denied").cloned().collect();
+            if all.len() >= count {
+                return all;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{all:?}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let server = serving();
+    fs::write(inbox.join("a"), "").expect("a file");
+    let denied = Instant::now();
+    while !end(stage.agentry("ps").arg("--json")).json().to_string().contains("denied") {
+        assert!(denied.elapsed() < Duration::from_secs(60), "it is not tried");
+        thread::sleep(Duration::from_millis(100));
+    }
+    let said = server.stop();
+    assert!(said.contains("steps directory inbox did not start: "), "{said}");
+    stage.grant("steps", "[budget]\nwall_run = \"100s\"\n");
+    let server = serving();
+    let first = begun(1).remove(0);
+    server.stop();
+    // The run of the first goes on in the next host, and that of the second waits for its end.
+    let server = serving();
+    fs::write(inbox.join("b"), "").expect("a file");
+    let second = begun(2).into_iter().find(|run| run["run"] != first["run"]).expect("another one");
+    let ended = end(stage.agentry("ps").arg("--json")).json();
+    let ended = ended.as_array().expect("a list").iter().find(|run| run["run"] == first["run"]).cloned();
+    assert_eq!(ended.expect("it is there")["status"], "done");
+    end(stage.agentry("wait").arg(second["run"].as_str().expect("an id"))).with(0);
+    server.stop();
+    assert_eq!(begun(2).len(), 2, "a run for each file");
+    stage.replays();
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod approver;
 mod audit;
 mod budget;
 mod build;
+mod clock;
 mod completions;
 mod deny;
 mod doctor;
@@ -40,6 +41,7 @@ mod setup;
 mod target;
 mod tools;
 mod trace;
+mod triggers;
 mod unpause;
 mod wait;
 
@@ -85,6 +87,8 @@ pub enum Command {
     Policy(policy::Args),
     Audit(audit::Args),
     Label(label::Args),
+    Clock(clock::Args),
+    Triggers(triggers::Args),
     New(new::Args),
     Build(build::Args),
     Completions(completions::Args),
@@ -128,6 +132,8 @@ impl Command {
             Self::Policy(args) => policy::run(&args),
             Self::Audit(args) => audit::run(&args),
             Self::Label(args) => label::run(args),
+            Self::Clock(args) => clock::run(&args),
+            Self::Triggers(args) => triggers::run(&args),
             Self::New(args) => new::run(args),
             Self::Build(args) => build::run(args),
             Self::Completions(args) => completions::run(&args),

@@ -48,6 +48,8 @@ impl From<&Kind> for Exit {
         match kind {
             Kind::NotFound | Kind::Invalid | Kind::Conflict => Self::Usage,
             Kind::Refused(_) => Self::Denied,
+            // Only what did not begin is unavailable.
+            Kind::Unheard => Self::Failed,
             Kind::Unavailable { .. } | Kind::NotServing | Kind::NoHost | Kind::Broken => Self::Unavailable,
         }
     }

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Some(prepare::VERB) => return prepare::child(std::env::args_os().skip(2)),
         Some(sandbox::VERB) => return sandbox::child(),
         Some(sandbox::ENTER_VERB) => return sandbox::enter(),
+        Some(sandbox::KEEP_VERB) => return sandbox::keep(),
         _ => {}
     }
     let arguments: Vec<_> = commands::run::words::flags_apart(std::env::args_os().collect());

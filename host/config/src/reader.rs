@@ -1,6 +1,7 @@
 //! Tables of a configuration, read key by key. What nobody reads is a mistake, and each mistake has its line.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -34,6 +35,11 @@ impl<'a> Document<'a> {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         ConfigError::Mistake { file: self.file.to_owned(), line, message: message.into(), hint: hint.into() }
+    }
+
+    /// A path that stands in it: a relative one is beside the file, wherever a command was started.
+    pub fn beside(&self, path: &str) -> PathBuf {
+        Path::new(self.file).parent().unwrap_or(Path::new("")).join(path)
     }
 
     /// Parses the document and has its table read; `hint` is for a text that is no TOML at all.

@@ -1,10 +1,13 @@
 //! Keys of providers. A secret has no form that can be printed, logged or stored.
 
 use std::fmt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 use parking_lot::Mutex;
+use rustix::fs::OFlags;
 
 use crate::ConfigError;
 use crate::reader::Table;
@@ -55,14 +58,20 @@ impl Key {
             }
             Self::File(path) => {
                 let place = format!("the key file `{}`", path.display());
-                let data = std::fs::metadata(path).map_err(|why| format!("cannot read {place}: {why}"))?;
+                let unread = |why: std::io::Error| format!("cannot read {place}: {why}");
+                // Not blocking: opening a pipe would wait for a writer otherwise.
+                let options = OFlags::NONBLOCK.bits().cast_signed();
+                let file = File::options().read(true).custom_flags(options).open(path).map_err(unread)?;
+                let data = file.metadata().map_err(unread)?;
+                if !data.is_file() {
+                    return Err(format!("{place} is no regular file"));
+                }
                 if data.permissions().mode() & 0o077 != 0 {
                     return Err(format!("others can read {place}\nhint: chmod 600 {}", path.display()));
                 }
-                if data.len() > KEY_MAX_BYTES as u64 {
-                    return Err(format!("{place} holds no key"));
-                }
-                (place.clone(), std::fs::read_to_string(path).map_err(|why| format!("cannot read {place}: {why}"))?)
+                let mut text = String::new();
+                file.take(KEY_MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(unread)?;
+                (place, text)
             }
         };
         let key = text.trim();
@@ -81,7 +90,7 @@ pub fn key(table: &Table<'_>) -> Result<Key, ConfigError> {
     table.only(&SECRET_KEYS)?;
     match (table.text("env")?, table.text("file")?) {
         (Some(name), None) => Ok(Key::Env(name.to_owned())),
-        (None, Some(path)) => Ok(Key::File(PathBuf::from(path))),
+        (None, Some(path)) => Ok(Key::File(table.document.beside(path))),
         _ => Err(table.mistake("a key is in one place", "write key = { env = \"NAME\" } or key = { file = \"PATH\" }")),
     }
 }
@@ -151,6 +160,16 @@ mod tests {
         let (_dir, key) = key_file(0o644, "sk-very-secret");
         let why = key.read().unwrap_err();
         assert!(why.contains("chmod 600") && !why.contains("sk-very-secret"), "{why}");
+    }
+
+    #[test]
+    fn what_is_no_file_makes_nobody_wait() {
+        use rustix::fs::{CWD, FileType, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("key");
+        mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(Key::File(pipe).read().unwrap_err().contains("no regular file"));
+        assert!(Key::File(dir.path().to_path_buf()).read().unwrap_err().contains("no regular file"));
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Files under named roots. Each root is a directory that the admin gave, held open; nothing outside of it can be named, symbolic
-//! links are not followed, and no answer tells where it lies.
+//! Files under named roots. Each root is a directory that the admin gave, held open for as long as it lies there: another one that is put in its
+//! place is the root from then on. Nothing outside of it can be named, symbolic links are not followed, and no answer tells where it lies.
 
 mod marks;
 mod usage;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use agentry_abi::bindings::agentry::agent::files::FileStat;
@@ -15,30 +17,48 @@ use agentry_abi::fault;
 use agentry_kernel::Permit;
 use agentry_store::limits::{FILE_LIST_MAX, FILE_READ_MAX_BYTES};
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
+use cap_std::fs::{Dir, Metadata, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
+use parking_lot::Mutex;
 
 pub use self::marks::Marks;
 pub use self::usage::{Change, StorageUsage};
 
 /// The roots of a host.
 #[derive(Debug)]
-pub struct Files(BTreeMap<String, Root>);
+pub struct Files {
+    roots: BTreeMap<String, Place>,
+    /// What no root may contain or lie in.
+    home: Option<PathBuf>,
+}
 
-/// One root.
+/// Where a root was given, and what lay there at the last look.
 #[derive(Debug)]
+struct Place {
+    given: PathBuf,
+    root: Mutex<Root>,
+}
+
+/// When it is worth looking for a root again whose directory is gone.
+const ROOT_BACK_MS: u64 = 1000;
+
+/// One root; cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Root {
-    dir: Dir,
+    dir: Arc<Dir>,
     /// Absolute, without links: by which labels are kept. No guest learns it.
     lies_at: PathBuf,
+    /// The device and the number of the directory.
+    id: (u64, u64),
 }
 
 /// A root that the admin named is no directory.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open root `{name}` at {}: {error}\nhint: give a directory that you can read: --root {name}=DIR", path.display())]
+#[error("cannot open root `{name}` at {}: {error}\nhint: {hint}: --root {name}=DIR", path.display())]
 pub struct NoRoot {
     name: String,
     path: PathBuf,
     error: io::Error,
+    hint: &'static str,
 }
 
 impl Files {
@@ -48,28 +68,62 @@ impl Files {
     /// If one of them is no directory, or may not be read.
     pub fn open(roots: &BTreeMap<String, PathBuf>) -> Result<Self, NoRoot> {
         let open = |(name, path): (&String, &PathBuf)| match Root::open(path) {
-            Ok(root) => Ok((name.clone(), root)),
-            Err(error) => Err(NoRoot { name: name.clone(), path: path.clone(), error }),
+            Ok(root) => Ok((name.clone(), Place { given: path.clone(), root: Mutex::new(root) })),
+            Err(error) => {
+                let hint = "give a directory that you can read";
+                Err(NoRoot { name: name.clone(), path: path.clone(), error, hint })
+            }
         };
-        Ok(Self(roots.iter().map(open).collect::<Result<_, _>>()?))
+        Ok(Self { roots: roots.iter().map(open).collect::<Result<_, _>>()?, home: None })
+    }
+
+    /// The same, if none of them contains the home of the host or lies in it: what agents write there would be its policy, its store or its keys.
+    ///
+    /// # Errors
+    /// The first one that does.
+    pub fn apart_from(self, home: &Path) -> Result<Self, NoRoot> {
+        let home = home.canonicalize().or_else(|_| std::path::absolute(home)).unwrap_or_else(|_| home.to_path_buf());
+        let over = self.roots.iter().find(|(_, place)| overlaps(&place.root.lock().lies_at, &home));
+        if let Some((name, Place { given, .. })) = over {
+            let error = io::Error::other("it contains the home, or lies in it");
+            let hint = "give a directory that has nothing of the home";
+            return Err(NoRoot { name: name.clone(), path: given.clone(), error, hint });
+        }
+        Ok(Self { home: Some(home), ..self })
     }
 
     /// Whether there is such a root.
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.roots.contains_key(name)
     }
 
-    /// The root of this name, if this host has one.
-    pub fn find(&self, name: &str) -> Option<&Root> {
-        self.0.get(name)
+    /// The root of this name, as it lies there now.
+    ///
+    /// # Errors
+    /// `not-found` if the admin gave none; `unavailable` if nothing lies there.
+    pub fn find(&self, name: &str) -> Result<Root, Error> {
+        let place = self.roots.get(name).ok_or_else(|| Error::NotFound(format!("this host has no root `{name}`")))?;
+        let mut root = place.root.lock();
+        // Something may have been mounted over it, or put in its place by whoever deploys.
+        if !std::fs::metadata(&place.given).is_ok_and(|there| (there.dev(), there.ino()) == root.id) {
+            let gone = |_: io::Error| {
+                fault::unavailable(&format!("the directory of root `{name}` is gone"), Some(ROOT_BACK_MS))
+            };
+            let now = Root::open(&place.given).map_err(gone)?;
+            if self.home.as_ref().is_some_and(|home| overlaps(&now.lies_at, home)) {
+                return Err(gone(io::Error::other("it leads to the home")));
+            }
+            *root = now;
+        }
+        Ok(root.clone())
     }
 
     /// The root of this name.
     ///
     /// # Errors
-    /// `not-found` if the admin gave none.
-    pub fn root(&self, _: &Permit, name: &str) -> Result<&Root, Error> {
-        self.find(name).ok_or_else(|| Error::NotFound(format!("this host has no root `{name}`")))
+    /// As [`Files::find`].
+    pub fn root(&self, _: &Permit, name: &str) -> Result<Root, Error> {
+        self.find(name)
     }
 }
 
@@ -77,7 +131,8 @@ impl Root {
     fn open(path: &Path) -> io::Result<Self> {
         let lies_at = path.canonicalize()?;
         let dir = Dir::open_ambient_dir(&lies_at, ambient_authority())?;
-        Ok(Self { dir, lies_at })
+        let there = dir.dir_metadata()?;
+        Ok(Self { id: (there.dev(), there.ino()), dir: Arc::new(dir), lies_at })
     }
 
     fn lies_at(&self) -> &Path {
@@ -215,6 +270,11 @@ impl Root {
     }
 }
 
+/// Whether one of them lies in the other; both are absolute and without links.
+fn overlaps(one: &Path, other: &Path) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}
+
 /// None for what is neither a file nor a directory.
 fn described(path: String, metadata: &Metadata) -> Option<FileStat> {
     let directory = metadata.is_dir();
@@ -323,6 +383,43 @@ mod tests {
         assert_eq!(seen, [("d/a", 2, false), ("d/b", 2, false), ("d/c", 0, true)]);
         assert_eq!(root.list("").unwrap().len(), 1);
         assert!(matches!(root.list("d/nope"), Err(Error::NotFound(_))));
+    }
+
+    #[test]
+    fn another_directory_in_the_place_of_a_root_is_the_root_and_none_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, old) = (folder.path().join("inbox"), folder.path().join("old"));
+        fs::create_dir(&place).unwrap();
+        let files = Files::open(&BTreeMap::from([("inbox".to_owned(), place.clone())])).unwrap();
+        files.find("inbox").unwrap().write("a", b"first").unwrap();
+        fs::rename(&place, &old).unwrap();
+        assert!(matches!(files.find("inbox"), Err(Error::Unavailable(_))));
+        fs::create_dir(&place).unwrap();
+        let root = files.find("inbox").unwrap();
+        assert_eq!(root.list("").unwrap(), []);
+        root.write("b", b"second").unwrap();
+        assert!(place.join("b").exists() && !old.join("b").exists());
+        assert!(matches!(files.find("outbox"), Err(Error::NotFound(_))));
+    }
+
+    #[test]
+    fn no_root_contains_the_home_or_lies_in_it_under_whatever_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, beside) = (folder.path().join("home"), folder.path().join("home-2"));
+        fs::create_dir_all(home.join("policies")).unwrap();
+        fs::create_dir(&beside).unwrap();
+        symlink(&home, folder.path().join("link")).unwrap();
+        let open = |path: &Path| {
+            Files::open(&BTreeMap::from([("r".to_owned(), path.to_path_buf())])).unwrap().apart_from(&home)
+        };
+        for bad in [&home, &home.join("policies"), folder.path(), &folder.path().join("link"), Path::new("/")] {
+            let refused = open(bad).unwrap_err().to_string();
+            assert!(refused.contains("contains the home") && refused.contains("\nhint: "), "{refused}");
+        }
+        let files = open(&beside).unwrap();
+        fs::remove_dir(&beside).unwrap();
+        symlink(&home, &beside).unwrap();
+        assert!(matches!(files.find("r"), Err(Error::Unavailable(_))), "nor does it become the home later");
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! to a reader, and to a writer whose answer is the next version or that it came too late.
 
 mod entry;
-mod json;
 
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use agentry_abi::driver::{Completed, Write};
 use agentry_abi::fault;
 use agentry_kernel::Amounts;
 use agentry_kernel::call::RunId;
+use agentry_kernel::json;
 use agentry_kernel::kernel::Permit;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::NAME_MAX_BYTES;

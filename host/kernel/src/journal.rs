@@ -342,6 +342,20 @@ pub enum Entry {
         /// Those that are gone.
         removed: Vec<String>,
     },
+    /// A person said that the clock of the machine is right, and the host goes by it from here on. It stands in the journal of the host.
+    ClockAccepted {
+        /// When, by that clock.
+        at: Millis,
+        /// What the host went by before.
+        was: Millis,
+    },
+    /// A person had a home go on that was set back to an earlier day. It stands in the journal of the host.
+    OlderAccepted {
+        /// When.
+        at: Millis,
+        /// How many segments the second place knew of that are not here.
+        missing: u64,
+    },
 }
 
 /// All that a run is a function of, besides its outcomes.

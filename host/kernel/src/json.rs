@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::limits::{JSON_DEPTH_MAX, JSON_MAX_BYTES, JSON_VALUES_MAX};
+use crate::limits::{JSON_CHECK_DEPTH_MAX, JSON_DEPTH_MAX, JSON_MAX_BYTES, JSON_VALUES_MAX};
 
 mod read;
 #[cfg(test)]
@@ -54,6 +54,15 @@ pub fn parse(text: &str) -> Result<Value, Flaw> {
         return Err(Flaw { what: "longer than 1 MiB", at: JSON_MAX_BYTES });
     }
     read::Reader::new(text).whole()
+}
+
+/// Whether a text is JSON that everybody reads the same, however long it is and whatever is to be done with it: no key twice in one object, no whole
+/// number beyond 64 bits, no half of a pair.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn check(text: &str) -> Result<(), Flaw> {
+    read::Reader::checking(text).whole().map(drop)
 }
 
 impl Value {

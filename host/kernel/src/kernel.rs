@@ -35,6 +35,7 @@ mod reasons;
 mod registry;
 mod resume;
 mod runs;
+mod set_back;
 mod shares;
 #[cfg(test)]
 mod simulation;

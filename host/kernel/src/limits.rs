@@ -10,6 +10,16 @@ pub const CALLS_IN_FLIGHT_MAX: usize = 64;
 /// Calls of one run in its life: the journal of a run that makes more could not be replayed in reasonable time.
 pub const CALLS_PER_RUN_MAX: u32 = 1_000_000;
 
+/// How far a machine's clock may leap ahead and be believed at once: what keepers of time correct in one step. Less than this is told to
+/// nobody, in either direction.
+pub const CLOCK_LEAP_MAX_MS: u64 = 60 * 1000;
+
+/// How long a home may lie unused before its host asks whether that is so: a clock that is further ahead than this is rather wrong.
+pub const CLOCK_UNUSED_MAX_MS: u64 = 400 * 24 * 60 * 60 * 1000;
+
+/// While the machine's clock is behind, the host's goes slower by one part in so many, until they meet. A wait lasts three hundredths longer.
+pub const CLOCK_SLOWER: u64 = 32;
+
 /// Runs at once: more than the densest shape of an engine holds, so that it is the engine that says no.
 pub const RUNS_MAX: usize = 250_000;
 
@@ -72,6 +82,9 @@ pub const JSON_MAX_BYTES: usize = 1024 * 1024;
 
 /// How deep JSON nests. Nobody writes arguments that are deeper, and reading them costs stack.
 pub const JSON_DEPTH_MAX: usize = 32;
+
+/// How deep JSON nests that is only kept and passed on: what readers of JSON commonly take.
+pub const JSON_CHECK_DEPTH_MAX: usize = 128;
 
 /// Values in one JSON text, so that the value that it becomes is not much larger than the text.
 pub const JSON_VALUES_MAX: usize = 65_536;

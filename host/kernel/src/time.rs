@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod line;
+
+pub use line::{ClockReading, TimeLine};
+
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Millis(pub u64);

@@ -3,7 +3,7 @@
 //! The kernel decides whether an answer counts; here a code is checked, an answer is written down and whoever waits is woken.
 //! Agents cannot reach any of this: it is asked for on a terminal or over the control socket.
 
-mod codes;
+pub(crate) mod codes;
 mod roster;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use agentry_kernel::approval::{ApprovalId, Approver, Unfit};
 use agentry_kernel::kernel::{Answered, Vote};
 use agentry_kernel::limits::APPROVAL_TEXT_MAX_BYTES;
 use agentry_kernel::text::cut;
+use agentry_store::StoreError;
 use agentry_store::rows::approval;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,9 @@ pub enum SayError {
     /// The kernel does not take it.
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    /// It could not be written down, so it may not count.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Those who can be asked on this host.
@@ -115,7 +119,9 @@ impl People {
             Some(because) => Vote::No { because: cut(because, APPROVAL_TEXT_MAX_BYTES) },
             None => Vote::Yes,
         };
-        let answered = match gate.answer(id, &who, &vote)? {
+        let answered = gate.answer(id, &who, &vote)?;
+        gate.answers_durable().await?;
+        let answered = match answered {
             Answered::Approved => Effect::Approved,
             Answered::Denied => Effect::Denied,
             Answered::MoreWanted(more) => Effect::MoreWanted(more),
@@ -140,7 +146,7 @@ impl People {
             },
         };
         let enrolled = roster.find(&name)?;
-        codes::prove(gate.journal().store(), &enrolled, code, gate.clock().now()).await?;
+        codes::prove(gate.journal().store(), &enrolled, code, gate.clock().calendar()).await?;
         Ok(Approver { name: enrolled.name, groups: enrolled.groups, proven: true })
     }
 }

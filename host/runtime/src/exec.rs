@@ -199,8 +199,8 @@ async fn live(
     unended.over();
     // In a task of its own: once it has begun, it is brought to its end, whoever waits for it.
     let ended = tokio::spawn({
-        let (gate, run) = (gate.clone(), Arc::clone(&run));
-        async move { gate.end(&run, ending).await }
+        let (drivers, run) = (Arc::clone(drivers), Arc::clone(&run));
+        async move { ended(&drivers, &run, ending).await }
     });
     let record = ended.await.unwrap_or(Err(StoreError::Closed))?;
     let tally = run.tally();
@@ -220,6 +220,14 @@ async fn live(
         refused: tally.refused,
         duration_ms: used[Resource::WallTime],
     })
+}
+
+/// Ends it, and with it the runs that an earlier host or epoch began below it and whose calls its guest did not make again.
+async fn ended(drivers: &Drivers, run: &Arc<RunContext>, ending: Ending) -> Result<RunRecord, StoreError> {
+    let (gate, spawned) = (&drivers.gate, run.recording().map(|past| past.all_spawned()).unwrap_or_default());
+    let record = gate.end(run, ending).await?;
+    gate.end_below(&spawned, &drivers.mail).await?;
+    Ok(record)
 }
 
 /// What the guest of a run is given.

@@ -5,10 +5,12 @@
 //! [`Gate::call_now`] for what is answered at once, [`Gate::pass_read`] for short reads of our own store, [`Gate::pass`] for what takes time or reaches outside, and
 //! [`Gate::pass_store`] for writes to our own store.
 
+mod absent;
 mod act;
 mod again;
 mod change_feed;
 mod children;
+mod clock;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod in_flight;
@@ -145,6 +147,8 @@ impl Gate {
             }
         }
         recovered.rates.iter().for_each(|rated| kernel.restore_rate(rated.clone()));
+        // What a host counted whose clock was ahead. It is written down with what comes next.
+        let _ = kernel.set_back(clock.now());
         let cell = Mutex::new(KernelCell::new(kernel));
         Self(Arc::new(Inner { cell, journal, clock, audience: Audience::default() }))
     }
@@ -156,7 +160,7 @@ impl Gate {
 
     /// What is left of every limit that binds a run.
     pub(crate) fn balances(&self, run: &RunContext) -> Vec<Balance> {
-        let now = run.clock.now();
+        let now = self.0.time(run.clock.now());
         self.0.cell.lock().balances(run.id, now)
     }
 
@@ -243,10 +247,10 @@ impl Inner {
     /// The call's number and its time: the one moment at which the run's clock moves. It does not move again for a call that was made
     /// before: what the guest saw of it then is what it sees now.
     fn enter(&self, run: &RunContext, number: Number) -> Result<(CallId, Millis), Error> {
-        let now = match number {
+        let now = self.time(match number {
             Number::Next => run.clock.advance(self.clock.now()),
             Number::Again(_, began) => self.clock.now().max(began),
-        };
+        });
         if run.trail.is_broken() {
             run.cancelled.cancel();
             return Err(fault::unavailable("this run cannot be written down any more: the host's disk failed", None));

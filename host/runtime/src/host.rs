@@ -1,6 +1,7 @@
 //! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
 
 mod builder;
+pub mod clock_watch;
 mod errors;
 pub mod parking;
 pub mod policy_watch;
@@ -21,6 +22,7 @@ use agentry_journal::history::History;
 use agentry_journal::report::Report;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status, up_to};
+use agentry_kernel::json;
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::tool::ToolsChange;
 use agentry_store::content::Content;
@@ -63,6 +65,8 @@ pub struct Options {
     pub models: Vec<Arc<agentry_llm::Entry>>,
     /// Who reads, checks and compiles components.
     pub preparer: Preparer,
+    /// Whether a home is gone on with that was set back to an earlier day.
+    pub accept_older: bool,
 }
 
 /// What a new run is to have in common with another one.
@@ -157,15 +161,15 @@ impl Host {
         // Before anything is compiled for it.
         let input = checked(input)?;
         let prepared = self.components().package(component).await?;
-        self.start(prepared, input, observer, None, &stop).await
+        self.start(prepared, input, observer, (None, None), &stop).await
     }
 
     /// The same for what was ordered.
     async fn run_queued(&self, request: RunRequest, stop: CancellationToken) -> Result<Report, RunError> {
-        let RunRequest { component, input, observer, began } = request;
+        let RunRequest { component, input, observer, began, id } = request;
         let input = checked(input)?;
         let prepared = self.components().package(&component).await?;
-        self.start(prepared, input, observer, began, &stop).await
+        self.start(prepared, input, observer, (began, id), &stop).await
     }
 
     /// Executes a run again beside its journal, without any effect, and compares it call by call. It is named as in
@@ -267,8 +271,13 @@ impl Host {
         let stop = stop.child_token();
         match record.parent {
             Some((parent, _)) if self.goes_on(parent)? => return Err(RunError::Below { run: record.id, parent }),
-            // Whoever called it is over, and so is it.
-            Some(_) => stop.cancel(),
+            Some(_) => {
+                // Whoever called it is over, and so is it.
+                let drivers = &self.services.drivers;
+                drivers.gate.end_below(&[record.id], &drivers.mail).await?;
+                let record = self.history.record(record.id)?.ok_or(RunError::NotSuspended { run: record.id })?;
+                return Ok(self.history.report(&record)?);
+            }
             None => {}
         }
         let prepared = self.component_of(&record, component).await?;
@@ -377,13 +386,14 @@ impl Host {
         prepared: Arc<Prepared>,
         input: String,
         observer: Observer,
-        began: Option<Began>,
+        (began, id): (Option<Began>, Option<RunId>),
         stop: &CancellationToken,
     ) -> Result<Report, RunError> {
         takes(&prepared, &input)?;
         self.has_roots(&prepared.manifest)?;
         let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
-        let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
+        let fresh = || getrandom::u64().map(|id| RunId(id.max(RunId::HOST.0 + 1))).map_err(RunError::Random);
+        let id = id.map_or_else(fresh, Ok)?;
         let seed = getrandom::u64().map_err(RunError::Random)?;
         let engine = self.components().engine().name().to_owned();
         let stop = stop.child_token();
@@ -432,6 +442,6 @@ fn checked(input: Vec<u8>) -> Result<String, RunError> {
         return Err(wrong(format!("{} bytes long, more than {INPUT_MAX_BYTES}", input.len())));
     }
     let text = String::from_utf8(input).map_err(|_| wrong("not UTF-8".to_owned()))?;
-    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| wrong(format!("not JSON: {error}")))?;
+    json::check(&text).map_err(|flaw| wrong(format!("not JSON: {flaw}")))?;
     Ok(text)
 }

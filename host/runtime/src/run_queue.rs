@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use agentry_kernel::call::RunId;
+use agentry_store::keyed_mutex::KeyedMutex;
 use agentry_store::limits::{CONTROL_WATCHERS_MAX, RUNS_ORDERED_MAX};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::exec::errors::RunError;
 use crate::run::cause::Began;
@@ -31,6 +32,8 @@ pub struct RunRequest {
     pub observer: Observer,
     /// What started it by itself, if something did.
     pub began: Option<Began>,
+    /// Its id, if that stands somewhere already; it is nobody else's.
+    pub id: Option<RunId>,
 }
 
 /// What came of a request. Not the kernel's [`Outcome`](agentry_kernel::journal::Outcome), which is of a call.
@@ -40,6 +43,8 @@ pub type RunOutcome = Result<RunId, RunError>;
 pub struct RunQueue {
     open: Mutex<Option<mpsc::Sender<QueuedRun>>>,
     watchers: Arc<Semaphore>,
+    /// Of two who order under one key, one after the other.
+    keys: KeyedMutex,
 }
 
 /// Why a run is not queued.
@@ -53,7 +58,11 @@ pub enum NotQueued {
 
 impl Default for RunQueue {
     fn default() -> Self {
-        Self { open: Mutex::default(), watchers: Arc::new(Semaphore::new(CONTROL_WATCHERS_MAX)) }
+        Self {
+            open: Mutex::default(),
+            watchers: Arc::new(Semaphore::new(CONTROL_WATCHERS_MAX)),
+            keys: KeyedMutex::default(),
+        }
     }
 }
 
@@ -75,6 +84,13 @@ impl RunQueue {
         self.open.lock().is_some()
     }
 
+    /// Whoever orders a run under a key is alone with it until what is returned is dropped.
+    pub async fn alone(&self, key: &str) -> OwnedMutexGuard<()> {
+        // A lock stays, so there are no more of them than that.
+        let lock = key.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+        self.keys.lock(&lock.to_string()).await
+    }
+
     /// Queues a run.
     ///
     /// # Errors
@@ -88,8 +104,8 @@ impl RunQueue {
         })
     }
 
-    /// Room for one more who watches; none if there are too many.
-    pub fn watch(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.watchers).try_acquire_owned().ok()
+    /// Room for one more who watches, when one of them has gone.
+    pub async fn watch(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.watchers).acquire_owned().await.ok()
     }
 }

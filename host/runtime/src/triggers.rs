@@ -1,20 +1,20 @@
 //! What starts agents by itself while a host serves. Each trigger is tended by a task of its own: it waits for its cause, keeps to its
-//! rate and orders a run, one after another. What comes meanwhile is one cause, however often it came. It decides nothing: the kernel looks
-//! at each of its runs as at any other.
+//! rate and orders a run, one after another. What comes meanwhile is one cause, however often it came. A cause stands in the store from when it is
+//! noticed until its run has ended, so that no stop of the host loses or repeats it. It decides nothing: the kernel looks at each of its runs as at
+//! any other.
 
 mod cron;
 mod directory;
 mod letter;
 mod memory;
+mod pending;
 mod rate;
 mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agentry_kernel::labels::Labels;
-use agentry_store::limits::TRIGGER_RETRY_MS;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -26,7 +26,7 @@ use crate::config::{Cause, TriggerLine};
 use crate::dispatch::drivers::Drivers;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
-use crate::run_queue::{NotQueued, QueuedRun, RunOutcome, RunQueue, RunRequest};
+use crate::run_queue::{QueuedRun, RunQueue, RunRequest};
 
 /// What triggers look at, and where they order runs.
 pub(crate) struct Watched {
@@ -88,29 +88,8 @@ impl Trigger {
         Rate::of(self.line.per_minute, tokio::time::Instant::now())
     }
 
-    /// Starts a run when its rate lets it, and waits for the end of that. What goes wrong is told to whoever watches the host.
-    async fn fire(&self, host: &Watched, rate: &mut Rate, came: Came) {
-        rate.turn().await;
-        let input = self.line.input.clone().unwrap_or_else(|| came.input.to_string());
-        loop {
-            let (run, ended) = self.request(input.clone().into_bytes(), &came.labels);
-            match host.run_queue.push(run) {
-                Ok(()) => {
-                    if let Ok(Err(error)) = ended.await {
-                        host.drivers.gate.announce_alarm(&format!("{} did not start: {error}", self.id()));
-                    }
-                    return;
-                }
-                Err(NotQueued::NotServing) => return,
-                Err(NotQueued::Full) => tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MS)).await,
-            }
-        }
-    }
-
-    fn request(&self, input: Vec<u8>, labels: &Labels) -> (QueuedRun, oneshot::Receiver<RunOutcome>) {
-        let (done, ended) = oneshot::channel();
-        let began = Began { by: self.line.cause.story(), labels: self.line.labels.and(labels) };
-        let (component, observer) = (self.component.clone(), Observer::nobody());
-        (QueuedRun { request: RunRequest { component, input, observer, began: Some(began) }, done }, ended)
+    /// The input of a run for what came.
+    fn input(&self, came: &Came) -> String {
+        self.line.input.clone().unwrap_or_else(|| came.input.to_string())
     }
 }

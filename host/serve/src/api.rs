@@ -7,7 +7,7 @@ use agentry_journal::settle_unknown::{Resolution, Resolved};
 use agentry_kernel::call::RunId;
 use agentry_kernel::kernel::Statement;
 use agentry_kernel::labels::Labels;
-use agentry_kernel::time::Millis;
+use agentry_kernel::time::{ClockReading, Millis};
 use agentry_runtime::approvals::{Said, Saying};
 use agentry_runtime::run::activity::Live;
 use agentry_runtime::run::events::Event;
@@ -89,6 +89,22 @@ pub struct Budget;
 
 impl Operation for Budget {
     type Answer = Vec<Statement>;
+}
+
+/// What the host's time is, and what the machine's clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookAtClock;
+
+impl Operation for LookAtClock {
+    type Answer = ClockReading;
+}
+
+/// A person says that the machine's clock is right; what both said before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptClock;
+
+impl Operation for AcceptClock {
+    type Answer = ClockReading;
 }
 
 /// The host looks at the home's lock now, instead of at its next look.
@@ -219,6 +235,17 @@ impl Operation for Discard {
     type Answer = ();
 }
 
+/// A person lets a dead cause of a trigger try again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requeue {
+    /// What it is called.
+    pub cause: String,
+}
+
+impl Operation for Requeue {
+    type Answer = ();
+}
+
 /// A run that is to begin. What is heard of it, one after another, is [`News`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
@@ -228,6 +255,8 @@ pub struct Start {
     pub input: Vec<u8>,
     /// Whether to tell what happens in it, until it is over.
     pub watch: bool,
+    /// An order under a key that was given before is that order: its run is told of, and no other begins.
+    pub key: Option<String>,
 }
 
 /// What is heard of a run that was ordered.

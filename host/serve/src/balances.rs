@@ -7,6 +7,7 @@ use std::sync::Arc;
 use agentry_abi::clock::Clock;
 use agentry_config::policies;
 use agentry_kernel::kernel::{Kernel, Statement};
+use agentry_runtime::host::clock_watch;
 use agentry_store::{keys, rows};
 
 use crate::api::Budget;
@@ -27,12 +28,16 @@ pub fn read(home: &Path, directory: &Path) -> Result<Vec<Statement>, OpError> {
     }
     let policy = policies::load(directory)?;
     let mut kernel = Kernel::new(Arc::new(policy), Vec::new(), Vec::new());
+    let mut clock = Clock::System;
     if let Some(history) = crate::home::history(home)? {
         let host = rows::host::named(&**history.store(), rows::host::HOME)?;
+        clock = clock_watch::of_store(&**history.store(), host)?;
         agentry_journal::each_books(history.store(), host, |agent, books| match agent {
             keys::SITE => kernel.restore_site(books, &books.day.held),
             agent => kernel.restore(agent, books, &books.day.held),
         })?;
     }
-    Ok(kernel.statements(Clock::System.now()))
+    // As the next host will.
+    let _ = kernel.set_back(clock.now());
+    Ok(kernel.statements(clock.now()))
 }

@@ -49,6 +49,8 @@ pub enum Kind {
     NoHost,
     /// A part of Agentry broke down, or the two ends do not understand each other.
     Broken,
+    /// It may have been done, and nobody heard.
+    Unheard,
 }
 
 /// What says no.
@@ -95,6 +97,10 @@ pub enum Next {
     Serve,
     /// Wait for the run, or start a host that takes orders.
     ServeInstead,
+    /// Look at the runs of the home, or order again under the key that was given.
+    RunsOrKey,
+    /// Look at what triggers have noticed.
+    Causes,
 }
 
 impl OpError {
@@ -119,6 +125,11 @@ impl OpError {
     pub(crate) fn no_letter(letter: &str) -> Self {
         let letter: String = letter.chars().take(64).collect();
         Self::new(Kind::NotFound, format_args!("there is no letter {letter}")).next(Next::Letters)
+    }
+
+    pub(crate) fn no_cause(name: &str) -> Self {
+        let name: String = name.chars().take(64).collect();
+        Self::new(Kind::NotFound, format_args!("no dead cause is called `{name}`")).next(Next::Causes)
     }
 
     pub(crate) fn too_many_held(max: usize) -> Self {
@@ -164,7 +175,7 @@ impl From<StoreError> for OpError {
 impl From<SayError> for OpError {
     fn from(error: SayError) -> Self {
         let next = match &error {
-            SayError::Code(CodeError::Store(error)) => return error.clone().into(),
+            SayError::Code(CodeError::Store(error)) | SayError::Store(error) => return error.clone().into(),
             SayError::Unknown(_) | SayError::Many(_) | SayError::Unfit(Unfit::Closed) => Some(Next::OpenApprovals),
             SayError::Closed { .. } => Some(Next::ClosedApprovals),
             SayError::Unproven(_) => Some(Next::GiveCode),

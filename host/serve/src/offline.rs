@@ -13,12 +13,12 @@ use agentry_kernel::budget::{Amounts, Books, Resource};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::labels::Labels;
-use agentry_kernel::time::Millis;
-use agentry_runtime::host::policy_watch;
+use agentry_kernel::time::{ClockReading, Millis};
+use agentry_runtime::host::{clock_watch, policy_watch};
 use agentry_store::rows::question::{Answering, Inquiry};
-use agentry_store::{RedbStore, StoreError, keys, rows};
+use agentry_store::{Batch, RedbStore, StoreError, keys, rows};
 
-use crate::api::{Discard, LookAtLock, Operation, Unlabel, UnlabelRun};
+use crate::api::{AcceptClock, Discard, LookAtClock, LookAtLock, Operation, Requeue, Unlabel, UnlabelRun};
 use crate::error::{Kind, OpError};
 use crate::ops;
 use crate::socket::{self, OverSocket};
@@ -48,23 +48,49 @@ pub async fn act<O: InItsPlace>(home: &Path, operation: O) -> Result<O::Answer, 
     }
 }
 
+impl InItsPlace for LookAtClock {
+    async fn in_its_place(self, journal: &Journal) -> Result<ClockReading, OpError> {
+        Ok(clock(journal)?.reading())
+    }
+}
+
+/// The next host takes back what its books counted in a time that has not come.
+impl InItsPlace for AcceptClock {
+    async fn in_its_place(self, journal: &Journal) -> Result<ClockReading, OpError> {
+        let (clock, store, host) = (clock(journal)?, journal.store(), journal.at().host);
+        let before = clock.accept();
+        let at = clock.now();
+        clock_watch::settle(store, host, before.host, at).await?;
+        let (trail, mut batch) = (Arc::new(Trail::new(RunId::HOST)), Batch::default());
+        rows::clock::put(&mut batch, host, at);
+        journal.commit(&trail, &[Entry::ClockAccepted { at, was: before.host }], batch).await?;
+        Ok(before)
+    }
+}
+
 impl InItsPlace for Unlabel {
     async fn in_its_place(self, journal: &Journal) -> Result<Labels, OpError> {
-        Ok(ops::unlabelled(self, journal, Clock::System.now()).await?)
+        Ok(ops::unlabelled(self, journal, clock(journal)?.now()).await?)
     }
 }
 
 /// Its run takes the answer, at once or when it is carried on.
 impl InItsPlace for Answering {
     async fn in_its_place(self, journal: &Journal) -> Result<Inquiry, OpError> {
-        let human = Human::open(Arc::clone(journal.store()), Clock::System).await?;
+        let human = Human::open(Arc::clone(journal.store()), clock(journal)?).await?;
         Ok(human.answer(&self).await?)
+    }
+}
+
+impl InItsPlace for Requeue {
+    async fn in_its_place(self, journal: &Journal) -> Result<(), OpError> {
+        ops::requeued(&**journal.store(), &self.cause).await
     }
 }
 
 impl InItsPlace for Discard {
     async fn in_its_place(self, journal: &Journal) -> Result<(), OpError> {
-        let changes = ops::discarded(journal, &self.letter, Clock::System.now()).await?;
+        let changes = ops::discarded(journal, &self.letter, clock(journal)?.now()).await?;
         let trail = Arc::new(Trail::new(RunId::HOST));
         let mut site = books_of(journal, keys::SITE)?;
         for (agent, bytes) in changes {
@@ -83,7 +109,7 @@ impl InItsPlace for Discard {
 impl InItsPlace for Resolution {
     async fn in_its_place(self, journal: &Journal) -> Result<Resolved, OpError> {
         let unknown = UnknownCall::find(&**journal.store(), &self)?;
-        let (entry, record, returned) = unknown.close(&self, Clock::System.now());
+        let (entry, record, returned) = unknown.close(&self, clock(journal)?.now());
         let (mut books, mut site) = (books_of(journal, &record.agent)?, books_of(journal, keys::SITE)?);
         books.take_back(&returned, unknown.since);
         site.take_back(&returned, unknown.since);
@@ -128,6 +154,11 @@ pub fn unlabel_run(home: &Path, unlabel: UnlabelRun) -> Result<Labels, OpError> 
     })
 }
 
+/// The time as the next host will have it.
+fn clock(journal: &Journal) -> Result<Clock, StoreError> {
+    clock_watch::of_store(&**journal.store(), journal.at().host)
+}
+
 /// The books of an agent or of the site as they are stored: no host has them in memory.
 fn books_of(journal: &Journal, owner: &str) -> Result<Books, StoreError> {
     let stored = journal.store().get(&keys::books(journal.at().host, owner))?;
@@ -145,7 +176,7 @@ async fn told(home: &Path, changed: bool, entry: impl FnOnce(Millis) -> Entry) -
     match hand(home, LookAtLock).await? {
         Hand::Ours(journal) if changed => {
             let trail = Arc::new(Trail::new(RunId::HOST));
-            journal.append(&trail, &[entry(Clock::System.now())], Extras::default());
+            journal.append(&trail, &[entry(clock(&journal)?.now())], Extras::default());
             Ok(journal.durable(&trail).await?)
         }
         Hand::Ours(_) | Hand::Host(()) => Ok(()),

@@ -13,16 +13,18 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::kernel::Statement;
 use agentry_kernel::labels::Labels;
-use agentry_kernel::time::Millis;
+use agentry_kernel::time::{ClockReading, Millis};
 use agentry_runtime::approvals::{Said, Saying};
+use agentry_runtime::host::clock_watch;
 use agentry_runtime::host::services::Services;
 use agentry_store::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
+use agentry_store::rows::cause;
 use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Batch, Key, Page, Range, Store, StoreError, Value, rows};
 
 use crate::api::{
-    Budget, Discard, Get, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtLock, Operation, Paused, Scan, Stop,
-    Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, Get, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtClock, LookAtLock,
+    Operation, Paused, Requeue, Scan, Stop, Unlabel, UnlabelRun,
 };
 use crate::error::OpError;
 
@@ -96,6 +98,18 @@ impl ByHost for LookAtLock {
     }
 }
 
+impl ByHost for LookAtClock {
+    async fn by_host(self, host: &Services) -> Result<ClockReading, OpError> {
+        Ok(host.drivers.gate.clock().reading())
+    }
+}
+
+impl ByHost for AcceptClock {
+    async fn by_host(self, host: &Services) -> Result<ClockReading, OpError> {
+        Ok(clock_watch::accept(host).await?)
+    }
+}
+
 impl ByHost for Unlabel {
     async fn by_host(self, host: &Services) -> Result<Labels, OpError> {
         Ok(unlabelled(self, host.drivers.gate.journal(), host.drivers.gate.clock().now()).await?)
@@ -151,6 +165,21 @@ impl ByHost for Discard {
         gate.move_levels(changes);
         Ok(())
     }
+}
+
+impl ByHost for Requeue {
+    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+        requeued(&**host.drivers.gate.journal().store(), &self.cause).await
+    }
+}
+
+/// Lets a dead cause try again; whoever tends its trigger finds it.
+pub(crate) async fn requeued(store: &dyn Store, name: &str) -> Result<(), OpError> {
+    let dead = cause::all(store, None)?.into_iter().filter(|(_, pending)| pending.dead.is_some());
+    let mut named = dead.filter(|(key, _)| cause::name(key) == name);
+    let (key, dead) = named.next().ok_or_else(|| OpError::no_cause(name))?;
+    let run = getrandom::u64().map_err(|_| OpError::broken("the system gives no randomness"))?;
+    Ok(store.commit(cause::revive(&key, &dead, RunId(run.max(RunId::HOST.0 + 1)))).await?)
 }
 
 fn is_suspended(store: &dyn Store, run: RunId) -> bool {

@@ -57,6 +57,12 @@ pub enum ControlError {
         /// What happened.
         why: String,
     },
+    /// It hung up or is silent after a run was ordered, so that it may have begun.
+    #[error("the host that runs here does not say what became of the run: {why}")]
+    Unheard {
+        /// What happened.
+        why: String,
+    },
     /// It says something else than what it was asked.
     #[error("the host answered another question\nhint: use the same program for both")]
     Another,
@@ -68,6 +74,7 @@ impl From<ControlError> for OpError {
             ControlError::NoHost { .. } => Self::new(Kind::NoHost, error).next(Next::Serve),
             ControlError::Place { .. } => Self::new(Kind::Unavailable { retry_ms: None }, error),
             ControlError::Lost { .. } => Self::new(Kind::Unavailable { retry_ms: Some(BUSY_RETRY_MS) }, error),
+            ControlError::Unheard { .. } => Self::new(Kind::Unheard, error).next(Next::RunsOrKey),
             ControlError::Version { .. } | ControlError::Another => Self::new(Kind::Broken, error),
         }
     }

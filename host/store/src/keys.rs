@@ -25,6 +25,9 @@
 //! | `t` start, run | nothing: runs by time |
 //! | `u` run, call | a question of an agent to people, and what came of it |
 //! | `w` trigger | what it has seen |
+//! | `x` SHA-256 of a trigger, number | what it has noticed, until a run for that has ended |
+//! | `y` | how far the time of the first host has come; of a later host, behind its number |
+//! | `z` SHA-256 of a key | the run that was ordered under it |
 //!
 //! The first host of a store has number 0, and its keys are those of a store that knew of one host only.
 
@@ -74,6 +77,14 @@ pub const RATES: &[u8] = b"s";
 pub const WAKES: &[u8] = b"e";
 /// Runs that rest until a letter comes.
 pub const READERS: &[u8] = b"g";
+/// How far the time of hosts has come.
+pub const CLOCK: &[u8] = b"y";
+/// What is known of the codes of approvers.
+pub const APPROVERS: &[u8] = b"p";
+/// What triggers have noticed.
+pub const CAUSES: &[u8] = b"x";
+/// Orders of runs that have a key.
+pub const ORDERS: &[u8] = b"z";
 /// Runs by time.
 pub const TIMES: &[u8] = b"t";
 
@@ -177,6 +188,11 @@ pub fn log(host: HostId) -> Key {
 /// How far the log of a host goes.
 pub fn tip(host: HostId) -> Key {
     of_host(TIP, &[], host)
+}
+
+/// How far the time of a host has come.
+pub fn clock(host: HostId) -> Key {
+    of_host(CLOCK, &[], host)
 }
 
 /// The host of such a key.
@@ -295,7 +311,7 @@ pub fn reader_of(key: &[u8]) -> Option<String> {
 
 /// What is known of an approver's codes.
 pub fn approver(name: &str) -> Key {
-    key(b"p", &[name.as_bytes()])
+    key(APPROVERS, &[name.as_bytes()])
 }
 
 /// A question to people.
@@ -316,6 +332,23 @@ pub fn notice(at: Millis, run: RunId, call: CallId) -> Key {
 /// What a trigger has seen.
 pub fn trigger(id: &str) -> Key {
     key(b"w", &[Sha256::digest(id.as_bytes()).as_slice()])
+}
+
+/// All that a trigger has noticed.
+pub fn causes(id: &str) -> Key {
+    key(CAUSES, &[Sha256::digest(id.as_bytes()).as_slice()])
+}
+
+/// One of these.
+pub fn cause(id: &str, number: u64) -> Key {
+    let mut key = causes(id);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The run that was ordered under this key.
+pub fn order(name: &str) -> Key {
+    key(ORDERS, &[Sha256::digest(name.as_bytes()).as_slice()])
 }
 
 /// The record of a run.

@@ -75,6 +75,13 @@ pub const IDLE_MEMORY_BYTES: u64 = 2 * 1024 * MIB as u64;
 /// Of the runs that a host can have, in quarters: with more, those that wait leave memory at once, so that others find room to begin.
 pub const IDLE_QUARTERS: usize = 3;
 
+/// Between two looks at the machine's clock, for what a person should know of it.
+pub const CLOCK_LOOK_MS: u64 = 1000;
+
+/// How often a host writes down how far its time has come, in looks. The next one begins no earlier, so this is what a clock that is set back
+/// while nobody serves can make time lose.
+pub const CLOCK_MARK_LOOKS: u64 = 30;
+
 /// Between two looks at the runs that wait.
 pub const IDLE_LOOK_MS: u64 = 250;
 
@@ -190,11 +197,12 @@ pub const FILE_WRITE_MAX_BYTES: usize = 8 * MIB;
 /// Names that one `files.list` gives.
 pub const FILE_LIST_MAX: usize = 10_000;
 
-/// Commands that talk to a running host at once. Each asks one thing after another, or watches a run.
-pub const CONTROL_CONNECTIONS_MAX: usize = 128;
+/// Commands that talk to a running host at once. Each asks one thing after another, or watches a run. Whoever comes while all places are taken
+/// waits for one.
+pub const CONTROL_CONNECTIONS_MAX: usize = 256;
 
 /// Of these, commands that watch a run: so that others are never kept out.
-pub const CONTROL_WATCHERS_MAX: usize = 96;
+pub const CONTROL_WATCHERS_MAX: usize = 192;
 
 /// What happened in a run that a command watches and has not read yet; more is dropped, the run never waits.
 pub const CONTROL_EVENTS_WAITING_MAX: usize = 1_024;
@@ -221,7 +229,16 @@ pub const CONTROL_PAGE_MAX_ROWS: usize = 4_096;
 pub const CONTROL_PAGE_MAX_BYTES: usize = 4 * MIB;
 
 /// How long a command that has connected may take to say hello.
-pub const CONTROL_HELLO_MAX_MS: u64 = 2_000;
+pub const CONTROL_HELLO_MAX_MS: u64 = 5_000;
+
+/// How long it may be silent while others wait for its place: a program that was begun, even on a busy machine, has said what it wants by then.
+pub const CONTROL_SILENT_MAX_MS: u64 = 1_000;
+
+/// The key of an order: a name and a number.
+pub const ORDER_KEY_MAX_BYTES: usize = 256;
+
+/// How long a key keeps a second run from being begun: whoever asks again does so sooner.
+pub const ORDER_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// How long it may be silent between two questions, or take to read an answer. Then the host hangs up.
 pub const CONTROL_IDLE_MAX_MS: u64 = 20_000;
@@ -293,6 +310,18 @@ pub const TRIGGER_LOOK_MS: u64 = 500;
 
 /// Before a run is ordered again that found too many others waiting.
 pub const TRIGGER_RETRY_MS: u64 = 1_000;
+
+/// Between two looks of a trigger that is told of its causes.
+pub const TRIGGER_QUIET_LOOK_MS: u64 = 5_000;
+
+/// The longest pause before a run is tried again that could not begin.
+pub const TRIGGER_RETRY_MAX_MS: u64 = 5 * 60 * 1000;
+
+/// How often that is tried before a person has to say so: some hours in all.
+pub const TRIGGER_TRIES_MAX: u32 = 48;
+
+/// For how many looks a file must have been as it is: whoever writes it in pieces pauses for less.
+pub const TRIGGER_REST_LOOKS: u32 = 3;
 
 /// Names of files or entries that one run of a trigger is told.
 pub const TRIGGER_NAMES_MAX: usize = 256;

@@ -2,6 +2,8 @@
 //! nothing, and whoever writes a row is responsible for the batch that it stands in.
 
 pub mod approval;
+pub mod cause;
+pub mod clock;
 pub mod files;
 pub mod format1;
 pub mod format2;
@@ -9,6 +11,7 @@ pub mod host;
 pub mod mail;
 pub mod memory;
 pub mod notice;
+pub mod order;
 pub mod parked;
 pub mod question;
 pub mod run;

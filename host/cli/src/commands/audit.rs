@@ -52,17 +52,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         None => configured(home.path())?,
     };
     // Before the log: a head that is written meanwhile is not missed in it.
-    let heads = file.as_deref().map(heads::read).transpose()?;
+    let known = file.as_deref().map(heads::read).transpose()?;
     let Some(history) = home.history()? else {
         bail!(
             "nothing ever ran here\nhint: start an agent: agentry run FILE.wasm, or name another home with --home DIR"
         );
     };
-    let audit = history.audit(heads.as_deref().unwrap_or_default())?;
+    let audit = history.audit(known.as_ref().map_or(&[], |known| known.heads.as_slice()))?;
+    let torn = known.as_ref().map_or(0, |known| known.torn);
     if verify.json {
-        screen::print_json(&serde_json::to_value(&audit)?)?;
+        let mut audit = serde_json::to_value(&audit)?;
+        audit["torn_heads"] = torn.into();
+        screen::print_json(&audit)?;
     } else {
-        screen::page(&page(&audit, heads.is_some()))?;
+        screen::page(&page(&audit, known.is_some()))?;
+        if torn > 0 {
+            let lines = units::plural(torn, "line");
+            screen::tell(&format!(
+                "{}\n",
+                styled(DIM, format_args!("{lines} of the second place are torn and say nothing"))
+            ));
+        }
     }
     Ok(if audit.broken.is_none() { Exit::Done } else { Exit::Failed }.into())
 }

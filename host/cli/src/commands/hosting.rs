@@ -48,6 +48,7 @@ impl HostingArgs {
             model: self.model,
             models: home.models(),
             preparer: package::preparer()?,
+            accept_older: false,
         })
     }
 }

@@ -54,6 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         model: None,
         models: home.models(),
         preparer: crate::package::preparer()?,
+        accept_older: false,
     };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let replayed = threads.block_on(async {

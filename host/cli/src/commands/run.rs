@@ -23,6 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::elsewhere::Ordered;
 use self::prompt::{Hearer, Prompt};
 use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
@@ -68,6 +69,9 @@ pub struct Args {
     /// Begin it on the host that serves this home, print its id and leave
     #[arg(long)]
     detach: bool,
+    /// An order that can be made again: under the same key no second run begins on the host that serves
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// Print one JSON object and nothing else on stdout
     #[arg(long)]
     json: bool,
@@ -86,10 +90,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         if alone {
             bail!("--detach leaves models, roots and policies to the host\nhint: give them to agentry serve");
         }
-        return elsewhere::detach(&home, &component, &input, args.json);
+        return elsewhere::detach(&home, &Ordered { component, input, key: args.key }, args.json);
     }
-    if !alone && let Some(report) = elsewhere::run(&home, &component, &input)? {
+    let ordered = Ordered { component, input, key: args.key };
+    if !alone && let Some(report) = elsewhere::run(&home, &ordered)? {
         return finish(&report, args.json);
+    }
+    let Ordered { component, input, key } = ordered;
+    if key.is_some() {
+        bail!("--key is for runs on a host that serves\nhint: start one: agentry serve, or leave --key out");
     }
     let options = args.hosting.options()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_runtime::host::Options;
 use agentry_runtime::run::events::{Event, Observer};
 use anyhow::{Context, Result, anyhow};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -32,17 +34,31 @@ pub struct Args {
     /// How long runs may take to end once it is to stop
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = span::parse)]
     drain: Duration,
+    /// Go on with a home that was set back to an earlier day, though the heads in the second place know more
+    #[arg(long)]
+    accept_older: bool,
 }
 
 /// Serves until a signal.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let options = args.hosting.options()?;
+    raise_files();
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    threads.block_on(async {
-        // Before the store is opened, so that whenever it is stopped, it stops in good order.
+    let served = threads.block_on(async {
+        // Before anything is read, so that whenever it is stopped, it stops in good order.
         let mut signals = Signals::listen()?;
+        let options = Options { accept_older: args.accept_older, ..args.hosting.options()? };
         let home = options.home.display().to_string();
-        let host = Arc::new(hosting::open(options).await?.attended());
+        // Apart: what is read may lie on a disk that does not answer.
+        let mut opening = tokio::spawn(hosting::open(options));
+        let opened = tokio::select! {
+            biased;
+            opened = &mut opening => opened.context("the host broke down")??,
+            () = signals.next() => {
+                screen::tell("stopped before it served\n");
+                return Ok(None);
+            }
+        };
+        let host = Arc::new(opened.attended());
         host.services().drivers.gate.watch(Observer::new(|event| show(&event)));
         let stop = CancellationToken::new();
         let (begun, mut ready) = oneshot::channel();
@@ -77,8 +93,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
         };
         let ended = served.going.saturating_sub(served.left);
         screen::tell(&format!("stopped: {ended} ended, {} go on in the next host\n", served.left));
-        Ok(Exit::Done.into())
-    })
+        anyhow::Ok(Some(ExitCode::from(Exit::Done)))
+    })?;
+    Ok(served.unwrap_or_else(|| {
+        // Nobody waits for what does not answer.
+        threads.shutdown_background();
+        Exit::Done.into()
+    }))
+}
+
+/// A crowd of commands, connections and runs takes more files than a shell gives a command.
+fn raise_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // What may not be raised stays; `agentry doctor` says if it is little.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }
 
 /// What befalls the host itself.

@@ -140,11 +140,11 @@ mod tests {
         std::fs::create_dir(out.path().join("a")).unwrap();
         let files = files(&[("out", out.path()), ("in", out.path()), ("deep", &out.path().join("a"))]);
         let root = |name: &str| files.find(name).unwrap();
-        marks.add(root("out"), "a/b.txt", &secret()).await.unwrap();
+        marks.add(&root("out"), "a/b.txt", &secret()).await.unwrap();
         for (name, path) in [("in", "a/b.txt"), ("deep", "b.txt"), ("out", "a"), ("out", ""), ("deep", "")] {
-            assert_eq!(marks.of(root(name), path), secret(), "{name}:{path}");
+            assert_eq!(marks.of(&root(name), path), secret(), "{name}:{path}");
         }
-        assert_eq!(marks.of(root("out"), "a/c.txt"), Labels::NONE);
+        assert_eq!(marks.of(&root("out"), "a/c.txt"), Labels::NONE);
     }
 
     #[tokio::test]
@@ -154,14 +154,14 @@ mod tests {
         let marks = Marks::new(Arc::clone(&store));
         let files = files(&[("out", out.path())]);
         let root = files.find("out").unwrap();
-        marks.add(root, "x", &Labels::of(["secret", "untrusted"])).await.unwrap();
-        let (batch, taken) = marks.removal(&place(root, "x"), &Labels::of(["secret", "public"])).unwrap();
+        marks.add(&root, "x", &Labels::of(["secret", "untrusted"])).await.unwrap();
+        let (batch, taken) = marks.removal(&place(&root, "x"), &Labels::of(["secret", "public"])).unwrap();
         assert_eq!(taken, secret());
         store.commit(batch).await.unwrap();
-        assert_eq!(marks.of(root, "x"), Labels::of(["untrusted"]));
+        assert_eq!(marks.of(&root, "x"), Labels::of(["untrusted"]));
         let mut damaged = Batch::default();
-        damaged.put(key(&place(root, "x")), vec![9]);
+        damaged.put(key(&place(&root, "x")), vec![9]);
         store.commit(damaged).await.unwrap();
-        assert_eq!(marks.of(root, "x"), Labels::every());
+        assert_eq!(marks.of(&root, "x"), Labels::every());
     }
 }

@@ -166,7 +166,7 @@ mod tests {
         }
 
         async fn change(&self, agent: &str, root: &str, length: Option<usize>) -> Change {
-            self.usage.change(agent, self.files.find(root).unwrap(), "a", length).await.unwrap()
+            self.usage.change(agent, &self.files.find(root).unwrap(), "a", length).await.unwrap()
         }
 
         async fn write(&self, agent: &str, root: &str, length: usize) -> Kept {
@@ -222,9 +222,9 @@ mod tests {
         let place = Place::new();
         let first = place.change("scribe", "out", Some(1)).await;
         let root = place.files.find("also").unwrap();
-        let mut second = Box::pin(place.usage.change("porter", root, "a", Some(1)));
+        let mut second = Box::pin(place.usage.change("porter", &root, "a", Some(1)));
         assert!(futures::poll!(&mut second).is_pending());
-        let other = place.usage.change("porter", root, "b", Some(1));
+        let other = place.usage.change("porter", &root, "b", Some(1));
         assert!(other.await.is_ok(), "another file waits for nobody");
         drop(first);
         assert!(second.await.is_ok());

@@ -243,7 +243,14 @@ async fn carried_out(
 }
 
 async fn reaped(mut child: Child) {
-    // One that does not end in time is reaped by the runtime later.
+    if tokio::time::timeout(GRACE, child.wait()).await.is_ok() {
+        return;
+    }
+    // Its program has stopped it, or the machine is very slow: nothing of either goes on behind the host's back.
+    if let Some(stuck) = child.id() {
+        let _ = tokio::task::spawn_blocking(move || sandbox::end_stuck(stuck)).await;
+    }
+    // The runtime reaps it.
     let _ = tokio::time::timeout(GRACE, child.wait()).await;
 }
 

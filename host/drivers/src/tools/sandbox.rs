@@ -2,8 +2,10 @@
 //! It decides nothing and knows no policy.
 //!
 //! The child is a subreaper: whatever the program starts, in whatever session, comes back to it when its parent dies, so that nothing
-//! slips away by forking twice. When the host goes, the pipe to it closes, and the child ends everything as well.
+//! slips away by forking twice. When the host goes, the pipe to it closes, and the child ends everything as well. Where the system has namespaces
+//! of processes, the program cannot reach the child: it could stop it otherwise, and go on behind its back.
 
+mod namespace;
 mod process_tree;
 mod rlimits;
 
@@ -20,7 +22,10 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setsid};
 use serde::{Deserialize, Serialize};
 
+pub use self::namespace::{KEEP_VERB, keep};
 pub use self::rlimits::{ENTER_VERB, enter};
+
+use self::namespace::Namespace;
 
 /// The hidden verb by which a program runs a tool for itself.
 pub const VERB: &str = "run-tool";
@@ -108,10 +113,18 @@ fn read_order(from: &mut impl Read) -> io::Result<Order> {
     postcard::from_bytes(&order).map_err(io::Error::other)
 }
 
+/// Ends a child that does not answer, as one that its own program has stopped, and all that comes from it.
+pub(super) fn end_stuck(child: u32) {
+    if let Some(child) = i32::try_from(child).ok().and_then(Pid::from_raw) {
+        process_tree::end_with(child);
+    }
+}
+
 fn carry_out(order: &Order) -> io::Result<Report> {
     // Away from the terminal: its keys and its screen are a person's.
     let _ = setsid();
     set_child_subreaper(Some(getpid()))?;
+    let namespace = Namespace::enter()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(ENTER_VERB).arg(order.memory_bytes.to_string()).arg(order.timeout_ms.to_string());
     command.arg(&order.program).args(&order.words);
@@ -119,7 +132,7 @@ fn carry_out(order: &Order) -> io::Result<Report> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let child = command.spawn()?;
     let pid = Pid::from_child(&child);
-    let mut watch = Watch::over(child, order)?;
+    let mut watch = Watch::over(child, order, namespace)?;
     let cut = watch.until_it_ends()?;
     let status = process_tree::end_all(pid);
     watch.drain();
@@ -137,6 +150,8 @@ fn carry_out(order: &Order) -> io::Result<Report> {
 struct Watch<'a> {
     // Never waited for by itself: whoever ends its process tree reaps it too.
     _child: Child,
+    /// Its first process counts for nobody.
+    namespace: Option<Namespace>,
     pidfd: OwnedFd,
     stdin: Option<std::process::ChildStdin>,
     stdout: Option<std::process::ChildStdout>,
@@ -149,7 +164,7 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn over(mut child: Child, order: &'a Order) -> io::Result<Self> {
+    fn over(mut child: Child, order: &'a Order, namespace: Option<Namespace>) -> io::Result<Self> {
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         for pipe in
@@ -160,7 +175,8 @@ impl<'a> Watch<'a> {
         let deadline = Instant::now() + Duration::from_millis(order.timeout_ms);
         let (input, output_max_bytes) = (order.input.as_slice(), order.output_max_bytes);
         let (output, error) = (Vec::new(), Vec::new());
-        Ok(Self { _child: child, pidfd, stdin, stdout, stderr, input, output, error, output_max_bytes, deadline })
+        let _child = child;
+        Ok(Self { _child, namespace, pidfd, stdin, stdout, stderr, input, output, error, output_max_bytes, deadline })
     }
 
     /// Feeds and hears it until it ends by itself, which is none, or must be ended.
@@ -174,7 +190,8 @@ impl<'a> Watch<'a> {
             }
             if now.duration_since(counted) >= COUNT_EVERY {
                 counted = now;
-                if process_tree::count(getpid()) > TOOL_PROCESSES_MAX {
+                let most = TOOL_PROCESSES_MAX + usize::from(self.namespace.is_some());
+                if process_tree::count(getpid()) > most {
                     return Ok(Some(End::TooMany));
                 }
             }

@@ -28,7 +28,8 @@ pub fn named(entry: &Entry, whole: bool) -> Vec<(Digest, bool)> {
         Entry::Heard { .. } | Entry::Resumed { .. } | Entry::Unknown { .. } | Entry::Resolved { .. } => Vec::new(),
         Entry::Spawned { .. } | Entry::Discarded { .. } | Entry::Triggered { .. } => Vec::new(),
         Entry::Forked { .. } | Entry::Rested { .. } | Entry::Noted { .. } | Entry::ToolsSet { .. } => Vec::new(),
-        Entry::Imported { .. } | Entry::Adopted { .. } => Vec::new(),
+        Entry::Imported { .. } | Entry::Adopted { .. } | Entry::ClockAccepted { .. } => Vec::new(),
+        Entry::OlderAccepted { .. } => Vec::new(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Heads of the log in a second place: a file that grows by a line at most once a second, best on a disk that whoever could change the
-//! store cannot. With it, a log that was cut or written anew shows too.
+//! store cannot. With it, a log that was cut or written anew shows too, and a home that was set back to an earlier day. A line that a crash or a
+//! full disk has torn is passed over, and counted.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +22,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A file of heads; a longer one is read up to here only by mistake. Some ten years of a host that never rests.
 const FILE_MAX_BYTES: u64 = 32 * 1024 * 1024 * 1024;
+
+/// What is read of the end of a file for its newest head: some hundred lines.
+const END_BYTES: u64 = 64 * 1024;
 
 /// What a line begins with: the version of this format. Then come the host's number, the segment's and its head.
 const FORMAT: &str = "2";
@@ -59,18 +64,64 @@ pub enum HeadsError {
     },
 }
 
-/// Reads a file of heads. A last line that a crash cut short is left out.
+/// What a file of heads holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Its heads.
+    pub heads: Vec<Head>,
+    /// Lines that are none: torn by a crash or a full disk, or put there.
+    pub torn: u64,
+}
+
+/// Reads a file of heads.
 ///
 /// # Errors
-/// When it cannot be read or holds something else.
-pub fn read(path: &Path) -> Result<Vec<Head>, HeadsError> {
+/// When it cannot be read, or holds something else and no head.
+pub fn read(path: &Path) -> Result<Known, HeadsError> {
     let file = path.display().to_string();
-    let mut text = String::new();
-    let opened = File::open(path).and_then(|open| open.take(FILE_MAX_BYTES).read_to_string(&mut text));
+    let mut bytes = Vec::new();
+    let opened = File::open(path).and_then(|open| open.take(FILE_MAX_BYTES).read_to_end(&mut bytes));
     opened.map_err(|why| HeadsError::Io { file: file.clone(), why })?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let lines = (1..).zip(whole.lines());
-    lines.map(|(line, text)| parse(text).ok_or_else(|| HeadsError::Line { file: file.clone(), line })).collect()
+    // A torn line may end in the middle of anything.
+    let text = String::from_utf8_lossy(&bytes);
+    let (mut known, mut last) = (Known::default(), BTreeMap::new());
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match parse(line) {
+            Some(head) => {
+                let last = last.insert(head.segment.host, head.segment.number);
+                if last.is_some_and(|last| last >= head.segment.number) {
+                    // A person had the home go on from an earlier day: what came behind that then was given up.
+                    let given_up = |old: &Head| old.segment.host == head.segment.host && old.segment >= head.segment;
+                    known.heads.retain(|old| !given_up(old));
+                }
+                known.heads.push(head);
+            }
+            None => known.torn += 1,
+        }
+    }
+    if known.heads.is_empty() && known.torn > 0 {
+        return Err(HeadsError::Line { file, line: 1 });
+    }
+    Ok(known)
+}
+
+/// The newest head of this host that the file has; none if it has none, or is not there.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn newest(path: &Path, host: HostId) -> Result<Option<Head>, HeadsError> {
+    let error = |why| HeadsError::Io { file: path.display().to_string(), why };
+    let mut file = match File::open(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(error)?,
+    };
+    let length = file.metadata().map_err(error)?.len();
+    let mut bytes = Vec::new();
+    let end = file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES)));
+    end.and_then(|_| file.take(END_BYTES).read_to_end(&mut bytes)).map_err(error)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // The last one: behind a word of a person, numbers may be smaller.
+    Ok(text.lines().rev().filter_map(parse).find(|head| head.segment.host == host))
 }
 
 fn parse(line: &str) -> Option<Head> {
@@ -130,11 +181,12 @@ impl Heads {
         let error = |why| HeadsError::Io { file: path.display().to_string(), why };
         let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         let file = open().map_err(error)?;
+        let torn = is_torn(&path).map_err(error)?;
         let shared = Arc::<Shared>::default();
         let thread = thread::Builder::new().name("heads".to_owned()).spawn({
             let shared = Arc::clone(&shared);
             let path = path.clone();
-            move || serve(&shared, file, &path, failed)
+            move || serve(&shared, file, torn, &path, failed)
         });
         Ok(Self { shared, thread: Some(thread.map_err(error)?) })
     }
@@ -156,14 +208,28 @@ impl Drop for Heads {
     }
 }
 
-fn serve(shared: &Shared, mut file: File, path: &Path, failed: impl Fn(&HeadsError)) {
+/// Whether the last line has no end, because a crash or a full disk came in between.
+fn is_torn(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+fn serve(shared: &Shared, mut file: File, mut torn: bool, path: &Path, failed: impl Fn(&HeadsError)) {
     let mut told = false;
     loop {
         let (tip, closed) = shared.next();
         if let Some(tip) = tip {
-            match write(&mut file, tip) {
-                Ok(()) => told = false,
+            match write(&mut file, tip, torn) {
+                Ok(()) => (told, torn) = (false, false),
                 Err(why) => {
+                    // A part of the line may stand there.
+                    torn = true;
                     if !std::mem::replace(&mut told, true) {
                         failed(&HeadsError::Io { file: path.display().to_string(), why });
                     }
@@ -178,8 +244,9 @@ fn serve(shared: &Shared, mut file: File, path: &Path, failed: impl Fn(&HeadsErr
     }
 }
 
-fn write(file: &mut File, tip: Tip) -> io::Result<()> {
-    let line = format!("{FORMAT} {} {} {}\n", tip.next.host, tip.next.number.saturating_sub(1), tip.head);
+fn write(file: &mut File, tip: Tip, torn: bool) -> io::Result<()> {
+    let begin = if torn { "\n" } else { "" };
+    let line = format!("{begin}{FORMAT} {} {} {}\n", tip.next.host, tip.next.number.saturating_sub(1), tip.head);
     file.write_all(line.as_bytes())?;
     file.sync_data()
 }

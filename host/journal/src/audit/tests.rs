@@ -171,13 +171,25 @@ fn heads_are_written_read_and_a_cut_line_is_left_out() {
         heads.teller().tell(tip);
     }
     let read = heads::read(&path).unwrap();
-    assert_eq!(read.last(), Some(&Head { segment: SegmentId { number: 6, ..next }, digest: tip.head }));
+    assert_eq!(read.heads.last(), Some(&Head { segment: SegmentId { number: 6, ..next }, digest: tip.head }));
     let mut text = std::fs::read_to_string(&path).unwrap();
     text.push_str("2 3 8 ab");
     std::fs::write(&path, &text).unwrap();
-    assert_eq!(heads::read(&path).unwrap(), read);
+    assert_eq!(heads::read(&path).unwrap(), heads::Known { torn: 1, ..read.clone() });
+    {
+        // The next one writes behind it, on a line of its own.
+        let heads = heads::Heads::open(path.clone(), |error| panic!("{error}")).unwrap();
+        heads.teller().tell(Tip { next: SegmentId { number: 9, ..next }, ..tip });
+    }
+    let newest = Head { segment: SegmentId { number: 8, ..next }, digest: tip.head };
+    let found = heads::read(&path).unwrap();
+    assert_eq!((found.torn, found.heads.last()), (1, Some(&newest)));
+    assert_eq!(heads::newest(&path, HostId(3)).unwrap(), Some(newest));
+    assert_eq!(heads::newest(&path, HostId(0)).unwrap(), None);
+    assert_eq!(heads::newest(&home.path().join("none"), HostId(3)).unwrap(), None);
     std::fs::write(&path, format!("1 6 {}\n", tip.head)).unwrap();
-    assert_eq!(heads::read(&path).unwrap(), [Head { segment: at(6), digest: tip.head }], "version 1 knew of one host");
+    let first = heads::read(&path).unwrap().heads;
+    assert_eq!(first, [Head { segment: at(6), digest: tip.head }], "version 1 knew of one host");
     std::fs::write(&path, "something else\n").unwrap();
     assert!(matches!(heads::read(&path), Err(heads::HeadsError::Line { line: 1, .. })));
 }

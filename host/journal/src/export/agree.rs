@@ -132,6 +132,9 @@ impl<'a> Told<'a> {
                 Entry::Discarded { .. } | Entry::ToolsSet { .. } => {
                     return no("its journal tells of a host and not of a run");
                 }
+                Entry::ClockAccepted { .. } | Entry::OlderAccepted { .. } => {
+                    return no("its journal tells of a host and not of a run");
+                }
                 Entry::Answered { .. }
                 | Entry::Observed { .. }
                 | Entry::Approved { .. }
@@ -185,7 +188,9 @@ fn at(entry: &Entry) -> Option<Millis> {
         | Entry::Noted { at, .. }
         | Entry::Imported { at, .. }
         | Entry::Adopted { at, .. }
-        | Entry::ToolsSet { at, .. } => Some(*at),
+        | Entry::ToolsSet { at, .. }
+        | Entry::ClockAccepted { at, .. }
+        | Entry::OlderAccepted { at, .. } => Some(*at),
         Entry::Observed { .. } | Entry::Basis { .. } | Entry::Heard { .. } | Entry::Spawned { .. } => None,
     }
 }

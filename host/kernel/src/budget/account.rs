@@ -119,6 +119,16 @@ impl Account {
         }
     }
 
+    /// A period that has not come was none: what it counted counts for the one of `now`. True if it was one.
+    pub fn set_back(&mut self, now: Millis) -> bool {
+        let current = self.period.at(now);
+        let later = current.number() < self.period.number();
+        if later {
+            self.period = current;
+        }
+        later
+    }
+
     /// The limit on this resource, with what a person gave; none if there is none.
     pub fn limit(&self, limits: &Limits, resource: Resource) -> Option<u64> {
         limits.get(resource).map(|limit| limit.saturating_add(self.given[resource]))

@@ -212,7 +212,8 @@ impl Unfinished {
         Some(calls.iter().fold(all, |all, call| {
             let Some(open) = self.open.get(call) else { return Wake { at: *rests, ..all } };
             let spec = open.what.spec();
-            let at = spec.timeout_ms.map_or(end, |ms| open.began.plus(ms));
+            // One that began in a time that has not come, because a clock was ahead, waits from here on.
+            let at = spec.timeout_ms.map_or(end, |ms| open.began.min(*rests).plus(ms));
             all.or(match spec.wait {
                 Wait::Sleep => Wake { at, ..all },
                 Wait::Letter => Wake { at, letter: true, ..all },

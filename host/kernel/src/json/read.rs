@@ -1,9 +1,9 @@
-//! The reader: one pass over the bytes, as deep as [`JSON_DEPTH_MAX`] and no deeper.
+//! The reader: one pass over the bytes, as deep as [`JSON_DEPTH_MAX`] and no deeper, or [`JSON_CHECK_DEPTH_MAX`] where nothing is decided on it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Flaw, JSON_DEPTH_MAX, JSON_VALUES_MAX, Value};
+use super::{Flaw, JSON_CHECK_DEPTH_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX, Value};
 
 /// Doubles hold every whole number up to here.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
@@ -15,11 +15,17 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
     values: usize,
+    /// Only whether it is JSON is asked.
+    checks: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, values: 0 }
+        Self { text, at: 0, values: 0, checks: false }
+    }
+
+    pub(super) fn checking(text: &'a str) -> Self {
+        Self { checks: true, ..Self::new(text) }
     }
 
     pub(super) fn whole(mut self) -> Result<Value, Flaw> {
@@ -56,12 +62,15 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, depth: usize) -> Result<Value, Flaw> {
         self.values += 1;
-        if self.values > JSON_VALUES_MAX {
+        if self.values > JSON_VALUES_MAX && !self.checks {
             return Err(self.flaw("more than 65536 values"));
         }
         match self.next_byte() {
             None => Err(self.flaw("a value is missing")),
-            Some(b'{' | b'[') if depth >= JSON_DEPTH_MAX => Err(self.flaw("nested deeper than 32")),
+            Some(b'{' | b'[') if self.checks && depth >= JSON_CHECK_DEPTH_MAX => {
+                Err(self.flaw("nested deeper than 128"))
+            }
+            Some(b'{' | b'[') if !self.checks && depth >= JSON_DEPTH_MAX => Err(self.flaw("nested deeper than 32")),
             Some(b'{') => self.object(depth),
             Some(b'[') => self.list(depth),
             Some(b'"') => self.string().map(Value::Text),
@@ -250,6 +259,9 @@ impl<'a> Reader<'a> {
         }
         let large = Flaw { what: "a number that does not fit 64 bits", at: begin };
         let digits = &self.text[begin..self.at];
+        if exact && self.checks && digits.parse::<u64>().is_ok() {
+            return Ok(Value::Null);
+        }
         if exact {
             return digits.parse().map(Value::Integer).map_err(|_| large);
         }

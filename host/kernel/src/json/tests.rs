@@ -7,6 +7,19 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn what_is_only_passed_on_is_json_that_everybody_reads_the_same() {
+    let deep = |depth: usize| alloc::format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    for good in ["null", "18446744073709551615", "-9223372036854775808", "1.5e300", " {\"a\":{\"a\":1}} ", &deep(128)] {
+        assert_eq!(check(good), Ok(()), "{good}");
+    }
+    let bad = ["", "{} {}", "NaN", "1e999", "18446744073709551616", "-9223372036854775809", &deep(129)];
+    for bad in bad.into_iter().chain(["{\"a\":1,\"a\":2}", "[{\"a\":1,\"\\u0061\":2}]", "\"\\ud800\""]) {
+        assert!(check(bad).is_err(), "{bad}");
+    }
+    assert_eq!(check(&alloc::format!("[{}0]", "0,".repeat(100_000))), Ok(()), "it may be long");
+}
+
 fn canonical(text: &str) -> String {
     parse(text).unwrap_or_else(|flaw| panic!("{text}: {flaw}")).to_string()
 }

@@ -140,12 +140,12 @@ pub(super) struct Approvals {
     pub(super) questions: BTreeMap<ApprovalId, OpenQuestion>,
     pub(super) waiting: BTreeMap<Waiter, Waiting>,
     /// When each agent asked lately.
-    asked: BTreeMap<String, Vec<Millis>>,
+    pub(super) asked: BTreeMap<String, Vec<Millis>>,
     /// Agents that asked too much, and until when they do nothing.
-    paused: BTreeMap<String, Millis>,
+    pub(super) paused: BTreeMap<String, Millis>,
     closed: Vec<Closed>,
     last: u64,
-    latest: Millis,
+    pub(super) latest: Millis,
 }
 
 #[derive(Debug)]
@@ -158,6 +158,13 @@ pub(super) struct OpenQuestion {
     short: Vec<Shortage>,
     waiters: Vec<Waiter>,
     yes: Vec<String>,
+}
+
+impl OpenQuestion {
+    /// From then on nobody can answer it.
+    pub(super) fn ends(&self) -> Millis {
+        self.binding.expires
+    }
 }
 
 #[derive(Debug)]
@@ -208,6 +215,12 @@ impl Kernel {
             }
         };
         (asked, self.follows())
+    }
+
+    /// What people said to this question under an earlier host holds: those who said yes, or who said no and why.
+    pub fn recall_votes(&mut self, id: ApprovalId, yes: Vec<String>, no: Option<(String, String)>) -> Consequences {
+        self.approvals.recall(id, yes, no);
+        self.follows()
     }
 
     /// Takes back a call about which nobody can be asked; it costs nothing.

@@ -168,6 +168,12 @@ impl Ledger {
         self.nodes[id.0].account.refill(now);
     }
 
+    /// Whatever these books counted in periods that have not come counts for those of now; true if there was any.
+    pub(super) fn set_back(&mut self, books: BooksId, now: Millis) -> bool {
+        let back = [books.minute, books.day].map(|id| self.nodes[id.0].account.set_back(now));
+        back.contains(&true)
+    }
+
     /// The account above.
     pub(super) fn above(&self, id: AccountId) -> Option<AccountId> {
         self.nodes[id.0].parent

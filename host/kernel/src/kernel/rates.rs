@@ -63,6 +63,22 @@ impl Rates {
         self.0.entry(agent).or_default().insert(rule, kept);
     }
 
+    /// What was counted in a time that has not come was counted now; what is remembered of those rules.
+    pub(super) fn set_back(&mut self, now: Millis) -> Vec<RateState> {
+        let mut changed = Vec::new();
+        for (agent, rules) in &mut self.0 {
+            for (rule, times) in rules.iter_mut().filter(|(_, times)| times.iter().any(|at| *at > now)) {
+                times.iter_mut().for_each(|at| *at = (*at).min(now));
+                changed.push(RateState {
+                    agent: agent.clone(),
+                    rule: rule.clone(),
+                    times: times.iter().copied().collect(),
+                });
+            }
+        }
+        changed
+    }
+
     /// Forgets rules that are gone.
     pub(super) fn keep(&mut self, is_there: impl Fn(&str, &str) -> bool) {
         self.0.retain(|agent, rules| {

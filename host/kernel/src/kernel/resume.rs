@@ -141,6 +141,19 @@ impl Kernel {
         Consequences { books: false, ..self.follows() }
     }
 
+    /// Ends a run that is not here and does not go on: `payer`'s books hold for it what they hold. Nobody is asked whether it may, for it does
+    /// nothing any more. Gives the calls that nobody knows of, and what they and its wall time took.
+    pub fn end_absent(&mut self, payer: &str, past: &Unfinished, now: Millis) -> ((Vec<Lost>, Amounts), Consequences) {
+        let lost: Vec<Lost> = past.open.iter().map(|(call, open)| self.lost(*call, open)).collect();
+        let wall_ms = past.wall_ms.min(past.allowance.wall_ms);
+        let calls = lost.iter().fold(Amounts::ZERO, |sum, lost| sum.plus(lost.spent));
+        let spent = calls.with(Resource::Storage, 0).with(Resource::WallTime, wall_ms);
+        let books = self.agent(payer).minute();
+        let taken = self.ledger.settle(books, &past.holds(), &spent, now);
+        self.follows.books = true;
+        ((lost, taken), self.follows())
+    }
+
     /// A call that counted as spent since `since` did not happen after all: its run, if it goes on, its agent and the site have it back.
     pub fn take_back(&mut self, run: RunId, agent: &str, returned: &Amounts, since: Millis) -> Consequences {
         let leaf = self.runs.get(&run).map(|run| run.account);

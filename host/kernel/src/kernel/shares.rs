@@ -61,7 +61,8 @@ impl Kernel {
         }
         let fuel = share.get(Resource::Fuel).unwrap_or(0);
         let again = fuel.min(run.fuel_given_again);
-        let has = run.allowance.fuel.saturating_sub(run.fuel_given).saturating_add(again).min(fuel_left);
+        // What is only taken again was taken from the guest before, however much an engine says that it has burnt since.
+        let has = run.allowance.fuel.saturating_sub(run.fuel_given).saturating_add(again).min(fuel_left).max(again);
         let share = share.with(Resource::Fuel, fuel);
         let account = run.account;
         if fuel > has {
@@ -79,6 +80,11 @@ impl Kernel {
             top.tree += 1;
         }
         Ok(Share { run: id, account: child, limits: share })
+    }
+
+    /// The fuel that a run was given and has not given away, whatever its guest has burnt of it.
+    pub fn fuel_to_give(&self, id: RunId) -> u64 {
+        self.runs.get(&id).map_or(0, |run| run.allowance.fuel.saturating_sub(run.fuel_given))
     }
 
     /// Gives a share back that no child was started on. Its fuel does not come back to the guest, but to the accounts.

@@ -1,5 +1,6 @@
 //! A kernel for tests that keeps what follows from its acts until somebody looks.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
@@ -143,6 +144,11 @@ impl Tracked {
         self.act(((), follows));
     }
 
+    pub(crate) fn end_absent(&mut self, payer: &str, past: &Unfinished, now: Millis) -> (Vec<Lost>, Amounts) {
+        let done = self.kernel.end_absent(payer, past, now);
+        self.act(done)
+    }
+
     pub(crate) fn ask(
         &mut self,
         unasked: Unasked,
@@ -208,6 +214,11 @@ impl Tracked {
     pub(crate) fn keep(&mut self, agent: &str, kept: &Amounts) {
         let follows = self.kernel.keep(agent, kept);
         self.act(((), follows));
+    }
+
+    pub(crate) fn set_back(&mut self, now: Millis) -> Vec<String> {
+        let done = self.kernel.set_back(now);
+        self.act(done)
     }
 
     pub(crate) fn take_back(&mut self, run: RunId, agent: &str, returned: &Amounts, since: Millis) {

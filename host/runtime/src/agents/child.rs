@@ -73,7 +73,10 @@ pub(super) fn call(
                 Completed::of(Err(Error::Cancelled), Amounts::ZERO)
             }
             Ok(report) => place.given(&report, &cut),
-            Err(error) => Completed::of(Err(error), Amounts::ZERO),
+            Err(error) => {
+                place.cannot_go_on(&drivers).await;
+                Completed::of(Err(error), Amounts::ZERO)
+            }
         }
     }
     .boxed()
@@ -190,6 +193,14 @@ impl Place {
             Some(wants) => Err(cannot(format!("nobody gave the root `{}`", wants.root))),
             None => Ok(prepared),
         }
+    }
+
+    /// Its caller gets an error instead of what it would have given: what an earlier host began ends here. If the caller leaves memory itself,
+    /// it asks again.
+    async fn cannot_go_on(&self, drivers: &Drivers) {
+        let Some(run) = self.id.filter(|_| !self.parent.trail.is_closed()) else { return };
+        // What cannot be written now is ended by the next host.
+        let _ = drivers.gate.end_absent(run, "the run that called it could not go on with it", &drivers.mail).await;
     }
 
     fn given(&self, report: &Report, cut: &CancellationToken) -> Completed<String> {

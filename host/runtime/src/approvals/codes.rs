@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use agentry_kernel::time::Millis;
-use agentry_store::limits::{CODE_LOCK_MAX_MS, CODE_LOCK_MS, CODES_WRONG_FREE};
+use agentry_store::limits::{APPROVERS_MAX, CODE_LOCK_MAX_MS, CODE_LOCK_MS, CODES_WRONG_FREE};
 use agentry_store::rows::run::{decode, encode};
-use agentry_store::{Batch, Expect, Store, StoreError, keys};
+use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys};
 use serde::{Deserialize, Serialize};
 
 use super::roster::Enrolled;
+
+/// How long a code is good for, as apps have it (RFC 6238).
+const STEP_S: u64 = 30;
 
 /// How often it is tried to write down a code that others get in the way of.
 const TRIES_MAX: usize = 16;
@@ -25,7 +28,9 @@ pub enum CodeError {
     )]
     Wrong,
     /// It was used.
-    #[error("this code was used already, or an older one than it\nhint: wait for the next one, at most 30 seconds")]
+    #[error(
+        "this code was used already, or an older one than it\nhint: wait for the next one, at most 30 seconds; if the machine's clock was ahead and is right now, run `agentry clock accept`"
+    )]
     Used,
     /// Too many were wrong.
     #[error(
@@ -105,6 +110,35 @@ pub(super) async fn prove(store: &Arc<dyn Store>, who: &Enrolled, code: &str, no
     Err(StoreError::Conflict.into())
 }
 
+/// A clock was ahead and is set back to `now`: the newest code that was taken is at most one of now, and nobody is locked out for longer than
+/// the longest lock. The codes that were good then stay used.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub(crate) async fn set_back(store: &Arc<dyn Store>, now: Millis) -> Result<(), StoreError> {
+    for (key, row) in store.scan(&Range::of(keys::APPROVERS), Page { rows: 16 * APPROVERS_MAX, bytes: usize::MAX })? {
+        let known = decode::<Known>(&row)?;
+        let (step, locked) = (now.0 / 1000 / STEP_S, now.plus(CODE_LOCK_MAX_MS));
+        let back = Known {
+            step: known.step.map(|newest| newest.min(step)),
+            locked_until: known.locked_until.min(locked),
+            ..known
+        };
+        if back == known {
+            continue;
+        }
+        let mut batch = Batch::default();
+        batch.expect(key.clone(), Expect::Equals(row));
+        batch.put(key, encode(&back));
+        match store.commit(batch).await {
+            // Whoever was faster was so by the clock as it is now.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use agentry_store::RedbStore;
@@ -165,6 +199,20 @@ mod tests {
         bench.prove(&bench.code(NOW), NOW).await.unwrap();
         let yesterday = Millis(NOW.0 - DAY_MS);
         assert!(matches!(bench.prove(&bench.code(yesterday), yesterday).await, Err(CodeError::Used)));
+    }
+
+    #[tokio::test]
+    async fn a_code_that_was_taken_while_the_clock_was_ahead_keeps_nobody_out_once_the_clock_is_accepted() {
+        let (bench, ahead) = (bench(), NOW.plus(400 * DAY_MS));
+        bench.prove(&bench.code(ahead), ahead).await.unwrap();
+        let next = NOW.plus(2 * STEP_MS);
+        assert!(matches!(bench.prove(&bench.code(next), next).await, Err(CodeError::Used)));
+        set_back(&bench.store, NOW).await.unwrap();
+        assert!(
+            matches!(bench.prove(&bench.code(NOW), NOW).await, Err(CodeError::Used)),
+            "one of now may have been seen"
+        );
+        bench.prove(&bench.code(next), next).await.unwrap();
     }
 
     #[tokio::test]

@@ -10,7 +10,8 @@ use agentry_abi::fault::invalid;
 use agentry_abi::port::{AgentsCall, AgentsFind, AgentsReceive, AgentsReply, AgentsSend, Passed};
 use agentry_drivers::mail::Writer;
 use agentry_kernel::budget::{Limits, Resource};
-use agentry_kernel::call::{Delegation, Post};
+use agentry_kernel::call::{CallId, Delegation, Post};
+use agentry_kernel::json;
 use agentry_kernel::limits::NAME_MAX_BYTES;
 use agentry_kernel::text::cut;
 use agentry_kernel::{Amounts, Call};
@@ -83,7 +84,10 @@ pub(super) fn reply(of: &Dispatch, AgentsReply { letter, body_json: body }: Agen
 
 pub(super) fn call(of: &Dispatch, asked: AgentsCall) -> Passed {
     let AgentsCall { agent, input_json, budget, fuel_left } = asked;
-    let limits = match json(&input_json).and_then(|()| shared(&budget, fuel_left)) {
+    // What it was given when it was asked for first stands in the journal; what an engine has burnt meanwhile depends on the engine.
+    let gave = of.run.recording().and_then(|past| past.gave(CallId(of.run.calls().saturating_add(1))));
+    let has = || of.drivers.gate.kernel(|kernel| kernel.fuel_to_give(of.run.id)).min(fuel_left);
+    let limits = match self::input(&input_json).and_then(|()| shared(&budget, gave.unwrap_or_else(|| has() / 2))) {
         Ok(limits) => limits,
         Err(error) => return of.now::<AgentsCall>(Err(error)),
     };
@@ -120,8 +124,7 @@ fn letter(subject: &str, body: &str) -> Result<(), Error> {
     if body.len() > LETTER_MAX_BYTES {
         return Err(invalid(format!("the letter is over {LETTER_MAX_BYTES} bytes")));
     }
-    let read = serde_json::from_str::<serde::de::IgnoredAny>(body);
-    read.map(|_| ()).map_err(|error| invalid(format!("the letter is not JSON: {error}")))
+    json::check(body).map_err(|flaw| invalid(format!("the letter is not JSON: {flaw}")))
 }
 
 /// The subject of an answer.
@@ -137,21 +140,20 @@ fn length(texts: &[&str]) -> u64 {
     texts.iter().map(|text| text.len() as u64).sum()
 }
 
-fn json(text: &str) -> Result<(), Error> {
+fn input(text: &str) -> Result<(), Error> {
     if text.len() > DELEGATED_MAX_BYTES {
         return Err(invalid(format!("the input is over {DELEGATED_MAX_BYTES} bytes")));
     }
-    let read = serde_json::from_str::<serde::de::IgnoredAny>(text);
-    read.map(|_| ()).map_err(|error| invalid(format!("the input is not JSON: {error}")))
+    json::check(text).map_err(|flaw| invalid(format!("the input is not JSON: {flaw}")))
 }
 
 fn is_fuel(share: &Share) -> bool {
     share.what == ResourceKind::Fuel
 }
 
-/// The part of the budget that is named. Of fuel a child has what its caller gives it: where that is not said, half of what is left.
-fn shared(budget: &[Share], fuel_left: u64) -> Result<Limits, Error> {
-    let mut limits = Limits::NONE.with(Resource::Fuel, fuel_left / 2);
+/// The part of the budget that is named. Of fuel a child has what its caller gives it, or so much where that is not said.
+fn shared(budget: &[Share], fuel: u64) -> Result<Limits, Error> {
+    let mut limits = Limits::NONE.with(Resource::Fuel, fuel);
     let mut named = Vec::new();
     for Share { what: kind, amount } in budget {
         if named.contains(kind) {

@@ -98,8 +98,8 @@ impl Dispatch {
     fn growth(&self, place: &Place, length: usize) -> Result<u64, Error> {
         let Drivers { files, usage, .. } = &*self.drivers;
         // The driver says that there is no such root, once the kernel has said yes.
-        let Some(root) = files.find(&place.root) else { return Ok(0) };
-        let growth = usage.growth(self.run.payer(), root, &place.path, length);
+        let Ok(root) = files.find(&place.root) else { return Ok(0) };
+        let growth = usage.growth(self.run.payer(), &root, &place.path, length);
         growth.map_err(|error| fault::stored(&error))
     }
 }
@@ -111,11 +111,14 @@ where
     A: FnOnce(&Root, &str) -> Result<T, Error> + Send + 'static,
 {
     let work = move || {
-        let result = drivers.files.root(&permit, &place.root).and_then(|root| act(root, &place.path));
+        let root = match drivers.files.root(&permit, &place.root) {
+            Ok(root) => root,
+            Err(error) => return Completed::of(Err(error), Amounts::ZERO),
+        };
+        let result = act(&root, &place.path);
         // After the file: what was read was labelled before.
         let told = told || result.is_err();
-        let root = drivers.files.root(&permit, &place.root).ok().filter(|_| told);
-        let labels = root.map_or(Labels::NONE, |root| drivers.marks.of(root, &place.path));
+        let labels = if told { drivers.marks.of(&root, &place.path) } else { Labels::NONE };
         Completed::of(result, Amounts::ZERO).labelled(labels)
     };
     let broke = || fault::unavailable("reading or writing broke down", None);
@@ -131,9 +134,9 @@ async fn prepared(
     length: Option<usize>,
 ) -> Result<Change, Error> {
     let root = drivers.files.root(permit, &place.root)?;
-    let marked = drivers.marks.add(root, &place.path, permit.carries()).await;
+    let marked = drivers.marks.add(&root, &place.path, permit.carries()).await;
     marked.map_err(|error| fault::stored(&error))?;
-    let change = drivers.usage.change(agent, root, &place.path, length).await;
+    let change = drivers.usage.change(agent, &root, &place.path, length).await;
     let change = change.map_err(|error| fault::stored(&error))?;
     if change.grows() > permit.held()[Resource::Storage] {
         return Err(fault::unavailable("the file changed while it was written", Some(10)));

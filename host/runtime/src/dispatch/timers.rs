@@ -30,7 +30,7 @@ pub(super) fn sleep(of: &Dispatch, TimersSleep { ms }: &TimersSleep) -> Passed {
     let (run, gate) = (Arc::clone(&of.run), of.drivers.gate.clone());
     let woken = of.drivers.gate.pass(&of.run, Call::TimersSleep { ms }, move |permit, cancelled| async move {
         // One that was begun before is over when it would have been.
-        let passed = run.began(permit.call()).map_or(0, |began| gate.clock().now().since(began));
+        let passed = gate.began(&run, permit.call()).map_or(0, |began| gate.clock().now().since(began));
         let result = tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(ms.saturating_sub(passed))) => Ok(()),
             () = cancelled.cancelled() => Err(Error::Cancelled),

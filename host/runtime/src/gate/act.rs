@@ -270,7 +270,7 @@ impl KernelCell {
     }
 
     /// The books of an agent as they stand, and the site's.
-    fn books<'a>(&self, agent: &'a str) -> Option<Balances<'a>> {
+    pub(super) fn books<'a>(&self, agent: &'a str) -> Option<Balances<'a>> {
         let books = self.kernel.books(agent)?;
         Some(Balances { agent, books, site: self.kernel.site_books() })
     }

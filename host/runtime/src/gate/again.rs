@@ -71,7 +71,7 @@ impl Gate {
 
     /// Nobody knows whether this call happened; the guest is told so.
     fn interrupted(&self, run: &RunContext, call: CallId, recorded: &Recorded) -> Recorded {
-        let at = self.0.clock.now().max(recorded.times().0);
+        let at = self.0.time(self.0.clock.now().max(recorded.times().0));
         let text = "the host stopped before the answer came, so it is not known whether it happened".to_owned();
         let (outcome, _) = fault::outcome(&Error::Interrupted(text));
         let entry = Entry::Answered { call, at, outcome: outcome.clone(), spent: Amounts::ZERO };

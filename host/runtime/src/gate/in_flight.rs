@@ -399,7 +399,7 @@ impl InFlightCall {
     }
 
     pub(super) fn now(&self) -> Millis {
-        self.gate.0.clock.now().max(self.at)
+        self.gate.0.time(self.gate.0.clock.now().max(self.at))
     }
 }
 

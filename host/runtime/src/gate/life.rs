@@ -123,7 +123,7 @@ impl Gate {
     /// The kernel's refusal. `ps` shows the run as denied or exhausted then, and it holds nothing.
     pub fn begin(&self, run: &Arc<RunContext>, opening: Opening) -> Result<Allowance, Box<Refusal>> {
         let gate = &*self.0;
-        let now = run.clock.advance(gate.clock.now());
+        let now = gate.time(run.clock.advance(gate.clock.now()));
         let Opening { mut started, start, input, below, attended } = opening;
         let content = Content::of(input);
         let input = content.digest;
@@ -258,7 +258,7 @@ impl Gate {
 
     fn write_last(&self, run: &Arc<RunContext>, ending: Ending) -> RunRecord {
         let gate = &*self.0;
-        let now = run.clock.advance(gate.clock.now());
+        let now = gate.time(run.clock.advance(gate.clock.now()));
         let Ending { status, output, failure, cause, used } = ending;
         let output = Content::of(output);
         let name = output.digest;

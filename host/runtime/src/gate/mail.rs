@@ -131,7 +131,7 @@ impl Gate {
         let (number, letterbox) = (call.call, Letterbox::default());
         let mut transit = Transit::of(self, run, number, mail, call.for_letter());
         // One that was begun before is over when it would have been.
-        let until = timeout_ms.map(|ms| run.began(number).unwrap_or(call.at).plus(ms));
+        let until = timeout_ms.map(|ms| self.began(run, number).unwrap_or(call.at).plus(ms));
         let (handle, kept) = (call.handle(), letterbox.clone());
         let coming = handle.begin(async move {
             let mail = Arc::clone(&transit.mail);

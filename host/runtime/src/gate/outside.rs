@@ -106,7 +106,9 @@ impl InFlightCall {
         {
             return self.close(permit, Err(fault::stored(&error).into()), None);
         }
-        if self.cancel.is_cancelled() {
+        // A run below that was begun before is to end, so somebody has to look for it.
+        let below = self.run.recording().is_some_and(|past| past.spawned(self.call).is_some());
+        if self.cancel.is_cancelled() && !below {
             return self.close(permit, Err(Error::Cancelled.into()), None);
         }
         // What an act costs that was cut off is not known, so it is what it could have cost.

@@ -18,7 +18,7 @@ use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
 use agentry_store::limits::QUESTIONS_KEPT_MAX;
 use agentry_store::rows::approval::{Gained, Question, State};
-use agentry_store::{Batch, keys};
+use agentry_store::{Batch, StoreError, keys};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -50,7 +50,8 @@ impl Gate {
         self.kernel(|kernel| kernel.paused().map(|(agent, until)| (agent.to_owned(), until)).collect())
     }
 
-    /// Takes an answer of somebody who has been looked at: whether it counts is the kernel's to say.
+    /// Takes an answer of somebody who has been looked at: whether it counts is the kernel's to say. The question is written as it stands then:
+    /// wait for [`Gate::answers_durable`] before anybody is told.
     ///
     /// # Errors
     /// [`Unfit`] if it does not count.
@@ -66,6 +67,17 @@ impl Gate {
             }
             answered
         })
+    }
+}
+
+impl Gate {
+    /// Ready when all that people said so far is durable: the next host counts it too.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub(crate) async fn answers_durable(&self) -> Result<(), StoreError> {
+        // A store writes in order, so this comes behind every question.
+        self.0.journal.store().commit(Batch::default()).await
     }
 }
 
@@ -122,14 +134,28 @@ impl Inner {
             state: State::Open,
         });
         question.times = times;
+        let said = before.and_then(|(id, _)| self.said_before(id, binding));
+        if let Some(Question { yes, .. }) = &said {
+            question.yes.clone_from(yes);
+        }
         self.keep(question);
         run.observer.tell(Event::Asked(Box::new(question.clone())));
         let (expires, what) = (asked.binding.expires, asking.what.clone());
         let entry = Entry::Questioned { call, at: now, what, id, rule: required.rule, binding, held, expires };
         act.note(entry);
         let woken = act.await_people(asked.waiter);
+        if let Some(Question { yes, state, .. }) = said {
+            let no = if let State::Denied { by, because } = state { Some((by, because)) } else { None };
+            act.tell(|kernel| kernel.recall_votes(id, yes, no));
+        }
         let until = Instant::now() + Duration::from_millis(expires.since(now));
         Ok(Turn::People(Asked { waiter: asked.waiter, id, binding, woken, until }))
+    }
+
+    /// What people said to this very question under an earlier host: the call, the policy and the time for an answer are the same.
+    fn said_before(&self, id: ApprovalId, binding: Digest) -> Option<Question> {
+        let row = self.journal.store().get(&keys::question(id)).ok().flatten()?;
+        Question::decode(&row).ok().filter(|question| question.binding == binding)
     }
 
     /// Writes down how questions were closed, and wakes those who waited for them.

@@ -249,6 +249,11 @@ impl Gate {
         }
     }
 
+    /// A person had this home go on although the second place knows of so many segments more.
+    pub(crate) fn accepted_older(&self, missing: u64) {
+        self.note(Entry::OlderAccepted { at: self.0.clock.now(), missing });
+    }
+
     /// Puts in force what held before this host began; it is journaled already.
     pub(crate) fn begin_locked(&self, lock: Option<Lock>) {
         let trail = Arc::new(Trail::new(RunId::HOST));

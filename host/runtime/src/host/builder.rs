@@ -20,17 +20,19 @@ use agentry_drivers::tools::config::{ToolLine, ToolsConfig};
 use agentry_drivers::web::{System, Web};
 use agentry_engine::Engine;
 use agentry_engine::prepare::Preparer;
-use agentry_journal::Journal;
-use agentry_journal::audit::heads::{Heads, HeadsError};
+use agentry_journal::audit::heads::{self, Heads, HeadsError};
 use agentry_journal::history::History;
+use agentry_journal::{Journal, Tip};
 use agentry_kernel::kernel::Kernel;
 use agentry_kernel::policy::Policy;
+use agentry_kernel::time::Millis;
 use agentry_llm::Models;
+use agentry_store::limits::ORDER_KEPT_MS;
 use agentry_store::{RedbStore, Store, StoreError, rows};
 
 use super::policy_watch::{self, PolicyWatch};
 use super::services::Services;
-use super::{Host, OpenError, Options, parking};
+use super::{Host, OpenError, Options, clock_watch, parking};
 use crate::agents::Agents;
 use crate::approvals::People;
 use crate::config::{AgentsConfig, Config};
@@ -64,6 +66,8 @@ pub struct HostBuilder {
     models: Vec<Arc<agentry_llm::Entry>>,
     model: Option<String>,
     tools: Vec<(ToolLine, Arc<dyn Adapter>)>,
+    /// Whether a store is gone on with of which the second place knows more.
+    accept_older: bool,
 }
 
 impl HostBuilder {
@@ -85,6 +89,7 @@ impl HostBuilder {
             models: Vec::new(),
             model: None,
             tools: Vec::new(),
+            accept_older: false,
         }
     }
 
@@ -93,12 +98,12 @@ impl HostBuilder {
     /// # Errors
     /// If its policy or a file of its configuration cannot be used.
     pub fn of_home(options: Options) -> Result<Self, OpenError> {
-        let Options { home, policies, roots, model, models, preparer } = options;
+        let Options { home, policies, roots, model, models, preparer, accept_older } = options;
         let mut builder = Self::new(home, preparer).policy_directory(policies)?;
         builder.config = Config::load(&builder.directory)?;
         builder.registry = ToolsConfig::load(&builder.directory)?;
         builder.agents = AgentsConfig::load(&builder.directory)?;
-        Ok(Self { roots, model, models, tools_watched: true, ..builder })
+        Ok(Self { roots, model, models, tools_watched: true, accept_older, ..builder })
     }
 
     /// Everything durable stands in this store, and this host is called `name` there. Other hosts may share the store, each under a name of its
@@ -167,10 +172,15 @@ impl HostBuilder {
     pub async fn open(self) -> Result<Host, OpenError> {
         let Self { directory, preparer, clock, config, .. } = self;
         let models = Models::open(&config.models, &self.models, self.model.as_deref())?;
-        let files = Files::open(&self.roots)?;
         let (store, name) = match self.store {
             Some(given) => given,
             None => (Arc::new(open_store(&directory).await?) as Arc<dyn Store>, rows::host::HOME.to_owned()),
+        };
+        let files = Files::open(&self.roots)?.apart_from(&directory)?;
+        let clock = match clock {
+            // The time of a host does not begin before that of the last one ended.
+            Clock::System => clock_watch::of_store(&*store, rows::host::named(&*store, &name)?)?,
+            given => given,
         };
         // Only now: nobody else works in this directory.
         let secrets = Arc::new(Secrets::open(&config.secrets));
@@ -182,7 +192,12 @@ impl HostBuilder {
         let http = Http::new(web, secrets);
         let engine = Engine::open(&directory, preparer, config.engine)?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
-        let heads = config.heads.as_ref().map(|file| second_place(&directory.join(file), &alarms)).transpose()?;
+        let place = config.heads.as_ref().map(|file| directory.join(file));
+        let missing = place.as_deref().map_or(Ok(0), |place| missing(&*store, &name, place))?;
+        if let (Some(place), 1.., false) = (&place, missing, self.accept_older) {
+            return Err(OpenError::Older { file: place.display().to_string(), missing });
+        }
+        let heads = place.map(|place| second_place(&place, &alarms)).transpose()?;
         let teller = heads.as_ref().map(Heads::teller);
         let told = move |tip| teller.iter().for_each(|teller| teller.tell(tip));
         let (journal, recovered) = Journal::open_as(&name, store, told).await?;
@@ -197,6 +212,9 @@ impl HostBuilder {
         let gate = Gate::new(kernel, journal, clock.clone(), &recovered);
         let memory = Memory::new(Arc::clone(&store));
         let mail = Arc::new(Mail::new(Arc::clone(&store)));
+        if missing > 0 {
+            gate.accepted_older(missing);
+        }
         gate.begin_locked(policy_watch::lock(&directory));
         let (marks, usage) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
         rows::approval::recover(&store, at.host).await?;
@@ -213,6 +231,10 @@ impl HostBuilder {
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
+        services.drivers.gate.mark_time().await?;
+        let now = services.drivers.gate.clock().now().0;
+        rows::order::forget_before(&*store, Millis(now.saturating_sub(ORDER_KEPT_MS))).await?;
+        tokio::spawn(clock_watch::watch(Arc::downgrade(&services)));
         let history = History::over(store);
         let elsewhere = recovered.elsewhere;
         Ok(Host { faces: Vec::new(), services, history, elsewhere, attended: false, _heads: heads })
@@ -228,6 +250,14 @@ async fn open_store(home: &Path) -> Result<RedbStore, StoreError> {
             opened => return opened,
         }
     }
+}
+
+/// How many segments of this host's log the second place knows of that the store does not have.
+fn missing(store: &dyn Store, name: &str, place: &Path) -> Result<u64, OpenError> {
+    let host = rows::host::named(store, name)?;
+    let next = Tip::read(store, host)?.map_or(0, |tip| tip.next.number);
+    let known = heads::newest(place, host)?.map_or(0, |head| head.segment.number.saturating_add(1));
+    Ok(known.saturating_sub(next))
 }
 
 /// Opens the second place of heads. What goes wrong with it later is shown to whoever watches a run.

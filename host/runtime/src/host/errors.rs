@@ -40,6 +40,16 @@ pub enum OpenError {
     /// The second place of the log's heads.
     #[error(transparent)]
     Heads(#[from] HeadsError),
+    /// The second place knows more than the store.
+    #[error(
+        "this home was set back to an earlier day: the heads in `{file}` know of {missing} segments of its log that are not here, and what was done in them could be done and paid again\nhint: put the newer store back; or, if the earlier day is meant, agentry serve --accept-older"
+    )]
+    Older {
+        /// The file of heads.
+        file: String,
+        /// So many segments.
+        missing: u64,
+    },
     /// The system gives no thread that looks at the policy.
     #[error("cannot look at the policy while agents run: {0}")]
     Watch(std::io::Error),

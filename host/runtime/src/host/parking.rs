@@ -63,6 +63,11 @@ impl Parking {
         self.bell.notify_one();
     }
 
+    /// What brings runs back has changed otherwise than by one of them.
+    pub(super) fn look_again(&self) {
+        self.bell.notify_one();
+    }
+
     /// A person wants a run stopped that is not in memory; it comes back for that.
     pub fn stop(&self, run: RunId, because: String) {
         self.state.lock().stopped.insert(run, because);

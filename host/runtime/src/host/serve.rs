@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_journal::report::Report;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 use agentry_store::limits::RUNS_ORDERED_MAX;
@@ -90,6 +91,8 @@ impl Host {
         let left = runs.len();
         self.leave(runs, &cut).await;
         self.services.parking.close();
+        // If it is not written, the next host begins a little earlier.
+        let _ = self.services.drivers.gate.mark_time().await;
         Ok(Served { going, left })
     }
 
@@ -119,8 +122,14 @@ impl Host {
         if because.is_some() {
             stop.cancel();
         }
+        let stopped = stop.is_cancelled();
         let because = because.filter(|because| !because.is_empty());
-        let resumed = self.go_on_with(record, None, Observer::nobody(), (stop, because)).await;
+        let mut resumed = self.go_on_with(record, None, Observer::nobody(), (stop, because.clone())).await;
+        if resumed.is_err() && stopped {
+            // It ends all the same: whoever stops a run need not be able to go on with it.
+            let why = because.map_or_else(String::new, |because| format!(": {because}"));
+            resumed = self.end_absent(run, &format!("the run was stopped{why}")).await;
+        }
         match (&resumed, &before) {
             (Err(_), Some(before)) => parking::park(journal, run, before).await?,
             (Err(_), None) => {}
@@ -132,6 +141,14 @@ impl Host {
             }
         }
         resumed.map(|_| ())
+    }
+
+    /// Ends a run that is not in memory, with its last entry and no guest.
+    async fn end_absent(&self, run: RunId, why: &str) -> Result<Report, RunError> {
+        let drivers = &self.services.drivers;
+        drivers.gate.end_absent(run, why, &drivers.mail).await?;
+        let record = self.history.record(run)?.filter(|record| record.status != Status::Suspended);
+        Ok(self.history.report(&record.ok_or(RunError::NotSuspended { run })?)?)
     }
 
     async fn carry_out(self: Arc<Self>, run: QueuedRun, cut: CancellationToken) {

@@ -5,6 +5,7 @@ use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::port::How;
 use agentry_kernel::budget::{Allowance, Resource};
 use agentry_kernel::journal::Status;
+use agentry_kernel::json;
 use agentry_kernel::text::cut;
 use agentry_store::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
 use serde_json::Value;
@@ -58,7 +59,8 @@ impl End {
                 format!("the output has {bytes} bytes, more than {OUTPUT_MAX_BYTES}"),
             );
         }
-        match serde_json::from_str(&text) {
+        let checked = json::check(&text).map_err(|flaw| flaw.to_string());
+        match checked.and_then(|()| serde_json::from_str(&text).map_err(|error| error.to_string())) {
             Ok(output) => {
                 let (status, why) = (Status::Done, Why::Itself);
                 Self { status, output: Some(output), failure: None, why, text, broke: false }

@@ -11,7 +11,7 @@ use agentry_abi::port::{Delivery, Next};
 use agentry_journal::digest;
 use agentry_kernel::approval::ApprovalId;
 use agentry_kernel::budget::Resource;
-use agentry_kernel::call::{Call, CallId, RunId};
+use agentry_kernel::call::{Call, CallId, Delegation, RunId};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Ended, Entry, Outcome, Started, Status};
 use agentry_kernel::kernel::{Afterwards, Lost};
@@ -243,6 +243,17 @@ impl Recording {
     /// The run that this call began below this one.
     pub(crate) fn spawned(&self, call: CallId) -> Option<RunId> {
         self.spawned.get(&call).copied()
+    }
+
+    /// The runs that it began below it.
+    pub(crate) fn all_spawned(&self) -> Vec<RunId> {
+        self.spawned.values().copied().collect()
+    }
+
+    /// The fuel that it gave away by this call, if the guest did not name it then.
+    pub(crate) fn gave(&self, call: CallId) -> Option<u64> {
+        let Call::AgentsCall(Delegation { share, fuel, .. }) = &self.calls.get(&call)?.what else { return None };
+        share.iter().all(|(what, _)| *what != Resource::Fuel).then_some(*fuel)
     }
 
     /// What people were asked last about this call, and until when.

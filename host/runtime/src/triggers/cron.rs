@@ -1,15 +1,19 @@
-//! Starts an agent at times by cron's five fields. When a host was stopped over one or more of them, the last counts once.
+//! Starts an agent at times by cron's five fields. When a host was stopped over one or more of them, the last counts once. It goes by the calendar:
+//! a clock that leaps ahead starts nothing, and one that was ahead and is right again is followed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::time::{Millis, Minute};
-use agentry_store::limits::TRIGGER_LOOK_MS;
+use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_RETRY_MAX_MS};
 use agentry_store::{Batch, Store, StoreError, keys};
 use serde_json::json;
 
 use super::{Came, Trigger, Watched};
 use crate::config::cron::Pattern;
+
+/// How far a clock may go back without a time that was fired being fired again.
+const BACK_MAX_MINUTES: u32 = 60;
 
 /// Starts a run at each of its times, until it is dropped.
 pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, pattern: String) {
@@ -20,25 +24,33 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, pattern: String) 
         Ok(Some(last)) => last,
         // Nothing was missed by a trigger that is new; from here on it would be.
         _ => {
-            let now = clock.now().minute();
+            let now = clock.calendar().minute();
             // If it is not remembered, the next host takes the trigger for a new one.
-            let _ = remember(&store, &trigger, now).await;
+            drop(store.commit(seen(&trigger, now)).await);
             now
         }
     };
     loop {
-        let now = clock.now().minute();
-        // A clock that went back fires nothing twice.
+        let now = clock.calendar().minute();
+        if last.0.saturating_sub(now.0) > BACK_MAX_MINUTES {
+            // What it fired last was of a time that has not come.
+            last = now;
+        }
+        // A clock that went back a little fires nothing twice.
         let due = if now > last { pattern.last(last, now) } else { None };
         if let Some(due) = due {
-            last = now;
-            // Remembered before it runs: a crash in between loses one time, and repeats none.
-            if let Err(error) = remember(&store, &trigger, now).await {
-                host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
-                return;
-            }
             let input = json!({ "because": "cron", "due_ms": due.begins().0 });
-            trigger.fire(&host, &mut rate, Came { input, ..Came::default() }).await;
+            let came = Came { input, ..Came::default() };
+            match trigger.notice(&host, &came, seen(&trigger, now), 0).await {
+                Ok(()) => last = now,
+                Err(error) => {
+                    host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
+                    tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MAX_MS)).await;
+                }
+            }
+        }
+        if !trigger.carry_out(&host, &mut rate).await {
+            return;
         }
         tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
     }
@@ -49,8 +61,8 @@ fn recall(store: &dyn Store, trigger: &Trigger) -> Result<Option<Minute>, StoreE
     Ok(row.and_then(|row| row.try_into().ok()).map(|bytes| Millis(u64::from_be_bytes(bytes)).minute()))
 }
 
-async fn remember(store: &Arc<dyn Store>, trigger: &Trigger, at: Minute) -> Result<(), StoreError> {
+fn seen(trigger: &Trigger, at: Minute) -> Batch {
     let mut batch = Batch::default();
     batch.put(keys::trigger(&trigger.id()), at.begins().0.to_be_bytes().to_vec());
-    store.commit(batch).await
+    batch
 }

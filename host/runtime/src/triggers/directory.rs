@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX};
+use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX, TRIGGER_REST_LOOKS, TRIGGER_RETRY_MAX_MS};
 use agentry_store::{Batch, Store, StoreError, keys, rows};
 use serde_json::json;
 
@@ -16,33 +16,49 @@ use super::{Came, Trigger, Watched};
 /// The files of a root by name, each with its size and the time of its last change.
 type Listing = BTreeMap<String, (u64, u64)>;
 
+/// The same, each with the number of looks for which it has been so.
+type Looked = BTreeMap<String, ((u64, u64), u32)>;
+
+/// For how many looks files that are at rest wait for others that are not.
+const TOGETHER_LOOKS: u32 = 2 * TRIGGER_REST_LOOKS;
+
 /// Starts a run for files that are new, until it is dropped. Files that come together are one cause.
 pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, root: String) {
     let mut rate = trigger.rate();
     let store = Arc::clone(host.drivers.gate.journal().store());
     let mut known = recall(&*store, &trigger).unwrap_or_default();
-    let mut last: Option<Listing> = None;
-    let mut told = false;
+    let (mut last, mut told, mut waits) = (Looked::new(), false, 0);
     loop {
+        if !trigger.carry_out(&host, &mut rate).await {
+            return;
+        }
         match look(&host, &root).await {
             Ok(listing) => {
                 told = false;
-                let rests = |(name, stamp): &(&String, &(u64, u64))| {
-                    last.as_ref().is_some_and(|last| last.get(*name) == Some(*stamp))
-                };
+                last = looked(&listing, &last);
+                let rests = |(_, (_, looks)): &(&String, &((u64, u64), u32))| *looks >= TRIGGER_REST_LOOKS;
                 let settled: Listing =
-                    listing.iter().filter(rests).map(|(name, stamp)| (name.clone(), *stamp)).collect();
+                    last.iter().filter(rests).map(|(name, (stamp, _))| (name.clone(), *stamp)).collect();
                 let new = settled.iter().filter(|(name, stamp)| known.get(*name) != Some(*stamp));
                 let new: Vec<String> = new.map(|(name, _)| name.clone()).collect();
                 known.retain(|name, _| listing.contains_key(name));
-                last = Some(listing);
-                if !new.is_empty() {
-                    known.extend(settled);
-                    if let Err(error) = remember(&store, &trigger, &known).await {
-                        host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
-                        return;
+                // What others write at the same time comes along, if they are done soon.
+                let moves = |(name, (stamp, looks)): (&String, &((u64, u64), u32))| {
+                    *looks < TRIGGER_REST_LOOKS && known.get(name) != Some(stamp)
+                };
+                waits = if !new.is_empty() && last.iter().any(moves) { waits + 1 } else { 0 };
+                if !new.is_empty() && (waits == 0 || waits > TOGETHER_LOOKS) {
+                    waits = 0;
+                    let mut next = known.clone();
+                    next.extend(settled);
+                    match trigger.notice(&host, &came(&root, &new), seen(&trigger, &next), 0).await {
+                        Ok(()) => known = next,
+                        Err(error) => {
+                            host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
+                            tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MAX_MS)).await;
+                        }
                     }
-                    trigger.fire(&host, &mut rate, came(&root, &new)).await;
+                    continue;
                 }
             }
             // Said once, until it is there again.
@@ -55,6 +71,15 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, root: String) {
     }
 }
 
+/// A file that is as it was has been so for one look more.
+fn looked(listing: &Listing, last: &Looked) -> Looked {
+    let looks = |name: &String, stamp: &(u64, u64)| match last.get(name) {
+        Some((before, looks)) if before == stamp => looks.saturating_add(1),
+        _ => 0,
+    };
+    listing.iter().map(|(name, stamp)| (name.clone(), (*stamp, looks(name, stamp)))).collect()
+}
+
 fn came(root: &str, new: &[String]) -> Came {
     let files: Vec<_> = new.iter().take(TRIGGER_NAMES_MAX).collect();
     let more = new.len().saturating_sub(files.len());
@@ -65,12 +90,10 @@ fn came(root: &str, new: &[String]) -> Came {
 async fn look(host: &Arc<Watched>, root: &str) -> Result<Listing, String> {
     let (host, root) = (Arc::clone(host), root.to_owned());
     let listed = tokio::task::spawn_blocking(move || {
-        let found = host
-            .drivers
-            .files
-            .find(&root)
-            .ok_or_else(|| format!("this host has no root `{root}`: add --root {root}=DIR"))?;
-        found.list("").map_err(|error| format!("{error:?}"))
+        if !host.drivers.files.has(&root) {
+            return Err(format!("this host has no root `{root}`: add --root {root}=DIR"));
+        }
+        host.drivers.files.find(&root).and_then(|found| found.list("")).map_err(|error| format!("{error:?}"))
     });
     let listed = listed.await.unwrap_or_else(|_| Err("it cannot be read".to_owned()))?;
     let files = listed.into_iter().filter(|stat| !stat.directory);
@@ -82,8 +105,8 @@ fn recall(store: &dyn Store, trigger: &Trigger) -> Result<Listing, StoreError> {
     row.map_or_else(|| Ok(Listing::new()), |row| rows::run::decode(&row))
 }
 
-async fn remember(store: &Arc<dyn Store>, trigger: &Trigger, known: &Listing) -> Result<(), StoreError> {
+fn seen(trigger: &Trigger, known: &Listing) -> Batch {
     let mut batch = Batch::default();
     batch.put(keys::trigger(&trigger.id()), rows::run::encode(known));
-    store.commit(batch).await
+    batch
 }

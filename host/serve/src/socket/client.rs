@@ -3,11 +3,9 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use agentry_store::limits::{
-    CONTROL_ANSWER_MAX_MS, CONTROL_HELLO_MAX_MS, CONTROL_REPLY_MAX_BYTES, CONTROL_REQUEST_MAX_BYTES,
-};
+use agentry_store::limits::{CONTROL_ANSWER_MAX_MS, CONTROL_REPLY_MAX_BYTES, CONTROL_REQUEST_MAX_BYTES};
 use agentry_store::{Batch, Key, Page, Range, Store, StoreError, Value};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -21,6 +19,9 @@ use super::wire::{HELLO_MAX_BYTES, Hello, LENGTH_BYTES, PROTOCOL, frame, length,
 use crate::api::{Get, Has, News, Scan, Start};
 use crate::error::OpError;
 
+/// Between two tries to connect.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A connection to the host that runs in a home.
 #[derive(Debug)]
 pub struct Client {
@@ -28,18 +29,30 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects, and says hello.
+    /// Connects, and says hello. In a crowd it waits for its turn: as long as it has asked for nothing, it may come again.
     ///
     /// # Errors
     /// [`ControlError::NoHost`] if nobody listens; others if the host is of another version or does not answer.
     pub fn connect(home: &Path) -> Result<Self, ControlError> {
+        let begun = Instant::now();
+        loop {
+            match Self::connect_once(home) {
+                Err(ControlError::Lost { .. }) if begun.elapsed() < Duration::from_millis(CONTROL_ANSWER_MAX_MS) => {
+                    std::thread::sleep(PAUSE);
+                }
+                connected => return connected,
+            }
+        }
+    }
+
+    fn connect_once(home: &Path) -> Result<Self, ControlError> {
         let none = || ControlError::NoHost { home: home.display().to_string() };
         let place = Place::find(home)?.ok_or_else(none)?;
         let stream = UnixStream::connect(place.address()).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => none(),
             _ => lost(&error),
         })?;
-        let patience = Duration::from_millis(CONTROL_HELLO_MAX_MS);
+        let patience = Duration::from_millis(CONTROL_ANSWER_MAX_MS);
         stream.set_read_timeout(Some(patience)).map_err(|error| lost(&error))?;
         stream.set_write_timeout(Some(patience)).map_err(|error| lost(&error))?;
         let host: Hello = receive(&stream, HELLO_MAX_BYTES).map_err(|error| lost(&error))?;
@@ -48,8 +61,6 @@ impl Client {
         }
         let hello = frame(&Hello::ours(), HELLO_MAX_BYTES).and_then(|hello| (&stream).write_all(&hello));
         hello.map_err(|error| lost(&error))?;
-        let patience = Duration::from_millis(CONTROL_ANSWER_MAX_MS);
-        stream.set_read_timeout(Some(patience)).map_err(|error| lost(&error))?;
         Ok(Self { stream: Mutex::new(stream) })
     }
 
@@ -105,8 +116,8 @@ impl Following {
     /// Why it does not begin; [`crate::error::Kind::NotServing`] if the host takes no orders.
     pub fn news(&mut self) -> Result<News, OpError> {
         loop {
-            let reply = receive(&self.stream, CONTROL_REPLY_MAX_BYTES).map_err(|error| lost(&error))?;
-            match reply {
+            let reply = receive(&self.stream, CONTROL_REPLY_MAX_BYTES);
+            match reply.map_err(|error| unheard(&error))? {
                 Reply::Still => {}
                 Reply::News(news) => return Ok(news),
                 Reply::Failed(error) => return Err(error),
@@ -179,6 +190,12 @@ fn receive<T: DeserializeOwned>(mut stream: &UnixStream, max: usize) -> io::Resu
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     value(&bytes)
+}
+
+/// An order went out, and what became of it was not heard.
+fn unheard(error: &io::Error) -> ControlError {
+    let ControlError::Lost { why } = lost(error) else { return lost(error) };
+    ControlError::Unheard { why }
 }
 
 fn lost(error: &io::Error) -> ControlError {

@@ -1,25 +1,32 @@
 //! The host's end of the control socket: who may connect, how long a connection may be silent, how many there are.
 //!
-//! A client that hangs, floods or talks nonsense loses its connection and takes nothing from the runs.
+//! A client that hangs, floods or talks nonsense loses its connection and takes nothing from the runs. Whoever comes while all places are taken waits
+//! for one, and those who say nothing meanwhile lose theirs.
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentry_runtime::host::services::Services;
 use agentry_store::limits::{
     CONTROL_CONNECTIONS_MAX, CONTROL_HELLO_MAX_MS, CONTROL_IDLE_MAX_MS, CONTROL_REPLY_MAX_BYTES,
-    CONTROL_REQUEST_MAX_BYTES,
+    CONTROL_REQUEST_MAX_BYTES, CONTROL_SILENT_MAX_MS,
 };
+use parking_lot::Mutex;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::place::{Place, is_trusted};
 use super::table::{self, Reply, Request};
 use super::wire::{HELLO_MAX_BYTES, Hello, PROTOCOL, receive, send};
 use super::{ControlError, start};
 use crate::error::OpError;
+
+/// How long a host that ends still answers what it was asked before.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(1);
+const LAST_ANSWERS_LOOK: Duration = Duration::from_millis(2);
 
 /// How long nobody is let in after the system could not let one in.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -28,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Control {
     place: Place,
     listening: JoinHandle<()>,
+    busy: Busy,
 }
 
 impl Control {
@@ -37,13 +45,19 @@ impl Control {
         place.clear()?;
         let listener = UnixListener::bind(place.address()).map_err(|error| place.unusable(error))?;
         place.close_socket()?;
-        let listening = tokio::spawn(listen(listener, Arc::downgrade(services)));
-        Ok(Self { place, listening })
+        let busy = Busy::default();
+        let listening = tokio::spawn(listen(listener, Arc::downgrade(services), busy.clone()));
+        Ok(Self { place, listening, busy })
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
+        // Whoever answered a run that ends by that hears that it was heard.
+        let begun = Instant::now();
+        while self.busy.any() && begun.elapsed() < LAST_ANSWERS_MAX {
+            std::thread::sleep(LAST_ANSWERS_LOOK);
+        }
         self.listening.abort();
         // A socket that stays is replaced by the next host.
         let _ = self.place.clear();
@@ -51,19 +65,79 @@ impl Drop for Control {
 }
 
 /// Lets in who may come. What it does not let in is dropped, and its peer sees the end of the stream.
-async fn listen(listener: UnixListener, services: Weak<Services>) {
-    let mut connections = JoinSet::new();
+async fn listen(listener: UnixListener, services: Weak<Services>, busy: Busy) {
+    let (mut connections, mut seats) = (JoinSet::new(), Vec::<Seat>::new());
     loop {
+        let full = connections.len() >= CONTROL_CONNECTIONS_MAX;
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < CONTROL_CONNECTIONS_MAX && is_from_us(&stream) => {
-                    connections.spawn(converse(stream, services.clone()));
+            accepted = listener.accept(), if !full => match accepted {
+                Ok((stream, _)) if is_from_us(&stream) => {
+                    let silent = Silence::default();
+                    let task = connections.spawn(converse(stream, services.clone(), silent.clone(), busy.clone()));
+                    seats.push(Seat { task, silent });
                 }
                 Ok(_) => {}
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },
-            Some(_) = connections.join_next() => {}
+            Some(_) = connections.join_next() => seats.retain(|seat| !seat.task.is_finished()),
+            () = tokio::time::sleep(PAUSE), if full => hang_up(&seats),
         }
+    }
+}
+
+/// How many questions are being answered.
+#[derive(Clone, Default)]
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn begin(&self) -> Answering {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Answering(self.clone())
+    }
+
+    fn any(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+}
+
+/// One of them, until its answer has gone out.
+struct Answering(Busy);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A connection, as those see it who want its place.
+struct Seat {
+    task: AbortHandle,
+    silent: Silence,
+}
+
+/// Since when the host waits for a whole frame of a peer, if it does.
+#[derive(Clone, Default)]
+struct Silence(Arc<Mutex<Option<Instant>>>);
+
+impl Silence {
+    /// Waits for what the peer says.
+    async fn until<T>(&self, said: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        *self.0.lock() = Some(Instant::now());
+        let said = said.await;
+        *self.0.lock() = None;
+        said
+    }
+
+    fn lasts(&self) -> Duration {
+        self.0.lock().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+/// Others wait, so whoever has been silent for the longest loses its place, if that is long.
+fn hang_up(seats: &[Seat]) {
+    let silent = seats.iter().filter(|seat| seat.silent.lasts() >= Duration::from_millis(CONTROL_SILENT_MAX_MS));
+    if let Some(seat) = silent.max_by_key(|seat| seat.silent.lasts()) {
+        seat.task.abort();
     }
 }
 
@@ -72,14 +146,16 @@ fn is_from_us(stream: &UnixStream) -> bool {
 }
 
 /// One connection, until the peer goes, errs or is silent for too long.
-async fn converse(mut stream: UnixStream, services: Weak<Services>) -> io::Result<()> {
+async fn converse(mut stream: UnixStream, services: Weak<Services>, silent: Silence, busy: Busy) -> io::Result<()> {
     within(CONTROL_HELLO_MAX_MS, send(&mut stream, &Hello::ours(), HELLO_MAX_BYTES)).await?;
-    let theirs: Hello = within(CONTROL_HELLO_MAX_MS, receive(&mut stream, HELLO_MAX_BYTES)).await?;
+    let hello = silent.until(within(CONTROL_HELLO_MAX_MS, receive(&mut stream, HELLO_MAX_BYTES)));
+    let theirs: Hello = hello.await?;
     if theirs.protocol != PROTOCOL {
         return Ok(());
     }
     loop {
-        let request: Request = within(CONTROL_IDLE_MAX_MS, receive(&mut stream, CONTROL_REQUEST_MAX_BYTES)).await?;
+        let request = silent.until(within(CONTROL_IDLE_MAX_MS, receive(&mut stream, CONTROL_REQUEST_MAX_BYTES)));
+        let request: Request = request.await?;
         let Some(services) = services.upgrade() else { return Ok(()) };
         let ask = match request {
             Request::Ask(ask) => ask,
@@ -88,6 +164,7 @@ async fn converse(mut stream: UnixStream, services: Weak<Services>) -> io::Resul
                 continue;
             }
         };
+        let _answering = busy.begin();
         let reply = table::done(&services, ask).await.map_or_else(Reply::Failed, Reply::Done);
         drop(services);
         let sent = within(CONTROL_IDLE_MAX_MS, send(&mut stream, &reply, CONTROL_REPLY_MAX_BYTES)).await;

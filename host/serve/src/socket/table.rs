@@ -8,8 +8,8 @@ use agentry_store::rows::question::Answering;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    Budget, Discard, Get, Has, Hold, HoldAgent, LiveRuns, LookAtLock, News, Operation, Paused, Scan, Start, Stop,
-    Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, Get, Has, Hold, HoldAgent, LiveRuns, LookAtClock, LookAtLock, News, Operation,
+    Paused, Requeue, Scan, Start, Stop, Unlabel, UnlabelRun,
 };
 use crate::error::OpError;
 use crate::ops::ByHost;
@@ -94,4 +94,7 @@ operations! {
     Hold,
     HoldAgent,
     Discard,
+    LookAtClock,
+    AcceptClock,
+    Requeue,
 }

@@ -31,6 +31,7 @@ async fn host(home: &Path) -> Result<Host, OpenError> {
         model: None,
         models: Vec::new(),
         preparer: Preparer::InProcess,
+        accept_older: false,
     })
     .await
 }
@@ -54,15 +55,15 @@ async fn a_store_is_read_through_the_host_that_has_it() {
     let store = running.services().drivers.gate.journal().store();
     let rows = CONTROL_PAGE_MAX_ROWS + 10;
     let mut batch = Batch::default();
-    (0..rows).for_each(|row| batch.put(format!("x{row:06}").into_bytes(), b"value".to_vec()));
+    (0..rows).for_each(|row| batch.put(format!("~{row:06}").into_bytes(), b"value".to_vec()));
     store.commit(batch).await.unwrap();
     let remote = RemoteStore::over(Client::connect(home.path()).unwrap());
-    assert_eq!(remote.get(b"x000001"), Ok(Some(b"value".to_vec())));
-    assert_eq!((remote.get(b"y"), remote.has(b"x000002")), (Ok(None), Ok(true)));
+    assert_eq!(remote.get(b"~000001"), Ok(Some(b"value".to_vec())));
+    assert_eq!((remote.get(b"~"), remote.has(b"~000002")), (Ok(None), Ok(true)));
     for (range, page) in [
-        (Range::of(b"x"), Page { rows: usize::MAX, bytes: usize::MAX }),
-        (Range::of(b"x").reversed(), Page { rows: rows - 1, bytes: usize::MAX }),
-        (Range::of(b"x"), Page { rows: 20, bytes: 30 }),
+        (Range::of(b"~"), Page { rows: usize::MAX, bytes: usize::MAX }),
+        (Range::of(b"~").reversed(), Page { rows: rows - 1, bytes: usize::MAX }),
+        (Range::of(b"~"), Page { rows: 20, bytes: 30 }),
         (Range::of(b"z"), Page { rows: 1, bytes: 1 }),
     ] {
         assert_eq!(remote.scan(&range, page), store.scan(&range, page), "{range:?} {page:?}");

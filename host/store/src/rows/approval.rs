@@ -126,7 +126,11 @@ impl Question {
         postcard::to_extend(&(self, &self.short), vec![FORMAT]).expect("it is plain data, and memory grows")
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let damaged = || StoreError::Damaged { why: "a question that does not decode".to_owned() };
         let Some((&FORMAT, rest)) = bytes.split_first() else { return rows::run::decode(bytes) };
         let (question, short) = postcard::from_bytes::<(Self, Vec<Shortage>)>(rest).map_err(|_| damaged())?;

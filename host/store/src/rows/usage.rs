@@ -32,7 +32,7 @@ pub struct Table {
 }
 
 /// Every table, in the order of its letter.
-pub const TABLES: [Table; 22] = [
+pub const TABLES: [Table; 25] = [
     host(keys::BOOKS),
     bounded(b"b", "what the journal keeps could not be given back: a run cannot delete its past"),
     host(keys::HOSTS),
@@ -56,6 +56,9 @@ pub const TABLES: [Table; 22] = [
     Table { prefix: keys::INQUIRIES, usage: Usage::Held("it is closed; of closed ones only the newest are kept") },
     host(keys::FORMAT),
     host(b"w"),
+    host(keys::CAUSES),
+    host(keys::CLOCK),
+    host(keys::ORDERS),
 ];
 
 const fn host(prefix: &'static [u8]) -> Table {

@@ -1,9 +1,9 @@
 //! A run on the host that serves this home: it is ordered there, watched from here, and its report is read from the journal. Whoever
 //! watches may go away; the run goes on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentry_journal::history::NoRun;
 use agentry_journal::report::Report;
@@ -28,50 +28,83 @@ use crate::home::Home;
 use crate::screen;
 use crate::screen::live::Live;
 
+/// How long it asks again under a key, so that a host may be stopped and started meanwhile.
+const ASKS_AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// What is ordered.
+pub struct Ordered {
+    /// The component's file.
+    pub component: PathBuf,
+    /// The input JSON.
+    pub input: Vec<u8>,
+    /// What makes it the same order when it is made again.
+    pub key: Option<String>,
+}
+
 /// Orders the run and shows it to its end; none if no host takes orders here.
-pub fn run(home: &Home, component: &Path, input: &[u8]) -> Result<Option<Report>> {
-    let Some(following) = order(home, component, input, true)? else { return Ok(None) };
+pub fn run(home: &Home, ordered: &Ordered) -> Result<Option<Report>> {
+    let Some(following) = order(home, ordered, true)? else { return Ok(None) };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     threads.block_on(watched(home, following)).map(Some)
 }
 
-/// Orders the run and prints its id.
-pub fn detach(home: &Home, component: &Path, input: &[u8], as_json: bool) -> Result<ExitCode> {
-    let Some(mut following) = order(home, component, input, false)? else {
+/// Orders the run and prints its id. With a key, it asks until it has heard what became of it.
+pub fn detach(home: &Home, ordered: &Ordered, as_json: bool) -> Result<ExitCode> {
+    let begun = Instant::now();
+    loop {
+        match detach_once(home, ordered, as_json) {
+            Err(error) if ordered.key.is_some() && is_unheard(&error) && begun.elapsed() < ASKS_AGAIN_MAX => {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_unheard(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<OpError>().is_some_and(|error| matches!(error.kind, Kind::Unheard | Kind::NoHost))
+}
+
+fn detach_once(home: &Home, ordered: &Ordered, as_json: bool) -> Result<ExitCode> {
+    let Some(mut following) = order(home, ordered, false)? else {
         let home = home.path().display();
         let why =
             anyhow!("no host that takes orders runs in {home}\nhint: start one: agentry serve, or leave --detach out");
         return Err(With(Exit::Unavailable, why).into());
     };
-    let mut live = Live::on_stderr();
+    let (mut live, mut refused) = (Live::on_stderr(), false);
     loop {
         match following.news()? {
             News::Taken => {}
-            News::Event(event) => live.show(&event),
+            News::Event(event) => {
+                refused |= matches!(*event, Event::Refused(_));
+                live.show(&event);
+            }
             News::Begun(run) | News::Over(run) => {
                 if as_json {
                     screen::print_json(&json!({"run": run.to_string()}))?;
                 } else {
                     screen::print(&format!("{run}\n"))?;
                 }
-                let record = record(home, run)?;
-                // One that was refused at its start is over already.
-                let refused = is_over(record.status) && record.calls == 0 && record.refused > 0;
-                return Ok(if refused { Exit::from(record.status) } else { Exit::Done }.into());
+                // One that was refused at its start is over already. What began did, whoever can look at it now.
+                let record = if refused { Some(record(home, run)?) } else { None };
+                let over = record.filter(|record| is_over(record.status) && record.calls == 0 && record.refused > 0);
+                return Ok(over.map_or(Exit::Done, |record| Exit::from(record.status)).into());
             }
         }
     }
 }
 
-fn order(home: &Home, component: &Path, input: &[u8], watch: bool) -> Result<Option<Following>> {
+fn order(home: &Home, ordered: &Ordered, watch: bool) -> Result<Option<Following>> {
     let client = match Client::connect(home.path()) {
         Ok(client) => client,
         Err(ControlError::NoHost { .. }) => return Ok(None),
         Err(error) => return Err(OpError::from(error).into()),
     };
     // The host works elsewhere.
-    let component: PathBuf = std::path::absolute(component).context("cannot tell where the component is")?;
-    let mut following = client.start(Start { component, input: input.to_vec(), watch }).map_err(OpError::from)?;
+    let component = std::path::absolute(&ordered.component).context("cannot tell where the component is")?;
+    let (input, key) = (ordered.input.clone(), ordered.key.clone());
+    let mut following = client.start(Start { component, input, watch, key }).map_err(OpError::from)?;
     match following.taken() {
         Err(error) if error.kind == Kind::NotServing => Ok(None),
         taken => Ok(taken.map(|()| Some(following))?),

@@ -18,7 +18,7 @@ pub(super) fn count(root: Pid) -> usize {
 pub(super) fn end_all(first: Pid) -> Option<WaitStatus> {
     let mut status = None;
     for _ in 0..ROUNDS_MAX {
-        stop_all();
+        stop_all(getpid());
         for pid in of(getpid()) {
             // It may have ended by itself in the meantime, and nobody but us reaps it, so the number is still its own.
             let _ = kill_process(pid, Signal::KILL);
@@ -37,11 +37,24 @@ pub(super) fn end_all(first: Pid) -> Option<WaitStatus> {
     status
 }
 
-/// Stops all of them, until there is none that runs and could start another.
-fn stop_all() {
+/// Ends a child of ours and all that comes from it. What ends meanwhile goes to the child, which takes in what is left behind.
+pub(super) fn end_with(child: Pid) {
+    for _ in 0..ROUNDS_MAX {
+        stop_all(child);
+        for pid in of(child) {
+            // The child does not reap it, so the number is still its own.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let _ = kill_process(child, Signal::KILL);
+}
+
+/// Stops all that comes from `root`, until there is none that runs and could start another.
+fn stop_all(root: Pid) {
     let mut stopped = HashSet::new();
     for _ in 0..ROUNDS_MAX {
-        let fresh: Vec<Pid> = of(getpid()).into_iter().filter(|pid| stopped.insert(*pid)).collect();
+        let fresh: Vec<Pid> = of(root).into_iter().filter(|pid| stopped.insert(*pid)).collect();
         if fresh.is_empty() {
             return;
         }

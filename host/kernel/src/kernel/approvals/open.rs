@@ -1,6 +1,7 @@
 //! Open questions: who has said yes, who waits for the answer, and which agents have asked too much. A clock that is set back makes nothing
 //! younger.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Answered, Approvals, Asked, Closed, How, No, OpenQuestion, State, Unasked, Vote, Waiter, Waiting};
@@ -113,6 +114,24 @@ impl Approvals {
         // One yes is for one call: the first that asked has it.
         self.close(id, How::Approved { by }, reasons::one_yes);
         Ok(Answered::Approved)
+    }
+
+    /// An earlier host was told this. A question whose policy has changed since is another one, so nobody looks at who they were again.
+    pub(super) fn recall(&mut self, id: ApprovalId, yes: Vec<String>, no: Option<(String, String)>) {
+        let Some(question) = self.questions.get_mut(&id) else { return };
+        if let Some((by, because)) = no {
+            let how = How::Denied { by: by.clone(), because: because.clone() };
+            return self.close(id, how, |required| reasons::said_no(required, &by, &because));
+        }
+        for name in yes {
+            if !question.yes.contains(&name) {
+                question.yes.push(name);
+            }
+        }
+        if question.yes.len() >= usize::try_from(question.required.quorum).unwrap_or(usize::MAX) {
+            let by = question.yes.clone();
+            self.close(id, How::Approved { by }, reasons::one_yes);
+        }
     }
 
     /// A person has looked at what this question's agent asks.

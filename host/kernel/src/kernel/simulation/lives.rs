@@ -1,6 +1,7 @@
 //! Hosts that die after any entry of any journal, and the next ones, which go on from there: behind every prefix of many seeded workloads
 //! no account spends more than its limit, all that is held is for something and in the end nothing is, what cannot be undone is never
-//! asked for twice, what may be is made again under its key, and what was answered is paid for once.
+//! asked for twice, what may be is made again under its key, and what was answered is paid for once. Some runs are stopped, in memory or not,
+//! or let go of a call: whatever works for them ends with them and holds nothing.
 //!
 //! The seeds are set as those of the simulation.
 
@@ -57,6 +58,9 @@ enum Flight {
     /// It has ended and took this.
     Over(Permit, Amounts),
 }
+
+/// Of so many steps, one stops a run or lets go of a call.
+const STOPS: u64 = 24;
 
 /// One host, from its start to its end.
 struct Life {
@@ -164,6 +168,13 @@ impl Life {
     /// One thing happens; false if all is over.
     fn step(&mut self) -> bool {
         self.disk.now = self.disk.now.plus(self.random.below(40));
+        if let Some(orphan) = self.orphan() {
+            self.end_absent(orphan);
+            return true;
+        }
+        if self.disk.stops && self.random.below(STOPS) == 0 && self.stop_one() {
+            return true;
+        }
         let tops = self.waiting.keys().filter(|run| self.disk.runs[run].above.is_none());
         let tops: Vec<RunId> = tops.copied().collect();
         if let Some(at) = self.random.pick(tops.len()).filter(|_| self.going.is_empty() || self.random.below(3) == 0) {
@@ -180,11 +191,90 @@ impl Life {
         match self.random.pick(moving.len()).filter(|_| !more || self.random.below(2) == 0) {
             Some(at) => self.advance(run, moving[at]),
             None if more => self.make(run),
-            None if going.flights.is_empty() => self.finish(run),
+            None if going.flights.is_empty() => self.finish(run, Status::Done),
             // It waits for a turn or for another run.
             None => {}
         }
         true
+    }
+
+    /// A person stops a run, or its time is over: one that goes on, or one that nobody has in memory. False if there is none.
+    fn stop_one(&mut self) -> bool {
+        let runs: Vec<RunId> = self.going.keys().chain(self.waiting.keys()).copied().collect();
+        let Some(at) = self.random.pick(runs.len()) else { return false };
+        if self.going.contains_key(&runs[at]) {
+            self.stop(runs[at])
+        } else {
+            self.end_absent(runs[at])
+        }
+        true
+    }
+
+    /// A run that nobody has in memory and whose caller is over: the last host died before it ended it.
+    fn orphan(&self) -> Option<RunId> {
+        let is_over = |above: RunId| self.disk.runs[&above].unfinished().is_none();
+        self.waiting.keys().find(|run| self.disk.runs[run].above.is_some_and(is_over)).copied()
+    }
+
+    /// Ends a run that goes on, after those below it, and then those below it that do not.
+    fn stop(&mut self, run: RunId) {
+        let below =
+            |disk: &Disk| disk.runs.iter().filter(|(_, kept)| kept.above == Some(run)).map(|(run, _)| *run).collect();
+        let children: Vec<RunId> = below(&self.disk);
+        children
+            .iter()
+            .filter(|run| self.going.contains_key(run))
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|run| self.stop(run));
+        // What waits for its turn is taken out of the queue with the end of its run; until then its turn may come.
+        let moves = |flight: &Flight| !matches!(flight, Flight::Queued(_));
+        while let Some(call) = self.going[&run].flights.iter().find(|(_, flight)| moves(flight)).map(|(call, _)| *call)
+        {
+            let flight = self.going.get_mut(&run).and_then(|going| going.flights.remove(&call));
+            match flight.expect("it was found just now") {
+                Flight::Queued(_) => {}
+                Flight::Turn(permit) => {
+                    let _ = self.kernel.give_back(permit, self.disk.now);
+                    self.come();
+                }
+                Flight::Sent(permit) => self.answer(run, permit, Amounts::ZERO, Amounts::ZERO),
+                Flight::Aside(permit, share) => {
+                    self.kernel.dissolve(share);
+                    self.answer(run, permit, Amounts::ZERO, Amounts::ZERO);
+                }
+                Flight::Over(permit, below) => self.answer(run, permit, Amounts::ZERO, below),
+                Flight::Below(_) => panic!("it was stopped before"),
+            }
+        }
+        self.come();
+        self.finish(run, Status::Stopped);
+        children
+            .into_iter()
+            .filter(|run| self.waiting.contains_key(run))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|run| self.end_absent(run));
+    }
+
+    /// Ends a run that no host has in memory, and all below it.
+    fn end_absent(&mut self, run: RunId) {
+        let (at, payer) = (self.disk.now, self.disk.payer(run));
+        let past = self.disk.runs[&run].unfinished().expect("it has not ended");
+        let (lost, taken) = self.kernel.end_absent(payer, &past, at);
+        self.waiting.remove(&run);
+        let new = lost.iter().filter(|lost| !past.open[&lost.call].lost);
+        let unknown: Vec<_> = new.map(|lost| Entry::Unknown { call: lost.call, at, spent: lost.spent }).collect();
+        let (status, output, spent) = (Status::Stopped, Digest::default(), past.spent.plus(taken));
+        let ended = Entry::Ended(Ended { at, status, output, spent });
+        self.come();
+        self.write(run, [Entry::Resumed { at }].into_iter().chain(unknown).chain([ended]));
+        for below in past.below.values() {
+            if self.waiting.contains_key(below) {
+                self.end_absent(*below);
+            }
+        }
     }
 
     /// The guest makes its next call, or makes it again.
@@ -309,6 +399,12 @@ impl Life {
                 }
                 Err(_) => self.answer(run, permit, Amounts::ZERO, Amounts::ZERO),
             },
+            Some((true, _)) if self.disk.stops && self.random.below(4) == 0 => {
+                // Its guest has let go of the call before it went on.
+                self.kernel.dissolve(share);
+                self.end_absent(child);
+                self.answer(run, permit, Amounts::ZERO, Amounts::ZERO);
+            }
             Some((true, _)) => {
                 self.fly(run, number, Flight::Below(permit));
                 self.resume(child, Some(share));
@@ -323,7 +419,7 @@ impl Life {
         }
     }
 
-    fn finish(&mut self, run: RunId) {
+    fn finish(&mut self, run: RunId, status: Status) {
         self.going.remove(&run);
         let kept = &self.disk.runs[&run];
         let unfinished = kept.unfinished().expect("it goes on");
@@ -331,7 +427,7 @@ impl Life {
         let used = Amounts::of(Resource::Fuel, most.min(30)).with(Resource::WallTime, unfinished.wall_ms);
         let (above, at) = (kept.above, self.disk.now);
         let settled = self.kernel.finish(run, used, at);
-        let (status, output, spent) = (Status::Done, Digest::default(), unfinished.spent.plus(settled.spent));
+        let (output, spent) = (Digest::default(), unfinished.spent.plus(settled.spent));
         self.come();
         self.write(run, [Entry::Ended(Ended { at, status, output, spent })]);
         let Some(going) = above.and_then(|above| self.going.get_mut(&above)) else { return };
@@ -389,7 +485,7 @@ impl Life {
             let took = theirs.fold(Amounts::ZERO, |sum, (_, kept)| sum.plus(kept.took()));
             assert_eq!(books.day.spent, took, "{owner} paid for each call once");
         }
-        for (run, kept) in &self.disk.runs {
+        for (run, kept) in self.disk.runs.iter().filter(|(_, kept)| !kept.is_stopped()) {
             let depth = self.disk.depth(*run);
             (1..=CALLS).for_each(|number| self.ended_well(*run, kept, CallId(number), depth));
         }
@@ -432,8 +528,8 @@ fn divided(spent: &Amounts) -> Amounts {
 }
 
 /// A workload that is not disturbed, and behind each of its entries a host that dies, and others that die soon after.
-fn disturb(seed: u64) {
-    let mut life = Life::of(Random(seed), Disk { now: Millis(1_800_000_000_000), ..Disk::default() });
+fn disturb(seed: u64, stops: bool) {
+    let mut life = Life::of(Random(seed), Disk { now: Millis(1_800_000_000_000), stops, ..Disk::default() });
     for agent in [AGENTS[0], AGENTS[seed as usize % AGENTS.len()]] {
         life.begin(agent);
     }
@@ -452,5 +548,10 @@ fn disturb(seed: u64) {
 
 #[test]
 fn behind_every_entry_a_host_may_die_and_the_next_one_goes_on() {
-    each_seed(40, disturb);
+    each_seed(40, |seed| disturb(seed, false));
+}
+
+#[test]
+fn whatever_works_for_a_run_that_is_stopped_ends_with_it_and_holds_nothing() {
+    each_seed(40, |seed| disturb(seed, true));
 }

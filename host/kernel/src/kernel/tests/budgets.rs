@@ -66,6 +66,26 @@ fn a_minute_is_a_budget_of_its_own_and_refills_by_itself() {
 }
 
 #[test]
+fn what_was_spent_in_a_time_that_has_not_come_counts_for_now_and_refills_when_now_is_over() {
+    let mut kernel = started(policy(&granting("llm_calls_minute = 2\nllm_calls_day = 3\n")));
+    let (call, ahead) = (Call::LlmComplete(ask("small", 10, 10)), NOW.plus(30 * 86_400_000));
+    ask_and_settle(&mut kernel, ahead);
+    ask_and_settle(&mut kernel, ahead);
+    // Without a word of a person, it would refill in a month.
+    let stuck = first_no(&mut kernel, RUN, &call, NOW);
+    assert!(matches!(stuck.code, Code::Exhausted { refills_in_s: Some(s), .. } if s > 2_000_000), "{stuck}");
+    assert_eq!(kernel.set_back(NOW), ["scribe"]);
+    assert_eq!(kernel.set_back(NOW), Vec::<alloc::string::String>::new(), "once");
+    let no = first_no(&mut kernel, RUN, &call, NOW);
+    assert_eq!(no.code, Code::Exhausted { what: Resource::LlmCalls, refills_in_s: Some(60) }, "nothing is given back");
+    ask_and_settle(&mut kernel, NOW.plus(60_000));
+    let day = first_no(&mut kernel, RUN, &call, NOW.plus(120_000));
+    assert!(day.because.contains("for today"), "{day}");
+    let tomorrow = NOW.plus(86_400_000);
+    ask_and_settle(&mut kernel, tomorrow);
+}
+
+#[test]
 fn the_site_bounds_all_agents_together_and_each_run() {
     let mut kernel =
         started(under("tokens_day = 100\ntokens_run = 5000\n", "tokens_day = 10_000\ntokens_run = 9000\n"));

@@ -5,6 +5,7 @@ use agentry_abi::bindings::agentry::agent::llm::{
 };
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::fault::invalid;
+use agentry_kernel::json;
 use agentry_store::limits::{
     LLM_MESSAGES_MAX, LLM_PARTS_MAX, LLM_REQUEST_MAX_BYTES, LLM_STOP_MAX_BYTES, LLM_STOPS_MAX, LLM_TEXTS_MAX,
     LLM_TOOL_NAME_MAX_BYTES, LLM_TOOLS_MAX, SLEEP_MAX_MS,
@@ -153,7 +154,7 @@ fn tool_result(result: &ToolResult) -> Result<usize, String> {
         bytes += match part {
             ResultPart::Text(text) => text.len(),
             ResultPart::Json(text) => {
-                if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+                if json::check(text).is_err() {
                     return Err(format!("the result of `{}` is not the JSON that it says", shown(&result.call_id)));
                 }
                 text.len()

@@ -129,7 +129,7 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
         let files = Files::open(&[("docs".to_owned(), home.path().to_path_buf())].into()).expect("it is a directory");
         let usage = StorageUsage::new(Arc::clone(host.gate.journal().store()));
         let root = files.find("docs").expect("it was opened");
-        usage.change("scribe", root, "a", Some(99)).await.unwrap().begin().await.unwrap();
+        usage.change("scribe", &root, "a", Some(99)).await.unwrap().begin().await.unwrap();
         // As a host leaves it that is killed between a write and the accounts that tell of it.
         for place in ["crashed", "old"] {
             std::fs::create_dir(home.path().join(place)).unwrap();

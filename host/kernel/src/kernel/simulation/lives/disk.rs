@@ -8,7 +8,7 @@ use super::super::zoo::Random;
 use super::island::is_outside;
 use crate::budget::{Amounts, Books};
 use crate::call::{Call, CallId, RunId};
-use crate::journal::{Entry, Unfinished};
+use crate::journal::{Entry, Status, Unfinished};
 use crate::time::Millis;
 
 /// What outlives a host.
@@ -20,6 +20,8 @@ pub(super) struct Disk {
     pub(super) outside: BTreeMap<(RunId, CallId), u32>,
     pub(super) now: Millis,
     pub(super) last: u64,
+    /// Whether runs are stopped.
+    pub(super) stops: bool,
 }
 
 /// A run as it is kept.
@@ -37,6 +39,11 @@ impl Kept {
 
     pub(super) fn unfinished(&self) -> Option<Unfinished> {
         Unfinished::of(self.entries())
+    }
+
+    /// Whether somebody stopped it: then not all of its calls have an answer.
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.entries().last(), Some(Entry::Ended(ended)) if ended.status == Status::Stopped)
     }
 
     /// Fuel that it gave to others, as its guest knows it.
