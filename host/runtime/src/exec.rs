@@ -33,6 +33,7 @@ use crate::dispatch::Dispatch;
 use crate::dispatch::drivers::Drivers;
 use crate::gate::{Ending, Opening, Origin};
 use crate::instance;
+use crate::run::acts::Acts;
 use crate::run::cause::Began;
 use crate::run::context::RunContext;
 use crate::run::end::End;
@@ -252,8 +253,10 @@ async fn guest(prepared: &Prepared, port: &Arc<Dispatch>, run: &RunContext, give
         clock_from: clock_from(run),
     };
     let near: Arc<dyn Port> = Arc::clone(port) as _;
+    // The end of a run waits for it, also if nobody waits here any more.
+    let until_gone = Acts::begin(&run.acts);
     let port::Ended { how, fuel_left, memory_bytes, last_words } =
-        instance::run(&prepared.linked, near, run.cancelled.clone(), beginning).await;
+        instance::run(&prepared.linked, near, run.cancelled.clone(), beginning, until_gone).await;
     let burnt = allowance.fuel.saturating_sub(fuel_left).saturating_sub(run.fuel_given());
     let memory = memory_bytes.min(allowance.memory_bytes);
     let used = Amounts::of(Resource::Fuel, burnt).with(Resource::Memory, memory);

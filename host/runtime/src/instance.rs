@@ -3,6 +3,7 @@
 
 mod end;
 mod link;
+mod threads;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,11 +17,30 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 pub(crate) use self::link::Linked;
+pub(crate) use self::threads::Threads;
 use crate::guest::Guest;
 use crate::syscalls::State;
 
-/// Runs a guest to its end, and drops it and every call that it has in flight.
-pub(crate) async fn run(linked: &Linked, port: Arc<dyn Port>, stop: CancellationToken, beginning: Beginning) -> Ended {
+/// Runs a guest to its end on the threads of guests, and drops it and every call that it has in flight. `with` goes when the guest is gone, be
+/// it that nobody waits for its end.
+pub(crate) async fn run(
+    linked: &Arc<Linked>,
+    port: Arc<dyn Port>,
+    stop: CancellationToken,
+    beginning: Beginning,
+    with: impl Send + 'static,
+) -> Ended {
+    let guest = Arc::clone(linked);
+    let ended = linked.threads.execute(async move {
+        let ended = execute(&guest, port, stop, beginning).await;
+        drop(with);
+        ended
+    });
+    let broke = Ended { how: How::Panicked, fuel_left: 0, memory_bytes: 0, last_words: None };
+    ended.await.unwrap_or(broke)
+}
+
+async fn execute(linked: &Linked, port: Arc<dyn Port>, stop: CancellationToken, beginning: Beginning) -> Ended {
     let guest = Arc::new(Guest::new(port, stop, &beginning));
     let Beginning { input, seed, fuel, memory_bytes, .. } = beginning;
     let state = State::new(Arc::clone(&guest), seed, memory_bytes);

@@ -13,7 +13,7 @@ use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use agentry_store::{Batch, Store, StoreError, keys};
 use parking_lot::Mutex;
 
-use crate::instance::Linked;
+use crate::instance::{Linked, Threads};
 use crate::shapes::Shapes;
 
 /// A package that is compiled and linked: all that its runs share.
@@ -21,7 +21,7 @@ pub(crate) struct Prepared {
     pub(crate) digest: Digest,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) shapes: Shapes,
-    pub(crate) linked: Linked,
+    pub(crate) linked: Arc<Linked>,
 }
 
 /// Why a component is not ready.
@@ -41,6 +41,7 @@ pub enum NotReady {
 /// All components of a host.
 pub(crate) struct Components {
     engine: Engine,
+    threads: Arc<Threads>,
     store: Arc<dyn Store>,
     prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
     files: Mutex<HashMap<std::path::PathBuf, (Stamp, Digest)>>,
@@ -48,9 +49,13 @@ pub(crate) struct Components {
 }
 
 impl Components {
-    pub(crate) fn new(engine: Engine, store: Arc<dyn Store>) -> Self {
+    /// None yet; and the threads that will execute them.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub(crate) fn new(engine: Engine, store: Arc<dyn Store>) -> std::io::Result<Self> {
         let (prepared, files, manifests) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { engine, store, prepared, files, manifests }
+        Ok(Self { engine, threads: Arc::new(Threads::start()?), store, prepared, files, manifests })
     }
 
     /// The engine, for the journal.
@@ -109,7 +114,7 @@ impl Components {
         let manifest = Arc::new(package.manifest.clone());
         let shapes = Shapes::of(&manifest)?;
         self.keep(digest, &bytes)?;
-        let linked = Linked::new(&self.engine, &component, &manifest.wants)?;
+        let linked = Arc::new(Linked::new((&self.engine, &self.threads), &component, &manifest.wants)?);
         let prepared = Arc::new(Prepared { digest, manifest, shapes, linked });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX

@@ -205,7 +205,8 @@ impl HostBuilder {
         let human = Human::open(Arc::clone(&store), clock).await?;
         let (run_queue, parking) = (Arc::new(RunQueue::default()), parking::Parking::new(config.idle));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
-        let agents = Arc::new(Agents::new(self.agents, Components::new(engine, Arc::clone(&store)), runs_max));
+        let components = Components::new(engine, Arc::clone(&store)).map_err(OpenError::Threads)?;
+        let agents = Arc::new(Agents::new(self.agents, components, runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, keepers, human, tools, http, mail, delegate };
         let services =

@@ -43,4 +43,7 @@ pub enum OpenError {
     /// The system gives no thread that looks at the policy.
     #[error("cannot look at the policy while agents run: {0}")]
     Watch(std::io::Error),
+    /// Nor those that execute guests.
+    #[error("cannot start the threads of guests: {0}\nhint: look at `ulimit -u`")]
+    Threads(std::io::Error),
 }
