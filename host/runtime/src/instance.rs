@@ -13,6 +13,7 @@ use agentry_abi::bindings::agentry::agent::outcome::Failure;
 use agentry_abi::port::{Beginning, Ended, How, Port};
 use agentry_store::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
 use futures::FutureExt as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
@@ -31,8 +32,10 @@ pub(crate) async fn run(
     with: impl Send + 'static,
 ) -> Ended {
     let guest = Arc::clone(linked);
+    // Here, and not when a thread takes it up: its time is that of the other side.
+    let deadline = beginning.left.map(|left| Instant::now() + left);
     let ended = linked.threads.execute(async move {
-        let ended = execute(&guest, port, stop, beginning).await;
+        let ended = execute(&guest, port, stop, (deadline, beginning)).await;
         drop(with);
         ended
     });
@@ -40,8 +43,13 @@ pub(crate) async fn run(
     ended.await.unwrap_or(broke)
 }
 
-async fn execute(linked: &Linked, port: Arc<dyn Port>, stop: CancellationToken, beginning: Beginning) -> Ended {
-    let guest = Arc::new(Guest::new(port, stop, &beginning));
+async fn execute(
+    linked: &Linked,
+    port: Arc<dyn Port>,
+    stop: CancellationToken,
+    (deadline, beginning): (Option<Instant>, Beginning),
+) -> Ended {
+    let guest = Arc::new(Guest::new(port, stop, deadline, &beginning));
     let Beginning { input, seed, fuel, memory_bytes, .. } = beginning;
     let state = State::new(Arc::clone(&guest), seed, memory_bytes);
     let lines = Arc::clone(&state.lines);
