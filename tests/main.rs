@@ -54,3 +54,4 @@ mod tools;
 mod triggers;
 mod truths;
 mod web;
+mod workers;

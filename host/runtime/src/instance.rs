@@ -25,7 +25,7 @@ use crate::syscalls::State;
 /// Runs a guest to its end on the threads of guests, and drops it and every call that it has in flight. `with` goes when the guest is gone, be
 /// it that nobody waits for its end.
 pub(crate) async fn run(
-    linked: &Arc<Linked>,
+    (linked, threads): (&Arc<Linked>, &Threads),
     port: Arc<dyn Port>,
     stop: CancellationToken,
     beginning: Beginning,
@@ -33,8 +33,8 @@ pub(crate) async fn run(
 ) -> Ended {
     let guest = Arc::clone(linked);
     // Here, and not when a thread takes it up: its time is that of the other side.
-    let deadline = beginning.left.map(|left| Instant::now() + left);
-    let ended = linked.threads.execute(async move {
+    let deadline = deadline(&beginning);
+    let ended = threads.execute(async move {
         let ended = execute(&guest, port, stop, (deadline, beginning)).await;
         drop(with);
         ended
@@ -43,7 +43,13 @@ pub(crate) async fn run(
     ended.await.unwrap_or(broke)
 }
 
-async fn execute(
+/// When the wall time of a guest is over that begins now.
+pub(crate) fn deadline(beginning: &Beginning) -> Option<Instant> {
+    beginning.left.map(|left| Instant::now() + left)
+}
+
+/// The same where it is called.
+pub(crate) async fn execute(
     linked: &Linked,
     port: Arc<dyn Port>,
     stop: CancellationToken,

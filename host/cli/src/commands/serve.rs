@@ -43,6 +43,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let mut signals = Signals::listen()?;
         let home = options.home.display().to_string();
         let host = Arc::new(hosting::open(options).await?.attended());
+        match host.is_landlocked().await {
+            Ok(Some(false)) => {
+                screen::tell("this system has no Landlock: only their calls are kept from the processes of agents\n")
+            }
+            Ok(Some(true) | None) => {}
+            Err(why) => return Err(no_worker(&why)),
+        }
         host.services().drivers.gate.watch(Observer::new(|event| show(&event)));
         let stop = CancellationToken::new();
         let (begun, mut ready) = oneshot::channel();
@@ -90,6 +97,11 @@ fn show(event: &Event) {
         Event::Alarm(alarm) => screen::tell(&format!("{}: {}\n", styled(BAD, "alarm"), text::ours(alarm))),
         _ => {}
     }
+}
+
+fn no_worker(why: &str) -> anyhow::Error {
+    let hint = "say `isolation = \"none\"` under [engine] in agentry.toml to run agents in this process";
+    With(Exit::Unavailable, anyhow!("no process for agents starts: {}\nhint: {hint}", text::line(why))).into()
 }
 
 fn at_once() -> anyhow::Error {

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use agentry_abi::bindings::AgentPre;
-use agentry_engine::Engine;
+use agentry_engine::Hosting;
 use agentry_engine::package::{self, PackageError};
 use agentry_engine::ticks::Ticks;
 use agentry_kernel::manifest::Wants;
 use wasmtime::component::Component;
 
-use super::Threads;
 use crate::syscalls::{self, State};
 
 /// A package that is ready for guests.
@@ -17,8 +16,6 @@ pub(crate) struct Linked {
     pub(super) agent: AgentPre<State>,
     /// What bounds a slice of its guests by the wall clock.
     pub(super) ticks: Arc<Ticks>,
-    /// What executes them.
-    pub(super) threads: Arc<Threads>,
 }
 
 impl Linked {
@@ -26,16 +23,12 @@ impl Linked {
     ///
     /// # Errors
     /// If it names an interface of ours and means something else by it.
-    pub(crate) fn new(
-        (engine, threads): (&Engine, &Arc<Threads>),
-        component: &Component,
-        wants: &Wants,
-    ) -> Result<Self, PackageError> {
-        let linked = syscalls::linker(engine.inner(), wants)
+    pub(crate) fn new(hosting: &Hosting, component: &Component, wants: &Wants) -> Result<Self, PackageError> {
+        let linked = syscalls::linker(hosting.inner(), wants)
             .and_then(|linker| linker.instantiate_pre(component))
             .and_then(AgentPre::new);
         let agent = linked.map_err(|error| mistyped(&error))?;
-        Ok(Self { agent, ticks: Arc::clone(engine.ticks()), threads: Arc::clone(threads) })
+        Ok(Self { agent, ticks: Arc::clone(hosting.ticks()) })
     }
 }
 
