@@ -15,6 +15,7 @@ use crate::provider::{last, piece};
 use crate::serve::serve;
 use crate::stage::{Stage, end, guest};
 use crate::web::{Site, say};
+use crate::workers::{kill, workers};
 
 /// Of these, each with its own home, so that some begin while others are killed.
 const HOMES: usize = 2;
@@ -38,6 +39,10 @@ const STOPPED_ONE_IN: u64 = 8;
 /// The longest that a host lives between two kills, in milliseconds: at first, and where nothing comes of that.
 const LIVES_MAX_MS: u64 = 150;
 const LIVES_LONG_MS: u64 = 4000;
+
+/// How often a process of agents is killed, unless `AGENTRY_WORKER_KILLS` says otherwise, and how long that may take in all.
+const WORKER_KILLS: usize = 50;
+const LIFE_MAX: Duration = Duration::from_secs(600);
 
 /// All that is killed at random is killed at the same instants again with the same seed.
 struct Dice(u64);
@@ -222,6 +227,42 @@ fn disturb(seed: u64, crashes: usize) -> Tally {
     tally
 }
 
+/// Kills the processes of agents of one host so many times, while it goes on.
+fn disturb_workers(seed: u64, kills: usize) -> Tally {
+    let counter = Counter::default();
+    let world = world(&counter);
+    let stage = stage(&world);
+    let config = fs::read_to_string(stage.path("home/agentry.toml")).expect("it is there");
+    if !config.contains("isolation") {
+        stage.write("home/agentry.toml", &format!("{config}[engine]\nisolation = \"process\"\n"));
+    }
+    let (mut dice, mut tally, mut ordered) = (Dice(seed), Tally::default(), Ordered::default());
+    let day = today();
+    let server = serve(&mut stage.agentry("serve"));
+    order(&stage, &mut ordered);
+    let begun = Instant::now();
+    while tally.killed < kills {
+        assert!(begun.elapsed() < LIFE_MAX, "it makes no progress: {} kills", tally.killed);
+        thread::sleep(Duration::from_millis(dice.below(LIVES_MAX_MS)));
+        let all = workers(server.pid());
+        match dice.below(all.len().max(1) as u64).try_into().ok().and_then(|one: usize| all.get(one)) {
+            Some(worker) => {
+                kill(*worker);
+                tally.killed += 1;
+            }
+            None if all_are_done(&stage) => order(&stage, &mut ordered),
+            None => {}
+        }
+    }
+    let sold = laborers_are_as_undisturbed(&stage, &ordered);
+    each_letter_was_read_once(&stage, &ordered);
+    server.stop();
+    effects_are_counted_once(&counter, &ordered, &sold, &mut tally);
+    all_is_settled(&stage, day);
+    tally.runs = runs(&stage, 100_000).len();
+    tally
+}
+
 /// Gives what each sold; of that it may be that nobody knows.
 fn laborers_are_as_undisturbed(stage: &Stage, ordered: &Ordered) -> Vec<String> {
     let mut sold = Vec::new();
@@ -387,4 +428,14 @@ fn hosts_killed_at_any_instant_lose_no_work_and_do_nothing_twice() {
          key, {unknown} of which nobody knows",
         begun.elapsed().as_secs()
     );
+}
+
+#[test]
+fn processes_of_agents_killed_at_any_instant_cost_nothing_and_nothing_is_asked_twice() {
+    let kills = std::env::var("AGENTRY_WORKER_KILLS").ok().and_then(|number| number.parse().ok());
+    let begun = Instant::now();
+    let tally = disturb_workers(0x5eed_5eed_5eed, kills.unwrap_or(WORKER_KILLS));
+    let Tally { killed, runs, requests, again, unknown, .. } = tally;
+    eprintln!("{killed} kills in {} s: {runs} runs, {requests} requests", begun.elapsed().as_secs());
+    assert_eq!((again, unknown), (0, 0), "the host was there all the time, and so were the answers");
 }

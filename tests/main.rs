@@ -56,3 +56,4 @@ mod tools;
 mod triggers;
 mod truths;
 mod web;
+mod workers;

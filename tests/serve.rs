@@ -30,6 +30,11 @@ pub fn serve(command: &mut Command) -> Server {
 }
 
 impl Server {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();

@@ -40,6 +40,24 @@ pub fn agentry() -> Command {
     command
 }
 
+const CONFIG: &str = "home/agentry.toml";
+
+/// Whether all homes are to execute agents in processes of their own, which no test but those of `workers.rs` may notice: a question of its own,
+/// which `AGENTRY_ISOLATED=1 cargo test` answers.
+fn isolated() -> bool {
+    std::env::var_os("AGENTRY_ISOLATED").is_some()
+}
+
+/// This configuration, and that.
+fn isolating(text: &str) -> String {
+    const ENGINE: &str = "[engine]\n";
+    const PROCESS: &str = "isolation = \"process\"\n";
+    if text.contains(ENGINE) {
+        return text.replacen(ENGINE, &[ENGINE, PROCESS].concat(), 1);
+    }
+    format!("{text}\n{ENGINE}{PROCESS}")
+}
+
 /// A component of `tests/guests`, built by `cargo xtask guests`.
 pub fn guest(name: &str) -> PathBuf {
     built("test-guests", name)
@@ -127,7 +145,11 @@ impl Stage {
     pub fn new() -> Self {
         let place = TempDir::new().expect("there is room for a home");
         fs::create_dir_all(place.path().join("home/policies")).expect("a directory");
-        Self { place }
+        let stage = Self { place };
+        if isolated() {
+            stage.write(CONFIG, "format = 1\n");
+        }
+        stage
     }
 
     /// A home in which this component is granted the model, its memory and this budget, and no files.
@@ -188,7 +210,8 @@ impl Stage {
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("it lies in the place")).expect("a directory");
-        fs::write(&path, text).expect("a file");
+        let isolated = (name == CONFIG && isolated() && !text.contains("isolation")).then(|| isolating(text));
+        fs::write(&path, isolated.as_deref().unwrap_or(text)).expect("a file");
         path
     }
 

@@ -199,6 +199,8 @@ pub enum How {
     Stopped,
     /// The near side broke down.
     Panicked,
+    /// The process of the near side broke down, and would again.
+    Lost,
 }
 
 #[cfg(test)]

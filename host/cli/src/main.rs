@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use agentry_drivers::tools::sandbox;
 use agentry_engine::prepare;
+use agentry_runtime::{worker, workers};
 use clap::Parser;
 use clap::error::ErrorKind;
 
@@ -39,9 +40,10 @@ Environment:
   NO_COLOR      no colours, also on a terminal";
 
 fn main() -> ExitCode {
-    // The children that prepare components and that run tools are this program again; their verbs are not for people.
+    // The children that execute agents, prepare components and run tools are this program again; their verbs are not for people.
     let verb = std::env::args_os().nth(1);
     match verb.as_deref().and_then(|verb| verb.to_str()) {
+        Some(workers::VERB) => return worker::child(std::env::args_os().skip(2)),
         Some(prepare::VERB) => return prepare::child(std::env::args_os().skip(2)),
         Some(sandbox::VERB) => return sandbox::child(),
         Some(sandbox::ENTER_VERB) => return sandbox::enter(),

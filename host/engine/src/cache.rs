@@ -183,21 +183,40 @@ impl Cache {
 }
 
 /// Machine code that this host made: fresh from the compiler, or out of the cache with a right seal.
-#[derive(Debug)]
 pub struct Artifact {
     code: Vec<u8>,
     offset: usize,
+}
+
+impl Artifact {
+    /// In a process that executes guests for a host: what that host handed over. It is for whoever has no other source of code than the
+    /// process that started it, and would do whatever that says in any case.
+    pub fn handed_over(code: Vec<u8>) -> Self {
+        Self { code, offset: 0 }
+    }
+
+    /// The code, to be handed over.
+    pub fn bytes(&self) -> &[u8] {
+        &self.code[self.offset..]
+    }
+}
+
+impl std::fmt::Debug for Artifact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Artifact({} bytes)", self.bytes().len())
+    }
 }
 
 /// The component of an artifact.
 ///
 /// # Errors
 /// Why the engine does not take it: it has more parts than an instance may have, or the processor's microcode is another one since.
-pub fn deserialize(engine: &wasmtime::Engine, artifact: &Artifact) -> Result<Component, String> {
+pub(crate) fn deserialize(engine: &wasmtime::Engine, artifact: &Artifact) -> Result<Component, String> {
     #[allow(unsafe_code, reason = "machine code is loaded here and nowhere else")]
     // SAFETY: the bytes are what `precompile_component` gave: an `Artifact` is made only of the compiler's output, or of a file whose
-    // HMAC under this home's key was right a moment ago. They are in our memory, so nobody can change them between check and use.
-    let component = unsafe { Component::deserialize(engine, &artifact.code[artifact.offset..]) };
+    // HMAC under this home's key was right a moment ago; or of what the host of this process made so and handed over. They are in our
+    // memory, so nobody can change them between check and use.
+    let component = unsafe { Component::deserialize(engine, artifact.bytes()) };
     component.map_err(|error| error.root_cause().to_string().replace(" in the pooling allocator", ""))
 }
 

@@ -20,19 +20,28 @@ use tokio::sync::OnceCell;
 use wasmtime::component::Component;
 
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
-use cache::Cache;
+use cache::{Artifact, Cache};
 use package::Package;
 use prepare::{PrepareError, Preparer};
 use settings::Shape;
 use ticks::Ticks;
 
-/// The engine: compiles a component once, keeps it, and has the memory that instances live in.
-#[derive(Debug)]
-pub struct Engine {
+/// What executes guests: the memory that so many of them live in, and the slices of those whom it executes.
+#[derive(Clone, Debug)]
+pub struct Hosting {
     inner: wasmtime::Engine,
     ticks: Arc<Ticks>,
+}
+
+/// The engine: compiles a component once and keeps it, for guests of this process or of another one.
+#[derive(Debug)]
+pub struct Engine {
+    /// None if guests are executed by another process.
+    hosting: Option<Hosting>,
     /// The engine and its settings, for the journal.
     name: String,
+    /// By which code fits.
+    settings: Digest,
     shape: Shape,
     preparer: Preparer,
     cache: Cache,
@@ -50,7 +59,16 @@ pub fn clock_begins_at_zero(engine: &str) -> bool {
 }
 
 /// A package and its code.
-pub type Ready = (Arc<Package>, Component);
+pub type Ready = (Arc<Package>, Code);
+
+/// Machine code of a component.
+#[derive(Clone, Debug)]
+pub enum Code {
+    /// Loaded, for guests of this process.
+    Loaded(Component),
+    /// As it is handed over to another process.
+    Sealed(Arc<Artifact>),
+}
 
 /// The engine could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -63,26 +81,30 @@ pub enum EngineError {
     Cache(#[from] cache::CacheError),
 }
 
-impl Engine {
-    /// An engine of this shape with room for so many runs, whose cache is in `home`.
+impl Hosting {
+    /// Room for so many runs of this shape.
     ///
     /// # Errors
-    /// If the system refuses the address space, or the cache's key cannot be read or made.
-    pub fn open(home: &Path, preparer: Preparer, (shape, runs_max): (Shape, u32)) -> Result<Self, EngineError> {
+    /// If the system refuses the address space, or a thread.
+    pub fn open(shape: Shape, runs_max: u32) -> Result<Self, EngineError> {
+        Self::open_confined(shape, runs_max, || Ok(()))
+    }
+
+    /// The same; `confine` is done when the system has given what it must, and before there is a second thread.
+    ///
+    /// # Errors
+    /// The same, or if it cannot be done.
+    pub fn open_confined(
+        shape: Shape,
+        runs_max: u32,
+        confine: impl FnOnce() -> std::io::Result<()>,
+    ) -> Result<Self, EngineError> {
         let config = settings::hosting(shape, runs_max).map_err(|error| EngineError::Settings(error.to_string()))?;
         let inner =
             wasmtime::Engine::new(&config).map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
-        let ticks = Ticks::of(&inner).map_err(|error| EngineError::Settings(error.to_string()))?;
-        let settings = settings::digest(&inner);
-        let cache = Cache::open(home, settings)?;
-        let name = format!("wasmtime {} {:.16}{CLOCK_MARK}", settings::VERSION, settings.to_string());
-        let ticks = Arc::new(ticks);
-        Ok(Self { inner, ticks, name, shape, preparer, cache, loaded: Mutex::default(), refused: Mutex::default() })
-    }
-
-    /// The engine, its settings and what guests see of time in one word each, for the journal.
-    pub fn name(&self) -> &str {
-        &self.name
+        let ticks = confine().and_then(|()| Ticks::of(&inner));
+        let ticks = ticks.map_err(|error| EngineError::Settings(error.to_string()))?;
+        Ok(Self { inner, ticks: Arc::new(ticks) })
     }
 
     /// Wasmtime's engine.
@@ -93,6 +115,69 @@ impl Engine {
     /// The slices of those whom it executes.
     pub fn ticks(&self) -> &Arc<Ticks> {
         &self.ticks
+    }
+
+    /// By which code fits it.
+    pub fn settings(&self) -> Digest {
+        settings::digest(&self.inner)
+    }
+
+    /// The component of an artifact.
+    ///
+    /// # Errors
+    /// Why the engine does not take it.
+    pub fn load(&self, artifact: &Artifact) -> Result<Component, String> {
+        cache::deserialize(&self.inner, artifact)
+    }
+}
+
+impl Engine {
+    /// An engine of this shape with room for so many runs, whose cache is in `home`.
+    ///
+    /// # Errors
+    /// If the system refuses the address space, or the cache's key cannot be read or made.
+    pub fn open(home: &Path, preparer: Preparer, (shape, runs_max): (Shape, u32)) -> Result<Self, EngineError> {
+        let hosting = Hosting::open(shape, runs_max)?;
+        let settings = hosting.settings();
+        Self::with(home, preparer, shape, settings, Some(hosting))
+    }
+
+    /// One that has no room for runs: its code is handed over to other processes. It keeps nothing of wasmtime in this one.
+    ///
+    /// # Errors
+    /// If the cache's key cannot be read or made.
+    pub fn elsewhere(home: &Path, preparer: Preparer, shape: Shape) -> Result<Self, EngineError> {
+        let compiling = wasmtime::Engine::new(&settings::compiling(shape));
+        let compiling = compiling.map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
+        Self::with(home, preparer, shape, settings::digest(&compiling), None)
+    }
+
+    fn with(
+        home: &Path,
+        preparer: Preparer,
+        shape: Shape,
+        settings: Digest,
+        hosting: Option<Hosting>,
+    ) -> Result<Self, EngineError> {
+        let cache = Cache::open(home, settings)?;
+        let name = format!("wasmtime {} {:.16}{CLOCK_MARK}", settings::VERSION, settings.to_string());
+        let (loaded, refused) = (Mutex::default(), Mutex::default());
+        Ok(Self { hosting, name, settings, shape, preparer, cache, loaded, refused })
+    }
+
+    /// The engine, its settings and what guests see of time in one word each, for the journal.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// By which code fits.
+    pub fn settings(&self) -> Digest {
+        self.settings
+    }
+
+    /// What executes guests in this process; none if another one does.
+    pub fn hosting(&self) -> Option<&Hosting> {
+        self.hosting.as_ref()
     }
 
     /// What the package in these bytes says of itself: out of the cache, or read now. It is not compiled for that.
@@ -109,7 +194,7 @@ impl Engine {
         Ok(package)
     }
 
-    /// The package in these bytes and its component, ready to be linked: out of memory, out of the cache, or prepared now. Several who
+    /// The package in these bytes and its code, ready to be linked: out of memory, out of the cache, or prepared now. Several who
     /// ask for one at once wait for one preparation.
     ///
     /// # Errors
@@ -132,19 +217,26 @@ impl Engine {
 
     async fn load(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Ready, PrepareError> {
         if let Some(artifact) = self.cache.get(digest).await
-            && let Ok(component) = cache::deserialize(&self.inner, &artifact)
+            && let Ok(code) = self.code(artifact)
         {
-            return Ok((Arc::new(self.package(digest, bytes).await?), component));
+            return Ok((Arc::new(self.package(digest, bytes).await?), code));
         }
         self.not_refused(digest)?;
-        let made = self.preparer.compile(&self.inner, self.shape, bytes).await;
+        let made = self.preparer.compile(self.hosting.as_ref().map(Hosting::inner), self.shape, bytes).await;
         let (package, artifact) = made.map_err(|error| self.refuse(digest, error))?;
         // A cache that cannot be written costs time at the next start and nothing else.
         self.cache.put_facts(digest, package.facts()).await;
         let artifact = self.cache.put(digest, artifact).await;
-        let component = cache::deserialize(&self.inner, &artifact);
-        let component = component.map_err(|why| self.refuse(digest, PrepareError::TooLarge(why)))?;
-        Ok((Arc::new(package), component))
+        let code = self.code(artifact).map_err(|why| self.refuse(digest, PrepareError::TooLarge(why)))?;
+        Ok((Arc::new(package), code))
+    }
+
+    /// It as this process needs it.
+    fn code(&self, artifact: Artifact) -> Result<Code, String> {
+        match &self.hosting {
+            Some(hosting) => hosting.load(&artifact).map(Code::Loaded),
+            None => Ok(Code::Sealed(Arc::new(artifact))),
+        }
     }
 
     async fn known(&self, digest: Digest, bytes: usize) -> Option<Package> {

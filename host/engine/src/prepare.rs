@@ -126,17 +126,17 @@ impl Preparer {
         in_turn(move |goes_on| preparer.read_by(&bytes, goes_on)).await
     }
 
-    /// The same, and machine code for this engine.
+    /// The same, and machine code for this engine, or for one of this shape in another process.
     ///
     /// # Errors
     /// If this host would not run it, or it does not compile within its limits.
     pub async fn compile(
         &self,
-        engine: &wasmtime::Engine,
+        engine: Option<&wasmtime::Engine>,
         shape: Shape,
         bytes: Arc<[u8]>,
     ) -> Result<(Package, Vec<u8>), PrepareError> {
-        let (preparer, engine) = (self.clone(), engine.clone());
+        let (preparer, engine) = (self.clone(), engine.cloned());
         let work = move |goes_on: &dyn Fn() -> bool| match &preparer {
             Self::Child(program) => {
                 let answer = ask(program, &["compile", shape.word()], &[&bytes], goes_on)?;
@@ -145,6 +145,7 @@ impl Preparer {
             }
             Self::InProcess => {
                 let package = package::inspect(&bytes)?;
+                let engine = engine.as_ref().ok_or_else(nothing)?;
                 let made = engine.precompile_component(&bytes);
                 Ok((package, made.map_err(|error| PrepareError::Component(one_line(&format!("{error:#}"))))?))
             }

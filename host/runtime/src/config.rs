@@ -39,6 +39,7 @@
 //! [engine]
 //! shape = "fast"                           # or "dense": a hundred times the runs at once, each slower to begin
 //! runs_max = 1_500                         # runs in memory at once
+//! isolation = "none"                       # or "process": agents are executed by processes that have nothing else
 //! ```
 //!
 //! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`agentry_journal::audit::heads`].
@@ -77,7 +78,7 @@ const FILE_KEYS: [&str; 9] =
 
 const AUDIT_KEYS: [&str; 1] = ["heads"];
 
-const ENGINE_KEYS: [&str; 2] = ["shape", "runs_max"];
+const ENGINE_KEYS: [&str; 3] = ["shape", "runs_max", "isolation"];
 
 const IDLE_KEYS: [&str; 2] = ["after_ms", "memory_mb"];
 
@@ -99,6 +100,29 @@ pub struct Config {
     pub(crate) idle: Idle,
     /// How runs live in memory, and how many at once.
     pub(crate) engine: (Shape, u32),
+    /// What stands between agents and this process.
+    pub(crate) isolation: Isolation,
+}
+
+/// What stands between agents and the process that holds policy, keys and the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// The engine alone.
+    #[default]
+    None,
+    /// Another process, which has nothing else, and what the system keeps from it.
+    Process,
+}
+
+impl Isolation {
+    const ALL: [Self; 2] = [Self::None, Self::Process];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Process => "process",
+        }
+    }
 }
 
 /// When a run leaves memory that waits for nothing but time, letters and people, on a host that serves.
@@ -165,6 +189,7 @@ impl Config {
                 hosts: agentry_drivers::web::hosts::parse(root)?,
                 idle: idle(root)?,
                 engine: engine(root)?,
+                isolation: isolation(root)?,
             })
         })
     }
@@ -180,6 +205,7 @@ impl Default for Config {
             heads: None,
             idle: Idle::default(),
             engine: (Shape::Fast, Shape::Fast.runs_max()),
+            isolation: Isolation::None,
         }
     }
 }
@@ -200,6 +226,16 @@ fn engine(root: &Table<'_>) -> Result<(Shape, u32), ConfigError> {
     };
     let runs = table.number("runs_max", 1..u64::from(shape.runs_max()) + 1)?;
     Ok((shape, runs.and_then(|runs| runs.try_into().ok()).unwrap_or(shape.runs_max())))
+}
+
+fn isolation(root: &Table<'_>) -> Result<Isolation, ConfigError> {
+    let Some(table) = root.get_table("engine")? else { return Ok(Isolation::None) };
+    let Some(word) = table.text("isolation")? else { return Ok(Isolation::None) };
+    let isolation = Isolation::ALL.into_iter().find(|isolation| isolation.word() == word);
+    isolation.ok_or_else(|| {
+        let hint = near_or_all(word, &Isolation::ALL.map(Isolation::word));
+        table.mistake_in("isolation", format!("unknown isolation `{word}`"), hint)
+    })
 }
 
 fn idle(root: &Table<'_>) -> Result<Idle, ConfigError> {

@@ -4,6 +4,7 @@
 mod cause;
 pub mod components;
 pub mod errors;
+pub(crate) mod place;
 pub mod replay;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use agentry_abi::port::{self, Port};
 use agentry_engine::clock_begins_at_zero;
 use agentry_journal::audit::contents;
+use agentry_journal::log;
 use agentry_journal::report::Report;
 use agentry_kernel::budget::Allowance;
 use agentry_kernel::budget::Amounts;
@@ -23,22 +25,24 @@ use agentry_kernel::model::Usage;
 use agentry_kernel::refusal::{Code, Refusal};
 use agentry_kernel::time::Millis;
 use agentry_kernel::{Digest, Resource};
+use agentry_store::limits::{WORKER_LOSSES_MAX, WORKER_LOSSES_SHARED};
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{StoreError, keys};
+use agentry_store::{StoreError, keys, rows};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::components::Prepared;
 use crate::dispatch::Dispatch;
 use crate::dispatch::drivers::Drivers;
-use crate::gate::{Ending, Opening, Origin};
-use crate::instance;
+use crate::gate::{Ending, Gate, Opening, Origin};
+use crate::run::acts::Acts;
 use crate::run::cause::Began;
 use crate::run::context::RunContext;
 use crate::run::end::End;
 use crate::run::events::{Event, Observer};
 use crate::run::parent::Below;
 use crate::run::recording::Recording;
+use crate::workers::Gone;
 
 /// What a run is a function of, besides what its calls give.
 pub(crate) struct Beginning {
@@ -86,7 +90,8 @@ pub(crate) async fn run(
     let Beginning { prepared, input, seed, id, engine, stop, attended, below, began: by } = beginning;
     let manifest = &prepared.manifest;
     let began = gate.clock().now();
-    let run = RunContext::new(id, manifest.agent(), began, observer).until(stop).started_by(by);
+    let again = Again { prepared: Arc::clone(&prepared), observer: observer.clone(), stop, attended };
+    let run = RunContext::new(id, manifest.agent(), began, observer).until(again.stop.child_token()).started_by(by);
     let run = placed(run, below.as_ref());
     let package = format!("{}@{}", manifest.name, manifest.version);
     let started = Started {
@@ -110,7 +115,8 @@ pub(crate) async fn run(
         }
     };
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
-    live(drivers, &prepared, run, Given { allowance, input, seed, before: None }).await
+    let lived = live(drivers, &prepared, run, Given { allowance, input, seed, before: None, losses: 0 }).await?;
+    to_its_end(drivers, lived, again).await
 }
 
 /// Goes on with a run behind its journal. A refusal leaves it as it was.
@@ -119,6 +125,28 @@ pub(crate) async fn resume(
     resuming: Resuming,
     observer: Observer,
 ) -> Result<Result<Report, Box<Refusal>>, StoreError> {
+    let Resuming { prepared, stop, attended, .. } = &resuming;
+    let again =
+        Again { prepared: Arc::clone(prepared), observer: observer.clone(), stop: stop.clone(), attended: *attended };
+    let (id, package) = (resuming.record.id, resuming.record.package.clone());
+    match reopened(drivers, resuming, observer)? {
+        Ok((run, given)) => {
+            run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
+            let lived = live(drivers, &again.prepared, run, given).await?;
+            to_its_end(drivers, lived, again).await.map(Ok)
+        }
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+/// A run that may go on behind its journal, and what it is given.
+type Reopened = (Arc<RunContext>, Given);
+
+fn reopened(
+    drivers: &Drivers,
+    resuming: Resuming,
+    observer: Observer,
+) -> Result<Result<Reopened, Box<Refusal>>, StoreError> {
     let gate = &drivers.gate;
     let Resuming { prepared, record, entries, forked, stop, attended, below, because } = resuming;
     let copied = forked.then(|| entries.clone());
@@ -129,8 +157,7 @@ pub(crate) async fn resume(
     let Started { at, input, seed, agent, .. } = past.started().clone();
     let input = String::from_utf8(past.content(&input)?);
     let input = input.map_err(|_| StoreError::Damaged { why: "an input that is no text".to_owned() })?;
-    let (id, package) = (record.id, record.package.clone());
-    let run = RunContext::new(id, agent, at, observer).until(stop).again(past);
+    let run = RunContext::new(record.id, agent, at, observer).until(stop.child_token()).again(past);
     let has = |content: &Digest| gate.journal().store().has(&keys::blob(content)).unwrap_or(true);
     let lacks = copied.as_ref().is_some_and(|entries| contents::lacking(entries, has).is_some());
     let run = placed(if lacks { run.lacking_contents() } else { run }, below.as_ref());
@@ -141,9 +168,56 @@ pub(crate) async fn resume(
         Ok(allowance) => allowance,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
-    let before = Some(unfinished.wall_ms);
-    live(drivers, &prepared, run, Given { allowance, input, seed, before }).await.map(Ok)
+    Ok(Ok((run, Given { allowance, input, seed, before: Some(unfinished.wall_ms), losses: 0 })))
+}
+
+/// How a run lived in one place.
+enum Lived {
+    /// It has ended, or left memory.
+    Over(Report),
+    /// It goes on in another place at once; this is its report if it cannot.
+    Moves(Arc<RunContext>, Report),
+}
+
+/// With what a run goes on in another place.
+struct Again {
+    prepared: Arc<Prepared>,
+    observer: Observer,
+    stop: CancellationToken,
+    attended: bool,
+}
+
+/// Goes on with a run by its journal, in one place after the other, until it is over. Neither it nor who watches it sees anything of that.
+async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Again) -> Result<Report, StoreError> {
+    let (mut losses, mut calls) = (0, 0);
+    loop {
+        let (moves, left) = match lived {
+            Lived::Over(report) => return Ok(report),
+            Lived::Moves(run, left) => (run, left),
+        };
+        // Who has come further since the last time is not the one that breaks its places.
+        losses = if moves.calls() > calls { 1 } else { losses + 1 };
+        calls = moves.calls();
+        let store = Arc::clone(drivers.gate.journal().store());
+        let record = rows::run::of(&*store, moves.id)?.filter(|record| record.status == Status::Suspended);
+        let Some(record) = record else { return Ok(left) };
+        let Again { prepared, observer, stop, attended } = &again;
+        let resuming = Resuming {
+            prepared: Arc::clone(prepared),
+            entries: log::entries(&*store, record.id)?,
+            record,
+            forked: false,
+            stop: stop.clone(),
+            attended: *attended,
+            below: None,
+            because: None,
+        };
+        let Ok((run, given)) = reopened(drivers, resuming, observer.clone())? else { return Ok(left) };
+        if moves.held() {
+            run.activity.pause(true);
+        }
+        lived = live(drivers, prepared, run, Given { losses, ..given }).await?;
+    }
 }
 
 /// The run where it stands: below another one, if it works for that.
@@ -161,6 +235,8 @@ struct Given {
     seed: u64,
     /// Wall time that it has used before, if it goes on. Its own clock may be another home's then.
     before: Option<u64>,
+    /// How often in a row it has lost its place.
+    losses: u32,
 }
 
 /// From the first instruction to the last entry.
@@ -169,18 +245,24 @@ async fn live(
     prepared: &Prepared,
     run: Arc<RunContext>,
     given: Given,
-) -> Result<Report, StoreError> {
+) -> Result<Lived, StoreError> {
     let gate = &drivers.gate;
-    let Given { allowance, input, seed, before } = given;
+    let Given { allowance, input, seed, before, losses } = given;
     let began = if before.is_none() { run.clock.now() } else { gate.clock().now() };
     let wall_ms = before.unwrap_or(0);
     let unended = gate.unended(&run, &allowance);
     let deadline = began.plus(allowance.wall_ms.saturating_sub(wall_ms));
     let port = Arc::new(Dispatch::new(Arc::clone(&run), Arc::clone(drivers), deadline));
-    let (end, mut used) = guest(prepared, &port, &run, Assignment { allowance, input, seed, deadline }).await;
+    let assignment = Assignment { allowance, input, seed, deadline, losses };
+    let executed = guest(prepared, &port, &run, assignment).await;
+    let is_lost = executed.is_none();
+    let (end, mut used) = match executed {
+        Some(executed) => executed,
+        None => lost(gate, &run, &allowance, losses).await,
+    };
     let ledger = port.ledger();
     let overdue = run.deadline().is_some_and(|deadline| deadline <= Instant::now());
-    if let Some(past) = run.recording().filter(|_| !overdue && !run.cancelled.is_cancelled()) {
+    if let Some(past) = run.recording().filter(|_| !is_lost && !overdue && !run.cancelled.is_cancelled()) {
         past.fell_short(run.calls());
     }
     let end = end.unless(run.recording().and_then(|past| past.verdict()));
@@ -189,7 +271,8 @@ async fn live(
         unended.over();
         // Whoever looks for it finds it as it stands.
         gate.journal().flush().await?;
-        return Ok(left(&run, ledger.usage()));
+        let left = left(&run, ledger.usage());
+        return Ok(if run.moves() { Lived::Moves(run, left) } else { Lived::Over(left) });
     }
     used[Resource::WallTime] = gate.clock().now().since(began).saturating_add(wall_ms);
     let policy = gate.kernel(|kernel| Arc::clone(kernel.policy()));
@@ -204,7 +287,7 @@ async fn live(
     });
     let record = ended.await.unwrap_or(Err(StoreError::Closed))?;
     let tally = run.tally();
-    Ok(Report {
+    Ok(Lived::Over(Report {
         run: run.id,
         agent: record.agent,
         begun: true,
@@ -219,7 +302,28 @@ async fn live(
         refusals: tally.refusals,
         refused: tally.refused,
         duration_ms: used[Resource::WallTime],
-    })
+    }))
+}
+
+/// A run has lost its place. It leaves memory to go on in another one, unless it has lost too many; how it ends if it does not leave.
+async fn lost(gate: &Gate, run: &Arc<RunContext>, allowance: &Allowance, losses: u32) -> (End, Amounts) {
+    if losses < WORKER_LOSSES_MAX {
+        gate.relocate(run).await;
+    }
+    let fuel = allowance.fuel.saturating_sub(run.fuel_given());
+    let end = End::of(how_lost(run), allowance, run.calls(), run.activity.because());
+    (end, Amounts::of(Resource::Fuel, fuel))
+}
+
+/// How a run ends that lost its place and does not go on elsewhere.
+fn how_lost(run: &RunContext) -> port::How {
+    if run.cancelled.is_cancelled() {
+        port::How::Stopped
+    } else if run.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+        port::How::TimedOut
+    } else {
+        port::How::Lost
+    }
 }
 
 /// Ends it, and with it the runs that an earlier host or epoch began below it and whose calls its guest did not make again.
@@ -237,6 +341,8 @@ struct Assignment {
     seed: u64,
     /// When its wall time ends, by its clock.
     deadline: Millis,
+    /// As of [`Given`].
+    losses: u32,
 }
 
 /// Language runtimes, Go's among them, take zero for a clock that does not work. A run that is executed again sees what it saw then.
@@ -245,9 +351,15 @@ fn clock_from(run: &RunContext) -> u64 {
     u64::from(!began_at_zero)
 }
 
-/// Gives the run to a guest, and waits for its end. Everything of it is gone then, every call that it had in flight included.
-async fn guest(prepared: &Prepared, port: &Arc<Dispatch>, run: &RunContext, given: Assignment) -> (End, Amounts) {
-    let Assignment { allowance, input, seed, deadline } = given;
+/// Gives the run to a guest, and waits for its end; none if the place where it was executed is lost. Everything of it is gone then, every call
+/// that it had in flight included.
+async fn guest(
+    prepared: &Prepared,
+    port: &Arc<Dispatch>,
+    run: &RunContext,
+    given: Assignment,
+) -> Option<(End, Amounts)> {
+    let Assignment { allowance, input, seed, deadline, losses } = given;
     let beginning = port::Beginning {
         input,
         seed,
@@ -260,13 +372,16 @@ async fn guest(prepared: &Prepared, port: &Arc<Dispatch>, run: &RunContext, give
         clock_from: clock_from(run),
     };
     let near: Arc<dyn Port> = Arc::clone(port) as _;
-    let port::Ended { how, fuel_left, memory_bytes, last_words } =
-        instance::run(&prepared.linked, near, run.cancelled.clone(), beginning).await;
+    // The end of a run waits for it, also if nobody waits here any more.
+    let until_gone = Acts::begin(&run.acts);
+    let alone = losses >= WORKER_LOSSES_SHARED;
+    let gone = prepared.executable.execute(near, &run.cancelled, beginning, alone, until_gone).await;
+    let Gone::Ended(port::Ended { how, fuel_left, memory_bytes, last_words }) = gone else { return None };
     let burnt = allowance.fuel.saturating_sub(fuel_left).saturating_sub(run.fuel_given());
     let memory = memory_bytes.min(allowance.memory_bytes);
     let used = Amounts::of(Resource::Fuel, burnt).with(Resource::Memory, memory);
     let end = End::of(how, &allowance, run.calls(), run.activity.because());
-    (end.fitting(&prepared.shapes).with_last_words(last_words), used)
+    Some((end.fitting(&prepared.shapes).with_last_words(last_words), used))
 }
 
 /// The report of a run that leaves memory and has not ended.

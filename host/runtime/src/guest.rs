@@ -45,14 +45,19 @@ pub(crate) struct Overdue;
 
 impl Guest {
     /// A guest that is about to begin.
-    pub(crate) fn new(port: Arc<dyn Port>, stop: CancellationToken, beginning: &Beginning) -> Self {
+    pub(crate) fn new(
+        port: Arc<dyn Port>,
+        stop: CancellationToken,
+        deadline: Option<Instant>,
+        beginning: &Beginning,
+    ) -> Self {
         Self {
             port,
             clock: RunClock::at(beginning.now),
             stop,
             deliveries: DeliveryQueue::default(),
             until: beginning.deadline,
-            deadline: beginning.left.map(|left| Instant::now() + left),
+            deadline,
             memory: Arc::default(),
             has_past: beginning.has_past,
             clock_from: beginning.clock_from,
@@ -69,8 +74,11 @@ impl Guest {
     /// # Errors
     /// If the run has been stopped or its wall time is over: then the guest gets no answer, it ends.
     pub(crate) fn keep_pace(&self) -> Result<(), Overdue> {
-        let is_over = self.stop.is_cancelled() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        if is_over { Err(Overdue) } else { Ok(()) }
+        if self.is_over() { Err(Overdue) } else { Ok(()) }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.is_cancelled() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// A syscall of it.
@@ -112,6 +120,10 @@ impl Guest {
                 let _standing = stands.then(|| unseen.guest.deliveries.stand());
                 coming.await
             };
+            if unseen.guest.is_over() {
+                // What comes of a call because the run is over is not seen: the guest ends where it stands.
+                return std::future::pending().await;
+            }
             if !stands {
                 unseen.guest.deliveries.pass(Delivery::Answer(unseen.call)).await;
             }

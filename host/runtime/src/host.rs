@@ -371,6 +371,14 @@ impl Host {
         Err(RunError::Component { run, recorded, given: prepared.digest })
     }
 
+    /// Whether the system keeps the processes that execute agents from every file; none if this process executes them.
+    ///
+    /// # Errors
+    /// Why no such process starts.
+    pub async fn is_landlocked(&self) -> Result<Option<bool>, String> {
+        self.components().place().is_landlocked().await
+    }
+
     /// What happened on this host so far.
     pub fn history(&self) -> &History {
         &self.history

@@ -3,6 +3,7 @@
 
 mod end;
 mod link;
+mod threads;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,16 +13,49 @@ use agentry_abi::bindings::agentry::agent::outcome::Failure;
 use agentry_abi::port::{Beginning, Ended, How, Port};
 use agentry_store::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
 use futures::FutureExt as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 pub(crate) use self::link::Linked;
+pub(crate) use self::threads::Threads;
 use crate::guest::Guest;
 use crate::syscalls::State;
 
-/// Runs a guest to its end, and drops it and every call that it has in flight.
-pub(crate) async fn run(linked: &Linked, port: Arc<dyn Port>, stop: CancellationToken, beginning: Beginning) -> Ended {
-    let guest = Arc::new(Guest::new(port, stop, &beginning));
+/// Runs a guest to its end on the threads of guests, and drops it and every call that it has in flight. `with` goes when the guest is gone, be
+/// it that nobody waits for its end.
+pub(crate) async fn run(
+    (linked, threads): (&Arc<Linked>, &Threads),
+    port: Arc<dyn Port>,
+    stop: CancellationToken,
+    beginning: Beginning,
+    with: impl Send + 'static,
+) -> Ended {
+    let guest = Arc::clone(linked);
+    // Here, and not when a thread takes it up: its time is that of the other side.
+    let deadline = deadline(&beginning);
+    let ended = threads.execute(async move {
+        let ended = execute(&guest, port, stop, (deadline, beginning)).await;
+        drop(with);
+        ended
+    });
+    let broke = Ended { how: How::Panicked, fuel_left: 0, memory_bytes: 0, last_words: None };
+    ended.await.unwrap_or(broke)
+}
+
+/// When the wall time of a guest is over that begins now.
+pub(crate) fn deadline(beginning: &Beginning) -> Option<Instant> {
+    beginning.left.map(|left| Instant::now() + left)
+}
+
+/// The same where it is called.
+pub(crate) async fn execute(
+    linked: &Linked,
+    port: Arc<dyn Port>,
+    stop: CancellationToken,
+    (deadline, beginning): (Option<Instant>, Beginning),
+) -> Ended {
+    let guest = Arc::new(Guest::new(port, stop, deadline, &beginning));
     let Beginning { input, seed, fuel, memory_bytes, .. } = beginning;
     let state = State::new(Arc::clone(&guest), seed, memory_bytes);
     let lines = Arc::clone(&state.lines);

@@ -16,3 +16,5 @@ pub mod run_queue;
 pub mod shapes;
 mod syscalls;
 pub mod triggers;
+pub mod worker;
+pub mod workers;

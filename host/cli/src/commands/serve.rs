@@ -59,6 +59,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
         };
         let host = Arc::new(opened.attended());
+        match host.is_landlocked().await {
+            Ok(Some(false)) => {
+                screen::tell("this system has no Landlock: only their calls are kept from the processes of agents\n")
+            }
+            Ok(Some(true) | None) => {}
+            Err(why) => return Err(no_worker(&why)),
+        }
         host.services().drivers.gate.watch(Observer::new(|event| show(&event)));
         let stop = CancellationToken::new();
         let (begun, mut ready) = oneshot::channel();
@@ -120,6 +127,11 @@ fn show(event: &Event) {
         Event::Alarm(alarm) => screen::tell(&format!("{}: {}\n", styled(BAD, "alarm"), text::ours(alarm))),
         _ => {}
     }
+}
+
+fn no_worker(why: &str) -> anyhow::Error {
+    let hint = "say `isolation = \"none\"` under [engine] in agentry.toml to run agents in this process";
+    With(Exit::Unavailable, anyhow!("no process for agents starts: {}\nhint: {hint}", text::line(why))).into()
 }
 
 fn at_once() -> anyhow::Error {

@@ -79,6 +79,7 @@ memory_mb = 50
 [engine]
 shape = "dense"
 runs_max = 60
+isolation = "process"
 "#;
 
 const WHOLE: &str = r#"
@@ -176,6 +177,7 @@ fn every_key_is_read() {
     assert_eq!(config.hosts.get("api.internal").map(Vec::as_slice), Some(&inner[..]));
     assert_eq!((config.idle.after_ms, config.idle.memory_bytes), (40, 50 << 20));
     assert_eq!(config.engine, (agentry_engine::settings::Shape::Dense, 60));
+    assert_eq!(config.isolation, Isolation::Process);
     let other = EVERY.replace("provider = \"p\"", "provider = \"q\"").replace("local = true", "local = false");
     let config = Config::parse("agentry.toml", &other).unwrap();
     assert_eq!(config.models.models[0].provider.key, Some(Key::File("a/key".into())));

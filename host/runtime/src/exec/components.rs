@@ -13,7 +13,7 @@ use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use agentry_store::{Batch, Store, StoreError, keys};
 use parking_lot::Mutex;
 
-use crate::instance::Linked;
+use super::place::{Executable, Place};
 use crate::shapes::Shapes;
 
 /// A package that is compiled and linked: all that its runs share.
@@ -21,7 +21,7 @@ pub(crate) struct Prepared {
     pub(crate) digest: Digest,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) shapes: Shapes,
-    pub(crate) linked: Linked,
+    pub(crate) executable: Executable,
 }
 
 /// Why a component is not ready.
@@ -41,6 +41,7 @@ pub enum NotReady {
 /// All components of a host.
 pub(crate) struct Components {
     engine: Engine,
+    place: Place,
     store: Arc<dyn Store>,
     prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
     files: Mutex<HashMap<std::path::PathBuf, (Stamp, Digest)>>,
@@ -48,14 +49,19 @@ pub(crate) struct Components {
 }
 
 impl Components {
-    pub(crate) fn new(engine: Engine, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(engine: Engine, place: Place, store: Arc<dyn Store>) -> Self {
         let (prepared, files, manifests) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { engine, store, prepared, files, manifests }
+        Self { engine, place, store, prepared, files, manifests }
     }
 
     /// The engine, for the journal.
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Where their guests are executed.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The package in this file. The file is read again only if it has changed since.
@@ -105,12 +111,12 @@ impl Components {
             return Ok(Arc::clone(prepared));
         }
         let bytes: Arc<[u8]> = bytes.into();
-        let (package, component) = self.engine.ready(digest, Arc::clone(&bytes)).await?;
+        let (package, code) = self.engine.ready(digest, Arc::clone(&bytes)).await?;
         let manifest = Arc::new(package.manifest.clone());
         let shapes = Shapes::of(&manifest)?;
         self.keep(digest, &bytes)?;
-        let linked = Linked::new(&self.engine, &component, &manifest.wants)?;
-        let prepared = Arc::new(Prepared { digest, manifest, shapes, linked });
+        let executable = self.place.ready(&self.engine, (digest, code), &manifest.wants).await?;
+        let prepared = Arc::new(Prepared { digest, manifest, shapes, executable });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX
             && let Some(victim) = all.keys().next().copied()

@@ -12,11 +12,12 @@ use agentry_kernel::journal::Status;
 use agentry_store::StoreError;
 use tokio::time::Instant;
 
-use super::{Assignment, guest};
+use super::{Assignment, guest, how_lost};
 use crate::dispatch::Dispatch;
 use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Prepared;
 use crate::run::context::RunContext;
+use crate::run::end::End;
 use crate::run::events::Observer;
 use crate::run::recording::{Difference, Recording, Verdict};
 
@@ -72,7 +73,9 @@ pub(crate) async fn replay(
     );
     let (seed, deadline) = (started.seed, started.at.plus(allowance.wall_ms));
     let port = Arc::new(Dispatch::new(Arc::clone(&run), Arc::clone(drivers), deadline));
-    let (end, _) = guest(prepared, &port, &run, Assignment { allowance, input, seed, deadline }).await;
+    let assignment = Assignment { allowance, input, seed, deadline, losses: 0 };
+    let end = guest(prepared, &port, &run, assignment).await.map(|(end, _)| end);
+    let end = end.unwrap_or_else(|| End::of(how_lost(&run), &allowance, run.calls(), None));
     port.close();
     let output = end.bytes();
     past.close(run.calls(), end.status, digest(&output), &String::from_utf8_lossy(&output));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status};
@@ -13,12 +14,17 @@ use agentry_store::limits::AGENTS_HELD_MAX;
 use agentry_store::rows::run::RunRecord;
 
 use super::act::Act;
+use super::in_flight::past;
 use super::{Gate, Inner};
 use crate::run::activity::Live;
 use crate::run::context::RunContext;
 
 /// Runs that are held because they wait for nothing but what comes anyway, and the calls that each waits for.
 type Lying = BTreeMap<RunId, Vec<CallId>>;
+
+/// Between two looks at whether all that is done for a run has been done, at first and at most.
+const LOOKS: Duration = Duration::from_millis(2);
+const LOOKS_MAX: Duration = Duration::from_millis(100);
 
 impl Gate {
     /// Lets a run leave memory: it stands as suspended, and goes on by its journal when it is resumed. What it has in flight is cut, as
@@ -58,6 +64,64 @@ impl Gate {
             return false;
         }
         self.leave_as(&run, &lying)
+    }
+
+    /// Lets a run whose guest was lost leave memory so that it goes on at once, with all above and below it. What is being done for them comes to
+    /// its end before, so that nothing is done or paid twice. Returns when it has left, or when its time is over and it does not.
+    pub(crate) async fn relocate(&self, run: &Arc<RunContext>) {
+        let top = self.top(run);
+        let over = async {
+            tokio::select! {
+                () = run.cancelled.cancelled() => {}
+                () = past(run) => {}
+            }
+        };
+        if !top.set_moves(true) {
+            // Because of another one already.
+            return over.await;
+        }
+        if !top.activity.pause(true) {
+            top.set_held();
+        }
+        let quiet = async {
+            let mut pause = LOOKS;
+            loop {
+                // Those who begin meanwhile are held as well.
+                let tree = self.tree(Arc::clone(&top));
+                for run in &tree {
+                    run.activity.pause(true);
+                }
+                if !tree.iter().any(|run| run.activity.acts()) {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LOOKS_MAX);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = over => {}
+            () = quiet => {
+                if self.leave(&top) {
+                    return;
+                }
+            }
+        }
+        top.set_moves(false);
+        if !top.held() {
+            for run in self.tree(top) {
+                run.activity.pause(false);
+            }
+        }
+    }
+
+    /// The run at the top of the tree in which this one works.
+    fn top(&self, run: &Arc<RunContext>) -> Arc<RunContext> {
+        let mut top = Arc::clone(run);
+        while let Some(above) = top.record().and_then(|record| self.0.audience.find(record.parent?.0)) {
+            top = above;
+        }
+        top
     }
 
     /// The runs that have waited for nothing but time, letters and people since some time, with those that work for them, and nobody

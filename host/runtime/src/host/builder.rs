@@ -20,6 +20,7 @@ use agentry_drivers::tools::config::{ToolLine, ToolsConfig};
 use agentry_drivers::web::{System, Web};
 use agentry_engine::Engine;
 use agentry_engine::prepare::Preparer;
+use agentry_engine::settings::Shape;
 use agentry_journal::audit::heads::{self, Heads, HeadsError};
 use agentry_journal::history::History;
 use agentry_journal::{Journal, Tip};
@@ -35,9 +36,10 @@ use super::services::Services;
 use super::{Host, OpenError, Options, clock_watch, parking};
 use crate::agents::Agents;
 use crate::approvals::People;
-use crate::config::{AgentsConfig, Config};
+use crate::config::{AgentsConfig, Config, Isolation};
 use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Components;
+use crate::exec::place::Place;
 use crate::gate::Gate;
 use crate::run_queue::RunQueue;
 
@@ -190,14 +192,14 @@ impl HostBuilder {
         let tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
         tools.put(tools.with_own(self.tools)?);
         let http = Http::new(web, secrets);
-        let engine = Engine::open(&directory, preparer, config.engine)?;
+        let (engine, place) = engine(&directory, preparer, (config.engine, config.isolation))?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
-        let place = config.heads.as_ref().map(|file| directory.join(file));
-        let missing = place.as_deref().map_or(Ok(0), |place| missing(&*store, &name, place))?;
-        if let (Some(place), 1.., false) = (&place, missing, self.accept_older) {
-            return Err(OpenError::Older { file: place.display().to_string(), missing });
+        let second = config.heads.as_ref().map(|file| directory.join(file));
+        let missing = second.as_deref().map_or(Ok(0), |file| missing(&*store, &name, file))?;
+        if let (Some(file), 1.., false) = (&second, missing, self.accept_older) {
+            return Err(OpenError::Older { file: file.display().to_string(), missing });
         }
-        let heads = place.map(|place| second_place(&place, &alarms)).transpose()?;
+        let heads = second.map(|file| second_place(&file, &alarms)).transpose()?;
         let teller = heads.as_ref().map(Heads::teller);
         let told = move |tip| teller.iter().for_each(|teller| teller.tell(tip));
         let (journal, recovered) = Journal::open_as(&name, store, told).await?;
@@ -223,7 +225,8 @@ impl HostBuilder {
         let human = Human::open(Arc::clone(&store), clock).await?;
         let (run_queue, parking) = (Arc::new(RunQueue::default()), parking::Parking::new(config.idle));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
-        let agents = Arc::new(Agents::new(self.agents, Components::new(engine, Arc::clone(&store)), runs_max));
+        let components = Components::new(engine, place, Arc::clone(&store));
+        let agents = Arc::new(Agents::new(self.agents, components, runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, usage, human, tools, http, mail, delegate };
         let services =
@@ -238,6 +241,26 @@ impl HostBuilder {
         let history = History::over(store);
         let elsewhere = recovered.elsewhere;
         Ok(Host { faces: Vec::new(), services, history, elsewhere, attended: false, _heads: heads })
+    }
+}
+
+/// The engine, and where guests are executed.
+fn engine(
+    directory: &Path,
+    preparer: Preparer,
+    (room, isolation): ((Shape, u32), Isolation),
+) -> Result<(Engine, Place), OpenError> {
+    match isolation {
+        Isolation::None => {
+            let engine = Engine::open(directory, preparer, room)?;
+            Ok((engine, Place::here().map_err(OpenError::Threads)?))
+        }
+        Isolation::Process => {
+            let program = preparer.program().ok_or(OpenError::NoProgram)?.to_owned();
+            let engine = Engine::elsewhere(directory, preparer, room.0)?;
+            let place = Place::workers(program, room, engine.settings());
+            Ok((engine, place))
+        }
     }
 }
 

@@ -53,4 +53,12 @@ pub enum OpenError {
     /// The system gives no thread that looks at the policy.
     #[error("cannot look at the policy while agents run: {0}")]
     Watch(std::io::Error),
+    /// Nor those that execute guests.
+    #[error("cannot start the threads of guests: {0}\nhint: look at `ulimit -u`")]
+    Threads(std::io::Error),
+    /// A program that cannot start itself as a child has no workers.
+    #[error(
+        "`isolation = \"process\"` needs a program that can be its own worker\nhint: hand in a `Preparer::Child`, or say \"none\""
+    )]
+    NoProgram,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentry_abi::bindings::AgentPre;
-use agentry_engine::Engine;
+use agentry_engine::Hosting;
 use agentry_engine::package::{self, PackageError};
 use agentry_engine::ticks::Ticks;
 use agentry_kernel::manifest::Wants;
@@ -23,12 +23,12 @@ impl Linked {
     ///
     /// # Errors
     /// If it names an interface of ours and means something else by it.
-    pub(crate) fn new(engine: &Engine, component: &Component, wants: &Wants) -> Result<Self, PackageError> {
-        let linked = syscalls::linker(engine.inner(), wants)
+    pub(crate) fn new(hosting: &Hosting, component: &Component, wants: &Wants) -> Result<Self, PackageError> {
+        let linked = syscalls::linker(hosting.inner(), wants)
             .and_then(|linker| linker.instantiate_pre(component))
             .and_then(AgentPre::new);
         let agent = linked.map_err(|error| mistyped(&error))?;
-        Ok(Self { agent, ticks: Arc::clone(engine.ticks()) })
+        Ok(Self { agent, ticks: Arc::clone(hosting.ticks()) })
     }
 }
 

@@ -101,6 +101,14 @@ impl Activity {
         self.waits.lock().len()
     }
 
+    /// True if something is being done for one of its calls, outside or in the store. What only waits, or has not begun, can wait or begin again.
+    pub(crate) fn acts(&self) -> bool {
+        self.waits.lock().iter().any(|(_, wait, _)| match wait {
+            Wait::Host | Wait::Web | Wait::Tool | Wait::Model => true,
+            Wait::Sleep | Wait::Letter | Wait::Person | Wait::Agent | Wait::Queue | Wait::Approval => false,
+        })
+    }
+
     /// How many of its calls are answered by runs below it.
     pub(crate) fn below(&self) -> usize {
         self.waits.lock().iter().filter(|(_, wait, _)| *wait == Wait::Agent).count()

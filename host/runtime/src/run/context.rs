@@ -1,7 +1,7 @@
 //! What the gate knows of a run while it runs: who it is, its clock, its deadline, who watches. It decides nothing, and knows nothing of
 //! the guest but what that reports.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 
@@ -39,6 +39,9 @@ pub struct RunContext {
     pub cancelled: CancellationToken,
     /// Cancelled when the run leaves memory, to go on later by its journal.
     pub(crate) leaves: CancellationToken,
+    /// True if it does that to go on at once, in another place; and whether a person holds it there as well.
+    moves: AtomicBool,
+    held: AtomicBool,
     /// Who watches.
     pub observer: Observer,
     /// Its end of the journal.
@@ -93,6 +96,8 @@ impl RunContext {
             clock: RunClock::at(now),
             cancelled: CancellationToken::new(),
             leaves: CancellationToken::new(),
+            moves: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             observer,
             trail: Arc::new(Trail::new(id)),
             acts: Arc::default(),
@@ -249,6 +254,26 @@ impl RunContext {
     /// standard library is no call, and nothing would bring it back from that.
     fn has_seen_all(&self) -> bool {
         self.activity.has_seen_all() && self.unseen.count() == self.activity.calls()
+    }
+
+    /// It leaves memory to go on at once in another place, or does not after all; true if that is news.
+    pub(crate) fn set_moves(&self, moves: bool) -> bool {
+        self.moves.swap(moves, Ordering::SeqCst) != moves
+    }
+
+    /// A person held it before it began to leave memory.
+    pub(crate) fn set_held(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    /// True if a person is to hold it where it goes on.
+    pub(crate) fn held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// True if it leaves memory to go on at once.
+    pub(crate) fn moves(&self) -> bool {
+        self.moves.load(Ordering::SeqCst)
     }
 
     /// The number of the call that it made last; none before the first.

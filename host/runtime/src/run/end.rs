@@ -120,6 +120,7 @@ impl End {
             How::TimedOut => Self::timed_out(allowance.wall_ms),
             How::Stopped => Self::stopped(calls, because),
             How::Panicked => Self::host_broke(),
+            How::Lost => Self::not_done(Status::Failed, "each process that executed the agent broke down"),
         }
     }
 

@@ -1,0 +1,175 @@
+//! Workers: processes that execute guests and have nothing else. Starts them, hands runs out to them, and ends those that do not let go of a run
+//! that is over. What a worker says of a run goes to that run's port; this side believes which run it speaks for, and nothing more.
+
+mod link;
+mod outbox;
+mod worker;
+
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentry_abi::port::{Beginning, Ended, How, Port};
+use agentry_engine::settings::Shape;
+use agentry_kernel::Digest;
+use agentry_kernel::manifest::Wants;
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use self::worker::{Place, Worker};
+
+/// The hidden verb by which a program is a worker of itself.
+pub const VERB: &str = "worker";
+
+/// Machine code as workers get it: a file without a name that nobody can change any more.
+pub(crate) struct Sealed {
+    digest: Digest,
+    /// What it may be linked to, as JSON.
+    wants: String,
+    file: Arc<OwnedFd>,
+}
+
+impl Sealed {
+    /// Seals the code of a component.
+    ///
+    /// # Errors
+    /// If the system has no room for it.
+    pub(crate) fn of(digest: Digest, wants: &Wants, code: &[u8]) -> std::io::Result<Self> {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+        let file = memfd_create("code", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let mut file = std::fs::File::from(file);
+        file.write_all(code)?;
+        fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+        let wants = serde_json::to_string(wants).map_err(std::io::Error::other)?;
+        Ok(Self { digest, wants, file: Arc::new(file.into()) })
+    }
+}
+
+/// How a run left its worker.
+pub(crate) enum Gone {
+    /// Its guest has ended.
+    Ended(Ended),
+    /// The worker broke down, or was ended because of another run: the run goes on elsewhere, by its journal.
+    Lost,
+}
+
+/// Why a component is not ready in a worker: what is wrong, and what to do.
+pub(crate) struct NotLoaded(pub(crate) String, pub(crate) String);
+
+/// The workers of one host.
+pub(crate) struct Workers {
+    program: PathBuf,
+    shape: Shape,
+    runs_max: u32,
+    /// By which code fits this host.
+    settings: Digest,
+    /// How many there are at most, besides those that have one run alone.
+    most: usize,
+    pool: Mutex<Vec<Arc<Worker>>>,
+    /// As many runs at once have a worker of their own.
+    alone: Semaphore,
+}
+
+impl Workers {
+    /// Workers of this program, each with room for so many runs. They are started as they are needed.
+    pub(crate) fn new(program: PathBuf, (shape, runs_max): (Shape, u32), settings: Digest) -> Self {
+        let most = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { program, shape, runs_max, settings, most, pool: Mutex::default(), alone: Semaphore::new(most) }
+    }
+
+    /// Starts the first one, so that whatever is wrong with them is known; whether the system keeps it from every file.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub(crate) async fn begin(&self) -> Result<bool, String> {
+        Ok(self.place().await?.is_landlocked())
+    }
+
+    /// Whether workers can execute this component.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn check(&self, code: &Sealed) -> Result<(), NotLoaded> {
+        let starts = |why| NotLoaded(format!("no worker starts: {why}"), STARTS.to_owned());
+        let mut tries = 0..TRIES_MAX;
+        loop {
+            let worker = self.place().await.map_err(starts)?;
+            let prepared = worker.prepare(code).await;
+            // Another run may have broken it meanwhile.
+            if prepared.is_ok() || !worker.is_gone() || tries.next().is_none() {
+                return prepared;
+            }
+        }
+    }
+
+    /// Executes a guest to its end, in a worker of its own if it is to be `alone`. Whoever drops what is returned ends the guest.
+    pub(crate) async fn execute(
+        &self,
+        code: &Sealed,
+        port: Arc<dyn Port>,
+        stop: &CancellationToken,
+        beginning: Beginning,
+        alone: bool,
+    ) -> Gone {
+        let fuel_left = beginning.fuel;
+        let not_begun = |how| Gone::Ended(Ended { how, fuel_left, memory_bytes: 0, last_words: None });
+        let _slot = match alone {
+            true => Some(self.alone.acquire().await.expect("it is never closed")),
+            false => None,
+        };
+        let worker = if alone { self.start().await.map(|worker| Place::of(&worker, true)) } else { self.place().await };
+        let Ok(worker) = worker else { return Gone::Lost };
+        match worker.prepare(code).await {
+            Ok(()) => worker.execute(code, port, stop, beginning).await,
+            Err(_) if worker.is_gone() => Gone::Lost,
+            Err(NotLoaded(why, _)) => not_begun(How::Engine(why)),
+        }
+    }
+
+    /// A place in the worker that has least to do; in one more where all have something and there are not as many as cores.
+    async fn place(&self) -> Result<Place, String> {
+        // Those who come while one starts wait for it.
+        let mut pool = self.pool.lock().await;
+        pool.retain(|worker| !worker.is_gone());
+        if let Some(idlest) = pool.iter().min_by_key(|worker| worker.load())
+            && (idlest.load() == 0 || pool.len() >= self.most)
+        {
+            return Ok(Place::of(idlest, false));
+        }
+        let worker = self.start().await?;
+        pool.push(Arc::clone(&worker));
+        Ok(Place::of(&worker, false))
+    }
+
+    async fn start(&self) -> Result<Arc<Worker>, String> {
+        let mut tries = 0..TRIES_MAX;
+        loop {
+            match Worker::start(&self.program, (self.shape, self.runs_max), self.settings).await {
+                Err(_) if tries.next().is_some() => {}
+                started => return started,
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.pool.get_mut().drain(..).for_each(|worker| worker.end("its host has closed"));
+    }
+}
+
+/// How often it is tried again to start a worker, or to have a component loaded by one: whatever kills one may have been meant for another.
+const TRIES_MAX: usize = 2;
+
+/// What to do where workers do not start.
+const STARTS: &str =
+    "the program must be able to start itself as a child; see `isolation` under [engine] in agentry.toml";
+
+/// Between two looks at whether a worker is there.
+const LOOKS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! Workers that lie, stall and die, played by the test: whatever they do, they end, and no run but their own sees anything of it.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use agentry_abi::bindings::agentry::agent::llm::Delta;
+use agentry_abi::port::{Answer, Delivery, Next, Passed, Request, Rest, Syscall as _, TimersNow};
+use agentry_abi::wire::{self, Down, Handle, Hello, Reader, Said, Up, Writer};
+use agentry_kernel::call::CallId;
+use agentry_kernel::time::Millis;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+
+use super::*;
+
+const NOW: Millis = Millis(1_000);
+const DEADLINE: Millis = Millis(61_000);
+
+/// A far side that says the time.
+#[derive(Default)]
+struct Clock {
+    passed: AtomicU32,
+    slept: parking_lot::Mutex<Vec<Millis>>,
+    repeats: bool,
+}
+
+impl Port for Clock {
+    fn pass(&self, _: Request) -> Passed {
+        self.passed.fetch_add(1, Ordering::SeqCst);
+        Passed { answer: Answer::Now(TimersNow::reply(Ok(NOW.0))), clock: NOW, pieces: None, fuel_given: 0 }
+    }
+
+    fn seen(&self, _: CallId) -> Millis {
+        NOW
+    }
+
+    fn dropped(&self, _: CallId) {}
+
+    fn poll_pieces(&self, _: CallId, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    fn hear(&self, _: CallId) -> Result<Vec<Delta>, String> {
+        Ok(Vec::new())
+    }
+
+    fn unheard(&self, _: CallId) {}
+
+    fn next(&self, _: bool, _: &[Delivery]) -> Next {
+        Next::First
+    }
+
+    fn poll_turn(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn waits(&self, _: Rest) {}
+
+    fn slept(&self, until: Millis) {
+        self.slept.lock().push(until);
+    }
+
+    fn repeats(&self) -> bool {
+        self.repeats
+    }
+}
+
+/// A worker whose words the test chooses.
+struct Played {
+    stream: UnixStream,
+    reader: Reader,
+    writer: Writer,
+}
+
+impl Played {
+    async fn say(&mut self, up: Up) {
+        let mut bytes = Vec::new();
+        self.writer.write(&up, &mut bytes).unwrap();
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Down {
+        loop {
+            if let Some(down) = self.reader.read().unwrap() {
+                return down;
+            }
+            let mut bytes = [0; 1024];
+            let count = self.stream.read(&mut bytes).await.unwrap();
+            assert!(count > 0, "the other side hung up");
+            self.reader.take(&bytes[..count]);
+        }
+    }
+
+    /// Takes a component if there is one to take, and begins a run.
+    async fn begin(&mut self) -> Handle {
+        loop {
+            match self.hear().await {
+                Down::Load { component, .. } => self.say(Up::Loaded { component, result: Ok(()) }).await,
+                Down::Begin { run, .. } => return run,
+                Down::Ping => {}
+                other => panic!("{other:?} before it begins"),
+            }
+        }
+    }
+}
+
+/// A worker, which is a process that does nothing, and who speaks for it.
+async fn played() -> (Arc<Worker>, Played) {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+    let (ours, theirs) = (UnixStream::from_std(ours.into()).unwrap(), UnixStream::from_std(theirs.into()).unwrap());
+    let mut played = Played { stream: theirs, reader: Reader::of_kernel(), writer: Writer::default() };
+    let mut idle = Command::new("sleep");
+    idle.arg("1000");
+    let process = worker::process(idle).await.unwrap();
+    let hello = Hello { version: wire::VERSION, settings: Digest::default(), landlocked: true };
+    played.say(Up::Hello(hello)).await;
+    (Worker::over(ours, process, Digest::default()).await.unwrap(), played)
+}
+
+fn beginning() -> Beginning {
+    Beginning {
+        input: "{}".to_owned(),
+        seed: 7,
+        now: NOW,
+        deadline: DEADLINE,
+        left: None,
+        fuel: 100,
+        memory_bytes: 1 << 20,
+        has_past: false,
+        clock_from: 1,
+    }
+}
+
+/// A run in this worker.
+fn run(worker: &Arc<Worker>, port: &Arc<Clock>, stop: &CancellationToken) -> tokio::task::JoinHandle<Gone> {
+    let (worker, port, stop) = (Arc::clone(worker), Arc::clone(port), stop.clone());
+    tokio::spawn(async move {
+        let code = Sealed::of(Digest::default(), &Wants::default(), b"code").unwrap();
+        assert!(worker.prepare(&code).await.is_ok());
+        worker.execute(&code, port, &stop, beginning()).await
+    })
+}
+
+/// Two runs in a worker that then does this: both are lost, it is gone, and why.
+async fn check_lie(why: &str, lie: impl AsyncFnOnce(&mut Played, Handle)) {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock::default()), CancellationToken::new());
+    let runs = [run(&worker, &port, &stop), run(&worker, &port, &stop)];
+    let one = played.begin().await;
+    played.begin().await;
+    lie(&mut played, one).await;
+    for run in runs {
+        assert!(matches!(run.await.unwrap(), Gone::Lost), "{why}");
+    }
+    assert!(worker.is_gone());
+    assert_eq!(worker.why(), Some(why));
+}
+
+#[tokio::test]
+async fn a_worker_that_lies_ends_and_its_runs_go_on_elsewhere() {
+    check_lie("it spoke for a run that it does not have", async |played, one| {
+        played.say(Up::Of(Handle(one.0 ^ 1), Said::Repeats)).await;
+    })
+    .await;
+    check_lie("it began twice", async |played, _| played.say(Up::Fails(String::new())).await).await;
+    check_lie("it sent a frame that is longer than one may be", async |played, _| {
+        played.stream.write_all(&[0xff; 12]).await.unwrap();
+    })
+    .await;
+    check_lie("it sent a frame twice, or left one out", async |played, one| {
+        let mut bytes = Vec::new();
+        played.writer.write(&Up::Of(one, Said::Pass(Box::new(TimersNow {}.into()))), &mut bytes).unwrap();
+        played.stream.write_all(&[bytes.clone(), bytes].concat()).await.unwrap();
+    })
+    .await;
+    check_lie("it sent a frame that means nothing", async |played, _| {
+        let mut bytes = Vec::new();
+        played.writer.write(&Up::Pong, &mut bytes).unwrap();
+        bytes[12] = 0x7f;
+        played.stream.write_all(&bytes).await.unwrap();
+    })
+    .await;
+    check_lie("it ended", async |played, _| {
+        // As when it is killed.
+        played.stream.shutdown().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_is_spoken_for_no_more() {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock::default()), CancellationToken::new());
+    let one = run(&worker, &port, &stop);
+    let first = played.begin().await;
+    let other = run(&worker, &port, &stop);
+    played.begin().await;
+    let how = How::Trap("x".repeat(1 << 20));
+    let ended = || Said::Ended(Box::new(Ended { how: how.clone(), fuel_left: 3, memory_bytes: 4, last_words: None }));
+    played.say(Up::Of(first, ended())).await;
+    let Gone::Ended(Ended { how: How::Trap(why), fuel_left: 3, .. }) = one.await.unwrap() else {
+        panic!("it ended otherwise")
+    };
+    assert!(why.len() < 1 << 16, "what is written down of it is bounded");
+    played.say(Up::Of(first, ended())).await;
+    assert!(matches!(other.await.unwrap(), Gone::Lost));
+    assert_eq!(worker.why(), Some("it spoke for a run that it does not have"));
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_let_go_of_a_run_is_ended_and_only_that_run_with_it() {
+    let (worker, mut played) = played().await;
+    let port = Arc::new(Clock::default());
+    let (stop, goes_on) = (CancellationToken::new(), CancellationToken::new());
+    let stopped = run(&worker, &port, &stop);
+    let first = played.begin().await;
+    let innocent = run(&worker, &port, &goes_on);
+    played.begin().await;
+    stop.cancel();
+    assert_eq!(played.hear().await, Down::Stop(first));
+    let Gone::Ended(ended) = stopped.await.unwrap() else { panic!("it was stopped") };
+    assert_eq!((ended.how, ended.fuel_left), (How::Stopped, 0), "what it burnt nobody can tell");
+    assert!(matches!(innocent.await.unwrap(), Gone::Lost));
+    assert_eq!(worker.why(), Some("it did not let go of a run that was over"));
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_waits_for_is_told_so_and_reaches_nothing_any_more() {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock::default()), CancellationToken::new());
+    let dropped = run(&worker, &port, &stop);
+    let first = played.begin().await;
+    played.say(Up::Of(first, Said::Pass(Box::new(TimersNow {}.into())))).await;
+    assert!(matches!(played.hear().await, Down::Passed(_)));
+    dropped.abort();
+    assert_eq!(played.hear().await, Down::Stop(first));
+    played.say(Up::Of(first, Said::Pass(Box::new(TimersNow {}.into())))).await;
+    assert_eq!(played.hear().await, Down::Over);
+    assert_eq!(port.passed.load(Ordering::SeqCst), 1);
+    let ended = Ended { how: How::Stopped, fuel_left: 0, memory_bytes: 0, last_words: None };
+    played.say(Up::Of(first, Said::Ended(Box::new(ended)))).await;
+    // It let go in time, so it is there for the next one.
+    let next = run(&worker, &port, &stop);
+    played.begin().await;
+    assert!(!worker.is_gone());
+    next.abort();
+}
+
+#[tokio::test]
+async fn no_guest_has_waited_for_longer_than_time_has_passed() {
+    for repeats in [false, true] {
+        let (worker, mut played) = played().await;
+        let (port, stop) = (Arc::new(Clock { repeats, ..Clock::default() }), CancellationToken::new());
+        let _run = run(&worker, &port, &stop);
+        let first = played.begin().await;
+        played.say(Up::Of(first, Said::Slept(Millis(u64::MAX)))).await;
+        played.say(Up::Of(first, Said::Repeats)).await;
+        assert_eq!(played.hear().await, Down::Repeats(repeats));
+        let slept = port.slept.lock().clone();
+        let latest = if repeats { DEADLINE } else { Millis(DEADLINE.0 - 1) };
+        assert!(matches!(slept.as_slice(), [until] if *until <= latest), "{slept:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_of_another_program_is_not_taken() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut played = Played { stream: theirs, reader: Reader::of_kernel(), writer: Writer::default() };
+    let mut idle = Command::new("sleep");
+    idle.arg("1000");
+    let process = worker::process(idle).await.unwrap();
+    let hello = Hello { version: wire::VERSION + 1, settings: Digest::default(), landlocked: true };
+    played.say(Up::Hello(hello)).await;
+    let refused = Worker::over(ours, process, Digest::default()).await.err().unwrap();
+    assert_eq!(refused, "the program is another one than when this host began");
+    let mut missing = Command::new("/nonexistent");
+    missing.arg("worker");
+    assert!(worker::process(missing).await.is_err());
+}

@@ -1,0 +1,426 @@
+//! One worker: its process, its connection and the runs that it has. It ends with its process, and its process with it.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use agentry_abi::port::{Beginning, Ended, How, Port};
+use agentry_abi::wire::{self, Down, Handle, Hello, Reader, Said, Up};
+use agentry_engine::settings::Shape;
+use agentry_kernel::Digest;
+use agentry_store::limits::{COMPONENTS_LOADED_MAX, WORKER_LETS_GO_MS, WORKER_SILENT_MAX_MS, WORKER_STARTS_MS};
+use parking_lot::Mutex;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::link::Link;
+use super::outbox::Outbox;
+use super::{Gone, LOOKS, NotLoaded, Sealed, VERB};
+
+/// A worker that takes runs.
+pub(super) struct Worker {
+    process: OwnedFd,
+    stream: Arc<UnixStream>,
+    outbox: Arc<Outbox>,
+    hello: Hello,
+    links: Mutex<HashMap<Handle, Arc<Link>>>,
+    loaded: Mutex<HashMap<Digest, Arc<Loading>>>,
+    /// Cancelled when it is gone.
+    gone: CancellationToken,
+    why: OnceLock<String>,
+    heard: Mutex<Instant>,
+    /// Runs that it has or is about to get.
+    load: AtomicUsize,
+}
+
+/// A place for a run in a worker, until it is dropped.
+pub(super) struct Place {
+    worker: Arc<Worker>,
+    /// Nobody else has one there.
+    alone: bool,
+}
+
+impl Place {
+    /// In this worker, which is the run's own if it is `alone`: it ends with it.
+    pub(super) fn of(worker: &Arc<Worker>, alone: bool) -> Self {
+        worker.load.fetch_add(1, Ordering::SeqCst);
+        Self { worker: Arc::clone(worker), alone }
+    }
+}
+
+impl std::ops::Deref for Place {
+    type Target = Arc<Worker>;
+
+    fn deref(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.worker.load.fetch_sub(1, Ordering::SeqCst);
+        if self.alone {
+            self.worker.end("its run is over");
+        }
+    }
+}
+
+/// A component on its way into a worker.
+#[derive(Default)]
+struct Loading {
+    result: OnceLock<Result<(), (String, String)>>,
+    rings: Notify,
+}
+
+impl Worker {
+    /// Starts one, and waits until it takes runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) async fn start(
+        program: &Path,
+        (shape, runs_max): (Shape, u32),
+        settings: Digest,
+    ) -> Result<Arc<Self>, String> {
+        let text = |error: std::io::Error| error.to_string();
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+        let (ours, theirs) = pair.map_err(|error| error.to_string())?;
+        let stream = UnixStream::from_std(ours.into()).map_err(text)?;
+        let mut command = Command::new(program);
+        command.arg(VERB).args([shape.word(), &runs_max.to_string()]);
+        // Of its own group, so that Ctrl-C stops the host alone, which stops runs in good order.
+        command.env_clear().current_dir("/").stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null());
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let process = process(command).await.map_err(text)?;
+        Self::over(stream, process, settings).await
+    }
+
+    /// One that speaks through this, once it takes runs.
+    pub(super) async fn over(stream: UnixStream, process: OwnedFd, settings: Digest) -> Result<Arc<Self>, String> {
+        let mut reader = Reader::of_worker();
+        let hello = tokio::time::timeout(Duration::from_millis(WORKER_STARTS_MS), hello(&stream, &mut reader)).await;
+        let fits = |hello: Hello| {
+            let fits = hello.version == wire::VERSION && hello.settings == settings;
+            if fits { Ok(hello) } else { Err("the program is another one than when this host began".to_owned()) }
+        };
+        let late = Err("it says nothing".to_owned());
+        let hello = hello.unwrap_or(late).and_then(fits).inspect_err(|_| kill(&process))?;
+        let stream = Arc::new(stream);
+        let worker = Arc::new(Self {
+            process,
+            outbox: Arc::new(Outbox::new(Arc::clone(&stream))),
+            stream,
+            hello,
+            links: Mutex::default(),
+            loaded: Mutex::default(),
+            gone: CancellationToken::new(),
+            why: OnceLock::new(),
+            heard: Mutex::new(Instant::now()),
+            load: AtomicUsize::new(0),
+        });
+        tokio::spawn(Arc::clone(&worker).tend(reader));
+        Ok(worker)
+    }
+
+    /// Whether the system keeps it from every file.
+    pub(super) fn is_landlocked(&self) -> bool {
+        self.hello.landlocked
+    }
+
+    /// How many runs it has, or is about to get.
+    pub(super) fn load(&self) -> usize {
+        self.load.load(Ordering::SeqCst)
+    }
+
+    /// True if it is no more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.is_cancelled()
+    }
+
+    /// Why it is no more.
+    #[cfg(test)]
+    pub(super) fn why(&self) -> Option<&str> {
+        self.why.get().map(String::as_str)
+    }
+
+    /// Ends it, whatever it does. Who says first why is heard.
+    pub(super) fn end(&self, why: &str) {
+        let _ = self.why.set(why.to_owned());
+        kill(&self.process);
+        self.gone.cancel();
+    }
+
+    /// Makes a component ready there.
+    ///
+    /// # Errors
+    /// If it will never be, or the worker is gone.
+    pub(super) async fn prepare(&self, code: &Sealed) -> Result<(), NotLoaded> {
+        let loading = self.loading(code);
+        loop {
+            let mut rings = std::pin::pin!(loading.rings.notified());
+            rings.as_mut().enable();
+            match loading.result.get() {
+                Some(Ok(())) => return Ok(()),
+                Some(Err((why, hint))) => return Err(NotLoaded(why.clone(), hint.clone())),
+                None => {}
+            }
+            tokio::select! {
+                () = rings => {}
+                () = self.gone.cancelled() => {
+                    let why = self.why.get().cloned().unwrap_or_default();
+                    return Err(NotLoaded(format!("a worker broke down as it loaded it: {why}"), "try again".to_owned()));
+                }
+            }
+        }
+    }
+
+    fn loading(&self, code: &Sealed) -> Arc<Loading> {
+        let mut loaded = self.loaded.lock();
+        if let Some(loading) = loaded.get(&code.digest) {
+            return Arc::clone(loading);
+        }
+        // As the worker does at this frame.
+        if loaded.len() >= COMPONENTS_LOADED_MAX {
+            loaded.clear();
+        }
+        let loading = Arc::clone(loaded.entry(code.digest).or_default());
+        let load = Down::Load { component: code.digest, wants: code.wants.clone() };
+        let _ = self.outbox.send(&load, Some(Arc::clone(&code.file)));
+        loading
+    }
+
+    /// Executes a guest of a component that was loaded, to its end.
+    pub(super) async fn execute(
+        self: &Arc<Self>,
+        code: &Sealed,
+        port: Arc<dyn Port>,
+        stop: &CancellationToken,
+        beginning: Beginning,
+    ) -> Gone {
+        let mut number = [0; 16];
+        if getrandom::fill(&mut number).is_err() {
+            return Gone::Lost;
+        }
+        let (run, left) = (Handle(u128::from_le_bytes(number)), beginning.left);
+        let (link, mut ends) = Link::new(run, port, (&self.outbox, stop), &beginning);
+        self.links.lock().insert(run, Arc::new(link));
+        let held = Held { worker: self, run };
+        let begin = Down::Begin { run, component: code.digest, beginning: Box::new(beginning) };
+        {
+            // What it has loaded is not forgotten before it has begun.
+            let loaded = self.loaded.lock();
+            if !loaded.contains_key(&code.digest) {
+                return Gone::Lost;
+            }
+            let _ = self.outbox.send(&begin, None);
+        }
+        let over = async {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        };
+        // A worker ends a run that is over; whether it was stopped or its time had come is known here.
+        let told = |ended: Ended| {
+            let timed_out = ended.how == How::Stopped && !stop.is_cancelled();
+            Gone::Ended(if timed_out { Ended { how: How::TimedOut, ..ended } } else { ended })
+        };
+        tokio::select! {
+            biased;
+            ended = &mut ends => return ended.map_or(Gone::Lost, told),
+            () = stop.cancelled() => {}
+            () = over => {}
+            () = self.gone.cancelled() => {
+                // What it said last has been heard.
+                return ends.try_recv().map_or(Gone::Lost, told);
+            }
+        }
+        let _ = self.outbox.send(&Down::Stop(run), None);
+        let lets_go = Duration::from_millis(WORKER_LETS_GO_MS);
+        if let Ok(Ok(ended)) = tokio::time::timeout(lets_go, ends).await {
+            return told(ended);
+        }
+        self.end("it did not let go of a run that was over");
+        drop(held);
+        told(Ended { how: How::Stopped, fuel_left: 0, memory_bytes: 0, last_words: None })
+    }
+
+    /// Hears what it says until it is gone.
+    async fn tend(self: Arc<Self>, mut reader: Reader) {
+        let _over = Over(&self);
+        let why = tokio::select! {
+            why = self.listen(&mut reader) => why,
+            () = self.outbox.pump() => String::new(),
+            () = self.watch() => "it said nothing for too long".to_owned(),
+            () = self.gone.cancelled() => String::new(),
+        };
+        self.end(&why);
+    }
+
+    async fn listen(&self, reader: &mut Reader) -> String {
+        loop {
+            loop {
+                match reader.read().map_err(|broken| broken.to_string()) {
+                    Ok(Some(up)) => {
+                        if let Err(why) = self.hear(up) {
+                            return why;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(why) => return why,
+                }
+            }
+            if let Err(why) = receive(&self.stream, reader).await {
+                return why;
+            }
+            *self.heard.lock() = Instant::now();
+        }
+    }
+
+    fn hear(&self, up: Up) -> Result<(), String> {
+        match up {
+            Up::Of(run, said) => {
+                let link = if matches!(said, Said::Ended(_)) {
+                    self.links.lock().remove(&run)
+                } else {
+                    self.links.lock().get(&run).cloned()
+                };
+                let link = link.ok_or("it spoke for a run that it does not have")?;
+                let Some(down) = link.hear(said) else { return Ok(()) };
+                self.outbox.send(&down, None).map_err(|_| "an answer is too long for it".to_owned())
+            }
+            Up::Loaded { component, result } => {
+                let loading = self.loaded.lock().get(&component).cloned();
+                if let Some(loading) = loading {
+                    let _ = loading.result.set(result);
+                    loading.rings.notify_waiters();
+                }
+                Ok(())
+            }
+            Up::Pong => Ok(()),
+            Up::Hello(_) | Up::Fails(_) => Err("it began twice".to_owned()),
+        }
+    }
+
+    /// Until it has been silent for too long although it has runs.
+    async fn watch(&self) {
+        let mut asked = None;
+        loop {
+            tokio::time::sleep(LOOKS).await;
+            let heard = *self.heard.lock();
+            if self.links.lock().is_empty() || asked.is_some_and(|asked| heard > asked) {
+                asked = None;
+            }
+            match asked {
+                None => {
+                    asked = Some(Instant::now());
+                    let _ = self.outbox.send(&Down::Ping, None);
+                }
+                Some(asked) if asked.elapsed() > Duration::from_millis(WORKER_SILENT_MAX_MS) => return,
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// A run that a worker has, until nobody waits for it.
+struct Held<'w> {
+    worker: &'w Arc<Worker>,
+    run: Handle,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let (worker, run) = (Arc::clone(self.worker), self.run);
+        let Some(link) = worker.links.lock().get(&run).cloned() else { return };
+        // The worker has it still, and may speak of it until it has let go.
+        link.close();
+        if worker.is_gone() {
+            worker.links.lock().remove(&run);
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return worker.end("nobody is left to wait for its runs");
+        };
+        let _ = worker.outbox.send(&Down::Stop(run), None);
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(WORKER_LETS_GO_MS)).await;
+            if worker.links.lock().remove(&run).is_some() {
+                worker.end("it did not let go of a run that nobody waits for");
+            }
+        });
+    }
+}
+
+/// Whatever ends the task that tends a worker ends the worker.
+struct Over<'w>(&'w Worker);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.end("nobody listens to it");
+        self.0.links.lock().drain().for_each(|(_, link)| link.close());
+    }
+}
+
+/// Starts it, from a thread that stays until it has ended: it ends with the thread that started it.
+pub(super) async fn process(mut command: Command) -> std::io::Result<OwnedFd> {
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        // Its end of the connection is its own alone.
+        drop(command);
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let process = pid.ok_or_else(|| std::io::Error::other("it has no number"));
+        let process = process.and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+        if process.is_err() || tell.send(process).is_err() {
+            let _ = child.kill();
+        }
+        let _ = child.wait();
+    })?;
+    told.await.unwrap_or_else(|_| Err(std::io::Error::other("its thread has gone")))
+}
+
+fn kill(process: &OwnedFd) {
+    // One that has ended cannot be killed.
+    let _ = pidfd_send_signal(process, Signal::KILL);
+}
+
+async fn hello(stream: &UnixStream, reader: &mut Reader) -> Result<Hello, String> {
+    loop {
+        match reader.read().map_err(|broken| broken.to_string())? {
+            Some(Up::Hello(hello)) => return Ok(hello),
+            Some(Up::Fails(why)) => return Err(agentry_kernel::text::cut(why, 400)),
+            Some(Up::Loaded { .. } | Up::Of(..) | Up::Pong) => return Err("it does not say what it is".to_owned()),
+            None => receive(stream, reader).await?,
+        }
+    }
+}
+
+/// Takes what has come, once something has.
+async fn receive(stream: &UnixStream, reader: &mut Reader) -> Result<(), String> {
+    let mut bytes = [0; 16 * 1024];
+    loop {
+        stream.readable().await.map_err(|error| error.to_string())?;
+        match stream.try_read(&mut bytes) {
+            Ok(0) => return Err("it ended".to_owned()),
+            Ok(count) => {
+                reader.take(&bytes[..count]);
+                return Ok(());
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
