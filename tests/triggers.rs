@@ -350,8 +350,8 @@ fn a_letter_starts_an_agent_that_has_no_run() {
         assert!(begun.elapsed() < Duration::from_secs(60), "nobody reads the letters: {all}");
         thread::sleep(Duration::from_millis(100));
     };
-    assert!(taken[0][0].as_str().is_some_and(|letter| letter.starts_with("clerk/0 steps \"lunch\"")), "{taken:?}");
-    assert!(taken[1][0].as_str().is_some_and(|letter| letter.starts_with("clerk/1 steps \"tea\"")), "{taken:?}");
+    assert!(taken[0][0].as_str().is_some_and(|letter| letter.contains(" steps \"lunch\"")), "{taken:?}");
+    assert!(taken[1][0].as_str().is_some_and(|letter| letter.contains(" steps \"tea\"")), "{taken:?}");
     thread::sleep(Duration::from_millis(1200));
     let clerks = end(stage.agentry("ps").arg("--json")).json();
     assert_eq!(clerks.as_array().expect("a list").iter().filter(|run| run["agent"] == "clerk").count(), 2);

@@ -22,7 +22,7 @@ use agentry_store::limits::{
     LETTER_TTL_MS, LETTERS_DEAD_MAX, LETTERS_EXPIRED_AT_ONCE_MAX, LETTERS_RECEIVED_MAX, LETTERS_WAITING_MAX,
     MAILBOX_MAX_BYTES,
 };
-use agentry_store::rows::mail::{Dead, Mailbox, Received, Waiting, decode, encode, id};
+use agentry_store::rows::mail::{Dead, IdKey, Mailbox, Received, Waiting, decode, encode, of_id};
 use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, Value, keys};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -118,7 +118,7 @@ impl Mail {
     /// `not-found` if this mailbox never had such a letter, or has had many since.
     pub fn answers(&self, mailbox: &str, letter: &str) -> Result<(String, String), Error> {
         let none = || Error::NotFound(format!("there is no letter `{}` to answer", cut(letter)));
-        let number = number(mailbox, letter).ok_or_else(none)?;
+        let number = self.number(mailbox, letter).map_err(|error| fault::stored(&error))?.ok_or_else(none)?;
         let row = self.store.get(&keys::received(mailbox, number)).map_err(|error| fault::stored(&error))?;
         let row: Received = decode(&row.ok_or_else(none)?).map_err(|error| fault::stored(&error))?;
         Ok((row.sender, row.subject))
@@ -143,7 +143,7 @@ impl Mail {
         }
         let labels = row.labels.clone();
         let letter = Letter {
-            id: id(mailbox, number),
+            id: change.mailbox.key.id(mailbox, number),
             sender,
             subject,
             body_json: row.body.clone(),
@@ -174,7 +174,7 @@ impl Mail {
     /// The same letter as `take` gave it to an earlier host, which wrote down only what the guest gets: since when it waits, and in which
     /// run it was written, nobody knows any more.
     pub fn taken_before(&self, mailbox: &str, letter: Letter, at: Millis) -> Option<Taken> {
-        let number = number(mailbox, &letter.id)?;
+        let number = self.number(mailbox, &letter.id).ok().flatten()?;
         let row = Waiting {
             sender: letter.sender.clone(),
             run: RunId::HOST,
@@ -189,13 +189,21 @@ impl Mail {
 
     fn put(&self, to: &str, letter: &Waiting) -> Result<(Batch, String), Error> {
         let (mut change, _) = self.begin(to, letter.at).map_err(|error| fault::stored(&error))?;
-        let Mailbox { letters, bytes, next } = change.mailbox;
-        if letters >= LETTERS_WAITING_MAX || bytes.saturating_add(letter.bytes()) > MAILBOX_MAX_BYTES {
-            return Err(fault::unavailable(&format!("the mailbox of agent `{to}` is full"), Some(60_000)));
+        // Counted by sender: nobody learns by it what others have sent.
+        let wait = change.mailbox.waiting.get(&letter.sender).copied().unwrap_or_default();
+        if wait.letters >= LETTERS_WAITING_MAX || wait.bytes.saturating_add(letter.bytes()) > MAILBOX_MAX_BYTES {
+            let full = format!("the mailbox of agent `{to}` is full of letters of `{}`", letter.sender);
+            return Err(fault::unavailable(&full, Some(60_000)));
         }
+        let Mailbox { next, key, .. } = change.mailbox;
         change.add(next, letter);
         change.mailbox.next = next.saturating_add(1);
-        Ok((change.end(), id(to, next)))
+        Ok((change.end(), key.id(to, next)))
+    }
+
+    /// The number of a letter of this mailbox.
+    fn number(&self, mailbox: &str, id: &str) -> Result<Option<u64>, StoreError> {
+        Ok(of_id(&*self.store, id)?.filter(|(name, _)| *name == mailbox).map(|(_, number)| number))
     }
 
     /// A change of a mailbox, out of which what has waited too long goes first; and the oldest letter then.
@@ -234,18 +242,15 @@ struct Change {
 impl Change {
     /// Nothing, so far: it holds only while the mailbox is as it is now.
     fn of(store: &dyn Store, name: &str) -> Result<Self, StoreError> {
-        let place = keys::mailbox(name);
-        let row = store.get(&place)?;
+        let (row, mailbox) = Mailbox::read(store, name, new_key)?;
         let mut batch = Batch::default();
-        batch.expect(place, row.clone().map_or(Expect::Absent, Expect::Equals));
-        let mailbox = row.map(|row| decode(&row)).transpose()?.unwrap_or_default();
+        batch.expect(keys::mailbox(name), row.map_or(Expect::Absent, Expect::Equals));
         Ok(Self { name: name.to_owned(), mailbox, batch })
     }
 
     fn add(&mut self, number: u64, letter: &Waiting) {
         self.batch.put(keys::letter(&self.name, number), letter.encode());
-        self.mailbox.letters = self.mailbox.letters.saturating_add(1);
-        self.mailbox.bytes = self.mailbox.bytes.saturating_add(letter.bytes());
+        self.mailbox.add(letter);
     }
 
     fn remove(&mut self, number: u64, stored: Value, letter: &Waiting) {
@@ -253,8 +258,7 @@ impl Change {
         // A mailbox that lost this one and got another of its size meanwhile looks as it did.
         self.batch.expect(place.clone(), Expect::Equals(stored));
         self.batch.remove(place);
-        self.mailbox.letters = self.mailbox.letters.saturating_sub(1);
-        self.mailbox.bytes = self.mailbox.bytes.saturating_sub(letter.bytes());
+        self.mailbox.remove(letter);
     }
 
     /// The letter is dead; of those, the newest are kept.
@@ -280,16 +284,16 @@ impl Change {
     }
 
     fn end(mut self) -> Batch {
-        self.batch.put(keys::mailbox(&self.name), encode(&self.mailbox));
+        self.batch.put(keys::mailbox(&self.name), self.mailbox.encode());
         self.batch
     }
 }
 
-/// The number of a letter of this mailbox.
-fn number(mailbox: &str, id: &str) -> Option<u64> {
-    let digits = id.strip_prefix(mailbox)?.strip_prefix('/')?;
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok()).flatten()
+/// Nobody can guess it; without randomness ids count, and nothing else is worse.
+fn new_key() -> IdKey {
+    let mut key = [0; 16];
+    let _ = getrandom::fill(&mut key);
+    IdKey(key)
 }
 
 fn cut(id: &str) -> &str {

@@ -1,6 +1,6 @@
 //! How a person throws one letter away, waiting or dead.
 
-use agentry_store::rows::mail::Waiting;
+use agentry_store::rows::mail::{Waiting, of_id};
 use agentry_store::{Batch, Expect, Store, StoreError, keys};
 
 use super::Change;
@@ -10,10 +10,7 @@ use super::Change;
 /// # Errors
 /// When the store cannot be read.
 pub fn discard(store: &dyn Store, id: &str) -> Result<Option<Batch>, StoreError> {
-    let Some((mailbox, number)) = id.rsplit_once('/').and_then(|(name, digits)| Some((name, digits.parse().ok()?)))
-    else {
-        return Ok(None);
-    };
+    let Some((mailbox, number)) = of_id(store, id)? else { return Ok(None) };
     let (waiting, dead) = (keys::letter(mailbox, number), keys::dead_letter(mailbox, number));
     if let Some(row) = store.get(&waiting)? {
         let mut change = Change::of(store, mailbox)?;
