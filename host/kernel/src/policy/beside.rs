@@ -10,6 +10,7 @@ use super::whole::Findings;
 use super::{Grant, Mistake, Policy, Source};
 use crate::approval::{Approvers, Required};
 use crate::budget::Resource;
+use crate::labels::{Labels, UNTRUSTED};
 use crate::model::Model;
 use crate::pattern::name_fits;
 use crate::text;
@@ -69,19 +70,94 @@ pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> 
             people(&grant.rule.file, required.rule.line, required, beside, &mut found);
         }
     }
+    let known = Known::of(policy, beside);
+    for grant in &policy.grants {
+        let of_tools = grant.rights.tools.iter().map(|right| (&right.extra, right.line));
+        for (extra, line) in of_tools.chain(grant.rights.http.iter().map(|right| (&right.extra, right.line))) {
+            for labels in [&extra.unless_any, &extra.unless_all] {
+                known.label(&grant.rule.file, line, labels, &mut found);
+            }
+        }
+    }
     for rule in &policy.rules {
         let (file, line) = (&rule.rule.file, rule.rule.line);
-        if let Target::Tool(pattern) = &rule.target {
-            tool(file, line, pattern, beside, &mut found);
+        match &rule.target {
+            Target::Tool(pattern) => tool(file, line, pattern, beside, &mut found),
+            Target::Model(pattern) => model(file, line, pattern, beside, &mut found),
+            Target::Files { root, .. } => misspelt(file, line, ("root", root), &known.roots, &mut found),
+            Target::Memory { namespace, .. } => {
+                misspelt(file, line, ("namespace", namespace), &known.namespaces, &mut found);
+            }
+            Target::Http { host, .. } => misspelt(file, line, ("host", host), &known.hosts, &mut found),
+            Target::Effect(_) => {}
         }
-        if let Target::Model(pattern) = &rule.target {
-            model(file, line, pattern, beside, &mut found);
+        for labels in [&rule.when.labels_any, &rule.when.labels_all] {
+            known.label(file, line, labels, &mut found);
+        }
+        if let Duty::Mark { removes, .. } = &rule.duty {
+            known.label(file, line, removes, &mut found);
         }
         if let Duty::Require(required) = &rule.duty {
             people(file, line, required, beside, &mut found);
         }
     }
     found.found
+}
+
+/// What grants, rules and tools name, each once.
+struct Known {
+    labels: Vec<String>,
+    roots: Vec<String>,
+    namespaces: Vec<String>,
+    hosts: Vec<String>,
+}
+
+impl Known {
+    fn of(policy: &Policy, beside: &Beside) -> Self {
+        let rights = || policy.grants.iter().map(|grant| &grant.rights);
+        let marks = policy.rules.iter().filter_map(|rule| match &rule.duty {
+            Duty::Mark { adds, .. } => Some(adds),
+            Duty::Forbid | Duty::Require(_) => None,
+        });
+        let gained = rights().flat_map(|rights| {
+            let files = rights.files.iter().map(|right| &right.labels);
+            let extras =
+                rights.tools.iter().map(|right| &right.extra).chain(rights.http.iter().map(|right| &right.extra));
+            files.chain(rights.memory.iter().map(|right| &right.labels)).chain(extras.map(|extra| &extra.labels))
+        });
+        let of_tools = beside.tools.iter().map(|tool| &tool.labels);
+        let labels = marks.chain(gained).chain(of_tools).flat_map(Labels::iter).chain([UNTRUSTED]);
+        let own = beside.agents.iter().map(|agent| format!("agent/{agent}"));
+        let granted =
+            rights().flat_map(|rights| &rights.memory).flat_map(|memory| memory.read.iter().chain(&memory.write));
+        let tops = granted.map(|pattern| pattern.trim_end_matches("/**").to_string());
+        Self {
+            labels: labels.map(ToString::to_string).collect(),
+            roots: rights().flat_map(|rights| &rights.files).map(|right| right.root.clone()).collect(),
+            namespaces: own.chain(tops).collect(),
+            hosts: rights().flat_map(|rights| &rights.http).map(|right| right.to.host.to_string()).collect(),
+        }
+    }
+
+    /// A label that nothing gives: what tests it never applies.
+    fn label(&self, file: &str, line: u32, labels: &Labels, found: &mut Findings<'_>) {
+        for label in labels.iter().filter(|label| !self.labels.iter().any(|known| known == label)) {
+            let message = format!("nothing gives the label `{label}`, so no run ever holds it");
+            let fresh = format!("a root, tool or `[[label]]` rule gives it: labels = [\"{label}\"]");
+            found.warn(file, line, message, &near(label, &self.labels, fresh));
+        }
+    }
+}
+
+/// A name that grants do not use and that is nearly one which they do. Others may be for grants to come.
+fn misspelt(file: &str, line: u32, (what, name): (&str, &str), known: &[String], found: &mut Findings<'_>) {
+    if known.iter().any(|known| known == name) {
+        return;
+    }
+    if let Some(near) = text::nearest(name, known.iter().map(String::as_str)) {
+        let message = format!("no grant names the {what} `{name}`, so this changes nothing");
+        found.warn(file, line, message, &format!("did you mean `{near}`?"));
+    }
 }
 
 /// What was probably meant, or what to do about a name that is new.
