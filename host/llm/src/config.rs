@@ -30,6 +30,9 @@ pub const SCRIPTED: &str = "scripted";
 const RESERVED: [&str; 3] = [DEFAULT, EMBEDDED, SCRIPTED];
 
 // The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
+/// The least that a million tokens cost, in micro-USD, if they cost anything.
+const PRICE_MIN: u64 = 1_000;
+const PRICE_HINT: &str = "write micro-USD for a million tokens: three dollars are 3_000_000, as in price = { input = 3_000_000, output = 15_000_000 }";
 /// Of a price.
 pub const PRICE_KEYS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
@@ -246,11 +249,16 @@ fn known(
 
 fn price(table: &Table<'_>) -> Result<Price, ConfigError> {
     table.only(&PRICE_KEYS)?;
-    // A thousand dollars for a million tokens is far above any list.
-    let read = |key: &str| table.number(key, 0..1_000_000_001);
+    // A thousand dollars for a million tokens is far above any list; under a tenth of a cent, dollars were meant.
+    let read = |key: &str| match table.number(key, 0..1_000_000_001)? {
+        Some(number @ 1..PRICE_MIN) => {
+            let dollars = format!("`{key}` = {number} is ${:.6} for a million tokens", number as f64 / 1e6);
+            Err(table.mistake_in(key, dollars, PRICE_HINT))
+        }
+        known => Ok(known),
+    };
     let (Some(input), Some(output)) = (read("input")?, read("output")?) else {
-        let hint = "write price = { input = …, output = … } in micro-USD for a million tokens";
-        return Err(table.mistake("a price has `input` and `output`", hint));
+        return Err(table.mistake("a price has `input` and `output`", PRICE_HINT));
     };
     let cache_read = read("cache_read")?.unwrap_or(input);
     let cache_write = read("cache_write")?.unwrap_or(input);

@@ -56,10 +56,10 @@ tools = false
 schema_output = false
 
 [models.m.price]
-input = 1
-output = 2
-cache_read = 3
-cache_write = 4
+input = 1000
+output = 2000
+cache_read = 3000
+cache_write = 4000
 
 [secrets.s]
 header = "x-key"
@@ -111,7 +111,7 @@ tools = false
 [models.odd]
 provider = "cloud"
 model = "nobody-knows-me"
-price = { input = 5, output = 0x10 }
+price = { input = 5_000, output = 0x1000 }
 "#;
 
 fn mistake(text: &str) -> String {
@@ -131,7 +131,7 @@ fn a_whole_file_is_understood() {
     assert_eq!(tiny.provider.base_url, "http://127.0.0.1:8080/v1");
     assert_eq!(tiny.provider.idle.as_millis(), 5000);
     assert_eq!((tiny.slots, tiny.output_tokens_max, tiny.tools), (2, 512, false));
-    assert_eq!(odd.price, Some(Price { input: 5, output: 16, cache_read: 5, cache_write: 5 }));
+    assert_eq!(odd.price, Some(Price { input: 5_000, output: 4_096, cache_read: 5_000, cache_write: 5_000 }));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn every_key_is_read() {
     assert_eq!((&*adjust.headers["x-title"], &*adjust.headers["x-both"]), ("theirs", "ours"));
     assert_eq!(serde_json::to_string(&adjust.body).unwrap(), r#"{"logprobs":true,"service_tier":"flex"}"#);
     assert_eq!((&adjust.drop[..], adjust.map.len()), (&["seed".to_owned(), "top_p".to_owned()][..], 2));
-    assert_eq!(model.price, Some(Price { input: 1, output: 2, cache_read: 3, cache_write: 4 }));
+    assert_eq!(model.price, Some(Price { input: 1000, output: 2000, cache_read: 3000, cache_write: 4000 }));
     let [secret] = &config.secrets[..] else { unreachable!() };
     assert_eq!((&*secret.handle, secret.header.as_str(), &*secret.prefix), ("s", "x-key", "Key "));
     assert_eq!(secret.value, Key::Env("S_KEY".to_owned()));
@@ -204,6 +204,8 @@ fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
     assert!(mistake(&format!("{one}key = 1\n")).starts_with("agentry.toml:4: `key` is not a table"));
     let model = format!("{one}[models.m]\nprovider = \"p\"\nmodel = \"m\"\n");
     assert!(mistake(&format!("{model}price = 1\n")).starts_with("agentry.toml:7: `price` is not a table"));
+    let dollars = mistake(&format!("{model}price = {{ input = 3, output = 15 }}\n"));
+    assert!(dollars.contains("`input` = 3 is $0.000003") && dollars.contains("3_000_000"), "{dollars}");
 }
 
 #[test]
