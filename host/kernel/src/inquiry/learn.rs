@@ -11,9 +11,11 @@ use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, Class};
 use crate::json::Value;
+use crate::labels::Labels;
+use crate::pattern::name_fits;
 use crate::policy::{Policy, list, quoted};
 use crate::refusal::Rule;
-use crate::rights::Origin;
+use crate::rights::{Origin, Rights};
 use crate::text;
 use crate::url::Url;
 
@@ -77,7 +79,8 @@ pub fn learn(suggestion: &Suggestion<'_>) -> String {
     }
     text.push_str("why = \"Learnt from what it did; say what it is for.\"\n");
     let approvals = approvals(suggestion);
-    used.rights(&mut text, suggestion.agent, &approvals);
+    let grant = suggestion.policy.and_then(|policy| policy.grants.iter().find(|grant| grant.agent == suggestion.agent));
+    used.rights(&mut text, suggestion.agent, (&approvals, &Marks(grant.map(|grant| &grant.rights))));
     budget(&mut text, suggestion.runs);
     tests_of::write(&mut text, calls());
     text
@@ -157,7 +160,7 @@ impl<'a> Used<'a> {
         }
     }
 
-    fn rights(&self, text: &mut String, agent: &str, approvals: &BTreeMap<String, String>) {
+    fn rights(&self, text: &mut String, agent: &str, (approvals, marks): (&BTreeMap<String, String>, &Marks<'_>)) {
         if !self.models.is_empty() {
             let models: Vec<String> = self.models.iter().map(ToString::to_string).collect();
             text.push_str(&format!("\n[llm]\nmodels = {}\n", list(&models)));
@@ -176,14 +179,16 @@ impl<'a> Used<'a> {
                 let names: Vec<String> = names.iter().map(ToString::to_string).collect();
                 text.push_str(&format!("{verb} = {}\n", list(&names)));
             }
+            text.push_str(&marks.of_memory());
         }
         self.human(text);
         self.agents(text);
-        self.roots(text);
+        self.roots(text, marks);
         for (count, (name, calls)) in self.tools.iter().enumerate() {
             let id = format!("{agent}/tool-{}", count + 1);
             text.push_str(&format!("\n[[allow]]\nid = {}\ntool = {}\n", quoted(&id), quoted(name)));
             arguments::write(text, calls);
+            text.push_str(&marks.of_tool(name));
             text.push_str(approvals.get(*name).map_or("", String::as_str));
         }
         for (count, ((origin, method), paths)) in self.http.iter().enumerate() {
@@ -196,6 +201,7 @@ impl<'a> Used<'a> {
                 quoted(method),
                 list(&paths)
             ));
+            text.push_str(&marks.of_host(origin));
             text.push_str(approvals.get(origin).map_or("", String::as_str));
         }
         for (handle, origin) in &self.secrets {
@@ -203,7 +209,7 @@ impl<'a> Used<'a> {
         }
     }
 
-    fn roots(&self, text: &mut String) {
+    fn roots(&self, text: &mut String, marks: &Marks<'_>) {
         let roots: BTreeSet<&str> = self.files.keys().map(|(root, _)| *root).collect();
         for root in roots {
             let paths: Vec<(&str, bool)> = self
@@ -225,9 +231,41 @@ impl<'a> Used<'a> {
                     quoted(root),
                     quoted(&at)
                 ));
+                text.push_str(&marks.of_root(root));
             }
         }
     }
+}
+
+/// Labels that the grant of now gives to what is read: a learnt one that left them out would be wider.
+struct Marks<'a>(Option<&'a Rights>);
+
+impl Marks<'_> {
+    fn of_memory(&self) -> String {
+        line(self.0.and_then(|rights| rights.memory.as_ref()).map(|right| &right.labels))
+    }
+
+    fn of_root(&self, root: &str) -> String {
+        let files = self.0.into_iter().flat_map(|rights| &rights.files);
+        line(files.filter(|right| right.root == root).map(|right| &right.labels))
+    }
+
+    fn of_tool(&self, name: &str) -> String {
+        let tools = self.0.into_iter().flat_map(|rights| &rights.tools);
+        line(tools.filter(|right| name_fits(&right.tool, name)).map(|right| &right.extra.labels))
+    }
+
+    fn of_host(&self, origin: &str) -> String {
+        let hosts = self.0.into_iter().flat_map(|rights| &rights.http);
+        line(hosts.filter(|right| right.to.to_string() == origin).map(|right| &right.extra.labels))
+    }
+}
+
+/// The line that gives these labels; nothing if there are none.
+fn line<'a>(labels: impl IntoIterator<Item = &'a Labels>) -> String {
+    let all = labels.into_iter().fold(Labels::NONE, |all, labels| all.and(labels));
+    let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+    if names.is_empty() { String::new() } else { format!("labels = {}\n", list(&names)) }
 }
 
 /// The line that asks people, for each tool and host for which a rule of the grant did. What the site asks for, it asks for by itself.
