@@ -48,7 +48,13 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     let Some(newest) = records.first() else {
         bail!("agent `{}` has not run here\nhint: `agentry ps` lists what did", text::line(&args.agent));
     };
-    let runs = records.iter().map(|record| past::of(&history, record.id)).collect::<Result<Vec<_>>>()?;
+    let runs = records.iter().filter_map(|record| past::of(&history, record.id).transpose());
+    let runs = runs.collect::<Result<Vec<_>>>()?;
+    if runs.is_empty() {
+        let trace =
+            "hint: `agentry trace last` says why; under a grant that lets it begin there is something to learn from";
+        bail!("no run of agent `{}` ever began\n{trace}", text::line(&args.agent));
+    }
     let package = newest.package.split('@').next();
     let policy = args.scenario.files().ok().and_then(|files| files.parse().ok());
     let grant = learn(&Suggestion { agent: &args.agent, package, runs: &runs, policy: policy.as_ref() });

@@ -23,14 +23,17 @@ pub fn history(home: &Home) -> Result<History> {
     }
 }
 
-/// A run with its calls.
-pub fn of(history: &History, run: RunId) -> Result<Past> {
+/// A run with its calls; none if it was refused before it began, so that it made none.
+pub fn of(history: &History, run: RunId) -> Result<Option<Past>> {
     let entries = history.entries(run)?;
+    if !entries.iter().any(|entry| matches!(entry, Entry::Started(_))) {
+        return Ok(None);
+    }
     let past = Past::of(run, &entries, |digest| history.blob(digest).ok().flatten());
     let mut past =
         past.with_context(|| format!("run {run} has no beginning\nhint: its journal is damaged: agentry trace {run}"))?;
     past.package = package(history, &entries);
-    Ok(past)
+    Ok(Some(past))
 }
 
 /// What the package of a run asks for; none if its component is not kept any more.
@@ -48,7 +51,9 @@ pub fn reference(home: &Home, reference: &str) -> Result<(Past, usize)> {
     let call: u32 =
         call.parse().with_context(|| format!("`{}` is no number of a syscall\n{hint}", text::line(call)))?;
     let history = history(home)?;
-    let past = of(&history, history.run(run)?.id)?;
+    let id = history.run(run)?.id;
+    let past = of(&history, id)?
+        .with_context(|| format!("run {id} never began, so it made no syscall\nhint: `agentry trace {id}` says why"))?;
     let place = past.calls.iter().position(|replay| replay.call == CallId(call));
     let place = place.with_context(|| {
         format!("run {} has no syscall {call}\nhint: `agentry trace {}` lists them", past.run, past.run)
