@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use agentry_kernel::Digest;
 use agentry_kernel::limits::{POLICY_FILE_MAX_BYTES, POLICY_FILES_MAX};
 use agentry_kernel::policy::{Beside, Mistake, Policy, Source};
+use agentry_kernel::text::nearest;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -201,7 +202,12 @@ fn is_of_an_editor(path: &Path, policies: &[PathBuf]) -> bool {
 fn unread(path: &Path) -> (&'static str, String) {
     let shown = path.display();
     if path.is_dir() {
-        return ("directories in it are not looked into", format!("move its files up: mv {shown}/*.toml {shown}/.."));
+        let empty = fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
+        let hint = match empty {
+            true => format!("remove it: rmdir {shown}"),
+            false => format!("move its files up: mv {shown}/*.toml {shown}/.. && rmdir {shown}"),
+        };
+        return ("directories in it are not looked into", hint);
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if name.starts_with('.') {
@@ -210,8 +216,9 @@ fn unread(path: &Path) -> (&'static str, String) {
     let why = "its name does not end in `.toml`";
     let lower = name.to_ascii_lowercase();
     let stem = lower.split(".toml").next().filter(|stem| stem.len() < name.len()).map(|stem| &name[..stem.len()]);
-    if stem.is_some_and(|stem| stem.len() + ".toml".len() == name.len()) || !name.contains('.') {
-        let stem = stem.unwrap_or(&name);
+    let misspelt = name.rsplit_once('.').filter(|(_, ending)| nearest(ending, std::iter::once("toml")).is_some());
+    if stem.is_some_and(|stem| stem.len() + ".toml".len() == name.len()) || misspelt.is_some() || !name.contains('.') {
+        let stem = stem.or(misspelt.map(|(stem, _)| stem)).unwrap_or(&name);
         return (
             why,
             format!("if it is in force: mv {shown} {}", path.with_file_name(format!("{stem}.toml")).display()),

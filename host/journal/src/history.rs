@@ -26,6 +26,8 @@ const ID_LETTERS: u32 = 13;
 const LETTER_BITS: u32 = 5;
 /// Runs among which one is looked for that was probably meant.
 const MEANT_AMONG: usize = 200;
+/// Runs among which the last one is looked for that works for no other.
+const LAST_AMONG: usize = 100;
 /// Letters of an id of which two may be wrong.
 const MEANT_LETTERS_MIN: usize = 5;
 /// Runs named when a beginning fits more than one.
@@ -92,7 +94,10 @@ impl History {
     /// When there is none, or more than one.
     pub fn run(&self, name: &str) -> Result<RunRecord, NoRun> {
         if name == "last" {
-            return self.runs(1)?.pop().ok_or(NoRun::Never);
+            // The one that somebody began, and not one that works for it.
+            let newest = self.runs(LAST_AMONG)?;
+            let own = newest.iter().position(|run| run.parent.is_none()).unwrap_or_default();
+            return newest.into_iter().nth(own).ok_or(NoRun::Never);
         }
         let unknown = || {
             let shown: String = name.chars().take(64).collect();

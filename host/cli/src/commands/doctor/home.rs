@@ -36,6 +36,7 @@ pub fn look(home: &Home) -> Vec<Finding> {
     findings.extend(of("tools", registry(home)));
     findings.extend(of("policy", policy(home)));
     findings.extend(of("agents", agents(home)));
+    findings.extend(of("audit", second_place(home)));
     findings.push(host(home.path()));
     findings.push(growth(home.path()));
     findings
@@ -81,6 +82,15 @@ fn models(home: &Home) -> Result<Vec<Finding>> {
         ));
     }
     Ok(findings)
+}
+
+/// Where heads of the log go as well: a host that cannot write there does not begin.
+fn second_place(home: &Home) -> Result<Vec<Finding>> {
+    let Some(heads) = Config::load(home.path())?.heads else { return Ok(Vec::new()) };
+    let place = home.path().join(heads);
+    let Some(directory) = place.parent().filter(|directory| !directory.is_dir()) else { return Ok(Vec::new()) };
+    let why = format!("heads of the log go to {}, whose directory is not there: no host begins", place.display());
+    Ok(vec![Finding::wrong("audit", why, format!("mkdir -p {}", directory.display()))])
 }
 
 fn registry(home: &Home) -> Result<Vec<Finding>> {

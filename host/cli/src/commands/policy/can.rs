@@ -56,6 +56,13 @@ pub fn run(args: &Can) -> Result<ExitCode> {
             text::line(agent)
         );
     };
+    let grant = scenario.policy.grants.iter().find(|grant| grant.agent == agent);
+    if grant.is_some_and(|grant| grant.expires.is_some_and(|end| end <= scenario.at)) {
+        bail!(
+            "the grant of `{}` is over: it grants nothing any more\nhint: write a later `expires` into it, and ask again",
+            text::line(agent)
+        );
+    }
     if args.scenario.json {
         let list = capabilities
             .iter()

@@ -27,7 +27,7 @@ Examples:
   agentry policy explain --agent clerk http=https://api.example.org/v1 --label secret
   agentry policy explain last/17
 
-A call names one of tool, model, memory, root or http. Beside them stand act (read, write, delete), path, method and
+A call names one of tool, model, memory, root, http (an address), agent or letter (to whom). Beside them stand act (read, write, delete), path, method and
 secret; every other word is an argument of the tool. Exit code 3 if the answer is not a plain yes.")]
 pub struct Explain {
     /// The call as words or as JSON, or a syscall of a run as RUN/CALL
