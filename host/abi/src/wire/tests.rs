@@ -1,3 +1,5 @@
+//! Frames taken apart: whole, cut, too long and of another version.
+
 use super::*;
 use crate::bindings::agentry::agent::log::Level;
 use crate::port::{How, LogEvent, TimersNow};

@@ -395,7 +395,7 @@ impl Recording {
         if (ended.status, ended.output) != (status, output) {
             let before = self.content(&ended.output).unwrap_or_default();
             let before = short(&String::from_utf8_lossy(&before));
-            let (then, now) = (word(ended.status), word(status));
+            let (then, now) = (verdict::word(ended.status), verdict::word(status));
             self.differs(None, format!("{then} with {before}"), format!("{now} with {}", short(told)));
         }
     }
@@ -441,19 +441,6 @@ impl Recorded {
 impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Recording({} calls)", self.calls.len())
-    }
-}
-
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Running => "ran",
-        Status::Done => "was done",
-        Status::Failed => "failed",
-        Status::Denied => "was denied",
-        Status::Exhausted => "was exhausted",
-        Status::Unavailable => "found something unavailable",
-        Status::Stopped => "was stopped",
-        Status::Suspended => "was suspended",
     }
 }
 

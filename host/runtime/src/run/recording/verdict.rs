@@ -3,6 +3,7 @@
 use std::fmt;
 
 use agentry_kernel::call::CallId;
+use agentry_kernel::journal::Status;
 
 use agentry_store::StoreError;
 
@@ -34,5 +35,19 @@ impl fmt::Display for Difference {
             Some(call) => write!(f, "call {call} was {}, and now it is {}", self.recorded, self.now),
             None => write!(f, "the run {}, and now it {}", self.recorded, self.now),
         }
+    }
+}
+
+/// How a run ended, as a person reads it.
+pub(super) fn word(status: Status) -> &'static str {
+    match status {
+        Status::Running => "ran",
+        Status::Done => "was done",
+        Status::Failed => "failed",
+        Status::Denied => "was denied",
+        Status::Exhausted => "was exhausted",
+        Status::Unavailable => "found something unavailable",
+        Status::Stopped => "was stopped",
+        Status::Suspended => "was suspended",
     }
 }
