@@ -201,6 +201,41 @@ fn check_warns_of_what_a_policy_names_and_nobody_has() {
 }
 
 #[test]
+fn check_warns_of_a_rule_of_the_site_that_changes_nothing_because_a_name_is_misspelt() {
+    let stage = Stage::new();
+    let grant = "files = [{ root = \"reports\", at = \"/\", access = \"r\", labels = [\"secret\"], why = \"x\" }]\n\
+                 http = [{ id = \"steps/api\", to = \"https://example.org\", why = \"x\" }]\n";
+    stage.grant("steps", grant);
+    let rule = |what: &str| {
+        let file = stage.write(
+            "home/policies/00-site.toml",
+            &format!("format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/no\"\n{what}\nwhy = \"x\"\n"),
+        );
+        fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    };
+    rule("effect = \"egress\"\nwhen = { labels_all = [\"untrustd\", \"secret\"] }");
+    warns(&stage, "nothing gives the label `untrustd`", "did you mean `untrusted`?");
+    rule("effect = \"egress\"\nwhen = { labels_any = [\"pii\"] }");
+    warns(&stage, "nothing gives the label `pii`", "[[label]]");
+    rule("root = \"reprots\"");
+    warns(&stage, "no grant names the root `reprots`", "did you mean `reports`?");
+    rule("host = \"exmaple.org\"");
+    warns(&stage, "no grant names the host `exmaple.org`", "did you mean `example.org`?");
+    // A rule may be there for grants to come.
+    for good in [
+        "effect = \"egress\"\nwhen = { labels_all = [\"untrusted\", \"secret\"] }",
+        "root = \"vault\"",
+        "host = \"evil.org\"",
+    ] {
+        rule(good);
+        let odd = warnings(&stage)
+            .into_iter()
+            .find(|(told, _)| told.contains("nothing gives") || told.contains("no grant names"));
+        assert_eq!(odd, None, "{good}");
+    }
+}
+
+#[test]
 fn the_policy_to_check_is_named_as_everywhere_else() {
     let stage = stage();
     let elsewhere = stage.path("elsewhere");

@@ -274,6 +274,28 @@ fn what_ran_is_simulated_under_another_policy_and_learnt_from() {
 }
 
 #[test]
+fn what_is_learnt_keeps_labels_and_passes_over_runs_that_never_began() {
+    let stage = Stage::new();
+    let grant =
+        "files = [{ root = \"documents\", at = \"/\", access = \"r\", labels = [\"untrusted\"], why = \"x\" }]\n";
+    stage.grant("steps", grant);
+    stage.write("documents/hello.txt", "hello");
+    let read = json!([["read", "documents", "hello.txt"]]);
+    let root = format!("documents={}", stage.path("documents").display());
+    end(&mut stage.agentry("policy lock")).with(0);
+    end(stage.run(&guest("steps"), &read).args(["--root", &root])).with(3);
+    end(&mut stage.agentry("policy unlock")).with(0);
+    end(stage.agentry("policy learn").arg("steps")).with(2).complains("no run of agent `steps` ever began");
+    end(stage.run(&guest("steps"), &read).args(["--root", &root])).with(0);
+    let learnt = end(stage.agentry("policy learn").args(["steps", "--json"])).with(0).json();
+    assert!(learnt["grant"].as_str().is_some_and(|grant| grant.contains("labels = [\"untrusted\"]")), "{learnt}");
+    end(stage.agentry("policy simulate").args(["--against", "all"])).with(0);
+    // What is over can nothing.
+    stage.grant("steps", &format!("expires = 2020-01-01\n{grant}"));
+    end(stage.agentry("policy can").arg("steps")).with(2).complains("is over");
+}
+
+#[test]
 fn there_is_nothing_to_learn_or_simulate_where_nothing_ran() {
     let stage = office();
     end(stage.agentry("policy learn").arg("clerk")).with(2).complains("no runs here");
