@@ -247,6 +247,9 @@ fn meant(key: &str, value: &str) -> Option<String> {
     let fits = |meant: String, check: fn(&str) -> Result<(), text::Flaw>| check(&meant).is_ok().then_some(meant);
     match key {
         "agent" | "root" | "handle" => {
+            // A package is `publisher:name@version`; the agent is its name.
+            let name = value.rsplit(':').next().unwrap_or(value);
+            let value = if key == "agent" { name.split('@').next().unwrap_or(name) } else { value };
             let dash = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '-' };
             let plain: String = value.chars().map(dash).collect();
             fits(plain.trim_matches('-').into(), text::label).filter(|_| !value.contains(['/', '.']))
@@ -282,6 +285,7 @@ mod tests {
         for (key, value, line_of) in [
             ("agent", "My Reporter", "write `agent = \"my-reporter\"`"),
             ("agent", "../reporter", "write `agent = \"reporter\"`"),
+            ("agent", "acme:clerk@^1.2", "write `agent = \"clerk\"`"),
             ("root", "Docs_2", "write `root = \"docs-2\"`"),
             ("at", "out/*", "write `at = \"/out\"`"),
             ("read", "/team/reports/*", "write `read = [\"team/reports/**\"]`"),

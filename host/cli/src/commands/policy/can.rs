@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use agentry_kernel::inquiry::{Capability, Location, Route, capabilities, routes, show_call};
+use agentry_kernel::text::nearest;
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
@@ -51,10 +52,12 @@ pub fn run(args: &Can) -> Result<ExitCode> {
     }
     let agent = args.agent.as_deref().unwrap_or_default();
     let Some(capabilities) = capabilities(&scenario, agent) else {
-        bail!(
-            "no policy file grants anything to agent `{}`\nhint: `agentry policy check` lists the grants",
-            text::line(agent)
-        );
+        let known = scenario.policy.grants.iter().map(|grant| &*grant.agent);
+        let hint = match nearest(agent, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`agentry policy check` lists the grants".to_owned(),
+        };
+        bail!("no policy file grants anything to agent `{}`\nhint: {hint}", text::line(agent));
     };
     let grant = scenario.policy.grants.iter().find(|grant| grant.agent == agent);
     if grant.is_some_and(|grant| grant.expires.is_some_and(|end| end <= scenario.at)) {

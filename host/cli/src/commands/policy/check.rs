@@ -130,6 +130,7 @@ fn page(found: &Found) -> String {
         read.push_str(&format!(", {}", units::plural(*held as u64, "test")));
     }
     let verdict = match (mistakes.len() as u64, warnings.len() as u64) {
+        (0, 0) if *files == 0 => styled(BOLD, format_args!("{read}: nothing is granted to anybody")),
         (0, 0) => styled(GOOD, format_args!("{read}: nothing is wrong")),
         (0, warnings) => styled(BOLD, format_args!("{read}: {}", units::plural(warnings, "warning"))),
         (mistakes, _) => {
