@@ -94,10 +94,13 @@ impl History {
     /// When there is none, or more than one.
     pub fn run(&self, name: &str) -> Result<RunRecord, NoRun> {
         if name == "last" {
-            // The one that somebody began, and not one that works for it.
-            let newest = self.runs(LAST_AMONG)?;
-            let own = newest.iter().position(|run| run.parent.is_none()).unwrap_or_default();
-            return newest.into_iter().nth(own).ok_or(NoRun::Never);
+            let newest = self.runs(1)?.pop().ok_or(NoRun::Never)?;
+            if newest.parent.is_none() {
+                return Ok(newest);
+            }
+            // It works for another one: the last is the one that somebody began.
+            let own = self.runs(LAST_AMONG)?.into_iter().find(|run| run.parent.is_none());
+            return Ok(own.unwrap_or(newest));
         }
         let unknown = || {
             let shown: String = name.chars().take(64).collect();

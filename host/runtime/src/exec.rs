@@ -4,7 +4,7 @@
 mod cause;
 pub mod components;
 pub mod errors;
-pub(crate) mod place;
+pub(crate) mod executor;
 pub mod replay;
 
 use std::collections::BTreeMap;

@@ -376,7 +376,7 @@ impl Host {
     /// # Errors
     /// Why no such process starts.
     pub async fn is_landlocked(&self) -> Result<Option<bool>, String> {
-        self.components().place().is_landlocked().await
+        self.components().executor().is_landlocked().await
     }
 
     /// What happened on this host so far.

@@ -18,7 +18,7 @@ use agentry_kernel::manifest::Wants;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use self::worker::{Place, Worker};
+use self::worker::{Slot, Worker};
 
 /// The hidden verb by which a program is a worker of itself.
 pub const VERB: &str = "worker";
@@ -85,7 +85,7 @@ impl Workers {
     /// # Errors
     /// Why it does not start.
     pub(crate) async fn begin(&self) -> Result<bool, String> {
-        Ok(self.place().await?.is_landlocked())
+        Ok(self.slot().await?.is_landlocked())
     }
 
     /// Whether workers can execute this component.
@@ -96,7 +96,7 @@ impl Workers {
         let starts = |why| NotLoaded(format!("no worker starts: {why}"), STARTS.to_owned());
         let mut tries = 0..TRIES_MAX;
         loop {
-            let worker = self.place().await.map_err(starts)?;
+            let worker = self.slot().await.map_err(starts)?;
             let prepared = worker.prepare(code).await;
             // Another run may have broken it meanwhile.
             if prepared.is_ok() || !worker.is_gone() || tries.next().is_none() {
@@ -120,7 +120,7 @@ impl Workers {
             true => Some(self.alone.acquire().await.expect("it is never closed")),
             false => None,
         };
-        let worker = if alone { self.start().await.map(|worker| Place::of(&worker, true)) } else { self.place().await };
+        let worker = if alone { self.start().await.map(|worker| Slot::of(&worker, true)) } else { self.slot().await };
         let Ok(worker) = worker else { return Gone::Lost };
         match worker.prepare(code).await {
             Ok(()) => worker.execute(code, port, stop, beginning).await,
@@ -130,18 +130,18 @@ impl Workers {
     }
 
     /// A place in the worker that has least to do; in one more where all have something and there are not as many as cores.
-    async fn place(&self) -> Result<Place, String> {
+    async fn slot(&self) -> Result<Slot, String> {
         // Those who come while one starts wait for it.
         let mut pool = self.pool.lock().await;
         pool.retain(|worker| !worker.is_gone());
         if let Some(idlest) = pool.iter().min_by_key(|worker| worker.load())
             && (idlest.load() == 0 || pool.len() >= self.most)
         {
-            return Ok(Place::of(idlest, false));
+            return Ok(Slot::of(idlest, false));
         }
         let worker = self.start().await?;
         pool.push(Arc::clone(&worker));
-        Ok(Place::of(&worker, false))
+        Ok(Slot::of(&worker, false))
     }
 
     async fn start(&self) -> Result<Arc<Worker>, String> {

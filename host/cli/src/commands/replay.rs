@@ -48,10 +48,11 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     // Nothing is decided anew, so a home without policies will do.
-    let none = tempfile::tempdir().context("cannot make a directory for temporary files")?;
-    let of_home = Some(home.policies()).filter(|policies| policies.exists());
+    let policies = args.policies.clone().unwrap_or_else(|| home.policies());
+    let is_bare = args.policies.is_none() && !policies.exists();
+    let none = is_bare.then(tempfile::tempdir).transpose().context("cannot make a directory for temporary files")?;
     let options = Options {
-        policies: args.policies.clone().or(of_home).unwrap_or_else(|| none.path().to_path_buf()),
+        policies: none.as_ref().map_or(policies, |none| none.path().to_path_buf()),
         home: home.path().to_path_buf(),
         roots: BTreeMap::new(),
         model: None,

@@ -44,6 +44,7 @@ pub struct Beside {
 /// Looks at all files of a policy.
 pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> Vec<Mistake> {
     let mut found = Findings::new(sources);
+    let known = Known::of(policy, beside);
     for grant in &policy.grants {
         expired(grant, beside.at, &mut found);
         holder(grant, beside, &mut found);
@@ -62,21 +63,15 @@ pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> 
         let of_tools = grant.rights.tools.iter().map(|right| (&right.extra, right.line));
         let of_hosts = grant.rights.http.iter().map(|right| (&right.extra, right.line));
         for (extra, line) in of_tools.chain(of_hosts) {
+            for labels in [&extra.unless_any, &extra.unless_all] {
+                known.label(&grant.rule.file, line, labels, &mut found);
+            }
             if let Some(required) = &extra.approval {
                 people(&grant.rule.file, line, required, beside, &mut found);
             }
         }
         if let Some(required) = &grant.budget.ask {
             people(&grant.rule.file, required.rule.line, required, beside, &mut found);
-        }
-    }
-    let known = Known::of(policy, beside);
-    for grant in &policy.grants {
-        let of_tools = grant.rights.tools.iter().map(|right| (&right.extra, right.line));
-        for (extra, line) in of_tools.chain(grant.rights.http.iter().map(|right| (&right.extra, right.line))) {
-            for labels in [&extra.unless_any, &extra.unless_all] {
-                known.label(&grant.rule.file, line, labels, &mut found);
-            }
         }
     }
     for rule in &policy.rules {

@@ -13,7 +13,7 @@ use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use agentry_store::{Batch, Store, StoreError, keys};
 use parking_lot::Mutex;
 
-use super::place::{Executable, Place};
+use super::executor::{Executable, Executor};
 use crate::shapes::Shapes;
 
 /// A package that is compiled and linked: all that its runs share.
@@ -41,7 +41,7 @@ pub enum NotReady {
 /// All components of a host.
 pub(crate) struct Components {
     engine: Engine,
-    place: Place,
+    executor: Executor,
     store: Arc<dyn Store>,
     prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
     files: Mutex<HashMap<std::path::PathBuf, (Stamp, Digest)>>,
@@ -49,9 +49,9 @@ pub(crate) struct Components {
 }
 
 impl Components {
-    pub(crate) fn new(engine: Engine, place: Place, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(engine: Engine, executor: Executor, store: Arc<dyn Store>) -> Self {
         let (prepared, files, manifests) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { engine, place, store, prepared, files, manifests }
+        Self { engine, executor, store, prepared, files, manifests }
     }
 
     /// The engine, for the journal.
@@ -60,8 +60,8 @@ impl Components {
     }
 
     /// Where their guests are executed.
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn executor(&self) -> &Executor {
+        &self.executor
     }
 
     /// The package in this file. The file is read again only if it has changed since.
@@ -115,7 +115,7 @@ impl Components {
         let manifest = Arc::new(package.manifest.clone());
         let shapes = Shapes::of(&manifest)?;
         self.keep(digest, &bytes)?;
-        let executable = self.place.ready(&self.engine, (digest, code), &manifest.wants).await?;
+        let executable = self.executor.ready(&self.engine, (digest, code), &manifest.wants).await?;
         let prepared = Arc::new(Prepared { digest, manifest, shapes, executable });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX

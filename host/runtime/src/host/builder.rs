@@ -39,7 +39,7 @@ use crate::approvals::People;
 use crate::config::{AgentsConfig, Config, Isolation};
 use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Components;
-use crate::exec::place::Place;
+use crate::exec::executor::Executor;
 use crate::gate::Gate;
 use crate::run_queue::RunQueue;
 
@@ -192,7 +192,7 @@ impl HostBuilder {
         let tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
         tools.put(tools.with_own(self.tools)?);
         let http = Http::new(web, secrets);
-        let (engine, place) = engine(&directory, preparer, (config.engine, config.isolation))?;
+        let (engine, executor) = engine(&directory, preparer, (config.engine, config.isolation))?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
         let second = config.heads.as_ref().map(|file| directory.join(file));
         let missing = second.as_deref().map_or(Ok(0), |file| missing(&*store, &name, file))?;
@@ -225,7 +225,7 @@ impl HostBuilder {
         let human = Human::open(Arc::clone(&store), clock).await?;
         let (run_queue, parking) = (Arc::new(RunQueue::default()), parking::Parking::new(config.idle));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
-        let components = Components::new(engine, place, Arc::clone(&store));
+        let components = Components::new(engine, executor, Arc::clone(&store));
         let agents = Arc::new(Agents::new(self.agents, components, runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, usage, human, tools, http, mail, delegate };
@@ -249,17 +249,17 @@ fn engine(
     directory: &Path,
     preparer: Preparer,
     (room, isolation): ((Shape, u32), Isolation),
-) -> Result<(Engine, Place), OpenError> {
+) -> Result<(Engine, Executor), OpenError> {
     match isolation {
         Isolation::None => {
             let engine = Engine::open(directory, preparer, room)?;
-            Ok((engine, Place::here().map_err(OpenError::Threads)?))
+            Ok((engine, Executor::here().map_err(OpenError::Threads)?))
         }
         Isolation::Process => {
             let program = preparer.program().ok_or(OpenError::NoProgram)?.to_owned();
             let engine = Engine::elsewhere(directory, preparer, room.0)?;
-            let place = Place::workers(program, room, engine.settings());
-            Ok((engine, place))
+            let executor = Executor::workers(program, room, engine.settings());
+            Ok((engine, executor))
         }
     }
 }

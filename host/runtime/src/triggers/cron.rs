@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::time::{Millis, Minute};
-use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_RETRY_MAX_MS};
+use agentry_store::limits::TRIGGER_LOOK_MS;
 use agentry_store::{Batch, Store, StoreError, keys};
 use serde_json::json;
 
@@ -43,10 +43,7 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, pattern: String) 
             let came = Came { input, ..Came::default() };
             match trigger.notice(&host, &came, seen(&trigger, now), 0).await {
                 Ok(()) => last = now,
-                Err(error) => {
-                    host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
-                    tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MAX_MS)).await;
-                }
+                Err(error) => trigger.put_off(&host, &error).await,
             }
         }
         if !trigger.carry_out(&host, &mut rate).await {

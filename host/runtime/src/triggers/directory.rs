@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX, TRIGGER_REST_LOOKS, TRIGGER_RETRY_MAX_MS};
+use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX, TRIGGER_REST_LOOKS};
 use agentry_store::{Batch, Store, StoreError, keys, rows};
 use serde_json::json;
 
@@ -53,10 +53,7 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, root: String) {
                     next.extend(settled);
                     match trigger.notice(&host, &came(&root, &new), seen(&trigger, &next), 0).await {
                         Ok(()) => known = next,
-                        Err(error) => {
-                            host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
-                            tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MAX_MS)).await;
-                        }
+                        Err(error) => trigger.put_off(&host, &error).await,
                     }
                     continue;
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::pattern::namespace_fits;
 use agentry_store::Batch;
-use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX, TRIGGER_QUIET_LOOK_MS, TRIGGER_RETRY_MAX_MS};
+use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX, TRIGGER_QUIET_LOOK_MS};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -25,11 +25,11 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, pattern: String) 
     tokio::join!(listen(changes, &heard, &trigger, &pattern), start(&host, &trigger, &heard));
 }
 
-/// What was written and has no run yet; rung when there is something.
+/// What was written and has no run yet, and a wake-up when there is something.
 #[derive(Default)]
 struct Heard {
     seen: Mutex<Seen>,
-    bell: Notify,
+    arrived: Notify,
 }
 
 async fn listen(mut changes: Receiver<Change>, heard: &Heard, trigger: &Trigger, pattern: &str) {
@@ -42,7 +42,7 @@ async fn listen(mut changes: Receiver<Change>, heard: &Heard, trigger: &Trigger,
             Err(RecvError::Closed) => return,
         }
         if seen.any {
-            heard.bell.notify_one();
+            heard.arrived.notify_one();
         }
     }
 }
@@ -55,17 +55,16 @@ async fn start(host: &Watched, trigger: &Trigger, heard: &Heard) {
         }
         // A person may let a dead one try again, too.
         let look = Duration::from_millis(TRIGGER_QUIET_LOOK_MS);
-        let _ = tokio::time::timeout(look, heard.bell.notified()).await;
+        let _ = tokio::time::timeout(look, heard.arrived.notified()).await;
         let seen = std::mem::take(&mut *heard.seen.lock());
         if !seen.any {
             continue;
         }
         // Written down at once; what comes within a moment comes along.
         if let Err(error) = trigger.notice(host, &seen.clone().came(), Batch::default(), 0).await {
-            host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", trigger.id()));
             heard.seen.lock().join(seen);
-            tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MAX_MS)).await;
-            heard.bell.notify_one();
+            trigger.put_off(host, &error).await;
+            heard.arrived.notify_one();
             continue;
         }
         tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;

@@ -64,12 +64,15 @@ impl Trigger {
             match ended {
                 Ok(Ended::Over) => {}
                 Ok(Ended::Stops) => return false,
-                Err(error) => {
-                    host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", self.id()));
-                    tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MAX_MS)).await;
-                }
+                Err(error) => self.put_off(host, &error).await,
             }
         }
+    }
+
+    /// The store does not take or give what came: it is told, and tried again after a while.
+    pub(super) async fn put_off(&self, host: &Watched, error: &StoreError) {
+        host.drivers.gate.announce_alarm(&format!("{} does not start: {error}", self.id()));
+        tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MAX_MS)).await;
     }
 
     async fn attempt(

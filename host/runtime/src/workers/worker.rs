@@ -41,14 +41,14 @@ pub(super) struct Worker {
     load: AtomicUsize,
 }
 
-/// A place for a run in a worker, until it is dropped.
-pub(super) struct Place {
+/// A slot for a run in a worker, until it is dropped.
+pub(super) struct Slot {
     worker: Arc<Worker>,
     /// Nobody else has one there.
     alone: bool,
 }
 
-impl Place {
+impl Slot {
     /// In this worker, which is the run's own if it is `alone`: it ends with it.
     pub(super) fn of(worker: &Arc<Worker>, alone: bool) -> Self {
         worker.load.fetch_add(1, Ordering::SeqCst);
@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-impl std::ops::Deref for Place {
+impl std::ops::Deref for Slot {
     type Target = Arc<Worker>;
 
     fn deref(&self) -> &Arc<Worker> {
@@ -64,7 +64,7 @@ impl std::ops::Deref for Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.worker.load.fetch_sub(1, Ordering::SeqCst);
         if self.alone {

@@ -269,9 +269,8 @@ pub fn of_id<'a>(store: &dyn Store, id: &'a str) -> Result<Option<(&'a str, u64)
     let Some((name, letter)) = id.rsplit_once('/') else { return Ok(None) };
     if let Ok(id) = letter.parse::<RunId>() {
         // Without a key no such id was ever given.
-        let none = IdKey([0; 16]);
-        let (_, mailbox) = Mailbox::read(store, name, || none)?;
-        return Ok((mailbox.key != none).then(|| (name, mailbox.key.number(id))));
+        let (_, key) = key_of(store, name)?;
+        return Ok(key.map(|key| (name, key.number(id))));
     }
     let plain = !letter.is_empty() && letter.bytes().all(|byte| byte.is_ascii_digit());
     Ok(letter.parse().ok().filter(|_| plain).map(|number| (name, number)))

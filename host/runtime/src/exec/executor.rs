@@ -16,7 +16,7 @@ use crate::instance::{self, Linked, Threads};
 use crate::workers::{Gone, NotLoaded, Sealed, Workers};
 
 /// Where the guests of a host are executed.
-pub(crate) enum Place {
+pub(crate) enum Executor {
     /// On these threads of this process.
     Here(Arc<Threads>),
     /// In these processes.
@@ -31,7 +31,7 @@ pub(crate) enum Executable {
     Sealed(Arc<Sealed>, Arc<Workers>),
 }
 
-impl Place {
+impl Executor {
     /// On threads of this process, which begin now.
     ///
     /// # Errors
