@@ -6,7 +6,7 @@ use crate::steps::{cargo, run as run_command};
 use crate::{guests, workspace};
 
 /// The binaries that measure, in `benches/`, and what each says.
-const SUBJECTS: [(&str, &str); 10] = [
+const SUBJECTS: [(&str, &str); 11] = [
     ("gate", "what the gate adds to a host call"),
     ("decide", "finding rules, whole decisions, comparing policies"),
     ("run", "an instance, and a whole durable run"),
@@ -16,8 +16,12 @@ const SUBJECTS: [(&str, &str); 10] = [
     ("idle", "runs that left memory: disk, memory, opening, waking"),
     ("dense", "runs that wait in memory, dense"),
     ("embedded", "the model in the process"),
+    ("isolation", "guests in the host's process and in workers"),
     ("startup", "the command from exec to its end, and an idle host"),
 ];
+
+/// Those that start the command itself: `AGENTRY_BIN`, or one that is built as they are.
+const OF_THE_COMMAND: [&str; 2] = ["isolation", "startup"];
 
 /// As the tests have dependencies, at level 2, so that they are not built again; ours as in a release.
 const PROFILE: [&str; 6] =
@@ -37,6 +41,10 @@ pub fn run(subject: Option<&str>, more: &[String]) -> Result<()> {
     }
     for name in chosen {
         let mut bench = cargo();
+        if OF_THE_COMMAND.contains(&name) && std::env::var_os("AGENTRY_BIN").is_none() {
+            run_command(cargo().args(["build", "--quiet", "--workspace", "--bin", "agentry"]).args(PROFILE))?;
+            bench.env("AGENTRY_BIN", workspace::agentry());
+        }
         bench.args(["bench", "--quiet", "--workspace"]).args(PROFILE).args(["--bench", name]);
         if !more.is_empty() {
             bench.arg("--").args(more);
