@@ -1,5 +1,6 @@
 //! What a compiler cannot check: which room knows which, one name in every room, file heads, the surface and its tests.
 
+mod dependencies;
 mod files;
 mod layers;
 mod names;
@@ -39,6 +40,7 @@ pub fn run() -> Result<()> {
     layers::check(&tree, &mut findings);
     screens::check(&tree, &mut findings);
     versions::check(&tree, &mut findings);
+    dependencies::check(&tree, &mut findings);
     surface::check(&tree, &mut findings);
     if findings.0.is_empty() {
         return Ok(());
