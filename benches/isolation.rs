@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use agentry_benches::{ROUNDS, agent, command, home, line, median, server};
 
 /// What is measured, the input of so many of it, and how many.
-const FIGURES: [(&str, &str, u32); 3] =
-    [("timers.now", "calls", 100_000), ("memory.put, on disk", "puts", 2_000), ("llm.complete, its intent on disk", "asks", 300)];
+const FIGURES: [(&str, &str, u32); 3] = [
+    ("timers.now", "calls", 100_000),
+    ("memory.put, on disk", "puts", 2_000),
+    ("llm.complete, its intent on disk", "asks", 300),
+];
 
 #[tokio::main]
 async fn main() {

@@ -26,14 +26,14 @@ pub use self::usage::{Change, StorageUsage};
 /// The roots of a host.
 #[derive(Debug)]
 pub struct Files {
-    roots: BTreeMap<String, Place>,
+    roots: BTreeMap<String, RootPlace>,
     /// What no root may contain or lie in.
     home: Option<PathBuf>,
 }
 
 /// Where a root was given, and what lay there at the last look.
 #[derive(Debug)]
-struct Place {
+struct RootPlace {
     given: PathBuf,
     root: Mutex<Root>,
 }
@@ -68,7 +68,7 @@ impl Files {
     /// If one of them is no directory, or may not be read.
     pub fn open(roots: &BTreeMap<String, PathBuf>) -> Result<Self, NoRoot> {
         let open = |(name, path): (&String, &PathBuf)| match Root::open(path) {
-            Ok(root) => Ok((name.clone(), Place { given: path.clone(), root: Mutex::new(root) })),
+            Ok(root) => Ok((name.clone(), RootPlace { given: path.clone(), root: Mutex::new(root) })),
             Err(error) => {
                 let hint = "give a directory that you can read";
                 Err(NoRoot { name: name.clone(), path: path.clone(), error, hint })
@@ -84,7 +84,7 @@ impl Files {
     pub fn apart_from(self, home: &Path) -> Result<Self, NoRoot> {
         let home = home.canonicalize().or_else(|_| std::path::absolute(home)).unwrap_or_else(|_| home.to_path_buf());
         let over = self.roots.iter().find(|(_, place)| overlaps(&place.root.lock().lies_at, &home));
-        if let Some((name, Place { given, .. })) = over {
+        if let Some((name, RootPlace { given, .. })) = over {
             let error = io::Error::other("it contains the home, or lies in it");
             let hint = "give a directory that has nothing of the home";
             return Err(NoRoot { name: name.clone(), path: given.clone(), error, hint });

@@ -25,7 +25,7 @@ pub struct Http {
 }
 
 /// What came of a request.
-pub struct Done {
+pub struct Fetched {
     /// For the guest.
     pub result: Result<Response, Error>,
     /// What it took.
@@ -41,7 +41,7 @@ impl Http {
     }
 
     /// Sends it and gives the answer, without secrets. `named` are the networks that may be dialled though they are not public.
-    pub async fn fetch(&self, permit: &Permit, wanted: &Wanted, named: &Named, cut: &CancellationToken) -> Done {
+    pub async fn fetch(&self, permit: &Permit, wanted: &Wanted, named: &Named, cut: &CancellationToken) -> Fetched {
         let mut headers = wanted.headers.clone();
         if let Some(handle) = &wanted.secret {
             match self.secrets.header(handle, &wanted.url) {
@@ -59,11 +59,11 @@ impl Http {
         };
         let sent = Amounts::of(Resource::Egress, wanted.bytes());
         match self.web.send(outgoing, named, cut).await {
-            Ok(came) => Done { result: Ok(self.response(came)), spent: sent, note: None },
+            Ok(came) => Fetched { result: Ok(self.response(came)), spent: sent, note: None },
             Err(trouble) => {
                 let spent = if trouble.is_before_sending() { Amounts::ZERO } else { sent };
                 let note = self.secrets.scrub().text(&trouble.to_string());
-                Done { result: Err(error(permit, trouble)), spent, note: Some(note) }
+                Fetched { result: Err(error(permit, trouble)), spent, note: Some(note) }
             }
         }
     }
@@ -83,13 +83,13 @@ impl Http {
     }
 }
 
-fn withheld(permit: &Permit, why: &Withheld) -> Done {
+fn withheld(permit: &Permit, why: &Withheld) -> Fetched {
     let result = Err(match why {
         Withheld::Unknown => Error::NotFound("there is no such secret".to_owned()),
         Withheld::Unset(_) => unavailable("the secret is not set up on this host", None),
         Withheld::Audience(_) => forbidden(permit, "secret"),
     });
-    Done { result, spent: Amounts::ZERO, note: Some(why.to_string()) }
+    Fetched { result, spent: Amounts::ZERO, note: Some(why.to_string()) }
 }
 
 /// For the agent, who learns nothing of the networks behind this host.

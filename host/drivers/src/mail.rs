@@ -207,8 +207,8 @@ impl Mail {
     }
 
     /// A change of a mailbox, out of which what has waited too long goes first; and the oldest letter then.
-    fn begin(&self, mailbox: &str, now: Millis) -> Result<(Change, Option<Oldest>), StoreError> {
-        let mut change = Change::of(&*self.store, mailbox)?;
+    fn begin(&self, mailbox: &str, now: Millis) -> Result<(MailboxChange, Option<Oldest>), StoreError> {
+        let mut change = MailboxChange::of(&*self.store, mailbox)?;
         let page = Page { rows: LETTERS_EXPIRED_AT_ONCE_MAX, bytes: usize::MAX };
         for (key, stored) in self.store.scan(&Range::of(&keys::letters(mailbox)), page)? {
             let (Some(number), row) = (keys::number(&key), Waiting::decode(&stored)?) else { continue };
@@ -233,13 +233,13 @@ fn wake(arrivals: &Mutex<HashMap<String, Arc<Notify>>>, mailbox: &str) {
 type Oldest = (u64, Value, Waiting);
 
 /// What becomes of one mailbox in one batch.
-struct Change {
+struct MailboxChange {
     name: String,
     mailbox: Mailbox,
     batch: Batch,
 }
 
-impl Change {
+impl MailboxChange {
     /// Nothing, so far: it holds only while the mailbox is as it is now.
     fn of(store: &dyn Store, name: &str) -> Result<Self, StoreError> {
         let (row, mailbox) = Mailbox::read(store, name, new_key)?;

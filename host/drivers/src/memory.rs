@@ -233,16 +233,16 @@ impl Memory {
     }
 
     /// What stands at a key and what a new write must build on.
-    fn place(&self, namespace: &str, key: &str, now: Millis) -> Result<Place, Error> {
+    fn place(&self, namespace: &str, key: &str, now: Millis) -> Result<EntryPlace, Error> {
         let key = keys::memory(namespace, key);
         let old = self.read(&key)?;
         let Some(bytes) = old.as_deref() else {
-            return Ok(Place { key, old, last: 0, current: None, labels: Labels::NONE });
+            return Ok(EntryPlace { key, old, last: 0, current: None, labels: Labels::NONE });
         };
         let (row, _) = decode(bytes).map_err(|error| fault::stored(&error))?;
         let stands = row.live.as_ref().is_some_and(|live| live.stands(now));
         let current = stands.then_some(row.version);
-        Ok(Place { key, last: row.version, current, labels: row.labels, old })
+        Ok(EntryPlace { key, last: row.version, current, labels: row.labels, old })
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
@@ -251,7 +251,7 @@ impl Memory {
 }
 
 /// What stands at a key.
-struct Place {
+struct EntryPlace {
     key: agentry_store::Key,
     old: Option<Bytes>,
     /// The last version that there was.
@@ -261,7 +261,7 @@ struct Place {
     labels: Labels,
 }
 
-impl Place {
+impl EntryPlace {
     fn put(
         self,
         permit: &Permit,

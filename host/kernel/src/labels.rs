@@ -15,7 +15,7 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::LABELS_MAX;
-use crate::text::{self, Flaw};
+use crate::text::{self, TextFlaw};
 
 /// The label of what anybody may have written.
 pub const UNTRUSTED: &str = "untrusted";
@@ -105,7 +105,7 @@ impl Labels {
 ///
 /// # Errors
 /// What is wrong with it; reads behind "the label".
-pub fn check(name: &str) -> Result<(), Flaw> {
+pub fn check(name: &str) -> Result<(), TextFlaw> {
     text::label(name)
 }
 

@@ -9,7 +9,7 @@ use unicode_normalization::char::is_combining_mark;
 use crate::limits::{LABEL_MAX_BYTES, NAME_MAX_BYTES, TEXT_MAX_BYTES};
 
 /// What a name or a text must not be; reads after "the name".
-pub(crate) type Flaw = &'static str;
+pub(crate) type TextFlaw = &'static str;
 
 /// How many characters of a guest's text are shown.
 const SHOWN_MAX_CHARS: usize = 80;
@@ -90,7 +90,7 @@ pub fn deceives(char: char) -> bool {
 }
 
 /// A publisher, an agent or a root: lowercase letters, digits and `-`, so that no two look alike.
-pub(crate) fn label(text: &str) -> Result<(), Flaw> {
+pub(crate) fn label(text: &str) -> Result<(), TextFlaw> {
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if text.is_empty() {
         return Err("is empty");
@@ -109,7 +109,7 @@ pub(crate) fn label(text: &str) -> Result<(), Flaw> {
 }
 
 /// Any name that a guest passes: an alias, a key, a tool.
-pub(crate) fn name(text: &str) -> Result<(), Flaw> {
+pub(crate) fn name(text: &str) -> Result<(), TextFlaw> {
     if text.is_empty() {
         return Err("is empty");
     }
@@ -117,7 +117,7 @@ pub(crate) fn name(text: &str) -> Result<(), Flaw> {
 }
 
 /// The beginning of a name; it may be empty.
-pub(crate) fn prefix(text: &str) -> Result<(), Flaw> {
+pub(crate) fn prefix(text: &str) -> Result<(), TextFlaw> {
     if text.len() > NAME_MAX_BYTES {
         return Err("is longer than 1024 bytes");
     }
@@ -128,7 +128,7 @@ pub(crate) fn prefix(text: &str) -> Result<(), Flaw> {
 }
 
 /// Names with `/` between them. What a file system would resolve is refused, never resolved.
-pub(crate) fn path(text: &str) -> Result<(), Flaw> {
+pub(crate) fn path(text: &str) -> Result<(), TextFlaw> {
     name(text)?;
     if text.contains('\\') {
         return Err("has a backslash; names are separated by `/`");
@@ -145,7 +145,7 @@ pub(crate) fn path(text: &str) -> Result<(), Flaw> {
 }
 
 /// A text for people, on one line.
-pub(crate) fn sentence(text: &str) -> Result<(), Flaw> {
+pub(crate) fn sentence(text: &str) -> Result<(), TextFlaw> {
     if text.len() > TEXT_MAX_BYTES {
         return Err("is longer than 4096 bytes");
     }

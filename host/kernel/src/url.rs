@@ -6,7 +6,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::URL_MAX_BYTES;
-use crate::text::Flaw;
+use crate::text::TextFlaw;
 
 #[cfg(test)]
 mod tests;
@@ -73,7 +73,7 @@ impl<'a> Url<'a> {
     /// # Errors
     /// Whatever is spelt otherwise than in that one way: capitals, user names, trailing dots, numbers of a host in another
     /// notation, a port that is the scheme's own, empty paths, dots and slashes in disguise, fragments.
-    pub fn parse(text: &'a str) -> Result<Self, Flaw> {
+    pub fn parse(text: &'a str) -> Result<Self, TextFlaw> {
         if text.len() > URL_MAX_BYTES {
             return Err("is longer than 8192 bytes");
         }
@@ -97,7 +97,7 @@ impl<'a> Url<'a> {
     }
 }
 
-pub(crate) fn scheme(text: &str) -> Result<(Scheme, &str), Flaw> {
+pub(crate) fn scheme(text: &str) -> Result<(Scheme, &str), TextFlaw> {
     [Scheme::Https, Scheme::Http]
         .into_iter()
         .find_map(|scheme| Some((scheme, text.strip_prefix(scheme.word())?.strip_prefix("://")?)))
@@ -105,7 +105,7 @@ pub(crate) fn scheme(text: &str) -> Result<(Scheme, &str), Flaw> {
 }
 
 /// What names the host, and the port. A port that the scheme has anyway is not written.
-fn authority_of(text: &str, scheme: Scheme) -> Result<(&str, u16), Flaw> {
+fn authority_of(text: &str, scheme: Scheme) -> Result<(&str, u16), TextFlaw> {
     let (host, port) = split_port(text)?;
     let port = match port {
         None => scheme.port(),
@@ -116,7 +116,7 @@ fn authority_of(text: &str, scheme: Scheme) -> Result<(&str, u16), Flaw> {
 }
 
 /// What stands before and behind the last `:`. The name may still be a pattern.
-pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), Flaw> {
+pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), TextFlaw> {
     if text.contains('@') {
         return Err("has a user name");
     }
@@ -131,7 +131,7 @@ pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), Flaw> {
 }
 
 /// A name or a number, in the one way that each is written.
-pub(crate) fn host_of(text: &str) -> Result<Host<'_>, Flaw> {
+pub(crate) fn host_of(text: &str) -> Result<Host<'_>, TextFlaw> {
     if let Some(inner) = text.strip_prefix('[') {
         let inner = inner.strip_suffix(']').ok_or("has a `[` that does not end")?;
         let address: Ipv6Addr = inner.parse().map_err(|_| "is no host: not an IPv6 address between the brackets")?;
@@ -155,7 +155,7 @@ pub(crate) fn host_of(text: &str) -> Result<Host<'_>, Flaw> {
 }
 
 /// A host's name: labels of lowercase letters, digits and `-`, at most 253 bytes (RFC 1123); `_` is in use.
-pub(crate) fn name(text: &str) -> Result<(), Flaw> {
+pub(crate) fn name(text: &str) -> Result<(), TextFlaw> {
     if text.is_empty() {
         return Err("names no host");
     }
@@ -191,7 +191,7 @@ fn canonical_v6(text: &str, address: Ipv6Addr) -> bool {
 }
 
 /// A path that no server can read as another one's: no dots, slashes or ends of text in disguise.
-pub(crate) fn check_path(path: &str) -> Result<(), Flaw> {
+pub(crate) fn check_path(path: &str) -> Result<(), TextFlaw> {
     if !path.starts_with('/') {
         return Err("has no path; the shortest is `/`");
     }

@@ -17,7 +17,7 @@ use super::draft::{Draft, unavailable};
 use super::frames::Frames;
 use super::retry::retry_after_ms;
 use super::sse::Event;
-use super::trouble::{Complaint, Kind, Trouble};
+use super::trouble::{Complaint, Trouble, TroubleKind};
 use super::wire::shorten;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::IDEMPOTENCY_KEY;
@@ -299,22 +299,22 @@ impl Endpoint {
             Trouble::Broken(_) => return unavailable("the model's answer was cut off", None),
             Trouble::Garbage(_) => return unavailable(NO_ANSWER, None),
             Trouble::Failed(complaint) => match complaint.kind(None) {
-                Kind::Busy | Kind::Down | Kind::Unclear => {
+                TroubleKind::Busy | TroubleKind::Down | TroubleKind::Unclear => {
                     return unavailable("the model's provider broke off its answer", None);
                 }
-                kind @ (Kind::Invalid | Kind::Setup | Kind::Quota) => (kind, None, complaint),
+                kind @ (TroubleKind::Invalid | TroubleKind::Setup | TroubleKind::Quota) => (kind, None, complaint),
             },
             Trouble::Refused { status, retry_after_ms, complaint, .. } => {
                 (complaint.kind(Some(status)), retry_after_ms, complaint)
             }
         };
         match kind {
-            Kind::Invalid => Error::Invalid(self.complaint(&complaint)),
-            Kind::Setup => unavailable("the model is not set up rightly on this host", None),
-            Kind::Quota => unavailable("what this host may use of the model's provider is used up", None),
-            Kind::Busy => unavailable("the model's provider takes no more calls now", retry_after_ms),
-            Kind::Down => unavailable("the model's provider has a problem", retry_after_ms),
-            Kind::Unclear => unavailable(NO_ANSWER, None),
+            TroubleKind::Invalid => Error::Invalid(self.complaint(&complaint)),
+            TroubleKind::Setup => unavailable("the model is not set up rightly on this host", None),
+            TroubleKind::Quota => unavailable("what this host may use of the model's provider is used up", None),
+            TroubleKind::Busy => unavailable("the model's provider takes no more calls now", retry_after_ms),
+            TroubleKind::Down => unavailable("the model's provider has a problem", retry_after_ms),
+            TroubleKind::Unclear => unavailable(NO_ANSWER, None),
         }
     }
 

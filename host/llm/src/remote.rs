@@ -21,7 +21,7 @@ use super::frames::Frames;
 use super::http::{Endpoint, Incoming};
 use super::sse::Event;
 use super::target::Target;
-use super::trouble::{Complaint, Kind, Trouble};
+use super::trouble::{Complaint, Trouble, TroubleKind};
 use super::{Embedded, Finished, Provider, Sink, count, form, retry};
 use agentry_abi::bindings::agentry::agent::llm::{Failure, OutputForm, Request};
 use agentry_abi::bindings::agentry::agent::types::Error;
@@ -133,7 +133,7 @@ impl<D: Dialect> Remote<D> {
             if let Err(Trouble::Refused { status, complaint, .. }) = &heard
                 && lessons.len() < AGAIN_MAX
                 && draft.is_untouched()
-                && complaint.kind(Some(*status)) == Kind::Invalid
+                && complaint.kind(Some(*status)) == TroubleKind::Invalid
                 && let Some(lesson) = target.known.learn(complaint.said(), &body)
                 && let Ok(again) = self.dialect.body(&request, output_tokens_max)
             {

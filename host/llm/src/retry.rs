@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::HeaderMap;
 
-use super::trouble::{Complaint, Kind, Trouble};
+use super::trouble::{Complaint, Trouble, TroubleKind};
 
 /// Nobody waits longer: what a provider says beyond is cut to this.
 const RETRY_MAX_MS: u64 = 24 * 60 * 60 * 1000;
@@ -38,8 +38,8 @@ pub(super) fn pause(asked: u64, trouble: &Trouble) -> Option<Duration> {
     let said = match trouble {
         Trouble::Unreached(_) => None,
         Trouble::Refused { status, retry_after_ms, complaint, .. } => match complaint.kind(Some(*status)) {
-            Kind::Busy | Kind::Down => *retry_after_ms,
-            Kind::Invalid | Kind::Setup | Kind::Quota | Kind::Unclear => return None,
+            TroubleKind::Busy | TroubleKind::Down => *retry_after_ms,
+            TroubleKind::Invalid | TroubleKind::Setup | TroubleKind::Quota | TroubleKind::Unclear => return None,
         },
         Trouble::Cancelled
         | Trouble::Unset(_)

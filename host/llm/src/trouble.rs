@@ -46,7 +46,7 @@ pub(crate) enum Trouble {
 
 /// What kind of no it is, which is what a guest can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TroubleKind {
     /// The request is wrong; asked again, it is wrong again.
     Invalid,
     /// Key, address or name of the model are wrong.
@@ -204,41 +204,41 @@ impl Complaint {
     }
 
     /// What kind of no it is, said with this status or in the middle of an answer.
-    pub(crate) fn kind(&self, status: Option<StatusCode>) -> Kind {
+    pub(crate) fn kind(&self, status: Option<StatusCode>) -> TroubleKind {
         let says = |parts: &[&str]| self.words.iter().any(|word| parts.iter().any(|part| word.contains(part)));
         // Some refuse for good with the status of a passing load.
         if says(&["insufficient_quota", "billing", "insufficient_balance", "credit", "payment_required"]) {
-            return Kind::Quota;
+            return TroubleKind::Quota;
         }
         let status = status.map(|status| status.as_u16()).filter(|status| *status != 200).or(self.status);
         match status {
-            Some(400 | 413 | 422) => Kind::Invalid,
-            Some(402) => Kind::Quota,
-            Some(401 | 403 | 404 | 405) => Kind::Setup,
-            Some(408 | 409 | 425 | 429) => Kind::Busy,
-            Some(500..) => Kind::Down,
-            Some(_) => Kind::Unclear,
+            Some(400 | 413 | 422) => TroubleKind::Invalid,
+            Some(402) => TroubleKind::Quota,
+            Some(401 | 403 | 404 | 405) => TroubleKind::Setup,
+            Some(408 | 409 | 425 | 429) => TroubleKind::Busy,
+            Some(500..) => TroubleKind::Down,
+            Some(_) => TroubleKind::Unclear,
             None if says(&["rate_limit", "resource_exhausted", "throttl", "too_many", "overloaded", "timeout"]) => {
-                Kind::Busy
+                TroubleKind::Busy
             }
             None if says(&["authentication", "permission", "unauthenticated", "not_found", "unauthorized"]) => {
-                Kind::Setup
+                TroubleKind::Setup
             }
             None if says(&["invalid", "badrequest", "bad_request", "context_length", "too_large", "validation"]) => {
-                Kind::Invalid
+                TroubleKind::Invalid
             }
-            None => Kind::Down,
+            None => TroubleKind::Down,
         }
     }
 
     /// The status that it names, of a refusal that came as an answer.
     pub(crate) fn status(&self) -> StatusCode {
         let by_kind = match self.kind(None) {
-            Kind::Invalid => StatusCode::BAD_REQUEST,
-            Kind::Setup => StatusCode::UNAUTHORIZED,
-            Kind::Quota => StatusCode::PAYMENT_REQUIRED,
-            Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
-            Kind::Down | Kind::Unclear => StatusCode::INTERNAL_SERVER_ERROR,
+            TroubleKind::Invalid => StatusCode::BAD_REQUEST,
+            TroubleKind::Setup => StatusCode::UNAUTHORIZED,
+            TroubleKind::Quota => StatusCode::PAYMENT_REQUIRED,
+            TroubleKind::Busy => StatusCode::TOO_MANY_REQUESTS,
+            TroubleKind::Down | TroubleKind::Unclear => StatusCode::INTERNAL_SERVER_ERROR,
         };
         self.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(by_kind)
     }
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(body: &str, message: &str, kind: Kind) {
+    fn check(body: &str, message: &str, kind: TroubleKind) {
         let complaint = Complaint::read(body.as_bytes());
         assert_eq!(complaint.sentence(), message);
         assert_eq!(complaint.kind(None), kind, "{complaint:?}");
@@ -311,39 +311,39 @@ mod tests {
         check(
             r#"{"error":{"message":"a","type":"invalid_request_error","code":"context_length_exceeded"}}"#,
             "a",
-            Kind::Invalid,
+            TroubleKind::Invalid,
         );
-        check(r#"{"type":"error","error":{"type":"overloaded_error","message":"a"}}"#, "a", Kind::Busy);
-        check(r#"[{"error":{"code":400,"message":"a","status":"INVALID_ARGUMENT"}}]"#, "a", Kind::Invalid);
-        check(r#"{"object":"error","message":"a","type":"InternalServerError","code":500}"#, "a", Kind::Down);
-        check(r#"{"error":"a"}"#, "a", Kind::Down);
-        check(r#"{"error":"a","message":"b","status":429}"#, "a: b", Kind::Busy);
-        check(r#"{"detail":"a"}"#, "a", Kind::Down);
-        check(r#"{"detail":[{"loc":["body","x"],"msg":"a"},{"msg":"b"}]}"#, r#"["body","x"]: a; b"#, Kind::Down);
-        check(r#"{"errors":[{"message":"a","code":"429"}]}"#, "a", Kind::Busy);
-        check(r#"{"message":"a","__type":"ThrottlingException"}"#, "a", Kind::Busy);
-        check(r#"{"error":{"message":"{\"error\":{\"message\":\"a\"}}","code":503}}"#, "a", Kind::Down);
+        check(r#"{"type":"error","error":{"type":"overloaded_error","message":"a"}}"#, "a", TroubleKind::Busy);
+        check(r#"[{"error":{"code":400,"message":"a","status":"INVALID_ARGUMENT"}}]"#, "a", TroubleKind::Invalid);
+        check(r#"{"object":"error","message":"a","type":"InternalServerError","code":500}"#, "a", TroubleKind::Down);
+        check(r#"{"error":"a"}"#, "a", TroubleKind::Down);
+        check(r#"{"error":"a","message":"b","status":429}"#, "a: b", TroubleKind::Busy);
+        check(r#"{"detail":"a"}"#, "a", TroubleKind::Down);
+        check(r#"{"detail":[{"loc":["body","x"],"msg":"a"},{"msg":"b"}]}"#, r#"["body","x"]: a; b"#, TroubleKind::Down);
+        check(r#"{"errors":[{"message":"a","code":"429"}]}"#, "a", TroubleKind::Busy);
+        check(r#"{"message":"a","__type":"ThrottlingException"}"#, "a", TroubleKind::Busy);
+        check(r#"{"error":{"message":"{\"error\":{\"message\":\"a\"}}","code":503}}"#, "a", TroubleKind::Down);
         check(
             r#"{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":"busy upstream"}}}"#,
             "Provider returned error: busy upstream",
-            Kind::Busy,
+            TroubleKind::Busy,
         );
-        check("<html>oops</html>", "<html>oops</html>", Kind::Down);
-        check("", "", Kind::Down);
-        check("7", "7", Kind::Down);
+        check("<html>oops</html>", "<html>oops</html>", TroubleKind::Down);
+        check("", "", TroubleKind::Down);
+        check("7", "7", TroubleKind::Down);
         check(
             r#"{"error":{"code":400,"n_prompt_tokens":5000,"n_ctx":4096}}"#,
             "the prompt has 5000 tokens, and the model's window 4096",
-            Kind::Invalid,
+            TroubleKind::Invalid,
         );
     }
 
     #[test]
     fn what_is_used_up_is_no_passing_load() {
         let quota = r#"{"error":{"message":"a","type":"insufficient_quota","code":"insufficient_quota"}}"#;
-        assert_eq!(Complaint::read(quota.as_bytes()).kind(Some(StatusCode::TOO_MANY_REQUESTS)), Kind::Quota);
+        assert_eq!(Complaint::read(quota.as_bytes()).kind(Some(StatusCode::TOO_MANY_REQUESTS)), TroubleKind::Quota);
         let busy = r#"{"error":{"message":"a","type":"requests","code":"rate_limit_exceeded"}}"#;
-        assert_eq!(Complaint::read(busy.as_bytes()).kind(Some(StatusCode::TOO_MANY_REQUESTS)), Kind::Busy);
+        assert_eq!(Complaint::read(busy.as_bytes()).kind(Some(StatusCode::TOO_MANY_REQUESTS)), TroubleKind::Busy);
     }
 
     #[test]

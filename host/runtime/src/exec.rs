@@ -90,7 +90,7 @@ pub(crate) async fn run(
     let Beginning { prepared, input, seed, id, engine, stop, attended, below, began: by } = beginning;
     let manifest = &prepared.manifest;
     let began = gate.clock().now();
-    let again = Again { prepared: Arc::clone(&prepared), observer: observer.clone(), stop, attended };
+    let again = Rerun { prepared: Arc::clone(&prepared), observer: observer.clone(), stop, attended };
     let run = RunContext::new(id, manifest.agent(), began, observer).until(again.stop.child_token()).started_by(by);
     let run = placed(run, below.as_ref());
     let package = format!("{}@{}", manifest.name, manifest.version);
@@ -115,7 +115,7 @@ pub(crate) async fn run(
         }
     };
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
-    let lived = live(drivers, &prepared, run, Given { allowance, input, seed, before: None, losses: 0 }).await?;
+    let lived = live(drivers, &prepared, run, RunInputs { allowance, input, seed, before: None, losses: 0 }).await?;
     to_its_end(drivers, lived, again).await
 }
 
@@ -127,7 +127,7 @@ pub(crate) async fn resume(
 ) -> Result<Result<Report, Box<Refusal>>, StoreError> {
     let Resuming { prepared, stop, attended, .. } = &resuming;
     let again =
-        Again { prepared: Arc::clone(prepared), observer: observer.clone(), stop: stop.clone(), attended: *attended };
+        Rerun { prepared: Arc::clone(prepared), observer: observer.clone(), stop: stop.clone(), attended: *attended };
     let (id, package) = (resuming.record.id, resuming.record.package.clone());
     match reopened(drivers, resuming, observer)? {
         Ok((run, given)) => {
@@ -140,7 +140,7 @@ pub(crate) async fn resume(
 }
 
 /// A run that may go on behind its journal, and what it is given.
-type Reopened = (Arc<RunContext>, Given);
+type Reopened = (Arc<RunContext>, RunInputs);
 
 fn reopened(
     drivers: &Drivers,
@@ -168,7 +168,7 @@ fn reopened(
         Ok(allowance) => allowance,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    Ok(Ok((run, Given { allowance, input, seed, before: Some(unfinished.wall_ms), losses: 0 })))
+    Ok(Ok((run, RunInputs { allowance, input, seed, before: Some(unfinished.wall_ms), losses: 0 })))
 }
 
 /// How a run lived in one place.
@@ -180,7 +180,7 @@ enum Lived {
 }
 
 /// With what a run goes on in another place.
-struct Again {
+struct Rerun {
     prepared: Arc<Prepared>,
     observer: Observer,
     stop: CancellationToken,
@@ -188,7 +188,7 @@ struct Again {
 }
 
 /// Goes on with a run by its journal, in one place after the other, until it is over. Neither it nor who watches it sees anything of that.
-async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Again) -> Result<Report, StoreError> {
+async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Rerun) -> Result<Report, StoreError> {
     let (mut losses, mut calls) = (0, 0);
     loop {
         let (moves, left) = match lived {
@@ -201,7 +201,7 @@ async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Again) -> R
         let store = Arc::clone(drivers.gate.journal().store());
         let record = rows::run::of(&*store, moves.id)?.filter(|record| record.status == Status::Suspended);
         let Some(record) = record else { return Ok(left) };
-        let Again { prepared, observer, stop, attended } = &again;
+        let Rerun { prepared, observer, stop, attended } = &again;
         let resuming = Resuming {
             prepared: Arc::clone(prepared),
             entries: log::entries(&*store, record.id)?,
@@ -216,7 +216,7 @@ async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Again) -> R
         if moves.held() {
             run.activity.pause(true);
         }
-        lived = live(drivers, prepared, run, Given { losses, ..given }).await?;
+        lived = live(drivers, prepared, run, RunInputs { losses, ..given }).await?;
     }
 }
 
@@ -229,7 +229,7 @@ fn placed(run: RunContext, below: Option<&Below>) -> Arc<RunContext> {
 }
 
 /// What a run that begins or goes on is given.
-struct Given {
+struct RunInputs {
     allowance: Allowance,
     input: String,
     seed: u64,
@@ -244,10 +244,10 @@ async fn live(
     drivers: &Arc<Drivers>,
     prepared: &Prepared,
     run: Arc<RunContext>,
-    given: Given,
+    given: RunInputs,
 ) -> Result<Lived, StoreError> {
     let gate = &drivers.gate;
-    let Given { allowance, input, seed, before, losses } = given;
+    let RunInputs { allowance, input, seed, before, losses } = given;
     let began = if before.is_none() { run.clock.now() } else { gate.clock().now() };
     let wall_ms = before.unwrap_or(0);
     let unended = gate.unended(&run, &allowance);
@@ -341,7 +341,7 @@ struct Assignment {
     seed: u64,
     /// When its wall time ends, by its clock.
     deadline: Millis,
-    /// As of [`Given`].
+    /// As of [`RunInputs`].
     losses: u32,
 }
 

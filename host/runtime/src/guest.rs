@@ -109,7 +109,7 @@ impl Guest {
         // Before it is polled: whoever drops it then lets go of the call as well.
         let answer = match answer {
             Answer::Now(reply) => Ok(reply),
-            Answer::Later { call, stands, coming } => Err((Unseen { guest, call, seen: false }, stands, coming)),
+            Answer::Later { call, stands, coming } => Err((UnseenAnswer { guest, call, seen: false }, stands, coming)),
         };
         async move {
             let (mut unseen, stands, coming) = match answer {
@@ -173,13 +173,13 @@ fn read<S: Syscall>(reply: Reply) -> Result<S::Reply, S::Fault> {
 }
 
 /// A call whose answer the guest has yet to see.
-struct Unseen {
+struct UnseenAnswer {
     guest: Arc<Guest>,
     call: CallId,
     seen: bool,
 }
 
-impl Unseen {
+impl UnseenAnswer {
     fn seen(&mut self) {
         self.seen = true;
         let now = self.guest.port.seen(self.call);
@@ -187,7 +187,7 @@ impl Unseen {
     }
 }
 
-impl Drop for Unseen {
+impl Drop for UnseenAnswer {
     fn drop(&mut self) {
         if !self.seen {
             self.guest.port.dropped(self.call);

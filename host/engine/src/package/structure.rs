@@ -13,7 +13,7 @@ use super::{PackageError, too_big};
 
 /// The parts that a decision needs.
 #[derive(Debug)]
-pub(crate) struct Shape<'a> {
+pub(crate) struct Structure<'a> {
     pub imports: Vec<Import>,
     pub manifests: Vec<&'a [u8]>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Shape<'a> {
 const BUILD_HINT: &str = "build it for wasm32-wasip2 with `agentry build`";
 
 /// Validates the whole of a component, nested ones too, and reads its shape. The validator bounds neither time nor depth.
-pub(crate) fn read(bytes: &[u8]) -> Result<Shape<'_>, PackageError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Structure<'_>, PackageError> {
     if bytes.len() > COMPONENT_MAX_BYTES {
         return Err(too_big(u64::try_from(bytes.len()).unwrap_or(u64::MAX)));
     }
@@ -61,7 +61,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Shape<'_>, PackageError> {
     let types = types.as_ref();
     check_export(types)?;
     let imports = import_names.into_iter().filter_map(|name| import(types, name)).collect();
-    Ok(Shape { imports, manifests })
+    Ok(Structure { imports, manifests })
 }
 
 /// What a guest may be made of: what the engine is set to run, see `engine::settings`, and not several memories in one module.

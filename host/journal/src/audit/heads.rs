@@ -66,7 +66,7 @@ pub enum HeadsError {
 
 /// What a file of heads holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownHeads {
     /// Its heads.
     pub heads: Vec<Head>,
     /// Lines that are none: torn by a crash or a full disk, or put there.
@@ -77,14 +77,14 @@ pub struct Known {
 ///
 /// # Errors
 /// When it cannot be read, or holds something else and no head.
-pub fn read(path: &Path) -> Result<Known, HeadsError> {
+pub fn read(path: &Path) -> Result<KnownHeads, HeadsError> {
     let file = path.display().to_string();
     let mut bytes = Vec::new();
     let opened = File::open(path).and_then(|open| open.take(FILE_MAX_BYTES).read_to_end(&mut bytes));
     opened.map_err(|why| HeadsError::Io { file: file.clone(), why })?;
     // A torn line may end in the middle of anything.
     let text = String::from_utf8_lossy(&bytes);
-    let (mut known, mut last) = (Known::default(), BTreeMap::new());
+    let (mut known, mut last) = (KnownHeads::default(), BTreeMap::new());
     for line in text.lines().filter(|line| !line.is_empty()) {
         match parse(line) {
             Some(head) => {

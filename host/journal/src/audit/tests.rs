@@ -175,7 +175,7 @@ fn heads_are_written_read_and_a_cut_line_is_left_out() {
     let mut text = std::fs::read_to_string(&path).unwrap();
     text.push_str("2 3 8 ab");
     std::fs::write(&path, &text).unwrap();
-    assert_eq!(heads::read(&path).unwrap(), heads::Known { torn: 1, ..read.clone() });
+    assert_eq!(heads::read(&path).unwrap(), heads::KnownHeads { torn: 1, ..read.clone() });
     {
         // The next one writes behind it, on a line of its own.
         let heads = heads::Heads::open(path.clone(), |error| panic!("{error}")).unwrap();

@@ -334,7 +334,7 @@ impl<'a> Admission<'a> {
     }
 }
 
-fn malformed(argument: &str, value: &str, checked: Result<(), text::Flaw>) -> Result<(), No> {
+fn malformed(argument: &str, value: &str, checked: Result<(), text::TextFlaw>) -> Result<(), No> {
     checked.map_err(|flaw| {
         Refusal::new(Code::Argument, format!("`{argument}` {flaw}"))
             .argument(argument, value, "a plain name")

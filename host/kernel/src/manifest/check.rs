@@ -11,7 +11,7 @@ use crate::budget::words;
 use crate::limits::{LIST_MAX, MANIFEST_MAX_BYTES, SCHEMA_MAX_BYTES};
 use crate::nesting::too_deep;
 use crate::rights::shapes;
-use crate::text::{self, Flaw};
+use crate::text::{self, TextFlaw};
 
 /// A semantic version that is longer than this says something else.
 const VERSION_MAX_BYTES: usize = 64;
@@ -183,7 +183,7 @@ fn short(key: &str, len: usize) -> Result<(), ManifestMistake> {
     Ok(())
 }
 
-fn fits(key: &str, value: &str, checked: Result<(), Flaw>, hint: &str) -> Result<(), ManifestMistake> {
+fn fits(key: &str, value: &str, checked: Result<(), TextFlaw>, hint: &str) -> Result<(), ManifestMistake> {
     checked.map_err(|flaw| mistake(format!("`{key}` {flaw}: `{}`", text::show(value)), hint))
 }
 

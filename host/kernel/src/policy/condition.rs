@@ -198,7 +198,7 @@ pub(super) fn texts(
     table: &DeTable<'_>,
     key: &str,
     example: &str,
-    check: impl Fn(&str) -> Result<(), text::Flaw>,
+    check: impl Fn(&str) -> Result<(), text::TextFlaw>,
 ) -> Option<Vec<String>> {
     let value = table.get(key)?;
     let found = match value.get_ref() {

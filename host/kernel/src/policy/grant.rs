@@ -104,7 +104,7 @@ pub(super) fn fits(
     place: &Span,
     key: &str,
     value: &str,
-    checked: Result<(), text::Flaw>,
+    checked: Result<(), text::TextFlaw>,
 ) -> bool {
     if let Err(flaw) = checked {
         document.mistake(place.clone(), format!("`{key}` {flaw}: {}", quoted(value)), near::line(key, value));
@@ -214,7 +214,7 @@ fn names(
     table: &DeTable<'_>,
     key: &str,
     example: &str,
-    check: impl Fn(&str) -> Result<(), text::Flaw>,
+    check: impl Fn(&str) -> Result<(), text::TextFlaw>,
 ) -> Vec<String> {
     let mut names = Vec::new();
     for (name, place) in document.strings(table, key, example) {

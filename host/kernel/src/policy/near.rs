@@ -244,7 +244,7 @@ pub(super) fn line(key: &str, value: &str) -> String {
 /// A value in the right form that differs from what was written in nothing but form.
 fn meant(key: &str, value: &str) -> Option<String> {
     let value = value.trim();
-    let fits = |meant: String, check: fn(&str) -> Result<(), text::Flaw>| check(&meant).is_ok().then_some(meant);
+    let fits = |meant: String, check: fn(&str) -> Result<(), text::TextFlaw>| check(&meant).is_ok().then_some(meant);
     match key {
         "agent" | "root" | "handle" => {
             // A package is `publisher:name@version`; the agent is its name.

@@ -1,11 +1,11 @@
 //! The shapes that patterns may have, in grants and in manifests. A pattern that nothing could match is refused.
 
 use super::Origin;
-use crate::text::{self, Flaw};
+use crate::text::{self, TextFlaw};
 use crate::url::{self, Host, host_of};
 
 /// A name, or its beginning and `*`: `small-*`, `mail.send`, `*`.
-pub(crate) fn name(pattern: &str) -> Result<(), Flaw> {
+pub(crate) fn name(pattern: &str) -> Result<(), TextFlaw> {
     let plain = pattern.strip_suffix('*').unwrap_or(pattern);
     if plain.contains('*') {
         return Err("may have one `*`, at its end");
@@ -17,7 +17,7 @@ pub(crate) fn name(pattern: &str) -> Result<(), Flaw> {
 }
 
 /// A namespace, or a subtree of them: `team/board`, `team/**`, `**`.
-pub(crate) fn namespace(pattern: &str) -> Result<(), Flaw> {
+pub(crate) fn namespace(pattern: &str) -> Result<(), TextFlaw> {
     let plain = match pattern.strip_suffix("**") {
         Some("") => return Ok(()),
         Some(subtree) => subtree.strip_suffix('/').ok_or("may end in `/**`, for a whole subtree")?,
@@ -30,7 +30,7 @@ pub(crate) fn namespace(pattern: &str) -> Result<(), Flaw> {
 }
 
 /// A subtree of a root: `/`, `/out`.
-pub(crate) fn subtree(at: &str) -> Result<(), Flaw> {
+pub(crate) fn subtree(at: &str) -> Result<(), TextFlaw> {
     match at.strip_prefix('/') {
         None => Err("begins with `/`, which is the root itself"),
         Some("") => Ok(()),
@@ -40,13 +40,13 @@ pub(crate) fn subtree(at: &str) -> Result<(), Flaw> {
 }
 
 /// `publisher:name`
-pub(crate) fn package(name: &str) -> Result<(), Flaw> {
+pub(crate) fn package(name: &str) -> Result<(), TextFlaw> {
     let (publisher, agent) = name.split_once(':').ok_or("is written `publisher:name`")?;
     text::label(publisher).and_then(|()| text::label(agent))
 }
 
 /// `api.example.org`, `*.example.org`, `*`, or a number.
-pub(crate) fn host(pattern: &str) -> Result<(), Flaw> {
+pub(crate) fn host(pattern: &str) -> Result<(), TextFlaw> {
     match pattern.strip_prefix('*') {
         None => host_of(pattern).map(|_| ()),
         Some("") => Ok(()),
@@ -64,7 +64,7 @@ pub(crate) fn host(pattern: &str) -> Result<(), Flaw> {
 }
 
 /// `https://*.example.org:8443`; the scheme's own port may be written.
-pub(crate) fn origin(text: &str) -> Result<Origin, Flaw> {
+pub(crate) fn origin(text: &str) -> Result<Origin, TextFlaw> {
     let (scheme, rest) = url::scheme(text)?;
     if rest.contains(['/', '?', '#', '\\']) {
         return Err("ends with the host or the port; paths stand in `paths`");
@@ -75,7 +75,7 @@ pub(crate) fn origin(text: &str) -> Result<Origin, Flaw> {
 }
 
 /// `GET`
-pub(crate) fn method(method: &str) -> Result<(), Flaw> {
+pub(crate) fn method(method: &str) -> Result<(), TextFlaw> {
     let short = (1..=32).contains(&method.len());
     if short && method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
         return Ok(());
@@ -84,7 +84,7 @@ pub(crate) fn method(method: &str) -> Result<(), Flaw> {
 }
 
 /// `/v1/items`, `/v1/**`
-pub(crate) fn url_path(pattern: &str) -> Result<(), Flaw> {
+pub(crate) fn url_path(pattern: &str) -> Result<(), TextFlaw> {
     let plain = pattern.strip_suffix("/**").unwrap_or(pattern);
     if plain.contains('*') {
         return Err("may have a star as `/**` at its end only");

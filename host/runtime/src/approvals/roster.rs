@@ -99,7 +99,7 @@ pub enum RosterError {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RosterFile {
     format: u32,
     name: String,
     #[serde(default)]
@@ -216,7 +216,7 @@ impl Roster {
         let mut text = String::new();
         file.take(APPROVER_FILE_MAX_BYTES).read_to_string(&mut text).map_err(|error| io(&path, error))?;
         // The parser's words could quote the line of the secret.
-        let written: Written = toml::from_str(&text).map_err(|_| damaged("it does not parse".to_owned()))?;
+        let written: RosterFile = toml::from_str(&text).map_err(|_| damaged("it does not parse".to_owned()))?;
         if written.format != FORMAT || written.name != name {
             return Err(damaged("it is of another format or for another name".to_owned()));
         }

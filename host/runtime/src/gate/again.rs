@@ -20,7 +20,7 @@ use crate::run::context::RunContext;
 use crate::run::recording::{Delivered, Recorded, RecordedAnswer, Recording, Step};
 
 /// A call that is made again.
-pub(super) struct Again {
+pub(super) struct RecalledCall {
     gate: Gate,
     call: CallId,
     past: Arc<Recording>,
@@ -31,7 +31,7 @@ pub(super) struct Again {
 /// What a call of a run is.
 pub(super) enum Recall {
     /// It has its answer.
-    Recordable(Box<Again>),
+    Recordable(Box<RecalledCall>),
     /// It is to be decided on and done.
     Live(Number),
 }
@@ -66,7 +66,7 @@ impl Gate {
             Some(recorded) => drop(run.clock.advance(recorded.times().0)),
             None => run.cancelled.cancel(),
         }
-        Recall::Recordable(Box::new(Again { gate: self.clone(), call, past: Arc::clone(past), recorded }))
+        Recall::Recordable(Box::new(RecalledCall { gate: self.clone(), call, past: Arc::clone(past), recorded }))
     }
 
     /// Nobody knows whether this call happened; the guest is told so.
@@ -80,7 +80,7 @@ impl Gate {
     }
 }
 
-impl Again {
+impl RecalledCall {
     /// The answer, where the guest stands and waits for it.
     pub(super) fn at_once<T: Recordable, E: Fault>(&self, run: &RunContext) -> Result<T, E> {
         if let Some(recorded) = &self.recorded {

@@ -26,7 +26,7 @@ use super::again::{Number, Recall};
 use super::mail::Letterbox;
 use super::{CallRequest, Gate, JournalMode, Turn, settle, told_no};
 use crate::run::activity::Waiting;
-use crate::run::acts::{Act, Acts};
+use crate::run::acts::{Acts, OngoingAct};
 use crate::run::context::RunContext;
 use crate::run::events::Event;
 
@@ -217,13 +217,13 @@ impl Gate {
 pub(super) struct InFlightCall {
     pub(super) gate: Gate,
     pub(super) run: Arc<RunContext>,
-    _act: Act,
+    _act: OngoingAct,
     /// What people see of it meanwhile.
     waiting: Waiting,
     /// Of a call that reaches outside: filled once the guest has let go of it for good.
-    detached: Option<Arc<OnceLock<Act>>>,
+    detached: Option<Arc<OnceLock<OngoingAct>>>,
     /// Of a call for a letter: filled once the guest has let go of it.
-    going_back: Option<Arc<OnceLock<Act>>>,
+    going_back: Option<Arc<OnceLock<OngoingAct>>>,
     /// How often its run had gained labels when it was admitted.
     gains: u32,
     pub(super) cancel: CancellationToken,
@@ -253,12 +253,12 @@ pub(super) struct CallHandle {
     seen: bool,
     /// When its answer came.
     came: Arc<OnceLock<Millis>>,
-    detached: Option<Arc<OnceLock<Act>>>,
+    detached: Option<Arc<OnceLock<OngoingAct>>>,
     gains: u32,
     /// Until the guest has seen its answer or let go of it, it has a call to see to.
-    _unseen: Act,
+    _unseen: OngoingAct,
     /// Of a call for a letter: filled once the guest has let go of it. That it did is not written down here.
-    going_back: Option<Arc<OnceLock<Act>>>,
+    going_back: Option<Arc<OnceLock<OngoingAct>>>,
 }
 
 impl InFlightCall {
@@ -294,7 +294,7 @@ impl InFlightCall {
     }
 
     /// It is for a letter; what is given is filled when the guest lets go of it. Ask before it is launched.
-    pub(super) fn for_letter(&mut self) -> Arc<OnceLock<Act>> {
+    pub(super) fn for_letter(&mut self) -> Arc<OnceLock<OngoingAct>> {
         Arc::clone(self.going_back.get_or_insert_default())
     }
 
@@ -413,7 +413,7 @@ impl CallHandle {
     }
 
     /// The same of a call for a letter; what is given is filled when the guest lets go of it.
-    pub(super) fn for_letter(&mut self) -> Arc<OnceLock<Act>> {
+    pub(super) fn for_letter(&mut self) -> Arc<OnceLock<OngoingAct>> {
         Arc::clone(self.going_back.get_or_insert_default())
     }
 

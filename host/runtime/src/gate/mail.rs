@@ -22,10 +22,10 @@ use agentry_store::{Batch, StoreError};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::again::{Again, Recall};
+use super::again::{Recall, RecalledCall};
 use super::in_flight::{Begun, CallHandle, Coming, InFlightCall, Unseen, past};
 use super::{Gate, Turn, settle};
-use crate::run::acts::{Act, Acts};
+use crate::run::acts::{Acts, OngoingAct};
 use crate::run::context::RunContext;
 
 /// What came of a call for a letter, on its way to the guest. If that lets go of it, this is written down, and in the same transaction a
@@ -38,13 +38,19 @@ struct Transit {
     /// None before it came, and once the guest has it.
     result: Option<Result<Option<Taken>, Error>>,
     /// The run does not end before.
-    act: Option<Act>,
+    act: Option<OngoingAct>,
     /// The run takes no other letter before, once the guest has let go of this one.
-    going_back: Arc<OnceLock<Act>>,
+    going_back: Arc<OnceLock<OngoingAct>>,
 }
 
 impl Transit {
-    fn of(gate: &Gate, run: &Arc<RunContext>, call: CallId, mail: &Arc<Mail>, going_back: Arc<OnceLock<Act>>) -> Self {
+    fn of(
+        gate: &Gate,
+        run: &Arc<RunContext>,
+        call: CallId,
+        mail: &Arc<Mail>,
+        going_back: Arc<OnceLock<OngoingAct>>,
+    ) -> Self {
         let act = Some(Acts::begin(&run.acts));
         let (gate, run, mail) = (gate.clone(), Arc::clone(run), Arc::clone(mail));
         Self { gate, run, call, mail, result: None, act, going_back }
@@ -146,7 +152,12 @@ impl Gate {
     }
 
     /// An answer that came under an earlier host and that the guest has yet to see.
-    fn told(&self, run: &Arc<RunContext>, again: &Again, mail: &Arc<Mail>) -> Option<Begun<Option<Letter>, Error>> {
+    fn told(
+        &self,
+        run: &Arc<RunContext>,
+        again: &RecalledCall,
+        mail: &Arc<Mail>,
+    ) -> Option<Begun<Option<Letter>, Error>> {
         let (result, at) = again.unseen::<Option<Letter>>()?;
         let mut handle = CallHandle::of_known(self, run, again.call(), at);
         let mut transit = Transit::of(self, run, again.call(), mail, handle.for_letter());

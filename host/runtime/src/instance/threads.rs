@@ -37,7 +37,7 @@ impl Threads {
         &self,
         guest: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        let guest = Served { by: Handle::current(), guest: Some(Box::pin(guest)) };
+        let guest = ServedBy { by: Handle::current(), guest: Some(Box::pin(guest)) };
         let runtime = self.runtime.as_ref().expect("it is taken by the drop alone");
         let executed = runtime.spawn(guest);
         let _ended = EndsWith(executed.abort_handle());
@@ -62,13 +62,13 @@ impl Drop for Threads {
 }
 
 /// A guest whose timers, sockets and tasks are served by another runtime than the one that polls it.
-struct Served<T> {
+struct ServedBy<T> {
     by: Handle,
     /// There until it is dropped, which may begin tasks as well.
     guest: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
 }
 
-impl<T> Future for Served<T> {
+impl<T> Future for ServedBy<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
@@ -78,7 +78,7 @@ impl<T> Future for Served<T> {
     }
 }
 
-impl<T> Drop for Served<T> {
+impl<T> Drop for ServedBy<T> {
     fn drop(&mut self) {
         let _entered = self.by.enter();
         self.guest = None;

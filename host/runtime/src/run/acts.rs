@@ -14,12 +14,12 @@ pub(crate) struct Acts {
 
 /// One act, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Act(Arc<Acts>);
+pub(crate) struct OngoingAct(Arc<Acts>);
 
 impl Acts {
-    pub(crate) fn begin(acts: &Arc<Self>) -> Act {
+    pub(crate) fn begin(acts: &Arc<Self>) -> OngoingAct {
         acts.count.fetch_add(1, Ordering::AcqRel);
-        Act(Arc::clone(acts))
+        OngoingAct(Arc::clone(acts))
     }
 
     /// How many are in flight.
@@ -40,7 +40,7 @@ impl Acts {
     }
 }
 
-impl Drop for Act {
+impl Drop for OngoingAct {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.idle.notify_waiters();

@@ -30,7 +30,7 @@ pub(crate) struct Recording {
     started: Started,
     calls: BTreeMap<CallId, Recorded>,
     /// What the guest saw of calls that it could have several of, in order.
-    seen: Vec<Seen>,
+    seen: Vec<SeenDelivery>,
     ended: Option<Ended>,
     /// The runs that calls began below this one.
     spawned: BTreeMap<CallId, RunId>,
@@ -39,7 +39,7 @@ pub(crate) struct Recording {
     /// Calls that the guest let go of.
     dropped: BTreeSet<CallId>,
     /// Where pieces of an answer were heard for the last time, and whether these were the end of it.
-    heard: BTreeMap<CallId, Heard>,
+    heard: BTreeMap<CallId, RecordedPieces>,
     /// What becomes of calls without an answer, if the run goes on; none if it is only executed again.
     lost: OnceLock<BTreeMap<CallId, Afterwards>>,
     at: Mutex<Cursor>,
@@ -55,7 +55,7 @@ struct Cursor {
 
 /// What the guest took of an answer while it was written.
 #[derive(Clone, Copy, Debug, Default)]
-struct Heard {
+struct RecordedPieces {
     /// The place of the last of it among all that was seen.
     last: usize,
     /// It took something.
@@ -65,7 +65,7 @@ struct Heard {
 }
 
 #[derive(Debug)]
-struct Seen {
+struct SeenDelivery {
     delivery: Delivery,
     pieces: Vec<u8>,
 }
@@ -196,7 +196,7 @@ impl Recording {
                 let heard = self.heard.entry(call).or_default();
                 (heard.last, heard.whole) = (self.seen.len(), pieces.is_empty());
                 heard.some |= !pieces.is_empty();
-                self.seen.push(Seen { delivery: Delivery::Pieces(call), pieces });
+                self.seen.push(SeenDelivery { delivery: Delivery::Pieces(call), pieces });
             }
             Entry::Ended(ended) => self.ended = Some(ended),
             // No run of this home works for it, and nobody of this home was asked for it.
@@ -217,7 +217,7 @@ impl Recording {
     fn observed(&mut self, call: CallId) {
         let Some(recorded) = self.calls.get_mut(&call).filter(|recorded| !recorded.what.spec().blocks) else { return };
         recorded.delivery = Delivered::Seen;
-        self.seen.push(Seen { delivery: Delivery::Answer(call), pieces: Vec::new() });
+        self.seen.push(SeenDelivery { delivery: Delivery::Answer(call), pieces: Vec::new() });
     }
 
     /// How the run began.

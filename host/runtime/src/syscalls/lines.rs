@@ -24,11 +24,11 @@ const BEGINNINGS: [&str; 4] = [" panicked at ", "Assertion failed", "panic: ", "
 /// The log of one guest.
 pub(crate) struct Lines {
     guest: Arc<Guest>,
-    said: Mutex<Said>,
+    said: Mutex<LastWords>,
 }
 
 #[derive(Default)]
-struct Said {
+struct LastWords {
     /// What a program says before it breaks: its last error in the log, or what it said last on standard error.
     last_words: Option<String>,
     /// The last lines of standard error, of which a panic or a traceback takes several.

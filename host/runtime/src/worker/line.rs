@@ -20,12 +20,12 @@ use super::remote::Remote;
 /// The connection.
 pub(super) struct Line {
     connection: OwnedFd,
-    state: Mutex<State>,
+    state: Mutex<LineState>,
     /// Rung when there is something to do.
     rings: Notify,
 }
 
-struct State {
+struct LineState {
     reader: Reader,
     writer: Writer,
     /// That came along, in order.
@@ -36,7 +36,7 @@ struct State {
 
 impl Line {
     pub(super) fn new(connection: OwnedFd) -> Self {
-        Self { connection, state: Mutex::new(State::new()), rings: Notify::new() }
+        Self { connection, state: Mutex::new(LineState::new()), rings: Notify::new() }
     }
 
     /// What tells that something has come.
@@ -102,7 +102,7 @@ impl Line {
         }
     }
 
-    fn deliver(&self, state: &mut State, down: Down) {
+    fn deliver(&self, state: &mut LineState, down: Down) {
         match down {
             Down::Answer(run, call, reply) => state.of(run, |remote| remote.answer(call, *reply)),
             Down::Pieces(run, call) => state.of(run, |remote| remote.pieces(call)),
@@ -123,7 +123,7 @@ impl Line {
         }
     }
 
-    fn write(&self, state: &mut State, up: &Up) {
+    fn write(&self, state: &mut LineState, up: &Up) {
         let mut bytes = Vec::new();
         if state.writer.write(up, &mut bytes).is_err() {
             // More than the engine lets a guest say.
@@ -141,7 +141,7 @@ impl Line {
     }
 
     /// Takes what there is; false if there is nothing.
-    fn receive(&self, state: &mut State) -> bool {
+    fn receive(&self, state: &mut LineState) -> bool {
         let mut bytes = [0; 16 * 1024];
         let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut along = RecvAncillaryBuffer::new(&mut room);
@@ -169,7 +169,7 @@ impl Line {
     }
 }
 
-impl State {
+impl LineState {
     fn new() -> Self {
         let (files, runs, orders) = (VecDeque::new(), HashMap::new(), VecDeque::new());
         Self { reader: Reader::of_kernel(), writer: Writer::default(), files, runs, orders }
@@ -183,7 +183,7 @@ impl State {
     }
 }
 
-fn read(state: &mut State) -> Option<Down> {
+fn read(state: &mut LineState) -> Option<Down> {
     state.reader.read().unwrap_or_else(|_| gone())
 }
 

@@ -29,8 +29,8 @@ pub(super) struct Remote {
 
 struct Side {
     clock: Millis,
-    answers: HashMap<CallId, Slot<Option<Reply>>>,
-    pieces: HashMap<CallId, Slot<bool>>,
+    answers: HashMap<CallId, Awaited<Option<Reply>>>,
+    pieces: HashMap<CallId, Awaited<bool>>,
     /// Waits for a turn.
     turn: Option<Waker>,
     /// When it was given turns, unless it has rested since.
@@ -41,7 +41,7 @@ struct Side {
 }
 
 #[derive(Default)]
-struct Slot<T> {
+struct Awaited<T> {
     came: T,
     waker: Option<Waker>,
 }
@@ -121,14 +121,14 @@ impl Port for Remote {
         let mut side = self.side.lock();
         side.clock = clock;
         let pieces = pieces.map(|(call, came)| {
-            side.pieces.insert(call, Slot { came, waker: None });
+            side.pieces.insert(call, Awaited { came, waker: None });
             call
         });
         let answer = match answer {
             Ok(reply) => Answer::Now(reply),
             Err(wire::Later { call, stands, reply }) => {
-                side.answers.insert(call, Slot { came: reply.map(|reply| *reply), waker: None });
-                let coming = Box::pin(Coming { call, side: Arc::clone(&self.side) });
+                side.answers.insert(call, Awaited { came: reply.map(|reply| *reply), waker: None });
+                let coming = Box::pin(RemoteAnswer { call, side: Arc::clone(&self.side) });
                 Answer::Later { call, stands, coming }
             }
         };
@@ -230,12 +230,12 @@ impl Port for Remote {
 }
 
 /// An answer on its way from the other side.
-struct Coming {
+struct RemoteAnswer {
     call: CallId,
     side: Arc<Mutex<Side>>,
 }
 
-impl Future for Coming {
+impl Future for RemoteAnswer {
     type Output = Reply;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {

@@ -18,13 +18,13 @@ use tokio::sync::Notify;
 /// One worker's.
 pub(super) struct Outbox {
     stream: Arc<UnixStream>,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Unsent>,
     /// Rung when there is more than the worker takes.
     more: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Unsent {
     writer: Writer,
     packets: VecDeque<Packet>,
 }
@@ -70,7 +70,7 @@ impl Outbox {
         }
     }
 
-    fn flush(&self, waiting: &mut Waiting) -> std::io::Result<()> {
+    fn flush(&self, waiting: &mut Unsent) -> std::io::Result<()> {
         while let Some(packet) = waiting.packets.front_mut() {
             match packet.send(&self.stream) {
                 Ok(sent) => packet.sent += sent,

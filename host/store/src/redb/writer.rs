@@ -42,7 +42,7 @@ impl Job {
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Queued {
     jobs: VecDeque<Job>,
     bytes: usize,
     closed: bool,
@@ -50,7 +50,7 @@ struct Waiting {
 
 #[derive(Default)]
 struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Queued>,
     changed: Condvar,
 }
 

@@ -33,7 +33,7 @@ impl FromStr for Location {
 
     fn from_str(place: &str) -> Result<Self, String> {
         let (kind, name) = place.split_once(':').ok_or_else(|| String::from("is KIND:NAME"))?;
-        let flawed = |flaw: text::Flaw| alloc::format!("has a name that {flaw}");
+        let flawed = |flaw: text::TextFlaw| alloc::format!("has a name that {flaw}");
         match kind {
             "memory" => shapes::namespace(name).map(|()| Self::Memory(name.into())),
             "files" => {

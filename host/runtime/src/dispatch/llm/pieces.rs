@@ -17,15 +17,15 @@ use crate::run::recording::Recording;
 /// What waits to be heard of one call.
 pub(in crate::dispatch) struct Pieces {
     call: CallId,
-    queue: Arc<Mutex<Queue>>,
+    queue: Arc<Mutex<PieceQueue>>,
 }
 
 /// The model's end; the stream ends when it is dropped.
-pub(super) struct Spout(Arc<Mutex<Queue>>);
+pub(super) struct Spout(Arc<Mutex<PieceQueue>>);
 
 /// Pieces between both.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct PieceQueue {
     waiting: VecDeque<Delta>,
     /// The model has ended.
     ended: bool,
@@ -35,14 +35,14 @@ pub(super) struct Queue {
 }
 
 /// The model's end of a stream, and what comes out of it.
-pub(super) fn queue() -> (Spout, Arc<Mutex<Queue>>) {
-    let queue = Arc::<Mutex<Queue>>::default();
+pub(super) fn queue() -> (Spout, Arc<Mutex<PieceQueue>>) {
+    let queue = Arc::<Mutex<PieceQueue>>::default();
     (Spout(Arc::clone(&queue)), queue)
 }
 
 impl Pieces {
     /// For the guest of this call.
-    pub(super) fn new(call: CallId, queue: Arc<Mutex<Queue>>) -> Self {
+    pub(super) fn new(call: CallId, queue: Arc<Mutex<PieceQueue>>) -> Self {
         Self { call, queue }
     }
 
@@ -125,7 +125,7 @@ impl Drop for Spout {
     }
 }
 
-impl Queue {
+impl PieceQueue {
     fn take(&mut self, delta: Delta) {
         if self.waiting.len() >= LLM_DELTAS_WAITING_MAX {
             match (self.waiting.back_mut(), &delta) {
