@@ -38,6 +38,7 @@ mod packages;
 mod policies;
 mod policy_files;
 mod provider;
+mod pruning;
 mod questions;
 mod raises;
 mod real_model;

@@ -47,6 +47,8 @@ const VERBS: &[&[&str]] = &[
     &["policy", "lock"],
     &["policy", "unlock"],
     &["audit", "verify"],
+    &["prune"],
+    &["compact"],
     &["label", "remove"],
     &["clock"],
     &["clock", "accept"],

@@ -9,6 +9,7 @@ mod audit;
 mod budget;
 mod build;
 mod clock;
+mod compact;
 mod completions;
 mod deny;
 mod doctor;
@@ -28,6 +29,7 @@ mod new;
 mod notices;
 mod pause;
 mod policy;
+mod prune;
 mod ps;
 mod questions;
 mod replay;
@@ -86,6 +88,8 @@ pub enum Command {
     Mail(mail::Args),
     Policy(policy::Args),
     Audit(audit::Args),
+    Prune(prune::Args),
+    Compact(compact::Args),
     Label(label::Args),
     Clock(clock::Args),
     Triggers(triggers::Args),
@@ -131,6 +135,8 @@ impl Command {
             Self::Mail(args) => mail::run(args),
             Self::Policy(args) => policy::run(&args),
             Self::Audit(args) => audit::run(&args),
+            Self::Prune(args) => prune::run(&args),
+            Self::Compact(args) => compact::run(&args),
             Self::Label(args) => label::run(args),
             Self::Clock(args) => clock::run(&args),
             Self::Triggers(args) => triggers::run(&args),

@@ -7,6 +7,7 @@ mod hints;
 pub mod inquiry;
 pub mod live;
 pub mod question;
+pub mod receipt;
 pub mod report;
 pub mod rows;
 pub mod span;
