@@ -7,6 +7,7 @@ mod approvals;
 mod assistant;
 mod audit;
 mod authors;
+mod backups;
 mod budgets;
 mod cli;
 mod clock;

@@ -47,6 +47,8 @@ const VERBS: &[&[&str]] = &[
     &["policy", "lock"],
     &["policy", "unlock"],
     &["audit", "verify"],
+    &["backup"],
+    &["restore"],
     &["prune"],
     &["compact"],
     &["label", "remove"],

@@ -6,6 +6,7 @@ mod approvals;
 mod approve;
 mod approver;
 mod audit;
+mod backup;
 mod budget;
 mod build;
 mod clock;
@@ -34,6 +35,7 @@ mod ps;
 mod questions;
 mod replay;
 mod resolve;
+mod restore;
 mod resume;
 pub mod run;
 #[cfg(test)]
@@ -88,6 +90,8 @@ pub enum Command {
     Mail(mail::Args),
     Policy(policy::Args),
     Audit(audit::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Prune(prune::Args),
     Compact(compact::Args),
     Label(label::Args),
@@ -135,6 +139,8 @@ impl Command {
             Self::Mail(args) => mail::run(args),
             Self::Policy(args) => policy::run(&args),
             Self::Audit(args) => audit::run(&args),
+            Self::Backup(args) => backup::run(&args),
+            Self::Restore(args) => restore::run(args),
             Self::Prune(args) => prune::run(&args),
             Self::Compact(args) => compact::run(&args),
             Self::Label(args) => label::run(args),

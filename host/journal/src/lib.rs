@@ -13,6 +13,7 @@
 //! gate lets nothing of them through. Accounts are written again with the next flush, so no bill is lost.
 
 pub mod audit;
+pub mod backup;
 mod chain;
 pub mod export;
 #[cfg(test)]
