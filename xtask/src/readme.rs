@@ -11,7 +11,8 @@ use crate::steps::{command, run as run_command};
 use crate::workspace::{agentry, read, root, target};
 
 /// The pages, in the order in which one reads them.
-const PAGES: [&str; 5] = ["README.md", "docs/first-hour.md", "docs/agent.md", "docs/policy.md", "docs/serve.md"];
+const PAGES: [&str; 6] =
+    ["README.md", "docs/first-hour.md", "docs/agent.md", "docs/policy.md", "docs/serve.md", "docs/operate.md"];
 
 /// A fenced block: its language, the file that it is, and what stands in it.
 #[derive(Debug, PartialEq, Eq)]

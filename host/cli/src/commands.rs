@@ -6,9 +6,11 @@ mod approvals;
 mod approve;
 mod approver;
 mod audit;
+mod backup;
 mod budget;
 mod build;
 mod clock;
+mod compact;
 mod completions;
 mod deny;
 mod doctor;
@@ -28,10 +30,12 @@ mod new;
 mod notices;
 mod pause;
 mod policy;
+mod prune;
 mod ps;
 mod questions;
 mod replay;
 mod resolve;
+mod restore;
 mod resume;
 pub mod run;
 #[cfg(test)]
@@ -86,6 +90,10 @@ pub enum Command {
     Mail(mail::Args),
     Policy(policy::Args),
     Audit(audit::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Prune(prune::Args),
+    Compact(compact::Args),
     Label(label::Args),
     Clock(clock::Args),
     Triggers(triggers::Args),
@@ -131,6 +139,10 @@ impl Command {
             Self::Mail(args) => mail::run(args),
             Self::Policy(args) => policy::run(&args),
             Self::Audit(args) => audit::run(&args),
+            Self::Backup(args) => backup::run(&args),
+            Self::Restore(args) => restore::run(args),
+            Self::Prune(args) => prune::run(&args),
+            Self::Compact(args) => compact::run(&args),
             Self::Label(args) => label::run(args),
             Self::Clock(args) => clock::run(&args),
             Self::Triggers(args) => triggers::run(&args),

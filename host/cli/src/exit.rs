@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use agentry_journal::backup::BackupError;
 use agentry_journal::history::NoRun;
 use agentry_kernel::journal::Status;
 use agentry_serve::error::{Kind, OpError};
@@ -86,5 +87,24 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<NoRun>() {
         return Some(Exit::from(&OpError::from(error.clone()).kind));
     }
+    if let Some(error) = cause.downcast_ref::<BackupError>() {
+        return Some(of_backup(error));
+    }
     cause.is::<StoreError>().then_some(Exit::Unavailable)
+}
+
+fn of_backup(error: &BackupError) -> Exit {
+    match error {
+        BackupError::Io { .. } | BackupError::Full { .. } | BackupError::InUse { .. } | BackupError::Store(_) => {
+            Exit::Unavailable
+        }
+        // As a log that is not as it was written.
+        BackupError::Damaged { .. } | BackupError::Broken { .. } => Exit::Failed,
+        BackupError::None { .. }
+        | BackupError::NoGeneration { .. }
+        | BackupError::Foreign { .. }
+        | BackupError::Newer { .. }
+        | BackupError::NotEmpty { .. }
+        | BackupError::TooLarge { .. } => Exit::Usage,
+    }
 }

@@ -4,6 +4,7 @@
 //! heads are also written to a second place, see [`heads`].
 
 pub mod contents;
+mod gone;
 pub mod heads;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,9 @@ use agentry_store::ids::{HostId, SegmentId};
 use agentry_store::{Page, Range, Store, StoreError, keys, scan_all};
 use serde::Serialize;
 
+use self::gone::Gone;
 use self::heads::Head;
+use crate::segment::Stub;
 use crate::{Tip, segment};
 
 /// Contents that were looked at and are remembered as such; beyond it, one may be looked at twice.
@@ -34,6 +37,10 @@ pub struct Audit {
     pub entries: u64,
     /// Contents that they name.
     pub contents: u64,
+    /// Of these, those that went with the journals of runs that are over: their places in the chain are left.
+    pub pruned: u64,
+    /// How many runs these were of.
+    pub pruned_runs: u64,
     /// Runs that came out of files: of what happened before they came, the log says what the file said.
     pub imported: u64,
     /// Heads of the second place that fit.
@@ -66,6 +73,9 @@ pub struct Broken {
 /// # Errors
 /// When the store cannot be read. That something was changed is no error: it stands in the answer.
 pub fn verify(store: &dyn Store, heads: &[Head]) -> Result<Audit, StoreError> {
+    // A host that prunes meanwhile is the next audit's as well.
+    let still = store.snapshot().ok();
+    let store = still.as_deref().unwrap_or(store);
     let mut audit = Audit::default();
     let (mut heads, mut seen): (BTreeMap<_, _>, _) =
         (heads.iter().map(|head| (head.segment, head.digest)).collect(), HashSet::new());
@@ -78,8 +88,8 @@ pub fn verify(store: &dyn Store, heads: &[Head]) -> Result<Audit, StoreError> {
             Err(broken) => return Ok(Audit { broken: Some(broken), ..audit }),
         };
         let its = heads.extract_if(.., |segment, _| segment.host == host).collect();
-        let mut walk =
-            Walk { store, tip: Tip::first(host), chained: false, heads: its, seen, imported: HashSet::new(), audit };
+        let (tip, gone, imported) = (Tip::first(host), Gone::default(), HashSet::new());
+        let mut walk = Walk { store, tip, chained: false, heads: its, seen, gone, imported, audit };
         let broken = walk.whole(end)?.err();
         (audit, seen) = (walk.audit, walk.seen);
         let head = walk.tip.head.to_string();
@@ -99,7 +109,7 @@ pub fn verify(store: &dyn Store, heads: &[Head]) -> Result<Audit, StoreError> {
 }
 
 /// All hosts of which there is a log, or the tip of one.
-fn hosts(store: &dyn Store) -> Result<BTreeSet<HostId>, StoreError> {
+pub(crate) fn hosts(store: &dyn Store) -> Result<BTreeSet<HostId>, StoreError> {
     let (one, many) = (Page { rows: 1, bytes: 1 }, Page { rows: usize::from(u16::MAX) + 1, bytes: usize::MAX });
     let tips = store.scan(&Range::of(keys::TIP), many)?;
     let mut hosts: BTreeSet<_> = tips.iter().filter_map(|(key, _)| keys::tip_of(key)).collect();
@@ -132,6 +142,7 @@ struct Walk<'a> {
     chained: bool,
     heads: BTreeMap<SegmentId, Digest>,
     seen: HashSet<Digest>,
+    gone: Gone,
     imported: HashSet<RunId>,
     audit: Audit,
 }
@@ -170,6 +181,9 @@ impl Walk<'_> {
             let next = self.tip.next.number;
             return self.broken(next, format!("{} segments are gone", number.saturating_sub(next)));
         }
+        if let Some(stub) = Stub::decode(bytes) {
+            return self.stub(id, &stub);
+        }
         let (run, entries) = match segment::decode(bytes) {
             Ok(decoded) => decoded,
             Err(error) => {
@@ -194,25 +208,49 @@ impl Walk<'_> {
         self.tip = if self.chained { after } else { Tip { head: Digest::default(), ..after } };
         self.audit.segments += 1;
         self.audit.entries += entries.len() as u64;
+        if run == RunId::HOST
+            && let Err((run, what)) = self.gone.told(&entries)
+        {
+            return self.broken_of(id, run, what);
+        }
         let marked = entries.iter().any(|entry| matches!(entry, Entry::Imported { .. }));
         if marked && self.imported.insert(run) {
             self.audit.imported += 1;
         }
-        match self.heads.remove(&id) {
-            Some(head) if head != self.tip.head => {
-                return self.broken_of(
-                    id,
-                    run,
-                    "the second place has another head for it: the log up to here was written anew",
-                );
-            }
-            Some(_) => self.audit.heads += 1,
-            None => {}
+        if let Err(broken) = self.second_place(id, run)? {
+            return Ok(Err(broken));
         }
         if !self.store.has(&keys::index(run, id))? {
             return self.broken_of(id, run, "the index of its run leaves it out");
         }
         self.contents((id, run), &entries, segment::is_whole(bytes))
+    }
+
+    /// The place of a segment that went.
+    fn stub(&mut self, id: SegmentId, stub: &Stub) -> Found {
+        if stub.link != self.tip.head {
+            let what = "what went behind it was not written behind it: it was changed, or others stood between";
+            return self.broken(id.number.saturating_sub(1), what);
+        }
+        self.chained = true;
+        self.tip = Tip { next: self.tip.next.next(), head: stub.head };
+        self.audit.segments += 1;
+        self.audit.pruned += 1;
+        self.gone.went(id, stub);
+        self.second_place(id, stub.run)
+    }
+
+    /// Whether the second place has no other head for the segment that was looked at last.
+    fn second_place(&mut self, id: SegmentId, run: RunId) -> Found {
+        match self.heads.remove(&id) {
+            Some(head) if head != self.tip.head => {
+                let what = "the second place has another head for it: the log up to here was written anew";
+                return self.broken_of(id, run, what);
+            }
+            Some(_) => self.audit.heads += 1,
+            None => {}
+        }
+        Ok(Ok(()))
     }
 
     fn contents(&mut self, (id, run): (SegmentId, RunId), entries: &[Entry], whole: bool) -> Found {
@@ -239,7 +277,11 @@ impl Walk<'_> {
         Ok(Ok(()))
     }
 
-    fn end(&self, end: Option<Tip>) -> Found {
+    fn end(&mut self, end: Option<Tip>) -> Found {
+        self.audit.pruned_runs += self.gone.runs();
+        if let Some((id, run)) = self.gone.untold() {
+            return self.broken_of(id, run, "it is gone, and nothing tells that it was pruned");
+        }
         if let Some((segment, _)) = self.heads.first_key_value() {
             return Ok(Err(cut(*segment)));
         }

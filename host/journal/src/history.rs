@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use agentry_abi::clock::date;
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Status, Wake};
@@ -13,6 +14,7 @@ use agentry_store::rows::mail::Listed;
 use agentry_store::rows::notice::Notice;
 use agentry_store::rows::parked::{OpenRun, ParkedRun};
 use agentry_store::rows::question::Inquiry;
+use agentry_store::rows::receipt::Receipt;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Page, Range, Store, StoreError, keys, rows, scan_all};
 
@@ -117,6 +119,26 @@ impl History {
                 Err(NoRun::Many { name: name.to_owned(), matches: matches.join(", ") })
             }
         }
+    }
+
+    /// The same, if its journal is there.
+    ///
+    /// # Errors
+    /// [`NoRun::Pruned`] if it went.
+    pub fn whole_run(&self, name: &str) -> Result<RunRecord, NoRun> {
+        let record = self.run(name)?;
+        match self.receipt(record.id)? {
+            Some(receipt) => Err(NoRun::Pruned { run: record.id, at: receipt.at }),
+            None => Ok(record),
+        }
+    }
+
+    /// That the journal of a run went; none if it is there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn receipt(&self, run: RunId) -> Result<Option<Receipt>, StoreError> {
+        Receipt::of(&*self.0, run)
     }
 
     /// What somebody probably meant who named no run: the last one of an agent of this name, or one whose id differs in a letter.
@@ -278,9 +300,25 @@ pub enum NoRun {
         /// Some of them.
         matches: String,
     },
+    /// Its journal went.
+    #[error(
+        "the journal of run {run} was pruned on {}\nhint: a backup from before has it: put it back beside this home", day(*at)
+    )]
+    Pruned {
+        /// Which.
+        run: RunId,
+        /// When.
+        at: Millis,
+    },
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// A day, as RFC 3339 writes it.
+fn day(at: Millis) -> String {
+    let (year, month, day) = date(i64::try_from(at.0 / 86_400_000).unwrap_or_default());
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! gate lets nothing of them through. Accounts are written again with the next flush, so no bill is lost.
 
 pub mod audit;
+pub mod backup;
 mod chain;
 pub mod export;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod fixture;
 pub mod history;
 mod known;
 pub mod log;
+pub mod prune;
 mod recover;
 pub mod report;
 mod said;
@@ -42,10 +44,10 @@ use agentry_store::ids::HostEpoch;
 use agentry_store::limits::{HOSTCALL_MAX_BYTES, LLM_IN_FLIGHT_MAX_BYTES};
 use agentry_store::rows::parked::OpenRun;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Batch, FencedStore, Store, StoreError, VALUE_MAX_BYTES, keys, rows};
+use agentry_store::{Batch, DoomedContents, FencedStore, Store, StoreError, VALUE_MAX_BYTES, keys, rows};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, RwLock, oneshot};
 
 use self::chain::Chain;
 pub use self::chain::Tip;
@@ -110,8 +112,11 @@ pub struct Balances<'a> {
 pub struct Journal(Arc<Inner>);
 
 struct Inner {
-    /// In which every write of an earlier epoch of this host is refused.
+    /// In which every write of an earlier epoch of this host is refused, and contents can be doomed.
     store: Arc<dyn Store>,
+    doomed: Arc<DoomedContents>,
+    /// Held by whoever begins a run with the past of another; whoever prunes has it alone.
+    past: Arc<RwLock<()>>,
     at: HostEpoch,
     pending: Mutex<Pending>,
     begun: Arc<Notify>,
@@ -161,7 +166,10 @@ impl Journal {
         let store: Arc<dyn Store> = Arc::new(FencedStore::new(store, host, at));
         let recovered = recover::recover(&store, at).await?;
         let chain = Chain::from(recovered.tip, told);
-        let journal = Self(Arc::new(Inner { store, at, pending: Mutex::default(), begun: Arc::default(), chain }));
+        let doomed = Arc::new(DoomedContents::over(store));
+        let (store, pending) = (Arc::clone(&doomed) as _, Mutex::default());
+        let (begun, past) = (Arc::default(), Arc::default());
+        let journal = Self(Arc::new(Inner { store, doomed, past, at, pending, begun, chain }));
         tokio::spawn(flush_soon(Arc::downgrade(&journal.0), Arc::clone(&journal.0.begun)));
         Ok((journal, recovered))
     }
@@ -169,6 +177,22 @@ impl Journal {
     /// The store that it stands in. Nothing is written to it any more once a later epoch of this host has begun.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// Whoever begins a run with the past of another reads it until that has begun: the past stays so long.
+    pub fn past(&self) -> &Arc<RwLock<()>> {
+        &self.0.past
+    }
+
+    pub(crate) fn doomed(&self) -> &DoomedContents {
+        &self.0.doomed
+    }
+
+    /// From now on these contents are doomed, and whoever names one writes it anew.
+    pub(crate) fn doom(&self, contents: HashSet<Digest>) {
+        let mut pending = self.0.pending.lock();
+        self.0.doomed.doom(contents);
+        pending.known = Known::default();
     }
 
     /// Which host it is of, and in which of its epochs.

@@ -39,6 +39,27 @@ pub fn entries_behind(store: &dyn Store, run: RunId, place: &mut Option<SegmentI
     Ok(entries)
 }
 
+/// Every segment of a run with its place, in order.
+///
+/// # Errors
+/// When the store cannot be read, a segment is gone, or `read` says so.
+pub(crate) fn each_segment_at(
+    store: &dyn Store,
+    run: RunId,
+    mut read: impl FnMut(SegmentId, &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for row in scan_all(store, Range::of(&keys::indices(run))) {
+        let Some(id) = keys::segment_of(&row?.0) else { continue };
+        read(id, &segment_at(store, run, id)?)?;
+    }
+    Ok(())
+}
+
+fn segment_at(store: &dyn Store, run: RunId, id: SegmentId) -> Result<Vec<u8>, StoreError> {
+    let missing = || StoreError::Damaged { why: format!("segment {} of run {run} is missing", id.number) };
+    store.get(&keys::segment(id))?.ok_or_else(missing)
+}
+
 /// Every segment of a run behind this place, in order; the place moves behind them.
 ///
 /// # Errors
@@ -56,9 +77,7 @@ pub(crate) fn each_segment(
     for row in scan_all(store, range) {
         let Some(id) = keys::segment_of(&row?.0) else { continue };
         *place = Some(id);
-        let missing = || StoreError::Damaged { why: format!("segment {} of run {run} is missing", id.number) };
-        let bytes = store.get(&keys::segment(id))?.ok_or_else(missing)?;
-        read(&bytes)?;
+        read(&segment_at(store, run, id)?)?;
     }
     Ok(())
 }

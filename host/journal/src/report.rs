@@ -73,7 +73,7 @@ impl History {
         Ok(Report {
             run: record.id,
             agent: record.agent.clone(),
-            begun: !entries.is_empty(),
+            begun: !entries.is_empty() || self.receipt(record.id)?.is_some(),
             labels: record.labels.clone(),
             status: record.status,
             output,

@@ -4,6 +4,8 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, FORMAT};
 
+use sha2::{Digest as _, Sha256};
+
 use agentry_store::StoreError;
 use agentry_store::rows::{format1, format2};
 
@@ -16,8 +18,12 @@ const FORMAT4: u8 = 4;
 /// Version 5 is as this one, but for the contents that need not be there: see [`is_whole`].
 pub(crate) const FORMAT5: u8 = 5;
 
-/// Version 6 did not know of runs out of files.
+/// Version 6 did not know of runs out of files, version 7 of journals that went.
 const FORMAT6: u8 = 6;
+const FORMAT7: u8 = 7;
+
+/// What stands in the place of a segment that went: never the version of a journal.
+const STUB: u8 = u8::MAX;
 
 /// The head of the segment before, at the end; see [`super::chain`].
 const LINK_BYTES: usize = 32;
@@ -55,7 +61,9 @@ pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
 pub(crate) fn decode_up_to(most: usize, bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
     let (mut rest, take): (&[u8], Take) = match head[0] {
-        FORMAT | FORMAT6 | FORMAT5 | FORMAT4 | FORMAT3 => (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes)),
+        FORMAT | FORMAT7 | FORMAT6 | FORMAT5 | FORMAT4 | FORMAT3 => {
+            (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes))
+        }
         format2::FORMAT => (unlinked(rest)?, format2::take),
         format1::FORMAT => (rest, format1::take),
         _ => return Err(damaged("a journal segment of another format")),
@@ -88,13 +96,44 @@ type Take = fn(&[u8]) -> postcard::Result<(Entry, &[u8])>;
 
 /// True if the contents of all calls in this segment must be there; in older versions an export left some of them out.
 pub(crate) fn is_whole(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|format| *format >= FORMAT6)
+    bytes.first().is_some_and(|format| (FORMAT6..=FORMAT).contains(format))
 }
 
 /// The head of the segment that this one was written behind; none if it was written before there was a chain.
 pub fn link(bytes: &[u8]) -> Option<Digest> {
     let link = bytes.last_chunk::<LINK_BYTES>().filter(|_| {
-        matches!(bytes.first(), Some(&(FORMAT | FORMAT6 | FORMAT5 | FORMAT4 | FORMAT3 | format2::FORMAT)))
+        matches!(bytes.first(), Some(&(FORMAT | FORMAT7 | FORMAT6 | FORMAT5 | FORMAT4 | FORMAT3 | format2::FORMAT)))
     })?;
     Some(Digest(*link))
+}
+
+/// What is left of a segment that went: its place in the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stub {
+    /// The run that it was of.
+    pub run: RunId,
+    /// The head of the segment before.
+    pub link: Digest,
+    /// Its own.
+    pub head: Digest,
+}
+
+impl Stub {
+    /// As it is stored.
+    pub fn encode(&self) -> Vec<u8> {
+        [[STUB].as_slice(), &self.run.0.to_be_bytes(), &self.link.0, &self.head.0].concat()
+    }
+
+    /// What stands there, if it is one.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (run, rest) = bytes.strip_prefix(&[STUB])?.split_first_chunk::<8>()?;
+        let (link, head) = rest.split_first_chunk::<LINK_BYTES>()?;
+        let head = head.try_into().ok()?;
+        Some(Self { run: RunId(u64::from_be_bytes(*run)), link: Digest(*link), head: Digest(head) })
+    }
+}
+
+/// The name of a journal up to a segment with this head, which stands behind what has this name: all zeros before its first.
+pub fn gone(before: Digest, head: Digest) -> Digest {
+    Digest(Sha256::new().chain_update(before.0).chain_update(head.0).finalize().into())
 }

@@ -2,7 +2,7 @@
 
 use agentry_kernel::budget::Period;
 use agentry_kernel::call::{Call, CallId, Class, Completion, Delegation, Place, Post};
-use agentry_kernel::journal::{BasisId, Ended, Outcome, Started, Status};
+use agentry_kernel::journal::{BasisId, Ended, Outcome, PrunedRun, Started, Status};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::{Argument, Code, Refusal, Rule};
 use agentry_kernel::time::Day;
@@ -19,6 +19,7 @@ const GOLDEN_4: &str = include_str!("../../../tests/golden/journal-4.hex");
 const GOLDEN_5: &str = include_str!("../../../tests/golden/journal-5.hex");
 const GOLDEN_6: &str = include_str!("../../../tests/golden/journal-6.hex");
 const GOLDEN_7: &str = include_str!("../../../tests/golden/journal-7.hex");
+const GOLDEN_8: &str = include_str!("../../../tests/golden/journal-8.hex");
 
 fn refusal() -> Refusal {
     Refusal {
@@ -115,6 +116,14 @@ fn entries_of_6() -> Vec<Entry> {
 }
 
 fn entries() -> Vec<Entry> {
+    let mut entries = entries_of_7();
+    let runs = vec![PrunedRun { run: RunId(9), segments: 3, digest: Digest([0x12; 32]) }];
+    entries.push(Entry::Pruned { at: Millis(1_800_000_000_004), runs });
+    entries
+}
+
+/// The same as version 7 could write it.
+fn entries_of_7() -> Vec<Entry> {
     let (at, labels) = (Millis(1_800_000_000_003), Labels::of(["secret", "untrusted"]));
     let mut entries = entries_of_6();
     entries.extend([
@@ -131,8 +140,8 @@ fn a_segment_of_this_version_stays_readable() {
     Tip::default().link(&mut bytes);
     let hex: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-    expect_file!["../../../tests/golden/journal-7.hex"].assert_eq(&(hex.join("\n") + "\n"));
-    assert_eq!(segment::decode(&unhex(GOLDEN_7)), Ok((RunId(7), entries())));
+    expect_file!["../../../tests/golden/journal-8.hex"].assert_eq(&(hex.join("\n") + "\n"));
+    assert_eq!(segment::decode(&unhex(GOLDEN_8)), Ok((RunId(7), entries())));
 }
 
 #[test]
@@ -145,12 +154,13 @@ fn segments_of_older_versions_are_still_read() {
     for golden in [GOLDEN_5, GOLDEN_6] {
         assert_eq!(segment::decode(&unhex(golden)), Ok((RunId(7), entries_of_6())));
     }
-    let all = [GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4, GOLDEN_5, GOLDEN_6, GOLDEN_7].map(unhex);
+    assert_eq!(segment::decode(&unhex(GOLDEN_7)), Ok((RunId(7), entries_of_7())));
+    let all = [GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_4, GOLDEN_5, GOLDEN_6, GOLDEN_7, GOLDEN_8].map(unhex);
     let linked = |segment: &Vec<u8>| segment::link(segment).is_some();
-    assert_eq!(all.each_ref().map(linked), [false, true, true, true, true, true, true]);
+    assert_eq!(all.each_ref().map(linked), [false, true, true, true, true, true, true, true]);
     // Before version 6 an export left contents out.
     let whole = |segment: &Vec<u8>| segment::is_whole(segment);
-    assert_eq!(all.each_ref().map(whole), [false, false, false, false, false, true, true]);
+    assert_eq!(all.each_ref().map(whole), [false, false, false, false, false, true, true, true]);
     // What lacks contents is still written as version 5, so that nobody takes it for whole.
     let mut lacking = Vec::new();
     segment::extend_as(Trail::lacking(RunId(7)).format(), &mut lacking, RunId(7), &entries_of_6());

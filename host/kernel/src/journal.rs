@@ -25,8 +25,8 @@ pub use unfinished::{Open, Unfinished, Wake};
 
 /// The version of this format. It stands before each stored entry; older ones stay readable. From version 6 on, the contents of all calls
 /// are there; before, an export left out those of letters, of questions and of what other agents were asked. From version 7 on, a journal
-/// says which part of it came out of a file.
-pub const FORMAT: u8 = 7;
+/// says which part of it came out of a file. From version 8 on, that of a host says which journals went.
+pub const FORMAT: u8 = 8;
 
 /// What a decision rests on, as the journal of its run names it: see [`Entry::Basis`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -356,6 +356,24 @@ pub enum Entry {
         /// How many segments the second place knew of that are not here.
         missing: u64,
     },
+    /// The journals of runs that are over went; of each segment its place in the chain is left. It stands in the journal of the host.
+    Pruned {
+        /// When.
+        at: Millis,
+        /// Of these.
+        runs: Vec<PrunedRun>,
+    },
+}
+
+/// A run whose journal went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunedRun {
+    /// Which.
+    pub run: RunId,
+    /// How many segments it had.
+    pub segments: u64,
+    /// The name of what went: see `agentry_journal::segment::gone`.
+    pub digest: Digest,
 }
 
 /// All that a run is a function of, besides its outcomes.

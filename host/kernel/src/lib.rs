@@ -26,6 +26,7 @@ mod nesting;
 pub mod pattern;
 pub mod policy;
 pub mod refusal;
+pub mod retention;
 pub mod rights;
 pub mod text;
 pub mod time;

@@ -38,6 +38,7 @@ pub use beside::Beside;
 pub use budget::Budget;
 pub(crate) use draft::{list, quoted};
 pub use rules::{Ceiling, Duty, SiteRule, Target, When};
+pub use scope::moment;
 pub use subject::Act;
 pub(crate) use subject::Subject;
 pub use trial::{Expect, Trial};

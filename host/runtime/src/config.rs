@@ -40,6 +40,10 @@
 //! shape = "fast"                           # or "dense": a hundred times the runs at once, each slower to begin
 //! runs_max = 1_500                         # runs in memory at once
 //! isolation = "none"                       # or "process": agents are executed by processes that have nothing else
+//!
+//! [retention]                              # while serving; without it, all is kept
+//! ended = "90d"                            # journals of runs that have been over for so long go
+//! keep = ["failed", "approved"]            # but these stay: how a run ended, or that people said yes in it
 //! ```
 //!
 //! `[audit]` with `heads = "FILE"` has the heads of the log written to a second place; see [`agentry_journal::audit::heads`].
@@ -48,6 +52,7 @@
 
 mod agents;
 pub(crate) mod cron;
+mod retention;
 mod triggers;
 
 use std::collections::BTreeMap;
@@ -59,6 +64,7 @@ use agentry_config::policies::{self};
 use agentry_config::reader::{Document, Table, near_or_all};
 use agentry_drivers::secrets::config::SecretLine;
 use agentry_engine::settings::Shape;
+use agentry_kernel::retention::Retention;
 use agentry_llm::config::ModelsConfig;
 use agentry_llm::prices::Lists;
 use agentry_store::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES, SLEEP_MAX_MS};
@@ -73,8 +79,8 @@ pub const CONFIG_FILE: &str = "agentry.toml";
 const FORMAT: u64 = 1;
 
 // The keys of each table. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
-const FILE_KEYS: [&str; 9] =
-    ["format", "default", "providers", "models", "secrets", "hosts", "audit", "idle", "engine"];
+const FILE_KEYS: [&str; 10] =
+    ["format", "default", "providers", "models", "secrets", "hosts", "audit", "idle", "engine", "retention"];
 
 const AUDIT_KEYS: [&str; 1] = ["heads"];
 
@@ -102,6 +108,8 @@ pub struct Config {
     pub(crate) engine: (Shape, u32),
     /// What stands between agents and this process.
     pub(crate) isolation: Isolation,
+    /// How long journals of runs that are over are kept; none if for ever.
+    pub retention: Option<Retention>,
 }
 
 /// What stands between agents and the process that holds policy, keys and the journal.
@@ -190,6 +198,7 @@ impl Config {
                 idle: idle(root)?,
                 engine: engine(root)?,
                 isolation: isolation(root)?,
+                retention: retention::parse(root)?,
             })
         })
     }
@@ -206,6 +215,7 @@ impl Default for Config {
             idle: Idle::default(),
             engine: (Shape::Fast, Shape::Fast.runs_max()),
             isolation: Isolation::None,
+            retention: None,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod policy_watch;
 mod serve;
 pub mod services;
 mod tools;
+pub mod upkeep;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -178,7 +179,7 @@ impl Host {
     /// # Errors
     /// If there is no such run, or its component is not the one that ran.
     pub async fn replay(&self, run: &str, component: Option<&Path>) -> Result<Replayed, RunError> {
-        let record = self.history.run(run)?;
+        let record = self.history.whole_run(run)?;
         let entries = self.history.entries(record.id)?;
         if entries.is_empty() {
             return Err(RunError::NeverBegan { run: record.id });
@@ -299,7 +300,9 @@ impl Host {
     /// # Errors
     /// If there is no such run or call, or the component is not to be had; if policy or a budget refuses the run.
     pub async fn fork(&self, fork: Fork<'_>, observer: Observer, stop: CancellationToken) -> Result<Report, RunError> {
-        let from = self.history.run(fork.run)?;
+        // The past that the new run begins with is not pruned before it has begun.
+        let _past = Arc::clone(self.services.drivers.gate.journal().past()).read_owned().await;
+        let from = self.history.whole_run(fork.run)?;
         let entries = self.history.entries(from.id)?;
         let no_call = || RunError::NoCall { run: from.id, call: fork.call };
         let marks = |entries: &[Entry]| entries.iter().filter(|entry| matches!(entry, Entry::Imported { .. })).count();

@@ -228,7 +228,9 @@ impl From<NoRun> for OpError {
             NoRun::Store(error) => error.into(),
             NoRun::Never => Self::new(Kind::NotFound, error).next(Next::Run),
             NoRun::Unknown { meant: None, .. } => Self::new(Kind::NotFound, error).next(Next::Runs),
-            NoRun::Unknown { meant: Some(_), .. } | NoRun::Many { .. } => Self::new(Kind::NotFound, error),
+            NoRun::Unknown { meant: Some(_), .. } | NoRun::Many { .. } | NoRun::Pruned { .. } => {
+                Self::new(Kind::NotFound, error)
+            }
         }
     }
 }

@@ -7,7 +7,9 @@ pub mod error;
 pub mod home;
 pub mod offline;
 pub mod ops;
+pub mod pruning;
 pub mod socket;
+pub mod upkeep;
 
 use agentry_runtime::host::{self, Host, Options};
 

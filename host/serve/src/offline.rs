@@ -155,7 +155,7 @@ pub fn unlabel_run(home: &Path, unlabel: UnlabelRun) -> Result<Labels, OpError> 
 }
 
 /// The time as the next host will have it.
-fn clock(journal: &Journal) -> Result<Clock, StoreError> {
+pub(crate) fn clock(journal: &Journal) -> Result<Clock, StoreError> {
     clock_watch::of_store(&**journal.store(), journal.at().host)
 }
 
@@ -184,12 +184,15 @@ async fn told(home: &Path, changed: bool, entry: impl FnOnce(Millis) -> Entry) -
 }
 
 /// Whose hand did it, or is to do it.
-enum Hand<T> {
+pub(crate) enum Hand<T> {
     Host(T),
     Ours(Journal),
 }
 
-async fn hand<O: OverSocket + Clone>(home: &Path, operation: O) -> Result<Hand<<O as Operation>::Answer>, OpError> {
+pub(crate) async fn hand<O: OverSocket + Clone>(
+    home: &Path,
+    operation: O,
+) -> Result<Hand<<O as Operation>::Answer>, OpError> {
     let begun = Instant::now();
     loop {
         match socket::ask(home, operation.clone()) {

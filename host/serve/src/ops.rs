@@ -37,23 +37,23 @@ pub trait ByHost: Operation + Sized {
     ///
     /// # Errors
     /// Why it was not done; then nothing was.
-    fn by_host(self, host: &Services) -> impl Future<Output = Result<Self::Answer, OpError>> + Send;
+    fn by_host(self, host: &Arc<Services>) -> impl Future<Output = Result<Self::Answer, OpError>> + Send;
 }
 
 impl ByHost for Get {
-    async fn by_host(self, host: &Services) -> Result<Option<Value>, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Option<Value>, OpError> {
         read(host, move |store| store.get(&self.key)).await
     }
 }
 
 impl ByHost for Has {
-    async fn by_host(self, host: &Services) -> Result<bool, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<bool, OpError> {
         read(host, move |store| store.has(&self.key)).await
     }
 }
 
 impl ByHost for Scan {
-    async fn by_host(self, host: &Services) -> Result<Vec<(Key, Value)>, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Vec<(Key, Value)>, OpError> {
         let Self { from, to, reverse, rows } = self;
         let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(CONTROL_PAGE_MAX_ROWS);
         let page = Page { rows, bytes: CONTROL_PAGE_MAX_BYTES };
@@ -62,75 +62,75 @@ impl ByHost for Scan {
 }
 
 impl ByHost for Paused {
-    async fn by_host(self, host: &Services) -> Result<Vec<(String, Millis)>, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Vec<(String, Millis)>, OpError> {
         Ok(host.drivers.gate.paused())
     }
 }
 
 impl ByHost for Saying {
-    async fn by_host(self, host: &Services) -> Result<Said, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Said, OpError> {
         Ok(host.people.say(&host.drivers.gate, self).await?)
     }
 }
 
 impl ByHost for Answering {
-    async fn by_host(self, host: &Services) -> Result<Inquiry, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Inquiry, OpError> {
         Ok(host.drivers.human.answer(&self).await?)
     }
 }
 
 impl ByHost for Resolution {
-    async fn by_host(self, host: &Services) -> Result<Resolved, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Resolved, OpError> {
         Ok(host.drivers.gate.resolve(&self).await?)
     }
 }
 
 impl ByHost for Budget {
-    async fn by_host(self, host: &Services) -> Result<Vec<Statement>, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Vec<Statement>, OpError> {
         Ok(host.drivers.gate.statements())
     }
 }
 
 impl ByHost for LookAtLock {
-    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<(), OpError> {
         host.policy_watch.look_at_lock(&host.drivers.gate);
         Ok(host.drivers.gate.journal().flush().await?)
     }
 }
 
 impl ByHost for LookAtClock {
-    async fn by_host(self, host: &Services) -> Result<ClockReading, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<ClockReading, OpError> {
         Ok(host.drivers.gate.clock().reading())
     }
 }
 
 impl ByHost for AcceptClock {
-    async fn by_host(self, host: &Services) -> Result<ClockReading, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<ClockReading, OpError> {
         Ok(clock_watch::accept(host).await?)
     }
 }
 
 impl ByHost for Unlabel {
-    async fn by_host(self, host: &Services) -> Result<Labels, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Labels, OpError> {
         Ok(unlabelled(self, host.drivers.gate.journal(), host.drivers.gate.clock().now()).await?)
     }
 }
 
 impl ByHost for UnlabelRun {
-    async fn by_host(self, host: &Services) -> Result<Labels, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Labels, OpError> {
         let taken = host.drivers.gate.unlabel(self.run, &self.labels, &self.because).await?;
         taken.ok_or_else(|| OpError::not_running(self.run))
     }
 }
 
 impl ByHost for LiveRuns {
-    async fn by_host(self, host: &Services) -> Result<Going, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Going, OpError> {
         Ok(Going { runs: host.drivers.gate.live(), held: host.drivers.gate.held() })
     }
 }
 
 impl ByHost for Stop {
-    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<(), OpError> {
         let Self { run, because } = self;
         if host.drivers.gate.stop(run, because.as_deref()) {
             return Ok(());
@@ -145,13 +145,13 @@ impl ByHost for Stop {
 }
 
 impl ByHost for Hold {
-    async fn by_host(self, host: &Services) -> Result<bool, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<bool, OpError> {
         host.drivers.gate.hold(self.run, self.hold).ok_or_else(|| OpError::not_here(self.run))
     }
 }
 
 impl ByHost for HoldAgent {
-    async fn by_host(self, host: &Services) -> Result<u64, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<u64, OpError> {
         let runs = host.drivers.gate.hold_agent(&self.agent, self.hold);
         let runs = runs.ok_or_else(|| OpError::too_many_held(AGENTS_HELD_MAX))?;
         Ok(u64::try_from(runs).unwrap_or(u64::MAX))
@@ -159,7 +159,7 @@ impl ByHost for HoldAgent {
 }
 
 impl ByHost for Discard {
-    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<(), OpError> {
         let gate = &host.drivers.gate;
         let changes = discarded(gate.journal(), &self.letter, gate.clock().now()).await?;
         gate.move_levels(changes);
@@ -168,7 +168,7 @@ impl ByHost for Discard {
 }
 
 impl ByHost for Requeue {
-    async fn by_host(self, host: &Services) -> Result<(), OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<(), OpError> {
         requeued(&**host.drivers.gate.journal().store(), &self.cause).await
     }
 }

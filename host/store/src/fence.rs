@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use super::ids::HostEpoch;
 use super::rows::host::HostRow;
-use super::{Batch, Expect, Key, Page, Range, Row, Store, StoreError, Value, keys};
+use super::{Batch, Expect, Key, Measured, Page, Range, Row, Store, StoreError, Value, keys};
 
 /// A store in which every batch expects that its host's epoch still holds, and is answered [`StoreError::Fenced`] if not.
 pub struct FencedStore {
@@ -40,5 +40,13 @@ impl Store for FencedStore {
 
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
         self.store.scan(range, page)
+    }
+
+    fn measure(&self, range: &Range) -> Result<Measured, StoreError> {
+        self.store.measure(range)
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
+        self.store.snapshot()
     }
 }

@@ -5,6 +5,7 @@
 //! | `v` | the format of the store, one byte |
 //! | `a` agent | the agent's books; the site's stand under no agent. Those of a later host stand under 0, host, agent |
 //! | `b` SHA-256 | a content, as it is |
+//! | `B` SHA-256 | nothing: a journal that named that content went, and perhaps nothing else names it |
 //! | `c` host | a host that writes this store: its name and its epoch |
 //! | `d` length of agent, agent | what is in its mailbox |
 //! | `d` length of agent, agent, kind, number | a letter: one that waits, one that was taken, or a dead one |
@@ -21,6 +22,7 @@
 //! | `p` approver | which codes of theirs were used, and how many were wrong |
 //! | `q` question | what people were asked, and what came of it |
 //! | `r` run | the run's record |
+//! | `R` run | that the run's journal went, and the name of what went |
 //! | `s` length of agent, agent, rule | when a rule with a `rate` let calls through; of a later host, behind 65535 and its number |
 //! | `t` start, run | nothing: runs by time |
 //! | `u` run, call | a question of an agent to people, and what came of it |
@@ -55,6 +57,14 @@ pub const LOG: &[u8] = b"l";
 pub const MEMORY: &[u8] = b"m";
 /// Mailboxes.
 pub const MAIL: &[u8] = b"d";
+/// Contents.
+pub const CONTENTS: &[u8] = b"b";
+/// Contents of journals that went.
+pub const ORPHANS: &[u8] = b"B";
+/// Of runs whose journals went.
+pub const RECEIPTS: &[u8] = b"R";
+/// Which run a segment is of.
+pub const INDEX: &[u8] = b"i";
 /// How far the log goes.
 pub const TIP: &[u8] = b"h";
 /// Hosts.
@@ -157,17 +167,33 @@ pub fn host_number(key: &[u8]) -> Option<HostId> {
 
 /// A content.
 pub fn blob(digest: &Digest) -> Key {
-    key(b"b", &[&digest.0])
+    key(CONTENTS, &[&digest.0])
+}
+
+/// That a content may be nobody's any more.
+pub fn orphan(digest: &Digest) -> Key {
+    key(ORPHANS, &[&digest.0])
+}
+
+/// The digest of such a key, or of that of a content.
+pub fn content_of(key: &[u8]) -> Option<Digest> {
+    let digest = key.strip_prefix(CONTENTS).or_else(|| key.strip_prefix(ORPHANS))?;
+    digest.try_into().ok().map(Digest)
 }
 
 /// That a segment is a run's.
 pub fn index(run: RunId, segment: SegmentId) -> Key {
-    key(b"i", &[&run.0.to_be_bytes(), &segment.to_bytes()])
+    key(INDEX, &[&run.0.to_be_bytes(), &segment.to_bytes()])
 }
 
 /// All that are a run's.
 pub fn indices(run: RunId) -> Key {
-    key(b"i", &[&run.0.to_be_bytes()])
+    key(INDEX, &[&run.0.to_be_bytes()])
+}
+
+/// That a run's journal went.
+pub fn receipt(run: RunId) -> Key {
+    key(RECEIPTS, &[&run.0.to_be_bytes()])
 }
 
 /// A segment of the journal.
@@ -359,6 +385,12 @@ pub fn run(run: RunId) -> Key {
 /// A run by the time of its start.
 pub fn time(start: Millis, run: RunId) -> Key {
     key(TIMES, &[&start.0.to_be_bytes(), &run.0.to_be_bytes()])
+}
+
+/// The time and the run of such a key.
+pub fn time_of(key: &[u8]) -> Option<(Millis, RunId)> {
+    let (start, run) = key.strip_prefix(TIMES)?.split_first_chunk::<8>()?;
+    Some((Millis(u64::from_be_bytes(*start)), RunId(u64::from_be_bytes(run.try_into().ok()?))))
 }
 
 /// The number at the end of a key: a run's.

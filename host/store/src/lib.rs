@@ -4,6 +4,7 @@
 //! first polled; dropping the future does not take it back. Batches are applied in that order, each whole or not at all.
 
 pub mod content;
+mod doomed;
 mod fence;
 pub mod ids;
 pub mod keyed_mutex;
@@ -13,10 +14,14 @@ mod redb;
 pub mod rows;
 
 use std::fmt;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
+pub use self::doomed::DoomedContents;
 pub use self::fence::FencedStore;
+pub use self::redb::compact::{Compacted, compact};
 pub use self::redb::{RedbStore, StoreReader};
 
 /// A key, its prefix letter included: a namespace and a name of 1 KiB each, and what stands around them.
@@ -133,7 +138,7 @@ impl fmt::Debug for Batch {
 }
 
 /// Keys from `from` up to but without `to`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// The first.
     pub from: Key,
@@ -216,6 +221,52 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError>;
+
+    /// What the rows of a range take; of a long one, those of its beginning.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn measure(&self, range: &Range) -> Result<Measured, StoreError> {
+        let mut measured = Measured::default();
+        for (key, value) in self.scan(range, Page::PART)? {
+            measured.rows += 1;
+            measured.bytes += (key.len() + value.len()) as u64;
+            measured.rest = Some(range.clone().after(&key));
+        }
+        Ok(measured)
+    }
+
+    /// All rows as they stand now, to be read while others write. Room that writers free meanwhile is not used again before it is let go of.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or is of a kind that has no such view.
+    fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
+        Err(StoreError::Host { why: "this store has no view of one moment".to_owned() })
+    }
+}
+
+/// What rows take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// How many there are.
+    pub rows: u64,
+    /// Their keys and values.
+    pub bytes: u64,
+    /// What has not been looked at; none if all of it was.
+    pub rest: Option<Range>,
+}
+
+/// What all rows of a range take.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn measure_all(store: &dyn Store, range: Range) -> Result<Measured, StoreError> {
+    let (mut all, mut rest) = (Measured::default(), Some(range));
+    while let Some(range) = rest {
+        let Measured { rows, bytes, rest: left } = store.measure(&range)?;
+        (all.rows, all.bytes, rest) = (all.rows + rows, all.bytes + bytes, left);
+    }
+    Ok(all)
 }
 
 /// Every row of a range, from its first, read in parts of [`Page::PART`]: a row is seen as it stands when its part is read. It ends behind

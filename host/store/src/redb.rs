@@ -1,5 +1,7 @@
 //! The store on one machine: one redb file with one table. Opens, reads, and hands every write to the one writer.
 
+pub(crate) mod compact;
+mod view;
 mod writer;
 
 use std::fs;
@@ -18,7 +20,7 @@ use redb::{
 };
 
 use self::writer::Writer;
-use super::{Batch, Page, Range, Row, Store, StoreError, Value, keys};
+use super::{Batch, Measured, Page, Range, Row, Store, StoreError, Value, keys};
 
 /// The version of the store's layout. Version 1 knew of one host only: it is read as it is, and whoever writes it makes it this version.
 const FORMAT: u8 = 2;
@@ -99,6 +101,16 @@ impl Store for RedbStore {
 
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
         self.read(|transaction| scan(transaction, range, page))
+    }
+
+    fn measure(&self, range: &Range) -> Result<Measured, StoreError> {
+        self.read(|transaction| view::measure(transaction, range))
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let database = self.shared.database.read();
+        let database = database.as_ref().ok_or_else(|| StoreError::Io { why: "an earlier write failed".to_owned() })?;
+        view::of(database)
     }
 }
 
@@ -193,6 +205,14 @@ impl Store for StoreReader {
 
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
         scan(&self.transaction()?, range, page)
+    }
+
+    fn measure(&self, range: &Range) -> Result<Measured, StoreError> {
+        view::measure(&self.transaction()?, range)
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
+        view::of(&self.0)
     }
 }
 

@@ -14,5 +14,6 @@ pub mod notice;
 pub mod order;
 pub mod parked;
 pub mod question;
+pub mod receipt;
 pub mod run;
 pub mod usage;

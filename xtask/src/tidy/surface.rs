@@ -124,6 +124,7 @@ fn config_keys(tree: &Tree) -> BTreeSet<String> {
         "llm/src/config/providers",
         "drivers/src/secrets/config",
         "runtime/src/config",
+        "runtime/src/config/retention",
     ];
     for file in files {
         found.extend(keys(tree, &format!("host/{file}.rs"), config_prefix));
@@ -141,6 +142,7 @@ fn config_prefix(table: &str) -> Option<&'static str> {
         "AUDIT" => "audit.",
         "IDLE" => "idle.",
         "ENGINE" => "engine.",
+        "RETENTION" => "retention.",
         "PROVIDER" => "providers.",
         "REQUEST" => "",
         "SECRET" => "providers.key.",

@@ -92,6 +92,11 @@ pub fn page(audit: &Audit, with_heads: bool) -> String {
         units::plural(audit.heads, "head") + " in the second place",
     ];
     let mut page = format!("{}\n", styled(DIM, facts.join(" · ")));
+    if audit.pruned > 0 {
+        let (segments, runs) = (units::plural(audit.pruned, "segment"), units::plural(audit.pruned_runs, "run"));
+        let gone = format!("{segments} of {runs} were pruned: their places in the log and their names stay");
+        page.push_str(&format!("{}\n", styled(DIM, gone)));
+    }
     if audit.imported > 0 {
         let runs = units::plural(audit.imported, "run");
         let strange = format!("{runs} came out of files: what happened before they came is what the files say");

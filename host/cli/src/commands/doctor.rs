@@ -1,5 +1,6 @@
 //! `agentry doctor`: what of this machine and this home is in the way of agents, each with the line that mends it. It changes nothing.
 
+mod growth;
 mod home;
 mod machine;
 
@@ -38,6 +39,8 @@ pub struct Finding {
     pub found: String,
     /// What mends it; empty if it is good.
     pub mend: String,
+    /// The same in numbers, for programs; null if there are none.
+    pub figures: Value,
 }
 
 /// How something stands.
@@ -54,17 +57,17 @@ pub enum State {
 impl Finding {
     /// It is as it should be.
     pub fn good(about: &'static str, found: impl Into<String>) -> Self {
-        Self { about, state: State::Good, found: found.into(), mend: String::new() }
+        Self { about, state: State::Good, found: found.into(), mend: String::new(), figures: Value::Null }
     }
 
     /// It could be better.
     pub fn odd(about: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { about, state: State::Odd, found: found.into(), mend: mend.into() }
+        Self { about, state: State::Odd, found: found.into(), mend: mend.into(), figures: Value::Null }
     }
 
     /// It is in the way.
     pub fn wrong(about: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { about, state: State::Wrong, found: found.into(), mend: mend.into() }
+        Self { about, state: State::Wrong, found: found.into(), mend: mend.into(), figures: Value::Null }
     }
 
     /// An error with its hint, if it has one.
@@ -100,7 +103,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 fn page(findings: &[Finding], wrong: usize) -> String {
     let mut page = String::new();
-    for Finding { about, state, found, mend } in findings {
+    for Finding { about, state, found, mend, .. } in findings {
         let (mark, style) = match state {
             State::Good => ("✓", GOOD),
             State::Odd => ("!", HINT),
@@ -125,6 +128,10 @@ fn page(findings: &[Finding], wrong: usize) -> String {
     page
 }
 
-fn as_json(Finding { about, state, found, mend }: &Finding) -> Value {
-    json!({"about": about, "state": state.word(), "found": found, "mend": mend})
+fn as_json(Finding { about, state, found, mend, figures }: &Finding) -> Value {
+    let mut object = json!({"about": about, "state": state.word(), "found": found, "mend": mend});
+    if !figures.is_null() {
+        object["figures"] = figures.clone();
+    }
+    object
 }

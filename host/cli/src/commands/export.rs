@@ -44,7 +44,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let history =
         home.history()?.context("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")?;
-    let record = history.run(&args.run)?;
+    let record = history.whole_run(&args.run)?;
     let key = if args.sign { Some(HomeKey::of(home.path())?) } else { None };
     let bytes = export::export(&history, &record, key.as_ref())?;
     if args.out.as_os_str() == "-" {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::followed::{Followed, PAUSE};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::screen::receipt;
 use crate::screen::report;
 use crate::screen::rows::{Decision, Row, rows};
 use crate::screen::{self, BAD, BOLD, DIM, HINT, amounts, status, styled, text, units};
@@ -47,6 +48,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut followed = Followed::find(args.home.resolve()?, &args.run)?;
     let record = followed.record()?;
     let mut log = Log { run: record.id, asked: BTreeMap::new(), began: record.started };
+    if let Some(pruned) = followed.read(|history, run| history.receipt(run))? {
+        if args.json {
+            let mut line = receipt::as_json(&pruned);
+            line["kind"] = json!("pruned");
+            screen::print_json(&line)?;
+        } else {
+            screen::page(&format!("{}\n", styled(HINT, receipt::line(&pruned))))?;
+        }
+    }
     let mut place = None;
     loop {
         // Asked before it is read: what a run that is over has said is all there.

@@ -11,13 +11,14 @@ use agentry_runtime::run::activity::Live;
 use agentry_serve::api::LiveRuns;
 use agentry_serve::error::Kind;
 use agentry_serve::socket;
+use agentry_store::rows::receipt::Receipt;
 use agentry_store::rows::run::{Imported, RunRecord};
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BOLD, DIM, HINT, amounts, report, status, styled, text, units};
+use crate::screen::{self, BOLD, DIM, HINT, amounts, receipt, report, status, styled, text, units};
 
 /// The narrowest screens on which the day and the bill of a run have room.
 const COLUMNS_WITH_DAY: usize = 101;
@@ -46,19 +47,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let history = home.history()?;
     let runs = history.as_ref().map_or(Ok(Vec::new()), |history| history.runs(args.limit))?;
     let live = live(home.path())?;
-    let (mut triggers, mut wakes) = (BTreeMap::new(), BTreeMap::new());
+    let (mut triggers, mut wakes, mut pruned) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     if let Some(history) = &history {
         for run in &runs {
             triggers.extend(history.triggered(run.id)?.map(|by| (run.id, by)));
             wakes.extend(history.wake(run.id)?.map(|wake| (run.id, wake)));
+            pruned.extend(history.receipt(run.id)?.map(|receipt| (run.id, receipt)));
         }
     }
-    let more = More { live, triggers, wakes };
+    let more = More { live, triggers, wakes, pruned };
     if args.json {
         let run = |run: &RunRecord| {
             let mut object = as_json(run);
             object["live"] = more.of(run).map_or(Value::Null, live_as_json);
             object["trigger"] = json!(more.triggers.get(&run.id));
+            object["pruned"] = json!(more.pruned.get(&run.id).map(receipt::as_json));
             object["rests"] = more.wakes.get(&run.id).map_or(Value::Null, wake_as_json);
             object
         };
@@ -87,6 +90,8 @@ pub struct More {
     pub triggers: BTreeMap<RunId, String>,
     /// What brings those back that have left memory while they wait.
     wakes: BTreeMap<RunId, Wake>,
+    /// What is left of the journals that went.
+    pruned: BTreeMap<RunId, Receipt>,
 }
 
 impl More {
@@ -230,6 +235,13 @@ pub fn table(runs: &[RunRecord], more: &More) -> String {
         }
         if let Some(wake) = more.wakes.get(&run.id).filter(|_| now.is_none()) {
             table.push_str(&format!("               {}\n", styled(DIM, rests(wake))));
+        }
+        if let Some(pruned) = more.pruned.get(&run.id) {
+            let day = units::moment(pruned.at.0);
+            table.push_str(&format!(
+                "               {}\n",
+                styled(DIM, format_args!("its journal was pruned {day} UTC"))
+            ));
         }
         if let Some((parent, call)) = run.parent {
             table.push_str(&format!("               {}\n", styled(DIM, format_args!("for call {call} of {parent}"))));

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use agentry_kernel::journal::Entry;
 use agentry_kernel::{Labels, Resource};
+use agentry_store::rows::receipt::Receipt;
 use agentry_store::rows::run::RunRecord;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::ps;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::screen::receipt;
 use crate::screen::report;
 use crate::screen::rows::{Row, rows};
 use crate::screen::waterfall::{self, Span};
@@ -42,7 +44,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let record = history.run(&args.run)?;
     let entries = history.entries(record.id)?;
     let rows = rows(&entries);
-    let more = More { removed: removed(&entries), trigger: trigger(&entries), rested: rested(&entries) };
+    let pruned = history.receipt(record.id)?;
+    let more = More { removed: removed(&entries), trigger: trigger(&entries), rested: rested(&entries), pruned };
     if args.json {
         screen::print_json(&as_json(&record, &rows, &more))?;
     } else {
@@ -60,6 +63,8 @@ pub struct More<'a> {
     pub trigger: Option<&'a str>,
     /// How often it left memory while it waited.
     pub rested: u64,
+    /// What is left of its journal, if that went.
+    pub pruned: Option<Receipt>,
 }
 
 fn rested(entries: &[Entry]) -> u64 {
@@ -87,6 +92,7 @@ fn as_json(record: &RunRecord, rows: &[Row], more: &More<'_>) -> Value {
     let mut run = ps::as_json(record);
     run["trigger"] = json!(more.trigger);
     run["rested"] = json!(more.rested);
+    run["pruned"] = json!(more.pruned.as_ref().map(receipt::as_json));
     run["calls"] = json!(rows.iter().map(|row| row.as_json(record.started)).collect::<Vec<_>>());
     let removed = more.removed.iter().map(|(labels, because)| json!({"labels": labels, "because": because}));
     run["unlabelled"] = json!(removed.collect::<Vec<_>>());
@@ -125,6 +131,9 @@ pub fn page(record: &RunRecord, rows: &[Row], more: &More<'_>) -> String {
     if more.rested > 0 {
         let times = units::plural(more.rested, "time");
         page.push_str(&format!("{}\n", styled(DIM, format_args!("left memory {times} while it waited"))));
+    }
+    if let Some(pruned) = &more.pruned {
+        page.push_str(&format!("{}\n", styled(HINT, receipt::line(pruned))));
     }
     page.push('\n');
     page.push_str(&waterfall::picture(rows, Span { began: record.started, ended }, screen::fold::columns()));

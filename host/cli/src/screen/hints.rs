@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use agentry_journal::backup::BackupError;
 use agentry_journal::history::NoRun;
 use agentry_runtime::approvals::RosterError;
 use agentry_serve::error::{Next, OpError};
@@ -13,6 +14,14 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(none) = error.downcast_ref::<NoRun>() {
         return OpError::from(none.clone()).next.as_ref().map(words);
+    }
+    match error.downcast_ref::<BackupError>() {
+        Some(BackupError::None { .. }) => return Some("`agentry backup DIR` makes one".to_owned()),
+        Some(BackupError::NoGeneration { .. }) => {
+            return Some("`agentry backup --list DIR` shows those that there are".to_owned());
+        }
+        Some(BackupError::Broken { .. }) => return Some("`agentry audit verify` says more".to_owned()),
+        _ => {}
     }
     match error.downcast_ref::<RosterError>()? {
         RosterError::Unknown(_) => Some(words(&Next::Approvers)),

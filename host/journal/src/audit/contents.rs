@@ -29,7 +29,7 @@ pub fn named(entry: &Entry, whole: bool) -> Vec<(Digest, bool)> {
         Entry::Spawned { .. } | Entry::Discarded { .. } | Entry::Triggered { .. } => Vec::new(),
         Entry::Forked { .. } | Entry::Rested { .. } | Entry::Noted { .. } | Entry::ToolsSet { .. } => Vec::new(),
         Entry::Imported { .. } | Entry::Adopted { .. } | Entry::ClockAccepted { .. } => Vec::new(),
-        Entry::OlderAccepted { .. } => Vec::new(),
+        Entry::OlderAccepted { .. } | Entry::Pruned { .. } => Vec::new(),
     }
 }
 

@@ -132,7 +132,7 @@ impl<'a> Told<'a> {
                 Entry::Discarded { .. } | Entry::ToolsSet { .. } => {
                     return no("its journal tells of a host and not of a run");
                 }
-                Entry::ClockAccepted { .. } | Entry::OlderAccepted { .. } => {
+                Entry::ClockAccepted { .. } | Entry::OlderAccepted { .. } | Entry::Pruned { .. } => {
                     return no("its journal tells of a host and not of a run");
                 }
                 Entry::Answered { .. }
@@ -190,7 +190,8 @@ fn at(entry: &Entry) -> Option<Millis> {
         | Entry::Adopted { at, .. }
         | Entry::ToolsSet { at, .. }
         | Entry::ClockAccepted { at, .. }
-        | Entry::OlderAccepted { at, .. } => Some(*at),
+        | Entry::OlderAccepted { at, .. }
+        | Entry::Pruned { at, .. } => Some(*at),
         Entry::Observed { .. } | Entry::Basis { .. } | Entry::Heard { .. } | Entry::Spawned { .. } => None,
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn expires(document: &mut Document<'_>, table: &DeTable<'_>) -> Optio
     moment
 }
 
-fn moment(date: &Datetime) -> Option<Millis> {
+/// The moment that a date names; one with a time says of which zone that is.
+pub fn moment(date: &Datetime) -> Option<Millis> {
     let day = date.date?;
     let offset_minutes = match (&date.time, &date.offset) {
         (None, _) | (_, Some(Offset::Z)) => 0,

@@ -3,10 +3,12 @@
 use agentry_config::secret::{Key, SECRET_KEYS};
 use agentry_drivers::secrets::config::Audience;
 use agentry_drivers::secrets::config::HANDLE_KEYS;
+use agentry_kernel::journal::Status;
 use agentry_kernel::model::Price;
 use agentry_llm::config::adjust::REQUEST_KEYS;
 use agentry_llm::config::{EMBEDDED, Kind, MODEL_KEYS, PRICE_KEYS, PROVIDER_KEYS, ProviderLine};
 
+use super::retention::RETENTION_KEYS;
 use super::*;
 
 /// Every key that there is, one a line.
@@ -80,6 +82,10 @@ memory_mb = 50
 shape = "dense"
 runs_max = 60
 isolation = "process"
+
+[retention]
+ended = "90d"
+keep = ["failed", "approved"]
 "#;
 
 const WHOLE: &str = r#"
@@ -146,6 +152,7 @@ fn every_key_is_read() {
         &HANDLE_KEYS,
         &IDLE_KEYS,
         &ENGINE_KEYS,
+        &RETENTION_KEYS,
     ]
     .concat();
     for key in all {
@@ -178,6 +185,9 @@ fn every_key_is_read() {
     assert_eq!((config.idle.after_ms, config.idle.memory_bytes), (40, 50 << 20));
     assert_eq!(config.engine, (agentry_engine::settings::Shape::Dense, 60));
     assert_eq!(config.isolation, Isolation::Process);
+    let retention = config.retention.unwrap();
+    assert_eq!(retention.ended_ms, 90 * 24 * 60 * 60 * 1000);
+    assert!(retention.keep.keeps(Status::Failed, || false) && !retention.keep.keeps(Status::Done, || false));
     let other = EVERY.replace("provider = \"p\"", "provider = \"q\"").replace("local = true", "local = false");
     let config = Config::parse("agentry.toml", &other).unwrap();
     assert_eq!(config.models.models[0].provider.key, Some(Key::File("a/key".into())));
@@ -196,7 +206,7 @@ fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
         assert!(told.starts_with(&format!("agentry.toml:{}: ", index + 1)), "{key}: {told}");
         assert!(told.contains("\nhint: "), "{key}: {told}");
     }
-    for table in ["providers", "models", "secrets", "hosts", "idle", "engine"] {
+    for table in ["providers", "models", "secrets", "hosts", "idle", "engine", "retention"] {
         let told = mistake(&format!("format = 1\n{table} = 1\n"));
         assert!(told.starts_with(&format!("agentry.toml:2: `{table}` is not a table")), "{told}");
     }

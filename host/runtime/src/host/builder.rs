@@ -33,6 +33,7 @@ use agentry_store::{RedbStore, Store, StoreError, rows};
 
 use super::policy_watch::{self, PolicyWatch};
 use super::services::Services;
+use super::upkeep::Upkeep;
 use super::{Host, OpenError, Options, clock_watch, parking};
 use crate::agents::Agents;
 use crate::approvals::People;
@@ -224,13 +225,14 @@ impl HostBuilder {
         let policy_watch = PolicyWatch::new(directory, self.watched, self.tools_watched);
         let human = Human::open(Arc::clone(&store), clock).await?;
         let (run_queue, parking) = (Arc::new(RunQueue::default()), parking::Parking::new(config.idle));
+        let upkeep = Arc::new(Upkeep::new(config.retention));
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
         let components = Components::new(engine, executor, Arc::clone(&store));
         let agents = Arc::new(Agents::new(self.agents, components, runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, usage, human, tools, http, mail, delegate };
         let services =
-            Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, run_queue, parking });
+            Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, run_queue, parking, upkeep });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;

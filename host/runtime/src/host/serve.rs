@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::services::Services;
-use super::{Host, parking};
+use super::{Host, parking, upkeep};
 use crate::exec::errors::RunError;
 use crate::run::events::Observer;
 use crate::run_queue::QueuedRun;
@@ -67,6 +67,7 @@ impl Host {
         let mut tending = JoinSet::new();
         tending.spawn(parking::wake(Arc::clone(&self.services), back));
         tending.spawn(parking::sweep(Arc::clone(&self.services)));
+        tending.spawn(upkeep::tend(Arc::clone(&self.services)));
         let room = self.services.agents.runs_max().saturating_add(RUNS_ORDERED_MAX);
         while !stop.is_cancelled() {
             tokio::select! {
@@ -81,6 +82,7 @@ impl Host {
             }
         }
         drop((triggers, tending, woken));
+        self.services.upkeep.stop();
         self.services.run_queue.close();
         // Those whose turn did not come are told that the host stops.
         drop(queued);

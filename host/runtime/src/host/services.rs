@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::parking::Parking;
 use super::policy_watch::PolicyWatch;
+use super::upkeep::Upkeep;
 use crate::agents::Agents;
 use crate::approvals::People;
 use crate::dispatch::drivers::Drivers;
@@ -23,4 +24,6 @@ pub struct Services {
     pub run_queue: Arc<RunQueue>,
     /// Runs that leave memory while they wait, and come back.
     pub parking: Parking,
+    /// What is done for the store beside runs.
+    pub upkeep: Arc<Upkeep>,
 }

@@ -3,10 +3,11 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentry_store::limits::{CONTROL_ANSWER_MAX_MS, CONTROL_REPLY_MAX_BYTES, CONTROL_REQUEST_MAX_BYTES};
-use agentry_store::{Batch, Key, Page, Range, Store, StoreError, Value};
+use agentry_store::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -18,6 +19,7 @@ use super::table::{OverSocket, Reply, Request};
 use super::wire::{HELLO_MAX_BYTES, Hello, LENGTH_BYTES, PROTOCOL, frame, length, value};
 use crate::api::{Get, Has, News, Scan, Start};
 use crate::error::OpError;
+use crate::upkeep::{CloseView, Measure, OpenView, ViewGet, ViewHas, ViewScan};
 
 /// Between two tries to connect.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -127,18 +129,37 @@ impl Following {
     }
 }
 
-/// The store of a running host, to be read.
+/// The store of a running host, to be read: as it is, or as it was when a view of it was opened.
 #[derive(Debug)]
-pub struct RemoteStore(Client);
+pub struct RemoteStore {
+    client: Arc<Client>,
+    view: Option<u64>,
+}
 
 impl RemoteStore {
     /// The store behind this connection.
     pub fn over(client: Client) -> Self {
-        Self(client)
+        Self { client: Arc::new(client), view: None }
     }
 
     fn ask<O: OverSocket>(&self, operation: O) -> Result<O::Answer, StoreError> {
-        self.0.ask(operation).map_err(|error| StoreError::Host { why: error.to_string() })
+        self.client.ask(operation).map_err(|error| StoreError::Host { why: error.to_string() })
+    }
+
+    fn rows(&self, scan: Scan) -> Result<Vec<Row>, StoreError> {
+        match self.view {
+            None => self.ask(scan),
+            Some(view) => self.ask(ViewScan { view, scan }),
+        }
+    }
+}
+
+impl Drop for RemoteStore {
+    fn drop(&mut self) {
+        if let Some(view) = self.view {
+            // A host that does not hear it closes the view by itself.
+            let _ = self.ask(CloseView { view });
+        }
     }
 }
 
@@ -148,11 +169,28 @@ impl Store for RemoteStore {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.ask(Get { key: key.to_vec() })
+        let get = Get { key: key.to_vec() };
+        match self.view {
+            None => self.ask(get),
+            Some(view) => self.ask(ViewGet { view, get }),
+        }
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.ask(Has { key: key.to_vec() })
+        let has = Has { key: key.to_vec() };
+        match self.view {
+            None => self.ask(has),
+            Some(view) => self.ask(ViewHas { view, has }),
+        }
+    }
+
+    fn measure(&self, range: &Range) -> Result<Measured, StoreError> {
+        self.ask(Measure { range: range.clone() })
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let view = self.ask(OpenView)?;
+        Ok(Arc::new(Self { client: Arc::clone(&self.client), view: Some(view) }))
     }
 
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<(Key, Value)>, StoreError> {
@@ -160,7 +198,7 @@ impl Store for RemoteStore {
         let (mut found, mut bytes) = (Vec::new(), 0);
         while found.len() < page.rows {
             let rows = u64::try_from(page.rows - found.len()).unwrap_or(u64::MAX);
-            let rows = self.ask(Scan { from: from.clone(), to: to.clone(), reverse, rows })?;
+            let rows = self.rows(Scan { from: from.clone(), to: to.clone(), reverse, rows })?;
             let Some((last, _)) = rows.last() else { return Ok(found) };
             if reverse {
                 to.clone_from(last);

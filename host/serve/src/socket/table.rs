@@ -1,6 +1,8 @@
 //! The operations as they go over the control socket: one line each, its number on the wire being its place. New ones go to the end, and
 //! `PROTOCOL` is raised with each.
 
+use std::sync::Arc;
+
 use agentry_journal::settle_unknown::Resolution;
 use agentry_runtime::approvals::Saying;
 use agentry_runtime::host::services::Services;
@@ -13,6 +15,7 @@ use crate::api::{
 };
 use crate::error::OpError;
 use crate::ops::ByHost;
+use crate::upkeep::{BeginPruning, CloseView, LookAtPruning, Measure, OpenView, ViewGet, ViewHas, ViewScan};
 
 /// A request, as a frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +72,7 @@ macro_rules! operations {
         })*
 
         /// Has the host do it.
-        pub(super) async fn done(host: &Services, ask: Ask) -> Result<Answer, OpError> {
+        pub(super) async fn done(host: &Arc<Services>, ask: Ask) -> Result<Answer, OpError> {
             match ask {
                 $(Ask::$operation(operation) => operation.by_host(host).await.map(Answer::$operation),)*
             }
@@ -97,4 +100,12 @@ operations! {
     LookAtClock,
     AcceptClock,
     Requeue,
+    Measure,
+    OpenView,
+    CloseView,
+    ViewGet,
+    ViewHas,
+    ViewScan,
+    BeginPruning,
+    LookAtPruning,
 }

@@ -32,9 +32,10 @@ pub struct Table {
 }
 
 /// Every table, in the order of its letter.
-pub const TABLES: [Table; 25] = [
+pub const TABLES: [Table; 27] = [
     host(keys::BOOKS),
-    bounded(b"b", "what the journal keeps could not be given back: a run cannot delete its past"),
+    bounded(keys::CONTENTS, "what the journal keeps could not be given back: a run cannot delete its past"),
+    host(keys::ORPHANS),
     host(keys::HOSTS),
     // Of what was taken, a mailbox keeps the newest by their writer and subject, for answers.
     Table { prefix: keys::MAIL, usage: Usage::Kept(|place, row| mail::owner(place, row).into_iter().collect()) },
@@ -42,7 +43,7 @@ pub const TABLES: [Table; 25] = [
     bounded(b"f", "a place has as many labels as there can be"),
     host(keys::READERS),
     host(keys::TIP),
-    bounded(b"i", "a row for each segment of the journal"),
+    bounded(keys::INDEX, "a row for each segment of the journal"),
     Table { prefix: keys::FILE_USAGE, usage: Usage::Kept(|_, row| files::owners(row)) },
     bounded(keys::LOG, "what the journal keeps could not be given back: a run cannot delete its past"),
     Table { prefix: keys::MEMORY, usage: Usage::Kept(|place, row| memory::owner(place, row).into_iter().collect()) },
@@ -51,6 +52,7 @@ pub const TABLES: [Table; 25] = [
     host(b"p"),
     bounded(keys::QUESTIONS, "a rule asks so often for an agent, and of closed ones only the newest are kept"),
     host(keys::RUNS),
+    host(keys::RECEIPTS),
     bounded(keys::RATES, "a rule remembers so many calls"),
     host(keys::TIMES),
     Table { prefix: keys::INQUIRIES, usage: Usage::Held("it is closed; of closed ones only the newest are kept") },

@@ -13,16 +13,10 @@ use agentry_runtime::host::policy_watch;
 use agentry_serve::socket::{Client, ControlError};
 use anyhow::Result;
 
-use super::Finding;
+use super::{Finding, growth};
 use crate::commands::policy::{beside, tools};
 use crate::home::Home;
 use crate::screen::{text, units};
-
-/// Files of a home that are looked at for its size.
-const FILES_MAX: usize = 10_000;
-
-/// A store that has grown beyond this is worth a look.
-const STORE_ODD_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
 /// Looks at all of it.
 pub fn look(home: &Home) -> Vec<Finding> {
@@ -38,7 +32,7 @@ pub fn look(home: &Home) -> Vec<Finding> {
     findings.extend(of("agents", agents(home)));
     findings.extend(of("audit", second_place(home)));
     findings.push(host(home.path()));
-    findings.push(growth(home.path()));
+    findings.extend(of("growth", growth::look(home)));
     findings
 }
 
@@ -165,28 +159,4 @@ fn host(home: &Path) -> Finding {
             Finding::wrong("host", text::line(&error.to_string()), "end it, and start it again: agentry serve")
         }
     }
-}
-
-/// What has grown: the store, above all.
-fn growth(home: &Path) -> Finding {
-    let bytes = size(home, &mut 0);
-    let store = fs::metadata(home.join("store.redb")).map_or(0, |is| is.len());
-    let shown = format!("{} in all, {} of it the store", units::bytes(bytes), units::bytes(store));
-    if store > STORE_ODD_BYTES {
-        return Finding::odd("growth", shown, "move what is done with `agentry export RUN`, or begin another home");
-    }
-    Finding::good("growth", shown)
-}
-
-fn size(directory: &Path, seen: &mut usize) -> u64 {
-    let mut bytes: u64 = 0;
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        *seen += 1;
-        if *seen > FILES_MAX {
-            break;
-        }
-        let Ok(is) = entry.metadata() else { continue };
-        bytes = bytes.saturating_add(if is.is_dir() { size(&entry.path(), seen) } else { is.len() });
-    }
-    bytes
 }

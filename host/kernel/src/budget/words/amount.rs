@@ -59,7 +59,7 @@ fn microusd(text: &str) -> Option<u64> {
 }
 
 /// `"120s"` is 120 000.
-pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+pub fn milliseconds(text: &str) -> Option<u64> {
     const SECOND: u64 = 1000;
     multiple(text, &[("s", SECOND), ("m", 60 * SECOND), ("h", 3600 * SECOND), ("d", 24 * 3600 * SECOND)])
 }

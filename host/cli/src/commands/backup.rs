@@ -1,0 +1,149 @@
+//! `agentry backup`: a home as it stands at one moment, also while a host serves it. It changes nothing in the home.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use agentry_journal::backup::{self, Generation, Taken};
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::{self, BOLD, DIM, GOOD, fold, styled, text, units};
+
+/// The narrowest screens on which the head of the log has room.
+const COLUMNS_WITH_HEAD: usize = 90;
+
+/// Letters of a head that tell it from others.
+const HEAD_LETTERS: usize = 16;
+
+/// Copies a home as it stands now, also while a host serves it, and proves the copy
+///
+/// A directory takes one generation after another; each copies only what is new. What is written is read back, each piece and the log of the home
+/// are proven, and only then the generation counts: whatever a backup is cut by, those before it are whole.
+#[derive(clap::Args)]
+#[command(after_help = "\
+What is in it: all that agents did and keep, budgets, questions, policies, configuration, agents. What is not: keys
+and secrets, which the configuration only names, `export.key`, the codes of approvers, the files of roots, and the
+second place of the heads.
+
+Examples:
+  agentry backup /mnt/elsewhere/agentry
+  agentry backup --list /mnt/elsewhere/agentry
+  agentry backup - | ssh elsewhere 'cat > home.backup'")]
+pub struct Args {
+    /// The directory of backups, which is made at need; `-` writes one whole backup to standard output
+    #[arg(value_name = "DIR|-")]
+    to: PathBuf,
+    /// List the generations in DIR, and copy nothing
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print JSON: one object, or an array with --list
+    #[arg(long)]
+    json: bool,
+}
+
+/// Copies, or lists what was copied.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let stream = args.to.as_os_str() == "-";
+    if args.list {
+        if stream {
+            bail!("a stream has one generation\nhint: name the directory: agentry backup --list DIR");
+        }
+        return list(&args.to, args.json);
+    }
+    if stream && args.json {
+        bail!("standard output is the backup\nhint: leave out --json, or name a directory");
+    }
+    let home = args.home.resolve()?;
+    let Some(history) = home.history()? else {
+        bail!(
+            "nothing ever ran in {}\nhint: `agentry run FILE.wasm` runs an agent, or name another home with --home DIR",
+            text::line(&home.path().display().to_string())
+        );
+    };
+    let store = history.store().snapshot()?;
+    let now = units::now();
+    if stream {
+        let taken = backup::take_as_stream(home.path(), &*store, io::stdout().lock(), now)?;
+        tell(&taken, "as a stream");
+        return Ok(Exit::Done.into());
+    }
+    let taken = backup::take(home.path(), &*store, &args.to, now)?;
+    match &taken.generation {
+        Some(generation) if args.json => screen::print_json(&as_json(generation))?,
+        Some(generation) => {
+            let place = text::line(&args.to.display().to_string());
+            tell(&taken, &format!("as generation {} in {place}", generation.generation));
+        }
+        None => {}
+    }
+    Ok(Exit::Done.into())
+}
+
+fn tell(taken: &Taken, place: &str) {
+    let (new, audit) = (units::count(taken.new), &taken.audit);
+    let size = units::bytes(taken.new_bytes);
+    let proven =
+        format!("proven: {}, {}", units::plural(audit.segments, "segment"), units::plural(audit.contents, "content"));
+    screen::tell(&format!("{}  {place}: {new} new, {size}\n", styled(GOOD, "backed up")));
+    screen::tell(&format!("  {}\n", styled(DIM, proven)));
+}
+
+fn list(directory: &Path, json: bool) -> Result<ExitCode> {
+    let all = backup::list(directory)?;
+    if json {
+        screen::print_json(&all.iter().map(as_json).collect::<Vec<_>>())?;
+    } else if all.is_empty() {
+        screen::tell("no backups yet\n");
+    } else {
+        screen::page(&page(&all))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+fn as_json(generation: &Generation) -> Value {
+    let Generation { generation, at, agentry, rows, files, bytes, new_bytes, heads, .. } = generation;
+    json!({
+        "generation": generation,
+        "at_ms": at.0,
+        "agentry": agentry,
+        "rows": rows,
+        "files": files,
+        "bytes": bytes,
+        "new_bytes": new_bytes,
+        "heads": heads,
+    })
+}
+
+/// A line a generation.
+fn page(all: &[Generation]) -> String {
+    let with_head = fold::columns().is_none_or(|columns| columns >= COLUMNS_WITH_HEAD);
+    let only = |text: String| if with_head { text } else { String::new() };
+    let head = format!(
+        "{:>10}  {:<19}  {:>10}  {:>10}{}",
+        "generation",
+        "taken (UTC)",
+        "holds",
+        "new",
+        only(format!("  {:>10}  head of the log", "segments"))
+    );
+    let mut page = format!("{}\n", styled(BOLD, head));
+    for generation in all {
+        let first = generation.heads.values().next();
+        let (segments, head) = first.map_or((0, ""), |reached| (reached.segments, reached.head.as_str()));
+        let head = head.get(..HEAD_LETTERS).unwrap_or_default();
+        page.push_str(&format!(
+            "{:>10}  {:<19}  {:>10}  {:>10}{}\n",
+            generation.generation,
+            units::moment(generation.at.0),
+            units::bytes(generation.bytes),
+            units::bytes(generation.new_bytes),
+            only(format!("  {:>10}  {}", units::count(segments), styled(DIM, head)))
+        ));
+    }
+    page
+}
