@@ -171,6 +171,11 @@ fn a_host_prunes_by_itself_what_is_old_enough() {
     settings(&stage, "[retention]\nended = \"1s\"\nkeep = [\"failed\"]\n");
     let server = serving(&stage);
     let (done, failed) = (detach(&stage, "steps", &word(1)), detach(&stage, "fail", &json!(null)));
+    until("they are over", || runs(&stage).iter().all(over));
+    thread::sleep(Duration::from_millis(1100));
+    // A host looks when it has begun, and then once an hour.
+    server.stop();
+    let server = serving(&stage);
     until("its journal goes", || !of(&stage, &done)["pruned"].is_null());
     assert_eq!(of(&stage, &failed)["pruned"], Value::Null);
     assert_eq!(audit(&stage)["pruned_runs"], 1);
