@@ -80,7 +80,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// The same in a home of its own that holds a copy of the run: the host that runs is asked for what it was, and for nothing else.
 async fn beside_a_host(home: &Home, options: Options, args: &Args) -> Result<Replayed> {
     let history = home.history()?.context("nothing has run in this home yet")?;
-    let record = history.run(&args.run)?;
+    let record = history.whole_run(&args.run)?;
     let copy = tempfile::tempdir().context("cannot make a directory for a copy of the run")?;
     let exported = export::export(&history, &record, None)?;
     export::open(&exported, Clock::System.now())?.keep(copy.path()).await?;

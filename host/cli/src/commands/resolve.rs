@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         bail!("a call is named RUN/CALL, such as last/7\nhint: `agentry trace RUN` numbers the calls of a run");
     };
     let history = home.history()?.context("nothing has run in this home yet")?;
-    let run = history.run(run)?.id;
+    let run = history.whole_run(run)?.id;
     drop(history);
     let resolution = Resolution { run, call, happened: args.happened, because: args.because };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use agentry_kernel::call::RunId;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
-use agentry_store::{Batch, Store, keys};
+use agentry_store::{Batch, keys};
 
 use super::pack::{PackReader, PackWriter, digest_of};
 use super::*;
@@ -118,7 +118,8 @@ async fn every_byte_that_is_changed_is_found_and_nothing_is_put_back() {
             assert!(put_back.is_err(), "byte {at} of {}", file.display());
             assert!(kept.take(2).is_err(), "byte {at} of {}: nothing is put on top of it", file.display());
         }
-        for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+        // All but the last line break of a list is a list.
+        for length in [0, 1, whole.len() / 2, whole.len() - 2] {
             fs::write(file, &whole[..length]).unwrap();
             assert!(kept.restored("other", Which::Newest).is_err(), "{length} bytes of {}", file.display());
         }

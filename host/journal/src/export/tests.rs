@@ -2,7 +2,7 @@
 
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Call, CallId};
-use agentry_kernel::journal::{BasisId, Ended, Outcome, Started};
+use agentry_kernel::journal::{BasisId, Ended, FORMAT, Outcome, Started};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::Millis;
 
@@ -121,7 +121,7 @@ fn version(file: &[u8]) -> u8 {
 async fn a_file_of_an_older_version_lacks_what_was_told_to_people_and_is_taken_and_given_on_as_such() {
     let (here, text) = home().await;
     let file = exported(here.path()).unwrap();
-    assert_eq!(version(&file), 7);
+    assert_eq!(version(&file), FORMAT);
     let mut older = without(&file, text, 5);
     for _ in 0..2 {
         let there = tempfile::tempdir().unwrap();
@@ -141,7 +141,7 @@ async fn a_file_of_this_version_that_lacks_what_was_told_is_refused() {
     let cut = import(there.path(), &without(&file, text, 6)).await;
     assert!(matches!(cut, Err(ExportError::Incomplete { content, .. }) if content == text), "{cut:?}");
     import(there.path(), &without(&file, Digest::default(), 5)).await.unwrap();
-    assert_eq!(version(&exported(there.path()).unwrap()), 7, "an older one that lacks nothing is whole");
+    assert_eq!(version(&exported(there.path()).unwrap()), FORMAT, "an older one that lacks nothing is whole");
     let store = RedbStore::open(there.path()).unwrap();
     assert_eq!(verify(&store, &[]).unwrap().contents, 3);
     let mut batch = agentry_store::Batch::default();

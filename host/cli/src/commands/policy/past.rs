@@ -51,7 +51,7 @@ pub fn reference(home: &Home, reference: &str) -> Result<(Past, usize)> {
     let call: u32 =
         call.parse().with_context(|| format!("`{}` is no number of a syscall\n{hint}", text::line(call)))?;
     let history = history(home)?;
-    let id = history.run(run)?.id;
+    let id = history.whole_run(run)?.id;
     let past = of(&history, id)?
         .with_context(|| format!("run {id} never began, so it made no syscall\nhint: `agentry trace {id}` says why"))?;
     let place = past.calls.iter().position(|replay| replay.call == CallId(call));

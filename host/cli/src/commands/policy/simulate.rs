@@ -83,7 +83,7 @@ fn runs(history: &agentry_journal::history::History, names: &str) -> Result<Vec<
     if names == "all" {
         return Ok(history.runs(RUNS_MAX)?.into_iter().map(|record| record.id).collect());
     }
-    names.split(',').map(|name| Ok(history.run(name.trim())?.id)).collect()
+    names.split(',').map(|name| Ok(history.whole_run(name.trim())?.id)).collect()
 }
 
 /// The files with values changed.
