@@ -44,9 +44,9 @@ fn a_mistake_in_any_file_of_a_home_shows_the_line_a_caret_and_what_was_meant() {
         (
             "models",
             "agentry.toml",
-            format!("{PROVIDER}idle_timeout = 3\n"),
+            format!("{PROVIDER}idle_timeout_m = 3\n"),
             "5:1:",
-            "idle_timeout = 3",
+            "idle_timeout_m = 3",
             "`idle_timeout_ms`?",
         ),
         (
@@ -104,7 +104,7 @@ fn a_mistake_in_agent_toml_shows_the_line_a_caret_and_what_was_meant() {
         ("[wants.llm]\nmodel = [\"*\"]\n", "4:1:", "model = [\"*\"]", "did you mean `models`?"),
         ("[wants.llm]\nmodels = [\"*\"]\nwhy = 3\n", "5:7:", "why = 3", "why = \"…\""),
         ("[wants.lm]\n", "3:8:", "[wants.lm]", "did you mean `llm`?"),
-        ("[wants.files]\nroot = \"x\"\n", "3:8:", "[wants.files]", "[[wants.files]]"),
+        ("[wants.files]\nroot = \"x\"\n", "3:1:", "[wants.files]", "[[wants.files]]"),
         ("[budget]\ntoken_run = 5\n", "4:13:", "token_run = 5", "did you mean `tokens_run`?"),
         (
             "[[wants.files]]\nroot = \"a\"\naccess = \"r\"\nwhy = \"x\"\n[[wants.files]]\nroot = \"../b\"\naccess = \"r\"\nwhy = \"x\"\n",
@@ -290,7 +290,7 @@ fn a_home_that_was_named_and_is_not_there_is_no_empty_past() {
         "approve x",
         "kill x",
         "replay last",
-        "export last",
+        "export last --out x",
         "policy lock --because x",
     ] {
         let ended = end(agentry().args(verb.split(' ')).arg("--home").arg(&nowhere)).with(2);

@@ -2,7 +2,6 @@
 //! shown to anyone, nothing is asked of a model, and nothing is paid.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::time::Duration;
 
 use futures::future::join_all;

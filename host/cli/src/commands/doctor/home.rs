@@ -41,6 +41,13 @@ pub fn look(home: &Home) -> Vec<Finding> {
     findings.extend(of("audit", second_place(home)));
     findings.push(host(home.path()));
     findings.push(growth(home.path()));
+    // What is wrong with one file is in the way of many things, and is one mistake.
+    let mut told: Vec<String> = Vec::new();
+    findings.retain(|finding| {
+        let first = !told.contains(&finding.found);
+        told.push(finding.found.clone());
+        first
+    });
     findings
 }
 
