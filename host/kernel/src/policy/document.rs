@@ -63,10 +63,16 @@ impl<'a> Document<'a> {
         errors.is_empty().then_some(table)
     }
 
+    /// Tells a mistake once, however often what it is in is read.
     pub(super) fn mistake(&mut self, place: Span, message: impl Into<String>, hint: impl Into<String>) {
         if self.mistakes.len() < MISTAKES_MAX {
             let mistake = Mistake::at(self.source, place.start, message, hint);
-            self.mistakes.push(mistake);
+            let same = |told: &Mistake| {
+                (told.line, told.column, &told.message) == (mistake.line, mistake.column, &mistake.message)
+            };
+            if !self.mistakes.iter().any(same) {
+                self.mistakes.push(mistake);
+            }
         }
     }
 

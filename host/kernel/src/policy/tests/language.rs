@@ -428,6 +428,8 @@ fn one_word_that_is_misspelt_is_one_mistake() {
     let site = |rest: &str| format!("format = 1\nlayer = \"site\"\n{rest}\n");
     for text in [
         "format = 1\nlayer = \"grant\"\nagnt = \"x\"\n".to_string(),
+        grant("llm = [\"a\"]"),
+        grant("[allow]\ntool = \"a\""),
         grant("llm = { modls = [\"a\"] }"),
         grant("[[allow]]\nidd = \"x/a\"\ntool = \"a\""),
         grant("[[allow]]\nid = \"x/a\"\ntol = \"a\""),
