@@ -176,10 +176,13 @@ fn a_second_manifest_is_refused() {
 #[test]
 fn a_mistake_in_agent_toml_is_told_with_its_line_before_anything_is_compiled() {
     for (manifest, of) in [
-        ("name = \"local:plain\"\nversion = \n", "agent.toml:2: "),
-        ("name = \"local:plain\"\nversion = \"0.1.0\"\nsudo = true\n", "agent.toml:3: unknown field `sudo`"),
-        ("name = \"local:plain\"\nversion = \"0.1.0\"\n\n[wants.llm]\nmodels = \"*\"\nwhy = \"x\"\n", "agent.toml:5: "),
-        ("version = \"0.1.0\"\n", "missing field `name`"),
+        ("name = \"local:plain\"\nversion = \n", "agent.toml:2:11: not TOML"),
+        ("name = \"local:plain\"\nversion = \"0.1.0\"\nsudo = true\n", "agent.toml:3:1: unknown key `sudo`"),
+        (
+            "name = \"local:plain\"\nversion = \"0.1.0\"\n\n[wants.llm]\nmodels = \"*\"\nwhy = \"x\"\n",
+            "agent.toml:5:10: `models` is not a list of texts",
+        ),
+        ("version = \"0.1.0\"\n", "the file has no `name`"),
         ("name = \"Plain\"\nversion = \"0.1.0\"\n", "`name`"),
         ("name = \"local:plain\"\nversion = \"0.1.0\"\n[wants.llm]\nmodels = [\"*\"]\nwhy = \"\"\n", "wants.llm"),
     ] {

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::package::Sections;
+use crate::provider::{Behaviour, Server};
 use crate::stage::{Stage, agentry, begin, end, guest};
 
 const SLOW: &str = "{\"script\": 1, \"repeat\": true}\n{\"text\": \"slow\", \"delay_ms\": 4000}\n";
 
 /// A package that asks for these wants, with code that uses none of them.
-fn package(stage: &Stage, wants: &str) -> std::path::PathBuf {
+pub fn package(stage: &Stage, wants: &str) -> std::path::PathBuf {
     let bare = stage.path("plain-of-another-toolchain.wasm");
     fs::write(&bare, Sections::of(&fs::read(guest("echo")).expect("echo is built")).bare().component())
         .expect("a component");
@@ -269,6 +270,10 @@ fn a_home_is_set_up_by_three_answers_and_a_second_time_nothing_is_written_over()
     end(&mut in_home("policy check")).with(0);
     let models = end(&mut in_home("models --json")).with(0).json();
     assert_eq!(models[0]["alias"], "default-model", "{models}");
+    assert_eq!(models[0]["local"], true, "a budget in money would keep everybody from it: {models}");
+    let mut unpriced = agentry();
+    unpriced.args(["setup", "--yes", "--model", "openai=nobody-knows-me", "--home"]).arg(stage.path("unpriced"));
+    assert!(end(&mut unpriced).with(0).stderr.contains("nobody knows the price of `nobody-knows-me`"));
     fs::write(home.join("policies/00-site.toml"), "format = 1\nlayer = \"site\"\n# mine\n").expect("it is ours");
     let again = end(&mut in_home("setup --yes")).with(0);
     assert!(again.stderr.contains("stays as it is"), "{}", again.stderr);
@@ -297,9 +302,12 @@ fn doctor_says_what_is_wrong_and_what_mends_it() {
         ended.json().as_array().expect("a list").iter().filter(|finding| finding["about"] == about).cloned().collect()
     };
     let nowhere = look(&stage.path("nowhere")).with(2);
-    assert_eq!(found(&nowhere, "home")[0]["mend"], "agentry setup", "{}", nowhere.stdout);
+    let mend = format!("agentry setup --home {}", stage.path("nowhere").display());
+    assert_eq!(found(&nowhere, "home")[0]["mend"], mend.as_str(), "{}", nowhere.stdout);
+    let server = Server::that(Behaviour::Says(404, "", String::new()));
+    let model = format!("http://127.0.0.1:{}/v1=m", server.port());
     let mut setup = agentry();
-    end(setup.args(["setup", "--yes", "--model", "http://127.0.0.1:1/v1=m", "--home"]).arg(stage.path("good"))).with(0);
+    end(setup.args(["setup", "--yes", "--model", &model, "--home"]).arg(stage.path("good"))).with(0);
     let good = look(&stage.path("good")).with(0);
     assert!(
         good.json().as_array().is_some_and(|all| all.iter().all(|finding| finding["state"] != "wrong")),

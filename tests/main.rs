@@ -33,6 +33,7 @@ mod languages;
 mod lasting;
 mod lies;
 mod mail;
+mod mistakes;
 mod models;
 mod package;
 mod packages;

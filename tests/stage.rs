@@ -327,14 +327,15 @@ impl Ended {
         self
     }
 
-    /// Fails unless it said what is wrong in one line, with a hint below.
+    /// Fails unless it said what is wrong in one line, with a hint below; between both may stand the line of a file that it is about.
     pub fn complains(&self, of: &str) {
         // What lasts over a second is told before.
         let mut lines = self.stderr.lines().skip_while(|line| line.starts_with("… "));
         let error = lines.next().unwrap_or_default();
         assert!(error.starts_with("error: ") && error.contains(of), "no line with `{of}`:\n{}", self.stderr);
         assert!(!error.ends_with('.'), "an error is no sentence: {error}");
-        assert!(lines.next().is_some_and(|line| line.starts_with("hint: ")), "no hint:\n{}", self.stderr);
+        let mut below = lines.skip_while(|line| line.starts_with("  ") && line.contains(" | "));
+        assert!(below.next().is_some_and(|line| line.starts_with("hint: ")), "no hint:\n{}", self.stderr);
     }
 }
 

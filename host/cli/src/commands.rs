@@ -153,3 +153,26 @@ impl Command {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All commands below this one, with itself.
+    fn all(command: &clap::Command) -> Vec<&clap::Command> {
+        std::iter::once(command).chain(command.get_subcommands().flat_map(all)).collect()
+    }
+
+    #[test]
+    fn prose_of_help_is_broken_by_the_screen_alone() {
+        let command = Command::augment_subcommands(clap::Command::new("agentry"));
+        for command in all(&command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().collect();
+            for pair in lines.windows(2) {
+                let is_prose = pair.iter().all(|line| line.starts_with(|first: char| !first.is_whitespace()));
+                assert!(!is_prose || pair[0].ends_with(':'), "{}: {}", command.get_name(), pair[0]);
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Where Agentry keeps its things: agents, policies, configuration, journals.
 
 use std::env;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +46,31 @@ impl HomeArgs {
                 Ok(dirs) => Ok(Home(dirs.data_dir().join("agentry"))),
                 Err(_) => bail!("cannot tell where your data directory is\nhint: name one with --home DIR"),
             },
+        }
+    }
+}
+
+impl HomeArgs {
+    /// The same, for commands that only look: a home that somebody named and that is not there is a mistake, not an empty past.
+    pub fn existing(&self) -> Result<Home> {
+        let home = self.resolve()?;
+        let named = match (&self.home, env::var_os("AGENTRY_HOME")) {
+            (Some(_), _) => "--home",
+            (None, Some(named)) if !named.is_empty() => "AGENTRY_HOME",
+            (None, _) => return Ok(home),
+        };
+        let shown = text::line(&home.0.display().to_string());
+        match std::fs::metadata(&home.0) {
+            Ok(is) if !is.is_dir() => {
+                bail!("`{shown}` is no directory, and {named} names it\nhint: name a home, which is one")
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                bail!(
+                    "there is no directory `{shown}`, and {named} names it\nhint: correct it, or make a home there: agentry setup --home {shown}"
+                )
+            }
+            // What else is wrong with it, whoever reads it says.
+            Ok(_) | Err(_) => Ok(home),
         }
     }
 }

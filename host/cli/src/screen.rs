@@ -13,6 +13,7 @@ pub mod report;
 pub mod rows;
 pub mod span;
 pub mod status;
+pub mod table;
 pub mod text;
 pub mod units;
 pub mod waterfall;
@@ -84,6 +85,19 @@ pub fn complain(error: &anyhow::Error) {
     for hint in hints {
         tell(&format!("{}: {hint}\n", styled(HINT, "hint")));
     }
+}
+
+/// What is wrong with something that a table lists, and what to do, in lines below its row.
+pub fn trouble(trouble: &str) -> String {
+    let mut lines = trouble.lines().map(text::line);
+    let mut told = format!("  {} {}\n", styled(BAD, "✗"), lines.next().unwrap_or_default());
+    for line in lines {
+        let line = line
+            .strip_prefix("hint: ")
+            .map_or_else(|| line.clone(), |hint| format!("{}: {hint}", styled(HINT, "hint")));
+        told.push_str(&format!("    {line}\n"));
+    }
+    told
 }
 
 /// Says whole lines to stderr, so that they fit the screen.

@@ -1,4 +1,6 @@
-//! Why a configuration file is not used: each error names the file, the line and what to do.
+//! Why a configuration file is not used: each error names the file, the place and what to do.
+
+use agentry_kernel::policy::Mistake;
 
 use crate::policies::PoliciesError;
 
@@ -22,15 +24,6 @@ pub enum ConfigError {
     #[error("{0}")]
     Prices(String),
     /// It says something that makes no sense.
-    #[error("{file}:{line}: {message}\nhint: {hint}")]
-    Mistake {
-        /// As the admin would open it.
-        file: String,
-        /// From 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-        /// What to do.
-        hint: String,
-    },
+    #[error("{}\nhint: {}", .0.told(), .0.hint)]
+    Mistake(Mistake),
 }

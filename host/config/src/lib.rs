@@ -2,6 +2,7 @@
 //! nothing, and knows no section of any file: each is parsed beside what it configures.
 
 mod error;
+mod excerpt;
 pub mod policies;
 pub mod reader;
 pub mod scrub;

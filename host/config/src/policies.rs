@@ -5,8 +5,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use agentry_kernel::Digest;
+use agentry_kernel::inquiry::{Scenario, telling_nothing};
 use agentry_kernel::limits::{POLICY_FILE_MAX_BYTES, POLICY_FILES_MAX};
 use agentry_kernel::policy::{Beside, Mistake, Policy, Source};
 use agentry_kernel::text::nearest;
@@ -174,7 +176,19 @@ impl PolicyFiles {
 
     /// What is well formed in them and yet probably not meant, beside what there is in a home.
     pub fn warnings_beside(&self, policy: &Policy, beside: &Beside) -> Vec<Mistake> {
-        policy.warnings_beside(&self.sources(), beside)
+        let mut warnings = policy.warnings_beside(&self.sources(), beside);
+        let Beside { at, models, tools, .. } = beside.clone();
+        let scenario = Scenario { policy: Arc::new(policy.clone()), models, tools, at };
+        warnings.extend(telling_nothing(&scenario).into_iter().map(|grant| {
+            let message = format!(
+                "denies nothing that the grant of `{}` in force allows, so it never tells anything",
+                grant.agent
+            );
+            let hint = "take out what it is to deny, or remove the file";
+            let text = self.files.iter().find(|(file, _)| *file == grant.rule.file).map_or("", |(_, text)| text);
+            Mistake::in_line(Source { file: &grant.rule.file, text }, grant.rule.line, message, hint)
+        }));
+        warnings
     }
 
     fn sources(&self) -> Vec<Source<'_>> {

@@ -3,10 +3,13 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use agentry_kernel::policy::{Mistake, Source};
+use agentry_kernel::text;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
+use super::excerpt::without_keys;
 
 /// A document, for the places of mistakes.
 #[derive(Clone, Copy)]
@@ -30,11 +33,15 @@ pub struct Table<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// A mistake at a place.
+    /// A mistake at a place, in bytes.
     pub fn mistake(&self, at: usize, message: impl Into<String>, hint: impl Into<String>) -> ConfigError {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        ConfigError::Mistake { file: self.file.to_owned(), line, message: message.into(), hint: hint.into() }
+        let mistake = Mistake::at(Source { file: self.file, text: self.text }, at, message, hint);
+        ConfigError::Mistake(Mistake { text: without_keys(&mistake.text), ..mistake })
+    }
+
+    /// Where a key stands that is named from the top, in bytes: `wants.files.0.root`. The innermost part of it that is there.
+    pub fn place_of(&self, key: &str) -> usize {
+        DeTable::parse(self.text).ok().and_then(|parsed| place(parsed.get_ref(), key)).unwrap_or(0)
     }
 
     /// A path that stands in it: a relative one is beside the file, wherever a command was started.
@@ -42,19 +49,21 @@ impl<'a> Document<'a> {
         Path::new(self.file).parent().unwrap_or(Path::new("")).join(path)
     }
 
-    /// Parses the document and has its table read; `hint` is for a text that is no TOML at all.
+    /// Parses the document and has its table read.
     ///
     /// # Errors
     /// If it is not TOML, and what `read` fails with.
-    pub fn read<T>(
-        self,
-        hint: &str,
-        read: impl FnOnce(&Table<'_>) -> Result<T, ConfigError>,
-    ) -> Result<T, ConfigError> {
-        let parsed = DeTable::parse(self.text).map_err(|why| {
-            let at = why.span().map_or(0, |span| span.start);
-            self.mistake(at, format!("not TOML: {}", why.message()), hint)
-        })?;
+    pub fn read<T>(self, read: impl FnOnce(&Table<'_>) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
+        let (parsed, errors) = DeTable::parse_recoverable(self.text);
+        // One broken line confuses a parser for many more, so only the first is told.
+        if let Some(error) = errors.iter().min_by_key(|error| error.span().map_or(0, |span| span.start)) {
+            let hint = match error.message() {
+                "duplicate key" => "each key stands once in its table, and each [table] once in a file",
+                _ => "write it as TOML: `key = value`, texts in \"quotes\", tables below a [heading]",
+            };
+            let at = error.span().map_or(0, |span| span.start);
+            return Err(self.mistake(at, format!("not TOML: {}", error.message()), hint));
+        }
         read(&self.table(&parsed))
     }
 
@@ -78,17 +87,41 @@ impl<'a> Table<'a> {
 
     /// Refuses all keys but these.
     pub fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
-        match self.table.keys().find(|key| !known.contains(&key.get_ref().as_ref())) {
-            None => Ok(()),
-            Some(key) => {
-                let word = key.get_ref();
-                let hint = match nearest(word, known) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known here: {}", known.join(", ")),
-                };
-                Err(self.document.mistake(key.span().start, format!("unknown key `{word}` in {}", self.name), hint))
-            }
+        self.only_in_our_words(known, &[])
+    }
+
+    /// Refuses all keys but these. Behind the words that other programs have stands what is written here instead.
+    pub fn only_in_our_words(&self, known: &[&str], others: &[(&[&str], &str)]) -> Result<(), ConfigError> {
+        let Some((key, value)) = self.table.iter().find(|(key, _)| !known.contains(&key.get_ref().as_ref())) else {
+            return Ok(());
+        };
+        let word: &str = key.get_ref();
+        let lower = word.to_ascii_lowercase();
+        let hint = match (self.with_dots(word, value.get_ref(), known), nearest(&lower, known)) {
+            (Some(heading), _) => format!("a name with dots stands in quotes: {heading}"),
+            (None, Some(near)) => format!("did you mean `{near}`?"),
+            (None, None) => match others.iter().find(|(words, _)| words.contains(&&*lower)) {
+                Some((_, ours)) => format!("write {ours}"),
+                None => format!("known here: {}", known.join(", ")),
+            },
+        };
+        Err(self.document.mistake(key.span().start, format!("unknown key `{word}` in {}", self.name), hint))
+    }
+
+    /// The heading that was meant, if this table is one of many and below it stands the rest of its name: `[tools.mail.send]`.
+    fn with_dots(&self, word: &str, value: &DeValue<'_>, known: &[&str]) -> Option<String> {
+        let (list, first) = self.name.strip_prefix('[')?.strip_suffix(']')?.split_once('.')?;
+        let DeValue::Table(below) = value else { return None };
+        let mut inner: &DeTable<'_> = below;
+        let mut name = format!("{first}.{word}");
+        while let (1, Some((key, DeValue::Table(below)))) =
+            (inner.len(), inner.iter().next().map(|(key, value)| (key.get_ref(), value.get_ref())))
+            && !known.contains(&key.as_ref())
+        {
+            name = format!("{name}.{key}");
+            inner = below;
         }
+        Some(format!("[{list}.\"{name}\"]"))
     }
 
     /// Its keys.
@@ -223,10 +256,29 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Where a key stands below a table; a number is one of a list.
+fn place(table: &DeTable<'_>, key: &str) -> Option<usize> {
+    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+    let (name, value) = table.get_key_value(first)?;
+    let inner = rest.and_then(|rest| match value.get_ref() {
+        DeValue::Table(inner) => place(inner, rest),
+        DeValue::Array(items) => {
+            let (number, rest) = rest.split_once('.').map_or((rest, None), |(number, rest)| (number, Some(rest)));
+            let item = items.get(number.parse::<usize>().ok()?)?;
+            match (item.get_ref(), rest) {
+                (DeValue::Table(inner), Some(rest)) => place(inner, rest).or(Some(item.span().start)),
+                _ => Some(item.span().start),
+            }
+        }
+        _ => None,
+    });
+    let own = if matches!(value.get_ref(), DeValue::Table(_)) { name.span() } else { value.span() };
+    inner.or(Some(own.start))
+}
+
 /// The known word that was probably meant.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let close = |near: &&str| distance(word, near);
-    known.iter().copied().min_by_key(close).filter(|near| distance(word, near) <= 1 + near.len() / 4)
+    text::nearest(word, known.iter().copied())
 }
 
 /// What to say of an unknown word: the one that was probably meant, or all there are.
@@ -235,19 +287,4 @@ pub fn near_or_all(word: &str, known: &[&str]) -> String {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there is: {}", known.join(", ")),
     }
-}
-
-/// Letters to change, add or leave out: Levenshtein (1966).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().take(64).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.iter().enumerate() {
-            let change = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
+use toml::de::DeValue;
 
 use crate::ConfigError;
+use crate::excerpt::looks_like_a_key;
 use crate::reader::Table;
 
 /// The words of the table that says where a key is. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
@@ -82,17 +84,40 @@ impl Key {
     }
 }
 
-/// Reads where a key is.
+/// Reads where the key is that stands under this word of a table; none if nothing stands there.
 ///
 /// # Errors
-/// If it is in no place, in two, or said in words that mean nothing.
-pub fn key(table: &Table<'_>) -> Result<Key, ConfigError> {
-    table.only(&SECRET_KEYS)?;
-    match (table.text("env")?, table.text("file")?) {
-        (Some(name), None) => Ok(Key::Env(name.to_owned())),
-        (None, Some(path)) => Ok(Key::File(table.document.beside(path))),
-        _ => Err(table.mistake("a key is in one place", "write key = { env = \"NAME\" } or key = { file = \"PATH\" }")),
+/// If it is in no place, in two, said in words that mean nothing, or if it stands there itself.
+pub fn key(table: &Table<'_>, word: &str) -> Result<Option<Key>, ConfigError> {
+    if let Some(DeValue::String(_)) = table.value(word) {
+        let message = format!("a key stands in this file itself, under `{word}`");
+        let hint = format!(
+            "name a variable or a file that has it, {}; then make a new one, for this one lay open",
+            places(word)
+        );
+        return Err(table.mistake_in(word, message, hint));
     }
+    let Some(place) = table.get_table(word)? else { return Ok(None) };
+    place.only(&SECRET_KEYS)?;
+    match (place.text("env")?, place.text("file")?) {
+        (Some(name), None) if is_variable(name) => Ok(Some(Key::Env(name.to_owned()))),
+        (Some(_), None) => {
+            let message = "what stands behind `env` is no name of a variable";
+            Err(place.mistake_in("env", message, format!("the name, not the key: {}", places(word))))
+        }
+        (None, Some(path)) => Ok(Some(Key::File(place.document.beside(path)))),
+        _ => Err(place.mistake("a key is in one place", format!("write {}", places(word)))),
+    }
+}
+
+/// How a key is named, for whoever wrote it otherwise.
+fn places(word: &str) -> String {
+    format!("{word} = {{ env = \"NAME\" }} or {word} = {{ file = \"PATH\" }}")
+}
+
+fn is_variable(name: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.bytes().all(known) && !name.starts_with(|first: char| first.is_ascii_digit()) && !looks_like_a_key(name)
 }
 
 /// A key as it is now: one in a file is read again when the file has changed, so that it can be replaced while a host serves.

@@ -24,6 +24,7 @@ mod candidates;
 mod diff;
 mod explain;
 mod learn;
+mod observe;
 mod package;
 mod past;
 mod reach;
@@ -37,6 +38,7 @@ pub use call::{read as read_call, show as show_call};
 pub use diff::{Change, Diff, DiffVerdict, Example, diff};
 pub use explain::{Explanation, Otherwise, explain};
 pub use learn::{Suggestion, learn};
+pub use observe::telling_nothing;
 pub use reach::{Capability, Location, Route, Stop, capabilities, routes};
 pub use replay::{Changed, Past, Replay, replay, unknown};
 

@@ -310,6 +310,8 @@ pub struct WantsOther {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}\nhint: {hint}")]
 pub struct ManifestMistake {
+    /// Where: `wants.files.0.root`; empty if it is about all of it.
+    pub key: String,
     /// What is wrong, lowercase, without a full stop.
     pub message: String,
     /// What to do.

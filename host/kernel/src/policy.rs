@@ -21,6 +21,7 @@ mod draft;
 mod extra;
 mod grant;
 mod header;
+mod mistake;
 mod near;
 mod outside;
 mod rules;
@@ -37,6 +38,7 @@ mod whole;
 pub use beside::Beside;
 pub use budget::Budget;
 pub(crate) use draft::{list, quoted};
+pub use mistake::Mistake;
 pub use rules::{Ceiling, Duty, SiteRule, Target, When};
 pub use scope::moment;
 pub use subject::Act;
@@ -98,23 +100,6 @@ pub struct Source<'a> {
     pub file: &'a str,
     /// TOML.
     pub text: &'a str,
-}
-
-/// What is wrong with a policy file and where. Prints with the line and a caret under the place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// The file.
-    pub file: String,
-    /// From 1.
-    pub line: u32,
-    /// From 1, in characters.
-    pub column: u32,
-    /// The line itself.
-    pub text: String,
-    /// What is wrong, lowercase, without a full stop.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
 }
 
 impl Policy {
@@ -231,10 +216,15 @@ impl Grant {
 impl PackagePattern {
     /// Whether a package is meant.
     pub fn fits(&self, manifest: &Manifest) -> bool {
-        let fits = |version: &semver::VersionReq| {
-            semver::Version::parse(&manifest.version).is_ok_and(|of_package| version.matches(&of_package))
+        self.is(&manifest.name, &manifest.version)
+    }
+
+    /// The same of a package by its name and its version.
+    pub(crate) fn is(&self, name: &str, version: &str) -> bool {
+        let fits = |wanted: &semver::VersionReq| {
+            semver::Version::parse(version).is_ok_and(|of_package| wanted.matches(&of_package))
         };
-        self.name == manifest.name && self.version.as_ref().is_none_or(fits)
+        self.name == name && self.version.as_ref().is_none_or(fits)
     }
 }
 
@@ -246,20 +236,3 @@ impl fmt::Display for PackagePattern {
         }
     }
 }
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, text, message, hint } = self;
-        writeln!(f, "{file}:{line}:{column}: {message}")?;
-        let gutter = alloc::format!("{line}").len();
-        writeln!(f, "  {line} | {text}")?;
-        let before = (*column as usize).saturating_sub(1).min(text.chars().count());
-        write!(f, "  {:gutter$} | {:before$}^", "", "")?;
-        if !hint.is_empty() {
-            write!(f, "\n  hint: {hint}")?;
-        }
-        Ok(())
-    }
-}
-
-impl core::error::Error for Mistake {}

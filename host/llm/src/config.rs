@@ -51,6 +51,15 @@ pub const MODEL_KEYS: [&str; 11] = [
     "schema_output",
 ];
 
+/// What other programs call these.
+const OTHERS: [(&[&str], &str); 5] = [
+    (&["name", "id", "model_id", "deployment"], "model = \"…\", as its provider calls it"),
+    (&["context", "context_window", "context_length", "num_ctx", "window"], "context_tokens = 128_000"),
+    (&["max_tokens", "max_output", "max_completion_tokens", "output_tokens"], "max_output_tokens = 16_384"),
+    (&["cost", "input_price", "output_price", "pricing"], "price = { input = 150_000, output = 600_000 }"),
+    (&["kind", "base_url", "url", "key", "api_key", "env"], "it below [providers.NAME], and here provider = \"NAME\""),
+];
+
 /// The longest answer of a model that the lists know, unless the admin says more: it is held for each call that names none.
 const ANSWER_TOKENS: u64 = 16_384;
 
@@ -137,7 +146,7 @@ pub struct ModelLine {
 pub fn parse(root: &Table<'_>, lists: &Lists) -> Result<ModelsConfig, ConfigError> {
     let mut providers = BTreeMap::new();
     for (name, table) in root.tables("providers")? {
-        providers.insert(name, provider(&table)?);
+        providers.insert(name, provider(name, &table)?);
     }
     let mut models = Vec::new();
     for (alias, table) in root.tables("models")? {
@@ -159,7 +168,7 @@ fn model(
     providers: &BTreeMap<&str, ProviderLine>,
     lists: &Lists,
 ) -> Result<ModelLine, ConfigError> {
-    table.only(&[&MODEL_KEYS[..], &REQUEST_KEYS[..]].concat())?;
+    table.only_in_our_words(&[&MODEL_KEYS[..], &REQUEST_KEYS[..]].concat(), &OTHERS)?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     if RESERVED.contains(&alias) || alias.is_empty() || alias.len() > 64 || !alias.chars().all(fits) {
         let hint = format!("use a-z, 0-9, `-`, `_` and `.`; {} stand for themselves", RESERVED.join(", "));

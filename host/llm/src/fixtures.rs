@@ -30,7 +30,7 @@ pub(crate) fn open(text: &str) -> Models {
 /// What it says of them.
 pub(crate) fn parsed(text: &str) -> ModelsConfig {
     let file = Document { file: "agentry.toml", text };
-    file.read("", |root| crate::config::parse(root, &Lists::default())).unwrap()
+    file.read(|root| crate::config::parse(root, &Lists::default())).unwrap()
 }
 
 /// One question, all else as it is by default.

@@ -39,6 +39,7 @@ mod responses;
 mod retry;
 mod rewrite;
 pub mod scripted;
+pub mod silent;
 pub mod sse;
 mod target;
 mod trouble;

@@ -82,6 +82,14 @@ const FORMAT: u64 = 1;
 const FILE_KEYS: [&str; 10] =
     ["format", "default", "providers", "models", "secrets", "hosts", "audit", "idle", "engine", "retention"];
 
+/// What stands elsewhere.
+const OTHERS: [(&[&str], &str); 4] = [
+    (&["tools", "tool"], "it in tools.toml beside this file: [tools.\"NAME\"]"),
+    (&["agents", "agent", "webhooks"], "it in agents.toml beside this file: [agents.NAME]"),
+    (&["policies", "policy", "grants", "budget", "limits"], "it in a file of the policy directory"),
+    (&["key", "api_key", "base_url", "kind"], "it below [providers.NAME]"),
+];
+
 const AUDIT_KEYS: [&str; 1] = ["heads"];
 
 const ENGINE_KEYS: [&str; 3] = ["shape", "runs_max", "isolation"];
@@ -184,8 +192,8 @@ impl Config {
 
     fn parsed(file: &str, text: &str, lists: &Lists) -> Result<Self, ConfigError> {
         let document = Document { file, text };
-        document.read("see the example in the documentation of `agentry.toml`", |root| {
-            root.only(&FILE_KEYS)?;
+        document.read(|root| {
+            root.only_in_our_words(&FILE_KEYS, &OTHERS)?;
             if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
                 let message = "the file has another format, or does not say which";
                 return Err(root.mistake_in("format", message, "write format = 1"));

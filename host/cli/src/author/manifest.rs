@@ -3,34 +3,53 @@
 use std::fs;
 use std::path::Path;
 
-use agentry_kernel::manifest::{FORMAT, Manifest};
+use agentry_config::ConfigError;
+use agentry_config::reader::Document;
+use agentry_engine::package::PackageError;
+use agentry_kernel::manifest::{FORMAT, Manifest, ManifestMistake};
 use agentry_runtime::shapes;
-use anyhow::{Context, Error, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 use super::sdk;
 
+mod words;
+
 /// The file's name, beside `Cargo.toml`.
 pub const FILE: &str = "agent.toml";
 
+/// What holds a schema.
+const SCHEMAS: [&str; 2] = ["input_schema", "output_schema"];
+
 /// Reads a manifest; `version` may come from the `Cargo.toml` beside it, `format` and `wit` are those of this build.
 pub fn read(path: &Path) -> Result<Manifest> {
-    let shown = path.display();
+    let shown = path.display().to_string();
     let text = fs::read_to_string(path).with_context(|| {
         format!("cannot read {shown}\nhint: an agent says in `{FILE}` what it is and wants; `agentry new` writes a first one")
     })?;
     let text = text.trim_start_matches('\u{feff}');
-    let said: Table = text.parse().map_err(|error| mistake(path, text, 0, &error))?;
-    // In front, because behind they might fall into a table; the lines of mistakes are counted without them.
-    let added = defaults(path, &said);
+    let document = Document { file: &shown, text };
+    let version = path.parent().and_then(|directory| crate_version(&directory.join("Cargo.toml")));
+    words::check(document, version.is_some())?;
+    let said: Table = text.parse().map_err(|error| undecoded(document, 0, &error))?;
+    // In front, because behind they might fall into a table; the places of mistakes are counted without them.
+    let added = defaults(version.as_deref(), &said);
     let whole = format!("{added}{text}");
-    let manifest: Manifest = toml::from_str(&whole).map_err(|error| mistake(path, &whole, added.len(), &error))?;
+    let manifest: Manifest = toml::from_str(&whole).map_err(|error| undecoded(document, added.len(), &error))?;
     if let Some(key) = empty_want(&said) {
-        bail!("{shown}: `{key}` asks for nothing\nhint: name what it wants, or take the line out");
+        let message = format!("`{key}` asks for nothing");
+        return Err(document
+            .mistake(document.place_of(&key), message, "name what it wants, or take the line out")
+            .into());
     }
     // Now, and not after minutes of compiling.
-    manifest.validate().with_context(|| format!("{shown} is not a manifest"))?;
-    shapes::check(&manifest).with_context(|| shown.to_string())?;
+    manifest
+        .validate()
+        .map_err(|ManifestMistake { key, message, hint }| document.mistake(document.place_of(&key), message, hint))?;
+    shapes::check(&manifest).map_err(|PackageError { message, hint }| {
+        let key = SCHEMAS.iter().find(|key| message.contains(**key)).unwrap_or(&SCHEMAS[0]);
+        document.mistake(document.place_of(key), message, hint)
+    })?;
     Ok(manifest)
 }
 
@@ -49,8 +68,7 @@ fn empty_want(said: &Table) -> Option<String> {
 }
 
 /// Lines that the author may leave out.
-fn defaults(path: &Path, said: &Table) -> String {
-    let version = path.parent().and_then(|directory| crate_version(&directory.join("Cargo.toml")));
+fn defaults(version: Option<&str>, said: &Table) -> String {
     let lines = [
         ("format", Some(FORMAT.to_string())),
         ("wit", Some(format!("{:?}", sdk::wit_version()))),
@@ -60,14 +78,11 @@ fn defaults(path: &Path, said: &Table) -> String {
     lacking.filter_map(|(key, value)| Some(format!("{key} = {}\n", value?))).collect()
 }
 
-fn mistake(path: &Path, text: &str, added: usize, error: &toml::de::Error) -> Error {
-    let at = error.span().map_or(added, |span| span.start).clamp(added, text.len());
-    let line = text.as_bytes()[added..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+/// What no check before the decoder found; `added` bytes stand in front of the file's text.
+fn undecoded(document: Document<'_>, added: usize, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start.saturating_sub(added));
     let said = error.message().lines().next().unwrap_or("that is not TOML");
-    anyhow!(
-        "{}:{line}: {said}\nhint: each key of `{FILE}` has its place and its type; `agentry new` writes a whole one to compare with",
-        path.display()
-    )
+    document.mistake(at, said, format!("each key of `{FILE}` has its place and its type; docs/agent.md has them all"))
 }
 
 fn crate_version(path: &Path) -> Option<String> {

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::package;
-use crate::screen::{self, BAD, BOLD, DIM, styled, text};
+use crate::screen::table::{Table, left};
+use crate::screen::{self, DIM, styled, text};
 
 /// Lists the agents of this home: those that lie there, and those that others can call by name
 #[derive(clap::Args)]
@@ -44,7 +45,7 @@ struct Known {
 
 /// Lists them.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let mut known = AgentsConfig::load(home.path())?.agents;
     let listed: Vec<String> = known.iter().map(|line| line.name.clone()).collect();
     // `run` finds these by name, too.
@@ -83,33 +84,31 @@ fn look_at(line: AgentLine, policy: Option<&Policy>, listed: &[String]) -> Known
 }
 
 fn table(agents: &[Known]) -> String {
-    let head = format!("{:<16}  {:<28}  {:<7}  {}", "agent", "package", "granted", "provides");
-    let mut table = format!("{}\n", styled(BOLD, head));
+    let columns = [left("agent"), left("package").goes(2), left("granted"), left("provides").goes(1)];
+    let mut table = Table::new(columns);
     for Known { line, manifest, granted, .. } in agents {
         let (package, provides) = match manifest {
             Ok(manifest) => (format!("{}@{}", manifest.name, manifest.version), manifest.provides.join(", ")),
             Err(_) => ("?".to_owned(), String::new()),
         };
-        table.push_str(&format!(
-            "{:<16}  {:<28}  {:<7}  {}\n",
-            text::cut(&line.name, 16),
-            text::cut(&package, 28),
-            if *granted { "yes" } else { "no" },
-            text::cut(&provides, 60),
-        ));
-        match manifest {
-            Ok(manifest) if !manifest.description.is_empty() => {
-                table.push_str(&format!("  {}\n", styled(DIM, text::cut(&manifest.description, 100))));
-            }
-            Ok(_) => {}
-            Err(trouble) => {
-                let mut lines = trouble.lines().map(text::line);
-                table.push_str(&format!("  {} {}\n", styled(BAD, "✗"), lines.next().unwrap_or_default()));
-                lines.for_each(|line| table.push_str(&format!("    {line}\n")));
-            }
-        }
+        let cells = [
+            text::cut(&line.name, 24).into(),
+            text::cut(&package, 40).into(),
+            if *granted { "yes" } else { "no" }.into(),
+            text::cut(&provides, 40).into(),
+        ];
+        table.row(cells, below(manifest));
     }
-    table
+    table.show(screen::fold::columns())
+}
+
+/// What it is, or what is wrong with it.
+fn below(manifest: &Result<Manifest, String>) -> String {
+    match manifest {
+        Ok(manifest) if manifest.description.is_empty() => String::new(),
+        Ok(manifest) => format!("  {}\n", styled(DIM, text::cut(&manifest.description, 100))),
+        Err(trouble) => screen::trouble(trouble),
+    }
 }
 
 fn as_json(Known { line, manifest, granted, called }: &Known) -> Value {

@@ -37,7 +37,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { id: question, text, decline: _, because, home } = args;
     let reply = text.map_or_else(|| Reply::Decline(because.unwrap_or_default()), Reply::Text);
-    let home = home.resolve()?;
+    let home = home.existing()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let answered = threads.block_on(offline::act(home.path(), Answering { question, reply }))?;
     screen::tell(&format!("{}\n", styled(GOOD, inquiry::story(&answered))));

@@ -34,7 +34,7 @@ pub struct Args {
 
 /// Reads the questions, and prints them oldest first.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let history = home.history()?;
     let paused = match socket::ask(home.path(), Paused) {
         Err(error) if error.kind == Kind::NoHost => None,

@@ -35,7 +35,7 @@ pub struct Args {
 /// Tells the host of the run.
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { id: question, code, name, home } = args;
-    let said = say(&home.resolve()?, Saying { question, name, code, no: None })?;
+    let said = say(&home.existing()?, Saying { question, name, code, no: None })?;
     screen::tell(&format!("{}\n", styled(GOOD, text::line(&story(&said)))));
     Ok(Exit::Done.into())
 }
@@ -56,10 +56,13 @@ pub fn say(home: &Home, saying: Saying) -> Result<Said> {
     socket::ask(home.path(), saying).map_err(|error| {
         // A host that was reached has said what became of the question.
         let how = if matches!(error.kind, Kind::Refused(_)) { None } else { became(home, &question) };
-        let error = anyhow::Error::new(error);
-        match how {
-            Some(how) => error.context(format!("`{}` is not open: {how}", text::line(&question))),
-            None => error,
+        match how.map(|how| format!("`{}` is not open: {how}", text::line(&question))) {
+            // No host could hear an answer to it.
+            Some(told) if error.kind == Kind::NoHost => {
+                anyhow::anyhow!("{told}\nhint: `agentry approvals --all` lists what was asked")
+            }
+            Some(told) => anyhow::Error::new(error).context(told),
+            None => error.into(),
         }
     })
 }

@@ -78,9 +78,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
             let enrolled = Roster::of(home.path()).add(&name, &groups)?;
             screen::print(&card(&enrolled)?)?;
         }
-        Verb::List(List { home, json }) => list(&Roster::of(home.resolve()?.path()), json)?,
+        Verb::List(List { home, json }) => list(&Roster::of(home.existing()?.path()), json)?,
         Verb::Remove(Remove { name, home }) => {
-            Roster::of(home.resolve()?.path()).remove(&name)?;
+            Roster::of(home.existing()?.path()).remove(&name)?;
             screen::tell(&format!("removed {}\n", text::line(&name)));
         }
     }

@@ -46,7 +46,7 @@ struct Verify {
 /// Does what the second verb says.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let Verb::Verify(verify) = &args.verb;
-    let home = verify.home.resolve()?;
+    let home = verify.home.existing()?;
     let file = match &verify.heads {
         Some(file) => Some(file.clone()),
         None => configured(home.path())?,

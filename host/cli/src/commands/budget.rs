@@ -39,16 +39,15 @@ pub struct Args {
 
 /// Prints the books, the site's first.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let policies = args.policies.clone().unwrap_or_else(|| home.policies());
     let mut all = balances::read(home.path(), &policies)?;
     if let Some(agent) = &args.agent {
+        let known = all.iter().filter_map(|statement| statement.agent.as_deref());
+        let hint = text::meant(agent, known, "`agentry budget` shows all that there are");
         all.retain(|statement| statement.agent.as_ref().is_none_or(|name| name == agent));
         if all.len() < 2 {
-            bail!(
-                "no agent `{}` ran here, and no policy file names it\nhint: `agentry budget` shows all that there are",
-                text::cut(agent, 64)
-            );
+            bail!("no agent `{}` ran here, and no policy file names it\nhint: {hint}", text::cut(agent, 64));
         }
     }
     if args.json {

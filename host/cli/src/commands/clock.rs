@@ -17,7 +17,7 @@ use crate::screen::{self, BAD, GOOD, styled, units};
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-Time never goes back in a home, and it leaps ahead only as far as that can be believed: a clock that is wrong for a
+Time never goes back in a home, and it leaps ahead only as far as that can be believed: a clock that is wrong for a \
 while refills no budget and ends no wait. If the machine's clock is right and the home is not, say so.
 
 Examples:
@@ -50,7 +50,7 @@ struct Accept {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     if let Some(Verb::Accept(accept)) = &args.verb {
-        let home = accept.home.resolve()?;
+        let home = accept.home.existing()?;
         let before = threads.block_on(offline::act(home.path(), AcceptClock))?;
         let (host, machine) = (units::moment(before.host.0), units::moment(before.machine.0));
         let moved =
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         screen::tell(&format!("{}  {machine} UTC  {moved}\n", styled(GOOD, "accepted")));
         return Ok(Exit::Done.into());
     }
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let reading = threads.block_on(offline::act(home.path(), LookAtClock))?;
     if args.json {
         screen::print_json(&as_json(&reading))?;

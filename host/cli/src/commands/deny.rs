@@ -35,7 +35,7 @@ pub struct Args {
 /// Tells the host of the run.
 pub fn run(args: Args) -> Result<ExitCode> {
     let Args { id: question, because, code, name, home } = args;
-    let said = say(&home.resolve()?, Saying { question, name, code, no: Some(because) })?;
+    let said = say(&home.existing()?, Saying { question, name, code, no: Some(because) })?;
     screen::tell(&format!("{}\n", styled(BAD, text::line(&story(&said)))));
     Ok(Exit::Done.into())
 }

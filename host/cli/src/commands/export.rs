@@ -17,8 +17,8 @@ use crate::screen::{self, DIM, GOOD, styled, units};
 /// Writes a run into one file: its journal, all that it read and wrote, and its component
 #[derive(clap::Args)]
 #[command(after_help = "\
-The file holds what the agent was told and said, so it is as private as that; it is made for its owner alone. Secrets are
-never in it, because no agent sees one. With --sign, the key of this home vouches for the file; it is made at need, in
+The file holds what the agent was told and said, so it is as private as that; it is made for its owner alone. Secrets are \
+never in it, because no agent sees one. With --sign, the key of this home vouches for the file; it is made at need, in \
 `export.key`, and its public half is printed for `agentry import --signed-by`.
 
 Examples:
@@ -41,7 +41,7 @@ pub struct Args {
 
 /// Writes it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let history =
         home.history()?.context("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")?;
     let record = history.whole_run(&args.run)?;

@@ -14,7 +14,7 @@ use super::run::{finish, input, watched};
 /// Begins a run with the past of another one, which goes on from a call
 #[derive(clap::Args)]
 #[command(after_help = "\
-Up to the call the new run is given the answers that the other one had: nothing of that is done or paid again. From the
+Up to the call the new run is given the answers that the other one had: nothing of that is done or paid again. From the \
 call on it lives. An input or a component that makes it do something else before the call is told, and it ends there.
 
 Examples:

@@ -21,9 +21,9 @@ use crate::screen::{self, DIM, GOOD, styled, text};
 /// Takes a run that another home exported into this one
 #[derive(clap::Args)]
 #[command(after_help = "\
-Whoever made the file may have written anything into it, so the run is marked for ever as one that came out of a file, and
-carries the label `untrusted`. It can be looked at and replayed here. One that had not ended is suspended, and nothing but
-`agentry resume RUN` makes it go on: then on the limits, budgets, approvals and labels of this home, as if it began. Let it
+Whoever made the file may have written anything into it, so the run is marked for ever as one that came out of a file, and \
+carries the label `untrusted`. It can be looked at and replayed here. One that had not ended is suspended, and nothing but \
+`agentry resume RUN` makes it go on: then on the limits, budgets, approvals and labels of this home, as if it began. Let it \
 go on in one place only.
 
 Examples:

@@ -30,7 +30,7 @@ pub struct Args {
 
 /// Tells the host of the run.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let run = target::going(&home, &args.run)?;
     socket::ask(home.path(), Stop { run, because: args.because })?;
     screen::tell(&format!("run {run} stops\n"));

@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, Some(namespace), Some(key)) => Labelled::Entry { namespace, key },
         _ => bail!("nothing is named\nhint: --file PATH, or --namespace NAMESPACE --key KEY"),
     };
-    let home = remove.home.resolve()?;
+    let home = remove.home.existing()?;
     let unlabel = Unlabel { from, labels: Labels::of(remove.labels), because: remove.because };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let taken = threads.block_on(offline::act(home.path(), unlabel))?;
@@ -92,7 +92,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// Off a run that goes on: a label that it does not hold is a mistake, because whoever names it thinks that it does.
 fn off_run(name: &str, remove: &Remove) -> Result<ExitCode> {
-    let home = remove.home.resolve()?;
+    let home = remove.home.existing()?;
     let Some(history) = home.history()? else {
         bail!("there are no runs here\nhint: start one: agentry run FILE.wasm, or name another home with --home DIR");
     };

@@ -45,7 +45,7 @@ pub struct Args {
 
 /// Prints what there is, and then what comes.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut followed = Followed::find(args.home.resolve()?, &args.run)?;
+    let mut followed = Followed::find(args.home.existing()?, &args.run)?;
     let record = followed.record()?;
     let mut log = Log { run: record.id, asked: BTreeMap::new(), began: record.started };
     if let Some(pruned) = followed.read(|history, run| history.receipt(run))? {

@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
+use agentry_kernel::text::nearest;
+use agentry_runtime::config::AgentsConfig;
 use agentry_serve::api::Discard;
 use agentry_serve::offline;
 use agentry_store::rows::mail::Listed;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::home::HomeArgs;
+use crate::home::{Home, HomeArgs};
 use crate::screen::{self, BOLD, DIM, GOOD, styled, text, units};
 
 /// Lists letters that wait, or dead ones; throws one away
@@ -59,11 +61,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(Verb::Drop(drop)) = args.verb {
         return discard(&drop);
     }
-    let history = args.home.resolve()?.history()?;
+    let home = args.home.existing()?;
+    let history = home.history()?;
     let letters = history.map_or(Ok(Vec::new()), |history| history.mail(args.agent.as_deref(), args.dead))?;
     if args.json {
         screen::print_json(&letters.iter().map(as_json).collect::<Vec<_>>())?;
     } else if letters.is_empty() {
+        misspelt(&home, args.agent.as_deref())?;
         screen::tell(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
     } else {
         screen::page(&table(&letters))?;
@@ -71,8 +75,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
+/// An agent that nobody knows and that is nearly called as one that is here has no empty mailbox.
+fn misspelt(home: &Home, agent: Option<&str>) -> Result<()> {
+    let Some(agent) = agent else { return Ok(()) };
+    let mut known = home.agents();
+    known.extend(AgentsConfig::load(home.path())?.agents.into_iter().map(|line| line.name));
+    let near = nearest(agent, known.iter().map(String::as_str)).filter(|_| known.iter().all(|name| name != agent));
+    match near {
+        Some(near) => bail!("there is no agent `{}` here\nhint: did you mean `{near}`?", text::line(agent)),
+        None => Ok(()),
+    }
+}
+
 fn discard(drop: &Drop) -> Result<ExitCode> {
-    let home = drop.home.resolve()?;
+    let home = drop.home.existing()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     threads.block_on(offline::act(home.path(), Discard { letter: drop.id.clone() }))?;
     screen::tell(&format!("{}  letter {}\n", styled(GOOD, "thrown away"), text::line(&drop.id)));

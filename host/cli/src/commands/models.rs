@@ -1,6 +1,7 @@
-//! `agentry models`: what this home can ask, and whether it could right now; what else is near; which prices hold. It asks none of them but
-//! the one that is probed.
+//! `agentry models`: what this home can ask, and whether it could right now; what else is near; which prices hold. It looks whether their
+//! servers answer, and asks no model but the one that is probed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -8,6 +9,7 @@ use std::time::SystemTime;
 use agentry_llm::nearby::{Noticed, nearby};
 use agentry_llm::prices::{self, AGE_MAX_DAYS};
 use agentry_llm::probe::probe;
+use agentry_llm::silent::silent;
 use agentry_llm::{Entry, Models};
 use agentry_runtime::config::Config;
 use anyhow::{Context, Result, anyhow};
@@ -15,7 +17,8 @@ use serde_json::{Value, json};
 
 use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, BAD, BOLD, DIM, HINT, styled, text, units};
+use crate::screen::table::{Table, left, right};
+use crate::screen::{self, DIM, HINT, styled, text, units};
 
 /// Lists the models that agents can be granted
 #[derive(clap::Args)]
@@ -55,7 +58,9 @@ pub struct Args {
 
 /// Lists them.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    // Weights and prices may be what a home begins with.
+    let begins = args.fetch || args.prices.is_some();
+    let home = if begins { args.home.resolve() } else { args.home.existing() }?;
     if args.fetch {
         fetch(&home)?;
     }
@@ -78,16 +83,37 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         })?;
         return runtime.block_on(probed(home.path(), entry, args.json));
     }
+    let listed =
+        Listed { silent: runtime.block_on(silent(&config.models, |alias| could_be_asked(&models, alias))), models };
     if args.json {
-        let list: Vec<Value> = models.list().map(|entry| as_json(entry, &models)).collect();
+        let list: Vec<Value> = listed.models.list().map(|entry| as_json(entry, &listed)).collect();
         screen::print_json(&list)?;
     } else {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let noticed = runtime.block_on(nearby(&config.models, set));
         let noticed = noticed.iter().map(to_add).collect::<String>();
-        screen::page(&format!("{}{}{noticed}", table(&models), ages(&models, SystemTime::now())))?;
+        screen::page(&format!("{}{}{noticed}", table(&listed), ages(&listed.models, SystemTime::now())))?;
     }
+    // A name that nobody resolves is waited for by nobody.
+    runtime.shutdown_background();
     Ok(Exit::Done.into())
+}
+
+/// The models, and whose server does not answer.
+struct Listed {
+    models: Models,
+    silent: BTreeMap<String, String>,
+}
+
+impl Listed {
+    fn trouble<'a>(&'a self, entry: &'a Entry) -> Option<&'a String> {
+        entry.trouble.as_ref().or_else(|| self.silent.get(&entry.model.alias))
+    }
+}
+
+/// Whether nothing is in the way but perhaps its server.
+pub fn could_be_asked(models: &Models, alias: &str) -> bool {
+    models.get(alias).is_some_and(|entry| entry.trouble.is_none())
 }
 
 async fn probed(home: &std::path::Path, entry: &Entry, as_json: bool) -> Result<ExitCode> {
@@ -150,11 +176,11 @@ fn fetch(_: &Home) -> Result<()> {
     anyhow::bail!("this agentry was built without the embedded model\nhint: name a model of a server in agentry.toml")
 }
 
-fn table(models: &Models) -> String {
-    let head =
-        format!("{:<16}  {:>9}  {:>9}  {:>22}  {}", "model", "window", "answer", "price of 1 M in / out", "where");
-    let mut table = format!("{}\n", styled(BOLD, head));
-    for entry in models.list() {
+fn table(listed: &Listed) -> String {
+    let columns =
+        [left("model"), right("window").goes(2), right("answer").goes(3), right("1 M in / out").goes(1), left("where")];
+    let mut table = Table::new(columns);
+    for entry in listed.models.list() {
         let info = &entry.info;
         let price = match (info.input_microusd_per_mtok, info.output_microusd_per_mtok) {
             (Some(0), Some(0)) => "free".to_owned(),
@@ -162,28 +188,24 @@ fn table(models: &Models) -> String {
             _ => "not known".to_owned(),
         };
         let place = if info.local { "this machine" } else { "elsewhere" };
-        let default =
-            if entry.model.alias == models.default_alias() { styled(DIM, " (default)") } else { String::new() };
-        table.push_str(&format!(
-            "{:<16}  {:>9}  {:>9}  {price:>22}  {place}{default}\n",
-            text::cut(&info.alias, 16),
-            units::count(u64::from(info.context_tokens)),
-            units::count(u64::from(info.max_output_tokens)),
-        ));
-        if let Some(trouble) = &entry.trouble {
-            let mut lines = trouble.lines().map(text::line);
-            table.push_str(&format!("  {} {}\n", styled(BAD, "✗"), lines.next().unwrap_or_default()));
-            lines.for_each(|line| table.push_str(&format!("    {line}\n")));
-        }
+        let default = if entry.model.alias == listed.models.default_alias() { " (default)" } else { "" };
+        let cells = [
+            text::cut(&info.alias, 32).into(),
+            units::count(u64::from(info.context_tokens)).into(),
+            units::count(u64::from(info.max_output_tokens)).into(),
+            price.into(),
+            format!("{place}{default}").into(),
+        ];
+        table.row(cells, listed.trouble(entry).map(|trouble| screen::trouble(trouble)).unwrap_or_default());
     }
-    table
+    table.show(screen::fold::columns())
 }
 
-fn as_json(entry: &Entry, models: &Models) -> Value {
+fn as_json(entry: &Entry, listed: &Listed) -> Value {
     let info = &entry.info;
     json!({
         "alias": info.alias,
-        "default": entry.model.alias == models.default_alias(),
+        "default": entry.model.alias == listed.models.default_alias(),
         "context_tokens": info.context_tokens,
         "max_output_tokens": info.max_output_tokens,
         "input_microusd_per_mtok": info.input_microusd_per_mtok,
@@ -194,6 +216,6 @@ fn as_json(entry: &Entry, models: &Models) -> Value {
         "local": info.local,
         "price_date": entry.priced.as_ref().map(|(date, _)| date),
         "price_source": entry.priced.as_ref().map(|(_, source)| source),
-        "trouble": entry.trouble,
+        "trouble": listed.trouble(entry),
     })
 }

@@ -27,7 +27,7 @@ pub struct Args {
 
 /// Reads the notices and prints them.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let history = args.home.resolve()?.history()?;
+    let history = args.home.existing()?.history()?;
     let found = history.map_or(Ok(Vec::new()), |history| history.notices(args.limit))?;
     if args.json {
         screen::print_json(&found.iter().map(inquiry::notice_as_json).collect::<Vec<_>>())?;

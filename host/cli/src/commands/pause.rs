@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// Holds it, or lets it go.
 pub fn hold(which: &Which, hold: bool) -> Result<ExitCode> {
-    let home = which.home.resolve()?;
+    let home = which.home.existing()?;
     let story = match target::find(&home, &which.target)? {
         Target::Run(run) => {
             let news = socket::ask(home.path(), Hold { run, hold })?;

@@ -86,7 +86,7 @@ fn lock(args: &Lock) -> Result<ExitCode> {
     if args.because.len() > TEXT_MAX_BYTES {
         bail!("the reason has more than {TEXT_MAX_BYTES} bytes\nhint: say it in a sentence");
     }
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let changed = threads.block_on(offline::lock(home.path(), &args.because))?;
     let told = if changed { "locked: no agent here begins anything new" } else { "it is locked already" };
@@ -95,7 +95,7 @@ fn lock(args: &Lock) -> Result<ExitCode> {
 }
 
 fn unlock(args: &Unlock) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let changed = threads.block_on(offline::unlock(home.path()))?;
     let told = if changed { "unlocked: agents go on under the policy" } else { "it is not locked" };

@@ -18,11 +18,8 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::screen::table::{Cell, Table, left, right};
 use crate::screen::{self, BOLD, DIM, HINT, amounts, receipt, report, status, styled, text, units};
-
-/// The narrowest screens on which the day and the bill of a run have room.
-const COLUMNS_WITH_DAY: usize = 101;
-const COLUMNS_WITH_BILL: usize = 80;
 
 /// Lists runs, the newest first
 #[derive(clap::Args)]
@@ -43,7 +40,7 @@ pub struct Args {
 
 /// Reads the journal and prints a line a run.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let history = home.history()?;
     let runs = history.as_ref().map_or(Ok(Vec::new()), |history| history.runs(args.limit))?;
     let live = live(home.path())?;
@@ -192,63 +189,61 @@ pub fn as_json(run: &RunRecord) -> Value {
     })
 }
 
-/// A line a run, and what else is known of it below.
+/// A line a run, and what else is known of it below. On a narrow screen the day goes first, and then what a run took.
 pub fn table(runs: &[RunRecord], more: &More) -> String {
-    let columns = screen::fold::columns().unwrap_or(usize::MAX);
-    // On a narrow screen the day goes first, and then what a run took.
-    let (day, bill) = (columns >= COLUMNS_WITH_DAY, columns >= COLUMNS_WITH_BILL);
-    let only = |shown: bool, text: String| if shown { text } else { String::new() };
-    let head = format!(
-        "{:<13}  {:<16}  {:<11}{}  {:>10}{}",
-        "run",
-        "agent",
-        "status",
-        only(day, format!("  {:<19}", "began (UTC)")),
-        "took",
-        only(bill, format!("  {:>9}  {:>11}", "tokens", "cost"))
-    );
-    let mut table = format!("{}\n", styled(BOLD, head));
+    let columns = [
+        left("run"),
+        left("agent"),
+        left("status"),
+        left("began (UTC)").goes(3),
+        right("took"),
+        right("tokens").goes(2),
+        right("cost").goes(1),
+    ];
+    let mut table = Table::new(columns);
     for run in runs {
         let now = more.of(run);
         let (word, style) = now.map_or_else(|| status::shown(run.status), |live| (state(live), BOLD));
         let took = run.ended.map_or_else(|| "…".to_owned(), |ended| units::duration(ended.since(run.started)));
-        let (tokens, cost) = (units::count(run.spent[Resource::Tokens]), units::dollars(run.spent[Resource::Usd]));
-        table.push_str(&format!(
-            "{}  {:<16}  {}{}  {took:>10}{}\n",
-            run.id,
-            text::cut(&run.agent, 16),
-            styled(style, format_args!("{word:<11}")),
-            only(day, format!("  {}", styled(DIM, units::moment(run.started.0)))),
-            only(bill, format!("  {tokens:>9}  {cost:>11}")),
-        ));
-        if let Some(imported) = &run.imported {
-            table.push_str(&format!("               {}\n", styled(HINT, self::imported(imported))));
-        }
-        if let Some(by) = more.triggers.get(&run.id) {
-            table.push_str(&format!(
-                "               {}\n",
-                styled(DIM, format_args!("started by {}", text::cut(by, 100)))
-            ));
-        }
-        if let Some(live) = now {
-            table.push_str(&format!("               {}\n", styled(DIM, self::now(live))));
-        }
-        if let Some(wake) = more.wakes.get(&run.id).filter(|_| now.is_none()) {
-            table.push_str(&format!("               {}\n", styled(DIM, rests(wake))));
-        }
-        if let Some(pruned) = more.pruned.get(&run.id) {
-            let day = units::moment(pruned.at.0);
-            table.push_str(&format!(
-                "               {}\n",
-                styled(DIM, format_args!("its journal was pruned {day} UTC"))
-            ));
-        }
-        if let Some((parent, call)) = run.parent {
-            table.push_str(&format!("               {}\n", styled(DIM, format_args!("for call {call} of {parent}"))));
-        }
-        if let Some(failure) = &run.failure {
-            table.push_str(&format!("               {}\n", styled(DIM, text::cut(failure, 100))));
-        }
+        let cells = [
+            run.id.to_string().into(),
+            text::cut(&run.agent, 24).into(),
+            Cell::of(style, word),
+            Cell::of(DIM, units::moment(run.started.0)),
+            took.into(),
+            units::count(run.spent[Resource::Tokens]).into(),
+            units::dollars(run.spent[Resource::Usd]).into(),
+        ];
+        table.row(cells, below(run, now, more));
     }
-    table
+    table.show(screen::fold::columns())
+}
+
+/// What else is known of a run, a line each.
+fn below(run: &RunRecord, now: Option<&Live>, more: &More) -> String {
+    let set_in = |line: String| format!("               {line}\n");
+    let dim = |line: String| set_in(styled(DIM, line));
+    let mut below = String::new();
+    if let Some(imported) = &run.imported {
+        below.push_str(&set_in(styled(HINT, self::imported(imported))));
+    }
+    if let Some(by) = more.triggers.get(&run.id) {
+        below.push_str(&dim(format!("started by {}", text::cut(by, 100))));
+    }
+    if let Some(live) = now {
+        below.push_str(&dim(self::now(live)));
+    }
+    if let Some(wake) = more.wakes.get(&run.id).filter(|_| now.is_none()) {
+        below.push_str(&dim(rests(wake)));
+    }
+    if let Some(pruned) = more.pruned.get(&run.id) {
+        below.push_str(&dim(format!("its journal was pruned {} UTC", units::moment(pruned.at.0))));
+    }
+    if let Some((parent, call)) = run.parent {
+        below.push_str(&dim(format!("for call {call} of {parent}")));
+    }
+    if let Some(failure) = &run.failure {
+        below.push_str(&dim(text::cut(failure, 100)));
+    }
+    below
 }

@@ -30,7 +30,7 @@ pub struct Args {
 
 /// Reads the questions, and prints them oldest first.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let history = args.home.resolve()?.history()?;
+    let history = args.home.existing()?.history()?;
     let mut found = history.map_or(Ok(Vec::new()), |history| history.inquiries(units::now()))?;
     found.retain(|inquiry| args.all || inquiry.state == State::Open);
     if args.json {

@@ -21,7 +21,7 @@ use crate::screen::{self, BAD, BOLD, GOOD, status, styled, text, units};
 /// Executes a run again, without any effect, and proves that it does the same
 #[derive(clap::Args)]
 #[command(after_help = "\
-Each call gets the answer that stands in the journal, in the order in which the agent saw it. Nothing is asked,
+Each call gets the answer that stands in the journal, in the order in which the agent saw it. Nothing is asked, \
 sent, written or paid. The first call or output that is not as it was is named, and the exit code is 1.
 
 Examples:
@@ -46,7 +46,7 @@ pub struct Args {
 
 /// Executes it again and says what was found.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     // Nothing is decided anew, so a home without policies will do.
     let policies = args.policies.clone().unwrap_or_else(|| home.policies());
     let is_bare = args.policies.is_none() && !policies.exists();

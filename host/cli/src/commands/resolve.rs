@@ -16,8 +16,8 @@ use crate::screen::{self, GOOD, styled};
 /// Says whether a call happened whose answer was lost with its host
 #[derive(clap::Args)]
 #[command(after_help = "\
-A call that cannot be undone is not made again after its host has stopped: its agent is told that nobody knows, and what
-was held for it counts as spent. Whoever looked at the other side says here what came of it. If it did not happen, the
+A call that cannot be undone is not made again after its host has stopped: its agent is told that nobody knows, and what \
+was held for it counts as spent. Whoever looked at the other side says here what came of it. If it did not happen, the \
 accounts have it back. The word stands in the run's journal.
 
 Examples:
@@ -45,7 +45,7 @@ pub struct Args {
 
 /// Takes the person's word.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let named = args.call.split_once('/').and_then(|(run, call)| Some((run, CallId(call.parse().ok()?))));
     let Some((run, call)) = named else {
         bail!("a call is named RUN/CALL, such as last/7\nhint: `agentry trace RUN` numbers the calls of a run");

@@ -20,8 +20,8 @@ use crate::screen::{self, report, text};
 /// Goes on with runs that have not ended, after their host stopped
 #[derive(clap::Args)]
 #[command(after_help = "\
-A run is executed again from its journal up to where it was: nothing is done or paid twice. From there on it goes on. A
-call whose answer was lost is made again if it only reads or may be made twice; else the agent is told that nobody knows
+A run is executed again from its journal up to where it was: nothing is done or paid twice. From there on it goes on. A \
+call whose answer was lost is made again if it only reads or may be made twice; else the agent is told that nobody knows \
 whether it happened, and a person can say so by `agentry resolve`.
 
 Examples:

@@ -21,7 +21,7 @@ use crate::screen::{self, BAD, BOLD, inquiry, span, styled, text, units};
 /// Runs agents for other commands until it is stopped
 #[derive(clap::Args)]
 #[command(after_help = "\
-The first Ctrl-C or SIGTERM stops it in good order: nothing new begins, and runs get the time of --drain to
+The first Ctrl-C or SIGTERM stops it in good order: nothing new begins, and runs get the time of --drain to \
 end. A second one ends it at once.
 
 Examples:

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use agentry_config::policies::{self, PoliciesError};
 use agentry_kernel::Digest;
 use agentry_kernel::policy::{Policy, Source};
-use agentry_runtime::config::Config;
+use agentry_runtime::config::{CONFIG_FILE, Config};
 use anyhow::{Context, Result, bail};
 
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, BOLD, DIM, GOOD, styled, text};
+use crate::screen::{self, BAD, BOLD, DIM, GOOD, HINT, styled, text};
 
 /// What all agents together may spend in a day, if nobody says otherwise.
 const USD_DAY: &str = "5.00";
@@ -71,8 +71,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     // What was written is read as a host would, before anybody relies on it.
     policies::load(&home.policies())?;
-    Config::load(home.path())?;
+    let config = Config::load(home.path())?;
     screen::page(&next(&home, &model))?;
+    screen::tell(&unpriced(&config));
     Ok(Exit::Done.into())
 }
 
@@ -117,9 +118,31 @@ fn configuration(model: &str) -> Result<String> {
             bail!("nobody knows the provider `{}`\nhint: openai, anthropic, or the URL of a server", text::line(other))
         }
     };
-    Ok(format!(
+    let text = format!(
         "{head}default = \"default-model\"\n\n[providers.first]\n{kind}\n[models.default-model]\nprovider = \"first\"\nmodel = {name:?}\n"
-    ))
+    );
+    // What runs on this machine costs nothing, so that a budget in money does not keep it from being asked.
+    let local = Config::parse(CONFIG_FILE, &text)?.models.models.iter().all(|model| model.provider.loopback);
+    Ok(if local {
+        format!("{text}local = true    # no word leaves this machine; take it out if this server asks another one\n")
+    } else {
+        text
+    })
+}
+
+/// What is said of a model that would never be asked, because the budget is in money and nobody knows its price.
+fn unpriced(config: &Config) -> String {
+    let unpriced = config.models.models.iter().find(|model| model.price.is_none());
+    unpriced.map_or_else(String::new, |model| {
+        let alias = &model.alias;
+        format!(
+            "{}: nobody knows the price of `{}`, and the budget is in money: it is not asked until you say it\n\
+             {}: below [models.{alias}] in {CONFIG_FILE}: price = {{ input = 150_000, output = 600_000 }}, in micro-USD for a million tokens\n",
+            styled(BAD, "warning"),
+            text::line(&model.model),
+            styled(HINT, "hint"),
+        )
+    })
 }
 
 /// Writes a file that is not there.

@@ -38,7 +38,9 @@ pub fn find(home: &Home, name: &str) -> Result<Target> {
     match self::going(home, name) {
         Ok(run) => Ok(Target::Run(run)),
         Err(error) if matches!(error.downcast_ref(), Some(NoRun::Unknown { .. } | NoRun::Never)) => {
-            bail!("there is no run and no agent `{}`\nhint: `agentry ps` lists runs", text::cut(name, 64))
+            let (here, live) = (home.agents(), going.runs.iter().map(|live| &*live.agent));
+            let hint = text::meant(name, here.iter().map(String::as_str).chain(live), "`agentry ps` lists runs");
+            bail!("there is no run and no agent `{}`\nhint: {hint}", text::cut(name, 64))
         }
         Err(error) => Err(error),
     }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BAD, BOLD, DIM, styled, text, units};
+use crate::screen::table::{Table, left, right};
+use crate::screen::{self, DIM, styled, text, units};
 
 /// Lists the tools that agents can be granted
 #[derive(clap::Args)]
@@ -36,7 +37,7 @@ pub struct Args {
 
 /// Lists them.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let (config, registry) = (Config::load(home.path())?, ToolsConfig::load(home.path())?);
     let tools = Tools::registered(&config.secrets, config.hosts.clone(), registry).registry();
     if args.json {
@@ -51,8 +52,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn table(tools: &Registry) -> String {
-    let head = format!("{:<24}  {:<12}  {:<16}  {:>9}  {}", "tool", "effect", "labels", "price", "where");
-    let mut table = format!("{}\n", styled(BOLD, head));
+    let columns = [left("tool"), left("effect"), left("labels").goes(2), right("price").goes(1), left("where").goes(3)];
+    let mut table = Table::new(columns);
     for tool in tools.list() {
         let labels = tool.labels().join(", ");
         let price = match tool.price_microusd() {
@@ -60,21 +61,20 @@ fn table(tools: &Registry) -> String {
             price => units::dollars(price),
         };
         let (kind, place) = tool.reach();
-        table.push_str(&format!(
-            "{:<24}  {:<12}  {:<16}  {price:>9}  {kind} {}\n",
-            text::cut(tool.name(), 24),
-            tool.effect().word(),
-            text::cut(if labels.is_empty() { "none" } else { &labels }, 16),
-            text::cut(&place, 60),
-        ));
-        table.push_str(&format!("  {}\n", styled(DIM, text::cut(tool.description(), 100))));
+        let mut below = format!("  {}\n", styled(DIM, text::cut(tool.description(), 100)));
         if let Some(trouble) = &tool.trouble {
-            let mut lines = trouble.lines().map(text::line);
-            table.push_str(&format!("  {} {}\n", styled(BAD, "✗"), lines.next().unwrap_or_default()));
-            lines.for_each(|line| table.push_str(&format!("    {line}\n")));
+            below.push_str(&screen::trouble(trouble));
         }
+        let cells = [
+            text::cut(tool.name(), 32).into(),
+            tool.effect().word().into(),
+            text::cut(if labels.is_empty() { "none" } else { &labels }, 24).into(),
+            price.into(),
+            format!("{kind} {}", text::cut(&place, 48)).into(),
+        ];
+        table.row(cells, below);
     }
-    table
+    table.show(screen::fold::columns())
 }
 
 fn as_json(tool: &Entry) -> Value {

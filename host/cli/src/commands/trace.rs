@@ -38,7 +38,7 @@ pub struct Args {
 
 /// Reads the run's entries and prints them.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Some(history) = args.home.resolve()?.history()? else {
+    let Some(history) = args.home.existing()?.history()? else {
         bail!("there are no runs here\nhint: start one: agentry run FILE.wasm, or name another home with --home DIR");
     };
     let record = history.run(&args.run)?;

@@ -17,7 +17,7 @@ use crate::screen::{self, BAD, BOLD, DIM, GOOD, styled, text, units};
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-A cause stands here from when it is noticed until its run has ended. One whose run cannot be begun is tried again, later
+A cause stands here from when it is noticed until its run has ended. One whose run cannot be begun is tried again, later \
 each time; in the end it waits for a person.
 
 Examples:
@@ -52,13 +52,13 @@ struct Again {
 /// Lists them, or does what the second verb says.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(Verb::Requeue(again)) = &args.verb {
-        let home = again.home.resolve()?;
+        let home = again.home.existing()?;
         let threads = tokio::runtime::Runtime::new().context("cannot start")?;
         threads.block_on(offline::act(home.path(), Requeue { cause: again.id.clone() }))?;
         screen::tell(&format!("{}  {}\n", styled(GOOD, "tries again"), text::line(&again.id)));
         return Ok(Exit::Done.into());
     }
-    let history = args.home.resolve()?.history()?;
+    let history = args.home.existing()?.history()?;
     let causes = history.map_or(Ok(Vec::new()), |history| cause::all(&**history.store(), None))?;
     let named: Vec<_> = causes.into_iter().map(|(key, pending)| (cause::name(&key), pending)).collect();
     if args.json {

@@ -38,7 +38,7 @@ pub struct Args {
 /// Waits for its end.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
-    let mut followed = Followed::find(args.home.resolve()?, &args.run)?;
+    let mut followed = Followed::find(args.home.existing()?, &args.run)?;
     let record = loop {
         if let Some(record) = followed.over()? {
             break record;

@@ -1,4 +1,5 @@
-//! Lines that fit a screen: what is longer goes on below, set in, broken between words. It changes no word and looks at none.
+//! Lines that fit a screen: what is longer goes on below, set in, broken between words. It changes no word, and looks at one kind of line alone:
+//! one of a file with a caret below, which is cut around the caret, for it would stand under another place otherwise.
 
 use std::io::IsTerminal;
 
@@ -32,8 +33,18 @@ fn columns_of(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Option<usize> {
 /// The same text on lines of at most so many columns. Sequences of colours have none.
 pub fn fold(text: &str, columns: usize) -> String {
     let mut folded = String::with_capacity(text.len() + text.len() / 16);
-    for line in text.split_inclusive('\n') {
-        let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+    let mut lines =
+        text.split_inclusive('\n').map(|line| line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n")));
+    let mut next = lines.next();
+    while let Some((line, end)) = next {
+        next = lines.next();
+        if let Some((caret, behind)) = next
+            && let Some((line, caret)) = around_the_caret(line, caret, columns)
+        {
+            folded.extend([line.as_str(), end, caret.as_str(), behind]);
+            next = lines.next();
+            continue;
+        }
         let indent = line.chars().take_while(|letter| *letter == ' ').count();
         let set_in = (indent + SET_IN).min(columns / 2);
         let mut rest = line;
@@ -49,6 +60,38 @@ pub fn fold(text: &str, columns: usize) -> String {
         folded.push_str(end);
     }
     folded
+}
+
+/// A line of a file, `  12 | key = value`, and the caret below it, cut to what has room around the caret; none if they are something else, or
+/// have room as they are.
+fn around_the_caret(line: &str, below: &str, columns: usize) -> Option<(String, String)> {
+    const BETWEEN: &str = " | ";
+    let (number, text) = line.split_once(BETWEEN)?;
+    let (margin, caret) = below.split_once(BETWEEN)?;
+    let is_caret = caret.trim_start() == "^" && margin.trim().is_empty() && margin.len() == number.len();
+    let is_number = !number.trim().is_empty() && number.trim().bytes().all(|byte| byte.is_ascii_digit());
+    let letters: Vec<char> = text.chars().collect();
+    let room = columns.checked_sub(number.len() + BETWEEN.len()).filter(|room| *room > 2)?;
+    if !is_caret || !is_number || letters.len().max(caret.len()) <= room {
+        return None;
+    }
+    let place = caret.len() - 1;
+    // The caret stands two thirds to the right, or where the line leaves it.
+    let from =
+        if place < room { 0 } else { (place - room * 2 / 3).min((letters.len().max(place + 1)).saturating_sub(room)) };
+    let mut shown: Vec<char> = letters.iter().skip(from).take(room).copied().collect();
+    if from > 0
+        && let Some(first) = shown.first_mut()
+    {
+        *first = '…';
+    }
+    if letters.len() > from + room
+        && let Some(last) = shown.last_mut()
+    {
+        *last = '…';
+    }
+    let line = format!("{number}{BETWEEN}{}", shown.into_iter().collect::<String>());
+    Some((line, format!("{margin}{BETWEEN}{:1$}^", "", place - from)))
 }
 
 /// Where a line is to be cut so that what stands before has at most `room` columns; none if all of it has.
@@ -83,6 +126,23 @@ mod tests {
         let folded = fold("one two three four\n  five six seven eight\nshort\n", 12);
         assert_eq!(folded, "one two\n    three\n    four\n  five six\n      seven\n      eight\nshort\n");
         assert!(folded.lines().all(|line| line.chars().count() <= 12));
+    }
+
+    #[test]
+    fn a_line_of_a_file_is_cut_around_its_caret_and_not_folded() {
+        let letters: String = ('a'..='z').cycle().take(90).collect();
+        for (place, columns) in [(0, 40), (30, 40), (60, 40), (89, 40), (90, 40), (50, 60), (89, 120)] {
+            let text = format!("x.toml:7:1: wrong\n  7 | {letters}\n    | {:place$}^\n  hint: h\n", "");
+            let folded = fold(&text, columns);
+            let lines: Vec<&str> = folded.lines().collect();
+            assert_eq!(lines.len(), 4, "{folded}");
+            assert!(lines.iter().all(|line| line.chars().count() <= columns), "{folded}");
+            let under = lines[2].chars().position(|letter| letter == '^').and_then(|at| lines[1].chars().nth(at));
+            let meant = letters.chars().nth(place);
+            assert!(under == meant || under == Some('…') && place == 89, "{folded}");
+        }
+        let short = "  7 | a = 1\n    | ^\n";
+        assert_eq!(fold(short, 40), short);
     }
 
     #[test]

@@ -74,7 +74,11 @@ pub fn ending(report: &Report) -> String {
 
 /// What was in the way of a run, for programs.
 pub fn cause_as_json(cause: &Cause) -> Value {
-    json!({"kind": cause.kind, "text": cause.text, "hint": cause.hint})
+    let mut object = json!({"kind": cause.kind, "text": cause.text});
+    if !cause.hint.is_empty() {
+        object["hint"] = json!(cause.hint);
+    }
+    object
 }
 
 /// The same in a line or two; what `told` says already is not said again.

@@ -225,16 +225,19 @@ fn asked(question: &Completion) -> String {
 
 /// A refusal, for programs: the stable word first.
 pub fn refusal(refusal: &Refusal) -> Value {
-    json!({
+    let mut object = json!({
         "agent": refusal.agent,
         "wanted": refusal.wanted,
         "code": refusal.code.word(),
         "rule": refusal.rule,
         "argument": refusal.argument,
         "because": refusal.because,
-        "hint": refusal.hint,
         "reference": refusal.reference.map(|(run, call)| format!("{run}/{call}")),
-    })
+    });
+    if !refusal.hint.is_empty() {
+        object["hint"] = json!(refusal.hint);
+    }
+    object
 }
 
 impl Row {

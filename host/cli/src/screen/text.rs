@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use agentry_kernel::text::{self, deceives};
+use agentry_kernel::text::{self, deceives, nearest};
 
 use super::hints;
 
@@ -101,6 +101,11 @@ pub fn cut(text: &str, columns: usize) -> String {
     short
 }
 
+/// What to say of a name that nobody has: the one that was probably meant, or this.
+pub fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>, otherwise: impl Into<String>) -> String {
+    nearest(name, known).map_or_else(|| otherwise.into(), |near| format!("did you mean `{}`?", line(near)))
+}
+
 /// An error and its causes in one line, and the hints of all of them.
 pub fn explain(error: &anyhow::Error) -> (String, Vec<String>) {
     let mut what = String::new();
@@ -120,7 +125,12 @@ pub fn explain(error: &anyhow::Error) -> (String, Vec<String>) {
                 what.push_str(": ");
             }
             // Set in: no second line of it looks like a hint of ours.
-            what.push_str(&head.replace('\n', "\n  "));
+            let mut lines = head.split('\n');
+            what.push_str(lines.next().unwrap_or_default());
+            for line in lines {
+                what.push_str(if line.starts_with("  ") { "\n" } else { "\n  " });
+                what.push_str(line);
+            }
         }
     }
     (what, told)

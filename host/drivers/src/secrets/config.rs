@@ -17,6 +17,15 @@ const PREFIX_MAX_BYTES: usize = 64;
 /// The words of one of its tables. `cargo xtask tidy` reads them here: `tests/surface.toml` names a test for each.
 pub const HANDLE_KEYS: [&str; 4] = ["value", "header", "prefix", "only_to"];
 
+/// What other programs call these.
+const OTHERS: [(&[&str], &str); 2] = [
+    (
+        &["env", "file", "key", "secret", "token", "password"],
+        "value = { env = \"NAME\" } or value = { file = \"PATH\" }",
+    ),
+    (&["to", "host", "hosts", "url", "audience", "allowed"], "only_to = [\"https://api.example.org\"]"),
+];
+
 /// A secret that an admin set up.
 #[derive(Clone, Debug)]
 pub struct SecretLine {
@@ -70,12 +79,12 @@ pub fn parse(root: &Table<'_>) -> Result<Vec<SecretLine>, ConfigError> {
 }
 
 fn secret(handle: &str, table: &Table<'_>) -> Result<SecretLine, ConfigError> {
-    table.only(&HANDLE_KEYS)?;
+    table.only_in_our_words(&HANDLE_KEYS, &OTHERS)?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if handle.is_empty() || handle.len() > 64 || !handle.chars().all(plain) {
         return Err(table.mistake(format!("`{handle}` cannot be a handle"), "use a-z, 0-9 and `-`"));
     }
-    let Some(value) = table.get_table("value")? else {
+    let Some(value) = key(table, "value")? else {
         let hint = "add value = { env = \"NAME\" } or value = { file = \"PATH\" }";
         return Err(table.mistake(format!("{} has no `value`", table.name), hint));
     };
@@ -96,7 +105,7 @@ fn secret(handle: &str, table: &Table<'_>) -> Result<SecretLine, ConfigError> {
     }
     let only_to = only_to.into_iter().map(|word| audience(word, table)).collect::<Result<_, _>>()?;
     let (handle, prefix) = (handle.to_owned(), prefix.to_owned());
-    Ok(SecretLine { handle, value: key(&value)?, header, prefix, only_to })
+    Ok(SecretLine { handle, value, header, prefix, only_to })
 }
 
 fn audience(word: &str, table: &Table<'_>) -> Result<Audience, ConfigError> {

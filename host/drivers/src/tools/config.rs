@@ -42,7 +42,6 @@ use agentry_kernel::tool::Effect;
 use agentry_store::limits::{
     TOOL_OUTPUT_DEFAULT_BYTES, TOOL_OUTPUT_MAX_BYTES, TOOL_TIMEOUT_DEFAULT_MS, TOOL_TIMEOUT_MAX_MS, TOOLS_MAX,
 };
-use toml::de::DeTable;
 
 use super::adapter::Reach;
 use super::{clock, command, endpoint};
@@ -71,6 +70,21 @@ const TOOL_KEYS: [&str; 10] = [
     "command",
     "http",
     "clock",
+];
+
+/// What other programs call these.
+const OTHERS: [(&[&str], &str); 5] = [
+    (
+        &["program", "cmd", "exec", "args", "run", "script"],
+        "command = { program = \"/usr/bin/…\", args = [\"{name}\"] }",
+    ),
+    (&["url", "endpoint", "method"], "http = { method = \"POST\", url = \"https://…\" }"),
+    (
+        &["parameters", "input_schema", "inputschema", "arguments"],
+        "schema = '{\"type\": \"object\", \"properties\": {…}}'",
+    ),
+    (&["timeout", "timeout_s", "time"], "timeout_ms = 10_000"),
+    (&["price", "cost", "usd"], "price_microusd = 100"),
 ];
 
 /// The registry of tools, as it was written.
@@ -167,13 +181,10 @@ impl ToolsConfig {
     /// # Errors
     /// The first mistake, with its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let document = Document { file, text };
-        let parsed = DeTable::parse(text).map_err(|why| {
-            let at = why.span().map_or(0, |span| span.start);
-            let hint = "see the example in the documentation of `tools.toml`";
-            document.mistake(at, format!("not TOML: {}", why.message()), hint)
-        })?;
-        let root = document.table(&parsed);
+        Document { file, text }.read(Self::read)
+    }
+
+    fn read(root: &Table<'_>) -> Result<Self, ConfigError> {
         root.only(&TOOLS_FILE_KEYS)?;
         if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
             let message = "the file has another format, or does not say which";
@@ -190,7 +201,7 @@ impl ToolsConfig {
 }
 
 fn tool(name: &str, table: &Table<'_>) -> Result<Registered, ConfigError> {
-    table.only(&TOOL_KEYS)?;
+    table.only_in_our_words(&TOOL_KEYS, &OTHERS)?;
     if !is_name(name) {
         let hint = format!("use letters, digits, `.`, `_` and `-`, at most {NAME_MAX_BYTES}");
         return Err(table.mistake(format!("`{name}` cannot be a tool's name"), hint));

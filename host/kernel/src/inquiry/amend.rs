@@ -26,8 +26,8 @@ pub fn amend(file: &str, target: &str, value: &str) -> Result<Option<String>, St
     let parts: Vec<&str> = key.split('.').collect();
     let mut places = Vec::new();
     collect(rule, &parts, 0, &mut places);
-    let place = match places.as_slice() {
-        [place] => place.clone(),
+    let (place, is) = match places.as_slice() {
+        [(place, is)] => (place.clone(), *is),
         [] => return Err(format!("nothing in `{}` is called `{}`", name_of(target, key), text::show(key))),
         _ => {
             return Err(format!(
@@ -37,8 +37,26 @@ pub fn amend(file: &str, target: &str, value: &str) -> Result<Option<String>, St
             ));
         }
     };
-    let value = if DeTable::parse(&format!("x = {value}")).is_ok() { value.into() } else { quoted(value) };
+    let value = alike(is, target, value)?;
     Ok(Some(format!("{}{value}{}", &file[..place.start], &file[place.end..])))
+}
+
+/// The value as TOML of the kind that stands there: a shell takes quotes away, so a text may come without.
+fn alike(is: &str, target: &str, value: &str) -> Result<String, String> {
+    let line = format!("x = {value}");
+    let parsed = DeTable::parse(&line).ok();
+    let kind = parsed.as_ref().and_then(|table| Some(table.get_ref().get("x")?.get_ref().type_str()));
+    let (what, example) = match (is, kind) {
+        ("string", None | Some("integer" | "float" | "boolean" | "datetime")) => return Ok(quoted(value.trim())),
+        (is, Some(kind)) if is == kind => return Ok(value.into()),
+        // Some keys take a word or a table; what fits where, the language says.
+        ("string" | "table", Some("string" | "table" | "array")) => return Ok(value.into()),
+        ("array", _) => ("a list", format!("'{target}=[\"{}\"]'", text::show(value.trim().trim_matches('"')))),
+        ("table", _) => ("a table", format!("'{target}={{ key = \"value\" }}'")),
+        ("boolean", _) => ("true or false", format!("{target}=true")),
+        (_, _) => ("a number", format!("{target}=80000")),
+    };
+    Err(format!("`{target}` is {what}, and `{}` is not\nhint: write --set {example}", text::show(value)))
 }
 
 fn name_of<'a>(target: &'a str, key: &str) -> &'a str {
@@ -72,7 +90,7 @@ fn find<'t, 'i, 'k>(file: &'t DeTable<'i>, target: &'k str) -> Option<(&'t DeTab
 }
 
 /// The places of values whose path ends in these keys. Rules with an id of their own are not looked into from outside.
-fn collect(table: &DeTable<'_>, key: &[&str], depth: usize, places: &mut Vec<Range<usize>>) {
+fn collect(table: &DeTable<'_>, key: &[&str], depth: usize, places: &mut Vec<(Range<usize>, &'static str)>) {
     if depth == DEPTH_MAX {
         return;
     }
@@ -85,7 +103,7 @@ fn collect(table: &DeTable<'_>, key: &[&str], depth: usize, places: &mut Vec<Ran
             _ => None,
         };
     }
-    places.extend(value.map(Spanned::span));
+    places.extend(value.map(|value| (value.span(), value.get_ref().type_str())));
     for (_, value) in table.iter() {
         if let DeValue::Table(inner) = value.get_ref() {
             collect(inner, key, depth + 1, places);
@@ -104,10 +122,9 @@ mod tests {
     fn a_value_is_changed_where_it_stands() {
         let changed = amend(FILE, "clerk/pay.args.cents.max", "80").expect("it is there").expect("it is here");
         assert_eq!(changed, FILE.replace("max = 5", "max = 80"));
-        let changed = amend(FILE, "clerk.usd_day", "2.50 ").map(|text| text.unwrap_or_default());
-        assert_eq!(changed, Ok(FILE.replace("\"1.00\"", "2.50 ")));
-        let changed = amend(FILE, "clerk/pay.cents.max", "abc").expect("it is there").expect("it is here");
-        assert_eq!(changed, FILE.replace("max = 5", "max = \"abc\""));
+        // A shell takes quotes away.
+        let changed = amend(FILE, "clerk.usd_day", "2.50").map(|text| text.unwrap_or_default());
+        assert_eq!(changed, Ok(FILE.replace("\"1.00\"", "\"2.50\"")));
     }
 
     #[test]
@@ -116,5 +133,13 @@ mod tests {
         assert!(amend(FILE, "clerk/pay.max", "1").is_err_and(|error| error.contains("more than once")));
         assert!(amend(FILE, "clerk/pay.prefix", "1").is_err_and(|error| error.contains("is called `prefix`")));
         assert_eq!(amend("not [ toml", "a.b", "1"), Ok(None));
+        let error = amend(FILE, "clerk/pay.cents.max", "abc").expect_err("it is a number");
+        assert!(
+            error.contains("is a number, and `abc` is not\nhint: write --set clerk/pay.cents.max=80000"),
+            "{error}"
+        );
+        let list = "agent = \"clerk\"\nllm = { models = [\"a\"] }\n";
+        let error = amend(list, "clerk.models", "b").expect_err("it is a list");
+        assert!(error.ends_with("hint: write --set 'clerk.models=[\"b\"]'"), "{error}");
     }
 }

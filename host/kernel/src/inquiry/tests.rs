@@ -1,5 +1,6 @@
 //! Questions answered for small policies, and the answers held against the kernel by brute force.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -7,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::{
     DiffVerdict, Location, Past, Question, Replay, Scenario, Verdict, capabilities, diff, explain, learn, read_call,
-    replay, routes, show_call,
+    replay, routes, show_call, telling_nothing,
 };
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, RunId};
@@ -357,4 +358,20 @@ fn what_is_learnt_is_a_policy_under_which_the_same_calls_are_allowed() {
         diff(&scenario(&[SITE, CLERK]), &learnt).opened.iter().filter(|change| change.example.is_some()).count(),
         0
     );
+}
+
+#[test]
+fn a_grant_that_only_observes_and_denies_nothing_is_told() {
+    let scenario = |observed: &str| {
+        let grant = "format = 1\nlayer = \"grant\"\nagent = \"x\"\nllm = { models = [\"a\", \"b\"] }\nmemory = { read = [\"team/**\"] }\n";
+        let tried = format!("format = 1\nlayer = \"grant\"\nagent = \"x\"\nmode = \"observe\"\n{observed}");
+        let sources = [Source { file: "a.toml", text: grant }, Source { file: "b.toml", text: &tried }];
+        let policy = Policy::parse(&sources, Digest::default()).expect("it is a policy");
+        Scenario { policy: Arc::new(policy), models: Vec::new(), tools: Vec::new(), at: Millis(0) }
+    };
+    let tells = |observed: &str| telling_nothing(&scenario(observed)).is_empty();
+    assert!(tells("llm = { models = [\"a\"] }\nmemory = { read = [\"team/**\"] }\n"), "it denies a model");
+    assert!(tells("llm = { models = [\"a\", \"b\"] }\n"), "it denies memory");
+    assert!(!tells("llm = { models = [\"a\", \"b\"] }\nmemory = { read = [\"team/**\"] }\n"));
+    assert!(!tells("llm = { models = [\"*\"] }\nmemory = { read = [\"**\"] }\n"));
 }

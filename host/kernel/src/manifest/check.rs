@@ -51,18 +51,18 @@ impl Manifest {
     pub fn validate(&self) -> Result<(), ManifestMistake> {
         if self.format != FORMAT {
             let message = format!("the manifest has format {}", self.format);
-            return Err(mistake(message, format!("this version reads format {FORMAT}")));
+            return Err(mistake(message, format!("this version reads format {FORMAT}")).at("format"));
         }
         fits("name", &self.name, shapes::package(&self.name), "for example `acme:reporter`")?;
         version("version", &self.version)?;
         if self.seq == 0 {
-            return Err(mistake("`seq` is 0", "it begins with 1 and grows with every release"));
+            return Err(mistake("`seq` is 0", "it begins with 1 and grows with every release").at("seq"));
         }
         self.table()?;
         fits("description", &self.description, text::sentence(&self.description), PLAIN)?;
         short("provides", self.provides.len())?;
-        for word in &self.provides {
-            fits("provides", word, text::name(word), PLAIN)?;
+        for (at, word) in self.provides.iter().enumerate() {
+            fits(&format!("provides.{at}"), word, text::name(word), PLAIN)?;
         }
         for (key, value) in [("source", &self.source), ("revision", &self.revision)] {
             let value = value.as_deref().unwrap_or_default();
@@ -72,8 +72,7 @@ impl Manifest {
         schema("output_schema", self.output_schema.as_deref())?;
         short("budget", self.budget.len())?;
         for (key, amount) in &self.budget {
-            let wrong = |message: String| mistake(text::show(&message), "a budget has the words of a grant's [budget]");
-            words::limit(key, amount).map_err(wrong)?;
+            words::limit(key, amount).map_err(|message| budget(key, &message))?;
         }
         wants(&self.wants)
     }
@@ -87,7 +86,8 @@ impl Manifest {
             return Ok(());
         }
         let message = format!("it was built against version {wanted} of the syscall table");
-        Err(mistake(message, format!("this host has version {WIT}: build the agent again, or use another host")))
+        Err(mistake(message, format!("this host has version {WIT}: build the agent again, or use another host"))
+            .at("wit"))
     }
 }
 
@@ -95,41 +95,44 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
     if let Some(llm) = &wants.llm {
         short("wants.llm.models", llm.models.len())?;
         if llm.models.is_empty() {
-            return Err(mistake("`wants.llm.models` is empty", "say which models, usually `[\"*\"]`"));
+            let hint = "say which models, usually `[\"*\"]`";
+            return Err(mistake("`wants.llm.models` is empty", hint).at("wants.llm.models"));
         }
-        for model in &llm.models {
-            fits("wants.llm.models", model, shapes::name(model), "an alias, or its beginning and `*`")?;
+        for (at, model) in llm.models.iter().enumerate() {
+            let key = format!("wants.llm.models.{at}");
+            fits(&key, model, shapes::name(model), "an alias, or its beginning and `*`")?;
         }
         reason("wants.llm", &llm.why)?;
     }
     if let Some(memory) = &wants.memory {
         for (key, list) in [("wants.memory.read", &memory.read), ("wants.memory.write", &memory.write)] {
             short(key, list.len())?;
-            for namespace in list {
-                fits(key, namespace, shapes::namespace(namespace), "for example `agent/me/**`")?;
+            for (at, namespace) in list.iter().enumerate() {
+                fits(&format!("{key}.{at}"), namespace, shapes::namespace(namespace), "for example `agent/me/**`")?;
             }
         }
         if memory.read.is_empty() && memory.write.is_empty() {
             let hint = "say `read = [\"agent/NAME/**\"]` or `write = [\"agent/NAME/**\"]`, or take it out";
-            return Err(mistake("`wants.memory` asks for nothing", hint));
+            return Err(mistake("`wants.memory` asks for nothing", hint).at("wants.memory"));
         }
         reason("wants.memory", &memory.why)?;
     }
     short("wants.files", wants.files.len())?;
-    for files in &wants.files {
-        fits("wants.files.root", &files.root, text::label(&files.root), "for example `documents`")?;
-        reason("wants.files", &files.why)?;
+    for (at, files) in wants.files.iter().enumerate() {
+        fits(&format!("wants.files.{at}.root"), &files.root, text::label(&files.root), "for example `documents`")?;
+        reason(&format!("wants.files.{at}"), &files.why)?;
     }
     short("wants.tools", wants.tools.len())?;
-    for tool in &wants.tools {
-        fits("wants.tools.tool", &tool.tool, shapes::name(&tool.tool), "a tool, or its beginning and `*`")?;
-        reason("wants.tools", &tool.why)?;
+    for (at, tool) in wants.tools.iter().enumerate() {
+        let key = format!("wants.tools.{at}.tool");
+        fits(&key, &tool.tool, shapes::name(&tool.tool), "a tool, or its beginning and `*`")?;
+        reason(&format!("wants.tools.{at}"), &tool.why)?;
     }
     if let Some(http) = &wants.http {
         short("wants.http.hosts", http.hosts.len())?;
-        for host in &http.hosts {
+        for (at, host) in http.hosts.iter().enumerate() {
             let origin = shapes::origin(host).map(|_| ());
-            fits("wants.http.hosts", host, origin, "for example `https://api.example.org`")?;
+            fits(&format!("wants.http.hosts.{at}"), host, origin, "for example `https://api.example.org`")?;
         }
         reason("wants.http", &http.why)?;
     }
@@ -137,7 +140,8 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
         let lists = [("call", &agents.call), ("send", &agents.send), ("receive", &agents.receive)];
         for (key, list) in lists.map(|(key, list)| (format!("wants.agents.{key}"), list)) {
             short(&key, list.len())?;
-            for agent in list {
+            for (at, agent) in list.iter().enumerate() {
+                let key = format!("{key}.{at}");
                 fits(&key, agent, shapes::name(agent), "an agent, or the beginning of its name and `*`")?;
             }
         }
@@ -150,15 +154,19 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
 }
 
 fn reason(want: &str, why: &str) -> Result<(), ManifestMistake> {
+    let key = format!("{want}.why");
     if why.trim().is_empty() {
-        return Err(mistake(format!("`{want}` has an empty `why`"), "tell the admin what it is for"));
+        let message = format!("`{}` has an empty `why`", shown(want));
+        return Err(mistake(message, "tell the admin what it is for").at(&key));
     }
-    fits(&format!("{want}.why"), why, text::sentence(why), PLAIN)
+    fits(&key, why, text::sentence(why), PLAIN)
 }
 
 fn version(key: &str, value: &str) -> Result<Version, ManifestMistake> {
-    let wrong =
-        || mistake(format!("`{key}` is not a semantic version: `{}`", text::show(value)), "for example `1.2.0`");
+    let wrong = || {
+        let message = format!("`{key}` is not a semantic version: `{}`", text::show(value));
+        mistake(message, "for example `1.2.0`").at(key)
+    };
     if value.len() > VERSION_MAX_BYTES {
         return Err(wrong());
     }
@@ -168,27 +176,56 @@ fn version(key: &str, value: &str) -> Result<Version, ManifestMistake> {
 fn schema(key: &str, schema: Option<&str>) -> Result<(), ManifestMistake> {
     let schema = schema.unwrap_or_default();
     if schema.len() > SCHEMA_MAX_BYTES {
-        return Err(mistake(format!("`{key}` has {} bytes", schema.len()), format!("at most {SCHEMA_MAX_BYTES}")));
+        let message = format!("`{key}` has {} bytes", schema.len());
+        return Err(mistake(message, format!("at most {SCHEMA_MAX_BYTES}")).at(key));
     }
     if schema.chars().any(|char| text::deceives(char) && !matches!(char, '\n' | '\r' | '\t')) {
-        return Err(mistake(format!("`{key}` has a character that cannot be seen"), "write it as a \\u escape"));
+        let message = format!("`{key}` has a character that cannot be seen");
+        return Err(mistake(message, "write it as a \\u escape").at(key));
     }
     Ok(())
 }
 
+fn budget(key: &str, message: &str) -> ManifestMistake {
+    let hint = match text::nearest(key, words::WORDS.iter().map(|word| word.key)) {
+        Some(near) if near != key => format!("did you mean `{near}`?"),
+        _ => "a budget has the words of a grant's [budget]".into(),
+    };
+    mistake(text::show(message), hint).at(&format!("budget.{key}"))
+}
+
 fn short(key: &str, len: usize) -> Result<(), ManifestMistake> {
     if len > LIST_MAX {
-        return Err(mistake(format!("`{key}` lists {len} things"), format!("at most {LIST_MAX}")));
+        return Err(mistake(format!("`{key}` lists {len} things"), format!("at most {LIST_MAX}")).at(key));
     }
     Ok(())
 }
 
 fn fits(key: &str, value: &str, checked: Result<(), TextFlaw>, hint: &str) -> Result<(), ManifestMistake> {
-    checked.map_err(|flaw| mistake(format!("`{key}` {flaw}: `{}`", text::show(value)), hint))
+    checked.map_err(|flaw| mistake(format!("`{}` {flaw}: `{}`", shown(key), text::show(value)), hint).at(key))
+}
+
+/// A key without the numbers of what stands in lists.
+fn shown(key: &str) -> String {
+    let mut shown = String::with_capacity(key.len());
+    for part in key.split('.').filter(|part| part.parse::<usize>().is_err()) {
+        if !shown.is_empty() {
+            shown.push('.');
+        }
+        shown.push_str(part);
+    }
+    shown
 }
 
 fn mistake(message: impl Into<String>, hint: impl ToString) -> ManifestMistake {
-    ManifestMistake { message: message.into(), hint: hint.to_string() }
+    ManifestMistake { key: String::new(), message: message.into(), hint: hint.to_string() }
+}
+
+impl ManifestMistake {
+    fn at(mut self, key: &str) -> Self {
+        self.key = key.into();
+        self
+    }
 }
 
 fn line(text: &str, offset: usize) -> usize {

@@ -13,6 +13,7 @@ use crate::budget::Resource;
 use crate::labels::{Labels, UNTRUSTED};
 use crate::model::Model;
 use crate::pattern::name_fits;
+use crate::refusal::Rule;
 use crate::text;
 use crate::time::Millis;
 use crate::tool::Tool;
@@ -33,6 +34,8 @@ pub struct Beside {
     pub secrets: Vec<String>,
     /// Agents that are there or have run.
     pub agents: Vec<String>,
+    /// Packages that are here, or, of agents that are not, have run: `publisher:name@version`.
+    pub packages: Vec<String>,
     /// Agents that others can call and write to by name.
     pub named: Vec<String>,
     /// Who is enrolled to answer.
@@ -45,9 +48,15 @@ pub struct Beside {
 pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> Vec<Mistake> {
     let mut found = Findings::new(sources);
     let known = Known::of(policy, beside);
+    for grant in &policy.observed {
+        observer(grant, policy, &mut found);
+    }
     for grant in &policy.grants {
-        expired(grant, beside.at, &mut found);
         holder(grant, beside, &mut found);
+    }
+    for grant in policy.grants.iter().chain(&policy.observed) {
+        expired(grant, beside.at, &mut found);
+        package(grant, beside, &mut found);
         models(grant, policy, beside, &mut found);
         for right in &grant.rights.tools {
             tool(&grant.rule.file, right.line, &right.tool, beside, &mut found);
@@ -75,6 +84,11 @@ pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> 
         }
     }
     for rule in &policy.rules {
+        if let (true, Duty::Mark { .. }) = (rule.observed, &rule.duty) {
+            let message = format!("{} does nothing: a mark cannot be observed", rule.rule.id);
+            let hint = "put it into a site file without `mode = \"observe\"`, or take it out";
+            found.warn(&rule.rule.file, rule.rule.line, message, hint);
+        }
         let (file, line) = (&rule.rule.file, rule.rule.line);
         match &rule.target {
             Target::Tool(pattern) => tool(file, line, pattern, beside, &mut found),
@@ -161,6 +175,42 @@ fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a String>, otherwise: 
         Some(near) => format!("did you mean `{near}`?"),
         None => otherwise,
     }
+}
+
+/// A grant that only observes has something to say beside one that is in force, and of calls alone.
+fn observer(grant: &Grant, policy: &Policy, found: &mut Findings<'_>) {
+    let Rule { file, line, .. } = &grant.rule;
+    if policy.grants.iter().all(|other| other.agent != grant.agent) {
+        let message =
+            format!("only observes, and no grant of `{}` is in force: it gives nothing and tells nothing", grant.agent);
+        found.warn(
+            file,
+            *line,
+            message,
+            "take out `mode = \"observe\"`, or write the grant that it is to be tried beside",
+        );
+    }
+    if Resource::ALL.into_iter().any(|what| grant.budget.has(what)) {
+        let line = found.line_of(file, "[budget]").unwrap_or(*line);
+        let message = "limits nothing: a budget cannot be observed".to_string();
+        found.warn(file, line, message, "put it into the grant that is in force, or take it out");
+    }
+}
+
+/// A package of which no version that is here is meant.
+fn package(grant: &Grant, beside: &Beside, found: &mut Findings<'_>) {
+    let Some(pattern) = grant.package.as_ref() else { return };
+    let of_agent = |package: &&String| {
+        let name = package.split('@').next().unwrap_or_default();
+        name.split_once(':').is_some_and(|(_, agent)| agent == grant.agent)
+    };
+    let known: Vec<&String> = beside.packages.iter().filter(of_agent).collect();
+    let is_meant = |package: &&String| package.split_once('@').is_some_and(|(name, version)| pattern.is(name, version));
+    let Some(newest) = known.first().filter(|_| !known.iter().any(is_meant)) else { return };
+    let line = found.line_of(&grant.rule.file, "package").unwrap_or(grant.rule.line);
+    let message = format!("never matches what is here, `{newest}`: `{}` is granted nothing", grant.agent);
+    let (name, version) = newest.split_once('@').unwrap_or((newest, "1.0.0"));
+    found.warn(&grant.rule.file, line, message, &format!("write package = \"{name}@^{version}\""));
 }
 
 fn expired(grant: &Grant, at: Millis, found: &mut Findings<'_>) {

@@ -15,9 +15,6 @@ use crate::limits::{LIST_MAX, MISTAKES_MAX, NESTING_MAX, POLICY_FILE_MAX_BYTES};
 use crate::nesting::too_deep;
 use crate::text;
 
-/// How much of a line is shown with a mistake.
-const LINE_SHOWN_MAX_CHARS: usize = 160;
-
 /// A place in the file, in bytes.
 pub(super) type Span = Range<usize>;
 
@@ -66,23 +63,50 @@ impl<'a> Document<'a> {
         errors.is_empty().then_some(table)
     }
 
+    /// Tells a mistake once, however often what it is in is read.
     pub(super) fn mistake(&mut self, place: Span, message: impl Into<String>, hint: impl Into<String>) {
         if self.mistakes.len() < MISTAKES_MAX {
-            let mistake = self.at(place, message.into(), hint.into());
-            self.mistakes.push(mistake);
+            let mistake = Mistake::at(self.source, place.start, message, hint);
+            let same = |told: &Mistake| {
+                (told.line, told.column, &told.message) == (mistake.line, mistake.column, &mistake.message)
+            };
+            if !self.mistakes.iter().any(same) {
+                self.mistakes.push(mistake);
+            }
         }
     }
 
     pub(super) fn warn(&mut self, place: Span, message: impl Into<String>, hint: impl Into<String>) {
         if self.warnings.len() < MISTAKES_MAX {
-            let warning = self.at(place, message.into(), hint.into());
+            let warning = Mistake::at(self.source, place.start, message, hint);
             self.warnings.push(warning);
+        }
+    }
+
+    /// Says that a table lacks all of these keys, unless one of them was misspelt in it: that is one mistake, and was told.
+    pub(super) fn lacks(
+        &mut self,
+        (table, place): (&DeTable<'_>, &Span),
+        keys: &[&str],
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let meant = |mistake: &Mistake| {
+            keys.iter()
+                .any(|key| [format!("`{key}`"), format!("`{key} =")].iter().any(|word| mistake.hint.contains(word)))
+        };
+        let is_told = table.keys().map(|word| Mistake::at(self.source, word.span().start, "", "")).any(|word| {
+            let at_word = |mistake: &&Mistake| (mistake.line, mistake.column) == (word.line, word.column);
+            self.mistakes.iter().filter(at_word).any(meant)
+        });
+        if !is_told {
+            self.mistake(place.clone(), message, hint);
         }
     }
 
     /// What would be said about a place, should it come to that.
     pub(super) fn note(&self, place: Span, message: &str, hint: &str) -> Mistake {
-        self.at(place, message.into(), hint.into())
+        Mistake::at(self.source, place.start, message, hint)
     }
 
     pub(super) fn file(&self) -> &'a str {
@@ -94,22 +118,6 @@ impl<'a> Document<'a> {
         let before = &self.source.text.as_bytes()[..place.start.min(self.source.text.len())];
         let breaks = before.iter().filter(|byte| **byte == b'\n').count();
         u32::try_from(breaks).unwrap_or(u32::MAX).saturating_add(1)
-    }
-
-    fn at(&self, place: Span, message: String, hint: String) -> Mistake {
-        let source = self.source.text;
-        let offset = (0..=place.start.min(source.len())).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0);
-        let start = source[..offset].rfind('\n').map_or(0, |at| at + 1);
-        let line = source[start..].lines().next().unwrap_or_default();
-        let shown = |char: char| if text::deceives(char) { ' ' } else { char };
-        Mistake {
-            file: self.source.file.into(),
-            line: self.line(&place),
-            column: u32::try_from(source[start..offset].chars().count()).unwrap_or(u32::MAX).saturating_add(1),
-            text: line.chars().take(LINE_SHOWN_MAX_CHARS).map(shown).collect(),
-            message,
-            hint,
-        }
     }
 
     /// Reports each key that the table does not know.

@@ -63,7 +63,8 @@ pub(super) fn approval(document: &mut Document<'_>, table: &DeTable<'_>, rule: &
     let (table, place) = document.table(table, "approval", EXAMPLE)?;
     document.closed(table, &APPROVAL);
     if !table.contains_key("from") {
-        document.mistake(place.clone(), "`from` is missing", "for example `from = \"group:ops\"`, or \"anyone\"");
+        let hint = "for example `from = \"group:ops\"`, or \"anyone\"";
+        document.lacks((table, &place), &["from"], "`from` is missing", hint);
     }
     let from = document.string(table, "from", "\"group:ops\"").and_then(|(text, place)| {
         text.parse::<Approvers>()

@@ -93,7 +93,7 @@ pub(super) fn required<'t>(
     example: &str,
 ) -> Option<(&'t str, Span)> {
     if !table.contains_key(key) {
-        document.mistake(place.clone(), format!("`{key}` is missing"), format!("add `{key} = {example}`"));
+        document.lacks((table, place), &[key], format!("`{key}` is missing"), format!("add `{key} = {example}`"));
     }
     document.string(table, key, example)
 }
@@ -127,7 +127,8 @@ fn llm(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<LlmRight> {
     why(document, table);
     let models = names(document, table, "models", "[\"small-*\"]", shapes::name);
     if !table.contains_key("models") {
-        document.mistake(place.clone(), "`llm` grants no model", "for example `models = [\"small-*\"]`");
+        let hint = "for example `models = [\"small-*\"]`";
+        document.lacks((table, &place), &["models"], "`llm` grants no model", hint);
     }
     let max_tokens = document.number(table, "max_tokens", "4096").map(|(max, _)| max);
     let class = document.string(table, "class", "\"normal\"").and_then(|(word, place)| {

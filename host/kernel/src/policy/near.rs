@@ -139,7 +139,11 @@ const NEAR: &[Near] = &[
         &["mode", "rights", "permission", "permissions", "write", "read"],
         "write `access = \"rw\"`, or \"r\"",
     ),
-    (&["`http`"], &["url", "urls", "host", "hosts", "origin", "domain", "egress"], HTTP),
+    (
+        &["`http`"],
+        &["url", "urls", "host", "hosts", "origin", "domain", "egress"],
+        "write `to = \"https://api.example.org\"`",
+    ),
     (&["`secrets`"], &["name", "key", "secret"], "write `handle = \"crm-key\"`"),
     (&["`secrets`"], &["to", "host", "url", "audience"], "write `only_to = \"https://api.example.org\"`"),
     (

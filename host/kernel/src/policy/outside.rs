@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::condition::{flag, texts};
 use super::document::{Document, Span, Words};
@@ -88,8 +88,9 @@ pub(super) fn agents(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<
     why(document, table);
     let mut listed = |key: &str| texts(document, table, key, "\"fetcher\"", shapes::name).unwrap_or_default();
     let (call, send, receive) = (listed("call"), listed("send"), listed("receive"));
-    if !["call", "send", "receive"].iter().any(|key| table.contains_key(*key)) {
-        document.mistake(place.clone(), "`agents` grants no agent", "for example `call = [\"fetcher\"]`");
+    let whom = ["call", "send", "receive"];
+    if !whom.iter().any(|key| table.contains_key(*key)) {
+        document.lacks((table, &place), &whom, "`agents` grants no agent", "for example `call = [\"fetcher\"]`");
     }
     let max_depth = match document.number(table, "max_depth", "1") {
         Some((depth, _)) if (1..=DEPTH_MAX).contains(&depth) => u32::try_from(depth).unwrap_or(1),
@@ -115,8 +116,10 @@ pub(super) fn human(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<H
         notify: flag(document, table, "notify"),
         line: document.line(&place),
     };
-    if !right.ask && !right.notify {
-        document.mistake(place, "`human` grants nothing", "for example `ask = true`, or `notify = true`");
+    let wrong = |key: &str| table.get(key).is_some_and(|value| !matches!(value.get_ref(), DeValue::Boolean(_)));
+    if !right.ask && !right.notify && !wrong("ask") && !wrong("notify") {
+        let hint = "for example `ask = true`, or `notify = true`";
+        document.lacks((table, &place), &["ask", "notify"], "`human` grants nothing", hint);
     }
     Some(right)
 }

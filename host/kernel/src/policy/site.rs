@@ -136,7 +136,7 @@ fn rule(
         "[[require]]" => {
             if !table.contains_key("approval") {
                 let hint = "for example `approval = { from = \"group:ops\", factor = \"totp\" }`";
-                document.mistake(place.clone(), "`approval` is missing", hint);
+                document.lacks((table, place), &["approval"], "`approval` is missing", hint);
             }
             approval(document, table, &rule).map(Duty::Require)
         }
@@ -154,7 +154,8 @@ fn rule(
 fn marks(document: &mut Document<'_>, table: &DeTable<'_>, place: &Span) -> Option<Duty> {
     let (adds, removes) = (names(document, table, "adds"), names(document, table, "removes"));
     if adds.is_empty() && removes.is_empty() {
-        document.mistake(place.clone(), "it adds and removes nothing", "for example `adds = [\"untrusted\"]`");
+        let hint = "for example `adds = [\"untrusted\"]`";
+        document.lacks((table, place), &["adds", "removes"], "it adds and removes nothing", hint);
         return None;
     }
     Some(Duty::Mark { adds, removes })
@@ -173,7 +174,11 @@ fn target(document: &mut Document<'_>, table: &DeTable<'_>, place: &Span) -> Opt
     let mut named = KINDS.iter().filter(|(key, _)| table.contains_key(*key));
     let (Some((key, parts)), None) = (named.next(), named.next()) else {
         let hint = "it names one of `tool`, `effect`, `model`, `memory`, `root` or `host`";
-        document.mistake(place.clone(), "the rule must be about exactly one thing", hint);
+        let kinds = KINDS.map(|(key, _)| key);
+        match kinds.iter().filter(|key| table.contains_key(**key)).count() {
+            0 => document.lacks((table, place), &kinds, "the rule must be about exactly one thing", hint),
+            _ => document.mistake(place.clone(), "the rule must be about exactly one thing", hint),
+        }
         return None;
     };
     for (part, _) in

@@ -63,7 +63,8 @@ pub(super) fn read(document: &mut Document<'_>, file: &DeTable<'_>, agent: Optio
         let expect = expect.and_then(|(text, place)| expectation(document, text, place));
         let named = document.string(table, "agent", "\"reporter\"").map(|(agent, _)| agent);
         if named.or(agent).is_none() {
-            document.mistake(place.clone(), "`agent` is missing", "a test of the site names the agent that asks");
+            let hint = "a test of the site names the agent that asks";
+            document.lacks((table, &place), &["agent"], "`agent` is missing", hint);
         }
         if let (Some(named), Some(own)) = (named, agent)
             && named != own
@@ -71,7 +72,8 @@ pub(super) fn read(document: &mut Document<'_>, file: &DeTable<'_>, agent: Optio
             document.mistake(place.clone(), format!("the grant is for `{own}`"), "leave `agent` out");
         }
         if !table.contains_key("call") {
-            document.mistake(place.clone(), "`call` is missing", "for example `call = { tool = \"mail.send\" }`");
+            let hint = "for example `call = { tool = \"mail.send\" }`";
+            document.lacks((table, &place), &["call"], "`call` is missing", hint);
         }
         let call = document.table(table, "call", "{ tool = \"mail.send\" }");
         let call = call.and_then(|(call, place)| self::call(document, call, &place));

@@ -13,14 +13,10 @@ use crate::budget::{Resource, Window};
 use crate::fold;
 use crate::limits::MISTAKES_MAX;
 use crate::refusal::Rule;
-use crate::text;
 use crate::within;
 
 /// Pairs of rules that are looked at: a policy of ten thousand rules is loaded without being compared whole.
 const LOOKS_MAX: usize = 100_000;
-
-/// How much of a line is shown with a warning.
-const LINE_SHOWN_MAX_CHARS: usize = 160;
 
 /// Looks at all files together.
 pub(super) fn find(policy: &Policy, sources: &[Source<'_>]) -> Vec<Mistake> {
@@ -54,11 +50,13 @@ impl<'a> Findings<'a> {
         Self { sources, found: Vec::new(), looks_left: LOOKS_MAX }
     }
 
-    /// The line of a key of a file, from 1.
+    /// The line of a key or a heading of a file, from 1.
     pub(super) fn line_of(&self, file: &str, key: &str) -> Option<u32> {
         let source = self.sources.iter().find(|source| source.file == file)?;
-        let is_key =
-            |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+        let is_key = |line: &str| {
+            let rest = line.trim_start().strip_prefix(key).map(str::trim_start);
+            rest.is_some_and(|rest| key.starts_with('[') || rest.starts_with('='))
+        };
         u32::try_from(source.text.lines().position(is_key)? + 1).ok()
     }
 
@@ -72,19 +70,9 @@ impl<'a> Findings<'a> {
         if self.found.len() >= MISTAKES_MAX {
             return;
         }
-        let source = self.sources.iter().find(|source| source.file == file);
-        let place = (line as usize).checked_sub(1);
-        let whole = source.zip(place).and_then(|(source, place)| source.text.lines().nth(place)).unwrap_or_default();
-        let column = whole.chars().take_while(|char| char.is_whitespace()).count();
-        let shown = |char: char| if text::deceives(char) { ' ' } else { char };
-        self.found.push(Mistake {
-            file: file.into(),
-            line,
-            column: u32::try_from(column).unwrap_or(u32::MAX).saturating_add(1),
-            text: whole.chars().take(LINE_SHOWN_MAX_CHARS).map(shown).collect(),
-            message,
-            hint: hint.into(),
-        });
+        let source = self.sources.iter().find(|source| source.file == file).copied();
+        let source = source.unwrap_or(Source { file, text: "" });
+        self.found.push(Mistake::in_line(source, line, message, hint));
     }
 }
 

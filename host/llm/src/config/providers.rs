@@ -16,6 +16,20 @@ use crate::http::is_loopback;
 pub const PROVIDER_KEYS: [&str; 7] =
     ["kind", "base_url", "key", "connect_timeout_ms", "idle_timeout_ms", "plain_http", "api_version"];
 
+/// What other programs call these.
+const OTHERS: [(&[&str], &str); 4] = [
+    (
+        &["api_key", "apikey", "api-key", "token", "secret", "password", "env", "key_env"],
+        "key = { env = \"NAME\" }, with the name of the variable that has it",
+    ),
+    (
+        &["url", "endpoint", "host", "address", "api_base", "baseurl", "base-url"],
+        "base_url = \"http://127.0.0.1:8080/v1\"",
+    ),
+    (&["type", "provider", "api", "dialect", "name"], "kind = \"openai-compatible\""),
+    (&["model", "models"], "[models.NAME] below, with provider = \"…\" and model = \"…\""),
+];
+
 /// What a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -42,6 +56,8 @@ pub enum Kind {
 /// A provider.
 #[derive(Clone, Debug)]
 pub struct ProviderLine {
+    /// What its table is called.
+    pub name: String,
     /// What it speaks.
     pub kind: Kind,
     /// Without a slash at its end.
@@ -148,8 +164,8 @@ impl Kind {
     }
 }
 
-pub(super) fn provider(table: &Table<'_>) -> Result<ProviderLine, ConfigError> {
-    table.only(&[&PROVIDER_KEYS[..], &REQUEST_KEYS[..]].concat())?;
+pub(super) fn provider(name: &str, table: &Table<'_>) -> Result<ProviderLine, ConfigError> {
+    table.only_in_our_words(&[&PROVIDER_KEYS[..], &REQUEST_KEYS[..]].concat(), &OTHERS)?;
     let word = table.needs_text("kind")?;
     let Some(kind) = Kind::parse(word) else {
         return Err(table.mistake_in(
@@ -167,7 +183,7 @@ pub(super) fn provider(table: &Table<'_>) -> Result<ProviderLine, ConfigError> {
         }
     };
     let url = address(table, kind, base_url)?;
-    let key = table.get_table("key")?.map(|table| secret::key(&table)).transpose()?;
+    let key = secret::key(table, "key")?;
     let (loopback, plain_http) = (is_loopback(&url), table.flag("plain_http")?.unwrap_or(false));
     if key.is_some() && url.scheme() == "http" && !loopback && !plain_http {
         let hint = "write https://; in a network that you trust with the key, say plain_http = true";
@@ -188,6 +204,7 @@ pub(super) fn provider(table: &Table<'_>) -> Result<ProviderLine, ConfigError> {
         Ok(Duration::from_millis(table.number(key, 1..3_600_001)?.unwrap_or(default_ms)))
     };
     Ok(ProviderLine {
+        name: name.to_owned(),
         kind,
         known_as: provider_at(url.host_str().unwrap_or_default()),
         loopback,

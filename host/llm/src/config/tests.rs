@@ -9,7 +9,7 @@ fn a_known_model_has_its_window_its_answer_and_its_price() {
     let of = |provider: &str, model: &str, more: &str| {
         let text = format!("[providers.p]\n{provider}\n[models.m]\nprovider = \"p\"\nmodel = \"{model}\"\n{more}\n");
         let file = Document { file: "agentry.toml", text: &text };
-        file.read("", |root| parse(root, &Lists::default())).map(|config| config.models[0].clone())
+        file.read(|root| parse(root, &Lists::default())).map(|config| config.models[0].clone())
     };
     let home = "kind = \"openai\"";
     let known = of(home, "gpt-5.4", "").unwrap();

@@ -18,7 +18,6 @@ use agentry_config::reader::{Document, Table};
 use agentry_config::{ConfigError, policies};
 use agentry_kernel::labels;
 use agentry_store::limits::AGENTS_MAX;
-use toml::de::DeTable;
 
 use super::triggers::{self, Cause, TriggerLine};
 
@@ -31,6 +30,19 @@ const FORMAT: u64 = 1;
 const AGENTS_FILE_KEYS: [&str; 3] = ["format", "agents", "webhooks"];
 
 const AGENT_KEYS: [&str; 2] = ["component", "start"];
+
+/// What other programs call these, and what stands elsewhere.
+const OTHERS: [(&[&str], &str); 3] = [
+    (&["path", "file", "wasm", "package", "source"], "component = \"agents/NAME.wasm\""),
+    (
+        &["cron", "schedule", "letter", "memory", "directory", "webhook", "trigger", "triggers", "on"],
+        "start = [{ cron = \"0 7 * * MON-FRI\" }]",
+    ),
+    (
+        &["llm", "models", "tools", "files", "allow", "budget", "grant", "policy"],
+        "it in its grant, in the policy directory",
+    ),
+];
 
 const WEBHOOKS_KEYS: [&str; 1] = ["listen"];
 
@@ -81,13 +93,10 @@ impl AgentsConfig {
     /// # Errors
     /// The first mistake, with its line.
     pub fn parse(file: &str, text: &str, home: &Path) -> Result<Self, ConfigError> {
-        let document = Document { file, text };
-        let parsed = DeTable::parse(text).map_err(|why| {
-            let at = why.span().map_or(0, |span| span.start);
-            let hint = "see the example in the documentation of `agents.toml`";
-            document.mistake(at, format!("not TOML: {}", why.message()), hint)
-        })?;
-        let root = document.table(&parsed);
+        Document { file, text }.read(|root| Self::read(root, home))
+    }
+
+    fn read(root: &Table<'_>, home: &Path) -> Result<Self, ConfigError> {
         root.only(&AGENTS_FILE_KEYS)?;
         if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
             let message = "the file has another format, or does not say which";
@@ -100,8 +109,8 @@ impl AgentsConfig {
         let agents = tables.into_iter().map(|(name, table)| agent(name, &table, home));
         let mut agents = agents.collect::<Result<Vec<_>, _>>()?;
         agents.sort_by(|a, b| a.name.cmp(&b.name));
-        let listen = listen(&root)?;
-        hooks(&root, &agents, listen)?;
+        let listen = listen(root)?;
+        hooks(root, &agents, listen)?;
         Ok(Self { agents, listen })
     }
 
@@ -112,7 +121,7 @@ impl AgentsConfig {
 }
 
 fn agent(name: &str, table: &Table<'_>, home: &Path) -> Result<AgentLine, ConfigError> {
-    table.only(&AGENT_KEYS)?;
+    table.only_in_our_words(&AGENT_KEYS, &OTHERS)?;
     // An agent's name has the shape of a label.
     labels::check(name).map_err(|flaw| {
         table.mistake(format!("`{name}` cannot be an agent's name: it {flaw}"), "name it as its grant does")

@@ -203,17 +203,17 @@ fn every_key_refuses_a_value_of_another_type_and_names_the_line() {
         let lines = EVERY.lines().enumerate();
         let changed = lines.map(|(at, line)| if at == index { format!("{key} = []\n") } else { format!("{line}\n") });
         let told = mistake(&changed.collect::<String>());
-        assert!(told.starts_with(&format!("agentry.toml:{}: ", index + 1)), "{key}: {told}");
+        assert!(told.starts_with(&format!("agentry.toml:{}:", index + 1)), "{key}: {told}");
         assert!(told.contains("\nhint: "), "{key}: {told}");
     }
     for table in ["providers", "models", "secrets", "hosts", "idle", "engine", "retention"] {
         let told = mistake(&format!("format = 1\n{table} = 1\n"));
-        assert!(told.starts_with(&format!("agentry.toml:2: `{table}` is not a table")), "{told}");
+        assert!(told.starts_with(&format!("agentry.toml:2:{}: `{table}` is not a table", table.len() + 4)), "{told}");
     }
     let one = "format = 1\n[providers.p]\nkind = \"openai\"\n";
-    assert!(mistake(&format!("{one}key = 1\n")).starts_with("agentry.toml:4: `key` is not a table"));
+    assert!(mistake(&format!("{one}key = 1\n")).starts_with("agentry.toml:4:7: `key` is not a table"));
     let model = format!("{one}[models.m]\nprovider = \"p\"\nmodel = \"m\"\n");
-    assert!(mistake(&format!("{model}price = 1\n")).starts_with("agentry.toml:7: `price` is not a table"));
+    assert!(mistake(&format!("{model}price = 1\n")).starts_with("agentry.toml:7:9: `price` is not a table"));
     let dollars = mistake(&format!("{model}price = {{ input = 3, output = 15 }}\n"));
     assert!(dollars.contains("`input` = 3 is $0.000003") && dollars.contains("3_000_000"), "{dollars}");
 }
@@ -260,49 +260,71 @@ fn a_model_whose_price_nobody_said_has_none() {
 }
 
 #[test]
-fn mistakes_name_the_line_and_what_was_meant() {
+fn mistakes_name_the_place_show_the_line_and_say_what_was_meant() {
     let cases = [
-        (
-            "slots = 2",
-            "slotz = 2",
-            "agentry.toml:23: unknown key `slotz` in [models.tiny]\nhint: did you mean `slots`?",
-        ),
-        (
-            "kind = \"openai\"\n",
-            "kind = \"opena\"\n",
-            "agentry.toml:6: unknown kind `opena`\nhint: did you mean `openai`?",
-        ),
-        (
-            "provider = \"here\"",
-            "provider = \"heer\"",
-            "agentry.toml:19: there is no provider `heer`\nhint: did you mean `here`?",
-        ),
-        (
-            "default = \"tiny\"",
-            "default = \"tinny\"",
-            "agentry.toml:3: there is no model `tinny`\nhint: did you mean `tiny`?",
-        ),
+        ("slots = 2", "slotz = 2", "23:1: unknown key `slotz` in [models.tiny]", "did you mean `slots`?"),
+        ("kind = \"openai\"\n", "kind = \"opena\"\n", "6:8: unknown kind `opena`", "did you mean `openai`?"),
+        ("provider = \"here\"", "provider = \"heer\"", "19:12: there is no provider `heer`", "did you mean `here`?"),
+        ("default = \"tiny\"", "default = \"tinny\"", "3:11: there is no model `tinny`", "did you mean `tiny`?"),
         (
             "slots = 2",
             "slots = 0",
-            "agentry.toml:23: `slots` is out of range or no whole number\nhint: write a whole number from 1 to 10000",
+            "23:9: `slots` is out of range or no whole number",
+            "write a whole number from 1 to 10000",
         ),
         (
             "input = 5",
             "input = 0.5",
-            "agentry.toml:30: `input` is out of range or no whole number\nhint: write a whole number from 0 to 1000000000",
+            "30:19: `input` is out of range or no whole number",
+            "write a whole number from 0 to 1000000000",
         ),
+        ("base_url = ", "url = ", "11:1: unknown key `url` in [providers.here]", "write base_url = \"http://"),
+        ("context_tokens = ", "num_ctx = ", "21:1: unknown key `num_ctx` in [models.tiny]", "write context_tokens = "),
+        ("[models.odd]", "[models.gpt-4.1]", "27:15: unknown key `1` in [models.gpt-4]", "[models.\"gpt-4.1\"]"),
     ];
-    for (from, to, told) in cases {
-        assert_eq!(mistake(&WHOLE.replace(from, to)), told);
+    for (from, to, place, hint) in cases {
+        let told = mistake(&WHOLE.replacen(from, to, 1));
+        assert!(told.starts_with(&format!("agentry.toml:{place}\n")), "{told}");
+        assert!(told.contains(&format!("\nhint: {hint}")) || told.ends_with(hint), "{told}");
+        let lines: Vec<&str> = told.lines().collect();
+        let written = to.lines().next().unwrap_or_default();
+        assert!(lines[1].contains(written) && lines[2].trim_end().ends_with('^'), "{told}");
     }
+}
+
+#[test]
+fn a_key_in_the_file_itself_is_refused_and_never_shown() {
+    let secret = |line: &str| {
+        EVERY.replace("[secrets.s.value]\nenv = \"S_KEY\"\n", "").replace("header = ", &format!("{line}\nheader = "))
+    };
+    let keyed = |line: &str| WHOLE.replace("key = { env = \"CLOUD_KEY\" }", line);
+    for text in [
+        keyed("key = \"hunter2-in-the-file\""),
+        keyed("key = \"hunter2-in-the-file"),
+        keyed("key = hunter2-in-the-file"),
+        keyed("api_key = \"hunter2-in-the-file\""),
+        keyed("token = \"hunter2-in-the-file\""),
+        keyed("key = { env = \"sk-hunter2-in-the-file\" }"),
+        keyed("key = { value = \"hunter2-in-the-file\" }"),
+        keyed("base_url = \"https://me:hunter2-in-the-file@host\""),
+        secret("value = \"hunter2-in-the-file\""),
+    ] {
+        let told = mistake(&text);
+        assert!(!told.contains("hunter2"), "{told}");
+        assert!(
+            text.contains("base_url = \"https://me") || told.contains("env") || told.contains("not TOML"),
+            "{told}"
+        );
+    }
+    let told = mistake(&keyed("key = \"hunter2-in-the-file\""));
+    assert!(told.contains("key = { env = \"NAME\" } or key = { file = \"PATH\" }"), "{told}");
 }
 
 #[test]
 fn what_cannot_be_is_refused() {
     let changed = |from: &str, to: &str| mistake(&WHOLE.replace(from, to));
     assert!(changed("format = 1", "format = 2").contains("write format = 1"));
-    assert!(changed("format = 1", "format = ").contains("agentry.toml:2: not TOML"));
+    assert!(changed("format = 1", "format = ").contains("agentry.toml:2:10: not TOML"));
     assert!(changed("[models.odd]", "[models.default]").contains("cannot be an alias"));
     assert!(changed("http://127.0.0.1:8080/v1/", "http://me:pw@host/").contains("no address of a server"));
     assert!(
@@ -334,8 +356,6 @@ fn what_cannot_be_is_refused() {
         assert!(adjusted(line).contains("cannot be an extra header"), "{line}");
     }
     assert!(changed("idle_timeout_ms = 5000", "api_version = \"1\"").contains("has no versions"));
-    assert!(changed("{ env = \"CLOUD_KEY\" }", "\"sk-in-the-file\"").contains("`key` is not a table"));
-    assert!(!changed("{ env = \"CLOUD_KEY\" }", "\"sk-in-the-file\"").contains("sk-in-the-file"));
     assert!(changed("{ env = \"CLOUD_KEY\" }", "{ env = \"A\", file = \"b\" }").contains("a key is in one place"));
 }
 

@@ -91,7 +91,7 @@ fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
         let message = format!("a start has one of {}", CAUSES.join(", "));
         return Err(table.mistake(message, "for example { cron = \"0 7 * * MON-FRI\" }"));
     };
-    let secret = table.get_table("secret")?;
+    let secret = key(table, "secret")?;
     let cause = if let Some(pattern) = table.text("cron")? {
         if let Err(why) = crate::config::cron::check(pattern) {
             let hint = "five fields: minute, hour, day of month, month, day of week: \"0 7 * * MON-FRI\"";
@@ -113,8 +113,7 @@ fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
         if !path.starts_with('/') || path.len() > 256 || !path.chars().all(plain) || path.contains("//") {
             return Err(table.mistake_in("webhook", format!("`{path}` is no path"), "for example \"/hooks/digest\""));
         }
-        let secret = secret.as_ref().map(key).transpose()?.map(WebhookKey);
-        Cause::Webhook { path: path.to_owned(), secret }
+        Cause::Webhook { path: path.to_owned(), secret: secret.clone().map(WebhookKey) }
     };
     let is_webhook = matches!(cause, Cause::Webhook { .. });
     if secret.is_some() && !is_webhook {

@@ -7,13 +7,15 @@ use std::path::Path;
 use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_drivers::tools::Tools;
 use agentry_drivers::tools::config::ToolsConfig;
-use agentry_llm::Models;
+use agentry_llm::silent::silent;
+use agentry_llm::{Entry, Models};
 use agentry_runtime::config::{AgentsConfig, Config};
 use agentry_runtime::host::policy_watch;
 use agentry_serve::socket::{Client, ControlError};
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{Finding, growth};
+use crate::commands::models::could_be_asked;
 use crate::commands::policy::{beside, tools};
 use crate::home::Home;
 use crate::screen::{text, units};
@@ -33,6 +35,13 @@ pub fn look(home: &Home) -> Vec<Finding> {
     findings.extend(of("audit", second_place(home)));
     findings.push(host(home.path()));
     findings.extend(of("growth", growth::look(home)));
+    // What is wrong with one file is in the way of many things, and is one mistake.
+    let mut told: Vec<String> = Vec::new();
+    findings.retain(|finding| {
+        let first = !told.contains(&finding.found);
+        told.push(finding.found.clone());
+        first
+    });
     findings
 }
 
@@ -43,7 +52,7 @@ fn of(about: &'static str, looked: Result<Vec<Finding>>) -> Vec<Finding> {
 fn directory(home: &Path) -> Finding {
     let shown = home.display();
     let Ok(is) = fs::metadata(home) else {
-        return Finding::wrong("home", format!("{shown} is not there"), "agentry setup");
+        return Finding::wrong("home", format!("{shown} is not there"), format!("agentry setup --home {shown}"));
     };
     if !is.is_dir() {
         return Finding::wrong("home", format!("{shown} is no directory"), "choose another one: --home DIR");
@@ -58,11 +67,15 @@ fn directory(home: &Path) -> Finding {
 fn models(home: &Home) -> Result<Vec<Finding>> {
     let config = Config::load(home.path())?;
     let models = Models::open(&config.models, &home.models(), None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let silent = runtime.block_on(silent(&config.models, |alias| could_be_asked(&models, alias)));
+    runtime.shutdown_background();
+    let trouble_of = |entry: &'_ Entry| entry.trouble.as_ref().or_else(|| silent.get(&entry.model.alias)).cloned();
     let mut findings = Vec::new();
-    let ready = models.list().filter(|entry| entry.trouble.is_none()).count() as u64;
+    let ready = models.list().filter(|entry| trouble_of(entry).is_none()).count() as u64;
     for entry in models.list() {
         let default = entry.model.alias == models.default_alias();
-        let Some(trouble) = &entry.trouble else { continue };
+        let Some(trouble) = trouble_of(entry) else { continue };
         let mut lines = trouble.lines();
         let why = format!("`{}`: {}", entry.model.alias, lines.next().unwrap_or_default());
         let mend = lines.map(|line| line.trim_start_matches("hint: ")).collect::<Vec<_>>().join("; ");
@@ -123,7 +136,7 @@ fn policy(home: &Home) -> Result<Vec<Finding>> {
         let found = format!("locked: no agent begins anything new. {}", lock.because);
         findings.push(Finding::wrong("policy", found, "agentry policy unlock"));
     }
-    let warnings = files.warnings_beside(&policy, &beside(home)?);
+    let warnings = files.warnings_beside(&policy, &beside(home, &policy)?);
     for warning in policy.warnings().iter().chain(&warnings) {
         let found = format!("{}:{}: {}", warning.file, warning.line, warning.message);
         findings.push(Finding::odd("policy", found, warning.hint.clone()));

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use agentry_kernel::inquiry::{Capability, Location, Route, capabilities, routes, show_call};
-use agentry_kernel::text::nearest;
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
@@ -19,7 +18,7 @@ Examples:
   agentry policy can --from memory:team/** --to egress:*
   agentry policy can --from tool:crm.read --to memory:public/** --json
 
-A place is memory:PATTERN, files:ROOT/PATH, tool:PATTERN or egress:HOST. What two agents may both reach is a way from
+A place is memory:PATTERN, files:ROOT/PATH, tool:PATTERN or egress:HOST. What two agents may both reach is a way from \
 one to the other; a root of one name is taken for one directory. Exit code 1 if a way is open.")]
 pub struct Can {
     /// The agent
@@ -53,10 +52,7 @@ pub fn run(args: &Can) -> Result<ExitCode> {
     let agent = args.agent.as_deref().unwrap_or_default();
     let Some(capabilities) = capabilities(&scenario, agent) else {
         let known = scenario.policy.grants.iter().map(|grant| &*grant.agent);
-        let hint = match nearest(agent, known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "`agentry policy check` lists the grants".to_owned(),
-        };
+        let hint = text::meant(agent, known, "`agentry policy check` lists the grants");
         bail!("no policy file grants anything to agent `{}`\nhint: {hint}", text::line(agent));
     };
     let grant = scenario.policy.grants.iter().find(|grant| grant.agent == agent);

@@ -23,7 +23,7 @@ Examples:
   agentry policy check --policies policies/
   agentry policy check 50-researcher.toml --json
 
-Exit code 2 if there is a mistake or a test fails: such a policy is not used. Of single files, those tests are held whose
+Exit code 2 if there is a mistake or a test fails: such a policy is not used. Of single files, those tests are held whose \
 agent has its grant among them; name the directory for all of them.")]
 pub struct Check {
     /// A policy directory, or files of one [default: the home's policies]
@@ -81,7 +81,7 @@ pub fn run(check: &Check) -> Result<ExitCode> {
 /// Reads the files; and where they are well formed, holds their tests.
 fn find(check: &Check) -> Result<Found> {
     let (files, whole) = match check.named() {
-        [] => (PolicyFiles::read(&check.home.resolve()?.policies())?, true),
+        [] => (PolicyFiles::read(&check.home.existing()?.policies())?, true),
         [directory] if directory.is_dir() => (PolicyFiles::read(directory)?, true),
         paths => (PolicyFiles::of(paths)?, false),
     };
@@ -95,7 +95,7 @@ fn find(check: &Check) -> Result<Found> {
     let mut warnings = policy.warnings().to_vec();
     let home = check.home.resolve()?;
     if home.path().is_dir() {
-        warnings.extend(files.warnings_beside(&policy, &scenario::beside(&home)?));
+        warnings.extend(files.warnings_beside(&policy, &scenario::beside(&home, &policy)?));
     }
     if !whole {
         // What the missing files say would change what comes out.

@@ -9,6 +9,7 @@ use agentry_kernel::inquiry::{Explanation, Past, Question, Scenario, Verdict, ex
 use agentry_kernel::json;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
+use agentry_kernel::text::nearest;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json as object};
 
@@ -27,7 +28,7 @@ Examples:
   agentry policy explain --agent clerk http=https://api.example.org/v1 --label secret
   agentry policy explain last/17
 
-A call names one of tool, model, memory, root, http (an address), agent or letter (to whom). Beside them stand act (read, write, delete), path, method and
+A call names one of tool, model, memory, root, http (an address), agent or letter (to whom). Beside them stand act (read, write, delete), path, method and \
 secret; every other word is an argument of the tool. Exit code 3 if the answer is not a plain yes.")]
 pub struct Explain {
     /// The call as words or as JSON, or a syscall of a run as RUN/CALL
@@ -121,11 +122,11 @@ fn question(args: &Explain, scenario: &Scenario) -> Result<Asked> {
         && !reference.starts_with('{')
         && !reference.contains('=')
     {
-        let (past, place) = past::reference(&args.scenario.home.resolve()?, reference)?;
+        let (past, place) = past::reference(&args.scenario.home.existing()?, reference)?;
         return Ok(of_past(&past, place, &labels, package));
     }
     let agent = match &args.agent {
-        Some(agent) => agent.clone(),
+        Some(agent) => known(scenario, agent)?,
         None => only_agent(scenario)?,
     };
     let question = Question { agent, package, labels, call: call(&args.call)? };
@@ -148,10 +149,25 @@ fn of_past(
     Asked { question, then: replay.and_then(|replay| replay.refusal.clone()), known }
 }
 
+/// An agent without a grant may be asked about; one that is nearly called as one that has it was misspelt.
+fn known(scenario: &Scenario, agent: &str) -> Result<String> {
+    let granted = || scenario.policy.grants.iter().map(|grant| &*grant.agent);
+    match nearest(agent, granted()).filter(|_| granted().all(|known| known != agent)) {
+        Some(near) => {
+            bail!("no policy file grants anything to agent `{}`\nhint: did you mean `{near}`?", text::line(agent))
+        }
+        None => Ok(agent.to_owned()),
+    }
+}
+
 fn only_agent(scenario: &Scenario) -> Result<String> {
     match scenario.policy.grants.as_slice() {
         [grant] => Ok(grant.agent.clone()),
-        _ => bail!("who asks?\nhint: name the agent with --agent NAME"),
+        [] => bail!("who asks?\nhint: no policy file grants anything to anybody; name the agent with --agent NAME"),
+        several => {
+            let names: Vec<&str> = several.iter().take(8).map(|grant| &*grant.agent).collect();
+            bail!("who asks?\nhint: name the agent, --agent NAME; there is {}", names.join(", "))
+        }
     }
 }
 

@@ -39,14 +39,15 @@ const LOOKED_THROUGH_MAX: usize = 10_000;
 
 /// Reads the journal and writes the grant.
 pub fn run(args: &Learn) -> Result<ExitCode> {
-    let home = args.scenario.home.resolve()?;
+    let home = args.scenario.home.existing()?;
     let history = past::history(&home)?;
     // A run out of a file did what its maker wrote: nobody is granted anything for that.
     let own = |record: &RunRecord| record.agent == args.agent && record.imported.is_none();
-    let records = history.runs(LOOKED_THROUGH_MAX)?.into_iter().filter(own);
-    let records: Vec<_> = records.take(args.runs as usize).collect();
+    let all = history.runs(LOOKED_THROUGH_MAX)?;
+    let records: Vec<_> = all.iter().filter(|record| own(record)).take(args.runs as usize).collect();
     let Some(newest) = records.first() else {
-        bail!("agent `{}` has not run here\nhint: `agentry ps` lists what did", text::line(&args.agent));
+        let hint = text::meant(&args.agent, all.iter().map(|record| &*record.agent), "`agentry ps` lists what did");
+        bail!("agent `{}` has not run here\nhint: {hint}", text::line(&args.agent));
     };
     let runs = records.iter().filter_map(|record| past::of(&history, record.id).transpose());
     let runs = runs.collect::<Result<Vec<_>>>()?;

@@ -15,14 +15,19 @@ use agentry_kernel::tool::Tool;
 use agentry_llm::Models;
 use agentry_runtime::approvals::Roster;
 use agentry_runtime::config::{AgentsConfig, Config};
+use agentry_store::rows::run::RunRecord;
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::home::{Home, HomeArgs};
+use crate::package;
 use crate::screen::{BAD, GOOD, HINT, styled};
 
 /// Runs that are looked through for the agents that there are.
 const RAN_MAX: usize = 1_000;
+
+/// Packages that are read for what a grant says of their versions.
+const PACKAGES_MAX: usize = 256;
 
 /// The options of every question.
 #[derive(clap::Args)]
@@ -41,7 +46,7 @@ impl ScenarioArgs {
     /// The policy's files.
     pub fn files(&self) -> Result<PolicyFiles> {
         Ok(match &self.policies {
-            None => PolicyFiles::read(&self.home.resolve()?.policies())?,
+            None => PolicyFiles::read(&self.home.existing()?.policies())?,
             Some(path) => files(path)?,
         })
     }
@@ -71,37 +76,50 @@ pub fn tools(home: &Home) -> Result<Vec<Tool>> {
     registered(home, &Config::load(home.path())?)
 }
 
-/// What there is in a home, beside what a policy says.
-pub fn beside(home: &Home) -> Result<Beside> {
+/// What there is in a home, beside what this policy says.
+pub fn beside(home: &Home, policy: &Policy) -> Result<Beside> {
     let config = Config::load(home.path())?;
     let models = Models::open(&config.models, &home.models(), None)?.kernel_models();
-    let named: Vec<String> = AgentsConfig::load(home.path())?.agents.into_iter().map(|line| line.name).collect();
+    let lines = AgentsConfig::load(home.path())?.agents;
+    let named: Vec<String> = lines.iter().map(|line| line.name.clone()).collect();
     let roster = Roster::of(home.path());
     let enrolled = roster.names()?.iter().map(|name| roster.find(name)).collect::<Result<Vec<_>, _>>()?;
+    let ran = ran(home)?;
     let mut agents = named.clone();
     agents.extend(home.agents());
-    agents.extend(ran(home)?);
+    agents.extend(ran.iter().map(|record| record.agent.clone()));
     Ok(Beside {
         at: now(),
         models,
         tools: registered(home, &config)?,
         secrets: config.secret_handles().map(str::to_owned).collect(),
         agents,
+        packages: packages(home, policy, &ran),
         named,
         groups: enrolled.iter().flat_map(|one| one.groups.clone()).collect(),
         people: enrolled.into_iter().map(|one| one.name).collect(),
     })
 }
 
-/// Agents that have run here. A name in a file is no agent of this home.
-fn ran(home: &Home) -> Result<Vec<String>> {
+/// The packages of agents whose grants name one: those that lie here, and of the others those that ran, the newest first.
+fn packages(home: &Home, policy: &Policy, ran: &[RunRecord]) -> Vec<String> {
+    let grants = policy.grants.iter().chain(&policy.observed).filter(|grant| grant.package.is_some());
+    let mut found = Vec::new();
+    for grant in grants.take(PACKAGES_MAX) {
+        let installed = home.component(&grant.agent).ok().and_then(|file| package::of_file(&file).ok());
+        match installed {
+            Some(package) => found.push(format!("{}@{}", package.manifest.name, package.manifest.version)),
+            None => found
+                .extend(ran.iter().filter(|record| record.agent == grant.agent).map(|record| record.package.clone())),
+        }
+    }
+    found
+}
+
+/// Runs that were begun here, the newest first. A name in a file is no agent of this home.
+fn ran(home: &Home) -> Result<Vec<RunRecord>> {
     let Some(history) = home.history()? else { return Ok(Vec::new()) };
-    Ok(history
-        .runs(RAN_MAX)?
-        .into_iter()
-        .filter(|record| record.imported.is_none())
-        .map(|record| record.agent)
-        .collect())
+    Ok(history.runs(RAN_MAX)?.into_iter().filter(|record| record.imported.is_none()).collect())
 }
 
 fn registered(home: &Home, config: &Config) -> Result<Vec<Tool>> {

@@ -26,7 +26,7 @@ Examples:
   agentry policy simulate --against 0gx3,0gx4 --set site/pay-cap.max=80000
   agentry policy simulate --call last/17 --set site/pay-cap.max=80000
 
---set RULE.KEY=VALUE changes one value of the policy for this question alone; RULE is a rule's id, an agent's name or
+--set RULE.KEY=VALUE changes one value of the policy for this question alone; RULE is a rule's id, an agent's name or \
 site/ceiling. What else the change would allow is shown too. Exit code 1 if an answer changes, or if nobody knows of one:
 arguments of refused calls are kept within bounds.")]
 pub struct Simulate {
@@ -46,9 +46,14 @@ pub struct Simulate {
 /// Simulates, and prints what would be different.
 pub fn run(args: &Simulate) -> Result<ExitCode> {
     let files = args.scenario.files()?;
-    let home = args.scenario.home.resolve()?;
+    let home = args.scenario.home.existing()?;
     let before = super::scenario::scenario(&home, &files)?;
-    let after = before.under(Arc::new(set(&files, &args.set)?.parse().map_err(PoliciesError::Mistakes)?));
+    let changed = set(&files, &args.set)?.parse().map_err(PoliciesError::Mistakes);
+    let after = changed.with_context(|| match args.set.as_slice() {
+        [] => "this is no policy".to_owned(),
+        set => format!("with `--set {}` this is no policy", text::line(&set.join(" --set "))),
+    })?;
+    let after = before.under(Arc::new(after));
     let past = match &args.call {
         Some(reference) => vec![one(past::reference(&home, reference)?)],
         None => {
@@ -105,7 +110,7 @@ fn set(files: &PolicyFiles, changes: &[String]) -> Result<PolicyFiles> {
             }
         });
         if let Some(flaw) = flaw {
-            return Err(anyhow!("{flaw}\n{hint}"));
+            return Err(if flaw.contains("\nhint: ") { anyhow!("{flaw}") } else { anyhow!("{flaw}\n{hint}") });
         }
         if !found {
             bail!("no rule or agent is called as `{}` says\n{hint}", text::line(target));

@@ -87,7 +87,10 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
                 let value = rest.next_if(|next| !flag && !next.starts_with("--"));
                 given.push((key.to_owned(), value.cloned()));
             }
-            (None, Some((key, value))) if known.contains(&key) => given.push((key.to_owned(), Some(value.to_owned()))),
+            // A word that sets something sets a field, and a misspelt one is no text.
+            (None, Some((key, value))) if known.contains(&key) || !known.is_empty() && is_name(key) => {
+                given.push((key.to_owned(), Some(value.to_owned())));
+            }
             (None, _) => bare.push(word),
         }
     }
@@ -96,7 +99,10 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
             let hint = match nearest(key, known.iter().copied().chain(["input", "model", "root", "json", "home"])) {
                 Some(near) => format!("did you mean `--{near}`?"),
                 None if known.is_empty() => "it takes one JSON value: --input JSON".to_owned(),
-                None => format!("it takes {}", known.join(", ")),
+                None => format!(
+                    "it takes {}; a text with `=` in it stands behind its field: --FIELD TEXT",
+                    known.join(", ")
+                ),
             };
             bail!("agent `{agent}` takes no `{}`\nhint: {hint}", text::line(key));
         }
@@ -148,6 +154,12 @@ pub fn about(manifest: &Manifest) -> String {
         }
     }
     page
+}
+
+/// Whether this could be the name of a field, and not the beginning of a sentence.
+fn is_name(word: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    word.starts_with(|first: char| first.is_ascii_alphabetic()) && word.bytes().all(known)
 }
 
 fn schema(manifest: &Manifest) -> Option<Value> {
@@ -271,6 +283,8 @@ mod tests {
     fn what_cannot_be_is_told_with_a_remedy() {
         for (words, told) in [
             (&["--tims", "3"][..], "did you mean `--times`?"),
+            (&["sya=Bob"], "did you mean `--say`?"),
+            (&["who=Bob"], "it takes loud, say, tags, times; a text with `=`"),
             (&["--times", "many"], "is of type integer"),
             (&["--times"], "lacks its value"),
             (&["--say", "a", "--say", "b"], "given twice"),

@@ -421,3 +421,36 @@ fn no_site_file_makes_it_panic() {
         }
     }
 }
+
+#[test]
+fn one_word_that_is_misspelt_is_one_mistake() {
+    let grant = |rest: &str| format!("format = 1\nlayer = \"grant\"\nagent = \"x\"\n{rest}\n");
+    let site = |rest: &str| format!("format = 1\nlayer = \"site\"\n{rest}\n");
+    for text in [
+        "format = 1\nlayer = \"grant\"\nagnt = \"x\"\n".to_string(),
+        grant("llm = [\"a\"]"),
+        grant("[allow]\ntool = \"a\""),
+        grant("llm = { modls = [\"a\"] }"),
+        grant("[[allow]]\nidd = \"x/a\"\ntool = \"a\""),
+        grant("[[allow]]\nid = \"x/a\"\ntol = \"a\""),
+        grant("[[files]]\nrot = \"docs\"\naccess = \"r\""),
+        grant("[[files]]\nroot = \"docs\"\nacces = \"r\""),
+        grant("agents = { cal = [\"b\"] }"),
+        grant("human = { ak = true }"),
+        grant("human = { ask = \"yes\" }"),
+        grant("[[http]]\nurl = \"https://a.example.org\""),
+        grant("[[allow]]\nid = \"x/a\"\ntool = \"a\"\napproval = { fro = \"anyone\" }"),
+        grant("[[test]]\nexpct = \"allow\"\ncall = { tool = \"a\" }"),
+        site("[[forbid]]\nid = \"site/a\"\ntol = \"a\""),
+        site("[[forbid]]\nid = \"site/a\"\ndomain = \"a.example.org\""),
+        site("[[require]]\nid = \"site/a\"\ntool = \"a\"\naproval = { from = \"anyone\" }"),
+        site("[[label]]\nid = \"site/a\"\ntool = \"a\"\nads = [\"untrusted\"]"),
+    ] {
+        let mistakes = parse(&text).expect_err(&text);
+        let told: Vec<_> = mistakes.iter().map(|mistake| format!("{} | {}", mistake.message, mistake.hint)).collect();
+        assert_eq!(told.len(), 1, "{text}{told:#?}");
+    }
+    // Two are two.
+    let both = parse(&grant("[[files]]\nroot = \"docs\"\nsize = 3")).expect_err("two");
+    assert_eq!(both.len(), 2, "{both:#?}");
+}

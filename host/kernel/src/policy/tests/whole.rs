@@ -88,3 +88,35 @@ fn a_rule_that_another_one_of_its_grant_gives_whole_is_told() {
     assert_eq!(warnings(SITE, &two(one, "rate = \"2/h\"")), [""; 0]);
     assert_eq!(warnings(SITE, &two(one, "labels = [\"untrusted\"]")), [""; 0]);
 }
+
+#[test]
+fn what_only_observes_and_what_never_matches_is_told_beside_a_home() {
+    let told = |texts: &[&str], packages: &[&str]| {
+        let sources: Vec<_> = texts.iter().map(|text| Source { file: "p.toml", text }).collect();
+        let policy = Policy::parse(&sources, Digest::default()).expect("it is a policy");
+        let packages = packages.iter().map(ToString::to_string).collect();
+        let beside = Beside { agents: alloc::vec!["x".into()], packages, ..Beside::default() };
+        policy
+            .warnings_beside(&sources, &beside)
+            .into_iter()
+            .map(|warning| warning.message + " | " + &warning.hint)
+            .collect::<Vec<_>>()
+    };
+    let grant = |rest: &str| format!("format = 1\nlayer = \"grant\"\nagent = \"x\"\nwhy = \"x\"\n{rest}");
+    let named = grant("package = \"a:x@^1.2\"\n");
+    assert_eq!(told(&[&named], &["a:x@1.4.0"]), [""; 0]);
+    assert_eq!(told(&[&named], &[]), [""; 0], "nobody knows which versions there are");
+    assert_eq!(told(&[&named], &["a:x@2.0.0", "a:x@1.2.0"]), [""; 0], "one of them is meant");
+    let never = "never matches what is here, `a:x@2.0.0`: `x` is granted nothing | write package = \"a:x@^2.0.0\"";
+    assert_eq!(told(&[&named], &["a:x@2.0.0", "a:x@1.1.0"]), [never]);
+    assert_eq!(told(&[&named], &["b:x@1.4.0"]).len(), 1, "another publisher");
+    let alone = told(&[&grant("mode = \"observe\"\n")], &[]);
+    assert!(alone.len() == 1 && alone[0].starts_with("only observes, and no grant of `x` is in force"), "{alone:?}");
+    let beside = grant("");
+    assert_eq!(told(&[&beside, &grant("mode = \"observe\"\n")], &[]), [""; 0]);
+    let limits = told(&[&beside, &grant("mode = \"observe\"\n[budget]\ntokens_day = 5\n")], &[]);
+    assert!(limits.len() == 1 && limits[0].starts_with("limits nothing: a budget cannot be observed"), "{limits:?}");
+    let site = "format = 1\nlayer = \"site\"\nmode = \"observe\"\n[[label]]\nid = \"site/a\"\nmemory = \"agent/x\"\nadds = [\"untrusted\"]\nwhy = \"x\"\n";
+    let marks = told(&[&beside, site], &[]);
+    assert!(marks.iter().any(|told| told.starts_with("site/a does nothing: a mark cannot be observed")), "{marks:?}");
+}

@@ -1,0 +1,223 @@
+//! The words of `agent.toml`, key by key: what nobody knows, what lacks and what has another type is told with its place, before a decoder
+//! would say it in its own words. What a value may be is the kernel's to say.
+
+use agentry_config::ConfigError;
+use agentry_config::reader::{Document, Table, near_or_all};
+use agentry_kernel::manifest::Wants;
+use toml::de::DeValue;
+
+const FILE: [&str; 13] = [
+    "format",
+    "name",
+    "version",
+    "seq",
+    "wit",
+    "description",
+    "provides",
+    "wants",
+    "budget",
+    "input_schema",
+    "output_schema",
+    "source",
+    "revision",
+];
+
+/// What other programs call these.
+const OTHERS: [(&[&str], &str); 6] = [
+    (&["models", "model", "llm", "max_tokens"], "[wants.llm], and below it models = [\"*\"] and why = \"…\""),
+    (&["tools", "tool"], "[[wants.tools]], and below it tool = \"mail.send\" and why = \"…\""),
+    (&["files", "root", "roots"], "[[wants.files]], and below it root = \"documents\", access = \"r\" and why = \"…\""),
+    (
+        &["permissions", "capabilities", "requires", "imports", "http", "memory", "agents"],
+        "[wants.NAME], for example [wants.http]",
+    ),
+    (&["limits", "usd_run", "usd_day", "tokens_run", "tokens_day", "wall_run"], "it below [budget]"),
+    (&["schema", "input", "inputs", "parameters"], "input_schema = '''{\"type\": \"object\"}'''"),
+];
+
+/// Of a want, besides `why` and `optional`, which each has.
+struct Words {
+    want: &'static str,
+    texts: &'static [&'static str],
+    lists: &'static [&'static str],
+    numbers: &'static [&'static str],
+    needs: &'static [&'static str],
+    /// It may be asked for several times: `[[wants.files]]`.
+    several: bool,
+}
+
+const ONE: Words = Words { want: "", texts: &[], lists: &[], numbers: &[], needs: &[], several: false };
+
+const WANTS: [Words; Wants::INTERFACES.len()] = [
+    Words { want: "llm", texts: &["class"], lists: &["models"], numbers: &["max_tokens"], needs: &["models"], ..ONE },
+    Words { want: "context", ..ONE },
+    Words { want: "memory", lists: &["read", "write"], ..ONE },
+    Words { want: "tools", texts: &["tool"], needs: &["tool"], several: true, ..ONE },
+    Words { want: "files", texts: &["root", "access"], needs: &["root", "access"], several: true, ..ONE },
+    Words { want: "http", lists: &["hosts"], ..ONE },
+    Words { want: "agents", lists: &["call", "send", "receive"], ..ONE },
+    Words { want: "human", ..ONE },
+];
+
+/// Reads all of it.
+pub(super) fn check(document: Document<'_>, has_version: bool) -> Result<(), ConfigError> {
+    document.read(|root| {
+        root.only_in_our_words(&FILE, &OTHERS)?;
+        root.needs_text("name")?;
+        if !has_version {
+            root.needs_text("version")?;
+        }
+        for key in ["version", "wit", "description", "source", "revision", "input_schema", "output_schema"] {
+            text(root, key)?;
+        }
+        root.texts("provides")?;
+        for key in ["format", "seq"] {
+            root.number(key, 0..u64::from(u32::MAX))?;
+        }
+        wants(root)?;
+        budget(root)
+    })
+}
+
+/// A text, which may be empty.
+fn text(table: &Table<'_>, key: &str) -> Result<(), ConfigError> {
+    match table.value(key) {
+        None | Some(DeValue::String(_)) => Ok(()),
+        Some(DeValue::Table(_)) if key.ends_with("_schema") => {
+            let hint = format!("write the schema as JSON in a text: {key} = '''{{\"type\": \"object\"}}'''");
+            Err(table.mistake_in(key, format!("`{key}` is a table; it must be a text"), hint))
+        }
+        Some(_) => Err(table.mistake_in(key, format!("`{key}` is not a text"), format!("write {key} = \"…\""))),
+    }
+}
+
+fn wants(root: &Table<'_>) -> Result<(), ConfigError> {
+    let Some(asked) = root.get_table("wants")? else { return Ok(()) };
+    asked.only(&WANTS.map(|words| words.want))?;
+    for words in &WANTS {
+        let key = words.want;
+        match asked.value(key) {
+            None => {}
+            Some(DeValue::Table(_)) if words.several => {
+                let message = format!("`{key}` is a table; it must be a list of tables");
+                let hint = format!("write [[wants.{key}]], with two brackets: there may be several");
+                return Err(asked.mistake_in(key, message, hint));
+            }
+            Some(DeValue::Array(_)) if !words.several => {
+                let message = format!("`{key}` is a list; it must be a table");
+                let hint = format!("write [wants.{key}], with one bracket: there is one of it");
+                return Err(asked.mistake_in(key, message, hint));
+            }
+            Some(_) if words.several => {
+                for table in asked.list_of_tables(key)? {
+                    want(&table, words)?;
+                }
+            }
+            Some(_) => {
+                if let Some(table) = asked.get_table(key)? {
+                    want(&table, words)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn want(table: &Table<'_>, words: &Words) -> Result<(), ConfigError> {
+    let known = [words.texts, words.lists, words.numbers, &["why", "optional"]].concat();
+    table.only(&known)?;
+    for key in words.needs {
+        if table.value(key).is_none() {
+            let list = words.lists.contains(key);
+            let line = if list { format!("{key} = [\"*\"]") } else { format!("{key} = \"…\"") };
+            return Err(table.mistake(format!("{} has no `{key}`", table.name), format!("add {line}")));
+        }
+    }
+    for key in words.texts {
+        table.text(key)?;
+    }
+    for key in words.lists {
+        table.texts(key)?;
+    }
+    for key in words.numbers {
+        table.number(key, 0..1 << 53)?;
+    }
+    table.flag("optional")?;
+    choice(table, "access", &["r", "rw"])?;
+    choice(table, "class", &["interactive", "normal", "batch"])?;
+    if table.value("why").is_none() {
+        let hint = "add why = \"…\": it is what an admin reads before they grant it";
+        return Err(table.mistake(format!("{} has no `why`", table.name), hint));
+    }
+    text(table, "why")
+}
+
+fn choice(table: &Table<'_>, key: &str, known: &[&str]) -> Result<(), ConfigError> {
+    match table.text(key)? {
+        Some(word) if !known.contains(&word) => {
+            Err(table.mistake_in(key, format!("no `{key}` is called `{word}`"), near_or_all(word, known)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Which limits there are is the kernel's to say.
+fn budget(root: &Table<'_>) -> Result<(), ConfigError> {
+    let Some(budget) = root.get_table("budget")? else { return Ok(()) };
+    for key in budget.keys() {
+        if !matches!(budget.value(key), Some(DeValue::String(_) | DeValue::Integer(_))) {
+            let hint = format!("money and time are texts, the rest whole numbers: {key} = \"0.10\", \"120s\" or 4_000");
+            return Err(budget.mistake_in(key, format!("`{key}` is no amount"), hint));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> String {
+        check(Document { file: "agent.toml", text }, true).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn every_interface_has_its_words() {
+        assert_eq!(WANTS.map(|words| words.want), Wants::INTERFACES);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_our_words_with_its_place() {
+        let head = "name = \"a:b\"\n";
+        for (text, what, hint) in [
+            ("", "1:1: the file has no `name`", "add name"),
+            ("sudo = true\n", "2:1: unknown key `sudo` in the file", "known here: format, name"),
+            ("descripton = \"x\"\n", "2:1: unknown key `descripton`", "did you mean `description`?"),
+            ("models = [\"*\"]\n", "2:1: unknown key `models`", "write [wants.llm]"),
+            ("description = 3\n", "2:15: `description` is not a text", "description = \"…\""),
+            ("[input_schema]\ntype = \"object\"\n", "`input_schema` is a table", "as JSON in a text"),
+            ("[wants.lm]\nwhy = \"x\"\n", "2:8: unknown key `lm` in `wants`", "did you mean `llm`?"),
+            ("[[wants.llm]]\nmodels = [\"*\"]\n", "`llm` is a list", "[wants.llm], with one bracket"),
+            ("[wants.files]\nroot = \"docs\"\n", "`files` is a table", "[[wants.files]], with two brackets"),
+            ("[wants.llm]\nmodels = \"*\"\nwhy = \"x\"\n", "3:10: `models` is not a list of texts", "models = [\"…\"]"),
+            ("[wants.llm]\nwhy = \"x\"\n", "`llm` has no `models`", "add models = [\"*\"]"),
+            ("[wants.llm]\nmodels = [\"*\"]\n", "`llm` has no `why`", "an admin reads"),
+            (
+                "[wants.llm]\nmodels = [\"*\"]\nwhy = \"x\"\nmax_token = 3\n",
+                "5:1: unknown key `max_token`",
+                "`max_tokens`?",
+            ),
+            (
+                "[[wants.files]]\nroot = \"docs\"\naccess = \"read\"\nwhy = \"x\"\n",
+                "4:10: no `access` is called `read`",
+                "there is: r, rw",
+            ),
+            ("[budget]\nusd_run = 0.1\n", "3:11: `usd_run` is no amount", "money and time are texts"),
+            ("version = \n", "not TOML", "key = value"),
+        ] {
+            let text = if what.contains("no `name`") { text.to_owned() } else { format!("{head}{text}") };
+            let told = told(&text);
+            assert!(told.starts_with("agent.toml:") && told.contains(what) && told.contains(hint), "{told}");
+        }
+    }
+}
