@@ -28,6 +28,14 @@ fn guest(name: &str) -> PathBuf {
     file
 }
 
+/// The command that is measured: `AGENTRY_BIN`, or the release build.
+pub fn agentry() -> PathBuf {
+    let built = workspace().join("target/release/agentry");
+    let file = std::env::var_os("AGENTRY_BIN").map_or(built, PathBuf::from);
+    assert!(file.exists(), "there is no {}: run `cargo build --release --workspace --bin agentry`", file.display());
+    file
+}
+
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches/ lies in the workspace").to_owned()

@@ -1,10 +1,10 @@
 //! What a person waits for and what an idle host keeps: the start of the binary, a whole `agentry run`, resident memory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agentry_benches::{ROUNDS, agent, home, line, median, open, resident, server, shown, workspace};
+use agentry_benches::{ROUNDS, agent, agentry, home, line, median, open, resident, server, shown};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -43,14 +43,6 @@ fn spawned(agentry: &Path, verb: &[&str], home: &Path) -> Duration {
     let status = command.status().expect("agentry can be started");
     assert!(status.success(), "agentry {verb:?} ended with {status}");
     start.elapsed()
-}
-
-/// The command that is measured: `AGENTRY_BIN`, or the release build.
-fn agentry() -> PathBuf {
-    let built = workspace().join("target/release/agentry");
-    let file = std::env::var_os("AGENTRY_BIN").map_or(built, PathBuf::from);
-    assert!(file.exists(), "there is no {}: run `cargo build --release --workspace --bin agentry`", file.display());
-    file
 }
 
 fn path(file: &Path) -> &str {

@@ -6,7 +6,7 @@ use crate::steps::{cargo, run as run_command};
 use crate::{guests, workspace};
 
 /// The binaries that measure, in `benches/`, and what each says.
-const SUBJECTS: [(&str, &str); 10] = [
+const SUBJECTS: [(&str, &str); 12] = [
     ("gate", "what the gate adds to a host call"),
     ("decide", "finding rules, whole decisions, comparing policies"),
     ("run", "an instance, and a whole durable run"),
@@ -16,6 +16,8 @@ const SUBJECTS: [(&str, &str); 10] = [
     ("idle", "runs that left memory: disk, memory, opening, waking"),
     ("dense", "runs that wait in memory, dense"),
     ("embedded", "the model in the process"),
+    ("listing", "a home of many runs: lists, filters, a long trace"),
+    ("orders", "a crowd that orders short runs"),
     ("startup", "the command from exec to its end, and an idle host"),
 ];
 

@@ -11,9 +11,11 @@ pub mod report;
 pub mod rows;
 pub mod span;
 pub mod status;
+pub mod stream;
 pub mod text;
 pub mod units;
 pub mod waterfall;
+pub mod when;
 
 use std::io::{self, Write};
 

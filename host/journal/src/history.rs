@@ -18,6 +18,7 @@ use agentry_store::{Page, Range, Store, StoreError, keys, rows, scan_all};
 
 use crate::audit::heads::Head;
 use crate::audit::{self, Audit};
+use crate::listing::RunFilter;
 use crate::log;
 
 /// Letters of a whole run id.
@@ -67,9 +68,7 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
-        let times = self.0.scan(&Range::of(keys::TIMES).reversed(), Page { rows: limit, bytes: usize::MAX })?;
-        let runs = times.iter().filter_map(|(key, _)| keys::number(key)).map(|id| self.record(RunId(id)));
-        runs.filter_map(Result::transpose).collect()
+        self.newest(RunFilter::default(), None).take(limit).collect()
     }
 
     /// Runs that have not ended and that no host has in memory, oldest first; those for which `which` says so, by the host that has them and what
@@ -142,6 +141,14 @@ impl History {
         log::entries(&*self.0, run)
     }
 
+    /// The same part by part, as they reached the disk, for runs of any length.
+    ///
+    /// # Errors
+    /// As [`History::entries`]; nothing comes behind an error.
+    pub fn parts(&self, run: RunId) -> impl Iterator<Item = Result<Vec<Entry>, StoreError>> + '_ {
+        log::segments(&*self.0, run)
+    }
+
     /// The entries of a run behind this place, which moves behind them: so a run is followed while it goes on.
     ///
     /// # Errors
@@ -165,18 +172,6 @@ impl History {
     /// When the store cannot be read.
     pub fn wake(&self, run: RunId) -> Result<Option<Wake>, StoreError> {
         Ok(ParkedRun::of(&*self.0, run)?.and_then(|rest| rest.wake))
-    }
-
-    /// What started a run by itself; none if a person or another agent did.
-    ///
-    /// # Errors
-    /// When the store cannot be read or an entry does not decode.
-    pub fn triggered(&self, run: RunId) -> Result<Option<String>, StoreError> {
-        let first = log::first(&*self.0, run)?;
-        Ok(first.into_iter().find_map(|entry| match entry {
-            Entry::Triggered { by, .. } => Some(by),
-            _ => None,
-        }))
     }
 
     /// What people were asked, oldest first.
@@ -236,7 +231,7 @@ impl History {
     }
 
     /// A record as its run stands.
-    fn decoded(&self, bytes: &[u8]) -> Result<RunRecord, StoreError> {
+    pub(crate) fn decoded(&self, bytes: &[u8]) -> Result<RunRecord, StoreError> {
         let record = RunRecord::decode(bytes)?;
         let lost = self.1 == Owner::Nobody && record.status == Status::Running;
         Ok(if lost { RunRecord { status: Status::Suspended, ..record } } else { record })

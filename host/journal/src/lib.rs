@@ -18,7 +18,9 @@ pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod history;
+pub mod index;
 mod known;
+pub mod listing;
 pub mod log;
 mod recover;
 pub mod report;
@@ -105,6 +107,15 @@ pub struct Balances<'a> {
     pub site: Books,
 }
 
+/// How far the disk is behind what has happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// Of entries and contents that the store does not have yet.
+    pub bytes: usize,
+    /// Batches that the store has and has not answered.
+    pub batches: usize,
+}
+
 /// The journal of all runs; cheap to clone.
 #[derive(Clone)]
 pub struct Journal(Arc<Inner>);
@@ -160,6 +171,7 @@ impl Journal {
         let at = rows::host::register(&store, host).await?;
         let store: Arc<dyn Store> = Arc::new(FencedStore::new(store, host, at));
         let recovered = recover::recover(&store, at).await?;
+        index::build(&store).await?;
         let chain = Chain::from(recovered.tip, told);
         let journal = Self(Arc::new(Inner { store, at, pending: Mutex::default(), begun: Arc::default(), chain }));
         tokio::spawn(flush_soon(Arc::downgrade(&journal.0), Arc::clone(&journal.0.begun)));
@@ -225,6 +237,12 @@ impl Journal {
             return Err(StoreError::Closed);
         }
         trail.broken().map_or(Ok(()), Err)
+    }
+
+    /// How far the disk is behind.
+    pub fn behind(&self) -> Behind {
+        let pending = self.0.pending.lock();
+        Behind { bytes: pending.bytes, batches: pending.on_the_way }
     }
 
     /// Hands everything to the store, in order: now, or with others when the commit that is on its way has ended. The

@@ -39,6 +39,16 @@ pub fn entries_behind(store: &dyn Store, run: RunId, place: &mut Option<SegmentI
     Ok(entries)
 }
 
+/// The entries of a run, segment by segment: what reached the disk together comes together, and no more is read than is asked for.
+pub(crate) fn segments(store: &dyn Store, run: RunId) -> impl Iterator<Item = Result<Vec<Entry>, StoreError>> {
+    let read = move |id: SegmentId| {
+        let missing = || StoreError::Damaged { why: format!("segment {} of run {run} is missing", id.number) };
+        Ok(segment::decode(&store.get(&keys::segment(id))?.ok_or_else(missing)?)?.1)
+    };
+    let ids = scan_all(store, Range::of(&keys::indices(run))).map(|row| Ok(keys::segment_of(&row?.0)));
+    ids.filter_map(Result::transpose).map(move |id| read(id?))
+}
+
 /// Every segment of a run behind this place, in order; the place moves behind them.
 ///
 /// # Errors

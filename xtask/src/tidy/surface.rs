@@ -166,6 +166,7 @@ fn agent_prefix(table: &str) -> Option<&'static str> {
         "AGENT" => "agents.",
         "TRIGGER" => "agents.start.",
         "WEBHOOKS" => "webhooks.",
+        "HEALTH" => "health.",
         _ => return None,
     })
 }

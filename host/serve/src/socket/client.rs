@@ -16,8 +16,11 @@ use super::ControlError;
 use super::place::Place;
 use super::table::{OverSocket, Reply, Request};
 use super::wire::{HELLO_MAX_BYTES, Hello, LENGTH_BYTES, PROTOCOL, frame, length, value};
-use crate::api::{Get, Has, News, Scan, Start};
+use crate::api::{Get, GetEach, Has, News, Scan, Start};
 use crate::error::OpError;
+
+/// Keys of one question: a key is short of 5 KiB, and a question of a MiB.
+const KEYS_AT_ONCE: usize = 200;
 
 /// Between two tries to connect.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -149,6 +152,19 @@ impl Store for RemoteStore {
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
         self.ask(Get { key: key.to_vec() })
+    }
+
+    fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        let mut values = Vec::with_capacity(keys.len());
+        while let Some(rest) = keys.get(values.len()..).filter(|rest| !rest.is_empty()) {
+            let part = &rest[..rest.len().min(KEYS_AT_ONCE)];
+            let some = self.ask(GetEach { keys: part.to_vec() })?;
+            if some.is_empty() || some.len() > part.len() {
+                return Err(StoreError::Host { why: ControlError::Another.to_string() });
+            }
+            values.extend(some);
+        }
+        Ok(values)
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
