@@ -3,6 +3,7 @@
 //! It never links a component to anything: what a run may call is the business of `syscalls`.
 
 pub mod cache;
+pub mod confine;
 mod dense;
 pub mod limiter;
 pub mod package;

@@ -65,7 +65,7 @@ impl Trigger {
     /// Every one of these agents.
     fn all(known: &AgentsConfig) -> impl Iterator<Item = Self> {
         known.agents.iter().flat_map(|agent| {
-            agent.start.iter().map(|line| Self {
+            agent.start.iter().map(move |line| Self {
                 agent: agent.name.clone(),
                 component: agent.component.clone(),
                 line: line.clone(),

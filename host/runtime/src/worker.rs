@@ -1,7 +1,6 @@
 //! The worker's own side: a process that executes guests for the process that started it. It has its connection, the code that it is handed over
 //! and the memory of its guests, and reaches nothing else: no file, no network, no other process, no key.
 
-mod confine;
 mod line;
 mod remote;
 
@@ -15,6 +14,7 @@ use agentry_abi::port::{Ended, How};
 use agentry_abi::wire::{self, Down, Handle, Hello, Said, Up};
 use agentry_engine::Hosting;
 use agentry_engine::cache::Artifact;
+use agentry_engine::confine::{self, Confined};
 use agentry_engine::settings::Shape;
 use agentry_kernel::manifest::Wants;
 use agentry_store::limits::{ARTIFACT_MAX_BYTES, COMPONENTS_LOADED_MAX};
@@ -34,7 +34,7 @@ pub fn child(mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let shape = words.next().and_then(|word| word.to_str().and_then(Shape::of));
     let runs = words.next().and_then(|word| word.to_str().and_then(|word| word.parse().ok()));
     // First of all: then whatever is open is its own.
-    let begun = confine::begin();
+    let begun = confine::begin(Confined::Worker);
     let (Some(shape), Some(runs), Ok(connection)) = (shape, runs, std::io::stdin().as_fd().try_clone_to_owned()) else {
         return ExitCode::from(2);
     };
@@ -56,7 +56,7 @@ fn work(line: &Arc<Line>, shape: Shape, runs: u32) -> Result<(), String> {
     // One thread: a guest that waits for an answer of the other side keeps it, and the core is that side's meanwhile.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(LOOKS_UP_POLLS).build();
     let runtime = runtime.map_err(text)?;
-    confine::calls().map_err(text)?;
+    confine::calls(Confined::Worker).map_err(text)?;
     line.say(&Up::Hello(Hello { version: wire::VERSION, settings: hosting.settings(), landlocked }));
     runtime.block_on(orders(line, &hosting)).map_err(text)
 }

@@ -1,4 +1,4 @@
-//! The preparer's own side: limits itself, reads one component from standard input and writes one answer. It runs nothing of it.
+//! The preparer's own side: confines itself, reads one component from standard input and writes one answer. It runs nothing of it.
 
 use std::ffi::OsString;
 use std::io::{Read, StdoutLock, Write};
@@ -8,10 +8,11 @@ use agentry_store::limits::{
     ARTIFACT_MAX_BYTES, COMPILE_ADDRESS_MAX_BYTES, COMPILE_CPU_MAX_S, COMPONENT_MAX_BYTES, PACKAGE_FACTS_MAX_BYTES,
     PREPARE_STACK_BYTES, READ_ADDRESS_MAX_BYTES, READ_CPU_MAX_S,
 };
-use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::frames::Writer;
 use super::one_line;
+use crate::confine::{self, Confined};
 use crate::package::{self, PackageError};
 use crate::settings::{self, Shape};
 
@@ -29,7 +30,7 @@ pub fn child(words: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn answer(words: Vec<String>) -> std::io::Result<()> {
-    limit_self()?;
+    confine_self()?;
     // On a stack of its own, so that how deep a component may be does not depend on how the host was started.
     let work = std::thread::Builder::new().name("prepare".to_owned()).stack_size(PREPARE_STACK_BYTES);
     let worker = work.spawn(move || match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -113,20 +114,14 @@ fn cut(error: PackageError) -> PackageError {
     PackageError::new(cut(error.message), cut(error.hint))
 }
 
-fn limit_self() -> std::io::Result<()> {
-    let parent = getppid();
-    // The thread that asked is there until this process has ended, so the signal comes with the host's end and at no other time.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid() != parent {
-        return Err(std::io::Error::other("the host has gone"));
-    }
-    rustix::thread::set_no_new_privs(true)?;
+fn confine_self() -> std::io::Result<()> {
+    confine::begin(Confined::Preparer)?;
     limit(Resource::As, READ_ADDRESS_MAX_BYTES, COMPILE_ADDRESS_MAX_BYTES)?;
     // Where both limits are one, the system kills without a word of why.
     limit(Resource::Cpu, READ_CPU_MAX_S, COMPILE_CPU_MAX_S + CPU_GRACE_S)?;
-    // It writes no file, and leaves no image of itself when it breaks.
-    limit(Resource::Fsize, 0, 0)?;
-    limit(Resource::Core, 0, 0)
+    // A kernel without the first of these has the second, which alone is enough to keep it from files.
+    confine::files()?;
+    confine::calls(Confined::Preparer)
 }
 
 /// How much longer than its limit a child has that does not end by the signal which tells of that.

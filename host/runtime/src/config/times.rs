@@ -88,7 +88,7 @@ impl Times {
     fn of_day(&self, day: Date) -> impl Iterator<Item = Minute> + '_ {
         let midnight = day.at(0, 0, 0, 0);
         let fits = (0..MINUTES_A_DAY).filter(|minute| u32::try_from(*minute).is_ok_and(|of| self.pattern.has(of)));
-        fits.filter_map(move |minute| midnight.checked_add(minute.minutes()).ok()).flat_map(|at| self.moments(at))
+        fits.filter_map(move |minute| midnight.checked_add(minute.minutes()).ok()).flat_map(|at| self.moments(at)).flatten()
     }
 
     /// When it is this time there: once, as a rule.

@@ -107,7 +107,7 @@ impl Tended {
         }
         let token = known.health.as_ref().and_then(|health| health.token.as_ref());
         let token = token.map(|key| webhook::secret(key, "[health]")).transpose()?;
-        let asked = |(trigger, _): &(Trigger, _)| matches!(trigger.line.cause, Cause::Webhook { .. });
+        let asked = |(trigger, _): &(Trigger, Option<Secret>)| matches!(trigger.line.cause, Cause::Webhook { .. });
         let listens = known.health.is_some() || wanted.values().any(asked);
         let door = match &self.door {
             Some(door) if door.address() == known.listen => None,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use agentry_store::limits::{CONTROL_ANSWER_MAX_MS, CONTROL_REPLY_MAX_BYTES, CONTROL_REQUEST_MAX_BYTES};
@@ -17,7 +17,7 @@ use super::place::Place;
 use super::table::{OverSocket, Reply, Request};
 use super::wire::{HELLO_MAX_BYTES, Hello, LENGTH_BYTES, PROTOCOL, frame, length, value};
 use crate::api::{Get, GetEach, Has, News, Scan, Start};
-use crate::error::OpError;
+use crate::error::{Kind, OpError};
 
 /// Keys of one question: a key is short of 5 KiB, and a question of a MiB.
 const KEYS_AT_ONCE: usize = 200;
@@ -29,6 +29,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Client {
     stream: Mutex<UnixStream>,
+    home: PathBuf,
 }
 
 impl Client {
@@ -64,7 +65,7 @@ impl Client {
         }
         let hello = frame(&Hello::ours(), HELLO_MAX_BYTES).and_then(|hello| (&stream).write_all(&hello));
         hello.map_err(|error| lost(&error))?;
-        Ok(Self { stream: Mutex::new(stream) })
+        Ok(Self { stream: Mutex::new(stream), home: home.to_owned() })
     }
 
     /// Has the host do one thing.
@@ -130,18 +131,29 @@ impl Following {
     }
 }
 
-/// The store of a running host, to be read.
+/// The store of a running host, to be read. Whoever reads slowly and is hung up on comes again.
 #[derive(Debug)]
-pub struct RemoteStore(Client);
+pub struct RemoteStore(Mutex<Client>);
 
 impl RemoteStore {
     /// The store behind this connection.
     pub fn over(client: Client) -> Self {
-        Self(client)
+        Self(Mutex::new(client))
     }
 
-    fn ask<O: OverSocket>(&self, operation: O) -> Result<O::Answer, StoreError> {
-        self.0.ask(operation).map_err(|error| StoreError::Host { why: error.to_string() })
+    fn ask<O: OverSocket + Clone>(&self, operation: O) -> Result<O::Answer, StoreError> {
+        let mut client = self.0.lock();
+        let answer = match client.ask(operation.clone()) {
+            Err(error) if matches!(error.kind, Kind::Unavailable { .. }) => match Client::connect_once(&client.home) {
+                Ok(again) => {
+                    *client = again;
+                    client.ask(operation)
+                }
+                Err(_) => Err(error),
+            },
+            answer => answer,
+        };
+        answer.map_err(|error| StoreError::Host { why: error.to_string() })
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a worker gives away before its first guest: every privilege, file, socket, process and thread that it could still get. It is not asked to
-//! behave, it cannot do otherwise.
+//! What a process gives away that is about to touch a stranger's code: every privilege, file, socket and process that it could still get. It is not
+//! asked to behave, it cannot do otherwise. Nothing here knows what the process is for, besides the calls to the system that it needs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,11 +14,20 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
+/// What a process does that is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confined {
+    /// It executes guests, on one thread.
+    Worker,
+    /// It reads and compiles one component, on as many threads as there are cores.
+    Preparer,
+}
+
 /// It ends with the process that started it, gains no privilege, leaves no image of itself, and has few descriptors.
 ///
 /// # Errors
 /// If that process is gone already, or the system does not let it.
-pub(super) fn begin() -> io::Result<()> {
+pub fn begin(confined: Confined) -> io::Result<()> {
     close_inherited()?;
     let parent = getppid();
     // The thread that started it stays for as long as it does, so this comes with the end of the host and at no other time.
@@ -29,15 +38,18 @@ pub(super) fn begin() -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Nofile, WORKER_FILES_MAX)?;
-    // It writes no file but those without a name in which the engine keeps the first contents of memories.
-    limit(Resource::Fsize, u64::try_from(ARTIFACT_MAX_BYTES).unwrap_or(u64::MAX))
+    limit(Resource::Fsize, match confined {
+        // Those without a name in which the engine keeps the first contents of memories.
+        Confined::Worker => u64::try_from(ARTIFACT_MAX_BYTES).unwrap_or(u64::MAX),
+        Confined::Preparer => 0,
+    })
 }
 
 /// Whoever started the host may have left files open in it, and in its children.
 fn close_inherited() -> io::Result<()> {
     let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
     let files: Vec<i32> = std::fs::read_dir("/proc/self/fd")?.filter_map(number).collect();
-    // Its connection is its standard input.
+    // What it hears and says goes by the standard ones.
     for file in files.into_iter().filter(|file| *file > 2) {
         #[allow(unsafe_code, reason = "there is no owner of what was inherited, and nothing else has been opened yet")]
         // SAFETY: this is the first thing that the process does, so no descriptor above is anybody's.
@@ -58,7 +70,7 @@ fn limit(resource: Resource, to: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// If it could, and does not.
-pub(super) fn files() -> io::Result<bool> {
+pub fn files() -> io::Result<bool> {
     let abi = ABI::V6;
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -75,23 +87,54 @@ pub(super) fn files() -> io::Result<bool> {
 ///
 /// # Errors
 /// If the system cannot do that.
-pub(super) fn calls() -> io::Result<()> {
+pub fn calls(confined: Confined) -> io::Result<()> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = CALLS.iter().map(|call| (*call, Vec::new())).collect();
-    // What the engine looks at its own memory with, and nothing else of a call that can be anything.
-    let is_scan = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, PAGEMAP_SCAN);
-    let is_scan = is_scan.and_then(|is| SeccompRule::new(vec![is])).map_err(io::Error::other)?;
-    rules.insert(libc::SYS_ioctl, vec![is_scan]);
-    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    // Of calls that can be anything, what is meant here and nothing else.
+    let (of, narrow): (_, &[(i64, u8, SeccompCmpOp, u64)]) = match confined {
+        Confined::Worker => (&[][..], &WORKER_CALLS),
+        Confined::Preparer => (PREPARER_CALLS, &THREAD_CALLS),
+    };
+    rules.extend(of.iter().map(|call| (*call, Vec::new())));
+    for (call, argument, is, value) in narrow {
+        let condition = SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, is.clone(), *value);
+        let rule = condition.and_then(|condition| SeccompRule::new(vec![condition])).map_err(io::Error::other)?;
+        rules.insert(*call, vec![rule]);
+    }
+    if confined == Confined::Preparer {
+        // Its flags lie in memory, where no filter sees them: without it, the C library asks by the call whose flags are seen.
+        let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+        apply(unknown, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.unsigned_abs()))?;
+        rules.insert(libc::SYS_clone3, Vec::new());
+    }
+    apply(rules, SeccompAction::Errno(libc::EPERM.unsigned_abs()), SeccompAction::Allow)
+}
+
+fn apply(rules: BTreeMap<i64, Vec<SeccompRule>>, others: SeccompAction, these: SeccompAction) -> io::Result<()> {
     let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
-    let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, arch).map_err(io::Error::other)?;
+    let filter = SeccompFilter::new(rules, others, these, arch).map_err(io::Error::other)?;
     let program = BpfProgram::try_from(filter).map_err(io::Error::other)?;
     seccompiler::apply_filter_all_threads(&program).map_err(io::Error::other)
 }
 
-/// `PAGEMAP_SCAN` of `linux/fs.h`.
+/// `PAGEMAP_SCAN` of `linux/fs.h`, by which the engine looks at its own memory.
 const PAGEMAP_SCAN: u64 = 0xc060_6610;
 
-/// What a worker calls. No name of a file, address, process or program is an argument of any of them.
+/// What else a worker calls: the number of an argument and what it must be.
+const WORKER_CALLS: [(i64, u8, SeccompCmpOp, u64); 1] = [(libc::SYS_ioctl, 1, SeccompCmpOp::Eq, PAGEMAP_SCAN)];
+
+/// What else a preparer calls as it stands: a thread of its begins.
+const PREPARER_CALLS: &[i64] = &[libc::SYS_set_robust_list];
+
+/// A thread and no process, its name and nothing else of what may be set, and limits of itself and of nobody else.
+const THREAD_CALLS: [(i64, u8, SeccompCmpOp, u64); 3] = [
+    (libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(CLONE_THREAD), CLONE_THREAD),
+    (libc::SYS_prctl, 0, SeccompCmpOp::Eq, libc::PR_SET_NAME.unsigned_abs() as u64),
+    (libc::SYS_prlimit64, 0, SeccompCmpOp::Eq, 0),
+];
+
+const CLONE_THREAD: u64 = libc::CLONE_THREAD.unsigned_abs() as u64;
+
+/// What both call. No name of a file, address, process or program is an argument of any of them.
 #[rustfmt::skip]
 const CALLS: &[i64] = &[
     // Its connection, and the code that comes along with it.
@@ -121,19 +164,19 @@ mod tests {
 
     use super::*;
 
-    /// Set for the process that is confined.
+    /// Set for the process that is confined, to what it is.
     const CONFINED: &str = "AGENTRY_TEST_CONFINED";
 
-    /// What somebody would try who has taken a worker over.
-    fn confined() {
-        begin().unwrap();
+    /// What somebody would try who has taken such a process over.
+    fn escape(from: Confined) {
+        begin(from).unwrap();
         let landlocked = files().unwrap();
         if landlocked {
             // This alone keeps it from files.
             assert!(fs::read("/etc/passwd").is_err() && fs::write("/tmp/agentry-escaped", "x").is_err());
         }
-        calls().unwrap();
-        let tried: [(&str, bool); 13] = [
+        calls(from).unwrap();
+        let tried: [(&str, bool); 14] = [
             ("read a file", fs::read("/etc/passwd").is_ok()),
             ("read its own environment", fs::read("/proc/self/environ").is_ok()),
             ("write a file", fs::write("/tmp/agentry-escaped", "x").is_ok()),
@@ -148,27 +191,55 @@ mod tests {
             ("send a packet", UdpSocket::bind("127.0.0.1:0").is_ok()),
             ("dial a socket of this machine", UnixStream::pair().is_ok()),
             ("start a program", Command::new("/bin/true").status().is_ok()),
-            ("begin a thread", std::thread::Builder::new().spawn(|| ()).is_ok()),
+            ("make another process of itself", forked()),
             ("end another process", rustix::process::test_kill_process(getppid().unwrap()).is_ok()),
+            ("see the limits of another process", limits_of(getppid().unwrap())),
         ];
         for (what, done) in tried {
             assert!(!done, "it could {what}");
         }
         // And what it needs it has.
+        let thread = std::thread::Builder::new().name("compiling".to_owned()).spawn(|| 7);
+        assert_eq!(thread.ok().map(|thread| thread.join().unwrap()), (from == Confined::Preparer).then_some(7));
         assert!(getrandom::u64().is_ok());
         assert!(vec![1_u8; 1 << 22].iter().all(|byte| *byte == 1));
     }
 
+    fn forked() -> bool {
+        #[allow(unsafe_code, reason = "the system is asked as whoever took the process over would ask it")]
+        // SAFETY: it is refused; a child that there is after all ends at once.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::_exit(0);
+            }
+            child > 0
+        }
+    }
+
+    fn limits_of(process: rustix::process::Pid) -> bool {
+        #[allow(unsafe_code, reason = "the system is asked as whoever took the process over would ask it")]
+        // SAFETY: it writes one `rlimit64`, which is there.
+        unsafe {
+            let mut limits = std::mem::zeroed::<libc::rlimit64>();
+            libc::prlimit64(process.as_raw_nonzero().get(), libc::RLIMIT_CORE, std::ptr::null(), &raw mut limits) == 0
+        }
+    }
+
     #[test]
     fn what_is_confined_reaches_no_file_no_network_and_no_process() {
-        if std::env::var_os(CONFINED).is_some() {
-            return confined();
+        match std::env::var(CONFINED).as_deref() {
+            Ok("worker") => return escape(Confined::Worker),
+            Ok("preparer") => return escape(Confined::Preparer),
+            _ => {}
         }
-        let mut itself = Command::new(std::env::current_exe().unwrap());
-        let this = "worker::confine::tests::what_is_confined_reaches_no_file_no_network_and_no_process";
-        itself.args(["--exact", this, "--test-threads", "1", "--nocapture"]).env(CONFINED, "1");
-        let output = itself.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        for confined in ["worker", "preparer"] {
+            let mut itself = Command::new(std::env::current_exe().unwrap());
+            let this = "confine::tests::what_is_confined_reaches_no_file_no_network_and_no_process";
+            itself.args(["--exact", this, "--test-threads", "1", "--nocapture"]).env(CONFINED, confined);
+            let output = itself.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.contains("1 passed"), "{confined}: {said}");
+        }
     }
 }
