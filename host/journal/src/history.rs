@@ -14,11 +14,10 @@ use agentry_store::rows::notice::Notice;
 use agentry_store::rows::parked::{OpenRun, ParkedRun};
 use agentry_store::rows::question::Inquiry;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Page, Range, Store, StoreError, keys, rows, scan_all};
+use agentry_store::{Page, Range, Row, Store, StoreError, keys, rows, scan_all};
 
 use crate::audit::heads::Head;
 use crate::audit::{self, Audit};
-use crate::listing::RunFilter;
 use crate::log;
 
 /// Letters of a whole run id.
@@ -68,7 +67,8 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
-        self.newest(RunFilter::default(), None).take(limit).collect()
+        let rows = scan_all(&*self.0, Range::of(keys::TIMES).reversed());
+        rows.map(|row| self.listed(row?)).filter_map(Result::transpose).take(limit).collect()
     }
 
     /// Runs that have not ended and that no host has in memory, oldest first; those for which `which` says so, by the host that has them and what
@@ -230,8 +230,17 @@ impl History {
         self.0.get(&keys::run(run))?.map(|bytes| self.decoded(&bytes)).transpose()
     }
 
+    /// The run of a row of the index. One of an older version says only which run it is, and what is no run's row is passed over.
+    pub(crate) fn listed(&self, (key, row): Row) -> Result<Option<RunRecord>, StoreError> {
+        match keys::number(&key).map(RunId) {
+            None => Ok(None),
+            Some(id) if row.is_empty() => self.record(id),
+            Some(_) => self.decoded(&row).map(Some),
+        }
+    }
+
     /// A record as its run stands.
-    pub(crate) fn decoded(&self, bytes: &[u8]) -> Result<RunRecord, StoreError> {
+    fn decoded(&self, bytes: &[u8]) -> Result<RunRecord, StoreError> {
         let record = RunRecord::decode(bytes)?;
         let lost = self.1 == Owner::Nobody && record.status == Status::Running;
         Ok(if lost { RunRecord { status: Status::Suspended, ..record } } else { record })

@@ -2,12 +2,11 @@
 //! length takes no more memory than a short one. It only reads.
 
 use agentry_kernel::budget::Resource;
-use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Status, Wake};
 use agentry_kernel::time::Millis;
 use agentry_store::rows::parked::OpenRun;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Row, StoreError, keys, scan_all};
+use agentry_store::{StoreError, keys, scan_all};
 
 use crate::history::History;
 
@@ -53,15 +52,6 @@ impl History {
         records.filter(move |run| run.as_ref().map_or(true, |run| filter.fits(run)))
     }
 
-    /// The run of a row of the index. One of an older version says only which run it is, and what is no run's row is passed over.
-    fn listed(&self, (key, row): Row) -> Result<Option<RunRecord>, StoreError> {
-        match keys::number(&key).map(RunId) {
-            None => Ok(None),
-            Some(id) if row.is_empty() => self.record(id),
-            Some(_) => self.decoded(&row).map(Some),
-        }
-    }
-
     /// What brings each of these runs back; none for those that have not left memory while they wait.
     ///
     /// # Errors
@@ -86,6 +76,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use agentry_kernel::budget::Amounts;
+    use agentry_kernel::call::RunId;
     use agentry_kernel::labels::Labels;
     use agentry_store::{Batch, Key, Page, Range, RedbStore, Store, Value};
     use futures::future::BoxFuture;
@@ -150,14 +141,18 @@ mod tests {
     async fn a_list_reads_one_row_a_run_and_a_page_no_more_than_its_part() {
         let place = tempfile::tempdir().unwrap();
         let (store, history) = home(place.path()).await;
-        assert_eq!(ids(history.newest(RunFilter::default(), None).take(20)), (RUNS - 19..=RUNS).rev().collect::<Vec<_>>());
+        assert_eq!(
+            ids(history.newest(RunFilter::default(), None).take(20)),
+            (RUNS - 19..=RUNS).rev().collect::<Vec<_>>()
+        );
         assert!(store.read() <= Page::PART.rows, "a page of 20 reads one part");
         assert_eq!(ids(history.newest(RunFilter::default(), None)).len() as u64, RUNS);
         assert_eq!(store.read() as u64, RUNS, "all of them take one row each");
         let rare = RunFilter { agent: Some("rare".to_owned()), ..RunFilter::default() };
         assert_eq!(ids(history.newest(rare, None)), [5_000, 4_000, 3_000, 2_000, 1_000]);
         assert_eq!(store.read() as u64, RUNS);
-        let span = RunFilter { since: Some(Millis(100 * SECOND)), until: Some(Millis(200 * SECOND)), ..RunFilter::default() };
+        let span =
+            RunFilter { since: Some(Millis(100 * SECOND)), until: Some(Millis(200 * SECOND)), ..RunFilter::default() };
         assert_eq!(ids(history.newest(span, None)), (100..200).rev().collect::<Vec<_>>());
         assert_eq!(store.read(), 100, "what began at another time is not read");
     }

@@ -40,8 +40,8 @@ use agentry_kernel::time::Millis;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Key, Range};
 use super::ids::{HostId, SegmentId};
+use super::{Key, Range};
 
 /// The format of the store.
 pub const FORMAT: &[u8] = b"v";

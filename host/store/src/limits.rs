@@ -329,9 +329,6 @@ pub const TRIGGER_RATE_DEFAULT: u32 = 10;
 /// The most that a line can say: ten a second.
 pub const TRIGGER_RATE_MAX: u32 = 600;
 
-/// How much later than its time a run of a trigger may begin on purpose: what is due every hour is not left out for it.
-pub const TRIGGER_JITTER_MAX_MS: u64 = 60 * 60 * 1000;
-
 /// Between two looks of a trigger; what comes within one is one cause.
 pub const TRIGGER_LOOK_MS: u64 = 500;
 

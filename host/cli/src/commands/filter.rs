@@ -1,10 +1,10 @@
 //! Which runs a list is of, and which calls a trace: options that narrow it each, and hold at once.
 
 use agentry_journal::listing::RunFilter;
+use agentry_kernel::Resource;
 use agentry_kernel::call::CallId;
 use agentry_kernel::journal::Status;
 use agentry_kernel::time::Millis;
-use agentry_kernel::Resource;
 use serde_json::Value;
 
 use crate::screen::rows::Row;
@@ -52,10 +52,10 @@ impl FilterArgs {
 pub struct CallArgs {
     /// Only calls of which this came: allowed, open, waits, the case of an error or the code of a refusal; several with commas
     #[arg(long, value_name = "WORD", value_delimiter = ',')]
-    pub decision: Vec<String>,
+    decision: Vec<String>,
     /// Only calls of this interface or syscall, such as llm or memory.put
     #[arg(long, value_name = "NAME")]
-    pub syscall: Option<String>,
+    syscall: Option<String>,
     /// Only calls by which the run gained this label
     #[arg(long, value_name = "LABEL")]
     label: Option<String>,
@@ -70,13 +70,18 @@ pub struct CallArgs {
     cost_over: Option<u64>,
     /// The most calls to show [default: all]
     #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
+    limit: Option<u64>,
     /// Go on behind this call of an earlier page: its number
     #[arg(long, value_name = "CALL")]
     after: Option<u32>,
 }
 
 impl CallArgs {
+    /// So many at most, of which one of these came, of this interface or syscall.
+    pub fn of(decision: Vec<String>, syscall: Option<String>, limit: u64) -> Self {
+        Self { decision, syscall, limit: Some(limit), ..Self::default() }
+    }
+
     /// Those that are to be shown, one after another.
     pub fn picked(&self) -> Picked<'_> {
         Picked { args: self, left: self.limit.unwrap_or(u64::MAX), last: None, more: false }

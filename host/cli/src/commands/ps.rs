@@ -64,7 +64,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (None, Some(_)) => return Err(NoRun::Never.into()),
         (Some(history), Some(after)) => Some(history.run(after)?),
     };
-    let mut list = List { out: Stream::new(), more: More { live, wakes: BTreeMap::new() }, json: args.json, last: None };
+    let mut list =
+        List { out: Stream::new(), more: More { live, wakes: BTreeMap::new() }, json: args.json, last: None };
     if args.json {
         list.out.raw("[")?;
     }
@@ -87,7 +88,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let List { mut out, last, .. } = list;
     if args.json {
-        out.raw("]\n")?;
+        out.last("]")?;
     }
     out.end()?;
     match last {

@@ -50,7 +50,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (more, rows) = More::read(&history, record.id)?;
     let span = Span { began: record.started, ended: ended(&record, rows.last()) };
     let (mut out, mut picked) = (Stream::new(), args.calls.picked());
-    let [before, behind] = if args.json { around(&record, &more)? } else { [head(&record, span, &more), tail(&record, &more)] };
+    let [before, behind] =
+        if args.json { around(&record, &more)? } else { [head(&record, span, &more), tail(&record, &more)] };
     let columns = screen::fold::columns();
     let mut give = |out: &mut Stream, rows: Vec<Row>| -> Result<()> {
         let rows: Vec<_> = rows.into_iter().filter(|row| picked.takes(row)).collect();
@@ -59,21 +60,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         out.lines(&waterfall::picture(&rows, span, columns))
     };
-    if args.json { out.raw(&before)? } else { out.lines(&before)? }
+    if args.json {
+        out.raw(&before)?
+    } else {
+        out.lines(&before)?
+    }
     each_row(&history, record.id, rows, |rows| give(&mut out, rows))?;
-    if args.json { out.raw(&behind)? } else { out.lines(&behind)? }
+    if args.json {
+        out.last(&behind)?
+    } else {
+        out.lines(&behind)?
+    }
     out.end()?;
     picked.tell(&format!("agentry trace {}", record.id), args.json);
     Ok(Exit::Done.into())
 }
 
 /// The rows of a run in the order of its calls, some at a time; `rows` has seen its journal once, or nothing where it is to be read once.
-pub fn each_row(
-    history: &History,
-    run: RunId,
-    rows: Rows,
-    mut give: impl FnMut(Vec<Row>) -> Result<()>,
-) -> Result<()> {
+pub fn each_row(history: &History, run: RunId, rows: Rows, mut give: impl FnMut(Vec<Row>) -> Result<()>) -> Result<()> {
     let mut rows = rows.again();
     for part in history.parts(run) {
         part?.iter().for_each(|entry| rows.take(entry));
@@ -125,7 +129,7 @@ fn around(record: &RunRecord, more: &More) -> Result<[String; 2]> {
     let whole = serde_json::to_string(&run)?;
     // No text in JSON has a quote that is not escaped, so this is the key.
     let at = whole.find(HERE).map(|at| at + HERE.len()).context("a run has calls")?;
-    Ok([whole[..at].to_owned(), format!("{}\n", &whole[at..])])
+    Ok([whole[..at].to_owned(), whole[at..].to_owned()])
 }
 
 /// When a run ended: no call of it ends later.

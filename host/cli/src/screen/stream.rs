@@ -1,11 +1,9 @@
 //! What is printed while it is read, however much it is: an array of JSON item by item, a page for people part by part. It keeps nothing.
 
-use std::io::Write;
-
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::{fold, quiet_if_gone, text};
+use super::{fold, text};
 
 /// So much is written at once.
 const PART_BYTES: usize = 64 * 1024;
@@ -38,6 +36,13 @@ impl Stream {
         self.give(PART_BYTES)
     }
 
+    /// The rest of a document, and the end of its line.
+    pub fn last(&mut self, json: &str) -> Result<()> {
+        self.raw(json)?;
+        self.waiting.push('\n');
+        Ok(())
+    }
+
     /// The next item of an array.
     pub fn item(&mut self, item: &impl Serialize) -> Result<()> {
         if self.items > 0 {
@@ -57,9 +62,6 @@ impl Stream {
         if self.waiting.len() <= least {
             return Ok(());
         }
-        let mut out = anstream::stdout().lock();
-        let written = out.write_all(text::at_the_door(&self.waiting).as_bytes()).and_then(|()| out.flush());
-        self.waiting.clear();
-        quiet_if_gone(written).context("cannot write to stdout")
+        super::print(&std::mem::take(&mut self.waiting))
     }
 }

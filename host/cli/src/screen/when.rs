@@ -13,10 +13,11 @@ pub fn parse(given: &str) -> Result<Millis, String> {
         let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
         return Ok(Millis(units::now().0.saturating_sub(ago)));
     }
-    let wrong = || format!("`{given}` is no moment, such as 2h (ago), 2026-11-29, 2026-11-29T07:00 or 2026-11-29T07:00+01:00");
+    let wrong =
+        || format!("`{given}` is no moment, such as 2h (ago), 2026-11-29, 2026-11-29T07:00 or 2026-11-29T07:00+01:00");
     let at = given.parse::<Timestamp>().or_else(|_| {
         let date: DateTime = given.trim_end_matches('Z').parse()?;
-        date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp())
+        TimeZone::UTC.to_timestamp(date)
     });
     let at = at.map_err(|_| wrong())?.as_millisecond();
     u64::try_from(at).map(Millis).map_err(|_| wrong())

@@ -52,10 +52,12 @@ pub struct Calls {
 /// Reads run after run.
 pub fn run(args: &Calls) -> Result<ExitCode> {
     let Some(history) = args.home.resolve()?.history()? else {
-        bail!("nothing ever ran here\nhint: start an agent: agentry run FILE.wasm, or name another home with --home DIR");
+        bail!(
+            "nothing ever ran here\nhint: start an agent: agentry run FILE.wasm, or name another home with --home DIR"
+        );
     };
     let after = args.after.as_ref().map(|after| history.run(after)).transpose()?;
-    let picked = CallArgs { decision: args.decision.clone(), syscall: args.syscall.clone(), limit: Some(args.limit), ..CallArgs::default() };
+    let picked = CallArgs::of(args.decision.clone(), args.syscall.clone(), args.limit);
     let mut list = List { out: Stream::new(), args, picked: picked.picked() };
     if args.json {
         list.out.raw("[")?;
@@ -71,7 +73,7 @@ pub fn run(args: &Calls) -> Result<ExitCode> {
     }
     let full = list.picked.is_full();
     if args.json {
-        list.out.raw("]\n")?;
+        list.out.last("]")?;
     }
     list.out.end()?;
     if let (Some(last), true, false) = (last, full, args.json) {
@@ -98,7 +100,9 @@ impl List<'_> {
                     continue;
                 }
                 if args.json {
-                    out.item(&json!({ "run": run.id.to_string(), "agent": run.agent, "call": row.as_json(run.started) }))?;
+                    out.item(
+                        &json!({ "run": run.id.to_string(), "agent": run.agent, "call": row.as_json(run.started) }),
+                    )?;
                 } else {
                     let head = if std::mem::replace(&mut told, true) { String::new() } else { head(run) };
                     out.lines(&format!("{head}{}", line(&row)))?;

@@ -245,7 +245,8 @@ mod tests {
             most = most.max(rows.rows.len());
             left.extend(rows.ready());
         }
-        let rest = Rows { rows: std::mem::take(&mut rows.rows), beside: std::mem::take(&mut rows.beside), ..Rows::default() };
+        let rest =
+            Rows { rows: std::mem::take(&mut rows.rows), beside: std::mem::take(&mut rows.beside), ..Rows::default() };
         left.extend(rest.rest());
         (left, most, rows)
     }
