@@ -38,7 +38,13 @@ async fn main() {
 }
 
 /// So many at once, each one order after another.
-fn crowd(what: &str, home: &Path, clients: usize, each: usize, one: impl Fn(&Path) -> Result<(), String> + Send + Sync) {
+fn crowd(
+    what: &str,
+    home: &Path,
+    clients: usize,
+    each: usize,
+    one: impl Fn(&Path) -> Result<(), String> + Send + Sync,
+) {
     let failed = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
     let mut took: Vec<Duration> = std::thread::scope(|scope| {

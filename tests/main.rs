@@ -53,6 +53,7 @@ mod standing;
 mod storage;
 mod store;
 mod surface;
+mod tended;
 mod tools;
 mod triggers;
 mod truths;

@@ -38,11 +38,14 @@ pub fn begin(confined: Confined) -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Nofile, WORKER_FILES_MAX)?;
-    limit(Resource::Fsize, match confined {
-        // Those without a name in which the engine keeps the first contents of memories.
-        Confined::Worker => u64::try_from(ARTIFACT_MAX_BYTES).unwrap_or(u64::MAX),
-        Confined::Preparer => 0,
-    })
+    limit(
+        Resource::Fsize,
+        match confined {
+            // Those without a name in which the engine keeps the first contents of memories.
+            Confined::Worker => u64::try_from(ARTIFACT_MAX_BYTES).unwrap_or(u64::MAX),
+            Confined::Preparer => 0,
+        },
+    )
 }
 
 /// Whoever started the host may have left files open in it, and in its children.

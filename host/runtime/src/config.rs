@@ -64,7 +64,6 @@ use agentry_llm::config::ModelsConfig;
 use agentry_llm::prices::Lists;
 use agentry_store::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES, SLEEP_MAX_MS};
 
-pub(crate) use self::agents::HEALTH_PATHS;
 pub use self::agents::{AGENTS_FILE, AgentLine, AgentsConfig, HealthLine};
 pub use self::triggers::{Cause, CronLine, MissedTimes, OverlappedTimes, TriggerLine, WebhookKey};
 

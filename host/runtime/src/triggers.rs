@@ -22,9 +22,9 @@ use serde_json::Value;
 use tokio::sync::{Mutex, oneshot};
 
 pub use self::hold::{NotTended, TriggerAct, TriggerLook, act, look};
-pub(crate) use self::tended::Tended;
 use self::pages::Pages;
 use self::rate::Rate;
+pub(crate) use self::tended::Tended;
 pub use self::webhook::ListenError;
 use crate::agents::Agents;
 use crate::config::{AgentsConfig, TriggerLine};

@@ -10,6 +10,7 @@ pub mod offline;
 pub mod ops;
 pub mod socket;
 pub mod status;
+pub mod triggers;
 
 use std::sync::Arc;
 

@@ -16,15 +16,11 @@ use agentry_kernel::labels::Labels;
 use agentry_kernel::time::{ClockReading, Millis};
 use agentry_runtime::config::AgentsConfig;
 use agentry_runtime::host::{clock_watch, policy_watch};
-use agentry_runtime::triggers::{self, NotTended, TriggerLook};
+use agentry_runtime::triggers::{self, NotTended};
 use agentry_store::rows::question::{Answering, Inquiry};
-use agentry_store::{Batch, Page, Range, RedbStore, Row, Store, StoreError, Value, keys, rows};
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use agentry_store::{Batch, RedbStore, StoreError, keys, rows};
 
-use crate::api::{
-    AcceptClock, Discard, LookAtClock, LookAtLock, LookAtTriggers, Operation, Requeue, TendTrigger, Unlabel, UnlabelRun,
-};
+use crate::api::{AcceptClock, Discard, LookAtClock, LookAtLock, Operation, Requeue, TendTrigger, Unlabel, UnlabelRun};
 use crate::error::{Kind, OpError};
 use crate::ops;
 use crate::socket::{self, OverSocket};
@@ -140,41 +136,6 @@ pub async fn tend(home: &Path, tend: TendTrigger) -> Result<Vec<String>, OpError
             let at = clock(&journal)?.calendar();
             Ok(triggers::act(&**journal.store(), &known, &tend.name, &tend.act, at).await?)
         }
-    }
-}
-
-/// The triggers of this home, as the host that runs there knows them, or as the next one will.
-///
-/// # Errors
-/// When their list cannot be used, or the store cannot be read.
-pub fn triggers_of(home: &Path) -> Result<Vec<TriggerLook>, OpError> {
-    match socket::ask(home, LookAtTriggers) {
-        Err(error) if error.kind == Kind::NoHost => {}
-        answered => return answered,
-    }
-    let known = AgentsConfig::load(home).map_err(NotTended::from)?;
-    let now = Clock::System.calendar();
-    let looked = match crate::home::history(home)? {
-        Some(history) => triggers::look(&**history.store(), &known, now)?,
-        None => triggers::look(&NoStore, &known, now)?,
-    };
-    Ok(looked)
-}
-
-/// The store of a home in which nothing ever ran.
-struct NoStore;
-
-impl Store for NoStore {
-    fn commit(&self, _: Batch) -> BoxFuture<'static, Result<(), StoreError>> {
-        std::future::ready(Err(StoreError::ReadOnly)).boxed()
-    }
-
-    fn get(&self, _: &[u8]) -> Result<Option<Value>, StoreError> {
-        Ok(None)
-    }
-
-    fn scan(&self, _: &Range, _: Page) -> Result<Vec<Row>, StoreError> {
-        Ok(Vec::new())
     }
 }
 

@@ -26,8 +26,8 @@ use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Batch, Key, Page, Range, Store, StoreError, Value, rows};
 
 use crate::api::{
-    AcceptClock, Budget, Discard, Get, GetEach, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtClock, LookAtLock,
-    Operation, Paused, Requeue, Scan, Stop, Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, Get, GetEach, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtClock,
+    LookAtLock, Operation, Paused, Requeue, Scan, Stop, Unlabel, UnlabelRun,
 };
 use crate::error::OpError;
 

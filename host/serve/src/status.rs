@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use agentry_kernel::kernel::BalanceLine;
 use agentry_kernel::time::{ClockReading, Millis};
-pub use agentry_runtime::host::census::Waiting;
+use agentry_runtime::host::census::Waiting;
 use serde::{Deserialize, Serialize};
 
 /// How a host stands.

@@ -9,8 +9,8 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 use agentry_serve::error::OpError;
 use agentry_serve::socket::{Client, ControlError, RemoteStore};
-use agentry_store::{StoreError, StoreReader};
 use agentry_store::rows::run::RunRecord;
+use agentry_store::{StoreError, StoreReader};
 use anyhow::{Result, anyhow};
 
 use crate::exit::{Exit, With};
@@ -69,7 +69,10 @@ impl Followed {
     /// Reads something, if need be through another host than before.
     pub fn read<T>(&mut self, read: impl Fn(&History, RunId) -> Result<T, StoreError>) -> Result<T> {
         match self.history.as_ref().map(|history| read(history, self.run)) {
-            None | Some(Err(StoreError::Host { .. })) => Ok(read(self.find_again()?, self.run)?),
+            None | Some(Err(StoreError::Host { .. })) => {
+                let run = self.run;
+                Ok(read(self.find_again()?, run)?)
+            }
             Some(read) => Ok(read?),
         }
     }

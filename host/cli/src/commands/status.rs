@@ -49,7 +49,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     if args.json {
         let unready = host.as_ref().map_or(Some("no host runs"), HostStatus::unready);
-        screen::print_json(&json!({ "ready": unready.is_none(), "unready": unready, "host": host, "waiting": waiting }))?;
+        screen::print_json(
+            &json!({ "ready": unready.is_none(), "unready": unready, "host": host, "waiting": waiting }),
+        )?;
     } else {
         screen::page(&page(host.as_ref(), &waiting, &text::line(&home.path().display().to_string())))?;
     }
@@ -97,7 +99,15 @@ fn of_host(host: &HostStatus) -> String {
     let mut page = format!(
         "{}{why}  {}\n",
         styled(style, word),
-        styled(DIM, format_args!("agentry {} · process {} · open for {}", text::line(&host.version), host.process, units::duration(host.up_ms))),
+        styled(
+            DIM,
+            format_args!(
+                "agentry {} · process {} · open for {}",
+                text::line(&host.version),
+                host.process,
+                units::duration(host.up_ms)
+            )
+        ),
     );
     if let Some(because) = &host.locked {
         page.push_str(&format!("  {} {}\n", styled(BAD, "locked:"), text::cut(because, 100)));
@@ -128,7 +138,9 @@ fn of_host(host: &HostStatus) -> String {
     machine.extend(host.memory_bytes.map(|bytes| format!("{} resident", units::bytes(bytes))));
     machine.push(format!("{} in guests", units::bytes(now.memory_bytes)));
     machine.push(format!("disk behind by {}", units::bytes(host.disk.bytes)));
-    machine.extend(host.workers.map(|workers| format!("{} ({} lost)", units::plural(workers.alive, "worker"), workers.lost)));
+    machine.extend(
+        host.workers.map(|workers| format!("{} ({} lost)", units::plural(workers.alive, "worker"), workers.lost)),
+    );
     page.push_str(&format!("  {} {}\n", styled(BOLD, "host"), machine.join(" · ")));
     troubles(host, &mut page);
     page
@@ -167,7 +179,8 @@ mod tests {
 
     #[test]
     fn what_is_well_takes_few_lines_and_what_is_not_is_named() {
-        let plain = |host: &HostStatus| anstream::adapter::strip_str(&page(Some(host), &host.waiting, "/home")).to_string();
+        let plain =
+            |host: &HostStatus| anstream::adapter::strip_str(&page(Some(host), &host.waiting, "/home")).to_string();
         let mut host = HostStatus { serves: true, version: "1.0".to_owned(), ..HostStatus::default() };
         assert_eq!(plain(&host).lines().count(), 3, "{}", plain(&host));
         host.locked = Some("it leaks".to_owned());
@@ -175,7 +188,13 @@ mod tests {
         host.agents = vec![AgentNow { agent: "a\u{1b}[2Jb".to_owned(), runs: 3, ..AgentNow::default() }];
         host.waiting.dead_causes = 2;
         let shown = plain(&host);
-        for part in ["not ready: its home is locked", "locked: it leaks", "agents agents.toml cannot", "a\\u{1b}[2Jb 3", "2 causes wait"] {
+        for part in [
+            "not ready: its home is locked",
+            "locked: it leaks",
+            "agents agents.toml cannot",
+            "a\\u{1b}[2Jb 3",
+            "2 causes wait",
+        ] {
             assert!(shown.contains(part), "{part}:\n{shown}");
         }
         assert!(page(None, &Waiting::default(), "/home").contains("no host runs in /home"));

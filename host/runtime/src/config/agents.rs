@@ -41,7 +41,7 @@ const WEBHOOKS_KEYS: [&str; 1] = ["listen"];
 const HEALTH_KEYS: [&str; 1] = ["token"];
 
 /// The paths that [health] answers at.
-pub(crate) const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Where requests are listened for unless the admin says otherwise: from this machine alone.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8421);
@@ -178,7 +178,9 @@ fn hooks(root: &Table<'_>, agents: &[AgentLine], listen: SocketAddr) -> Result<(
     let mut paths = std::collections::BTreeSet::new();
     for agent in agents {
         let mut stories = std::collections::BTreeSet::new();
-        if let Some(twice) = agent.start.iter().map(|line| line.cause.story()).find(|story| !stories.insert(story.clone())) {
+        if let Some(twice) =
+            agent.start.iter().map(|line| line.cause.story()).find(|story| !stories.insert(story.clone()))
+        {
             let message = format!("{} has {twice} twice", agent.name);
             return Err(root.mistake_in("agents", message, "leave one of them out"));
         }

@@ -104,7 +104,9 @@ mod tests {
         let fits = |text: &str, minute: u32| of(text).has(minute);
         assert!(fits("* * * * *", 0) && fits("*/15 * * * *", 45) && !fits("*/15 * * * *", 46));
         assert!(fits("30 7 * * *", 7 * 60 + 30) && !fits("30 7 * * *", 19 * 60 + 30));
-        assert!([5, 15, 59].iter().all(|minute| fits("5-20/10,59 * * * *", *minute)) && !fits("5-20/10,59 * * * *", 20));
+        assert!(
+            [5, 15, 59].iter().all(|minute| fits("5-20/10,59 * * * *", *minute)) && !fits("5-20/10,59 * * * *", 20)
+        );
         assert!(of("0 7 * * MON-FRI").has_date(1, 1, 4) && !of("0 7 * * mon").has_date(1, 1, 4));
         assert!(of("0 0 1 FEB *").has_date(2, 1, 0) && !of("0 0 1 FEB *").has_date(3, 1, 0));
         // Sunday, or the fifth.

@@ -88,7 +88,9 @@ impl Times {
     fn of_day(&self, day: Date) -> impl Iterator<Item = Minute> + '_ {
         let midnight = day.at(0, 0, 0, 0);
         let fits = (0..MINUTES_A_DAY).filter(|minute| u32::try_from(*minute).is_ok_and(|of| self.pattern.has(of)));
-        fits.filter_map(move |minute| midnight.checked_add(minute.minutes()).ok()).flat_map(|at| self.moments(at)).flatten()
+        fits.filter_map(move |minute| midnight.checked_add(minute.minutes()).ok())
+            .flat_map(|at| self.moments(at))
+            .flatten()
     }
 
     /// When it is this time there: once, as a rule.
@@ -163,7 +165,10 @@ mod tests {
         }
         back.reverse();
         assert_eq!(forth, back);
-        forth.iter().map(|at| Timestamp::from_millisecond(i64::try_from(at.begins().0).unwrap()).unwrap().to_string()).collect()
+        forth
+            .iter()
+            .map(|at| Timestamp::from_millisecond(i64::try_from(at.begins().0).unwrap()).unwrap().to_string())
+            .collect()
     }
 
     #[test]
@@ -200,7 +205,13 @@ mod tests {
         let seen = between(&quarters, "2026-10-24T23:59:00Z", "2026-10-25T02:00:00Z");
         assert_eq!(
             seen,
-            ["2026-10-25T00:00:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:00:00Z"]
+            [
+                "2026-10-25T00:00:00Z",
+                "2026-10-25T00:30:00Z",
+                "2026-10-25T01:00:00Z",
+                "2026-10-25T01:30:00Z",
+                "2026-10-25T02:00:00Z"
+            ]
         );
     }
 

@@ -15,20 +15,32 @@ use agentry_config::ConfigError;
 use agentry_config::reader::Table;
 use agentry_config::secret::{Key, key};
 use agentry_kernel::labels::{self, Labels, UNTRUSTED};
-use agentry_store::limits::{
-    INPUT_MAX_BYTES, TRIGGER_JITTER_MAX_MS, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX,
-};
+use agentry_store::limits::{INPUT_MAX_BYTES, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX};
 use toml::de::DeValue;
 
 use super::times;
 
 const TRIGGER_KEYS: [&str; 13] = [
-    "cron", "timezone", "jitter", "missed", "overlap", "letter", "memory", "directory", "webhook", "secret", "input", "labels",
+    "cron",
+    "timezone",
+    "jitter",
+    "missed",
+    "overlap",
+    "letter",
+    "memory",
+    "directory",
+    "webhook",
+    "secret",
+    "input",
+    "labels",
     "per_minute",
 ];
 
 /// Those of them that are of times alone.
-const TIMES_KEYS: [&str; 4] = ["timezone", "jitter", "missed", "overlap"];
+const OF_TIMES: [&str; 4] = ["timezone", "jitter", "missed", "overlap"];
+
+/// How much later than its time a run may begin on purpose: what is due every hour is not left out for it.
+const JITTER_MAX_MS: u64 = 60 * 60 * 1000;
 
 /// The words that say what starts it.
 const CAUSES: [&str; 5] = ["cron", "letter", "memory", "directory", "webhook"];
@@ -157,7 +169,7 @@ fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
         let secret = secret.as_ref().map(key).transpose()?.map(WebhookKey);
         Cause::Webhook { path: path.to_owned(), secret }
     };
-    if let (false, Some(key)) = (matches!(cause, Cause::Cron(_)), TIMES_KEYS.iter().find(|key| has(table, key))) {
+    if let (false, Some(key)) = (matches!(cause, Cause::Cron(_)), OF_TIMES.iter().find(|key| has(table, key))) {
         return Err(table.mistake_in(key, format!("only times have `{key}`"), "leave it out"));
     }
     let is_webhook = matches!(cause, Cause::Webhook { .. });
@@ -208,7 +220,7 @@ fn jitter(table: &Table<'_>) -> Result<u64, ConfigError> {
         let number = word.strip_suffix(unit).filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))?;
         number.parse::<u64>().ok()?.checked_mul(ms)
     };
-    let jitter = units.into_iter().find_map(read).filter(|ms| *ms <= TRIGGER_JITTER_MAX_MS);
+    let jitter = units.into_iter().find_map(read).filter(|ms| *ms <= JITTER_MAX_MS);
     jitter.ok_or_else(|| {
         table.mistake_in("jitter", format!("`{word}` is no time of at most an hour"), "for example \"30s\" or \"5m\"")
     })

@@ -57,11 +57,7 @@ impl Counters {
 
     fn now(&self) -> Counts {
         let ended = ENDS.iter().zip(&self.ended).map(|(status, count)| (*status, count.load(Ordering::Relaxed)));
-        Counts {
-            begun: self.begun.load(Ordering::Relaxed),
-            ended: ended.collect(),
-            models: self.models.lock().clone(),
-        }
+        Counts { begun: self.begun.load(Ordering::Relaxed), ended: ended.collect(), models: self.models.lock().clone() }
     }
 }
 

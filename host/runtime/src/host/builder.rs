@@ -235,8 +235,18 @@ impl HostBuilder {
         let agents = Arc::new(Agents::new(self.agents, components, runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, usage, human, tools, http, mail, delegate };
-        let services =
-            Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, run_queue, parking, census, pulse, heads: teller, names });
+        let services = Arc::new(Services {
+            drivers: Arc::new(drivers),
+            agents,
+            people,
+            policy_watch,
+            run_queue,
+            parking,
+            census,
+            pulse,
+            heads: teller,
+            names,
+        });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;

@@ -119,7 +119,8 @@ impl PolicyWatch {
 pub fn watch(services: Weak<Services>) -> io::Result<()> {
     let look = move || {
         let (mut policy, mut tools, mut agents) = (Seen::default(), Seen::default(), Seen::default());
-        let agents_file = [services.upgrade().map(|services| services.policy_watch.home.join(AGENTS_FILE)).unwrap_or_default()];
+        let agents_file =
+            [services.upgrade().map(|services| services.policy_watch.home.join(AGENTS_FILE)).unwrap_or_default()];
         // Read when the host was opened.
         agents.read = Some(fingerprint_of(&agents_file));
         loop {

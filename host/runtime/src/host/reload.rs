@@ -36,7 +36,10 @@ fn put_agents(services: &Services, known: Arc<AgentsConfig>) {
     let changed = *before != *known;
     services.agents.put(Arc::clone(&known));
     let count = known.agents.len();
-    services.drivers.gate.mended(Reloadable::Agents, changed.then(|| format!("agents.toml is read anew: {count} agents")));
+    services
+        .drivers
+        .gate
+        .mended(Reloadable::Agents, changed.then(|| format!("agents.toml is read anew: {count} agents")));
 }
 
 /// `agents.toml` has changed, or is to be read again.
@@ -54,7 +57,9 @@ pub fn all(services: &Services) -> Reloaded {
     let gate = &services.drivers.gate;
     services.policy_watch.forget();
     let mut reloaded = Reloaded {
-        looked_at: [Reloadable::Policy, Reloadable::Tools, Reloadable::Agents].map(|what| what.word().to_owned()).into(),
+        looked_at: [Reloadable::Policy, Reloadable::Tools, Reloadable::Agents]
+            .map(|what| what.word().to_owned())
+            .into(),
         ..Reloaded::default()
     };
     let Some(in_force) = services.policy_watch.config() else { return reloaded };

@@ -2,7 +2,7 @@
 //! line says otherwise. It goes by the calendar: a clock that leaps ahead starts nothing, and one that was ahead and is right again is followed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agentry_kernel::time::{Millis, Minute};
 use agentry_store::limits::TRIGGER_LOOK_MS;
@@ -53,10 +53,12 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, line: CronLine) {
                 Err(error) => trigger.put_off(&host, &error).await,
             }
         }
+        let begun = Instant::now();
         if !trigger.carry_out(&host, &mut rate).await {
             return;
         }
-        if line.queues == OverlappedTimes::Skip {
+        // Only what passed while a run went on; what is to begin a little later is not over.
+        if line.queues == OverlappedTimes::Skip && begun.elapsed() >= Duration::from_millis(TRIGGER_LOOK_MS) {
             last = last.max(clock.calendar().minute());
         }
         tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;

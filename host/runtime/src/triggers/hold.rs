@@ -173,4 +173,3 @@ fn input_of(trigger: &Trigger, given: Option<&str>) -> Result<String, NotTended>
     json::check(given).map_err(|flaw| NotTended::Input(flaw.to_string()))?;
     Ok(given.to_owned())
 }
-

@@ -105,7 +105,11 @@ fn runs(text: &mut Text, status: &HostStatus) {
         text.series("runs_of_agent", &[("agent", &agent.agent)], agent.runs);
     }
     text.gauge("runs_of_other_agents", "Runs in memory of all others.", status.others);
-    text.counter("runs_begun_total", "Runs that began or went on again since the host opened.", status.since_open.begun);
+    text.counter(
+        "runs_begun_total",
+        "Runs that began or went on again since the host opened.",
+        status.since_open.begun,
+    );
     text.family("runs_ended_total", "counter", "Runs that ended or were refused since the host opened, by how.");
     for (how, count) in &status.since_open.ended {
         text.series("runs_ended_total", &[("status", how)], *count);
@@ -178,7 +182,8 @@ mod tests {
     #[test]
     fn every_series_belongs_to_a_family_that_says_what_it_is() {
         let text = text(&HostStatus::default());
-        let families: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        let families: Vec<_> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap_or_default();
             assert!(families.contains(&name), "{line}");

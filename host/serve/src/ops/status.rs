@@ -40,10 +40,19 @@ impl ByHost for LookAtHost {
             ordered: host.run_queue.waiting() as u64,
             since_open: since_open(gate.counts()),
             disk: DiskBehind { bytes: behind.bytes as u64, batches: behind.batches as u64 },
-            site: statements.into_iter().find(|statement| statement.agent.is_none()).map(|site| site.lines).unwrap_or_default(),
+            site: statements
+                .into_iter()
+                .find(|statement| statement.agent.is_none())
+                .map(|site| site.lines)
+                .unwrap_or_default(),
             clock: gate.clock().reading(),
-            heads: place.map(|place| HeadsNow { written: place.written.map(|head| head.number), failing: place.failing }),
-            workers: host.agents.workers().await.map(|state| WorkersNow { alive: state.alive as u64, lost: state.lost }),
+            heads: place
+                .map(|place| HeadsNow { written: place.written.map(|head| head.number), failing: place.failing }),
+            workers: host
+                .agents
+                .workers()
+                .await
+                .map(|state| WorkersNow { alive: state.alive as u64, lost: state.lost }),
             memory_bytes: resident(),
             alarms: gate.alarms().into_iter().map(|(what, why)| (what.word().to_owned(), why)).collect(),
         })
@@ -85,7 +94,8 @@ fn runs_now(live: &[Live], max: usize) -> RunsNow {
 fn by_agent(live: &[Live]) -> (Vec<AgentNow>, u64) {
     let mut agents: BTreeMap<&str, AgentNow> = BTreeMap::new();
     for run in live {
-        let now = agents.entry(&run.agent).or_insert_with(|| AgentNow { agent: run.agent.clone(), ..AgentNow::default() });
+        let now =
+            agents.entry(&run.agent).or_insert_with(|| AgentNow { agent: run.agent.clone(), ..AgentNow::default() });
         now.runs += 1;
         now.paused += u64::from(run.paused);
         now.computing += u64::from(!run.paused && run.waits.is_none());

@@ -8,8 +8,8 @@ use agentry_store::rows::question::Answering;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    AcceptClock, Budget, Discard, Get, GetEach, Has, Hold, HoldAgent, LiveRuns, LookAtClock, LookAtHost, LookAtLock, LookAtTriggers, News, Operation,
-    Paused, Reload, Requeue, Scan, Start, Stop, TendTrigger, Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, Get, GetEach, Has, Hold, HoldAgent, LiveRuns, LookAtClock, LookAtHost, LookAtLock,
+    LookAtTriggers, News, Operation, Paused, Reload, Requeue, Scan, Start, Stop, TendTrigger, Unlabel, UnlabelRun,
 };
 use crate::error::OpError;
 use crate::ops::ByHost;

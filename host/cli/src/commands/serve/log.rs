@@ -7,12 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::screen::{self, BAD, BOLD, inquiry, styled, text, units};
 
-/// How it says it.
+/// How it says it: lines for people, or one JSON object a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people
     Text,
-    /// One JSON object a line
     Json,
 }
 
@@ -31,7 +29,9 @@ impl LogFormat {
         let words = format!("agentry {version} serves {} (process {process})", text::line(home));
         match self {
             Self::Text => screen::print(&format!("{words}\n")),
-            Self::Json => screen::print(&self.line("info", "serves", &words, json!({ "home": home, "process": process }))),
+            Self::Json => {
+                screen::print(&self.line("info", "serves", &words, json!({ "home": home, "process": process })))
+            }
         }
     }
 
@@ -50,7 +50,7 @@ impl LogFormat {
                 Self::Text => screen::tell(&format!("{}\n", inquiry::page(asked))),
                 Self::Json => {
                     let more = json!({ "run": asked.run.to_string(), "call": asked.call.0, "agent": asked.agent });
-                    self.say("info", "question", &asked.question, more);
+                    self.say("info", "question", &asked.text, more);
                 }
             },
             Event::Said(notice) => match self {

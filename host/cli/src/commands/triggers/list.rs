@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use agentry_runtime::triggers::TriggerLook;
-use agentry_serve::offline;
+use agentry_serve::triggers;
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -13,13 +13,13 @@ use crate::screen::{self, BOLD, DIM, HINT, styled, text, units};
 
 /// Prints a line a trigger.
 pub fn run(home: &HomeArgs, json: bool) -> Result<ExitCode> {
-    let triggers = offline::triggers_of(home.resolve()?.path())?;
+    let found = triggers::of_home(home.resolve()?.path())?;
     if json {
-        screen::print_json(&triggers.iter().map(as_json).collect::<Vec<_>>())?;
-    } else if triggers.is_empty() {
+        screen::print_json(&found.iter().map(as_json).collect::<Vec<_>>())?;
+    } else if found.is_empty() {
         screen::tell("no agent of agents.toml has a trigger\n");
     } else {
-        screen::page(&table(&triggers))?;
+        screen::page(&table(&found))?;
     }
     Ok(Exit::Done.into())
 }
@@ -43,10 +43,12 @@ pub fn table(triggers: &[TriggerLook]) -> String {
     let mut table = format!("{}\n", styled(BOLD, head));
     for look in triggers {
         let next = look.next.map_or_else(String::new, |at| units::moment(at.0));
-        let line = format!("{:<8}  {:<16}  {next:<19}  {}", look.id, text::cut(&look.agent, 16), text::cut(&look.cause, 80));
+        let line =
+            format!("{:<8}  {:<16}  {next:<19}  {}", look.id, text::cut(&look.agent, 16), text::cut(&look.cause, 80));
         table.push_str(&format!("{}\n", line.trim_end()));
         if let Some(hold) = &look.paused {
-            let why = if hold.because.is_empty() { String::new() } else { format!(": {}", text::cut(&hold.because, 80)) };
+            let why =
+                if hold.because.is_empty() { String::new() } else { format!(": {}", text::cut(&hold.because, 80)) };
             let held = format!("held since {}{why}", units::moment(hold.since.0));
             table.push_str(&format!("          {}\n", styled(HINT, held)));
         }
