@@ -103,7 +103,6 @@ async fn multiply(home: &Path, first: RunRecord, runs: u64) -> Vec<(RunId, Milli
     let entries =
         agentry_journal::history::History::over(Arc::clone(&store)).entries(first.id).expect("it can be read");
     let holds = Unfinished::of(&entries).expect("it has not ended").holds();
-    let format = store.get(&keys::run(first.id)).expect("it can be read").expect("it is there")[0];
     let last = store.scan(&Range::of(keys::LOG).reversed(), Page { rows: 1, bytes: 1 }).expect("it can be read");
     let mut next = keys::segment_of(&last[0].0).expect("a segment").next();
     let host = HostEpoch { host: next.host, epoch: 1 };
@@ -126,9 +125,8 @@ async fn multiply(home: &Path, first: RunRecord, runs: u64) -> Vec<(RunId, Milli
                 wake: Some(Wake { at, letter: false, person: false }),
                 readers: Vec::new(),
             };
-            batch.put(keys::run(run), postcard::to_extend(&record, vec![format]).expect("it is plain data"));
+            record.write(&mut batch);
             batch.put(keys::open(run), rest.clone().encode(host));
-            batch.put(keys::time(record.started, run), Vec::new());
             rest.places(run).into_iter().for_each(|place| batch.put(place, Vec::new()));
             for segment in &segments {
                 let mut segment = segment.clone();

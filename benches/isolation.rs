@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agentry_benches::{ROUNDS, agent, command, home, line, median, server};
+use agentry_benches::{ROUNDS, agent, agentry, home, line, median, server};
 
 /// What is measured, the input of so many of it, and how many.
 const FIGURES: [(&str, &str, u32); 3] = [
@@ -48,7 +48,7 @@ async fn main() {
 fn executed(home: &Path, field: &str, count: u32) -> Duration {
     let mut input = serde_json::json!({ "calls": 0, "asks": 0, "name": "notes" });
     input[field] = count.into();
-    let mut run = Command::new(command());
+    let mut run = Command::new(agentry());
     run.arg("run").arg(agent()).args(["--input", &input.to_string(), "--json"]).env("AGENTRY_HOME", home);
     let start = Instant::now();
     let status = run.stdin(Stdio::null()).stdout(Stdio::null()).status().expect("agentry can be started");

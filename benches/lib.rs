@@ -28,8 +28,8 @@ fn guest(name: &str) -> PathBuf {
     file
 }
 
-/// The `agentry` that is measured: `AGENTRY_BIN`, or the release build.
-pub fn command() -> PathBuf {
+/// The command that is measured: `AGENTRY_BIN`, or the release build.
+pub fn agentry() -> PathBuf {
     let built = workspace().join("target/release/agentry");
     let file = std::env::var_os("AGENTRY_BIN").map_or(built, PathBuf::from);
     assert!(file.exists(), "there is no {}: run `cargo build --release --workspace --bin agentry`", file.display());

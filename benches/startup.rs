@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agentry_benches::{ROUNDS, agent, command, home, line, median, open, resident, server, shown};
+use agentry_benches::{ROUNDS, agent, agentry, home, line, median, open, resident, server, shown};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
 #[tokio::main]
 async fn main() {
-    let agentry = command();
+    let agentry = agentry();
     let address = server::serve(Duration::ZERO).await.expect("loopback has a port");
     let home = home(address);
     let component = agent();

@@ -6,7 +6,7 @@ use crate::steps::{cargo, run as run_command};
 use crate::{guests, workspace};
 
 /// The binaries that measure, in `benches/`, and what each says.
-const SUBJECTS: [(&str, &str); 11] = [
+const SUBJECTS: [(&str, &str); 13] = [
     ("gate", "what the gate adds to a host call"),
     ("decide", "finding rules, whole decisions, comparing policies"),
     ("run", "an instance, and a whole durable run"),
@@ -17,6 +17,8 @@ const SUBJECTS: [(&str, &str); 11] = [
     ("dense", "runs that wait in memory, dense"),
     ("embedded", "the model in the process"),
     ("isolation", "guests in the host's process and in workers"),
+    ("listing", "a home of many runs: lists, filters, a long trace"),
+    ("orders", "a crowd that orders short runs"),
     ("startup", "the command from exec to its end, and an idle host"),
 ];
 

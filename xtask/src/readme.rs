@@ -97,7 +97,7 @@ fn toml(text: &str, place: &Path) -> Result<()> {
     } else if has("[tools.") {
         save("tools.toml")?;
         reads.arg("tools");
-    } else if has("[agents.") {
+    } else if has("[agents.") || has("[health]") {
         save("agents.toml")?;
         reads.arg("agents");
     } else if has("name = ") && has("[wants") || has("[[wants") {

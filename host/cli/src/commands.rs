@@ -15,6 +15,7 @@ mod completions;
 mod deny;
 mod doctor;
 mod export;
+mod filter;
 mod followed;
 mod fork;
 mod hosting;
@@ -42,6 +43,7 @@ pub mod run;
 mod screens;
 mod serve;
 mod setup;
+mod status;
 mod target;
 mod tools;
 mod trace;
@@ -62,6 +64,7 @@ pub enum Command {
     Doctor(doctor::Args),
     Run(run::Args),
     Serve(serve::Args),
+    Status(status::Args),
     Ps(ps::Args),
     Wait(wait::Args),
     Logs(logs::Args),
@@ -111,6 +114,7 @@ impl Command {
             Self::Doctor(args) => doctor::run(&args),
             Self::Run(args) => run::run(args),
             Self::Serve(args) => serve::run(args),
+            Self::Status(args) => status::run(&args),
             Self::Ps(args) => ps::run(&args),
             Self::Wait(args) => wait::run(&args),
             Self::Logs(args) => logs::run(&args),
@@ -156,6 +160,8 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
+    use clap::Subcommand as _;
+
     use super::*;
 
     /// All commands below this one, with itself.

@@ -27,6 +27,7 @@ pub struct HomeArgs {
 }
 
 /// A home that need not exist yet.
+#[derive(Clone)]
 pub struct Home(PathBuf);
 
 impl HomeArgs {

@@ -13,10 +13,12 @@ pub mod report;
 pub mod rows;
 pub mod span;
 pub mod status;
+pub mod stream;
 pub mod table;
 pub mod text;
 pub mod units;
 pub mod waterfall;
+pub mod when;
 
 use std::io::{self, Write};
 

@@ -31,7 +31,7 @@ pub(crate) async fn host(home: &Path) -> Host {
     Host { journal, history }
 }
 
-fn record(id: RunId) -> RunRecord {
+pub(crate) fn record(id: RunId) -> RunRecord {
     RunRecord {
         id,
         agent: "scribe".to_owned(),
@@ -48,6 +48,7 @@ fn record(id: RunId) -> RunRecord {
         parent: None,
         cause: None,
         imported: None,
+        trigger: None,
     }
 }
 

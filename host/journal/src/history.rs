@@ -16,7 +16,7 @@ use agentry_store::rows::parked::{OpenRun, ParkedRun};
 use agentry_store::rows::question::Inquiry;
 use agentry_store::rows::receipt::Receipt;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Page, Range, Store, StoreError, keys, rows, scan_all};
+use agentry_store::{Page, Range, Row, Store, StoreError, keys, rows, scan_all};
 
 use crate::audit::heads::Head;
 use crate::audit::{self, Audit};
@@ -69,9 +69,8 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
-        let times = self.0.scan(&Range::of(keys::TIMES).reversed(), Page { rows: limit, bytes: usize::MAX })?;
-        let runs = times.iter().filter_map(|(key, _)| keys::number(key)).map(|id| self.record(RunId(id)));
-        runs.filter_map(Result::transpose).collect()
+        let rows = scan_all(&*self.0, Range::of(keys::TIMES).reversed());
+        rows.map(|row| self.listed(row?)).filter_map(Result::transpose).take(limit).collect()
     }
 
     /// Runs that have not ended and that no host has in memory, oldest first; those for which `which` says so, by the host that has them and what
@@ -164,6 +163,14 @@ impl History {
         log::entries(&*self.0, run)
     }
 
+    /// The same part by part, as they reached the disk, for runs of any length.
+    ///
+    /// # Errors
+    /// As [`History::entries`]; nothing comes behind an error.
+    pub fn parts(&self, run: RunId) -> impl Iterator<Item = Result<Vec<Entry>, StoreError>> + '_ {
+        log::segments(&*self.0, run)
+    }
+
     /// The entries of a run behind this place, which moves behind them: so a run is followed while it goes on.
     ///
     /// # Errors
@@ -187,18 +194,6 @@ impl History {
     /// When the store cannot be read.
     pub fn wake(&self, run: RunId) -> Result<Option<Wake>, StoreError> {
         Ok(ParkedRun::of(&*self.0, run)?.and_then(|rest| rest.wake))
-    }
-
-    /// What started a run by itself; none if a person or another agent did.
-    ///
-    /// # Errors
-    /// When the store cannot be read or an entry does not decode.
-    pub fn triggered(&self, run: RunId) -> Result<Option<String>, StoreError> {
-        let first = log::first(&*self.0, run)?;
-        Ok(first.into_iter().find_map(|entry| match entry {
-            Entry::Triggered { by, .. } => Some(by),
-            _ => None,
-        }))
     }
 
     /// What people were asked, oldest first.
@@ -255,6 +250,15 @@ impl History {
     /// When the store cannot be read.
     pub fn record(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
         self.0.get(&keys::run(run))?.map(|bytes| self.decoded(&bytes)).transpose()
+    }
+
+    /// The run of a row of the index. One of an older version says only which run it is, and what is no run's row is passed over.
+    pub(crate) fn listed(&self, (key, row): Row) -> Result<Option<RunRecord>, StoreError> {
+        match keys::number(&key).map(RunId) {
+            None => Ok(None),
+            Some(id) if row.is_empty() => self.record(id),
+            Some(_) => self.decoded(&row).map(Some),
+        }
     }
 
     /// A record as its run stands.

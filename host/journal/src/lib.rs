@@ -19,8 +19,12 @@ pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod history;
+pub mod index;
 mod known;
+pub mod listing;
 pub mod log;
+mod naming;
+mod pace;
 pub mod prune;
 mod recover;
 pub mod report;
@@ -34,17 +38,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agentry_kernel::budget::Books;
-use agentry_kernel::call::{Call, RunId};
+use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::kernel::RateState;
 use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
 use agentry_store::ids::HostEpoch;
-use agentry_store::limits::{HOSTCALL_MAX_BYTES, LLM_IN_FLIGHT_MAX_BYTES};
 use agentry_store::rows::parked::OpenRun;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Batch, DoomedContents, FencedStore, Store, StoreError, VALUE_MAX_BYTES, keys, rows};
+use agentry_store::{Batch, DoomedContents, FencedStore, Store, StoreError, keys, rows};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, RwLock, oneshot};
@@ -52,28 +55,11 @@ use tokio::sync::{Notify, RwLock, oneshot};
 use self::chain::Chain;
 pub use self::chain::Tip;
 use self::known::Known;
+pub use self::naming::{arguments, digest};
+use self::pace::GATHER_MAX_BYTES;
+pub use self::pace::{BACKLOG_MAX_BYTES, Behind, FLOOD_BYTES, FLUSH_MS, PACE_BYTES};
 pub use self::recover::{LOST, Recovered, each_books, payer};
 pub use self::trail::Trail;
-
-/// The longest that an entry stays in memory when nobody waits for it.
-pub const FLUSH_MS: u64 = 5;
-
-/// What of a run may wait for the disk before the guest is held back.
-pub const PACE_BYTES: usize = 256 * 1024;
-
-/// What of a run may wait for the disk at all.
-pub const BACKLOG_MAX_BYTES: usize = 8 * 1024 * 1024;
-
-/// A run of which so much waits is stopped: it does nothing but write, and one that went on would fill the queue that it shares with
-/// all others. More than the requests that a run may have in flight.
-pub const FLOOD_BYTES: usize = 40 * 1024 * 1024;
-
-/// What may gather for the next commit while one is on its way; beyond that, another is sent after it.
-const GATHER_MAX_BYTES: usize = 16 * 1024 * 1024;
-
-const _: () = assert!(PACE_BYTES < BACKLOG_MAX_BYTES);
-const _: () = assert!(BACKLOG_MAX_BYTES < FLOOD_BYTES && LLM_IN_FLIGHT_MAX_BYTES < FLOOD_BYTES);
-const _: () = assert!(FLOOD_BYTES + HOSTCALL_MAX_BYTES < VALUE_MAX_BYTES);
 
 /// What goes with entries into the same batch.
 #[derive(Debug, Default)]
@@ -165,6 +151,7 @@ impl Journal {
         let at = rows::host::register(&store, host).await?;
         let store: Arc<dyn Store> = Arc::new(FencedStore::new(store, host, at));
         let recovered = recover::recover(&store, at).await?;
+        index::build(&store).await?;
         let chain = Chain::from(recovered.tip, told);
         let doomed = Arc::new(DoomedContents::over(store));
         let (store, pending) = (Arc::clone(&doomed) as _, Mutex::default());
@@ -249,6 +236,12 @@ impl Journal {
             return Err(StoreError::Closed);
         }
         trail.broken().map_or(Ok(()), Err)
+    }
+
+    /// How far the disk is behind.
+    pub fn behind(&self) -> Behind {
+        let pending = self.0.pending.lock();
+        Behind { bytes: pending.bytes, batches: pending.on_the_way }
     }
 
     /// Hands everything to the store, in order: now, or with others when the commit that is on its way has ended. The
@@ -481,19 +474,6 @@ async fn flush_soon(journal: Weak<Inner>, begun: Arc<Notify>) {
             let _ = durable.await;
         }
     }
-}
-
-/// The name of some bytes.
-pub fn digest(bytes: &[u8]) -> Digest {
-    Content::of(bytes.to_vec()).digest
-}
-
-/// The name of a call's canonical arguments: of a tool's, the JSON that the tool gets; of any other, the call as it is journaled.
-pub fn arguments(what: &Call) -> Digest {
-    if let Call::ToolsCall { arguments, .. } = what {
-        return *arguments;
-    }
-    digest(&postcard::to_allocvec(what).expect("a call is plain data"))
 }
 
 #[cfg(test)]

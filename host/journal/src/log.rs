@@ -60,6 +60,12 @@ fn segment_at(store: &dyn Store, run: RunId, id: SegmentId) -> Result<Vec<u8>, S
     store.get(&keys::segment(id))?.ok_or_else(missing)
 }
 
+/// The entries of a run, segment by segment: what reached the disk together comes together, and no more is read than is asked for.
+pub(crate) fn segments(store: &dyn Store, run: RunId) -> impl Iterator<Item = Result<Vec<Entry>, StoreError>> {
+    let ids = scan_all(store, Range::of(&keys::indices(run))).map(|row| Ok(keys::segment_of(&row?.0)));
+    ids.filter_map(Result::transpose).map(move |id| Ok(segment::decode(&segment_at(store, run, id?)?)?.1))
+}
+
 /// Every segment of a run behind this place, in order; the place moves behind them.
 ///
 /// # Errors

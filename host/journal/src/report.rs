@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agentry_abi::usage::answered_usage;
 use agentry_kernel::budget::{Amounts, Resource};
-use agentry_kernel::call::{Call, CallId, RunId};
+use agentry_kernel::call::{Call, RunId};
 use agentry_kernel::journal::{Entry, Outcome, Status};
 use agentry_kernel::labels::Labels;
 use agentry_kernel::model::Usage;
@@ -57,29 +57,40 @@ impl History {
     /// # Errors
     /// When the store cannot be read or an entry does not decode.
     pub fn report(&self, record: &RunRecord) -> Result<Report, StoreError> {
-        let entries = self.entries(record.id)?;
-        let mut refusals = Vec::new();
-        let mut output = None;
-        for entry in &entries {
-            match entry {
-                Entry::Refused { refusal, .. } if refusals.len() < REFUSALS_KEPT_MAX => refusals.push(refusal.clone()),
-                Entry::Ended(ended) if ended.status == Status::Done => {
-                    let bytes = self.blob(&ended.output)?;
-                    output = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let (mut begun, mut output, mut refusals) = (false, None, Vec::new());
+        let (mut asked, mut usage) = (BTreeMap::new(), BTreeMap::<String, Usage>::new());
+        for part in self.parts(record.id) {
+            for entry in part? {
+                begun = true;
+                match entry {
+                    Entry::Refused { refusal, .. } if refusals.len() < REFUSALS_KEPT_MAX => refusals.push(refusal),
+                    Entry::Ended(ended) if ended.status == Status::Done => {
+                        let bytes = self.blob(&ended.output)?;
+                        output = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                    }
+                    Entry::Asked { call, what: Call::LlmComplete(asks) | Call::LlmStream(asks), .. } => {
+                        asked.insert(call, asks.model);
+                    }
+                    Entry::Answered { call, outcome, .. } => {
+                        let Some(model) = asked.remove(&call) else { continue };
+                        if let Some(took) = self.answered(&outcome)? {
+                            usage.entry(model).or_default().add(&took);
+                        }
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
         }
         Ok(Report {
             run: record.id,
             agent: record.agent.clone(),
-            begun: !entries.is_empty() || self.receipt(record.id)?.is_some(),
+            begun: begun || self.receipt(record.id)?.is_some(),
             labels: record.labels.clone(),
             status: record.status,
             output,
             failure: record.failure.clone(),
             cause: record.cause.clone(),
-            usage: self.usage(&entries)?,
+            usage,
             spent: record.spent,
             cost_microusd: record.spent[Resource::Usd],
             refusals,
@@ -88,25 +99,9 @@ impl History {
         })
     }
 
-    /// Tokens by model.
-    fn usage(&self, entries: &[Entry]) -> Result<BTreeMap<String, Usage>, StoreError> {
-        let mut asked: BTreeMap<CallId, &str> = BTreeMap::new();
-        let mut all: BTreeMap<String, Usage> = BTreeMap::new();
-        for entry in entries {
-            match entry {
-                Entry::Asked { call, what: Call::LlmComplete(asks) | Call::LlmStream(asks), .. } => {
-                    asked.insert(*call, &asks.model);
-                }
-                Entry::Answered { call, outcome, .. } => {
-                    let Some(model) = asked.remove(call) else { continue };
-                    if let Some(usage) = self.encoded(outcome)?.and_then(|bytes| answered_usage(outcome, &bytes)) {
-                        all.entry(model.to_owned()).or_default().add(&usage);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(all)
+    /// What the answer of a model took, if it says so.
+    fn answered(&self, outcome: &Outcome) -> Result<Option<Usage>, StoreError> {
+        Ok(self.encoded(outcome)?.and_then(|bytes| answered_usage(outcome, &bytes)))
     }
 
     fn encoded(&self, outcome: &Outcome) -> Result<Option<Vec<u8>>, StoreError> {

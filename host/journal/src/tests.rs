@@ -197,17 +197,19 @@ fn records() -> [RunRecord; 2] {
         parent: None,
         cause: None,
         imported: None,
+        trigger: None,
     };
     let status = Status::Done;
     let cause = Cause { kind: "denied".to_owned(), text: "no-grant".to_owned(), hint: "grant it".to_owned() };
     let parent = Some((RunId(7), CallId(2)));
     let imported = Some(Imported { at: Millis(1_800_000_000_001), signer: Some(Digest([0xef; 32])), adopted: true });
-    let child = RunRecord { id: RunId(8), status, parent, cause: Some(cause), imported, ..first.clone() };
+    let trigger = Some("cron 0 7 * * *".to_owned());
+    let child = RunRecord { id: RunId(8), status, parent, cause: Some(cause), imported, trigger, ..first.clone() };
     [first, child]
 }
 
 #[test]
-fn a_record_of_this_version_stays_readable_and_so_do_those_of_versions_2_to_4() {
+fn a_record_of_this_version_stays_readable_and_so_do_those_of_versions_2_to_5() {
     let written = records().map(|record| {
         let mut batch = Batch::default();
         record.write(&mut batch);
@@ -215,17 +217,19 @@ fn a_record_of_this_version_stays_readable_and_so_do_those_of_versions_2_to_4() 
     });
     let hex = |row: &Vec<u8>| row.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let lines: Vec<String> = written.iter().map(hex).collect();
-    expect_file!["../../../tests/golden/record-5.hex"].assert_eq(&(lines.join("\n") + "\n"));
+    expect_file!["../../../tests/golden/record-6.hex"].assert_eq(&(lines.join("\n") + "\n"));
     assert_eq!(written.each_ref().map(|row| RunRecord::decode(row).unwrap()), records());
     let read = |rows: &str| rows.lines().map(|row| RunRecord::decode(&unhex(row)).unwrap()).collect::<Vec<_>>();
-    let fourth = records().map(|record| RunRecord { imported: None, ..record });
+    let fifth = records().map(|record| RunRecord { trigger: None, ..record });
+    assert_eq!(read(include_str!("../../../tests/golden/record-5.hex")), fifth);
+    let fourth = fifth.map(|record| RunRecord { imported: None, ..record });
     assert_eq!(read(include_str!("../../../tests/golden/record-4.hex")), fourth);
     let third = fourth.map(|record| RunRecord { cause: None, ..record });
     assert_eq!(read(include_str!("../../../tests/golden/record-3.hex")), third);
-    // Version 2 had all but the parent, the cause and where it comes from, which stand last.
+    // Version 2 had all but the parent, the cause, where it comes from and what started it, which stand last.
     let [mut second, _] = written;
     second[0] = 2;
-    second.truncate(second.len() - 3);
+    second.truncate(second.len() - 4);
     assert_eq!(RunRecord::decode(&second), Ok(records()[0].clone()));
 }
 

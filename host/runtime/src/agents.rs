@@ -16,7 +16,8 @@ use agentry_kernel::manifest::Manifest;
 use agentry_store::limits::AGENTS_FOUND_MAX;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use self::child::{Found, found};
@@ -25,10 +26,14 @@ use crate::dispatch::delegate::{Delegate, Delegated};
 use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Components;
 use crate::gate::Gate;
+use crate::workers::WorkersState;
 
 /// The agents of a host, and what their runs are made of.
 pub struct Agents {
-    known: AgentsConfig,
+    known: RwLock<Arc<AgentsConfig>>,
+    /// Others, which a host that serves is to take in their place.
+    offer: Mutex<Option<Arc<AgentsConfig>>>,
+    offers: Notify,
     components: Components,
     runs_max: usize,
     slots: Arc<Semaphore>,
@@ -37,12 +42,35 @@ pub struct Agents {
 impl Agents {
     /// These agents, run from these components, so many at once.
     pub(crate) fn new(known: AgentsConfig, components: Components, runs_max: usize) -> Self {
-        Self { known, components, runs_max, slots: Arc::new(Semaphore::new(runs_max)) }
+        let known = RwLock::new(Arc::new(known));
+        let (offer, offers) = (Mutex::default(), Notify::new());
+        Self { known, offer, offers, components, runs_max, slots: Arc::new(Semaphore::new(runs_max)) }
     }
 
     /// Those that are known by name.
-    pub fn known(&self) -> &AgentsConfig {
-        &self.known
+    pub fn known(&self) -> Arc<AgentsConfig> {
+        Arc::clone(&self.known.read())
+    }
+
+    /// From now on others are.
+    pub(crate) fn put(&self, known: Arc<AgentsConfig>) {
+        *self.known.write() = known;
+    }
+
+    /// A host that serves is to know these from now on.
+    pub(crate) fn offer(&self, known: AgentsConfig) {
+        *self.offer.lock() = Some(Arc::new(known));
+        self.offers.notify_one();
+    }
+
+    /// Those that it is to know, once there are others.
+    pub(crate) async fn offered(&self) -> Arc<AgentsConfig> {
+        loop {
+            if let Some(known) = self.offer.lock().take() {
+                return known;
+            }
+            self.offers.notified().await;
+        }
     }
 
     /// What runs are made of.
@@ -50,8 +78,13 @@ impl Agents {
         &self.components
     }
 
+    /// How the processes stand that execute guests; none if this process does.
+    pub async fn workers(&self) -> Option<WorkersState> {
+        self.components.executor().workers_state().await
+    }
+
     /// How many runs there can be at once.
-    pub(crate) fn runs_max(&self) -> usize {
+    pub fn runs_max(&self) -> usize {
         self.runs_max
     }
 
@@ -62,7 +95,8 @@ impl Agents {
 
     async fn found(&self, gate: &Gate, run: RunId, provides: &str) -> Result<Vec<AgentInfo>, Error> {
         let mut found = Vec::new();
-        for agent in &self.known.agents {
+        let known = self.known();
+        for agent in &known.agents {
             if found.len() == AGENTS_FOUND_MAX {
                 break;
             }

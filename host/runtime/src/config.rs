@@ -51,8 +51,9 @@
 //! The alias `embedded` is always there and needs no line.
 
 mod agents;
-pub(crate) mod cron;
+mod cron;
 mod retention;
+pub(crate) mod times;
 mod triggers;
 
 use std::collections::BTreeMap;
@@ -69,8 +70,8 @@ use agentry_llm::config::ModelsConfig;
 use agentry_llm::prices::Lists;
 use agentry_store::limits::{IDLE_AFTER_MS, IDLE_MEMORY_BYTES, SLEEP_MAX_MS};
 
-pub use self::agents::{AGENTS_FILE, AgentLine, AgentsConfig};
-pub use self::triggers::{Cause, TriggerLine, WebhookKey};
+pub use self::agents::{AGENTS_FILE, AgentLine, AgentsConfig, HealthLine};
+pub use self::triggers::{Cause, CronLine, MissedTimes, OverlappedTimes, TriggerLine, WebhookKey};
 
 /// The file's name in the home.
 pub const CONFIG_FILE: &str = "agentry.toml";
@@ -180,6 +181,20 @@ impl Config {
         let lists = Lists::of_home(home).map_err(ConfigError::Prices)?;
         let config = Self::parsed(&name, &policies::text(&file)?, &lists)?;
         Ok(Self { models: config.models.probed_in(home), ..config })
+    }
+
+    /// The tables of which `other` says something else and that a host reads once, when it opens.
+    pub(crate) fn until_the_end(&self, other: &Self) -> Vec<&'static str> {
+        // Each says by its words all that it is.
+        let differs = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?}") != format!("{b:?}");
+        let (engine, others) = ((self.engine, self.isolation), (other.engine, other.isolation));
+        let tables = [
+            ("models", differs(&self.models, &other.models)),
+            ("secrets", differs(&self.secrets, &other.secrets)),
+            ("audit", self.heads != other.heads),
+            ("engine", differs(&engine, &others)),
+        ];
+        tables.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table).collect()
     }
 
     /// Reads the text of a configuration that errors name `file`.

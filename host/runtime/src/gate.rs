@@ -11,6 +11,7 @@ mod again;
 mod change_feed;
 mod children;
 mod clock;
+pub mod counters;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod in_flight;
@@ -54,6 +55,7 @@ pub(crate) use self::again::decode;
 use self::again::{Number, Recall};
 pub(crate) use self::change_feed::Change;
 pub use self::children::Reservation;
+use self::counters::Counters;
 pub use self::in_flight::Begun;
 pub(crate) use self::in_flight::{Given, Later, Unseen};
 pub(crate) use self::life::Origin;
@@ -117,6 +119,7 @@ struct Inner {
     journal: Journal,
     clock: Clock,
     audience: Audience,
+    counters: Counters,
 }
 
 /// How a call goes on once it is admitted.
@@ -150,7 +153,8 @@ impl Gate {
         // What a host counted whose clock was ahead. It is written down with what comes next.
         let _ = kernel.set_back(clock.now());
         let cell = Mutex::new(KernelCell::new(kernel));
-        Self(Arc::new(Inner { cell, journal, clock, audience: Audience::default() }))
+        let (audience, counters) = (Audience::default(), Counters::default());
+        Self(Arc::new(Inner { cell, journal, clock, audience, counters }))
     }
 
     /// Reads something off the kernel: models, rights. It must not take long: every call waits meanwhile.

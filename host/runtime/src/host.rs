@@ -1,10 +1,13 @@
 //! The host: one home, one policy, one engine, and all runs on them. What `agentry run` and a server have in common.
 
 mod builder;
+pub mod census;
 pub mod clock_watch;
 mod errors;
 pub mod parking;
 pub mod policy_watch;
+pub mod pulse;
+pub mod reload;
 mod serve;
 pub mod services;
 mod tools;
@@ -49,6 +52,7 @@ use crate::run::cause::Began;
 use crate::run::events::Observer;
 use crate::run::recording::Recording;
 use crate::run_queue::RunRequest;
+use crate::triggers::pages::Pages;
 pub use serve::Served;
 
 /// What a host on a home is made of; see [`HostBuilder`] for one without.
@@ -87,6 +91,7 @@ pub struct Fork<'a> {
 pub struct Host {
     // Closed before the store is: the next host finds no socket of a live one.
     faces: Vec<Box<dyn Any + Send + Sync>>,
+    pages: Option<Arc<dyn Pages>>,
     services: Arc<Services>,
     history: History,
     elsewhere: Vec<(HostId, HostRow, u64)>,
@@ -107,6 +112,11 @@ impl Host {
     /// Keeps a way by which others reach this host, until the host is dropped: that closes it first, before the store.
     pub fn attach(&mut self, face: impl Any + Send + Sync) {
         self.faces.push(Box::new(face));
+    }
+
+    /// Has these pages shown beside webhooks, where `agents.toml` says so, while the host serves.
+    pub fn show(&mut self, pages: Arc<dyn Pages>) {
+        self.pages = Some(pages);
     }
 
     /// Lets runs wait for people: somebody looks at a terminal, or will answer by another command. Without it, what needs a

@@ -104,6 +104,11 @@ impl RunQueue {
         })
     }
 
+    /// How many runs wait for their turn to begin.
+    pub fn waiting(&self) -> usize {
+        self.open.lock().as_ref().map_or(0, |open| open.max_capacity().saturating_sub(open.capacity()))
+    }
+
     /// Room for one more who watches, when one of them has gone.
     pub async fn watch(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.watchers).acquire_owned().await.ok()

@@ -5,10 +5,13 @@
 
 mod cron;
 mod directory;
+mod hold;
 mod letter;
 mod memory;
+pub mod pages;
 mod pending;
 mod rate;
+mod tended;
 mod webhook;
 
 use std::path::PathBuf;
@@ -16,13 +19,15 @@ use std::sync::Arc;
 
 use agentry_kernel::labels::Labels;
 use serde_json::Value;
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::sync::{Mutex, oneshot};
 
+pub use self::hold::{NotTended, TriggerAct, TriggerLook, act, look};
+use self::pages::Pages;
 use self::rate::Rate;
+pub(crate) use self::tended::Tended;
 pub use self::webhook::ListenError;
 use crate::agents::Agents;
-use crate::config::{Cause, TriggerLine};
+use crate::config::{AgentsConfig, TriggerLine};
 use crate::dispatch::drivers::Drivers;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
@@ -33,6 +38,8 @@ pub(crate) struct Watched {
     pub(crate) drivers: Arc<Drivers>,
     pub(crate) agents: Arc<Agents>,
     pub(crate) run_queue: Arc<RunQueue>,
+    /// Who writes the pages that are shown beside webhooks.
+    pub(crate) pages: Option<Arc<dyn Pages>>,
 }
 
 /// One trigger of an agent.
@@ -41,6 +48,8 @@ pub(crate) struct Trigger {
     agent: String,
     component: PathBuf,
     line: TriggerLine,
+    /// Held from when a run is ordered until it has ended: whoever takes the trigger's place waits for that, so none is ordered twice.
+    ordering: Arc<Mutex<()>>,
 }
 
 /// What came, and what it is made into.
@@ -52,33 +61,24 @@ pub(crate) struct Came {
     labels: Labels,
 }
 
-/// Begins to tend every trigger. Dropping what is returned ends that; runs that have begun go on.
-///
-/// # Errors
-/// If requests cannot be listened for.
-pub(crate) async fn tend(host: &Arc<Watched>) -> Result<JoinSet<()>, ListenError> {
-    let known = host.agents.known();
-    let (mut tended, mut hooks) = (JoinSet::new(), Vec::new());
-    for agent in &known.agents {
-        for line in &agent.start {
-            let trigger = Trigger { agent: agent.name.clone(), component: agent.component.clone(), line: line.clone() };
-            let host = Arc::clone(host);
-            match line.cause.clone() {
-                Cause::Cron(pattern) => drop(tended.spawn(cron::tend(host, trigger, pattern))),
-                Cause::Letter => drop(tended.spawn(letter::tend(host, trigger))),
-                Cause::Memory(pattern) => drop(tended.spawn(memory::tend(host, trigger, pattern))),
-                Cause::Directory(root) => drop(tended.spawn(directory::tend(host, trigger, root))),
-                Cause::Webhook { path, secret } => hooks.push((path, secret, trigger)),
-            }
-        }
-    }
-    if !hooks.is_empty() {
-        webhook::listen(host, known.listen, hooks, &mut tended).await?;
-    }
-    Ok(tended)
-}
-
 impl Trigger {
+    /// Every one of these agents.
+    fn all(known: &AgentsConfig) -> impl Iterator<Item = Self> {
+        known.agents.iter().flat_map(|agent| {
+            agent.start.iter().map(move |line| Self {
+                agent: agent.name.clone(),
+                component: agent.component.clone(),
+                line: line.clone(),
+                ordering: Arc::default(),
+            })
+        })
+    }
+
+    /// True if it does the same as this one.
+    fn is_as(&self, other: &Self) -> bool {
+        (&self.agent, &self.component, &self.line) == (&other.agent, &other.component, &other.line)
+    }
+
     /// Its name in the store: what it remembers is nobody else's.
     fn id(&self) -> String {
         format!("{} {}", self.agent, self.line.cause.story())

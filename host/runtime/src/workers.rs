@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use agentry_abi::port::{Beginning, Ended, How, Port};
@@ -71,13 +72,25 @@ pub(crate) struct Workers {
     pool: Mutex<Vec<Arc<Worker>>>,
     /// As many runs at once have a worker of their own.
     alone: Semaphore,
+    /// How often a run lost its worker.
+    lost: AtomicU64,
+}
+
+/// How workers stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkersState {
+    /// Those that take runs.
+    pub alive: usize,
+    /// How often a run lost its worker, and went on elsewhere.
+    pub lost: u64,
 }
 
 impl Workers {
     /// Workers of this program, each with room for so many runs. They are started as they are needed.
     pub(crate) fn new(program: PathBuf, (shape, runs_max): (Shape, u32), settings: Digest) -> Self {
         let most = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { program, shape, runs_max, settings, most, pool: Mutex::default(), alone: Semaphore::new(most) }
+        let (alone, lost) = (Semaphore::new(most), AtomicU64::new(0));
+        Self { program, shape, runs_max, settings, most, pool: Mutex::default(), alone, lost }
     }
 
     /// Starts the first one, so that whatever is wrong with them is known; whether the system keeps it from every file.
@@ -105,8 +118,29 @@ impl Workers {
         }
     }
 
+    /// How they stand.
+    pub(crate) async fn state(&self) -> WorkersState {
+        let alive = self.pool.lock().await.iter().filter(|worker| !worker.is_gone()).count();
+        WorkersState { alive, lost: self.lost.load(Ordering::Relaxed) }
+    }
+
     /// Executes a guest to its end, in a worker of its own if it is to be `alone`. Whoever drops what is returned ends the guest.
     pub(crate) async fn execute(
+        &self,
+        code: &Sealed,
+        port: Arc<dyn Port>,
+        stop: &CancellationToken,
+        beginning: Beginning,
+        alone: bool,
+    ) -> Gone {
+        let gone = self.executed(code, port, stop, beginning, alone).await;
+        if matches!(gone, Gone::Lost) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        gone
+    }
+
+    async fn executed(
         &self,
         code: &Sealed,
         port: Arc<dyn Port>,

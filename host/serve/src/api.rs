@@ -9,11 +9,15 @@ use agentry_kernel::kernel::Statement;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::{ClockReading, Millis};
 use agentry_runtime::approvals::{Said, Saying};
+use agentry_runtime::host::reload::Reloaded;
 use agentry_runtime::run::activity::Live;
 use agentry_runtime::run::events::Event;
+use agentry_runtime::triggers::{TriggerAct, TriggerLook};
 use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Key, Value};
 use serde::{Deserialize, Serialize};
+
+use crate::status::HostStatus;
 
 /// One thing that a host can be asked. Why it was not done is an [`crate::error::OpError`], whatever it was.
 pub trait Operation {
@@ -30,6 +34,17 @@ pub struct Get {
 
 impl Operation for Get {
     type Answer = Option<Value>;
+}
+
+/// The values of several keys, in their order; the host may give fewer than were asked for, but at least one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetEach {
+    /// Under which keys.
+    pub keys: Vec<Key>,
+}
+
+impl Operation for GetEach {
+    type Answer = Vec<Option<Value>>;
 }
 
 /// Whether the store has a value.
@@ -58,6 +73,14 @@ pub struct Scan {
 
 impl Operation for Scan {
     type Answer = Vec<(Key, Value)>;
+}
+
+/// How the host stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookAtHost;
+
+impl Operation for LookAtHost {
+    type Answer = HostStatus;
 }
 
 /// The agents that are paused until a person answers them: their names, and until when at the latest.
@@ -244,6 +267,35 @@ pub struct Requeue {
 
 impl Operation for Requeue {
     type Answer = ();
+}
+
+/// A person does something with the triggers that are called so; what they start, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TendTrigger {
+    /// One by its id, or all of an agent.
+    pub name: String,
+    /// What.
+    pub act: TriggerAct,
+}
+
+impl Operation for TendTrigger {
+    type Answer = Vec<String>;
+}
+
+/// The triggers that the host knows, and how they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookAtTriggers;
+
+impl Operation for LookAtTriggers {
+    type Answer = Vec<TriggerLook>;
+}
+
+/// The host reads all that an admin has written anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload;
+
+impl Operation for Reload {
+    type Answer = Reloaded;
 }
 
 /// A run that is to begin. What is heard of it, one after another, is [`News`].

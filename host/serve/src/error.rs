@@ -101,6 +101,10 @@ pub enum Next {
     RunsOrKey,
     /// Look at what triggers have noticed.
     Causes,
+    /// Look at the triggers that there are.
+    Triggers,
+    /// Let the trigger go that is held.
+    ResumeTrigger(String),
 }
 
 impl OpError {

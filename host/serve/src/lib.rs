@@ -4,15 +4,21 @@
 pub mod api;
 pub mod balances;
 pub mod error;
+pub mod health;
 pub mod home;
 pub mod offline;
 pub mod ops;
 pub mod pruning;
 pub mod socket;
+pub mod status;
+pub mod triggers;
 pub mod upkeep;
+
+use std::sync::Arc;
 
 use agentry_runtime::host::{self, Host, Options};
 
+use self::health::Health;
 use self::socket::{Control, ControlError};
 
 /// Why there is no host that can be reached.
@@ -35,5 +41,6 @@ pub async fn open(options: Options) -> Result<Host, OpenError> {
     let mut host = Host::open(options).await?;
     let control = Control::open(&home, host.services())?;
     host.attach(control);
+    host.show(Arc::new(Health::of(host.services())));
     Ok(host)
 }

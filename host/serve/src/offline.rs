@@ -14,11 +14,13 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::time::{ClockReading, Millis};
+use agentry_runtime::config::AgentsConfig;
 use agentry_runtime::host::{clock_watch, policy_watch};
+use agentry_runtime::triggers::{self, NotTended};
 use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Batch, RedbStore, StoreError, keys, rows};
 
-use crate::api::{AcceptClock, Discard, LookAtClock, LookAtLock, Operation, Requeue, Unlabel, UnlabelRun};
+use crate::api::{AcceptClock, Discard, LookAtClock, LookAtLock, Operation, Requeue, TendTrigger, Unlabel, UnlabelRun};
 use crate::error::{Kind, OpError};
 use crate::ops;
 use crate::socket::{self, OverSocket};
@@ -119,6 +121,21 @@ impl InItsPlace for Resolution {
         journal.append(&trail, &[entry], extras);
         journal.durable(&trail).await?;
         Ok(Resolved { returned })
+    }
+}
+
+/// Does it with a trigger of this home, by the host that runs there or in its place.
+///
+/// # Errors
+/// As [`act`].
+pub async fn tend(home: &Path, tend: TendTrigger) -> Result<Vec<String>, OpError> {
+    match hand(home, tend.clone()).await? {
+        Hand::Host(started) => Ok(started),
+        Hand::Ours(journal) => {
+            let known = AgentsConfig::load(home).map_err(NotTended::from)?;
+            let at = clock(&journal)?.calendar();
+            Ok(triggers::act(&**journal.store(), &known, &tend.name, &tend.act, at).await?)
+        }
     }
 }
 

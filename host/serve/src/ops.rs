@@ -1,6 +1,9 @@
 //! How a running host does each operation: it reads and passes on; what may be done is decided where it is done. Faces call it, and know no
 //! other way to a host.
 
+mod status;
+mod triggers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,8 +26,8 @@ use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Batch, Key, Page, Range, Store, StoreError, Value, rows};
 
 use crate::api::{
-    AcceptClock, Budget, Discard, Get, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtClock, LookAtLock,
-    Operation, Paused, Requeue, Scan, Stop, Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, Get, GetEach, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtClock,
+    LookAtLock, Operation, Paused, Requeue, Scan, Stop, Unlabel, UnlabelRun,
 };
 use crate::error::OpError;
 
@@ -43,6 +46,24 @@ pub trait ByHost: Operation + Sized {
 impl ByHost for Get {
     async fn by_host(self, host: &Arc<Services>) -> Result<Option<Value>, OpError> {
         read(host, move |store| store.get(&self.key)).await
+    }
+}
+
+impl ByHost for GetEach {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Vec<Option<Value>>, OpError> {
+        read(host, move |store| {
+            let (mut values, mut bytes) = (Vec::new(), 0usize);
+            for key in self.keys.iter().take(CONTROL_PAGE_MAX_ROWS) {
+                let value = store.get(key)?;
+                bytes = bytes.saturating_add(value.as_ref().map_or(0, Vec::len));
+                if !values.is_empty() && bytes > CONTROL_PAGE_MAX_BYTES {
+                    break;
+                }
+                values.push(value);
+            }
+            Ok(values)
+        })
+        .await
     }
 }
 

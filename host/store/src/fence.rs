@@ -34,6 +34,10 @@ impl Store for FencedStore {
         self.store.get(key)
     }
 
+    fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        self.store.get_each(keys)
+    }
+
     fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
         self.store.has(key)
     }

@@ -24,9 +24,11 @@
 //! | `r` run | the run's record |
 //! | `R` run | that the run's journal went, and the name of what went |
 //! | `s` length of agent, agent, rule | when a rule with a `rate` let calls through; of a later host, behind 65535 and its number |
-//! | `t` start, run | nothing: runs by time |
+//! | `t` | that every run has its row here, of which version |
+//! | `t` start, run | the run's record once more: runs by time, listed without a look elsewhere. Older versions left it empty |
 //! | `u` run, call | a question of an agent to people, and what came of it |
 //! | `w` trigger | what it has seen |
+//! | `w` trigger, `h` | that a person holds it |
 //! | `x` SHA-256 of a trigger, number | what it has noticed, until a run for that has ended |
 //! | `y` | how far the time of the first host has come; of a later host, behind its number |
 //! | `z` SHA-256 of a key | the run that was ordered under it |
@@ -40,8 +42,8 @@ use agentry_kernel::time::Millis;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Key;
 use super::ids::{HostId, SegmentId};
+use super::{Key, Range};
 
 /// The format of the store.
 pub const FORMAT: &[u8] = b"v";
@@ -360,6 +362,13 @@ pub fn trigger(id: &str) -> Key {
     key(b"w", &[Sha256::digest(id.as_bytes()).as_slice()])
 }
 
+/// That a person holds a trigger.
+pub fn hold(id: &str) -> Key {
+    let mut key = trigger(id);
+    key.push(b'h');
+    key
+}
+
 /// All that a trigger has noticed.
 pub fn causes(id: &str) -> Key {
     key(CAUSES, &[Sha256::digest(id.as_bytes()).as_slice()])
@@ -380,6 +389,12 @@ pub fn order(name: &str) -> Key {
 /// The record of a run.
 pub fn run(run: RunId) -> Key {
     key(RUNS, &[&run.0.to_be_bytes()])
+}
+
+/// All runs that began before `end`, and not before `begin`.
+pub fn times(begin: Millis, end: Option<Millis>) -> Range {
+    let to = end.map_or_else(|| Range::of(TIMES).to, |end| key(TIMES, &[&end.0.to_be_bytes()]));
+    Range { from: key(TIMES, &[&begin.0.to_be_bytes()]), to, reverse: false }
 }
 
 /// A run by the time of its start.

@@ -177,6 +177,16 @@ impl Range {
         self.from = self.from.max(from);
         self
     }
+
+    /// What of it is left to be read once `key` was, in its own direction.
+    #[must_use]
+    pub fn beyond(mut self, key: &[u8]) -> Self {
+        if !self.reverse {
+            return self.after(key);
+        }
+        self.to = self.to.min(key.to_vec());
+        self
+    }
 }
 
 /// How much a scan may give at once; the first row is given whatever its size.
@@ -214,6 +224,14 @@ pub trait Store: Send + Sync {
     /// When the store cannot be read.
     fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
         Ok(self.get(key)?.is_some())
+    }
+
+    /// The values of several keys, each as [`Store::get`] gives it, in their order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        keys.iter().map(|key| self.get(key)).collect()
     }
 
     /// Rows of a range, in order.
@@ -278,7 +296,7 @@ pub fn scan_all(store: &dyn Store, range: Range) -> impl Iterator<Item = Result<
             let range = rest.take()?;
             match store.scan(&range, Page::PART) {
                 Ok(rows) => {
-                    rest = rows.last().map(|(last, _)| range.after(last));
+                    rest = rows.last().map(|(last, _)| range.beyond(last));
                     part = rows.into_iter();
                 }
                 Err(error) => return Some(Err(error)),

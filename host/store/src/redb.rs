@@ -19,8 +19,10 @@ use redb::{
     TableDefinition, TableError,
 };
 
+use tempfile::TempPath;
+
 use self::writer::Writer;
-use super::{Batch, Measured, Page, Range, Row, Store, StoreError, Value, keys};
+use super::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value, keys};
 
 /// The version of the store's layout. Version 1 knew of one host only: it is read as it is, and whoever writes it makes it this version.
 const FORMAT: u8 = 2;
@@ -99,6 +101,10 @@ impl Store for RedbStore {
         self.read(|transaction| has(transaction, key))
     }
 
+    fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        self.read(|transaction| get_each(transaction, keys))
+    }
+
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
         self.read(|transaction| scan(transaction, range, page))
     }
@@ -157,7 +163,7 @@ fn sweep(home: &Path) {
 }
 
 /// A store opened to be read while no host runs. It creates nothing.
-pub struct StoreReader(ReadOnlyDatabase);
+pub struct StoreReader(ReadOnlyDatabase, Option<TempPath>);
 
 impl StoreReader {
     /// Opens the store of this home; none if there is none.
@@ -170,19 +176,29 @@ impl StoreReader {
         if metadata(&path)?.is_none_or(|found| found.len() == 0) {
             return Ok(None);
         }
-        let open = || Builder::new().set_cache_size(CACHE_BYTES).open_read_only(&path);
-        let database = match open() {
+        let open = |path: &Path| Builder::new().set_cache_size(CACHE_BYTES).open_read_only(path);
+        let mut copy = None;
+        let database = match open(&path) {
             // The last host was killed: what it had begun is rolled back first, which takes a writer.
             Err(DatabaseError::RepairAborted) => {
-                let repaired = Builder::new().open(&path).map_err(|error| opening(error, &path))?;
+                let place = match rustix::fs::access(&path, rustix::fs::Access::WRITE_OK) {
+                    Ok(()) => path.as_path(),
+                    Err(_) => copy.insert(copied(&path)?),
+                };
+                let repaired = Builder::new().open(place).map_err(|error| opening(error, &path))?;
                 repaired.close().map_err(|error| opening(error, &path))?;
-                open()
+                open(place)
             }
             other => other,
         };
         let database = database.map_err(|error| opening(error, &path))?;
         check_format(&database.begin_read().map_err(|error| failed(error.into()))?, &path)?;
-        Ok(Some(Self(database)))
+        Ok(Some(Self(database, copy)))
+    }
+
+    /// True if what is read is a copy: nobody can write where the store lies, and its last host was killed.
+    pub fn is_copy(&self) -> bool {
+        self.1.is_some()
     }
 
     fn transaction(&self) -> Result<ReadTransaction, StoreError> {
@@ -203,6 +219,10 @@ impl Store for StoreReader {
         has(&self.transaction()?, key)
     }
 
+    fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        get_each(&self.transaction()?, keys)
+    }
+
     fn scan(&self, range: &Range, page: Page) -> Result<Vec<Row>, StoreError> {
         scan(&self.transaction()?, range, page)
     }
@@ -216,9 +236,23 @@ impl Store for StoreReader {
     }
 }
 
+/// The store as it lies there, where it can be put in order. It is gone when it is not read any more.
+fn copied(path: &Path) -> Result<TempPath, StoreError> {
+    let copy = tempfile::NamedTempFile::new().map_err(|error| not_opened(path, &error))?;
+    fs::copy(path, copy.path()).map_err(|error| not_opened(path, &error))?;
+    fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o600)).map_err(|error| not_opened(path, &error))?;
+    Ok(copy.into_temp_path())
+}
+
 fn get(transaction: &ReadTransaction, key: &[u8]) -> Result<Option<Value>, StoreError> {
     let table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
     Ok(table.get(key).map_err(|error| failed(error.into()))?.map(|value| value.value().to_vec()))
+}
+
+fn get_each(transaction: &ReadTransaction, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+    let table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
+    let get = |key: &Key| table.get(key.as_slice()).map_err(|error| failed(error.into()));
+    keys.iter().map(|key| Ok(get(key)?.map(|value| value.value().to_vec()))).collect()
 }
 
 fn has(transaction: &ReadTransaction, key: &[u8]) -> Result<bool, StoreError> {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod files;
 pub mod format1;
 pub mod format2;
+pub mod hold;
 pub mod host;
 pub mod mail;
 pub mod memory;

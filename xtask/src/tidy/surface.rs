@@ -168,6 +168,7 @@ fn agent_prefix(table: &str) -> Option<&'static str> {
         "AGENT" => "agents.",
         "TRIGGER" => "agents.start.",
         "WEBHOOKS" => "webhooks.",
+        "HEALTH" => "health.",
         _ => return None,
     })
 }

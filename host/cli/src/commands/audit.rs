@@ -1,4 +1,6 @@
-//! `agentry audit`: is the log what was written? It reads all of it and changes nothing.
+//! `agentry audit`: is the log what was written, and what was decided in it? It reads and changes nothing.
+
+pub mod calls;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +13,7 @@ use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, DIM, GOOD, styled, text, units};
 
-/// Proves that nobody changed what happened
+/// Proves that nobody changed what happened; lists what was decided
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -21,6 +23,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Verify(Verify),
+    Calls(calls::Calls),
 }
 
 /// Walks the log: each record in its place, unchanged, with all that it names
@@ -45,7 +48,14 @@ struct Verify {
 
 /// Does what the second verb says.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Verb::Verify(verify) = &args.verb;
+    match &args.verb {
+        Verb::Verify(args) => verify(args),
+        Verb::Calls(args) => calls::run(args),
+    }
+}
+
+/// Walks the log and says what it found.
+fn verify(verify: &Verify) -> Result<ExitCode> {
     let home = verify.home.existing()?;
     let file = match &verify.heads {
         Some(file) => Some(file.clone()),

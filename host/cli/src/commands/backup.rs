@@ -24,8 +24,8 @@ const HEAD_LETTERS: usize = 16;
 /// are proven, and only then the generation counts: whatever a backup is cut by, those before it are whole.
 #[derive(clap::Args)]
 #[command(after_help = "\
-What is in it: all that agents did and keep, budgets, questions, policies, configuration, agents. What is not: keys
-and secrets, which the configuration only names, `export.key`, the codes of approvers, the files of roots, and the
+What is in it: all that agents did and keep, budgets, questions, policies, configuration, agents. What is not: keys \
+and secrets, which the configuration only names, `export.key`, the codes of approvers, the files of roots, and the \
 second place of the heads.
 
 Examples:
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if stream && args.json {
         bail!("standard output is the backup\nhint: leave out --json, or name a directory");
     }
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let Some(history) = home.history()? else {
         bail!(
             "nothing ever ran in {}\nhint: `agentry run FILE.wasm` runs an agent, or name another home with --home DIR",

@@ -27,7 +27,7 @@ pub struct Args {
 
 /// Compacts.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let Some(compacted) = agentry_store::compact(home.path())? else {
         bail!("there is no store here\nhint: name another home with --home DIR");
     };

@@ -1,17 +1,21 @@
-//! A run that is looked at until it is over, whoever carries it on: its host may end meanwhile, and another one may take over.
+//! A run that is looked at until it is over, whoever carries it on: its host may end meanwhile, and another one may take over. Whoever follows it
+//! waits for that one, for a bounded time, and keeps the store from nobody meanwhile.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentry_journal::history::{History, NoRun};
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
-use agentry_serve::socket::{Client, ControlError};
-use agentry_store::StoreError;
+use agentry_serve::error::OpError;
+use agentry_serve::socket::{Client, ControlError, RemoteStore};
 use agentry_store::rows::run::RunRecord;
+use agentry_store::{StoreError, StoreReader};
 use anyhow::{Result, anyhow};
 
 use crate::exit::{Exit, With};
 use crate::home::Home;
+use crate::screen;
 
 /// Between two looks.
 pub const PAUSE: Duration = Duration::from_millis(50);
@@ -19,12 +23,23 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 /// How often it is asked whether anybody carries the run on.
 const HOST_LOOK: Duration = Duration::from_secs(1);
 
+/// How long the next host is waited for, once there was one.
+const RESTART_MAX: Duration = Duration::from_secs(60);
+
+/// A host that is back within this time is not worth a word.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+
 /// One run.
 pub struct Followed {
     home: Home,
-    history: History,
+    /// None while nobody has the store whom it could be read through.
+    history: Option<History>,
     run: RunId,
     looked: Instant,
+    /// Until then the next host is waited for at the longest.
+    until: Option<Instant>,
+    /// Whether a host carried it on when it was looked at last.
+    hosted: bool,
 }
 
 impl Followed {
@@ -32,7 +47,18 @@ impl Followed {
     pub fn find(home: Home, name: &str) -> Result<Self> {
         let history = home.history()?.ok_or(NoRun::Never)?;
         let run = history.run(name)?.id;
-        Ok(Self { home, history, run, looked: Instant::now() })
+        let hosted = Client::connect(home.path()).is_ok();
+        Ok(Self { home, history: Some(history), run, looked: Instant::now(), until: None, hosted })
+    }
+
+    /// One that a host carried on a moment ago.
+    pub fn hosted(home: Home, run: RunId) -> Self {
+        Self { home, history: None, run, looked: Instant::now(), until: None, hosted: true }
+    }
+
+    /// The next host is waited for no longer than that, once this one has stopped.
+    pub fn within(self, timeout: Option<Duration>) -> Self {
+        Self { until: timeout.map(|timeout| Instant::now() + timeout), ..self }
     }
 
     /// Which.
@@ -40,20 +66,64 @@ impl Followed {
         self.run
     }
 
-    /// Its past, as whoever has the store gives it.
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
     /// Reads something, if need be through another host than before.
     pub fn read<T>(&mut self, read: impl Fn(&History, RunId) -> Result<T, StoreError>) -> Result<T> {
-        match read(&self.history, self.run) {
-            Err(StoreError::Host { .. }) => {
-                self.history = self.home.history()?.ok_or(NoRun::Never)?;
-                Ok(read(&self.history, self.run)?)
+        match self.history.as_ref().map(|history| read(history, self.run)) {
+            None | Some(Err(StoreError::Host { .. })) => {
+                let run = self.run;
+                Ok(read(self.find_again()?, run)?)
             }
-            read => Ok(read?),
+            Some(read) => Ok(read?),
         }
+    }
+
+    /// The host has gone: the run may have ended with it, or goes on in the next one.
+    fn find_again(&mut self) -> Result<&History> {
+        // Nobody keeps the store from the next host.
+        self.history = None;
+        let begun = Instant::now();
+        let until = self.until.map_or(begun + RESTART_MAX, |until| until.min(begun + RESTART_MAX));
+        let (mut told, mut first) = (false, true);
+        loop {
+            match Client::connect(self.home.path()) {
+                Ok(host) => {
+                    (self.hosted, self.looked) = (true, Instant::now());
+                    if told {
+                        screen::tell("a host serves again\n");
+                    }
+                    return Ok(self.history.insert(History::over(Arc::new(RemoteStore::over(host)))));
+                }
+                // It begins or ends.
+                Err(ControlError::Lost { .. } | ControlError::NoHost { .. }) => {}
+                Err(error) => return Err(OpError::from(error).into()),
+            }
+            let last = !self.hosted || Instant::now() >= until;
+            // Not at every look: the next host needs the store for itself.
+            if first || last {
+                first = false;
+                if let Some(left) = self.left_over()? {
+                    self.hosted = false;
+                    return Ok(self.history.insert(left));
+                }
+            }
+            if last {
+                return Err(self.left_alone());
+            }
+            if !told && begun.elapsed() >= TOLD_AFTER {
+                told = true;
+                let longest = until.saturating_duration_since(begun).as_secs();
+                screen::tell(&format!("… the host has stopped; waits up to {longest} s for the next one\n"));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// What the last host left, if the run is over there. Nobody is kept from the store for longer than that takes.
+    fn left_over(&self) -> Result<Option<History>> {
+        let Ok(Some(store)) = StoreReader::open(self.home.path()) else { return Ok(None) };
+        let history = History::left_in(Arc::new(store));
+        let record = history.record(self.run)?;
+        Ok(record.is_some_and(|record| is_over(record.status)).then_some(history))
     }
 
     /// Its record.
@@ -69,10 +139,14 @@ impl Followed {
         }
         if self.looked.elapsed() >= HOST_LOOK {
             self.looked = Instant::now();
-            if matches!(Client::connect(self.home.path()), Err(ControlError::NoHost { .. })) {
-                // Its host may have ended it in between.
-                let record = self.record()?;
-                return if is_over(record.status) { Ok(Some(record)) } else { Err(self.left_alone()) };
+            match Client::connect(self.home.path()) {
+                Err(ControlError::NoHost { .. }) => {
+                    self.find_again()?;
+                    let record = self.record()?;
+                    return Ok(Some(record).filter(|record| is_over(record.status)));
+                }
+                Ok(_) if !self.hosted => drop(self.find_again()?),
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(None)

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use agentry_journal::history::History;
-use agentry_kernel::call::{Call, CallId, RunId};
+use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::time::Millis;
 use anstyle::Style;
@@ -47,7 +46,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut followed = Followed::find(args.home.existing()?, &args.run)?;
     let record = followed.record()?;
-    let mut log = Log { run: record.id, asked: BTreeMap::new(), began: record.started };
+    let mut log = Log { asked: BTreeMap::new(), began: record.started };
     if let Some(pruned) = followed.read(|history, run| history.receipt(run))? {
         if args.json {
             let mut line = receipt::as_json(&pruned);
@@ -67,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         })?;
         place = behind;
         for entry in entries {
-            let Some(line) = log.line(followed.history(), entry)? else { continue };
+            let Some(line) = log.line(&mut followed, entry)? else { continue };
             if args.json {
                 screen::print_json(&line.json)?;
             } else {
@@ -88,7 +87,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// What is needed of the lines before to understand the next.
 struct Log {
-    run: RunId,
     asked: BTreeMap<CallId, Entry>,
     began: Millis,
 }
@@ -111,7 +109,7 @@ impl Line {
 }
 
 impl Log {
-    fn line(&mut self, history: &History, entry: Entry) -> Result<Option<Line>> {
+    fn line(&mut self, followed: &mut Followed, entry: Entry) -> Result<Option<Line>> {
         Ok(match entry {
             Entry::Started(started) => Some(Line {
                 at: started.at,
@@ -122,7 +120,7 @@ impl Log {
             }),
             Entry::Ended(ended) => {
                 let (word, style) = status::shown(ended.status);
-                let record = history.run(&self.run.to_string()).ok();
+                let record = followed.record().ok();
                 let cause = record.as_ref().and_then(|record| record.cause.as_ref()).map(report::cause_as_json);
                 let failure = record.as_ref().and_then(|record| record.failure.clone());
                 let json = json!({
@@ -131,7 +129,7 @@ impl Log {
                 Some(Line { at: ended.at, word: word.to_owned(), style, text: String::new(), json })
             }
             Entry::Called { at, what, outcome: Outcome::Inline(_), .. } => {
-                told(at, &what, history.said(&what)?.unwrap_or_default())
+                told(at, &what, followed.read(|history, _| history.said(&what))?.unwrap_or_default())
             }
             Entry::Imported { at, signer } => {
                 let signer = signer.map(|key| key.to_string());
@@ -157,7 +155,10 @@ impl Log {
             }
             Entry::Answered { call, at, .. } => {
                 let Some(asked) = self.asked.remove(&call) else { return Ok(None) };
-                let said = if let Entry::Asked { what, .. } = &asked { history.said(what)? } else { None };
+                let said = match &asked {
+                    Entry::Asked { what, .. } => followed.read(|history, _| history.said(what))?,
+                    _ => None,
+                };
                 rows(&[asked, entry]).pop().map(|row| self.call(at, &row, said))
             }
             Entry::Called { at, outcome: Outcome::Error { .. }, .. } | Entry::Refused { at, .. } => {

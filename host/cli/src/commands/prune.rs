@@ -19,7 +19,7 @@ use crate::screen::{self, BOLD, DIM, GOOD, span, styled, units};
 /// goes, a receipt stays: the run, its status, its cost and the digest of what went; `agentry audit verify` still proves the log.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Words of --keep: approved (a person said yes in it), done, failed, denied, exhausted, unavailable, stopped.
+Words of --keep: approved (a person said yes in it), done, failed, denied, exhausted, unavailable, stopped. \
 The room is used again by what comes; `agentry compact` gives it back to the disk.
 
 Examples:
@@ -45,7 +45,7 @@ pub struct Args {
 
 /// Prunes.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let retention = match args.older_than {
         Some(age) => {
             Retention { ended_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX), keep: keep(&args.keep)? }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
+use agentry_journal::history::{History, NoRun};
+use agentry_journal::listing::RunFilter;
 use agentry_kernel::Resource;
 use agentry_kernel::call::{RunId, Wait};
 use agentry_kernel::journal::Wake;
@@ -11,80 +13,128 @@ use agentry_runtime::run::activity::Live;
 use agentry_serve::api::LiveRuns;
 use agentry_serve::error::Kind;
 use agentry_serve::socket;
+use agentry_store::StoreError;
 use agentry_store::rows::receipt::Receipt;
 use agentry_store::rows::run::{Imported, RunRecord};
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::filter::FilterArgs;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::screen::stream::Stream;
 use crate::screen::table::{Cell, Table, left, right};
 use crate::screen::{self, BOLD, DIM, HINT, amounts, receipt, report, status, styled, text, units};
+
+/// Runs that are read, and printed, at once.
+const PART_RUNS: usize = 256;
 
 /// Lists runs, the newest first
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   agentry ps
+  agentry ps --agent researcher --status denied,failed --since 2d
+  agentry ps --after 0gx3                          # the next page, behind this run
   agentry ps --limit 5 --json | jq -r '.[].run'")]
 pub struct Args {
     #[command(flatten)]
     home: HomeArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// The most runs to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
+    /// Go on behind this run of an earlier page: its id, or the beginning of it
+    #[arg(long, value_name = "RUN")]
+    after: Option<String>,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
 }
 
-/// Reads the journal and prints a line a run.
+/// Reads the index and prints a line a run, as it reads.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.existing()?;
     let history = home.history()?;
-    let runs = history.as_ref().map_or(Ok(Vec::new()), |history| history.runs(args.limit))?;
     let live = live(home.path())?;
-    let (mut triggers, mut wakes, mut pruned) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    if let Some(history) = &history {
-        for run in &runs {
-            triggers.extend(history.triggered(run.id)?.map(|by| (run.id, by)));
-            wakes.extend(history.wake(run.id)?.map(|wake| (run.id, wake)));
-            pruned.extend(history.receipt(run.id)?.map(|receipt| (run.id, receipt)));
-        }
-    }
-    let more = More { live, triggers, wakes, pruned };
+    let after = match (&history, &args.after) {
+        (_, None) => None,
+        (None, Some(_)) => return Err(NoRun::Never.into()),
+        (Some(history), Some(after)) => Some(history.run(after)?),
+    };
+    let mut list = List { out: Stream::new(), more: More { live, ..More::default() }, json: args.json, last: None };
     if args.json {
-        let run = |run: &RunRecord| {
-            let mut object = as_json(run);
-            object["live"] = more.of(run).map_or(Value::Null, live_as_json);
-            object["trigger"] = json!(more.triggers.get(&run.id));
-            object["pruned"] = json!(more.pruned.get(&run.id).map(receipt::as_json));
-            object["rests"] = more.wakes.get(&run.id).map_or(Value::Null, wake_as_json);
-            object
-        };
-        screen::print_json(&runs.iter().map(run).collect::<Vec<_>>())?;
-    } else if runs.is_empty() {
-        screen::tell("no runs yet\n");
-    } else {
-        screen::page(&table(&runs, &more))?;
+        list.out.raw("[")?;
+    }
+    let filter = args.filter.filter();
+    let any = filter == RunFilter::default() && after.is_none();
+    let mut goes_on = false;
+    if let Some(history) = &history {
+        let mut runs = history.newest(filter, after.as_ref());
+        let mut left = args.limit;
+        while left > 0 {
+            let part = runs.by_ref().take(left.min(PART_RUNS)).collect::<Result<Vec<_>, _>>()?;
+            if part.is_empty() {
+                break;
+            }
+            left -= part.len();
+            list.part(history, &part)?;
+        }
+        // A page that is full may be the last all the same.
+        goes_on = !args.json && left == 0 && runs.next().transpose()?.is_some();
+    }
+    let List { mut out, last, .. } = list;
+    if args.json {
+        out.last("]")?;
+    }
+    out.end()?;
+    match last {
+        Some(last) if goes_on => {
+            screen::tell(&format!("{}\n", styled(DIM, format_args!("there are more: agentry ps --after {last}"))));
+        }
+        None if !args.json => screen::tell(if any { "no runs yet\n" } else { "no such runs\n" }),
+        _ => {}
     }
     Ok(Exit::Done.into())
 }
 
+/// A list on its way to the screen.
+struct List {
+    out: Stream,
+    more: More,
+    json: bool,
+    last: Option<RunId>,
+}
+
+impl List {
+    fn part(&mut self, history: &History, runs: &[RunRecord]) -> Result<()> {
+        let wakes = runs.iter().zip(history.wakes(runs)?);
+        self.more.wakes = wakes.filter_map(|(run, wake)| Some((run.id, wake?))).collect();
+        let receipts = runs.iter().map(|run| Ok(history.receipt(run.id)?.map(|receipt| (run.id, receipt))));
+        self.more.pruned = receipts.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
+        if self.json {
+            runs.iter().try_for_each(|run| self.out.item(&self.more.as_json(run)))?;
+        } else {
+            self.out.lines(&table(runs, &self.more))?;
+        }
+        self.last = runs.last().map(|run| run.id);
+        Ok(())
+    }
+}
+
 /// The runs that go on, as their host sees them; none where no host runs.
-pub fn live(home: &Path) -> Result<Vec<Live>> {
+pub fn live(home: &Path) -> Result<BTreeMap<RunId, Live>> {
     match socket::ask(home, LiveRuns) {
-        Err(error) if error.kind == Kind::NoHost => Ok(Vec::new()),
-        going => Ok(going?.runs),
+        Err(error) if error.kind == Kind::NoHost => Ok(BTreeMap::new()),
+        going => Ok(going?.runs.into_iter().map(|live| (live.run, live)).collect()),
     }
 }
 
 /// What is known of runs beside their records.
 #[derive(Default)]
 pub struct More {
-    live: Vec<Live>,
-    /// What started them by itself.
-    pub triggers: BTreeMap<RunId, String>,
+    live: BTreeMap<RunId, Live>,
     /// What brings those back that have left memory while they wait.
     wakes: BTreeMap<RunId, Wake>,
     /// What is left of the journals that went.
@@ -94,7 +144,15 @@ pub struct More {
 impl More {
     fn of(&self, run: &RunRecord) -> Option<&Live> {
         // One that has just ended may still be seen.
-        self.live.iter().find(|live| live.run == run.id && run.ended.is_none())
+        self.live.get(&run.id).filter(|_| run.ended.is_none())
+    }
+
+    fn as_json(&self, run: &RunRecord) -> Value {
+        let mut object = as_json(run);
+        object["live"] = self.of(run).map_or(Value::Null, live_as_json);
+        object["pruned"] = json!(self.pruned.get(&run.id).map(receipt::as_json));
+        object["rests"] = self.wakes.get(&run.id).map_or(Value::Null, wake_as_json);
+        object
     }
 }
 
@@ -186,6 +244,7 @@ pub fn as_json(run: &RunRecord) -> Value {
         "labels": run.labels,
         "parent": run.parent.map(|(run, call)| format!("{run}/{call}")),
         "imported": run.imported.map(imported_as_json),
+        "trigger": run.trigger,
     })
 }
 
@@ -227,7 +286,7 @@ fn below(run: &RunRecord, now: Option<&Live>, more: &More) -> String {
     if let Some(imported) = &run.imported {
         below.push_str(&set_in(styled(HINT, self::imported(imported))));
     }
-    if let Some(by) = more.triggers.get(&run.id) {
+    if let Some(by) = &run.trigger {
         below.push_str(&dim(format!("started by {}", text::cut(by, 100))));
     }
     if let Some(live) = now {

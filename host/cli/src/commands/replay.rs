@@ -62,9 +62,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let replayed = threads.block_on(async {
-        // Nothing of a replay is written, so a host that has the home need not be stopped for it.
-        if Client::connect(home.path()).is_ok() {
-            return beside_a_host(&home, options, &args).await;
+        // Nothing of a replay is written, so a host that has the home need not be stopped for it, and nobody need be able to write there.
+        let writable = rustix::fs::access(home.path(), rustix::fs::Access::WRITE_OK).is_ok();
+        if !writable || Client::connect(home.path()).is_ok() {
+            return in_a_copy(&home, options, &args).await;
         }
         let host = hosting::open(options).await?;
         anyhow::Ok(host.replay(&args.run, args.component.as_deref()).await.map_err(OpError::from)?)
@@ -77,8 +78,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(if replayed.difference.is_none() { Exit::Done } else { Exit::Failed }.into())
 }
 
-/// The same in a home of its own that holds a copy of the run: the host that runs is asked for what it was, and for nothing else.
-async fn beside_a_host(home: &Home, options: Options, args: &Args) -> Result<Replayed> {
+/// The same in a home of its own that holds a copy of the run: the home, or the host that has it, is asked for what it was, and for nothing else.
+async fn in_a_copy(home: &Home, options: Options, args: &Args) -> Result<Replayed> {
     let history = home.history()?.context("nothing has run in this home yet")?;
     let record = history.whole_run(&args.run)?;
     let copy = tempfile::tempdir().context("cannot make a directory for a copy of the run")?;

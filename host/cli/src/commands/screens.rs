@@ -57,6 +57,7 @@ fn record(words: &str) -> RunRecord {
         parent: Some((RunId(2), CallId(1))),
         cause: Some(cause),
         imported: Some(Imported { at: AT, signer: None, adopted: false }),
+        trigger: Some(words.to_owned()),
     }
 }
 
@@ -188,9 +189,9 @@ fn letter(words: &str) -> Listed {
 fn screens(words: &str) -> Vec<(&'static str, String)> {
     let (record, entries) = (record(words), entries(words));
     let labels = Labels::of([words]);
-    let removed = trace::More { removed: vec![(&labels, words)], trigger: Some(words), ..trace::More::default() };
-    let mut more = ps::More::default();
-    more.triggers.insert(record.id, words.to_owned());
+    let removed = vec![(labels, words.to_owned())];
+    let removed = trace::More { removed, trigger: Some(words.to_owned()), ..trace::More::default() };
+    let more = ps::More::default();
     let line = logs::Line {
         at: AT,
         word: words.to_owned(),

@@ -1,32 +1,39 @@
 //! `agentry serve`: the host that goes on. It begins what other commands order, many runs at once, and stops in good order.
 
+mod log;
 mod notify;
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agentry_runtime::host::Options;
-use agentry_runtime::run::events::{Event, Observer};
+use agentry_runtime::host::reload::{self, Reloaded};
+use agentry_runtime::host::services::Services;
+use agentry_runtime::run::events::Observer;
 use anyhow::{Context, Result, anyhow};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
+use self::log::LogFormat;
 use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
-use crate::screen::{self, BAD, BOLD, inquiry, span, styled, text, units};
+use crate::screen::{span, text, units};
 
 /// Runs agents for other commands until it is stopped
 #[derive(clap::Args)]
 #[command(after_help = "\
 The first Ctrl-C or SIGTERM stops it in good order: nothing new begins, and runs get the time of --drain to \
-end. A second one ends it at once.
+end. A second one ends it at once. SIGHUP has it read policies, tools, agents and what of agentry.toml may change \
+anew.
 
 Examples:
   agentry serve --root documents=./docs
-  agentry serve --drain 5m
+  agentry serve --drain 5m --log-format json
   agentry run --detach researcher --input @question.json     # elsewhere, while it serves")]
 pub struct Args {
     #[command(flatten)]
@@ -37,15 +44,19 @@ pub struct Args {
     /// Go on with a home that was set back to an earlier day, though the heads in the second place know more
     #[arg(long)]
     accept_older: bool,
+    /// How it says what befalls it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 }
 
 /// Serves until a signal.
 pub fn run(args: Args) -> Result<ExitCode> {
     raise_files();
+    let log = args.log_format;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let served = threads.block_on(async {
         // Before anything is read, so that whenever it is stopped, it stops in good order.
-        let mut signals = Signals::listen()?;
+        let (mut signals, mut reloads) = (Signals::listen()?, Reloads::listen()?);
         let options = Options { accept_older: args.accept_older, ..args.hosting.options()? };
         let home = options.home.display().to_string();
         // Apart: what is read may lie on a disk that does not answer.
@@ -53,20 +64,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let opened = tokio::select! {
             biased;
             opened = &mut opening => opened.context("the host broke down")??,
-            () = signals.next() => {
-                screen::tell("stopped before it served\n");
+            () = signals.stop() => {
+                log.say("info", "stopped", "stopped before it served", Value::Null);
                 return Ok(None);
             }
         };
         let host = Arc::new(opened.attended());
         match host.is_landlocked().await {
             Ok(Some(false)) => {
-                screen::tell("this system has no Landlock: only their calls are kept from the processes of agents\n")
+                let words = "this system has no Landlock: only their calls are kept from the processes of agents";
+                log.say("warn", "no-landlock", words, Value::Null);
             }
             Ok(Some(true) | None) => {}
             Err(why) => return Err(no_worker(&why)),
         }
-        host.services().drivers.gate.watch(Observer::new(|event| show(&event)));
+        host.services().drivers.gate.watch(Observer::new(move |event| log.show(&event)));
+        let services = Arc::downgrade(host.services());
         let stop = CancellationToken::new();
         let (begun, mut ready) = oneshot::channel();
         let mut served = tokio::spawn(host.serve(args.drain, stop.clone(), begun));
@@ -79,27 +92,35 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 return Err(With(Exit::Unavailable, error).into());
             }
         }
-        let version = env!("CARGO_PKG_VERSION");
-        let process = std::process::id();
-        screen::print(&format!("agentry {version} serves {} (process {process})\n", text::line(&home)))?;
+        log.serves(&home)?;
         notify::tell("READY=1");
+        let mut beats = notify::watchdog().map(tokio::time::interval);
         let served = loop {
             tokio::select! {
                 biased;
-                () = signals.next() => {
+                () = reloads.next() => reload(&services, log),
+                () = beat(&mut beats) => {
+                    // Only while the loop that begins runs turns: it is that loop which is watched.
+                    if services.upgrade().is_some_and(|services| services.pulse.is_alive()) {
+                        notify::tell("WATCHDOG=1");
+                    }
+                }
+                () = signals.stop() => {
                     if stop.is_cancelled() {
                         return Err(at_once());
                     }
                     notify::tell("STOPPING=1");
                     let drain = units::duration(u64::try_from(args.drain.as_millis()).unwrap_or(u64::MAX));
-                    screen::tell(&format!("stops: runs get {drain} to end; once more ends it at once\n"));
+                    let words = format!("stops: runs get {drain} to end; once more ends it at once");
+                    log.say("info", "stops", &words, Value::Null);
                     stop.cancel();
                 }
                 served = &mut served => break served.context("the host broke down")??,
             }
         };
         let ended = served.going.saturating_sub(served.left);
-        screen::tell(&format!("stopped: {ended} ended, {} go on in the next host\n", served.left));
+        let words = format!("stopped: {ended} ended, {} go on in the next host", served.left);
+        log.say("info", "stopped", &words, json!({ "ended": ended, "left": served.left }));
         anyhow::Ok(Some(ExitCode::from(Exit::Done)))
     })?;
     Ok(served.unwrap_or_else(|| {
@@ -118,14 +139,22 @@ fn raise_files() {
     }
 }
 
-/// What befalls the host itself.
-fn show(event: &Event) {
-    match event {
-        Event::Notice(notice) => screen::tell(&format!("{}\n", styled(BOLD, text::ours(notice)))),
-        Event::Inquired(asked) => screen::tell(&format!("{}\n", inquiry::page(asked))),
-        Event::Said(notice) => screen::tell(&format!("{}\n", inquiry::notice(notice))),
-        Event::Alarm(alarm) => screen::tell(&format!("{}: {}\n", styled(BAD, "alarm"), text::ours(alarm))),
-        _ => {}
+/// A person wants everything read anew. What comes of it is told as it is taken; what is kept until the end is told here.
+fn reload(services: &Weak<Services>, log: LogFormat) {
+    let Some(services) = services.upgrade() else { return };
+    notify::tell("RELOADING=1");
+    let reloaded = reload::all(&services);
+    notify::tell("READY=1");
+    let words = "reads policies, tools, agents and agentry.toml anew";
+    let Reloaded { taken, kept, refused, .. } = reloaded;
+    log.say("info", "reload", words, json!({ "taken": taken, "kept": kept, "refused": refused }));
+}
+
+/// The next time at which systemd wants to hear of the host; never, if it does not ask.
+async fn beat(beats: &mut Option<Interval>) {
+    match beats {
+        Some(beats) => drop(beats.tick().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -145,6 +174,9 @@ struct Signals {
     terminations: Signal,
 }
 
+/// That everything is to be read anew.
+struct Reloads(Signal);
+
 impl Signals {
     fn listen() -> Result<Self> {
         Ok(Self {
@@ -153,11 +185,23 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    async fn stop(&mut self) {
         tokio::select! {
             Some(()) = self.interrupts.recv() => {}
             Some(()) = self.terminations.recv() => {}
             else => std::future::pending().await,
+        }
+    }
+}
+
+impl Reloads {
+    fn listen() -> Result<Self> {
+        Ok(Self(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?))
+    }
+
+    async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
         }
     }
 }

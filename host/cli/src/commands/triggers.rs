@@ -1,8 +1,12 @@
-//! `agentry triggers`: what triggers have noticed and whose run has not ended, and those that could not be begun and wait for a person.
+//! `agentry triggers`: what triggers have noticed and whose run has not ended, and those that could not be begun and wait for a person; which
+//! triggers there are, and what a person does with them.
+
+mod list;
 
 use std::process::ExitCode;
 
-use agentry_serve::api::Requeue;
+use agentry_runtime::triggers::TriggerAct;
+use agentry_serve::api::{Requeue, TendTrigger};
 use agentry_serve::offline;
 use agentry_store::rows::cause::{self, PendingCause};
 use anyhow::{Context, Result};
@@ -12,7 +16,7 @@ use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, BOLD, DIM, GOOD, styled, text, units};
 
-/// Lists what triggers have noticed and is not done; lets one try again
+/// Lists what triggers have noticed and is not done; holds triggers, and has one start a run
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -22,7 +26,10 @@ each time; in the end it waits for a person.
 
 Examples:
   agentry triggers
-  agentry triggers requeue 4f1d22ab-7"
+  agentry triggers requeue 4f1d22ab-7
+  agentry triggers list                            # every trigger, and when it comes next
+  agentry triggers pause digest                    # all that start an agent, or one by its id
+  agentry triggers run-now 4f1d22ab"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -37,6 +44,56 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Requeue(Again),
+    List(List),
+    Pause(Pause),
+    Resume(Resume),
+    RunNow(RunNow),
+}
+
+/// Lists every trigger, what it waits for and whether a person holds it
+#[derive(clap::Args)]
+struct List {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Holds triggers until they are let go: they notice nothing and begin nothing
+#[derive(clap::Args)]
+struct Pause {
+    /// A trigger's id, or an agent for all that start it
+    #[arg(value_name = "ID|AGENT")]
+    name: String,
+    /// Why, for whoever looks
+    #[arg(long, value_name = "WORDS")]
+    because: Option<String>,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Lets triggers go that are held
+#[derive(clap::Args)]
+struct Resume {
+    /// A trigger's id, or an agent for all that start it
+    #[arg(value_name = "ID|AGENT")]
+    name: String,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Has a trigger start a run now, as if its cause had come
+#[derive(clap::Args)]
+struct RunNow {
+    /// A trigger's id, or an agent that has one
+    #[arg(value_name = "ID|AGENT")]
+    name: String,
+    /// The input JSON [default: what the trigger says]
+    #[arg(long, value_name = "JSON")]
+    input: Option<String>,
+    #[command(flatten)]
+    home: HomeArgs,
 }
 
 /// Lets a cause try again that waits for a person
@@ -51,13 +108,39 @@ struct Again {
 
 /// Lists them, or does what the second verb says.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if let Some(Verb::Requeue(again)) = &args.verb {
-        let home = again.home.existing()?;
-        let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-        threads.block_on(offline::act(home.path(), Requeue { cause: again.id.clone() }))?;
-        screen::tell(&format!("{}  {}\n", styled(GOOD, "tries again"), text::line(&again.id)));
-        return Ok(Exit::Done.into());
+    match &args.verb {
+        None => causes(args),
+        Some(Verb::Requeue(again)) => {
+            let home = again.home.existing()?;
+            let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+            threads.block_on(offline::act(home.path(), Requeue { cause: again.id.clone() }))?;
+            screen::tell(&format!("{}  {}\n", styled(GOOD, "tries again"), text::line(&again.id)));
+            Ok(Exit::Done.into())
+        }
+        Some(Verb::List(List { home, json })) => list::run(home, *json),
+        Some(Verb::Pause(Pause { name, because, home })) => {
+            tend(home, name, TriggerAct::Pause { because: because.clone() }, "held")
+        }
+        Some(Verb::Resume(Resume { name, home })) => tend(home, name, TriggerAct::Resume, "let go"),
+        Some(Verb::RunNow(RunNow { name, input, home })) => {
+            tend(home, name, TriggerAct::RunNow { input: input.clone() }, "starts a run")
+        }
     }
+}
+
+/// Does it, by the host that runs or in its place, and says with which triggers.
+fn tend(home: &HomeArgs, name: &str, act: TriggerAct, done: &str) -> Result<ExitCode> {
+    let home = home.existing()?;
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let triggers = threads.block_on(offline::tend(home.path(), TendTrigger { name: name.to_owned(), act }))?;
+    for trigger in triggers {
+        screen::tell(&format!("{}  {}\n", styled(GOOD, done), text::line(&trigger)));
+    }
+    Ok(Exit::Done.into())
+}
+
+/// Lists what was noticed and is not done.
+fn causes(args: &Args) -> Result<ExitCode> {
     let history = args.home.existing()?.history()?;
     let causes = history.map_or(Ok(Vec::new()), |history| cause::all(&**history.store(), None))?;
     let named: Vec<_> = causes.into_iter().map(|(key, pending)| (cause::name(&key), pending)).collect();

@@ -38,7 +38,7 @@ pub struct Args {
 /// Waits for its end.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
-    let mut followed = Followed::find(args.home.existing()?, &args.run)?;
+    let mut followed = Followed::find(args.home.existing()?, &args.run)?.within(args.timeout);
     let record = loop {
         if let Some(record) = followed.over()? {
             break record;
@@ -57,11 +57,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// What the admin is to know of its calls; who watches a run sees it at once.
 fn notes(history: &History, run: RunId) -> Result<Vec<String>, StoreError> {
-    let notes = history.entries(run)?.into_iter().filter_map(|entry| match entry {
-        Entry::Noted { call, note, .. } => Some(format!("call {call}: {note}")),
-        _ => None,
-    });
-    Ok(notes.collect())
+    let mut notes = Vec::new();
+    for part in history.parts(run) {
+        notes.extend(part?.into_iter().filter_map(|entry| match entry {
+            Entry::Noted { call, note, .. } => Some(format!("call {call}: {note}")),
+            _ => None,
+        }));
+    }
+    Ok(notes)
 }
 
 fn late(followed: &Followed, timeout: Duration) -> anyhow::Error {

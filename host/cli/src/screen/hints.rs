@@ -56,6 +56,8 @@ fn words(next: &Next) -> String {
         Next::LetGo => "stop the host, or let some go: agentry unpause AGENT",
         Next::Run => "`agentry run FILE.wasm` runs an agent",
         Next::Serve => "start one: agentry serve, or name another home with --home DIR",
+        Next::Triggers => "`agentry triggers list` shows them, each with its id",
+        Next::ResumeTrigger(name) => return format!("let it go first: agentry triggers resume {name}"),
         Next::Causes => "`agentry triggers` lists those that wait for a person",
         Next::RunsOrKey => "`agentry ps` lists what began; an order with --key KEY can be made again",
         Next::ServeInstead => "wait for its end, or stop it; `agentry serve` starts one that does",

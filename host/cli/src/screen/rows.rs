@@ -1,15 +1,16 @@
 //! The entries of a journal as rows: one a syscall, with what was asked, when, the decision and the cost.
 
-use std::collections::BTreeMap;
+mod stream;
 
 use agentry_journal;
 use agentry_kernel::budget::Shortage;
 use agentry_kernel::call::{Call, CallId, Completion, Fetch};
-use agentry_kernel::journal::{BasisId, Entry, Outcome};
+use agentry_kernel::journal::{Entry, Outcome};
 use agentry_kernel::refusal::{Refusal, Rule};
 use agentry_kernel::{Amounts, Digest, Labels, Millis};
 use serde_json::{Value, json};
 
+pub use self::stream::Rows;
 use super::{amounts, units};
 
 /// One syscall.
@@ -80,80 +81,9 @@ pub enum Decision {
 
 /// The rows of a run, in the order of its calls.
 pub fn rows(entries: &[Entry]) -> Vec<Row> {
-    let mut rows: BTreeMap<CallId, Row> = BTreeMap::new();
-    let mut gained = Vec::new();
-    let mut shadow_denied = Vec::new();
-    let mut raised: BTreeMap<CallId, Vec<Shortage>> = BTreeMap::new();
-    let mut approved: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
-    let mut bases: BTreeMap<BasisId, Basis> = BTreeMap::new();
-    for entry in entries {
-        match entry {
-            Entry::Basis { id, policy, rule } => {
-                bases.insert(*id, Basis { policy: *policy, rule: rule.clone() });
-            }
-            Entry::Asked { call, at, what, held, basis } => {
-                // One that a host lost is asked again: the agent has waited since the first time.
-                let began = rows.get(call).map_or(*at, |before| before.at);
-                let asked = row(*call, began, None, what, Decision::Open);
-                rows.insert(*call, Row { held: *held, basis: bases.get(basis).cloned(), ..asked });
-            }
-            Entry::Called { call, at, what, outcome, basis } => {
-                let called = row(*call, *at, Some(*at), what, decision(outcome));
-                rows.insert(*call, Row { basis: bases.get(basis).cloned(), ..called });
-            }
-            Entry::Refused { call, at, what, refusal, basis } => {
-                let refused = row(*call, *at, Some(*at), what, Decision::Refused(Box::new(refusal.clone())));
-                let basis = bases.get(basis).map(|basis| Basis { rule: refusal.rule.clone(), ..basis.clone() });
-                rows.insert(*call, Row { basis, ..refused });
-            }
-            Entry::Answered { call, at, outcome, spent } => {
-                if let Some(row) = rows.get_mut(call) {
-                    (row.until, row.decision, row.spent) = (Some(*at), decision(outcome), *spent);
-                }
-            }
-            Entry::Labelled { call, labels, .. } => gained.push((*call, labels)),
-            Entry::Questioned { call, at, what, held, .. } => {
-                let began = rows.get(call).map_or(*at, |before| before.at);
-                rows.insert(*call, Row { held: *held, ..row(*call, began, None, what, Decision::Waits) });
-            }
-            Entry::Approved { call, by, .. } => {
-                approved.insert(*call, by.clone());
-            }
-            Entry::Raised { call, raised: added, .. } => {
-                raised.insert(*call, added.clone());
-            }
-            Entry::ShadowDenied { call, refusal, .. } => shadow_denied.push((*call, refusal)),
-            Entry::Noted { call, note, .. } => {
-                if let Some(row) = rows.get_mut(call) {
-                    row.note = Some(note.clone());
-                }
-            }
-            // What begins and ends a run, what the guest saw of it, and what befell the host is no syscall.
-            _ => {}
-        }
-    }
-    for (call, by) in approved {
-        if let Some(row) = rows.get_mut(&call) {
-            row.approved_by = by;
-        }
-    }
-    for (call, added) in raised {
-        if let Some(row) = rows.get_mut(&call) {
-            row.raised = added;
-        }
-    }
-    // They stand before the entry that makes the row, or behind it.
-    for (call, refusal) in shadow_denied {
-        if let Some(row) = rows.get_mut(&call) {
-            row.shadow_denied = Some(refusal.to_string());
-        }
-    }
-    for (call, labels) in gained {
-        if let Some(row) = rows.get_mut(&call) {
-            row.gained = row.gained.and(labels);
-        }
-    }
-    rows.into_values().collect()
+    let mut rows = Rows::default();
+    entries.iter().for_each(|entry| rows.take(entry));
+    rows.rest()
 }
 
 fn row(call: CallId, at: Millis, until: Option<Millis>, what: &Call, decision: Decision) -> Row {
@@ -274,6 +204,11 @@ impl Row {
             row["approved_by"] = json!(self.approved_by);
         }
         row
+    }
+
+    /// True if its answer was there.
+    pub fn is_over(&self) -> bool {
+        !matches!(self.decision, Decision::Open | Decision::Waits)
     }
 
     /// The decision in a word.

@@ -114,6 +114,7 @@ impl<const N: usize> Table<N> {
         for at in (0..N).filter(|at| shown[*at]) {
             let Cell(text, style) = &cells[at];
             let pad = " ".repeat(widths[at].saturating_sub(text.chars().count()));
+            let style = style.filter(|_| !text.is_empty());
             let text = style.map_or_else(|| text.clone(), |style| styled(style, text));
             if !line.is_empty() {
                 line.push_str(&" ".repeat(GAP));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use agentry_store::limits::HTTP_ADDRESSES_MAX;
 use futures::future::BoxFuture;
+use parking_lot::RwLock;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address::{self, Named, Place};
@@ -17,21 +18,27 @@ pub trait Resolver: Send + Sync {
     fn resolve(&self, host: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>>;
 }
 
-/// The names of `[hosts]`, and the system's resolver for all others.
+/// The names of `[hosts]`, and the system's resolver for all others; cheap to clone, and every clone knows the same names.
+#[derive(Clone)]
 pub struct System {
-    hosts: Arc<BTreeMap<String, Vec<IpAddr>>>,
+    hosts: Arc<RwLock<Arc<BTreeMap<String, Vec<IpAddr>>>>>,
 }
 
 impl System {
     /// With these names of its own.
     pub fn new(hosts: BTreeMap<String, Vec<IpAddr>>) -> Self {
-        Self { hosts: Arc::new(hosts) }
+        Self { hosts: Arc::new(RwLock::new(Arc::new(hosts))) }
+    }
+
+    /// From now on, these are its own names. A connection that is open stays where it leads.
+    pub fn set(&self, hosts: BTreeMap<String, Vec<IpAddr>>) {
+        *self.hosts.write() = Arc::new(hosts);
     }
 }
 
 impl Resolver for System {
     fn resolve(&self, host: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
-        let hosts = Arc::clone(&self.hosts);
+        let hosts = Arc::clone(&self.hosts.read());
         Box::pin(async move {
             if let Some(addresses) = hosts.get(&host) {
                 return Ok(addresses.clone());

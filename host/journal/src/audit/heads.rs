@@ -158,6 +158,16 @@ struct Shared {
 struct State {
     tip: Option<Tip>,
     closed: bool,
+    place: PlaceState,
+}
+
+/// How the second place stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlaceState {
+    /// The last segment whose head was written there since the host opened.
+    pub written: Option<SegmentId>,
+    /// Why the next one cannot be written; none if all is well.
+    pub failing: Option<String>,
 }
 
 /// Tells of tips; cheap to clone.
@@ -169,6 +179,11 @@ impl Teller {
     pub fn tell(&self, tip: Tip) {
         self.0.state.lock().tip = Some(tip);
         self.0.changed.notify_one();
+    }
+
+    /// How the second place stands.
+    pub fn place(&self) -> PlaceState {
+        self.0.state.lock().place.clone()
     }
 }
 
@@ -226,10 +241,16 @@ fn serve(shared: &Shared, mut file: File, mut torn: bool, path: &Path, failed: i
         let (tip, closed) = shared.next();
         if let Some(tip) = tip {
             match write(&mut file, tip, torn) {
-                Ok(()) => (told, torn) = (false, false),
+                Ok(()) => {
+                    (told, torn) = (false, false);
+                    let number = tip.next.number.saturating_sub(1);
+                    let written = Some(SegmentId { number, ..tip.next });
+                    shared.state.lock().place = PlaceState { written, failing: None };
+                }
                 Err(why) => {
                     // A part of the line may stand there.
                     torn = true;
+                    shared.state.lock().place.failing = Some(why.to_string());
                     if !std::mem::replace(&mut told, true) {
                         failed(&HeadsError::Io { file: path.display().to_string(), why });
                     }

@@ -86,6 +86,7 @@ fn made_anew(record: RunRecord, told: &Told<'_>, now: Millis) -> RunRecord {
         parent: None,
         cause,
         imported: None,
+        trigger: told.trigger.map(|by| text::cut(by.to_owned(), NAME_MAX_BYTES)),
         ..record
     }
 }
@@ -99,6 +100,7 @@ struct Told<'a> {
     last: Option<CallId>,
     refused: u32,
     labels: Labels,
+    trigger: Option<&'a str>,
 }
 
 impl<'a> Told<'a> {
@@ -141,7 +143,8 @@ impl<'a> Told<'a> {
                 | Entry::ShadowDenied { .. } => {}
                 Entry::Unlabelled { .. } | Entry::Basis { .. } | Entry::Raised { .. } | Entry::Heard { .. } => {}
                 Entry::Resumed { .. } | Entry::Unknown { .. } | Entry::Resolved { .. } | Entry::Spawned { .. } => {}
-                Entry::Triggered { .. } | Entry::Forked { .. } | Entry::Rested { .. } | Entry::Noted { .. } => {}
+                Entry::Triggered { by, .. } => told.trigger = told.trigger.or(Some(by)),
+                Entry::Forked { .. } | Entry::Rested { .. } | Entry::Noted { .. } => {}
                 Entry::Imported { .. } => {}
             }
         }

@@ -53,6 +53,7 @@ async fn home() -> (tempfile::TempDir, Digest) {
         failure: None,
         cause: None,
         imported: None,
+        trigger: None,
         labels: Labels::NONE,
         parent: None,
     };

@@ -179,8 +179,8 @@ impl Place {
                 components.prepare(kept.ok_or_else(|| cannot("its component is not kept here".to_owned()))?).await
             }
             None => {
-                let known = self.agents.known().get(agent);
-                let line = known.ok_or_else(|| Error::NotFound(format!("there is no agent `{agent}`")))?;
+                let known = self.agents.known();
+                let line = known.get(agent).ok_or_else(|| Error::NotFound(format!("there is no agent `{agent}`")))?;
                 components.package(&line.component).await
             }
         };

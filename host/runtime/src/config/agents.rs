@@ -8,18 +8,22 @@
 //! start = [{ cron = "0 7 * * MON-FRI" }]   # what starts it while a host serves: see triggers.rs
 //!
 //! [webhooks]
-//! listen = "127.0.0.1:8421"                # as if you said nothing; nobody listens without a webhook
+//! listen = "127.0.0.1:8421"                # as if you said nothing; nobody listens without a webhook or [health]
+//!
+//! [health]                                 # /healthz, /readyz and /metrics at the same address
+//! token = { file = "PATH" }                # whoever reads /metrics shows it; needed where others than this machine can
 //! ```
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use agentry_config::reader::{Document, Table};
+use agentry_config::secret::key;
 use agentry_config::{ConfigError, policies};
 use agentry_kernel::labels;
 use agentry_store::limits::AGENTS_MAX;
 
-use super::triggers::{self, Cause, TriggerLine};
+use super::triggers::{self, Cause, TriggerLine, WebhookKey};
 
 /// The file's name in the home.
 pub const AGENTS_FILE: &str = "agents.toml";
@@ -27,7 +31,7 @@ pub const AGENTS_FILE: &str = "agents.toml";
 /// The version of the file.
 const FORMAT: u64 = 1;
 
-const AGENTS_FILE_KEYS: [&str; 3] = ["format", "agents", "webhooks"];
+const AGENTS_FILE_KEYS: [&str; 4] = ["format", "agents", "webhooks", "health"];
 
 const AGENT_KEYS: [&str; 2] = ["component", "start"];
 
@@ -46,21 +50,35 @@ const OTHERS: [(&[&str], &str); 3] = [
 
 const WEBHOOKS_KEYS: [&str; 1] = ["listen"];
 
+const HEALTH_KEYS: [&str; 1] = ["token"];
+
+/// The paths that [health] answers at.
+const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// Where requests are listened for unless the admin says otherwise: from this machine alone.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8421);
 
 /// The agents of a host, as they were written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentsConfig {
     /// In the order of their names.
     pub agents: Vec<AgentLine>,
     /// Where requests for webhooks are listened for, if there are any.
     pub listen: SocketAddr,
+    /// Whether pages on the host's health are shown there.
+    pub health: Option<HealthLine>,
+}
+
+/// That pages on the host's health are shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthLine {
+    /// What whoever reads the metrics must know.
+    pub token: Option<WebhookKey>,
 }
 
 impl Default for AgentsConfig {
     fn default() -> Self {
-        Self { agents: Vec::new(), listen: LISTEN }
+        Self { agents: Vec::new(), listen: LISTEN, health: None }
     }
 }
 
@@ -111,7 +129,8 @@ impl AgentsConfig {
         agents.sort_by(|a, b| a.name.cmp(&b.name));
         let listen = listen(root)?;
         hooks(root, &agents, listen)?;
-        Ok(Self { agents, listen })
+        let health = health(root, &agents, listen)?;
+        Ok(Self { agents, listen, health })
     }
 
     /// The agent of this name.
@@ -142,9 +161,39 @@ fn listen(root: &Table<'_>) -> Result<SocketAddr, ConfigError> {
     })
 }
 
+fn health(root: &Table<'_>, agents: &[AgentLine], listen: SocketAddr) -> Result<Option<HealthLine>, ConfigError> {
+    let Some(table) = root.get_table("health")? else { return Ok(None) };
+    table.only(&HEALTH_KEYS)?;
+    let token = key(&table, "token")?.map(WebhookKey);
+    if token.is_none() && !listen.ip().is_loopback() {
+        let message = "metrics can be read from elsewhere and ask for no token".to_owned();
+        return Err(root.mistake_in("health", message, "add token = { file = \"PATH\" }, or listen on 127.0.0.1"));
+    }
+    let taken = agents.iter().flat_map(|agent| &agent.start).find_map(|line| match &line.cause {
+        Cause::Webhook { path, .. } => HEALTH_PATHS.contains(&path.as_str()).then_some(path),
+        _ => None,
+    });
+    match taken {
+        Some(path) => {
+            let message = format!("webhook {path} and a page of [health] have the same path");
+            Err(root.mistake_in("health", message, "name the webhook otherwise"))
+        }
+        None => Ok(Some(HealthLine { token })),
+    }
+}
+
 /// Each path is one hook's, and what others can reach asks for a secret.
 fn hooks(root: &Table<'_>, agents: &[AgentLine], listen: SocketAddr) -> Result<(), ConfigError> {
     let mut paths = std::collections::BTreeSet::new();
+    for agent in agents {
+        let mut stories = std::collections::BTreeSet::new();
+        if let Some(twice) =
+            agent.start.iter().map(|line| line.cause.story()).find(|story| !stories.insert(story.clone()))
+        {
+            let message = format!("{} has {twice} twice", agent.name);
+            return Err(root.mistake_in("agents", message, "leave one of them out"));
+        }
+    }
     for line in agents.iter().flat_map(|agent| &agent.start) {
         let Cause::Webhook { path, secret } = &line.cause else { continue };
         if !paths.insert(path) {
@@ -197,7 +246,11 @@ mod tests {
             (start("{ letter = false }"), "`letter` is true or is left out"),
             (start("{ webhook = \"hook\" }"), "`hook` is no path"),
             (start("{ webhook = \"/a\", input = {} }"), "the body of its request"),
-            (start("{ webhook = \"/a\" }, { webhook = \"/a\" }"), "stands there twice"),
+            (start("{ webhook = \"/a\" }, { webhook = \"/a\" }"), "has webhook /a twice"),
+            (start("{ letter = true }, { letter = true }"), "has letter twice"),
+            (parse("format = 1\n[health]\ntokn = 1"), "did you mean `token`?"),
+            (parse("format = 1\n[webhooks]\nlisten = \"0.0.0.0:1\"\n[health]\n"), "ask for no token"),
+            (parse("format = 1\n[health]\n[agents.a]\nstart = [{ webhook = \"/metrics\" }]"), "have the same path"),
             (start("{ memory = \"a\", secret = { env = \"A\" } }"), "only a request has a secret"),
             (start("{ memory = \"a\", per_minute = 0 }"), "`per_minute` is out of range"),
             (start("{ memory = \"a\", labels = [\"No\"] }"), "cannot be a label"),

@@ -3,7 +3,7 @@
 //! ```toml
 //! [agents.digest]
 //! start = [
-//!     { cron = "0 7 * * MON-FRI", input = { for = "the team" } },   # UTC
+//!     { cron = "0 7 * * MON-FRI", timezone = "Europe/Berlin", jitter = "5m", missed = "skip", overlap = "skip" },
 //!     { letter = true },
 //!     { memory = "team/board/**" },
 //!     { directory = "inbox" },                                     # a root
@@ -18,8 +18,29 @@ use agentry_kernel::labels::{self, Labels, UNTRUSTED};
 use agentry_store::limits::{INPUT_MAX_BYTES, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX};
 use toml::de::DeValue;
 
-const TRIGGER_KEYS: [&str; 9] =
-    ["cron", "letter", "memory", "directory", "webhook", "secret", "input", "labels", "per_minute"];
+use super::times;
+
+const TRIGGER_KEYS: [&str; 13] = [
+    "cron",
+    "timezone",
+    "jitter",
+    "missed",
+    "overlap",
+    "letter",
+    "memory",
+    "directory",
+    "webhook",
+    "secret",
+    "input",
+    "labels",
+    "per_minute",
+];
+
+/// Those of them that are of times alone.
+const OF_TIMES: [&str; 4] = ["timezone", "jitter", "missed", "overlap"];
+
+/// How much later than its time a run may begin on purpose: what is due every hour is not left out for it.
+const JITTER_MAX_MS: u64 = 60 * 60 * 1000;
 
 /// The words that say what starts it.
 const CAUSES: [&str; 5] = ["cron", "letter", "memory", "directory", "webhook"];
@@ -40,8 +61,8 @@ pub struct TriggerLine {
 /// What starts an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The time, in UTC.
-    Cron(String),
+    /// The time.
+    Cron(CronLine),
     /// Mail, while none of its runs could take it.
     Letter,
     /// A write to a namespace that fits.
@@ -57,6 +78,41 @@ pub enum Cause {
     },
 }
 
+/// Times, and what becomes of those that pass while nothing can begin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CronLine {
+    /// By cron's five fields.
+    pub times: String,
+    /// Where people say so; none for UTC.
+    pub zone: Option<String>,
+    /// A run begins up to so much later, each time otherwise, so that not all begin at once.
+    pub jitter_ms: u64,
+    /// Whether the last of the times that passed while no host served counts.
+    pub makes_up: MissedTimes,
+    /// Whether the last of the times that passed while its own run went on counts.
+    pub queues: OverlappedTimes,
+}
+
+/// What becomes of times that passed while no host served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTimes {
+    /// The last counts, once.
+    #[default]
+    Last,
+    /// None counts.
+    Skip,
+}
+
+/// What becomes of times that pass while the run of an earlier one goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverlappedTimes {
+    /// The last counts, once, when that run has ended.
+    #[default]
+    After,
+    /// None counts.
+    Skip,
+}
+
 /// What a request must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookKey(pub(crate) Key);
@@ -65,7 +121,8 @@ impl Cause {
     /// As people read it: `cron 0 7 * * MON-FRI`.
     pub fn story(&self) -> String {
         match self {
-            Self::Cron(pattern) => format!("cron {pattern}"),
+            Self::Cron(CronLine { times, zone: Some(zone), .. }) => format!("cron {times} {zone}"),
+            Self::Cron(CronLine { times, .. }) => format!("cron {times}"),
             Self::Letter => "letter".to_owned(),
             Self::Memory(pattern) => format!("memory {pattern}"),
             Self::Directory(root) => format!("directory {root}"),
@@ -93,11 +150,7 @@ fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
     };
     let secret = key(table, "secret")?;
     let cause = if let Some(pattern) = table.text("cron")? {
-        if let Err(why) = crate::config::cron::check(pattern) {
-            let hint = "five fields: minute, hour, day of month, month, day of week: \"0 7 * * MON-FRI\"";
-            return Err(table.mistake_in("cron", format!("`{pattern}` is no time: {why}"), hint));
-        }
-        Cause::Cron(pattern.to_owned())
+        Cause::Cron(cron(table, pattern)?)
     } else if let Some(pattern) = table.text("memory")? {
         Cause::Memory(pattern.to_owned())
     } else if let Some(root) = table.text("directory")? {
@@ -115,6 +168,9 @@ fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
         }
         Cause::Webhook { path: path.to_owned(), secret: secret.clone().map(WebhookKey) }
     };
+    if let (false, Some(key)) = (matches!(cause, Cause::Cron(_)), OF_TIMES.iter().find(|key| has(table, key))) {
+        return Err(table.mistake_in(key, format!("only times have `{key}`"), "leave it out"));
+    }
     let is_webhook = matches!(cause, Cause::Webhook { .. });
     if secret.is_some() && !is_webhook {
         return Err(table.mistake_in("secret", "only a request has a secret", "leave it out"));
@@ -124,6 +180,48 @@ fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
         labels: marks(table, matches!(cause, Cause::Webhook { .. } | Cause::Directory(_)))?,
         per_minute: rate(table)?,
         cause,
+    })
+}
+
+fn has(table: &Table<'_>, word: &str) -> bool {
+    table.keys().any(|key| key == word)
+}
+
+fn cron(table: &Table<'_>, pattern: &str) -> Result<CronLine, ConfigError> {
+    let zone = table.text("timezone")?.map(str::to_owned);
+    if let Some(Err(why)) = zone.as_deref().map(times::check_zone) {
+        return Err(table.mistake_in("timezone", why, "for example \"Europe/Berlin\""));
+    }
+    let line = CronLine { times: pattern.to_owned(), zone, ..CronLine::default() };
+    if let Err(why) = times::check(&line) {
+        let hint = "five fields: minute, hour, day of month, month, day of week: \"0 7 * * MON-FRI\"";
+        return Err(table.mistake_in("cron", format!("`{pattern}` is no time: {why}"), hint));
+    }
+    let makes_up = match table.text("missed")?.unwrap_or("last") {
+        "last" => MissedTimes::Last,
+        "skip" => MissedTimes::Skip,
+        word => return Err(table.mistake_in("missed", format!("unknown word `{word}`"), "it is \"last\" or \"skip\"")),
+    };
+    let queues = match table.text("overlap")?.unwrap_or("after") {
+        "after" => OverlappedTimes::After,
+        "skip" => OverlappedTimes::Skip,
+        word => {
+            return Err(table.mistake_in("overlap", format!("unknown word `{word}`"), "it is \"after\" or \"skip\""));
+        }
+    };
+    Ok(CronLine { jitter_ms: jitter(table)?, makes_up, queues, ..line })
+}
+
+fn jitter(table: &Table<'_>) -> Result<u64, ConfigError> {
+    let Some(word) = table.text("jitter")? else { return Ok(0) };
+    let units = [("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let read = |(unit, ms): (&str, u64)| {
+        let number = word.strip_suffix(unit).filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))?;
+        number.parse::<u64>().ok()?.checked_mul(ms)
+    };
+    let jitter = units.into_iter().find_map(read).filter(|ms| *ms <= JITTER_MAX_MS);
+    jitter.ok_or_else(|| {
+        table.mistake_in("jitter", format!("`{word}` is no time of at most an hour"), "for example \"30s\" or \"5m\"")
     })
 }
 

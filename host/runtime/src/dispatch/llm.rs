@@ -130,7 +130,7 @@ impl Dispatch {
         let Question { request, word, entry, room } = question;
         let (completion, contents) = completion(&request, &word, entry.as_deref());
         let admitted = Instant::now();
-        let (run, ledger) = (Arc::clone(&self.run), Arc::clone(&self.ledger));
+        let (run, ledger, gate) = (Arc::clone(&self.run), Arc::clone(&self.ledger), self.drivers.gate.clone());
         let asking = CallRequest::with(call(completion), contents);
         self.drivers.gate.pass(&self.run, asking, move |permit, cancelled| async move {
             let _room = room;
@@ -143,6 +143,7 @@ impl Dispatch {
             }
             let asked = request.max_output_tokens;
             let finished = entry.ask(admitted, &permit, request, sink, cancelled).await;
+            gate.asked(&entry.model.alias, finished.result.is_err());
             ledger.ended(&entry.model.alias, &finished.result, asked);
             ledger.add(&entry.model.alias, &finished.usage);
             if let Some(note) = &finished.note {

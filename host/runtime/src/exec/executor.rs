@@ -13,7 +13,7 @@ use agentry_kernel::manifest::Wants;
 use tokio_util::sync::CancellationToken;
 
 use crate::instance::{self, Linked, Threads};
-use crate::workers::{Gone, NotLoaded, Sealed, Workers};
+use crate::workers::{Gone, NotLoaded, Sealed, Workers, WorkersState};
 
 /// Where the guests of a host are executed.
 pub(crate) enum Executor {
@@ -53,6 +53,14 @@ impl Executor {
         match self {
             Self::Here(_) => Ok(None),
             Self::Workers(workers) => workers.begin().await.map(Some),
+        }
+    }
+
+    /// How the processes stand that execute guests; none if there are no such.
+    pub(crate) async fn workers_state(&self) -> Option<WorkersState> {
+        match self {
+            Self::Here(_) => None,
+            Self::Workers(workers) => Some(workers.state().await),
         }
     }
 

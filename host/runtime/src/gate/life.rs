@@ -159,6 +159,7 @@ impl Gate {
                 if leaves {
                     self.leave(run);
                 }
+                gate.counters.begins();
                 return Ok(allowance);
             }
             Err(refused) => refused,
@@ -168,6 +169,7 @@ impl Gate {
             return Err(refusal);
         }
         record.status = refused_status(&refusal);
+        gate.counters.ends(record.status);
         record.ended = Some(now);
         record.refused = 1;
         record.failure = Some(refusal.because.clone());
@@ -222,6 +224,7 @@ impl Gate {
             Ok::<_, Box<Refusal>>((allowance, act.cell().leaves))
         });
         let (allowance, leaves) = revived.inspect_err(|_| gate.audience.leave(run.id))?;
+        gate.counters.begins();
         let left = Duration::from_millis(allowance.wall_ms.saturating_sub(past.wall_ms));
         run.set_deadline(Instant::now() + left);
         if leaves {
@@ -284,6 +287,7 @@ impl Gate {
             record
         });
         gate.audience.leave(run.id);
+        gate.counters.ends(status);
         record
     }
 }
@@ -344,6 +348,7 @@ fn first_record(run: &RunContext, started: &Started, parent: Option<(RunId, Call
         labels: run.labels(),
         parent,
         imported: None,
+        trigger: run.began.as_ref().map(|began| began.by.clone()),
     }
 }
 

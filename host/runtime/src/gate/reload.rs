@@ -31,6 +31,22 @@ pub enum Reloadable {
     Policy,
     /// `tools.toml`.
     Tools,
+    /// `agentry.toml`.
+    Config,
+    /// `agents.toml`.
+    Agents,
+}
+
+impl Reloadable {
+    /// What it is called.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Tools => "tools",
+            Self::Config => "config",
+            Self::Agents => "agents",
+        }
+    }
 }
 
 /// Runs that go on, and what whoever watches a later one must hear too.
@@ -91,6 +107,11 @@ impl Gate {
         let audience = &self.0.audience;
         audience.tell_alarms(&observer);
         *audience.host.lock() = observer;
+    }
+
+    /// What cannot be used as it stands, and why: the last that could be used is in force.
+    pub fn alarms(&self) -> Vec<(Reloadable, String)> {
+        self.0.audience.alarms.lock().iter().map(|(what, why)| (*what, why.clone())).collect()
     }
 
     /// Whoever watches the host hears this of one of its runs.
@@ -158,10 +179,21 @@ impl Gate {
         let alarm = match what {
             Reloadable::Policy => "the policy cannot be used as it is, so the last good one stays in force",
             Reloadable::Tools => "the tools cannot be used as they stand there, so the last good ones stay",
+            Reloadable::Config => "agentry.toml cannot be used as it stands, so what it said before stays in force",
+            Reloadable::Agents => "agents.toml cannot be used as it stands, so the agents stay as they were",
         };
         let alarm = format!("{alarm}\n{why}");
         gate.audience.alarms.lock().insert(what, alarm.clone());
         gate.audience.hear(&Event::Alarm(alarm));
+    }
+
+    /// What an admin has written can be used; `changed` says what is another thing now, if anything is.
+    pub(crate) fn mended(&self, what: Reloadable, changed: Option<String>) {
+        let mended = self.0.audience.alarms.lock().remove(&what).is_some();
+        let as_before = || mended.then(|| format!("the {} are as they were", what.word()));
+        if let Some(told) = changed.or_else(as_before) {
+            self.0.audience.hear(&Event::Notice(told));
+        }
     }
 
     /// Takes labels off a run because a person says so, with the entry that tells of it; those that it held. None if no such run

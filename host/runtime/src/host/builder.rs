@@ -31,7 +31,9 @@ use agentry_llm::Models;
 use agentry_store::limits::ORDER_KEPT_MS;
 use agentry_store::{RedbStore, Store, StoreError, rows};
 
+use super::census::Census;
 use super::policy_watch::{self, PolicyWatch};
+use super::pulse::Pulse;
 use super::services::Services;
 use super::upkeep::Upkeep;
 use super::{Host, OpenError, Options, clock_watch, parking};
@@ -60,7 +62,7 @@ pub struct HostBuilder {
     policy: Policy,
     /// Where the policy is read anew when it changes; none if it stands as it was given.
     watched: Option<PathBuf>,
-    /// Whether `tools.toml` is read anew when it changes.
+    /// Whether `tools.toml` and `agents.toml` are read anew when they change.
     tools_watched: bool,
     config: Config,
     registry: ToolsConfig,
@@ -187,7 +189,8 @@ impl HostBuilder {
         };
         // Only now: nobody else works in this directory.
         let secrets = Arc::new(Secrets::open(&config.secrets));
-        let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
+        let (in_force, names) = (config.clone(), System::new(config.hosts));
+        let web = Arc::new(Web::new(Arc::new(names.clone())));
         let program = preparer.program().map(Path::to_owned);
         let (of_web, of_secrets) = (Arc::clone(&web), Arc::clone(&secrets));
         let tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
@@ -202,7 +205,8 @@ impl HostBuilder {
         }
         let heads = second.map(|file| second_place(&file, &alarms)).transpose()?;
         let teller = heads.as_ref().map(Heads::teller);
-        let told = move |tip| teller.iter().for_each(|teller| teller.tell(tip));
+        let tell = teller.clone();
+        let told = move |tip| tell.iter().for_each(|teller| teller.tell(tip));
         let (journal, recovered) = Journal::open_as(&name, store, told).await?;
         // What is written to by way of the journal's is refused once this host is shut out.
         let store = Arc::clone(journal.store());
@@ -222,17 +226,30 @@ impl HostBuilder {
         let (marks, usage) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
         rows::approval::recover(&store, at.host).await?;
         let people = People::of(&directory);
-        let policy_watch = PolicyWatch::new(directory, self.watched, self.tools_watched);
+        let config_watched = self.tools_watched.then_some(in_force);
+        let policy_watch = PolicyWatch::new(directory, self.watched, config_watched);
         let human = Human::open(Arc::clone(&store), clock).await?;
         let (run_queue, parking) = (Arc::new(RunQueue::default()), parking::Parking::new(config.idle));
         let upkeep = Arc::new(Upkeep::new(config.retention));
+        let (census, pulse) = (Census::default(), Pulse::default());
         let runs_max = usize::try_from(config.engine.1).unwrap_or(usize::MAX);
         let components = Components::new(engine, executor, Arc::clone(&store));
         let agents = Arc::new(Agents::new(self.agents, components, runs_max));
         let delegate = Arc::clone(&agents) as _;
         let drivers = Drivers { gate, models, memory, files, marks, usage, human, tools, http, mail, delegate };
-        let services =
-            Arc::new(Services { drivers: Arc::new(drivers), agents, people, policy_watch, run_queue, parking, upkeep });
+        let services = Arc::new(Services {
+            drivers: Arc::new(drivers),
+            agents,
+            people,
+            policy_watch,
+            run_queue,
+            parking,
+            upkeep,
+            census,
+            pulse,
+            heads: teller,
+            names,
+        });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
@@ -242,7 +259,7 @@ impl HostBuilder {
         tokio::spawn(clock_watch::watch(Arc::downgrade(&services)));
         let history = History::over(store);
         let elsewhere = recovered.elsewhere;
-        Ok(Host { faces: Vec::new(), services, history, elsewhere, attended: false, _heads: heads })
+        Ok(Host { faces: Vec::new(), pages: None, services, history, elsewhere, attended: false, _heads: heads })
     }
 }
 

@@ -31,7 +31,7 @@ const TRIES_MAX: usize = 8;
 
 /// The runs of a host that serves and that are not only in memory or only in the store.
 pub struct Parking {
-    idle: Idle,
+    idle: Mutex<Idle>,
     state: Mutex<State>,
     /// Rung when there may be something to do.
     bell: Notify,
@@ -49,7 +49,12 @@ struct State {
 
 impl Parking {
     pub(crate) fn new(idle: Idle) -> Self {
-        Self { idle, state: Mutex::default(), bell: Notify::new() }
+        Self { idle: Mutex::new(idle), state: Mutex::default(), bell: Notify::new() }
+    }
+
+    /// From now on runs leave memory by this.
+    pub(super) fn set_idle(&self, idle: Idle) {
+        *self.idle.lock() = idle;
     }
 
     /// From now on nobody else brings it back; false if somebody does already.
@@ -107,11 +112,11 @@ impl Parking {
         }
         resting.sort_unstable_by_key(|(run, since, _)| (*since, *run));
         let (mut runs, mut bytes) = gate.load();
-        let now = gate.clock().now();
+        let (now, idle) = (gate.clock().now(), *self.idle.lock());
         for (run, since, its) in resting {
             let waited = now.since(since);
-            let crowded = runs * 4 > runs_max * IDLE_QUARTERS || bytes > self.idle.memory_bytes;
-            let long = waited >= self.idle.after_ms || (crowded && waited >= IDLE_LOOK_MS);
+            let crowded = runs * 4 > runs_max * IDLE_QUARTERS || bytes > idle.memory_bytes;
+            let long = waited >= idle.after_ms || (crowded && waited >= IDLE_LOOK_MS);
             if long && gate.rest(run) {
                 (runs, bytes) = (runs.saturating_sub(1), bytes.saturating_sub(its));
             }

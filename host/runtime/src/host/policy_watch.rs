@@ -9,6 +9,7 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agentry_config::policies::PoliciesError;
@@ -22,7 +23,8 @@ use agentry_store::limits::STANDING_LOOK_MS;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-use super::tools;
+use super::{reload, tools};
+use crate::config::{AGENTS_FILE, Config};
 use crate::gate::{Gate, Reloadable};
 use crate::host::services::Services;
 
@@ -35,16 +37,38 @@ pub struct PolicyWatch {
     home: PathBuf,
     /// None if the policy stands as it was given.
     policies: Option<PathBuf>,
-    /// False if the tools stand as they were given.
-    tools: bool,
+    /// What of `agentry.toml` is in force; none if tools, agents and configuration stand as they were given.
+    config: Mutex<Option<Config>>,
+    /// Set when everything is to be read again, changed or not.
+    again: AtomicBool,
     alarms: Mutex<Option<String>>,
 }
 
 impl PolicyWatch {
-    /// What holds in this home under this policy directory; none for a policy that does not change. `tools` says whether its `tools.toml`
-    /// is looked at.
-    pub fn new(home: PathBuf, policies: Option<PathBuf>, tools: bool) -> Self {
-        Self { home, policies, tools, alarms: Mutex::default() }
+    /// What holds in this home under this policy directory; none for a policy that does not change. With a `config`, which is in force, its
+    /// `tools.toml` and `agents.toml` are looked at.
+    pub(crate) fn new(home: PathBuf, policies: Option<PathBuf>, config: Option<Config>) -> Self {
+        Self { home, policies, config: Mutex::new(config), again: AtomicBool::new(false), alarms: Mutex::default() }
+    }
+
+    /// Where.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// What of `agentry.toml` is in force, where it is looked at.
+    pub(super) fn config(&self) -> Option<Config> {
+        self.config.lock().clone()
+    }
+
+    /// This is, from now on.
+    pub(super) fn set_config(&self, config: Config) {
+        *self.config.lock() = Some(config);
+    }
+
+    /// Everything is read again with the next look, changed or not.
+    pub(super) fn forget(&self) {
+        self.again.store(true, Ordering::Release);
     }
 
     /// Puts the lock in force, or takes it out, as the home has it now. Cheap enough for every look.
@@ -69,7 +93,7 @@ impl PolicyWatch {
 
     /// The same of the tools.
     fn look_at_tools(&self, services: &Services, seen: &mut Seen) -> bool {
-        if !self.tools || !seen.has_settled_on(fingerprint_of(&[self.home.join(TOOLS_FILE)])) {
+        if !self.looks() || !seen.has_settled_on(fingerprint_of(&[self.home.join(TOOLS_FILE)])) {
             return false;
         }
         match tools::reread(&services.drivers, &self.home) {
@@ -81,6 +105,10 @@ impl PolicyWatch {
         }
     }
 
+    fn looks(&self) -> bool {
+        self.config.lock().is_some()
+    }
+
     /// Has this shown to whoever watches a run.
     pub fn alarm(&self, text: String) {
         *self.alarms.lock() = Some(text);
@@ -90,7 +118,11 @@ impl PolicyWatch {
 /// Looks at what holds until the host is gone, on a thread of its own: a host whose workers are all busy still hears a lock.
 pub fn watch(services: Weak<Services>) -> io::Result<()> {
     let look = move || {
-        let (mut policy, mut tools) = (Seen::default(), Seen::default());
+        let (mut policy, mut tools, mut agents) = (Seen::default(), Seen::default(), Seen::default());
+        let agents_file =
+            [services.upgrade().map(|services| services.policy_watch.home.join(AGENTS_FILE)).unwrap_or_default()];
+        // Read when the host was opened.
+        agents.read = Some(fingerprint_of(&agents_file));
         loop {
             std::thread::sleep(Duration::from_millis(STANDING_LOOK_MS));
             let Some(services) = services.upgrade() else { return };
@@ -100,6 +132,12 @@ pub fn watch(services: Weak<Services>) -> io::Result<()> {
                 gate.announce_alarm(&text);
             }
             // Each is tested with the other, so whatever was of no use is read again when the other one has changed.
+            if policy_watch.again.swap(false, Ordering::AcqRel) {
+                [&mut policy, &mut tools, &mut agents].into_iter().for_each(Seen::forget);
+            }
+            if policy_watch.looks() && agents.has_settled_on(fingerprint_of(&agents_file)) {
+                reload::look_at_agents(&services, &policy_watch.home);
+            }
             let _no_other = services.drivers.tools.changing();
             if policy_watch.look_at_policy(gate, &mut policy) {
                 tools.forget();

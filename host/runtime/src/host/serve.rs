@@ -13,12 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::pulse::BEAT;
 use super::services::Services;
-use super::{Host, parking, upkeep};
+use super::{Host, parking, reload, upkeep};
 use crate::exec::errors::RunError;
 use crate::run::events::Observer;
 use crate::run_queue::QueuedRun;
-use crate::triggers::{self, ListenError, Watched};
+use crate::triggers::{ListenError, Tended, Watched};
 
 /// Runs that come back and whose turn to go on has not come.
 const WOKEN_WAITING_MAX: usize = 64;
@@ -36,7 +37,8 @@ impl Host {
     /// What its triggers look at.
     fn watched(&self) -> Watched {
         let Services { drivers, agents, run_queue, .. } = &*self.services;
-        Watched { drivers: Arc::clone(drivers), agents: Arc::clone(agents), run_queue: Arc::clone(run_queue) }
+        let (drivers, agents) = (Arc::clone(drivers), Arc::clone(agents));
+        Watched { drivers, agents, run_queue: Arc::clone(run_queue), pages: self.pages.clone() }
     }
 
     /// Begins what is ordered and what is triggered until `stop` is cancelled, and then gives runs so much time to end. `ready` is told
@@ -51,7 +53,7 @@ impl Host {
         ready: oneshot::Sender<()>,
     ) -> Result<Served, ListenError> {
         let mut queued = self.services.run_queue.open();
-        let triggers = triggers::tend(&Arc::new(self.watched())).await?;
+        let mut triggers = Tended::begin(Arc::new(self.watched())).await?;
         // Whoever does not listen is served all the same.
         let _ = ready.send(());
         let mut runs = JoinSet::new();
@@ -69,9 +71,13 @@ impl Host {
         tending.spawn(parking::sweep(Arc::clone(&self.services)));
         tending.spawn(upkeep::tend(Arc::clone(&self.services)));
         let room = self.services.agents.runs_max().saturating_add(RUNS_ORDERED_MAX);
+        let mut beats = tokio::time::interval(BEAT);
         while !stop.is_cancelled() {
+            self.services.pulse.beat();
             tokio::select! {
                 () = stop.cancelled() => {}
+                _ = beats.tick() => {}
+                known = self.services.agents.offered() => reload::take_agents(&self.services, &mut triggers, known).await,
                 Some(_) = runs.join_next() => {}
                 Some(run) = woken.recv(), if runs.len() < room => {
                     runs.spawn(Arc::clone(&self).go_on(run, cut.clone()));
@@ -81,6 +87,7 @@ impl Host {
                 }
             }
         }
+        self.services.pulse.stops();
         drop((triggers, tending, woken));
         self.services.upkeep.stop();
         self.services.run_queue.close();

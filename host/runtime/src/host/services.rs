@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use agentry_drivers::web::System;
+use agentry_journal::audit::heads::Teller;
+
+use super::census::Census;
 use super::parking::Parking;
 use super::policy_watch::PolicyWatch;
+use super::pulse::Pulse;
 use super::upkeep::Upkeep;
 use crate::agents::Agents;
 use crate::approvals::People;
@@ -26,4 +31,12 @@ pub struct Services {
     pub parking: Parking,
     /// What is done for the store beside runs.
     pub upkeep: Arc<Upkeep>,
+    /// What waits in its store.
+    pub census: Census,
+    /// Whether it goes on.
+    pub pulse: Pulse,
+    /// Where heads of the log are written to as well, if anywhere.
+    pub heads: Option<Teller>,
+    /// Names that this host knows by itself.
+    pub(crate) names: System,
 }

@@ -29,6 +29,10 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, root: String) {
     let mut known = recall(&*store, &trigger).unwrap_or_default();
     let (mut last, mut told, mut waits) = (Looked::new(), false, 0);
     loop {
+        if trigger.is_held(&host) {
+            tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
+            continue;
+        }
         if !trigger.carry_out(&host, &mut rate).await {
             return;
         }

@@ -16,6 +16,10 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger) {
     let store = Arc::clone(host.drivers.gate.journal().store());
     let (mut left, mut pause) = (None, TRIGGER_RETRY_MS);
     loop {
+        if trigger.is_held(&host) {
+            tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
+            continue;
+        }
         if !trigger.carry_out(&host, &mut rate).await {
             return;
         }

@@ -50,6 +50,12 @@ async fn listen(mut changes: Receiver<Change>, heard: &Heard, trigger: &Trigger,
 async fn start(host: &Watched, trigger: &Trigger, heard: &Heard) {
     let mut rate = trigger.rate();
     loop {
+        if trigger.is_held(host) {
+            tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
+            // What is written meanwhile does not count.
+            *heard.seen.lock() = Seen::default();
+            continue;
+        }
         if !trigger.carry_out(host, &mut rate).await {
             return;
         }

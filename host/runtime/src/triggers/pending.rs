@@ -129,6 +129,7 @@ impl Trigger {
 
     /// Has the run begun and waits for its end. `Err` if it was not begun, with a reason or because the host stops.
     async fn ordered(&self, host: &Watched, pending: &PendingCause) -> Result<(), Option<String>> {
+        let _ordering = self.ordering.lock().await;
         loop {
             let (done, ended) = oneshot::channel();
             let began = Some(Began { by: self.line.cause.story(), labels: pending.labels.clone() });

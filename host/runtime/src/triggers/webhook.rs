@@ -18,17 +18,19 @@ use agentry_store::limits::{
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::pages::{Page, Pages};
 use super::{Came, Trigger, Watched};
 use crate::config::WebhookKey;
 
@@ -56,60 +58,106 @@ pub enum ListenError {
     },
     /// The secret of a hook.
     #[error(
-        "the secret of webhook {path}: {why}\nhint: put it where its `secret` in agents.toml says, or leave `secret` out"
+        "the secret of {of}: {why}\nhint: put it where agents.toml says that it is, or leave `secret` or `token` out there"
     )]
     Secret {
-        /// Which hook.
-        path: String,
+        /// Whose.
+        of: String,
         /// What is wrong with it; nothing of what is in it.
         why: String,
     },
 }
 
-struct Hook {
+/// One webhook.
+pub(super) struct Hook {
     secret: Option<Secret>,
     host: Arc<Watched>,
     trigger: Trigger,
     /// Requests that wait, each by its number; the next one's.
     next: AtomicU64,
     waiting: Arc<Semaphore>,
-    bell: Arc<Notify>,
+    bell: Notify,
 }
 
-type Hooks = BTreeMap<String, Hook>;
+/// What is answered at an address.
+#[derive(Default)]
+pub(super) struct Hooks {
+    /// Webhooks by their paths.
+    pub(super) by_path: BTreeMap<String, Arc<Hook>>,
+    /// Who writes the pages on the host's health, if they are shown.
+    pub(super) pages: Option<Arc<dyn Pages>>,
+    /// What whoever reads the closed ones of these must know.
+    pub(super) token: Option<Secret>,
+}
 
-/// Listens, and starts runs for what comes, one after another for each hook.
-pub(super) async fn listen(
-    host: &Arc<Watched>,
-    address: SocketAddr,
-    wanted: Vec<(String, Option<WebhookKey>, Trigger)>,
-    tended: &mut JoinSet<()>,
-) -> Result<(), ListenError> {
-    let mut hooks = Hooks::new();
-    for (path, key, trigger) in wanted {
-        let read = |WebhookKey(key): WebhookKey| key.read();
-        let secret = key.map(read).transpose().map_err(|why| ListenError::Secret { path: path.clone(), why })?;
-        let (waiting, bell) = (Arc::new(Semaphore::new(WEBHOOK_WAITING_MAX)), Arc::new(Notify::new()));
-        let next = AtomicU64::new(host.drivers.gate.clock().now().0);
-        tended.spawn(carry_out(Arc::clone(host), trigger.clone(), Arc::clone(&waiting), Arc::clone(&bell)));
-        hooks.insert(path, Hook { secret, host: Arc::clone(host), trigger, next, waiting, bell });
+impl Hooks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_path.is_empty() && self.pages.is_none()
     }
-    let listener = TcpListener::bind(address).await.map_err(|why| ListenError::Address { address, why })?;
-    tended.spawn(accept(listener, Arc::new(hooks)));
-    Ok(())
+}
+
+impl Hook {
+    pub(super) fn new(host: &Arc<Watched>, trigger: &Trigger, secret: Option<Secret>) -> Self {
+        let (waiting, bell) = (Arc::new(Semaphore::new(WEBHOOK_WAITING_MAX)), Notify::new());
+        let next = AtomicU64::new(host.drivers.gate.clock().now().0);
+        Self { secret, host: Arc::clone(host), trigger: trigger.clone(), next, waiting, bell }
+    }
+}
+
+/// What a request must know, as it stands where the configuration says.
+pub(super) fn secret(key: &WebhookKey, of: &str) -> Result<Secret, ListenError> {
+    key.0.read().map_err(|why| ListenError::Secret { of: of.to_owned(), why })
+}
+
+/// An address at which requests are listened for. Dropping it closes it.
+pub(super) struct Door {
+    address: SocketAddr,
+    shown: Arc<RwLock<Arc<Hooks>>>,
+    task: AbortHandle,
+}
+
+impl Door {
+    /// Opens it; until it is told what to show, it shows nothing.
+    pub(super) async fn open(address: SocketAddr) -> Result<Self, ListenError> {
+        let listener = TcpListener::bind(address).await.map_err(|why| ListenError::Address { address, why })?;
+        let shown = Arc::<RwLock<Arc<Hooks>>>::default();
+        let task = tokio::spawn(accept(listener, Arc::clone(&shown))).abort_handle();
+        Ok(Self { address, shown, task })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on this is answered.
+    pub(super) fn show(&self, hooks: Hooks) {
+        *self.shown.write() = Arc::new(hooks);
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// Starts a run for each request, one after another; the room that each has taken comes back then.
-async fn carry_out(host: Arc<Watched>, trigger: Trigger, waiting: Arc<Semaphore>, bell: Arc<Notify>) {
+pub(super) async fn tend(hook: Arc<Hook>) {
+    let Hook { host, trigger, waiting, bell, .. } = &*hook;
     let mut rate = trigger.rate();
-    while trigger.carry_out(&host, &mut rate).await {
-        waiting.add_permits(WEBHOOK_WAITING_MAX.saturating_sub(waiting.available_permits()));
+    loop {
+        if !trigger.is_held(host) {
+            if !trigger.carry_out(host, &mut rate).await {
+                return;
+            }
+            waiting.add_permits(WEBHOOK_WAITING_MAX.saturating_sub(waiting.available_permits()));
+        }
         // A person may let a dead one try again, too.
         let _ = tokio::time::timeout(Duration::from_millis(TRIGGER_QUIET_LOOK_MS), bell.notified()).await;
     }
 }
 
-async fn accept(listener: TcpListener, hooks: Arc<Hooks>) {
+async fn accept(listener: TcpListener, shown: Arc<RwLock<Arc<Hooks>>>) {
     let (mut connections, mut oldest) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
     loop {
         tokio::select! {
@@ -120,7 +168,7 @@ async fn accept(listener: TcpListener, hooks: Arc<Hooks>) {
                     if oldest.len() >= WEBHOOK_CONNECTIONS_MAX && let Some(slow) = oldest.pop_front() {
                         slow.abort();
                     }
-                    let hooks = Arc::clone(&hooks);
+                    let hooks = Arc::clone(&shown.read());
                     oldest.push_back(connections.spawn(async move {
                         let most = Duration::from_millis(WEBHOOK_TIME_MAX_MS);
                         // A peer that errs or is slow has lost its connection, and nothing else.
@@ -152,7 +200,12 @@ async fn converse(stream: TcpStream, hooks: Arc<Hooks>) -> hyper::Result<()> {
 }
 
 async fn answer(hooks: &Hooks, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let Some(hook) = hooks.get(request.uri().path()) else {
+    if let Some(pages) = &hooks.pages
+        && let Some(closed) = pages.has(request.uri().path())
+    {
+        return show(&**pages, hooks.token.as_ref().filter(|_| closed), &request).await;
+    }
+    let Some(hook) = hooks.by_path.get(request.uri().path()) else {
         return say(StatusCode::NOT_FOUND, "there is no such webhook");
     };
     if request.method() != Method::POST {
@@ -185,6 +238,9 @@ async fn answer(hooks: &Hooks, request: Request<Incoming>) -> Response<Full<Byte
     let Some(input) = std::str::from_utf8(&body).ok().filter(|text| json::check(text).is_ok()) else {
         return say(StatusCode::BAD_REQUEST, "the body is no JSON that everybody reads the same");
     };
+    if hook.trigger.is_held(&hook.host) {
+        return say(StatusCode::SERVICE_UNAVAILABLE, "a person holds this webhook; try again later");
+    }
     let Ok(place) = Arc::clone(&hook.waiting).try_acquire_owned() else {
         return say(StatusCode::TOO_MANY_REQUESTS, "too many requests wait; try again later");
     };
@@ -196,6 +252,21 @@ async fn answer(hooks: &Hooks, request: Request<Incoming>) -> Response<Full<Byte
     place.forget();
     hook.bell.notify_one();
     say(StatusCode::ACCEPTED, "taken")
+}
+
+/// A page on the host's health, for whoever knows the token if it takes one.
+async fn show(pages: &dyn Pages, token: Option<&Secret>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        return say(StatusCode::METHOD_NOT_ALLOWED, "this page is only read");
+    }
+    if token.is_some_and(|token| !knows(request.headers(), token)) {
+        return say(StatusCode::UNAUTHORIZED, "the token is missing or wrong");
+    }
+    let Page { status, kind, body } = pages.page(request.uri().path()).await;
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 /// What no page of another site can have a browser send without being asked: JSON, without an origin, to a host by its own name.
@@ -252,8 +323,6 @@ fn say(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,12 @@ use super::ControlError;
 use super::place::Place;
 use super::table::{OverSocket, Reply, Request};
 use super::wire::{HELLO_MAX_BYTES, Hello, LENGTH_BYTES, PROTOCOL, frame, length, value};
-use crate::api::{Get, Has, News, Scan, Start};
-use crate::error::OpError;
+use crate::api::{Get, GetEach, Has, News, Scan, Start};
+use crate::error::{Kind, OpError};
 use crate::upkeep::{CloseView, Measure, OpenView, ViewGet, ViewHas, ViewScan};
+
+/// Keys of one question: a key is short of 5 KiB, and a question of a MiB.
+const KEYS_AT_ONCE: usize = 200;
 
 /// Between two tries to connect.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -28,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Client {
     stream: Mutex<UnixStream>,
+    home: PathBuf,
 }
 
 impl Client {
@@ -63,7 +67,7 @@ impl Client {
         }
         let hello = frame(&Hello::ours(), HELLO_MAX_BYTES).and_then(|hello| (&stream).write_all(&hello));
         hello.map_err(|error| lost(&error))?;
-        Ok(Self { stream: Mutex::new(stream) })
+        Ok(Self { stream: Mutex::new(stream), home: home.to_owned() })
     }
 
     /// Has the host do one thing.
@@ -129,21 +133,35 @@ impl Following {
     }
 }
 
-/// The store of a running host, to be read: as it is, or as it was when a view of it was opened.
+/// The store of a running host, to be read: as it is, or as it was when a view of it was opened. Whoever reads slowly and is hung up on comes
+/// again; a view ends with its connection.
 #[derive(Debug)]
 pub struct RemoteStore {
-    client: Arc<Client>,
+    client: Arc<Mutex<Client>>,
     view: Option<u64>,
 }
 
 impl RemoteStore {
     /// The store behind this connection.
     pub fn over(client: Client) -> Self {
-        Self { client: Arc::new(client), view: None }
+        Self { client: Arc::new(Mutex::new(client)), view: None }
     }
 
-    fn ask<O: OverSocket>(&self, operation: O) -> Result<O::Answer, StoreError> {
-        self.client.ask(operation).map_err(|error| StoreError::Host { why: error.to_string() })
+    fn ask<O: OverSocket + Clone>(&self, operation: O) -> Result<O::Answer, StoreError> {
+        let mut client = self.client.lock();
+        let answer = match client.ask(operation.clone()) {
+            Err(error) if self.view.is_none() && matches!(error.kind, Kind::Unavailable { .. }) => {
+                match Client::connect_once(&client.home) {
+                    Ok(again) => {
+                        *client = again;
+                        client.ask(operation)
+                    }
+                    Err(_) => Err(error),
+                }
+            }
+            answer => answer,
+        };
+        answer.map_err(|error| StoreError::Host { why: error.to_string() })
     }
 
     fn rows(&self, scan: Scan) -> Result<Vec<Row>, StoreError> {
@@ -174,6 +192,19 @@ impl Store for RemoteStore {
             None => self.ask(get),
             Some(view) => self.ask(ViewGet { view, get }),
         }
+    }
+
+    fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        let mut values = Vec::with_capacity(keys.len());
+        while let Some(rest) = keys.get(values.len()..).filter(|rest| !rest.is_empty()) {
+            let part = &rest[..rest.len().min(KEYS_AT_ONCE)];
+            let some = self.ask(GetEach { keys: part.to_vec() })?;
+            if some.is_empty() || some.len() > part.len() {
+                return Err(StoreError::Host { why: ControlError::Another.to_string() });
+            }
+            values.extend(some);
+        }
+        Ok(values)
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, StoreError> {

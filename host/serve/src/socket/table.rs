@@ -10,8 +10,8 @@ use agentry_store::rows::question::Answering;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    AcceptClock, Budget, Discard, Get, Has, Hold, HoldAgent, LiveRuns, LookAtClock, LookAtLock, News, Operation,
-    Paused, Requeue, Scan, Start, Stop, Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, Get, GetEach, Has, Hold, HoldAgent, LiveRuns, LookAtClock, LookAtHost, LookAtLock,
+    LookAtTriggers, News, Operation, Paused, Reload, Requeue, Scan, Start, Stop, TendTrigger, Unlabel, UnlabelRun,
 };
 use crate::error::OpError;
 use crate::ops::ByHost;
@@ -108,4 +108,9 @@ operations! {
     ViewScan,
     BeginPruning,
     LookAtPruning,
+    GetEach,
+    LookAtHost,
+    TendTrigger,
+    LookAtTriggers,
+    Reload,
 }

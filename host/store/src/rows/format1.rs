@@ -107,7 +107,7 @@ impl From<Record> for RunRecord {
     fn from(record: Record) -> Self {
         let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure } = record;
         let (spent, labels) = (spent.into(), Labels::NONE);
-        let (parent, cause, imported) = (None, None, None);
+        let (parent, cause, imported, trigger) = (None, None, None, None);
         Self {
             id,
             agent,
@@ -124,6 +124,7 @@ impl From<Record> for RunRecord {
             parent,
             cause,
             imported,
+            trigger,
         }
     }
 }

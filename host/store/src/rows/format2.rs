@@ -59,7 +59,7 @@ impl From<Record> for RunRecord {
     fn from(record: Record) -> Self {
         let Record { id, agent, package, component, status, started, ended, spent, calls, refused, failure, labels } =
             record;
-        let (parent, cause, imported) = (None, None, None);
+        let (parent, cause, imported, trigger) = (None, None, None, None);
         Self {
             id,
             agent,
@@ -76,6 +76,7 @@ impl From<Record> for RunRecord {
             parent,
             cause,
             imported,
+            trigger,
         }
     }
 }

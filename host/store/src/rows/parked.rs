@@ -161,6 +161,7 @@ mod tests {
             parent: None,
             cause: None,
             imported: None,
+            trigger: None,
         }
     }
 

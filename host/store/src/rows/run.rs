@@ -14,12 +14,14 @@ use crate::{Batch, Store, StoreError, keys};
 
 const FORMAT: u8 = 2;
 
-/// The version of a run's record: version 2 did not know of runs below runs, version 3 of causes, version 4 of runs out of files.
-const RECORD_FORMAT: u8 = 5;
+/// The version of a run's record: version 2 did not know of runs below runs, version 3 of causes, version 4 of runs out of files, version 5 of
+/// what started a run by itself.
+const RECORD_FORMAT: u8 = 6;
 
-/// Versions 3 and 4 are this one without what stands last.
+/// Versions 3 to 5 are this one without what stands last.
 const WITHOUT_CAUSE: u8 = 3;
 const WITHOUT_IMPORTED: u8 = 4;
+const WITHOUT_TRIGGER: u8 = 5;
 
 /// A run at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,8 @@ pub struct RunRecord {
     pub cause: Option<Cause>,
     /// Where it comes from, if it came out of a file. It stays so for ever.
     pub imported: Option<Imported>,
+    /// What started it by itself; none if a person or another agent did.
+    pub trigger: Option<String>,
 }
 
 /// That a run came out of a file: it ran elsewhere, or somebody says so.
@@ -86,8 +90,9 @@ impl RunRecord {
     pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         match bytes.split_first() {
             Some((&RECORD_FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
-            Some((&WITHOUT_IMPORTED, rest)) => without(rest, &[0]),
-            Some((&WITHOUT_CAUSE, rest)) => without(rest, &[0, 0]),
+            Some((&WITHOUT_TRIGGER, rest)) => without(rest, &[0]),
+            Some((&WITHOUT_IMPORTED, rest)) => without(rest, &[0, 0]),
+            Some((&WITHOUT_CAUSE, rest)) => without(rest, &[0, 0, 0]),
             Some((&FORMAT, rest)) => {
                 postcard::from_bytes::<format2::Record>(rest).map(Self::from).map_err(|_| damaged())
             }
@@ -97,15 +102,15 @@ impl RunRecord {
 
     /// As it is stored.
     pub fn encoded(&self) -> Vec<u8> {
-        encode(self)
+        let record = postcard::to_extend(self, vec![RECORD_FORMAT]);
+        record.expect("our own values have no part that cannot be encoded")
     }
 
-    /// Into the batch that changes it.
+    /// Into the batch that changes it, together with its row in the index by time.
     pub fn write(&self, batch: &mut Batch) {
-        let record = postcard::to_extend(self, vec![RECORD_FORMAT]);
-        let record = record.expect("our own values have no part that cannot be encoded");
-        batch.put(keys::run(self.id), record);
-        batch.put(keys::time(self.started, self.id), Vec::new());
+        let record = self.encoded();
+        batch.put(keys::run(self.id), record.clone());
+        batch.put(keys::time(self.started, self.id), record);
         match self.status {
             // It is there since the run began or went on, and may say more by now.
             Status::Running | Status::Suspended => {}

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use super::prompt::{Hearer, Prompt};
 use super::{EVENTS_MAX, stopped};
-use crate::commands::followed::is_over;
+use crate::commands::followed::{Followed, PAUSE, is_over};
 use crate::commands::ps;
 use crate::exit::{Exit, With};
 use crate::home::Home;
@@ -154,11 +154,15 @@ async fn watched(home: &Home, following: Following) -> Result<Report> {
                         stop(home, run)?;
                     }
                 }
-                Some(Ok(News::Over(run))) => return screen.end(home, run),
-                Some(Err(error)) => {
-                    screen.live.end();
-                    return Err(error.into());
-                }
+                Some(Ok(News::Over(run))) => return outlived(home, screen, run, &mut interrupts).await,
+                // It has begun, so it goes on in the next host.
+                Some(Err(error)) => match run.filter(|_| is_of_its_host(&error)) {
+                    Some(run) => return outlived(home, screen, run, &mut interrupts).await,
+                    None => {
+                        screen.live.end();
+                        return Err(error.into());
+                    }
+                },
                 None => return Err(OpError::from(ControlError::Lost { why: "it hung up".to_owned() }).into()),
             },
             line = screen.prompt.line() => screen.prompt.answer(&hearer, &line).await,
@@ -175,9 +179,30 @@ async fn watched(home: &Home, following: Following) -> Result<Report> {
     }
 }
 
+/// True if an error is of the host and not of the run.
+fn is_of_its_host(error: &OpError) -> bool {
+    matches!(error.kind, Kind::Unheard | Kind::NoHost | Kind::Unavailable { .. })
+}
+
+/// The end of a run whose host has said its last word of it: the next host may go on with it.
+async fn outlived(home: &Home, mut screen: Screen, run: RunId, interrupts: &mut Signal) -> Result<Report> {
+    screen.live.end();
+    let mut followed = Followed::hosted(home.clone(), run);
+    loop {
+        if tokio::task::block_in_place(|| followed.over())?.is_some() {
+            drop(followed);
+            return screen.end(home, run);
+        }
+        tokio::select! {
+            Some(()) = interrupts.recv() => return Err(stopped("left in the middle: its host goes on with it").into()),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
 /// What it waits for, as its host says.
 fn waits(home: &Home, run: RunId) -> Option<String> {
-    let live = ps::live(home.path()).ok()?.into_iter().find(|live| live.run == run)?;
+    let live = ps::live(home.path()).ok()?.remove(&run)?;
     live.waits.map(|wait| ps::waits(Some(wait)).to_owned())
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// Says it, where `NOTIFY_SOCKET` says.
 pub fn tell(state: &str) {
@@ -12,6 +13,16 @@ pub fn tell(state: &str) {
         // Whoever asked has gone, or it comes.
         let _ = socket.send_to_addr(state.as_bytes(), &address);
     }
+}
+
+/// How often systemd wants to hear that the host goes on; none if it does not ask, or asks another process.
+pub fn watchdog() -> Option<Duration> {
+    let of = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    if of("WATCHDOG_PID").is_some_and(|process| process != u64::from(std::process::id())) {
+        return None;
+    }
+    // Twice as often as it must, as sd_watchdog_enabled(3) says.
+    of("WATCHDOG_USEC").filter(|us| *us > 0).map(|us| Duration::from_micros(us.div_ceil(2)))
 }
 
 /// A path, or behind `@` a name without a file.

@@ -101,7 +101,7 @@ fn every_key_of_a_tool_refuses_what_makes_no_sense_and_names_the_line() {
         let changed =
             lines.map(|(at, line)| if at == index { format!("{key} = {wrong}\n") } else { format!("{line}\n") });
         let told = parse(&changed.collect::<String>()).expect_err(key);
-        assert!(told.starts_with(&format!("tools.toml:{}: ", index + 1)), "{key}: {told}");
+        assert!(told.starts_with(&format!("tools.toml:{}:", index + 1)), "{key}: {told}");
         assert!(told.contains("\nhint: "), "{key}: {told}");
     }
 }

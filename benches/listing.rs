@@ -1,0 +1,100 @@
+//! A home of many runs: how long its list takes, whole, by a filter and by its first page, where no host runs and beside one that serves; and a trace
+//! of a long run, with the memory that it takes. `-- 50000` says how many runs.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agentry_benches::{agentry, home, line, measure, median, open, server, shown};
+use agentry_kernel::call::RunId;
+use agentry_kernel::journal::Status;
+use agentry_store::rows::run::RunRecord;
+use agentry_store::{Batch, RedbStore, Store};
+
+const RUNS: u64 = 50_000;
+const CALLS: u64 = 100_000;
+const ROUNDS: usize = 5;
+
+#[tokio::main]
+async fn main() {
+    let runs = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(RUNS);
+    let address = server::serve(Duration::ZERO).await.expect("loopback has a port");
+    let home = home(address);
+    let first = {
+        let host = open(home.path()).await;
+        let report = measure(&host, r#"{"calls": 1, "asks": 0}"#.to_owned()).await;
+        let long = measure(&host, format!(r#"{{"calls": {CALLS}, "asks": 0}}"#)).await;
+        println!("the long run is {}", long.run);
+        (host.history().run(&report.run.to_string()).expect("it is there"), long.run)
+    };
+    multiply(home.path(), &first.0, runs).await;
+    lists(home.path(), "no host", runs);
+    let trace = first.1.to_string();
+    spawned(home.path(), &["trace", &trace, "--json"], "a trace of 100 000 calls", Duration::from_secs(10));
+    let mut serving = Command::new(agentry());
+    serving.args(["serve", "--home"]).arg(home.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut serving = serving.spawn().expect("agentry can be started");
+    while !home.path().join("control/host.sock").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    lists(home.path(), "beside a host", runs);
+    serving.kill().expect("it is there");
+    serving.wait().expect("it ends");
+}
+
+fn lists(home: &Path, how: &str, runs: u64) {
+    let limit = Duration::from_millis(100);
+    let all = runs.to_string();
+    spawned(home, &["ps"], &format!("{how}: the first 20 of {runs}"), limit);
+    spawned(home, &["ps", "--limit", &all], &format!("{how}: all of {runs}"), limit);
+    spawned(home, &["ps", "--limit", &all, "--json"], &format!("{how}: all of {runs} as JSON"), limit);
+    spawned(home, &["ps", "--agent", "rare"], &format!("{how}: the 50 of one agent among {runs}"), limit);
+    spawned(home, &["ps", "--since", "2200-01-01"], &format!("{how}: those of a time without any"), limit);
+}
+
+/// Runs a command some times, and says how long it took from its start to its end, and how much memory.
+fn spawned(home: &Path, args: &[&str], what: &str, limit: Duration) {
+    let mut times = Vec::new();
+    let mut most = 0;
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let mut command = Command::new(agentry());
+        command.args(args).env("AGENTRY_HOME", home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("agentry can be started");
+        let status = loop {
+            most = most.max(resident(child.id()));
+            if let Some(status) = child.try_wait().expect("it is ours") {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        assert!(status.success(), "agentry {args:?} ended with {status}");
+        times.push(begun.elapsed());
+    }
+    line(&format!("{what}, {:.0} MiB", most as f64 / 1024.0), median(times), "its limit", limit);
+}
+
+/// KiB that a process has in memory.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Writes so many runs that are like this one, as their hosts would have written their records.
+async fn multiply(home: &Path, first: &RunRecord, runs: u64) {
+    let begun = Instant::now();
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(home).expect("nobody else has it"));
+    for group in (1..=runs).collect::<Vec<_>>().chunks(1_000) {
+        let mut batch = Batch::default();
+        for number in group {
+            let id = RunId(u64::MAX / (runs + 2) * number);
+            let agent = if number % (runs / 50).max(1) == 0 { "rare".to_owned() } else { first.agent.clone() };
+            let status = if number % 7 == 0 { Status::Failed } else { Status::Done };
+            RunRecord { id, agent, status, started: first.started.plus(*number), ..first.clone() }.write(&mut batch);
+        }
+        store.commit(batch).await.expect("the disk has room");
+    }
+    println!("{runs} runs written in {}", shown(begun.elapsed()));
+}

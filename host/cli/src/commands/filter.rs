@@ -1,0 +1,170 @@
+//! Which runs a list is of, and which calls a trace: options that narrow it each, and hold at once.
+
+use agentry_journal::listing::RunFilter;
+use agentry_kernel::Resource;
+use agentry_kernel::call::CallId;
+use agentry_kernel::journal::Status;
+use agentry_kernel::time::Millis;
+use serde_json::Value;
+
+use crate::screen::rows::Row;
+use crate::screen::{self, DIM, styled, when};
+
+/// The options of every list of runs.
+#[derive(clap::Args)]
+pub struct FilterArgs {
+    /// Only runs of this agent
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// Only runs that stand or ended so: running, suspended, done, failed, denied, exhausted, unavailable, stopped; several with commas
+    #[arg(long, value_name = "WORD", value_delimiter = ',', value_parser = status)]
+    status: Vec<Status>,
+    /// Only runs that hold this label, or held it at their end
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
+    /// Only runs that began then or later: 2h (ago), 2026-11-29, 2026-11-29T07:00
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
+    since: Option<Millis>,
+    /// Only runs that began before
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
+    until: Option<Millis>,
+    /// Only runs that took more dollars than this
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    cost_over: Option<u64>,
+}
+
+impl FilterArgs {
+    /// As the history looks for them.
+    pub fn filter(&self) -> RunFilter {
+        RunFilter {
+            agent: self.agent.clone(),
+            status: self.status.clone(),
+            label: self.label.clone(),
+            since: self.since,
+            until: self.until,
+            cost_over_microusd: self.cost_over,
+        }
+    }
+}
+
+/// The options of every list of calls of one run.
+#[derive(Default, clap::Args)]
+pub struct CallArgs {
+    /// Only calls of which this came: allowed, open, waits, the case of an error or the code of a refusal; several with commas
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    decision: Vec<String>,
+    /// Only calls of this interface or syscall, such as llm or memory.put
+    #[arg(long, value_name = "NAME")]
+    syscall: Option<String>,
+    /// Only calls by which the run gained this label
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
+    /// Only calls that were made then or later: 2h (ago), 2026-11-29, 2026-11-29T07:00
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
+    since: Option<Millis>,
+    /// Only calls that were made before
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
+    until: Option<Millis>,
+    /// Only calls that took more dollars than this
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    cost_over: Option<u64>,
+    /// The most calls to show [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Go on behind this call of an earlier page: its number
+    #[arg(long, value_name = "CALL")]
+    after: Option<u32>,
+}
+
+impl CallArgs {
+    /// So many at most, of which one of these came, of this interface or syscall.
+    pub fn of(decision: Vec<String>, syscall: Option<String>, limit: u64) -> Self {
+        Self { decision, syscall, limit: Some(limit), ..Self::default() }
+    }
+
+    /// Those that are to be shown, one after another.
+    pub fn picked(&self) -> Picked<'_> {
+        Picked { args: self, left: self.limit.unwrap_or(u64::MAX), last: None, more: false }
+    }
+
+    fn fits(&self, row: &Row) -> bool {
+        let of = |name: &String| {
+            row.name.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.after.is_none_or(|after| row.call.0 > after)
+            && (self.decision.is_empty() || self.decision.iter().any(|word| word == row.word()))
+            && self.syscall.as_ref().is_none_or(of)
+            && self.label.as_ref().is_none_or(|label| row.gained.has(label))
+            && self.since.is_none_or(|since| row.at >= since)
+            && self.until.is_none_or(|until| row.at < until)
+            && self.cost_over.is_none_or(|least| row.spent[Resource::Usd] > least)
+    }
+}
+
+/// Calls on their way to the screen.
+pub struct Picked<'a> {
+    args: &'a CallArgs,
+    left: u64,
+    last: Option<CallId>,
+    more: bool,
+}
+
+impl Picked<'_> {
+    /// Whether the next call is shown.
+    pub fn takes(&mut self, row: &Row) -> bool {
+        let fits = self.args.fits(row);
+        let takes = fits && self.left > 0;
+        if takes {
+            (self.left, self.last) = (self.left - 1, Some(row.call));
+        }
+        self.more |= fits && !takes;
+        takes
+    }
+
+    /// True once as many were shown as are wanted.
+    pub fn is_full(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Says how to see the rest, if there is one and a person looks.
+    pub fn tell(&self, verb: &str, json: bool) {
+        if let (Some(last), true, false) = (self.last, self.more, json) {
+            screen::tell(&format!("{}\n", styled(DIM, format_args!("there are more: {verb} --after {}", last.0))));
+        }
+    }
+}
+
+fn status(given: &str) -> Result<Status, String> {
+    let word = Value::from(given);
+    serde_json::from_value(word).map_err(|_| {
+        "it is one of running, suspended, done, failed, denied, exhausted, unavailable, stopped".to_owned()
+    })
+}
+
+/// Millionths of a dollar.
+pub fn dollars(given: &str) -> Result<u64, String> {
+    let wrong = || format!("`{given}` is no amount of dollars, such as 0.05 or 2");
+    let (whole, decimals) = given.split_once('.').unwrap_or((given, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(decimals) || decimals.len() > 6 {
+        return Err(wrong());
+    }
+    let (whole, decimals): (u64, u64) =
+        (whole.parse().map_err(|_| wrong())?, format!("{decimals:0<6}").parse().map_err(|_| wrong())?);
+    whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(decimals)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_amounts_are_read_exactly_or_refused() {
+        assert_eq!(status("denied"), Ok(Status::Denied));
+        assert_eq!((dollars("0.05"), dollars("2"), dollars("1.000001")), (Ok(50_000), Ok(2_000_000), Ok(1_000_001)));
+        for wrong in ["", "x", "-1", "1.", ".5", "0.0000001", "99999999999999999999"] {
+            assert!(dollars(wrong).is_err(), "{wrong}");
+        }
+        assert!(status("Done").is_err() && status("").is_err());
+    }
+}
