@@ -1,7 +1,7 @@
 //! A crowd that orders short runs of a host that serves: whole runs a second and how long each takes, over the control socket and by
 //! `agentry run --detach`; and whether anybody is hung up on. `-- 100` says how many clients.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ async fn main() {
     order(home.path(), &agent(), true).expect("it runs");
     crowd("to its end, over the socket", home.path(), clients, EACH, |home| order(home, &agent(), true));
     crowd("begun, over the socket", home.path(), clients, EACH, |home| order(home, &agent(), false));
-    crowd("begun, by a command each", home.path(), clients, DETACHED_EACH, |home| detach(home));
+    crowd("begun, by a command each", home.path(), clients, DETACHED_EACH, detach);
     serving.kill().expect("it is there");
     serving.wait().expect("it ends");
 }
@@ -55,10 +55,10 @@ fn crowd(
                     let mut took = Vec::with_capacity(each);
                     for _ in 0..each {
                         let begun = Instant::now();
-                        if let Err(why) = one(home) {
-                            if failed.fetch_add(1, Ordering::Relaxed) == 0 {
-                                eprintln!("one failed: {why}");
-                            }
+                        if let Err(why) = one(home)
+                            && failed.fetch_add(1, Ordering::Relaxed) == 0
+                        {
+                            eprintln!("one failed: {why}");
                         }
                         took.push(begun.elapsed());
                     }
@@ -83,10 +83,11 @@ fn crowd(
 }
 
 /// Orders a run over a connection of its own.
-fn order(home: &Path, component: &PathBuf, watch: bool) -> Result<(), String> {
+fn order(home: &Path, component: &Path, watch: bool) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let client = Client::connect(home).map_err(|error| text(&error))?;
-    let start = Start { component: component.clone(), input: br#"{"calls": 1, "asks": 0}"#.to_vec(), watch, key: None };
+    let start =
+        Start { component: component.to_path_buf(), input: br#"{"calls": 1, "asks": 0}"#.to_vec(), watch, key: None };
     let mut following = client.start(start).map_err(|error| text(&error))?;
     loop {
         match following.news().map_err(|error| text(&error))? {

@@ -352,8 +352,8 @@ fn agents_are_listed_with_what_is_wrong_with_them() {
 fn a_list_of_agents_with_a_mistake_stops_the_host() {
     let stage = home(&GRANTS);
     stage.write("home/agents.toml", "format = 1\n[agents.worker]\ncomponnt = \"x.wasm\"\n");
-    end(&mut run(&stage, &json!([]))).with(2).complains("agents.toml:3: unknown key `componnt`");
-    end(stage.agentry("agents").arg("--json")).with(2).complains("agents.toml:3: unknown key `componnt`");
+    end(&mut run(&stage, &json!([]))).with(2).complains("agents.toml:3:1: unknown key `componnt`");
+    end(stage.agentry("agents").arg("--json")).with(2).complains("agents.toml:3:1: unknown key `componnt`");
 }
 
 /// Waits until so many runs have begun.

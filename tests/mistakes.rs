@@ -211,7 +211,7 @@ fn a_question_that_is_closed_is_told_as_such_where_no_host_serves() {
     deny(&stage, &question, "not today").with(0);
     run.end().with(3);
     for verb in [&["approve", &question][..], &["deny", &question, "--because", "x"]] {
-        let ended = end(agentry().args(verb).arg("--home").arg(stage.home())).with(2);
+        let ended = end(agentry().args(verb).arg("--home").arg(stage.home())).with(3);
         ended.complains("is not open: ");
         assert!(
             ended.stderr.contains("said no already") && !ended.stderr.contains("agentry serve"),

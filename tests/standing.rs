@@ -159,9 +159,9 @@ fn a_lock_of_a_home_that_cannot_be_written_is_told() {
     let stage = Stage::new();
     let file = stage.write("file", "");
     let mut lock = crate::stage::agentry();
-    end(lock.args(["policy", "lock", "--home"]).arg(&file)).with(2).complains("cannot change the lock");
+    end(lock.args(["policy", "lock", "--home"]).arg(&file)).with(2).complains("is no directory");
     let mut unlock = crate::stage::agentry();
-    end(unlock.args(["policy", "unlock", "--home"]).arg(&file)).with(2).complains("cannot change the lock");
+    end(unlock.args(["policy", "unlock", "--home"]).arg(&file)).with(2).complains("is no directory");
     let long = "x".repeat(5000);
     end(stage.agentry("policy lock").args(["--because", &long])).with(2).complains("the reason");
     let run = end(&mut stage.agentry("policy check"));

@@ -463,7 +463,7 @@ fn tools_are_listed_with_what_they_do_and_what_is_wrong_with_them() {
 #[test]
 fn a_registry_with_a_mistake_or_open_to_others_stops_the_host() {
     let stage = stage(&shell("test.one", "true", "").replace("irreversible", "ireversible"));
-    end(&mut stage.agentry("tools")).with(2).complains("tools.toml:4: unknown effect `ireversible`");
+    end(&mut stage.agentry("tools")).with(2).complains("tools.toml:4:10: unknown effect `ireversible`");
     run(&stage, &[]).with(2).complains("unknown effect");
     registry(&stage, &shell("test.one", "true", ""));
     fs::set_permissions(stage.home().join("tools.toml"), fs::Permissions::from_mode(0o666)).expect("it is ours");

@@ -164,7 +164,7 @@ fn a_second_yes_is_told_that_the_first_was_used_whether_a_host_is_there_or_not()
     let question = id(&open(&stage, 1)[0]);
     approve(&stage, &question, &[]).with(0);
     first.end().with(0);
-    let late = approve(&stage, &question, &[]).with(5);
+    let late = approve(&stage, &question, &[]).with(3);
     late.complains("already used");
     let second = ask(&stage, "sell the house");
     let other = id(&open(&stage, 1)[0]);

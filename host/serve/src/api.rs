@@ -80,7 +80,7 @@ impl Operation for Scan {
 pub struct LookAtHost;
 
 impl Operation for LookAtHost {
-    type Answer = HostStatus;
+    type Answer = Box<HostStatus>;
 }
 
 /// The agents that are paused until a person answers them: their names, and until when at the latest.

@@ -8,7 +8,7 @@ use agentry_serve::socket;
 use agentry_store::rows::approval;
 use anyhow::Result;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, GOOD, styled, text};
 
@@ -59,7 +59,8 @@ pub fn say(home: &Home, saying: Saying) -> Result<Said> {
         match how.map(|how| format!("`{}` is not open: {how}", text::line(&question))) {
             // No host could hear an answer to it.
             Some(told) if error.kind == Kind::NoHost => {
-                anyhow::anyhow!("{told}\nhint: `agentry approvals --all` lists what was asked")
+                let told = anyhow::anyhow!("{told}\nhint: `agentry approvals --all` lists what was asked");
+                With(Exit::Denied, told).into()
             }
             Some(told) => anyhow::Error::new(error).context(told),
             None => error.into(),

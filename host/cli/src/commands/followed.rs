@@ -66,14 +66,18 @@ impl Followed {
         self.run
     }
 
-    /// Reads something, if need be through another host than before.
+    /// Reads something, if need be through another host than before; one that has just begun may end as well.
     pub fn read<T>(&mut self, read: impl Fn(&History, RunId) -> Result<T, StoreError>) -> Result<T> {
-        match self.history.as_ref().map(|history| read(history, self.run)) {
-            None | Some(Err(StoreError::Host { .. })) => {
-                let run = self.run;
-                Ok(read(self.find_again()?, run)?)
+        let (begun, run) = (Instant::now(), self.run);
+        loop {
+            let history = match self.history.take() {
+                Some(history) => self.history.insert(history),
+                None => self.find_again()?,
+            };
+            match read(history, run) {
+                Err(StoreError::Host { .. }) if begun.elapsed() < RESTART_MAX => self.history = None,
+                read => return Ok(read?),
             }
-            Some(read) => Ok(read?),
         }
     }
 

@@ -48,12 +48,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         None => left(&home)?,
     };
     if args.json {
-        let unready = host.as_ref().map_or(Some("no host runs"), HostStatus::unready);
+        let unready = host.as_deref().map_or(Some("no host runs"), HostStatus::unready);
         screen::print_json(
             &json!({ "ready": unready.is_none(), "unready": unready, "host": host, "waiting": waiting }),
         )?;
     } else {
-        screen::page(&page(host.as_ref(), &waiting, &text::line(&home.path().display().to_string())))?;
+        screen::page(&page(host.as_deref(), &waiting, &text::line(&home.path().display().to_string())))?;
     }
     let ready = host.is_some_and(|host| host.unready().is_none());
     Ok(if ready { Exit::Done } else { Exit::Unavailable }.into())

@@ -18,20 +18,23 @@ pub trait Resolver: Send + Sync {
     fn resolve(&self, host: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>>;
 }
 
+/// Names with their addresses.
+type Hosts = BTreeMap<String, Vec<IpAddr>>;
+
 /// The names of `[hosts]`, and the system's resolver for all others; cheap to clone, and every clone knows the same names.
 #[derive(Clone)]
 pub struct System {
-    hosts: Arc<RwLock<Arc<BTreeMap<String, Vec<IpAddr>>>>>,
+    hosts: Arc<RwLock<Arc<Hosts>>>,
 }
 
 impl System {
     /// With these names of its own.
-    pub fn new(hosts: BTreeMap<String, Vec<IpAddr>>) -> Self {
+    pub fn new(hosts: Hosts) -> Self {
         Self { hosts: Arc::new(RwLock::new(Arc::new(hosts))) }
     }
 
     /// From now on, these are its own names. A connection that is open stays where it leads.
-    pub fn set(&self, hosts: BTreeMap<String, Vec<IpAddr>>) {
+    pub fn set(&self, hosts: Hosts) {
         *self.hosts.write() = Arc::new(hosts);
     }
 }

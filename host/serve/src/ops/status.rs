@@ -19,13 +19,13 @@ use crate::status::{AgentNow, DiskBehind, HeadsNow, HostStatus, ModelAsked, Runs
 const AGENTS_LISTED_MAX: usize = 50;
 
 impl ByHost for LookAtHost {
-    async fn by_host(self, host: &Arc<Services>) -> Result<HostStatus, OpError> {
+    async fn by_host(self, host: &Arc<Services>) -> Result<Box<HostStatus>, OpError> {
         let gate = &host.drivers.gate;
         let live = gate.live();
         let (agents, others) = by_agent(&live);
         let (behind, place) = (gate.journal().behind(), host.heads.as_ref().map(|heads| heads.place()));
         let statements = gate.statements();
-        Ok(HostStatus {
+        Ok(Box::new(HostStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
             at: gate.clock().now(),
@@ -56,7 +56,7 @@ impl ByHost for LookAtHost {
                 .map(|state| WorkersNow { alive: state.alive as u64, lost: state.lost }),
             memory_bytes: resident(),
             alarms: gate.alarms().into_iter().map(|(what, why)| (what.word().to_owned(), why)).collect(),
-        })
+        }))
     }
 }
 
