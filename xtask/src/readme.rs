@@ -104,7 +104,7 @@ fn toml(text: &str, place: &Path) -> Result<()> {
         fs::write(home.join("agent.toml"), text).context("cannot write a snippet")?;
         reads.arg("build").arg(&home).arg("--world").arg(home.join("wit"));
         return run_command(&mut reads);
-    } else if ["[models.", "[providers.", "[secrets.", "[audit]", "[idle]", "[engine]", "[hosts]"]
+    } else if ["[models.", "[providers.", "[secrets.", "[audit]", "[idle]", "[engine]", "[hosts]", "[retention]"]
         .iter()
         .any(|word| has(word))
     {
