@@ -23,7 +23,7 @@ const SUBJECTS: [(&str, &str); 13] = [
 ];
 
 /// Those that start the command itself: `AGENTRY_BIN`, or one that is built as they are.
-const OF_THE_COMMAND: [&str; 2] = ["isolation", "startup"];
+const OF_THE_COMMAND: [&str; 4] = ["isolation", "listing", "orders", "startup"];
 
 /// As the tests have dependencies, at level 2, so that they are not built again; ours as in a release.
 const PROFILE: [&str; 6] =

@@ -5,7 +5,6 @@ pub mod flow;
 pub mod fold;
 mod hints;
 pub mod inquiry;
-pub mod instant;
 pub mod live;
 pub mod question;
 pub mod receipt;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys, rows};
+use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys};
 
 use crate::log;
 
@@ -59,24 +59,21 @@ fn triggered(store: &dyn Store, run: RunId) -> Option<String> {
     })
 }
 
-/// The row of a run in the index; none if it has none.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn row(store: &dyn Store, run: RunId) -> Result<Option<RunRecord>, StoreError> {
-    let Some(record) = rows::run::of(store, run)? else { return Ok(None) };
-    let row = store.get(&keys::time(record.started, run))?.filter(|row| !row.is_empty());
-    row.map(|row| RunRecord::decode(&row)).transpose()
-}
-
 #[cfg(test)]
 mod tests {
     use agentry_kernel::time::Millis;
-    use agentry_store::RedbStore;
+    use agentry_store::{RedbStore, rows};
 
     use super::*;
     use crate::Journal;
     use crate::fixture;
+
+    /// The row of a run in the index; none if it has none.
+    fn row(store: &dyn Store, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+        let Some(record) = rows::run::of(store, run)? else { return Ok(None) };
+        let row = store.get(&keys::time(record.started, run))?.filter(|row| !row.is_empty());
+        row.map(|row| RunRecord::decode(&row)).transpose()
+    }
 
     fn unhex(text: &str) -> Vec<u8> {
         let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();

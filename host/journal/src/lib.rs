@@ -19,7 +19,7 @@ pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod history;
-pub mod index;
+mod index;
 mod known;
 pub mod listing;
 pub mod log;

@@ -434,6 +434,26 @@ pub enum Status {
     Suspended,
 }
 
+impl Status {
+    /// All ways for a run to be over.
+    pub const ENDS: [Self; 6] =
+        [Self::Done, Self::Failed, Self::Denied, Self::Exhausted, Self::Unavailable, Self::Stopped];
+
+    /// In one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+            Self::Exhausted => "exhausted",
+            Self::Unavailable => "unavailable",
+            Self::Stopped => "stopped",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 /// The answer to a call, as the guest gets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {

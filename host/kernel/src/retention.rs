@@ -28,18 +28,17 @@ pub struct Keep {
 
 const APPROVED: &str = "approved";
 
-const ENDS: [(&str, Status); 6] = [
-    ("done", Status::Done),
-    ("failed", Status::Failed),
-    ("denied", Status::Denied),
-    ("exhausted", Status::Exhausted),
-    ("unavailable", Status::Unavailable),
-    ("stopped", Status::Stopped),
-];
-
 impl Keep {
     /// The words that there are.
-    pub const WORDS: [&'static str; 7] = [APPROVED, ENDS[0].0, ENDS[1].0, ENDS[2].0, ENDS[3].0, ENDS[4].0, ENDS[5].0];
+    pub const WORDS: [&'static str; 1 + Status::ENDS.len()] = {
+        let mut words = [APPROVED; 1 + Status::ENDS.len()];
+        let mut at = 0;
+        while at < Status::ENDS.len() {
+            words[at + 1] = Status::ENDS[at].word();
+            at += 1;
+        }
+        words
+    };
 
     /// Keeps also what this word says; false if there is no such word.
     pub fn add(&mut self, word: &str) -> bool {
@@ -47,8 +46,8 @@ impl Keep {
             self.approved = true;
             return true;
         }
-        let Some((_, status)) = ENDS.iter().find(|(name, _)| *name == word) else { return false };
-        self.statuses.push(*status);
+        let Some(status) = Status::ENDS.into_iter().find(|status| status.word() == word) else { return false };
+        self.statuses.push(status);
         true
     }
 

@@ -8,7 +8,7 @@ use agentry_kernel::digest::Digest;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
-use super::{Batch, Measured, Page, Range, Row, Store, StoreError, Value, keys};
+use super::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value, keys};
 
 /// A store in which contents can be doomed. Without any, it changes nothing.
 pub struct DoomedContents {
@@ -59,6 +59,10 @@ impl Store for DoomedContents {
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
         self.store.get(key)
+    }
+
+    fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        self.store.get_each(keys)
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, StoreError> {

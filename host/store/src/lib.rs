@@ -245,13 +245,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn measure(&self, range: &Range) -> Result<Measured, StoreError> {
-        let mut measured = Measured::default();
-        for (key, value) in self.scan(range, Page::PART)? {
-            measured.rows += 1;
-            measured.bytes += (key.len() + value.len()) as u64;
-            measured.rest = Some(range.clone().after(&key));
-        }
-        Ok(measured)
+        measure_by_reading(self, range)
     }
 
     /// All rows as they stand now, to be read while others write. Room that writers free meanwhile is not used again before it is let go of.
@@ -259,7 +253,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be read, or is of a kind that has no such view.
     fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
-        Err(StoreError::Host { why: "this store has no view of one moment".to_owned() })
+        Err(StoreError::no_view())
     }
 }
 
@@ -272,6 +266,20 @@ pub struct Measured {
     pub bytes: u64,
     /// What has not been looked at; none if all of it was.
     pub rest: Option<Range>,
+}
+
+/// What the rows of a range take, of those of its beginning that one part has: for stores that cannot tell without giving them.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn measure_by_reading(store: &(impl Store + ?Sized), range: &Range) -> Result<Measured, StoreError> {
+    let mut measured = Measured::default();
+    for (key, value) in store.scan(range, Page::PART)? {
+        measured.rows += 1;
+        measured.bytes += (key.len() + value.len()) as u64;
+        measured.rest = Some(range.clone().after(&key));
+    }
+    Ok(measured)
 }
 
 /// What all rows of a range take.
@@ -404,6 +412,13 @@ pub enum StoreError {
     /// It is closed.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// This store is of a kind that has no view of one moment, or is one itself.
+    pub fn no_view() -> Self {
+        Self::Host { why: "this store has no view of one moment".to_owned() }
+    }
 }
 
 #[cfg(test)]

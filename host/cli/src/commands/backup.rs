@@ -10,10 +10,8 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BOLD, DIM, GOOD, fold, styled, text, units};
-
-/// The narrowest screens on which the head of the log has room.
-const COLUMNS_WITH_HEAD: usize = 90;
+use crate::screen::table::{Cell, Table, left, right};
+use crate::screen::{self, DIM, GOOD, fold, styled, text, units};
 
 /// Letters of a head that tell it from others.
 const HEAD_LETTERS: usize = 16;
@@ -121,29 +119,27 @@ fn as_json(generation: &Generation) -> Value {
 
 /// A line a generation.
 fn page(all: &[Generation]) -> String {
-    let with_head = fold::columns().is_none_or(|columns| columns >= COLUMNS_WITH_HEAD);
-    let only = |text: String| if with_head { text } else { String::new() };
-    let head = format!(
-        "{:>10}  {:<19}  {:>10}  {:>10}{}",
-        "generation",
-        "taken (UTC)",
-        "holds",
-        "new",
-        only(format!("  {:>10}  head of the log", "segments"))
-    );
-    let mut page = format!("{}\n", styled(BOLD, head));
+    let columns = [
+        right("generation"),
+        left("taken (UTC)"),
+        right("holds"),
+        right("new"),
+        right("segments").goes(1),
+        left("head of the log").goes(2),
+    ];
+    let mut table = Table::new(columns);
     for generation in all {
         let first = generation.heads.values().next();
         let (segments, head) = first.map_or((0, ""), |reached| (reached.segments, reached.head.as_str()));
-        let head = head.get(..HEAD_LETTERS).unwrap_or_default();
-        page.push_str(&format!(
-            "{:>10}  {:<19}  {:>10}  {:>10}{}\n",
-            generation.generation,
-            units::moment(generation.at.0),
-            units::bytes(generation.bytes),
-            units::bytes(generation.new_bytes),
-            only(format!("  {:>10}  {}", units::count(segments), styled(DIM, head)))
-        ));
+        let cells = [
+            generation.generation.to_string().into(),
+            units::moment(generation.at.0).into(),
+            units::bytes(generation.bytes).into(),
+            units::bytes(generation.new_bytes).into(),
+            units::count(segments).into(),
+            Cell::of(DIM, head.get(..HEAD_LETTERS).unwrap_or_default()),
+        ];
+        table.row(cells, String::new());
     }
-    page
+    table.show(fold::columns())
 }

@@ -2,6 +2,7 @@
 
 use agentry_journal::listing::RunFilter;
 use agentry_kernel::Resource;
+use agentry_kernel::budget::words::microusd;
 use agentry_kernel::call::CallId;
 use agentry_kernel::journal::Status;
 use agentry_kernel::time::Millis;
@@ -142,16 +143,8 @@ fn status(given: &str) -> Result<Status, String> {
 }
 
 /// Millionths of a dollar.
-pub fn dollars(given: &str) -> Result<u64, String> {
-    let wrong = || format!("`{given}` is no amount of dollars, such as 0.05 or 2");
-    let (whole, decimals) = given.split_once('.').unwrap_or((given, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(decimals) || decimals.len() > 6 {
-        return Err(wrong());
-    }
-    let (whole, decimals): (u64, u64) =
-        (whole.parse().map_err(|_| wrong())?, format!("{decimals:0<6}").parse().map_err(|_| wrong())?);
-    whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(decimals)).ok_or_else(wrong)
+fn dollars(given: &str) -> Result<u64, String> {
+    microusd(given).ok_or_else(|| format!("`{given}` is no amount of dollars, such as 0.05 or 2"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, DIM, GOOD, instant, styled, text, units};
+use crate::screen::{self, DIM, GOOD, styled, text, units, when};
 
 /// Puts a home back out of a backup, and proves it
 ///
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
     /// The last generation that was taken by then, in UTC
-    #[arg(long, value_name = "INSTANT", value_parser = instant::parse, conflicts_with = "generation")]
+    #[arg(long, value_name = "WHEN", value_parser = when::parse, conflicts_with = "generation")]
     at: Option<Millis>,
     /// The generation of this number [default: the last one]
     #[arg(long, value_name = "N")]

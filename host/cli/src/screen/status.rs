@@ -7,14 +7,10 @@ use super::{BAD, BOLD, GOOD};
 
 /// How a run stands, in a word and its colour.
 pub fn shown(status: Status) -> (&'static str, Style) {
-    match status {
-        Status::Running => ("running", BOLD),
-        Status::Done => ("done", GOOD),
-        Status::Failed => ("failed", BAD),
-        Status::Denied => ("denied", BAD),
-        Status::Exhausted => ("exhausted", BAD),
-        Status::Unavailable => ("unavailable", BAD),
-        Status::Stopped => ("stopped", BAD),
-        Status::Suspended => ("suspended", BOLD),
-    }
+    let style = match status {
+        Status::Running | Status::Suspended => BOLD,
+        Status::Done => GOOD,
+        Status::Failed | Status::Denied | Status::Exhausted | Status::Unavailable | Status::Stopped => BAD,
+    };
+    (status.word(), style)
 }

@@ -1,9 +1,8 @@
 //! A moment as people write it: a date, a date with its time, or how long ago. It reads no clock but for the last.
 
+use agentry_kernel::policy::moment;
 use agentry_kernel::time::Millis;
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use toml::value::{Datetime, Offset};
 
 use super::{span, units};
 
@@ -15,12 +14,11 @@ pub fn parse(given: &str) -> Result<Millis, String> {
     }
     let wrong =
         || format!("`{given}` is no moment, such as 2h (ago), 2026-11-29, 2026-11-29T07:00 or 2026-11-29T07:00+01:00");
-    let at = given.parse::<Timestamp>().or_else(|_| {
-        let date: DateTime = given.trim_end_matches('Z').parse()?;
-        TimeZone::UTC.to_timestamp(date)
-    });
-    let at = at.map_err(|_| wrong())?.as_millisecond();
-    u64::try_from(at).map(Millis).map_err(|_| wrong())
+    let mut date: Datetime = given.trim_end_matches(" UTC").parse().map_err(|_| wrong())?;
+    if date.time.is_some() {
+        date.offset.get_or_insert(Offset::Z);
+    }
+    moment(&date).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -34,9 +32,10 @@ mod tests {
         for same in ["2026-11-29T07:00", "2026-11-29 07:00:00", "2026-11-29T07:00:00Z", "2026-11-29T08:00+01:00"] {
             assert_eq!(parse(same), Ok(Millis(MIDNIGHT + 7 * 3_600_000)), "{same}");
         }
+        assert_eq!(parse(&format!("{} UTC", units::moment(MIDNIGHT))), Ok(Millis(MIDNIGHT)), "as it is shown");
         let ago = parse("2h").unwrap().0.abs_diff(units::now().0);
         assert!((7_200_000..7_260_000).contains(&ago), "{ago}");
-        for wrong in ["", "yesterday", "2026-13-01", "2026-11-29T25:00", "1969-01-01"] {
+        for wrong in ["", "yesterday", "12:00:00", "2026-13-01", "2026-11-29T25:00", "1969-01-01"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -13,7 +13,7 @@ use crate::limits::{MEMORY_MAX_BYTES, WALL_RUN_MAX_MS};
 
 mod amount;
 
-pub use amount::milliseconds;
+pub use amount::{microusd, milliseconds};
 
 /// A number or a text such as `"2.00"` or `"120s"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -9,15 +9,12 @@ use parking_lot::Mutex;
 
 use super::Gate;
 
-/// How runs end, in the order in which they are counted.
-const ENDS: [Status; 6] =
-    [Status::Done, Status::Failed, Status::Denied, Status::Exhausted, Status::Unavailable, Status::Stopped];
-
 /// The counts of one host.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     begun: AtomicU64,
-    ended: [AtomicU64; ENDS.len()],
+    /// By how, in the order of [`Status::ENDS`].
+    ended: [AtomicU64; Status::ENDS.len()],
     /// As many as the host knows models.
     models: Mutex<BTreeMap<String, Asked>>,
 }
@@ -50,13 +47,14 @@ impl Counters {
 
     /// A run has ended so, or did not begin.
     pub(super) fn ends(&self, status: Status) {
-        if let Some(place) = ENDS.iter().position(|end| *end == status) {
+        if let Some(place) = Status::ENDS.iter().position(|end| *end == status) {
             self.ended[place].fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn now(&self) -> Counts {
-        let ended = ENDS.iter().zip(&self.ended).map(|(status, count)| (*status, count.load(Ordering::Relaxed)));
+        let ended =
+            Status::ENDS.iter().zip(&self.ended).map(|(status, count)| (*status, count.load(Ordering::Relaxed)));
         Counts { begun: self.begun.load(Ordering::Relaxed), ended: ended.collect(), models: self.models.lock().clone() }
     }
 }

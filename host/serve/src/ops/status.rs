@@ -65,16 +65,12 @@ fn ms(time: Duration) -> u64 {
 }
 
 /// The word of something that has one in JSON.
-fn word(of: &impl serde::Serialize) -> String {
-    serde_json::to_value(of).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
 fn since_open(counts: Counts) -> SinceOpen {
     let Counts { begun, ended, models } = counts;
     let asked = |Asked { asked, failed }: Asked| ModelAsked { asked, failed };
     SinceOpen {
         begun,
-        ended: ended.into_iter().map(|(status, count)| (word(&status), count)).collect(),
+        ended: ended.into_iter().map(|(status, count)| (status.word().to_owned(), count)).collect(),
         models: models.into_iter().map(|(alias, count)| (alias, asked(count))).collect(),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentry_store::limits::{CONTROL_ANSWER_MAX_MS, CONTROL_REPLY_MAX_BYTES, CONTROL_REQUEST_MAX_BYTES};
-use agentry_store::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value};
+use agentry_store::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value, measure_by_reading};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -134,7 +134,7 @@ impl Following {
 }
 
 /// The store of a running host, to be read: as it is, or as it was when a view of it was opened. Whoever reads slowly and is hung up on comes
-/// again; a view ends with its connection.
+/// again; a view is the host's, and there for whichever connection asks for it.
 #[derive(Debug)]
 pub struct RemoteStore {
     client: Arc<Mutex<Client>>,
@@ -150,15 +150,13 @@ impl RemoteStore {
     fn ask<O: OverSocket + Clone>(&self, operation: O) -> Result<O::Answer, StoreError> {
         let mut client = self.client.lock();
         let answer = match client.ask(operation.clone()) {
-            Err(error) if self.view.is_none() && matches!(error.kind, Kind::Unavailable { .. }) => {
-                match Client::connect_once(&client.home) {
-                    Ok(again) => {
-                        *client = again;
-                        client.ask(operation)
-                    }
-                    Err(_) => Err(error),
+            Err(error) if matches!(error.kind, Kind::Unavailable { .. }) => match Client::connect_once(&client.home) {
+                Ok(again) => {
+                    *client = again;
+                    client.ask(operation)
                 }
-            }
+                Err(_) => Err(error),
+            },
             answer => answer,
         };
         answer.map_err(|error| StoreError::Host { why: error.to_string() })
@@ -195,6 +193,9 @@ impl Store for RemoteStore {
     }
 
     fn get_each(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        if self.view.is_some() {
+            return keys.iter().map(|key| self.get(key)).collect();
+        }
         let mut values = Vec::with_capacity(keys.len());
         while let Some(rest) = keys.get(values.len()..).filter(|rest| !rest.is_empty()) {
             let part = &rest[..rest.len().min(KEYS_AT_ONCE)];
@@ -216,10 +217,16 @@ impl Store for RemoteStore {
     }
 
     fn measure(&self, range: &Range) -> Result<Measured, StoreError> {
-        self.ask(Measure { range: range.clone() })
+        match self.view {
+            None => self.ask(Measure { range: range.clone() }),
+            Some(_) => measure_by_reading(self, range),
+        }
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
+        if self.view.is_some() {
+            return Err(StoreError::no_view());
+        }
         let view = self.ask(OpenView)?;
         Ok(Arc::new(Self { client: Arc::clone(&self.client), view: Some(view) }))
     }

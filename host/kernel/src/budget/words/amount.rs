@@ -48,7 +48,7 @@ impl Unit {
 const MIB: u64 = 1024 * 1024;
 
 /// `"2.00"` is 2 000 000.
-fn microusd(text: &str) -> Option<u64> {
+pub fn microusd(text: &str) -> Option<u64> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
     if !digits(whole) || !digits(decimals) || decimals.len() > 6 {
         return None;
