@@ -31,7 +31,7 @@ pub fn run() -> Result<()> {
     stage.play("a stranger's agent: what does it want, and why? (this runs none of it)", &mut stage.inspect(), 0)?;
     stage.play("the model in this process: no key, no server", &mut stage.fetch(), 0)?;
     stage.play("a policy grants what an admin chose, and the agent works", &mut stage.work(), 0)?;
-    println!("\n{}", fs::read_to_string(stage.home.join("reports/report.md")).unwrap_or_default());
+    println!("\n{}", fs::read_to_string(stage.reports.join("report.md")).unwrap_or_default());
     stage.play("every syscall of that run: when, allowed or not, at what cost", &mut stage.trace(), 0)?;
     stage.narrow()?;
     stage.play("the same agent under a policy that does not grant the model", &mut stage.overreach(), 3)?;
@@ -42,13 +42,17 @@ pub fn run() -> Result<()> {
 struct Stage {
     component: PathBuf,
     home: PathBuf,
+    /// Beside the home: no agent is given a directory that holds one, or lies in one.
+    reports: PathBuf,
 }
 
 impl Stage {
     fn set(component: PathBuf) -> Result<Self> {
-        let home = target().join("demo");
-        fs::create_dir_all(home.join("reports")).context("cannot make the demo's home")?;
-        Ok(Self { component, home })
+        let (home, reports) = (target().join("demo"), target().join("demo-reports"));
+        for directory in [&home, &reports] {
+            fs::create_dir_all(directory).context("cannot make the demo's home")?;
+        }
+        Ok(Self { component, home, reports })
     }
 
     fn inspect(&self) -> Command {
@@ -82,7 +86,7 @@ impl Stage {
         ask.arg("run").arg(&self.component).args(["--input", QUESTION]).arg("--policies").arg(policies);
         ask.arg("--home").arg(&self.home);
         let corpus = root().join("example-agents/researcher/corpus");
-        for (name, directory) in [("documents", corpus), ("reports", self.home.join("reports"))] {
+        for (name, directory) in [("documents", corpus), ("reports", self.reports.clone())] {
             ask.arg("--root").arg(format!("{name}={}", directory.display()));
         }
         ask

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::model_server::{Answering, ModelServer};
 use crate::steps::{self, cargo, shown};
 use crate::workspace::{agentry, root, target};
-use crate::{fuzz, guests, readme, tidy};
+use crate::{demo, fuzz, guests, readme, tidy};
 use counts::Counts;
 
 /// The names of guest workspaces; they are compiled for WebAssembly and no part of the host's.
@@ -85,6 +85,7 @@ fn tests(steps: &mut Steps) {
     examples.args(["test", "--no-fail-fast", "--manifest-path", "example-agents/Cargo.toml"]);
     examples.arg("--target-dir").arg(target().join("guest-checks"));
     steps.tests("unit tests of the examples", examples);
+    steps.check("demo", demo::run());
     steps.check("readme", readme::run());
     if let Err(error) = integration(steps) {
         steps.check("integration", Err(error));
