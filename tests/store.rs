@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::serve::serve;
 use crate::stage::{Ended, Stage, agentry, begin, end, guest, skip};
 
 /// Kibibytes that a file may have: enough for a store to begin, too little for a long run.
@@ -161,4 +162,29 @@ fn a_store_that_a_process_without_a_socket_has_is_told_by_every_command_that_nee
     });
     store.unlock().expect("it was locked");
     end(stage.agentry("ps").arg("--json")).with(0);
+}
+
+/// The same command where no file system has locks.
+fn without_locks(command: &Command) -> Command {
+    let mut without = Command::new("python3");
+    without.arg(crate::stage::repository("tests/no_locks.py")).arg(command.get_program()).args(command.get_args());
+    without
+}
+
+#[test]
+fn two_hosts_never_share_a_home_where_the_file_system_has_no_locks() {
+    let component = guest("memory");
+    let stage = Stage::granting(&component);
+    let run = || end(&mut without_locks(&stage.run(&component, &json!(3))));
+    run().with(0);
+    let host = serve(&mut without_locks(&stage.agentry("serve")));
+    let second = end(&mut without_locks(&stage.agentry("serve"))).with(5);
+    second.complains("another agentry is using");
+    end(&mut without_locks(stage.agentry("compact").arg("--json"))).with(5);
+    let listed = end(&mut without_locks(stage.agentry("ps").arg("--json"))).with(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "the host is asked: {listed}");
+    // One that was killed is seen to be gone, and is not waited for.
+    host.kill();
+    run().with(0);
+    end(&mut stage.agentry("audit verify")).with(0);
 }

@@ -9,6 +9,7 @@ mod fence;
 pub mod ids;
 pub mod keyed_mutex;
 pub mod keys;
+mod lease;
 pub mod limits;
 mod redb;
 pub mod rows;

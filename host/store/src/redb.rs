@@ -22,6 +22,7 @@ use redb::{
 use tempfile::TempPath;
 
 use self::writer::Writer;
+use super::lease::{self, Lease, LeaseError};
 use super::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value, keys};
 
 /// The version of the store's layout. Version 1 knew of one host only: it is read as it is, and whoever writes it makes it this version.
@@ -31,6 +32,7 @@ const FORMAT: u8 = 2;
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 const FILE: &str = "store.redb";
+/// Who has the store, for words; whether locks hold in this home is tried on it as well.
 const PID_FILE: &str = "store.pid";
 /// How the name of a store begins that is being made.
 const NEW_PREFIX: &str = "store.redb.new.";
@@ -60,24 +62,25 @@ impl RedbStore {
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         let path = home.join(FILE);
         fs::create_dir_all(home).map_err(|error| not_opened(&path, &error))?;
+        let lease = leased(home)?;
         make(&path)?;
         let file = path.clone();
         let opener: Opener = Box::new(move || Builder::new().set_cache_size(CACHE_BYTES).create(&file));
-        let store = Self::open_with(opener, &path)?;
+        let store = Self::open_with(opener, lease, &path)?;
         sweep(home);
         // Only for the words of the next one's refusal; the lock itself is the file's.
         let _ = fs::write(home.join(PID_FILE), std::process::id().to_string());
         Ok(store)
     }
 
-    pub(super) fn open_with(opener: Opener, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open_with(opener: Opener, lease: Option<Lease>, path: &Path) -> Result<Self, StoreError> {
         let database = opener().map_err(|error| opening(error, path))?;
         let found = check_format(&database.begin_read().map_err(|error| failed(error.into()))?, path)?;
         if found != Some(FORMAT) {
             write_format(&database)?;
         }
         let shared = Arc::new(Shared { database: RwLock::new(Some(database)) });
-        let writer = Writer::start(Arc::clone(&shared), opener).map_err(|error| not_opened(path, &error))?;
+        let writer = Writer::start(Arc::clone(&shared), opener, lease).map_err(|error| not_opened(path, &error))?;
         Ok(Self { shared, writer })
     }
 
@@ -117,6 +120,18 @@ impl Store for RedbStore {
         let database = self.shared.database.read();
         let database = database.as_ref().ok_or_else(|| StoreError::Io { why: "an earlier write failed".to_owned() })?;
         view::of(database)
+    }
+}
+
+/// A lease where the file system has no locks, of which redb says nothing: it would open the file beside another process.
+fn leased(home: &Path) -> Result<Option<Lease>, StoreError> {
+    if lease::locks_hold(&home.join(PID_FILE)) {
+        return Ok(None);
+    }
+    match Lease::take(home, lease::PACE) {
+        Ok(lease) => Ok(Some(lease)),
+        Err(LeaseError::Taken) => Err(in_use(&home.join(FILE))),
+        Err(LeaseError::Io(error)) => Err(not_opened(&home.join(FILE), &error)),
     }
 }
 
@@ -162,8 +177,13 @@ fn sweep(home: &Path) {
     }
 }
 
-/// A store opened to be read while no host runs. It creates nothing.
-pub struct StoreReader(ReadOnlyDatabase, Option<TempPath>);
+/// A store opened to be read while no host runs. It creates nothing but, where there are no locks, a lease.
+pub struct StoreReader {
+    database: ReadOnlyDatabase,
+    copy: Option<TempPath>,
+    // Dropped last.
+    _lease: Option<Lease>,
+}
 
 impl StoreReader {
     /// Opens the store of this home; none if there is none.
@@ -176,6 +196,11 @@ impl StoreReader {
         if metadata(&path)?.is_none_or(|found| found.len() == 0) {
             return Ok(None);
         }
+        let lease = match leased(home) {
+            // Nobody can write there, so nobody does.
+            Err(StoreError::NotOpened { .. }) => None,
+            lease => lease?,
+        };
         let open = |path: &Path| Builder::new().set_cache_size(CACHE_BYTES).open_read_only(path);
         let mut copy = None;
         let database = match open(&path) {
@@ -193,16 +218,16 @@ impl StoreReader {
         };
         let database = database.map_err(|error| opening(error, &path))?;
         check_format(&database.begin_read().map_err(|error| failed(error.into()))?, &path)?;
-        Ok(Some(Self(database, copy)))
+        Ok(Some(Self { database, copy, _lease: lease }))
     }
 
     /// True if what is read is a copy: nobody can write where the store lies, and its last host was killed.
     pub fn is_copy(&self) -> bool {
-        self.1.is_some()
+        self.copy.is_some()
     }
 
     fn transaction(&self) -> Result<ReadTransaction, StoreError> {
-        self.0.begin_read().map_err(|error| failed(error.into()))
+        self.database.begin_read().map_err(|error| failed(error.into()))
     }
 }
 
@@ -232,7 +257,7 @@ impl Store for StoreReader {
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
-        view::of(&self.0)
+        view::of(&self.database)
     }
 }
 

@@ -247,7 +247,7 @@ fn filling(home: &Path) -> (RedbStore, Arc<AtomicBool>) {
         let full = Arc::clone(&switch);
         Database::builder().create_with_backend(FillingDisk { file: FileBackend::new(file)?, full })
     });
-    (RedbStore::open_with(opener, &path).expect("there is room yet"), full)
+    (RedbStore::open_with(opener, None, &path).expect("there is room yet"), full)
 }
 
 #[tokio::test]

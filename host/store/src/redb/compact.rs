@@ -5,7 +5,7 @@ use std::path::Path;
 
 use redb::{Builder, CompactionError, DatabaseError, ReadableDatabase as _};
 
-use super::{CACHE_BYTES, FILE, check_format, failed, metadata, not_opened, opening};
+use super::{CACHE_BYTES, FILE, check_format, failed, leased, metadata, not_opened, opening};
 use crate::StoreError;
 
 /// Each pass moves what lies behind into the room before it; few are needed, and none is needed behind one that moved nothing.
@@ -30,6 +30,7 @@ pub fn compact(home: &Path) -> Result<Option<Compacted>, StoreError> {
     if metadata(&path)?.is_none_or(|found| found.len() == 0) {
         return Ok(None);
     }
+    let _lease = leased(home)?;
     let before_bytes = size()?;
     let mut database = Builder::new().set_cache_size(CACHE_BYTES).open(&path).map_err(|error| opening(error, &path))?;
     check_format(&database.begin_read().map_err(|error| failed(error.into()))?, &path)?;

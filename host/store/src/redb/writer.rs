@@ -14,6 +14,7 @@ use redb::{Database, ReadableTable as _, Table};
 use tokio::sync::oneshot;
 
 use super::{Opener, Shared, TABLE, failed};
+use crate::lease::Lease;
 use crate::{Batch, Expect, QUEUE_MAX_BYTES, Row, StoreError, Write};
 
 /// Batches of one transaction: above this a commit takes so long that those at its front wait for those at its end.
@@ -61,9 +62,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(shared: Arc<Shared>, opener: Opener) -> io::Result<Self> {
+    pub(super) fn start(shared: Arc<Shared>, opener: Opener, lease: Option<Lease>) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
-        let (inbox, disk) = (Arc::clone(&queue), Disk { shared, opener });
+        let (inbox, disk) = (Arc::clone(&queue), Disk { shared, opener, lease });
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || disk.serve(&inbox))?;
         Ok(Self { queue, thread: Some(thread) })
     }
@@ -130,6 +131,8 @@ impl Queue {
 struct Disk {
     shared: Arc<Shared>,
     opener: Opener,
+    /// Where no lock keeps others from the file.
+    lease: Option<Lease>,
 }
 
 impl Disk {
@@ -149,6 +152,9 @@ impl Disk {
 
     /// Commits what can be; the outer error is everyone's.
     fn commit(&self, group: &mut [Job]) -> Result<Vec<Answer>, StoreError> {
+        if !self.is_ours() {
+            return Err(StoreError::Fenced);
+        }
         self.reopen()?;
         let database = self.shared.database.read();
         let database = database.as_ref().ok_or(StoreError::Closed)?;
@@ -173,6 +179,9 @@ impl Disk {
                 answers.push(answer);
             }
         }
+        if !self.is_ours() {
+            return Err(StoreError::Fenced);
+        }
         if changed {
             transaction.commit().map_err(|error| failed(error.into()))?;
         } else {
@@ -193,9 +202,19 @@ impl Disk {
 
     fn close(&self) {
         if let Some(database) = self.shared.database.write().take() {
-            // It may fail once more on the same disk; what is committed is on it already.
-            let _ = database.close();
+            if self.is_ours() {
+                // It may fail once more on the same disk; what is committed is on it already.
+                let _ = database.close();
+            } else {
+                // Closing writes, and the file is another's now.
+                std::mem::forget(database);
+            }
         }
+    }
+
+    /// Whether nobody else has the file: a lock says so, or the lease still holds.
+    fn is_ours(&self) -> bool {
+        self.lease.as_ref().is_none_or(Lease::holds)
     }
 }
 
