@@ -269,11 +269,21 @@ fn a_home_is_set_up_by_three_answers_and_a_second_time_nothing_is_written_over()
     };
     end(&mut in_home("policy check")).with(0);
     let models = end(&mut in_home("models --json")).with(0).json();
-    assert_eq!(models[0]["alias"], "default-model", "{models}");
+    assert_eq!(models[0]["alias"], "server", "{models}");
     assert_eq!(models[0]["local"], true, "a budget in money would keep everybody from it: {models}");
     let mut unpriced = agentry();
     unpriced.args(["setup", "--yes", "--model", "openai=nobody-knows-me", "--home"]).arg(stage.path("unpriced"));
     assert!(end(&mut unpriced).with(0).stderr.contains("nobody knows the price of `nobody-knows-me`"));
+    for (choice, kind) in [("ollama=qwen3:8b", "ollama"), ("gemini=gemini-3.5-flash", "gemini")] {
+        let mut chosen = agentry();
+        let other = stage.path(kind);
+        end(chosen.args(["setup", "--yes", "--model", choice, "--home"]).arg(&other)).with(0);
+        let lines = fs::read_to_string(other.join("agentry.toml")).expect("a configuration");
+        assert!(lines.contains(&format!("kind = \"{kind}\"")), "{lines}");
+    }
+    let mut misspelt = agentry();
+    let ended = end(misspelt.args(["setup", "--yes", "--model", "opnai=x", "--home"]).arg(stage.path("misspelt")));
+    assert!(ended.with(2).stderr.contains("did you mean `openai`?"));
     fs::write(home.join("policies/00-site.toml"), "format = 1\nlayer = \"site\"\n# mine\n").expect("it is ours");
     let again = end(&mut in_home("setup --yes")).with(0);
     assert!(again.stderr.contains("stays as it is"), "{}", again.stderr);

@@ -20,6 +20,8 @@ const LIST_MAX_BYTES: u64 = 1024 * 1024;
 pub struct Noticed {
     /// What it is, for people: `OPENAI_API_KEY is set`.
     pub what: String,
+    /// A model of it in short: `openai=MODEL`, as [`lines_of`] reads it.
+    pub model: String,
     /// The lines of `agentry.toml` that make a model of it.
     pub lines: String,
 }
@@ -118,29 +120,54 @@ pub async fn nearby(config: &ModelsConfig, set: impl Fn(&str) -> bool) -> Vec<No
     noticed
 }
 
+/// Names of providers that [`lines_of`] knows.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    BY_KEY.iter().map(|key| key.provider).chain(BY_PORT.iter().map(|server| server.provider))
+}
+
+/// The lines of `agentry.toml` that make a model of a provider's, where it is at home or listens by default; none of an unknown provider's.
+/// `model` goes into TOML as it stands, as a text.
+pub fn lines_of(provider: &str, model: &str) -> Option<String> {
+    let key = BY_KEY.iter().find(|key| key.provider == provider).map(|key| key.lines(model));
+    key.or_else(|| BY_PORT.iter().find(|server| server.provider == provider).map(|server| server.lines(model)))
+}
+
+impl ByKey {
+    fn lines(&self, model: &str) -> String {
+        let Self { variable, provider, kind, base_url, .. } = self;
+        let base_url = base_url.map(|url| format!("base_url = \"{url}\"\n")).unwrap_or_default();
+        format!(
+            "[providers.{provider}]\nkind = \"{kind}\"\n{base_url}key = {{ env = \"{variable}\" }}\n\n\
+             [models.{provider}]\nprovider = \"{provider}\"\nmodel = {model:?}\n"
+        )
+    }
+}
+
+impl ByPort {
+    fn lines(&self, model: &str) -> String {
+        let Self { provider, kind, path, port, .. } = self;
+        format!(
+            "[providers.{provider}]\nkind = \"{kind}\"\nbase_url = \"http://127.0.0.1:{port}{path}\"\n\n\
+             [models.{provider}]\nprovider = \"{provider}\"\nmodel = {model:?}\nlocal = true\n"
+        )
+    }
+}
+
 fn by_key(key: &ByKey) -> Noticed {
-    let ByKey { variable, provider, kind, base_url, model } = key;
-    let base_url = base_url.map(|url| format!("base_url = \"{url}\"\n")).unwrap_or_default();
-    let lines = format!(
-        "[providers.{provider}]\nkind = \"{kind}\"\n{base_url}key = {{ env = \"{variable}\" }}\n\n\
-         [models.{provider}]\nprovider = \"{provider}\"\nmodel = \"{model}\"\n"
-    );
-    Noticed { what: format!("{variable} is set"), lines }
+    let ByKey { variable, provider, model, .. } = key;
+    Noticed { what: format!("{variable} is set"), model: format!("{provider}={model}"), lines: key.lines(model) }
 }
 
 fn by_port(server: &ByPort, models: &[String]) -> Noticed {
-    let ByPort { name, provider, kind, path, port } = server;
+    let ByPort { name, provider, port, .. } = server;
     let model = models.first().map_or("NAME", String::as_str);
-    let lines = format!(
-        "[providers.{provider}]\nkind = \"{kind}\"\nbase_url = \"http://127.0.0.1:{port}{path}\"\n\n\
-         [models.{provider}]\nprovider = \"{provider}\"\nmodel = \"{model}\"\nlocal = true\n"
-    );
     let has = match models {
         [] => ", without a model yet".to_owned(),
         [one] => format!(" with `{one}`"),
         [one, more @ ..] => format!(" with `{one}` and {} more", more.len()),
     };
-    Noticed { what: format!("{name} answers at 127.0.0.1:{port}{has}"), lines }
+    let what = format!("{name} answers at 127.0.0.1:{port}{has}");
+    Noticed { what, model: format!("{provider}={model}"), lines: server.lines(model) }
 }
 
 /// The models of a server that speaks as OpenAI does; none if nothing is there, or something else.
@@ -180,8 +207,10 @@ mod tests {
     #[test]
     fn the_lines_for_each_key_are_a_configuration_with_a_price() {
         for key in &BY_KEY {
-            let text = by_key(key).lines;
-            let config = parsed(&text);
+            let noticed = by_key(key);
+            let (provider, model) = noticed.model.split_once('=').expect("a provider and its model");
+            assert_eq!(lines_of(provider, model).as_ref(), Some(&noticed.lines));
+            let config = parsed(&noticed.lines);
             assert_eq!(config.default, key.provider);
             assert!(config.uses_key(key.variable));
             assert!(key.provider == "openrouter" || listed(key.provider, key.model).is_some(), "{}", key.model);

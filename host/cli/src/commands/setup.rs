@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agentry_config::policies::{self, PoliciesError};
+use agentry_config::reader::near_or_all;
 use agentry_kernel::Digest;
 use agentry_kernel::policy::{Policy, Source};
+use agentry_llm::config::ModelsConfig;
+use agentry_llm::nearby::{Noticed, known, lines_of, nearby};
 use agentry_runtime::config::{CONFIG_FILE, Config};
 use anyhow::{Context, Result, bail};
 
@@ -25,14 +28,15 @@ const USD_DAY: &str = "5.00";
 Examples:
   agentry setup
   agentry setup --yes                                        # the model in the process, 5 dollars a day
-  agentry setup --model http://127.0.0.1:11434/v1=qwen3:8b   # a server of this machine
-  agentry setup --model openai=gpt-4o-mini --usd-day 2.00    # with its key in OPENAI_API_KEY
+  agentry setup --model ollama=qwen3:8b                      # a server of this machine
+  agentry setup --model http://127.0.0.1:8000/v1=qwen3       # the same, wherever it listens
+  agentry setup --model openai=gpt-5.4-mini --usd-day 2.00   # with its key in OPENAI_API_KEY
 
 A file that is there already stays as it is.")]
 pub struct Args {
     #[command(flatten)]
     home: HomeArgs,
-    /// Which model: `embedded`, `openai=MODEL`, `anthropic=MODEL` or `URL=MODEL`
+    /// Which model: `embedded`, `PROVIDER=MODEL` (such as `openai=MODEL`) or `URL=MODEL`
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// What all agents together may spend in a day, in US dollars
@@ -51,7 +55,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let named = home.path().display().to_string();
     let place = PathBuf::from(asks("Where does Agentry keep its things?", &named)?);
     let home = HomeArgs::at(Some(place)).resolve()?;
-    let which = "Which model do agents ask? embedded, openai=MODEL, anthropic=MODEL or URL=MODEL";
+    let which = "Which model do agents ask? embedded, PROVIDER=MODEL or URL=MODEL";
+    if args.model.is_none() && !args.yes {
+        screen::tell(&at_hand()?);
+    }
     let model = args.model.clone().map_or_else(|| asks(which, "embedded"), Ok)?;
     let much = "How many dollars may all agents together spend in a day?";
     let usd_day = args.usd_day.clone().map_or_else(|| asks(much, USD_DAY), Ok)?;
@@ -97,33 +104,45 @@ fn site(usd_day: &str) -> String {
     )
 }
 
+/// Models that somebody has already: keys in the environment, servers of this machine.
+fn at_hand() -> Result<String> {
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let noticed = threads.block_on(nearby(&ModelsConfig::default(), set));
+    let line = |noticed: &Noticed| format!("  {}: {}\n", text::line(&noticed.what), text::line(&noticed.model));
+    Ok(noticed.iter().map(line).collect())
+}
+
 fn configuration(model: &str) -> Result<String> {
     let head = "# The models of this home: `agentry models` lists them and says what they lack.\nformat = 1\n";
     if model == "embedded" {
         return Ok(format!("{head}default = \"embedded\"\n"));
     }
     let Some((provider, name)) = model.rsplit_once('=').filter(|(_, name)| !name.is_empty()) else {
-        bail!(
-            "`{}` is no model\nhint: embedded, openai=MODEL, anthropic=MODEL, or URL=MODEL of a server",
-            text::line(model)
-        );
+        let shown = text::line(model);
+        bail!("`{shown}` is no model\nhint: embedded, PROVIDER=MODEL such as openai=MODEL, or URL=MODEL of a server");
     };
-    let kind = match provider {
-        "openai" => "kind = \"openai\"\nkey = { env = \"OPENAI_API_KEY\" }\n".to_owned(),
-        "anthropic" => "kind = \"anthropic\"\nkey = { env = \"ANTHROPIC_API_KEY\" }\n".to_owned(),
-        url if url.starts_with("http://") || url.starts_with("https://") => {
-            format!("kind = \"openai-compatible\"\nbase_url = {url:?}\n")
-        }
-        other => {
-            bail!("nobody knows the provider `{}`\nhint: openai, anthropic, or the URL of a server", text::line(other))
+    // What Google calls its models, people call their provider.
+    let provider = if provider == "gemini" { "google" } else { provider };
+    let lines = match lines_of(provider, name) {
+        Some(lines) => lines,
+        None if provider.starts_with("http://") || provider.starts_with("https://") => format!(
+            "[providers.server]\nkind = \"openai-compatible\"\nbase_url = {provider:?}\n\n\
+             [models.server]\nprovider = \"server\"\nmodel = {name:?}\n"
+        ),
+        None => {
+            let known: Vec<_> = known().collect();
+            bail!(
+                "nobody knows the provider `{}`\nhint: {}; or the URL of a server",
+                text::line(provider),
+                near_or_all(provider, &known)
+            )
         }
     };
-    let text = format!(
-        "{head}default = \"default-model\"\n\n[providers.first]\n{kind}\n[models.default-model]\nprovider = \"first\"\nmodel = {name:?}\n"
-    );
+    let text = format!("{head}\n{lines}");
     // What runs on this machine costs nothing, so that a budget in money does not keep it from being asked.
-    let local = Config::parse(CONFIG_FILE, &text)?.models.models.iter().all(|model| model.provider.loopback);
-    Ok(if local {
+    let models = Config::parse(CONFIG_FILE, &text)?.models.models;
+    Ok(if models.iter().all(|model| model.provider.loopback && !model.local) {
         format!("{text}local = true    # no word leaves this machine; take it out if this server asks another one\n")
     } else {
         text
