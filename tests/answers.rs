@@ -122,7 +122,7 @@ fn a_policy_that_changes_in_between_voids_the_question_and_costs_nothing() {
     let because = is_not_approved(&stage, ended);
     assert!(because.contains("policy"), "{because}");
     assert_eq!(approvals(&stage)["questions"][0]["state"], "void");
-    approve(&stage, &id, &[]).with(3).complains("is not open: the policy or the tool changed");
+    approve(&stage, &id, &[]).with(3).complains(": the policy or the tool changed");
 }
 
 #[test]

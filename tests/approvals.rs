@@ -173,7 +173,7 @@ fn a_no_has_a_reason_and_costs_nothing() {
     assert!(because.contains("local said no: it is not for sale") && !because.contains('\u{1b}'), "{because}");
     let all = approvals(&stage);
     assert_eq!(all["questions"][0]["state"], "denied", "{all}");
-    approve(&stage, &id, &[]).with(3).complains("is not open: local said no already");
+    approve(&stage, &id, &[]).with(3).complains(": local said no already");
 }
 
 #[test]

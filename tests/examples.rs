@@ -68,5 +68,7 @@ fn the_researcher_without_its_documents_does_not_begin() {
     let stage = Stage::new();
     stage.policy(&policy_of("researcher"));
     let mut run = stage.run_on(SCRIPT, &example("researcher"), &json!({"question": "Who declares war?"}));
-    end(&mut run).with(2).complains("needs the root `documents`");
+    let ended = end(&mut run).with(2);
+    ended.complains("needs the roots `documents` and `reports`");
+    assert!(ended.stderr.contains("hint: add --root documents=DIR --root reports=DIR; "), "{}", ended.stderr);
 }

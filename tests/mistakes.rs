@@ -52,6 +52,22 @@ fn a_mistake_in_any_file_of_a_home_shows_the_line_a_caret_and_what_was_meant() {
         (
             "models",
             "agentry.toml",
+            format!("{PROVIDER}idle_timeout = 3\n"),
+            "5:1:",
+            "idle_timeout = 3",
+            "`idle_timeout_ms`?",
+        ),
+        (
+            "models",
+            "agentry.toml",
+            "format = 1\n[providers.near]\nkind = \"OpenAI\"\n".to_owned(),
+            "3:8:",
+            "kind = \"OpenAI\"",
+            "`openai`?",
+        ),
+        (
+            "models",
+            "agentry.toml",
             format!("{PROVIDER}idle_timeout_ms = \"3\"\n"),
             "5:19:",
             "idle_timeout_ms = \"3\"",
@@ -212,15 +228,15 @@ fn a_question_that_is_closed_is_told_as_such_where_no_host_serves() {
     run.end().with(3);
     for verb in [&["approve", &question][..], &["deny", &question, "--because", "x"]] {
         let ended = end(agentry().args(verb).arg("--home").arg(stage.home())).with(3);
-        ended.complains("is not open: ");
+        ended.complains("no open question is called ");
         assert!(
             ended.stderr.contains("said no already") && !ended.stderr.contains("agentry serve"),
             "{}",
             ended.stderr
         );
     }
-    // One that nobody knows is another thing.
-    end(stage.agentry("approve").arg("zzzz")).with(5);
+    // One that nobody asked is not there, host or not.
+    end(stage.agentry("approve").arg("zzzz")).with(2).complains("no open question is called `zzzz`");
 }
 
 #[test]

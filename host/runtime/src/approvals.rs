@@ -167,8 +167,12 @@ fn find(gate: &Gate, name: &str) -> Result<ApprovalId, SayError> {
 fn closed(gate: &Gate, error: SayError) -> SayError {
     let SayError::Unknown(id) = error else { return error };
     let questions = approval::all(&**gate.journal().store()).unwrap_or_default();
-    match approval::became(&questions, &id) {
-        Some(how) => SayError::Closed { id, how },
+    match approval::named(&questions, &id) {
+        Some(question) => {
+            // It was open a moment ago: what became of it is on its way to the store.
+            let how = approval::became(question).unwrap_or_else(|| "it has just been closed".to_owned());
+            SayError::Closed { id, how }
+        }
         None => SayError::Unknown(id),
     }
 }

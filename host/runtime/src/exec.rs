@@ -405,14 +405,20 @@ fn left(run: &RunContext, usage: BTreeMap<String, Usage>) -> Report {
     }
 }
 
-/// The root that a grant gives a package, that it needs, and that nobody gave this host.
-pub(crate) fn lacking_root<'m>(drivers: &Drivers, manifest: &'m Manifest) -> Option<&'m WantsFiles> {
+/// The roots that a grant gives a package, that it needs, and that nobody gave this host; each once.
+pub(crate) fn lacking_roots<'m>(drivers: &Drivers, manifest: &'m Manifest) -> Vec<&'m WantsFiles> {
     let policy = drivers.gate.kernel(|kernel| Arc::clone(kernel.policy()));
     // Without a grant, the kernel says so in its own words.
-    let grant = policy.grant(manifest.agent(), manifest)?;
+    let Some(grant) = policy.grant(manifest.agent(), manifest) else { return Vec::new() };
     let granted = |root: &str| grant.rights.files.iter().any(|right| right.root == root);
-    let mut needed = manifest.wants.files.iter().filter(|wants| !wants.optional && granted(&wants.root));
-    needed.find(|wants| !drivers.files.has(&wants.root))
+    let lacking = |wants: &WantsFiles| !wants.optional && granted(&wants.root) && !drivers.files.has(&wants.root);
+    let mut found: Vec<&WantsFiles> = Vec::new();
+    for wants in manifest.wants.files.iter().filter(|wants| lacking(wants)) {
+        if found.iter().all(|known| known.root != wants.root) {
+            found.push(wants);
+        }
+    }
+    found
 }
 
 /// The report of a run that did not begin.

@@ -46,7 +46,7 @@ use crate::exec::components::Components;
 use crate::exec::components::Prepared;
 use crate::exec::errors::RunError;
 use crate::exec::replay::{Replayed, replay};
-use crate::exec::{Beginning, Resuming, lacking_root};
+use crate::exec::{Beginning, Resuming, lacking_roots};
 use crate::host::services::Services;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
@@ -423,12 +423,12 @@ impl Host {
         Ok(crate::exec::run(&self.services.drivers, beginning, observer).await?)
     }
 
-    /// A root that is granted and needed must be there before anything is spent.
+    /// Roots that are granted and needed must be there before anything is spent.
     fn has_roots(&self, manifest: &Manifest) -> Result<(), RunError> {
-        lacking_root(&self.services.drivers, manifest).map_or(Ok(()), |wants| {
-            let agent = manifest.agent().to_owned();
-            Err(RunError::Root { agent, root: wants.root.clone(), why: wants.why.clone() })
-        })
+        let lacking = lacking_roots(&self.services.drivers, manifest);
+        let roots: Vec<_> = lacking.into_iter().map(|wants| (wants.root.clone(), wants.why.clone())).collect();
+        let agent = manifest.agent().to_owned();
+        if roots.is_empty() { Ok(()) } else { Err(RunError::Roots { agent, roots }) }
     }
 
     fn components(&self) -> &Components {

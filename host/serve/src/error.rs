@@ -178,6 +178,10 @@ impl From<StoreError> for OpError {
 
 impl From<SayError> for OpError {
     fn from(error: SayError) -> Self {
+        let kind = match error {
+            SayError::Unknown(_) | SayError::Many(_) => Kind::NotFound,
+            _ => Kind::Refused(Refuser::Approval),
+        };
         let next = match &error {
             SayError::Code(CodeError::Store(error)) | SayError::Store(error) => return error.clone().into(),
             SayError::Unknown(_) | SayError::Many(_) | SayError::Unfit(Unfit::Closed) => Some(Next::OpenApprovals),
@@ -198,7 +202,7 @@ impl From<SayError> for OpError {
                 | RosterError::Random(_),
             ) => None,
         };
-        Self { next, ..Self::new(Kind::Refused(Refuser::Approval), error) }
+        Self { next, ..Self::new(kind, error) }
     }
 }
 
@@ -254,7 +258,7 @@ impl From<RunError> for OpError {
             | RunError::Prepare(_)
             | RunError::Input { .. }
             | RunError::Shape { .. }
-            | RunError::Root { .. }
+            | RunError::Roots { .. }
             | RunError::OtherAgent { .. }
             | RunError::Component { .. } => Kind::Invalid,
             RunError::NoCall { .. } | RunError::NoComponent { .. } => Kind::NotFound,

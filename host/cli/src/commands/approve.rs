@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use agentry_runtime::approvals::{Effect, Said, Saying};
-use agentry_serve::error::Kind;
+use agentry_runtime::approvals::{Effect, Said, SayError, Saying};
+use agentry_serve::error::{Kind, OpError};
 use agentry_serve::socket;
 use agentry_store::rows::approval;
 use anyhow::Result;
 
-use crate::exit::{Exit, With};
+use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, GOOD, styled, text};
 
@@ -54,22 +54,17 @@ pub fn story(said: &Said) -> String {
 pub fn say(home: &Home, saying: Saying) -> Result<Said> {
     let question = saying.question.clone();
     socket::ask(home.path(), saying).map_err(|error| {
-        // A host that was reached has said what became of the question.
-        let how = if matches!(error.kind, Kind::Refused(_)) { None } else { became(home, &question) };
-        match how.map(|how| format!("`{}` is not open: {how}", text::line(&question))) {
-            // No host could hear an answer to it.
-            Some(told) if error.kind == Kind::NoHost => {
-                let told = anyhow::anyhow!("{told}\nhint: `agentry approvals --all` lists what was asked");
-                With(Exit::Denied, told).into()
-            }
-            Some(told) => anyhow::Error::new(error).context(told),
-            None => error.into(),
-        }
+        let why = (error.kind == Kind::NoHost).then(|| unheard(home, question)).flatten();
+        why.map_or(error, OpError::from).into()
     })
 }
 
-/// What became of a question, where no host is there to say it.
-fn became(home: &Home, question: &str) -> Option<String> {
-    let history = home.history().ok()??;
-    approval::became(&history.questions().ok()?, question)
+/// Why no host could hear an answer, where the home's past knows: the question is closed, or nobody asked it.
+fn unheard(home: &Home, id: String) -> Option<SayError> {
+    let questions = home.history().ok()??.questions().ok()?;
+    let shown = text::cut(&id, 32);
+    match approval::named(&questions, &id) {
+        Some(question) => approval::became(question).map(|how| SayError::Closed { id: shown, how }),
+        None => Some(SayError::Unknown(shown)),
+    }
 }

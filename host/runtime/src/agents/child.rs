@@ -21,7 +21,7 @@ use super::Agents;
 use crate::dispatch::delegate::Delegated;
 use crate::dispatch::drivers::Drivers;
 use crate::exec::components::Prepared;
-use crate::exec::{Beginning, Resuming, lacking_root};
+use crate::exec::{Beginning, Resuming, lacking_roots};
 use crate::gate::Reservation;
 use crate::run::context::RunContext;
 use crate::run::events::{Event, Observer};
@@ -189,7 +189,7 @@ impl Place {
         if named != agent {
             return Err(cannot(format!("its package is of agent `{named}`")));
         }
-        match lacking_root(drivers, &prepared.manifest) {
+        match lacking_roots(drivers, &prepared.manifest).first() {
             Some(wants) => Err(cannot(format!("nobody gave the root `{}`", wants.root))),
             None => Ok(prepared),
         }

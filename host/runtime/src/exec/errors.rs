@@ -37,17 +37,13 @@ pub enum RunError {
         /// Where it does not fit, and why.
         why: String,
     },
-    /// The agent is granted a root that nobody gave.
-    #[error(
-        "agent `{agent}` needs the root `{root}`, and this host has none of that name\nhint: add --root {root}=DIR; it is for: {why}"
-    )]
-    Root {
+    /// The agent is granted roots that nobody gave.
+    #[error("agent `{agent}` needs {}", lacking(roots))]
+    Roots {
         /// The agent's name.
         agent: String,
-        /// The root's name.
-        root: String,
-        /// What its manifest says it is for.
-        why: String,
+        /// Each by its name, and what its manifest says it is for.
+        roots: Vec<(String, String)>,
     },
     /// The store cannot be written.
     #[error(transparent)]
@@ -142,4 +138,17 @@ impl From<NotReady> for RunError {
             NotReady::Store(error) => Self::Store(error),
         }
     }
+}
+
+/// Which roots are not there, and how all of them are given at once.
+fn lacking(roots: &[(String, String)]) -> String {
+    let each =
+        |show: fn(&(String, String)) -> String, between| roots.iter().map(show).collect::<Vec<_>>().join(between);
+    let (word, whose) = if roots.len() == 1 { ("root", "that name") } else { ("roots", "these names") };
+    format!(
+        "the {word} {}, and this host has none of {whose}\nhint: add {}; {}",
+        each(|(root, _)| format!("`{root}`"), " and "),
+        each(|(root, _)| format!("--root {root}=DIR"), " "),
+        each(|(root, why)| format!("`{root}` is for: {why}"), "; "),
+    )
 }

@@ -174,12 +174,16 @@ pub fn all(store: &dyn Store) -> Result<Vec<Question>, StoreError> {
     Ok(questions)
 }
 
-/// What became of the one question whose id begins so, if it has an answer or an end.
-pub fn became(questions: &[Question], name: &str) -> Option<String> {
+/// The one question whose id begins so.
+pub fn named<'q>(questions: &'q [Question], name: &str) -> Option<&'q Question> {
     let wanted = name.to_ascii_lowercase();
     let mut found =
         questions.iter().filter(|question| !wanted.is_empty() && question.id.to_string().starts_with(&wanted));
-    let (Some(question), None) = (found.next(), found.next()) else { return None };
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// What became of a question that was asked, if it has an answer or an end.
+pub fn became(question: &Question) -> Option<String> {
     Some(match &question.state {
         State::Open => return None,
         State::Approved => format!("the yes of {} was already used", question.yes.join(" and ")),
