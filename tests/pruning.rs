@@ -71,21 +71,6 @@ fn prune(stage: &Stage, more: &[&str]) -> Ended {
     end(stage.agentry("prune").args(["--older-than", "0s", "--json"]).args(more))
 }
 
-/// The books, but for how long it is until they refill.
-fn budget(stage: &Stage) -> Value {
-    still(end(stage.agentry("budget").arg("--json")).with(0).json())
-}
-
-fn still(books: Value) -> Value {
-    match books {
-        Value::Object(map) => {
-            map.into_iter().filter(|(key, _)| key != "refills_in_s").map(|(key, value)| (key, still(value))).collect()
-        }
-        Value::Array(list) => list.into_iter().map(still).collect(),
-        other => other,
-    }
-}
-
 fn audit(stage: &Stage) -> Value {
     end(stage.agentry("audit verify").arg("--json")).with(0).json()
 }
@@ -107,7 +92,7 @@ fn old_journals_go_beside_a_host_and_the_chain_the_books_and_what_goes_on_stay()
     until("they are over", || runs(&stage).iter().all(over));
     let sleeps = detach(&stage, "steps", &json!([["sleep", "9000"], ["put", "team/b", "late", "x"]]));
     until("it rests", || !of(&stage, &sleeps)["rests"].is_null());
-    let (books, log) = (budget(&stage), audit(&stage));
+    let (books, log) = (stage.budget(), audit(&stage));
     let look = prune(&stage, &["--keep", "failed,approved", "--dry-run"]).with(0).json();
     assert_eq!((&look["runs"], &look["kept"], &look["dry_run"]), (&json!(12), &json!(3), &json!(true)), "{look}");
     assert_eq!(audit(&stage)["pruned"], 0, "nothing went");
@@ -116,7 +101,7 @@ fn old_journals_go_beside_a_host_and_the_chain_the_books_and_what_goes_on_stay()
         assert_eq!(went[figure], look[figure], "{figure}: what was said before");
     }
     assert!(went["contents"].as_u64() >= Some(12), "{went}");
-    assert_eq!(budget(&stage), books, "the books are what they were");
+    assert_eq!(stage.budget(), books, "the books are what they were");
     let after = audit(&stage);
     assert_eq!((&after["pruned"], &after["pruned_runs"]), (&went["segments"], &json!(12)), "{after}");
     assert!(after["segments"].as_u64() > log["segments"].as_u64());
@@ -215,9 +200,9 @@ fn a_host_that_is_killed_while_it_prunes_loses_nothing() {
         audit(&stage);
         server = serving(&stage);
     }
-    let books = budget(&stage);
+    let books = stage.budget();
     prune(&stage, &[]).with(0);
-    assert_eq!(budget(&stage), books);
+    assert_eq!(stage.budget(), books);
     let all = runs(&stage);
     assert!(all.iter().filter(|run| over(run)).all(|run| !run["pruned"].is_null()), "{all:#?}");
     assert_eq!(audit(&stage)["pruned_runs"], 120);

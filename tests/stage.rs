@@ -170,6 +170,21 @@ impl Stage {
         stage
     }
 
+    /// The books, but for how long it is until they refill.
+    pub fn budget(&self) -> Value {
+        fn still(books: Value) -> Value {
+            match books {
+                Value::Object(map) => {
+                    let kept = map.into_iter().filter(|(key, _)| key != "refills_in_s");
+                    kept.map(|(key, value)| (key, still(value))).collect()
+                }
+                Value::Array(list) => list.into_iter().map(still).collect(),
+                other => other,
+            }
+        }
+        still(end(self.agentry("budget").arg("--json")).with(0).json())
+    }
+
     /// A home whose one grant is what `inspect --grant` drafts for this component.
     pub fn drafting(component: &Path) -> Self {
         let draft = end(agentry().arg("inspect").arg(component).arg("--grant")).with(0);

@@ -276,9 +276,13 @@ fn place(table: &DeTable<'_>, key: &str) -> Option<usize> {
     inner.or(Some(own.start))
 }
 
-/// The known word that was probably meant.
+/// The known word that was probably meant: one that is written nearly so, or the only one that goes on with a unit or the like.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    text::nearest(word, known.iter().copied())
+    let longer = |known: &&str| known.strip_prefix(word).is_some_and(|rest| rest.starts_with('_'));
+    text::nearest(word, known.iter().copied()).or_else(|| {
+        let mut longer = known.iter().copied().filter(longer);
+        longer.next().filter(|_| !word.is_empty() && longer.next().is_none())
+    })
 }
 
 /// What to say of an unknown word: the one that was probably meant, or all there are.

@@ -161,7 +161,7 @@ pub fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&
     words.map(|known| (distance(word, known), known)).filter(|(d, _)| *d <= far).min().map(|(_, known)| known)
 }
 
-/// How many letters must change to get from one word to the other; two that swapped places are one change.
+/// How many letters must change to get from one word to the other, be they small or large; two that swapped places are one change.
 /// (Optimal string alignment, see Damerau, CACM 7(3), 1964.)
 fn distance(a: &str, b: &str) -> usize {
     const LONG: usize = 32;
@@ -174,7 +174,7 @@ fn distance(a: &str, b: &str) -> usize {
     for i in 1..=a.len() {
         rows[2][0] = i;
         for j in 1..=b.len() {
-            let same = a[i - 1] == b[j - 1];
+            let same = a[i - 1].eq_ignore_ascii_case(&b[j - 1]);
             let mut best = (rows[1][j] + 1).min(rows[2][j - 1] + 1).min(rows[1][j - 1] + usize::from(!same));
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 best = best.min(rows[0][j - 2] + 1);

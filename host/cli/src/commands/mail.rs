@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, BOLD, DIM, GOOD, styled, text, units};
+use crate::screen::table::{Cell, Table, left, right};
+use crate::screen::{self, DIM, GOOD, styled, text, units};
 
 /// Lists letters that wait, or dead ones; throws one away
 #[derive(clap::Args)]
@@ -70,7 +71,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         misspelt(&home, args.agent.as_deref())?;
         screen::tell(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
     } else {
-        screen::page(&table(&letters))?;
+        screen::page(&table(&letters, screen::fold::columns()))?;
     }
     Ok(Exit::Done.into())
 }
@@ -96,26 +97,28 @@ fn discard(drop: &Drop) -> Result<ExitCode> {
 }
 
 /// A line a letter, and what else is known of it below.
-pub fn table(letters: &[Listed]) -> String {
-    let head = format!("{:<20}  {:<16}  {:<19}  {:>9}  {}", "letter", "from", "sent (UTC)", "size", "subject");
-    let mut table = format!("{}\n", styled(BOLD, head));
+pub fn table(letters: &[Listed], columns: Option<usize>) -> String {
+    let heads =
+        [left("letter"), left("from").goes(1), left("sent (UTC)").goes(3), right("size").goes(2), left("subject")];
+    let mut table = Table::new(heads);
     for Listed { id, letter, dead, .. } in letters {
-        table.push_str(&format!(
-            "{:<20}  {:<16}  {}  {:>9}  {}\n",
-            text::cut(id, 20),
-            text::cut(&letter.sender, 16),
-            styled(DIM, units::moment(letter.at.0)),
-            units::bytes(letter.bytes()),
-            text::cut(&letter.subject, 60),
-        ));
+        let cells = [
+            text::cut(id, 28).into(),
+            text::cut(&letter.sender, 16).into(),
+            Cell::of(DIM, units::moment(letter.at.0)),
+            units::bytes(letter.bytes()).into(),
+            text::cut(&letter.subject, 60).into(),
+        ];
+        let mut below = String::new();
         if !letter.labels.is_empty() {
-            table.push_str(&format!("  {}\n", styled(DIM, format_args!("labels {}", letter.labels))));
+            below.push_str(&format!("  {}\n", styled(DIM, format_args!("labels {}", letter.labels))));
         }
         if let Some(dead) = dead {
-            table.push_str(&format!("  {}\n", styled(DIM, text::cut(&dead.why, 100))));
+            below.push_str(&format!("  {}\n", styled(DIM, text::cut(&dead.why, 100))));
         }
+        table.row(cells, below);
     }
-    table
+    table.show(columns)
 }
 
 fn as_json(Listed { id, mailbox, letter, dead }: &Listed) -> Value {

@@ -211,7 +211,7 @@ fn screens(words: &str) -> Vec<(&'static str, String)> {
         ("answer", inquiry::story(&inquired(words))),
         ("notices", inquiry::notice(&notice)),
         ("run, its end", report::ending(&reported(words))),
-        ("mail", mail::table(&[letter(words)])),
+        ("mail", mail::table(&[letter(words)], None)),
         ("audit", audit::page(&Audit { broken, ..Audit::default() }, true)),
         ("a refusal", refusal(words).to_string()),
     ]

@@ -110,7 +110,8 @@ fn of_host(host: &HostStatus) -> String {
         ),
     );
     if let Some(because) = &host.locked {
-        page.push_str(&format!("  {} {}\n", styled(BAD, "locked:"), text::cut(because, 100)));
+        let why = if because.is_empty() { "no agent begins anything new" } else { because };
+        page.push_str(&format!("  {} {}\n", styled(BAD, "locked:"), text::cut(why, 100)));
     }
     let now = &host.runs;
     let mut runs = vec![format!("{} of {}", units::count(now.all()), units::count(now.max))];

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BAD, BOLD, DIM, GOOD, styled, text, units};
+use crate::screen::table::{Cell, Table, left, right};
+use crate::screen::{self, BAD, DIM, GOOD, styled, text, units};
 
 /// Lists what triggers have noticed and is not done; holds triggers, and has one start a run
 #[derive(clap::Args)]
@@ -149,23 +150,25 @@ fn causes(args: &Args) -> Result<ExitCode> {
     } else if named.is_empty() {
         screen::tell("no trigger has anything to do\n");
     } else {
-        screen::page(&table(&named))?;
+        screen::page(&table(&named, screen::fold::columns()))?;
     }
     Ok(Exit::Done.into())
 }
 
 /// A line a cause, and below it what is in its way.
-fn table(causes: &[(String, PendingCause)]) -> String {
-    let head = format!("{:<20}  {:<19}  {:>5}  {}", "cause", "noticed (UTC)", "tries", "trigger");
-    let mut table = format!("{}\n", styled(BOLD, head));
+fn table(causes: &[(String, PendingCause)], columns: Option<usize>) -> String {
+    let mut table = Table::new([left("cause"), left("noticed (UTC)").goes(2), right("tries").goes(1), left("trigger")]);
     for (name, PendingCause { trigger, at, tries, dead, .. }) in causes {
-        let at = styled(DIM, units::moment(at.0));
-        table.push_str(&format!("{:<20}  {at}  {tries:>5}  {}\n", text::cut(name, 28), text::cut(trigger, 80)));
-        if let Some(why) = dead {
-            table.push_str(&format!("  {}  {}\n", styled(BAD, "waits for a person"), text::cut(why, 100)));
-        }
+        let cells = [
+            text::cut(name, 28).into(),
+            Cell::of(DIM, units::moment(at.0)),
+            tries.to_string().into(),
+            text::cut(trigger, 80).into(),
+        ];
+        let waits = |why: &String| format!("  {}  {}\n", styled(BAD, "waits for a person"), text::cut(why, 100));
+        table.row(cells, dead.as_ref().map(waits).unwrap_or_default());
     }
-    table
+    table.show(columns)
 }
 
 fn as_json((name, cause): &(String, PendingCause)) -> Value {

@@ -11,8 +11,10 @@ use super::{BAD, DIM, GOOD, HINT, amounts, styled, text, units};
 const COLUMNS: u64 = 24;
 /// Letters of a call's arguments.
 const DETAIL: usize = 40;
-/// What stands in a line beside these: numbers, times, a mark, the bill, and what is between them.
-const BESIDE: usize = 50;
+/// What stands in a line before the arguments: number, times, a mark, and what is between them.
+const BEFORE: usize = 31;
+/// What stands in a line beside picture and arguments, where a bill follows.
+const BESIDE: usize = BEFORE + 19;
 /// The narrowest that arguments are cut to before the picture goes.
 const DETAIL_MIN: usize = 24;
 
@@ -43,15 +45,16 @@ pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
         let at = units::duration(row.at.since(span.began));
         let took = row.until.map_or_else(|| "?".to_owned(), |until| units::duration(until.since(row.at)));
         let what = format!("{} {}", row.name, text::line(&row.detail));
-        let _ = writeln!(
-            picture,
-            "{:>4}  {at:>9}  {}{took:>9}  {}  {:<detail$}  {}",
-            row.call.0,
-            bar(row, span, width),
-            mark(row),
-            text::cut(what.trim_end(), detail),
-            amounts::bill(&row.spent),
-        );
+        let bill = amounts::bill(&row.spent);
+        // Where no bill follows, a narrow screen has room for more.
+        let bar_width = if width == 0 { 0 } else { width as usize + 2 };
+        let room = columns
+            .filter(|_| bill.is_empty())
+            .map_or(detail, |columns| columns.saturating_sub(BEFORE + bar_width).clamp(detail, DETAIL.max(detail)));
+        let what = text::cut(what.trim_end(), room);
+        let what = if bill.is_empty() { what } else { format!("{what:<detail$}  {bill}") };
+        let _ =
+            writeln!(picture, "{:>4}  {at:>9}  {}{took:>9}  {}  {what}", row.call.0, bar(row, span, width), mark(row),);
         if let Some(shadow_denied) = &row.shadow_denied {
             let line = format!("      would be {}", shadow_denied.replace('\n', "\n      "));
             let _ = writeln!(picture, "{}", styled(HINT, text::ours(&line)));

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BOLD, DIM, HINT, styled, text, units};
+use crate::screen::table::{Table, left};
+use crate::screen::{self, DIM, HINT, styled, text, units};
 
 /// Prints a line a trigger.
 pub fn run(home: &HomeArgs, json: bool) -> Result<ExitCode> {
@@ -19,7 +20,7 @@ pub fn run(home: &HomeArgs, json: bool) -> Result<ExitCode> {
     } else if found.is_empty() {
         screen::tell("no agent of agents.toml has a trigger\n");
     } else {
-        screen::page(&table(&found))?;
+        screen::page(&table(&found, screen::fold::columns()))?;
     }
     Ok(Exit::Done.into())
 }
@@ -38,25 +39,32 @@ fn as_json(look: &TriggerLook) -> Value {
 }
 
 /// A line a trigger, and below it what is to be known.
-pub fn table(triggers: &[TriggerLook]) -> String {
-    let head = format!("{:<8}  {:<16}  {:<19}  {}", "id", "agent", "next (UTC)", "starts at");
-    let mut table = format!("{}\n", styled(BOLD, head));
+fn table(triggers: &[TriggerLook], columns: Option<usize>) -> String {
+    let mut table = Table::new([left("id"), left("agent"), left("next (UTC)").goes(1), left("starts at")]);
     for look in triggers {
-        let next = look.next.map_or_else(String::new, |at| units::moment(at.0));
-        let line =
-            format!("{:<8}  {:<16}  {next:<19}  {}", look.id, text::cut(&look.agent, 16), text::cut(&look.cause, 80));
-        table.push_str(&format!("{}\n", line.trim_end()));
-        if let Some(hold) = &look.paused {
-            let why =
-                if hold.because.is_empty() { String::new() } else { format!(": {}", text::cut(&hold.because, 80)) };
-            let held = format!("held since {}{why}", units::moment(hold.since.0));
-            table.push_str(&format!("          {}\n", styled(HINT, held)));
-        }
-        if look.waiting > 0 {
-            let dead = if look.dead > 0 { format!(", {} of them for a person", look.dead) } else { String::new() };
-            let waits = format!("{} waiting{dead}", units::plural(look.waiting, "cause"));
-            table.push_str(&format!("          {}\n", styled(DIM, waits)));
-        }
+        let cells = [
+            look.id.as_str().into(),
+            text::cut(&look.agent, 16).into(),
+            look.next.map_or_else(String::new, |at| units::moment(at.0)).into(),
+            text::cut(&look.cause, 80).into(),
+        ];
+        table.row(cells, below(look));
     }
-    table
+    table.show(columns)
+}
+
+/// Who holds it, and what waits for it.
+fn below(look: &TriggerLook) -> String {
+    let mut below = String::new();
+    if let Some(hold) = &look.paused {
+        let why = if hold.because.is_empty() { String::new() } else { format!(": {}", text::cut(&hold.because, 80)) };
+        let held = format!("held since {}{why}", units::moment(hold.since.0));
+        below.push_str(&format!("  {}\n", styled(HINT, held)));
+    }
+    if look.waiting > 0 {
+        let dead = if look.dead > 0 { format!(", {} of them for a person", look.dead) } else { String::new() };
+        let waits = format!("{} waiting{dead}", units::plural(look.waiting, "cause"));
+        below.push_str(&format!("  {}\n", styled(DIM, waits)));
+    }
+    below
 }
