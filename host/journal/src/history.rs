@@ -140,6 +140,15 @@ impl History {
         Receipt::of(&*self.0, run)
     }
 
+    /// The same of many runs, read at once.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn receipts(&self, runs: &[RunRecord]) -> Result<Vec<Option<Receipt>>, StoreError> {
+        let places: Vec<_> = runs.iter().map(|run| keys::receipt(run.id)).collect();
+        self.0.get_each(&places)?.iter().map(|row| row.as_deref().map(Receipt::decode).transpose()).collect()
+    }
+
     /// What somebody probably meant who named no run: the last one of an agent of this name, or one whose id differs in a letter.
     fn meant(&self, name: &str) -> Option<String> {
         let runs = self.runs(MEANT_AMONG).ok()?;

@@ -13,7 +13,6 @@ use agentry_runtime::run::activity::Live;
 use agentry_serve::api::LiveRuns;
 use agentry_serve::error::Kind;
 use agentry_serve::socket;
-use agentry_store::StoreError;
 use agentry_store::rows::receipt::Receipt;
 use agentry_store::rows::run::{Imported, RunRecord};
 use anyhow::Result;
@@ -111,8 +110,8 @@ impl List {
     fn part(&mut self, history: &History, runs: &[RunRecord]) -> Result<()> {
         let wakes = runs.iter().zip(history.wakes(runs)?);
         self.more.wakes = wakes.filter_map(|(run, wake)| Some((run.id, wake?))).collect();
-        let receipts = runs.iter().map(|run| Ok(history.receipt(run.id)?.map(|receipt| (run.id, receipt))));
-        self.more.pruned = receipts.filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
+        let receipts = runs.iter().zip(history.receipts(runs)?);
+        self.more.pruned = receipts.filter_map(|(run, receipt)| Some((run.id, receipt?))).collect();
         if self.json {
             runs.iter().try_for_each(|run| self.out.item(&self.more.as_json(run)))?;
         } else {
