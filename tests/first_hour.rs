@@ -295,6 +295,20 @@ fn a_home_is_set_up_by_three_answers_and_a_second_time_nothing_is_written_over()
         end(&mut command).with(2);
         assert!(!elsewhere.exists(), "{bad} left something");
     }
+    // An answer that makes no sense is asked for again.
+    let mut typos = agentry();
+    let again = stage.path("again");
+    typos.arg("setup").arg("--home").arg(&again).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = typos.spawn().expect("it starts");
+    child.stdin.take().expect("stdin").write_all(b"\nwibble\n\nabc\n3.50\n").expect("it reads");
+    let told = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert!(
+        told.status.success() && said.contains("`wibble` is no model") && said.contains("`abc` is no amount"),
+        "{said}"
+    );
+    let site = fs::read_to_string(again.join("policies/00-site.toml")).expect("a rule of the site");
+    assert!(site.contains("usd_day = \"3.50\""), "{site}");
     let mut money = agentry();
     money.args(["setup", "--yes", "--usd-day", "a lot", "--home"]).arg(stage.path("elsewhere"));
     end(&mut money).with(2);

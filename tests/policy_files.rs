@@ -244,3 +244,37 @@ fn the_policy_to_check_is_named_as_everywhere_else() {
     assert_eq!(checked["grants"][0]["agent"], "steps");
     end(stage.agentry("policy check").arg("--policies").arg(stage.path("nowhere"))).with(2).complains("cannot read");
 }
+
+#[test]
+fn a_test_of_an_argument_that_no_tool_has_and_labels_under_another_word_are_told() {
+    let stage = Stage::new();
+    let tools = stage.write(
+        "home/tools.toml",
+        "format = 1\n[tools.\"car.sell\"]\ndescription = \"x\"\neffect = \"irreversible\"\n\
+         schema = '{\"type\": \"object\", \"properties\": {\"price\": {\"type\": \"integer\"}}}'\n\
+         command = { program = \"/bin/true\" }\n",
+    );
+    fs::set_permissions(tools, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let rule = |what: &str| {
+        let text = format!("format = 1\nlayer = \"site\"\n[[forbid]]\nid = \"site/no\"\n{what}\nwhy = \"x\"\n");
+        let file = stage.write("home/policies/00-site.toml", &text);
+        fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    };
+    for test in ["when = { pric = { min = 1, max = 50 } }", "unless = { pric = { min = 1, max = 50 } }"] {
+        rule(&format!("tool = \"car.sell\"\n{test}"));
+        warns(&stage, "`car.sell` has no argument `pric`", "did you mean `price`?");
+        rule(&format!("tool = \"car.*\"\n{}", test.replace("pric", "price")));
+        assert!(!warnings(&stage).iter().any(|(told, _)| told.contains("has no argument")), "{test}");
+    }
+    stage.grant(
+        "steps",
+        "[[allow]]\nid = \"steps/a\"\ntool = \"car.sell\"\nargs.prce = { min = 1, max = 5 }\nwhy = \"x\"\n",
+    );
+    warns(&stage, "`car.sell` has no argument `prce`", "did you mean `price`?");
+    for word in ["labels", "label_all", "label"] {
+        rule(&format!("effect = \"egress\"\nwhen = {{ {word} = [\"untrusted\", \"secret\"] }}"));
+        let refused = end(&mut stage.agentry("policy check")).with(2);
+        assert!(refused.stdout.contains(&format!("`{word}` is no test of labels")), "{}", refused.stdout);
+        assert!(refused.stdout.contains("write `labels_all`"), "{}", refused.stdout);
+    }
+}

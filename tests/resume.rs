@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::approvals::{approve, id, open};
 use crate::stage::{Running, Stage, begin, end, guest};
 
 const GRANT: &str = r#"format = 1
@@ -130,6 +131,29 @@ fn a_person_says_what_became_of_a_call_that_nobody_knows_of() {
     assert_eq!(resolved.json()["returned"], json!({"tool calls": 1}));
     assert_ne!(stage.budget(), paid, "the accounts have it back");
     end(&mut stage.agentry("resolve last/1 --happened")).with(2).complains("has said before");
+    stage.replays();
+}
+
+#[test]
+fn whoever_goes_on_with_all_runs_is_told_what_people_are_asked() {
+    let stage = stage();
+    let rule = "format = 1\nlayer = \"site\"\n[[require]]\nid = \"site/sell\"\ntool = \"test.sell\"\n\
+                approval = { from = \"anyone\", factor = \"confirm\" }\nwhy = \"A person reads each order first.\"\n";
+    let site = stage.write("home/policies/00-site.toml", rule);
+    fs::set_permissions(site, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let root = format!("documents={}", stage.directory("documents").display());
+    let mut run = stage.run(&guest("steps"), &json!([["ask", "test.sell", "{}"]]));
+    let running = begin(run.args(["--wait", "--root", &root]));
+    open(&stage, 1);
+    running.kill();
+    let going = begin(&mut resume(&stage, &[]));
+    let question = id(&open(&stage, 1)[0]);
+    // It looks each second for what is asked.
+    std::thread::sleep(Duration::from_secs(2));
+    approve(&stage, &question, &[]).with(0);
+    let ended = going.end().with(0);
+    assert!(ended.stderr.contains("Ctrl-C stops them for good"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("approval {question}")), "it asked nobody: {}", ended.stderr);
     stage.replays();
 }
 

@@ -227,8 +227,23 @@ fn a_run_is_killed_with_a_reason_and_only_while_it_goes_on() {
     let left = detach(&stage, &json!([["sleep", "90000"]]));
     server.signal("-KILL");
     server.end();
-    end(stage.agentry("kill").arg(&left)).with(5).complains("no host runs in");
+    // It is suspended, and nobody has to go on with it to stop it.
+    end(stage.agentry("kill").args([&left, "--because", "nobody wants it"])).with(0);
+    let ended = stage.last();
+    assert_eq!((&ended["status"], &ended["run"]), (&json!("stopped"), &json!(left)), "{ended}");
+    assert!(ended["failure"].as_str().is_some_and(|why| why.contains("nobody wants it")), "{ended}");
+    end(stage.agentry("kill").arg(&left)).with(2).complains("is over: stopped");
     stage.replays();
+}
+
+#[test]
+fn a_run_with_models_of_its_own_is_no_run_for_a_host_that_serves() {
+    let stage = stage();
+    let server = serve(&mut stage.agentry("serve"));
+    let ended = end(&mut stage.run_on(PRICED, &guest("steps"), &json!([]))).with(5);
+    ended.complains("a host runs in this home");
+    assert!(ended.stderr.contains("leave out --model, --root and --policies"), "{}", ended.stderr);
+    server.stop();
 }
 
 #[test]

@@ -188,3 +188,22 @@ fn ways_that_differ_in_nothing_but_names_are_told_once() {
     let page = can(&[]).stdout;
     assert!(all > 1 && page.matches("→").count() == 1 && page.contains("like it"), "{all}:\n{page}");
 }
+
+#[test]
+fn one_call_is_shown_with_what_was_said_in_it() {
+    let stage = crate::approvals::stage(crate::approvals::CONFIRM);
+    std::fs::remove_file(stage.path("home/policies/00-site.toml")).expect("nobody is asked here");
+    let input = serde_json::json!({"prompt": "What did the fox say?", "max_tokens": 32});
+    end(&mut stage.run_on(crate::approvals::PRICED, &guest("ask"), &input)).with(0);
+    let calls = stage.calls();
+    let asked = calls.iter().find(|call| call["name"] == "llm.complete").expect("it asked a model");
+    let name = format!("last/{}", asked["call"]);
+    let shown = end(stage.agentry("trace").args([&name, "--json"])).with(0).json();
+    assert!(shown["asked"].as_str().is_some_and(|asked| asked.contains("What did the fox say?")), "{shown}");
+    let answer = shown["answer"].as_str().expect("a text").to_owned();
+    assert!(!answer.is_empty(), "{shown}");
+    let page = end(stage.agentry("trace").arg(&name)).with(0).stdout;
+    assert!(page.contains("What did the fox say?") && page.contains(&answer), "{page}");
+    end(stage.agentry("trace").arg("last/99")).with(2).complains("has no syscall 99");
+    end(stage.agentry("trace").arg("last/x")).with(2).complains("is no number of a syscall");
+}

@@ -26,7 +26,7 @@ pub struct PolicyFiles {
 pub enum PoliciesError {
     /// It is not there.
     #[error(
-        "there is no policy directory `{}`\nhint: make it, and save a grant in it: `agentry inspect FILE --grant` prints one",
+        "there is no policy directory `{}`\nhint: `agentry setup` makes a home with one; or make it, and save a grant in it: `agentry inspect FILE --grant` prints one",
         .0.display()
     )]
     Missing(PathBuf),
@@ -396,7 +396,7 @@ mod tests {
         let error = load(Path::new("no/such/policies")).expect_err("it is not there").to_string();
         expect_test::expect![[r#"
             there is no policy directory `no/such/policies`
-            hint: make it, and save a grant in it: `agentry inspect FILE --grant` prints one"#]]
+            hint: `agentry setup` makes a home with one; or make it, and save a grant in it: `agentry inspect FILE --grant` prints one"#]]
         .assert_eq(&error);
     }
 

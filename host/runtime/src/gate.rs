@@ -24,7 +24,7 @@ mod people;
 mod read;
 mod reload;
 mod settle;
-mod shown;
+pub mod shown;
 mod stored;
 
 use std::sync::Arc;

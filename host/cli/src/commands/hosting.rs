@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use agentry_runtime::host::{self, Host, Options};
-use agentry_serve::OpenError;
-use anyhow::{Result, bail};
+use agentry_serve::api::LiveRuns;
+use agentry_serve::error::Kind;
+use agentry_serve::{OpenError, socket};
+use anyhow::{Result, anyhow, bail};
 
 use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
@@ -28,6 +30,11 @@ pub struct HostingArgs {
 }
 
 impl HostingArgs {
+    /// Nothing but this home.
+    pub fn of(home: HomeArgs) -> Self {
+        Self { home, policies: None, model: None, roots: Vec::new() }
+    }
+
     /// The home.
     pub fn home(&self) -> Result<Home> {
         self.home.resolve()
@@ -36,6 +43,18 @@ impl HostingArgs {
     /// True if something is asked for that a host which runs already cannot give.
     pub fn wants_its_own_host(&self) -> bool {
         self.policies.is_some() || self.model.is_some() || !self.roots.is_empty()
+    }
+
+    /// Refuses what a host that runs in this home already would not hear of.
+    pub fn unless_hosted(&self, home: &Home) -> Result<()> {
+        let hosted = || !matches!(socket::ask(home.path(), LiveRuns), Err(error) if error.kind == Kind::NoHost);
+        if self.wants_its_own_host() && hosted() {
+            let told = anyhow!(
+                "a host runs in this home, with models, roots and policies of its own\nhint: leave out --model, --root and --policies; or give them to agentry serve, or this run a home of its own with --home DIR"
+            );
+            return Err(With(Exit::Unavailable, told).into());
+        }
+        Ok(())
     }
 
     /// All of it.

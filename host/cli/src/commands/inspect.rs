@@ -89,6 +89,9 @@ fn page(package: &Package) -> String {
             page.push_str(&section(title, &schema.lines().map(text::line).collect::<Vec<_>>()));
         }
     }
+    if manifest.input_schema.is_none() {
+        page.push_str(&section("takes", &["any JSON: it does not say of what its input is made".to_owned()]));
+    }
     page.push_str(&section("imports", &imports(package)));
     if !package.unused.is_empty() {
         let unused = text::line(&package.unused.join(", "));

@@ -1,11 +1,14 @@
-//! `agentry kill`: stops a run in good order. The host of the run does it; its calls are settled and its journal is closed.
+//! `agentry kill`: stops a run in good order. The host of the run does it, or one that is opened for it: its calls are settled and its journal is
+//! closed.
 
 use std::process::ExitCode;
 
 use agentry_serve::api::Stop;
+use agentry_serve::error::{Kind, OpError};
 use agentry_serve::socket;
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use super::hosting::{self, HostingArgs};
 use super::target;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
@@ -28,11 +31,25 @@ pub struct Args {
     home: HomeArgs,
 }
 
-/// Tells the host of the run.
+/// Tells the host of the run; where none runs, the run is suspended, and ends so.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let home = args.home.existing()?;
-    let run = target::going(&home, &args.run)?;
-    socket::ask(home.path(), Stop { run, because: args.because })?;
-    screen::tell(&format!("run {run} stops\n"));
+    let Args { home, run, because } = args;
+    let place = home.existing()?;
+    let run = target::going(&place, &run)?;
+    match socket::ask(place.path(), Stop { run, because: because.clone() }) {
+        Err(error) if error.kind == Kind::NoHost => {
+            let options = HostingArgs::of(home).options()?;
+            let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+            threads.block_on(async {
+                let host = hosting::open(options).await?;
+                anyhow::Ok(host.stop_suspended(run, because.as_deref()).await.map_err(OpError::from)?)
+            })?;
+            screen::tell(&format!("run {run} is stopped\n"));
+        }
+        told => {
+            told?;
+            screen::tell(&format!("run {run} stops\n"));
+        }
+    }
     Ok(Exit::Done.into())
 }

@@ -1,21 +1,25 @@
 //! `agentry resume`: goes on with runs that their host lost, from where their journals end.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agentry_journal::report::Report;
 use agentry_runtime::exec::errors::RunError;
 use agentry_runtime::host::Host;
 use agentry_runtime::run::events::Observer;
+use agentry_store::rows::{approval, question as own};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::hosting::{self, HostingArgs};
+use super::run::prompt::{Hearer, Prompt};
 use super::run::{finish, watched};
 use crate::exit::Exit;
-use crate::screen::{self, report, text};
+use crate::screen::{self, inquiry as asked, question, report, text, units};
 
 /// Goes on with runs that have not ended, after their host stopped
 #[derive(clap::Args)]
@@ -53,7 +57,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     threads.block_on(async {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let host = hosting::open(options).await?;
-        let host = if wait || args.run.is_none() { host.attended() } else { host };
+        let host = if wait || args.run.is_none() || Prompt::has_terminal() { host.attended() } else { host };
         match &args.run {
             Some(run) => {
                 let go = |observer, stop| host.resume(run, component.as_deref(), observer, stop);
@@ -70,6 +74,10 @@ async fn all(host: &Host, json: bool) -> Result<ExitCode> {
     if suspended.is_empty() && !json {
         screen::tell("nothing is suspended\n");
     }
+    if !suspended.is_empty() {
+        let runs = units::plural(suspended.len() as u64, "run");
+        screen::tell(&format!("goes on with {runs}; Ctrl-C stops them for good, and `agentry serve` lets them wait\n"));
+    }
     let stop = CancellationToken::new();
     let runs = suspended.iter().map(|record| {
         let stop = stop.clone();
@@ -83,11 +91,13 @@ async fn all(host: &Host, json: bool) -> Result<ExitCode> {
         }
     });
     let mut going = std::pin::pin!(futures::future::join_all(runs));
-    let ended = tokio::select! {
-        ended = &mut going => ended,
-        _ = tokio::signal::ctrl_c() => {
-            stop.cancel();
-            going.await
+    let (mut questions, mut second) = (Questions::of(host), tokio::time::interval(Duration::from_secs(1)));
+    let ended = loop {
+        tokio::select! {
+            ended = &mut going => break ended,
+            _ = tokio::signal::ctrl_c() => stop.cancel(),
+            line = questions.prompt.line() => questions.prompt.answer(&Hearer::Here(host), &line).await,
+            _ = second.tick() => questions.look(),
         }
     };
     if json {
@@ -95,6 +105,36 @@ async fn all(host: &Host, json: bool) -> Result<ExitCode> {
     }
     let all_done = ended.iter().all(|ended| ended.as_ref().is_ok_and(|report| Exit::from(report.status) as u8 == 0));
     Ok(if all_done { Exit::Done } else { Exit::Failed }.into())
+}
+
+/// What the runs of a host ask people: told once each, and answered here where somebody types.
+struct Questions<'h> {
+    host: &'h Host,
+    prompt: Prompt,
+    told: BTreeSet<String>,
+}
+
+impl<'h> Questions<'h> {
+    fn of(host: &'h Host) -> Self {
+        Self { host, prompt: Prompt::new(), told: BTreeSet::new() }
+    }
+
+    fn look(&mut self) {
+        for question in self.host.services().drivers.gate.questions() {
+            if question.state == approval::State::Open && self.told.insert(question.id.to_string()) {
+                screen::tell(&format!("{}\n", question::asks(&question)));
+                self.prompt.ask(&question);
+            }
+        }
+        // What cannot be read now is read at the next look.
+        for inquiry in self.host.history().inquiries(units::now()).unwrap_or_default() {
+            if inquiry.state == own::State::Open && self.told.insert(inquiry.id()) {
+                screen::tell(&format!("{}\n", asked::page(&inquiry)));
+                self.prompt.inquire(&inquiry);
+            }
+        }
+        self.prompt.forget_closed(&Hearer::Here(self.host));
+    }
 }
 
 fn as_json(ended: &Result<Report, RunError>) -> Value {

@@ -1,7 +1,7 @@
 //! `agentry run`: one agent, one input, once. It shows what happens and what it cost. Where a host serves the home, the run is that host's.
 
 mod elsewhere;
-mod prompt;
+pub mod prompt;
 pub mod words;
 
 use std::ffi::OsString;
@@ -100,6 +100,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if key.is_some() {
         bail!("--key is for runs on a host that serves\nhint: start one: agentry serve, or leave --key out");
     }
+    args.hosting.unless_hosted(&home)?;
     let options = args.hosting.options()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let report = threads.block_on(async {

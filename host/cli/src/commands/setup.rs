@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agentry_config::policies::{self, PoliciesError};
+use agentry_config::policies;
 use agentry_config::reader::near_or_all;
 use agentry_kernel::Digest;
 use agentry_kernel::policy::{Policy, Source};
@@ -21,6 +21,9 @@ use crate::screen::{self, BAD, BOLD, DIM, GOOD, HINT, styled, text};
 
 /// What all agents together may spend in a day, if nobody says otherwise.
 const USD_DAY: &str = "5.00";
+
+/// How often a question is put whose answer makes no sense: somebody who pipes answers in is not asked for ever.
+const ASKED_MAX: u32 = 3;
 
 /// Makes a home that works: asks where, which model, and how much money a day
 #[derive(clap::Args)]
@@ -59,15 +62,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.model.is_none() && !args.yes {
         screen::tell(&at_hand()?);
     }
-    let model = args.model.clone().map_or_else(|| asks(which, "embedded"), Ok)?;
+    let configured = answered(args.model.as_deref(), || asks(which, "embedded"), args.yes, configuration)?;
+    let (model, configuration) = configured;
     let much = "How many dollars may all agents together spend in a day?";
-    let usd_day = args.usd_day.clone().map_or_else(|| asks(much, USD_DAY), Ok)?;
-    let site = site(&usd_day);
-    let sound = Policy::parse(&[Source { file: "00-site.toml", text: &site }], Digest::default());
-    sound
-        .map_err(PoliciesError::Mistakes)
-        .with_context(|| format!("`{}` is no amount of money\nhint: --usd-day {USD_DAY}", text::line(&usd_day)))?;
-    let files = [("policies/00-site.toml", site, 0o644), ("agentry.toml", configuration(&model)?, 0o600)];
+    let (_, site) = answered(args.usd_day.as_deref(), || asks(much, USD_DAY), args.yes, site)?;
+    let files = [("policies/00-site.toml", site, 0o644), ("agentry.toml", configuration, 0o600)];
     for directory in ["", "agents", "policies"] {
         let path = home.path().join(directory);
         fs::create_dir_all(&path)
@@ -79,9 +78,33 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // What was written is read as a host would, before anybody relies on it.
     policies::load(&home.policies())?;
     let config = Config::load(home.path())?;
-    screen::page(&next(&home, &model))?;
+    // Commands to copy: a line break in one would be part of it.
+    screen::print(&next(&home, &model))?;
     screen::tell(&unpriced(&config));
     Ok(Exit::Done.into())
+}
+
+/// An answer and what is made of it: what was given, or what is asked for until it makes sense.
+fn answered(
+    given: Option<&str>,
+    ask: impl Fn() -> Result<String>,
+    asks_nobody: bool,
+    make: impl Fn(&str) -> Result<String>,
+) -> Result<(String, String)> {
+    if let Some(given) = given {
+        return Ok((given.to_owned(), make(given)?));
+    }
+    for _ in 1..ASKED_MAX {
+        let answer = ask()?;
+        match make(&answer) {
+            Ok(made) => return Ok((answer, made)),
+            Err(error) if asks_nobody => return Err(error),
+            Err(error) => screen::complain(&error),
+        }
+    }
+    let answer = ask()?;
+    let made = make(&answer)?;
+    Ok((answer, made))
 }
 
 /// Asks one question; an empty line, or no line at all, is the default.
@@ -94,14 +117,19 @@ fn answer(question: &str, default: &str) -> Result<String> {
     Ok(if line.is_empty() { default.to_owned() } else { line.to_owned() })
 }
 
-fn site(usd_day: &str) -> String {
-    format!(
+fn site(usd_day: &str) -> Result<String> {
+    let site = format!(
         "# What bounds every agent of this home. Each agent has a grant of its own beside it: agentry inspect FILE --grant\n\
          format = 1\nlayer = \"site\"\n\n\
          [ceiling]\nbudget = {{ usd_day = {usd_day:?} }}    # of all agents together\n\n\
          [[require]]\nid = \"site/irreversible\"\neffect = \"irreversible\"\napproval = {{ from = \"anyone\" }}\n\
          why = \"What cannot be undone, a person looks at first.\"\n"
-    )
+    );
+    // The amount is all of it that can be wrong.
+    if Policy::parse(&[Source { file: "00-site.toml", text: &site }], Digest::default()).is_err() {
+        bail!("`{}` is no amount of money in dollars\nhint: such as {USD_DAY}", text::line(usd_day));
+    }
+    Ok(site)
 }
 
 /// Models that somebody has already: keys in the environment, servers of this machine.

@@ -1,4 +1,6 @@
-//! `agentry trace`: one run, syscall by syscall. It reads the journal and changes nothing.
+//! `agentry trace`: one run, syscall by syscall, or one syscall with what was said in it. It reads the journal and changes nothing.
+
+mod one;
 
 use std::process::ExitCode;
 
@@ -27,12 +29,13 @@ use crate::screen::{self, BOLD, DIM, HINT, status, styled, text, units};
 #[command(after_help = "\
 Examples:
   agentry trace last
+  agentry trace last/7                             # one call: what was asked, and what was answered
   agentry trace 0gx3 --decision no-grant,forbidden
   agentry trace 0gx3 --limit 100 --after 300       # calls 301 to 400
   agentry trace last --json | jq '.calls[] | select(.decision != \"allowed\")'")]
 pub struct Args {
-    /// The run, the beginning of its id, or `last`
-    #[arg(value_name = "RUN")]
+    /// The run, the beginning of its id, or `last`; behind a `/` one of its calls
+    #[arg(value_name = "RUN[/CALL]")]
     run: String,
     #[command(flatten)]
     home: HomeArgs,
@@ -48,6 +51,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let Some(history) = args.home.existing()?.history()? else {
         bail!("there are no runs here\nhint: start one: agentry run FILE.wasm, or name another home with --home DIR");
     };
+    if let Some((run, call)) = args.run.split_once('/') {
+        return one::run(&history, &history.run(run)?, call, args.json);
+    }
     let record = history.run(&args.run)?;
     let (more, rows) = More::read(&history, record.id)?;
     let span = Span { began: record.started, ended: ended(&record, rows.last()) };

@@ -1,6 +1,7 @@
 //! What a policy says beside what there is: models, tools, people and agents that it names and nobody knows, a grant that is over, a
 //! model without a price under a limit of money. A warning never changes what is granted.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -10,6 +11,7 @@ use super::whole::Findings;
 use super::{Grant, Mistake, Policy, Source};
 use crate::approval::{Approvers, Required};
 use crate::budget::Resource;
+use crate::constraint::{Arguments, Constraint};
 use crate::labels::{Labels, UNTRUSTED};
 use crate::model::Model;
 use crate::pattern::name_fits;
@@ -30,6 +32,8 @@ pub struct Beside {
     pub models: Vec<Model>,
     /// The tools of the registry.
     pub tools: Vec<Tool>,
+    /// Of those whose schema lists them, the names of their arguments, by the name of the tool.
+    pub arguments: BTreeMap<String, Vec<String>>,
     /// Handles of the secrets that are configured.
     pub secrets: Vec<String>,
     /// Agents that are there or have run.
@@ -60,6 +64,9 @@ pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> 
         models(grant, policy, beside, &mut found);
         for right in &grant.rights.tools {
             tool(&grant.rule.file, right.line, &right.tool, beside, &mut found);
+            if let Arguments::Listed(args) = &right.args {
+                arguments((&grant.rule.file, right.line), &right.tool, args, beside, &mut found);
+            }
         }
         for right in &grant.rights.secrets {
             if !beside.secrets.contains(&right.handle) {
@@ -91,7 +98,12 @@ pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> 
         }
         let (file, line) = (&rule.rule.file, rule.rule.line);
         match &rule.target {
-            Target::Tool(pattern) => tool(file, line, pattern, beside, &mut found),
+            Target::Tool(pattern) => {
+                tool(file, line, pattern, beside, &mut found);
+                for args in [&rule.when.args, &rule.unless] {
+                    arguments((file, line), pattern, args, beside, &mut found);
+                }
+            }
             Target::Model(pattern) => model(file, line, pattern, beside, &mut found),
             Target::Files { root, .. } => misspelt(file, line, ("root", root), &known.roots, &mut found),
             Target::Memory { namespace, .. } => {
@@ -280,6 +292,28 @@ fn tool(file: &str, line: u32, pattern: &str, beside: &Beside, found: &mut Findi
         false => format!("register it in tools.toml of the home: [tools.\"{pattern}\"]"),
     };
     found.warn(file, line, format!("no tool is called `{pattern}`"), &near(pattern, &known, fresh));
+}
+
+/// Arguments that no tool of this name has: a test of one never holds.
+fn arguments(
+    (file, line): (&str, u32),
+    pattern: &str,
+    tested: &[(String, Constraint)],
+    beside: &Beside,
+    found: &mut Findings<'_>,
+) {
+    let mut meant = beside.tools.iter().filter(|tool| name_fits(pattern, &tool.name)).peekable();
+    let listed = |tool: &Tool| beside.arguments.get(&tool.name);
+    if meant.peek().is_none() || meant.clone().any(|tool| listed(tool).is_none()) {
+        return;
+    }
+    let known: Vec<String> = meant.filter_map(listed).flatten().cloned().collect();
+    for (name, _) in tested.iter().filter(|(name, _)| !known.contains(name)) {
+        let message =
+            format!("`{pattern}` has no argument `{}`, so this fits no call that names one", text::show(name));
+        let fresh = format!("`agentry tools --json` shows what it takes: {}", known.join(", "));
+        found.warn(file, line, message, &near(name, &known, fresh));
+    }
 }
 
 /// Whom it calls and writes to.

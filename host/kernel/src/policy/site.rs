@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::condition::{listed, texts, unknown};
 use super::document::{Document, Span, Words, quoted};
@@ -244,11 +244,30 @@ fn when(document: &mut Document<'_>, table: &DeTable<'_>) -> When {
     if inner.is_empty() {
         document.mistake(place.clone(), "`when` is empty", "leave it out if the rule always applies");
     }
+    let labels = tests_of_labels(document, inner);
     When {
-        labels_any: names(document, inner, "labels_any"),
-        labels_all: names(document, inner, "labels_all"),
-        args: listed(document, inner, &place, &["labels_any", "labels_all"]),
+        labels_any: names(document, inner, LABEL_TESTS[0]),
+        labels_all: names(document, inner, LABEL_TESTS[1]),
+        args: listed(document, inner, &place, &labels),
     }
+}
+
+/// The tests of labels; all else that stands beside them is an argument.
+const LABEL_TESTS: [&str; 2] = ["labels_any", "labels_all"];
+
+/// The keys that test labels or were meant to. A list of labels under another word would test an argument of that name, which no call has.
+fn tests_of_labels<'t>(document: &mut Document<'_>, table: &'t DeTable<'_>) -> Vec<&'t str> {
+    let mut keys = LABEL_TESTS.to_vec();
+    for (name, value) in table.iter() {
+        let key: &str = name.get_ref();
+        let is_list = matches!(value.get_ref(), DeValue::Array(_) | DeValue::String(_));
+        if is_list && key.starts_with("label") && !LABEL_TESTS.contains(&key) {
+            let hint = "write `labels_all` if a run must hold all of them, `labels_any` if one is enough";
+            document.mistake(name.span(), format!("`{}` is no test of labels", text::show(key)), hint);
+            keys.push(key);
+        }
+    }
+    keys
 }
 
 fn unless(document: &mut Document<'_>, table: &DeTable<'_>) -> Vec<(String, crate::constraint::Constraint)> {
@@ -258,12 +277,13 @@ fn unless(document: &mut Document<'_>, table: &DeTable<'_>) -> Vec<(String, crat
     if inner.is_empty() {
         document.mistake(place.clone(), "`unless` is empty", "leave it out if nothing lifts the rule");
     }
-    for key in ["labels_any", "labels_all"] {
+    for key in LABEL_TESTS {
         if let Some((name, _)) = inner.get_key_value(key) {
             let hint = "whoever reads more would be allowed more: test labels in `when`";
             document.mistake(name.span(), "a label lifts no rule", hint);
         }
     }
     super::warnings::empty_lists(document, table, "unless", &place);
-    listed(document, inner, &place, &["labels_any", "labels_all"])
+    let labels = tests_of_labels(document, inner);
+    listed(document, inner, &place, &labels)
 }

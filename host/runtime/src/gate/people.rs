@@ -91,7 +91,7 @@ impl Inner {
         unasked: Unasked,
         now: Millis,
     ) -> Result<Turn, Box<Refusal>> {
-        let Some((title, text)) = shown::call(asking) else {
+        let Some((title, text)) = shown::call(&asking.what, &asking.contents) else {
             let why = "it is too long, or no text, so that nobody could read it";
             return Err(Box::new(act.ask(|kernel| kernel.decline(unasked, why, now))));
         };

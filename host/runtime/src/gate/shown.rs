@@ -1,21 +1,21 @@
-//! A call as a person reads it before a yes: whole and canonical, or not at all. Of a question to a model, texts that are too long are
-//! cut, and each cut says so.
+//! A call as a person reads it, before a yes or in the past: whole and canonical, or not at all. Of a question to a model, texts that are too long
+//! are cut, and each cut says so.
 
 mod question;
 
+use agentry_abi::bindings::agentry::agent::llm::{Part, Response};
 use agentry_kernel::Call;
 use agentry_kernel::digest::Digest;
+use agentry_store::content::Content;
 use agentry_store::limits::QUESTION_TEXT_MAX_BYTES;
 
-use crate::gate::CallRequest;
-
 /// The syscall with what it is about, and all that it was given; none if no person could read it to its end.
-pub(crate) fn call(asking: &CallRequest) -> Option<(String, String)> {
+pub fn call(what: &Call, contents: &[Content]) -> Option<(String, String)> {
     let content = |digest: &Digest| {
-        let found = asking.contents.iter().find(|content| content.digest == *digest)?;
+        let found = contents.iter().find(|content| content.digest == *digest)?;
         String::from_utf8(found.bytes.clone()).ok()
     };
-    let (title, text) = match &asking.what {
+    let (title, text) = match what {
         Call::ToolsCall { name, arguments, .. } => (format!("tools.call {name}"), content(arguments)?),
         Call::Fetch(fetch) => {
             let secret = fetch.secret.as_ref().map(|handle| format!("\nwith the secret {handle}")).unwrap_or_default();
@@ -30,10 +30,10 @@ pub(crate) fn call(asking: &CallRequest) -> Option<(String, String)> {
             (format!("memory.put {namespace} {key}"), content(written)?)
         }
         Call::LlmComplete(ask) | Call::LlmStream(ask) => {
-            (format!("{} {}", asking.what.name(), ask.model), question::text(ask, &asking.contents)?)
+            (format!("{} {}", what.name(), ask.model), question::text(ask, contents)?)
         }
         Call::MemoryGet { namespace, key } | Call::MemoryDelete { namespace, key } => {
-            (format!("{} {namespace} {key}", asking.what.name()), String::new())
+            (format!("{} {namespace} {key}", what.name()), String::new())
         }
         Call::AgentsCall(delegation) => {
             let share =
@@ -47,20 +47,50 @@ pub(crate) fn call(asking: &CallRequest) -> Option<(String, String)> {
         }
         Call::MemoryList { namespace, prefix } => (format!("memory.list {namespace} {prefix}*"), String::new()),
         Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => {
-            (format!("{} {}:{}", asking.what.name(), place.root, place.path), String::new())
+            (format!("{} {}:{}", what.name(), place.root, place.path), String::new())
         }
         Call::HumanNotify { text } => ("human.notify".to_owned(), content(text)?),
         Call::LogEvent { line } => ("log.event".to_owned(), content(line)?),
         // All that there is to these stands in the call.
-        Call::LlmModels | Call::LlmEmbed { .. } | Call::LlmCountTokens { .. } | Call::Context(_) => whole(&asking.what),
-        Call::Memory { .. } | Call::ToolsList | Call::HttpFetch { .. } | Call::Agents(_) => whole(&asking.what),
+        Call::LlmModels | Call::LlmEmbed { .. } | Call::LlmCountTokens { .. } | Call::Context(_) => whole(what),
+        Call::Memory { .. } | Call::ToolsList | Call::HttpFetch { .. } | Call::Agents(_) => whole(what),
         Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline | Call::Human(_) | Call::HumanAsk { .. } => {
-            whole(&asking.what)
+            whole(what)
         }
-        Call::BudgetRemaining | Call::BudgetSplit => whole(&asking.what),
-        Call::AgentsFind { .. } | Call::AgentsReceive { .. } => whole(&asking.what),
+        Call::BudgetRemaining | Call::BudgetSplit => whole(what),
+        Call::AgentsFind { .. } | Call::AgentsReceive { .. } => whole(what),
     };
     (title.len() + text.len() <= QUESTION_TEXT_MAX_BYTES).then_some((title, text))
+}
+
+/// What the agent heard, if it is a text; `encoded` is the answer as the journal keeps it.
+pub fn answer(what: &Call, encoded: &[u8]) -> Option<String> {
+    match what {
+        Call::LlmComplete(_) | Call::LlmStream(_) => {
+            let Response { parts, .. } = postcard::from_bytes(encoded).ok()?;
+            Some(parts.iter().filter_map(said).collect::<Vec<_>>().join("\n"))
+        }
+        Call::ToolsCall { .. } | Call::AgentsCall(_) => postcard::from_bytes(encoded).ok(),
+        Call::FilesRead(_) => String::from_utf8(postcard::from_bytes(encoded).ok()?).ok(),
+        // Answers that are no text, or that stand in what was asked.
+        Call::LlmModels | Call::LlmEmbed { .. } | Call::LlmCountTokens { .. } | Call::Context(_) => None,
+        Call::MemoryGet { .. } | Call::MemoryPut { .. } | Call::MemoryDelete { .. } | Call::MemoryList { .. } => None,
+        Call::Memory { .. } | Call::FilesWrite { .. } | Call::FilesDelete(_) | Call::FilesStat(_) => None,
+        Call::FilesList(_) | Call::ToolsList | Call::Fetch(_) | Call::HttpFetch { .. } => None,
+        Call::AgentsSend(_) | Call::AgentsReply { .. } | Call::AgentsFind { .. } | Call::AgentsReceive { .. } => None,
+        Call::Agents(_) | Call::Human(_) | Call::HumanNotify { .. } | Call::HumanAsk { .. } => None,
+        Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline | Call::LogEvent { .. } => None,
+        Call::BudgetRemaining | Call::BudgetSplit => None,
+    }
+}
+
+/// What a part of a model's answer says, as a line.
+fn said(part: &Part) -> Option<String> {
+    match part {
+        Part::Text(text) => Some(text.clone()),
+        Part::ToolCall(call) => Some(format!("{} {}", call.name, call.arguments_json)),
+        Part::Media(_) | Part::Reasoning(_) | Part::ToolResult(_) => None,
+    }
 }
 
 fn whole(call: &Call) -> (String, String) {

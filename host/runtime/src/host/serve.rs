@@ -136,8 +136,7 @@ impl Host {
         let mut resumed = self.go_on_with(record, None, Observer::nobody(), (stop, because.clone())).await;
         if resumed.is_err() && stopped {
             // It ends all the same: whoever stops a run need not be able to go on with it.
-            let why = because.map_or_else(String::new, |because| format!(": {because}"));
-            resumed = self.end_absent(run, &format!("the run was stopped{why}")).await;
+            resumed = self.stop_suspended(run, because.as_deref()).await;
         }
         match (&resumed, &before) {
             (Err(_), Some(before)) => parking::park(journal, run, before).await?,
@@ -152,10 +151,14 @@ impl Host {
         resumed.map(|_| ())
     }
 
-    /// Ends a run that is not in memory, with its last entry and no guest.
-    async fn end_absent(&self, run: RunId, why: &str) -> Result<Report, RunError> {
+    /// Stops a run that is not in memory: it ends with its last entry and no guest, and all that works for it. It needs no grant.
+    ///
+    /// # Errors
+    /// When it is not suspended, or the store cannot be written.
+    pub async fn stop_suspended(&self, run: RunId, because: Option<&str>) -> Result<Report, RunError> {
         let drivers = &self.services.drivers;
-        drivers.gate.end_absent(run, why, &drivers.mail).await?;
+        let why = because.map_or_else(String::new, |because| format!(": {because}"));
+        drivers.gate.end_absent(run, &format!("the run was stopped{why}"), &drivers.mail).await?;
         let record = self.history.record(run)?.filter(|record| record.status != Status::Suspended);
         Ok(self.history.report(&record.ok_or(RunError::NotSuspended { run })?)?)
     }

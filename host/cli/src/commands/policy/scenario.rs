@@ -1,12 +1,13 @@
 //! What questions about policy rest on: the policy in question, the models and the tools of the home. It opens nothing that acts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_drivers::tools::Tools;
-use agentry_drivers::tools::config::ToolsConfig;
+use agentry_drivers::tools::config::{ToolLine, ToolsConfig};
 use agentry_kernel::Millis;
 use agentry_kernel::inquiry::{Scenario, Verdict};
 use agentry_kernel::policy::{Beside, Policy};
@@ -92,6 +93,7 @@ pub fn beside(home: &Home, policy: &Policy) -> Result<Beside> {
         at: now(),
         models,
         tools: registered(home, &config)?,
+        arguments: arguments(home)?,
         secrets: config.secret_handles().map(str::to_owned).collect(),
         agents,
         packages: packages(home, policy, &ran),
@@ -124,6 +126,16 @@ fn ran(home: &Home) -> Result<Vec<RunRecord>> {
 
 fn registered(home: &Home, config: &Config) -> Result<Vec<Tool>> {
     Ok(Tools::registered(&config.secrets, config.hosts.clone(), ToolsConfig::load(home.path())?).kernel_tools())
+}
+
+/// What each tool takes, where its schema lists it.
+fn arguments(home: &Home) -> Result<BTreeMap<String, Vec<String>>> {
+    let listed = |tool: ToolLine| {
+        let schema: Value = serde_json::from_str(&tool.schema).ok()?;
+        let properties = schema.get("properties")?.as_object().filter(|properties| !properties.is_empty())?;
+        Some((tool.name, properties.keys().cloned().collect()))
+    };
+    Ok(ToolsConfig::load(home.path())?.tools.into_iter().filter_map(|known| listed(known.tool)).collect())
 }
 
 fn now() -> Millis {
