@@ -68,6 +68,18 @@ fn limit(resource: Resource, to: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(to), maximum: Some(to) })?)
 }
 
+/// Whether this system's kernel can keep a process from every file. Nothing is kept from this one.
+pub fn has_landlock() -> bool {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    ruleset.handle_access(AccessFs::from_all(ABI::V1)).and_then(Ruleset::create).is_ok()
+}
+
+/// Whether it can filter the calls of a process; without that no process is confined.
+pub fn has_seccomp() -> bool {
+    // Where nobody says, it is tried: what cannot be done is told then.
+    std::fs::read_to_string("/proc/self/status").map_or(true, |status| status.contains("\nSeccomp:"))
+}
+
 /// No file of any name, no network and no process outside from here on; false if this system's kernel cannot do that. The calls are then kept
 /// from it all the same.
 ///
