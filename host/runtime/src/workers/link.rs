@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use agentry_abi::port::{self, Answer, Beginning, Ended, How, Port};
-use agentry_abi::wire::{Down, Handle, Later, Passed, Said};
+use agentry_abi::port::{self, Answer, Beginning, Ended, How, Port, Untrue};
+use agentry_abi::wire::{Batch, Down, Handle, Later, Passed, Said};
 use agentry_kernel::call::CallId;
 use agentry_kernel::text::cut;
 use agentry_kernel::time::Millis;
-use agentry_store::limits::FAILURE_MAX_BYTES;
+use agentry_store::limits::{FAILURE_MAX_BYTES, QUICK_LEASE_MS};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
@@ -26,6 +26,8 @@ pub(super) struct Link {
     port: Arc<dyn Port>,
     outbox: Arc<Outbox>,
     began: (Instant, Millis),
+    /// The time that its worker was told last, by which it answers some calls itself, and when.
+    leased: Mutex<Option<(Millis, Instant)>>,
     /// When its wall time ends, by its clock.
     deadline: Millis,
     /// Cancelled when the run is stopped, and when its wall time ends by a clock that nobody can set.
@@ -64,6 +66,7 @@ impl Link {
             port,
             outbox: Arc::clone(outbox),
             began: (Instant::now(), beginning.now),
+            leased: Mutex::default(),
             deadline: beginning.deadline,
             stop: stop.clone(),
             until: beginning.left.map(|left| Instant::now() + left),
@@ -76,16 +79,19 @@ impl Link {
     }
 
     /// What its worker says; what it gets at once.
-    pub(super) fn hear(self: &Arc<Self>, said: Said) -> Option<Down> {
+    ///
+    /// # Errors
+    /// If it cannot be true, whatever the run did: it is its worker that says so.
+    pub(super) fn hear(self: &Arc<Self>, said: Said) -> Result<Option<Down>, Untrue> {
         if self.over.load(Ordering::SeqCst) || (self.is_over() && said.waits()) {
-            return said.waits().then_some(Down::Over);
+            return Ok(said.waits().then_some(Down::Over));
         }
         let port = &self.port;
         match said {
             Said::Pass(request) => self.pass(port.pass(*request)),
             Said::Seen(call) => {
                 self.forget(Awaited::Answer(call));
-                return Some(Down::Clock(port.seen(call)));
+                return Ok(Some(Down::Clock(port.seen(call))));
             }
             Said::Hear(call) => {
                 let heard = port.hear(call);
@@ -94,11 +100,11 @@ impl Link {
                 if let Some(rings) = self.heard.lock().get(&call).filter(|_| goes_on && !more) {
                     rings.notify_one();
                 }
-                return Some(Down::Heard(heard, more));
+                return Ok(Some(Down::Heard(heard, more)));
             }
-            Said::Next { rests, waiting } => return Some(Down::Next(port.next(rests, &waiting))),
-            Said::Turn => return Some(Down::Turn(self.turn())),
-            Said::Repeats => return Some(Down::Repeats(port.repeats())),
+            Said::Next { rests, waiting } => return Ok(Some(Down::Next(port.next(rests, &waiting)))),
+            Said::Turn => return Ok(Some(Down::Turn(self.turn()))),
+            Said::Repeats => return Ok(Some(Down::Repeats(port.repeats()))),
             Said::Dropped(call) => {
                 self.forget(Awaited::Answer(call));
                 port.dropped(call);
@@ -109,6 +115,7 @@ impl Link {
             }
             Said::Waits(rest) => port.waits(rest),
             Said::Slept(until) => port.slept(self.believed(until)),
+            Said::Answered(batch) => self.answered(batch)?,
             Said::Ended(ended) => {
                 self.close();
                 if let Some(tell) = self.ended.lock().take() {
@@ -116,7 +123,23 @@ impl Link {
                 }
             }
         }
-        None
+        Ok(None)
+    }
+
+    /// Writes down what its worker answered by itself, as far as anybody waits for the run.
+    fn answered(&self, batch: Batch) -> Result<(), Untrue> {
+        // Whatever its machine's clock does: from what it was told on, no more time has passed there than here.
+        let leased = *self.leased.lock();
+        let (told, at) = leased.ok_or(Untrue::Unasked)?;
+        let passed = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let latest = told.plus(passed.min(QUICK_LEASE_MS));
+        for quick in batch {
+            if self.over.load(Ordering::SeqCst) {
+                break;
+            }
+            self.port.answered(quick, latest)?;
+        }
+        Ok(())
     }
 
     /// True if the run has been stopped, or its wall time is over.
@@ -142,7 +165,9 @@ impl Link {
             },
         };
         let pieces = pieces.map(|call| (call, self.port.poll_pieces(call, &mut now()).is_ready()));
-        self.send(&Down::Passed(Box::new(Passed { answer, clock, pieces, fuel_given })));
+        let lease = self.port.lease();
+        *self.leased.lock() = lease.map(|told| (told, Instant::now()));
+        self.send(&Down::Passed(Box::new(Passed { answer, clock, pieces, fuel_given, lease })));
         if let Some((call, coming)) = coming {
             let link = Arc::clone(self);
             self.begin(Awaited::Answer(call), async move {

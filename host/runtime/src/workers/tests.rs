@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use agentry_abi::bindings::agentry::agent::llm::Delta;
-use agentry_abi::port::{Answer, Delivery, Next, Passed, Request, Rest, Syscall as _, TimersNow};
-use agentry_abi::wire::{self, Down, Handle, Hello, Reader, Said, Up, Writer};
+use agentry_abi::port::{Answer, Delivery, Next, Passed, Quick, QuickCall, Request, Rest, Syscall as _, TimersNow, Untrue};
+use agentry_abi::wire::{self, Batch, Down, Handle, Hello, Reader, Said, Up, Writer};
 use agentry_kernel::call::CallId;
 use agentry_kernel::time::Millis;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::*;
+use agentry_store::limits::QUICK_CALLS_MAX;
 
 const NOW: Millis = Millis(1_000);
 const DEADLINE: Millis = Millis(61_000);
@@ -23,7 +24,9 @@ const DEADLINE: Millis = Millis(61_000);
 struct Clock {
     passed: AtomicU32,
     slept: parking_lot::Mutex<Vec<Millis>>,
+    answered: parking_lot::Mutex<Vec<Quick>>,
     repeats: bool,
+    asks: bool,
 }
 
 impl Port for Clock {
@@ -64,6 +67,18 @@ impl Port for Clock {
 
     fn repeats(&self) -> bool {
         self.repeats
+    }
+
+    fn lease(&self) -> Option<Millis> {
+        (!self.asks).then_some(NOW)
+    }
+
+    fn answered(&self, quick: Quick, latest: Millis) -> Result<(), Untrue> {
+        if quick.at > latest {
+            return Err(Untrue::NotCome);
+        }
+        self.answered.lock().push(quick);
+        Ok(())
     }
 }
 
@@ -263,6 +278,70 @@ async fn no_guest_has_waited_for_longer_than_time_has_passed() {
         let latest = if repeats { DEADLINE } else { Millis(DEADLINE.0 - 1) };
         assert!(matches!(slept.as_slice(), [until] if *until <= latest), "{slept:?}");
     }
+}
+
+fn answered(times: &[Millis]) -> Said {
+    let mut batch = Batch::default();
+    times.iter().for_each(|at| batch.push(Quick { at: *at, call: QuickCall::TimersNow }).unwrap());
+    Said::Answered(batch)
+}
+
+#[tokio::test]
+async fn a_worker_that_answers_what_it_was_to_ask_or_by_a_time_that_cannot_be_ends() {
+    check_lie("it answered what it was to ask", async |played, one| {
+        played.say(Up::Of(one, answered(&[NOW]))).await;
+    })
+    .await;
+    check_lie("it answered with a time that had not come", async |played, one| {
+        played.say(Up::Of(one, Said::Pass(Box::new(TimersNow {}.into())))).await;
+        let Down::Passed(passed) = played.hear().await else { panic!("it was asked") };
+        assert_eq!(passed.lease, Some(NOW));
+        played.say(Up::Of(one, answered(&[NOW, NOW.plus(60_000)]))).await;
+    })
+    .await;
+    check_lie("it sent a frame that means nothing", async |played, one| {
+        // As many as a batch holds, and the number of them set one higher: postcard has it in two bytes behind those of the run.
+        let mut bytes = Vec::new();
+        played.writer.write(&Up::Of(one, answered(&[NOW; QUICK_CALLS_MAX])), &mut bytes).unwrap();
+        let count = postcard::to_allocvec(&QUICK_CALLS_MAX).unwrap();
+        let at = bytes.windows(count.len()).position(|window| window == count).unwrap();
+        bytes[at] += 1;
+        played.stream.write_all(&bytes).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_worker_answered_is_heard_in_order_and_not_once_nobody_waits_for_the_run() {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock::default()), CancellationToken::new());
+    let dropped = run(&worker, &port, &stop);
+    let first = played.begin().await;
+    played.say(Up::Of(first, Said::Pass(Box::new(TimersNow {}.into())))).await;
+    assert!(matches!(played.hear().await, Down::Passed(_)));
+    let before = Millis(NOW.0 - 1);
+    played.say(Up::Of(first, answered(&[before, NOW]))).await;
+    played.say(Up::Of(first, Said::Repeats)).await;
+    assert_eq!(played.hear().await, Down::Repeats(false));
+    let heard: Vec<Millis> = port.answered.lock().iter().map(|quick| quick.at).collect();
+    assert_eq!(heard, [before, NOW]);
+    dropped.abort();
+    assert_eq!(played.hear().await, Down::Stop(first));
+    played.say(Up::Of(first, answered(&[NOW]))).await;
+    played.say(Up::Of(first, Said::Repeats)).await;
+    assert_eq!(played.hear().await, Down::Over);
+    assert_eq!(port.answered.lock().len(), 2);
+}
+
+#[tokio::test]
+async fn a_run_that_is_to_ask_for_everything_is_given_no_time() {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock { asks: true, ..Clock::default() }), CancellationToken::new());
+    let _run = run(&worker, &port, &stop);
+    let first = played.begin().await;
+    played.say(Up::Of(first, Said::Pass(Box::new(TimersNow {}.into())))).await;
+    let Down::Passed(passed) = played.hear().await else { panic!("it was asked") };
+    assert_eq!(passed.lease, None);
 }
 
 #[tokio::test]

@@ -295,7 +295,7 @@ impl Worker {
                     self.links.lock().get(&run).cloned()
                 };
                 let link = link.ok_or("it spoke for a run that it does not have")?;
-                let Some(down) = link.hear(said) else { return Ok(()) };
+                let Some(down) = link.hear(said).map_err(|untrue| untrue.to_string())? else { return Ok(()) };
                 self.outbox.send(&down, None).map_err(|_| "an answer is too long for it".to_owned())
             }
             Up::Loaded { component, result } => {
