@@ -92,6 +92,8 @@ pub enum Said {
     Repeats,
     /// [`answered`](crate::port::Port::answered), one after the other. It stands before whatever its worker says next of the run.
     Answered(Batch),
+    /// A turn of its guest took its worker for too long. Said once.
+    Overran,
     /// Its guest is gone. The handle is worth nothing from here on.
     Ended(Box<Ended>),
 }
@@ -174,7 +176,7 @@ impl Said {
         match self {
             Self::Pass(_) | Self::Seen(_) | Self::Hear(_) | Self::Next { .. } | Self::Turn | Self::Repeats => true,
             Self::Dropped(_) | Self::Unheard(_) | Self::Waits(_) | Self::Slept(_) => false,
-            Self::Answered(_) | Self::Ended(_) => false,
+            Self::Answered(_) | Self::Overran | Self::Ended(_) => false,
         }
     }
 }

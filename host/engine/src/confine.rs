@@ -23,7 +23,8 @@ pub enum Confined {
     Preparer,
 }
 
-/// It ends with the process that started it, gains no privilege, leaves no image of itself, and has few descriptors.
+/// It ends with the process that started it and before that where memory is short, gains no privilege, leaves no image of itself, and has few
+/// descriptors.
 ///
 /// # Errors
 /// If that process is gone already, or the system does not let it.
@@ -35,6 +36,8 @@ pub fn begin(confined: Confined) -> io::Result<()> {
     if getppid() != parent {
         return Err(io::Error::other("the host has gone"));
     }
+    // A system that has no memory left ends what can be done again, and not the host. Where it does not let it be said, it decides alone.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     rustix::thread::set_no_new_privs(true)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Nofile, WORKER_FILES_MAX)?;

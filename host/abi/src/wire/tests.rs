@@ -33,6 +33,7 @@ fn said() -> Vec<Up> {
         of(Said::Waits(Rest { rests: true, has_seen_all: false, memory_bytes: 9 })),
         of(Said::Slept(Millis(u64::MAX))),
         of(Said::Answered(batch(3))),
+        of(Said::Overran),
         of(Said::Ended(Box::new(ended))),
         Up::Pong,
     ]

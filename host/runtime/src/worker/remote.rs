@@ -97,6 +97,11 @@ impl Remote {
         self.say(Said::Ended(Box::new(ended)));
     }
 
+    /// A turn of its guest took too long.
+    pub(super) fn overran(&self) {
+        self.say(Said::Overran);
+    }
+
     fn say(&self, said: Said) {
         self.line.say_behind(self.unreported(), &Up::Of(self.run, said));
     }
@@ -123,6 +128,7 @@ impl Remote {
     ///
     /// # Errors
     /// The request, if that is to be asked.
+    #[expect(clippy::result_large_err, reason = "it is the request itself, which goes on")]
     fn answered_here(&self, request: Request) -> Result<Passed, Request> {
         let mut side = self.side.lock();
         let clock = side.clock;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use agentry_abi::port::{self, Answer, Beginning, Ended, How, Port, Untrue};
+use agentry_abi::port::{self, Answer, Beginning, Ended, How, Port, Rest, Untrue};
 use agentry_abi::wire::{Batch, Down, Handle, Later, Passed, Said};
 use agentry_kernel::call::CallId;
 use agentry_kernel::text::cut;
@@ -33,6 +33,12 @@ pub(super) struct Link {
     /// Cancelled when the run is stopped, and when its wall time ends by a clock that nobody can set.
     stop: CancellationToken,
     until: Option<Instant>,
+    /// Linear memory that its guest may have, in bytes.
+    memory_bytes: u64,
+    /// Cancelled when a turn of its guest took its worker for too long.
+    overran: CancellationToken,
+    /// True while its guest can have no turn before something is said to its worker of it.
+    rests: AtomicBool,
     /// Nobody waits for it any more, whatever its worker still says.
     over: AtomicBool,
     ended: Mutex<Option<oneshot::Sender<Ended>>>,
@@ -70,6 +76,9 @@ impl Link {
             deadline: beginning.deadline,
             stop: stop.clone(),
             until: beginning.left.map(|left| Instant::now() + left),
+            memory_bytes: beginning.memory_bytes,
+            overran: CancellationToken::new(),
+            rests: AtomicBool::new(false),
             over: AtomicBool::new(false),
             ended: Mutex::new(Some(ended)),
             tasks: Mutex::default(),
@@ -87,7 +96,11 @@ impl Link {
             return Ok(said.waits().then_some(Down::Over));
         }
         let port = &self.port;
+        if !matches!(said, Said::Next { .. }) {
+            self.rests.store(matches!(said, Said::Waits(Rest { rests: true, .. })), Ordering::SeqCst);
+        }
         match said {
+            Said::Overran => self.overran.cancel(),
             Said::Pass(request) => self.pass(port.pass(*request)),
             Said::Seen(call) => {
                 self.forget(Awaited::Answer(call));
@@ -140,6 +153,21 @@ impl Link {
             self.port.answered(quick, latest)?;
         }
         Ok(())
+    }
+
+    /// Its guest takes its worker for too long at a time, or may be what keeps it from saying anything.
+    pub(super) fn overran(&self) -> &CancellationToken {
+        &self.overran
+    }
+
+    /// True if its guest cannot be what its worker does: it waits for something that was not said yet.
+    pub(super) fn rests(&self) -> bool {
+        self.rests.load(Ordering::SeqCst)
+    }
+
+    /// Linear memory that its guest may have, in bytes.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     /// True if the run has been stopped, or its wall time is over.
@@ -237,6 +265,7 @@ impl Link {
     }
 
     fn send(&self, frame: &Down) {
+        self.rests.store(false, Ordering::SeqCst);
         // What is longer than a frame may be, no answer is: it would have been refused before.
         let _ = self.outbox.send(frame, None);
     }

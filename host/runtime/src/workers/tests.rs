@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use agentry_abi::bindings::agentry::agent::llm::Delta;
-use agentry_abi::port::{Answer, Delivery, Next, Passed, Quick, QuickCall, Request, Rest, Syscall as _, TimersNow, Untrue};
+use agentry_abi::port::{
+    Answer, Delivery, Next, Passed, Quick, QuickCall, Request, Rest, Syscall as _, TimersNow, Untrue,
+};
 use agentry_abi::wire::{self, Batch, Down, Handle, Hello, Reader, Said, Up, Writer};
 use agentry_kernel::call::CallId;
 use agentry_kernel::time::Millis;
@@ -13,8 +15,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::*;
 use agentry_store::limits::QUICK_CALLS_MAX;
+
+use super::memory::MemoryBound;
+use super::process::Process;
+use super::*;
 
 const NOW: Millis = Millis(1_000);
 const DEADLINE: Millis = Millis(61_000);
@@ -123,16 +128,21 @@ impl Played {
 
 /// A worker, which is a process that does nothing, and who speaks for it.
 async fn played() -> (Arc<Worker>, Played) {
+    played_within(MemoryBound::default()).await
+}
+
+/// The same, with so much memory.
+async fn played_within(bound: MemoryBound) -> (Arc<Worker>, Played) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
     let (ours, theirs) = (UnixStream::from_std(ours.into()).unwrap(), UnixStream::from_std(theirs.into()).unwrap());
     let mut played = Played { stream: theirs, reader: Reader::of_kernel(), writer: Writer::default() };
     let mut idle = Command::new("sleep");
     idle.arg("1000");
-    let process = worker::process(idle).await.unwrap();
+    let process = Process::start(idle).await.unwrap();
     let hello = Hello { version: wire::VERSION, settings: Digest::default(), landlocked: true };
     played.say(Up::Hello(hello)).await;
-    (Worker::over(ours, process, Digest::default()).await.unwrap(), played)
+    (Worker::bounded(ours, process, Digest::default(), bound).await.unwrap(), played)
 }
 
 fn beginning() -> Beginning {
@@ -151,11 +161,21 @@ fn beginning() -> Beginning {
 
 /// A run in this worker.
 fn run(worker: &Arc<Worker>, port: &Arc<Clock>, stop: &CancellationToken) -> tokio::task::JoinHandle<Gone> {
-    let (worker, port, stop) = (Arc::clone(worker), Arc::clone(port), stop.clone());
+    run_beside(worker, port, stop, &Arc::new(Semaphore::new(0)))
+}
+
+/// The same, where there is room for so many workers of one run.
+fn run_beside(
+    worker: &Arc<Worker>,
+    port: &Arc<Clock>,
+    stop: &CancellationToken,
+    own: &Arc<Semaphore>,
+) -> tokio::task::JoinHandle<Gone> {
+    let (worker, port, stop, own) = (Slot::of(worker, false), Arc::clone(port), stop.clone(), Arc::clone(own));
     tokio::spawn(async move {
         let code = Sealed::of(Digest::default(), &Wants::default(), b"code").unwrap();
         assert!(worker.prepare(&code).await.is_ok());
-        worker.execute(&code, port, &stop, beginning()).await
+        worker.execute(&code, port, &stop, beginning(), Some(&own)).await
     })
 }
 
@@ -280,6 +300,43 @@ async fn no_guest_has_waited_for_longer_than_time_has_passed() {
     }
 }
 
+#[tokio::test]
+async fn a_run_that_takes_its_worker_for_too_long_goes_on_elsewhere_and_its_neighbour_stays() {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock::default()), CancellationToken::new());
+    let (greedy, room) = (run(&worker, &port, &stop), Arc::new(Semaphore::new(1)));
+    let first = played.begin().await;
+    let neighbour = run_beside(&worker, &port, &stop, &room);
+    let second = played.begin().await;
+    played.say(Up::Of(first, Said::Overran)).await;
+    assert!(matches!(greedy.await.unwrap(), Gone::Overran));
+    assert_eq!(played.hear().await, Down::Stop(first));
+    // What it does until it is gone is no part of the run: that goes on by its journal.
+    played.say(Up::Of(first, Said::Pass(Box::new(TimersNow {}.into())))).await;
+    assert_eq!(played.hear().await, Down::Over);
+    let ended = || Box::new(Ended { how: How::Stopped, fuel_left: 0, memory_bytes: 0, last_words: None });
+    played.say(Up::Of(first, Said::Ended(ended()))).await;
+    // The other one has the worker for itself now, and keeps it, whatever it does.
+    played.say(Up::Of(second, Said::Overran)).await;
+    played.say(Up::Of(second, Said::Repeats)).await;
+    assert_eq!(played.hear().await, Down::Repeats(false));
+    while !worker.is_own() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(room.available_permits(), 0);
+    played.say(Up::Of(second, Said::Ended(ended()))).await;
+    assert!(matches!(neighbour.await.unwrap(), Gone::Ended(_)));
+    assert_eq!((worker.why(), room.available_permits()), (Some("its run is over"), 1));
+}
+
+#[tokio::test]
+async fn a_worker_that_has_more_memory_than_its_runs_may_have_together_ends() {
+    let (worker, _played) = played_within(MemoryBound { base: 0, place: 0, run: 0 }).await;
+    // It has no run, and no process has nothing.
+    worker.gone().await;
+    assert_eq!(worker.why(), Some("it has more memory than its runs may have together"));
+}
+
 fn answered(times: &[Millis]) -> Said {
     let mut batch = Batch::default();
     times.iter().for_each(|at| batch.push(Quick { at: *at, call: QuickCall::TimersNow }).unwrap());
@@ -350,12 +407,12 @@ async fn a_worker_of_another_program_is_not_taken() {
     let mut played = Played { stream: theirs, reader: Reader::of_kernel(), writer: Writer::default() };
     let mut idle = Command::new("sleep");
     idle.arg("1000");
-    let process = worker::process(idle).await.unwrap();
+    let process = Process::start(idle).await.unwrap();
     let hello = Hello { version: wire::VERSION + 1, settings: Digest::default(), landlocked: true };
     played.say(Up::Hello(hello)).await;
     let refused = Worker::over(ours, process, Digest::default()).await.err().unwrap();
     assert_eq!(refused, "the program is another one than when this host began");
     let mut missing = Command::new("/nonexistent");
     missing.arg("worker");
-    assert!(worker::process(missing).await.is_err());
+    assert!(Process::start(missing).await.is_err());
 }
