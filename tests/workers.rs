@@ -210,6 +210,37 @@ fn where_no_process_for_agents_starts_nothing_is_executed_and_a_person_is_told_w
 }
 
 #[test]
+fn what_a_process_of_agents_answers_by_itself_stands_in_the_journal_as_the_agent_saw_it() {
+    let stage = stage();
+    stage.grant("steps", "");
+    // More than a worker keeps to itself, and a wait for longer than it may answer by the time that it was told.
+    let steps: Vec<Vec<String>> = (0..900)
+        .map(|at| match at {
+            450 => vec!["sleep".to_owned(), "150".to_owned()],
+            at if at % 3 == 0 => vec!["log".to_owned(), format!("line {at}")],
+            _ => vec!["now".to_owned()],
+        })
+        .collect();
+    let report = end(&mut stage.run(&guest("steps"), &json!(steps))).with(0).json();
+    let saw: Vec<u64> =
+        report["output"].as_array().expect("a list").iter().filter_map(|word| word.as_str()?.parse().ok()).collect();
+    assert!(saw.len() > 500 && saw.is_sorted() && saw[saw.len() - 1] - saw[0] >= 150, "{saw:?}");
+    let calls = stage.calls();
+    let name = |step: &[String]| match step[0].as_str() {
+        "sleep" => "timers.sleep",
+        "log" => "log.event",
+        _ => "timers.now",
+    };
+    let made: Vec<&str> = calls.iter().filter_map(|call| call["name"].as_str()).collect();
+    assert_eq!(made, steps.iter().map(|step| name(step)).collect::<Vec<_>>(), "each, in its order");
+    // Executed again, each gets the answer of then, so the agent says again what it saw: wherever it is.
+    for isolation in ["process", "none"] {
+        isolate(&stage, isolation);
+        stage.replays();
+    }
+}
+
+#[test]
 fn a_run_goes_on_when_its_process_is_killed_and_sees_nothing_of_it() {
     let stage = stage();
     stage.policy("format = 1\nlayer = \"grant\"\nagent = \"steps\"\nmemory = { read = [\"team/**\"], write = [\"team/**\"] }\n[budget]\nwall_run = \"100s\"\n");

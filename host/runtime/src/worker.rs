@@ -148,10 +148,15 @@ fn begin(line: &Arc<Line>, run: Handle, linked: Option<Arc<Linked>>, beginning: 
         let near = Arc::clone(&remote) as _;
         let fuel_left = beginning.fuel;
         let ended = match linked {
-            Some(linked) => turns::watched(&remote, instance::execute(&linked, near, stop, (deadline, beginning))).await,
+            Some(linked) => {
+                turns::watched(&remote, instance::execute(&linked, near, stop, (deadline, beginning))).await
+            }
             None => Ended { how: How::NoRoom, fuel_left, memory_bytes: 0, last_words: None },
         };
         line.leave(run);
         remote.ended(ended);
     });
 }
+
+#[cfg(test)]
+mod tests;
