@@ -18,6 +18,7 @@ use agentry_abi::port::{Beginning, Ended, How, Port};
 use agentry_engine::settings::Shape;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Wants;
+use agentry_store::limits::WORKERS_ALONE_MAX;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -96,7 +97,7 @@ impl Workers {
     /// Workers of this program, each with room for so many runs. They are started as they are needed.
     pub(crate) fn new(program: PathBuf, (shape, runs_max): (Shape, u32), settings: Digest) -> Self {
         let most = std::thread::available_parallelism().map_or(1, usize::from);
-        let (alone, lost) = (Semaphore::new(most), AtomicU64::new(0));
+        let (alone, lost) = (Semaphore::new(WORKERS_ALONE_MAX), AtomicU64::new(0));
         Self { program, shape, runs_max, settings, most, pool: Mutex::default(), alone, lost }
     }
 
@@ -167,7 +168,7 @@ impl Workers {
             else => None,
         };
         beginning.left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let worker = if alone { self.start().await.map(|worker| Slot::of(&worker, true)) } else { self.slot().await };
+        let worker = if alone { self.own().await } else { self.slot().await };
         let Ok(worker) = worker else { return Gone::Lost };
         match worker.prepare(code).await {
             Ok(()) => worker.execute(code, port, stop, beginning, Some(&self.alone).filter(|_| !alone)).await,
@@ -186,15 +187,23 @@ impl Workers {
         {
             return Ok(Slot::of(idlest, false));
         }
-        let worker = self.start().await?;
+        let worker = self.start(self.runs_max).await?;
         pool.push(Arc::clone(&worker));
         Ok(Slot::of(&worker, false))
     }
 
-    async fn start(&self) -> Result<Arc<Worker>, String> {
+    /// A worker for one run alone.
+    async fn own(&self) -> Result<Slot, String> {
+        let worker = self.start(1).await?;
+        worker.make_own();
+        Ok(Slot::of(&worker, true))
+    }
+
+    /// One with room for so many runs.
+    async fn start(&self, runs_max: u32) -> Result<Arc<Worker>, String> {
         let mut tries = 0..TRIES_MAX;
         loop {
-            match Worker::start(&self.program, (self.shape, self.runs_max), self.settings).await {
+            match Worker::start(&self.program, (self.shape, runs_max), self.settings).await {
                 Err(_) if tries.next().is_some() => {}
                 started => return started,
             }

@@ -3,7 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use agentry_store::limits::WORKER_ALONE_NICE;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, setpriority_process};
 use tokio::sync::oneshot;
 
 use super::memory::resident;
@@ -40,6 +41,12 @@ impl Process {
     pub(super) fn kill(&self) {
         // One that has ended cannot be killed.
         let _ = pidfd_send_signal(&self.0, Signal::KILL);
+    }
+
+    /// From here on it stands behind others where processors are short.
+    pub(super) fn stands_back(&self) {
+        // Where the system does not let it, it takes its share.
+        let _ = setpriority_process(Some(self.1), WORKER_ALONE_NICE);
     }
 
     /// Its memory, in bytes; none if it is gone.

@@ -169,6 +169,12 @@ impl Worker {
         self.load.load(Ordering::SeqCst)
     }
 
+    /// From here on it is that of one run, and stands behind those of others.
+    pub(super) fn make_own(&self) {
+        self.own.store(true, Ordering::SeqCst);
+        self.process.stands_back();
+    }
+
     /// True if it takes no other run than the one that it has.
     pub(super) fn is_own(&self) -> bool {
         self.own.load(Ordering::SeqCst)
@@ -318,7 +324,7 @@ impl Worker {
             return;
         }
         let Ok(_permit) = own.try_acquire() else { return };
-        self.own.store(true, Ordering::SeqCst);
+        self.make_own();
         // It stays for as long as it goes on.
         std::future::pending().await
     }

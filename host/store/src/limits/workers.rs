@@ -52,6 +52,13 @@ pub const WORKER_WEIGHED_MS: u64 = 250;
 /// How often in a row a run may lose its worker without having made a call more, before it is given one of its own: more often than by chance.
 pub const WORKER_LOSSES_SHARED: u32 = 2;
 
+/// Workers that have one run alone, at once: further runs that need one wait for it, and those that have one may wait for them. Each takes some
+/// tens of megabytes.
+pub const WORKERS_ALONE_MAX: usize = 32;
+
+/// By how much such a worker stands behind others where processors are short, as `nice` has it: so many of them take nobody else's time.
+pub const WORKER_ALONE_NICE: i32 = 15;
+
 /// How often it may lose one in all: then it is the one that breaks them.
 pub const WORKER_LOSSES_MAX: u32 = 8;
 
