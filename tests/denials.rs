@@ -45,8 +45,9 @@ impl Outside for PathBuf {
     }
 }
 
-/// What runs spend by being there, whatever they ask for.
-const OF_ITS_OWN: [&str; 2] = ["fuel", "wall-time"];
+/// What runs spend by being there, whatever they ask for; and what is written down of each call, a yes as well as what was read, which is said of
+/// none by itself.
+const OF_ITS_OWN: [&str; 3] = ["fuel", "wall-time", "written"];
 
 /// By agent and resource.
 type Amounts = BTreeMap<(String, String), u64>;

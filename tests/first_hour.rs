@@ -339,8 +339,20 @@ fn doctor_says_what_is_wrong_and_what_mends_it() {
         good.stdout
     );
     for about in [
-        "kernel", "memory", "files", "mappings", "disk", "clock", "home", "models", "tools", "policy", "agents",
-        "host", "growth",
+        "kernel",
+        "memory",
+        "files",
+        "mappings",
+        "disk",
+        "clock",
+        "home",
+        "isolation",
+        "models",
+        "tools",
+        "policy",
+        "agents",
+        "host",
+        "growth",
     ] {
         assert!(!found(&good, about).is_empty(), "{about}: {}", good.stdout);
     }

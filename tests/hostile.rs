@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::package::Sections;
 use crate::serve::serve;
-use crate::stage::{Stage, agentry, end, guest};
+use crate::stage::{Stage, agentry, begin, end, guest};
 
 /// No limit of the preparer lets it work for longer than this, on a machine that does little else.
 const SOON: Duration = Duration::from_secs(60);
@@ -126,6 +126,35 @@ fn what_is_made_to_break_its_reader_is_refused_with_the_limit_by_every_command()
     }
     assert_eq!(end(stage.agentry("ps").arg("--json")).with(0).json(), json!([]));
     stage.costs_nothing(&[]);
+}
+
+#[test]
+fn runs_of_many_parts_wait_for_each_other_and_shut_nobody_else_out() {
+    let stage = Stage::new();
+    stage.grant("steps", "[budget]\nwall_run = \"100s\"\n");
+    stage.write("home/agentry.toml", "format = 1\n[engine]\nruns_max = 8\n");
+    let slim = guest("steps");
+    let wide = case(&stage, "wide.wasm", &with_instances(&fs::read(&slim).expect("it is built"), &[], 115));
+    let server = serve(&mut stage.agentry("serve"));
+    let detach = |component: &Path, ms: &str| {
+        let mut run = stage.run(component, &json!([["sleep", ms]]));
+        end(run.arg("--detach")).with(0).json()["run"].as_str().expect("its id").to_owned()
+    };
+    // Two of them have more parts than the engine of so small a host has beside those of all others.
+    let first = detach(&wide, "90000");
+    let others = [(); 2].map(|()| begin(&mut stage.run(&wide, &json!([["sleep", "1"]]))));
+    for _ in 0..2 {
+        assert_eq!(end(&mut stage.run(&slim, &json!([["sleep", "1"]]))).with(0).json()["output"], json!(["slept"]));
+    }
+    let runs = end(stage.agentry("ps").arg("--json")).with(0).json();
+    let runs = runs.as_array().expect("a list");
+    let going: Vec<_> = runs.iter().filter(|row| row["ended_ms"].is_null()).map(|row| &row["run"]).collect();
+    assert_eq!((going, runs.len()), (vec![&json!(first)], 3), "the others have not begun: {runs:?}");
+    end(stage.agentry("kill").arg(&first)).with(0);
+    for other in others {
+        assert_eq!(other.end().with(0).json()["output"], json!(["slept"]));
+    }
+    server.stop();
 }
 
 #[test]

@@ -50,6 +50,8 @@ egress_run = "10MiB"
 egress_minute = "64KiB"
 egress_day = "1GiB"
 storage_mb = 16
+written_run = "64MiB"
+written_day = "2GiB"
 
 [[allow]]
 id = "reporter/mail"
@@ -128,6 +130,8 @@ fn a_word_that_is_misspelt_or_makes_no_sense_is_a_mistake_with_its_line_and_a_hi
         ("egress_minute = \"64KiB\"", "egress_minute = 1024"),
         ("egress_day = \"1GiB\"", "egress_day = \"1.5GiB\""),
         ("storage_mb = 16", "storage_mb = \"16MiB\""),
+        ("written_run = \"64MiB\"", "written_run = 64"),
+        ("written_day = \"2GiB\"", "written_day = \"2 GB\""),
         ("[budget]\n", "[budgets]\n"),
         ("llm = {", "lmm = {"),
         ("memory = {", "memroy = {"),

@@ -42,20 +42,17 @@ pub fn agentry() -> Command {
 
 const CONFIG: &str = "home/agentry.toml";
 
-/// Whether all homes are to execute agents in processes of their own, which no test but those of `workers.rs` may notice: a question of its own,
-/// which `AGENTRY_ISOLATED=1 cargo test` answers.
-fn isolated() -> bool {
-    std::env::var_os("AGENTRY_ISOLATED").is_some()
+/// What all homes are to say of what stands between agents and their host, which no test but those of `workers.rs` may notice: a question of its
+/// own, which `AGENTRY_ISOLATED=none cargo test` answers. Without it, homes say nothing of it, and have processes for agents.
+fn isolated() -> Option<String> {
+    std::env::var("AGENTRY_ISOLATED").ok()
 }
 
 /// This configuration, and that.
-fn isolating(text: &str) -> String {
+fn isolating(text: &str, isolation: &str) -> String {
     const ENGINE: &str = "[engine]\n";
-    const PROCESS: &str = "isolation = \"process\"\n";
-    if text.contains(ENGINE) {
-        return text.replacen(ENGINE, &[ENGINE, PROCESS].concat(), 1);
-    }
-    format!("{text}\n{ENGINE}{PROCESS}")
+    let said = format!("{ENGINE}isolation = \"{isolation}\"\n");
+    if text.contains(ENGINE) { text.replacen(ENGINE, &said, 1) } else { format!("{text}\n{said}") }
 }
 
 /// A component of `tests/guests`, built by `cargo xtask guests`.
@@ -101,6 +98,11 @@ pub fn end(command: &mut Command) -> Ended {
 }
 
 impl Running {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What Ctrl-C does.
     pub fn interrupt(&self) {
         let pid = self.child.id().to_string();
@@ -146,7 +148,7 @@ impl Stage {
         let place = TempDir::new().expect("there is room for a home");
         fs::create_dir_all(place.path().join("home/policies")).expect("a directory");
         let stage = Self { place };
-        if isolated() {
+        if isolated().is_some() {
             stage.write(CONFIG, "format = 1\n");
         }
         stage
@@ -225,7 +227,8 @@ impl Stage {
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("it lies in the place")).expect("a directory");
-        let isolated = (name == CONFIG && isolated() && !text.contains("isolation")).then(|| isolating(text));
+        let isolated = isolated().filter(|_| name == CONFIG && !text.contains("isolation"));
+        let isolated = isolated.map(|isolation| isolating(text, &isolation));
         fs::write(&path, isolated.as_deref().unwrap_or(text)).expect("a file");
         path
     }

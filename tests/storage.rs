@@ -10,12 +10,17 @@ use crate::stage::{Stage, begin, end, guest};
 
 /// A home in which these agents, each of which does the steps that it is given, may keep a MiB each in `reports`.
 fn stage(agents: &[&str]) -> Stage {
+    stage_within(agents, "")
+}
+
+/// The same, with more lines of `[budget]`.
+fn stage_within(agents: &[&str], budget: &str) -> Stage {
     let stage = Stage::new();
     for agent in agents {
         let grant = format!(
             "format = 1\nlayer = \"grant\"\nagent = \"{agent}\"\nfiles = [{{ root = \"reports\", access = \"rw\" }}]\n\
              memory = {{ read = [\"agent/test/**\"], write = [\"agent/test/**\"] }}\n\
-             [budget]\nstorage_mb = 1\nwall_run = \"60s\"\n"
+             [budget]\nstorage_mb = 1\nwall_run = \"60s\"\n{budget}"
         );
         stage.write(&format!("home/policies/50-{agent}.toml"), &grant);
         let component = fs::read(guest("steps")).expect("it is built");
@@ -55,6 +60,50 @@ fn kept(stage: &Stage, agent: &str) -> u64 {
         assert_eq!(line["reserved"], 0, "{line}");
         line["spent"].as_u64().expect("a number")
     })
+}
+
+/// What an agent had the host write today.
+fn written(stage: &Stage, agent: &str) -> u64 {
+    let all = end(stage.agentry("budget").arg("--json")).with(0).json();
+    let agents = all["agents"].as_array().expect("a list").iter();
+    let lines = agents.filter(|known| known["agent"] == agent).flat_map(|known| known["lines"].as_array()).flatten();
+    let mut written = lines.filter(|line| line["what"] == "written" && line["window"] == "day");
+    written.next().and_then(|line| line["spent"].as_u64()).unwrap_or(0)
+}
+
+/// What raises the limit by which a call was refused last.
+fn raises(stage: &Stage) -> String {
+    let refused = stage.calls().into_iter().rev().find_map(|call| call["refusal"]["hint"].as_str().map(str::to_owned));
+    refused.unwrap_or_default()
+}
+
+#[test]
+fn what_an_agent_has_written_is_a_budget_whatever_becomes_of_it() {
+    let stage = stage_within(&["steps"], "written_run = \"1MiB\"\nwritten_day = \"3MiB\"\n");
+    let over = json!(vec![["fill", "reports", "a", "100000"]; 7]);
+    // A tenth of what it may keep, again and again; a file is written where it lies and beside the journal.
+    for day in [1_000_000, 2_000_000, 3_000_000] {
+        let told = told(&stage, "steps", &over);
+        assert!(told[..5].iter().all(|told| told == "written"), "{told:?}");
+        assert!(told[5..].iter().all(|told| told.starts_with("no: ")), "{told:?}");
+        assert!(raises(&stage).contains("written_run"), "{}", raises(&stage));
+        assert!((day..day + 10_000).contains(&written(&stage, "steps")), "{}", written(&stage, "steps"));
+    }
+    let told = told(&stage, "steps", &over);
+    assert!(told.iter().all(|told| told.starts_with("no: ")), "{told:?}");
+    assert!(raises(&stage).contains("written_day"), "{}", raises(&stage));
+    assert!(kept(&stage, "steps") < 200_000, "it keeps one file");
+}
+
+#[test]
+fn what_an_agent_reads_is_written_down_and_ends_with_the_same_budget() {
+    let stage = stage_within(&["steps"], "written_run = \"512KiB\"\n");
+    fs::write(stage.path("reports/long"), "x".repeat(200_000)).expect("a file");
+    let told = told(&stage, "steps", &json!(vec![["read", "reports", "long"]; 5]));
+    // How long an answer is, is known when it has come.
+    assert!(told[..3].iter().all(|told| told.len() == 200_000), "the third goes beyond");
+    assert!(told[3..].iter().all(|told| told.starts_with("no: ")), "{:?}", &told[3..]);
+    assert!(raises(&stage).contains("written_run"), "{}", raises(&stage));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Agents in processes of their own: they do what they do in the host's, they have nothing else, and what becomes of one of them is no other run's
-//! business. Whether all other tests notice nothing is asked by `AGENTRY_ISOLATED=1`.
+//! business. All other tests have them too, as every home that says nothing else; whether they notice is asked by `AGENTRY_ISOLATED=none`.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::guests::SOON;
 use crate::serve::{Server, serve};
-use crate::stage::{Stage, end, guest};
+use crate::stage::{Stage, begin, end, guest};
 
 /// What a process of agents is started as.
 const VERB: &str = "worker";
@@ -123,14 +123,25 @@ fn an_isolation_that_there_is_not_is_told_with_its_line() {
     assert!(refused.stderr.contains("process"), "{}", refused.stderr);
 }
 
-#[test]
-fn a_process_of_agents_has_its_connection_and_nothing_else_and_the_hosts_has_no_engine() {
-    let stage = stage();
+/// A home that says nothing of it, whatever others are to say.
+fn unsaid() -> Stage {
+    let stage = Stage::new();
+    stage.write("home/agentry.toml", "format = 1\n# of isolation: nothing\n");
     stage.grant("spin", "[budget]\nwall_run = \"100s\"\nfuel_run = 1_000_000_000_000\n");
-    let server = serve(stage.agentry("serve").env("SOME_KEY", "hush"));
-    let run = detach(&stage, "spin", &json!(null));
-    let worker = until(|| workers(server.pid()).into_iter().find(|pid| status(*pid, "Seccomp") == "2"));
-    until(|| (row(&stage, &run)["status"] == "running").then_some(()));
+    stage
+}
+
+fn maps(pid: u32) -> String {
+    String::from_utf8_lossy(&proc(pid, "maps")).into_owned()
+}
+
+/// Address space, in KiB.
+fn reserved(pid: u32) -> u64 {
+    status(pid, "VmSize").trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// This process has its connection, code, the memory of guests, and nothing of the home.
+fn has_nothing_else(worker: u32, home: &str) {
     assert_eq!(String::from_utf8_lossy(&proc(worker, "environ")), "");
     assert_eq!(status(worker, "NoNewPrivs"), "1");
     assert_eq!(fs::read_link(format!("/proc/{worker}/cwd")).expect("its directory").to_string_lossy(), "/");
@@ -139,22 +150,94 @@ fn a_process_of_agents_has_its_connection_and_nothing_else_and_the_hosts_has_no_
         let known = ["socket:", "anon_inode:", "/dev/null", "/memfd:"].iter().any(|known| to.starts_with(known));
         assert!(known || to == format!("/proc/{worker}/pagemap"), "{to}");
     }
-    let home = stage.home().display().to_string();
-    let maps = |pid| String::from_utf8_lossy(&proc(pid, "maps")).into_owned();
-    assert!(!maps(worker).contains(&home), "{}", maps(worker));
-    // The host's process has nothing of an engine: no room for guests, no code of theirs, no thread that executes them.
-    let reserved = |pid| status(pid, "VmSize").trim_end_matches(" kB").parse::<u64>().expect("a number");
+    assert!(!maps(worker).contains(home), "{}", maps(worker));
     assert!(reserved(worker) > 64 << 20, "the worker has room for guests: {}", reserved(worker));
-    assert!(reserved(server.pid()) < 8 << 20, "the host has as well: {} kB", reserved(server.pid()));
-    let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("its threads").flatten();
+}
+
+/// This process has nothing of an engine: no room for guests, no code of theirs, no thread that executes them.
+fn has_no_engine(host: u32) {
+    assert!(reserved(host) < 8 << 20, "it has room for guests: {} kB", reserved(host));
+    let threads = fs::read_dir(format!("/proc/{host}/task")).expect("its threads").flatten();
     for thread in threads {
         let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
         assert!(!name.starts_with("guest") && !name.starts_with("ticks"), "{name}");
     }
     let executable = |line: &&str| line.contains("r-xp") && !line.contains('/') && !line.contains("[v");
-    assert_eq!(maps(server.pid()).lines().find(executable), None, "code that no program has");
+    assert_eq!(maps(host).lines().find(executable), None, "code that no program has");
+}
+
+#[test]
+fn a_process_of_agents_has_its_connection_and_nothing_else_and_the_hosts_has_no_engine() {
+    let stage = unsaid();
+    let home = stage.home().display().to_string();
+    let confined = |host| until(|| workers(host).into_iter().find(|pid| status(*pid, "Seccomp") == "2"));
+    // Of a host that goes on, and of one that is there for one run.
+    let server = serve(stage.agentry("serve").env("SOME_KEY", "hush"));
+    let run = detach(&stage, "spin", &json!(null));
+    let worker = confined(server.pid());
+    until(|| (row(&stage, &run)["status"] == "running").then_some(()));
+    has_nothing_else(worker, &home);
+    has_no_engine(server.pid());
     end(stage.agentry("kill").arg(&run)).with(0);
     server.stop();
+    let alone = begin(stage.run(&guest("spin"), &json!(null)).env("SOME_KEY", "hush"));
+    let worker = confined(alone.pid());
+    until(|| (stage.last()["status"] == "running").then_some(()));
+    has_nothing_else(worker, &home);
+    has_no_engine(alone.pid());
+    alone.interrupt();
+    alone.end().with(1);
+}
+
+#[test]
+fn where_no_process_for_agents_starts_nothing_is_executed_and_a_person_is_told_what_to_do() {
+    let stage = unsaid();
+    // As a system that gives such a process no room: its host has enough.
+    let starved = |verb: &str, more: &[&str]| {
+        let command = stage.agentry(verb);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -v 16000000; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+        shell.args(more).env_remove("AGENTRY_HOME").env("NO_COLOR", "1");
+        end(&mut shell).with(5)
+    };
+    let spin = guest("spin").display().to_string();
+    for refused in [starved("run", &[&spin]), starved("serve", &[])] {
+        assert!(refused.stderr.contains("no process for agents starts"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("isolation = \"none\""), "{}", refused.stderr);
+    }
+    let runs = end(stage.agentry("ps").arg("--json")).with(0).json();
+    assert_eq!(runs, json!([]), "nothing has begun");
+}
+
+#[test]
+fn what_a_process_of_agents_answers_by_itself_stands_in_the_journal_as_the_agent_saw_it() {
+    let stage = stage();
+    stage.grant("steps", "");
+    // More than a worker keeps to itself, and a wait for longer than it may answer by the time that it was told.
+    let steps: Vec<Vec<String>> = (0..900)
+        .map(|at| match at {
+            450 => vec!["sleep".to_owned(), "150".to_owned()],
+            at if at % 3 == 0 => vec!["log".to_owned(), format!("line {at}")],
+            _ => vec!["now".to_owned()],
+        })
+        .collect();
+    let report = end(&mut stage.run(&guest("steps"), &json!(steps))).with(0).json();
+    let saw: Vec<u64> =
+        report["output"].as_array().expect("a list").iter().filter_map(|word| word.as_str()?.parse().ok()).collect();
+    assert!(saw.len() > 500 && saw.is_sorted() && saw[saw.len() - 1] - saw[0] >= 150, "{saw:?}");
+    let calls = stage.calls();
+    let name = |step: &[String]| match step[0].as_str() {
+        "sleep" => "timers.sleep",
+        "log" => "log.event",
+        _ => "timers.now",
+    };
+    let made: Vec<&str> = calls.iter().filter_map(|call| call["name"].as_str()).collect();
+    assert_eq!(made, steps.iter().map(|step| name(step)).collect::<Vec<_>>(), "each, in its order");
+    // Executed again, each gets the answer of then, so the agent says again what it saw: wherever it is.
+    for isolation in ["process", "none"] {
+        isolate(&stage, isolation);
+        stage.replays();
+    }
 }
 
 #[test]

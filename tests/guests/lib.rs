@@ -47,6 +47,11 @@ fn one(words: &[&str]) -> Option<String> {
             names.join(", ")
         })),
         ["send", agent, subject, body] => tell(agents::send(agent, subject, body)),
+        ["now"] => timers::now().to_string(),
+        ["log", line] => {
+            agentry::log::info(*line);
+            "said".into()
+        }
         ["reply", letter, body] => tell(agents::reply(letter, body).map(|()| "answered".into())),
         _ => return None,
     })

@@ -18,6 +18,9 @@ use counts::Counts;
 /// The names of guest workspaces; they are compiled for WebAssembly and no part of the host's.
 const GUEST_WORKSPACES: [&str; 2] = ["example-agents", "tests/guests"];
 
+/// The tests that are executed with `isolation = "none"` as well: all pass with it, and these are the ones that rest on it most.
+const WITHOUT_ISOLATION: [&str; 3] = ["guests::", "replay::", "resume::"];
+
 /// Runs all and prints `N passed, N failed` last.
 pub fn run() -> ExitCode {
     let mut steps = Steps { counts: Counts::default(), began: Instant::now(), took: Vec::new() };
@@ -115,6 +118,11 @@ fn integration(steps: &mut Steps) -> Result<()> {
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
     steps.tests("integration", tests);
+    // The other setting, which programs have that embed Agentry: what guests see, and what a run is when it is executed again.
+    let mut weaker = workspace_tests(&["--test", "integration", "--"]);
+    weaker.args(WITHOUT_ISOLATION).env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped);
+    weaker.env("AGENTRY_ISOLATED", "none").envs(server.variables());
+    steps.tests("integration without isolation", weaker);
     steps.skips(&skipped);
     Ok(())
 }

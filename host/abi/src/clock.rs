@@ -55,6 +55,14 @@ impl Clock {
         }
     }
 
+    /// True if it goes by itself, so that it is known for a while what it will show at least.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::System | Self::Line(_) => true,
+            Self::Set(_) => false,
+        }
+    }
+
     /// The date and the hour: what a person's clock shows. It may go back.
     pub fn calendar(&self) -> Millis {
         match self {

@@ -132,7 +132,8 @@ pub fn resource_kind(resource: Resource) -> ResourceKind {
         Resource::Fuel => ResourceKind::Fuel,
         Resource::WallTime => ResourceKind::WallTime,
         Resource::Memory => ResourceKind::Memory,
-        Resource::Storage => ResourceKind::Storage,
+        // Nor a word for what is written, which is about the same disk.
+        Resource::Storage | Resource::Written => ResourceKind::Storage,
         Resource::Egress => ResourceKind::Egress,
     }
 }

@@ -9,10 +9,12 @@
 //! guest's words and no more. What a request must look like, its bytes, the names of its contents, the model behind an alias, what a file or
 //! an entry would grow, and the most that it can cost are computed over there, and so is the `Call` that the kernel decides on. What the near
 //! side reports is taken where it can only harm the run itself: that its guest saw an answer or let go of it, what it heard, whether it waits.
-//! Fuel and memory only an engine can count: they are taken as they are told, never beyond what the run was allowed.
+//! Fuel and memory only an engine can count: they are taken as they are told, never beyond what the run was allowed. A few calls have an answer
+//! that rests on no decision ([`QuickCall`]): a near side that is far away may answer these by itself and report them, in order.
 //!
 //! What both sides hold of one run besides: the token that is cancelled when it is stopped, and nothing else.
 
+mod quick;
 mod table;
 
 use std::pin::Pin;
@@ -23,6 +25,7 @@ use agentry_kernel::call::CallId;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
+pub use self::quick::{Quick, QuickCall, Untrue};
 pub use self::table::*;
 use crate::bindings::agentry::agent::llm::Delta;
 use crate::bindings::agentry::agent::outcome::Failure;
@@ -69,6 +72,23 @@ pub trait Port: Send + Sync {
 
     /// True while the run does again what it did before: its next call stands in its past.
     fn repeats(&self) -> bool;
+
+    /// The time, if the near side may answer a [`QuickCall`] by itself for a while from here on; none if it is to ask. A side that says nothing of
+    /// this is asked.
+    fn lease(&self) -> Option<Millis> {
+        None
+    }
+
+    /// The near side has answered this by itself, behind all that it passed, said or answered before. It is decided on, counted and written down
+    /// now, as if it had been passed then: no answer of such a call rests on what is decided. By the clock of this side it cannot have been later
+    /// than `latest`.
+    ///
+    /// # Errors
+    /// If its time cannot be true. Nothing was done then.
+    fn answered(&self, quick: Quick, latest: Millis) -> Result<(), Untrue> {
+        let _ = (quick, latest);
+        Err(Untrue::Unasked)
+    }
 }
 
 /// What comes of a syscall.

@@ -5,6 +5,8 @@
 //! so the kernel process believes which run spoke, and nothing else of what [`crate::port`] says that it does not believe. To each frame that
 //! [`Up::waits`] for one, exactly one [`Down::answers`]; all else goes unasked.
 
+mod batch;
+
 use agentry_kernel::call::CallId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::time::Millis;
@@ -12,11 +14,12 @@ use agentry_store::limits::{WORKER_FRAME_MAX_BYTES, WORKER_SAID_MAX_BYTES};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::batch::Batch;
 use crate::bindings::agentry::agent::llm::Delta;
 use crate::port::{Beginning, Delivery, Ended, Next, Reply, Request, Rest};
 
 /// Of the frames and of their order. Both sides are one program; a program that was replaced while it ran has workers of the next version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What names a run on a connection: random, and known to both ends of that connection alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,6 +90,10 @@ pub enum Said {
     Slept(Millis),
     /// [`repeats`](crate::port::Port::repeats).
     Repeats,
+    /// [`answered`](crate::port::Port::answered), one after the other. It stands before whatever its worker says next of the run.
+    Answered(Batch),
+    /// A turn of its guest took its worker for too long. Said once.
+    Overran,
     /// Its guest is gone. The handle is worth nothing from here on.
     Ended(Box<Ended>),
 }
@@ -148,6 +155,8 @@ pub struct Passed {
     pub pieces: Option<(CallId, bool)>,
     /// Fuel that the guest has less now.
     pub fuel_given: u64,
+    /// [`lease`](crate::port::Port::lease).
+    pub lease: Option<Millis>,
 }
 
 /// [`Answer::Later`](crate::port::Answer::Later) on its way.
@@ -166,7 +175,8 @@ impl Said {
     pub fn waits(&self) -> bool {
         match self {
             Self::Pass(_) | Self::Seen(_) | Self::Hear(_) | Self::Next { .. } | Self::Turn | Self::Repeats => true,
-            Self::Dropped(_) | Self::Unheard(_) | Self::Waits(_) | Self::Slept(_) | Self::Ended(_) => false,
+            Self::Dropped(_) | Self::Unheard(_) | Self::Waits(_) | Self::Slept(_) => false,
+            Self::Answered(_) | Self::Overran | Self::Ended(_) => false,
         }
     }
 }

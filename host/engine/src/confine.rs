@@ -23,7 +23,8 @@ pub enum Confined {
     Preparer,
 }
 
-/// It ends with the process that started it, gains no privilege, leaves no image of itself, and has few descriptors.
+/// It ends with the process that started it and before that where memory is short, gains no privilege, leaves no image of itself, and has few
+/// descriptors.
 ///
 /// # Errors
 /// If that process is gone already, or the system does not let it.
@@ -35,6 +36,8 @@ pub fn begin(confined: Confined) -> io::Result<()> {
     if getppid() != parent {
         return Err(io::Error::other("the host has gone"));
     }
+    // A system that has no memory left ends what can be done again, and not the host. Where it does not let it be said, it decides alone.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     rustix::thread::set_no_new_privs(true)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Nofile, WORKER_FILES_MAX)?;
@@ -66,6 +69,18 @@ fn close_inherited() -> io::Result<()> {
 fn limit(resource: Resource, to: u64) -> io::Result<()> {
     let to = getrlimit(resource).maximum.map_or(to, |before| before.min(to));
     Ok(setrlimit(resource, Rlimit { current: Some(to), maximum: Some(to) })?)
+}
+
+/// Whether this system's kernel can keep a process from every file. Nothing is kept from this one.
+pub fn has_landlock() -> bool {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    ruleset.handle_access(AccessFs::from_all(ABI::V1)).and_then(Ruleset::create).is_ok()
+}
+
+/// Whether it can filter the calls of a process; without that no process is confined.
+pub fn has_seccomp() -> bool {
+    // Where nobody says, it is tried: what cannot be done is told then.
+    std::fs::read_to_string("/proc/self/status").map_or(true, |status| status.contains("\nSeccomp:"))
 }
 
 /// No file of any name, no network and no process outside from here on; false if this system's kernel cannot do that. The calls are then kept

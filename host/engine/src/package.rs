@@ -2,6 +2,7 @@
 
 mod imports;
 mod manifest;
+mod parts;
 mod stamp;
 mod structure;
 
@@ -18,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use agentry_store::limits::COMPONENT_MAX_BYTES;
 pub use imports::{Import, WIT_VERSION};
 pub use manifest::SECTION;
+pub use parts::Parts;
 pub use stamp::Stamp;
 
 /// A package that is well formed: its imports are declared, its export is there.
@@ -34,6 +36,8 @@ pub struct Package {
     pub unused: Vec<String>,
     /// Bytes of the file.
     pub bytes: usize,
+    /// What one run of it takes of the places of an engine.
+    pub parts: Parts,
 }
 
 impl Package {
@@ -126,7 +130,14 @@ pub fn inspect(bytes: &[u8]) -> Result<Package, PackageError> {
     let manifest = manifest::parse(section)?;
     imports::speaks(&manifest.wit)?;
     let unused = imports::check(&shape.imports, &manifest)?;
-    Ok(Package { digest: digest(bytes), manifest, imports: shape.imports, unused, bytes: bytes.len() })
+    Ok(Package {
+        digest: digest(bytes),
+        manifest,
+        imports: shape.imports,
+        unused,
+        bytes: bytes.len(),
+        parts: shape.parts,
+    })
 }
 
 /// Puts a manifest into a component that has none.

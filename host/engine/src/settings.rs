@@ -15,6 +15,7 @@ use wasmtime::{
 };
 
 use super::dense::{Memories, Slab, Stacks};
+use super::package::Parts;
 
 /// The engine's version, as the workspace pins it.
 pub const VERSION: &str = "48.0.8";
@@ -95,7 +96,8 @@ pub fn hosting(shape: Shape, runs: u32) -> std::io::Result<Config> {
             let runs = usize::try_from(runs).unwrap_or(usize::MAX);
             let memory_bytes = usize::try_from(MEMORY_MAX_BYTES).unwrap_or(usize::MAX);
             // As many as a pool has.
-            let memories = Slab::reserve(runs.saturating_add(runs / 4), memory_bytes)?;
+            let memories =
+                Slab::reserve(runs.saturating_add(runs / 4).saturating_add(wide_places(runs)), memory_bytes)?;
             let stacks = Slab::reserve(runs.saturating_mul(2), STACK_BYTES)?;
             config.with_host_memory(Arc::new(Memories(memories))).with_host_stack(Arc::new(Stacks(stacks)))
         }
@@ -103,13 +105,41 @@ pub fn hosting(shape: Shape, runs: u32) -> std::io::Result<Config> {
     Ok(config)
 }
 
+/// Core instances of a place: a run has one place, and as many more as it has parts for, which come out of a room of their own.
+const PLACE_INSTANCES: u32 = 8;
+
+/// Tables of a place.
+const PLACE_TABLES: u32 = 4;
+
+/// How many places a run with these parts takes beside those of others: none, if it has room where every run has.
+pub fn wide_places_of(parts: Parts) -> u32 {
+    // Five memories have room in four places.
+    let memories = parts.memories.saturating_mul(4).div_ceil(5);
+    let places = parts.instances.div_ceil(PLACE_INSTANCES).max(parts.tables.div_ceil(PLACE_TABLES)).max(memories);
+    if places <= 1 { 0 } else { places.min(WIDE_PLACES_MIN) }
+}
+
+/// The places that runs with many parts have together, on a host of so many runs: as many as all others, up to [`RUNS_MAX`], and those of one with
+/// the most at least.
+pub fn wide_places(runs: usize) -> usize {
+    runs.clamp(WIDE_PLACES_MIN as usize, RUNS_MAX as usize)
+}
+
+/// What a run with as many parts as one may have takes.
+const WIDE_PLACES_MIN: u32 = capped(INSTANCES_MAX).div_ceil(PLACE_INSTANCES);
+
+const _: () =
+    assert!(capped(TABLES_MAX).div_ceil(PLACE_TABLES) <= WIDE_PLACES_MIN && capped(MEMORIES_MAX) <= WIDE_PLACES_MIN);
+
 fn pool(runs: u32) -> PoolingAllocationConfig {
     let runs = runs.min(mappings_max() / MAPPINGS_PER_RUN);
+    let wide = runs.clamp(WIDE_PLACES_MIN, RUNS_MAX);
+    let places = runs.saturating_add(wide);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs)
-        .total_core_instances(runs.saturating_mul(8))
-        .total_memories(runs.saturating_add(runs / 4))
-        .total_tables(runs.saturating_mul(4))
+        .total_core_instances(places.saturating_mul(PLACE_INSTANCES))
+        .total_memories(runs.saturating_add(runs / 4).saturating_add(wide).saturating_add(wide / 4))
+        .total_tables(places.saturating_mul(PLACE_TABLES))
         .total_stacks(runs.saturating_mul(2))
         .max_memory_size(usize::try_from(MEMORY_MAX_BYTES).unwrap_or(usize::MAX))
         .max_component_instance_size(4 * 1024 * 1024)
@@ -126,11 +156,11 @@ fn pool(runs: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// Two stacks with their guards, a memory in up to three pieces and its guard, tables, code.
-const MAPPINGS_PER_RUN: u32 = 16;
+/// Two stacks with their guards, a memory in up to three pieces and its guard, tables, code; and as much for its share of the runs with many parts.
+const MAPPINGS_PER_RUN: u32 = 32;
 
-fn capped(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+const fn capped(number: usize) -> u32 {
+    if number > u32::MAX as usize { u32::MAX } else { number as u32 }
 }
 
 /// How many mappings the system lets a process have before it aborts it.

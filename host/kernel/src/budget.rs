@@ -35,7 +35,8 @@ impl Allowance {
     }
 }
 
-/// What a budget counts. The first nine are in the wire order of `types.resource-kind`; a guest sees the others as `tokens`.
+/// What a budget counts. The first nine are in the wire order of `types.resource-kind`; a guest sees tokens read and written as `tokens`, and what is
+/// written as `storage`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
@@ -61,6 +62,8 @@ pub enum Resource {
     TokensIn,
     /// Model tokens written, which are part of `Tokens`.
     TokensOut,
+    /// Bytes that the host writes to its disk for it: a sum, whatever is deleted or replaced later.
+    Written,
 }
 
 /// Bytes as they are written in policies, where that is exact.
@@ -97,7 +100,7 @@ impl Window {
 
 impl Resource {
     /// How many there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     /// All of them, in order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Usd,
@@ -111,6 +114,7 @@ impl Resource {
         Self::Egress,
         Self::TokensIn,
         Self::TokensOut,
+        Self::Written,
     ];
 
     /// As a person reads it.
@@ -127,6 +131,7 @@ impl Resource {
             Self::Egress => "egress",
             Self::TokensIn => "tokens read",
             Self::TokensOut => "tokens written",
+            Self::Written => "bytes written",
         }
     }
 
@@ -158,7 +163,7 @@ impl Resource {
         match self {
             Self::Usd => show_usd(amount),
             Self::WallTime => format!("{amount} ms"),
-            Self::Memory | Self::Storage | Self::Egress => show_bytes(amount),
+            Self::Memory | Self::Storage | Self::Egress | Self::Written => show_bytes(amount),
             Self::Tokens | Self::LlmCalls | Self::ToolCalls | Self::Fuel | Self::TokensIn | Self::TokensOut => {
                 format!("{amount} {}", if amount == 1 { self.name_of_one() } else { self.name() })
             }
@@ -268,6 +273,12 @@ impl Limits {
     pub fn with(mut self, resource: Resource, limit: u64) -> Self {
         self.0[resource as usize] = Some(limit);
         self
+    }
+
+    /// The same, with this limit where there is none.
+    #[must_use]
+    pub fn or(self, resource: Resource, limit: u64) -> Self {
+        if self.get(resource).is_some() { self } else { self.with(resource, limit) }
     }
 
     /// The limit on this resource.

@@ -476,3 +476,14 @@ pub enum Outcome {
         partial: Option<Digest>,
     },
 }
+
+impl Outcome {
+    /// Bytes of the answer that are stored by name.
+    pub fn stored_bytes(&self) -> u64 {
+        match self {
+            Self::Stored { content: _, bytes } => *bytes,
+            // What came before an answer broke is never more than was asked for, and its size does not stand here.
+            Self::Inline(_) | Self::Error { .. } => 0,
+        }
+    }
+}

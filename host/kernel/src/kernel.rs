@@ -167,6 +167,8 @@ impl Kernel {
     pub fn settle(&mut self, permit: Permit, spent: Amounts, now: Millis) -> (Settled, Consequences) {
         let mut spent = spent;
         spent[Resource::ToolCalls] = permit.held[Resource::ToolCalls];
+        // Whatever came of it, what it said is written down.
+        spent[Resource::Written] = spent[Resource::Written].max(permit.held[Resource::Written]);
         // It may have been made again, as often as was held for.
         let most = permit.held[Resource::LlmCalls];
         spent[Resource::LlmCalls] = spent[Resource::LlmCalls].clamp(most.min(1), most);
@@ -174,6 +176,12 @@ impl Kernel {
         let (brings, kept_off) = permit.tells();
         let gained = self.gain(permit.run, &brings);
         let settled = Settled { gained, cleared: kept_off.without(&held), ..self.close(permit, spent, now) };
+        (settled, self.follows())
+    }
+
+    /// Takes back a permit that nothing was done with, but that so many bytes were written for it: that is all that it costs.
+    pub fn forfeit(&mut self, permit: Permit, written: u64, now: Millis) -> (Settled, Consequences) {
+        let settled = self.close(permit, Amounts::of(Resource::Written, written), now);
         (settled, self.follows())
     }
 
@@ -288,6 +296,14 @@ impl Kernel {
             return Err(reasons::busy("too many calls wait for this model", "try again later"));
         }
         let mut terms = terms;
+        if what.spec().effect != Effect::Inner && terms.worst[Resource::Written] == 0 {
+            // What it will be told is written down, and how much that is nobody knows yet.
+            let one = Amounts::of(Resource::Written, 1);
+            if let Some(lack) = self.ledger.lack(run.account, &one, now) {
+                let budget = reasons::budget_of(&self.policy, &run.payer, grant, &lack);
+                return Err(reasons::exhausted(budget, &lack, &one));
+            }
+        }
         if let Err(lack) = self.ledger.hold(run.account, &terms.worst, now) {
             let budget = reasons::budget_of(&self.policy, &run.payer, grant, &lack);
             let no = reasons::exhausted(budget, &lack, &terms.worst);

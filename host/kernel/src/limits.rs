@@ -41,6 +41,12 @@ pub const WALL_RUN_MAX_MS: u64 = 366 * 24 * 60 * 60 * 1000;
 /// Linear memory of a run whose grant does not say.
 pub const MEMORY_DEFAULT_BYTES: u64 = 64 * MIB;
 
+/// What a run may have the host write, if its grant does not say: hundreds of the longest files, and no disk of today is full of it.
+pub const WRITTEN_RUN_DEFAULT_BYTES: u64 = 2 * 1024 * MIB;
+
+/// The same for all runs of an agent in a day.
+pub const WRITTEN_DAY_DEFAULT_BYTES: u64 = 8 * 1024 * MIB;
+
 /// The most linear memory that a grant can give: one instance's part of the pool.
 pub const MEMORY_MAX_BYTES: u64 = 256 * MIB;
 
@@ -149,6 +155,7 @@ const MIB: u64 = 1024 * 1024;
 
 const _: () = assert!(MEMORY_DEFAULT_BYTES <= MEMORY_MAX_BYTES);
 const _: () = assert!(WALL_RUN_DEFAULT_MS <= WALL_RUN_MAX_MS);
+const _: () = assert!(WRITTEN_RUN_DEFAULT_BYTES <= WRITTEN_DAY_DEFAULT_BYTES);
 const _: () = assert!(QUESTIONS_OPEN_MAX < QUESTIONS_MAX);
 const _: () = assert!(APPROVAL_TTL_MAX_MS <= WALL_RUN_MAX_MS);
 const _: () = assert!(MANIFEST_MAX_BYTES <= POLICY_FILE_MAX_BYTES);

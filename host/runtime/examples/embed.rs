@@ -1,5 +1,6 @@
 //! A program of somebody else's that runs an agent: `embed DIRECTORY COMPONENT INPUT…`. Store, clock, model, tools and policy are its own; an
-//! agent can do what that policy says and nothing else. Before each further input the program brings other tools.
+//! agent can do what that policy says and nothing else. Before each further input the program brings other tools. Agents are executed in this
+//! process, which is weaker than a home has it: a defect of the engine is one of the program.
 
 use std::error::Error;
 use std::future::ready;

@@ -9,6 +9,7 @@ use agentry_abi::bindings::agentry::agent::agents::AgentInfo;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::Completed;
 use agentry_abi::fault;
+use agentry_engine::settings::wide_places;
 use agentry_kernel::Call;
 use agentry_kernel::call::{Delegation, Post, RunId};
 use agentry_kernel::digest::Digest;
@@ -17,14 +18,14 @@ use agentry_store::limits::AGENTS_FOUND_MAX;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use self::child::{Found, found};
 use crate::config::AgentsConfig;
 use crate::dispatch::delegate::{Delegate, Delegated};
 use crate::dispatch::drivers::Drivers;
-use crate::exec::components::Components;
+use crate::exec::components::{Components, Prepared};
 use crate::gate::Gate;
 use crate::workers::WorkersState;
 
@@ -37,6 +38,14 @@ pub struct Agents {
     components: Components,
     runs_max: usize,
     slots: Arc<Semaphore>,
+    /// Places for runs with many parts, besides the one that each has.
+    wide: Arc<Semaphore>,
+}
+
+/// Room for one run, until it is dropped.
+pub(crate) struct RunRoom {
+    _slot: OwnedSemaphorePermit,
+    _wide: Option<OwnedSemaphorePermit>,
 }
 
 impl Agents {
@@ -44,7 +53,8 @@ impl Agents {
     pub(crate) fn new(known: AgentsConfig, components: Components, runs_max: usize) -> Self {
         let known = RwLock::new(Arc::new(known));
         let (offer, offers) = (Mutex::default(), Notify::new());
-        Self { known, offer, offers, components, runs_max, slots: Arc::new(Semaphore::new(runs_max)) }
+        let (slots, wide) = (Semaphore::new(runs_max), Semaphore::new(wide_places(runs_max)));
+        Self { known, offer, offers, components, runs_max, slots: Arc::new(slots), wide: Arc::new(wide) }
     }
 
     /// Those that are known by name.
@@ -88,9 +98,24 @@ impl Agents {
         self.runs_max
     }
 
-    /// Room for so many runs at once.
-    pub(crate) fn slots(&self) -> &Arc<Semaphore> {
-        &self.slots
+    /// Waits for room for one more run of this component. One of many parts waits for its share of the places for such runs, and keeps no room of
+    /// others meanwhile: a crowd of them shuts nobody else out.
+    pub(crate) async fn room(&self, prepared: &Prepared) -> RunRoom {
+        let never = "the room of a host is never closed";
+        let wide = match prepared.wide_places {
+            0 => None,
+            places => Some(Arc::clone(&self.wide).acquire_many_owned(places).await.expect(never)),
+        };
+        RunRoom { _slot: Arc::clone(&self.slots).acquire_owned().await.expect(never), _wide: wide }
+    }
+
+    /// The same, if there is some.
+    pub(crate) fn room_now(&self, prepared: &Prepared) -> Option<RunRoom> {
+        let wide = match prepared.wide_places {
+            0 => None,
+            places => Some(Arc::clone(&self.wide).try_acquire_many_owned(places).ok()?),
+        };
+        Some(RunRoom { _slot: Arc::clone(&self.slots).try_acquire_owned().ok()?, _wide: wide })
     }
 
     async fn found(&self, gate: &Gate, run: RunId, provides: &str) -> Result<Vec<AgentInfo>, Error> {

@@ -39,7 +39,7 @@
 //! [engine]
 //! shape = "fast"                           # or "dense": a hundred times the runs at once, each slower to begin
 //! runs_max = 1_500                         # runs in memory at once
-//! isolation = "none"                       # or "process": agents are executed by processes that have nothing else
+//! isolation = "process"                    # agents are executed by processes that have nothing else; or "none", which is weaker
 //!
 //! [retention]                              # while serving; without it, all is kept
 //! ended = "90d"                            # journals of runs that have been over for so long go
@@ -115,8 +115,8 @@ pub struct Config {
     pub(crate) idle: Idle,
     /// How runs live in memory, and how many at once.
     pub(crate) engine: (Shape, u32),
-    /// What stands between agents and this process.
-    pub(crate) isolation: Isolation,
+    /// What stands between agents and this process, if it says so.
+    pub(crate) isolation: Option<Isolation>,
     /// How long journals of runs that are over are kept; none if for ever.
     pub retention: Option<Retention>,
 }
@@ -124,17 +124,18 @@ pub struct Config {
 /// What stands between agents and the process that holds policy, keys and the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// The engine alone.
-    #[default]
+    /// The engine alone, which is weaker: a defect of it is one of the process that has the keys.
     None,
-    /// Another process, which has nothing else, and what the system keeps from it.
+    /// Another process, which has nothing else, and what the system keeps from it. As a home has it that does not say.
+    #[default]
     Process,
 }
 
 impl Isolation {
     const ALL: [Self; 2] = [Self::None, Self::Process];
 
-    fn word(self) -> &'static str {
+    /// In one word, as the file has it.
+    pub fn word(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Process => "process",
@@ -183,11 +184,16 @@ impl Config {
         Ok(Self { models: config.models.probed_in(home), ..config })
     }
 
+    /// What stands between agents and a host that is opened in a home which says this.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation.unwrap_or_default()
+    }
+
     /// The tables of which `other` says something else and that a host reads once, when it opens.
     pub(crate) fn until_the_end(&self, other: &Self) -> Vec<&'static str> {
         // Each says by its words all that it is.
         let differs = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?}") != format!("{b:?}");
-        let (engine, others) = ((self.engine, self.isolation), (other.engine, other.isolation));
+        let (engine, others) = ((self.engine, self.isolation()), (other.engine, other.isolation()));
         let tables = [
             ("models", differs(&self.models, &other.models)),
             ("secrets", differs(&self.secrets, &other.secrets)),
@@ -237,7 +243,7 @@ impl Default for Config {
             heads: None,
             idle: Idle::default(),
             engine: (Shape::Fast, Shape::Fast.runs_max()),
-            isolation: Isolation::None,
+            isolation: None,
             retention: None,
         }
     }
@@ -261,11 +267,11 @@ fn engine(root: &Table<'_>) -> Result<(Shape, u32), ConfigError> {
     Ok((shape, runs.and_then(|runs| runs.try_into().ok()).unwrap_or(shape.runs_max())))
 }
 
-fn isolation(root: &Table<'_>) -> Result<Isolation, ConfigError> {
-    let Some(table) = root.get_table("engine")? else { return Ok(Isolation::None) };
-    let Some(word) = table.text("isolation")? else { return Ok(Isolation::None) };
+fn isolation(root: &Table<'_>) -> Result<Option<Isolation>, ConfigError> {
+    let Some(table) = root.get_table("engine")? else { return Ok(None) };
+    let Some(word) = table.text("isolation")? else { return Ok(None) };
     let isolation = Isolation::ALL.into_iter().find(|isolation| isolation.word() == word);
-    isolation.ok_or_else(|| {
+    isolation.map(Some).ok_or_else(|| {
         let hint = near_or_all(word, &Isolation::ALL.map(Isolation::word));
         table.mistake_in("isolation", format!("unknown isolation `{word}`"), hint)
     })

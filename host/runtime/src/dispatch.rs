@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use agentry_abi::bindings::agentry::agent::llm::Delta;
-use agentry_abi::port::{Answer, Delivery, Next, Passed, Port, Request, Rest, Syscall};
+use agentry_abi::port::{Answer, Delivery, Next, Passed, Port, Quick, QuickCall, Request, Rest, Syscall, Untrue};
 use agentry_kernel::Millis;
 use agentry_kernel::call::CallId;
 use parking_lot::Mutex;
@@ -134,7 +134,7 @@ impl Port for Dispatch {
             Request::LlmEmbed(asked) => llm::embed(self, asked),
             Request::LlmModels(_) => llm::models(self),
             Request::LlmCountTokens(asked) => llm::count_tokens(self, asked),
-            Request::LogEvent(asked) => log::event(self, asked),
+            Request::LogEvent(asked) => log::event(self, asked, None),
             Request::MemoryGet(asked) => memory::get(self, asked),
             Request::MemoryPut(asked) => memory::put(self, asked),
             Request::MemoryDelete(asked) => memory::delete(self, asked),
@@ -143,8 +143,8 @@ impl Port for Dispatch {
             Request::MemoryHistory(asked) => memory::history(self, asked),
             Request::MemoryRollback(asked) => memory::rollback(self, asked),
             Request::MemoryWatch(asked) => memory::watch(self, asked),
-            Request::TimersNow(_) => timers::now(self),
-            Request::TimersDeadline(_) => timers::deadline(self),
+            Request::TimersNow(_) => timers::now(self, None),
+            Request::TimersDeadline(_) => timers::deadline(self, None),
             Request::TimersSleep(asked) => timers::sleep(self, &asked),
             Request::ToolsList(_) => tools::list(self),
             Request::ToolsCall(asked) => tools::call(self, asked),
@@ -201,5 +201,28 @@ impl Port for Dispatch {
 
     fn repeats(&self) -> bool {
         self.run.repeats()
+    }
+
+    fn lease(&self) -> Option<Millis> {
+        // What the run did before is answered out of its past, and a clock that somebody sets goes by nobody else's.
+        let clock = self.drivers.gate.clock();
+        (clock.passes() && !self.run.repeats()).then(|| clock.now())
+    }
+
+    fn answered(&self, Quick { at, call }: Quick, latest: Millis) -> Result<(), Untrue> {
+        let now = self.run.clock.now();
+        if at < now {
+            return Err(Untrue::Passed);
+        }
+        if at > latest.max(now) {
+            return Err(Untrue::NotCome);
+        }
+        // Yes or no, the guest saw the same.
+        drop(match call {
+            QuickCall::TimersNow => timers::now(self, Some(at)),
+            QuickCall::TimersDeadline => timers::deadline(self, Some(at)),
+            QuickCall::LogEvent(asked) => log::event(self, asked, Some(at)),
+        });
+        Ok(())
     }
 }

@@ -115,7 +115,9 @@ pub(crate) async fn run(
         }
     };
     run.observer.tell(Event::Started { run: id, agent: run.agent.clone(), package });
-    let lived = live(drivers, &prepared, run, RunInputs { allowance, input, seed, before: None, losses: 0 }).await?;
+    let lived =
+        live(drivers, &prepared, run, RunInputs { allowance, input, seed, before: None, losses: 0, alone: false })
+            .await?;
     to_its_end(drivers, lived, again).await
 }
 
@@ -168,7 +170,7 @@ fn reopened(
         Ok(allowance) => allowance,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    Ok(Ok((run, RunInputs { allowance, input, seed, before: Some(unfinished.wall_ms), losses: 0 })))
+    Ok(Ok((run, RunInputs { allowance, input, seed, before: Some(unfinished.wall_ms), losses: 0, alone: false })))
 }
 
 /// How a run lived in one place.
@@ -189,7 +191,7 @@ struct Rerun {
 
 /// Goes on with a run by its journal, in one place after the other, until it is over. Neither it nor who watches it sees anything of that.
 async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Rerun) -> Result<Report, StoreError> {
-    let (mut losses, mut calls) = (0, 0);
+    let (mut losses, mut calls, mut alone) = (0, 0, false);
     loop {
         let (moves, left) = match lived {
             Lived::Over(report) => return Ok(report),
@@ -198,6 +200,8 @@ async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Rerun) -> R
         // Who has come further since the last time is not the one that breaks its places.
         losses = if moves.calls() > calls { 1 } else { losses + 1 };
         calls = moves.calls();
+        // Whoever took a place for too long once has one of its own from then on.
+        alone |= moves.overran();
         let store = Arc::clone(drivers.gate.journal().store());
         let record = rows::run::of(&*store, moves.id)?.filter(|record| record.status == Status::Suspended);
         let Some(record) = record else { return Ok(left) };
@@ -216,7 +220,7 @@ async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Rerun) -> R
         if moves.held() {
             run.activity.pause(true);
         }
-        lived = live(drivers, prepared, run, RunInputs { losses, ..given }).await?;
+        lived = live(drivers, prepared, run, RunInputs { losses, alone, ..given }).await?;
     }
 }
 
@@ -237,6 +241,8 @@ struct RunInputs {
     before: Option<u64>,
     /// How often in a row it has lost its place.
     losses: u32,
+    /// True if it is executed apart from others.
+    alone: bool,
 }
 
 /// From the first instruction to the last entry.
@@ -247,13 +253,14 @@ async fn live(
     given: RunInputs,
 ) -> Result<Lived, StoreError> {
     let gate = &drivers.gate;
-    let RunInputs { allowance, input, seed, before, losses } = given;
+    let RunInputs { allowance, input, seed, before, losses, alone } = given;
     let began = if before.is_none() { run.clock.now() } else { gate.clock().now() };
     let wall_ms = before.unwrap_or(0);
     let unended = gate.unended(&run, &allowance);
     let deadline = began.plus(allowance.wall_ms.saturating_sub(wall_ms));
     let port = Arc::new(Dispatch::new(Arc::clone(&run), Arc::clone(drivers), deadline));
-    let assignment = Assignment { allowance, input, seed, deadline, losses };
+    let alone = alone || losses >= WORKER_LOSSES_SHARED;
+    let assignment = Assignment { allowance, input, seed, deadline, alone };
     let executed = guest(prepared, &port, &run, assignment).await;
     let is_lost = executed.is_none();
     let (end, mut used) = match executed {
@@ -341,8 +348,8 @@ struct Assignment {
     seed: u64,
     /// When its wall time ends, by its clock.
     deadline: Millis,
-    /// As of [`RunInputs`].
-    losses: u32,
+    /// True if it is executed apart from others.
+    alone: bool,
 }
 
 /// Language runtimes, Go's among them, take zero for a clock that does not work. A run that is executed again sees what it saw then.
@@ -359,7 +366,7 @@ async fn guest(
     run: &RunContext,
     given: Assignment,
 ) -> Option<(End, Amounts)> {
-    let Assignment { allowance, input, seed, deadline, losses } = given;
+    let Assignment { allowance, input, seed, deadline, alone } = given;
     let beginning = port::Beginning {
         input,
         seed,
@@ -374,8 +381,10 @@ async fn guest(
     let near: Arc<dyn Port> = Arc::clone(port) as _;
     // The end of a run waits for it, also if nobody waits here any more.
     let until_gone = Acts::begin(&run.acts);
-    let alone = losses >= WORKER_LOSSES_SHARED;
     let gone = prepared.executable.execute(near, &run.cancelled, beginning, alone, until_gone).await;
+    if matches!(gone, Gone::Overran) {
+        run.set_overran();
+    }
     let Gone::Ended(port::Ended { how, fuel_left, memory_bytes, last_words }) = gone else { return None };
     let burnt = allowance.fuel.saturating_sub(fuel_left).saturating_sub(run.fuel_given());
     let memory = memory_bytes.min(allowance.memory_bytes);

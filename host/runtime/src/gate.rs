@@ -195,13 +195,27 @@ impl Gate {
         what: impl Into<CallRequest>,
         act: impl FnOnce(&Permit) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.call_at(run, what, None, act)
+    }
+
+    /// The same of a call that was made at this time already, if one is given.
+    ///
+    /// # Errors
+    /// As of [`Gate::call_now`].
+    pub(crate) fn call_at<T: Recordable>(
+        &self,
+        run: &Arc<RunContext>,
+        what: impl Into<CallRequest>,
+        at: Option<Millis>,
+        act: impl FnOnce(&Permit) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let gate = &*self.0;
         let asking = what.into();
         let number = match self.recall(run, &asking.what) {
             Recall::Recordable(again) => return again.at_once(run),
             Recall::Live(number) => number,
         };
-        let (call, now) = gate.enter(run, number)?;
+        let (call, now) = gate.enter_at(run, number, at)?;
         let admitted = gate.admit(run, call, asking, now, JournalMode::AtOnce);
         let (mut permit, CallRequest { what, mut contents, basis, .. }) = match admitted {
             Ok((Turn::Now(permit), Some(asking))) => (permit, asking),
@@ -251,8 +265,13 @@ impl Inner {
     /// The call's number and its time: the one moment at which the run's clock moves. It does not move again for a call that was made
     /// before: what the guest saw of it then is what it sees now.
     fn enter(&self, run: &RunContext, number: Number) -> Result<(CallId, Millis), Error> {
+        self.enter_at(run, number, None)
+    }
+
+    /// The same of one whose time is known already, if it is.
+    fn enter_at(&self, run: &RunContext, number: Number, at: Option<Millis>) -> Result<(CallId, Millis), Error> {
         let now = self.time(match number {
-            Number::Next => run.clock.advance(self.clock.now()),
+            Number::Next => run.clock.advance(at.unwrap_or_else(|| self.clock.now())),
             Number::Again(_, began) => self.clock.now().max(began),
         });
         if run.trail.is_broken() {

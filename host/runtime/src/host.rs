@@ -295,7 +295,7 @@ impl Host {
         let entries = self.history.entries(record.id)?;
         belongs(&record, &entries, &prepared.manifest)?;
         self.has_roots(&prepared.manifest)?;
-        let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
+        let _room = self.services.agents.room(&prepared).await;
         let attended = self.attended;
         let (forked, below) = (false, None);
         let resuming = Resuming { prepared, record, entries, forked, stop, attended, below, because };
@@ -348,7 +348,7 @@ impl Host {
         }
         let at = self.services.drivers.gate.clock().now();
         entries.push(Entry::Forked { at, from: from.id, call: fork.call });
-        let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
+        let _room = self.services.agents.room(&prepared).await;
         let id = RunId(getrandom::u64().map_err(RunError::Random)?.max(RunId::HOST.0 + 1));
         let manifest = &prepared.manifest;
         let record = RunRecord {
@@ -412,7 +412,7 @@ impl Host {
     ) -> Result<Report, RunError> {
         takes(&prepared, &input)?;
         self.has_roots(&prepared.manifest)?;
-        let _slot = self.services.agents.slots().acquire().await.expect("the slots of a host are never closed");
+        let _room = self.services.agents.room(&prepared).await;
         let fresh = || getrandom::u64().map(|id| RunId(id.max(RunId::HOST.0 + 1))).map_err(RunError::Random);
         let id = id.map_or_else(fresh, Ok)?;
         let seed = getrandom::u64().map_err(RunError::Random)?;

@@ -2,7 +2,9 @@
 //! and the memory of its guests, and reaches nothing else: no file, no network, no other process, no key.
 
 mod line;
+mod quick;
 mod remote;
+mod turns;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -11,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentry_abi::port::{Ended, How};
-use agentry_abi::wire::{self, Down, Handle, Hello, Said, Up};
+use agentry_abi::wire::{self, Down, Handle, Hello, Up};
 use agentry_engine::Hosting;
 use agentry_engine::cache::Artifact;
 use agentry_engine::confine::{self, Confined};
@@ -143,12 +145,18 @@ fn begin(line: &Arc<Line>, run: Handle, linked: Option<Arc<Linked>>, beginning: 
     line.enter(run, Arc::clone(&remote));
     let line = Arc::clone(line);
     tokio::spawn(async move {
+        let near = Arc::clone(&remote) as _;
         let fuel_left = beginning.fuel;
         let ended = match linked {
-            Some(linked) => instance::execute(&linked, remote, stop, (deadline, beginning)).await,
+            Some(linked) => {
+                turns::watched(&remote, instance::execute(&linked, near, stop, (deadline, beginning))).await
+            }
             None => Ended { how: How::NoRoom, fuel_left, memory_bytes: 0, last_words: None },
         };
         line.leave(run);
-        line.say(&Up::Of(run, Said::Ended(Box::new(ended))));
+        remote.ended(ended);
     });
 }
+
+#[cfg(test)]
+mod tests;

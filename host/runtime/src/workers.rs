@@ -2,7 +2,9 @@
 //! that is over. What a worker says of a run goes to that run's port; this side believes which run it speaks for, and nothing more.
 
 mod link;
+mod memory;
 mod outbox;
+mod process;
 mod worker;
 
 use std::io::Write as _;
@@ -16,7 +18,9 @@ use agentry_abi::port::{Beginning, Ended, How, Port};
 use agentry_engine::settings::Shape;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Wants;
+use agentry_store::limits::WORKERS_ALONE_MAX;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::worker::{Slot, Worker};
@@ -29,6 +33,7 @@ pub(crate) struct Sealed {
     digest: Digest,
     /// What it may be linked to, as JSON.
     wants: String,
+    bytes: u64,
     file: Arc<OwnedFd>,
 }
 
@@ -45,7 +50,8 @@ impl Sealed {
         file.write_all(code)?;
         fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
         let wants = serde_json::to_string(wants).map_err(std::io::Error::other)?;
-        Ok(Self { digest, wants, file: Arc::new(file.into()) })
+        let bytes = u64::try_from(code.len()).map_err(std::io::Error::other)?;
+        Ok(Self { digest, wants, bytes, file: Arc::new(file.into()) })
     }
 }
 
@@ -55,6 +61,8 @@ pub(crate) enum Gone {
     Ended(Ended),
     /// The worker broke down, or was ended because of another run: the run goes on elsewhere, by its journal.
     Lost,
+    /// It took the worker for too long at a time: it goes on in one of its own, by its journal.
+    Overran,
 }
 
 /// Why a component is not ready in a worker: what is wrong, and what to do.
@@ -89,7 +97,7 @@ impl Workers {
     /// Workers of this program, each with room for so many runs. They are started as they are needed.
     pub(crate) fn new(program: PathBuf, (shape, runs_max): (Shape, u32), settings: Digest) -> Self {
         let most = std::thread::available_parallelism().map_or(1, usize::from);
-        let (alone, lost) = (Semaphore::new(most), AtomicU64::new(0));
+        let (alone, lost) = (Semaphore::new(WORKERS_ALONE_MAX), AtomicU64::new(0));
         Self { program, shape, runs_max, settings, most, pool: Mutex::default(), alone, lost }
     }
 
@@ -134,7 +142,7 @@ impl Workers {
         alone: bool,
     ) -> Gone {
         let gone = self.executed(code, port, stop, beginning, alone).await;
-        if matches!(gone, Gone::Lost) {
+        if matches!(gone, Gone::Lost | Gone::Overran) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         gone
@@ -145,19 +153,25 @@ impl Workers {
         code: &Sealed,
         port: Arc<dyn Port>,
         stop: &CancellationToken,
-        beginning: Beginning,
+        mut beginning: Beginning,
         alone: bool,
     ) -> Gone {
         let fuel_left = beginning.fuel;
         let not_begun = |how| Gone::Ended(Ended { how, fuel_left, memory_bytes: 0, last_words: None });
-        let _slot = match alone {
-            true => Some(self.alone.acquire().await.expect("it is never closed")),
-            false => None,
+        let deadline = beginning.left.map(|left| Instant::now() + left);
+        // Whoever waits for one of its own waits in no other's way, and can be stopped.
+        let _slot = tokio::select! {
+            biased;
+            slot = self.alone.acquire(), if alone => Some(slot.expect("it is never closed")),
+            () = stop.cancelled(), if alone => return not_begun(How::Stopped),
+            () = reached(deadline), if alone => return not_begun(How::TimedOut),
+            else => None,
         };
-        let worker = if alone { self.start().await.map(|worker| Slot::of(&worker, true)) } else { self.slot().await };
+        beginning.left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let worker = if alone { self.own().await } else { self.slot().await };
         let Ok(worker) = worker else { return Gone::Lost };
         match worker.prepare(code).await {
-            Ok(()) => worker.execute(code, port, stop, beginning).await,
+            Ok(()) => worker.execute(code, port, stop, beginning, Some(&self.alone).filter(|_| !alone)).await,
             Err(_) if worker.is_gone() => Gone::Lost,
             Err(NotLoaded(why, _)) => not_begun(How::Engine(why)),
         }
@@ -167,25 +181,41 @@ impl Workers {
     async fn slot(&self) -> Result<Slot, String> {
         // Those who come while one starts wait for it.
         let mut pool = self.pool.lock().await;
-        pool.retain(|worker| !worker.is_gone());
+        pool.retain(|worker| !worker.is_gone() && !worker.is_own());
         if let Some(idlest) = pool.iter().min_by_key(|worker| worker.load())
             && (idlest.load() == 0 || pool.len() >= self.most)
         {
             return Ok(Slot::of(idlest, false));
         }
-        let worker = self.start().await?;
+        let worker = self.start(self.runs_max).await?;
         pool.push(Arc::clone(&worker));
         Ok(Slot::of(&worker, false))
     }
 
-    async fn start(&self) -> Result<Arc<Worker>, String> {
+    /// A worker for one run alone.
+    async fn own(&self) -> Result<Slot, String> {
+        let worker = self.start(1).await?;
+        worker.make_own();
+        Ok(Slot::of(&worker, true))
+    }
+
+    /// One with room for so many runs.
+    async fn start(&self, runs_max: u32) -> Result<Arc<Worker>, String> {
         let mut tries = 0..TRIES_MAX;
         loop {
-            match Worker::start(&self.program, (self.shape, self.runs_max), self.settings).await {
+            match Worker::start(&self.program, (self.shape, runs_max), self.settings).await {
                 Err(_) if tries.next().is_some() => {}
                 started => return started,
             }
         }
+    }
+}
+
+/// When this comes; never, if it is none.
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Every maximum of the runtime has a name here, and the reason for its number. What only the kernel decides on stands in its own.
 
+mod workers;
+
 use agentry_kernel::limits as kernel;
 
+pub use self::workers::*;
 use crate::VALUE_MAX_BYTES;
 
 const KIB: usize = 1024;
@@ -108,30 +111,6 @@ pub const STACK_WASM_BYTES: usize = 512 * KIB;
 
 /// The whole stack of a fiber: the guest's part, and what host functions need on top.
 pub const STACK_BYTES: usize = 768 * KIB;
-
-/// One frame of a worker: what one syscall may bring, and the words around it.
-pub const WORKER_SAID_MAX_BYTES: usize = 17 * MIB;
-
-/// One frame to a worker: an answer of a model, and the words around it.
-pub const WORKER_FRAME_MAX_BYTES: usize = 40 * MIB;
-
-/// How long a worker has to let go of a run that is over, before it is killed.
-pub const WORKER_LETS_GO_MS: u64 = 250;
-
-/// How long a worker has from its start until it takes runs: on a machine that has much else to do.
-pub const WORKER_STARTS_MS: u64 = 30_000;
-
-/// How long a worker may say nothing although it was asked to. A guest that has its engine work for so long is better off elsewhere.
-pub const WORKER_SILENT_MAX_MS: u64 = 10_000;
-
-/// How often in a row a run may lose its worker without having made a call more, before it is given one of its own: more often than by chance.
-pub const WORKER_LOSSES_SHARED: u32 = 2;
-
-/// How often it may lose one in all: then it is the one that breaks them.
-pub const WORKER_LOSSES_MAX: u32 = 8;
-
-/// Descriptors of a worker: its connection, what its executor waits with, and for each component and its memory a few.
-pub const WORKER_FILES_MAX: u64 = 4 * COMPONENTS_LOADED_MAX as u64;
 
 /// What one syscall may bring into the host, arguments and their copies together. It bounds every list and string of a guest
 /// before it is allocated.
@@ -492,8 +471,6 @@ const _: () = assert!(FILE_WRITE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(MEMORY_VALUE_MAX_BYTES < MEMORY_PAGE_MAX_BYTES);
 const _: () = assert!(MEMORY_PAGE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
 const _: () = assert!(LOG_LINE_MAX_BYTES <= HOSTCALL_MAX_BYTES);
-const _: () = assert!(HOSTCALL_MAX_BYTES < WORKER_SAID_MAX_BYTES && LLM_IN_FLIGHT_MAX_BYTES < WORKER_FRAME_MAX_BYTES);
-const _: () = assert!(WORKER_LOSSES_SHARED < WORKER_LOSSES_MAX);
 const _: () = assert!(CONTROL_HELLO_MAX_MS < CONTROL_IDLE_MAX_MS && CONTROL_IDLE_MAX_MS < CONTROL_ANSWER_MAX_MS);
 const _: () = assert!(CONTROL_WATCHERS_MAX < CONTROL_CONNECTIONS_MAX);
 const _: () = assert!(CONTROL_BEAT_MS < CONTROL_IDLE_MAX_MS);

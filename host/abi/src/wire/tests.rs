@@ -1,10 +1,24 @@
 //! Frames taken apart: whole, cut, too long and of another version.
 
+use agentry_store::limits::{QUICK_CALL_BYTES, QUICK_CALLS_MAX, QUICK_CALLS_MAX_BYTES};
+
 use super::*;
 use crate::bindings::agentry::agent::log::Level;
-use crate::port::{How, LogEvent, TimersNow};
+use crate::port::{How, LogEvent, Quick, QuickCall, TimersNow};
 
 const RUN: Handle = Handle(7);
+
+/// So many calls that were answered.
+fn batch(calls: usize) -> Batch {
+    let mut batch = Batch::default();
+    let said = |at: usize| match at % 3 {
+        0 => QuickCall::TimersNow,
+        1 => QuickCall::TimersDeadline,
+        _ => QuickCall::LogEvent(LogEvent { level: Level::Debug, line: "x".to_owned() }),
+    };
+    (0..calls).for_each(|at| batch.push(Quick { at: Millis(at as u64), call: said(at) }).unwrap());
+    batch
+}
 
 fn said() -> Vec<Up> {
     let line = LogEvent { level: Level::Info, line: "grün".to_owned() };
@@ -18,6 +32,8 @@ fn said() -> Vec<Up> {
         of(Said::Next { rests: true, waiting: vec![Delivery::Answer(CallId(1)), Delivery::Pieces(CallId(2))] }),
         of(Said::Waits(Rest { rests: true, has_seen_all: false, memory_bytes: 9 })),
         of(Said::Slept(Millis(u64::MAX))),
+        of(Said::Answered(batch(3))),
+        of(Said::Overran),
         of(Said::Ended(Box::new(ended))),
         Up::Pong,
     ]
@@ -81,6 +97,23 @@ fn no_bytes_bring_the_reading_down() {
             let (frames, _) = read(&[&changed]);
             assert!(frames.len() <= said().len());
         }
+    }
+}
+
+#[test]
+fn a_batch_holds_so_much_and_what_holds_more_is_none() {
+    let mut full = batch(QUICK_CALLS_MAX);
+    let one = Quick { at: Millis(1), call: QuickCall::TimersNow };
+    assert_eq!(full.push(one.clone()), Err(one.clone()));
+    let line = "x".repeat(QUICK_CALLS_MAX_BYTES - QUICK_CALL_BYTES);
+    let mut long = Batch::default();
+    long.push(Quick { at: Millis(1), call: QuickCall::LogEvent(LogEvent { level: Level::Info, line }) }).unwrap();
+    assert_eq!(long.push(one.clone()), Err(one.clone()), "in bytes as well");
+    // A worker that puts more into one is not heard.
+    let twice: Vec<Quick> = long.clone().into_iter().chain(long).collect();
+    for calls in [vec![one; QUICK_CALLS_MAX + 1], twice] {
+        let frame = postcard::to_allocvec(&calls).unwrap();
+        assert!(postcard::from_bytes::<Batch>(&frame).is_err());
     }
 }
 

@@ -183,7 +183,7 @@ fn show(what: Resource, amount: u64) -> String {
     match what {
         Resource::Usd => units::dollars(amount),
         Resource::WallTime => units::duration(amount),
-        Resource::Memory | Resource::Storage | Resource::Egress => units::bytes(amount),
+        Resource::Memory | Resource::Storage | Resource::Egress | Resource::Written => units::bytes(amount),
         Resource::Fuel => units::rough(amount),
         _ => units::count(amount),
     }

@@ -12,6 +12,7 @@ use anyhow::{Result, anyhow, bail};
 use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
 use crate::package;
+use crate::screen::{self, HINT, styled, text};
 
 /// What a host is made of.
 #[derive(clap::Args)]
@@ -72,8 +73,32 @@ impl HostingArgs {
     }
 }
 
-/// Opens the host.
+/// What is said where the system has no Landlock.
+pub const NO_LANDLOCK: &str =
+    "this system has no Landlock: agents are kept from files by their calls alone; `agentry doctor` says more";
+
+/// Opens a host whose agents can be executed, and says so on standard error where they are kept from less than elsewhere.
 pub async fn open(options: Options) -> Result<Host> {
+    let host = open_unchecked(options).await?;
+    if !keeps_files(&host).await? {
+        screen::tell(&format!("{}: {NO_LANDLOCK}\n", styled(HINT, "warning")));
+    }
+    Ok(host)
+}
+
+/// Whether the system keeps the processes of agents from every file; true as well where an admin chose that there be none. There is no other way
+/// to get fewer walls than a host says: where no such process starts, no agent is executed.
+pub async fn keeps_files(host: &Host) -> Result<bool> {
+    let landlocked = host.is_landlocked().await.map_err(|why| {
+        let hint = "`agentry doctor` looks at what they need; with `isolation = \"none\"` under [engine] in agentry.toml \
+                    agents are executed in this process, which is weaker";
+        With(Exit::Unavailable, anyhow!("no process for agents starts: {}\nhint: {hint}", text::line(&why)))
+    })?;
+    Ok(landlocked.unwrap_or(true))
+}
+
+/// Opens the host, whatever its agents can be executed by.
+pub async fn open_unchecked(options: Options) -> Result<Host> {
     agentry_serve::open(options).await.map_err(|error| match error {
         OpenError::Host(host::OpenError::Store(_)) => With(Exit::Unavailable, error.into()).into(),
         error => error.into(),

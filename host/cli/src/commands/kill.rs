@@ -41,7 +41,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             let options = HostingArgs::of(home).options()?;
             let threads = tokio::runtime::Runtime::new().context("cannot start")?;
             threads.block_on(async {
-                let host = hosting::open(options).await?;
+                let host = hosting::open_unchecked(options).await?;
                 anyhow::Ok(host.stop_suspended(run, because.as_deref()).await.map_err(OpError::from)?)
             })?;
             screen::tell(&format!("run {run} is stopped\n"));

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::log::LogFormat;
 use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
-use crate::screen::{span, text, units};
+use crate::screen::{span, units};
 
 /// Runs agents for other commands until it is stopped
 #[derive(clap::Args)]
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let options = Options { accept_older: args.accept_older, ..args.hosting.options()? };
         let home = options.home.display().to_string();
         // Apart: what is read may lie on a disk that does not answer.
-        let mut opening = tokio::spawn(hosting::open(options));
+        let mut opening = tokio::spawn(hosting::open_unchecked(options));
         let opened = tokio::select! {
             biased;
             opened = &mut opening => opened.context("the host broke down")??,
@@ -70,13 +70,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
         };
         let host = Arc::new(opened.attended());
-        match host.is_landlocked().await {
-            Ok(Some(false)) => {
-                let words = "this system has no Landlock: only their calls are kept from the processes of agents";
-                log.say("warn", "no-landlock", words, Value::Null);
-            }
-            Ok(Some(true) | None) => {}
-            Err(why) => return Err(no_worker(&why)),
+        if !hosting::keeps_files(&host).await? {
+            log.say("warn", "no-landlock", hosting::NO_LANDLOCK, Value::Null);
         }
         host.services().drivers.gate.watch(Observer::new(move |event| log.show(&event)));
         let services = Arc::downgrade(host.services());
@@ -156,11 +151,6 @@ async fn beat(beats: &mut Option<Interval>) {
         Some(beats) => drop(beats.tick().await),
         None => std::future::pending().await,
     }
-}
-
-fn no_worker(why: &str) -> anyhow::Error {
-    let hint = "say `isolation = \"none\"` under [engine] in agentry.toml to run agents in this process";
-    With(Exit::Unavailable, anyhow!("no process for agents starts: {}\nhint: {hint}", text::line(why))).into()
 }
 
 fn at_once() -> anyhow::Error {

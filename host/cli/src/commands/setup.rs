@@ -142,7 +142,8 @@ fn at_hand() -> Result<String> {
 }
 
 fn configuration(model: &str) -> Result<String> {
-    let head = "# The models of this home: `agentry models` lists them and says what they lack.\nformat = 1\n";
+    let head = "# The models of this home: `agentry models` lists them and says what they lack. Agents are executed by processes that have\n\
+                # nothing of it, unless [engine] with isolation = \"none\" says otherwise.\nformat = 1\n";
     if model == "embedded" {
         return Ok(format!("{head}default = \"embedded\"\n"));
     }

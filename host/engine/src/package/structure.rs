@@ -9,6 +9,7 @@ use wasmparser::{
 
 use super::imports::{Import, WIT_VERSION};
 use super::manifest::SECTION;
+use super::parts::{PartCount, Parts};
 use super::{PackageError, too_big};
 
 /// The parts that a decision needs.
@@ -16,6 +17,7 @@ use super::{PackageError, too_big};
 pub(crate) struct Structure<'a> {
     pub imports: Vec<Import>,
     pub manifests: Vec<&'a [u8]>,
+    pub parts: Parts,
 }
 
 const BUILD_HINT: &str = "build it for wasm32-wasip2 with `agentry build`";
@@ -28,7 +30,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Structure<'_>, PackageError> {
     check_header(bytes)?;
     let mut validator = Validator::new_with_features(features());
     let (mut import_names, mut manifests) = (Vec::new(), Vec::new());
-    let mut depth = 0_u32;
+    let (mut depth, mut parts) = (0_u32, PartCount::default());
     let mut whole = None;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| broken(bytes, &error))?;
@@ -54,6 +56,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Structure<'_>, PackageError> {
             ValidPayload::End(types) => whole = Some(types),
             ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::Func(..) => {}
         }
+        parts.add(&payload).map_err(|error| broken(bytes, &error))?;
     }
     let Some(types) = whole else {
         return Err(truncated());
@@ -61,7 +64,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Structure<'_>, PackageError> {
     let types = types.as_ref();
     check_export(types)?;
     let imports = import_names.into_iter().filter_map(|name| import(types, name)).collect();
-    Ok(Structure { imports, manifests })
+    Ok(Structure { imports, manifests, parts: parts.whole() })
 }
 
 /// What a guest may be made of: what the engine is set to run, see `engine::settings`, and not several memories in one module.

@@ -146,7 +146,14 @@ fn a_pipe_is_refused_and_nobody_waits_for_its_writer() {
 fn of_what_was_read_elsewhere_nothing_is_believed_that_can_be_checked() {
     let import = Import { interface: format!("agentry:agent/log@{WIT_VERSION}"), functions: vec!["write".to_owned()] };
     let unused = vec!["llm".to_owned()];
-    let package = Package { digest: Digest([1; 32]), manifest: manifest(), imports: vec![import], unused, bytes: 9 };
+    let package = Package {
+        digest: Digest([1; 32]),
+        manifest: manifest(),
+        imports: vec![import],
+        unused,
+        bytes: 9,
+        parts: Parts::default(),
+    };
     let back = Package::of_facts(&package.facts(), Digest([1; 32]), 9).unwrap();
     assert!(back.manifest == package.manifest && back.imports == package.imports && back.unused.is_empty());
     assert!(Package::of_facts(&package.facts(), Digest([2; 32]), 9).is_none(), "another component's");

@@ -38,7 +38,7 @@ const fn word(key: &'static str, what: Resource, window: Window, unit: Unit) -> 
 }
 
 /// Fuel and wall time are held from a run's start to its end, so that a minute's limit on them would only keep runs out.
-pub(crate) const WORDS: [Word; 27] = [
+pub(crate) const WORDS: [Word; 29] = [
     word("usd_run", Resource::Usd, Window::Run, Unit::Usd),
     word("usd_minute", Resource::Usd, Window::Minute, Unit::Usd),
     word("usd_day", Resource::Usd, Window::Day, Unit::Usd),
@@ -66,6 +66,8 @@ pub(crate) const WORDS: [Word; 27] = [
     word("wall_day", Resource::WallTime, Window::Day, Unit::Time),
     word("memory_mb", Resource::Memory, Window::Run, Unit::Mebibytes),
     word("storage_mb", Resource::Storage, Window::Day, Unit::Mebibytes),
+    word("written_run", Resource::Written, Window::Run, Unit::Bytes),
+    word("written_day", Resource::Written, Window::Day, Unit::Bytes),
 ];
 
 /// What one word limits.

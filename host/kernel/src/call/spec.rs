@@ -28,6 +28,8 @@ pub struct Spec<'a> {
     /// Bytes that it adds at most to what stands in our store, or under a root, at its agent's cost. It is held for the call; what is kept then
     /// counts until it is gone, by the table that its row lies in.
     pub keeps: u64,
+    /// Bytes that it has the host write, as far as the call says: what it stores, and its contents in the journal. More is known when it is done.
+    pub writes: u64,
     /// True if it tells somebody outside what the guest wrote: the calls that a guest has no hand on any more once it has
     /// learnt something, see [`labels`](crate::labels). A model is configured by the admin and a person who is asked belongs to the
     /// site, so neither is a stranger.
@@ -121,6 +123,7 @@ const INNER: Spec<'static> = Spec {
     billed: false,
     counted: None,
     keeps: 0,
+    writes: 0,
     reaches_out: false,
     blocks: true,
     wait: Wait::Host,
@@ -149,7 +152,13 @@ const LETTER: Spec<'static> =
     Spec { effect: Effect::Store, durability: Durability::Intent, blocks: false, wait: Wait::Letter, ..INNER };
 
 /// A person sees it, and the same call finds it again with its answer: asked twice, it is one question. It is kept for as long as the call waits.
-const QUESTION: Spec<'static> = Spec { keeps: QUESTION_KEPT_MAX_BYTES, blocks: false, wait: Wait::Person, ..EXTERNAL };
+const QUESTION: Spec<'static> = Spec {
+    keeps: QUESTION_KEPT_MAX_BYTES,
+    writes: QUESTION_KEPT_MAX_BYTES,
+    blocks: false,
+    wait: Wait::Person,
+    ..EXTERNAL
+};
 
 impl Call {
     /// What holds of it.
@@ -162,15 +171,17 @@ impl Call {
             Self::LlmCountTokens { model: _ } => Spec { name: "llm.count-tokens", ..INNER },
             Self::Context(function) => context(function),
             Self::MemoryGet { namespace: _, key: _ } => Spec { name: "memory.get", ..READ },
-            Self::MemoryPut { namespace: _, key: _, content, bytes: _, grows } => {
-                Spec { name: "memory.put", keeps: *grows, contents: one(content), ..WRITE }
+            Self::MemoryPut { namespace: _, key: _, content, bytes, grows } => {
+                Spec { name: "memory.put", keeps: *grows, writes: *bytes, contents: one(content), ..WRITE }
             }
             Self::MemoryDelete { namespace: _, key: _ } => Spec { name: "memory.delete", ..WRITE },
             Self::MemoryList { namespace: _, prefix: _ } => Spec { name: "memory.list", ..READ },
             Self::Memory { function, namespace: _ } => memory(function),
             Self::FilesRead(_) => Spec { name: "files.read", ..READ },
-            Self::FilesWrite { place: _, content, bytes: _, grows } => {
-                Spec { name: "files.write", keeps: *grows, contents: one(content), ..EXTERNAL }
+            Self::FilesWrite { place: _, content, bytes, grows } => {
+                // Once where it lies, and once beside the journal.
+                let writes = bytes.saturating_mul(2);
+                Spec { name: "files.write", keeps: *grows, writes, contents: one(content), ..EXTERNAL }
             }
             Self::FilesStat(_) => Spec { name: "files.stat", ..READ },
             Self::FilesList(_) => Spec { name: "files.list", ..READ },
@@ -209,7 +220,8 @@ impl Call {
                 Spec { name: "human.ask", timeout_ms: *expires_ms, contents: one(question), ..QUESTION }
             }
             Self::HumanNotify { text } => {
-                Spec { name: "human.notify", keeps: NOTICE_KEPT_MAX_BYTES, contents: one(text), ..WRITE }
+                let most = NOTICE_KEPT_MAX_BYTES;
+                Spec { name: "human.notify", keeps: most, writes: most, contents: one(text), ..WRITE }
             }
             Self::AgentsFind { provides: _ } => Spec { name: "agents.find", ..READ },
             Self::AgentsCall(delegation) => {
@@ -217,13 +229,13 @@ impl Call {
             }
             Self::AgentsSend(post) => {
                 let keeps = post.bytes.saturating_add(KEPT_HEAD_BYTES);
-                Spec { name: "agents.send", keeps, contents: one(&post.content), ..WRITE }
+                Spec { name: "agents.send", keeps, writes: keeps, contents: one(&post.content), ..WRITE }
             }
             // Its subject is the host's to say.
             Self::AgentsReply { letter: _, post } => {
                 let head = KEPT_HEAD_BYTES + LETTER_SUBJECT_MAX_BYTES as u64;
                 let keeps = post.bytes.saturating_add(head);
-                Spec { name: "agents.reply", keeps, contents: one(&post.content), ..WRITE }
+                Spec { name: "agents.reply", keeps, writes: keeps, contents: one(&post.content), ..WRITE }
             }
             Self::AgentsReceive { timeout_ms } => Spec { name: "agents.receive", timeout_ms: *timeout_ms, ..LETTER },
         }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::Entry;
 use crate::budget::Allowance;
 use crate::budget::{Amounts, Resource, Window};
-use crate::call::{Call, CallId, RunId, Wait};
+use crate::call::{Call, CallId, Effect, RunId, Wait};
 use crate::labels::{Labels, UNTRUSTED};
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,14 @@ impl Unfinished {
             Entry::Questioned { call, at, what, held, .. } | Entry::Queued { call, at, what, held } => {
                 self.opens(*call, *at, what, *held, false);
             }
-            Entry::Called { call, at, .. } => self.answered(*call, *at, Amounts::ZERO),
+            Entry::Called { call, at, what, outcome, .. } => {
+                // It cost nothing else.
+                let spec = what.spec();
+                // What is answered out of memory is written down as well, and counted nowhere: it is bounded by what there is to say.
+                let told = if spec.effect == Effect::Inner { 0 } else { outcome.stored_bytes() };
+                let written = spec.writes.saturating_add(told);
+                self.answered(*call, *at, Amounts::of(Resource::Written, written));
+            }
             Entry::Answered { call, at, spent, .. } => self.answered(*call, *at, *spent),
             Entry::Unknown { call, at, spent } => self.lost(*call, *at, *spent),
             Entry::Refused { call, at, .. } => {
@@ -319,6 +326,23 @@ mod tests {
         let holds = Amounts::of(Resource::Fuel, 1000).with(Resource::WallTime, 500).with(Resource::Usd, 70);
         assert_eq!((run.holds(), run.calls, run.wall_ms), (holds, 2, 50));
         assert!(run.open[&CallId(2)].sent);
+    }
+
+    #[test]
+    fn what_a_run_had_written_is_counted_off_its_journal() {
+        let called =
+            |what, outcome| Entry::Called { call: CallId(1), at: Millis(110), what, outcome, basis: BasisId::NONE };
+        let put = Call::MemoryPut {
+            namespace: "team/board".into(),
+            key: "k".into(),
+            content: Digest::default(),
+            bytes: 7,
+            grows: 0,
+        };
+        let told = Outcome::Stored { content: Digest::default(), bytes: 300 };
+        let inline = Outcome::Inline(vec![1]);
+        let entries = [started(), called(put, inline), called(Call::ToolsList, told)];
+        assert_eq!(Unfinished::of(&entries).unwrap().spent, Amounts::of(Resource::Written, 7));
     }
 
     #[test]

@@ -137,6 +137,7 @@ impl<'a> Admission<'a> {
         let mut terms = self.within(call)?;
         let spec = call.spec();
         terms.worst[Resource::Storage] = spec.keeps;
+        terms.worst[Resource::Written] = spec.writes;
         if let Some(counted) = spec.counted {
             // A model may be asked again, and each time counts.
             let right = self.grant.rights.llm.as_ref().filter(|_| counted == Resource::LlmCalls);

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::budget::{Account, Amounts, Books, Limits, Resource, Shortage, Window};
+use crate::limits::WRITTEN_DAY_DEFAULT_BYTES;
 use crate::policy::Budget;
 use crate::time::Millis;
 
@@ -114,9 +115,14 @@ impl Ledger {
         self.nodes[id.day.0].account = books.day;
     }
 
+    /// Sets what its policy says, and what holds for every agent that none says more or less of.
     pub(super) fn limit_books(&mut self, id: BooksId, budget: &Budget) {
         self.set_limits(id.minute, budget.minute);
-        self.set_limits(id.day, budget.day);
+        let day = match self.nodes[id.day.0].owner {
+            Owner::Agent => budget.day.or(Resource::Written, WRITTEN_DAY_DEFAULT_BYTES),
+            Owner::Site | Owner::Run | Owner::Child => budget.day,
+        };
+        self.set_limits(id.day, day);
     }
 
     /// Closes the account of a run that nothing draws on any more. What was set aside for it and not spent goes back.

@@ -12,7 +12,9 @@ use crate::budget::Allowance;
 use crate::budget::{Amounts, Limits, Period, Resource};
 use crate::call::RunId;
 use crate::labels::Labels;
-use crate::limits::{FUEL_RUN_DEFAULT, MEMORY_DEFAULT_BYTES, RUNS_MAX, SHARED_PARTS, WALL_RUN_DEFAULT_MS};
+use crate::limits::{
+    FUEL_RUN_DEFAULT, MEMORY_DEFAULT_BYTES, RUNS_MAX, SHARED_PARTS, WALL_RUN_DEFAULT_MS, WRITTEN_RUN_DEFAULT_BYTES,
+};
 use crate::manifest::Manifest;
 use crate::model::Model;
 use crate::pattern::name_fits;
@@ -69,7 +71,8 @@ impl Run {
     pub(super) fn limits(&self, policy: &Policy, grant: &Grant) -> Limits {
         let given =
             Limits::NONE.with(Resource::Fuel, self.allowance.fuel).with(Resource::WallTime, self.allowance.wall_ms);
-        grant.budget.run.tighter(policy.budget.run).tighter(self.share).tighter(given)
+        let limits = grant.budget.run.tighter(policy.budget.run).tighter(self.share).tighter(given);
+        limits.or(Resource::Written, WRITTEN_RUN_DEFAULT_BYTES)
     }
 
     /// What a child of it gets at most of what does not divide: it is over with its parent.
@@ -161,7 +164,7 @@ impl Kernel {
                 let refills_in_s = account.refills_in_s(now).filter(|_| !what.is_level());
                 let given = account.period == Period::Ever && given.iter().any(|(resource, ..)| *resource == what);
                 if let (Some(limit), Some(left), false) =
-                    (account.limit(limits, what), account.left(limits, what), given)
+                    (account.limit(limits, what), account.left(limits, what), given || what == Resource::Written)
                 {
                     let left = if id == own { left } else { coarse(left, limit) };
                     balances.push(Balance { what, left, limit, refills_in_s });

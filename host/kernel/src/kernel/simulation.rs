@@ -256,6 +256,7 @@ impl Scenario {
             assert_eq!(spent[what].checked_add(overrun[what]), Some(cost[what]), "the whole cost is reported");
         }
         cost[Resource::ToolCalls] = held[Resource::ToolCalls];
+        cost[Resource::Written] = held[Resource::Written];
         cost[Resource::LlmCalls] =
             cost[Resource::LlmCalls].clamp(held[Resource::LlmCalls].min(1), held[Resource::LlmCalls]);
         self.oracle.settled(&self.kernel, &chain, payer, &cost.min(held));

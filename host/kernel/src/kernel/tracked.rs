@@ -129,6 +129,11 @@ impl Tracked {
         self.act(done)
     }
 
+    pub(crate) fn forfeit(&mut self, permit: Permit, written: u64, now: Millis) -> Settled {
+        let done = self.kernel.forfeit(permit, written, now);
+        self.act(done)
+    }
+
     pub(crate) fn withdraw(&mut self, ticket: Ticket, now: Millis) {
         let follows = self.kernel.withdraw(ticket, now);
         self.act(((), follows));

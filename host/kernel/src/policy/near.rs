@@ -103,6 +103,11 @@ const NEAR: &[Near] = &[
     (BUDGET, &["memory", "ram", "memory_mib", "mem"], "write `memory_mb = 64`"),
     (BUDGET, &["storage", "disk", "disk_mb"], "write `storage_mb = 16`"),
     (BUDGET, &["egress", "bandwidth", "network"], "write `egress_day = \"10MiB\"`"),
+    (
+        BUDGET,
+        &["written", "writes", "written_mb", "written_minute"],
+        "write `written_day = \"10GiB\"`, or `written_run`",
+    ),
     (BUDGET, &["fuel", "cpu", "cpu_run"], "write `fuel_run = 5_000_000_000`"),
     (CONSTRAINT, &["regex", "regexp", "matches", "match", "pattern", "glob", "like", "contains"], NO_PATTERN),
     (

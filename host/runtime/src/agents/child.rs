@@ -110,7 +110,7 @@ impl Place {
         }
         let full = || fault::unavailable("as many agents run as this host can hold", Some(1000));
         // Whoever waits for a child has a slot already: it must not wait for another one while it keeps that.
-        let _slot = Arc::clone(self.agents.slots()).try_acquire_owned().map_err(|_| full())?;
+        let _room = self.agents.room_now(&prepared).ok_or_else(full)?;
         let share = aside.take().ok_or_else(|| fault::unavailable("nothing was set aside for another run", None))?;
         let (observer, stop, stored) = (heard(&self.parent.observer), cut.child_token(), fault::stored);
         let below = |share| Some(Below { parent: Arc::clone(&self.parent), call: self.call, share });

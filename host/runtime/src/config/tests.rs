@@ -184,7 +184,7 @@ fn every_key_is_read() {
     assert_eq!(config.hosts.get("api.internal").map(Vec::as_slice), Some(&inner[..]));
     assert_eq!((config.idle.after_ms, config.idle.memory_bytes), (40, 50 << 20));
     assert_eq!(config.engine, (agentry_engine::settings::Shape::Dense, 60));
-    assert_eq!(config.isolation, Isolation::Process);
+    assert_eq!(config.isolation, Some(Isolation::Process));
     let retention = config.retention.unwrap();
     assert_eq!(retention.ended_ms, 90 * 24 * 60 * 60 * 1000);
     assert!(retention.keep.keeps(Status::Failed, || false) && !retention.keep.keeps(Status::Done, || false));
@@ -238,6 +238,17 @@ fn prices_that_were_read_into_the_home_go_before_the_shipped_ones() {
 fn without_a_file_there_is_the_embedded_model() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(Config::load(home.path()).unwrap().models.default, EMBEDDED);
+}
+
+#[test]
+fn a_home_that_says_nothing_has_its_agents_in_processes_of_their_own() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(Config::load(home.path()).unwrap().isolation(), Isolation::Process);
+    let parsed = |text: &str| Config::parse("agentry.toml", text).unwrap();
+    let (unsaid, said) = (parsed("format = 1\n"), parsed("format = 1\n[engine]\nisolation = \"process\"\n"));
+    assert_eq!(unsaid.until_the_end(&said), Vec::<&str>::new(), "saying what holds anyway changes nothing");
+    let weaker = parsed("format = 1\n[engine]\nisolation = \"none\"\n");
+    assert_eq!((weaker.isolation(), unsaid.until_the_end(&weaker)), (Isolation::None, vec!["engine"]));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::port::{LogEvent, Passed};
 use agentry_kernel::Call;
 use agentry_kernel::text::cut;
+use agentry_kernel::time::Millis;
 use agentry_store::content::Content;
 use agentry_store::limits::{LOG_LINE_MAX_BYTES, LOG_LINES_MAX};
 
@@ -19,7 +20,7 @@ pub(super) struct Written {
     dropped: u64,
 }
 
-pub(super) fn event(of: &Dispatch, LogEvent { level, line }: LogEvent) -> Passed {
+pub(super) fn event(of: &Dispatch, LogEvent { level, line }: LogEvent, at: Option<Millis>) -> Passed {
     {
         let mut log = of.log.lock();
         if log.lines >= LOG_LINES_MAX {
@@ -29,7 +30,7 @@ pub(super) fn event(of: &Dispatch, LogEvent { level, line }: LogEvent) -> Passed
         }
         log.lines += 1;
     }
-    of.now::<LogEvent>(write(of, level, cut(line, LOG_LINE_MAX_BYTES)))
+    of.now::<LogEvent>(write(of, level, cut(line, LOG_LINE_MAX_BYTES), at))
 }
 
 /// Says how many lines there were beyond those that are kept.
@@ -37,14 +38,14 @@ pub(super) fn close(of: &Dispatch) {
     let dropped = std::mem::take(&mut of.log.lock().dropped);
     if dropped > 0 {
         // As with any other line.
-        let _ = write(of, Level::Warn, format!("… and {dropped} more lines, which are not kept"));
+        let _ = write(of, Level::Warn, format!("… and {dropped} more lines, which are not kept"), None);
     }
 }
 
-fn write(of: &Dispatch, level: Level, line: String) -> Result<(), Error> {
+fn write(of: &Dispatch, level: Level, line: String, at: Option<Millis>) -> Result<(), Error> {
     let content = Content::of(format!("{} {line}", word(level)));
     let what = Call::LogEvent { line: content.digest };
-    let written = of.drivers.gate.call_now(&of.run, CallRequest::with(what, vec![content]), |_| Ok(()));
+    let written = of.drivers.gate.call_at(&of.run, CallRequest::with(what, vec![content]), at, |_| Ok(()));
     if of.run.observer.watches() {
         of.run.observer.tell(Event::Log { level, line });
     }

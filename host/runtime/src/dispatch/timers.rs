@@ -7,19 +7,19 @@ use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::Completed;
 use agentry_abi::fault::invalid;
 use agentry_abi::port::{Passed, TimersDeadline, TimersNow, TimersSleep};
-use agentry_kernel::{Amounts, Call};
+use agentry_kernel::{Amounts, Call, Millis};
 use agentry_store::limits::SLEEP_MAX_MS;
 
 use super::Dispatch;
 
-pub(super) fn now(of: &Dispatch) -> Passed {
+pub(super) fn now(of: &Dispatch, at: Option<Millis>) -> Passed {
     let run = &of.run;
-    of.now::<TimersNow>(of.drivers.gate.call_now(run, Call::TimersNow, |_| Ok(run.clock.now().0)))
+    of.now::<TimersNow>(of.drivers.gate.call_at(run, Call::TimersNow, at, |_| Ok(run.clock.now().0)))
 }
 
-pub(super) fn deadline(of: &Dispatch) -> Passed {
+pub(super) fn deadline(of: &Dispatch, at: Option<Millis>) -> Passed {
     let deadline = of.deadline.0;
-    of.now::<TimersDeadline>(of.drivers.gate.call_now(&of.run, Call::TimersDeadline, |_| Ok(Some(deadline))))
+    of.now::<TimersDeadline>(of.drivers.gate.call_at(&of.run, Call::TimersDeadline, at, |_| Ok(Some(deadline))))
 }
 
 pub(super) fn sleep(of: &Dispatch, TimersSleep { ms }: &TimersSleep) -> Passed {

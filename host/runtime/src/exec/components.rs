@@ -7,6 +7,7 @@ use std::sync::Arc;
 use agentry_engine::Engine;
 use agentry_engine::package::{self, PackageError, Stamp};
 use agentry_engine::prepare::PrepareError;
+use agentry_engine::settings::wide_places_of;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Manifest;
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
@@ -21,6 +22,8 @@ pub(crate) struct Prepared {
     pub(crate) digest: Digest,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) shapes: Shapes,
+    /// How many places it takes of those for runs with many parts.
+    pub(crate) wide_places: u32,
     pub(crate) executable: Executable,
 }
 
@@ -116,7 +119,8 @@ impl Components {
         let shapes = Shapes::of(&manifest)?;
         self.keep(digest, &bytes)?;
         let executable = self.executor.ready(&self.engine, (digest, code), &manifest.wants).await?;
-        let prepared = Arc::new(Prepared { digest, manifest, shapes, executable });
+        let wide_places = wide_places_of(package.parts);
+        let prepared = Arc::new(Prepared { digest, manifest, shapes, wide_places, executable });
         let mut all = self.prepared.lock();
         if all.len() >= COMPONENTS_LOADED_MAX
             && let Some(victim) = all.keys().next().copied()

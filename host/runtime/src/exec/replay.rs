@@ -73,7 +73,7 @@ pub(crate) async fn replay(
     );
     let (seed, deadline) = (started.seed, started.at.plus(allowance.wall_ms));
     let port = Arc::new(Dispatch::new(Arc::clone(&run), Arc::clone(drivers), deadline));
-    let assignment = Assignment { allowance, input, seed, deadline, losses: 0 };
+    let assignment = Assignment { allowance, input, seed, deadline, alone: false };
     let end = guest(prepared, &port, &run, assignment).await.map(|(end, _)| end);
     let end = end.unwrap_or_else(|| End::of(how_lost(&run), &allowance, run.calls(), None));
     port.close();

@@ -12,7 +12,7 @@ use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::Recordable;
 use agentry_abi::fault::{self, Fault};
 use agentry_journal::Extras;
-use agentry_kernel::budget::Amounts;
+use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::{CallId, Durability, Effect, Spec, Wait};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::again::{Number, Recall};
 use super::mail::Letterbox;
+use super::settle::Cost;
 use super::{CallRequest, Gate, JournalMode, Turn, settle, told_no};
 use crate::run::activity::Waiting;
 use crate::run::acts::{Acts, OngoingAct};
@@ -167,7 +168,9 @@ impl Gate {
     ) -> Result<(InFlightCall, Turn), Error> {
         let gate = &*self.0;
         let (call, at) = gate.enter(run, number)?;
-        let Spec { name, effect, durability, reaches_out, blocks, wait, .. } = asking.what.spec();
+        let Spec { name, effect, durability, reaches_out, blocks, wait, counted, .. } = asking.what.spec();
+        // Each message of a conversation is stored once, however often it is sent, and bounded by tokens.
+        let wrote = if counted == Some(Resource::LlmCalls) { 0 } else { settle::bytes(&asking.contents) };
         let name = if run.observer.watches() { name.to_owned() } else { String::new() };
         let mode = match durability {
             Durability::Deferred | Durability::Atomic => JournalMode::Whole,
@@ -179,7 +182,7 @@ impl Gate {
         let admitted = self.admitted(run, (call, at), asking);
         admitted.waiting.becomes(wait, at);
         let detached = reaches_out.then(Arc::default);
-        Ok((InFlightCall { detached, gains, durability, effect, blocks, name, ..admitted }, turn))
+        Ok((InFlightCall { detached, gains, durability, effect, blocks, name, wrote, ..admitted }, turn))
     }
 
     /// A call on its way that reads: it may wait, and is written down when it is done.
@@ -209,6 +212,7 @@ impl Gate {
             name: name.unwrap_or_default(),
             refused: None,
             below: Amounts::ZERO,
+            wrote: 0,
         }
     }
 }
@@ -241,6 +245,8 @@ pub(super) struct InFlightCall {
     pub(super) refused: Option<Millis>,
     /// What a run below took.
     pub(super) below: Amounts,
+    /// Bytes of its contents.
+    wrote: u64,
 }
 
 /// The guest's end of it.
@@ -351,7 +357,13 @@ impl InFlightCall {
         let (call, at) = (self.call, self.now());
         let asking = self.asking.take();
         let (what, mut contents) = asking.map_or((None, Vec::new()), |asking| (Some(asking.what), asking.contents));
+        let asked = settle::bytes(&contents);
         let (outcome, basis, below) = (settle::outcome(&result, &mut contents), permit.basis(), self.below);
+        let told = settle::bytes(&contents).saturating_sub(asked);
+        let written = permit.held()[Resource::Written].max(self.wrote).saturating_add(told);
+        // Of a run that has left memory nothing is written any more; what goes on under its number may be here already, and asks again.
+        let written = if self.run.leaves.is_cancelled() { 0 } else { written };
+        let cost = cost.map_or(Cost::Unmade(written), |spent| Cost::Made(spent.with(Resource::Written, written)));
         let spent = self.gate.0.settle(&self.run, permit, cost, at, contents, |spent| {
             Some(match what {
                 Some(what) => Entry::Called { call, at, what, outcome, basis },

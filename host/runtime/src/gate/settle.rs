@@ -34,6 +34,19 @@ pub(super) fn outcome<T: Serialize, E: Fault>(result: &Result<T, E>, contents: &
     }
 }
 
+/// What a permit comes to.
+pub(super) enum Cost {
+    /// Its call was made, and cost this.
+    Made(Amounts),
+    /// Nothing was done, but for so many bytes that were written for it.
+    Unmade(u64),
+}
+
+/// Bytes of what is stored.
+pub(super) fn bytes(contents: &[Content]) -> u64 {
+    contents.iter().fold(0, |sum, content| sum.saturating_add(content.bytes.len() as u64))
+}
+
 /// Something cost more than an account holds, which is then empty: a provider that counts otherwise than it said.
 fn overrun(call: CallId, beyond: &Amounts) -> String {
     let more = Resource::ALL.into_iter().filter(|what| beyond[*what] > 0).map(|what| what.show(beyond[what]));
@@ -41,13 +54,13 @@ fn overrun(call: CallId, beyond: &Amounts) -> String {
 }
 
 impl Inner {
-    /// Spends the permit; without `cost`, nothing was done and it is given back. The entry is written under the kernel's lock, so that accounts reach the journal in the
-    /// order in which they changed.
+    /// Spends the permit, or gives it back. The entry is written under the kernel's lock, so that accounts reach the journal in the order in which
+    /// they changed.
     pub(super) fn settle(
         &self,
         run: &RunContext,
         permit: Permit,
-        cost: Option<Amounts>,
+        cost: Cost,
         now: Millis,
         contents: Vec<Content>,
         entry: impl FnOnce(Amounts) -> Option<Entry>,
@@ -56,8 +69,8 @@ impl Inner {
         let settled = self.act(run, now, |act| {
             let rule = permit.clears().map(|(_, rule)| rule.clone());
             let settled = act.ask(|kernel| match cost {
-                Some(spent) => kernel.settle(permit, spent, now),
-                None => kernel.give_back(permit, now),
+                Cost::Made(spent) => kernel.settle(permit, spent, now),
+                Cost::Unmade(written) => kernel.forfeit(permit, written, now),
             });
             act.gained(run, call, &settled, rule, now);
             act.store(contents);
@@ -85,7 +98,8 @@ impl Inner {
         if permit.is_spent() {
             return self.journal.append(&run.trail, &[entry], Extras { contents, ..Extras::default() });
         }
-        self.settle(run, permit, Some(Amounts::ZERO), now, contents, |_| Some(entry));
+        let written = Amounts::of(Resource::Written, bytes(&contents));
+        self.settle(run, permit, Cost::Made(written), now, contents, |_| Some(entry));
     }
 
     /// Why a call whose turn has come may not begin any more.

@@ -15,6 +15,7 @@ use agentry_store::StoreError;
 use serde::Serialize;
 
 use super::in_flight::{Begun, InFlightCall};
+use super::settle::Cost;
 use super::{CallRequest, Gate, Turn, kept, settle};
 use crate::run::context::RunContext;
 
@@ -78,13 +79,14 @@ impl InFlightCall {
             }
             let mut contents = Vec::new();
             let outcome = settle::outcome::<&T, Error>(&Ok(&value), &mut contents);
+            let written = permit.held()[Resource::Written].saturating_add(settle::bytes(&contents));
             self.gate.0.journal.append(&self.run.trail, &[], Extras { contents, ..Extras::default() });
             let entry = Entry::Called { call: self.call, at, what: what.clone(), outcome, basis };
             match self.gate.0.journal.commit(&self.run.trail, &[entry], batch).await {
                 Ok(()) => {
                     self.gate.0.move_levels(&self.run.trail, others);
-                    let spent = permit.held().with(Resource::Storage, grown);
-                    let spent = self.gate.0.settle(&self.run, permit, Some(spent), at, Vec::new(), |_| None);
+                    let spent = permit.held().with(Resource::Storage, grown).with(Resource::Written, written);
+                    let spent = self.gate.0.settle(&self.run, permit, Cost::Made(spent), at, Vec::new(), |_| None);
                     self.tell(at, spent, None);
                     self.gate.changed(&self.run, &what);
                     return (Ok(value), at);
@@ -100,7 +102,7 @@ impl InFlightCall {
         let outcome = settle::outcome::<(), Error>(&Err(failed.clone()), &mut contents);
         let entry = Entry::Called { call: self.call, at, what, outcome, basis };
         // Nothing was written, and yet the answer may tell of what stands there.
-        self.gate.0.settle(&self.run, permit, Some(Amounts::ZERO), at, contents, |_| Some(entry));
+        self.gate.0.settle(&self.run, permit, Cost::Made(Amounts::ZERO), at, contents, |_| Some(entry));
         self.tell(at, Amounts::ZERO, Some(fault::kind(&failed)));
         (Err(failed), at)
     }

@@ -65,6 +65,8 @@ pub struct HostBuilder {
     /// Whether `tools.toml` and `agents.toml` are read anew when they change.
     tools_watched: bool,
     config: Config,
+    /// Where agents are executed if the configuration does not say.
+    unsaid: Isolation,
     registry: ToolsConfig,
     agents: AgentsConfig,
     roots: BTreeMap<String, PathBuf>,
@@ -78,6 +80,9 @@ pub struct HostBuilder {
 impl HostBuilder {
     /// A host that keeps machine code and the directories of commands in `directory`, and its store as well unless it is given another one.
     /// The lock and the approvers of a home are looked for there too. No two hosts may have one directory.
+    ///
+    /// Agents are executed in this process unless the configuration says `isolation = "process"`: a defect of the engine is one of the program
+    /// then. That takes a [`Preparer::Child`] whose program is its own worker as well, as the `agentry` command is.
     pub fn new(directory: impl Into<PathBuf>, preparer: Preparer) -> Self {
         Self {
             directory: directory.into(),
@@ -88,6 +93,7 @@ impl HostBuilder {
             watched: None,
             tools_watched: false,
             config: Config::default(),
+            unsaid: Isolation::None,
             registry: ToolsConfig::default(),
             agents: AgentsConfig::default(),
             roots: BTreeMap::new(),
@@ -98,7 +104,8 @@ impl HostBuilder {
         }
     }
 
-    /// All that a home says, with these options.
+    /// All that a home says, with these options. Agents are executed in processes of their own unless it says otherwise; in this one where the
+    /// preparer has no program that could be such a process.
     ///
     /// # Errors
     /// If its policy or a file of its configuration cannot be used.
@@ -108,7 +115,8 @@ impl HostBuilder {
         builder.config = Config::load(&builder.directory)?;
         builder.registry = ToolsConfig::load(&builder.directory)?;
         builder.agents = AgentsConfig::load(&builder.directory)?;
-        Ok(Self { roots, model, models, tools_watched: true, accept_older, ..builder })
+        let unsaid = if builder.preparer.program().is_some() { Isolation::Process } else { Isolation::None };
+        Ok(Self { roots, model, models, tools_watched: true, accept_older, unsaid, ..builder })
     }
 
     /// Everything durable stands in this store, and this host is called `name` there. Other hosts may share the store, each under a name of its
@@ -196,7 +204,8 @@ impl HostBuilder {
         let tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
         tools.put(tools.with_own(self.tools)?);
         let http = Http::new(web, secrets);
-        let (engine, executor) = engine(&directory, preparer, (config.engine, config.isolation))?;
+        let (engine, executor) =
+            engine(&directory, preparer, (config.engine, config.isolation.unwrap_or(self.unsaid)))?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
         let second = config.heads.as_ref().map(|file| directory.join(file));
         let missing = second.as_deref().map_or(Ok(0), |file| missing(&*store, &name, file))?;

@@ -42,6 +42,8 @@ pub struct RunContext {
     /// True if it does that to go on at once, in another place; and whether a person holds it there as well.
     moves: AtomicBool,
     held: AtomicBool,
+    /// Its guest took a place that it shared for too long at a time.
+    overran: AtomicBool,
     /// Who watches.
     pub observer: Observer,
     /// Its end of the journal.
@@ -98,6 +100,7 @@ impl RunContext {
             leaves: CancellationToken::new(),
             moves: AtomicBool::new(false),
             held: AtomicBool::new(false),
+            overran: AtomicBool::new(false),
             observer,
             trail: Arc::new(Trail::new(id)),
             acts: Arc::default(),
@@ -269,6 +272,16 @@ impl RunContext {
     /// True if a person is to hold it where it goes on.
     pub(crate) fn held(&self) -> bool {
         self.held.load(Ordering::SeqCst)
+    }
+
+    /// Its guest took a place that it shared for too long at a time.
+    pub(crate) fn set_overran(&self) {
+        self.overran.store(true, Ordering::SeqCst);
+    }
+
+    /// True if it is to have a place of its own.
+    pub(crate) fn overran(&self) -> bool {
+        self.overran.load(Ordering::SeqCst)
     }
 
     /// True if it leaves memory to go on at once.

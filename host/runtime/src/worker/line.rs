@@ -69,13 +69,18 @@ impl Line {
 
     /// Says something that nothing answers.
     pub(super) fn say(&self, up: &Up) {
-        self.write(&mut self.state.lock(), up);
+        self.say_behind(None, up);
     }
 
-    /// Asks, and waits.
-    pub(super) fn ask(&self, up: &Up) -> Down {
+    /// The same, behind something.
+    pub(super) fn say_behind(&self, before: Option<Up>, up: &Up) {
+        self.write(&mut self.state.lock(), before.as_ref(), up);
+    }
+
+    /// Asks, behind something, and waits.
+    pub(super) fn ask(&self, before: Option<Up>, up: &Up) -> Down {
         let mut state = self.state.lock();
-        self.write(&mut state, up);
+        self.write(&mut state, before.as_ref(), up);
         loop {
             while let Some(down) = read(&mut state) {
                 if down.answers() {
@@ -111,7 +116,7 @@ impl Line {
                 Some(order) => {
                     state.orders.remove(order);
                     let ended = Ended { how: How::Stopped, fuel_left: u64::MAX, memory_bytes: 0, last_words: None };
-                    self.write(state, &Up::Of(run, Said::Ended(Box::new(ended))));
+                    self.write(state, None, &Up::Of(run, Said::Ended(Box::new(ended))));
                 }
                 None => state.of(run, Remote::stop),
             },
@@ -123,11 +128,13 @@ impl Line {
         }
     }
 
-    fn write(&self, state: &mut LineState, up: &Up) {
+    fn write(&self, state: &mut LineState, before: Option<&Up>, up: &Up) {
         let mut bytes = Vec::new();
-        if state.writer.write(up, &mut bytes).is_err() {
-            // More than the engine lets a guest say.
-            gone();
+        for up in before.into_iter().chain([up]) {
+            if state.writer.write(up, &mut bytes).is_err() {
+                // More than the engine lets a guest say.
+                gone();
+            }
         }
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {

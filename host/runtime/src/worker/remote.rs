@@ -1,4 +1,5 @@
-//! The port of a run whose far side is another process. It decides nothing and remembers no more than what the other side has said already.
+//! The port of a run whose far side is another process. It decides nothing and remembers no more than what the other side has said already, and
+//! what it has answered itself and not reported yet.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use agentry_abi::bindings::agentry::agent::llm::Delta;
-use agentry_abi::port::{Answer, Beginning, Delivery, Next, Passed, Port, Reply, Request, Rest};
+use agentry_abi::port::{Answer, Beginning, Delivery, Ended, Next, Passed, Port, Reply, Request, Rest};
 use agentry_abi::wire::{self, Down, Handle, Said, Up};
 use agentry_kernel::call::CallId;
 use agentry_kernel::time::Millis;
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::line::Line;
+use super::quick::QuickCalls;
 
 /// For how long a guest that computes has turns without asking: as long as a slice may last.
 const LEASE: Duration = Duration::from_millis(10);
@@ -38,6 +40,7 @@ struct Side {
     /// How it waits, as the other side knows it.
     told: Option<Rest>,
     repeats: bool,
+    quick: QuickCalls,
 }
 
 #[derive(Default)]
@@ -56,6 +59,7 @@ impl Remote {
             leased: None,
             told: None,
             repeats: beginning.has_past,
+            quick: QuickCalls::new(beginning.deadline),
         };
         Self { line, run, stop, side: Arc::new(Mutex::new(side)) }
     }
@@ -88,18 +92,49 @@ impl Remote {
         self.stop.cancel();
     }
 
+    /// Its guest is gone.
+    pub(super) fn ended(&self, ended: Ended) {
+        self.say(Said::Ended(Box::new(ended)));
+    }
+
+    /// A turn of its guest took too long.
+    pub(super) fn overran(&self) {
+        self.say(Said::Overran);
+    }
+
     fn say(&self, said: Said) {
-        self.line.say(&Up::Of(self.run, said));
+        self.line.say_behind(self.unreported(), &Up::Of(self.run, said));
+    }
+
+    /// What stands before all that is said next.
+    fn unreported(&self) -> Option<Up> {
+        let batch = self.side.lock().quick.take()?;
+        Some(Up::Of(self.run, Said::Answered(batch)))
     }
 
     /// What the other side says; none if the run is over there.
     fn ask(&self, said: Said) -> Option<Down> {
-        let down = self.line.ask(&Up::Of(self.run, said));
+        let down = self.line.ask(self.unreported(), &Up::Of(self.run, said));
         if down == Down::Over {
             self.stop.cancel();
             return None;
         }
         Some(down)
+    }
+}
+
+impl Remote {
+    /// What needs no other side.
+    ///
+    /// # Errors
+    /// The request, if that is to be asked.
+    #[expect(clippy::result_large_err, reason = "it is the request itself, which goes on")]
+    fn answered_here(&self, request: Request) -> Result<Passed, Request> {
+        let mut side = self.side.lock();
+        let clock = side.clock;
+        let (reply, clock) = side.quick.answer(request, clock)?;
+        side.clock = clock;
+        Ok(Passed { answer: Answer::Now(reply), clock, pieces: None, fuel_given: 0 })
     }
 }
 
@@ -111,15 +146,20 @@ fn wake(mut side: parking_lot::MutexGuard<'_, Side>, whom: impl FnOnce(&mut Side
 
 impl Port for Remote {
     fn pass(&self, request: Request) -> Passed {
+        let request = match self.answered_here(request) {
+            Ok(passed) => return passed,
+            Err(request) => request,
+        };
         let Some(Down::Passed(passed)) = self.ask(Said::Pass(Box::new(request))) else {
             // Nothing comes any more.
             let (call, coming) = (CallId(0), Box::pin(std::future::pending()));
             let answer = Answer::Later { call, stands: true, coming };
             return Passed { answer, clock: self.side.lock().clock, pieces: None, fuel_given: 0 };
         };
-        let wire::Passed { answer, clock, pieces, fuel_given } = *passed;
+        let wire::Passed { answer, clock, pieces, fuel_given, lease } = *passed;
         let mut side = self.side.lock();
         side.clock = clock;
+        side.quick.lease(lease);
         let pieces = pieces.map(|(call, came)| {
             side.pieces.insert(call, Awaited { came, waker: None });
             call
@@ -206,7 +246,7 @@ impl Port for Remote {
         if rest.rests {
             // From here on the other side may hold it: it asks before it goes on.
             side.leased = None;
-        } else if side.told == Some(rest) {
+        } else if side.told == Some(rest) && side.quick.is_reported() {
             return;
         }
         side.told = Some(rest);
@@ -215,6 +255,9 @@ impl Port for Remote {
     }
 
     fn slept(&self, until: Millis) {
+        let mut side = self.side.lock();
+        side.clock = side.clock.max(until);
+        drop(side);
         self.say(Said::Slept(until));
     }
 

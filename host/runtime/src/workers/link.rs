@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use agentry_abi::port::{self, Answer, Beginning, Ended, How, Port};
-use agentry_abi::wire::{Down, Handle, Later, Passed, Said};
+use agentry_abi::port::{self, Answer, Beginning, Ended, How, Port, Rest, Untrue};
+use agentry_abi::wire::{Batch, Down, Handle, Later, Passed, Said};
 use agentry_kernel::call::CallId;
 use agentry_kernel::text::cut;
 use agentry_kernel::time::Millis;
-use agentry_store::limits::FAILURE_MAX_BYTES;
+use agentry_store::limits::{FAILURE_MAX_BYTES, QUICK_LEASE_MS};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
@@ -26,11 +26,19 @@ pub(super) struct Link {
     port: Arc<dyn Port>,
     outbox: Arc<Outbox>,
     began: (Instant, Millis),
+    /// The time that its worker was told last, by which it answers some calls itself, and when.
+    leased: Mutex<Option<(Millis, Instant)>>,
     /// When its wall time ends, by its clock.
     deadline: Millis,
     /// Cancelled when the run is stopped, and when its wall time ends by a clock that nobody can set.
     stop: CancellationToken,
     until: Option<Instant>,
+    /// Linear memory that its guest may have, in bytes.
+    memory_bytes: u64,
+    /// Cancelled when a turn of its guest took its worker for too long.
+    overran: CancellationToken,
+    /// True while its guest can have no turn before something is said to its worker of it.
+    rests: AtomicBool,
     /// Nobody waits for it any more, whatever its worker still says.
     over: AtomicBool,
     ended: Mutex<Option<oneshot::Sender<Ended>>>,
@@ -64,9 +72,13 @@ impl Link {
             port,
             outbox: Arc::clone(outbox),
             began: (Instant::now(), beginning.now),
+            leased: Mutex::default(),
             deadline: beginning.deadline,
             stop: stop.clone(),
             until: beginning.left.map(|left| Instant::now() + left),
+            memory_bytes: beginning.memory_bytes,
+            overran: CancellationToken::new(),
+            rests: AtomicBool::new(false),
             over: AtomicBool::new(false),
             ended: Mutex::new(Some(ended)),
             tasks: Mutex::default(),
@@ -76,16 +88,23 @@ impl Link {
     }
 
     /// What its worker says; what it gets at once.
-    pub(super) fn hear(self: &Arc<Self>, said: Said) -> Option<Down> {
+    ///
+    /// # Errors
+    /// If it cannot be true, whatever the run did: it is its worker that says so.
+    pub(super) fn hear(self: &Arc<Self>, said: Said) -> Result<Option<Down>, Untrue> {
         if self.over.load(Ordering::SeqCst) || (self.is_over() && said.waits()) {
-            return said.waits().then_some(Down::Over);
+            return Ok(said.waits().then_some(Down::Over));
         }
         let port = &self.port;
+        if !matches!(said, Said::Next { .. }) {
+            self.rests.store(matches!(said, Said::Waits(Rest { rests: true, .. })), Ordering::SeqCst);
+        }
         match said {
+            Said::Overran => self.overran.cancel(),
             Said::Pass(request) => self.pass(port.pass(*request)),
             Said::Seen(call) => {
                 self.forget(Awaited::Answer(call));
-                return Some(Down::Clock(port.seen(call)));
+                return Ok(Some(Down::Clock(port.seen(call))));
             }
             Said::Hear(call) => {
                 let heard = port.hear(call);
@@ -94,11 +113,11 @@ impl Link {
                 if let Some(rings) = self.heard.lock().get(&call).filter(|_| goes_on && !more) {
                     rings.notify_one();
                 }
-                return Some(Down::Heard(heard, more));
+                return Ok(Some(Down::Heard(heard, more)));
             }
-            Said::Next { rests, waiting } => return Some(Down::Next(port.next(rests, &waiting))),
-            Said::Turn => return Some(Down::Turn(self.turn())),
-            Said::Repeats => return Some(Down::Repeats(port.repeats())),
+            Said::Next { rests, waiting } => return Ok(Some(Down::Next(port.next(rests, &waiting)))),
+            Said::Turn => return Ok(Some(Down::Turn(self.turn()))),
+            Said::Repeats => return Ok(Some(Down::Repeats(port.repeats()))),
             Said::Dropped(call) => {
                 self.forget(Awaited::Answer(call));
                 port.dropped(call);
@@ -109,6 +128,7 @@ impl Link {
             }
             Said::Waits(rest) => port.waits(rest),
             Said::Slept(until) => port.slept(self.believed(until)),
+            Said::Answered(batch) => self.answered(batch)?,
             Said::Ended(ended) => {
                 self.close();
                 if let Some(tell) = self.ended.lock().take() {
@@ -116,7 +136,38 @@ impl Link {
                 }
             }
         }
-        None
+        Ok(None)
+    }
+
+    /// Writes down what its worker answered by itself, as far as anybody waits for the run.
+    fn answered(&self, batch: Batch) -> Result<(), Untrue> {
+        // Whatever its machine's clock does: from what it was told on, no more time has passed there than here.
+        let leased = *self.leased.lock();
+        let (told, at) = leased.ok_or(Untrue::Unasked)?;
+        let passed = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let latest = told.plus(passed.min(QUICK_LEASE_MS));
+        for quick in batch {
+            if self.over.load(Ordering::SeqCst) {
+                break;
+            }
+            self.port.answered(quick, latest)?;
+        }
+        Ok(())
+    }
+
+    /// Its guest takes its worker for too long at a time, or may be what keeps it from saying anything.
+    pub(super) fn overran(&self) -> &CancellationToken {
+        &self.overran
+    }
+
+    /// True if its guest cannot be what its worker does: it waits for something that was not said yet.
+    pub(super) fn rests(&self) -> bool {
+        self.rests.load(Ordering::SeqCst)
+    }
+
+    /// Linear memory that its guest may have, in bytes.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     /// True if the run has been stopped, or its wall time is over.
@@ -142,7 +193,9 @@ impl Link {
             },
         };
         let pieces = pieces.map(|call| (call, self.port.poll_pieces(call, &mut now()).is_ready()));
-        self.send(&Down::Passed(Box::new(Passed { answer, clock, pieces, fuel_given })));
+        let lease = self.port.lease();
+        *self.leased.lock() = lease.map(|told| (told, Instant::now()));
+        self.send(&Down::Passed(Box::new(Passed { answer, clock, pieces, fuel_given, lease })));
         if let Some((call, coming)) = coming {
             let link = Arc::clone(self);
             self.begin(Awaited::Answer(call), async move {
@@ -212,6 +265,7 @@ impl Link {
     }
 
     fn send(&self, frame: &Down) {
+        self.rests.store(false, Ordering::SeqCst);
         // What is longer than a frame may be, no answer is: it would have been refused before.
         let _ = self.outbox.send(frame, None);
     }

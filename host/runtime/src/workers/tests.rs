@@ -5,14 +5,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use agentry_abi::bindings::agentry::agent::llm::Delta;
-use agentry_abi::port::{Answer, Delivery, Next, Passed, Request, Rest, Syscall as _, TimersNow};
-use agentry_abi::wire::{self, Down, Handle, Hello, Reader, Said, Up, Writer};
+use agentry_abi::port::{
+    Answer, Delivery, Next, Passed, Quick, QuickCall, Request, Rest, Syscall as _, TimersNow, Untrue,
+};
+use agentry_abi::wire::{self, Batch, Down, Handle, Hello, Reader, Said, Up, Writer};
 use agentry_kernel::call::CallId;
 use agentry_kernel::time::Millis;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
+use agentry_store::limits::QUICK_CALLS_MAX;
+
+use super::memory::MemoryBound;
+use super::process::Process;
 use super::*;
 
 const NOW: Millis = Millis(1_000);
@@ -23,7 +29,9 @@ const DEADLINE: Millis = Millis(61_000);
 struct Clock {
     passed: AtomicU32,
     slept: parking_lot::Mutex<Vec<Millis>>,
+    answered: parking_lot::Mutex<Vec<Quick>>,
     repeats: bool,
+    asks: bool,
 }
 
 impl Port for Clock {
@@ -64,6 +72,18 @@ impl Port for Clock {
 
     fn repeats(&self) -> bool {
         self.repeats
+    }
+
+    fn lease(&self) -> Option<Millis> {
+        (!self.asks).then_some(NOW)
+    }
+
+    fn answered(&self, quick: Quick, latest: Millis) -> Result<(), Untrue> {
+        if quick.at > latest {
+            return Err(Untrue::NotCome);
+        }
+        self.answered.lock().push(quick);
+        Ok(())
     }
 }
 
@@ -108,16 +128,21 @@ impl Played {
 
 /// A worker, which is a process that does nothing, and who speaks for it.
 async fn played() -> (Arc<Worker>, Played) {
+    played_within(MemoryBound::default()).await
+}
+
+/// The same, with so much memory.
+async fn played_within(bound: MemoryBound) -> (Arc<Worker>, Played) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
     let (ours, theirs) = (UnixStream::from_std(ours.into()).unwrap(), UnixStream::from_std(theirs.into()).unwrap());
     let mut played = Played { stream: theirs, reader: Reader::of_kernel(), writer: Writer::default() };
     let mut idle = Command::new("sleep");
     idle.arg("1000");
-    let process = worker::process(idle).await.unwrap();
+    let process = Process::start(idle).await.unwrap();
     let hello = Hello { version: wire::VERSION, settings: Digest::default(), landlocked: true };
     played.say(Up::Hello(hello)).await;
-    (Worker::over(ours, process, Digest::default()).await.unwrap(), played)
+    (Worker::bounded(ours, process, Digest::default(), bound).await.unwrap(), played)
 }
 
 fn beginning() -> Beginning {
@@ -136,11 +161,21 @@ fn beginning() -> Beginning {
 
 /// A run in this worker.
 fn run(worker: &Arc<Worker>, port: &Arc<Clock>, stop: &CancellationToken) -> tokio::task::JoinHandle<Gone> {
-    let (worker, port, stop) = (Arc::clone(worker), Arc::clone(port), stop.clone());
+    run_beside(worker, port, stop, &Arc::new(Semaphore::new(0)))
+}
+
+/// The same, where there is room for so many workers of one run.
+fn run_beside(
+    worker: &Arc<Worker>,
+    port: &Arc<Clock>,
+    stop: &CancellationToken,
+    own: &Arc<Semaphore>,
+) -> tokio::task::JoinHandle<Gone> {
+    let (worker, port, stop, own) = (Slot::of(worker, false), Arc::clone(port), stop.clone(), Arc::clone(own));
     tokio::spawn(async move {
         let code = Sealed::of(Digest::default(), &Wants::default(), b"code").unwrap();
         assert!(worker.prepare(&code).await.is_ok());
-        worker.execute(&code, port, &stop, beginning()).await
+        worker.execute(&code, port, &stop, beginning(), Some(&own)).await
     })
 }
 
@@ -266,17 +301,118 @@ async fn no_guest_has_waited_for_longer_than_time_has_passed() {
 }
 
 #[tokio::test]
+async fn a_run_that_takes_its_worker_for_too_long_goes_on_elsewhere_and_its_neighbour_stays() {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock::default()), CancellationToken::new());
+    let (greedy, room) = (run(&worker, &port, &stop), Arc::new(Semaphore::new(1)));
+    let first = played.begin().await;
+    let neighbour = run_beside(&worker, &port, &stop, &room);
+    let second = played.begin().await;
+    played.say(Up::Of(first, Said::Overran)).await;
+    assert!(matches!(greedy.await.unwrap(), Gone::Overran));
+    assert_eq!(played.hear().await, Down::Stop(first));
+    // What it does until it is gone is no part of the run: that goes on by its journal.
+    played.say(Up::Of(first, Said::Pass(Box::new(TimersNow {}.into())))).await;
+    assert_eq!(played.hear().await, Down::Over);
+    let ended = || Box::new(Ended { how: How::Stopped, fuel_left: 0, memory_bytes: 0, last_words: None });
+    played.say(Up::Of(first, Said::Ended(ended()))).await;
+    // The other one has the worker for itself now, and keeps it, whatever it does.
+    played.say(Up::Of(second, Said::Overran)).await;
+    played.say(Up::Of(second, Said::Repeats)).await;
+    assert_eq!(played.hear().await, Down::Repeats(false));
+    while !worker.is_own() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(room.available_permits(), 0);
+    played.say(Up::Of(second, Said::Ended(ended()))).await;
+    assert!(matches!(neighbour.await.unwrap(), Gone::Ended(_)));
+    assert_eq!((worker.why(), room.available_permits()), (Some("its run is over"), 1));
+}
+
+#[tokio::test]
+async fn a_worker_that_has_more_memory_than_its_runs_may_have_together_ends() {
+    let (worker, _played) = played_within(MemoryBound { base: 0, place: 0, run: 0 }).await;
+    // It has no run, and no process has nothing.
+    worker.gone().await;
+    assert_eq!(worker.why(), Some("it has more memory than its runs may have together"));
+}
+
+fn answered(times: &[Millis]) -> Said {
+    let mut batch = Batch::default();
+    times.iter().for_each(|at| batch.push(Quick { at: *at, call: QuickCall::TimersNow }).unwrap());
+    Said::Answered(batch)
+}
+
+#[tokio::test]
+async fn a_worker_that_answers_what_it_was_to_ask_or_by_a_time_that_cannot_be_ends() {
+    check_lie("it answered what it was to ask", async |played, one| {
+        played.say(Up::Of(one, answered(&[NOW]))).await;
+    })
+    .await;
+    check_lie("it answered with a time that had not come", async |played, one| {
+        played.say(Up::Of(one, Said::Pass(Box::new(TimersNow {}.into())))).await;
+        let Down::Passed(passed) = played.hear().await else { panic!("it was asked") };
+        assert_eq!(passed.lease, Some(NOW));
+        played.say(Up::Of(one, answered(&[NOW, NOW.plus(60_000)]))).await;
+    })
+    .await;
+    check_lie("it sent a frame that means nothing", async |played, one| {
+        // As many as a batch holds, and the number of them set one higher: postcard has it in two bytes behind those of the run.
+        let mut bytes = Vec::new();
+        played.writer.write(&Up::Of(one, answered(&[NOW; QUICK_CALLS_MAX])), &mut bytes).unwrap();
+        let count = postcard::to_allocvec(&QUICK_CALLS_MAX).unwrap();
+        let at = bytes.windows(count.len()).position(|window| window == count).unwrap();
+        bytes[at] += 1;
+        played.stream.write_all(&bytes).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_worker_answered_is_heard_in_order_and_not_once_nobody_waits_for_the_run() {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock::default()), CancellationToken::new());
+    let dropped = run(&worker, &port, &stop);
+    let first = played.begin().await;
+    played.say(Up::Of(first, Said::Pass(Box::new(TimersNow {}.into())))).await;
+    assert!(matches!(played.hear().await, Down::Passed(_)));
+    let before = Millis(NOW.0 - 1);
+    played.say(Up::Of(first, answered(&[before, NOW]))).await;
+    played.say(Up::Of(first, Said::Repeats)).await;
+    assert_eq!(played.hear().await, Down::Repeats(false));
+    let heard: Vec<Millis> = port.answered.lock().iter().map(|quick| quick.at).collect();
+    assert_eq!(heard, [before, NOW]);
+    dropped.abort();
+    assert_eq!(played.hear().await, Down::Stop(first));
+    played.say(Up::Of(first, answered(&[NOW]))).await;
+    played.say(Up::Of(first, Said::Repeats)).await;
+    assert_eq!(played.hear().await, Down::Over);
+    assert_eq!(port.answered.lock().len(), 2);
+}
+
+#[tokio::test]
+async fn a_run_that_is_to_ask_for_everything_is_given_no_time() {
+    let (worker, mut played) = played().await;
+    let (port, stop) = (Arc::new(Clock { asks: true, ..Clock::default() }), CancellationToken::new());
+    let _run = run(&worker, &port, &stop);
+    let first = played.begin().await;
+    played.say(Up::Of(first, Said::Pass(Box::new(TimersNow {}.into())))).await;
+    let Down::Passed(passed) = played.hear().await else { panic!("it was asked") };
+    assert_eq!(passed.lease, None);
+}
+
+#[tokio::test]
 async fn a_worker_of_another_program_is_not_taken() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut played = Played { stream: theirs, reader: Reader::of_kernel(), writer: Writer::default() };
     let mut idle = Command::new("sleep");
     idle.arg("1000");
-    let process = worker::process(idle).await.unwrap();
+    let process = Process::start(idle).await.unwrap();
     let hello = Hello { version: wire::VERSION + 1, settings: Digest::default(), landlocked: true };
     played.say(Up::Hello(hello)).await;
     let refused = Worker::over(ours, process, Digest::default()).await.err().unwrap();
     assert_eq!(refused, "the program is another one than when this host began");
     let mut missing = Command::new("/nonexistent");
     missing.arg("worker");
-    assert!(worker::process(missing).await.is_err());
+    assert!(Process::start(missing).await.is_err());
 }

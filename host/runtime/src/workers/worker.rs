@@ -1,10 +1,9 @@
 //! One worker: its process, its connection and the runs that it has. It ends with its process, and its process with it.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,33 +11,49 @@ use agentry_abi::port::{Beginning, Ended, How, Port};
 use agentry_abi::wire::{self, Down, Handle, Hello, Reader, Said, Up};
 use agentry_engine::settings::Shape;
 use agentry_kernel::Digest;
-use agentry_store::limits::{COMPONENTS_LOADED_MAX, WORKER_LETS_GO_MS, WORKER_SILENT_MAX_MS, WORKER_STARTS_MS};
+use agentry_store::limits::{
+    COMPONENTS_LOADED_MAX, WORKER_LETS_GO_MS, WORKER_SILENT_MAX_MS, WORKER_STARTS_MS, WORKER_WEIGHED_MS,
+};
 use parking_lot::Mutex;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
+use super::memory::MemoryBound;
 use super::outbox::Outbox;
+use super::process::Process;
 use super::{Gone, LOOKS, NotLoaded, Sealed, VERB};
 
 /// A worker that takes runs.
 pub(super) struct Worker {
-    process: OwnedFd,
+    process: Process,
     stream: Arc<UnixStream>,
     outbox: Arc<Outbox>,
     hello: Hello,
     links: Mutex<HashMap<Handle, Arc<Link>>>,
-    loaded: Mutex<HashMap<Digest, Arc<Loading>>>,
+    /// How many these were at most.
+    places: AtomicUsize,
+    loaded: Mutex<Loaded>,
+    bound: MemoryBound,
     /// Cancelled when it is gone.
     gone: CancellationToken,
     why: OnceLock<String>,
     heard: Mutex<Instant>,
     /// Runs that it has or is about to get.
     load: AtomicUsize,
+    /// It has become that of one run, and gets no other.
+    own: AtomicBool,
+}
+
+/// Components that were sent to it.
+#[derive(Default)]
+struct Loaded {
+    components: HashMap<Digest, Arc<Loading>>,
+    /// Bytes of their code, and of those that were forgotten before them, which runs may still be of.
+    code: (u64, u64),
 }
 
 /// A slot for a run in a worker, until it is dropped.
@@ -66,8 +81,8 @@ impl std::ops::Deref for Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.worker.load.fetch_sub(1, Ordering::SeqCst);
-        if self.alone {
+        let left = self.worker.load.fetch_sub(1, Ordering::SeqCst) - 1;
+        if self.alone || (self.worker.is_own() && left == 0) {
             self.worker.end("its run is over");
         }
     }
@@ -100,12 +115,22 @@ impl Worker {
         // Of its own group, so that Ctrl-C stops the host alone, which stops runs in good order.
         command.env_clear().current_dir("/").stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null());
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let process = process(command).await.map_err(text)?;
+        let process = Process::start(command).await.map_err(text)?;
         Self::over(stream, process, settings).await
     }
 
     /// One that speaks through this, once it takes runs.
-    pub(super) async fn over(stream: UnixStream, process: OwnedFd, settings: Digest) -> Result<Arc<Self>, String> {
+    pub(super) async fn over(stream: UnixStream, process: Process, settings: Digest) -> Result<Arc<Self>, String> {
+        Self::bounded(stream, process, settings, MemoryBound::default()).await
+    }
+
+    /// The same, with so much memory.
+    pub(super) async fn bounded(
+        stream: UnixStream,
+        process: Process,
+        settings: Digest,
+        bound: MemoryBound,
+    ) -> Result<Arc<Self>, String> {
         let mut reader = Reader::of_worker();
         let hello = tokio::time::timeout(Duration::from_millis(WORKER_STARTS_MS), hello(&stream, &mut reader)).await;
         let fits = |hello: Hello| {
@@ -113,7 +138,7 @@ impl Worker {
             if fits { Ok(hello) } else { Err("the program is another one than when this host began".to_owned()) }
         };
         let late = Err("it says nothing".to_owned());
-        let hello = hello.unwrap_or(late).and_then(fits).inspect_err(|_| kill(&process))?;
+        let hello = hello.unwrap_or(late).and_then(fits).inspect_err(|_| process.kill())?;
         let stream = Arc::new(stream);
         let worker = Arc::new(Self {
             process,
@@ -121,11 +146,14 @@ impl Worker {
             stream,
             hello,
             links: Mutex::default(),
+            places: AtomicUsize::new(0),
             loaded: Mutex::default(),
+            bound,
             gone: CancellationToken::new(),
             why: OnceLock::new(),
             heard: Mutex::new(Instant::now()),
             load: AtomicUsize::new(0),
+            own: AtomicBool::new(false),
         });
         tokio::spawn(Arc::clone(&worker).tend(reader));
         Ok(worker)
@@ -141,9 +169,26 @@ impl Worker {
         self.load.load(Ordering::SeqCst)
     }
 
+    /// From here on it is that of one run, and stands behind those of others.
+    pub(super) fn make_own(&self) {
+        self.own.store(true, Ordering::SeqCst);
+        self.process.stands_back();
+    }
+
+    /// True if it takes no other run than the one that it has.
+    pub(super) fn is_own(&self) -> bool {
+        self.own.load(Ordering::SeqCst)
+    }
+
     /// True if it is no more.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.is_cancelled()
+    }
+
+    /// Waits for its end.
+    #[cfg(test)]
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
     }
 
     /// Why it is no more.
@@ -155,7 +200,7 @@ impl Worker {
     /// Ends it, whatever it does. Who says first why is heard.
     pub(super) fn end(&self, why: &str) {
         let _ = self.why.set(why.to_owned());
-        kill(&self.process);
+        self.process.kill();
         self.gone.cancel();
     }
 
@@ -185,26 +230,30 @@ impl Worker {
 
     fn loading(&self, code: &Sealed) -> Arc<Loading> {
         let mut loaded = self.loaded.lock();
-        if let Some(loading) = loaded.get(&code.digest) {
+        if let Some(loading) = loaded.components.get(&code.digest) {
             return Arc::clone(loading);
         }
         // As the worker does at this frame.
-        if loaded.len() >= COMPONENTS_LOADED_MAX {
-            loaded.clear();
+        if loaded.components.len() >= COMPONENTS_LOADED_MAX {
+            loaded.components.clear();
+            loaded.code = (0, loaded.code.0);
         }
-        let loading = Arc::clone(loaded.entry(code.digest).or_default());
+        loaded.code.0 = loaded.code.0.saturating_add(code.bytes);
+        let loading = Arc::clone(loaded.components.entry(code.digest).or_default());
         let load = Down::Load { component: code.digest, wants: code.wants.clone() };
         let _ = self.outbox.send(&load, Some(Arc::clone(&code.file)));
         loading
     }
 
-    /// Executes a guest of a component that was loaded, to its end.
+    /// Executes a guest of a component that was loaded, to its end, or until it has to go on in a worker of its own. This can become that, if `own`
+    /// has room for one more; without it, it is that already.
     pub(super) async fn execute(
         self: &Arc<Self>,
         code: &Sealed,
         port: Arc<dyn Port>,
         stop: &CancellationToken,
         beginning: Beginning,
+        own: Option<&Semaphore>,
     ) -> Gone {
         let mut number = [0; 16];
         if getrandom::fill(&mut number).is_err() {
@@ -212,13 +261,19 @@ impl Worker {
         }
         let (run, left) = (Handle(u128::from_le_bytes(number)), beginning.left);
         let (link, mut ends) = Link::new(run, port, (&self.outbox, stop), &beginning);
-        self.links.lock().insert(run, Arc::new(link));
+        let link = Arc::new(link);
+        let runs = {
+            let mut links = self.links.lock();
+            links.insert(run, Arc::clone(&link));
+            links.len()
+        };
+        self.places.fetch_max(runs, Ordering::SeqCst);
         let held = Held { worker: self, run };
         let begin = Down::Begin { run, component: code.digest, beginning: Box::new(beginning) };
         {
             // What it has loaded is not forgotten before it has begun.
             let loaded = self.loaded.lock();
-            if !loaded.contains_key(&code.digest) {
+            if !loaded.components.contains_key(&code.digest) {
                 return Gone::Lost;
             }
             let _ = self.outbox.send(&begin, None);
@@ -241,7 +296,14 @@ impl Worker {
             () = over => {}
             () = self.gone.cancelled() => {
                 // What it said last has been heard.
-                return ends.try_recv().map_or(Gone::Lost, told);
+                let lost = if link.overran().is_cancelled() { Gone::Overran } else { Gone::Lost };
+                return ends.try_recv().map_or(lost, told);
+            }
+            () = self.is_to_go(&link, own) => {
+                // As if this one had broken down for it alone.
+                link.close();
+                drop(held);
+                return ends.try_recv().map_or(Gone::Overran, told);
             }
         }
         let _ = self.outbox.send(&Down::Stop(run), None);
@@ -254,13 +316,31 @@ impl Worker {
         told(Ended { how: How::Stopped, fuel_left: 0, memory_bytes: 0, last_words: None })
     }
 
+    /// Ready when a run has taken it for too long at a time, and has to go elsewhere. Where it has no other, it becomes the worker of that one.
+    async fn is_to_go(&self, link: &Link, own: Option<&Semaphore>) {
+        let Some(own) = own else { return std::future::pending().await };
+        link.overran().cancelled().await;
+        if self.load() > 1 {
+            return;
+        }
+        let Ok(_permit) = own.try_acquire() else { return };
+        self.make_own();
+        // It stays for as long as it goes on.
+        std::future::pending().await
+    }
+
     /// Hears what it says until it is gone.
     async fn tend(self: Arc<Self>, mut reader: Reader) {
         let _over = Over(&self);
         let why = tokio::select! {
             why = self.listen(&mut reader) => why,
             () = self.outbox.pump() => String::new(),
-            () = self.watch() => "it said nothing for too long".to_owned(),
+            () = self.watch() => {
+                // Each that may be what it does is looked at by itself from here on.
+                self.links.lock().values().filter(|link| !link.rests()).for_each(|link| link.overran().cancel());
+                "it said nothing for too long".to_owned()
+            }
+            () = self.weigh() => "it has more memory than its runs may have together".to_owned(),
             () = self.gone.cancelled() => String::new(),
         };
         self.end(&why);
@@ -295,11 +375,11 @@ impl Worker {
                     self.links.lock().get(&run).cloned()
                 };
                 let link = link.ok_or("it spoke for a run that it does not have")?;
-                let Some(down) = link.hear(said) else { return Ok(()) };
+                let Some(down) = link.hear(said).map_err(|untrue| untrue.to_string())? else { return Ok(()) };
                 self.outbox.send(&down, None).map_err(|_| "an answer is too long for it".to_owned())
             }
             Up::Loaded { component, result } => {
-                let loading = self.loaded.lock().get(&component).cloned();
+                let loading = self.loaded.lock().components.get(&component).cloned();
                 if let Some(loading) = loading {
                     let _ = loading.result.set(result);
                     loading.rings.notify_waiters();
@@ -308,6 +388,23 @@ impl Worker {
             }
             Up::Pong => Ok(()),
             Up::Hello(_) | Up::Fails(_) => Err("it began twice".to_owned()),
+        }
+    }
+
+    /// Until it has more memory than it may have.
+    async fn weigh(&self) {
+        let mut before = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(WORKER_WEIGHED_MS)).await;
+            let code = self.loaded.lock().code;
+            let runs: Vec<u64> = self.links.lock().values().map(|link| link.memory_bytes()).collect();
+            let places = self.places.load(Ordering::SeqCst);
+            let most = self.bound.of(code.0.saturating_add(code.1), places, runs.into_iter());
+            // Not all that a run had is given back in the moment in which it ends.
+            if self.process.resident().is_some_and(|bytes| bytes > most.max(before)) {
+                return;
+            }
+            before = most;
         }
     }
 
@@ -369,32 +466,6 @@ impl Drop for Over<'_> {
         self.0.end("nobody listens to it");
         self.0.links.lock().drain().for_each(|(_, link)| link.close());
     }
-}
-
-/// Starts it, from a thread that stays until it has ended: it ends with the thread that started it.
-pub(super) async fn process(mut command: Command) -> std::io::Result<OwnedFd> {
-    let (tell, told) = oneshot::channel();
-    std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => return drop(tell.send(Err(error))),
-        };
-        // Its end of the connection is its own alone.
-        drop(command);
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let process = pid.ok_or_else(|| std::io::Error::other("it has no number"));
-        let process = process.and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
-        if process.is_err() || tell.send(process).is_err() {
-            let _ = child.kill();
-        }
-        let _ = child.wait();
-    })?;
-    told.await.unwrap_or_else(|_| Err(std::io::Error::other("its thread has gone")))
-}
-
-fn kill(process: &OwnedFd) {
-    // One that has ended cannot be killed.
-    let _ = pidfd_send_signal(process, Signal::KILL);
 }
 
 async fn hello(stream: &UnixStream, reader: &mut Reader) -> Result<Hello, String> {

@@ -7,9 +7,10 @@ use std::path::Path;
 use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_drivers::tools::Tools;
 use agentry_drivers::tools::config::ToolsConfig;
+use agentry_engine::confine;
 use agentry_llm::silent::silent;
 use agentry_llm::{Entry, Models};
-use agentry_runtime::config::{AgentsConfig, Config};
+use agentry_runtime::config::{AgentsConfig, Config, Isolation};
 use agentry_runtime::host::policy_watch;
 use agentry_serve::socket::{Client, ControlError};
 use anyhow::{Context, Result};
@@ -29,6 +30,7 @@ pub fn look(home: &Home) -> Vec<Finding> {
         return findings;
     }
     findings.extend(of("models", models(home)));
+    findings.extend(of("isolation", isolation(home)));
     findings.extend(of("tools", registry(home)));
     findings.extend(of("policy", policy(home)));
     findings.extend(of("agents", agents(home)));
@@ -62,6 +64,31 @@ fn directory(home: &Path) -> Finding {
         return Finding::wrong("home", format!("{shown} can be written by others, who could grant anything"), mend);
     }
     Finding::good("home", shown.to_string())
+}
+
+/// What stands between agents and the process that has the keys of this home.
+fn isolation(home: &Home) -> Result<Vec<Finding>> {
+    let here = "`isolation = \"process\"` under [engine] in agentry.toml, or no such line";
+    Ok(vec![match Config::load(home.path())?.isolation() {
+        Isolation::None => {
+            let found =
+                "agents are executed in the host's process, which has the keys: the engine alone stands between";
+            Finding::odd("isolation", found, here)
+        }
+        Isolation::Process if !confine::has_seccomp() => {
+            let mend = "a kernel with seccomp filters; or `isolation = \"none\"` under [engine] in agentry.toml, which is weaker";
+            Finding::wrong("isolation", "this system cannot keep calls from a process, so no agent is executed", mend)
+        }
+        Isolation::Process if !confine::has_landlock() => {
+            let found =
+                "agents have processes of their own, which are kept from files by their calls alone: no Landlock";
+            Finding::odd("isolation", found, "boot Linux 5.13 or later with `landlock` in its `lsm=`")
+        }
+        Isolation::Process => {
+            let found = "agents have processes of their own, without files, network and most calls of the system";
+            Finding::good("isolation", found)
+        }
+    }])
 }
 
 fn models(home: &Home) -> Result<Vec<Finding>> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::budget::{Limits, Window};
 use crate::call::Call;
+use crate::limits::{WRITTEN_DAY_DEFAULT_BYTES, WRITTEN_RUN_DEFAULT_BYTES};
 
 /// A grant with this budget only.
 fn granting(budget: &str) -> String {
@@ -120,6 +121,53 @@ fn tokens_read_and_written_have_limits_of_their_own() {
     let permit = permit(&mut kernel, &Call::LlmComplete(ask("small", 100, 50)));
     let _ = kernel.settle(permit, Amounts::of(Resource::TokensIn, 60).with(Resource::TokensOut, 50), NOW);
     let _ = first_no(&mut kernel, RUN, &Call::LlmComplete(ask("small", 1, 1)), NOW);
+}
+
+#[test]
+fn what_is_written_is_a_sum_that_counts_whatever_came_of_the_call() {
+    const KIB: u64 = 1024;
+    let mut kernel = started(policy(&granting("written_run = \"4KiB\"\nwritten_day = \"5KiB\"\n")));
+    let written = |kernel: &Kernel| kernel.account("scribe").unwrap().spent[Resource::Written];
+    let failed = permit(&mut kernel, &put("a", KIB));
+    let _ = kernel.settle(failed, Amounts::ZERO, NOW);
+    let dropped = permit(&mut kernel, &put("a", KIB));
+    let _ = kernel.forfeit(dropped, KIB, NOW);
+    let unsent = permit(&mut kernel, &put("a", KIB));
+    let _ = kernel.give_back(unsent, NOW);
+    assert_eq!(written(&kernel), 2 * KIB, "and what was never written down does not");
+    kernel.free("scribe", &Amounts::of(Resource::Storage, 2 * KIB));
+    assert_eq!(written(&kernel), 2 * KIB, "nothing that is deleted comes back");
+    // How long an answer is, is known when it has come: as much of it is taken as there is, and the next one is refused.
+    let told = permit(&mut kernel, &read("docs", "a"));
+    let settled = kernel.settle(told, Amounts::of(Resource::Written, 3 * KIB), NOW);
+    assert_eq!((settled.spent[Resource::Written], settled.overrun[Resource::Written]), (2 * KIB, KIB));
+    let no = first_no(&mut kernel, RUN, &read("docs", "a"), NOW);
+    expect![[r#"
+        exhausted  scribe → files.read: the budget of bytes written for this run does not hold the most that this can take
+          rule  scribe/budget   policies/50-scribe.toml:14
+          arg   written_run = 1 byte, allowed up to 0 bytes (limit 4 KiB)
+          hint  raise `written_run` of the budget in policies/50-scribe.toml
+          ref   0000000000001/9"#]]
+    .assert_eq(&no.to_string());
+    let clock = permit(&mut kernel, &Call::TimersNow);
+    let _ = kernel.settle(clock, Amounts::ZERO, NOW);
+    assert_eq!(
+        first_no(&mut kernel, RUN, &put("b", 1), NOW.plus(DAY_MS)).code,
+        no.code,
+        "a run is one run, however long"
+    );
+}
+
+#[test]
+fn a_grant_that_says_nothing_of_what_is_written_has_a_limit() {
+    let mut kernel = started(policy(&granting("")));
+    let lines = kernel.statements(NOW).swap_remove(1).lines;
+    let written = lines.iter().find(|line| line.what == Resource::Written).unwrap();
+    assert_eq!((written.window, written.limit), (Window::Day, Some(WRITTEN_DAY_DEFAULT_BYTES)));
+    let most = permit(&mut kernel, &put("a", WRITTEN_RUN_DEFAULT_BYTES));
+    let _ = kernel.give_back(most, NOW);
+    let no = first_no(&mut kernel, RUN, &put("a", WRITTEN_RUN_DEFAULT_BYTES + 1), NOW);
+    assert!(no.hint.contains("written_run") && no.because.contains("bytes written"), "{no}");
 }
 
 #[test]

@@ -1,0 +1,176 @@
+//! Counts what one run of a component takes of the places that an engine has: core instances, memories and tables, whatever is nested and however
+//! often it is instantiated. It reads sections that are valid, and guesses high where something comes from outside.
+
+use agentry_store::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+use serde::{Deserialize, Serialize};
+use wasmparser::{
+    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    ComponentTypeRef, Encoding, Instance, Payload,
+};
+
+/// What a run has of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    /// Instances of modules.
+    pub instances: u32,
+    /// Linear memories.
+    pub memories: u32,
+    /// Tables.
+    pub tables: u32,
+}
+
+impl Parts {
+    /// Of what nobody knows: as much as a run may have.
+    const MOST: Self =
+        Self { instances: INSTANCES_MAX as u32, memories: MEMORIES_MAX as u32, tables: TABLES_MAX as u32 };
+
+    fn add(&mut self, other: Self) {
+        self.instances = self.instances.saturating_add(other.instances);
+        self.memories = self.memories.saturating_add(other.memories);
+        self.tables = self.tables.saturating_add(other.tables);
+    }
+}
+
+/// Counts, section by section, in the order of the file.
+#[derive(Debug, Default)]
+pub(super) struct PartCount {
+    scopes: Vec<Scope>,
+    whole: Parts,
+}
+
+/// A module or a component that is being read.
+#[derive(Debug, Default)]
+struct Scope {
+    is_module: bool,
+    /// What one instance of it has.
+    parts: Parts,
+    /// Modules that it can name, by index.
+    modules: Vec<Parts>,
+    /// Components that it can name, by index.
+    components: Vec<Parts>,
+}
+
+impl PartCount {
+    /// All together.
+    pub(super) fn whole(&self) -> Parts {
+        self.whole
+    }
+
+    /// The next section, which is valid.
+    ///
+    /// # Errors
+    /// If it cannot be read after all.
+    pub(super) fn add(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
+        if let Payload::Version { encoding, .. } = payload {
+            let is_module = *encoding == Encoding::Module;
+            let parts = Parts { instances: u32::from(is_module), ..Parts::default() };
+            self.scopes.push(Scope { is_module, parts, ..Scope::default() });
+            return Ok(());
+        }
+        if let Payload::End(_) = payload {
+            self.end();
+            return Ok(());
+        }
+        if let Payload::ComponentAliasSection(aliases) = payload {
+            for alias in aliases.clone() {
+                self.alias(&alias?);
+            }
+            return Ok(());
+        }
+        let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
+        match payload {
+            Payload::MemorySection(memories) => scope.parts.memories = memories.count(),
+            Payload::TableSection(tables) => scope.parts.tables = tables.count(),
+            Payload::InstanceSection(instances) => {
+                for instance in instances.clone() {
+                    if let Instance::Instantiate { module_index, .. } = instance? {
+                        scope.parts.add(named(&scope.modules, module_index));
+                    }
+                }
+            }
+            Payload::ComponentInstanceSection(instances) => {
+                for instance in instances.clone() {
+                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
+                        scope.parts.add(named(&scope.components, component_index));
+                    }
+                }
+            }
+            Payload::ComponentImportSection(imports) => {
+                for import in imports.clone() {
+                    match import?.ty {
+                        ComponentTypeRef::Module(_) => scope.modules.push(Parts::MOST),
+                        ComponentTypeRef::Component(_) => scope.components.push(Parts::MOST),
+                        _ => {}
+                    }
+                }
+            }
+            Payload::ComponentExportSection(exports) => {
+                // What is exported gets another name.
+                for export in exports.clone() {
+                    let export = export?;
+                    scope.names(export.kind, |scope| match export.kind {
+                        ComponentExternalKind::Module => named(&scope.modules, export.index),
+                        _ => named(&scope.components, export.index),
+                    });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, alias: &ComponentAlias<'_>) {
+        match alias {
+            ComponentAlias::InstanceExport { kind, .. } => {
+                if let Some(scope) = self.scopes.last_mut() {
+                    scope.names(*kind, |_| Parts::MOST);
+                }
+            }
+            ComponentAlias::Outer { kind, count, index } => {
+                let outer = usize::try_from(*count).ok().and_then(|count| self.scopes.iter().rev().nth(count));
+                let parts = outer.map_or(Parts::MOST, |outer| match kind {
+                    ComponentOuterAliasKind::CoreModule => named(&outer.modules, *index),
+                    _ => named(&outer.components, *index),
+                });
+                let Some(scope) = self.scopes.last_mut() else { return };
+                match kind {
+                    ComponentOuterAliasKind::CoreModule => scope.modules.push(parts),
+                    ComponentOuterAliasKind::Component => scope.components.push(parts),
+                    ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
+                }
+            }
+            ComponentAlias::CoreInstanceExport { .. } => {}
+        }
+    }
+
+    fn end(&mut self) {
+        let Some(Scope { is_module, parts, .. }) = self.scopes.pop() else { return };
+        match self.scopes.last_mut() {
+            Some(around) if is_module => around.modules.push(parts),
+            Some(around) => around.components.push(parts),
+            None => self.whole = parts,
+        }
+    }
+}
+
+impl Scope {
+    /// One more name for a module or a component; what else has a name takes no place.
+    fn names(&mut self, kind: ComponentExternalKind, parts: impl FnOnce(&Self) -> Parts) {
+        match kind {
+            ComponentExternalKind::Module => {
+                let parts = parts(self);
+                self.modules.push(parts);
+            }
+            ComponentExternalKind::Component => {
+                let parts = parts(self);
+                self.components.push(parts);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn named(all: &[Parts], index: u32) -> Parts {
+    usize::try_from(index).ok().and_then(|index| all.get(index)).copied().unwrap_or(Parts::MOST)
+}
