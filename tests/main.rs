@@ -28,6 +28,8 @@ mod http;
 mod human;
 mod idle;
 mod imports;
+mod impostors;
+mod installing;
 mod labels;
 mod languages;
 mod lasting;

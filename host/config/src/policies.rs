@@ -156,6 +156,15 @@ impl PolicyFiles {
         Self { files: files.collect() }
     }
 
+    /// The same with another file of this name, or without it.
+    #[must_use]
+    pub fn with(&self, file: &str, text: Option<&str>) -> Self {
+        let mut files: Vec<_> = self.files.iter().filter(|(name, _)| name != file).cloned().collect();
+        files.extend(text.map(|text| (file.to_owned(), text.to_owned())));
+        files.sort();
+        Self { files }
+    }
+
     /// How many files there are.
     pub fn len(&self) -> usize {
         self.files.len()

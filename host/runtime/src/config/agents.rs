@@ -4,7 +4,7 @@
 //! format = 1
 //!
 //! [agents.calendar]                        # the name that its grant has, too
-//! component = "agents/calendar.wasm"       # relative to the home; as if you said nothing
+//! component = "agents/calendar.wasm"       # relative to the home; as if you said nothing, unless a package of this name is installed
 //! start = [{ cron = "0 7 * * MON-FRI" }]   # what starts it while a host serves: see triggers.rs
 //!
 //! [webhooks]
@@ -21,6 +21,7 @@ use agentry_config::reader::{Document, Table};
 use agentry_config::secret::key;
 use agentry_config::{ConfigError, policies};
 use agentry_kernel::labels;
+use agentry_packages::lock::{self, Lock};
 use agentry_store::limits::AGENTS_MAX;
 
 use super::triggers::{self, Cause, TriggerLine, WebhookKey};
@@ -94,16 +95,32 @@ pub struct AgentLine {
 }
 
 impl AgentsConfig {
-    /// Reads `agents.toml` in `home`; without one no agent is known by name.
+    /// Reads `agents.toml` in `home`, and which agents are installed there; without either no agent is known by name.
     ///
     /// # Errors
     /// If others may write it, or it cannot be read or understood; the error names the line.
     pub fn load(home: &Path) -> Result<Self, ConfigError> {
         let file = home.join(AGENTS_FILE);
-        match std::fs::symlink_metadata(&file) {
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            _ => Self::parse(&file.display().to_string(), &policies::text(&file)?, home),
+        let written = match std::fs::symlink_metadata(&file) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Self::default(),
+            _ => Self::parse(&file.display().to_string(), &policies::text(&file)?, home)?,
+        };
+        let lock = Lock::load(home).map_err(|why| ConfigError::Installed(why.to_string()))?;
+        Ok(written.with_installed(&lock, home))
+    }
+
+    /// Agents that are installed, too: of those that the file names, it says what starts them, and a component of theirs that it names stays.
+    fn with_installed(mut self, lock: &Lock, home: &Path) -> Self {
+        for (name, installed) in &lock.agents {
+            let component = lock::component(home, installed.now.digest.0);
+            match self.agents.iter_mut().find(|line| line.name == *name) {
+                Some(line) if line.component == default_component(home, name) => line.component = component,
+                Some(_) => {}
+                None => self.agents.push(AgentLine { name: name.clone(), component, start: Vec::new() }),
+            }
         }
+        self.agents.sort_by(|a, b| a.name.cmp(&b.name));
+        self
     }
 
     /// Reads the text of a list of agents that errors name `file`.
@@ -147,9 +164,14 @@ fn agent(name: &str, table: &Table<'_>, home: &Path) -> Result<AgentLine, Config
     })?;
     let component = match table.text("component")? {
         Some(component) => home.join(component),
-        None => home.join("agents").join(format!("{name}.wasm")),
+        None => default_component(home, name),
     };
     Ok(AgentLine { name: name.to_owned(), component, start: triggers::parse(table)? })
+}
+
+/// Where a component lies that nobody says anything of.
+fn default_component(home: &Path, name: &str) -> PathBuf {
+    home.join("agents").join(format!("{name}.wasm"))
 }
 
 fn listen(root: &Table<'_>) -> Result<SocketAddr, ConfigError> {
