@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::lies::Astray;
 use crate::package::Sections;
 use crate::serve::serve;
-use crate::stage::{Ended, Stage, agentry, begin, end, guest, skip};
+use crate::stage::{Ended, Stage, agentry, begin, end, guest, repository, skip};
 
 /// An index with one publisher, in the home of an author; and a home that knows the index and nobody else.
 pub struct Market {
@@ -312,6 +312,30 @@ fn a_version_that_is_taken_back_is_installed_no_more_and_a_publisher_that_is_tak
 }
 
 #[test]
+fn another_implementation_of_tuf_reads_an_index() {
+    let Some(python) = std::env::var_os("AGENTRY_TUF_PYTHON") else {
+        return skip("another_implementation_of_tuf_reads_an_index", "AGENTRY_TUF_PYTHON names no Python with `tuf`");
+    };
+    let market = Market::new();
+    let index = market.stage.path("index");
+    market.publish(&package(&market.stage, "1.wasm", "echo", |manifest| manifest["description"] = "Größe 🦀".into()));
+    end(market.author("index rotate").arg(&index).args(["--to", "index-2"])).with(0);
+    let read = || {
+        let mut client = Command::new(&python);
+        client.arg(repository("tests/tuf_client.py")).arg(&index).arg("acme/keeper/1.0.0.wasm");
+        end(&mut client)
+    };
+    let found = read().with(0).stdout;
+    assert!(found.contains("acme/keeper/1.0.0.wasm.sig "), "{found}");
+    // And it refuses what we refuse.
+    let list = index.join("metadata/1.acme.json");
+    let text = fs::read_to_string(&list).expect("a list");
+    fs::write(&list, text.replacen("1.0.0", "1.0.1", 1)).expect("a file");
+    assert!(read().with(1).stderr.contains("acme was signed by 0/1 keys"));
+    end(market.stage.agentry("info").arg("acme:keeper")).with(3).complains("is not signed by whom it should be");
+}
+
+#[test]
 fn what_a_revoked_key_signed_is_stopped_at_its_next_call() {
     let market = Market::new();
     let stage = &market.stage;
@@ -365,5 +389,5 @@ fn a_clock_that_is_a_year_off_lets_no_old_index_pass() {
     clock.set(0);
     end(clock.told_to(stage.agentry("info").arg("acme:keeper"))).with(0);
     clock.set(-year);
-    end(clock.told_to(stage.agentry("info").arg("acme:keeper"))).with(3).complains("clock is 366 days behind");
+    end(clock.told_to(stage.agentry("info").arg("acme:keeper"))).with(3).complains("clock is 365 days behind");
 }

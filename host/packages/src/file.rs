@@ -56,7 +56,7 @@ pub fn write(path: &Path, bytes: &[u8], by_way_of: &Path, mode: u32) -> Result<(
         step()?;
         fs::rename(&temporary, path)?;
         step()?;
-        synced(path.parent().unwrap_or(Path::new(".")))
+        synced(directory_of(path))
     })();
     written.map_err(|why| {
         // What a crash leaves is taken away by the next one; what a full disk leaves, now.
@@ -87,6 +87,11 @@ pub fn directory(path: &Path) -> Result<(), Fault> {
     let mut builder = fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o755);
     builder.create(path).map_err(|why| cannot_write(path, &why))
+}
+
+/// The directory that a file lies in.
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// What is in this directory is on disk.

@@ -129,8 +129,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         Verb::Sign(args) => {
             let home = args.which.home.existing()?;
-            args.which.repository().sign(&args.which.online(&home)?, args.days.into())?;
+            let unsigned = args.which.repository().sign(&args.which.online(&home)?, args.days.into())?;
             args.which.done(&format!("signed for {} days", args.days), false);
+            for publisher in unsigned {
+                let publisher = text::line(&publisher);
+                screen::tell(&format!(
+                    "  {publisher}: its list is signed by another key than the index knows, and believed by nobody\n"
+                ));
+            }
         }
         Verb::Rotate(args) => rotate(args)?,
     }

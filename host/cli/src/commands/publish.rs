@@ -54,8 +54,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Repository::at(directory, units::now()).publish(&package, &bytes, &envelope, &key)?;
     }
     let beside = PathBuf::from(format!("{}.sig", args.file.display()));
-    let directory = beside.parent().filter(|parent| !parent.as_os_str().is_empty());
-    file::write(&beside, &envelope, directory.unwrap_or(std::path::Path::new(".")), 0o644)?;
+    file::write(&beside, &envelope, file::directory_of(&beside), 0o644)?;
     if args.json {
         screen::print_json(&json!({
             "name": manifest.name,

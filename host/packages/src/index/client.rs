@@ -50,6 +50,8 @@ pub struct Listed {
     /// Of its file.
     pub bytes: u64,
     path: String,
+    /// Of its signature, which is listed beside it.
+    signature: Digest,
 }
 
 impl<'a> Index<'a> {
@@ -109,18 +111,27 @@ impl<'a> Index<'a> {
         let reading = Reading { source: self.source, kept: &self.kept, now: self.now };
         let targets = reading.targets(publisher, &self.snapshot, &delegations.keys, &keys).await?;
         let key = only_key(delegations.keys.get(role.keyids.first().map_or("", String::as_str)), role)?;
-        let listed = targets.targets.iter().filter_map(|(path, target)| self.listed(publisher, key, path, target));
+        let listed = targets.targets.iter().filter_map(|(path, target)| {
+            let signature = sha(targets.targets.get(&format!("{path}.sig"))?)?;
+            self.listed((publisher, key), path, target, signature)
+        });
         Ok(listed.collect())
     }
 
     /// A version, if its path and what is said of it are one: a publisher lists nothing that is another's.
-    fn listed(&self, publisher: &str, key: PublicKey, path: &str, target: &Target) -> Option<Listed> {
+    fn listed(
+        &self,
+        (publisher, key): (&str, PublicKey),
+        path: &str,
+        target: &Target,
+        signature: Digest,
+    ) -> Option<Listed> {
         let listing = target.custom.clone()?;
         let agent = listing.name.strip_prefix(publisher)?.strip_prefix(':')?;
         (path == target_path(publisher, agent, &listing.version)).then_some(())?;
-        let digest = bytes(target.hashes.get("sha256")?).map(Digest)?;
+        let digest = sha(target)?;
         let (index, publisher, path) = (self.name.clone(), publisher.to_owned(), path.to_owned());
-        Some(Listed { index, publisher, key, listing, digest, bytes: target.length, path })
+        Some(Listed { index, publisher, key, listing, digest, bytes: target.length, path, signature })
     }
 
     /// The file of a version and its signature.
@@ -128,7 +139,6 @@ impl<'a> Index<'a> {
     /// # Errors
     /// If one is missing, or the file is not the one that is listed.
     pub async fn fetch(&self, listed: &Listed) -> Result<(Vec<u8>, Vec<u8>), Fault> {
-        let stored = stored(&listed.path, listed.digest);
         let half = |what: &str| {
             let message = format!(
                 "the index lists {}@{} and does not have its {what}",
@@ -136,15 +146,22 @@ impl<'a> Index<'a> {
             );
             Fault::unavailable(message, "try again later, or tell whoever runs it")
         };
-        let component = self.source.get(&stored, FILE_MAX_BYTES).await?.ok_or_else(|| half("file"))?;
+        let component =
+            self.source.get(&stored(&listed.path, listed.digest), FILE_MAX_BYTES).await?.ok_or_else(|| half("file"))?;
         if !are(&component, Some(listed.bytes), Some(&[("sha256".to_owned(), listed.digest.to_string())].into())) {
             let message =
                 format!("the file of {}@{} is not the one that is listed", listed.listing.name, listed.listing.version);
             return Err(Fault::denied(message, "try again later; if it stays so, tell whoever runs the index"));
         }
-        let envelope = self.source.get(&format!("{stored}.sig"), SIGNATURE_MAX_BYTES).await?;
+        let beside = stored(&format!("{}.sig", listed.path), listed.signature);
+        let envelope = self.source.get(&beside, SIGNATURE_MAX_BYTES).await?;
         Ok((component, envelope.ok_or_else(|| half("signature"))?))
     }
+}
+
+/// The digest of a file that is listed.
+fn sha(target: &Target) -> Option<Digest> {
+    bytes(target.hashes.get("sha256")?).map(Digest)
 }
 
 /// The path of a version among all that is listed.

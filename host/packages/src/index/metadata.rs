@@ -313,7 +313,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() % 2 > 0 || digits.len() > 256 || !digits.is_ascii() {
+    if !digits.len().is_multiple_of(2) || digits.len() > 256 || !digits.is_ascii() {
         return None;
     }
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok()).collect()

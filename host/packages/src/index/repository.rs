@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use agentry_engine::package::Package;
+use agentry_engine::package::{Package, digest};
 use agentry_journal::export::sign::SigningKey;
 use agentry_kernel::labels;
 use agentry_kernel::text::line;
@@ -69,7 +69,7 @@ impl Repository {
         let list =
             Targets { version: 1, expires: self.in_days(LISTS_DAYS), targets: BTreeMap::new(), delegations: None };
         self.save("1.targets.json", &write(&list, &[root]))?;
-        self.sign(online, days)
+        self.sign(online, days).map(drop)
     }
 
     /// Lists a publisher with its key, in the place of one that it had.
@@ -143,10 +143,10 @@ impl Repository {
             );
             return Err(Fault::usage(message, hint));
         }
-        let stored = self.directory.join(stored(&path, package.digest));
-        file::directory(stored.parent().unwrap_or(&self.directory))?;
-        self.write(&stored, component)?;
-        self.write(&PathBuf::from(format!("{}.sig", stored.display())), envelope)?;
+        let lies = self.directory.join(stored(&path, package.digest));
+        file::directory(lies.parent().unwrap_or(&self.directory))?;
+        self.write(&lies, component)?;
+        self.write(&self.directory.join(stored(&format!("{path}.sig"), digest(envelope))), envelope)?;
         let listing = Listing {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -181,25 +181,32 @@ impl Repository {
         self.renewed(publisher, list, key)
     }
 
-    /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days. Lists of publishers are looked at first.
+    /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days. Gives the publishers whose newest list is not signed by the
+    /// key that the index knows them by: they are listed as they were, and nobody believes that list until they sign another one.
     ///
     /// # Errors
-    /// If a list is not signed by its publisher, this is not the key of the index, or it cannot be written.
-    pub fn sign(&self, online: &SigningKey, days: u64) -> Result<(), Fault> {
+    /// If this is not the key of the index, or it cannot be written.
+    pub fn sign(&self, online: &SigningKey, days: u64) -> Result<Vec<String>, Fault> {
         self.is_of(online, "timestamp")?;
         let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        let before: Option<Snapshot> = self.newest("snapshot", SNAPSHOT_MAX_BYTES)?;
         let plain = |version| Meta { version, length: None, hashes: None };
-        let mut meta = BTreeMap::from([("targets.json".to_owned(), plain(list.version))]);
-        for role in list.delegations.iter().flat_map(|delegations| &delegations.roles) {
-            if let Some((version, bytes)) = self.newest_bytes(&role.name, TARGETS_MAX_BYTES)? {
-                let keys = list.delegations.iter().flat_map(|delegations| delegations.keys.clone()).collect();
+        // What was named once is named for ever: a client takes what is missing for withheld.
+        let mut meta = before.as_ref().map(|before| before.meta.clone()).unwrap_or_default();
+        meta.insert("targets.json".to_owned(), plain(list.version));
+        let mut unsigned = Vec::new();
+        if let Some(delegations) = &list.delegations {
+            for role in &delegations.roles {
+                let Some((version, bytes)) = self.newest_bytes(&role.name, TARGETS_MAX_BYTES)? else { continue };
                 let named = Keys { keyids: role.keyids.clone(), threshold: role.threshold };
                 let file = format!("{}.json", role.name);
-                Unverified::<Targets>::read(&file, &bytes)?.verified(&file, &keys, &named)?;
-                meta.insert(file, plain(version));
+                if Unverified::<Targets>::read(&file, &bytes)?.is_signed_by(&delegations.keys, &named) {
+                    meta.insert(file, plain(version));
+                } else {
+                    unsigned.push(role.name.clone());
+                }
             }
         }
-        let before: Option<Snapshot> = self.newest("snapshot", SNAPSHOT_MAX_BYTES)?;
         let version = before.map_or(1, |before| before.version.saturating_add(1));
         let snapshot = Snapshot { version, expires: self.in_days(days), meta };
         let bytes = write(&snapshot, &[online]);
@@ -212,7 +219,8 @@ impl Repository {
             expires: self.in_days(days),
             meta: [("snapshot.json".to_owned(), meta)].into(),
         };
-        self.save("timestamp.json", &write(&timestamp, &[online]))
+        self.save("timestamp.json", &write(&timestamp, &[online]))?;
+        Ok(unsigned)
     }
 
     /// Replaces the keys of the index: signed by the old root and by the new one, so that whoever trusts the old one follows.
@@ -235,7 +243,7 @@ impl Repository {
         let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
         self.save(&format!("{}.root.json", next.version), &bytes)?;
         self.renewed("targets", list, root)?;
-        self.sign(online, days)
+        self.sign(online, days).map(drop)
     }
 
     /// A publisher's list, if this is the key by which the index knows it; an empty one if it has none yet.

@@ -72,9 +72,8 @@ impl Effect {
         let can = capabilities(&scenario, agent).unwrap_or_default();
         let can = can.into_iter().map(|can| (can.what, can.with)).collect();
         let old = scenario.under(std::sync::Arc::new(before.clone()));
-        let was: BTreeSet<String> = open_ways(&old).iter().map(|way| told(way)).collect();
-        let now =
-            open_ways(&scenario).iter().map(|way| told(way)).filter(|way| !was.contains(way)).collect::<BTreeSet<_>>();
+        let was: BTreeSet<String> = open_ways(&old).iter().map(told).collect();
+        let now = open_ways(&scenario).iter().map(told).filter(|way| !was.contains(way)).collect::<BTreeSet<_>>();
         let budget = text.parse::<Table>().ok().and_then(|table| table.get("budget")?.as_table().cloned());
         Ok(Self { grant, budget: budget.unwrap_or_default(), can, opens: now.into_iter().take(WAYS_MAX).collect() })
     }
