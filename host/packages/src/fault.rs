@@ -1,5 +1,7 @@
 //! Why something about a package is not done: one line, what to do about it, and of which kind it is. No text of a package stands in it unescaped.
 
+use agentry_config::policies::PoliciesError;
+
 /// What kind of no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -23,6 +25,13 @@ pub struct Fault {
     pub message: String,
     /// What to do.
     pub hint: String,
+}
+
+/// A file of this home that others may write, or that is no text.
+pub(crate) fn unreadable(why: &PoliciesError) -> Fault {
+    let why = why.to_string();
+    let (message, hint) = why.split_once("\nhint: ").unwrap_or((&why, "look at who may write it"));
+    Fault::damaged(message, hint)
 }
 
 impl Fault {

@@ -9,14 +9,14 @@ use agentry_config::policies;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, unreadable};
 use crate::file;
 use crate::key::PublicKey;
 use crate::limits::KEYRING_MAX_BYTES;
 use crate::name::imitated;
 
 /// The file's name in the home.
-const FILE: &str = "publishers.json";
+pub const PUBLISHERS_FILE: &str = "publishers.json";
 
 /// Its version.
 const FORMAT: u32 = 1;
@@ -88,19 +88,12 @@ impl Keyring {
     /// # Errors
     /// If others may write the file, or it is not one.
     pub fn load(home: &Path) -> Result<Self, Fault> {
-        let path = home.join(FILE);
+        let path = home.join(PUBLISHERS_FILE);
         if !path.exists() {
             return Ok(Self::default());
         }
-        let text = policies::text(&path).map_err(|why| {
-            let why = why.to_string();
-            let (message, hint) = why.split_once("\nhint: ").unwrap_or((&why, "look at who may write it"));
-            Fault::damaged(message, hint)
-        })?;
+        let text = policies::text_within(&path, KEYRING_MAX_BYTES).map_err(|why| unreadable(&why))?;
         let hint = "get it back out of a backup; without it nobody is trusted that was";
-        if text.len() > KEYRING_MAX_BYTES {
-            return Err(Fault::damaged(format!("{} is too long", path.display()), hint));
-        }
         let keyring: Self = serde_json::from_str(&text)
             .map_err(|why| Fault::damaged(format!("{} cannot be read: {why}", path.display()), hint))?;
         if keyring.format != FORMAT {
@@ -123,7 +116,7 @@ impl Keyring {
                 "take out those that nobody needs any more",
             ));
         }
-        file::write(&home.join(FILE), text.as_bytes(), by_way_of, 0o600)
+        file::write(&home.join(PUBLISHERS_FILE), text.as_bytes(), by_way_of, 0o600)
     }
 
     /// Whether this home takes what this key signed for a publisher, and by whose word. Where it does not know the publisher, `vouched` says who speaks
@@ -234,11 +227,26 @@ mod tests {
         keyring.trust("acme", Known { key, how: How::Pinned, since: Millis(1) }, false).unwrap();
         keyring.save(home.path(), home.path()).unwrap();
         assert_eq!(Keyring::load(home.path()).unwrap(), keyring);
-        let path = home.path().join(FILE);
+        let path = home.path().join(PUBLISHERS_FILE);
         let text = std::fs::read_to_string(&path).unwrap();
         for bad in ["{}", "[", &text.replace("\"format\": 1", "\"format\": 2"), &text.replace("pinned", "blessed")] {
             std::fs::write(&path, bad).unwrap();
             assert!(Keyring::load(home.path()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_keyring_of_this_version_stays_readable() {
+        let home = tempfile::tempdir().unwrap();
+        let key = |digits: &str| format!("ed25519:{}", digits.repeat(32)).parse::<PublicKey>().unwrap();
+        let mut keyring = Keyring::default();
+        for (name, digits, how) in [("a", "0a", How::Pinned), ("b", "0b", How::Index), ("c", "0c", How::FirstUse)] {
+            keyring.trust(name, Known { key: key(digits), how, since: Millis(7) }, false).unwrap();
+        }
+        keyring.revoked.insert(key("0d"), Revoked { since: Millis(9), because: "stolen".into() });
+        keyring.save(home.path(), home.path()).unwrap();
+        let written = std::fs::read_to_string(home.path().join(PUBLISHERS_FILE)).unwrap();
+        expect_test::expect_file!["../../../tests/golden/publishers-1.json"].assert_eq(&written);
+        assert_eq!(Keyring::load(home.path()).unwrap(), keyring);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use agentry_config::policies;
 use agentry_engine::package::canonical_json;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::time::Millis;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, unreadable};
 use crate::file;
 use crate::key::PublicKey;
 use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX};
@@ -181,12 +182,15 @@ impl Lock {
     /// If it cannot be read, or is not as it was written.
     pub fn load(home: &Path) -> Result<Self, Fault> {
         let path = home.join(LOCK_FILE);
-        let Some(bytes) = file::read(&path, LOCK_MAX_BYTES)? else { return Ok(Self::default()) };
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let text = policies::text_within(&path, LOCK_MAX_BYTES).map_err(|why| unreadable(&why))?;
         let damaged = |why: &str| {
             let hint = "get it back out of a backup, or move it away and install the agents again";
             Fault::damaged(format!("{} is not as it was written: {why}", path.display()), hint)
         };
-        let mut value: Value = serde_json::from_slice(&bytes).map_err(|why| damaged(&why.to_string()))?;
+        let mut value: Value = serde_json::from_str(&text).map_err(|why| damaged(&why.to_string()))?;
         let check = value.as_object_mut().and_then(|fields| fields.remove("check"));
         if check.as_ref().and_then(Value::as_str) != Some(&*check_of(&value)) {
             return Err(damaged("its check does not fit"));
@@ -220,7 +224,10 @@ impl Lock {
     pub fn follows(&self, name: &str, seq: u64, digest: Digest) -> Result<(), Fault> {
         let Some(highest) = self.highest.get(name).copied() else { return Ok(()) };
         let agent = name.split_once(':').map_or(name, |(_, agent)| agent);
-        let same = self.agents.get(agent).is_some_and(|installed| installed.now.digest.0 == digest);
+        let known = |installed: &Installed| {
+            std::iter::once(&installed.now).chain(&installed.previous).any(|release| release.digest.0 == digest)
+        };
+        let same = self.agents.get(agent).is_some_and(known);
         if seq > highest || seq == highest && same {
             return Ok(());
         }
@@ -245,6 +252,7 @@ impl Lock {
             Some(installed) if installed.now.digest == release.digest => installed.now = release,
             Some(installed) => {
                 let before = std::mem::replace(&mut installed.now, release);
+                installed.previous.retain(|release| release.digest != installed.now.digest);
                 installed.previous.insert(0, before);
                 installed.previous.truncate(PREVIOUS_MAX);
             }
@@ -337,14 +345,41 @@ mod tests {
         assert!(
             lock.follows("acme:clock", 2, older.digest.0).unwrap_err().message.contains("older than what was here")
         );
-        assert!(lock.follows("acme:clock", 3, older.digest.0).unwrap_err().message.contains("another file"));
+        assert!(lock.follows("acme:clock", 3, Digest([1; 32])).unwrap_err().message.contains("another file"));
         assert_eq!(lock.back("clock").map(|release| release.version.clone()), Some("1.1.0".into()));
+        // What was here before may come again by its own yes.
+        let newest = release("1.2.0", 3);
+        lock.follows("acme:clock", 3, newest.digest.0).unwrap();
         assert_eq!(lock.releases().count(), 3);
         assert!(
             lock.follows("acme:clock", 2, older.digest.0).is_err(),
             "it is here, and nobody can hand it over again"
         );
         assert_eq!(lock.back("nobody"), None);
+    }
+
+    #[test]
+    fn a_lock_of_this_version_stays_readable() {
+        let home = tempfile::tempdir().unwrap();
+        let mut lock = Lock::default();
+        let key = Some("ed25519:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a".parse().unwrap());
+        let grant = GrantFile { file: "50-clock.toml".into(), digest: Hex(Digest([4; 32])) };
+        for (version, seq, by) in [("1.0.0", 1, By::Policy), ("1.1.0", 2, By::Update), ("1.2.0", 3, By::Person)] {
+            let release = release(version, seq);
+            let consent = Consent { by, ..release.consent.clone() };
+            lock.put(
+                "clock",
+                Release { key, index: Some("main".into()), grant: Some(grant.clone()), consent, ..release },
+            );
+        }
+        lock.roots.entry("clock".into()).or_default().insert("documents".into(), "/a".into());
+        lock.seen.insert("00".repeat(32), Millis(7));
+        lock.pending.push(Pending::Place { grant: grant.clone(), instead_of: Some(Hex(Digest([5; 32]))) });
+        lock.pending.push(Pending::Withdraw { grant });
+        lock.save(home.path(), home.path()).unwrap();
+        let written = std::fs::read_to_string(home.path().join(LOCK_FILE)).unwrap();
+        expect_test::expect_file!["../../../tests/golden/agents-1.lock"].assert_eq(&written);
+        assert_eq!(Lock::load(home.path()).unwrap(), lock);
     }
 
     #[test]

@@ -198,18 +198,11 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     async fn root(&self, anchor: PublicKey) -> Result<Root, Fault> {
-        let kept = file::read(&self.kept.join("root.json"), ROOT_MAX_BYTES)?;
-        let first = match kept {
-            Some(bytes) => bytes,
-            None => self.needed("1.root.json", ROOT_MAX_BYTES).await?,
+        let first = match file::read(&self.kept.join("root.json"), ROOT_MAX_BYTES)? {
+            Some(kept) => kept,
+            None => self.anchored(anchor).await?,
         };
-        let unverified = Unverified::<Root>::read("root.json", &first)?;
-        let is_first = unverified.unverified().version == 1;
-        if is_first && !unverified.is_signed_by_key(anchor) {
-            let message = "the first root of the index is not signed by the key that packages.toml names";
-            return Err(Fault::denied(message, "compare `root` there with what whoever runs it says on another way"));
-        }
-        let mut root = vouched("root.json", unverified)?;
+        let mut root = vouched("root.json", Unverified::<Root>::read("root.json", &first)?)?;
         self.keep("root.json", &first)?;
         for _ in 0..ROOTS_MAX {
             let next = root.version.saturating_add(1);
@@ -233,6 +226,21 @@ impl Reading<'_> {
         }
         fresh("root.json", &root, self.now)?;
         Ok(root)
+    }
+
+    /// The first root that the pinned key signed: what stood before it counts for nothing.
+    async fn anchored(&self, anchor: PublicKey) -> Result<Vec<u8>, Fault> {
+        let mut bytes = self.needed("1.root.json", ROOT_MAX_BYTES).await?;
+        for next in 2..=ROOTS_MAX {
+            if Unverified::<Root>::read("root.json", &bytes)?.is_signed_by_key(anchor) {
+                return Ok(bytes);
+            }
+            let file = format!("metadata/{next}.root.json");
+            let Some(later) = self.source.get(&file, ROOT_MAX_BYTES).await? else { break };
+            bytes = later;
+        }
+        let message = "no root of the index is signed by the key that packages.toml names";
+        Err(Fault::denied(message, "compare `root` there with what whoever runs it says on another way"))
     }
 
     async fn timestamp(&self, root: &Root) -> Result<TimestampRole, Fault> {

@@ -168,6 +168,11 @@ fn keys_of_an_index_are_replaced_and_whoever_trusted_the_old_ones_follows() {
     place.repository(NOW).rotate(&place.root, &root, &online, 30).unwrap();
     assert_eq!((place.versions("a"), place.versions("new")), (vec!["1.0.0".to_owned()], vec!["1.0.0".to_owned()]));
     assert!(place.repository(NOW).sign(&place.online, 30).is_err(), "the old key signs nothing any more");
+    // Whoever comes later pins the new key, and needs no word of the old one.
+    let (source, home) = (Source::Directory(place.path()), place.home("later"));
+    let threads = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let later = threads.block_on(Index::read(&home, "main", PublicKey::of(&root), &source, NOW)).unwrap();
+    assert_eq!(later.root_version(), 2);
     // A third root that the second one's keys did not sign.
     let path = place.path().join("metadata/3.root.json");
     fs::write(&path, fs::read_to_string(place.path().join("metadata/1.root.json")).unwrap()).unwrap();
@@ -181,7 +186,7 @@ fn an_index_of_another_root_and_a_publisher_of_another_key_are_refused() {
     let home = place.home("a");
     let threads = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let read = threads.block_on(Index::read(&home, "main", PublicKey::of(&place.acme), &source, NOW));
-    assert!(read.is_err_and(|fault| fault.message.contains("not signed by the key that packages.toml names")));
+    assert!(read.is_err_and(|fault| fault.message.contains("no root of the index is signed by the key")));
     let keys = place.directory.path().join("keys-of-all");
     let other = key::create(&keys, "other").unwrap();
     let (package, bytes) = package("1.1.0", 2);

@@ -21,7 +21,9 @@ use agentry_config::reader::{Document, Table};
 use agentry_config::secret::key;
 use agentry_config::{ConfigError, policies};
 use agentry_kernel::labels;
-use agentry_packages::lock::{self, Lock};
+use agentry_packages::Fault;
+use agentry_packages::keyring::Keyring;
+use agentry_packages::lock::{self, Lock, Release};
 use agentry_store::limits::AGENTS_MAX;
 
 use super::triggers::{self, Cause, TriggerLine, WebhookKey};
@@ -105,13 +107,16 @@ impl AgentsConfig {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => Self::default(),
             _ => Self::parse(&file.display().to_string(), &policies::text(&file)?, home)?,
         };
-        let lock = Lock::load(home).map_err(|why| ConfigError::Installed(why.to_string()))?;
-        Ok(written.with_installed(&lock, home))
+        let told = |why: Fault| ConfigError::Installed(why.to_string());
+        let (lock, keyring) = (Lock::load(home).map_err(told)?, Keyring::load(home).map_err(told)?);
+        Ok(written.with_installed(&lock, &keyring, home))
     }
 
-    /// Agents that are installed, too: of those that the file names, it says what starts them, and a component of theirs that it names stays.
-    fn with_installed(mut self, lock: &Lock, home: &Path) -> Self {
-        for (name, installed) in &lock.agents {
+    /// Agents that are installed, too, unless their key is revoked: of those that the file names, it says what starts them, and a component of theirs
+    /// that it names stays.
+    fn with_installed(mut self, lock: &Lock, keyring: &Keyring, home: &Path) -> Self {
+        let good = |release: &Release| release.key.is_none_or(|key| keyring.is_not_revoked(key).is_ok());
+        for (name, installed) in lock.agents.iter().filter(|(_, installed)| good(&installed.now)) {
             let component = lock::component(home, installed.now.digest.0);
             match self.agents.iter_mut().find(|line| line.name == *name) {
                 Some(line) if line.component == default_component(home, name) => line.component = component,

@@ -19,6 +19,7 @@ use agentry_kernel::kernel::Lock;
 use agentry_kernel::limits::{POLICY_FILES_MAX, TEXT_MAX_BYTES};
 use agentry_kernel::policy::Policy;
 use agentry_kernel::time::Millis;
+use agentry_packages::keyring::PUBLISHERS_FILE;
 use agentry_packages::lock::LOCK_FILE as INSTALLED_FILE;
 use agentry_store::limits::STANDING_LOOK_MS;
 use parking_lot::Mutex;
@@ -121,7 +122,7 @@ pub fn watch(services: Weak<Services>) -> io::Result<()> {
     let look = move || {
         let (mut policy, mut tools, mut agents) = (Seen::default(), Seen::default(), Seen::default());
         let home = services.upgrade().map(|services| services.policy_watch.home.clone()).unwrap_or_default();
-        let agents_file = [home.join(AGENTS_FILE), home.join(INSTALLED_FILE)];
+        let agents_file = [home.join(AGENTS_FILE), home.join(INSTALLED_FILE), home.join(PUBLISHERS_FILE)];
         // Read when the host was opened.
         agents.read = Some(fingerprint_of(&agents_file));
         loop {

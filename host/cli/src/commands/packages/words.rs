@@ -93,10 +93,7 @@ fn vouched(candidate: &Candidate) -> String {
     let publisher = candidate.package.manifest.name.split(':').next().unwrap_or_default();
     match &candidate.signed {
         Some((said, how)) => {
-            let from = candidate
-                .index
-                .as_ref()
-                .map_or_else(String::new, |index| format!(", from index {}", text::line(index)));
+            let from = candidate.index.as_ref().map_or_else(String::new, |index| format!(" ({})", text::line(index)));
             styled(GOOD, format!("signed by {} with {}, {how}{from}", text::line(publisher), said.key))
         }
         None => styled(
