@@ -172,6 +172,44 @@ fn a_package_goes_from_an_index_to_a_run_by_its_name() {
 }
 
 #[test]
+fn what_becomes_possible_together_with_what_is_installed_is_shown() {
+    let market = Market::new();
+    let stage = &market.stage;
+    // It puts into the team's memory what it reads, and reaches nobody.
+    stage.grant(
+        "reader",
+        "memory = { read = [\"team/**\"], write = [\"team/**\"] }\nfiles = [{ root = \"documents\", access = \"r\" }]\n",
+    );
+    let sender = |file: &str, memory: &str| {
+        package(stage, file, "http", |manifest| {
+            manifest["name"] = format!("acme:{}", file.trim_end_matches(".wasm")).into();
+            manifest["wants"] = json!({
+                "http": {"hosts": ["https://out.example.org"], "why": "It tells the world."},
+                "memory": {"read": [memory], "why": "It reads.", "write": []},
+            });
+        })
+    };
+    let opens = |file: &Path| {
+        end(market.author("publish").arg(file)).with(0);
+        end(stage.agentry("key trust").args(["acme", &market.key])).with(0);
+        end(stage.agentry("info").arg(file).arg("--json")).with(0).json()["opens"].clone()
+    };
+    // By itself it reaches what is its own; with the other one, the documents.
+    let through = |opens: &Value| {
+        opens.as_array().is_some_and(|ways| ways.iter().any(|way| way.to_string().contains("reader: ")))
+    };
+    let apart = opens(&sender("apart.wasm", "agent/apart/**"));
+    assert!(!through(&apart), "{apart}");
+    let together = opens(&sender("together.wasm", "team/**"));
+    assert!(through(&together), "{together}");
+    let page = end(stage.agentry("info").arg(stage.path("together.wasm"))).with(0).stdout;
+    assert!(
+        page.contains("opens reader: ") && page.contains("reaches https://out.example.org on the internet"),
+        "{page}"
+    );
+}
+
+#[test]
 fn at_a_terminal_each_folder_is_asked_for_and_then_the_yes() {
     let market = Market::new();
     let stage = &market.stage;

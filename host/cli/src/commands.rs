@@ -21,6 +21,7 @@ mod fork;
 mod hosting;
 mod import;
 mod index;
+mod info;
 mod inspect;
 mod install;
 mod key;
@@ -44,6 +45,7 @@ mod replay;
 mod resolve;
 mod restore;
 mod resume;
+mod rollback;
 pub mod run;
 #[cfg(test)]
 mod screens;
@@ -55,6 +57,7 @@ mod target;
 mod tools;
 mod trace;
 mod triggers;
+mod uninstall;
 mod unpause;
 mod update;
 mod verify;
@@ -111,12 +114,12 @@ pub enum Command {
     Clock(clock::Args),
     Triggers(triggers::Args),
     Search(search::Args),
-    Info(install::Info),
+    Info(info::Args),
     Install(install::Args),
     List(list::Args),
     Update(update::Args),
-    Rollback(update::Rollback),
-    Uninstall(update::Uninstall),
+    Rollback(rollback::Args),
+    Uninstall(uninstall::Args),
     Verify(verify::Args),
     Key(key::Args),
     New(new::Args),
@@ -173,12 +176,12 @@ impl Command {
             Self::Clock(args) => clock::run(&args),
             Self::Triggers(args) => triggers::run(&args),
             Self::Search(args) => search::run(&args),
-            Self::Info(args) => install::info(&args),
+            Self::Info(args) => info::run(&args),
             Self::Install(args) => install::run(&args),
             Self::List(args) => list::run(&args),
             Self::Update(args) => update::run(&args),
-            Self::Rollback(args) => update::rollback(&args),
-            Self::Uninstall(args) => update::uninstall(&args),
+            Self::Rollback(args) => rollback::run(&args),
+            Self::Uninstall(args) => uninstall::run(&args),
             Self::Verify(args) => verify::run(&args),
             Self::Key(args) => key::run(&args),
             Self::New(args) => new::run(args),

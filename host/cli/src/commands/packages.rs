@@ -6,6 +6,7 @@ mod change;
 mod compare;
 mod consent;
 mod effect;
+mod look;
 mod shadow;
 mod words;
 
@@ -14,20 +15,26 @@ pub use self::change::{Change, Outcome, carry_out};
 pub use self::compare::Compared;
 pub use self::consent::{ConsentArgs, code};
 pub use self::effect::Effect;
+pub use self::look::{Looked, command, look};
 pub use self::words::{as_json, page};
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentry_drivers::web::{System, Web};
 use agentry_packages::Fault;
 use agentry_packages::config::{IndexLine, PackagesConfig};
 use agentry_packages::index::client::Index;
+use agentry_packages::lock::Release;
+use agentry_packages::set::Set;
 use agentry_packages::source::Source;
 use agentry_runtime::config::Config;
 use anyhow::Result;
+use serde_json::json;
 
+use crate::exit::Exit;
 use crate::home::Home;
-use crate::screen::units;
+use crate::screen::{self, text, units};
 
 /// The indexes of a home, each with the way to it.
 pub struct Indexes {
@@ -45,8 +52,8 @@ impl Indexes {
         let sources: Vec<_> = lines.map(|line| (line.clone(), Source::new(&line.at, Arc::clone(&web)))).collect();
         if let Some(only) = only.filter(|_| sources.is_empty()) {
             let known = config.indexes.iter().map(|line| line.name.as_str());
-            let hint = crate::screen::text::meant(only, known, "packages.toml of the home names the indexes");
-            let message = format!("there is no index `{}` here", crate::screen::text::line(only));
+            let hint = text::meant(only, known, "packages.toml of the home names the indexes");
+            let message = format!("there is no index `{}` here", text::line(only));
             return Err(Fault::usage(message, hint).into());
         }
         Ok(Self { config, sources })
@@ -64,4 +71,16 @@ impl Indexes {
         }
         Ok(indexes)
     }
+}
+
+/// Says what was done to an agent that is installed.
+pub fn done(as_json: bool, set: &Set, agent: &str, release: &Release, what: &str) -> Result<ExitCode> {
+    let version = &release.version;
+    if as_json {
+        screen::print_json(&json!({"agent": agent, "version": version, "outcome": what, "notes": set.notes()}))?;
+    } else {
+        screen::tell(&format!("{} {} {what}\n", text::line(agent), text::line(version)));
+        set.notes().iter().for_each(|note| screen::tell(&format!("  {}\n", text::line(note))));
+    }
+    Ok(Exit::Done.into())
 }

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use agentry_kernel::time::Millis;
 use agentry_packages::config::PackagesConfig;
-use agentry_packages::lock::{Lock, Release};
+use agentry_packages::lock::Release;
 use agentry_packages::name::Named;
 use agentry_packages::set::{Set, not_installed};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::packages::{self, Candidate, Change, Compared, ConsentArgs, Effect, Outcome, Way, as_json, carry_out};
-use crate::exit::{self, Exit, With};
+use crate::exit::{self, Exit};
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, text, units};
 
@@ -143,78 +143,4 @@ fn shown(args: &Args, home: &Home, candidate: &Candidate, compared: &Compared, n
     told["agent"] = candidate.agent().into();
     told["outcome"] = "found".into();
     Ok(told)
-}
-
-/// An agent goes back to the version before
-#[derive(clap::Args)]
-#[command(after_help = "\
-Examples:
-  agentry rollback bookkeeper
-
-What it goes back to was agreed to when it was installed, and its grant of then comes back. A second rollback takes the version before that.")]
-pub struct Rollback {
-    /// The agent
-    #[arg(value_name = "AGENT")]
-    agent: String,
-    #[command(flatten)]
-    home: HomeArgs,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-/// Takes the version before.
-pub fn rollback(args: &Rollback) -> Result<ExitCode> {
-    let mut set = Set::open(args.home.existing()?.path())?;
-    let release = set.roll_back(&args.agent)?;
-    done(args.json, &set, &args.agent, &release, "is back")
-}
-
-/// Takes an agent away, with the grant that came with it
-#[derive(clap::Args)]
-#[command(after_help = "\
-Examples:
-  agentry uninstall bookkeeper
-
-Its runs stay in the journal, and what it wrote stays where it is. Runs that go on, go on.")]
-pub struct Uninstall {
-    /// The agent
-    #[arg(value_name = "AGENT")]
-    agent: String,
-    #[command(flatten)]
-    home: HomeArgs,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-/// Takes it away.
-pub fn uninstall(args: &Uninstall) -> Result<ExitCode> {
-    let mut set = Set::open(args.home.existing()?.path())?;
-    let release = set.uninstall(&args.agent)?;
-    done(args.json, &set, &args.agent, &release, "is uninstalled")
-}
-
-fn done(as_json: bool, set: &Set, agent: &str, release: &Release, what: &str) -> Result<ExitCode> {
-    let version = &release.version;
-    if as_json {
-        screen::print_json(&json!({"agent": agent, "version": version, "outcome": what, "notes": set.notes()}))?;
-    } else {
-        screen::tell(&format!("{} {} {what}\n", text::line(agent), text::line(version)));
-        set.notes().iter().for_each(|note| screen::tell(&format!("  {}\n", text::line(note))));
-    }
-    Ok(Exit::Done.into())
-}
-
-/// The lock of a home, and an agent in it that is to be looked at.
-pub fn one_or_all(lock: &Lock, agents: &[String]) -> Result<Vec<(String, Release)>> {
-    let all = lock.agents.iter().map(|(agent, installed)| (agent.clone(), installed.now.clone()));
-    if agents.is_empty() {
-        return Ok(all.collect());
-    }
-    let one = |agent: &String| {
-        let found = lock.agents.get(agent).map(|installed| (agent.clone(), installed.now.clone()));
-        found.ok_or_else(|| With(Exit::Usage, not_installed(agent, lock).into()).into())
-    };
-    agents.iter().map(one).collect()
 }

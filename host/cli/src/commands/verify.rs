@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use agentry_packages::Fault;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::{Lock, Release, consent};
-use agentry_packages::set::{envelope, verified};
+use agentry_packages::set::{envelope, not_installed, verified};
 use agentry_packages::statement::{Statement, capabilities};
 use anyhow::Result;
 use serde_json::json;
 
-use super::update::one_or_all;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::package;
@@ -87,4 +86,17 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
     let publisher = release.name.split(':').next().unwrap_or_default();
     keyring.trusts(publisher, key, None)?;
     Ok(())
+}
+
+/// The agents that were named, or all.
+fn one_or_all(lock: &Lock, agents: &[String]) -> Result<Vec<(String, Release)>> {
+    let all = lock.agents.iter().map(|(agent, installed)| (agent.clone(), installed.now.clone()));
+    if agents.is_empty() {
+        return Ok(all.collect());
+    }
+    let one = |agent: &String| {
+        let found = lock.agents.get(agent).map(|installed| (agent.clone(), installed.now.clone()));
+        found.ok_or_else(|| not_installed(agent, lock).into())
+    };
+    agents.iter().map(one).collect()
 }

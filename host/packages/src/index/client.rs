@@ -146,8 +146,10 @@ impl<'a> Index<'a> {
             );
             Fault::unavailable(message, "try again later, or tell whoever runs it")
         };
+        // Nobody gives more than was listed.
+        let most = usize::try_from(listed.bytes).unwrap_or(FILE_MAX_BYTES).min(FILE_MAX_BYTES);
         let component =
-            self.source.get(&stored(&listed.path, listed.digest), FILE_MAX_BYTES).await?.ok_or_else(|| half("file"))?;
+            self.source.get(&stored(&listed.path, listed.digest), most).await?.ok_or_else(|| half("file"))?;
         if !are(&component, Some(listed.bytes), Some(&[("sha256".to_owned(), listed.digest.to_string())].into())) {
             let message =
                 format!("the file of {}@{} is not the one that is listed", listed.listing.name, listed.listing.version);
