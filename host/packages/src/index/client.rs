@@ -342,7 +342,11 @@ impl Reading<'_> {
         })
     }
 
+    /// Nothing is written where nothing is new.
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
+        if file::read(&self.kept.join(name), TARGETS_MAX_BYTES)?.is_some_and(|kept| kept == bytes) {
+            return Ok(());
+        }
         file::write(&self.kept.join(name), bytes, self.kept, 0o644)
     }
 }
@@ -377,14 +381,17 @@ fn is_version(name: &str, wanted: &Meta, version: u64) -> Result<(), Fault> {
     Err(Fault::denied(message, "it may be in the middle of a change: try again; if it stays so, tell whoever runs it"))
 }
 
+/// How often it is written down that an index was read.
+const MARK_EVERY_MS: u64 = 60 * 60 * 1000;
+
 /// The file that says when an index was read last.
 const READ_AT: &str = "read-at";
 
 /// Whether the clock is not behind where it was: else what has expired would seem fresh.
 fn in_time(kept: &Path, now: Millis) -> Result<(), Fault> {
-    let last = file::read(&kept.join(READ_AT), 32)?;
-    let last = last.and_then(|text| String::from_utf8(text).ok()?.trim().parse::<u64>().ok());
-    let Some(behind) = last.map(|last| last.saturating_sub(now.0)).filter(|behind| *behind > CLOCK_BACK_MAX_MS) else {
+    let Some(behind) =
+        last_read(kept)?.map(|last| last.saturating_sub(now.0)).filter(|behind| *behind > CLOCK_BACK_MAX_MS)
+    else {
         return Ok(());
     };
     let days = behind / (24 * 60 * 60 * 1000);
@@ -393,6 +400,15 @@ fn in_time(kept: &Path, now: Millis) -> Result<(), Fault> {
     Err(Fault::denied(message, hint))
 }
 
+fn last_read(kept: &Path) -> Result<Option<u64>, Fault> {
+    let last = file::read(&kept.join(READ_AT), 32)?;
+    Ok(last.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok()))
+}
+
+/// Writes down that it was read now, once an hour: nobody needs it more exactly.
 fn mark(kept: &Path, now: Millis) -> Result<(), Fault> {
+    if last_read(kept)?.is_some_and(|last| now.0.abs_diff(last) < MARK_EVERY_MS) {
+        return Ok(());
+    }
     file::write(&kept.join(READ_AT), format!("{}\n", now.0).as_bytes(), kept, 0o644)
 }

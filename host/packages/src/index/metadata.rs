@@ -11,6 +11,7 @@ use agentry_kernel::time::Millis;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -189,20 +190,30 @@ role!(Targets, "targets");
 #[derive(Debug)]
 pub struct Unverified<T> {
     role: T,
+    /// What is signed, as it stands there.
     signed: String,
     signatures: Vec<(String, Vec<u8>)>,
 }
 
 #[derive(Deserialize)]
-struct File {
+struct File<'f> {
     signatures: Vec<Signature>,
-    signed: Value,
+    #[serde(borrow)]
+    signed: &'f RawValue,
 }
 
 #[derive(Deserialize)]
 struct Signature {
     keyid: String,
     sig: String,
+}
+
+/// Of which kind a file says that it is.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "_type")]
+    kind: String,
+    spec_version: String,
 }
 
 impl<T: Role> Unverified<T> {
@@ -215,18 +226,25 @@ impl<T: Role> Unverified<T> {
             let message = format!("`{}` of the index is not as it was signed: {}", line(name), line(why));
             Fault::denied(message, "try again later; if it stays so, tell whoever runs the index")
         };
-        let file: File = serde_json::from_slice(bytes).map_err(|why| wrong(&why.to_string()))?;
-        if file.signed["_type"] != T::TYPE || !file.signed["spec_version"].as_str().is_some_and(|v| v.starts_with("1."))
-        {
-            return Err(wrong(&format!("it is no {} of TUF 1", T::TYPE)));
-        }
+        let file: File<'_> = serde_json::from_slice(bytes).map_err(|why| wrong(&why.to_string()))?;
         if file.signatures.len() > SIGNATURES_MAX {
             return Err(wrong(&format!("it has more than {SIGNATURES_MAX} signatures")));
         }
-        let signed = canonical_json(&file.signed);
-        let role = serde_json::from_value(file.signed).map_err(|why| wrong(&why.to_string()))?;
+        let signed = file.signed.get();
+        let head: Head = serde_json::from_str(signed).map_err(|why| wrong(&why.to_string()))?;
+        if head.kind != T::TYPE || !head.spec_version.starts_with("1.") {
+            return Err(wrong(&format!("it is no {} of TUF 1", T::TYPE)));
+        }
+        let role = serde_json::from_str(signed).map_err(|why| wrong(&why.to_string()))?;
         let signatures = file.signatures.into_iter().filter_map(|one| Some((one.keyid, unhex(&one.sig)?))).collect();
-        Ok(Self { role, signed, signatures })
+        Ok(Self { role, signed: signed.to_owned(), signatures })
+    }
+
+    /// Whether this key made this signature: of what stands there, which is canonical where we wrote it, or of its canonical form.
+    fn is_of(&self, key: PublicKey, signature: &[u8]) -> bool {
+        let canonical = || serde_json::from_str::<Value>(&self.signed).map(|value| canonical_json(&value));
+        key.has_signed(self.signed.as_bytes(), signature)
+            || canonical().is_ok_and(|text| text != self.signed && key.has_signed(text.as_bytes(), signature))
     }
 
     /// What it says, though nobody vouches for it yet: for the root, which vouches for itself as well.
@@ -239,14 +257,14 @@ impl<T: Role> Unverified<T> {
         let mut signers = BTreeSet::new();
         for (id, signature) in &self.signatures {
             let key = keys.get(id).filter(|_| role.keyids.contains(id)).and_then(PublicKey::of_json);
-            signers.extend(key.filter(|key| key.has_signed(self.signed.as_bytes(), signature)));
+            signers.extend(key.filter(|key| self.is_of(*key, signature)));
         }
         role.threshold > 0 && signers.len() as u64 >= role.threshold
     }
 
     /// Whether this key is among its signers.
     pub fn is_signed_by_key(&self, key: PublicKey) -> bool {
-        self.signatures.iter().any(|(_, signature)| key.has_signed(self.signed.as_bytes(), signature))
+        self.signatures.iter().any(|(_, signature)| self.is_of(key, signature))
     }
 
     /// What it says, if enough of these keys signed it.
