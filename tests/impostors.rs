@@ -171,6 +171,16 @@ fn what_is_installed_and_was_changed_does_not_run() {
         .complains("is not the file that was installed");
     assert!(end(&mut stage.agentry("verify")).with(1).stdout.contains("is not the file that was installed"));
     fs::write(&component, &whole).expect("a file");
+    // A home that was put back has it as it was.
+    end(stage.agentry("backup").arg(stage.path("kept"))).with(0);
+    end(agentry().arg("restore").arg(stage.path("kept")).arg("--to").arg(stage.path("again"))).with(0);
+    let again = |verb: &str| {
+        let mut command = agentry();
+        command.args(verb.split(' ')).arg("--home").arg(stage.path("again"));
+        end(&mut command).with(0)
+    };
+    assert_eq!(again("run keeper --json --input 1").json()["output"], 1);
+    again("verify");
     let signature = component.with_extension("sig");
     let envelope = fs::read_to_string(&signature).expect("a file");
     fs::write(&signature, envelope.replacen("\"sig\":\"", "\"sig\":\"AAAA", 1)).expect("a file");

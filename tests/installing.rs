@@ -1,4 +1,5 @@
-//! From a stranger's package to a run by its name, to its next version, and back: what the screens say, and what is changed only with a yes.
+//! From a stranger's package to a run by its name, to its next version, and back: what the screens say, and what is changed only with a
+//! yes.
 
 use std::fs;
 use std::path::{Path, PathBuf};

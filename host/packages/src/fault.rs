@@ -1,4 +1,5 @@
-//! Why something about a package is not done: one line, what to do about it, and of which kind it is. No text of a package stands in it unescaped.
+//! Why something about a package is not done: one line, what to do about it, and of which kind it is. No text of a package stands in it
+//! unescaped.
 
 use agentry_config::policies::PoliciesError;
 

@@ -38,8 +38,8 @@ pub fn read(path: &Path, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
     Ok(Some(bytes))
 }
 
-/// Writes a file whole: beside it first, then in its place, and both are on disk when this returns. `by_way_of` is a directory on the same file system for
-/// what is not whole yet; files in the making stand in no directory that somebody reads.
+/// Writes a file whole: beside it first, then in its place, and both are on disk when this returns. `by_way_of` is a directory on the
+/// same file system for what is not whole yet; files in the making stand in no directory that somebody reads.
 ///
 /// # Errors
 /// If it cannot be written: then the old one is there as it was.

@@ -1,5 +1,5 @@
-//! Keys of publishers and of indexes: what a signature is held against, in the one form in which people pass it on. The secret half is a file that
-//! its owner alone may read.
+//! Keys of publishers and of indexes: what a signature is held against, in the one form in which people pass it on. The secret half is a
+//! file that its owner alone may read.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The publishers that this home knows, one key each: pinned by an admin, vouched for by an index, or taken at first sight where an admin allows that.
-//! A key that changed always stops; a revoked one is never taken again.
+//! The publishers that this home knows, one key each: pinned by an admin, vouched for by an index, or taken at first sight where an admin
+//! allows that. A key that changed always stops; a revoked one is never taken again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -119,8 +119,8 @@ impl Keyring {
         file::write(&home.join(PUBLISHERS_FILE), text.as_bytes(), by_way_of, 0o600)
     }
 
-    /// Whether this home takes what this key signed for a publisher, and by whose word. Where it does not know the publisher, `vouched` says who speaks
-    /// for the key: an index, or, where an admin allows that, first sight.
+    /// Whether this home takes what this key signed for a publisher, and by whose word. Where it does not know the publisher, `vouched`
+    /// says who speaks for the key: an index, or, where an admin allows that, first sight.
     ///
     /// # Errors
     /// If the key is revoked, another one than before, or nobody vouches for it.

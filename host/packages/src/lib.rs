@@ -1,5 +1,5 @@
-//! Trusts: whose signature a package has, whether this home takes it, which index lists it, and which agents are installed. It runs nothing of a
-//! package, takes none apart (the preparer does) and asks nobody: a face shows and asks.
+//! Trusts: whose signature a package has, whether this home takes it, which index lists it, and which agents are installed. It runs
+//! nothing of a package, takes none apart (the preparer does) and asks nobody: a face shows and asks.
 
 pub mod config;
 mod fault;

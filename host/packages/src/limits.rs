@@ -59,8 +59,8 @@ pub const WAIT_MAX_S: u64 = 3_600;
 /// How long a command waits for another one that changes the same home.
 pub const TURN_WAIT_MS: u64 = 20_000;
 
-/// How long an update by the same key that could do no more waits before it goes by itself, unless `packages.toml` says otherwise: long enough for
-/// somebody to notice a stolen key.
+/// How long an update by the same key that could do no more waits before it goes by itself, unless `packages.toml` says otherwise: long
+/// enough for somebody to notice a stolen key.
 pub const COOL_OFF_DEFAULT_MS: u64 = 3 * 24 * 60 * 60 * 1000;
 
 /// How far a machine's clock may be behind where it was when an index was read, before nobody can say any more what has expired.

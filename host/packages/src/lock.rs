@@ -1,5 +1,5 @@
-//! `agents.lock`: which agents are installed, of which version, signed by whom, and what a person agreed to. One file that is replaced whole, so the set is
-//! the old one or the new one; a check over all of it tells a flipped bit.
+//! `agents.lock`: which agents are installed, of which version, signed by whom, and what a person agreed to. One file that is replaced
+//! whole, so the set is the old one or the new one; a check over all of it tells a flipped bit.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

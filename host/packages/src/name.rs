@@ -71,6 +71,13 @@ impl Named {
     }
 }
 
+/// Whether these are the name and the version of a package, and nothing that a screen could take for something else.
+pub fn is_package(name: &str, version: &str) -> bool {
+    let parts = name.split_once(':').map(|(publisher, agent)| [publisher, agent]);
+    parts.is_some_and(|parts| parts.into_iter().all(|part| labels::check(part).is_ok()))
+        && Version::parse(version).is_ok()
+}
+
 /// A whole version means that one; a part of one, or with a sign before it, what Cargo means by it.
 fn versions(text: &str) -> Result<VersionReq, String> {
     if let Ok(exact) = Version::parse(text) {
@@ -181,6 +188,20 @@ mod tests {
             assert!(told.contains(part) && !told.chars().any(|letter| letter != '\n' && deceives(letter)), "{told}");
         }
         assert!(Named::parse(&"a".repeat(5_000)).is_err());
+    }
+
+    #[test]
+    fn a_package_is_named_by_two_labels_and_a_whole_version() {
+        assert!(is_package("acme:x", "1.0.0-rc.1+a"));
+        for (name, version) in [
+            ("acme", "1.0.0"),
+            ("acme:x\nhint: y", "1.0.0"),
+            ("a\n:x", "1.0.0"),
+            ("acme:x", "1"),
+            ("acme:x", "1.0.0\n"),
+        ] {
+            assert!(!is_package(name, version), "{name} {version}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The set of agents that is installed, as it is changed: one command after the other, each change whole or not at all. The lock is the one file that
-//! decides; what stands beside it is written before it, or finished after it by whoever comes next.
+//! The set of agents that is installed, as it is changed: one command after the other, each change whole or not at all. The lock is the
+//! one file that decides; what stands beside it is written before it, or finished after it by whoever comes next.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -159,7 +159,8 @@ impl Set {
         Ok(before)
     }
 
-    /// An agent is taken away, with the grant that came with it. That it was here is remembered, so that nobody hands over an older version.
+    /// An agent is taken away, with the grant that came with it. That it was here is remembered, so that nobody hands over an older
+    /// version.
     ///
     /// # Errors
     /// If it is not installed, or something cannot be written.
@@ -183,7 +184,8 @@ impl Set {
         self.keep(keyring)
     }
 
-    /// A key is never taken again, and what it signed is granted nothing any more: a host that serves stops it at its next call. Gives the agents.
+    /// A key is never taken again, and what it signed is granted nothing any more: a host that serves stops it at its next call. Gives
+    /// the agents.
     ///
     /// # Errors
     /// If something cannot be written.

@@ -1,5 +1,5 @@
-//! Where files of an index come from: a directory, or a server through the host's own guard. What is read is bounded in size and time, and led nowhere that
-//! nobody named; whether it is to be believed is not decided here.
+//! Where files of an index come from: a directory, or a server through the host's own guard. What is read is bounded in size and time,
+//! and led nowhere that nobody named; whether it is to be believed is not decided here.
 
 use std::path::PathBuf;
 use std::sync::Arc;

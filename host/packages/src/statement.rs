@@ -1,5 +1,6 @@
-//! What a publisher signs of a package: a statement of in-toto (the digest of the file, its name, version, sequence number and the hash of what it asks
-//! for) in an envelope of DSSE. A statement that verifies says who vouches for the file; whether they are trusted is the keyring's to say.
+//! What a publisher signs of a package: a statement of in-toto (the digest of the file, its name, version, sequence number and the hash
+//! of what it asks for) in an envelope of DSSE. A statement that verifies says who vouches for the file; whether they are trusted is the
+//! keyring's to say.
 
 use agentry_engine::package::{Package, canonical_json};
 use agentry_journal::export::sign::SigningKey;
@@ -87,7 +88,8 @@ struct Predicate {
     publisher: PublicKey,
 }
 
-/// The hash of all that a package asks for: interfaces with their limits, and the budget that it suggests. Reasons are words and no part of it.
+/// The hash of all that a package asks for: interfaces with their limits, and the budget that it suggests. Reasons are words and no part
+/// of it.
 pub fn capabilities(manifest: &Manifest) -> Digest {
     let mut asked = json!({"budget": manifest.budget, "wants": manifest.wants});
     strip_reasons(&mut asked);
@@ -159,6 +161,10 @@ impl Statement {
         let [subject] = said.subject.as_slice() else { return Err(damaged("it is about several files")) };
         if said.kind != STATEMENT_TYPE || said.predicate_type != PREDICATE_TYPE {
             return Err(damaged("it is a statement of another kind"));
+        }
+        // Whoever signs by a key of their own may sign any words, and errors show these.
+        if !name::is_package(&subject.name, &said.predicate.version) {
+            return Err(damaged("it names no package"));
         }
         let digest = |digits: &str| name::bytes(digits).map(Digest).ok_or_else(|| damaged("it has no whole digest"));
         let statement = Self {
@@ -256,6 +262,17 @@ mod tests {
         let (mine, theirs) = (key::create(home.path(), "a").unwrap(), key::create(home.path(), "b").unwrap());
         let statement = Statement::of(&package(), PublicKey::of(&theirs));
         assert!(Statement::open(&statement.sign(&mine)).unwrap_err().message.contains("did not sign it"));
+    }
+
+    #[test]
+    fn a_name_that_would_write_a_line_of_ours_is_no_statement() {
+        let home = tempfile::tempdir().unwrap();
+        let key = key::create(home.path(), "a").unwrap();
+        let statement = Statement::of(&package(), PublicKey::of(&key));
+        for (name, version) in [("acme\nhint: do it:x", "1.0.0"), ("acme:x", "1.0.0\u{1b}[2J"), ("", "1.0.0")] {
+            let other = Statement { name: name.into(), version: version.into(), ..statement.clone() };
+            assert!(Statement::open(&other.sign(&key)).unwrap_err().message.ends_with("it names no package"));
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `agentry index`: a directory of signed packages that any static server can offer. Publishers sign what they list; the index signs who they are, and what
-//! is the newest.
+//! `agentry index`: a directory of signed packages that any static server can offer. Publishers sign what they list; the index signs who
+//! they are, and what is the newest.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! What verbs about packages have in common: where packages come from, what one may do in plain words, who says yes, and the change itself. Text of a package
-//! reaches a screen through `screen::text` alone, and a model never.
+//! What verbs about packages have in common: where packages come from, what one may do in plain words, who says yes, and the change
+//! itself. Text of a package reaches a screen through `screen::text` alone, and a model never.
 
 mod candidate;
 mod change;

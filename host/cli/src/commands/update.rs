@@ -1,5 +1,5 @@
-//! `agentry update`: newer versions of what is installed. One that may do no more goes by itself once it has cooled off; one that asks for more, is signed
-//! otherwise or would behave otherwise waits for a person. Runs that go on, go on with what they began with.
+//! `agentry update`: newer versions of what is installed. One that may do no more goes by itself once it has cooled off; one that asks
+//! for more, is signed otherwise or would behave otherwise waits for a person. Runs that go on, go on with what they began with.
 
 use std::process::ExitCode;
 

@@ -1,9 +1,11 @@
-//! Reads an index as TUF's workflow of a client has it (specification, 5): root by root from the key that an admin pinned, then timestamp, snapshot, the
-//! index's own list and the publishers'. Each file is verified before it is kept, and nothing older than what is kept is taken again.
+//! Reads an index as TUF's workflow of a client has it (specification, 5): root by root from the key that an admin pinned, then
+//! timestamp, snapshot, the index's own list and the publishers'. Each file is verified before it is kept, and nothing older than what is
+//! kept is taken again.
 
 use std::path::{Path, PathBuf};
 
 use agentry_kernel::digest::Digest;
+use agentry_kernel::labels;
 use agentry_kernel::time::Millis;
 
 use super::metadata::{
@@ -16,7 +18,7 @@ use crate::limits::{
     CLOCK_BACK_MAX_MS, FILE_MAX_BYTES, PUBLISHERS_MAX, ROOT_MAX_BYTES, ROOTS_MAX, SIGNATURE_MAX_BYTES,
     SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES,
 };
-use crate::name::bytes;
+use crate::name::{bytes, is_package};
 use crate::source::Source;
 
 /// Where indexes are kept as they were when they were read last.
@@ -88,7 +90,9 @@ impl<'a> Index<'a> {
     /// # Errors
     /// If there are too many.
     pub fn publishers(&self) -> Result<impl Iterator<Item = &str>, Fault> {
-        let roles = self.targets.delegations.iter().flat_map(|delegations| &delegations.roles);
+        // Its name is a file's and stands on screens.
+        let is_name = |role: &&Delegated| labels::check(&role.name).is_ok();
+        let roles = self.targets.delegations.iter().flat_map(|delegations| &delegations.roles).filter(is_name);
         if roles.clone().count() > PUBLISHERS_MAX {
             let message = format!("the index lists more than {PUBLISHERS_MAX} publishers");
             return Err(Fault::denied(message, "tell whoever runs it"));
@@ -101,6 +105,9 @@ impl<'a> Index<'a> {
     /// # Errors
     /// If the publisher's list is not signed by the publisher, has expired, or is older than it was.
     pub async fn of(&self, publisher: &str) -> Result<Vec<Listed>, Fault> {
+        if labels::check(publisher).is_err() {
+            return Ok(Vec::new());
+        }
         let Some(delegations) = &self.targets.delegations else { return Ok(Vec::new()) };
         let Some(role) = delegations.roles.iter().find(|role| role.name == publisher) else { return Ok(Vec::new()) };
         // A publisher that has listed nothing yet has no list.
@@ -127,6 +134,7 @@ impl<'a> Index<'a> {
         signature: Digest,
     ) -> Option<Listed> {
         let listing = target.custom.clone()?;
+        is_package(&listing.name, &listing.version).then_some(())?;
         let agent = listing.name.strip_prefix(publisher)?.strip_prefix(':')?;
         (path == target_path(publisher, agent, &listing.version)).then_some(())?;
         let digest = sha(target)?;

@@ -1,5 +1,5 @@
-//! The files of an index as data: roles, keys, what each signs, and whether enough of those who may have signed. Unknown fields are signed and passed
-//! over, as the specification has it.
+//! The files of an index as data: roles, keys, what each signs, and whether enough of those who may have signed. Unknown fields are
+//! signed and passed over, as the specification has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

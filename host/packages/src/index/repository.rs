@@ -1,5 +1,5 @@
-//! Writes an index into a directory, for those who run one and for publishers who list in it. A file that others name is never changed: a new version
-//! lies beside it, and the timestamp, which is replaced last, makes all of them seen at once.
+//! Writes an index into a directory, for those who run one and for publishers who list in it. A file that others name is never changed: a
+//! new version lies beside it, and the timestamp, which is replaced last, makes all of them seen at once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -181,8 +181,9 @@ impl Repository {
         self.renewed(publisher, list, key)
     }
 
-    /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days. Gives the publishers whose newest list is not signed by the
-    /// key that the index knows them by: they are listed as they were, and nobody believes that list until they sign another one.
+    /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days. Gives the publishers whose newest list is
+    /// not signed by the key that the index knows them by: they are listed as they were, and nobody believes that list until they sign
+    /// another one.
     ///
     /// # Errors
     /// If this is not the key of the index, or it cannot be written.

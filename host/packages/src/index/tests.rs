@@ -28,7 +28,7 @@ struct Place {
 fn package(version: &str, seq: u64) -> (Package, Vec<u8>) {
     let bytes = format!("component {version} {seq}").into_bytes();
     let text = format!(
-        r#"{{"format":1,"name":"acme:clock","version":"{version}","seq":{seq},"wit":"0.1.0","description":"Tells größe.","provides":["time"]}}"#
+        r#"{{"format":1,"name":"acme:clock","version":"{version}","seq":{seq},"wit":"0.1.0","description":"größe"}}"#
     );
     let manifest = serde_json::from_str(&text).unwrap();
     let package = Package { digest: digest(&bytes), manifest, imports: vec![], unused: vec![], bytes: bytes.len() };

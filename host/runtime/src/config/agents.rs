@@ -112,8 +112,8 @@ impl AgentsConfig {
         Ok(written.with_installed(&lock, &keyring, home))
     }
 
-    /// Agents that are installed, too, unless their key is revoked: of those that the file names, it says what starts them, and a component of theirs
-    /// that it names stays.
+    /// Agents that are installed, too, unless their key is revoked: of those that the file names, it says what starts them, and a
+    /// component of theirs that it names stays.
     fn with_installed(mut self, lock: &Lock, keyring: &Keyring, home: &Path) -> Self {
         let good = |release: &Release| release.key.is_none_or(|key| keyring.is_not_revoked(key).is_ok());
         for (name, installed) in lock.agents.iter().filter(|(_, installed)| good(&installed.now)) {

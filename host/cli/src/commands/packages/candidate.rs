@@ -1,5 +1,5 @@
-//! A package that could be installed: fetched, held against its digest and its signature, trusted or not, no older than what was here, and taken apart by
-//! the preparer. Nothing of it is written and nothing of it runs.
+//! A package that could be installed: fetched, held against its digest and its signature, trusted or not, no older than what was here,
+//! and taken apart by the preparer. Nothing of it is written and nothing of it runs.
 
 use std::path::{Path, PathBuf};
 

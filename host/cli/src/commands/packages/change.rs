@@ -1,5 +1,5 @@
-//! The change itself, for `install` and for `update` alike: what it is and may do is shown, roots are asked for one by one, somebody says yes, and the set
-//! of installed agents becomes another one whole.
+//! The change itself, for `install` and for `update` alike: what it is and may do is shown, roots are asked for one by one, somebody says
+//! yes, and the set of installed agents becomes another one whole.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -170,6 +170,9 @@ fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathB
     let shown = text::line(&directory.display().to_string());
     let whole =
         directory.canonicalize().with_context(|| format!("`{root}` cannot be {shown}\nhint: make the folder first"))?;
+    if whole.to_str().is_none() {
+        return Err(Fault::usage(format!("{shown} is no text"), "name a folder whose path is UTF-8").into());
+    }
     if !whole.is_dir() {
         return Err(Fault::usage(format!("{shown} is no folder"), format!("name one: --root {root}=DIR")).into());
     }

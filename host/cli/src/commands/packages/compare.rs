@@ -1,5 +1,5 @@
-//! What is other in a new version of a package: its key, what it asks for (with one call that would become possible), and whether it would make the calls
-//! that the present one made. It decides which update may go by itself.
+//! What is other in a new version of a package: its key, what it asks for (with one call that would become possible), and whether it
+//! would make the calls that the present one made. It decides which update may go by itself.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Who says yes to a package: a person at the terminal, a person who has seen it and names what they saw, or what policy allowed before. A yes is bound to
-//! the bytes and to the set of wishes, never to a name.
+//! Who says yes to a package: a person at the terminal, a person who has seen it and names what they saw, or what policy allowed before.
+//! A yes is bound to the bytes and to the set of wishes, never to a name.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 

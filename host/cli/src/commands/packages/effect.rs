@@ -1,5 +1,5 @@
-//! What a package would change in a home: its grant, held against the policy that is there, and ways that become open together with what is installed.
-//! Nothing is written here.
+//! What a package would change in a home: its grant, held against the policy that is there, and ways that become open together with what
+//! is installed. Nothing is written here.
 
 use std::collections::BTreeSet;
 

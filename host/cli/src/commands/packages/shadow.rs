@@ -1,5 +1,5 @@
-//! Recorded runs of an agent, executed again with a new version of it: every answer comes out of the past, nothing is done, and the calls that it would
-//! make are held against those that were made.
+//! Recorded runs of an agent, executed again with a new version of it: every answer comes out of the past, nothing is done, and the calls
+//! that it would make are held against those that were made.
 
 use std::collections::BTreeMap;
 
