@@ -416,11 +416,11 @@ fn another_implementation_of_tuf_reads_an_index() {
     end(market.author("index rotate").arg(&index).args(["--to", "index-2"])).with(0);
     let read = || {
         let mut client = Command::new(&python);
-        client.arg(repository("tests/tuf_client.py")).arg(&index).arg("acme/keeper/1.0.0.wasm");
+        client.arg(repository("tests/tuf_client.py")).arg(&index).args(["acme/keeper/1.0.0.wasm", &market.key]);
         end(&mut client)
     };
     let found = read().with(0).stdout;
-    assert!(found.contains("acme/keeper/1.0.0.wasm.sig "), "{found}");
+    assert!(found.contains("acme/keeper/1.0.0.wasm.sig ") && found.contains("signed acme:keeper"), "{found}");
     // And it refuses what we refuse.
     let list = index.join("metadata/1.acme.json");
     let text = fs::read_to_string(&list).expect("a list");

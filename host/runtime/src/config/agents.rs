@@ -255,6 +255,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_installed_is_known_by_name_and_started_as_the_list_says_unless_its_key_is_revoked() {
+        use agentry_kernel::time::Millis;
+        use agentry_packages::keyring::Revoked;
+        use agentry_packages::lock::{By, Consent, Hex};
+
+        let home = Path::new("/place");
+        let key = format!("ed25519:{}", "0a".repeat(32)).parse().unwrap();
+        let hex = |byte| Hex(agentry_kernel::Digest([byte; 32]));
+        let (mut lock, mut keyring) = (Lock::default(), Keyring::default());
+        for (byte, agent) in [(1, "calendar"), (2, "mail"), (3, "notes")] {
+            let release = Release {
+                name: format!("acme:{agent}"),
+                version: "1.0.0".to_owned(),
+                digest: hex(byte),
+                seq: 1,
+                key: (agent == "notes").then_some(key),
+                capabilities: hex(0),
+                consent: Consent { by: By::Person, at: Millis(1), to: hex(0) },
+                index: None,
+                grant: None,
+            };
+            lock.put(agent, release);
+        }
+        let text =
+            "format = 1\n[agents.calendar]\nstart = [{ letter = true }]\n[agents.mail]\ncomponent = \"own.wasm\"\n";
+        let written = parse(text).unwrap();
+        let known = written.clone().with_installed(&lock, &keyring, home);
+        let of =
+            |known: &AgentsConfig, name: &str| known.get(name).map(|line| (line.component.clone(), line.start.len()));
+        let at = |byte| lock::component(home, hex(byte).0);
+        assert_eq!(of(&known, "calendar"), Some((at(1), 1)));
+        assert_eq!(of(&known, "mail"), Some(("/place/own.wasm".into(), 0)));
+        assert_eq!(of(&known, "notes"), Some((at(3), 0)));
+        keyring.revoked.insert(key, Revoked { since: Millis(1), because: String::new() });
+        assert_eq!(of(&written.with_installed(&lock, &keyring, home), "notes"), None);
+    }
+
+    #[test]
     fn a_mistake_in_the_list_of_agents_has_its_line_and_a_remedy() {
         let start = |start: &str| parse(&format!("format = 1\n[agents.calendar]\nstart = [{start}]"));
         let cases = [
