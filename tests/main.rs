@@ -62,6 +62,7 @@ mod tended;
 mod tools;
 mod triggers;
 mod truths;
+mod updating;
 mod watch;
 mod web;
 mod workers;
