@@ -258,6 +258,47 @@ fn an_agent_that_is_installed_while_a_host_serves_works_for_others_at_once() {
 }
 
 #[test]
+fn the_pages_of_an_index_say_what_its_files_say_and_nothing_else() {
+    let market = Market::new();
+    let (stage, index) = (&market.stage, market.stage.path("index"));
+    let site = stage.path("site");
+    let build = || {
+        let mut command = market.author("index build");
+        command.arg(&index).args(["--key", "index", "--out"]).arg(&site);
+        command
+    };
+    market.publish(&package(stage, "1.wasm", "echo", |_| {}));
+    market.publish(&package(stage, "2.wasm", "steps", |manifest| {
+        steps(manifest);
+        manifest["version"] = "1.1.0".into();
+        manifest["seq"] = 2.into();
+        manifest["description"] = "Keeps <script>alert(1)</script> & \"books\".".into();
+    }));
+    end(&mut build()).with(0);
+    let list = fs::read_to_string(site.join("index.html")).expect("a page");
+    assert!(list.contains("<a href=\"acme/keeper/\">acme:keeper</a> 1.1.0"), "{list}");
+    let page = fs::read_to_string(site.join("acme/keeper/index.html")).expect("a page");
+    for part in [
+        "It says: Keeps &lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;books&quot;.",
+        "reads the folder you name for `documents`",
+        "at most 0.05 USD a run",
+        "<pre>agentry install acme:keeper</pre>",
+        "<td>1.0.0</td><td>nothing</td>",
+        &market.key,
+    ] {
+        assert!(page.contains(part), "no `{part}` in\n{page}");
+    }
+    assert!(!format!("{list}{page}").contains("<script"));
+    // Made anew in its place; nothing else is overwritten, and no index of another key is shown.
+    end(&mut build()).with(0);
+    fs::remove_file(site.join(".agentry-index")).expect("it is ours");
+    end(&mut build()).with(2).complains("is no directory of pages");
+    end(market.author("index build").arg(&index).args(["--key", "acme", "--out"]).arg(stage.path("other")))
+        .with(3)
+        .complains("no root");
+}
+
+#[test]
 fn what_an_admin_granted_before_needs_no_further_yes() {
     let market = Market::new();
     let stage = &market.stage;

@@ -81,6 +81,7 @@ const VERBS: &[&[&str]] = &[
     &["index", "remove"],
     &["index", "sign"],
     &["index", "rotate"],
+    &["index", "build"],
     &["new"],
     &["build"],
     &["policy", "explain"],

@@ -1,6 +1,9 @@
 //! `agentry index`: a directory of signed packages that any static server can offer. Publishers sign what they list; the index signs who
 //! they are, and what is the newest.
 
+mod build;
+mod pages;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,6 +33,7 @@ enum Verb {
     Remove(Remove),
     Sign(Sign),
     Rotate(Rotate),
+    Build(Build),
 }
 
 /// The index and its keys.
@@ -111,6 +115,21 @@ struct Rotate {
     to: String,
 }
 
+/// Writes the index as pages that need no script: a list, and one page a package with its rights in plain words
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry index build ./packages --out ./site
+
+Each package is fetched, held against its digest and taken apart in a child process, so what a page says is what its file says.")]
+struct Build {
+    #[command(flatten)]
+    which: Which,
+    /// Where the pages go: a directory that is not there yet, or one that this made
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 /// Does what the second verb says.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.verb {
@@ -139,6 +158,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
         }
         Verb::Rotate(args) => rotate(args)?,
+        Verb::Build(args) => {
+            let home = args.which.home.existing()?;
+            let root = key::open(home.path(), &args.which.key)?;
+            let packages = build::build(&args.which.directory, PublicKey::of(&root), &args.out)?;
+            let out = text::line(&args.out.display().to_string());
+            args.which.done(&format!("{} in {out}", units::plural(packages as u64, "package")), false);
+        }
     }
     Ok(Exit::Done.into())
 }

@@ -16,7 +16,7 @@ pub use self::compare::Compared;
 pub use self::consent::{ConsentArgs, code};
 pub use self::effect::Effect;
 pub use self::look::{Looked, command, look};
-pub use self::words::{as_json, page};
+pub use self::words::{as_json, does, drafted_costs, page};
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use agentry_kernel::manifest::{Manifest, Wants};
+use agentry_kernel::policy::Grant;
 use agentry_kernel::rights::Access;
 use serde_json::{Value, json};
 use toml::Table;
@@ -14,10 +15,13 @@ use crate::screen::{BAD, BOLD, DIM, GOOD, styled, text, units};
 const REASON_MAX_CHARS: usize = 200;
 
 /// A line of what it may do: ours, and the author's reason.
-struct Line {
-    what: String,
-    why: String,
-    optional: bool,
+pub struct Line {
+    /// What it may do, harmless.
+    pub what: String,
+    /// Why, as its author wrote it: to be made harmless where it is shown.
+    pub why: String,
+    /// Whether it works without.
+    pub optional: bool,
 }
 
 /// The whole page: what it is, who vouches for it, what it may do and cost, what that opens, and what is other than before.
@@ -104,7 +108,7 @@ fn vouched(candidate: &Candidate) -> String {
 }
 
 /// What it asks for, in words that need no manual.
-fn does(wants: &Wants) -> Vec<Line> {
+pub fn does(wants: &Wants) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut add = |what: String, why: &str, optional: bool| lines.push(Line { what, why: why.to_owned(), optional });
     for files in &wants.files {
@@ -159,6 +163,12 @@ fn does(wants: &Wants) -> Vec<Line> {
         None => add("cannot reach the internet, unless such a tool does".to_owned(), "", false),
     }
     lines
+}
+
+/// What it may spend by the grant that is drafted for it.
+pub fn drafted_costs(manifest: &Manifest) -> String {
+    let draft = Grant::draft(manifest).parse::<Table>().ok();
+    costs(&draft.and_then(|draft| draft.get("budget")?.as_table().cloned()).unwrap_or_default())
 }
 
 /// What it may spend: money first.
