@@ -47,6 +47,8 @@ pub struct Set {
 pub struct New<'a> {
     /// The name that it runs by.
     pub agent: &'a str,
+    /// What is installed of this agent as far as was seen when this was decided; none if nothing is.
+    pub instead_of: Option<Digest>,
     /// What stands in the lock; its grant is filled in here.
     pub release: Release,
     /// The bytes of its file.
@@ -99,10 +101,16 @@ impl Set {
     /// Installs a release in the place of the one before.
     ///
     /// # Errors
-    /// If it is older than what is here, its key is revoked, or it cannot be written: then the set is as it was.
+    /// If something else is installed by now, it is older than what was here, its key is revoked, or it cannot be written: then the set is as
+    /// it was.
     pub fn install(&mut self, new: New<'_>) -> Result<(), Fault> {
-        let New { agent, mut release, component: bytes, envelope, grant, roots, trusted } = new;
+        let New { agent, instead_of, mut release, component: bytes, envelope, grant, roots, trusted } = new;
         // Whoever had the turn before may have changed what this was decided on.
+        let is = self.lock.agents.get(agent).map(|installed| installed.now.digest.0);
+        if is != instead_of {
+            let message = format!("`{agent}` was changed by another command meanwhile");
+            return Err(Fault::unavailable(message, "look at it again: agentry list, then try again"));
+        }
         self.lock.follows(&release.name, release.seq, release.digest.0)?;
         release.key.map_or(Ok(()), |key| self.keyring.is_not_revoked(key))?;
         if let Some(installed) = self.lock.agents.get(agent)

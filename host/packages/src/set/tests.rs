@@ -30,8 +30,9 @@ fn grant(agent: &str, why: &str) -> String {
 fn install(set: &mut Set, agent: &str, version: &str, seq: u64) -> Result<(), Fault> {
     let (release, bytes) = release(agent, version, seq);
     let text = grant(agent, version);
-    let (component, grant) = (bytes.as_slice(), Some(text.as_str()));
-    set.install(New { agent, release, component, envelope: None, grant, roots: BTreeMap::new(), trusted: None })
+    let (component, grant, roots) = (bytes.as_slice(), Some(text.as_str()), BTreeMap::new());
+    let instead_of = set.lock().agents.get(agent).map(|installed| installed.now.digest.0);
+    set.install(New { agent, instead_of, release, component, envelope: None, grant, roots, trusted: None })
 }
 
 /// What is installed: the version that the lock, the component and the grant speak of, once somebody has looked.
@@ -111,6 +112,22 @@ fn two_who_install_at_once_have_their_turns() {
 }
 
 #[test]
+fn what_was_decided_on_another_set_is_not_done() {
+    let home = tempfile::tempdir().unwrap();
+    let mut set = Set::open(home.path()).unwrap();
+    install(&mut set, "clock", "1.0.0", 1).unwrap();
+    let (release, bytes) = release("clock", "1.1.0", 2);
+    let (agent, component, roots) = ("clock", bytes.as_slice(), BTreeMap::new());
+    let new = New { agent, instead_of: None, release, component, envelope: None, grant: None, roots, trusted: None };
+    assert!(set.install(new).unwrap_err().message.contains("changed by another command meanwhile"));
+    assert_eq!(found_in(&set), Some("1.0.0"));
+}
+
+fn found_in(set: &Set) -> Option<&str> {
+    set.lock().agents.get("clock").map(|installed| installed.now.version.as_str())
+}
+
+#[test]
 fn a_grant_that_an_admin_changed_is_left_alone_and_told() {
     let home = tempfile::tempdir().unwrap();
     let mut set = Set::open(home.path()).unwrap();
@@ -136,7 +153,8 @@ fn what_a_revoked_key_signed_is_granted_nothing_and_never_comes_back() {
         let (component, grant, roots) = (bytes.as_slice(), Some(text.as_str()), BTreeMap::new());
         let known = Known { key, how: How::Pinned, since: Millis(1) };
         let trusted = Some(("acme".to_owned(), known));
-        set.install(New { agent: "clock", release, component, envelope: None, grant, roots, trusted })
+        let instead_of = set.lock().agents.get("clock").map(|installed| installed.now.digest.0);
+        set.install(New { agent: "clock", instead_of, release, component, envelope: None, grant, roots, trusted })
     };
     put(&mut set, "1.0.0", 1).unwrap();
     // However the admin has called it.

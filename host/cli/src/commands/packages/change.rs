@@ -71,6 +71,7 @@ pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
     let mut set = Set::open(home.path())?;
     set.install(New {
         agent,
+        instead_of: before.map(|before| before.digest.0),
         release,
         component: &candidate.bytes,
         envelope: candidate.envelope.as_deref(),
