@@ -86,6 +86,9 @@ fn an_update_that_would_do_something_else_with_the_same_rights_is_stopped() {
     let waits = end(stage.agentry("update").arg("--yes")).with(3);
     waits.complains("it would not have done what run ");
     assert!(waits.stdout.contains("does not do what run "), "{}", waits.stdout);
+    // No way around it: to install executes nothing, and so never goes by itself over an earlier version.
+    end(stage.agentry("install").args(["acme:keeper", "--yes"])).with(3).complains("an earlier version is installed");
+    assert!(end(stage.agentry("info").arg("acme:keeper")).with(0).stdout.contains("nothing of it was executed"));
     assert_eq!(market.version("keeper").as_deref(), Some("1.0.0"));
 }
 

@@ -98,7 +98,7 @@ fn update(args: &Args, home: &Home, agent: &str, cool_off_ms: u64) -> Result<Val
         true => lock.seen.get(&candidate.package.digest.to_string()).copied().unwrap_or(units::now()),
         false => Set::open(home.path())?.seen(candidate.package.digest, units::now())?,
     };
-    let compared = threads.block_on(Compared::of(home, now, &candidate, cools(seen, cool_off_ms)))?;
+    let compared = threads.block_on(Compared::of(home, now, &candidate, Some(cools(seen, cool_off_ms))))?;
     if args.dry_run {
         return shown(args, home, &candidate, &compared, now);
     }

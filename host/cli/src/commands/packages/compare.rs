@@ -28,20 +28,24 @@ pub struct Compared {
     /// Interfaces that it asks for and the present one does not.
     asks_anew: Vec<&'static str>,
     shadowed: Vec<Shadowed>,
-    /// How long it still cools off.
-    cools_ms: u64,
+    /// How long it still cools off, as an update; none if a person only looks, and nothing of it is executed.
+    cools_ms: Option<u64>,
 }
 
 impl Compared {
-    /// Compares them; `cools_ms` is how long it still cools off.
-    pub async fn of(home: &Home, now: &Release, candidate: &Candidate, cools_ms: u64) -> Result<Self> {
+    /// Compares them. With `cools_ms`, which is how long it still cools off, recorded runs are executed again with the new one; without,
+    /// nothing of it is executed.
+    pub async fn of(home: &Home, now: &Release, candidate: &Candidate, cools_ms: Option<u64>) -> Result<Self> {
         let present = package::of_file(&verified(home.path(), now)?)?.manifest;
         let new = &candidate.package.manifest;
         let asks_anew = words::interfaces(new);
         let asked = words::interfaces(&present);
         let asks_anew = asks_anew.into_iter().filter(|name| !asked.contains(name)).collect();
         let diff = compared(home, &present, new)?;
-        let shadowed = shadow::of(home, candidate.agent(), now.digest.0, &candidate.bytes).await?;
+        let shadowed = match cools_ms {
+            Some(_) => shadow::of(home, candidate.agent(), now.digest.0, &candidate.bytes).await?,
+            None => Vec::new(),
+        };
         let same_key = now.key.is_some() && now.key == candidate.signed.as_ref().map(|(said, _)| said.key);
         Ok(Self { from: now.version.clone(), same_key, diff, asks_anew, shadowed, cools_ms })
     }
@@ -62,7 +66,13 @@ impl Compared {
         if let Some(other) = self.shadowed.iter().find(|one| one.differs.is_some()) {
             return Some(format!("it would not have done what run {} did", other.run));
         }
-        (self.cools_ms > 0).then(|| format!("it cools off for {} more", units::duration(self.cools_ms)))
+        let Some(cools_ms) = self.cools_ms else {
+            return Some(
+                "an earlier version is installed, and `agentry update` alone holds a new one against what that did"
+                    .to_owned(),
+            );
+        };
+        (cools_ms > 0).then(|| format!("it cools off for {} more", units::duration(cools_ms)))
     }
 
     /// As it stands on a screen.
@@ -78,7 +88,11 @@ impl Compared {
             let _ = writeln!(page, "  {line}");
         }
         let (same, other): (Vec<_>, Vec<_>) = self.shadowed.iter().partition(|one| one.differs.is_none());
-        if self.shadowed.is_empty() {
+        if self.cools_ms.is_none() {
+            page.push_str(
+                "  nothing of it was executed: agentry update --dry-run holds it against what recorded runs did\n",
+            );
+        } else if self.shadowed.is_empty() {
             page.push_str("  no run of the present version is recorded here, so nothing could be compared\n");
         }
         if !same.is_empty() {

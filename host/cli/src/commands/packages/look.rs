@@ -28,9 +28,9 @@ pub fn look(home: &Home, wanted: &Wanted) -> Result<Looked> {
         let now = lock.agents.get(candidate.agent()).map(|installed| &installed.now);
         let now =
             now.filter(|now| now.name == candidate.package.manifest.name && now.digest.0 != candidate.package.digest);
-        // A person is here, so nothing cools off.
+        // Whoever looks, and whoever installs, executes nothing of it.
         let compared = match now {
-            Some(now) => Some(Compared::of(home, now, &candidate, 0).await?),
+            Some(now) => Some(Compared::of(home, now, &candidate, None).await?),
             None => None,
         };
         Ok(Looked { candidate, compared, lock })
