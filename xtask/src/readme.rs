@@ -11,8 +11,15 @@ use crate::steps::{command, run as run_command};
 use crate::workspace::{agentry, read, root, target};
 
 /// The pages, in the order in which one reads them.
-const PAGES: [&str; 6] =
-    ["README.md", "docs/first-hour.md", "docs/agent.md", "docs/policy.md", "docs/serve.md", "docs/operate.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "docs/first-hour.md",
+    "docs/agent.md",
+    "docs/policy.md",
+    "docs/serve.md",
+    "docs/operate.md",
+    "docs/packages.md",
+];
 
 /// A fenced block: its language, the file that it is, and what stands in it.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,6 +107,9 @@ fn toml(text: &str, place: &Path) -> Result<()> {
     } else if has("[agents.") || has("[health]") {
         save("agents.toml")?;
         reads.arg("agents");
+    } else if has("[indexes.") {
+        save("packages.toml")?;
+        reads.arg("list");
     } else if has("name = ") && has("[wants") || has("[[wants") {
         fs::write(home.join("agent.toml"), text).context("cannot write a snippet")?;
         reads.arg("build").arg(&home).arg("--world").arg(home.join("wit"));

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::model_server::{Answering, ModelServer};
 use crate::steps::{self, cargo, shown};
 use crate::workspace::{agentry, root, target};
-use crate::{demo, fuzz, guests, readme, tidy};
+use crate::{demo, fuzz, guests, python, readme, tidy};
 use counts::Counts;
 
 /// The names of guest workspaces; they are compiled for WebAssembly and no part of the host's.
@@ -20,6 +20,9 @@ const GUEST_WORKSPACES: [&str; 2] = ["example-agents", "tests/guests"];
 
 /// The tests that are executed with `isolation = "none"` as well: all pass with it, and these are the ones that rest on it most.
 const WITHOUT_ISOLATION: [&str; 3] = ["guests::", "replay::", "resume::"];
+
+/// The reference implementation of The Update Framework.
+const TUF: &str = "tuf==7.0.1";
 
 /// Runs all and prints `N passed, N failed` last.
 pub fn run() -> ExitCode {
@@ -113,10 +116,13 @@ fn integration(steps: &mut Steps) -> Result<()> {
     // Somebody else's program around the host, which a test runs.
     steps::run(cargo().args(["build", "--quiet", "--workspace", "--example", "embed"]))?;
     let server = ModelServer::fetched()?;
+    // Another implementation of the form that indexes have.
+    let tuf = python::environment("tuf", &[TUF])?;
     let skipped = target().join("skipped-tests");
     let _ = std::fs::remove_file(&skipped);
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
+    tests.env("AGENTRY_TUF_PYTHON", tuf.path("python"));
     steps.tests("integration", tests);
     // The other setting, which programs have that embed Agentry: what guests see, and what a run is when it is executed again.
     let mut weaker = workspace_tests(&["--test", "integration", "--"]);

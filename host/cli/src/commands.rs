@@ -20,27 +20,36 @@ mod followed;
 mod fork;
 mod hosting;
 mod import;
+mod index;
+mod info;
 mod inspect;
+mod install;
+mod key;
 mod kill;
 mod label;
+mod list;
 mod logs;
 mod mail;
 mod man;
 mod models;
 mod new;
 mod notices;
+mod packages;
 mod pause;
 mod policy;
 mod prune;
 mod ps;
+mod publish;
 mod questions;
 mod replay;
 mod resolve;
 mod restore;
 mod resume;
+mod rollback;
 pub mod run;
 #[cfg(test)]
 mod screens;
+mod search;
 mod serve;
 mod setup;
 mod status;
@@ -48,8 +57,12 @@ mod target;
 mod tools;
 mod trace;
 mod triggers;
+mod uninstall;
 mod unpause;
+mod update;
+mod verify;
 mod wait;
+mod yank;
 
 use std::process::ExitCode;
 
@@ -100,8 +113,20 @@ pub enum Command {
     Label(label::Args),
     Clock(clock::Args),
     Triggers(triggers::Args),
+    Search(search::Args),
+    Info(info::Args),
+    Install(install::Args),
+    List(list::Args),
+    Update(update::Args),
+    Rollback(rollback::Args),
+    Uninstall(uninstall::Args),
+    Verify(verify::Args),
+    Key(key::Args),
     New(new::Args),
     Build(build::Args),
+    Publish(publish::Args),
+    Yank(yank::Args),
+    Index(index::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -150,8 +175,20 @@ impl Command {
             Self::Label(args) => label::run(args),
             Self::Clock(args) => clock::run(&args),
             Self::Triggers(args) => triggers::run(&args),
+            Self::Search(args) => search::run(&args),
+            Self::Info(args) => info::run(&args),
+            Self::Install(args) => install::run(&args),
+            Self::List(args) => list::run(&args),
+            Self::Update(args) => update::run(&args),
+            Self::Rollback(args) => rollback::run(&args),
+            Self::Uninstall(args) => uninstall::run(&args),
+            Self::Verify(args) => verify::run(&args),
+            Self::Key(args) => key::run(&args),
             Self::New(args) => new::run(args),
             Self::Build(args) => build::run(args),
+            Self::Publish(args) => publish::run(&args),
+            Self::Yank(args) => yank::run(&args),
+            Self::Index(args) => index::run(&args),
             Self::Completions(args) => completions::run(&args),
             Self::Man(args) => man::run(&args),
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use agentry_journal::backup::BackupError;
 use agentry_journal::history::NoRun;
 use agentry_kernel::journal::Status;
+use agentry_packages::{Fault, Kind as FaultKind};
 use agentry_serve::error::{Kind, OpError};
 use agentry_store::StoreError;
 
@@ -89,6 +90,14 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<BackupError>() {
         return Some(of_backup(error));
+    }
+    if let Some(fault) = cause.downcast_ref::<Fault>() {
+        return Some(match fault.kind {
+            FaultKind::Usage => Exit::Usage,
+            FaultKind::Denied => Exit::Denied,
+            FaultKind::Unavailable => Exit::Unavailable,
+            FaultKind::Damaged => Exit::Failed,
+        });
     }
     cause.is::<StoreError>().then_some(Exit::Unavailable)
 }

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use agentry_journal::history::History;
 use agentry_kernel::text::nearest;
 use agentry_llm::Entry;
+use agentry_packages::keyring::Keyring;
+use agentry_packages::lock::{Lock, Release};
+use agentry_packages::set::verified;
 use agentry_runtime::config::AgentsConfig;
 use agentry_store::StoreError;
 use anyhow::{Result, bail};
@@ -107,11 +110,22 @@ impl Home {
         files.take(AGENTS_MAX).filter_map(|entry| name(entry.file_name())).collect()
     }
 
+    /// The component of a release that is installed, unless its key is revoked or the file is another one; what starts it by itself, and what
+    /// others call by its name, a host looks up by the same lock.
+    fn installed(&self, agent: &str, release: &Release) -> Result<PathBuf> {
+        let revoked = release.key.map_or(Ok(()), |key| Keyring::load(&self.0)?.is_not_revoked(key));
+        revoked.map_err(|fault| fault.about(&format!("`{}` does not run", text::line(agent))))?;
+        Ok(verified(&self.0, release)?)
+    }
+
     /// The component that `agent` means: a path if it has a `/` or ends in `.wasm`; else the one of agents.toml, or of the home's agents.
     pub fn component(&self, agent: &str) -> Result<PathBuf> {
         let named = !agent.contains('/') && !agent.ends_with(".wasm");
         if !named {
             return Ok(PathBuf::from(agent));
+        }
+        if let Some(installed) = Lock::load(&self.0)?.agents.get(agent) {
+            return self.installed(agent, &installed.now);
         }
         let known = AgentsConfig::load(&self.0)?;
         if let Some(line) = known.get(agent) {

@@ -23,6 +23,9 @@ pub enum ConfigError {
     /// The prices that were read into the home are not readable any more.
     #[error("{0}")]
     Prices(String),
+    /// What is installed beside it cannot be told; the words say what to do.
+    #[error("{0}")]
+    Installed(String),
     /// It says something that makes no sense.
     #[error("{}\nhint: {}", .0.told(), .0.hint)]
     Mistake(Mistake),

@@ -56,8 +56,13 @@ pub enum PoliciesError {
     #[error("`{}` belongs to another user, who could grant anything\nhint: chown it to the user that runs agents, or to root", .0.display())]
     Foreign(PathBuf),
     /// Nobody could review it.
-    #[error("policy `{}` has more than {POLICY_FILE_MAX_BYTES} bytes\nhint: split it, one agent a file", .0.display())]
-    TooLarge(PathBuf),
+    #[error("`{}` has more than {max_bytes} bytes\nhint: split it: of policies, one agent a file", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What it may have.
+        max_bytes: usize,
+    },
     /// Nobody could review them.
     #[error("`{}` holds more than {POLICY_FILES_MAX} policies\nhint: remove those that no agent needs any more", .0.display())]
     TooMany(PathBuf),
@@ -156,6 +161,15 @@ impl PolicyFiles {
         Self { files: files.collect() }
     }
 
+    /// The same with another file of this name, or without it.
+    #[must_use]
+    pub fn with(&self, file: &str, text: Option<&str>) -> Self {
+        let mut files: Vec<_> = self.files.iter().filter(|(name, _)| name != file).cloned().collect();
+        files.extend(text.map(|text| (file.to_owned(), text.to_owned())));
+        files.sort();
+        Self { files }
+    }
+
     /// How many files there are.
     pub fn len(&self) -> usize {
         self.files.len()
@@ -243,13 +257,21 @@ fn unread(path: &Path) -> (&'static str, String) {
 
 /// The text of a plain file that this user, its group or root alone may write.
 pub fn text(path: &Path) -> Result<String, PoliciesError> {
+    text_within(path, POLICY_FILE_MAX_BYTES)
+}
+
+/// The same, of another file than a policy, with a bound of its own.
+///
+/// # Errors
+/// As [`PolicyFiles::read`].
+pub fn text_within(path: &Path, max_bytes: usize) -> Result<String, PoliciesError> {
     let (file, is) = open(path)?;
     ours(path, &is)?;
     let mut bytes = Vec::new();
     // What was checked is what is read: the open file, not the name a second time.
-    file.take(POLICY_FILE_MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
-    if bytes.len() > POLICY_FILE_MAX_BYTES {
-        return Err(PoliciesError::TooLarge(path.into()));
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
+    if bytes.len() > max_bytes {
+        return Err(PoliciesError::TooLarge { path: path.into(), max_bytes });
     }
     String::from_utf8(bytes).map_err(|_| PoliciesError::NotText(path.into()))
 }
@@ -386,7 +408,7 @@ mod tests {
     fn a_file_that_is_too_large_or_not_text_is_refused() {
         let home = directory();
         write(&home, "a.toml", "#".repeat(POLICY_FILE_MAX_BYTES + 1), 0o644);
-        assert!(matches!(load(home.path()), Err(PoliciesError::TooLarge(_))));
+        assert!(matches!(load(home.path()), Err(PoliciesError::TooLarge { .. })));
         write(&home, "a.toml", [0xff, 0xfe], 0o644);
         assert!(matches!(load(home.path()), Err(PoliciesError::NotText(_))));
     }

@@ -11,6 +11,7 @@ use agentry_abi::bindings::agentry::agent::types::{Denial, Error};
 use agentry_abi::fault::unavailable;
 use agentry_kernel::Permit;
 use agentry_kernel::budget::{Amounts, Resource};
+use agentry_store::limits::HTTP_ANSWER_MAX_BYTES;
 use tokio_util::sync::CancellationToken;
 
 pub use self::request::Wanted;
@@ -55,7 +56,7 @@ impl Http {
             headers,
             body: wanted.body.clone(),
             timeout: wanted.left(),
-            answer_max_bytes: usize::MAX,
+            answer_max_bytes: HTTP_ANSWER_MAX_BYTES,
         };
         let sent = Amounts::of(Resource::Egress, wanted.bytes());
         match self.web.send(outgoing, named, cut).await {

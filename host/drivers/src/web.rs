@@ -10,9 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentry_store::limits::{
-    HTTP_ANSWER_MAX_BYTES, HTTP_HEADERS_MAX, HTTP_HEADERS_MAX_BYTES, HTTP_IN_FLIGHT_MAX_BYTES,
-};
+use agentry_store::limits::{HTTP_HEADERS_MAX, HTTP_HEADERS_MAX_BYTES, HTTP_IN_FLIGHT_MAX_BYTES};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use reqwest::header::HeaderMap;
@@ -123,7 +121,7 @@ impl Web {
             let _room = self.room(&request)?;
             literal(&request.url, named)?;
             let client = self.client(named)?;
-            let max = request.answer_max_bytes.min(HTTP_ANSWER_MAX_BYTES);
+            let max = request.answer_max_bytes;
             let host = request.url.host_str().unwrap_or_default().to_owned();
             let sent = client.request(request.method, request.url).headers(request.headers).body(request.body).send();
             let response = sent.await.map_err(|why| trouble(&host, why))?;
@@ -138,7 +136,7 @@ impl Web {
 
     /// Room for a request and its answer, until it is dropped.
     fn room(&self, request: &Outgoing) -> Result<OwnedSemaphorePermit, Trouble> {
-        let bytes = request.body.len().saturating_add(request.answer_max_bytes.min(HTTP_ANSWER_MAX_BYTES));
+        let bytes = request.body.len().saturating_add(request.answer_max_bytes);
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).map_err(|_| Trouble::Busy)?;
         Arc::clone(&self.in_flight).try_acquire_many_owned(units).map_err(|_| Trouble::Busy)
     }

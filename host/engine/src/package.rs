@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use agentry_store::limits::COMPONENT_MAX_BYTES;
 pub use imports::{Import, WIT_VERSION};
-pub use manifest::SECTION;
+pub use manifest::{SECTION, canonical_json};
 pub use parts::Parts;
 pub use stamp::Stamp;
 

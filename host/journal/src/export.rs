@@ -20,7 +20,7 @@ use agentry_store::rows::run::{Imported, RunRecord};
 use agentry_store::{Batch, Expect, RedbStore, Store, StoreError, keys};
 
 use self::form::Body;
-use self::sign::{HomeKey, SignError};
+use self::sign::{SignError, SigningKey};
 use crate::audit::contents::{lacking, named};
 use crate::history::History;
 use crate::{Journal, Tip, Trail, segment};
@@ -70,7 +70,7 @@ pub enum ExportError {
 ///
 /// # Errors
 /// If it goes on, is too large or is not whole.
-pub fn export(history: &History, record: &RunRecord, key: Option<&HomeKey>) -> Result<Vec<u8>, ExportError> {
+pub fn export(history: &History, record: &RunRecord, key: Option<&SigningKey>) -> Result<Vec<u8>, ExportError> {
     if record.status == Status::Running {
         return Err(ExportError::GoesOn(record.id));
     }

@@ -189,14 +189,30 @@ impl Host {
     /// # Errors
     /// If there is no such run, or its component is not the one that ran.
     pub async fn replay(&self, run: &str, component: Option<&Path>) -> Result<Replayed, RunError> {
+        let (record, past) = self.recorded(run)?;
+        let prepared = self.component_of(&record, component).await?;
+        Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
+    }
+
+    /// The same with another component: whether it would have made the calls that were made. Nothing of it is done.
+    ///
+    /// # Errors
+    /// If there is no such run, or this is no component.
+    pub async fn shadow(&self, run: &str, component: &Path) -> Result<Replayed, RunError> {
+        let (record, past) = self.recorded(run)?;
+        let prepared = self.components().package(component).await?;
+        Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
+    }
+
+    /// A run and all that its journal has.
+    fn recorded(&self, run: &str) -> Result<(RunRecord, Recording), RunError> {
         let record = self.history.whole_run(run)?;
         let entries = self.history.entries(record.id)?;
         if entries.is_empty() {
             return Err(RunError::NeverBegan { run: record.id });
         }
         let past = Recording::of(Arc::clone(self.history.store()), entries)?;
-        let prepared = self.component_of(&record, component).await?;
-        Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
+        Ok((record, past))
     }
 
     /// The other hosts of its store, and how many runs of each have not ended: as it was opened, and it leaves them alone.

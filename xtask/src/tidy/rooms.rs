@@ -22,6 +22,7 @@ const OURS: &[&str] = &[
     "agentry_engine",
     "agentry_llm",
     "agentry_drivers",
+    "agentry_packages",
     "agentry_runtime",
     "agentry_serve",
 ];
@@ -57,7 +58,11 @@ const BELOW_RUNTIME: &[&str] = &[
     "agentry-engine",
     "agentry-llm",
     "agentry-drivers",
+    "agentry-packages",
 ];
+
+const BELOW_PACKAGES: &[&str] =
+    &["agentry-kernel", "agentry-store", "agentry-config", "agentry-journal", "agentry-engine", "agentry-drivers"];
 
 const BELOW_SERVE: &[&str] = &[
     "agentry-kernel",
@@ -82,6 +87,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("host/llm/Cargo.toml", &["agentry-kernel", "agentry-abi", "agentry-config", "agentry-store"]),
     ("host/llm-embedded/Cargo.toml", &["agentry-kernel", "agentry-llm", "agentry-abi"]),
     ("host/drivers/Cargo.toml", &["agentry-kernel", "agentry-abi", "agentry-config", "agentry-store"]),
+    ("host/packages/Cargo.toml", BELOW_PACKAGES),
     ("host/runtime/Cargo.toml", BELOW_RUNTIME),
     ("host/serve/Cargo.toml", BELOW_SERVE),
     ("host/oracle/Cargo.toml", &["agentry-kernel"]),

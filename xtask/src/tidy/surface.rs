@@ -125,6 +125,7 @@ fn config_keys(tree: &Tree) -> BTreeSet<String> {
         "drivers/src/secrets/config",
         "runtime/src/config",
         "runtime/src/config/retention",
+        "packages/src/config",
     ];
     for file in files {
         found.extend(keys(tree, &format!("host/{file}.rs"), config_prefix));
@@ -143,6 +144,8 @@ fn config_prefix(table: &str) -> Option<&'static str> {
         "IDLE" => "idle.",
         "ENGINE" => "engine.",
         "RETENTION" => "retention.",
+        "PACKAGES" => "packages.",
+        "INDEX" => "packages.indexes.",
         "PROVIDER" => "providers.",
         "REQUEST" => "",
         "SECRET" => "providers.key.",

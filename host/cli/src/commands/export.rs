@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentry_journal::export;
-use agentry_journal::export::sign::HomeKey;
+use agentry_journal::export::sign::SigningKey;
 use anyhow::{Context, Result};
 
 use crate::exit::Exit;
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let history =
         home.history()?.context("nothing has run in this home yet\nhint: `agentry run FILE.wasm` runs an agent")?;
     let record = history.whole_run(&args.run)?;
-    let key = if args.sign { Some(HomeKey::of(home.path())?) } else { None };
+    let key = if args.sign { Some(SigningKey::of(home.path())?) } else { None };
     let bytes = export::export(&history, &record, key.as_ref())?;
     if args.out.as_os_str() == "-" {
         io::stdout().write_all(&bytes).context("cannot write to stdout")?;
@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-fn tell_signer(key: Option<&HomeKey>) {
+fn tell_signer(key: Option<&SigningKey>) {
     if let Some(key) = key {
         screen::tell(&format!("  {}\n", styled(DIM, format_args!("signed by {}", key.public()))));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use agentry_packages::lock::Lock;
 use agentry_runtime::host::{self, Host, Options};
 use agentry_serve::api::LiveRuns;
 use agentry_serve::error::Kind;
@@ -64,7 +65,7 @@ impl HostingArgs {
         Ok(Options {
             policies: self.policies.unwrap_or_else(|| home.policies()),
             home: home.path().to_path_buf(),
-            roots: roots(self.roots)?,
+            roots: with_installed(roots(self.roots)?, &home)?,
             model: self.model,
             models: home.models(),
             preparer: package::preparer()?,
@@ -105,11 +106,20 @@ pub async fn open_unchecked(options: Options) -> Result<Host> {
     })
 }
 
-fn root(given: &str) -> Result<(String, PathBuf), String> {
+/// A root as it is given: `NAME=DIR`.
+pub fn root(given: &str) -> Result<(String, PathBuf), String> {
     match given.split_once('=') {
         Some((name, directory)) if !name.is_empty() && !directory.is_empty() => Ok((name.to_owned(), directory.into())),
         _ => Err("a root is NAME=DIR, such as documents=./docs".to_owned()),
     }
+}
+
+/// What roots of installed agents stand for, unless somebody says otherwise now.
+fn with_installed(given: BTreeMap<String, PathBuf>, home: &Home) -> Result<BTreeMap<String, PathBuf>> {
+    let mut roots = Lock::load(home.path())?.all_roots();
+    roots.retain(|_, directory| directory.is_dir());
+    roots.extend(given);
+    Ok(roots)
 }
 
 fn roots(given: Vec<(String, PathBuf)>) -> Result<BTreeMap<String, PathBuf>> {

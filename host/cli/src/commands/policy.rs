@@ -11,7 +11,8 @@ mod scenario;
 mod simulate;
 mod test;
 
-pub use self::scenario::{beside, tools};
+pub use self::diff::{as_json as diff_as_json, page as diff_page};
+pub use self::scenario::{beside, scenario, tools};
 
 use std::process::ExitCode;
 

@@ -52,9 +52,14 @@ pub(crate) fn append(component: &[u8], manifest: &Manifest) -> Result<Vec<u8>, P
 /// JSON with sorted keys and no spaces.
 pub(crate) fn canonical(manifest: &Manifest) -> Result<Vec<u8>, PackageError> {
     let value = serde_json::to_value(manifest).map_err(|error| damaged(&error.to_string()))?;
+    Ok(canonical_json(&value).into_bytes())
+}
+
+/// A value as JSON with sorted keys and no spaces: one text for one value, for what is hashed and signed.
+pub fn canonical_json(value: &Value) -> String {
     let mut text = String::new();
-    write(&value, &mut text);
-    Ok(text.into_bytes())
+    write(value, &mut text);
+    text
 }
 
 /// Not left to `serde_json`: whether its objects are sorted depends on a feature that any dependency may switch on.

@@ -10,9 +10,19 @@ use super::BackupError;
 use super::pack::{NAME_MAX_BYTES, PACKED_MAX_BYTES};
 
 /// Files by name.
-const FILES: [&str; 6] = ["agentry.toml", "agents.toml", "learned.json", "locked", "prices.json", "tools.toml"];
+const FILES: [&str; 9] = [
+    "agentry.toml",
+    "agents.lock",
+    "agents.toml",
+    "learned.json",
+    "locked",
+    "packages.toml",
+    "prices.json",
+    "publishers.json",
+    "tools.toml",
+];
 /// Directories, with all that lies in them.
-const DIRECTORIES: [&str; 2] = ["agents", "policies"];
+const DIRECTORIES: [&str; 3] = ["agents", "packages", "policies"];
 /// How deep such a directory is looked into.
 const DEPTH_MAX: usize = 8;
 /// Files of a home; one has hundreds.

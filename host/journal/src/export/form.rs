@@ -7,7 +7,7 @@ use agentry_store::limits::{EXPORT_CONTENTS_MAX, EXPORT_MAX_BYTES};
 use serde::{Deserialize, Serialize};
 
 use super::ExportError;
-use super::sign::{self, HomeKey, SIGNATURE_BYTES};
+use super::sign::{self, SIGNATURE_BYTES, SigningKey};
 use crate::digest;
 
 /// What such a file begins with: its kind and the version of its form.
@@ -40,7 +40,7 @@ pub(super) struct Read<'a> {
 /// The key, and its signature of all that stands before.
 type Signed<'a> = Option<(Digest, &'a [u8])>;
 
-pub(super) fn write(body: &Body, key: Option<&HomeKey>) -> Vec<u8> {
+pub(super) fn write(body: &Body, key: Option<&SigningKey>) -> Vec<u8> {
     let plain = "it is plain data, and memory grows";
     let bytes = postcard::to_extend(body, MAGIC.to_vec()).expect(plain);
     let signature = key.map(|key| (key.public(), key.sign(&digest(&bytes))));

@@ -1,5 +1,5 @@
-//! The key by which a home vouches for what it exports: Ed25519 (RFC 8032), made at need, readable by its owner alone. A signature says that
-//! the holder of the key made the file, and nothing of what happened.
+//! Keys that sign: Ed25519 (RFC 8032), each a file that its owner alone may read; and the one by which a home vouches for what it exports. A
+//! signature says that the holder of the key made the file, and nothing of what happened.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -10,7 +10,7 @@ use agentry_kernel::digest::Digest;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
 /// Bytes of a signature.
-pub(crate) const SIGNATURE_BYTES: usize = 64;
+pub const SIGNATURE_BYTES: usize = 64;
 
 /// Bytes of the secret half.
 const SEED_BYTES: usize = 32;
@@ -43,8 +43,16 @@ pub enum SignError {
         /// The file.
         file: String,
     },
+    /// There is one, and it stays.
+    #[error(
+        "the key {file} is there already\nhint: whoever trusts it knows no other; choose another name for a new one"
+    )]
+    There {
+        /// The file.
+        file: String,
+    },
     /// It is no key.
-    #[error("{file} is no key\nhint: move it away, and the next `agentry export --sign` makes one")]
+    #[error("{file} is no key\nhint: put back the one that was there, or move it away and make another")]
     NoKey {
         /// The file.
         file: String,
@@ -52,27 +60,50 @@ pub enum SignError {
 }
 
 /// The key of a home.
-pub struct HomeKey(Ed25519KeyPair);
+pub struct SigningKey(Ed25519KeyPair);
 
-impl std::fmt::Debug for HomeKey {
+impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("HomeKey").field(&self.public()).finish()
+        f.debug_tuple("SigningKey").field(&self.public()).finish()
     }
 }
 
-impl HomeKey {
+impl SigningKey {
     /// The key of this home, made if there is none.
     ///
     /// # Errors
     /// If it cannot be read or made, or others may read it.
     pub fn of(home: &Path) -> Result<Self, SignError> {
         let path = home.join(FILE);
+        let io = |why| SignError::Io { file: path.display().to_string(), why };
+        if !path.try_exists().map_err(io)? {
+            make(&path).map_err(io)?;
+        }
+        Self::open(&path)
+    }
+
+    /// A new key in this file, whose directory is there.
+    ///
+    /// # Errors
+    /// If there is a file of this name, or it cannot be written.
+    pub fn create(path: &Path) -> Result<Self, SignError> {
+        let file = || path.display().to_string();
+        let io = |why| SignError::Io { file: file(), why };
+        if path.try_exists().map_err(io)? {
+            return Err(SignError::There { file: file() });
+        }
+        make(path).map_err(io)?;
+        Self::open(path)
+    }
+
+    /// The key in this file.
+    ///
+    /// # Errors
+    /// If it cannot be read, others may read it, or it is none.
+    pub fn open(path: &Path) -> Result<Self, SignError> {
         let shown = || path.display().to_string();
         let io = |why| SignError::Io { file: shown(), why };
-        if !path.try_exists().map_err(io)? {
-            make(home, &path).map_err(io)?;
-        }
-        let mut file = File::open(&path).map_err(io)?;
+        let mut file = File::open(path).map_err(io)?;
         let is = file.metadata().map_err(io)?;
         if is.mode() & 0o077 != 0 || !is.is_file() {
             return Err(SignError::Exposed { file: shown() });
@@ -88,13 +119,23 @@ impl HomeKey {
         Digest(*bytes.expect("a public key of Ed25519 has 32 bytes"))
     }
 
+    /// The signature of a message. Each kind of message begins with words of its own, so that no signature can be taken for another.
+    pub fn sign_message(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).as_ref().to_vec()
+    }
+
     pub(super) fn sign(&self, file: &Digest) -> Vec<u8> {
-        self.0.sign(&message(file)).as_ref().to_vec()
+        self.sign_message(&message(file))
     }
 }
 
+/// Whether the holder of this key signed this message.
+pub fn has_signed(key: &Digest, message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key.0).verify(message, signature).is_ok()
+}
+
 pub(super) fn verify(key: &Digest, file: &Digest, signature: &[u8; SIGNATURE_BYTES]) -> Result<(), SignError> {
-    UnparsedPublicKey::new(&ED25519, key.0).verify(&message(file), signature).map_err(|_| SignError::Wrong)
+    if has_signed(key, &message(file), signature) { Ok(()) } else { Err(SignError::Wrong) }
 }
 
 fn message(file: &Digest) -> Vec<u8> {
@@ -102,10 +143,10 @@ fn message(file: &Digest) -> Vec<u8> {
 }
 
 /// Makes the key file. Of two processes that do so at once, the first one's stands.
-fn make(home: &Path, path: &Path) -> std::io::Result<()> {
+fn make(path: &Path) -> std::io::Result<()> {
     let mut seed = [0; SEED_BYTES];
     getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
-    let temporary = home.join(format!("{FILE}.{}.tmp", std::process::id()));
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
     let written = made.and_then(|mut file| file.write_all(&seed).and_then(|()| file.sync_all()));
     // A link fails where a rename would replace what another process just made.

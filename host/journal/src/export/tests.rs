@@ -71,7 +71,7 @@ fn exported(home: &Path) -> Result<Vec<u8>, ExportError> {
     exported_by(home, None)
 }
 
-fn exported_by(home: &Path, key: Option<&HomeKey>) -> Result<Vec<u8>, ExportError> {
+fn exported_by(home: &Path, key: Option<&SigningKey>) -> Result<Vec<u8>, ExportError> {
     let history = History::over(Arc::new(RedbStore::open(home).unwrap()));
     let record = history.run(&RUN.to_string()).unwrap();
     export(&history, &record, key)
@@ -249,8 +249,8 @@ async fn what_a_file_does_not_name_is_not_kept() {
 #[tokio::test]
 async fn a_file_says_which_home_vouches_for_it_and_one_that_was_changed_since_is_refused() {
     let (here, _) = home().await;
-    let key = HomeKey::of(here.path()).unwrap();
-    assert_eq!(HomeKey::of(here.path()).unwrap().public(), key.public(), "it is made once");
+    let key = SigningKey::of(here.path()).unwrap();
+    assert_eq!(SigningKey::of(here.path()).unwrap().public(), key.public(), "it is made once");
     let file = exported_by(here.path(), Some(&key)).unwrap();
     assert_eq!(open(&file, NOW).unwrap().signer(), Some(key.public()));
     // Whoever changes the file can mend its checksum, and not its signature.
@@ -262,15 +262,15 @@ async fn a_file_says_which_home_vouches_for_it_and_one_that_was_changed_since_is
     changed.extend_from_slice(&digest(&changed).0);
     assert!(matches!(open(&changed, NOW), Err(ExportError::Sign(SignError::Wrong))));
     let (there, _) = home().await;
-    assert_ne!(HomeKey::of(there.path()).unwrap().public(), key.public());
+    assert_ne!(SigningKey::of(there.path()).unwrap().public(), key.public());
     use std::os::unix::fs::PermissionsExt as _;
     let path = here.path().join("export.key");
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(matches!(HomeKey::of(here.path()), Err(SignError::Exposed { .. })));
+    assert!(matches!(SigningKey::of(here.path()), Err(SignError::Exposed { .. })));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&path, b"short").unwrap();
-    assert!(matches!(HomeKey::of(here.path()), Err(SignError::NoKey { .. })));
+    assert!(matches!(SigningKey::of(here.path()), Err(SignError::NoKey { .. })));
 }
 
 #[test]

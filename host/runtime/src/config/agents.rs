@@ -4,7 +4,7 @@
 //! format = 1
 //!
 //! [agents.calendar]                        # the name that its grant has, too
-//! component = "agents/calendar.wasm"       # relative to the home; as if you said nothing
+//! component = "agents/calendar.wasm"       # relative to the home; as if you said nothing, unless a package of this name is installed
 //! start = [{ cron = "0 7 * * MON-FRI" }]   # what starts it while a host serves: see triggers.rs
 //!
 //! [webhooks]
@@ -21,6 +21,9 @@ use agentry_config::reader::{Document, Table};
 use agentry_config::secret::key;
 use agentry_config::{ConfigError, policies};
 use agentry_kernel::labels;
+use agentry_packages::Fault;
+use agentry_packages::keyring::Keyring;
+use agentry_packages::lock::{self, Lock, Release};
 use agentry_store::limits::AGENTS_MAX;
 
 use super::triggers::{self, Cause, TriggerLine, WebhookKey};
@@ -94,16 +97,35 @@ pub struct AgentLine {
 }
 
 impl AgentsConfig {
-    /// Reads `agents.toml` in `home`; without one no agent is known by name.
+    /// Reads `agents.toml` in `home`, and which agents are installed there; without either no agent is known by name.
     ///
     /// # Errors
     /// If others may write it, or it cannot be read or understood; the error names the line.
     pub fn load(home: &Path) -> Result<Self, ConfigError> {
         let file = home.join(AGENTS_FILE);
-        match std::fs::symlink_metadata(&file) {
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            _ => Self::parse(&file.display().to_string(), &policies::text(&file)?, home),
+        let written = match std::fs::symlink_metadata(&file) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Self::default(),
+            _ => Self::parse(&file.display().to_string(), &policies::text(&file)?, home)?,
+        };
+        let told = |why: Fault| ConfigError::Installed(why.to_string());
+        let (lock, keyring) = (Lock::load(home).map_err(told)?, Keyring::load(home).map_err(told)?);
+        Ok(written.with_installed(&lock, &keyring, home))
+    }
+
+    /// Agents that are installed, too, unless their key is revoked: of those that the file names, it says what starts them, and a
+    /// component of theirs that it names stays.
+    fn with_installed(mut self, lock: &Lock, keyring: &Keyring, home: &Path) -> Self {
+        let good = |release: &Release| release.key.is_none_or(|key| keyring.is_not_revoked(key).is_ok());
+        for (name, installed) in lock.agents.iter().filter(|(_, installed)| good(&installed.now)) {
+            let component = lock::component(home, installed.now.digest.0);
+            match self.agents.iter_mut().find(|line| line.name == *name) {
+                Some(line) if line.component == default_component(home, name) => line.component = component,
+                Some(_) => {}
+                None => self.agents.push(AgentLine { name: name.clone(), component, start: Vec::new() }),
+            }
         }
+        self.agents.sort_by(|a, b| a.name.cmp(&b.name));
+        self
     }
 
     /// Reads the text of a list of agents that errors name `file`.
@@ -147,9 +169,14 @@ fn agent(name: &str, table: &Table<'_>, home: &Path) -> Result<AgentLine, Config
     })?;
     let component = match table.text("component")? {
         Some(component) => home.join(component),
-        None => home.join("agents").join(format!("{name}.wasm")),
+        None => default_component(home, name),
     };
     Ok(AgentLine { name: name.to_owned(), component, start: triggers::parse(table)? })
+}
+
+/// Where a component lies that nobody says anything of.
+fn default_component(home: &Path, name: &str) -> PathBuf {
+    home.join("agents").join(format!("{name}.wasm"))
 }
 
 fn listen(root: &Table<'_>) -> Result<SocketAddr, ConfigError> {
@@ -225,6 +252,44 @@ mod tests {
         assert_eq!(known.get("calendar").map(|agent| agent.component.clone()), Some("/place/c.wasm".into()));
         assert_eq!(known.get("mail").map(|agent| agent.component.clone()), Some("/place/agents/mail.wasm".into()));
         assert_eq!(known.get("nobody"), None);
+    }
+
+    #[test]
+    fn what_is_installed_is_known_by_name_and_started_as_the_list_says_unless_its_key_is_revoked() {
+        use agentry_kernel::time::Millis;
+        use agentry_packages::keyring::Revoked;
+        use agentry_packages::lock::{By, Consent, Hex};
+
+        let home = Path::new("/place");
+        let key = format!("ed25519:{}", "0a".repeat(32)).parse().unwrap();
+        let hex = |byte| Hex(agentry_kernel::Digest([byte; 32]));
+        let (mut lock, mut keyring) = (Lock::default(), Keyring::default());
+        for (byte, agent) in [(1, "calendar"), (2, "mail"), (3, "notes")] {
+            let release = Release {
+                name: format!("acme:{agent}"),
+                version: "1.0.0".to_owned(),
+                digest: hex(byte),
+                seq: 1,
+                key: (agent == "notes").then_some(key),
+                capabilities: hex(0),
+                consent: Consent { by: By::Person, at: Millis(1), to: hex(0) },
+                index: None,
+                grant: None,
+            };
+            lock.put(agent, release);
+        }
+        let text =
+            "format = 1\n[agents.calendar]\nstart = [{ letter = true }]\n[agents.mail]\ncomponent = \"own.wasm\"\n";
+        let written = parse(text).unwrap();
+        let known = written.clone().with_installed(&lock, &keyring, home);
+        let of =
+            |known: &AgentsConfig, name: &str| known.get(name).map(|line| (line.component.clone(), line.start.len()));
+        let at = |byte| lock::component(home, hex(byte).0);
+        assert_eq!(of(&known, "calendar"), Some((at(1), 1)));
+        assert_eq!(of(&known, "mail"), Some(("/place/own.wasm".into(), 0)));
+        assert_eq!(of(&known, "notes"), Some((at(3), 0)));
+        keyring.revoked.insert(key, Revoked { since: Millis(1), because: String::new() });
+        assert_eq!(of(&written.with_installed(&lock, &keyring, home), "notes"), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use agentry_engine::prepare::PrepareError;
 use agentry_engine::settings::wide_places_of;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Manifest;
+use agentry_packages::lock::digest_of_path;
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use agentry_store::{Batch, Store, StoreError, keys};
 use parking_lot::Mutex;
@@ -78,7 +79,7 @@ impl Components {
             return Ok(Arc::clone(prepared));
         }
         let path = component.to_owned();
-        let read = tokio::task::spawn_blocking(move || package::read(&path)).await;
+        let read = tokio::task::spawn_blocking(move || as_installed(&path)).await;
         let prepared = self.prepare(read.expect("reading a file does not panic")?).await?;
         if let Some(stamp) = stamp.filter(Stamp::is_settled) {
             keep_few(&mut self.files.lock(), component.to_owned(), (stamp, prepared.digest));
@@ -96,7 +97,7 @@ impl Components {
         }
         let path = component.to_owned();
         let read = tokio::task::spawn_blocking(move || {
-            let bytes = package::read(&path)?;
+            let bytes = as_installed(&path)?;
             Ok::<_, PackageError>((package::digest(&bytes), bytes))
         });
         let (digest, bytes) = read.await.expect("reading a file does not panic")?;
@@ -141,6 +142,18 @@ impl Components {
             drop(self.store.commit(batch));
         }
         Ok(())
+    }
+}
+
+/// The bytes of a component; of one that is installed, those that were.
+fn as_installed(path: &Path) -> Result<Vec<u8>, PackageError> {
+    let bytes = package::read(path)?;
+    match digest_of_path(path) {
+        Some(installed) if installed != package::digest(&bytes) => Err(PackageError::new(
+            format!("{} is not the file that was installed", path.display()),
+            "install its package again; whoever changed the file can write in this home",
+        )),
+        Some(_) | None => Ok(bytes),
     }
 }
 

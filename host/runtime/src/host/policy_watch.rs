@@ -19,6 +19,8 @@ use agentry_kernel::kernel::Lock;
 use agentry_kernel::limits::{POLICY_FILES_MAX, TEXT_MAX_BYTES};
 use agentry_kernel::policy::Policy;
 use agentry_kernel::time::Millis;
+use agentry_packages::keyring::PUBLISHERS_FILE;
+use agentry_packages::lock::LOCK_FILE as INSTALLED_FILE;
 use agentry_store::limits::STANDING_LOOK_MS;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
@@ -119,8 +121,8 @@ impl PolicyWatch {
 pub fn watch(services: Weak<Services>) -> io::Result<()> {
     let look = move || {
         let (mut policy, mut tools, mut agents) = (Seen::default(), Seen::default(), Seen::default());
-        let agents_file =
-            [services.upgrade().map(|services| services.policy_watch.home.join(AGENTS_FILE)).unwrap_or_default()];
+        let home = services.upgrade().map(|services| services.policy_watch.home.clone()).unwrap_or_default();
+        let agents_file = [home.join(AGENTS_FILE), home.join(INSTALLED_FILE), home.join(PUBLISHERS_FILE)];
         // Read when the host was opened.
         agents.read = Some(fingerprint_of(&agents_file));
         loop {

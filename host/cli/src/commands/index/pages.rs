@@ -1,0 +1,144 @@
+//! Pages of an index as HTML that needs no script: readable at any width, by any reader. Text of a package is made harmless as for a
+//! screen and then escaped; nothing of it is a link, a tag or an address.
+
+use std::fmt::Write as _;
+
+use agentry_kernel::manifest::Manifest;
+use agentry_packages::index::client::Listed;
+
+use crate::commands::packages::{does, drafted_costs};
+use crate::screen::{text, units};
+
+/// A package, as its newest version is.
+pub struct Shown {
+    /// Its newest version.
+    pub listed: Listed,
+    /// All that are listed, the newest first.
+    pub versions: Vec<Listed>,
+    /// What stands in its file.
+    pub manifest: Manifest,
+}
+
+/// The longest text of a package on a page.
+const TEXT_MAX_CHARS: usize = 400;
+
+/// Colours that anybody can tell apart, in the light and in the dark, and lines that fit any screen.
+const STYLE: &str = "\
+:root{color-scheme:light dark}body{font:1.0625rem/1.55 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem}\
+code,pre{font-family:ui-monospace,monospace;overflow-wrap:anywhere}pre{padding:.75rem;border:1px solid;border-radius:.4rem;\
+white-space:pre-wrap}ul.packages{list-style:none;padding:0}ul.packages li{border-top:1px solid;padding:.5rem 0}\
+.said{font-style:italic}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .75rem .25rem 0;\
+border-top:1px solid;vertical-align:top}";
+
+/// The list of all packages.
+pub fn list(shown: &[Shown]) -> String {
+    let mut body = format!(
+        "<h1>Packages</h1>\n<p>{}.</p>\n<ul class=\"packages\">\n",
+        units::plural(shown.len() as u64, "package")
+    );
+    for one in shown {
+        let listing = &one.listed.listing;
+        let _ = writeln!(
+            body,
+            "<li><a href=\"{}/\">{}</a> {}{}</li>",
+            escaped(&place(&listing.name)),
+            escaped(&listing.name),
+            escaped(&listing.version),
+            said(&one.manifest.description)
+        );
+    }
+    body.push_str("</ul>\n");
+    whole("Packages", &body)
+}
+
+/// The page of one package.
+pub fn package(one: &Shown) -> String {
+    let Shown { listed, versions, manifest } = one;
+    let listing = &listed.listing;
+    let name = escaped(&listing.name);
+    let mut body = format!(
+        "<p><a href=\"../../\">All packages</a></p>\n<h1>{name}</h1>\n<p>Version {}, {}, signed by {} with <code>{}</code>.</p>\n{}",
+        escaped(&listing.version),
+        escaped(&units::bytes(listed.bytes)),
+        escaped(&listed.publisher),
+        escaped(&listed.key.to_string()),
+        said(&manifest.description)
+    );
+    body.push_str("<h2>What it may do</h2>\n<ul>\n");
+    for line in does(&manifest.wants) {
+        let optional = if line.optional { " (works without)" } else { "" };
+        let _ = writeln!(body, "<li>{}{optional}{}</li>", escaped(&line.what), said(&line.why));
+    }
+    let _ = write!(
+        body,
+        "</ul>\n<h2>What it may cost</h2>\n<p>{}</p>\n<h2>How to install it</h2>\n<pre>agentry install {name}</pre>\n\
+         <h2>Versions</h2>\n<table>\n<tr><th scope=\"col\">version</th><th scope=\"col\">asks for</th><th scope=\"col\">digest</th></tr>\n",
+        escaped(&drafted_costs(manifest))
+    );
+    for listed in versions {
+        let listing = &listed.listing;
+        let wants = match &listing.yanked {
+            Some(because) => format!("taken back: {}", text::cut(because, TEXT_MAX_CHARS)),
+            None if listing.wants.is_empty() => "nothing".to_owned(),
+            None => listing.wants.join(", "),
+        };
+        let (version, digest) = (escaped(&listing.version), listed.digest);
+        let _ = writeln!(body, "<tr><td>{version}</td><td>{}</td><td><code>{digest}</code></td></tr>", escaped(&wants));
+    }
+    body.push_str("</table>\n");
+    whole(&listing.name, &body)
+}
+
+/// Where the page of a package lies below the list.
+pub fn place(name: &str) -> String {
+    name.replace(':', "/")
+}
+
+/// Words of a package's author, as such.
+fn said(words: &str) -> String {
+    if words.is_empty() {
+        return String::new();
+    }
+    format!("<p class=\"said\">It says: {}</p>", escaped(&text::cut(words, TEXT_MAX_CHARS)))
+}
+
+/// A text that is a text and nothing else, whoever wrote it.
+fn escaped(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    for letter in text::line(words).chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+fn whole(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri \
+         'none'; form-action 'none'\">\n<title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        escaped(title)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_a_package_is_a_tag_an_attribute_or_something_that_hides() {
+        let bad = "<script>alert(1)</script>\" onload='x' & \u{202e}\u{1b}[2J";
+        let shown = escaped(bad);
+        assert_eq!(shown, "&lt;script&gt;alert(1)&lt;/script&gt;&quot; onload=&#39;x&#39; &amp; \\u{202e}\\u{1b}[2J");
+        assert!(said(bad).starts_with("<p class=\"said\">It says: &lt;script") && said("").is_empty());
+        let page = whole(bad, "");
+        assert_eq!(page.matches('<').count(), whole("", "").matches('<').count());
+        assert!(page.contains("default-src 'none'") && !page.contains("<script"));
+    }
+}

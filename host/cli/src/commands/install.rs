@@ -1,0 +1,65 @@
+//! `agentry install`: a stranger's package, from its name to a safe run. All that it may do is shown first, in plain words and in money;
+//! without somebody's yes nothing is written.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agentry_packages::set::Set;
+use anyhow::Result;
+
+use super::hosting::root;
+use super::packages::{Change, ConsentArgs, Outcome, Wanted, carry_out, command, look};
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen;
+
+/// Installs a package: shows what it may do and cost, asks, and runs it by its name from then on
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry install acme:bookkeeper                                  # the newest of an index of packages.toml
+  agentry install acme:bookkeeper@1.2.0 --root documents=./papers
+  agentry install ./bookkeeper.wasm                                # with bookkeeper.wasm.sig beside it
+  agentry install ./bookkeeper.wasm --digest sha256:9c1f…          # unsigned, named by its digest
+  agentry info acme:bookkeeper                                     # shows the same and installs nothing
+
+Without a terminal a person looks at it first, and says yes by the code that is shown: --consent CODE. --yes does only what policy allows \
+already: a grant for this very package in the policy directory. Exit code 3 says that nobody said yes.")]
+pub struct Args {
+    #[command(flatten)]
+    wanted: Wanted,
+    /// What a folder that it asks for is to be; as often as there are folders
+    #[arg(long = "root", value_name = "NAME=DIR", value_parser = root)]
+    roots: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    consent: ConsentArgs,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Installs it.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let home = args.home.resolve()?;
+    // What a command left that did not come to its end is finished first.
+    drop(Set::open(home.path())?);
+    let looked = look(&home, &args.wanted)?;
+    let command = command(&args.wanted);
+    let change = Change {
+        home: &home,
+        candidate: &looked.candidate,
+        compared: looked.compared.as_ref(),
+        consent: &args.consent,
+        roots: &args.roots,
+        command: &command,
+        json: args.json,
+    };
+    match carry_out(&change, &looked.lock)? {
+        Outcome::Installed(told) if args.json => screen::print_json(&told)?,
+        Outcome::Installed(_) => {}
+        Outcome::Same => screen::tell(&format!("{} is installed already\n", looked.candidate.story())),
+    }
+    Ok(Exit::Done.into())
+}

@@ -1,0 +1,189 @@
+//! `agentry key`: keys that sign packages and indexes, and the publishers that this home trusts. A secret half never leaves its file.
+
+use std::process::ExitCode;
+
+use agentry_kernel::labels;
+use agentry_packages::Fault;
+use agentry_packages::key::{self, PublicKey};
+use agentry_packages::keyring::{How, Keyring, Known, Revoked};
+use agentry_packages::set::Set;
+use anyhow::Result;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::table::{Table, left};
+use crate::screen::{self, BAD, GOOD, styled, text, units};
+
+/// The longest reason for a revocation.
+const BECAUSE_MAX_BYTES: usize = 1_024;
+
+/// Makes keys, and says whose are trusted
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    New(New),
+    Ls(Ls),
+    Trust(Trust),
+    Revoke(Revoke),
+}
+
+/// Makes a key of this name and prints its public half
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry key new acme        # for the packages of publisher acme
+
+The secret half is keys/NAME.key of the home: whoever has it signs in your name. Keep a copy where nobody else comes.")]
+struct New {
+    /// As the publisher is called
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Lists the keys of this home, the publishers that it trusts, and what is revoked
+#[derive(clap::Args)]
+struct Ls {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Trusts a publisher by this key from now on
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry key trust acme ed25519:5f0c…
+
+Compare the key with what the publisher says on another way than the one on which it came to you.")]
+struct Trust {
+    /// The publisher
+    #[arg(value_name = "PUBLISHER")]
+    publisher: String,
+    /// Its key
+    #[arg(value_name = "ed25519:HEX")]
+    key: String,
+    /// In the place of the one that it had
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Never takes a key again; agents that it signed are granted nothing from the next call on
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry key revoke acme --because \"their build machine was broken into\"
+
+Grants of agents that it signed leave the policy directory for withdrawn/ of the home, and a host that serves stops them at their next call.")]
+struct Revoke {
+    /// The publisher whose key it is, or the key
+    #[arg(value_name = "PUBLISHER|ed25519:HEX")]
+    key: String,
+    /// Why: whoever meets it is told
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    because: String,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// Does what the second verb says.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    match &args.verb {
+        Verb::New(args) => new(args),
+        Verb::Ls(args) => ls(args),
+        Verb::Trust(args) => trust(args),
+        Verb::Revoke(args) => revoke(args),
+    }?;
+    Ok(Exit::Done.into())
+}
+
+fn new(args: &New) -> Result<()> {
+    let key = key::create(args.home.resolve()?.path(), &args.name)?;
+    screen::print(&format!("{}\n", PublicKey::of(&key)))
+}
+
+fn ls(args: &Ls) -> Result<()> {
+    let home = args.home.existing()?;
+    let keyring = Keyring::load(home.path())?;
+    let own = key::names(home.path()).into_iter().filter_map(|name| {
+        let key = key::open(home.path(), &name).ok()?;
+        Some((name, PublicKey::of(&key)))
+    });
+    let own: Vec<(String, PublicKey)> = own.collect();
+    if args.json {
+        return screen::print_json(&json!({
+            "own": own.iter().map(|(name, key)| json!({"name": name, "key": key})).collect::<Vec<_>>(),
+            "publishers": keyring.publishers,
+            "revoked": keyring.revoked.iter().map(|(key, why)| json!({"key": key, "because": why.because})).collect::<Vec<_>>(),
+        }));
+    }
+    let mut table = Table::new([left("name"), left("key"), left("")]);
+    for (name, key) in own {
+        table.row([text::line(&name).into(), key.to_string().into(), "of this home".into()], String::new());
+    }
+    for (name, known) in &keyring.publishers {
+        table.row([text::line(name).into(), known.key.to_string().into(), known.how.to_string().into()], String::new());
+    }
+    for (key, why) in &keyring.revoked {
+        table.row(
+            ["".into(), key.to_string().into(), text::cut(&format!("revoked {}", why.because), 60).into()],
+            String::new(),
+        );
+    }
+    screen::page(&table.show(screen::fold::columns()))
+}
+
+fn trust(args: &Trust) -> Result<()> {
+    labels::check(&args.publisher).map_err(|flaw| {
+        let message = format!("`{}` cannot be a publisher: it {flaw}", text::line(&args.publisher));
+        Fault::usage(message, "for example acme")
+    })?;
+    let key: PublicKey = args.key.parse()?;
+    let mut set = Set::open(args.home.resolve()?.path())?;
+    if let Some(other) = set.keyring().imitated(&args.publisher).map(str::to_owned) {
+        screen::tell(&format!(
+            "{}: `{}` looks like `{other}`, whom this home knows\n",
+            styled(BAD, "careful"),
+            args.publisher
+        ));
+    }
+    set.trust(&args.publisher, Known { key, how: How::Pinned, since: units::now() }, args.replace)?;
+    screen::tell(&format!("{}\n", styled(GOOD, format!("{} is trusted by {key}", args.publisher))));
+    Ok(())
+}
+
+fn revoke(args: &Revoke) -> Result<()> {
+    if args.because.len() > BECAUSE_MAX_BYTES {
+        return Err(Fault::usage(
+            format!("the reason has more than {BECAUSE_MAX_BYTES} bytes"),
+            "say it in a sentence",
+        )
+        .into());
+    }
+    let mut set = Set::open(args.home.existing()?.path())?;
+    let key = match set.keyring().publishers.get(&args.key) {
+        Some(known) => known.key,
+        None => args.key.parse::<PublicKey>().map_err(|_| {
+            let known = set.keyring().publishers.keys().map(String::as_str);
+            let hint = text::meant(&args.key, known, "agentry key ls shows publishers and keys");
+            Fault::usage(format!("`{}` is no publisher that this home knows, and no key", text::line(&args.key)), hint)
+        })?,
+    };
+    let agents = set.revoke(key, Revoked { since: units::now(), because: args.because.clone() })?;
+    screen::tell(&format!("{}\n", styled(GOOD, format!("{key} is revoked"))));
+    for agent in agents {
+        screen::tell(&format!("  {} is granted nothing any more: agentry uninstall {agent}\n", text::line(&agent)));
+    }
+    Ok(())
+}

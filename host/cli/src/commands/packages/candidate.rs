@@ -1,0 +1,236 @@
+//! A package that could be installed: fetched, held against its digest and its signature, trusted or not, no older than what was here,
+//! and taken apart by the preparer. Nothing of it is written and nothing of it runs.
+
+use std::path::{Path, PathBuf};
+
+use agentry_engine::package::{self, Package};
+use agentry_kernel::digest::Digest;
+use agentry_packages::Fault;
+use agentry_packages::file;
+use agentry_packages::index::client::{Index, Listed};
+use agentry_packages::keyring::{How, Keyring};
+use agentry_packages::limits::SIGNATURE_MAX_BYTES;
+use agentry_packages::lock::Lock;
+use agentry_packages::name::{Named, Reference, digest, imitated};
+use agentry_packages::statement::Statement;
+use anyhow::{Context, Result};
+
+use super::Indexes;
+use crate::home::Home;
+use crate::screen::text;
+
+/// A package that could be installed.
+pub struct Candidate {
+    /// What it is.
+    pub package: Package,
+    /// Its file.
+    pub bytes: Vec<u8>,
+    /// The envelope that was beside it, if its signature counts.
+    pub envelope: Option<Vec<u8>>,
+    /// Who signed it and by whose word that key is the publisher's; none if a person named it by its digest.
+    pub signed: Option<(Statement, How)>,
+    /// The index that it is from.
+    pub index: Option<String>,
+    /// A name that this one could be taken for: whose, and which.
+    pub imitates: Option<String>,
+}
+
+/// What a person gave to say which package.
+#[derive(clap::Args)]
+pub struct Wanted {
+    /// publisher:name, perhaps with @version, out of an index; or a file
+    #[arg(value_name = "PACKAGE|FILE.wasm")]
+    pub package: String,
+    /// The SHA-256 that the file must have: then it needs no signature
+    #[arg(long, value_name = "sha256:HEX")]
+    pub digest: Option<String>,
+    /// The index to look in, by its name in packages.toml
+    #[arg(long, value_name = "NAME")]
+    pub index: Option<String>,
+}
+
+/// Where it comes from, and what it must be.
+pub enum Way<'a> {
+    /// As a person said.
+    Wanted(&'a Wanted),
+    /// The newest one of this name that an index lists, behind this sequence number; none if there is none.
+    Newer(&'a Named, u64),
+}
+
+impl Candidate {
+    /// Fetches it and holds it against all that this home knows; none if nothing newer is listed.
+    pub async fn of(home: &Home, way: Way<'_>, lock: &Lock, keyring: &Keyring) -> Result<Option<Self>> {
+        let (named, index, behind) = match way {
+            Way::Wanted(wanted) => {
+                let wants = wanted.digest.as_deref().map(digest).transpose()?;
+                match Reference::parse(&wanted.package)? {
+                    Reference::File(path) => return of_file(home, &path, wants, lock, keyring).map(Some),
+                    Reference::Named(_) if wants.is_some() => {
+                        let hint = "a package of an index is named by its version: publisher:name@1.2.3";
+                        return Err(Fault::usage("--digest is for a file", hint).into());
+                    }
+                    Reference::Named(named) => (named, wanted.index.as_deref(), 0),
+                }
+            }
+            Way::Newer(named, seq) => (named.clone(), None, seq),
+        };
+        let indexes = Indexes::of(home, index)?;
+        let read = indexes.read(home).await?;
+        let Some((index, listed)) = newest(&read, &named, behind).await? else {
+            return if behind > 0 { Ok(None) } else { Err(nowhere(&read, &named).await.into()) };
+        };
+        let (bytes, envelope) = index.fetch(&listed).await?;
+        let statement = Statement::open(&envelope)?;
+        if statement.key != listed.key {
+            let message =
+                format!("{} is signed by another key than the index lists for `{}`", named.name(), named.publisher);
+            return Err(Fault::denied(message, "tell whoever runs the index, and the publisher").into());
+        }
+        let how = keyring.trusts(&named.publisher, statement.key, Some(How::Index))?;
+        let package = looked_at(&bytes, Some(&statement), lock, Some(&listed))?;
+        let imitates = imitates(&package, lock, keyring);
+        let index = Some(listed.index.clone());
+        Ok(Some(Self { package, bytes, envelope: Some(envelope), signed: Some((statement, how)), index, imitates }))
+    }
+
+    /// The name that it runs by.
+    pub fn agent(&self) -> &str {
+        self.package.manifest.agent()
+    }
+
+    /// `publisher:name version`
+    pub fn story(&self) -> String {
+        format!("{} {}", text::line(&self.package.manifest.name), text::line(&self.package.manifest.version))
+    }
+}
+
+/// A file, with the signature beside it.
+fn of_file(home: &Home, path: &Path, wants: Option<Digest>, lock: &Lock, keyring: &Keyring) -> Result<Candidate> {
+    let bytes = package::read(path)?;
+    let is = package::digest(&bytes);
+    let shown = text::line(&path.display().to_string());
+    if wants.is_some_and(|wants| wants != is) {
+        let message = format!("{shown} is not the file that was named: its digest is sha256:{is}");
+        return Err(Fault::denied(message, "get it again; whoever named the digest meant another file").into());
+    }
+    let beside = PathBuf::from(format!("{}.sig", path.display()));
+    let envelope = file::read(&beside, SIGNATURE_MAX_BYTES)?;
+    let statement = match (&envelope, wants) {
+        (Some(envelope), None) => Some(Statement::open(envelope)?),
+        // Whoever named the digest needs no signature: a good one counts, and a revoked key still stops.
+        (Some(envelope), Some(_)) => Statement::open(envelope).ok().filter(|said| said.digest == is),
+        (None, Some(_)) => None,
+        (None, None) => {
+            let message = format!("{shown} is not signed: there is no {}", text::line(&beside.display().to_string()));
+            let hint =
+                "get the .sig that belongs to it; or hear its digest from the author and name it: --digest sha256:HEX";
+            return Err(Fault::denied(message, hint).into());
+        }
+    };
+    let publisher = |said: &Statement| said.name.split(':').next().unwrap_or_default().to_owned();
+    let first_use = Indexes::of(home, None)?.config.first_use;
+    let signed = match statement {
+        None => None,
+        Some(said) => {
+            keyring.is_not_revoked(said.key)?;
+            let how = keyring.trusts(&publisher(&said), said.key, first_use.then_some(How::FirstUse));
+            match how {
+                Ok(how) => Some((said, how)),
+                Err(_) if wants.is_some() => None,
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    };
+    let package = looked_at(&bytes, signed.as_ref().map(|(said, _)| said), lock, None)?;
+    let imitates = imitates(&package, lock, keyring);
+    let envelope = envelope.filter(|_| signed.is_some());
+    Ok(Candidate { package, bytes, envelope, signed, index: None, imitates })
+}
+
+/// Digest, then sequence number, then the structural gate in a process of its own; and each says the same as the others.
+fn looked_at(bytes: &[u8], said: Option<&Statement>, lock: &Lock, listed: Option<&Listed>) -> Result<Package> {
+    let is = package::digest(bytes);
+    if let Some(said) = said {
+        if said.digest != is {
+            let hint = "get file and signature again, both of one version, from where the publisher offers them";
+            return Err(Fault::denied("the signature is for another file", hint).into());
+        }
+        lock.follows(&said.name, said.seq, is)?;
+    }
+    let package = crate::package::of(bytes).context("this package is refused")?;
+    said.map_or(Ok(()), |said| said.vouches_for(&package))?;
+    let manifest = &package.manifest;
+    lock.follows(&manifest.name, manifest.seq, is)?;
+    let same = |listed: &Listed| {
+        let listing = &listed.listing;
+        listing.name == manifest.name && listing.version == manifest.version && listing.seq == manifest.seq
+    };
+    if listed.is_some_and(|listed| !same(listed)) {
+        let hint = "tell whoever runs the index, and the publisher";
+        return Err(Fault::denied("the index lists this file as something else than it is", hint).into());
+    }
+    Ok(package)
+}
+
+/// Versions that are meant and not yanked, the newest first in line.
+async fn newest<'i>(read: &'i [Index<'i>], named: &Named, behind: u64) -> Result<Option<(&'i Index<'i>, Listed)>> {
+    let mut best: Option<(&Index<'_>, Listed)> = None;
+    for index in read {
+        for one in index.of(&named.publisher).await? {
+            let means = semver(&one.listing.version).is_some_and(|version| named.means(&version));
+            let good =
+                one.listing.name == named.name() && means && one.listing.yanked.is_none() && one.listing.seq > behind;
+            // Of two indexes that list the same, the first one's.
+            if good && best.as_ref().is_none_or(|(_, best)| best.listing.seq < one.listing.seq) {
+                best = Some((index, one));
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// Why nothing of this name is to be had.
+async fn nowhere(read: &[Index<'_>], named: &Named) -> Fault {
+    let shown = named.name();
+    let (mut others, mut yanked) = (Vec::new(), None);
+    for index in read {
+        for one in index.of(&named.publisher).await.unwrap_or_default() {
+            if one.listing.name == shown {
+                yanked = one.listing.yanked.or(yanked);
+            }
+            others.push(one.listing.name);
+        }
+    }
+    if let Some(because) = yanked {
+        let message = format!("{shown} was taken back by its publisher: {}", text::cut(&because, 200));
+        return Fault::denied(message, format!("agentry search {} lists what there is", named.agent));
+    }
+    let near = text::meant(&shown, others.iter().map(String::as_str), "agentry search WORD lists what there is");
+    Fault::usage(format!("no index here lists {shown} in such a version"), near)
+}
+
+/// All versions that the indexes of a home list, of every publisher.
+pub async fn listed(read: &[Index<'_>]) -> Result<Vec<Listed>> {
+    let mut all = Vec::new();
+    for index in read {
+        for publisher in index.publishers()? {
+            all.extend(index.of(publisher).await?);
+        }
+    }
+    Ok(all)
+}
+
+/// A version, as `semver` has it.
+fn semver(version: &str) -> Option<agentry_packages::name::Version> {
+    version.parse().ok()
+}
+
+/// Whose name this one could be taken for.
+fn imitates(package: &Package, lock: &Lock, keyring: &Keyring) -> Option<String> {
+    let manifest = &package.manifest;
+    let publisher = manifest.name.split(':').next().unwrap_or_default();
+    let known = keyring.publishers.contains_key(publisher);
+    let of_publisher = keyring.imitated(publisher).filter(|_| !known).map(|other| format!("the publisher `{other}`"));
+    let of_agent = imitated(manifest.agent(), lock.agents.keys().map(String::as_str));
+    of_publisher.or_else(|| of_agent.map(|other| format!("the agent `{other}`, which is installed")))
+}

@@ -1,0 +1,203 @@
+//! The change itself, for `install` and for `update` alike: what it is and may do is shown, roots are asked for one by one, somebody says
+//! yes, and the set of installed agents becomes another one whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use agentry_kernel::manifest::Manifest;
+use agentry_packages::Fault;
+use agentry_packages::keyring::Known;
+use agentry_packages::lock::{By, Consent, Hex, Lock, Release, consent, digest_of_path};
+use agentry_packages::set::{New, Set, taken};
+use agentry_packages::statement::capabilities;
+use agentry_runtime::config::AgentsConfig;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::consent::ask;
+use super::{Candidate, Compared, ConsentArgs, Effect, words};
+use crate::home::Home;
+use crate::screen::{self, GOOD, styled, text, units};
+
+/// A change that a person wants.
+pub struct Change<'a> {
+    /// Where.
+    pub home: &'a Home,
+    /// To what.
+    pub candidate: &'a Candidate,
+    /// Beside what is installed, if this agent is.
+    pub compared: Option<&'a Compared>,
+    /// Whose yes there is.
+    pub consent: &'a ConsentArgs,
+    /// What roots stand for, as far as a person said it.
+    pub roots: &'a [(String, PathBuf)],
+    /// The command without a yes, for whoever is to give one.
+    pub command: &'a str,
+    /// Whether JSON is wanted instead of pages.
+    pub json: bool,
+}
+
+/// What came of it.
+pub enum Outcome {
+    /// It is installed.
+    Installed(Value),
+    /// It was already.
+    Same,
+}
+
+/// Carries it out.
+pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
+    let Change { home, candidate, compared, .. } = change;
+    let (manifest, agent) = (&candidate.package.manifest, candidate.agent());
+    let before = lock.agents.get(agent).map(|installed| &installed.now);
+    match before {
+        Some(before) if before.name != manifest.name => return Err(taken(agent, &before.name).into()),
+        Some(before) if before.digest.0 == candidate.package.digest => return Ok(Outcome::Same),
+        Some(_) => {}
+        None => is_free(home, agent)?,
+    }
+    let wider = compared.is_none_or(|compared| compared.is_wider());
+    let effect = Effect::of(home, manifest, before, wider)?;
+    if !change.json {
+        screen::page(&words::page(candidate, &effect, *compared))?;
+    }
+    let roots = roots(change, manifest, lock)?;
+    let by = change.consent.given(candidate, allowed(candidate, &effect, *compared), change.command)?;
+    let release = release(candidate, by);
+    let trusted = candidate.signed.as_ref().map(|(said, how)| {
+        let publisher = said.name.split(':').next().unwrap_or_default().to_owned();
+        (publisher, Known { key: said.key, how: *how, since: units::now() })
+    });
+    let mut set = Set::open(home.path())?;
+    set.install(New {
+        agent,
+        instead_of: before.map(|before| before.digest.0),
+        release,
+        component: &candidate.bytes,
+        envelope: candidate.envelope.as_deref(),
+        grant: effect.grant.as_deref(),
+        roots,
+        trusted,
+    })?;
+    tell(change, &effect, &set);
+    let mut told = words::as_json(candidate, &effect, *compared);
+    told["agent"] = agent.into();
+    told["by"] = json!(by);
+    told["notes"] = json!(set.notes());
+    Ok(Outcome::Installed(told))
+}
+
+/// Whether this name is nobody's yet.
+fn is_free(home: &Home, agent: &str) -> Result<()> {
+    if home.agents().iter().any(|name| name == agent) {
+        return Err(taken(agent, &format!("agents/{agent}.wasm of this home")).into());
+    }
+    let known = AgentsConfig::load(home.path())?;
+    let own = known.get(agent).filter(|line| line.component.exists() && digest_of_path(&line.component).is_none());
+    own.map_or(Ok(()), |line| Err(taken(agent, &line.component.display().to_string()).into()))
+}
+
+/// What goes without a person's yes, or why it does not.
+fn allowed(candidate: &Candidate, effect: &Effect, compared: Option<&Compared>) -> Result<By, String> {
+    if let Some(other) = &candidate.imitates {
+        return Err(format!("its name looks like {other}"));
+    }
+    match compared {
+        Some(compared) => match compared.waits() {
+            Some(why) => Err(why),
+            // A grant that would be written anew is read by somebody first.
+            None if effect.grant.is_some() => {
+                Err("its grant does not fit this version and would be written anew".to_owned())
+            }
+            None => Ok(By::Update),
+        },
+        None if candidate.signed.is_none() => Err("nobody signed it".to_owned()),
+        None if effect.grant.is_some() => Err("no grant in the policy directory allows it yet".to_owned()),
+        None => Ok(By::Policy),
+    }
+}
+
+fn release(candidate: &Candidate, by: By) -> Release {
+    let manifest = &candidate.package.manifest;
+    let (digest, asks) = (candidate.package.digest, capabilities(manifest));
+    Release {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        digest: Hex(digest),
+        seq: manifest.seq,
+        key: candidate.signed.as_ref().map(|(said, _)| said.key),
+        capabilities: Hex(asks),
+        consent: Consent { by, at: units::now(), to: Hex(consent(digest, asks)) },
+        index: candidate.index.clone(),
+        grant: None,
+    }
+}
+
+/// What its roots stand for: as a person says, as it was before, or as a person is asked now, one by one.
+fn roots(change: &Change<'_>, manifest: &Manifest, lock: &Lock) -> Result<BTreeMap<String, PathBuf>> {
+    let agent = manifest.agent();
+    for (name, _) in change.roots {
+        if !manifest.wants.files.iter().any(|wants| wants.root == *name) {
+            let hint = "what it asks for stands above; --root NAME=DIR names one of these";
+            return Err(Fault::usage(format!("it asks for no folder `{}`", text::line(name)), hint).into());
+        }
+    }
+    let mut roots = BTreeMap::new();
+    for wants in &manifest.wants.files {
+        let root = &wants.root;
+        let said = change.roots.iter().find(|(name, _)| name == root).map(|(_, directory)| directory.clone());
+        let before = || lock.roots.get(agent).and_then(|roots| roots.get(root)).cloned();
+        let given = match said.or_else(before) {
+            Some(directory) => Some(directory),
+            None if change.consent.asks() => Some(ask(&format!("Which folder is `{root}` to be? [none]"))?)
+                .filter(|answer| !answer.is_empty())
+                .map(PathBuf::from),
+            None => None,
+        };
+        match given {
+            Some(directory) => drop(roots.insert(root.clone(), whole(root, &directory, agent, lock)?)),
+            None if wants.optional => {}
+            None => {
+                let hint = format!("{} --root {root}=DIR", change.command);
+                return Err(Fault::usage(format!("nobody says which folder `{root}` is to be"), hint).into());
+            }
+        }
+    }
+    Ok(roots)
+}
+
+/// A directory that is there, by its whole path, and the one that other agents have by this name too.
+fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
+    let shown = text::line(&directory.display().to_string());
+    let whole =
+        directory.canonicalize().with_context(|| format!("`{root}` cannot be {shown}\nhint: make the folder first"))?;
+    if whole.to_str().is_none() {
+        return Err(Fault::usage(format!("{shown} is no text"), "name a folder whose path is UTF-8").into());
+    }
+    if !whole.is_dir() {
+        return Err(Fault::usage(format!("{shown} is no folder"), format!("name one: --root {root}=DIR")).into());
+    }
+    let others = lock.roots.iter().filter(|(other, _)| *other != agent);
+    let other = others.filter_map(|(other, roots)| Some((other, roots.get(root)?))).find(|(_, other)| **other != whole);
+    match other {
+        None => Ok(whole),
+        Some((other, is)) => {
+            let message = format!("`{root}` is {} here, for `{other}`", text::line(&is.display().to_string()));
+            let hint = "one name is one folder for all agents: change the grant to another name, or name that folder";
+            Err(Fault::denied(message, hint).into())
+        }
+    }
+}
+
+/// What is done, and what a person does next.
+fn tell(change: &Change<'_>, effect: &Effect, set: &Set) {
+    let agent = change.candidate.agent();
+    let mut told =
+        format!("{}\n", styled(GOOD, format!("{} is installed: agentry run {agent}", change.candidate.story())));
+    if effect.grant.is_some() {
+        let file = change.home.policies().join(format!("50-{agent}.toml"));
+        told.push_str(&format!("  its grant, to be reviewed: {}\n", text::line(&file.display().to_string())));
+    }
+    set.notes().iter().for_each(|note| told.push_str(&format!("  {}\n", text::line(note))));
+    screen::tell(&told);
+}

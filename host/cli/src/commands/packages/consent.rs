@@ -1,0 +1,80 @@
+//! Who says yes to a package: a person at the terminal, a person who has seen it and names what they saw, or what policy allowed before.
+//! A yes is bound to the bytes and to the set of wishes, never to a name.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use agentry_packages::Fault;
+use agentry_packages::lock::{By, consent};
+use agentry_packages::statement::capabilities;
+use anyhow::{Context, Result};
+
+use super::Candidate;
+use crate::screen::{self, BOLD, styled, text};
+
+/// Hexadecimal digits by which a person names what they saw: 128 bits, so that nobody finds another package with the same.
+const CODE_CHARS: usize = 32;
+
+/// A longer line is no answer.
+const LINE_MAX_BYTES: u64 = 4 * 1024;
+
+/// How a yes is given without a terminal.
+#[derive(clap::Args)]
+pub struct ConsentArgs {
+    /// Ask nothing: only what policy allows already is done
+    #[arg(long)]
+    yes: bool,
+    /// Yes to exactly what was shown under this code
+    #[arg(long, value_name = "CODE", conflicts_with = "yes")]
+    consent: Option<String>,
+}
+
+/// By what a yes to a package is named.
+pub fn code(candidate: &Candidate) -> String {
+    let whole = consent(candidate.package.digest, capabilities(&candidate.package.manifest)).to_string();
+    whole.chars().take(CODE_CHARS).collect()
+}
+
+impl ConsentArgs {
+    /// Whether a person is to be asked.
+    pub fn asks(&self) -> bool {
+        !self.yes && self.consent.is_none() && has_terminal()
+    }
+
+    /// Whose yes there is. `allowed` is what goes without a person's, or why it does not; `command` is this command without a yes.
+    pub fn given(&self, candidate: &Candidate, allowed: Result<By, String>, command: &str) -> Result<By> {
+        let (what, code) = (candidate.story(), code(candidate));
+        let line = format!("look at it, then: {command} --consent {code}");
+        match &self.consent {
+            Some(said) if *said == code => return Ok(By::Person),
+            Some(_) => {
+                let message = format!("the code is for something else than {what}, or than what it asks for");
+                return Err(Fault::denied(message, line).into());
+            }
+            None => {}
+        }
+        if self.yes {
+            return allowed.map_err(|why| Fault::denied(format!("{what} waits for a person: {why}"), line).into());
+        }
+        if !has_terminal() {
+            return Err(Fault::denied(format!("nobody is here who could say yes to {what}"), line).into());
+        }
+        if ask(&format!("Install {what}? [y/N]"))?.eq_ignore_ascii_case("y") {
+            return Ok(By::Person);
+        }
+        Err(Fault::denied(format!("{what} is not installed: nobody said yes"), "nothing has changed").into())
+    }
+}
+
+fn has_terminal() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a person at the terminal one thing; an empty line, or none, is an empty answer.
+pub(super) fn ask(question: &str) -> Result<String> {
+    screen::tell(&format!("{} ", styled(BOLD, text::line(question))));
+    let _ = io::stderr().flush();
+    let mut line = String::new();
+    let mut stdin = io::stdin().lock().take(LINE_MAX_BYTES);
+    stdin.read_line(&mut line).context("cannot read the answer\nhint: --consent CODE says yes without a terminal")?;
+    Ok(line.trim().to_owned())
+}

@@ -1,0 +1,102 @@
+//! `agentry search`: what the indexes of this home list. It fetches no package.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use agentry_packages::index::client::Listed;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::packages::{Indexes, listed};
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::screen::table::{Table, left};
+use crate::screen::{self, DIM, styled, text};
+
+/// Lists packages of the indexes whose name, description or use has these words
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry search
+  agentry search bookkeeper --json")]
+pub struct Args {
+    /// Words that all must be in it; none lists all
+    #[arg(value_name = "WORD")]
+    words: Vec<String>,
+    /// The index to look in, by its name in packages.toml
+    #[arg(long, value_name = "NAME")]
+    index: Option<String>,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists them.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let home = args.home.existing()?;
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let all = threads.block_on(async {
+        let indexes = Indexes::of(&home, args.index.as_deref())?;
+        let read = indexes.read(&home).await?;
+        listed(&read).await
+    })?;
+    let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
+    let mut newest: BTreeMap<(String, String), Listed> = BTreeMap::new();
+    for one in all.into_iter().filter(|one| one.listing.yanked.is_none() && has_all(one, &words)) {
+        let place = (one.listing.name.clone(), one.index.clone());
+        if newest.get(&place).is_none_or(|before| before.listing.seq < one.listing.seq) {
+            newest.insert(place, one);
+        }
+    }
+    if args.json {
+        screen::print_json(&newest.values().map(as_json).collect::<Vec<_>>())?;
+    } else if newest.is_empty() {
+        screen::tell("nothing of the kind is listed\n");
+    } else {
+        screen::page(&table(newest.values()))?;
+    }
+    Ok(Exit::Done.into())
+}
+
+fn has_all(one: &Listed, words: &[String]) -> bool {
+    let listing = &one.listing;
+    let whole = format!("{} {} {}", listing.name, listing.description, listing.provides.join(" ")).to_lowercase();
+    words.iter().all(|word| whole.contains(word))
+}
+
+fn table<'a>(all: impl Iterator<Item = &'a Listed>) -> String {
+    let mut table = Table::new([left("package"), left("version"), left("asks for").goes(1), left("index").goes(2)]);
+    for one in all {
+        let listing = &one.listing;
+        let cells = [
+            text::cut(&listing.name, 48).into(),
+            text::cut(&listing.version, 20).into(),
+            text::cut(&listing.wants.join(", "), 40).into(),
+            text::cut(&one.index, 20).into(),
+        ];
+        let below = match listing.description.as_str() {
+            "" => String::new(),
+            said => format!("  {}\n", styled(DIM, text::cut(said, 100))),
+        };
+        table.row(cells, below);
+    }
+    table.show(screen::fold::columns())
+}
+
+fn as_json(one: &Listed) -> Value {
+    let listing = &one.listing;
+    json!({
+        "name": listing.name,
+        "version": listing.version,
+        "seq": listing.seq,
+        "description": listing.description,
+        "provides": listing.provides,
+        "wants": listing.wants,
+        "index": one.index,
+        "key": one.key,
+        "digest": one.digest.to_string(),
+        "bytes": one.bytes,
+    })
+}

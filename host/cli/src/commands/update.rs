@@ -1,0 +1,146 @@
+//! `agentry update`: newer versions of what is installed. One that may do no more goes by itself once it has cooled off; one that asks
+//! for more, is signed otherwise or would behave otherwise waits for a person. Runs that go on, go on with what they began with.
+
+use std::process::ExitCode;
+
+use agentry_kernel::time::Millis;
+use agentry_packages::config::PackagesConfig;
+use agentry_packages::lock::Release;
+use agentry_packages::name::Named;
+use agentry_packages::set::{Set, not_installed};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::packages::{self, Candidate, Change, Compared, ConsentArgs, Effect, Outcome, Way, as_json, carry_out};
+use crate::exit::{self, Exit};
+use crate::home::{Home, HomeArgs};
+use crate::screen::{self, text, units};
+
+/// Brings installed agents to their newest versions, as far as these may do no more
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry update --dry-run                # what there is, what is other in it, and what would wait
+  agentry update bookkeeper               # asks
+  agentry update --yes                    # from cron: what may do no more, after its cool-off; the rest waits
+
+Recorded runs are executed again with the new version, without any effect, and the calls that it would make are compared. Exit code 3 if one \
+waits for a person. `agentry rollback NAME` takes the version before.")]
+pub struct Args {
+    /// Which agents; all that came from an index if none is named
+    #[arg(value_name = "AGENT")]
+    agents: Vec<String>,
+    /// Show what there is, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks for them, one after the other.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let home = args.home.existing()?;
+    let cool_off_ms = PackagesConfig::load(home.path())?.cool_off_ms;
+    let lock = Set::open(home.path())?.lock().clone();
+    let named =
+        |agent: &String| lock.agents.get(agent).map(|_| agent.clone()).ok_or_else(|| not_installed(agent, &lock));
+    let agents: Vec<String> = match args.agents.as_slice() {
+        [] => lock.agents.iter().filter(|(_, one)| one.now.index.is_some()).map(|(agent, _)| agent.clone()).collect(),
+        agents => agents.iter().map(named).collect::<Result<_, _>>()?,
+    };
+    let (mut told, mut waits) = (Vec::new(), None);
+    for agent in &agents {
+        match update(args, &home, agent, cool_off_ms) {
+            Ok(one) => told.push(one),
+            // One that waits keeps no other from going.
+            Err(error) if agents.len() > 1 || args.json => {
+                let outcome = if exit::of(&error) == Exit::Denied { "waits" } else { "failed" };
+                told.push(json!({"agent": agent, "outcome": outcome, "because": text::explain(&error).0}));
+                if !args.json {
+                    screen::complain(&error);
+                }
+                waits = waits.or(Some(exit::of(&error)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if args.json {
+        screen::print_json(&told)?;
+    } else if agents.is_empty() {
+        screen::tell("nothing that is installed came from an index\n");
+    }
+    Ok(waits.unwrap_or(Exit::Done).into())
+}
+
+/// One agent, to its newest version.
+fn update(args: &Args, home: &Home, agent: &str, cool_off_ms: u64) -> Result<Value> {
+    let (lock, keyring) = {
+        let set = Set::open(home.path())?;
+        (set.lock().clone(), set.keyring().clone())
+    };
+    let now = lock.agents.get(agent).map(|installed| &installed.now).ok_or_else(|| not_installed(agent, &lock))?;
+    let named = Named::parse(&now.name)?;
+    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+    let highest = lock.highest.get(&now.name).copied().unwrap_or(now.seq);
+    let found = threads.block_on(Candidate::of(home, Way::Newer(&named, highest), &lock, &keyring))?;
+    let Some(candidate) = found else {
+        if !args.json {
+            screen::tell(&format!("{agent} {} is the newest\n", text::line(&now.version)));
+        }
+        return Ok(json!({"agent": agent, "outcome": "newest", "version": now.version}));
+    };
+    let seen = match args.dry_run {
+        true => lock.seen.get(&candidate.package.digest.to_string()).copied().unwrap_or(units::now()),
+        false => Set::open(home.path())?.seen(candidate.package.digest, units::now())?,
+    };
+    let compared = threads.block_on(Compared::of(home, now, &candidate, Some(cools(seen, cool_off_ms))))?;
+    if args.dry_run {
+        return shown(args, home, &candidate, &compared, now);
+    }
+    let command = format!("agentry update {agent}");
+    let change = Change {
+        home,
+        candidate: &candidate,
+        compared: Some(&compared),
+        consent: &args.consent,
+        roots: &[],
+        command: &command,
+        json: args.json,
+    };
+    outcome(agent, &candidate, carry_out(&change, &lock)?)
+}
+
+fn outcome(agent: &str, candidate: &Candidate, came: Outcome) -> Result<Value> {
+    let outcome = match came {
+        Outcome::Installed(_) => "updated",
+        Outcome::Same => "newest",
+    };
+    Ok(json!({"agent": agent, "outcome": outcome, "version": candidate.package.manifest.version}))
+}
+
+/// How long a version still cools off that was first seen then.
+fn cools(seen: Millis, cool_off_ms: u64) -> u64 {
+    seen.plus(cool_off_ms).since(units::now())
+}
+
+/// What there is, for whoever only looks.
+fn shown(args: &Args, home: &Home, candidate: &Candidate, compared: &Compared, now: &Release) -> Result<Value> {
+    let effect = Effect::of(home, &candidate.package.manifest, Some(now), compared.is_wider())?;
+    if !args.json {
+        screen::page(&packages::page(candidate, &effect, Some(compared)))?;
+        let told = match compared.waits() {
+            Some(why) => format!("it waits for a person: {why}\n"),
+            None => "it may go by itself: agentry update --yes\n".to_owned(),
+        };
+        screen::tell(&told);
+    }
+    let mut told = as_json(candidate, &effect, Some(compared));
+    told["agent"] = candidate.agent().into();
+    told["outcome"] = "found".into();
+    Ok(told)
+}

@@ -1,0 +1,102 @@
+//! `agentry verify`: whether what is installed is what was agreed to: file, signature, key and lock. It changes nothing.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use agentry_packages::Fault;
+use agentry_packages::keyring::Keyring;
+use agentry_packages::lock::{Lock, Release, consent};
+use agentry_packages::set::{envelope, not_installed, verified};
+use agentry_packages::statement::{Statement, capabilities};
+use anyhow::Result;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::home::HomeArgs;
+use crate::package;
+use crate::screen::{self, BAD, GOOD, styled, text};
+
+/// Checks that installed agents are what was signed and agreed to
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry verify
+  agentry verify bookkeeper --json
+
+Exit code 1 if one is not.")]
+pub struct Args {
+    /// Which agents; all if none is named
+    #[arg(value_name = "AGENT")]
+    agents: Vec<String>,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks them.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let home = args.home.existing()?;
+    let (lock, keyring) = (Lock::load(home.path())?, Keyring::load(home.path())?);
+    let mut told = Vec::new();
+    let mut good = true;
+    for (agent, release) in one_or_all(&lock, &args.agents)? {
+        let trouble = check(home.path(), &release, &keyring).err().map(|why| text::explain(&why).0);
+        good &= trouble.is_none();
+        told.push(json!({"agent": agent, "version": release.version, "digest": release.digest, "trouble": trouble}));
+    }
+    if args.json {
+        screen::print_json(&told)?;
+    } else {
+        for one in &told {
+            let agent = text::line(one["agent"].as_str().unwrap_or_default());
+            let line = match one["trouble"].as_str() {
+                None => format!(
+                    "{} {agent} {}\n",
+                    styled(GOOD, "✓"),
+                    text::line(one["version"].as_str().unwrap_or_default())
+                ),
+                Some(trouble) => format!("{} {agent}: {trouble}\n", styled(BAD, "✗")),
+            };
+            screen::print(&line)?;
+        }
+    }
+    Ok(if good { Exit::Done } else { Exit::Failed }.into())
+}
+
+/// File, manifest, signature, key and yes, each against the others.
+fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
+    let package = package::of_file(&verified(home, release)?)?;
+    let asks = capabilities(&package.manifest);
+    let wrong = |what: &str| Fault::damaged(format!("{what} is not what was agreed to"), "install it again");
+    if asks != release.capabilities.0 || package.manifest.name != release.name {
+        return Err(wrong("what it asks for").into());
+    }
+    if release.consent.to.0 != consent(release.digest.0, release.capabilities.0) {
+        return Err(wrong("the yes in the lock").into());
+    }
+    let Some(key) = release.key else { return Ok(()) };
+    let envelope = envelope(home, release)?.ok_or_else(|| wrong("its signature, which is gone,"))?;
+    let said = Statement::open(&envelope)?;
+    said.vouches_for(&package)?;
+    if said.key != key {
+        return Err(wrong("the key that signed it").into());
+    }
+    let publisher = release.name.split(':').next().unwrap_or_default();
+    keyring.trusts(publisher, key, None)?;
+    Ok(())
+}
+
+/// The agents that were named, or all.
+fn one_or_all(lock: &Lock, agents: &[String]) -> Result<Vec<(String, Release)>> {
+    let all = lock.agents.iter().map(|(agent, installed)| (agent.clone(), installed.now.clone()));
+    if agents.is_empty() {
+        return Ok(all.collect());
+    }
+    let one = |agent: &String| {
+        let found = lock.agents.get(agent).map(|installed| (agent.clone(), installed.now.clone()));
+        found.ok_or_else(|| not_installed(agent, lock).into())
+    };
+    agents.iter().map(one).collect()
+}

@@ -1,0 +1,227 @@
+//! `packages.toml`: what an admin allows of packages, and the indexes that a home asks. Nothing in it grants anything to an agent.
+//!
+//! ```toml
+//! format = 1
+//! first_use = false                        # whether a publisher whom nobody vouches for is taken at first sight
+//! cool_off = "3d"                          # how long an update that could do no more waits before it goes by itself
+//!
+//! [indexes.main]
+//! at = "https://packages.example.org"      # or a directory
+//! root = "ed25519:…"                       # the key that signed its first root
+//! networks = ["10.1.0.0/16"]               # what it may lie in though it is not public
+//! seconds = 60                             # how long one file may take
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agentry_config::reader::{Document, Table};
+use agentry_config::{ConfigError, policies};
+use agentry_drivers::web::address::Named;
+use agentry_kernel::budget::words::milliseconds;
+use agentry_kernel::labels;
+use ipnet::IpNet;
+use reqwest::Url;
+
+use crate::key::PublicKey;
+use crate::limits::{COOL_OFF_DEFAULT_MS, INDEXES_MAX, WAIT_DEFAULT_S, WAIT_MAX_S};
+
+/// The file's name in the home.
+pub const PACKAGES_FILE: &str = "packages.toml";
+
+/// The version of the file.
+const FORMAT: u64 = 1;
+
+const PACKAGES_KEYS: [&str; 4] = ["format", "first_use", "cool_off", "indexes"];
+
+const INDEX_KEYS: [&str; 4] = ["at", "root", "networks", "seconds"];
+
+/// What other programs call these.
+const OTHERS: [(&[&str], &str); 2] = [
+    (&["registries", "registry", "index", "sources", "repositories"], "[indexes.NAME]"),
+    (&["publishers", "keys", "trust"], "them with `agentry key trust PUBLISHER KEY`"),
+];
+
+/// What an admin wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackagesConfig {
+    /// Whether a publisher is taken at first sight.
+    pub first_use: bool,
+    /// How long an update waits that goes by itself.
+    pub cool_off_ms: u64,
+    /// In the order of their names.
+    pub indexes: Vec<IndexLine>,
+}
+
+/// An index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexLine {
+    /// What it is called here.
+    pub name: String,
+    /// Where it is.
+    pub at: Place,
+    /// The key that signed its first root.
+    pub root: PublicKey,
+}
+
+/// Where an index is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A directory.
+    Directory(PathBuf),
+    /// A server of static files.
+    Web {
+        /// The directory there.
+        base: Url,
+        /// What may be dialled though it is not public.
+        networks: Named,
+        /// How long one file may take.
+        patience: Duration,
+    },
+}
+
+impl Default for PackagesConfig {
+    fn default() -> Self {
+        Self { first_use: false, cool_off_ms: COOL_OFF_DEFAULT_MS, indexes: Vec::new() }
+    }
+}
+
+impl PackagesConfig {
+    /// Reads `packages.toml` in `home`; without one there is no index, and nobody is taken at first sight.
+    ///
+    /// # Errors
+    /// If others may write it, or it cannot be read or understood; the error names the line.
+    pub fn load(home: &Path) -> Result<Self, ConfigError> {
+        let file = home.join(PACKAGES_FILE);
+        match std::fs::symlink_metadata(&file) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            _ => Self::parse(&file.display().to_string(), &policies::text(&file)?),
+        }
+    }
+
+    /// Reads the text of a file that errors name `file`.
+    ///
+    /// # Errors
+    /// The first mistake, with its line.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        Document { file, text }.read(Self::read)
+    }
+
+    fn read(root: &Table<'_>) -> Result<Self, ConfigError> {
+        root.only_in_our_words(&PACKAGES_KEYS, &OTHERS)?;
+        if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
+            let message = "the file has another format, or does not say which";
+            return Err(root.mistake_in("format", message, "write format = 1"));
+        }
+        let cool_off_ms = match root.text("cool_off")? {
+            None => COOL_OFF_DEFAULT_MS,
+            Some(text) => milliseconds(text).ok_or_else(|| {
+                root.mistake_in("cool_off", "this is no length of time", "write a number and s, m, h or d: \"3d\"")
+            })?,
+        };
+        let tables = root.tables("indexes")?;
+        if tables.len() > INDEXES_MAX {
+            return Err(root.mistake_in(
+                "indexes",
+                format!("there are more than {INDEXES_MAX} indexes"),
+                "remove some",
+            ));
+        }
+        let indexes = tables.into_iter().map(|(name, table)| index(name, &table));
+        let mut indexes = indexes.collect::<Result<Vec<_>, _>>()?;
+        indexes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { first_use: root.flag("first_use")?.unwrap_or(false), cool_off_ms, indexes })
+    }
+}
+
+fn index(name: &str, table: &Table<'_>) -> Result<IndexLine, ConfigError> {
+    table.only(&INDEX_KEYS)?;
+    labels::check(name).map_err(|flaw| {
+        table.mistake(format!("`{name}` cannot be the name of an index: it {flaw}"), "for example [indexes.main]")
+    })?;
+    let root = table.needs_text("root")?;
+    let root = root.parse().map_err(|_| {
+        let hint = "the key that `agentry index init` showed: \"ed25519:\" and 64 digits";
+        table.mistake_in("root", "this is no key", hint)
+    })?;
+    let seconds = table.number("seconds", 1..WAIT_MAX_S + 1)?.unwrap_or(WAIT_DEFAULT_S);
+    let networks = networks(table)?;
+    let at = table.needs_text("at")?;
+    let at = match Url::parse(at) {
+        Ok(base) if matches!(base.scheme(), "http" | "https") && base.host().is_some() => {
+            // What is joined to it lies below it.
+            let base = if base.path().ends_with('/') { Some(base) } else { Url::parse(&format!("{at}/")).ok() };
+            let hint = "an address without a question mark behind it: \"https://packages.example.org\"";
+            let base = base.filter(|base| base.query().is_none() && base.fragment().is_none());
+            let base = base.ok_or_else(|| table.mistake_in("at", "nothing can lie below this address", hint))?;
+            Place::Web { base, networks: Named::new(networks), patience: Duration::from_secs(seconds) }
+        }
+        Ok(_) => {
+            let hint = "an address of http or https, or a directory";
+            return Err(table.mistake_in("at", "an index is not asked on this way", hint));
+        }
+        Err(_) => Place::Directory(table.document.beside(at)),
+    };
+    Ok(IndexLine { name: name.to_owned(), at, root })
+}
+
+fn networks(table: &Table<'_>) -> Result<Vec<IpNet>, ConfigError> {
+    let parsed = table.texts("networks")?.into_iter().map(|text| {
+        text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address))).map_err(
+            |_| {
+                table.mistake_in(
+                    "networks",
+                    format!("`{text}` is no network"),
+                    "for example [\"10.1.0.0/16\", \"127.0.0.1\"]",
+                )
+            },
+        )
+    });
+    parsed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<PackagesConfig, String> {
+        PackagesConfig::parse("packages.toml", text).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn indexes_are_directories_or_servers_and_each_has_its_root() {
+        let key = format!("ed25519:{}", "0a".repeat(32));
+        let text = format!(
+            "format = 1\nfirst_use = true\ncool_off = \"2h\"\n[indexes.here]\nat = \"../index\"\nroot = \"{key}\"\n\
+             [indexes.web]\nat = \"https://a.example/x\"\nroot = \"{key}\"\nnetworks = [\"127.0.0.1\"]\nseconds = 5\n"
+        );
+        let config = parse(&text).unwrap();
+        assert!(config.first_use && config.cool_off_ms == 7_200_000);
+        assert!(matches!(&config.indexes[0].at, Place::Directory(path) if path.ends_with("../index")));
+        let Place::Web { base, patience, .. } = &config.indexes[1].at else { panic!("a server") };
+        assert_eq!((base.as_str(), patience.as_secs()), ("https://a.example/x/", 5));
+    }
+
+    #[test]
+    fn a_mistake_has_its_line_and_a_remedy() {
+        let key = format!("root = \"ed25519:{}\"", "0a".repeat(32));
+        let index = |lines: &str| parse(&format!("format = 1\n[indexes.main]\n{lines}"));
+        for (case, what) in [
+            (parse(""), "the file has another format"),
+            (parse("format = 1\nfirstuse = true"), "did you mean `first_use`?"),
+            (parse("format = 1\nregistry = 1"), "[indexes.NAME]"),
+            (parse("format = 1\ncool_off = \"soon\""), "no length of time"),
+            (parse("format = 1\nfirst_use = 1"), "first_use"),
+            (parse("format = 1\n[indexes.Main]\n"), "cannot be the name of an index"),
+            (index("at = \"x\""), "root"),
+            (index("at = \"x\"\nroot = \"abc\""), "this is no key"),
+            (index(&format!("at = \"ftp://a.example\"\n{key}")), "not asked on this way"),
+            (index(&format!("at = \"https://a.example/?q\"\n{key}")), "nothing can lie below"),
+            (index(&format!("at = \"x\"\n{key}\nseconds = 0")), "seconds"),
+            (index(&format!("at = \"x\"\n{key}\nnetworks = [\"here\"]")), "is no network"),
+        ] {
+            let told = case.unwrap_err();
+            assert!(told.contains(what) && told.contains("\nhint: "), "{what}: {told}");
+        }
+    }
+}

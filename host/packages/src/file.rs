@@ -1,0 +1,153 @@
+//! Files that are read with a bound and written whole or not at all. After each step a crash leaves the old file or the new one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::fault::Fault;
+
+/// The bytes of a regular file, at most so many; none if there is none.
+///
+/// # Errors
+/// If it is no regular file, larger, or cannot be read.
+pub fn read(path: &Path, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
+    let shown = path.display();
+    let cannot = |why: std::io::Error| {
+        Fault::unavailable(format!("cannot read {shown}: {why}"), "let the user that runs agents read it")
+    };
+    // Not blocking, because opening a pipe waits for a writer otherwise.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(cannot)?,
+    };
+    if !file.metadata().map_err(cannot)?.is_file() {
+        return Err(Fault::usage(
+            format!("{shown} is not a regular file"),
+            "name the file itself; links are not followed",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() > max_bytes {
+        return Err(Fault::usage(format!("{shown} has more than {max_bytes} bytes"), "it is not what its name says"));
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes a file whole: beside it first, then in its place, and both are on disk when this returns. `by_way_of` is a directory on the
+/// same file system for what is not whole yet; files in the making stand in no directory that somebody reads.
+///
+/// # Errors
+/// If it cannot be written: then the old one is there as it was.
+pub fn write(path: &Path, bytes: &[u8], by_way_of: &Path, mode: u32) -> Result<(), Fault> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = by_way_of.join(format!(".{name}.{}", std::process::id()));
+    let written = (|| {
+        step()?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        step()?;
+        file.write_all(bytes)?;
+        step()?;
+        file.sync_all()?;
+        step()?;
+        fs::rename(&temporary, path)?;
+        step()?;
+        synced(directory_of(path))
+    })();
+    written.map_err(|why| {
+        // What a crash leaves is taken away by the next one; what a full disk leaves, now.
+        if !is_crash(&why) {
+            let _ = fs::remove_file(&temporary);
+        }
+        cannot_write(path, &why)
+    })
+}
+
+/// Takes a file away; it may be gone already.
+///
+/// # Errors
+/// If it cannot be taken away.
+pub fn remove(path: &Path) -> Result<(), Fault> {
+    let removed = step().and_then(|()| match fs::remove_file(path) {
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    });
+    removed.map_err(|why| cannot_write(path, &why))
+}
+
+/// Makes a directory and all above it, for its owner alone if it is not there yet.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn directory(path: &Path) -> Result<(), Fault> {
+    let mut builder = fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o755);
+    builder.create(path).map_err(|why| cannot_write(path, &why))
+}
+
+/// The directory that a file lies in.
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What is in this directory is on disk.
+fn synced(directory: &Path) -> std::io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn cannot_write(path: &Path, why: &std::io::Error) -> Fault {
+    let shown = path.display();
+    let hint = match why.kind() {
+        ErrorKind::StorageFull => "make room on the disk; nothing has changed",
+        _ => "let this user write there, or choose another home: --home DIR",
+    };
+    Fault::unavailable(format!("cannot write {shown}: {why}"), hint)
+}
+
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "a test ends here at any step")]
+fn step() -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(test))]
+fn is_crash(_why: &std::io::Error) -> bool {
+    false
+}
+
+#[cfg(test)]
+pub(crate) use crash::{is_crash, step};
+
+/// A process that dies after so many steps, as a test sees it: nothing that would be done later is done.
+#[cfg(test)]
+pub(crate) mod crash {
+    use std::cell::Cell;
+
+    thread_local! {
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    /// From now on so many steps are done and no more; none if there is no end.
+    pub(crate) fn after(steps: Option<u32>) {
+        LEFT.set(steps);
+    }
+
+    pub(crate) fn step() -> std::io::Result<()> {
+        match LEFT.get() {
+            None => Ok(()),
+            Some(0) => Err(std::io::Error::other("killed here")),
+            Some(left) => {
+                LEFT.set(Some(left - 1));
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn is_crash(why: &std::io::Error) -> bool {
+        why.to_string() == "killed here"
+    }
+}

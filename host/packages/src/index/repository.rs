@@ -1,0 +1,327 @@
+//! Writes an index into a directory, for those who run one and for publishers who list in it. A file that others name is never changed: a
+//! new version lies beside it, and the timestamp, which is replaced last, makes all of them seen at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use agentry_engine::package::{Package, digest};
+use agentry_journal::export::sign::SigningKey;
+use agentry_kernel::labels;
+use agentry_kernel::text::line;
+use agentry_kernel::time::Millis;
+
+use super::client::{role, stored, target_path};
+use super::metadata::{
+    Delegated, Keys, Listing, Meta, Role, Root, Snapshot, Target, Targets, TimestampRole, Unverified, hashes, moment,
+    write,
+};
+use crate::fault::Fault;
+use crate::file;
+use crate::key::PublicKey;
+use crate::limits::{ROOT_MAX_BYTES, SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long the root, the index's list and the publishers' are in force.
+const LISTS_DAYS: u64 = 365;
+
+/// Names that TUF has for roles of its own.
+const RESERVED: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
+
+/// An index in a directory.
+#[derive(Debug)]
+pub struct Repository {
+    directory: PathBuf,
+    now: Millis,
+}
+
+impl Repository {
+    /// The index in this directory, to be changed now.
+    pub fn at(directory: &Path, now: Millis) -> Self {
+        Self { directory: directory.to_owned(), now }
+    }
+
+    /// Makes an index that lists nobody yet: `root` signs who may sign, `online` what there is now, for so many days each time.
+    ///
+    /// # Errors
+    /// If there is one, or it cannot be written.
+    pub fn init(&self, root: &SigningKey, online: &SigningKey, days: u64) -> Result<(), Fault> {
+        if self.path("1.root.json").exists() {
+            let message = format!("there is an index in {} already", self.directory.display());
+            return Err(Fault::usage(
+                message,
+                "agentry index add lists a publisher in it; choose another directory for a new one",
+            ));
+        }
+        file::directory(&self.directory.join("metadata"))?;
+        file::directory(&self.directory.join("targets"))?;
+        let (root_key, online_key) = (PublicKey::of(root), PublicKey::of(online));
+        let one = |key: PublicKey| Keys { keyids: vec![key.id()], threshold: 1 };
+        let roles = [("root", root_key), ("targets", root_key), ("snapshot", online_key), ("timestamp", online_key)];
+        let first = Root {
+            version: 1,
+            expires: self.in_days(LISTS_DAYS),
+            consistent_snapshot: true,
+            keys: [root_key, online_key].map(|key| (key.id(), key.as_json())).into(),
+            roles: roles.map(|(name, key)| (name.to_owned(), one(key))).into(),
+        };
+        self.save("1.root.json", &write(&first, &[root]))?;
+        let list =
+            Targets { version: 1, expires: self.in_days(LISTS_DAYS), targets: BTreeMap::new(), delegations: None };
+        self.save("1.targets.json", &write(&list, &[root]))?;
+        self.sign(online, days).map(drop)
+    }
+
+    /// Lists a publisher with its key, in the place of one that it had.
+    ///
+    /// # Errors
+    /// If this is not the key of the index, or it cannot be written.
+    pub fn add(&self, publisher: &str, key: PublicKey, root: &SigningKey) -> Result<(), Fault> {
+        labels::check(publisher).map_err(|flaw| {
+            Fault::usage(format!("`{}` cannot be a publisher: it {flaw}", line(publisher)), "for example acme")
+        })?;
+        if RESERVED.contains(&publisher) {
+            return Err(Fault::usage(
+                format!("`{publisher}` is a name of the index's own"),
+                "name the publisher otherwise",
+            ));
+        }
+        let mut list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        self.is_of(root, "targets")?;
+        let delegations = list.delegations.get_or_insert_default();
+        delegations.roles.retain(|role| role.name != publisher);
+        delegations.keys.insert(key.id(), key.as_json());
+        delegations.roles.push(Delegated {
+            name: publisher.to_owned(),
+            keyids: vec![key.id()],
+            threshold: 1,
+            paths: vec![format!("{publisher}/*/*")],
+            terminating: true,
+        });
+        let named: Vec<String> = delegations.roles.iter().flat_map(|role| role.keyids.clone()).collect();
+        delegations.keys.retain(|id, _| named.contains(id));
+        self.renewed("targets", list, root)
+    }
+
+    /// Takes a publisher out: nothing that it listed is installed from here any more.
+    ///
+    /// # Errors
+    /// If it is not listed, this is not the key of the index, or it cannot be written.
+    pub fn remove(&self, publisher: &str, root: &SigningKey) -> Result<(), Fault> {
+        let mut list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        self.is_of(root, "targets")?;
+        let delegations = list.delegations.get_or_insert_default();
+        let before = delegations.roles.len();
+        delegations.roles.retain(|role| role.name != publisher);
+        if delegations.roles.len() == before {
+            return Err(not_listed(publisher));
+        }
+        let named: Vec<String> = delegations.roles.iter().flat_map(|role| role.keyids.clone()).collect();
+        delegations.keys.retain(|id, _| named.contains(id));
+        self.renewed("targets", list, root)
+    }
+
+    /// Lists a version of a package, with its file and the envelope that its publisher signed.
+    ///
+    /// # Errors
+    /// If the index does not know the publisher by this key, has this version or a later one already, or it cannot be written.
+    pub fn publish(&self, package: &Package, component: &[u8], envelope: &[u8], key: &SigningKey) -> Result<(), Fault> {
+        let manifest = &package.manifest;
+        let publisher = manifest.name.split(':').next().unwrap_or_default();
+        let mut list = self.list_of(publisher, key)?;
+        let path = target_path(publisher, manifest.agent(), &manifest.version);
+        let newest = list.targets.values().filter_map(|target| target.custom.as_ref());
+        let newest = newest.filter(|listing| listing.name == manifest.name).max_by_key(|listing| listing.seq);
+        if let Some(newest) = newest.filter(|newest| newest.seq >= manifest.seq || list.targets.contains_key(&path)) {
+            let message = format!(
+                "{} {} with the sequence number {} is listed already",
+                manifest.name, newest.version, newest.seq
+            );
+            let hint = format!(
+                "a version is listed once; a new one has another version and `seq = {}`",
+                newest.seq.saturating_add(1)
+            );
+            return Err(Fault::usage(message, hint));
+        }
+        let lies = self.directory.join(stored(&path, package.digest));
+        file::directory(lies.parent().unwrap_or(&self.directory))?;
+        self.write(&lies, component)?;
+        self.write(&self.directory.join(stored(&format!("{path}.sig"), digest(envelope))), envelope)?;
+        let listing = Listing {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            seq: manifest.seq,
+            description: manifest.description.clone(),
+            provides: manifest.provides.clone(),
+            wants: manifest.wants.interfaces().map(str::to_owned).collect(),
+            yanked: None,
+        };
+        let target = Target { length: component.len() as u64, hashes: hashes(component), custom: Some(listing) };
+        // The signature is listed as well, for clients that take nothing that is not.
+        let beside = Target { length: envelope.len() as u64, hashes: hashes(envelope), custom: None };
+        list.targets.insert(format!("{path}.sig"), beside);
+        list.targets.insert(path, target);
+        self.renewed(publisher, list, key)
+    }
+
+    /// Says that nobody is to install a version any more; whoever has it keeps it.
+    ///
+    /// # Errors
+    /// If it is not listed, the index does not know the publisher by this key, or it cannot be written.
+    pub fn yank(&self, name: &str, version: &str, because: &str, key: &SigningKey) -> Result<(), Fault> {
+        let (publisher, agent) = name.split_once(':').unwrap_or((name, ""));
+        let mut list = self.list_of(publisher, key)?;
+        let listing =
+            list.targets.get_mut(&target_path(publisher, agent, version)).and_then(|target| target.custom.as_mut());
+        let Some(listing) = listing else {
+            let message = format!("the index does not list {}@{}", line(name), line(version));
+            return Err(Fault::usage(message, "name the whole version: publisher:name@1.2.3"));
+        };
+        listing.yanked = Some(because.to_owned());
+        self.renewed(publisher, list, key)
+    }
+
+    /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days. Gives the publishers whose newest list is
+    /// not signed by the key that the index knows them by: they are listed as they were, and nobody believes that list until they sign
+    /// another one.
+    ///
+    /// # Errors
+    /// If this is not the key of the index, or it cannot be written.
+    pub fn sign(&self, online: &SigningKey, days: u64) -> Result<Vec<String>, Fault> {
+        self.is_of(online, "timestamp")?;
+        let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        let before: Option<Snapshot> = self.newest("snapshot", SNAPSHOT_MAX_BYTES)?;
+        let plain = |version| Meta { version, length: None, hashes: None };
+        // What was named once is named for ever: a client takes what is missing for withheld.
+        let mut meta = before.as_ref().map(|before| before.meta.clone()).unwrap_or_default();
+        meta.insert("targets.json".to_owned(), plain(list.version));
+        let mut unsigned = Vec::new();
+        if let Some(delegations) = &list.delegations {
+            for role in &delegations.roles {
+                let Some((version, bytes)) = self.newest_bytes(&role.name, TARGETS_MAX_BYTES)? else { continue };
+                let named = Keys { keyids: role.keyids.clone(), threshold: role.threshold };
+                let file = format!("{}.json", role.name);
+                if Unverified::<Targets>::read(&file, &bytes)?.is_signed_by(&delegations.keys, &named) {
+                    meta.insert(file, plain(version));
+                } else {
+                    unsigned.push(role.name.clone());
+                }
+            }
+        }
+        let version = before.map_or(1, |before| before.version.saturating_add(1));
+        let snapshot = Snapshot { version, expires: self.in_days(days), meta };
+        let bytes = write(&snapshot, &[online]);
+        self.save(&format!("{version}.snapshot.json"), &bytes)?;
+        let before = file::read(&self.path("timestamp.json"), TIMESTAMP_MAX_BYTES)?;
+        let before = before.map(|bytes| Unverified::<TimestampRole>::read("timestamp.json", &bytes)).transpose()?;
+        let meta = Meta { version, length: Some(bytes.len() as u64), hashes: Some(hashes(&bytes)) };
+        let timestamp = TimestampRole {
+            version: before.map_or(1, |before| before.unverified().version.saturating_add(1)),
+            expires: self.in_days(days),
+            meta: [("snapshot.json".to_owned(), meta)].into(),
+        };
+        self.save("timestamp.json", &write(&timestamp, &[online]))?;
+        Ok(unsigned)
+    }
+
+    /// Replaces the keys of the index: signed by the old root and by the new one, so that whoever trusts the old one follows.
+    ///
+    /// # Errors
+    /// If this is not the key of the index, or it cannot be written.
+    pub fn rotate(&self, old: &SigningKey, root: &SigningKey, online: &SigningKey, days: u64) -> Result<(), Fault> {
+        let mut next: Root = self.newest("root", ROOT_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        self.is_of(old, "root")?;
+        let (root_key, online_key) = (PublicKey::of(root), PublicKey::of(online));
+        next.version = next.version.saturating_add(1);
+        next.expires = self.in_days(LISTS_DAYS);
+        next.keys = [root_key, online_key].map(|key| (key.id(), key.as_json())).into();
+        for (name, key) in
+            [("root", root_key), ("targets", root_key), ("snapshot", online_key), ("timestamp", online_key)]
+        {
+            next.roles.insert(name.to_owned(), Keys { keyids: vec![key.id()], threshold: 1 });
+        }
+        let bytes = write(&next, &[old, root]);
+        let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        self.save(&format!("{}.root.json", next.version), &bytes)?;
+        self.renewed("targets", list, root)?;
+        self.sign(online, days).map(drop)
+    }
+
+    /// A publisher's list, if this is the key by which the index knows it; an empty one if it has none yet.
+    fn list_of(&self, publisher: &str, key: &SigningKey) -> Result<Targets, Fault> {
+        let index: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        let roles = index.delegations.iter().flat_map(|delegations| &delegations.roles);
+        let role = roles.into_iter().find(|role| role.name == publisher).ok_or_else(|| not_listed(publisher))?;
+        let id = PublicKey::of(key).id();
+        if !role.keyids.contains(&id) {
+            let message = format!("the index knows `{publisher}` by another key");
+            return Err(Fault::denied(message, "whoever runs it lists a new one: agentry index add"));
+        }
+        let empty = || Targets { version: 0, expires: String::new(), targets: BTreeMap::new(), delegations: None };
+        Ok(self.newest(publisher, TARGETS_MAX_BYTES)?.unwrap_or_else(empty))
+    }
+
+    fn renewed(&self, name: &str, mut list: Targets, key: &SigningKey) -> Result<(), Fault> {
+        list.version = list.version.saturating_add(1);
+        list.expires = self.in_days(LISTS_DAYS);
+        self.save(&format!("{}.{name}.json", list.version), &write(&list, &[key]))
+    }
+
+    /// Whether this key may sign for a role.
+    fn is_of(&self, key: &SigningKey, name: &str) -> Result<(), Fault> {
+        let root: Root = self.newest("root", ROOT_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        if role(&root, name)?.keyids.contains(&PublicKey::of(key).id()) {
+            return Ok(());
+        }
+        let message = format!("this key may not sign `{name}` of the index in {}", self.directory.display());
+        Err(Fault::denied(message, "name the key that `agentry index init` made: --key NAME"))
+    }
+
+    /// The newest version of a file of metadata that has versions.
+    fn newest_bytes(&self, name: &str, max_bytes: usize) -> Result<Option<(u64, Vec<u8>)>, Fault> {
+        let files = std::fs::read_dir(self.directory.join("metadata")).into_iter().flatten().flatten();
+        let version = |file: std::ffi::OsString| {
+            let (version, role) = file.to_str()?.strip_suffix(".json")?.split_once('.')?;
+            (role == name).then(|| version.parse::<u64>().ok()).flatten()
+        };
+        let Some(newest) = files.filter_map(|entry| version(entry.file_name())).max() else { return Ok(None) };
+        let bytes = file::read(&self.path(&format!("{newest}.{name}.json")), max_bytes)?;
+        Ok(bytes.map(|bytes| (newest, bytes)))
+    }
+
+    fn newest<T: Role + Clone>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
+        let Some((version, bytes)) = self.newest_bytes(name, max_bytes)? else { return Ok(None) };
+        let read = Unverified::<T>::read(&format!("{name}.json"), &bytes)?;
+        if read.unverified().version() != version {
+            let message = format!("{version}.{name}.json of the index says that it is another version");
+            return Err(Fault::damaged(message, "put the right file back"));
+        }
+        Ok(Some(read.unverified().clone()))
+    }
+
+    fn none(&self) -> Fault {
+        let message = format!("there is no index in {}", self.directory.display());
+        Fault::usage(message, format!("make one: agentry index init {}", self.directory.display()))
+    }
+
+    fn in_days(&self, days: u64) -> String {
+        moment(self.now.plus(days.saturating_mul(DAY_MS)))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join("metadata").join(name)
+    }
+
+    fn save(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
+        self.write(&self.path(name), bytes)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+        file::write(path, bytes, path.parent().unwrap_or(&self.directory), 0o644)
+    }
+}
+
+fn not_listed(publisher: &str) -> Fault {
+    let message = format!("the index does not list the publisher `{}`", line(publisher));
+    Fault::denied(message, "whoever runs it lists one: agentry index add DIR PUBLISHER KEY")
+}

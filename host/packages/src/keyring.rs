@@ -1,0 +1,252 @@
+//! The publishers that this home knows, one key each: pinned by an admin, vouched for by an index, or taken at first sight where an admin
+//! allows that. A key that changed always stops; a revoked one is never taken again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use agentry_config::policies;
+use agentry_kernel::time::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Fault, unreadable};
+use crate::file;
+use crate::key::PublicKey;
+use crate::limits::KEYRING_MAX_BYTES;
+use crate::name::imitated;
+
+/// The file's name in the home.
+pub const PUBLISHERS_FILE: &str = "publishers.json";
+
+/// Its version.
+const FORMAT: u32 = 1;
+
+/// How a home came to know a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// An admin said so.
+    Pinned,
+    /// An index lists it as the publisher's.
+    Index,
+    /// It signed the first package of this publisher that came here.
+    FirstUse,
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pinned => "pinned by an admin",
+            Self::Index => "vouched for by an index",
+            Self::FirstUse => "taken at first sight",
+        })
+    }
+}
+
+/// A publisher's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// Which.
+    pub key: PublicKey,
+    /// From whom this home has it.
+    pub how: How,
+    /// Since when.
+    pub since: Millis,
+}
+
+/// That a key is never taken again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// Since when.
+    pub since: Millis,
+    /// Why, in a person's words; may be empty.
+    pub because: String,
+}
+
+/// All of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keyring {
+    format: u32,
+    /// By name.
+    pub publishers: BTreeMap<String, Known>,
+    /// By key.
+    pub revoked: BTreeMap<PublicKey, Revoked>,
+}
+
+impl Default for Keyring {
+    fn default() -> Self {
+        Self { format: FORMAT, publishers: BTreeMap::new(), revoked: BTreeMap::new() }
+    }
+}
+
+impl Keyring {
+    /// The publishers of this home.
+    ///
+    /// # Errors
+    /// If others may write the file, or it is not one.
+    pub fn load(home: &Path) -> Result<Self, Fault> {
+        let path = home.join(PUBLISHERS_FILE);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let text = policies::text_within(&path, KEYRING_MAX_BYTES).map_err(|why| unreadable(&why))?;
+        let hint = "get it back out of a backup; without it nobody is trusted that was";
+        let keyring: Self = serde_json::from_str(&text)
+            .map_err(|why| Fault::damaged(format!("{} cannot be read: {why}", path.display()), hint))?;
+        if keyring.format != FORMAT {
+            let message = format!("{} has format {}, and this version reads {FORMAT}", path.display(), keyring.format);
+            return Err(Fault::usage(message, "use the agentry that wrote it, or a later one"));
+        }
+        Ok(keyring)
+    }
+
+    /// Writes it; whoever calls has its turn with the home.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn save(&self, home: &Path, by_way_of: &Path) -> Result<(), Fault> {
+        let mut text = serde_json::to_string_pretty(self).expect("a keyring has nothing that JSON lacks");
+        text.push('\n');
+        if text.len() > KEYRING_MAX_BYTES {
+            return Err(Fault::usage(
+                "this home knows too many publishers",
+                "take out those that nobody needs any more",
+            ));
+        }
+        file::write(&home.join(PUBLISHERS_FILE), text.as_bytes(), by_way_of, 0o600)
+    }
+
+    /// Whether this home takes what this key signed for a publisher, and by whose word. Where it does not know the publisher, `vouched`
+    /// says who speaks for the key: an index, or, where an admin allows that, first sight.
+    ///
+    /// # Errors
+    /// If the key is revoked, another one than before, or nobody vouches for it.
+    pub fn trusts(&self, publisher: &str, key: PublicKey, vouched: Option<How>) -> Result<How, Fault> {
+        self.is_not_revoked(key)?;
+        match (self.publishers.get(publisher), vouched) {
+            (Some(known), _) if known.key == key => Ok(known.how),
+            (Some(known), _) => Err(Fault::denied(
+                format!("`{publisher}` signed with another key than before: {key} instead of {}", known.key),
+                format!(
+                    "ask `{publisher}` on another way whether that is their new key; if so: agentry key trust {publisher} {key} --replace"
+                ),
+            )),
+            (None, Some(how)) => Ok(how),
+            (None, None) => Err(Fault::denied(
+                format!("nobody here knows the publisher `{publisher}`, who signed with {key}"),
+                format!(
+                    "compare the key with what `{publisher}` says on another way, then: agentry key trust {publisher} {key}"
+                ),
+            )),
+        }
+    }
+
+    /// Whether a key may still be taken.
+    ///
+    /// # Errors
+    /// If it is revoked, with when and why.
+    pub fn is_not_revoked(&self, key: PublicKey) -> Result<(), Fault> {
+        let Some(revoked) = self.revoked.get(&key) else { return Ok(()) };
+        let because = match revoked.because.as_str() {
+            "" => String::new(),
+            because => format!(": {}", agentry_kernel::text::line(because)),
+        };
+        Err(Fault::denied(
+            format!("{key} is revoked{because}"),
+            "what it signed is not taken any more; a package of a new key is, once that is trusted",
+        ))
+    }
+
+    /// From now on this is the publisher's key.
+    ///
+    /// # Errors
+    /// If there is another one and nobody says that it is to be replaced, or it is revoked.
+    pub fn trust(&mut self, publisher: &str, known: Known, replace: bool) -> Result<(), Fault> {
+        self.is_not_revoked(known.key)?;
+        match self.publishers.get(publisher) {
+            Some(before) if before.key != known.key && !replace => Err(Fault::denied(
+                format!("`{publisher}` has the key {} here", before.key),
+                "ask the publisher on another way; with --replace the new one stands for it",
+            )),
+            // An admin's word counts more than how it came here, and never less.
+            Some(before) if before.key == known.key && known.how != How::Pinned => Ok(()),
+            Some(_) | None => {
+                self.publishers.insert(publisher.to_owned(), known);
+                Ok(())
+            }
+        }
+    }
+
+    /// A publisher whose name this one could be taken for.
+    pub fn imitated(&self, publisher: &str) -> Option<&str> {
+        imitated(publisher, self.publishers.keys().map(String::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Kind;
+    use crate::key;
+
+    fn public(home: &Path, name: &str) -> PublicKey {
+        PublicKey::of(&key::create(home, name).unwrap())
+    }
+
+    #[test]
+    fn a_changed_key_always_stops_and_a_revoked_one_never_comes_back() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, second) = (public(home.path(), "a"), public(home.path(), "b"));
+        let known = |key| Known { key, how: How::FirstUse, since: Millis(1) };
+        let mut keyring = Keyring::default();
+        let stranger = keyring.trusts("acme", first, None).unwrap_err();
+        assert!(stranger.kind == Kind::Denied && stranger.hint.contains("agentry key trust acme ed25519:"));
+        assert_eq!(keyring.trusts("acme", first, Some(How::FirstUse)), Ok(How::FirstUse));
+        keyring.trust("acme", known(first), false).unwrap();
+        for vouched in [None, Some(How::FirstUse), Some(How::Index)] {
+            let told = keyring.trusts("acme", second, vouched).unwrap_err();
+            assert!(told.message.contains("another key than before"), "{told}");
+        }
+        assert!(keyring.trust("acme", known(second), false).is_err());
+        keyring.trust("acme", known(second), true).unwrap();
+        keyring.revoked.insert(second, Revoked { since: Millis(2), because: "stolen\u{1b}[2J".into() });
+        let told = keyring.trusts("acme", second, Some(How::Index)).unwrap_err();
+        assert!(told.message.ends_with("is revoked: stolen\\u{1b}[2J"), "{told}");
+        assert!(keyring.trust("acme", known(second), true).is_err());
+        assert_eq!(keyring.imitated("acrne"), Some("acme"));
+    }
+
+    #[test]
+    fn a_keyring_comes_back_and_one_that_is_not_whole_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let mut keyring = Keyring::default();
+        let key = public(home.path(), "a");
+        keyring.trust("acme", Known { key, how: How::Pinned, since: Millis(1) }, false).unwrap();
+        keyring.save(home.path(), home.path()).unwrap();
+        assert_eq!(Keyring::load(home.path()).unwrap(), keyring);
+        let path = home.path().join(PUBLISHERS_FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for bad in ["{}", "[", &text.replace("\"format\": 1", "\"format\": 2"), &text.replace("pinned", "blessed")] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(Keyring::load(home.path()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_keyring_of_this_version_stays_readable() {
+        let home = tempfile::tempdir().unwrap();
+        let key = |digits: &str| format!("ed25519:{}", digits.repeat(32)).parse::<PublicKey>().unwrap();
+        let mut keyring = Keyring::default();
+        for (name, digits, how) in [("a", "0a", How::Pinned), ("b", "0b", How::Index), ("c", "0c", How::FirstUse)] {
+            keyring.trust(name, Known { key: key(digits), how, since: Millis(7) }, false).unwrap();
+        }
+        keyring.revoked.insert(key("0d"), Revoked { since: Millis(9), because: "stolen".into() });
+        keyring.save(home.path(), home.path()).unwrap();
+        let written = std::fs::read_to_string(home.path().join(PUBLISHERS_FILE)).unwrap();
+        expect_test::expect_file!["../../../tests/golden/publishers-1.json"].assert_eq(&written);
+        assert_eq!(Keyring::load(home.path()).unwrap(), keyring);
+    }
+}

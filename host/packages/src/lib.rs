@@ -1,0 +1,17 @@
+//! Trusts: whose signature a package has, whether this home takes it, which index lists it, and which agents are installed. It runs
+//! nothing of a package, takes none apart (the preparer does) and asks nobody: a face shows and asks.
+
+pub mod config;
+mod fault;
+pub mod file;
+pub mod index;
+pub mod key;
+pub mod keyring;
+pub mod limits;
+pub mod lock;
+pub mod name;
+pub mod set;
+pub mod source;
+pub mod statement;
+
+pub use fault::{Fault, Kind};

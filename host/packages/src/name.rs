@@ -1,0 +1,224 @@
+//! Names of packages as people give them, and names that look like others. It looks nothing up.
+
+use std::path::PathBuf;
+
+use agentry_kernel::digest::Digest;
+use agentry_kernel::labels;
+use agentry_kernel::text::{deceives, line};
+pub use semver::Version;
+use semver::VersionReq;
+
+use crate::fault::Fault;
+
+/// `acme:bookkeeper`, and which versions are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Who made it.
+    pub publisher: String,
+    /// The agent.
+    pub agent: String,
+    /// Any if none.
+    pub version: Option<VersionReq>,
+}
+
+/// What a person wants to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// By its name, out of an index.
+    Named(Named),
+    /// A file of this machine.
+    File(PathBuf),
+}
+
+impl Named {
+    /// `acme:bookkeeper`
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.publisher, self.agent)
+    }
+
+    /// Reads `publisher:name`, perhaps with `@version`.
+    ///
+    /// # Errors
+    /// If it is none, with the letter that makes it so where one does.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        const HINT: &str = "a package is publisher:name or publisher:name@version, such as acme:bookkeeper@1.2";
+        let shown = line(text);
+        if let Some(letter) = text.chars().find(|letter| !letter.is_ascii() || deceives(*letter)) {
+            let code = u32::from(letter);
+            let message =
+                format!("`{shown}` is no name of a package: it has U+{code:04X}, which looks like something else");
+            return Err(Fault::usage(
+                message,
+                "names have lowercase letters, digits and `-`; type it, do not paste it",
+            ));
+        }
+        let (name, version) = match text.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        let wrong = |why: &str| Fault::usage(format!("`{shown}` is no name of a package: {why}"), HINT);
+        let (publisher, agent) = name.split_once(':').ok_or_else(|| wrong("it has no `:`"))?;
+        for part in [publisher, agent] {
+            labels::check(part).map_err(|flaw| wrong(&format!("`{}` {flaw}", line(part))))?;
+        }
+        let version = version.map(versions).transpose().map_err(|why| wrong(&why))?;
+        Ok(Self { publisher: publisher.to_owned(), agent: agent.to_owned(), version })
+    }
+
+    /// Whether this version is meant. One that is not finished is meant only where it is named.
+    pub fn means(&self, version: &Version) -> bool {
+        self.version.as_ref().map_or(version.pre.is_empty(), |wanted| wanted.matches(version))
+    }
+}
+
+/// Whether these are the name and the version of a package, and nothing that a screen could take for something else.
+pub fn is_package(name: &str, version: &str) -> bool {
+    let parts = name.split_once(':').map(|(publisher, agent)| [publisher, agent]);
+    parts.is_some_and(|parts| parts.into_iter().all(|part| labels::check(part).is_ok()))
+        && Version::parse(version).is_ok()
+}
+
+/// A whole version means that one; a part of one, or with a sign before it, what Cargo means by it.
+fn versions(text: &str) -> Result<VersionReq, String> {
+    if let Ok(exact) = Version::parse(text) {
+        return VersionReq::parse(&format!("={exact}")).map_err(|why| why.to_string());
+    }
+    VersionReq::parse(text).map_err(|why| why.to_string())
+}
+
+impl Reference {
+    /// Reads what a person gave: a path where it has a `/` or ends in `.wasm`, else a name.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let refused = [("oci://", "a registry of containers"), ("http://", "an address"), ("https://", "an address")];
+        if let Some((scheme, what)) = refused.into_iter().find(|(scheme, _)| text.starts_with(scheme)) {
+            let message = format!("{what} ({scheme}…) is no place that packages are installed from by itself");
+            let hint = "name its index in packages.toml, then the package: agentry install publisher:name";
+            return Err(Fault::usage(message, hint));
+        }
+        if text.contains('/') || text.ends_with(".wasm") {
+            return Ok(Self::File(PathBuf::from(text)));
+        }
+        Named::parse(text).map(Self::Named)
+    }
+}
+
+/// Reads `sha256:HEX`, or the 64 digits alone.
+///
+/// # Errors
+/// If it is none.
+pub fn digest(text: &str) -> Result<Digest, Fault> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    bytes(digits).map(Digest).ok_or_else(|| {
+        let message = format!("`{}` is no digest", line(text));
+        Fault::usage(message, "it is `sha256:` and 64 hexadecimal digits, as `agentry inspect FILE` and sha256sum show")
+    })
+}
+
+/// 32 bytes as 64 lowercase hexadecimal digits.
+pub(crate) fn bytes(digits: &str) -> Option<[u8; 32]> {
+    let known = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digits.len() != 64 || !digits.bytes().all(known) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Of these names, one that this other name could be taken for: the same to the eye, or the same letters with other strokes between them.
+pub fn imitated<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let shape = skeleton(name);
+    let mut known = known;
+    known.find(|other| *other != name && skeleton(other) == shape)
+}
+
+/// What an eye makes of a name (as UTS 39 does it, for the few letters that names have).
+fn skeleton(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .filter(|letter| *letter != '-')
+        .map(|letter| match letter {
+            '0' => 'o',
+            '1' | 'i' => 'l',
+            '5' => 's',
+            '2' => 'z',
+            '8' => 'b',
+            letter => letter,
+        })
+        .collect();
+    plain.replace("rn", "m").replace("vv", "w").replace("cl", "d")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_publisher_an_agent_and_perhaps_versions() {
+        let named = Named::parse("acme:bookkeeper").unwrap();
+        assert_eq!((named.name().as_str(), &named.version), ("acme:bookkeeper", &None));
+        let means = |text: &str, version: &str| Named::parse(text).unwrap().means(&Version::parse(version).unwrap());
+        assert!(means("a:b", "1.4.0") && !means("a:b", "1.4.0-rc.1"));
+        assert!(means("a:b@1.2", "1.4.0") && !means("a:b@1.2", "2.0.0"));
+        assert!(means("a:b@1.2.0", "1.2.0") && !means("a:b@1.2.0", "1.2.1"), "a whole version is that one");
+        assert_eq!(Reference::parse("./x.wasm").unwrap(), Reference::File("./x.wasm".into()));
+    }
+
+    #[test]
+    fn a_name_that_could_deceive_is_refused_with_the_letter() {
+        for (name, part) in [
+            ("аcme:bookkeeper", "U+0430"),
+            ("acme:book\u{200b}keeper", "U+200B"),
+            ("acme:\u{202e}repeek", "U+202E"),
+            ("acme:böok", "U+00F6"),
+            ("acme", "no `:`"),
+            ("Acme:x", "lowercase"),
+            ("a:b:c", "lowercase"),
+            ("acme:", "is empty"),
+            (":x", "is empty"),
+            ("a:b@one", "no name of a package"),
+            ("oci://x", "registry of containers"),
+        ] {
+            let told = Reference::parse(name).unwrap_err().to_string();
+            assert!(told.contains(part) && !told.chars().any(|letter| letter != '\n' && deceives(letter)), "{told}");
+        }
+        assert!(Named::parse(&"a".repeat(5_000)).is_err());
+    }
+
+    #[test]
+    fn a_package_is_named_by_two_labels_and_a_whole_version() {
+        assert!(is_package("acme:x", "1.0.0-rc.1+a"));
+        for (name, version) in [
+            ("acme", "1.0.0"),
+            ("acme:x\nhint: y", "1.0.0"),
+            ("a\n:x", "1.0.0"),
+            ("acme:x", "1"),
+            ("acme:x", "1.0.0\n"),
+        ] {
+            assert!(!is_package(name, version), "{name} {version}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_alike_are_found() {
+        let known = || ["acme", "modern-books", "wide"].into_iter();
+        for (name, other) in
+            [("acrne", None), ("acme", None), ("modem-b00ks", Some("modern-books")), ("w1de", Some("wide"))]
+        {
+            assert_eq!(imitated(name, known()), other.or((name == "acrne").then_some("acme")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_64_digits() {
+        assert!(digest(&format!("sha256:{}", "ab".repeat(32))).is_ok());
+        for bad in ["", "sha256:", "xy", &"AB".repeat(32), &"ab".repeat(31), &"é".repeat(32)] {
+            assert!(digest(bad).is_err(), "{bad}");
+        }
+    }
+}

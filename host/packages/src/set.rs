@@ -1,0 +1,408 @@
+//! The set of agents that is installed, as it is changed: one command after the other, each change whole or not at all. The lock is the
+//! one file that decides; what stands beside it is written before it, or finished after it by whoever comes next.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use agentry_config::policies;
+use agentry_kernel::digest::Digest;
+use agentry_kernel::limits::POLICY_FILE_MAX_BYTES;
+use agentry_kernel::time::Millis;
+use rustix::fs::FlockOperation;
+use sha2::{Digest as _, Sha256};
+
+use crate::fault::Fault;
+use crate::file;
+use crate::key::PublicKey;
+use crate::keyring::{Keyring, Known, Revoked};
+use crate::limits::{FILE_MAX_BYTES, TURN_WAIT_MS};
+use crate::lock::{DIRECTORY, GrantFile, Hex, Lock, Pending, Release, component};
+
+/// Grants as they were agreed to, each under its digest.
+const GRANTS: &str = "grants";
+
+/// Where grants go that a revoked key takes out of force.
+const WITHDRAWN: &str = "withdrawn";
+
+/// Whoever has this file has its turn.
+const TURN: &str = "agents.turn";
+
+/// The set of a home, for whoever has its turn to change it.
+#[derive(Debug)]
+pub struct Set {
+    home: PathBuf,
+    /// As it is now.
+    lock: Lock,
+    keyring: Keyring,
+    /// What was left alone, in a line each, for whoever shows it.
+    notes: Vec<String>,
+    // The turn ends with it.
+    _turn: File,
+}
+
+/// A release that is to be installed.
+#[derive(Debug)]
+pub struct New<'a> {
+    /// The name that it runs by.
+    pub agent: &'a str,
+    /// What is installed of this agent as far as was seen when this was decided; none if nothing is.
+    pub instead_of: Option<Digest>,
+    /// What stands in the lock; its grant is filled in here.
+    pub release: Release,
+    /// The bytes of its file.
+    pub component: &'a [u8],
+    /// The envelope that its publisher signed.
+    pub envelope: Option<&'a [u8]>,
+    /// The text of its grant; none if the one that is in force stays.
+    pub grant: Option<&'a str>,
+    /// What its roots stand for.
+    pub roots: BTreeMap<String, PathBuf>,
+    /// A publisher whom this home knows from now on.
+    pub trusted: Option<(String, Known)>,
+}
+
+impl Set {
+    /// Waits for the turn, reads the set, and finishes what a command left that did not come to its end.
+    ///
+    /// # Errors
+    /// If another command has the turn for long, or what lies here is not as it was written.
+    pub fn open(home: &Path) -> Result<Self, Fault> {
+        file::directory(&home.join(DIRECTORY).join(GRANTS))?;
+        let turn = turn(home)?;
+        let mut set = Self {
+            home: home.to_owned(),
+            lock: Lock::load(home)?,
+            keyring: Keyring::load(home)?,
+            notes: Vec::new(),
+            _turn: turn,
+        };
+        set.finish()?;
+        set.sweep();
+        Ok(set)
+    }
+
+    /// As it is now.
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// The publishers that this home knows.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// What was left as it was though it was to change, in a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Installs a release in the place of the one before.
+    ///
+    /// # Errors
+    /// If something else is installed by now, it is older than what was here, its key is revoked, or it cannot be written: then the set is as
+    /// it was.
+    pub fn install(&mut self, new: New<'_>) -> Result<(), Fault> {
+        let New { agent, instead_of, mut release, component: bytes, envelope, grant, roots, trusted } = new;
+        // Whoever had the turn before may have changed what this was decided on.
+        let is = self.lock.agents.get(agent).map(|installed| installed.now.digest.0);
+        if is != instead_of {
+            let message = format!("`{agent}` was changed by another command meanwhile");
+            return Err(Fault::unavailable(message, "look at it again: agentry list, then try again"));
+        }
+        self.lock.follows(&release.name, release.seq, release.digest.0)?;
+        release.key.map_or(Ok(()), |key| self.keyring.is_not_revoked(key))?;
+        if let Some(installed) = self.lock.agents.get(agent)
+            && installed.now.name != release.name
+        {
+            return Err(taken(agent, &installed.now.name));
+        }
+        let directory = self.directory();
+        file::write(&component(&self.home, release.digest.0), bytes, &directory, 0o644)?;
+        if let Some(envelope) = envelope {
+            file::write(&self.envelope(release.digest.0), envelope, &directory, 0o644)?;
+        }
+        let before = self.lock.agents.get(agent).and_then(|installed| installed.now.grant.clone());
+        let mut lock = self.lock.clone();
+        release.grant = before.clone();
+        if let Some(text) = grant {
+            let written = GrantFile { file: format!("50-{agent}.toml"), digest: Hex(digest(text.as_bytes())) };
+            file::write(&self.grant(&written), text.as_bytes(), &directory, 0o644)?;
+            release.grant = Some(written.clone());
+            lock.pending.push(Pending::Place { grant: written, instead_of: before.map(|before| before.digest) });
+        }
+        if let Some((publisher, known)) = trusted {
+            let mut keyring = self.keyring.clone();
+            keyring.trust(&publisher, known, false)?;
+            self.keep(keyring)?;
+        }
+        lock.put(agent, release);
+        lock.roots.insert(agent.to_owned(), roots);
+        self.commit(lock)
+    }
+
+    /// The release before takes the place of the present one of an agent.
+    ///
+    /// # Errors
+    /// If there is none, its key is revoked, or its file is gone.
+    pub fn roll_back(&mut self, agent: &str) -> Result<Release, Fault> {
+        let now = self.installed(agent)?.clone();
+        let mut lock = self.lock.clone();
+        let Some(before) = lock.back(agent).cloned() else {
+            let message = format!("no version of `{agent}` before {} is here", now.version);
+            return Err(Fault::usage(message, "agentry list --json shows the versions that are kept"));
+        };
+        before.key.map_or(Ok(()), |key| self.keyring.is_not_revoked(key))?;
+        verified(&self.home, &before)?;
+        match (&before.grant, &now.grant) {
+            (Some(grant), now) => {
+                let instead_of = now.as_ref().map(|now| now.digest);
+                lock.pending.push(Pending::Place { grant: grant.clone(), instead_of });
+            }
+            (None, Some(grant)) => lock.pending.push(Pending::Withdraw { grant: grant.clone() }),
+            (None, None) => {}
+        }
+        self.commit(lock)?;
+        Ok(before)
+    }
+
+    /// An agent is taken away, with the grant that came with it. That it was here is remembered, so that nobody hands over an older
+    /// version.
+    ///
+    /// # Errors
+    /// If it is not installed, or something cannot be written.
+    pub fn uninstall(&mut self, agent: &str) -> Result<Release, Fault> {
+        let now = self.installed(agent)?.clone();
+        let mut lock = self.lock.clone();
+        lock.agents.remove(agent);
+        lock.roots.remove(agent);
+        lock.pending.extend(now.grant.clone().map(|grant| Pending::Withdraw { grant }));
+        self.commit(lock)?;
+        Ok(now)
+    }
+
+    /// From now on this is the publisher's key.
+    ///
+    /// # Errors
+    /// As [`Keyring::trust`].
+    pub fn trust(&mut self, publisher: &str, known: Known, replace: bool) -> Result<(), Fault> {
+        let mut keyring = self.keyring.clone();
+        keyring.trust(publisher, known, replace)?;
+        self.keep(keyring)
+    }
+
+    /// A key is never taken again, and what it signed is granted nothing any more: a host that serves stops it at its next call. Gives
+    /// the agents.
+    ///
+    /// # Errors
+    /// If something cannot be written.
+    pub fn revoke(&mut self, key: PublicKey, revoked: Revoked) -> Result<Vec<String>, Fault> {
+        let mut keyring = self.keyring.clone();
+        keyring.revoked.entry(key).or_insert(revoked);
+        self.keep(keyring)?;
+        self.withdraw_revoked()?;
+        let signed = self.lock.agents.iter().filter(|(_, installed)| installed.now.key == Some(key));
+        Ok(signed.map(|(agent, _)| agent.clone()).collect())
+    }
+
+    /// When a version was first seen here: now, if never before.
+    ///
+    /// # Errors
+    /// If it cannot be written down.
+    pub fn seen(&mut self, digest: Digest, now: Millis) -> Result<Millis, Fault> {
+        if let Some(at) = self.lock.seen.get(&digest.to_string()) {
+            return Ok(*at);
+        }
+        let mut lock = self.lock.clone();
+        // What is installed need not cool off any more.
+        let installed: Vec<String> = lock.releases().map(|release| release.digest.0.to_string()).collect();
+        lock.seen.retain(|digest, _| !installed.contains(digest));
+        while lock.seen.len() >= SEEN_MAX
+            && let Some(oldest) = lock.seen.iter().min_by_key(|(_, at)| **at).map(|(digest, _)| digest.clone())
+        {
+            lock.seen.remove(&oldest);
+        }
+        lock.seen.insert(digest.to_string(), now);
+        self.commit(lock)?;
+        Ok(now)
+    }
+
+    fn installed(&self, agent: &str) -> Result<&Release, Fault> {
+        self.lock.agents.get(agent).map(|installed| &installed.now).ok_or_else(|| not_installed(agent, &self.lock))
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.home.join(DIRECTORY)
+    }
+
+    fn envelope(&self, digest: Digest) -> PathBuf {
+        component(&self.home, digest).with_extension("sig")
+    }
+
+    fn grant(&self, grant: &GrantFile) -> PathBuf {
+        self.directory().join(GRANTS).join(format!("{}.toml", grant.digest.0))
+    }
+
+    fn keep(&mut self, keyring: Keyring) -> Result<(), Fault> {
+        keyring.save(&self.home, &self.directory())?;
+        self.keyring = keyring;
+        Ok(())
+    }
+
+    /// The one step by which the set becomes another; what is pending then is finished.
+    fn commit(&mut self, lock: Lock) -> Result<(), Fault> {
+        lock.save(&self.home, &self.directory())?;
+        self.lock = lock;
+        self.finish()
+    }
+
+    /// Brings the policy directory to where the lock says that it is to be. Each step may have been done already.
+    fn finish(&mut self) -> Result<(), Fault> {
+        self.withdraw_revoked()?;
+        if self.lock.pending.is_empty() {
+            return Ok(());
+        }
+        let policies = self.home.join("policies");
+        file::directory(&policies)?;
+        for pending in self.lock.pending.clone() {
+            let (Pending::Place { grant, .. } | Pending::Withdraw { grant }) = &pending;
+            let path = policies.join(&grant.file);
+            let there = file::read(&path, POLICY_FILE_MAX_BYTES)?.map(|text| Hex(digest(&text)));
+            match &pending {
+                Pending::Place { grant, .. } if there == Some(grant.digest) => {}
+                Pending::Place { grant, instead_of } if there.is_none() || there == *instead_of => {
+                    let Some(text) = file::read(&self.grant(grant), POLICY_FILE_MAX_BYTES)? else { continue };
+                    file::write(&path, &text, &self.directory(), 0o644)?;
+                }
+                Pending::Withdraw { grant } if there == Some(grant.digest) => file::remove(&path)?,
+                Pending::Withdraw { .. } if there.is_none() => {}
+                Pending::Place { grant, .. } => self.notes.push(format!(
+                    "{} was changed by hand and stays as it is; the grant that was agreed to is {}",
+                    path.display(),
+                    self.grant(grant).display()
+                )),
+                Pending::Withdraw { .. } => {
+                    self.notes.push(format!("{} was changed by hand and stays as it is", path.display()));
+                }
+            }
+        }
+        let mut lock = self.lock.clone();
+        lock.pending.clear();
+        lock.save(&self.home, &self.directory())?;
+        self.lock = lock;
+        Ok(())
+    }
+
+    /// Grants of agents whose key is revoked leave the policy directory, whoever wrote them and whatever their file is called.
+    fn withdraw_revoked(&self) -> Result<(), Fault> {
+        let revoked: Vec<(&String, &Release)> = self.lock.agents.iter().map(|(agent, one)| (agent, &one.now)).collect();
+        let of_revoked = |release: &Release| release.key.is_some_and(|key| self.keyring.is_not_revoked(key).is_err());
+        let revoked: Vec<_> = revoked.into_iter().filter(|(_, release)| of_revoked(release)).collect();
+        if revoked.is_empty() {
+            return Ok(());
+        }
+        let policies = self.home.join("policies");
+        // Where the policy cannot be read, no run begins under it, and a host keeps the last one: then at least what was written here goes.
+        let policy = policies::load(&policies).ok();
+        for (agent, release) in revoked {
+            let grants = policy.iter().flat_map(|policy| policy.grants.iter().chain(&policy.observed));
+            let named = grants.filter(|grant| grant.agent == *agent).map(|grant| PathBuf::from(&grant.rule.file));
+            let ours = release.grant.as_ref().map(|grant| policies.join(&grant.file));
+            for path in named.chain(ours).filter(|path| path.exists()) {
+                let away = self.home.join(WITHDRAWN);
+                file::directory(&away)?;
+                let moved = fs::rename(&path, away.join(path.file_name().unwrap_or_default()));
+                moved.map_err(|why| {
+                    let message = format!("cannot take {} out of force: {why}", path.display());
+                    Fault::unavailable(message, format!("take it away by hand: it grants `{agent}` what it does"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what no release names: versions that are kept no longer, and what a command left that did not come to its end.
+    fn sweep(&self) {
+        let named: Vec<String> = self.lock.releases().map(|release| release.digest.0.to_string()).collect();
+        let grants = self.lock.releases().filter_map(|release| release.grant.as_ref());
+        let grants: Vec<String> = grants.map(|grant| grant.digest.0.to_string()).collect();
+        for (directory, named) in [(self.directory(), named), (self.directory().join(GRANTS), grants)] {
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+                if path.is_file() && !named.contains(&stem) {
+                    // Whatever stays is taken away another time.
+                    let _ = fs::remove_file(path);
+                }
+            }
+        }
+    }
+}
+
+/// Versions that cool off at once.
+const SEEN_MAX: usize = 1_000;
+
+/// The error of a name that is another agent's.
+pub fn taken(agent: &str, by: &str) -> Fault {
+    let message = format!("there is an agent `{agent}` here already, and it is {by}");
+    Fault::denied(message, format!("one name means one agent: agentry uninstall {agent}, if this one is to have it"))
+}
+
+/// The error of an agent that is not installed.
+pub fn not_installed(agent: &str, lock: &Lock) -> Fault {
+    let shown = agentry_kernel::text::line(agent);
+    let near = agentry_kernel::text::nearest(agent, lock.agents.keys().map(String::as_str));
+    let hint = near.map_or_else(|| "agentry list shows what is".to_owned(), |near| format!("did you mean `{near}`?"));
+    Fault::usage(format!("no agent `{shown}` is installed"), hint)
+}
+
+/// Whether the file of a release is what was installed.
+///
+/// # Errors
+/// If it is gone or another one.
+pub fn verified(home: &Path, release: &Release) -> Result<PathBuf, Fault> {
+    let path = component(home, release.digest.0);
+    let agent = release.name.split_once(':').map_or(release.name.as_str(), |(_, agent)| agent);
+    let hint = format!("agentry uninstall {agent}, and install it again");
+    match file::read(&path, FILE_MAX_BYTES)? {
+        Some(bytes) if digest(&bytes) == release.digest.0 => Ok(path),
+        Some(_) => Err(Fault::damaged(format!("{} is not the file that was installed", path.display()), hint)),
+        None => Err(Fault::damaged(format!("{} is gone", path.display()), hint)),
+    }
+}
+
+/// The envelope that the publisher of an installed release signed, if there is one.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn envelope(home: &Path, release: &Release) -> Result<Option<Vec<u8>>, Fault> {
+    let path = component(home, release.digest.0).with_extension("sig");
+    file::read(&path, crate::limits::SIGNATURE_MAX_BYTES)
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
+/// The turn of this home; the system gives it back when the process ends, however it does.
+fn turn(home: &Path) -> Result<File, Fault> {
+    let path = home.join(TURN);
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = opened.map_err(|why| {
+        let hint = "let this user write there, or choose another home: --home DIR";
+        Fault::unavailable(format!("cannot write {}: {why}", path.display()), hint)
+    })?;
+    let until = Instant::now() + Duration::from_millis(TURN_WAIT_MS);
+    while rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() > until {
+            let message = "another command changes the agents of this home";
+            return Err(Fault::unavailable(message, "wait for its end, and try again"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests;

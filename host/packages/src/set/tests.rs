@@ -1,0 +1,176 @@
+//! What is installed after a crash at any step, and after two who install at once.
+
+use super::*;
+use crate::key;
+use crate::keyring::How;
+use crate::lock::{By, Consent};
+
+fn release(agent: &str, version: &str, seq: u64) -> (Release, Vec<u8>) {
+    let bytes = format!("{agent} {version}").into_bytes();
+    let digest = digest(&bytes);
+    let consent = Consent { by: By::Person, at: Millis(5), to: Hex(digest) };
+    let release = Release {
+        name: format!("acme:{agent}"),
+        version: version.into(),
+        digest: Hex(digest),
+        seq,
+        key: None,
+        capabilities: Hex(digest),
+        consent,
+        index: None,
+        grant: None,
+    };
+    (release, bytes)
+}
+
+fn grant(agent: &str, why: &str) -> String {
+    format!("format = 1\nlayer = \"grant\"\nagent = \"{agent}\"\nwhy = \"{why}\"\n[budget]\nusd_day = \"1.00\"\n")
+}
+
+fn install(set: &mut Set, agent: &str, version: &str, seq: u64) -> Result<(), Fault> {
+    let (release, bytes) = release(agent, version, seq);
+    let text = grant(agent, version);
+    let (component, grant, roots) = (bytes.as_slice(), Some(text.as_str()), BTreeMap::new());
+    let instead_of = set.lock().agents.get(agent).map(|installed| installed.now.digest.0);
+    set.install(New { agent, instead_of, release, component, envelope: None, grant, roots, trusted: None })
+}
+
+/// What is installed: the version that the lock, the component and the grant speak of, once somebody has looked.
+fn found(home: &Path) -> Option<String> {
+    let set = Set::open(home).expect("whatever happened, the set can be opened");
+    let now = set.lock().agents.get("clock").map(|installed| installed.now.clone());
+    let grant = fs::read_to_string(home.join("policies/50-clock.toml")).ok();
+    let Some(now) = now else {
+        assert_eq!(grant, None, "a grant of nobody");
+        return None;
+    };
+    verified(home, &now).expect("its component is here");
+    assert!(grant.is_some_and(|text| text.contains(&now.version)), "its own grant is in force");
+    Some(now.version)
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_the_old_set_or_the_new_one() {
+    type Change = fn(&mut Set) -> Result<(), Fault>;
+    let changes: [(Change, Option<&str>, Option<&str>); 4] = [
+        (|set| install(set, "clock", "1.0.0", 1), None, Some("1.0.0")),
+        (|set| install(set, "clock", "1.1.0", 2), Some("1.0.0"), Some("1.1.0")),
+        (|set| set.roll_back("clock").map(drop), Some("1.1.0"), Some("1.0.0")),
+        (|set| set.uninstall("clock").map(drop), Some("1.0.0"), None),
+    ];
+    let whole = tempfile::tempdir().unwrap();
+    for (change, old, new) in changes {
+        let (mut steps, mut saw_old, mut saw_new) = (0, false, false);
+        loop {
+            // Each crash happens to a home of its own that is as far as the last change.
+            let home = tempfile::tempdir().unwrap();
+            copy(whole.path(), home.path());
+            let mut set = Set::open(home.path()).unwrap();
+            file::crash::after(Some(steps));
+            let done = change(&mut set);
+            file::crash::after(None);
+            drop(set);
+            let now = found(home.path());
+            assert!([old, new].contains(&now.as_deref()), "after {steps} steps: {now:?}");
+            saw_old |= now.as_deref() == old;
+            saw_new |= now.as_deref() == new;
+            if done.is_ok() {
+                assert_eq!(now.as_deref(), new);
+                break;
+            }
+            steps += 1;
+        }
+        assert!(steps >= 8 && saw_old && saw_new, "{steps} steps");
+        change(&mut Set::open(whole.path()).unwrap()).unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let into = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir_all(&into).unwrap();
+            copy(&entry.path(), &into);
+        } else {
+            fs::copy(entry.path(), into).unwrap();
+        }
+    }
+}
+
+#[test]
+fn two_who_install_at_once_have_their_turns() {
+    let home = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for agent in ["clock", "scribe", "keeper", "mail"] {
+            let home = home.path();
+            scope.spawn(move || install(&mut Set::open(home).unwrap(), agent, "1.0.0", 1).unwrap());
+        }
+    });
+    let set = Set::open(home.path()).unwrap();
+    assert_eq!(set.lock().agents.len(), 4);
+    assert!(set.lock().agents.values().all(|installed| verified(home.path(), &installed.now).is_ok()));
+}
+
+#[test]
+fn what_was_decided_on_another_set_is_not_done() {
+    let home = tempfile::tempdir().unwrap();
+    let mut set = Set::open(home.path()).unwrap();
+    install(&mut set, "clock", "1.0.0", 1).unwrap();
+    let (release, bytes) = release("clock", "1.1.0", 2);
+    let (agent, component, roots) = ("clock", bytes.as_slice(), BTreeMap::new());
+    let new = New { agent, instead_of: None, release, component, envelope: None, grant: None, roots, trusted: None };
+    assert!(set.install(new).unwrap_err().message.contains("changed by another command meanwhile"));
+    assert_eq!(found_in(&set), Some("1.0.0"));
+}
+
+fn found_in(set: &Set) -> Option<&str> {
+    set.lock().agents.get("clock").map(|installed| installed.now.version.as_str())
+}
+
+#[test]
+fn a_grant_that_an_admin_changed_is_left_alone_and_told() {
+    let home = tempfile::tempdir().unwrap();
+    let mut set = Set::open(home.path()).unwrap();
+    install(&mut set, "clock", "1.0.0", 1).unwrap();
+    let path = home.path().join("policies/50-clock.toml");
+    fs::write(&path, grant("clock", "mine")).unwrap();
+    install(&mut set, "clock", "1.1.0", 2).unwrap();
+    assert!(fs::read_to_string(&path).unwrap().contains("mine"));
+    assert!(set.notes()[0].contains("was changed by hand"), "{:?}", set.notes());
+    set.uninstall("clock").unwrap();
+    assert!(path.exists());
+}
+
+#[test]
+fn what_a_revoked_key_signed_is_granted_nothing_and_never_comes_back() {
+    let home = tempfile::tempdir().unwrap();
+    let key = PublicKey::of(&key::create(home.path(), "acme").unwrap());
+    let mut set = Set::open(home.path()).unwrap();
+    let text = grant("clock", "1.0.0");
+    let put = |set: &mut Set, version: &str, seq: u64| {
+        let (release, bytes) = release("clock", version, seq);
+        let release = Release { key: Some(key), ..release };
+        let (component, grant, roots) = (bytes.as_slice(), Some(text.as_str()), BTreeMap::new());
+        let known = Known { key, how: How::Pinned, since: Millis(1) };
+        let trusted = Some(("acme".to_owned(), known));
+        let instead_of = set.lock().agents.get("clock").map(|installed| installed.now.digest.0);
+        set.install(New { agent: "clock", instead_of, release, component, envelope: None, grant, roots, trusted })
+    };
+    put(&mut set, "1.0.0", 1).unwrap();
+    // However the admin has called it.
+    let (ours, theirs) = ("policies/50-clock.toml", "policies/70-mine.toml");
+    fs::rename(home.path().join(ours), home.path().join(theirs)).unwrap();
+    let agents = set.revoke(key, Revoked { since: Millis(9), because: "stolen".into() }).unwrap();
+    assert_eq!(agents, ["clock"]);
+    assert!(!home.path().join(theirs).exists() && home.path().join("withdrawn/70-mine.toml").exists());
+    assert!(put(&mut set, "9.9.9", 99).unwrap_err().message.contains("is revoked: stolen"));
+    assert!(set.roll_back("clock").is_err());
+}
+
+#[test]
+fn a_version_is_seen_first_once() {
+    let home = tempfile::tempdir().unwrap();
+    let mut set = Set::open(home.path()).unwrap();
+    assert_eq!(set.seen(Digest([1; 32]), Millis(5)).unwrap(), Millis(5));
+    assert_eq!(set.seen(Digest([1; 32]), Millis(9)).unwrap(), Millis(5));
+}

@@ -1,0 +1,204 @@
+//! The next version of what is installed, and the way back: what goes by itself, what waits for a person, and what is stopped.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::installing::{Market, package, steps, text};
+use crate::serve::serve;
+use crate::stage::{begin, end};
+
+#[test]
+fn an_update_that_may_do_no_more_goes_by_itself_and_one_that_may_waits_and_shows_a_call() {
+    let market = Market::new();
+    let stage = &market.stage;
+    let echo = |file: &str, version: &str, seq: u32, wants: Value| {
+        market.publish(&package(stage, file, "echo", |manifest| {
+            manifest["version"] = version.into();
+            manifest["seq"] = seq.into();
+            manifest["wants"] = wants;
+        }));
+    };
+    let memory = |to: &str| json!({"memory": {"read": [to], "why": "It remembers.", "write": [to]}});
+    echo("1.wasm", "1.0.0", 1, memory("agent/keeper/**"));
+    end(&mut market.install("acme:keeper")).with(0);
+    let run = |n: u32| end(stage.agentry("run").args(["keeper", "--json", "--input", &n.to_string()])).with(0).json();
+    assert_eq!(run(1)["output"], 1);
+    assert!(text(&end(stage.agentry("update").arg("keeper"))).contains("is the newest"));
+    // Narrower, and it does what the recorded run did.
+    echo("2.wasm", "1.1.0", 2, memory("agent/keeper/a/**"));
+    let dry = end(stage.agentry("update").args(["--dry-run", "--json"])).with(0).json();
+    let update = &dry[0]["update"];
+    assert_eq!(
+        (&update["rights"]["verdict"], &update["waits"], &update["from"]),
+        (&json!("narrower"), &Value::Null, &json!("1.0.0"))
+    );
+    assert_eq!((&update["shadow"][0]["differs"], dry[0]["outcome"].as_str()), (&Value::Null, Some("found")));
+    assert_eq!(market.version("keeper").as_deref(), Some("1.0.0"), "whoever only looks changes nothing");
+    // As long as it cools off, it waits.
+    market.configure("cool_off = \"1d\"\n", "at = \"../index\"\n");
+    end(stage.agentry("update").args(["keeper", "--yes"])).with(3).complains("it cools off for");
+    market.configure("cool_off = \"0s\"\n", "at = \"../index\"\n");
+    end(stage.agentry("update").arg("--yes")).with(0);
+    assert_eq!(market.version("keeper").as_deref(), Some("1.1.0"));
+    assert_eq!(run(2)["output"], 2);
+    // Wider: the screen shows a call that would become possible.
+    echo("3.wasm", "1.2.0", 3, memory("agent/**"));
+    let waits = end(stage.agentry("update").args(["keeper", "--yes"])).with(3);
+    waits.complains("it asks for more than the present version");
+    assert!(waits.stdout.contains("newly allowed") && waits.stdout.contains("was deny, is allow"), "{}", waits.stdout);
+    assert_eq!(end(stage.agentry("update").args(["--yes", "--json"])).with(3).json()[0]["outcome"], "waits");
+    assert_eq!(market.version("keeper").as_deref(), Some("1.1.0"));
+    let code = market.code("acme:keeper");
+    end(stage.agentry("update").args(["keeper", "--consent", &code])).with(0);
+    assert_eq!(market.version("keeper").as_deref(), Some("1.2.0"));
+    let grant = fs::read_to_string(stage.path("home/policies/50-keeper.toml")).expect("a grant");
+    assert!(grant.contains("\"agent/**\""), "{grant}");
+    // And back, with the grant of then.
+    let back = end(stage.agentry("rollback").args(["keeper", "--json"])).with(0).json();
+    assert_eq!(back["version"], "1.1.0");
+    let grant = fs::read_to_string(stage.path("home/policies/50-keeper.toml")).expect("a grant");
+    assert!(!grant.contains("\"agent/**\""), "{grant}");
+    assert_eq!(run(3)["output"], 3);
+    end(stage.agentry("rollback").arg("nobody")).with(2).complains("no agent `nobody`");
+    end(&mut stage.agentry("update nobody")).with(2).complains("no agent `nobody`");
+    end(&mut stage.agentry("verify nobody")).with(2).complains("no agent `nobody`");
+    // What a run began with, it can be executed again with.
+    stage.replays();
+}
+
+#[test]
+fn an_update_that_would_do_something_else_with_the_same_rights_is_stopped() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.publish(&package(stage, "1.wasm", "steps", steps));
+    let documents = stage.directory("documents");
+    let root = format!("documents={}", documents.display());
+    end(market.install("acme:keeper").args(["--root", &root])).with(0);
+    let input = json!([["put", "agent/keeper/x", "k", "v"]]).to_string();
+    end(stage.agentry("run").args(["keeper", "--input", &input])).with(0);
+    // The same name, key and wishes, and another program.
+    market.publish(&package(stage, "2.wasm", "echo", |manifest| {
+        steps(manifest);
+        manifest["version"] = "1.0.1".into();
+        manifest["seq"] = 2.into();
+    }));
+    let waits = end(stage.agentry("update").arg("--yes")).with(3);
+    waits.complains("it would not have done what run ");
+    assert!(waits.stdout.contains("does not do what run "), "{}", waits.stdout);
+    // No way around it: to install executes nothing, and so never goes by itself over an earlier version.
+    end(stage.agentry("install").args(["acme:keeper", "--yes"])).with(3).complains("an earlier version is installed");
+    assert!(end(stage.agentry("info").arg("acme:keeper")).with(0).stdout.contains("nothing of it was executed"));
+    assert_eq!(market.version("keeper").as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn a_run_that_waits_finishes_on_the_version_that_it_began_with() {
+    let market = Market::new();
+    let stage = &market.stage;
+    stage.write("home/agentry.toml", "format = 1\n[idle]\nafter_ms = 0\n");
+    market.publish(&package(stage, "1.wasm", "steps", steps));
+    let root = format!("documents={}", stage.directory("documents").display());
+    end(market.install("acme:keeper").args(["--root", &root])).with(0);
+    let server = serve(&mut stage.agentry("serve"));
+    let input =
+        json!([["put", "agent/keeper/x", "k", "v"], ["sleep", "3000"], ["get", "agent/keeper/x", "k"]]).to_string();
+    let run =
+        end(stage.agentry("run").args(["keeper", "--detach", "--input", &input])).with(0).stdout.trim().to_owned();
+    // The next version is another program altogether, and a person wants it so.
+    market.publish(&package(stage, "2.wasm", "echo", |manifest| {
+        steps(manifest);
+        manifest["version"] = "1.1.0".into();
+        manifest["seq"] = 2.into();
+    }));
+    end(stage.agentry("update").args(["keeper", "--consent", &market.code("acme:keeper")])).with(0);
+    assert_eq!(market.version("keeper").as_deref(), Some("1.1.0"));
+    let waited = end(stage.agentry("wait").args([&run, "--json"])).json();
+    assert_eq!(waited["output"][2], "\"v\" []", "{waited}");
+    // The host begins others with the new one.
+    let newer = end(stage.agentry("run").args(["keeper", "--json", "--input", "[]"])).with(0).json();
+    assert_eq!(newer["output"], json!([]));
+    assert_eq!(stage.last()["package"], "acme:keeper@1.1.0", "{}", stage.last());
+    drop(server);
+    stage.replays();
+}
+
+#[test]
+fn a_version_that_is_taken_back_is_installed_no_more_and_a_publisher_that_is_taken_out_lists_nothing() {
+    let market = Market::new();
+    let stage = &market.stage;
+    let index = stage.path("index");
+    market.publish(&package(stage, "1.wasm", "echo", |_| {}));
+    let yank = |package: &str| {
+        let mut command = market.author("yank");
+        command.arg(package).arg("--index").arg(&index).args(["--because", "it loses cents", "--key", "acme"]);
+        command
+    };
+    end(&mut yank("acme:keeper")).with(2).complains("none is named");
+    end(&mut yank("acme:keeper@9.9.9")).with(2).complains("does not list acme:keeper@9.9.9");
+    end(&mut yank("acme:keeper@1.0.0")).with(0);
+    end(market.author("index sign").arg(&index).args(["--days", "7", "--key", "index"])).with(0);
+    end(stage.agentry("install").arg("acme:keeper"))
+        .with(3)
+        .complains("was taken back by its publisher: it loses cents");
+    assert_eq!(end(stage.agentry("search").arg("--json")).with(0).json(), json!([]));
+    end(market.author("index remove").arg(&index).args(["nobody", "--key", "index"]))
+        .with(3)
+        .complains("does not list the publisher");
+    end(market.author("index remove").arg(&index).arg("acme")).with(0);
+    end(market.author("index sign").arg(&index)).with(0);
+    end(stage.agentry("install").args(["acme:keeper", "--index", "main"])).with(2).complains("no index here lists");
+    end(market.author("publish").arg(stage.path("1.wasm")).arg("--index").arg(&index))
+        .with(3)
+        .complains("does not list the publisher");
+    // New keys of the index: whoever pinned the old one follows.
+    end(market.author("index rotate").arg(&index).args(["--to", "index-2", "--key", "index"])).with(0);
+    assert_eq!(end(stage.agentry("search").arg("--json")).with(0).json(), json!([]));
+    end(market.author("index rotate").arg(&index).args(["--to", "index-3"])).with(3).complains("may not sign");
+    end(market.author("index init").arg(&index).args(["--days", "3", "--key", "other"]))
+        .with(2)
+        .complains("an index in");
+    end(market.author("index add").arg(&index).args(["root", &market.key, "--key", "index-2"]))
+        .with(2)
+        .complains("name of the index");
+}
+
+#[test]
+fn what_a_revoked_key_signed_is_stopped_at_its_next_call() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.publish(&package(stage, "1.wasm", "steps", steps));
+    let root = format!("documents={}", stage.directory("documents").display());
+    end(market.install("acme:keeper").args(["--root", &root])).with(0);
+    let server = serve(&mut stage.agentry("serve"));
+    let mut input = vec![json!(["put", "agent/keeper/x", "k", "first"])];
+    for _ in 0..60 {
+        input.extend([json!(["sleep", "100"]), json!(["put", "agent/keeper/x", "k", "then"])]);
+    }
+    let running = begin(stage.agentry("run").args(["keeper", "--json", "--input", &Value::from(input).to_string()]));
+    while stage.last()["status"] != "running" {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    end(stage.agentry("key revoke").args(["acme", "--because", "their machine was broken into"])).with(0);
+    let ran = running.end().json();
+    let told: Vec<String> = ran["output"].as_array().expect("a list").iter().map(ToString::to_string).collect();
+    assert!(told.last().is_some_and(|last| last.contains("no-grant")), "{told:?}");
+    assert!(stage.path("home/withdrawn/50-keeper.toml").exists());
+    drop(server);
+    end(stage.agentry("run").args(["keeper", "--input", "[]"]))
+        .with(3)
+        .complains("is revoked: their machine was broken into");
+    let listed = end(stage.agentry("list").arg("--json")).with(0).json();
+    assert_eq!(listed[0]["revoked"], true);
+    assert!(end(stage.agentry("verify").arg("keeper")).with(1).stdout.contains("is revoked"));
+    let keys = end(stage.agentry("key ls").arg("--json")).with(0).json();
+    assert_eq!(keys["revoked"][0]["key"], json!(market.key));
+    end(stage.agentry("key revoke").arg("nobody")).with(2).complains("no publisher that this home knows");
+    market.publish(&package(stage, "2.wasm", "steps", |manifest| {
+        steps(manifest);
+        manifest["version"] = "9.9.9".into();
+        manifest["seq"] = 99.into();
+    }));
+    end(stage.agentry("install").arg("acme:keeper@9")).with(3).complains("is revoked");
+    end(stage.agentry("update").args(["keeper", "--yes"])).with(3).complains("is revoked");
+}
