@@ -43,6 +43,7 @@ pub mod run;
 mod screens;
 mod serve;
 mod setup;
+mod starts;
 mod status;
 mod target;
 mod tools;
