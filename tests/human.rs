@@ -80,7 +80,12 @@ fn an_answer_is_one_of_the_choices_if_there_are_some() {
     assert!(wrong.stderr.contains("`red`, `blue`"), "{}", wrong.stderr);
     answer(&stage, &question, &[&"x".repeat(17 * 1024)]).with(2).complains("an answer has at most");
     // The beginning of its id is enough.
-    answer(&stage, &question[..5], &["blue"]).with(0);
+    // Nobody says yes or no to it, and its number is as good as its words.
+    let yes = end(stage.agentry("approve").arg(&question)).with(2);
+    yes.complains("is an agent's question");
+    assert!(yes.stderr.contains(&format!("agentry answer {question}")), "{}", yes.stderr);
+    answer(&stage, &question, &["3"]).with(2).complains("`3` is none of the answers");
+    answer(&stage, &question[..5], &["2"]).with(0);
     assert_eq!(running.end().with(0).json()["output"], json!(["blue"]));
 }
 

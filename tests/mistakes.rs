@@ -342,7 +342,7 @@ fn questions_about_a_policy_say_which_name_or_which_form_was_meant() {
     for (wrong, right) in [
         ("clerk.models=large", "--set 'clerk.models=[\"large\"]'"),
         ("clerk.tokens_day=many", "--set clerk.tokens_day=80000"),
-        ("clerk.nothing=1", "for example --set site/pay-cap.max=80000"),
+        ("clerk.nothing=1", "in `clerk` that is budget.tokens_day, budget.usd_day, llm.models"),
     ] {
         let ended = set(wrong).with(2);
         assert!(ended.stderr.contains(right), "{}", ended.stderr);
@@ -404,4 +404,79 @@ fn a_narrow_table_says_what_it_does_not_show() {
         let help = end(agentry().args(["policy", "explain", "--help"]).env("COLUMNS", columns)).with(0).stdout;
         assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
     }
+}
+
+#[test]
+fn words_that_pick_calls_are_known_and_what_fits_none_is_told() {
+    let stage = Stage::granting(&guest("echo"));
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+    for (verb, words, told) in [
+        ("trace last", ["--decision", "alowed"], "did you mean `allowed`?"),
+        ("trace last", ["--decision", "wibble"], "it is one of allowed, open, waits"),
+        ("trace last", ["--syscall", "memry"], "did you mean `memory`?"),
+        ("audit calls", ["--syscall", "nothing"], "it is one of agents"),
+        ("audit calls", ["--decision", "forbiden"], "did you mean `forbidden`?"),
+    ] {
+        let ended = end(stage.agentry(verb).args(words)).with(2);
+        assert!(ended.stderr.contains(told), "{verb} {words:?}: {}", ended.stderr);
+    }
+    for (verb, words) in [("trace last", ["--label", "nothing"]), ("audit calls", ["--decision", "forbidden"])] {
+        let ended = end(stage.agentry(verb).args(words)).with(0);
+        assert!(ended.stderr.contains("no such calls"), "{verb} {words:?}: {}", ended.stderr);
+    }
+    let none = end(stage.agentry("ps").args(["--limit", "0"])).with(0);
+    assert!(!none.stderr.contains("no runs yet"), "{}", none.stderr);
+    // What was pruned is told where its calls would stand.
+    end(stage.agentry("prune").args(["--older-than", "0s"])).with(0);
+    let pruned = end(stage.agentry("audit calls").args(["--refused", "--since", "1d"])).with(0);
+    let told = &pruned.stderr;
+    assert!(told.contains("no such calls") && told.contains("the journals of 1 run were pruned"), "{told}");
+}
+
+#[test]
+fn verbs_of_other_programs_and_options_of_none_say_what_is_meant_here() {
+    for (verb, meant) in [("stop", "agentry kill"), ("list", "agentry ps"), ("start", "agentry run")] {
+        let ended = end(agentry().arg(verb)).with(2);
+        assert!(ended.stderr.contains(meant), "{verb}: {}", ended.stderr);
+    }
+    let stage = Stage::granting(&guest("echo"));
+    let run = |words: &[&str]| end(stage.agentry("run").arg(guest("echo")).args(words)).with(2).stderr;
+    let told = run(&["--inputs", "x"]);
+    assert!(told.contains("has no option `--inputs`") && told.contains("did you mean `--input`?"), "{told}");
+    assert!(run(&["--budget", "1"]).contains("budgets stand in the agent's grant"));
+    let told = end(stage.agentry("policy explain").arg("car.sell")).with(2).stderr;
+    assert!(told.contains("for example `tool=car.sell`"), "{told}");
+    let told = end(stage.agentry("policy diff").args(["nosuch", "nosuch"])).with(2);
+    told.complains("`nosuch` is not there");
+    let told = end(stage.agentry("approver add").args(["bob", "--group", "group:ops"])).with(2).stderr;
+    assert!(told.contains("leave `group:` out here: --group ops"), "{told}");
+    let told = end(stage.agentry("resolve").arg("last/1")).with(2).stderr;
+    assert!(told.contains("--happened") && told.contains("--did-not"), "{told}");
+    end(stage.agentry("run").arg(guest("echo")).args(["--model", "scripted:nosuch"]))
+        .with(2)
+        .complains("cannot read the script");
+    // A home that is lost takes a backup in it along.
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+    end(stage.agentry("backup").arg(stage.home().join("bak/deep"))).with(2).complains("lies in the home");
+    assert!(!stage.home().join("bak").exists(), "nothing was made");
+}
+
+#[test]
+fn an_input_that_an_agent_does_not_take_is_told_before_its_trigger_comes() {
+    let stage = Stage::new();
+    let schema = "input_schema = '{\"type\": \"object\", \"required\": [\"name\"]}'\n";
+    let component = package(&stage, schema);
+    let agents = |input: &str| {
+        format!(
+            "format = 1\n[agents.plain]\ncomponent = {component:?}\nstart = [\n{{ cron = \"0 7 * * *\", input = {input} }}]\n"
+        )
+    };
+    stage.write("home/agents.toml", &agents("{ nme = 1 }"));
+    for (verb, code) in [("agents", 0), ("triggers list", 0), ("doctor", 2)] {
+        let ended = end(&mut stage.agentry(verb)).with(code);
+        let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains("agents.toml:5:32") && told.contains("does not take this input"), "{verb}: {told}");
+    }
+    stage.write("home/agents.toml", &agents("{ name = 1 }"));
+    assert!(!end(&mut stage.agentry("agents")).with(0).stdout.contains("does not take"));
 }

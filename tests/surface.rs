@@ -58,6 +58,7 @@ const VERBS: &[&[&str]] = &[
     &["clock", "accept"],
     &["triggers"],
     &["triggers", "requeue"],
+    &["triggers", "drop"],
     &["triggers", "list"],
     &["triggers", "pause"],
     &["triggers", "resume"],

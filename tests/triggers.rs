@@ -262,9 +262,20 @@ fn what_cannot_start_is_told_and_the_host_goes_on() {
         (&json!("nobody directory inbox"), &Value::Null),
         "{causes}"
     );
-    assert!(end(&mut stage.agentry("triggers")).with(0).stdout.contains("nobody directory inbox"));
-    end(stage.agentry("triggers requeue").arg("00000000-0")).with(2).complains("no dead cause is called");
+    let shown = end(&mut stage.agentry("triggers")).with(0).stdout;
+    assert!(shown.contains("nobody directory inbox") && shown.contains("is tried again  cannot read"), "{shown}");
+    end(stage.agentry("triggers requeue").arg("00000000-0")).with(2).complains("no cause is called");
     end(&mut stage.agentry("triggers requeue")).with(2);
+    // One that is still tried is told as that, and can be thrown away while its host goes on.
+    let id = causes[0]["cause"].as_str().expect("an id");
+    let told = end(stage.agentry("triggers requeue").arg(id)).with(2);
+    told.complains("does not wait for a person");
+    assert!(told.stderr.contains(&format!("agentry triggers drop {id}")), "{}", told.stderr);
+    end(stage.agentry("triggers drop").arg("00000000-0")).with(2).complains("no cause is called");
+    end(&mut stage.agentry("triggers drop")).with(2);
+    end(stage.agentry("triggers drop").arg(id)).with(0);
+    thread::sleep(Duration::from_secs(2));
+    assert!(end(&mut stage.agentry("triggers")).with(0).stderr.contains("no trigger has anything to do"));
     let said = server.stop();
     assert!(said.contains("nobody directory inbox did not start: cannot read"), "{said}");
 }

@@ -207,3 +207,31 @@ fn one_call_is_shown_with_what_was_said_in_it() {
     end(stage.agentry("trace").arg("last/99")).with(2).complains("has no syscall 99");
     end(stage.agentry("trace").arg("last/x")).with(2).complains("is no number of a syscall");
 }
+
+#[test]
+fn what_policy_asked_when_its_host_died_is_told_alike_wherever_one_looks() {
+    let stage = asked_stage(CONFIRM);
+    let run = ask(&stage, "sell the car");
+    open(&stage, 1);
+    run.kill();
+    let status = end(&mut stage.agentry("status")).with(5).stdout;
+    assert!(status.contains("1 question is asked again once a host carries on what asked it"), "{status}");
+    let approvals = end(&mut stage.agentry("approvals")).with(0).stderr;
+    assert!(approvals.contains("1 question is asked again once a host carries on what asked it"), "{approvals}");
+    let runs = end(&mut stage.agentry("ps")).with(0).stdout;
+    assert!(runs.contains("asks for a person's yes again once a host carries it on"), "{runs}");
+}
+
+#[test]
+fn a_call_that_people_allowed_and_nobody_would_be_asked_about_is_a_change() {
+    let stage = stage("args = \"any\"");
+    let ask = format!("[[require]]\nid = \"site/post\"\ntool = \"post\"\napproval = {{ {CONFIRM} }}\nwhy = \"x\"\n");
+    site(&stage, &ask);
+    let running = begin(stage.run(&guest("steps"), &post("ok")).arg("--wait"));
+    approve(&stage, &id(&open(&stage, 1)[0]), &[]).with(0);
+    running.end().with(0);
+    let set = |set: &str| end(stage.agentry("policy simulate").args(["--against", "last", "--set", set]));
+    assert!(set("site/post.tool=post").with(0).stdout.contains("0 answers would change"));
+    let page = set("site/post.tool=pay").with(1).stdout;
+    assert!(page.contains("was ask, is allow") && page.contains("1 answer would change"), "{page}");
+}

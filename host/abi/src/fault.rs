@@ -46,6 +46,10 @@ impl Fault for Failure {
     }
 }
 
+/// Every case of an error, in the order of `wit/types.wit`.
+pub const KINDS: [&str; 9] =
+    ["denied", "exhausted", "invalid", "not-found", "conflict", "unavailable", "interrupted", "cancelled", "timed-out"];
+
 /// The case of an error, as `wit/types.wit` spells it.
 pub fn kind(error: &Error) -> &'static str {
     match error {

@@ -52,6 +52,7 @@ mod screens;
 mod search;
 mod serve;
 mod setup;
+mod starts;
 mod status;
 mod target;
 mod tools;

@@ -14,7 +14,7 @@ use agentry_drivers::tools::sandbox;
 use agentry_engine::prepare;
 use agentry_runtime::{worker, workers};
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Runs AI agents that you do not trust.
 ///
@@ -39,6 +39,29 @@ Environment:
   AGENTRY_HOME  where agents, policies and journals live, if not in the user's data directory
   NO_COLOR      no colours, also on a terminal";
 
+/// Verbs that other programs have for what this one calls otherwise.
+const OTHERS: [(&[&str], &str); 7] = [
+    (&["stop", "cancel", "abort"], "kill"),
+    (&["list", "ls", "history", "runs"], "ps"),
+    (&["start", "exec", "call"], "run"),
+    (&["init", "install"], "setup"),
+    (&["log", "tail"], "logs"),
+    (&["show", "describe"], "trace"),
+    (&["check", "health"], "doctor"),
+];
+
+/// The same error; of a verb that other programs have it says what it is called here.
+fn meant(mut error: clap::Error, arguments: &[std::ffi::OsString]) -> clap::Error {
+    let given = arguments.get(1).and_then(|verb| verb.to_str()).unwrap_or_default();
+    let here = OTHERS.iter().find(|(theirs, _)| theirs.contains(&given)).map(|(_, ours)| *ours);
+    if let (ErrorKind::InvalidSubcommand, Some(ours)) = (error.kind(), here) {
+        let tip = format!("here that is called 'agentry {ours}'");
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
 fn main() -> ExitCode {
     // The children that execute agents, prepare components and run tools are this program again; their verbs are not for people.
     let verb = std::env::args_os().nth(1);
@@ -60,7 +83,7 @@ fn main() -> ExitCode {
             }
             return ExitCode::SUCCESS;
         }
-        Err(error) => error.exit(),
+        Err(error) => meant(error, &arguments).exit(),
     };
     match cli.command.run() {
         Ok(code) => code,

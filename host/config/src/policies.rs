@@ -30,6 +30,9 @@ pub enum PoliciesError {
         .0.display()
     )]
     Missing(PathBuf),
+    /// There is nothing of that name, where a directory or a file may be named.
+    #[error("`{}` is not there\nhint: name a policy directory, or one file of it", .0.display())]
+    Absent(PathBuf),
     /// It is a file, or a link to somewhere.
     #[error("`{}` is not a directory\nhint: name the policy directory itself; links are not followed", .0.display())]
     NotADirectory(PathBuf),

@@ -113,7 +113,7 @@ impl<'a> Table<'a> {
         let (list, first) = self.name.strip_prefix('[')?.strip_suffix(']')?.split_once('.')?;
         let DeValue::Table(below) = value else { return None };
         let mut inner: &DeTable<'_> = below;
-        let mut name = format!("{first}.{word}");
+        let mut name = format!("{}.{word}", first.trim_matches('"'));
         while let (1, Some((key, DeValue::Table(below)))) =
             (inner.len(), inner.iter().next().map(|(key, value)| (key.get_ref(), value.get_ref())))
             && !known.contains(&key.as_ref())
@@ -136,14 +136,14 @@ impl<'a> Table<'a> {
         let mut tables = Vec::new();
         for (name, value) in outer.table {
             let DeValue::Table(table) = value.get_ref() else {
-                let hint = format!("write [{key}.{}]", name.get_ref());
+                let hint = format!("write {}", heading(key, name.get_ref()));
                 return Err(self.document.mistake(
                     value.span().start,
                     format!("`{}` is not a table", name.get_ref()),
                     hint,
                 ));
             };
-            let full = format!("[{key}.{}]", name.get_ref());
+            let full = heading(key, name.get_ref());
             let span = name.span();
             tables.push((name.get_ref().as_ref(), Table { document: self.document, name: full, span, table }));
         }
@@ -254,6 +254,12 @@ impl<'a> Table<'a> {
             _ => Err(self.mistake_in(key, format!("`{key}` is neither true nor false"), format!("write {key} = true"))),
         }
     }
+}
+
+/// The heading of one of many tables, as it stands in a file: a name that TOML would take apart, in quotes.
+fn heading(list: &str, name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(bare) { format!("[{list}.{name}]") } else { format!("[{list}.{name:?}]") }
 }
 
 /// Where a key stands below a table; a number is one of a list.

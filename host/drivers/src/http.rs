@@ -86,7 +86,7 @@ impl Http {
 
 fn withheld(permit: &Permit, why: &Withheld) -> Fetched {
     let result = Err(match why {
-        Withheld::Unknown => Error::NotFound("there is no such secret".to_owned()),
+        Withheld::Unknown(_) => Error::NotFound("there is no such secret".to_owned()),
         Withheld::Unset(_) => unavailable("the secret is not set up on this host", None),
         Withheld::Audience(_) => forbidden(permit, "secret"),
     });

@@ -31,7 +31,7 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Withheld {
     /// Nobody set up one of this name.
-    Unknown,
+    Unknown(String),
     /// It was set up, and cannot be read.
     Unset(String),
     /// It is not for whom it would go to.
@@ -41,10 +41,24 @@ pub enum Withheld {
 impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("there is no such secret"),
+            Self::Unknown(handle) => write!(f, "there is no secret `{handle}`"),
             Self::Unset(why) => f.write_str(why),
             Self::Audience(only_to) => write!(f, "the secret is only for {only_to}"),
         }
+    }
+}
+
+impl Withheld {
+    /// The same for the admin of this host, with what to do about it; `tool` is who wants it.
+    pub fn told(&self, tool: &str) -> String {
+        let hint = match self {
+            Self::Unknown(handle) => {
+                format!("add [secrets.{handle}] to agentry.toml, with `env` or `file` and only_to = [\"tool:{tool}\"]")
+            }
+            Self::Audience(_) => format!("add \"tool:{tool}\" to its `only_to` in agentry.toml, if it is meant for it"),
+            Self::Unset(_) => return self.to_string(),
+        };
+        format!("{self}\nhint: {hint}")
     }
 }
 
@@ -99,7 +113,7 @@ impl Secrets {
     }
 
     fn entry(&self, handle: &str) -> Result<&Entry, Withheld> {
-        self.entries.get(handle).ok_or(Withheld::Unknown)
+        self.entries.get(handle).ok_or_else(|| Withheld::Unknown(handle.to_owned()))
     }
 }
 
@@ -167,7 +181,7 @@ mod tests {
         }
         assert_eq!(secrets.for_tool("crm", "crm.find"), Ok("sk-very-secret"));
         assert!(matches!(secrets.for_tool("crm", "crm.findall"), Err(Withheld::Audience(_))));
-        assert_eq!(secrets.for_tool("other", "crm.find"), Err(Withheld::Unknown));
+        assert_eq!(secrets.for_tool("other", "crm.find"), Err(Withheld::Unknown("other".to_owned())));
     }
 
     #[test]

@@ -52,7 +52,9 @@ const SCRIPT_MAX_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// It cannot be read.
-    #[error("cannot read the script `{file}`: {why}")]
+    #[error(
+        "cannot read the script `{file}`: {why}\nhint: scripted:FILE names a file of answers, one JSON object a line"
+    )]
     Read {
         /// As it was named.
         file: String,
@@ -60,7 +62,7 @@ pub enum ScriptError {
         why: std::io::Error,
     },
     /// It is too long.
-    #[error("the script `{file}` is longer than {SCRIPT_MAX_BYTES} bytes")]
+    #[error("the script `{file}` is longer than {SCRIPT_MAX_BYTES} bytes\nhint: split it")]
     TooLong {
         /// As it was named.
         file: String,
@@ -142,6 +144,15 @@ struct PriceLine {
     output: u64,
     cache_read: Option<u64>,
     cache_write: Option<u64>,
+}
+
+/// What is wrong with one line of JSON: in which line that is, whoever reads a file of them says.
+fn flaw(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" at line ") {
+        Some((what, _)) => format!("{what} at column {}", error.column()),
+        None => text,
+    }
 }
 
 fn price_or_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Price>, D::Error> {
@@ -257,7 +268,7 @@ impl Scripted {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let value: serde_json::Value = serde_json::from_str(line).map_err(|why| wrong(why.to_string()))?;
+            let value: serde_json::Value = serde_json::from_str(line).map_err(|why| wrong(flaw(&why)))?;
             if value.get("script").is_some() {
                 if settings.is_some() || !answers.is_empty() {
                     return Err(wrong("`script` stands on the first line only".to_owned()));
@@ -299,7 +310,17 @@ impl Scripted {
 
     async fn answer(&self, output_tokens_max: u64, request: &Request, sink: Sink, cut: &CancellationToken) -> Finished {
         let Some(answer) = self.take(request) else {
-            return Finished::unasked(unavailable("the script has no answer left for this call", None));
+            let left = self.used.lock().iter().filter(|used| !**used).count();
+            let why = match left {
+                0 => "the script has no answer left for this call".to_owned(),
+                1 => {
+                    "the one answer left in the script is not for this call: its `if_contains` does not fit".to_owned()
+                }
+                left => {
+                    format!("none of the {left} answers left in the script is for this call: no `if_contains` fits")
+                }
+            };
+            return Finished::unasked(unavailable(&why, None));
         };
         let mut draft = Draft::new(sink, "scripted", "", (self.input_tokens_max(request), output_tokens_max));
         if let Some(usage) = answer.usage {

@@ -269,6 +269,17 @@ impl Operation for Requeue {
     type Answer = ();
 }
 
+/// A person throws a cause away: no run is begun for it any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropCause {
+    /// What it is called.
+    pub cause: String,
+}
+
+impl Operation for DropCause {
+    type Answer = ();
+}
+
 /// A person does something with the triggers that are called so; what they start, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TendTrigger {

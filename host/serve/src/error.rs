@@ -105,6 +105,10 @@ pub enum Next {
     Triggers,
     /// Let the trigger go that is held.
     ResumeTrigger(String),
+    /// Wait until the cause is tried again, or throw it away.
+    DropCause(String),
+    /// End the run.
+    Kill(RunId),
 }
 
 impl OpError {
@@ -133,7 +137,18 @@ impl OpError {
 
     pub(crate) fn no_cause(name: &str) -> Self {
         let name: String = name.chars().take(64).collect();
-        Self::new(Kind::NotFound, format_args!("no dead cause is called `{name}`")).next(Next::Causes)
+        Self::new(Kind::NotFound, format_args!("no cause is called `{name}`")).next(Next::Causes)
+    }
+
+    pub(crate) fn cause_is_tried(name: &str, tries: u32) -> Self {
+        let text = format!(
+            "cause `{name}` does not wait for a person: {tries} times no run could be begun, and it is tried again"
+        );
+        Self::new(Kind::Conflict, text).next(Next::DropCause(name.to_owned()))
+    }
+
+    pub(crate) fn cause_runs(name: &str, run: RunId) -> Self {
+        Self::new(Kind::Conflict, format_args!("cause `{name}` has a run, {run}, that goes on")).next(Next::Kill(run))
     }
 
     pub(crate) fn too_many_held(max: usize) -> Self {

@@ -20,7 +20,9 @@ use agentry_runtime::triggers::{self, NotTended};
 use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Batch, RedbStore, StoreError, keys, rows};
 
-use crate::api::{AcceptClock, Discard, LookAtClock, LookAtLock, Operation, Requeue, TendTrigger, Unlabel, UnlabelRun};
+use crate::api::{
+    AcceptClock, Discard, DropCause, LookAtClock, LookAtLock, Operation, Requeue, TendTrigger, Unlabel, UnlabelRun,
+};
 use crate::error::{Kind, OpError};
 use crate::ops;
 use crate::socket::{self, OverSocket};
@@ -87,6 +89,12 @@ impl InItsPlace for Answering {
 impl InItsPlace for Requeue {
     async fn in_its_place(self, journal: &Journal) -> Result<(), OpError> {
         ops::requeued(&**journal.store(), &self.cause).await
+    }
+}
+
+impl InItsPlace for DropCause {
+    async fn in_its_place(self, journal: &Journal) -> Result<(), OpError> {
+        ops::dropped(&**journal.store(), &self.cause).await
     }
 }
 

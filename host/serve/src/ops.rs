@@ -21,13 +21,13 @@ use agentry_runtime::approvals::{Said, Saying};
 use agentry_runtime::host::clock_watch;
 use agentry_runtime::host::services::Services;
 use agentry_store::limits::{AGENTS_HELD_MAX, CONTROL_PAGE_MAX_BYTES, CONTROL_PAGE_MAX_ROWS};
-use agentry_store::rows::cause;
+use agentry_store::rows::cause::{self, PendingCause};
 use agentry_store::rows::question::{Answering, Inquiry};
 use agentry_store::{Batch, Key, Page, Range, Store, StoreError, Value, rows};
 
 use crate::api::{
-    AcceptClock, Budget, Discard, Get, GetEach, Going, Has, Hold, HoldAgent, Labelled, LiveRuns, LookAtClock,
-    LookAtLock, Operation, Paused, Requeue, Scan, Stop, Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, DropCause, Get, GetEach, Going, Has, Hold, HoldAgent, Labelled, LiveRuns,
+    LookAtClock, LookAtLock, Operation, Paused, Requeue, Scan, Stop, Unlabel, UnlabelRun,
 };
 use crate::error::OpError;
 
@@ -194,11 +194,34 @@ impl ByHost for Requeue {
     }
 }
 
+impl ByHost for DropCause {
+    async fn by_host(self, host: &Arc<Services>) -> Result<(), OpError> {
+        dropped(&**host.drivers.gate.journal().store(), &self.cause).await
+    }
+}
+
+/// Throws a cause away; whoever tends its trigger sees that it is gone. A run that was begun for it goes on until somebody ends that.
+pub(crate) async fn dropped(store: &dyn Store, name: &str) -> Result<(), OpError> {
+    let (key, pending) = cause_of(store, name)?;
+    let record = rows::run::of(store, pending.run)?;
+    if record.is_some_and(|record| matches!(record.status, Status::Running | Status::Suspended)) {
+        return Err(OpError::cause_runs(name, pending.run));
+    }
+    Ok(store.commit(cause::forget(&key, &pending)).await?)
+}
+
+/// The cause that is called so.
+fn cause_of(store: &dyn Store, name: &str) -> Result<(Key, PendingCause), OpError> {
+    let mut named = cause::all(store, None)?.into_iter().filter(|(key, _)| cause::name(key) == name);
+    named.next().ok_or_else(|| OpError::no_cause(name))
+}
+
 /// Lets a dead cause try again; whoever tends its trigger finds it.
 pub(crate) async fn requeued(store: &dyn Store, name: &str) -> Result<(), OpError> {
-    let dead = cause::all(store, None)?.into_iter().filter(|(_, pending)| pending.dead.is_some());
-    let mut named = dead.filter(|(key, _)| cause::name(key) == name);
-    let (key, dead) = named.next().ok_or_else(|| OpError::no_cause(name))?;
+    let (key, dead) = cause_of(store, name)?;
+    if dead.dead.is_none() {
+        return Err(OpError::cause_is_tried(name, dead.tries));
+    }
     let run = getrandom::u64().map_err(|_| OpError::broken("the system gives no randomness"))?;
     Ok(store.commit(cause::revive(&key, &dead, RunId(run.max(RunId::HOST.0 + 1)))).await?)
 }

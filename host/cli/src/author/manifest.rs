@@ -13,6 +13,7 @@ use toml::{Table, Value};
 
 use super::sdk;
 
+mod schema;
 mod words;
 
 /// The file's name, beside `Cargo.toml`.
@@ -50,7 +51,18 @@ pub fn read(path: &Path) -> Result<Manifest> {
         let key = SCHEMAS.iter().find(|key| message.contains(**key)).unwrap_or(&SCHEMAS[0]);
         document.mistake(document.place_of(key), message, hint)
     })?;
+    for key in SCHEMAS {
+        misspelt(document, key, &said)?;
+    }
     Ok(manifest)
+}
+
+/// A word of a schema that nobody knows constrains nothing: one that is written nearly as a word of JSON Schema is a mistake.
+fn misspelt(document: Document<'_>, key: &str, said: &Table) -> Result<(), ConfigError> {
+    let schema = said.get(key).and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
+    let Some((word, near)) = schema.as_ref().and_then(|schema| schema::misspelt(schema)) else { return Ok(()) };
+    let message = format!("`{key}` has a word that JSON Schema does not know: `{word}`");
+    Err(document.mistake(document.place_of(key), message, format!("did you mean `{near}`?")))
 }
 
 /// A list of wants in which nothing stands: whoever wrote it meant something.

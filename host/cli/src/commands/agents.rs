@@ -9,6 +9,7 @@ use agentry_runtime::config::{AgentLine, AgentsConfig};
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::starts;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::package;
@@ -41,6 +42,8 @@ struct Known {
     granted: bool,
     /// Whether others can call and write to it: it stands in agents.toml.
     called: bool,
+    /// Triggers of it that could only fail.
+    faults: Vec<String>,
 }
 
 /// Lists them.
@@ -57,7 +60,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     known.sort_by(|a, b| a.name.cmp(&b.name));
     // Without a policy nothing is granted to anybody.
     let policy = policies::load(&home.policies()).ok();
-    let agents: Vec<_> = known.into_iter().map(|line| look_at(line, policy.as_ref(), &listed)).collect();
+    let mut agents: Vec<_> = known.into_iter().map(|line| look_at(line, policy.as_ref(), &listed)).collect();
+    for fault in starts::faults(&home)? {
+        agents
+            .iter_mut()
+            .filter(|agent| agent.line.name == fault.agent)
+            .for_each(|agent| agent.faults.push(fault.told.clone()));
+    }
     if args.json {
         screen::print_json(&agents.iter().map(as_json).collect::<Vec<_>>())?;
     } else if agents.is_empty() {
@@ -80,13 +89,13 @@ fn look_at(line: AgentLine, policy: Option<&Policy>, listed: &[String]) -> Known
         _ => false,
     };
     let called = listed.contains(&line.name);
-    Known { line, manifest, granted, called }
+    Known { line, manifest, granted, called, faults: Vec::new() }
 }
 
 fn table(agents: &[Known]) -> String {
     let columns = [left("agent"), left("package").goes(2), left("granted"), left("provides").goes(1)];
     let mut table = Table::new(columns);
-    for Known { line, manifest, granted, .. } in agents {
+    for Known { line, manifest, granted, faults, .. } in agents {
         let (package, provides) = match manifest {
             Ok(manifest) => (format!("{}@{}", manifest.name, manifest.version), manifest.provides.join(", ")),
             Err(_) => ("?".to_owned(), String::new()),
@@ -97,7 +106,8 @@ fn table(agents: &[Known]) -> String {
             if *granted { "yes" } else { "no" }.into(),
             text::cut(&provides, 40).into(),
         ];
-        table.row(cells, below(manifest));
+        let faults: String = faults.iter().map(|fault| screen::trouble(fault)).collect();
+        table.row(cells, below(manifest) + &faults);
     }
     table.show(screen::fold::columns())
 }
@@ -111,7 +121,7 @@ fn below(manifest: &Result<Manifest, String>) -> String {
     }
 }
 
-fn as_json(Known { line, manifest, granted, called }: &Known) -> Value {
+fn as_json(Known { line, manifest, granted, called, faults }: &Known) -> Value {
     let good = manifest.as_ref().ok();
     json!({
         "name": line.name,
@@ -121,6 +131,6 @@ fn as_json(Known { line, manifest, granted, called }: &Known) -> Value {
         "description": good.map(|manifest| manifest.description.clone()).unwrap_or_default(),
         "granted": granted,
         "called_by_others": called,
-        "trouble": manifest.as_ref().err(),
+        "trouble": manifest.as_ref().err().or(faults.first()),
     })
 }

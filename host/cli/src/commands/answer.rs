@@ -15,12 +15,13 @@ use crate::screen::{self, GOOD, inquiry, styled};
 #[command(after_help = "\
 Examples:
   agentry answer 0gx3k8/4 'Tuesday at ten'
+  agentry answer 0gx3k8/4 2                        # the second of those to choose from
   agentry answer 0gx3k8/4 --decline")]
 pub struct Args {
     /// The question, or the beginning of its id
     #[arg(value_name = "ID")]
     id: String,
-    /// The answer; one of the choices, if there are some
+    /// The answer; one of the choices or its number, if there are some
     #[arg(value_name = "TEXT", required_unless_present = "decline")]
     text: Option<String>,
     /// Say that you do not answer

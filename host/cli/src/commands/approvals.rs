@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BAD, question, styled, text, units};
+use crate::screen::{self, BAD, HINT, question, styled, text, units};
 
 /// Lists what people are asked, and what came of it
 #[derive(clap::Args)]
@@ -41,6 +41,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         paused => Some(paused?),
     };
     let mut questions = history.map_or(Ok(Vec::new()), |history| history.questions())?;
+    let open = questions.iter().filter(|question| question.state == State::Open).count() as u64;
+    let left = if paused.is_none() { open } else { 0 };
     if paused.is_none() {
         questions.iter_mut().for_each(left_behind);
     }
@@ -63,9 +65,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         screen::page(&format!("{}\n", styled(BAD, text::line(&line))))?;
     }
     if questions.is_empty() {
-        screen::tell("nothing is asked\n");
+        screen::tell(&nothing(left));
     }
     Ok(Exit::Done.into())
+}
+
+/// That nothing is asked; without a host, what will be.
+fn nothing(left: u64) -> String {
+    if left == 0 {
+        return "nothing is asked\n".to_owned();
+    }
+    let (count, is) = (units::plural(left, "question"), if left == 1 { "is" } else { "are" });
+    let command = styled(HINT, "agentry serve");
+    format!(
+        "nothing is asked while no host runs; {count} {is} asked again once a host carries on what asked it  {command}\n"
+    )
 }
 
 fn hint(question: &Question) -> String {

@@ -6,11 +6,12 @@ use agentry_runtime::approvals::{Effect, Said, SayError, Saying};
 use agentry_serve::error::{Kind, OpError};
 use agentry_serve::socket;
 use agentry_store::rows::approval;
-use anyhow::Result;
+use agentry_store::rows::question::{self, Inquiry};
+use anyhow::{Result, bail};
 
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, GOOD, styled, text};
+use crate::screen::{self, GOOD, styled, text, units};
 
 /// Says yes to one call that waits for people
 #[derive(clap::Args)]
@@ -53,10 +54,25 @@ pub fn story(said: &Said) -> String {
 /// Hands an answer to the host that runs in this home.
 pub fn say(home: &Home, saying: Saying) -> Result<Said> {
     let question = saying.question.clone();
+    if let Some(inquiry) = of_agent(home, &question) {
+        bail!(
+            "`{inquiry}` is an agent's question, and nothing to say yes or no to\nhint: agentry answer {inquiry} TEXT"
+        );
+    }
     socket::ask(home.path(), saying).map_err(|error| {
         let why = (error.kind == Kind::NoHost).then(|| unheard(home, question)).flatten();
         why.map_or(error, OpError::from).into()
     })
+}
+
+/// The open question of an agent that is called so, and that is another kind than those of policy.
+fn of_agent(home: &Home, id: &str) -> Option<String> {
+    if !id.contains('/') {
+        return None;
+    }
+    let questions = home.history().ok()??.inquiries(units::now()).ok()?;
+    let mut open = questions.iter().filter(|inquiry| inquiry.state == question::State::Open).map(Inquiry::id);
+    open.find(|known| known.starts_with(id))
 }
 
 /// Why no host could hear an answer, where the home's past knows: the question is closed, or nobody asked it.

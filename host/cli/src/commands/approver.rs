@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use agentry_runtime::approvals::{Enrolled, Roster};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
@@ -75,6 +75,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
             let home = home.resolve()?;
             std::fs::create_dir_all(home.path())
                 .with_context(|| format!("cannot make the home {}", home.path().display()))?;
+            if let Some(group) = groups.iter().find_map(|group| group.strip_prefix("group:")) {
+                let group = text::line(group);
+                bail!("`group:{group}` is how policy names a group\nhint: leave `group:` out here: --group {group}");
+            }
             let enrolled = Roster::of(home.path()).add(&name, &groups)?;
             screen::print(&card(&enrolled)?)?;
         }

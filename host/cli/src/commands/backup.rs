@@ -63,6 +63,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             text::line(&home.path().display().to_string())
         );
     };
+    if !stream {
+        outside(home.path(), &args.to)?;
+    }
     let store = history.store().snapshot()?;
     let now = units::now();
     if stream {
@@ -80,6 +83,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         None => {}
     }
     Ok(Exit::Done.into())
+}
+
+/// Whoever loses a home loses what lies in it: a backup is elsewhere.
+fn outside(home: &Path, to: &Path) -> Result<()> {
+    // It may not be there yet; then the directory above it says where it will be.
+    let to = std::path::absolute(to)?;
+    let Some(real) = to.ancestors().find_map(|above| above.canonicalize().ok()) else { return Ok(()) };
+    if home.canonicalize().is_ok_and(|home| real.starts_with(home)) {
+        bail!(
+            "{} lies in the home that it would be a backup of, and would be lost with it\nhint: name a directory elsewhere, on another disk",
+            text::line(&to.display().to_string())
+        );
+    }
+    Ok(())
 }
 
 fn tell(taken: &Taken, place: &str) {

@@ -1,15 +1,23 @@
 //! Which runs a list is of, and which calls a trace: options that narrow it each, and hold at once.
 
+use std::collections::BTreeSet;
+
+use agentry_abi::fault;
 use agentry_journal::listing::RunFilter;
 use agentry_kernel::Resource;
 use agentry_kernel::budget::words::microusd;
-use agentry_kernel::call::CallId;
+use agentry_kernel::call::{Call, CallId};
 use agentry_kernel::journal::Status;
+use agentry_kernel::refusal::Code;
+use agentry_kernel::text::nearest;
 use agentry_kernel::time::Millis;
 use serde_json::Value;
 
 use crate::screen::rows::Row;
 use crate::screen::{self, DIM, styled, when};
+
+/// What can come of a call beside an error and a refusal.
+const OURS: [&str; 3] = ["allowed", "open", "waits"];
 
 /// The options of every list of runs.
 #[derive(clap::Args)]
@@ -52,10 +60,10 @@ impl FilterArgs {
 #[derive(Default, clap::Args)]
 pub struct CallArgs {
     /// Only calls of which this came: allowed, open, waits, the case of an error or the code of a refusal; several with commas
-    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    #[arg(long, value_name = "WORD", value_delimiter = ',', value_parser = decision)]
     decision: Vec<String>,
     /// Only calls of this interface or syscall, such as llm or memory.put
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = syscall)]
     syscall: Option<String>,
     /// Only calls by which the run gained this label
     #[arg(long, value_name = "LABEL")]
@@ -86,6 +94,18 @@ impl CallArgs {
     /// Those that are to be shown, one after another.
     pub fn picked(&self) -> Picked<'_> {
         Picked { args: self, left: self.limit.unwrap_or(u64::MAX), last: None, more: false }
+    }
+
+    /// True if only some calls are wanted.
+    fn narrows(&self) -> bool {
+        let Self { decision, syscall, label, since, until, cost_over, limit: _, after } = self;
+        !decision.is_empty()
+            || syscall.is_some()
+            || label.is_some()
+            || since.is_some()
+            || until.is_some()
+            || cost_over.is_some()
+            || after.is_some()
     }
 
     fn fits(&self, row: &Row) -> bool {
@@ -127,12 +147,40 @@ impl Picked<'_> {
         self.left == 0
     }
 
-    /// Says how to see the rest, if there is one and a person looks.
+    /// Says that nothing fits, or how to see the rest, if there is one and a person looks.
     pub fn tell(&self, verb: &str, json: bool) {
+        if self.last.is_none() && !self.more && self.args.narrows() && !json {
+            screen::tell("no such calls\n");
+        }
         if let (Some(last), true, false) = (self.last, self.more, json) {
             screen::tell(&format!("{}\n", styled(DIM, format_args!("there are more: {verb} --after {}", last.0))));
         }
     }
+}
+
+/// What came of a call: ours, those of an error and those of a refusal.
+pub fn decision(given: &str) -> Result<String, String> {
+    let known = || OURS.into_iter().chain(fault::KINDS).chain(Code::ALL.into_iter().map(Code::word));
+    if known().any(|word| word == given) {
+        return Ok(given.to_owned());
+    }
+    let near = nearest(given, known()).map(|near| format!("did you mean `{near}`?"));
+    Err(near.unwrap_or_else(|| format!("it is one of {}", known().collect::<Vec<_>>().join(", "))))
+}
+
+/// An interface, or a syscall of one.
+pub fn syscall(given: &str) -> Result<String, String> {
+    let every = Call::every();
+    let names = every.iter().map(Call::name);
+    let known: BTreeSet<&str> =
+        names.flat_map(|name| [name.split_once('.').map_or(name, |(of, _)| of), name]).collect();
+    if known.contains(given) {
+        return Ok(given.to_owned());
+    }
+    let near = nearest(given, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+    let interfaces: Vec<_> = known.iter().copied().filter(|name| !name.contains('.')).collect();
+    Err(near
+        .unwrap_or_else(|| format!("it is one of {}, or a syscall of one, such as memory.put", interfaces.join(", "))))
 }
 
 fn status(given: &str) -> Result<Status, String> {
@@ -159,5 +207,13 @@ mod tests {
             assert!(dollars(wrong).is_err(), "{wrong}");
         }
         assert!(status("Done").is_err() && status("").is_err());
+        for word in ["allowed", "no-grant", "timed-out", "waits"] {
+            assert_eq!(decision(word).as_deref(), Ok(word));
+        }
+        assert_eq!(decision("alowed"), Err("did you mean `allowed`?".to_owned()));
+        assert!(decision("wibble").is_err_and(|known| known.contains("allowed, open") && known.contains("forbidden")));
+        assert_eq!((syscall("llm"), syscall("memory.put")), (Ok("llm".to_owned()), Ok("memory.put".to_owned())));
+        assert_eq!(syscall("memry.put"), Err("did you mean `memory.put`?".to_owned()));
+        assert!(syscall("nothing").is_err_and(|known| known.starts_with("it is one of agents, budget")));
     }
 }

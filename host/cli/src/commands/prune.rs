@@ -87,7 +87,8 @@ fn page(pruned: &Pruned, dry: bool) -> String {
     let word = if dry { styled(BOLD, "would go") } else { styled(GOOD, "pruned") };
     let journals = format!("{}, {}", units::plural(runs, "journal"), units::bytes(journal_bytes));
     let contents = format!("{}, {}", units::plural(contents, "content"), units::bytes(content_bytes));
-    let stays = format!("{} keep theirs", units::plural(kept, "run"));
+    let keep = if kept == 1 { "keeps its own" } else { "keep theirs" };
+    let stays = format!("{} {keep}", units::plural(kept, "run"));
     let facts = [units::plural(segments, "segment"), stays].join(" · ");
     format!("{word}  {journals} · {contents}\n{}\n", styled(DIM, facts))
 }

@@ -1,6 +1,6 @@
 //! `agentry ps`: the runs of this home, the newest first, and what those that go on wait for. It reads, and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,11 +8,12 @@ use agentry_journal::history::{History, NoRun};
 use agentry_journal::listing::RunFilter;
 use agentry_kernel::Resource;
 use agentry_kernel::call::{RunId, Wait};
-use agentry_kernel::journal::Wake;
+use agentry_kernel::journal::{Status, Wake};
 use agentry_runtime::run::activity::Live;
 use agentry_serve::api::LiveRuns;
 use agentry_serve::error::Kind;
 use agentry_serve::socket;
+use agentry_store::rows::approval::State;
 use agentry_store::rows::receipt::Receipt;
 use agentry_store::rows::run::{Imported, RunRecord};
 use anyhow::Result;
@@ -92,6 +93,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Some(last) if goes_on => {
             screen::tell(&format!("{}\n", styled(DIM, format_args!("there are more: agentry ps --after {last}"))));
         }
+        // None were wanted, so nothing is known of how many there are.
+        None if args.limit == 0 => {}
         None if !args.json => screen::tell(if any { "no runs yet\n" } else { "no such runs\n" }),
         _ => {}
     }
@@ -111,6 +114,13 @@ impl List {
         let wakes = runs.iter().zip(history.wakes(runs)?);
         self.more.wakes = wakes.filter_map(|(run, wake)| Some((run.id, wake?))).collect();
         let receipts = runs.iter().zip(history.receipts(runs)?);
+        let cut = |run: &RunRecord| run.ended.is_none() && !self.more.live.contains_key(&run.id);
+        self.more.asked = if runs.iter().any(cut) {
+            let open = history.questions()?.into_iter().filter(|question| question.state == State::Open);
+            open.map(|question| question.run).collect()
+        } else {
+            BTreeSet::new()
+        };
         self.more.pruned = receipts.filter_map(|(run, receipt)| Some((run.id, receipt?))).collect();
         if self.json {
             runs.iter().try_for_each(|run| self.out.item(&self.more.as_json(run)))?;
@@ -136,6 +146,8 @@ pub struct More {
     live: BTreeMap<RunId, Live>,
     /// What brings those back that have left memory while they wait.
     wakes: BTreeMap<RunId, Wake>,
+    /// Those that policy asked people about when their host stopped.
+    asked: BTreeSet<RunId>,
     /// What is left of the journals that went.
     pruned: BTreeMap<RunId, Receipt>,
 }
@@ -277,6 +289,19 @@ pub fn table(runs: &[RunRecord], more: &More) -> String {
     table.show(screen::fold::columns())
 }
 
+/// What a run waits for that no host has in memory.
+fn at_rest(run: &RunRecord, more: &More) -> Option<String> {
+    if let Some(wake) = more.wakes.get(&run.id) {
+        return Some(rests(wake));
+    }
+    let asked = more.asked.contains(&run.id) && run.ended.is_none();
+    match run.status {
+        _ if asked => Some("asks for a person's yes again once a host carries it on: agentry serve".to_owned()),
+        Status::Suspended => Some("waits for a host that carries it on: agentry serve".to_owned()),
+        _ => None,
+    }
+}
+
 /// What else is known of a run, a line each.
 fn below(run: &RunRecord, now: Option<&Live>, more: &More) -> String {
     let set_in = |line: String| format!("               {line}\n");
@@ -291,8 +316,8 @@ fn below(run: &RunRecord, now: Option<&Live>, more: &More) -> String {
     if let Some(live) = now {
         below.push_str(&dim(self::now(live)));
     }
-    if let Some(wake) = more.wakes.get(&run.id).filter(|_| now.is_none()) {
-        below.push_str(&dim(rests(wake)));
+    if let (Some(waits), None) = (at_rest(run, more), now) {
+        below.push_str(&dim(waits));
     }
     if let Some(pruned) = more.pruned.get(&run.id) {
         below.push_str(&dim(format!("its journal was pruned {} UTC", units::moment(pruned.at.0))));

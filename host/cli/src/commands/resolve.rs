@@ -15,7 +15,7 @@ use crate::screen::{self, GOOD, styled};
 
 /// Says whether a call happened whose answer was lost with its host
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(group = clap::ArgGroup::new("what").required(true).args(["happened", "did_not"]), after_help = "\
 A call that cannot be undone is not made again after its host has stopped: its agent is told that nobody knows, and what \
 was held for it counts as spent. Whoever looked at the other side says here what came of it. If it did not happen, the \
 accounts have it back. The word stands in the run's journal.
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(value_name = "RUN/CALL")]
     call: String,
     /// It happened: it stays paid
-    #[arg(long, required_unless_present = "did_not", conflicts_with = "did_not")]
+    #[arg(long)]
     happened: bool,
     /// It did not happen: the accounts have back what was held for it
     #[arg(long)]

@@ -74,7 +74,12 @@ pub fn page(host: Option<&HostStatus>, waiting: &Waiting, home: &str) -> String 
     }
     let lines = [
         (waiting.parked, "waits", "out of memory", "run", "agentry ps --status suspended"),
-        (waiting.approvals, "is", "open for policy", "question", "agentry approvals"),
+        if host.is_some() {
+            (waiting.approvals, "is", "open for policy", "question", "agentry approvals")
+        } else {
+            // Nobody could take an answer: the call that asked is over, and is made anew.
+            (waiting.approvals, "is", "asked again once a host carries on what asked it", "question", "agentry serve")
+        },
         (waiting.questions, "is", "open for agents", "question", "agentry questions"),
         (waiting.causes, "is", "not done yet", "cause", "agentry triggers"),
         (waiting.dead_causes, "waits", "for a person", "cause", "agentry triggers"),
@@ -199,5 +204,7 @@ mod tests {
             assert!(shown.contains(part), "{part}:\n{shown}");
         }
         assert!(page(None, &Waiting::default(), "/home").contains("no host runs in /home"));
+        let asked = page(None, &Waiting { approvals: 1, ..Waiting::default() }, "/home");
+        assert!(asked.contains("1 question is asked again once a host carries on"), "{asked}");
     }
 }

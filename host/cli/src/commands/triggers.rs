@@ -6,7 +6,7 @@ mod list;
 use std::process::ExitCode;
 
 use agentry_runtime::triggers::TriggerAct;
-use agentry_serve::api::{Requeue, TendTrigger};
+use agentry_serve::api::{DropCause, Requeue, TendTrigger};
 use agentry_serve::offline;
 use agentry_store::rows::cause::{self, PendingCause};
 use anyhow::{Context, Result};
@@ -28,6 +28,7 @@ each time; in the end it waits for a person.
 Examples:
   agentry triggers
   agentry triggers requeue 4f1d22ab-7
+  agentry triggers drop 4f1d22ab-7                 # no run is begun for it any more
   agentry triggers list                            # every trigger, and when it comes next
   agentry triggers pause digest                    # all that start an agent, or one by its id
   agentry triggers run-now 4f1d22ab"
@@ -45,6 +46,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     Requeue(Again),
+    Drop(Forget),
     List(List),
     Pause(Pause),
     Resume(Resume),
@@ -107,6 +109,16 @@ struct Again {
     home: HomeArgs,
 }
 
+/// Throws a cause away: no run is begun for it any more
+#[derive(clap::Args)]
+struct Forget {
+    /// Its id, as `agentry triggers` prints it
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
 /// Lists them, or does what the second verb says.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.verb {
@@ -116,6 +128,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let threads = tokio::runtime::Runtime::new().context("cannot start")?;
             threads.block_on(offline::act(home.path(), Requeue { cause: again.id.clone() }))?;
             screen::tell(&format!("{}  {}\n", styled(GOOD, "tries again"), text::line(&again.id)));
+            Ok(Exit::Done.into())
+        }
+        Some(Verb::Drop(Forget { id, home })) => {
+            let home = home.existing()?;
+            let threads = tokio::runtime::Runtime::new().context("cannot start")?;
+            threads.block_on(offline::act(home.path(), DropCause { cause: id.clone() }))?;
+            screen::tell(&format!("{}  {}\n", styled(GOOD, "thrown away"), text::line(id)));
             Ok(Exit::Done.into())
         }
         Some(Verb::List(List { home, json })) => list::run(home, *json),
@@ -158,7 +177,7 @@ fn causes(args: &Args) -> Result<ExitCode> {
 /// A line a cause, and below it what is in its way.
 fn table(causes: &[(String, PendingCause)], columns: Option<usize>) -> String {
     let mut table = Table::new([left("cause"), left("noticed (UTC)").goes(2), right("tries").goes(1), left("trigger")]);
-    for (name, PendingCause { trigger, at, tries, dead, .. }) in causes {
+    for (name, PendingCause { trigger, at, tries, dead, why, .. }) in causes {
         let cells = [
             text::cut(name, 28).into(),
             Cell::of(DIM, units::moment(at.0)),
@@ -166,13 +185,14 @@ fn table(causes: &[(String, PendingCause)], columns: Option<usize>) -> String {
             text::cut(trigger, 80).into(),
         ];
         let waits = |why: &String| format!("  {}  {}\n", styled(BAD, "waits for a person"), text::cut(why, 100));
-        table.row(cells, dead.as_ref().map(waits).unwrap_or_default());
+        let tried = |why: &String| format!("  {}  {}\n", styled(DIM, "is tried again"), text::cut(why, 100));
+        table.row(cells, dead.as_ref().map(waits).or_else(|| why.as_ref().map(tried)).unwrap_or_default());
     }
     table.show(columns)
 }
 
 fn as_json((name, cause): &(String, PendingCause)) -> Value {
-    let PendingCause { trigger, at, input, labels, run, tries, dead } = cause;
+    let PendingCause { trigger, at, input, labels, run, tries, dead, why } = cause;
     json!({
         "cause": name,
         "trigger": trigger,
@@ -182,5 +202,6 @@ fn as_json((name, cause): &(String, PendingCause)) -> Value {
         "run": run.to_string(),
         "tries": tries,
         "dead": dead,
+        "why": dead.as_ref().or(why.as_ref()),
     })
 }

@@ -58,7 +58,11 @@ fn words(next: &Next) -> String {
         Next::Serve => "start one: agentry serve, or name another home with --home DIR",
         Next::Triggers => "`agentry triggers list` shows them, each with its id",
         Next::ResumeTrigger(name) => return format!("let it go first: agentry triggers resume {name}"),
-        Next::Causes => "`agentry triggers` lists those that wait for a person",
+        Next::Causes => "`agentry triggers` lists those that are not done",
+        Next::DropCause(name) => {
+            return format!("`agentry triggers` says why; `agentry triggers drop {name}` throws it away");
+        }
+        Next::Kill(run) => return format!("`agentry kill {run}` ends it, and its cause with it"),
         Next::RunsOrKey => "`agentry ps` lists what began; an order with --key KEY can be made again",
         Next::ServeInstead => "wait for its end, or stop it; `agentry serve` starts one that does",
     };

@@ -11,14 +11,15 @@ pub fn page(inquiry: &Inquiry) -> String {
     let id = inquiry.id();
     let head = format!("{} {id}", styled(BOLD, format_args!("agent {} asks", text::line(&inquiry.agent))));
     let mut page = format!("{head}\n{}", text::quoted(&inquiry.text));
-    for choice in &inquiry.choices {
-        page.push_str(&format!("\n  · {}", text::line(choice)));
+    for (number, choice) in (1..).zip(&inquiry.choices) {
+        page.push_str(&format!("\n  {number} {}", text::line(choice)));
     }
     if let Some(expires) = inquiry.expires {
         page.push_str(&format!("\n{}", styled(DIM, format_args!("  until {} UTC", units::moment(expires.0)))));
     }
     if inquiry.state == State::Open {
-        page.push_str(&format!("\n{}", styled(HINT, format_args!("  agentry answer {id} TEXT"))));
+        let what = if inquiry.choices.is_empty() { "TEXT" } else { "TEXT|NUMBER" };
+        page.push_str(&format!("\n{}", styled(HINT, format_args!("  agentry answer {id} {what}"))));
     } else {
         page.push_str(&format!("\n  {}", story(inquiry)));
     }

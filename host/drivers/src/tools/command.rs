@@ -76,10 +76,13 @@ impl Adapter for Runner {
         let is_program =
             std::fs::metadata(program).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
         if !is_program {
-            return Some(format!("there is no program at {}", program.display()));
+            let hint = "hint: `program` in tools.toml names a file that may be executed, whole: /usr/bin/…";
+            return Some(format!("there is no program at {}\n{hint}", program.display()));
         }
         let mut handles = self.line.secrets.values();
-        handles.find_map(|handle| self.shared.secrets.for_tool(handle, &tool.name).err()).map(|why| why.to_string())
+        handles
+            .find_map(|handle| self.shared.secrets.for_tool(handle, &tool.name).err())
+            .map(|why| why.told(&tool.name))
     }
 
     fn call<'a>(

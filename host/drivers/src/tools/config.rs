@@ -232,16 +232,23 @@ fn tool(name: &str, table: &Table<'_>) -> Result<Registered, ConfigError> {
     }
     let [(inner, read)] = &ways[..] else {
         let hint = "add command = { program = \"/usr/bin/…\" }, http = { url = \"https://…\" } or clock = {}";
-        return Err(table.mistake(format!("{} is reached in one way", table.name), hint));
+        let (message, hint) = match ways.len() {
+            0 => (format!("{} does not say how it is reached", table.name), hint),
+            _ => (format!("{} is reached in more than one way", table.name), "leave all but one of them out"),
+        };
+        return Err(table.mistake(message, hint));
     };
     let reach = read(inner, &tool, &schema)?;
     Ok(Registered { tool, reach })
 }
 
 fn effect(table: &Table<'_>) -> Result<Effect, ConfigError> {
-    let word = table.needs_text("effect")?;
+    let known = Effect::ALL.map(Effect::word);
+    let Some(word) = table.text("effect")? else {
+        let hint = format!("add effect = \"…\", what a call of it does: {}", known.join(", "));
+        return Err(table.mistake(format!("{} has no `effect`", table.name), hint));
+    };
     Effect::from_word(word).ok_or_else(|| {
-        let known = Effect::ALL.map(Effect::word);
         let hint = match nearest(word, &known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there is: {}", known.join(", ")),

@@ -15,6 +15,9 @@ use crate::text;
 /// How deep a value may stand; the language nests less.
 const DEPTH_MAX: usize = 8;
 
+/// Keys that are told to somebody who named one that is not there.
+const SHOWN_MAX: usize = 24;
+
 /// Changes what `target` names: a rule's id or an agent's name, a dot, and a key in it: `site/pay-cap.max`,
 /// `clerk.usd_day`, `clerk/pay.args.cents.max`. None if nothing in this file has that name.
 ///
@@ -28,7 +31,7 @@ pub fn amend(file: &str, target: &str, value: &str) -> Result<Option<String>, St
     collect(rule, &parts, 0, &mut places);
     let (place, is) = match places.as_slice() {
         [(place, is)] => (place.clone(), *is),
-        [] => return Err(format!("nothing in `{}` is called `{}`", name_of(target, key), text::show(key))),
+        [] => return Err(absent(rule, target, key)),
         _ => {
             return Err(format!(
                 "`{}` stands in `{}` more than once: name what it stands in",
@@ -39,6 +42,36 @@ pub fn amend(file: &str, target: &str, value: &str) -> Result<Option<String>, St
     };
     let value = alike(is, target, value)?;
     Ok(Some(format!("{}{value}{}", &file[..place.start], &file[place.end..])))
+}
+
+/// A value that does not stand there cannot be changed: which could be.
+fn absent(rule: &DeTable<'_>, target: &str, key: &str) -> String {
+    let mut keys = Vec::new();
+    leaves(rule, "", 0, &mut keys);
+    let name = name_of(target, key);
+    let last = |path: &str| path.rsplit('.').next().map(String::from);
+    let lasts: Vec<String> = keys.iter().filter_map(|path| last(path)).collect();
+    let hint = match text::nearest(key, keys.iter().chain(&lasts).map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if keys.is_empty() => "--set changes a value that stands in the file".into(),
+        None => format!("--set changes a value that stands in the file: in `{name}` that is {}", keys.join(", ")),
+    };
+    format!("nothing in `{name}` is called `{}`\nhint: {hint}", text::show(key))
+}
+
+/// The paths of values, those of rules with an id of their own left out.
+fn leaves(table: &DeTable<'_>, above: &str, depth: usize, keys: &mut Vec<String>) {
+    for (key, value) in table.iter() {
+        let path =
+            if above.is_empty() { String::from(key.get_ref().as_ref()) } else { format!("{above}.{}", key.get_ref()) };
+        match value.get_ref() {
+            DeValue::Table(inner) if depth < DEPTH_MAX => leaves(inner, &path, depth + 1, keys),
+            // A rule of a list has a name of its own.
+            DeValue::Array(list) if list.iter().any(|one| matches!(one.get_ref(), DeValue::Table(_))) => {}
+            _ if keys.len() < SHOWN_MAX && !matches!(&*path, "agent" | "id" | "format" | "layer") => keys.push(path),
+            _ => {}
+        }
+    }
 }
 
 /// The value as TOML of the kind that stands there: a shell takes quotes away, so a text may come without.
@@ -132,6 +165,15 @@ mod tests {
         assert_eq!(amend(FILE, "other/rule.max", "1"), Ok(None));
         assert!(amend(FILE, "clerk/pay.max", "1").is_err_and(|error| error.contains("more than once")));
         assert!(amend(FILE, "clerk/pay.prefix", "1").is_err_and(|error| error.contains("is called `prefix`")));
+        let error = amend(FILE, "clerk/pay.most", "1").expect_err("it is not there");
+        let keys = "args.cents.max, args.cents.min, args.count.max, args.count.min";
+        assert!(error.ends_with(&format!("that stands in the file: in `clerk/pay` that is {keys}")), "{error}");
+        let error = amend(FILE, "clerk.usd_dy", "1").expect_err("it is not there");
+        assert!(error.ends_with("hint: did you mean `usd_day`?"), "{error}");
+        let error = amend(FILE, "clerk.tool_calls_run", "1").expect_err("it is not there");
+        assert!(error.ends_with("in `clerk` that is budget.usd_day"), "{error}");
+        let site = "layer = \"site\"\n[ceiling]\nbudget = { usd_day = \"5\" }\n";
+        assert_eq!(amend(site, "site/ceiling.usd_day", "\"2\""), Ok(Some(site.replace("\"5\"", "\"2\""))));
         assert_eq!(amend("not [ toml", "a.b", "1"), Ok(None));
         let error = amend(FILE, "clerk/pay.cents.max", "abc").expect_err("it is a number");
         assert!(

@@ -12,11 +12,11 @@ use crate::policy::Act;
 use crate::text;
 
 /// Every word of a call.
-const WORDS: [&str; 12] =
-    ["tool", "args", "model", "memory", "root", "path", "act", "http", "method", "secret", "agent", "letter"];
+const WORDS: [&str; 13] =
+    ["tool", "args", "model", "memory", "root", "path", "act", "http", "method", "secret", "agent", "letter", "human"];
 
 /// The words that say what is called, and those that may stand beside each.
-const KINDS: [(&str, &[&str]); 7] = [
+const KINDS: [(&str, &[&str]); 8] = [
     ("tool", &["args"]),
     ("model", &[]),
     ("memory", &["act"]),
@@ -24,9 +24,10 @@ const KINDS: [(&str, &[&str]); 7] = [
     ("http", &["method", "secret"]),
     ("agent", &[]),
     ("letter", &[]),
+    ("human", &[]),
 ];
 
-/// Reads a call: `{"tool": "mail.send", "args": {…}}`, or `model`, `memory`, `root`, `http`, `agent` or `letter` instead of `tool`.
+/// Reads a call: `{"tool": "mail.send", "args": {…}}`, or `model`, `memory`, `root`, `http`, `agent`, `letter` or `human` instead of `tool`.
 ///
 /// # Errors
 /// A sentence about the first word that makes no sense, with what to write instead.
@@ -34,7 +35,9 @@ pub fn read(value: &Value) -> Result<Call, String> {
     let Some(entries) = value.entries() else { return Err(format!("a call is an object, not {}", value.kind())) };
     let mut named = KINDS.iter().filter(|(kind, _)| value.get(kind).is_some());
     let (Some((kind, beside)), None) = (named.next(), named.next()) else {
-        return Err("a call names one of `tool`, `model`, `memory`, `root`, `http`, `agent` or `letter`".into());
+        return Err(
+            "a call names one of `tool`, `model`, `memory`, `root`, `http`, `agent`, `letter` or `human`".into()
+        );
     };
     for (word, _) in entries {
         if word != kind && !beside.contains(&word.as_str()) {
@@ -66,6 +69,7 @@ pub fn read(value: &Value) -> Result<Call, String> {
         "root" => file(Place { root: name, path: text("path")?.unwrap_or_default() }, act),
         "agent" => Call::to_agent(&name),
         "letter" => Call::letter_to(&name),
+        "human" => human(&name)?,
         _ => fetch(text("method")?.unwrap_or_else(|| "GET".into()), name, text("secret")?),
     })
 }
@@ -106,9 +110,20 @@ pub fn show(call: &Call) -> Value {
         Call::LlmModels | Call::ToolsList | Call::Context(_) | Call::HttpFetch { .. } => text(call.name()),
         Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline => text(call.name()),
         Call::BudgetRemaining | Call::BudgetSplit | Call::LogEvent { .. } => text(call.name()),
-        Call::Human(_) | Call::HumanAsk { .. } | Call::HumanNotify { .. } => text(call.name()),
+        Call::HumanAsk { .. } => object(&[("human", Some(text("ask")))]),
+        Call::HumanNotify { .. } => object(&[("human", Some(text("notify")))]),
+        Call::Human(_) => text(call.name()),
         Call::Agents(_) | Call::AgentsFind { .. } | Call::AgentsReply { .. } => text(call.name()),
         Call::AgentsReceive { .. } => text(call.name()),
+    }
+}
+
+/// What one can do towards people.
+fn human(function: &str) -> Result<Call, String> {
+    match function {
+        "ask" => Ok(Call::HumanAsk { question: Digest::default(), expires_ms: None }),
+        "notify" => Ok(Call::HumanNotify { text: Digest::default() }),
+        other => Err(format!("`human` is \"ask\" or \"notify\", not \"{}\"", text::show(other))),
     }
 }
 

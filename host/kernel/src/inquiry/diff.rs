@@ -110,7 +110,14 @@ impl DiffVerdict {
 
 /// Compares what two policies allow.
 pub fn diff(old: &Scenario, new: &Scenario) -> Diff {
-    Diff { opened: openings(old, new), closed: openings(new, old) }
+    Diff { opened: openings(old, new, Told::Opened), closed: openings(new, old, Told::Closed) }
+}
+
+/// Which way a change is told: what the policy that says more gives, as it was opened, or as it went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Opened,
+    Closed,
 }
 
 /// Where a policy may give more: what to look at, and calls that would show it.
@@ -134,13 +141,13 @@ enum Doubt<'a> {
     Site { calls: Vec<(&'a str, Making<'a>)> },
 }
 
-fn openings(old: &Scenario, new: &Scenario) -> Vec<Change> {
-    let mut finder = Finder { candidates: Candidates { old, new }, suspects: Vec::new() };
+fn openings(old: &Scenario, new: &Scenario, told: Told) -> Vec<Change> {
+    let mut finder = Finder { candidates: Candidates { old, new }, suspects: Vec::new(), told };
     for grant in &new.policy.grants {
         finder.grant(old.grant(&grant.agent), grant);
     }
     finder.site();
-    let Finder { candidates, suspects } = finder;
+    let Finder { candidates, suspects, .. } = finder;
     if suspects.is_empty() {
         return Vec::new();
     }
@@ -199,9 +206,15 @@ fn made<'a>(make: impl FnOnce() -> Vec<Call> + 'a) -> Making<'a> {
 struct Finder<'a> {
     candidates: Candidates<'a>,
     suspects: Vec<Suspect<'a>>,
+    told: Told,
 }
 
 impl<'a> Finder<'a> {
+    /// The words for what the newer of both policies does.
+    fn words<'w>(&self, opened: &'w str, closed: &'w str) -> &'w str {
+        if self.told == Told::Opened { opened } else { closed }
+    }
+
     fn suspect(&mut self, grant: &'a Grant, what: String, rule: Rule, calls: Option<Making<'a>>) {
         let doubt = calls.map_or(Doubt::None, |calls| Doubt::Calls { agent: &grant.agent, calls });
         self.suspects.push(Suspect { agent: Some(grant.agent.clone()), what, rule: Some(rule), doubt });
@@ -269,7 +282,8 @@ impl<'a> Finder<'a> {
             }
         }
         if let Some(old) = old.filter(|old| !new.labels.has_all(&old.labels)) {
-            let what = format!("no longer gains {} from memory", old.labels.without(&new.labels));
+            let gains = self.words("no longer gains", "now gains");
+            let what = format!("{gains} {} from memory", old.labels.without(&new.labels));
             self.suspect(grant, what, rule, None);
         }
     }
@@ -291,7 +305,8 @@ impl<'a> Finder<'a> {
                 let what = format!("may {verb} `{}` of root `{}`", right.at, right.root);
                 self.suspect(grant, what, rule, Some(calls));
             } else if !old.iter().filter(covers).any(marked) {
-                let what = format!("no longer gains all labels from root `{}`", right.root);
+                let gains = self.words("no longer gains all labels", "now gains more labels");
+                let what = format!("{gains} from root `{}`", right.root);
                 self.suspect(grant, what, rule, None);
             }
         }
@@ -343,23 +358,12 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Which package and until when.
-    fn bounds(&mut self, old: &Grant, new: &'a Grant) {
-        if old.package != new.package && old.package.is_some() {
-            let now = new.package.as_ref().map_or_else(|| "any package of its name".into(), ToString::to_string);
-            self.suspect(new, format!("the grant holds for {now}"), place(new, "package", new.rule.line), None);
-        }
-        let end = |grant: &Grant| grant.expires.map_or(u64::MAX, |end| end.0);
-        if end(new) > end(old) {
-            self.suspect(new, "the grant ends later".into(), place(new, "expires", new.rule.line), None);
-        }
-    }
-
     fn budget(&mut self, old: &Budget, new: &Budget, (agent, rule): (Option<&str>, &Rule)) {
         if let Some(ask) = &new.ask
             && !old.ask.as_ref().is_some_and(|old| within::approval(Some(ask), Some(old)))
         {
-            let (agent, what) = (agent.map(String::from), "asks people for more where a budget ended".into());
+            let asks = self.words("asks people", "no longer asks people");
+            let (agent, what) = (agent.map(String::from), format!("{asks} for more where a budget ended"));
             self.suspects.push(Suspect { agent, what, rule: Some(ask.rule.clone()), doubt: Doubt::None });
         }
         for window in [Window::Run, Window::Minute, Window::Day] {
@@ -396,7 +400,8 @@ impl<'a> Finder<'a> {
             let Duty::Mark { removes, .. } = &rule.duty else { continue };
             let took = |old: &SiteRule| matches!(&old.duty, Duty::Mark { removes: took, .. } if took.has_all(removes));
             if !removes.is_empty() && !old.rules.iter().any(|old| took(old) && reaches(old, rule)) {
-                let what = format!("rule `{}` takes {removes} off what is read", rule.rule.id);
+                let takes = self.words("takes", "no longer takes");
+                let what = format!("rule `{}` {takes} {removes} off what is read", rule.rule.id);
                 let rule = Some(rule.rule.clone());
                 self.suspects.push(Suspect { agent: None, what, rule, doubt: Doubt::None });
             }
@@ -425,7 +430,8 @@ impl<'a> Finder<'a> {
         for (kept, what) in [(models, "models"), (tools, "tools"), (egress, "egress")] {
             if !kept {
                 let calls = self.granted(what);
-                let (what, rule) = (format!("the ceiling of {what} is higher"), Some(old.rule.clone()));
+                let higher = self.words("higher", "lower");
+                let (what, rule) = (format!("the ceiling of {what} is {higher}"), Some(old.rule.clone()));
                 self.suspects.push(Suspect { agent: None, what, rule, doubt: Doubt::Site { calls } });
             }
         }
@@ -463,7 +469,11 @@ impl<'a> Finder<'a> {
             Duty::Require(_) => ("asks people for", Doubt::Site { calls: agents.map(calls).collect() }),
             Duty::Mark { .. } => ("marks", Doubt::None),
         };
-        let what = format!("rule `{}` no longer {verb} all that it did", rule.rule.id);
+        let id = &rule.rule.id;
+        let what = match self.told {
+            Told::Opened => format!("rule `{id}` no longer {verb} all that it did"),
+            Told::Closed => format!("rule `{id}` now {verb} what it did not"),
+        };
         self.suspects.push(Suspect { agent: None, what, rule: Some(rule.rule.clone()), doubt });
     }
 }

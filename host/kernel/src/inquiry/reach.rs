@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::candidates::Candidates;
 use super::{Question, Scenario, Verdict, call, witness};
 use crate::call::{Call, Place};
-use crate::constraint::{Arguments, Constraint};
+use crate::constraint::Constraint;
 use crate::labels::Labels;
 use crate::pattern::name_fits;
 use crate::policy::{Act, Duty, Grant, SiteRule, Target};
@@ -18,6 +18,7 @@ use crate::tool::Effect;
 use crate::within;
 
 mod location;
+mod tools;
 
 pub use location::Location;
 
@@ -75,6 +76,7 @@ pub fn capabilities(scenario: &Scenario, agent: &str) -> Option<Vec<Capability>>
     list.tools();
     list.web();
     list.agents();
+    list.human();
     Some(list.capabilities)
 }
 
@@ -169,32 +171,14 @@ impl List<'_> {
         }
     }
 
-    fn tools(&mut self) {
-        for right in &self.grant.rights.tools {
-            let Some(mut with) = self.ceiling(&right.tool, |ceiling| ceiling.tools.as_ref()) else { continue };
-            match &right.args {
-                Arguments::Any => with.push("with any arguments".into()),
-                Arguments::Listed(listed) => with.extend(listed.iter().map(|(name, rule)| {
-                    let optional = if rule.optional { ", or left out" } else { "" };
-                    format!("{name}: {rule}{optional}")
-                })),
+    fn human(&mut self) {
+        let Some(right) = &self.grant.rights.human else { return };
+        let id = format!("{}/human", self.grant.agent);
+        for (granted, what) in [(right.ask, "ask people questions of its own"), (right.notify, "tell people something")]
+        {
+            if granted {
+                self.add(what.into(), Vec::new(), (&id, right.line), |_| false);
             }
-            with.extend(bonds(&right.extra));
-            let effects: Vec<Effect> = self
-                .scenario
-                .tools
-                .iter()
-                .filter(|tool| name_fits(&right.tool, &tool.name))
-                .map(|tool| tool.effect)
-                .collect();
-            if effects.is_empty() {
-                with.push("no tool of this name is registered".into());
-            }
-            self.add(format!("call tool {}", right.tool), with, (&right.id, right.line), |target| match target {
-                Target::Tool(theirs) => touch(theirs, &right.tool, within::name),
-                Target::Effect(effect) => effects.contains(effect),
-                _ => false,
-            });
         }
     }
 

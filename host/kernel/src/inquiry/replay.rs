@@ -72,8 +72,21 @@ pub struct Changed {
     pub what: Option<Call>,
     /// The code with which it was refused; none if it was allowed.
     pub was: Option<Code>,
+    /// True if it was allowed because people said yes to it.
+    pub approved: bool,
     /// The answer now.
     pub is: Verdict,
+}
+
+impl Changed {
+    /// What was said then: `allow`, `ask` if people said yes to it, or the code of the refusal.
+    pub fn was_word(&self) -> &'static str {
+        match self.was {
+            Some(code) => code.word(),
+            None if self.approved => "ask",
+            None => "allow",
+        }
+    }
 }
 
 /// Calls of these runs of which nobody knows what they would be answered, because their arguments are not kept.
@@ -96,14 +109,22 @@ pub fn replay(scenario: &Scenario, past: &[Past]) -> Vec<Changed> {
 }
 
 fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
-    let changed = |call, what, was, is| Changed { run: past.run, agent: past.agent.clone(), call, what, was, is };
+    let changed = |replay: Option<&Replay>, is| Changed {
+        run: past.run,
+        agent: past.agent.clone(),
+        call: replay.map(|replay| replay.call),
+        what: replay.map(|replay| replay.what.clone()),
+        was: replay.and_then(|replay| replay.refusal.as_ref()).map(|refusal| refusal.code),
+        approved: replay.is_some_and(|replay| replay.asked.is_some()),
+        is,
+    };
     let manifest = match &past.package {
         Some(manifest) => Arc::clone(manifest),
         None => Arc::new(scenario.anything_for(&past.agent, past.calls.iter().map(|call| &call.what))),
     };
     let start = Start { agent: past.agent.clone(), manifest };
     if let (Err(refusal), _) = kernel.start(past.run, &start, past.began) {
-        return alloc::vec![changed(None, None, None, Verdict::Refused(refusal))];
+        return alloc::vec![changed(None, Verdict::Refused(refusal))];
     }
     let mut told = Vec::new();
     let mut last = past.began;
@@ -128,13 +149,14 @@ fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Chan
         kernel.unlabel(past.run, &replay.lost);
         let was = replay.refusal.as_ref().map(|refusal| refusal.code);
         let same = match &is {
-            Verdict::Allowed { .. } => was.is_none(),
+            // What nobody would be asked about any more is answered otherwise, as much as what nobody was asked about then.
+            Verdict::Allowed { .. } => was.is_none() && replay.asked.is_none(),
             // What people allowed then, they would be asked for again.
-            Verdict::Asks(_) => was.is_none_or(|was| was == Code::NotApproved),
+            Verdict::Asks(_) => was.map_or(replay.asked.is_some(), |was| was == Code::NotApproved),
             Verdict::Refused(_) => was.is_some(),
         };
         if !same {
-            told.push(changed(Some(replay.call), Some(replay.what.clone()), was, is));
+            told.push(changed(Some(replay), is));
         }
     }
     let _ = kernel.finish(past.run, past.used, last);

@@ -260,6 +260,66 @@ fn all_that_an_agent_can_do_is_listed_with_its_conditions() {
     assert!(super::capabilities(&scenario, "nobody").is_none());
 }
 
+#[test]
+fn what_an_agent_does_towards_people_is_listed_and_asked_about() {
+    let asks = "format = 1\nlayer = \"grant\"\nagent = \"asker\"\nhuman = { ask = true, why = \"x\" }\n";
+    let scenario = scenario(&[asks]);
+    let can: Vec<_> =
+        capabilities(&scenario, "asker").expect("it has a grant").into_iter().map(|can| can.what).collect();
+    assert_eq!(can, ["ask people questions of its own"]);
+    for (text, word) in [(r#"{"human":"ask"}"#, "allow"), (r#"{"human":"notify"}"#, "deny")] {
+        assert_eq!(show_call(&call(text)).to_string(), text);
+        assert_eq!(scenario.ask(&question("asker", text, &[])).word(), word, "{text}");
+    }
+    let flaw = read_call(&json::parse(r#"{"human":"shout"}"#).expect("JSON")).expect_err("nobody shouts");
+    assert_eq!(flaw, "`human` is \"ask\" or \"notify\", not \"shout\"");
+}
+
+#[test]
+fn of_a_pattern_each_tool_is_told_with_its_own_answer() {
+    let all = "format = 1\nlayer = \"grant\"\nagent = \"all\"\n[[allow]]\nid = \"all/tools\"\ntool = \"*\"\nargs = \"any\"\nwhy = \"x\"\n";
+    let scenario = scenario(&[SITE, all]);
+    let can = capabilities(&scenario, "all").expect("it has a grant");
+    let with = &can.iter().find(|can| can.what == "call tool *").expect("it may call all").with;
+    let of = |tool: &str| {
+        with.iter().find_map(|line| line.strip_prefix(tool)?.strip_prefix(": ")).unwrap_or_else(|| panic!("{with:?}"))
+    };
+    assert_eq!(of("pay.send"), "forbidden unless cents is 1..50000 (site/pay-cap)");
+    for tool in &scenario.tools {
+        let asks = of(&tool.name).contains("site/irreversible");
+        assert_eq!(asks, tool.effect == Effect::Irreversible, "{with:?}");
+    }
+    assert!(!with.iter().any(|line| line.starts_with("after a yes")), "{with:?}");
+}
+
+#[test]
+fn a_new_rule_of_the_site_is_told_as_one_that_asks_and_not_as_one_that_no_longer_does() {
+    let pay = "\n[[require]]\nid = \"site/pay\"\ntool = \"pay.send\"\napproval = { from = \"group:ops\" }\n";
+    let (without, with) = (scenario(&[SITE, CLERK]), scenario(&[&format!("{SITE}{pay}"), CLERK]));
+    let what = |changes: &[super::Change]| changes.iter().map(|change| change.what.clone()).collect::<Vec<_>>();
+    let narrower = diff(&without, &with);
+    assert_eq!(narrower.verdict(), DiffVerdict::Narrower);
+    assert_eq!(what(&narrower.closed), ["rule `site/pay` now asks people for what it did not"]);
+    let wider = diff(&with, &without);
+    assert_eq!(what(&wider.opened), ["rule `site/pay` no longer asks people for all that it did"]);
+    let tighter = changed("usd_day = \"1.00\"", "usd_day = \"0.99\"");
+    assert_eq!(what(&tighter.closed).len(), 1);
+}
+
+#[test]
+fn a_call_that_people_said_yes_to_and_would_not_be_asked_about_is_answered_otherwise() {
+    let pay = "\n[[require]]\nid = \"site/pay\"\ntool = \"pay.send\"\napproval = { from = \"group:ops\" }\n";
+    let (free, asks) = (scenario(&[SITE, CLERK]), scenario(&[&format!("{SITE}{pay}"), CLERK]));
+    let mut asked = past(&DONE[..1]);
+    asked.calls[0].asked = Some(crate::refusal::Rule { id: "site/pay".into(), file: "s".into(), line: 1 });
+    assert!(replay(&asks, &[asked.clone()]).is_empty());
+    let told = replay(&free, &[asked]);
+    assert_eq!((told.len(), told[0].was_word(), told[0].is.word()), (1, "ask", "allow"));
+    // And the other way round: nobody was asked, and somebody would be.
+    let told = replay(&asks, &[past(&DONE[..1])]);
+    assert_eq!((told.len(), told[0].was_word(), told[0].is.word()), (1, "allow", "ask"));
+}
+
 const CHAIN: [&str; 2] = [
     "format = 1\nlayer = \"grant\"\nagent = \"a\"\nmemory = { read = [\"team/**\"], write = [\"drop/**\"], labels = \"secret\" }\n",
     "format = 1\nlayer = \"grant\"\nagent = \"b\"\nmemory = { read = [\"drop/a\"] }\n\

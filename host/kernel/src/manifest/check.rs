@@ -102,6 +102,10 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
             let key = format!("wants.llm.models.{at}");
             fits(&key, model, shapes::name(model), "an alias, or its beginning and `*`")?;
         }
+        if llm.max_tokens == Some(0) {
+            let hint = "say how long an answer may be, or take it out for whatever the grant gives";
+            return Err(mistake("`wants.llm.max_tokens` is 0: no answer is as short", hint).at("wants.llm.max_tokens"));
+        }
         reason("wants.llm", &llm.why)?;
     }
     if let Some(memory) = &wants.memory {
@@ -287,6 +291,7 @@ mod tests {
             refused("weekly", "\\u001b[2J"),
             refused("\"To write.\"", "\" \""),
             refused("max_tokens = 1024", "max_tokens = -1"),
+            refused("max_tokens = 1024", "max_tokens = 0"),
             refused("max_tokens = 1024", "max_tokns = 1"),
             refused("tokens_run = 5000", "tokens_run = 1.5"),
             refused("tokens_run = 5000", "tokens_run = -5"),
@@ -309,6 +314,7 @@ mod tests {
             `description` has a line break, a control character or one that cannot be seen: `Writes the \u{1b}[2J report.` | use plain characters on one line
             `wants.llm` has an empty `why` | tell the admin what it is for
             line 11: invalid value: integer `-1`, expected u64 | a manifest knows only the keys of agent.toml, each with its type
+            `wants.llm.max_tokens` is 0: no answer is as short | say how long an answer may be, or take it out for whatever the grant gives
             line 11: unknown field `max_tokns`, expected one of `models`, `max_tokens`, `class`, `why`, `optional` | a manifest knows only the keys of agent.toml, each with its type
             line 7: invalid type: floating point `1.5`, expected a whole number, or a text such as "2.00" or "120s" | a manifest knows only the keys of agent.toml, each with its type
             line 7: an amount is never negative | a manifest knows only the keys of agent.toml, each with its type

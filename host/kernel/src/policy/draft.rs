@@ -35,9 +35,9 @@ pub(super) fn draft(manifest: &Manifest) -> String {
     wants(&mut draft, agent, &manifest.wants);
     draft.push_str("\n[budget]\n");
     if manifest.budget.is_empty() {
-        BUDGET.iter().for_each(|(key, amount)| draft.push_str(&format!("{key} = {amount}\n")));
+        BUDGET.iter().for_each(|(key, amount)| draft.push_str(&ours(key, amount)));
     }
-    lacking(manifest).for_each(|(key, amount)| draft.push_str(&format!("{key} = {amount}\n")));
+    lacking(manifest).for_each(|(key, amount)| draft.push_str(&ours(key, amount)));
     for (key, amount) in &manifest.budget {
         let amount = match amount {
             Amount::Number(number) => number.to_string(),
@@ -46,6 +46,11 @@ pub(super) fn draft(manifest: &Manifest) -> String {
         draft.push_str(&format!("{key} = {amount}\n"));
     }
     draft
+}
+
+/// A limit that nobody asked for.
+fn ours(key: &str, amount: &str) -> String {
+    format!("{key} = {amount}    # Agentry's default, not asked for\n")
 }
 
 fn wants(draft: &mut String, agent: &str, wants: &Wants) {

@@ -174,7 +174,13 @@ fn files(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<FilesRight> {
             let access = [Access::Read, Access::ReadWrite].into_iter().find(|access| access.word() == word);
             if access.is_none() {
                 let message = format!("unknown access {}", quoted(word));
-                document.mistake(place, message, "\"r\" to read, \"rw\" to read and write");
+                let write = ["w", "write", "wr", "r+w", "a"].contains(&word);
+                let hint = if write {
+                    "write \"rw\": whoever writes reads, too"
+                } else {
+                    "\"r\" to read, \"rw\" to read and write"
+                };
+                document.mistake(place, message, hint);
             }
             access
         });

@@ -35,7 +35,9 @@ pub(super) fn read(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<(
             return None;
         }
     }
-    let layer = match required(document, (table, &(0..0)), "layer", "\"grant\"")? {
+    let of_site = ["ceiling", "forbid", "require", "label"].iter().any(|key| table.contains_key(*key));
+    let layer = if of_site { "\"site\"" } else { "\"grant\"" };
+    let layer = match required(document, (table, &(0..0)), "layer", layer)? {
         ("grant", _) => Layer::Grant,
         ("site", _) => Layer::Site,
         (other, place) => {

@@ -222,6 +222,9 @@ pub(super) fn hint(table: &str, word: &str) -> Option<Cow<'static, str>> {
 
 /// A line in the right form: what was probably meant if that is plain, else an example.
 pub(super) fn line(key: &str, value: &str) -> String {
+    if let ("host", Some(host)) = (key, without_scheme(value)) {
+        return format!("leave the scheme out: write `host = {}`", quoted(host));
+    }
     let (example, listed) = match key {
         "agent" => ("reporter", false),
         "root" => ("documents", false),
@@ -248,6 +251,12 @@ pub(super) fn line(key: &str, value: &str) -> String {
     };
     let shown = quoted(&meant(key, value).unwrap_or_else(|| example.to_string()));
     if listed { format!("write `{key} = [{shown}]`") } else { format!("write `{key} = {shown}`") }
+}
+
+/// The host of an address that has a scheme in front of it.
+fn without_scheme(value: &str) -> Option<&str> {
+    let host = value.trim().split_once("://")?.1.split(['/', '?', '#', ':']).next()?;
+    shapes::host(host).is_ok().then_some(host)
 }
 
 /// A value in the right form that differs from what was written in nothing but form.
@@ -299,6 +308,7 @@ mod tests {
             ("at", "out/*", "write `at = \"/out\"`"),
             ("read", "/team/reports/*", "write `read = [\"team/reports/**\"]`"),
             ("to", "api.example.org/v1", "write `to = \"https://api.example.org\"`"),
+            ("host", "https://example.org/v1", "leave the scheme out: write `host = \"example.org\"`"),
             ("methods", "post", "write `methods = [\"POST\"]`"),
             ("paths", "v1/*", "write `paths = [\"/v1/**\"]`"),
             ("models", "sm*ll", "write `models = [\"small-*\"]`"),

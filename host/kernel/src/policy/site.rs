@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::condition::{listed, texts, unknown};
@@ -61,7 +62,7 @@ pub(super) fn read(document: &mut Document<'_>, table: &DeTable<'_>, observed: b
     document.closed(table, &FILE);
     why(document, table);
     ceiling(document, table, observed, policy);
-    let mut ids = policy.rules.iter().map(|rule| (rule.rule.id.clone(), rule.rule.clone())).collect();
+    let mut ids = policy.rules.iter().map(|rule| (rule.rule.id.clone(), (rule.rule.clone(), None))).collect();
     for (key, words) in [("forbid", &FORBID), ("require", &REQUIRE), ("label", &LABEL)] {
         for (inner, place) in document.tables(table, key, "[{ id = \"site/no\", tool = \"pay.*\" }]") {
             policy.rules.extend(rule(document, (inner, &place), words, observed, &mut ids));
@@ -106,7 +107,7 @@ fn rule(
     (table, place): (&DeTable<'_>, &Span),
     words: &Words,
     observed: bool,
-    ids: &mut BTreeMap<String, Rule>,
+    ids: &mut BTreeMap<String, (Rule, Option<Span>)>,
 ) -> Option<SiteRule> {
     document.closed(table, words);
     why(document, table);
@@ -114,11 +115,8 @@ fn rule(
     let id = id.filter(|(id, place)| fits(document, place, "id", id, text::path(id)));
     let (id, id_place) = id.map_or(("", place.clone()), |(id, place)| (id, place));
     let rule = Rule { id: id.into(), file: document.file().into(), line: document.line(place) };
-    if let Some(first) = ids.insert(id.into(), rule.clone())
-        && !id.is_empty()
-    {
-        let message = format!("rule {} stands already in {}:{}", quoted(id), first.file, first.line);
-        document.mistake(id_place, message, "give each rule an id of its own: refusals name it");
+    if !id.is_empty() {
+        only(document, id, (&rule, id_place), ids);
     }
     let agent = document.string(table, "agent", "\"reporter\"");
     let agent = agent.filter(|(agent, place)| fits(document, place, "agent", agent, text::label(agent)));
@@ -149,6 +147,25 @@ fn rule(
     }
     let (why, agent) = (why.to_string(), agent.map(|(agent, _)| agent.to_string()));
     Some(SiteRule { rule, duty: duty?, target: target?, agent, when, unless, why, observed })
+}
+
+/// Tells a second rule of the same id, where it stands: rules are read by kinds, and not in the order of the file.
+fn only(
+    document: &mut Document<'_>,
+    id: &str,
+    (rule, place): (&Rule, Span),
+    ids: &mut BTreeMap<String, (Rule, Option<Span>)>,
+) {
+    let Some((other, its)) = ids.get(id) else {
+        ids.insert(id.into(), (rule.clone(), Some(place)));
+        return;
+    };
+    let (first, second) = match its {
+        Some(its) if its.start > place.start => (rule, its.clone()),
+        _ => (other, place),
+    };
+    let message = format!("rule {} stands already in {}:{}", quoted(id), first.file, first.line);
+    document.mistake(second, message, "give each rule an id of its own: refusals name it");
 }
 
 fn marks(document: &mut Document<'_>, table: &DeTable<'_>, place: &Span) -> Option<Duty> {
@@ -231,7 +248,9 @@ fn acts(document: &mut Document<'_>, table: &DeTable<'_>) -> Vec<Act> {
             None => unknown(document, place, "act", word, &Act::ALL.map(Act::word)),
         }
     }
-    if acts.is_empty() && table.contains_key("acts") {
+    if let Some(DeValue::Array(list)) = table.get("acts").map(Spanned::get_ref)
+        && list.is_empty()
+    {
         document.mistake(Document::place(table, "acts"), "`acts` is empty", "leave it out for every act");
     }
     acts

@@ -304,8 +304,8 @@ fn a_draft_is_a_grant_and_gives_what_the_package_asks_for() {
         # why = "To look\\nformat = 2"
 
         [budget]
-        tool_calls_run = 60
-        egress_day = "10MiB"
+        tool_calls_run = 60    # Agentry's default, not asked for
+        egress_day = "10MiB"    # Agentry's default, not asked for
         llm_calls_run = 20
         usd_run = "0.05"
     "##]]

@@ -196,35 +196,44 @@ fn health(root: &Table<'_>, agents: &[AgentLine], listen: SocketAddr) -> Result<
         let message = "metrics can be read from elsewhere and ask for no token".to_owned();
         return Err(root.mistake_in("health", message, "add token = { file = \"PATH\" }, or listen on 127.0.0.1"));
     }
-    let taken = agents.iter().flat_map(|agent| &agent.start).find_map(|line| match &line.cause {
-        Cause::Webhook { path, .. } => HEALTH_PATHS.contains(&path.as_str()).then_some(path),
-        _ => None,
-    });
-    match taken {
-        Some(path) => {
+    for (line, at) in starts(root, agents)? {
+        if let Cause::Webhook { path, .. } = &line.cause
+            && HEALTH_PATHS.contains(&path.as_str())
+        {
             let message = format!("webhook {path} and a page of [health] have the same path");
-            Err(root.mistake_in("health", message, "name the webhook otherwise"))
+            return Err(at.mistake_in("webhook", message, "name the webhook otherwise"));
         }
-        None => Ok(Some(HealthLine { token })),
     }
+    Ok(Some(HealthLine { token }))
+}
+
+/// Every trigger of these agents with its table, in the order of the file.
+fn starts<'a, 'b>(root: &Table<'a>, agents: &'b [AgentLine]) -> Result<Vec<(&'b TriggerLine, Table<'a>)>, ConfigError> {
+    let mut starts = Vec::new();
+    for (name, table) in root.tables("agents")? {
+        let lines = agents.iter().filter(|agent| agent.name == name).flat_map(|agent| &agent.start);
+        starts.extend(lines.zip(table.list_of_tables("start")?));
+    }
+    Ok(starts)
 }
 
 /// Each path is one hook's, and what others can reach asks for a secret.
 fn hooks(root: &Table<'_>, agents: &[AgentLine], listen: SocketAddr) -> Result<(), ConfigError> {
     let mut paths = std::collections::BTreeSet::new();
-    for agent in agents {
+    for (name, table) in root.tables("agents")? {
+        let lines = agents.iter().filter(|agent| agent.name == name).flat_map(|agent| &agent.start);
         let mut stories = std::collections::BTreeSet::new();
-        if let Some(twice) =
-            agent.start.iter().map(|line| line.cause.story()).find(|story| !stories.insert(story.clone()))
-        {
-            let message = format!("{} has {twice} twice", agent.name);
-            return Err(root.mistake_in("agents", message, "leave one of them out"));
+        for (line, at) in lines.zip(table.list_of_tables("start")?) {
+            let story = line.cause.story();
+            if !stories.insert(story.clone()) {
+                return Err(at.mistake(format!("{name} has {story} twice"), "leave one of them out"));
+            }
         }
     }
-    for line in agents.iter().flat_map(|agent| &agent.start) {
+    for (line, at) in starts(root, agents)? {
         let Cause::Webhook { path, secret } = &line.cause else { continue };
         if !paths.insert(path) {
-            return Err(root.mistake_in("agents", format!("webhook {path} stands there twice"), "name one otherwise"));
+            return Err(at.mistake_in("webhook", format!("webhook {path} stands there twice"), "name one otherwise"));
         }
         if secret.is_none() && !listen.ip().is_loopback() {
             let message = format!("webhook {path} can be reached from elsewhere and asks for no secret");
@@ -313,6 +322,8 @@ mod tests {
             (start("{ webhook = \"/a\", input = {} }"), "the body of its request"),
             (start("{ webhook = \"/a\" }, { webhook = \"/a\" }"), "has webhook /a twice"),
             (start("{ letter = true }, { letter = true }"), "has letter twice"),
+            (start("{ directory = \"/tmp/inbox\" }"), "`/tmp/inbox` is no name of a root"),
+            (start("{ memory = \"a/../b\" }"), "no memory is called `a/../b`"),
             (parse("format = 1\n[health]\ntokn = 1"), "did you mean `token`?"),
             (parse("format = 1\n[webhooks]\nlisten = \"0.0.0.0:1\"\n[health]\n"), "ask for no token"),
             (parse("format = 1\n[health]\n[agents.a]\nstart = [{ webhook = \"/metrics\" }]"), "have the same path"),
@@ -324,6 +335,18 @@ mod tests {
         for (case, what) in cases {
             let told = case.unwrap_err();
             assert!(told.contains(what) && told.contains("\nhint: ") && told.contains("agents.toml:"), "{told}");
+        }
+        // Each stands where the second one does.
+        let hooks = |second: &str| {
+            parse(&format!(
+                "format = 1\n[agents.a]\nstart = [\n{{ webhook = \"/x\" }},\n{{ webhook = \"/y\" }} ]\n[agents.b]\nstart = [\n{second}]\n[health]\n"
+            ))
+        };
+        for (second, what) in
+            [("{ webhook = \"/x\" }", "stands there twice"), ("{ webhook = \"/metrics\" }", "have the same path")]
+        {
+            let told = hooks(second).unwrap_err();
+            assert!(told.contains("agents.toml:7:13") && told.contains(what), "{told}");
         }
         let open = "format = 1\n[webhooks]\nlisten = \"0.0.0.0:1\"\n[agents.a]\nstart = [{ webhook = \"/a\" }]";
         assert!(parse(open).unwrap_err().contains("asks for no secret"));

@@ -14,6 +14,7 @@
 use agentry_config::ConfigError;
 use agentry_config::reader::Table;
 use agentry_config::secret::{Key, key};
+use agentry_kernel::inquiry::Location;
 use agentry_kernel::labels::{self, Labels, UNTRUSTED};
 use agentry_store::limits::{INPUT_MAX_BYTES, TRIGGER_RATE_DEFAULT, TRIGGER_RATE_MAX, TRIGGERS_MAX};
 use toml::de::DeValue;
@@ -152,8 +153,20 @@ fn trigger(table: &Table<'_>) -> Result<TriggerLine, ConfigError> {
     let cause = if let Some(pattern) = table.text("cron")? {
         Cause::Cron(cron(table, pattern)?)
     } else if let Some(pattern) = table.text("memory")? {
+        if let Err(flaw) = format!("memory:{pattern}").parse::<Location>() {
+            let hint = "for example \"team/board/**\": names with `/` between, and `**` for all below";
+            return Err(table.mistake_in("memory", format!("no memory is called `{pattern}`: it {flaw}"), hint));
+        }
         Cause::Memory(pattern.to_owned())
     } else if let Some(root) = table.text("directory")? {
+        if let Err(flaw) = labels::check(root) {
+            let name =
+                root.trim_matches('/').rsplit('/').next().filter(|name| labels::check(name).is_ok()).unwrap_or("inbox");
+            let hint = format!(
+                "a root has a name, which the host is told the place of: directory = \"{name}\", and agentry serve --root {name}=DIR"
+            );
+            return Err(table.mistake_in("directory", format!("`{root}` is no name of a root: it {flaw}"), hint));
+        }
         Cause::Directory(root.to_owned())
     } else if let Some(letter) = table.flag("letter")? {
         if !letter {

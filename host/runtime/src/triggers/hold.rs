@@ -146,7 +146,7 @@ pub async fn act(
             let input = input_of(trigger, input.as_deref())?;
             let run = RunId(getrandom::u64().map_err(NotTended::Random)?.max(RunId::HOST.0 + 1));
             let (trigger, labels) = (id.clone(), trigger.line.labels.clone());
-            let pending = PendingCause { trigger, at, input, labels, run, tries: 0, dead: None };
+            let pending = PendingCause { trigger, at, input, labels, run, tries: 0, dead: None, why: None };
             let mut number = at.0;
             while store.has(&keys::cause(&id, number))? {
                 number = number.saturating_add(1);

@@ -9,7 +9,7 @@ use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
 use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_RETRY_MAX_MS, TRIGGER_RETRY_MS, TRIGGER_TRIES_MAX};
 use agentry_store::rows::cause::{self, PendingCause};
-use agentry_store::{Batch, Key, Store, StoreError, keys, rows};
+use agentry_store::{Batch, Expect, Key, Store, StoreError, keys, rows};
 
 use super::{Began, Came, Observer, QueuedRun, Rate, RunRequest, Trigger, Watched, oneshot};
 use crate::run_queue::NotQueued;
@@ -46,7 +46,8 @@ impl Trigger {
         let mut batch = seen;
         let labels = self.line.labels.and(&came.labels);
         let at = host.drivers.gate.clock().now();
-        let pending = PendingCause { trigger: self.id(), at, input, labels, run: fresh()?, tries: 0, dead: None };
+        let (trigger, run) = (self.id(), fresh()?);
+        let pending = PendingCause { trigger, at, input, labels, run, tries: 0, dead: None, why: None };
         batch.put(keys::cause(&self.id(), number), pending.encode());
         store(host).commit(batch).await
     }
@@ -83,6 +84,10 @@ impl Trigger {
         mut pending: PendingCause,
     ) -> Result<Ended, StoreError> {
         loop {
+            if store(host).get(&key)?.is_none() {
+                // A person let it go.
+                return Ok(Ended::Over);
+            }
             let why = match began(&**store(host), pending.run)? {
                 // An earlier host began it.
                 Some(true) => {
@@ -100,6 +105,7 @@ impl Trigger {
                     }
                 }
             };
+            let before = pending.encode();
             pending.tries = pending.tries.saturating_add(1);
             pending.run = fresh()?;
             if pending.tries == 1 {
@@ -110,8 +116,12 @@ impl Trigger {
                     format!("{} did not start {} times, and waits for a person: {why}", self.id(), pending.tries);
                 host.drivers.gate.announce_alarm(&told);
                 pending.dead = Some(why);
+                pending.why = None;
+            } else {
+                pending.why = Some(why);
             }
             let mut batch = Batch::default();
+            batch.expect(key.clone(), Expect::Equals(before));
             // A dead one makes way for what comes.
             let place =
                 pending.dead.as_ref().map_or_else(|| key.clone(), |_| keys::cause(&self.id(), DEAD | pending.at.0));
@@ -119,7 +129,10 @@ impl Trigger {
                 batch.remove(key.clone());
             }
             batch.put(place, pending.encode());
-            store(host).commit(batch).await?;
+            match store(host).commit(batch).await {
+                Err(StoreError::Conflict) => return Ok(Ended::Over),
+                written => written?,
+            }
             if pending.dead.is_some() {
                 return Ok(Ended::Over);
             }

@@ -10,8 +10,9 @@ use agentry_store::rows::question::Answering;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    AcceptClock, Budget, Discard, Get, GetEach, Has, Hold, HoldAgent, LiveRuns, LookAtClock, LookAtHost, LookAtLock,
-    LookAtTriggers, News, Operation, Paused, Reload, Requeue, Scan, Start, Stop, TendTrigger, Unlabel, UnlabelRun,
+    AcceptClock, Budget, Discard, DropCause, Get, GetEach, Has, Hold, HoldAgent, LiveRuns, LookAtClock, LookAtHost,
+    LookAtLock, LookAtTriggers, News, Operation, Paused, Reload, Requeue, Scan, Start, Stop, TendTrigger, Unlabel,
+    UnlabelRun,
 };
 use crate::error::OpError;
 use crate::ops::ByHost;
@@ -113,4 +114,5 @@ operations! {
     TendTrigger,
     LookAtTriggers,
     Reload,
+    DropCause,
 }

@@ -11,6 +11,9 @@ use crate::{Batch, Expect, Key, Page, Range, Store, StoreError, Value, keys};
 /// The version byte of such a row.
 const FORMAT: u8 = 1;
 
+/// The same of one that says why none could be begun: behind what the other has stands that text.
+const FORMAT_WITH_WHY: u8 = 2;
+
 const PAGE: Page = Page { rows: 256, bytes: 4 * 1024 * 1024 };
 
 /// One cause.
@@ -30,6 +33,9 @@ pub struct PendingCause {
     pub tries: u32,
     /// Why none is tried any more.
     pub dead: Option<String>,
+    /// Why the last one could not be begun, while others are tried.
+    #[serde(skip)]
+    pub why: Option<String>,
 }
 
 impl PendingCause {
@@ -38,13 +44,24 @@ impl PendingCause {
     /// # Errors
     /// When it is none.
     pub fn decode(row: &[u8]) -> Result<Self, StoreError> {
-        let row = row.strip_prefix(&[FORMAT]).and_then(|rest| postcard::from_bytes(rest).ok());
-        row.ok_or_else(|| StoreError::Damaged { why: "a cause of a trigger that does not decode".to_owned() })
+        let read = match row {
+            [FORMAT, rest @ ..] => postcard::from_bytes(rest).ok(),
+            [FORMAT_WITH_WHY, rest @ ..] => {
+                let both: Option<(Self, String)> = postcard::from_bytes(rest).ok();
+                both.map(|(cause, why)| Self { why: Some(why), ..cause })
+            }
+            _ => None,
+        };
+        read.ok_or_else(|| StoreError::Damaged { why: "a cause of a trigger that does not decode".to_owned() })
     }
 
     /// As it is stored.
     pub fn encode(&self) -> Value {
-        postcard::to_extend(self, vec![FORMAT]).expect("it is plain data, and memory grows")
+        let row = match &self.why {
+            None => postcard::to_extend(self, vec![FORMAT]),
+            Some(why) => postcard::to_extend(&(self, why), vec![FORMAT_WITH_WHY]),
+        };
+        row.expect("it is plain data, and memory grows")
     }
 }
 
@@ -76,7 +93,15 @@ pub fn name(key: &[u8]) -> String {
 pub fn revive(key: &Key, dead: &PendingCause, run: RunId) -> Batch {
     let mut batch = Batch::default();
     batch.expect(key.clone(), Expect::Equals(dead.encode()));
-    batch.put(key.clone(), PendingCause { run, tries: 0, dead: None, ..dead.clone() }.encode());
+    batch.put(key.clone(), PendingCause { run, tries: 0, dead: None, why: None, ..dead.clone() }.encode());
+    batch
+}
+
+/// Forgets one, dead or not. Nothing is in the batch if it has changed meanwhile.
+pub fn forget(key: &Key, cause: &PendingCause) -> Batch {
+    let mut batch = Batch::default();
+    batch.expect(key.clone(), Expect::Equals(cause.encode()));
+    batch.remove(key.clone());
     batch
 }
 
@@ -97,6 +122,7 @@ mod tests {
             run: RunId(n + 7),
             tries: 0,
             dead: None,
+            why: None,
         };
         let mut batch = Batch::default();
         for n in [300, 2, 1] {
@@ -108,6 +134,11 @@ mod tests {
         assert_eq!((of_a, all(&store, None).unwrap().len()), (vec![1, 2, 300], 4));
         let hex: String = cause("a", 1).encode().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "0101610101310109756e74727573746564080000");
+        let tried = PendingCause { tries: 1, why: Some("no".to_owned()), ..cause("a", 1) };
+        let hex: String = tried.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "0201610101310109756e74727573746564080100026e6f");
+        assert_eq!(PendingCause::decode(&tried.encode()), Ok(tried));
+        assert!(PendingCause::decode(&[3]).is_err() && PendingCause::decode(&[]).is_err());
         let (key, dead) =
             (keys::cause("b", 1), PendingCause { tries: 9, dead: Some("no".to_owned()), ..cause("b", 1) });
         assert_eq!(store.commit(revive(&key, &dead, RunId(9))).await, Err(StoreError::Conflict));

@@ -102,7 +102,7 @@ pub enum AnswerError {
     #[error("more than one question begins with `{0}`\nhint: give all of its name")]
     Many(String),
     /// It is none of those to choose from.
-    #[error("`{given}` is none of the answers to choose from\nhint: answer one of: {choices}")]
+    #[error("`{given}` is none of the answers to choose from\nhint: answer one of, or its number: {choices}")]
     NoChoice {
         /// What was said.
         given: String,
@@ -149,6 +149,11 @@ impl Inquiry {
         inquiry.ok_or_else(|| StoreError::Damaged { why: "a question of an agent that does not decode".to_owned() })
     }
 
+    /// The choice of this number, from 1 on.
+    fn numbered(&self, given: &str) -> Option<&String> {
+        self.choices.get(given.trim().parse::<usize>().ok()?.checked_sub(1)?)
+    }
+
     /// The same with this answer.
     fn answered(&self, reply: &Reply) -> Result<Self, AnswerError> {
         let (Reply::Text(said) | Reply::Decline(said)) = reply;
@@ -158,13 +163,16 @@ impl Inquiry {
         let state = match reply {
             Reply::Decline(because) => State::Declined { because: because.clone() },
             Reply::Text(text) if self.choices.is_empty() => State::Answered { text: text.clone() },
-            Reply::Text(text) => match self.choices.iter().find(|choice| *choice == text) {
-                Some(choice) => State::Answered { text: choice.clone() },
-                None => {
-                    let choices = Choices(&self.choices).to_string();
-                    return Err(AnswerError::NoChoice { given: text.clone(), choices });
+            // Its words or, if none is so called, its number, as people see them.
+            Reply::Text(text) => {
+                match self.choices.iter().find(|choice| *choice == text).or_else(|| self.numbered(text)) {
+                    Some(choice) => State::Answered { text: choice.clone() },
+                    None => {
+                        let choices = Choices(&self.choices).to_string();
+                        return Err(AnswerError::NoChoice { given: text.clone(), choices });
+                    }
                 }
-            },
+            }
         };
         Ok(Self { state, ..self.clone() })
     }

@@ -143,6 +143,10 @@ fn want(table: &Table<'_>, words: &Words) -> Result<(), ConfigError> {
         table.number(key, 0..1 << 53)?;
     }
     table.flag("optional")?;
+    if table.text("access")?.is_some_and(|word| ["w", "write", "wr"].contains(&word)) {
+        let message = "`access` is \"r\" or \"rw\": whoever writes reads, too";
+        return Err(table.mistake_in("access", message, "write access = \"rw\""));
+    }
     choice(table, "access", &["r", "rw"])?;
     choice(table, "class", &["interactive", "normal", "batch"])?;
     if table.value("why").is_none() {

@@ -7,7 +7,7 @@ use agentry_store::rows::run::RunRecord;
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use crate::commands::filter::{CallArgs, FilterArgs, Picked};
+use crate::commands::filter::{self, CallArgs, FilterArgs, Picked};
 use crate::commands::trace;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
@@ -33,10 +33,10 @@ pub struct Calls {
     #[arg(long)]
     refused: bool,
     /// Only calls of which this came: allowed, open, waits, the case of an error or the code of a refusal; several with commas
-    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    #[arg(long, value_name = "WORD", value_delimiter = ',', value_parser = filter::decision)]
     decision: Vec<String>,
     /// Only calls of this interface or syscall, such as llm or memory.put
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = filter::syscall)]
     syscall: Option<String>,
     /// The most calls to list
     #[arg(long, value_name = "N", default_value_t = 1_000)]
@@ -58,7 +58,7 @@ pub fn run(args: &Calls) -> Result<ExitCode> {
     };
     let after = args.after.as_ref().map(|after| history.run(after)).transpose()?;
     let picked = CallArgs::of(args.decision.clone(), args.syscall.clone(), args.limit);
-    let mut list = List { out: Stream::new(), args, picked: picked.picked() };
+    let mut list = List { out: Stream::new(), args, picked: picked.picked(), pruned: 0, told: 0 };
     if args.json {
         list.out.raw("[")?;
     }
@@ -71,7 +71,7 @@ pub fn run(args: &Calls) -> Result<ExitCode> {
         list.calls_of(&history, &run)?;
         last = Some(run.id);
     }
-    let full = list.picked.is_full();
+    let (full, told, pruned) = (list.picked.is_full(), list.told, list.pruned);
     if args.json {
         list.out.last("]")?;
     }
@@ -80,6 +80,16 @@ pub fn run(args: &Calls) -> Result<ExitCode> {
         let more = format!("there may be more: agentry audit calls --after {last}, or a higher --limit");
         screen::tell(&format!("{}\n", styled(DIM, more)));
     }
+    if !args.json && told == 0 && !full {
+        screen::tell("no such calls\n");
+    }
+    if !args.json && pruned > 0 {
+        let runs = units::plural(pruned, "run");
+        screen::tell(&format!(
+            "{}\n",
+            styled(DIM, format_args!("the journals of {runs} were pruned, and their calls with them"))
+        ));
+    }
     Ok(Exit::Done.into())
 }
 
@@ -87,11 +97,16 @@ struct List<'a> {
     out: Stream,
     args: &'a Calls,
     picked: Picked<'a>,
+    /// Runs of which nothing but a receipt is left.
+    pruned: u64,
+    /// Calls that were listed.
+    told: u64,
 }
 
 impl List<'_> {
     fn calls_of(&mut self, history: &History, run: &RunRecord) -> Result<()> {
-        let Self { out, args, picked } = self;
+        self.pruned += u64::from(history.receipt(run.id)?.is_some());
+        let Self { out, args, picked, told: listed, .. } = self;
         let mut told = false;
         trace::each_row(history, run.id, Rows::default(), |rows| {
             for row in rows {
@@ -99,6 +114,7 @@ impl List<'_> {
                 if (args.refused && !refused) || !picked.takes(&row) {
                     continue;
                 }
+                *listed += 1;
                 if args.json {
                     out.item(
                         &json!({ "run": run.id.to_string(), "agent": run.agent, "call": row.as_json(run.started) }),

@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use super::{Finding, growth};
 use crate::commands::models::could_be_asked;
 use crate::commands::policy::{beside, tools};
+use crate::commands::starts;
 use crate::home::Home;
 use crate::screen::{text, units};
 
@@ -181,6 +182,10 @@ fn agents(home: &Home) -> Result<Vec<Finding>> {
     for line in known.iter().filter(|line| !line.component.exists()) {
         let mend = format!("put its component at {}", line.component.display());
         findings.push(Finding::wrong("agents", format!("`{}` of agents.toml has no component", line.name), mend));
+    }
+    for fault in starts::faults(home)? {
+        let (found, mend) = fault.told.split_once("\nhint: ").unwrap_or((&fault.told, ""));
+        findings.push(Finding::wrong("agents", found, mend));
     }
     let there = home.agents().len().max(known.len()) as u64;
     if findings.is_empty() {

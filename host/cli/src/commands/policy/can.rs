@@ -75,7 +75,7 @@ pub fn run(args: &Can) -> Result<ExitCode> {
 
 fn parsed(place: &str) -> Result<Location> {
     let hint = "for example memory:team/**, files:reports/out, tool:crm.* or egress:*";
-    place.parse().map_err(|flaw| anyhow!("a place {flaw}: `{}`\nhint: {hint}", text::line(place)))
+    place.parse().map_err(|flaw| anyhow!("`{}` is no place: it {flaw}\nhint: {hint}", text::line(place)))
 }
 
 fn page(agent: &str, capabilities: &[Capability]) -> String {

@@ -28,7 +28,7 @@ Examples:
   agentry policy explain --agent clerk http=https://api.example.org/v1 --label secret
   agentry policy explain last/17
 
-A call names one of tool, model, memory, root, http (an address), agent or letter (to whom). Beside them stand act (read, write, delete), path, method and \
+A call names one of tool, model, memory, root, http (an address), agent, letter (to whom) or human (ask, notify). Beside them stand act (read, write, delete), path, method and \
 secret; every other word is an argument of the tool. Exit code 3 if the answer is not a plain yes.")]
 pub struct Explain {
     /// The call as words or as JSON, or a syscall of a run as RUN/CALL
@@ -173,7 +173,8 @@ fn only_agent(scenario: &Scenario) -> Result<String> {
 
 /// A call as JSON or as words.
 fn call(words: &[String]) -> Result<Call> {
-    const KEYS: [&str; 8] = ["tool", "model", "memory", "root", "path", "act", "http", "method"];
+    const KEYS: [&str; 11] =
+        ["tool", "model", "memory", "root", "path", "act", "http", "method", "agent", "letter", "human"];
     let hint = "for example `tool=mail.send subject=hello`, or one JSON object";
     let joined = words.join(" ");
     let value = if joined.trim_start().starts_with('{') {

@@ -46,8 +46,16 @@ fn package(history: &History, entries: &[Entry]) -> Option<Arc<Manifest>> {
 /// The run and the place of the call that `RUN/CALL` names.
 pub fn reference(home: &Home, reference: &str) -> Result<(Past, usize)> {
     let hint = "hint: RUN/CALL, as a refusal prints it, for example `last/17`";
-    let (run, call) =
-        reference.split_once('/').with_context(|| format!("`{}` is no call\n{hint}", text::line(reference)))?;
+    let Some((run, call)) = reference.split_once('/') else {
+        let shown = text::line(reference);
+        // Nobody calls a run so: with a dot in it, it is a tool.
+        let hint = if shown.contains('.') {
+            format!("hint: say what it is, for example `tool={shown}`")
+        } else {
+            hint.to_owned()
+        };
+        bail!("`{shown}` is no call\n{hint}");
+    };
     let call: u32 =
         call.parse().with_context(|| format!("`{}` is no number of a syscall\n{hint}", text::line(call)))?;
     let history = history(home)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_drivers::tools::Tools;
@@ -60,6 +61,9 @@ impl ScenarioArgs {
 
 /// The files of a directory, or one file.
 pub fn files(path: &Path) -> Result<PolicyFiles, PoliciesError> {
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Err(PoliciesError::Absent(path.to_path_buf()));
+    }
     if path.is_dir() { PolicyFiles::read(path) } else { PolicyFiles::of(&[path.to_path_buf()]) }
 }
 

@@ -26,8 +26,9 @@ Examples:
   agentry policy simulate --against 0gx3,0gx4 --set site/pay-cap.max=80000
   agentry policy simulate --call last/17 --set site/pay-cap.max=80000
 
---set RULE.KEY=VALUE changes one value of the policy for this question alone; RULE is a rule's id, an agent's name or \
-site/ceiling. What else the change would allow is shown too. Exit code 1 if an answer changes, or if nobody knows of one:
+--set RULE.KEY=VALUE changes one value that stands in the policy, for this question alone; RULE is a rule's id, an agent's name \
+or site/ceiling; budgets stand below both: clerk.usd_day, site/ceiling.usd_day. What else the change would allow is \
+shown too. Exit code 1 if an answer changes, or if nobody knows of one:
 arguments of refused calls are kept within bounds.")]
 pub struct Simulate {
     /// Runs: ids or their beginnings with commas between, `last` or `all`
@@ -124,7 +125,7 @@ fn page(before: &Scenario, after: &Scenario, past: &[Past], changed: &[Changed],
     for change in changed {
         let call = change.call.map_or_else(|| "start".to_owned(), |call| call.to_string());
         let what = change.what.as_ref().map_or_else(|| "the run itself".to_owned(), |what| show_call(what).to_string());
-        let was = change.was.map_or("allow", |code| code.word());
+        let was = change.was_word();
         let line = format!("{}/{call}  {}  {}", change.run, change.agent, text::cut(&what, 240));
         page.push_str(&format!("{}\n  was {was}, is {}", text::line(&line), word(&change.is)));
         if let Some(refusal) = change.is.refusal() {
@@ -165,7 +166,7 @@ fn as_json(before: &Scenario, after: &Scenario, past: &[Past], changed: &[Change
             "agent": change.agent,
             "call": change.call.map(|call| call.0),
             "what": change.what.as_ref().map(call_as_json),
-            "was": change.was.map_or("allow", |code| code.word()),
+            "was": change.was_word(),
             "is": verdict_as_json(&change.is),
         })
     };

@@ -48,7 +48,7 @@ pub fn flags_apart(arguments: Vec<OsString>) -> Vec<OsString> {
                 let value = !word.contains('=');
                 apart.push(argument);
                 apart.extend(
-                    rest.next_if(|(_, next)| value && !next.to_string_lossy().starts_with('-')).map(|(_, value)| value),
+                    rest.next_if(|(_, next)| value && is_value(&next.to_string_lossy())).map(|(_, value)| value),
                 );
             }
             None => {
@@ -64,13 +64,49 @@ pub fn flags_apart(arguments: Vec<OsString>) -> Vec<OsString> {
     kept
 }
 
+/// Whether a word behind a flag is its value: no flag itself, though a number may be below zero.
+fn is_value(word: &str) -> bool {
+    !word.starts_with('-') || word.strip_prefix('-').is_some_and(|rest| rest.parse::<f64>().is_ok())
+}
+
+/// The options that `agentry run` has of its own.
+fn options() -> Vec<String> {
+    let command = Command::augment_subcommands(clap::Command::new("agentry"));
+    let run = command.find_subcommand("run");
+    run.into_iter()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|option| option.get_long().map(str::to_owned))
+        .collect()
+}
+
+/// Where stands what somebody wants to say with an option that `run` does not have.
+fn elsewhere(flag: &str) -> Option<String> {
+    let budget = ["budget", "budgets", "max-cost", "cost", "usd", "limit", "max-usd"].contains(&flag);
+    budget.then(|| {
+        "budgets stand in the agent's grant, in the policy directory: usd_run = \"0.50\" under [budget]".to_owned()
+    })
+}
+
+/// What an agent whose input is nobody's to know takes: its input whole, and no flags.
+fn whole(agent: &str, words: &[String]) -> anyhow::Error {
+    let flag = words.iter().find_map(|word| Some(word.strip_prefix("--")?.split('=').next().unwrap_or_default()));
+    let no_schema = format!("agent `{agent}` does not say what its input is made of");
+    let Some(flag) = flag else {
+        return anyhow!("{no_schema}\nhint: give it whole: --input '{{\"field\": \"…\"}}'");
+    };
+    let options = options();
+    let near = nearest(flag, options.iter().map(String::as_str)).map(|near| format!("did you mean `--{near}`?"));
+    let hint = near.or_else(|| elsewhere(flag)).unwrap_or_else(|| {
+        "`agentry run --help` lists its options; an input is given whole: --input '{\"field\": \"…\"}'".to_owned()
+    });
+    anyhow!("`agentry run` has no option `--{}`, and {no_schema}\nhint: {hint}", text::line(flag))
+}
+
 /// The input that these words and flags are.
 pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
     let agent = text::line(manifest.agent());
     let Some(schema) = schema(manifest) else {
-        bail!(
-            "agent `{agent}` does not say what its input is made of\nhint: give it whole: --input '{{\"field\": \"…\"}}'"
-        );
+        return Err(whole(&agent, words));
     };
     let forms = forms(&schema);
     let known: Vec<&str> = forms.iter().flat_map(|form| form.fields.keys().map(String::as_str)).collect();
@@ -96,8 +132,10 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
     }
     for (key, _) in &given {
         if !known.contains(&key.as_str()) {
-            let hint = match nearest(key, known.iter().copied().chain(["input", "model", "root", "json", "home"])) {
-                Some(near) => format!("did you mean `--{near}`?"),
+            let options = options();
+            let near = nearest(key, known.iter().copied().chain(options.iter().map(String::as_str)));
+            let hint = match near.map(|near| format!("did you mean `--{near}`?")).or_else(|| elsewhere(key)) {
+                Some(hint) => hint,
                 None if known.is_empty() => "it takes one JSON value: --input JSON".to_owned(),
                 None => format!(
                     "it takes {}; a text with `=` in it stands behind its field: --FIELD TEXT",
@@ -264,6 +302,7 @@ mod tests {
             (&["buy", "milk"][..], r#"{"say":"buy milk"}"#),
             (&["buy milk", "--loud", "--times", "3"], r#"{"say":"buy milk","loud":true,"times":3}"#),
             (&["--say=a=b", "times=2"], r#"{"say":"a=b","times":2}"#),
+            (&["x", "--times", "-3"], r#"{"say":"x","times":-3}"#),
             (&["x", "--tags", "a", "--tags", "b"], r#"{"say":"x","tags":["a","b"]}"#),
             (&["1 + 1 = 2"], r#"{"say":"1 + 1 = 2"}"#),
         ] {
@@ -295,6 +334,25 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_without_a_schema_tells_a_misspelt_option_from_an_input() {
+        let manifest = Manifest::parse_toml("format = 1\nname = \"a:b\"\nversion = \"0.1.0\"\nwit = \"0.1.0\"\n")
+            .expect("it is one");
+        for (words, told) in [
+            (
+                &["--inputs", "x"][..],
+                "no option `--inputs`, and agent `b` does not say what its input is made of\nhint: did you mean `--input`?",
+            ),
+            (&["--budget", "1"], "hint: budgets stand in the agent's grant"),
+            (&["--wibble"], "`agentry run --help` lists its options"),
+            (&["x"], "does not say what its input is made of\nhint: give it whole"),
+        ] {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let error = input(&manifest, &words).expect_err(told).to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
     fn only_what_is_no_option_of_run_is_a_flag_of_the_agent() {
         let apart = |line: &str| {
             let words = flags_apart(line.split(' ').map(OsString::from).collect());
@@ -302,6 +360,8 @@ mod tests {
         };
         assert_eq!(apart("agentry run a --loud --json --times 3 x"), "agentry run a --json x -- --loud --times 3");
         assert_eq!(apart("agentry run a --input {} --root d=x"), "agentry run a --input {} --root d=x");
+        assert_eq!(apart("agentry run a --n -3 ask"), "agentry run a ask -- --n -3");
+        assert_eq!(apart("agentry run a --n -.5 --loud -q"), "agentry run a -q -- --n -.5 --loud");
         assert_eq!(apart("agentry run --walk"), "agentry run --walk");
         assert_eq!(apart("agentry ps --walk"), "agentry ps --walk");
     }

@@ -7,6 +7,7 @@ use agentry_serve::triggers;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use crate::commands::starts;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::table::{Table, left};
@@ -14,13 +15,17 @@ use crate::screen::{self, DIM, HINT, styled, text, units};
 
 /// Prints a line a trigger.
 pub fn run(home: &HomeArgs, json: bool) -> Result<ExitCode> {
-    let found = triggers::of_home(home.existing()?.path())?;
+    let home = home.existing()?;
+    let found = triggers::of_home(home.path())?;
     if json {
         screen::print_json(&found.iter().map(as_json).collect::<Vec<_>>())?;
     } else if found.is_empty() {
         screen::tell("no agent of agents.toml has a trigger\n");
     } else {
         screen::page(&table(&found, screen::fold::columns()))?;
+        for fault in starts::faults(&home)? {
+            screen::page(&screen::trouble(&fault.told))?;
+        }
     }
     Ok(Exit::Done.into())
 }

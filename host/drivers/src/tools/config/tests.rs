@@ -139,7 +139,7 @@ fn a_tool_that_makes_no_sense_is_a_mistake_with_a_hint() {
     let both = format!("{EVERY}[tools.find.command]\nprogram = \"/bin/true\"\n");
     let moved = EVERY.replace("time.\"\neffect = \"read\"", "time.\"\neffect = \"reversible\"");
     assert!(parse(&moved).expect_err("it is read").contains("`effect` says reversible"));
-    assert!(parse(&both).expect_err("two ways").contains("is reached in one way"));
+    assert!(parse(&both).expect_err("two ways").contains("is reached in more than one way"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! What a grant gives more than another one towards other agents and people.
+//! What a grant gives more than another one towards other agents and people, and for which package and how long it holds.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 use super::{Finder, place};
 use crate::policy::Grant;
@@ -38,6 +38,20 @@ impl<'a> Finder<'a> {
         let (asked, told) = old.map_or((false, false), |old| (old.ask, old.notify));
         for (verb, _) in [("ask", new.ask && !asked), ("tell", new.notify && !told)].iter().filter(|(_, more)| *more) {
             self.suspect(grant, format!("may {verb} people"), rule.clone(), None);
+        }
+    }
+
+    /// Which package and until when.
+    pub(super) fn bounds(&mut self, old: &Grant, new: &'a Grant) {
+        if old.package != new.package && old.package.is_some() {
+            let now = new.package.as_ref().map_or_else(|| "any package of its name".into(), ToString::to_string);
+            let holds = self.words("holds", "no longer holds");
+            self.suspect(new, format!("the grant {holds} for {now}"), place(new, "package", new.rule.line), None);
+        }
+        let end = |grant: &Grant| grant.expires.map_or(u64::MAX, |end| end.0);
+        if end(new) > end(old) {
+            let ends = self.words("the grant ends later", "the grant ends sooner");
+            self.suspect(new, ends.into(), place(new, "expires", new.rule.line), None);
         }
     }
 }

@@ -44,7 +44,7 @@ impl FromStr for Location {
             "tool" => shapes::name(name).map(|()| Self::Tool(name.into())),
             "egress" => shapes::host(name).map(|()| Self::Egress(name.into())),
             "mailbox" => text::label(name).map(|()| Self::Mailbox(name.into())),
-            _ => return Err("begins with memory:, files:, tool:, egress: or mailbox:".into()),
+            _ => return Err("begins with `memory:`, `files:`, `tool:`, `egress:` or `mailbox:`".into()),
         }
         .map_err(flawed)
     }

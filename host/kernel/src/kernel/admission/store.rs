@@ -6,7 +6,7 @@ use super::{Admission, INNER, No, Terms, list, malformed, undeclared, undeclared
 use crate::call::Place;
 use crate::kernel::basis::Grounds;
 use crate::refusal::{Code, Refusal};
-use crate::rights::FilesRight;
+use crate::rights::{Access, FilesRight};
 use crate::text;
 
 impl Admission<'_> {
@@ -47,7 +47,12 @@ impl Admission<'_> {
         if let Some(wants) = self.wants
             && !wants.files.iter().any(fits)
         {
-            return Err(if wants.files.is_empty() { undeclared("files") } else { undeclared_place(place, write) });
+            let reads = |want: &&FilesRight| want.root == place.root && want.access == Access::Read;
+            return Err(match wants.files.iter().find(reads) {
+                _ if wants.files.is_empty() => undeclared("files"),
+                Some(_) if write => read_only(place),
+                _ => undeclared_place(place, write),
+            });
         }
         let mut fitting = self.grant.rights.files.iter().enumerate().filter(|(_, right)| fits(right));
         let Some((at, right)) = fitting.next() else { return Err(self.place(place, write)) };
@@ -76,6 +81,17 @@ impl Admission<'_> {
             .hint(format!("widen `at` or `access` of root `{root}` under `files` in {file}"))
             .into()
     }
+}
+
+/// The package asks to read there, and its code writes.
+fn read_only(place: &Place) -> No {
+    let root = text::show(&place.root);
+    Refusal::new(Code::NotDeclared, format!("root `{root}` is wanted with access \"r\" only"))
+        .argument("root", &place.root, "access \"rw\" of its `wants`")
+        .hint(format!(
+            "its author writes `access = \"rw\"` for `{root}` in `wants.files` of agent.toml and builds it again"
+        ))
+        .into()
 }
 
 fn undeclared_place(place: &Place, write: bool) -> No {
