@@ -475,7 +475,7 @@ fn an_input_that_an_agent_does_not_take_is_told_before_its_trigger_comes() {
     for (verb, code) in [("agents", 0), ("triggers list", 0), ("doctor", 2)] {
         let ended = end(&mut stage.agentry(verb)).with(code);
         let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(told.contains("agents.toml:5:32") && told.contains("does not take this input"), "{verb}: {told}");
+        assert!(told.contains("agents.toml:5:23") && told.contains("does not take this input"), "{verb}: {told}");
     }
     stage.write("home/agents.toml", &agents("{ name = 1 }"));
     assert!(!end(&mut stage.agentry("agents")).with(0).stdout.contains("does not take"));

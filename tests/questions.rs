@@ -170,7 +170,7 @@ fn what_an_agent_could_do_and_ways_out_are_listed() {
     let agents: Vec<&Value> =
         open["ways"][0]["stops"].as_array().expect("a list").iter().map(|stop| &stop["agent"]).collect();
     assert_eq!(agents, ["clerk", "post"], "{open}");
-    end(stage.agentry("policy can").args(["--from", "moon:x", "--to", "egress:*"])).with(2).complains("a place");
+    end(stage.agentry("policy can").args(["--from", "moon:x", "--to", "egress:*"])).with(2).complains("is no place");
     end(stage.agentry("policy can").args(["--from", "memory:**"])).with(2);
 }
 

@@ -271,6 +271,11 @@ fn what_an_agent_does_towards_people_is_listed_and_asked_about() {
         assert_eq!(show_call(&call(text)).to_string(), text);
         assert_eq!(scenario.ask(&question("asker", text, &[])).word(), word, "{text}");
     }
+    // A test of a policy says the same.
+    let held = "[[test]]\nexpect = \"allow\"\ncall = { human = \"ask\" }\n[[test]]\nexpect = \"deny\"\ncall = { human = \"notify\" }\n";
+    assert!(policy(&[&format!("{asks}{held}")]).failed_tests(Vec::new()).is_empty());
+    let shouts = format!("{asks}[[test]]\nexpect = \"deny\"\ncall = {{ human = \"shout\" }}\n");
+    assert!(Policy::parse(&[Source { file: "a", text: &shouts }], Digest::default()).is_err());
     let flaw = read_call(&json::parse(r#"{"human":"shout"}"#).expect("JSON")).expect_err("nobody shouts");
     assert_eq!(flaw, "`human` is \"ask\" or \"notify\", not \"shout\"");
 }
@@ -294,7 +299,7 @@ fn of_a_pattern_each_tool_is_told_with_its_own_answer() {
 
 #[test]
 fn a_new_rule_of_the_site_is_told_as_one_that_asks_and_not_as_one_that_no_longer_does() {
-    let pay = "\n[[require]]\nid = \"site/pay\"\ntool = \"pay.send\"\napproval = { from = \"group:ops\" }\n";
+    let pay = "\n[[require]]\nid = \"site/pay\"\ntool = \"pay.send\"\napproval = { from = \"group:ops\", factor = \"totp\" }\n";
     let (without, with) = (scenario(&[SITE, CLERK]), scenario(&[&format!("{SITE}{pay}"), CLERK]));
     let what = |changes: &[super::Change]| changes.iter().map(|change| change.what.clone()).collect::<Vec<_>>();
     let narrower = diff(&without, &with);
@@ -308,7 +313,7 @@ fn a_new_rule_of_the_site_is_told_as_one_that_asks_and_not_as_one_that_no_longer
 
 #[test]
 fn a_call_that_people_said_yes_to_and_would_not_be_asked_about_is_answered_otherwise() {
-    let pay = "\n[[require]]\nid = \"site/pay\"\ntool = \"pay.send\"\napproval = { from = \"group:ops\" }\n";
+    let pay = "\n[[require]]\nid = \"site/pay\"\ntool = \"pay.send\"\napproval = { from = \"group:ops\", factor = \"totp\" }\n";
     let (free, asks) = (scenario(&[SITE, CLERK]), scenario(&[&format!("{SITE}{pay}"), CLERK]));
     let mut asked = past(&DONE[..1]);
     asked.calls[0].asked = Some(crate::refusal::Rule { id: "site/pay".into(), file: "s".into(), line: 1 });

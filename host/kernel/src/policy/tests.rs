@@ -159,7 +159,7 @@ fn a_mistake_names_its_place_and_a_remedy() {
         10:20 `read` has `.` or `..`: "team/../**" | write `read = ["team/reports/**"]`
         10:20 `read` may have a star as `/**` at its end only: "team*" | write `read = ["team/**"]`
         11:35 `at` has `.` or `..`: "/out/../etc" | write `at = "/out"`
-        11:52 unknown access "w" | "r" to read, "rw" to read and write
+        11:52 unknown access "w" | write "rw": whoever writes reads, too
         9:58 no class "system" can be granted | "interactive", "normal" or "batch"
         4:11 the version of `package` is not one: unexpected character 'l' while parsing major version number | for example `package = "acme:reporter@^1.2"`
         6:11 `expires` names no moment | a date such as 2027-03-01, whose beginning in UTC is meant, or a time such as 2027-03-01T12:00:00Z

@@ -23,8 +23,11 @@ use crate::text;
 const TEST: Words = Words { table: "[[test]]", known: &["expect", "agent", "call", "labels", "why"], later: &["at"] };
 const CALL: Words = Words {
     table: "`call`",
-    known: &["tool", "args", "model", "memory", "root", "path", "act", "http", "method", "secret", "agent", "letter"],
-    later: &["human"],
+    known: &[
+        "tool", "args", "model", "memory", "root", "path", "act", "http", "method", "secret", "agent", "letter",
+        "human",
+    ],
+    later: &[],
 };
 
 /// A call and what the policy must say to it.
@@ -155,8 +158,17 @@ fn call(document: &mut Document<'_>, table: &DeTable<'_>, place: &Span) -> Optio
     if let Some(agent) = text(document, "letter") {
         return Some(Call::letter_to(agent));
     }
-    let hint =
-        "it names a `tool`, a `model`, a `memory`, a `root`, an address as `http`, an `agent` or who gets a `letter`";
+    if let Some((function, place)) = document.string(table, "human", "\"ask\"") {
+        return match function {
+            "ask" => Some(Call::HumanAsk { question: Digest::default(), expires_ms: None }),
+            "notify" => Some(Call::HumanNotify { text: Digest::default() }),
+            other => {
+                unknown(document, place, "function", other, &["ask", "notify"]);
+                None
+            }
+        };
+    }
+    let hint = "it names a `tool`, a `model`, a `memory`, a `root`, an address as `http`, an `agent`, who gets a `letter` or a function of `human`";
     document.mistake(place.clone(), "`call` calls nothing", hint);
     None
 }

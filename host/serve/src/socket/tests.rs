@@ -18,7 +18,7 @@ use super::wire::{HELLO_MAX_BYTES, Hello, frame};
 use super::{Client, ControlError, OverSocket, RemoteStore, ask};
 use crate::OpenError;
 use crate::api::{Discard, Has, Hold, Stop};
-use crate::error::{Kind, Next, OpError, Refuser};
+use crate::error::{Kind, Next, OpError};
 
 async fn host(home: &Path) -> Result<Host, OpenError> {
     let policies = home.join("policies");
@@ -159,7 +159,7 @@ async fn an_error_keeps_its_kind_and_what_to_do_next_over_the_socket() {
     assert_eq!(asked, [Err(OpError::not_here(RunId(7))), Err(OpError::not_here(RunId(7)))]);
     let saying = Saying { question: "abc".to_owned(), name: None, code: None, no: None };
     let here = OpError::from(running.say(saying.clone()).await.unwrap_err());
-    assert_eq!(here.kind, Kind::Refused(Refuser::Approval));
+    assert_eq!(here.kind, Kind::NotFound);
     assert_eq!(ask(home.path(), saying), Err(here), "over the socket it is what it is in the process");
 }
 

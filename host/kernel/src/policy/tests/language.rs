@@ -375,7 +375,7 @@ fn a_mistake_in_a_site_file_names_its_place_and_a_remedy() {
         30:1 `acts` is empty | leave it out for every act
         29:6 `at` has `.` or `..`: "/x/../archive" | write `at = "/out"`
         26:1 only tools have arguments | test labels here, or name a `tool`
-        35:8 `host` has a host with an empty or impossible label: "https://example.org" | write `host = "*.example.org"`
+        35:8 `host` has a host with an empty or impossible label: "https://example.org" | leave the scheme out: write `host = "example.org"`
         36:12 `methods` is a method in capital letters: "post" | write `methods = ["POST"]`
         37:10 `paths` has no path; the shortest is `/`: "admin" | write `paths = ["/admin"]`
         42:9 `model` may have one `*`, at its end: "la*ge" | write `model = "small-*"`
