@@ -66,12 +66,12 @@ impl From<io::Error> for LeaseError {
     }
 }
 
-/// Whether locks hold where this file lies, which nobody else locks. What cannot be found out is taken for a yes: then the store's own lock decides.
-pub(super) fn locks_hold(probe: &Path) -> bool {
-    let opened = fs::OpenOptions::new().append(true).create(true).open(probe).or_else(|_| File::open(probe));
-    match opened.map(|file| file.try_lock_shared()) {
-        Ok(Ok(()) | Err(TryLockError::WouldBlock)) | Err(_) => true,
-        Ok(Err(TryLockError::Error(_))) => false,
+/// Whether locks hold where these files lie, of which the first that is there is tried. What cannot be found out is taken for a yes: then the
+/// store's own lock decides.
+pub(super) fn locks_hold(probes: &[PathBuf]) -> bool {
+    match probes.iter().find_map(|probe| File::open(probe).ok()).map(|file| file.try_lock_shared()) {
+        Some(Ok(()) | Err(TryLockError::WouldBlock)) | None => true,
+        Some(Err(TryLockError::Error(_))) => false,
     }
 }
 

@@ -62,6 +62,8 @@ impl RedbStore {
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         let path = home.join(FILE);
         fs::create_dir_all(home).map_err(|error| not_opened(&path, &error))?;
+        let probe = fs::OpenOptions::new().append(true).create(true).open(home.join(PID_FILE));
+        probe.map_err(|error| not_opened(&path, &error))?;
         let lease = leased(home)?;
         make(&path)?;
         let file = path.clone();
@@ -125,7 +127,8 @@ impl Store for RedbStore {
 
 /// A lease where the file system has no locks, of which redb says nothing: it would open the file beside another process.
 fn leased(home: &Path) -> Result<Option<Lease>, StoreError> {
-    if lease::locks_hold(&home.join(PID_FILE)) {
+    // Nobody else locks the first; a home that was put back has only the second.
+    if lease::locks_hold(&[home.join(PID_FILE), home.join(FILE)]) {
         return Ok(None);
     }
     match Lease::take(home, lease::PACE) {
