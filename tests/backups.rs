@@ -164,7 +164,10 @@ fn what_cannot_be_copied_or_put_back_is_told_and_nothing_is_there() {
     end(stage.agentry("backup").arg(stage.path("backups"))).with(2).complains("nothing ever ran");
     restore(&stage, "one", &[]).with(2).complains("cannot read");
     ran(&stage, &put(1, 10));
-    end(stage.agentry("backup").arg(stage.home())).with(2).complains("other things in it");
+    end(stage.agentry("backup").arg(stage.home())).with(2).complains("lies in the home");
+    let taken = stage.directory("taken");
+    stage.write("taken/x", "x");
+    end(stage.agentry("backup").arg(taken)).with(2).complains("other things in it");
     end(stage.agentry("backup").arg("-").arg("--json")).with(2).complains("standard output is the backup");
     end(stage.agentry("backup").arg("-").arg("--list")).with(2).complains("a stream has one");
     let file = stage.write("file", "x");

@@ -105,7 +105,8 @@ fn the_calls_of_a_run_are_shown_by_what_came_of_them_and_page_by_page() {
         trace(&denied, &["--syscall", "memory"]).len(),
         all.iter().filter(|call| call["name"].as_str().is_some_and(|name| name.starts_with("memory."))).count()
     );
-    assert!(trace(&denied, &["--syscall", "mem"]).is_empty(), "a part of a name is none");
+    // A part of a name is none.
+    end(stage.agentry("trace").args(["last", "--syscall", "mem"])).with(2);
     assert_eq!(numbers(&trace(&denied, &["--limit", "1"])), numbers(&all[..1]));
     let first = all[0]["call"].to_string();
     assert_eq!(numbers(&trace(&denied, &["--after", &first])), numbers(&all[1..]));

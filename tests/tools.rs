@@ -453,7 +453,10 @@ fn tools_are_listed_with_what_they_do_and_what_is_wrong_with_them() {
     assert_eq!((&listed[1]["effect"], &listed[1]["labels"]), (&json!("irreversible"), &json!(["secret"])));
     assert_eq!(listed[1]["trouble"], Value::Null);
     assert!(listed[0]["trouble"].as_str().is_some_and(|why| why.contains("/no/such/program")), "{listed}");
-    assert!(listed[2]["trouble"].as_str().is_some_and(|why| why.contains("no such secret")), "{listed}");
+    assert!(
+        listed[2]["trouble"].as_str().is_some_and(|why| why.contains("no secret `nobody`\nhint: add [secrets.nobody]")),
+        "{listed}"
+    );
     let page = end(&mut stage.agentry("tools")).with(0).stdout;
     assert!(page.contains("test.one") && page.contains("irreversible") && page.contains("✗"), "{page}");
     let told = answer(&stage, "test.gone", &json!({}));

@@ -49,13 +49,13 @@ impl fmt::Display for Withheld {
 }
 
 impl Withheld {
-    /// The same for the admin of this host, with what to do about it; `tool` is who wants it.
-    pub fn told(&self, tool: &str) -> String {
+    /// The same for the admin of this host, with what to do about it; `audience` is to whom it would go: `tool:NAME` or an origin.
+    pub fn told(&self, audience: &str) -> String {
         let hint = match self {
             Self::Unknown(handle) => {
-                format!("add [secrets.{handle}] to agentry.toml, with `env` or `file` and only_to = [\"tool:{tool}\"]")
+                format!("add [secrets.{handle}] to agentry.toml, with `env` or `file` and only_to = [\"{audience}\"]")
             }
-            Self::Audience(_) => format!("add \"tool:{tool}\" to its `only_to` in agentry.toml, if it is meant for it"),
+            Self::Audience(_) => format!("add \"{audience}\" to its `only_to` in agentry.toml, if it is meant for it"),
             Self::Unset(_) => return self.to_string(),
         };
         format!("{self}\nhint: {hint}")

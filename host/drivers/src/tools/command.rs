@@ -82,7 +82,7 @@ impl Adapter for Runner {
         let mut handles = self.line.secrets.values();
         handles
             .find_map(|handle| self.shared.secrets.for_tool(handle, &tool.name).err())
-            .map(|why| why.told(&tool.name))
+            .map(|why| why.told(&format!("tool:{}", tool.name)))
     }
 
     fn call<'a>(

@@ -57,7 +57,11 @@ impl Adapter for Client {
 
     fn trouble(&self, _: &ToolLine) -> Option<String> {
         let handle = self.line.secret.as_deref()?;
-        self.shared.secrets.header(handle, &self.line.url).err().map(|why| why.to_string())
+        self.shared
+            .secrets
+            .header(handle, &self.line.url)
+            .err()
+            .map(|why| why.told(&self.line.url.origin().ascii_serialization()))
     }
 
     fn sends_bytes(&self) -> Option<u64> {

@@ -108,6 +108,11 @@ pub fn replay(scenario: &Scenario, past: &[Past]) -> Vec<Changed> {
     order.into_iter().flat_map(|past| replay_run(scenario, &mut kernel, past)).collect()
 }
 
+/// An agent's own question to people, when there were some.
+fn was_heard(replay: &Replay) -> bool {
+    matches!(replay.what, Call::HumanAsk { .. }) && replay.refusal.is_none()
+}
+
 fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Changed> {
     let changed = |replay: Option<&Replay>, is| Changed {
         run: past.run,
@@ -143,6 +148,10 @@ fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Chan
             }
             // Whoever was asked then is not asked now, so such a call is over here and costs nothing.
             Answer::Ask(unasked) => Verdict::asks(unasked.required(), &past.agent, &replay.what),
+            // Whether somebody hears an agent's own question is no policy's to say.
+            Answer::Refused(no) if no.code == Code::NotApproved && was_heard(replay) => {
+                Verdict::Allowed { held: Amounts::ZERO, brings: Labels::NONE }
+            }
             Answer::Refused(refusal) if refusal.code == Code::NotApproved => Verdict::Asks(refusal),
             Answer::Refused(refusal) => Verdict::Refused(refusal),
         };

@@ -346,7 +346,7 @@ mod tests {
             [("{ webhook = \"/x\" }", "stands there twice"), ("{ webhook = \"/metrics\" }", "have the same path")]
         {
             let told = hooks(second).unwrap_err();
-            assert!(told.contains("agents.toml:7:13") && told.contains(what), "{told}");
+            assert!(told.contains("agents.toml:8:13") && told.contains(what), "{told}");
         }
         let open = "format = 1\n[webhooks]\nlisten = \"0.0.0.0:1\"\n[agents.a]\nstart = [{ webhook = \"/a\" }]";
         assert!(parse(open).unwrap_err().contains("asks for no secret"));
