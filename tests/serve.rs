@@ -168,7 +168,7 @@ fn a_run_on_the_host_is_shown_as_one_of_its_own() {
     let waited = wait(&stage, report["run"].as_str().expect("an id")).with(0).json();
     assert_eq!(waited, report);
     // What the host has, a run on it cannot choose.
-    end(stage.run(&guest("ask"), &input).args(["--model", &model])).with(5).complains("another agentry is using");
+    end(stage.run(&guest("ask"), &input).args(["--model", &model])).with(5).complains("a host runs in this home");
     end(stage.run(&guest("ask"), &input).args(["--model", &model, "--detach"])).with(2).complains("--detach leaves");
     server.stop();
 }

@@ -42,9 +42,9 @@ Environment:
 /// Verbs that other programs have for what this one calls otherwise.
 const OTHERS: [(&[&str], &str); 7] = [
     (&["stop", "cancel", "abort"], "kill"),
-    (&["list", "ls", "history", "runs"], "ps"),
+    (&["ls", "history", "runs"], "ps"),
     (&["start", "exec", "call"], "run"),
-    (&["init", "install"], "setup"),
+    (&["init"], "setup"),
     (&["log", "tail"], "logs"),
     (&["show", "describe"], "trace"),
     (&["check", "health"], "doctor"),

@@ -49,7 +49,10 @@ impl HostingArgs {
 
     /// Refuses what a host that runs in this home already would not hear of.
     pub fn unless_hosted(&self, home: &Home) -> Result<()> {
-        let hosted = || !matches!(socket::ask(home.path(), LiveRuns), Err(error) if error.kind == Kind::NoHost);
+        let hosted = || match socket::ask(home.path(), LiveRuns) {
+            Ok(_) => true,
+            Err(error) => error.kind == Kind::NotServing,
+        };
         if self.wants_its_own_host() && hosted() {
             let told = anyhow!(
                 "a host runs in this home, with models, roots and policies of its own\nhint: leave out --model, --root and --policies; or give them to agentry serve, or this run a home of its own with --home DIR"
