@@ -155,7 +155,12 @@ fn another_component_asks_another_question() {
 fn of_two_who_say_yes_at_once_one_is_heard_and_the_call_is_made_once() {
     let stage = office("tool = \"post\"", CONFIRM);
     let running = steps(&stage, &json!([["call", "post", "{}"], ["call", "post", "{}"]]));
-    let first = id(&open(&stage, 1)[0]);
+    let question = open(&stage, 1).remove(0);
+    let first = id(&question);
+    // What is known of a tool stands beside what it is asked for.
+    let page = end(&mut stage.agentry("approvals")).with(0).stdout;
+    let effect = question["effect"].as_str().expect("a word");
+    assert!(page.contains(&format!("({effect})")) && page.contains("  why "), "{page}");
     assert_eq!(sent(&stage), 0, "nothing leaves before somebody has said yes");
     let both: Vec<_> = (0..2).map(|_| begin(stage.agentry("approve").arg(&first))).collect();
     let mut codes: Vec<_> = both.into_iter().map(|answer| answer.end().code).collect();

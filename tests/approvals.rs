@@ -137,6 +137,7 @@ fn a_person_says_yes_to_the_exact_call_and_it_is_made_once() {
     let question = &open(&stage, 1)[0];
     assert_eq!((&question["agent"], &question["title"]), (&json!("ask"), &json!("llm.complete scripted")));
     assert_eq!(question["rule"]["id"], "site/ask");
+    assert_eq!(question["why"], "A person reads each question first.");
     assert!(question["text"].as_str().is_some_and(|text| text.contains("sell the car")), "{question}");
     assert!(question["held"]["usd"].as_u64().is_some_and(|usd| usd > 0), "{question}");
     let page = end(&mut stage.agentry("approvals")).with(0).stdout;
