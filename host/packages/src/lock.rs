@@ -288,9 +288,10 @@ fn check_of(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod fixture {
     use super::*;
 
+    /// A release of `acme:clock`, unsigned and without a grant; its digest is that of its version.
     pub(crate) fn release(version: &str, seq: u64) -> Release {
         let digest = Digest(Sha256::digest(version).into());
         let consent = Consent { by: By::Person, at: Millis(5), to: Hex(digest) };
@@ -306,6 +307,12 @@ mod tests {
             grant: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::release;
+    use super::*;
 
     #[test]
     fn a_lock_comes_back_and_every_flipped_bit_is_seen() {

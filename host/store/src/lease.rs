@@ -14,6 +14,8 @@ use parking_lot::Mutex;
 
 /// How the name of a lease begins; its number follows. Whoever makes the next number has the home: a file is made once.
 const PREFIX: &str = "store.lease.";
+/// No home is taken so often: a name with a greater number was not made here.
+const NUMBER_MAX: u64 = u64::MAX / 2;
 /// The first line of each.
 const HEAD: &str = "agentry lease 1";
 /// A lease is longer than a kilobyte by mistake only.
@@ -84,6 +86,9 @@ impl Lease {
         let holder = Holder::own();
         let (number, file) = loop {
             let last = last(home)?;
+            if last > NUMBER_MAX {
+                return Err(io::Error::new(ErrorKind::InvalidData, format!("no lease has the number {last}")).into());
+            }
             if last > 0 && !is_over(&path(home, last), &holder, pace)? {
                 return Err(LeaseError::Taken);
             }
@@ -209,7 +214,7 @@ fn path(home: &Path, number: u64) -> PathBuf {
 
 fn numbers(home: &Path) -> io::Result<Vec<u64>> {
     let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok();
-    Ok(fs::read_dir(home)?.flatten().filter_map(number).filter(|number| *number < u64::MAX).collect())
+    Ok(fs::read_dir(home)?.flatten().filter_map(number).collect())
 }
 
 /// The number of the last one; 0 if there is none.
@@ -280,6 +285,15 @@ mod tests {
         let next = Lease::take(home.path(), QUICK).unwrap();
         assert!(next.holds());
         assert_eq!(numbers(home.path()).unwrap(), [2]);
+    }
+
+    #[test]
+    fn a_number_that_no_lease_has_is_told_and_nobody_takes_the_home() {
+        let home = tempfile::tempdir().unwrap();
+        for number in [NUMBER_MAX + 1, u64::MAX] {
+            say(home.path(), number, FREE);
+            assert!(matches!(Lease::take(home.path(), QUICK), Err(LeaseError::Io(_))), "{number}");
+        }
     }
 
     #[test]

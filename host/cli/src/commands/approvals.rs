@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     questions.retain(|question| args.all || question.state == State::Open);
     let paused = paused.unwrap_or_default();
-    let about = About::of(home.path(), &home.policies());
+    let about = if questions.is_empty() { About::default() } else { About::of(home.path(), &home.policies()) };
     if args.json {
         let paused: Vec<_> = paused.iter().map(|(agent, until)| json!({"agent": agent, "until_ms": until.0})).collect();
         let questions: Vec<_> = questions.iter().map(|question| about.as_json(question)).collect();
@@ -76,6 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// What the admin's files say of what is asked, as they are now: what a tool does, and why a rule asks. A yes rests on the call alone.
+#[derive(Default)]
 struct About {
     tools: Vec<ToolLine>,
     rules: Vec<SiteRule>,
@@ -125,9 +126,7 @@ fn nothing(left: u64) -> String {
     }
     let (count, is) = (units::plural(left, "question"), if left == 1 { "is" } else { "are" });
     let command = styled(HINT, "agentry serve");
-    format!(
-        "nothing is asked while no host runs; {count} {is} asked again once a host carries on what asked it  {command}\n"
-    )
+    format!("nothing is asked while no host runs; {count} {is} {}  {command}\n", question::ASKED_AGAIN)
 }
 
 fn hint(question: &Question) -> String {

@@ -33,7 +33,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::home::Home;
+use crate::home::{Home, HomeArgs};
 use crate::screen::{self, text, units};
 
 /// The indexes of a home, each with the way to it.
@@ -73,8 +73,29 @@ impl Indexes {
     }
 }
 
-/// Says what was done to an agent that is installed.
-pub fn done(as_json: bool, set: &Set, agent: &str, release: &Release, what: &str) -> Result<ExitCode> {
+/// The options of verbs that change an agent which is installed.
+#[derive(clap::Args)]
+pub struct InstalledArgs {
+    /// The agent
+    #[arg(value_name = "AGENT")]
+    agent: String,
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl InstalledArgs {
+    /// Changes it, and says by `what` what was done to which release.
+    pub fn change(&self, act: impl FnOnce(&mut Set, &str) -> Result<Release, Fault>, what: &str) -> Result<ExitCode> {
+        let mut set = Set::open(self.home.existing()?.path())?;
+        let release = act(&mut set, &self.agent)?;
+        done(self.json, &set, &self.agent, &release, what)
+    }
+}
+
+fn done(as_json: bool, set: &Set, agent: &str, release: &Release, what: &str) -> Result<ExitCode> {
     let version = &release.version;
     if as_json {
         screen::print_json(&json!({"agent": agent, "version": version, "outcome": what, "notes": set.notes()}))?;

@@ -62,10 +62,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.model.is_none() && !args.yes {
         screen::tell(&at_hand()?);
     }
-    let configured = answered(args.model.as_deref(), || asks(which, "embedded"), args.yes, configuration)?;
+    let configured = answered(args.model.as_deref(), || asks(which, "embedded"), configuration)?;
     let (model, configuration) = configured;
     let much = "How many dollars may all agents together spend in a day?";
-    let (_, site) = answered(args.usd_day.as_deref(), || asks(much, USD_DAY), args.yes, site)?;
+    let (_, site) = answered(args.usd_day.as_deref(), || asks(much, USD_DAY), site)?;
     let files = [("policies/00-site.toml", site, 0o644), ("agentry.toml", configuration, 0o600)];
     for directory in ["", "agents", "policies"] {
         let path = home.path().join(directory);
@@ -88,7 +88,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn answered(
     given: Option<&str>,
     ask: impl Fn() -> Result<String>,
-    asks_nobody: bool,
     make: impl Fn(&str) -> Result<String>,
 ) -> Result<(String, String)> {
     if let Some(given) = given {
@@ -98,7 +97,6 @@ fn answered(
         let answer = ask()?;
         match make(&answer) {
             Ok(made) => return Ok((answer, made)),
-            Err(error) if asks_nobody => return Err(error),
             Err(error) => screen::complain(&error),
         }
     }

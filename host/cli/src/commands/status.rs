@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, BAD, BOLD, DIM, GOOD, HINT, styled, text, units};
+use crate::screen::{self, BAD, BOLD, DIM, GOOD, HINT, question, styled, text, units};
 
 /// Agents that a screen names.
 const AGENTS_SHOWN: usize = 5;
@@ -78,7 +78,7 @@ pub fn page(host: Option<&HostStatus>, waiting: &Waiting, home: &str) -> String 
             (waiting.approvals, "is", "open for policy", "question", "agentry approvals")
         } else {
             // Nobody could take an answer: the call that asked is over, and is made anew.
-            (waiting.approvals, "is", "asked again once a host carries on what asked it", "question", "agentry serve")
+            (waiting.approvals, "is", question::ASKED_AGAIN, "question", "agentry serve")
         },
         (waiting.questions, "is", "open for agents", "question", "agentry questions"),
         (waiting.causes, "is", "not done yet", "cause", "agentry triggers"),

@@ -11,6 +11,9 @@ use super::{BAD, BOLD, DIM, GOOD, HINT, amounts, styled, text, units};
 /// Letters of an id that a person types; fewer are enough while they fit one question only.
 const SHORT_LETTERS: usize = 6;
 
+/// What becomes of a question whose host is gone: nobody could take an answer, so the call that asked is made anew.
+pub const ASKED_AGAIN: &str = "asked again once a host carries on what asked it";
+
 /// What a person reads where the run is watched: the question, and how it is answered from elsewhere.
 pub fn asks(question: &Question) -> String {
     format!("{}\n{}", page(question, question.asked.0).trim_end(), answers(question))

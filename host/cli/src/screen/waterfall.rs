@@ -46,11 +46,11 @@ pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
         let took = row.until.map_or_else(|| "?".to_owned(), |until| units::duration(until.since(row.at)));
         let what = format!("{} {}", row.name, text::line(&row.detail));
         let bill = amounts::bill(&row.spent);
-        // Where no bill follows, a narrow screen has room for more.
+        // Where no bill follows, a screen has room for more.
         let bar_width = if width == 0 { 0 } else { width as usize + 2 };
         let room = columns
             .filter(|_| bill.is_empty())
-            .map_or(detail, |columns| columns.saturating_sub(BEFORE + bar_width).clamp(detail, DETAIL.max(detail)));
+            .map_or(detail, |columns| columns.saturating_sub(BEFORE + bar_width).max(detail));
         let what = text::cut(what.trim_end(), room);
         let what = if bill.is_empty() { what } else { format!("{what:<detail$}  {bill}") };
         let _ =

@@ -3,23 +3,14 @@
 use super::*;
 use crate::key;
 use crate::keyring::How;
-use crate::lock::{By, Consent};
+use crate::lock::{Consent, fixture};
 
 fn release(agent: &str, version: &str, seq: u64) -> (Release, Vec<u8>) {
     let bytes = format!("{agent} {version}").into_bytes();
     let digest = digest(&bytes);
-    let consent = Consent { by: By::Person, at: Millis(5), to: Hex(digest) };
-    let release = Release {
-        name: format!("acme:{agent}"),
-        version: version.into(),
-        digest: Hex(digest),
-        seq,
-        key: None,
-        capabilities: Hex(digest),
-        consent,
-        index: None,
-        grant: None,
-    };
+    let consent = Consent { to: Hex(digest), ..fixture::release(version, seq).consent };
+    let (name, digest) = (format!("acme:{agent}"), Hex(digest));
+    let release = Release { name, digest, capabilities: digest, consent, ..fixture::release(version, seq) };
     (release, bytes)
 }
 

@@ -34,8 +34,7 @@ pub fn run(history: &History, record: &RunRecord, call: &str, as_json: bool) -> 
     let row = rows(&entries).into_iter().find(|row| row.call == CallId(number));
     let row =
         row.with_context(|| format!("run {id} has no syscall {number}\nhint: `agentry trace {id}` lists them"))?;
-    let of_call: Vec<Entry> = entries.into_iter().filter(|entry| belongs(entry, row.call)).collect();
-    let told = Told::read(history, &row, &of_call)?;
+    let told = Told::read(history, &row, &entries)?;
     if as_json {
         let mut object = row.as_json(record.started);
         object["asked"] = told.asked.map_or(Value::Null, |(_, asked)| json!(asked));
@@ -62,8 +61,9 @@ impl Told {
         for digest in &row.contents {
             contents.extend(content(digest)?.map(|bytes| Content { digest: *digest, bytes }));
         }
-        let what = entries.iter().find_map(asked);
-        let encoded = match entries.iter().find_map(outcome) {
+        let what = entries.iter().filter_map(asked).find(|(call, _)| *call == row.call).map(|(_, what)| what);
+        let outcome = entries.iter().filter_map(outcome).find(|(call, _)| *call == row.call);
+        let encoded = match outcome.map(|(_, outcome)| outcome) {
             Some(Outcome::Inline(bytes)) => Some(bytes.clone()),
             Some(Outcome::Stored { content: digest, .. }) => content(digest)?,
             Some(Outcome::Error { .. }) | None => None,
@@ -75,32 +75,20 @@ impl Told {
     }
 }
 
-fn belongs(entry: &Entry, wanted: CallId) -> bool {
+fn asked(entry: &Entry) -> Option<(CallId, &Call)> {
     match entry {
-        Entry::Asked { call, .. }
-        | Entry::Refused { call, .. }
-        | Entry::Called { call, .. }
-        | Entry::Answered { call, .. }
-        | Entry::Questioned { call, .. }
-        | Entry::Queued { call, .. } => *call == wanted,
-        _ => false,
-    }
-}
-
-fn asked(entry: &Entry) -> Option<&Call> {
-    match entry {
-        Entry::Asked { what, .. }
-        | Entry::Refused { what, .. }
-        | Entry::Called { what, .. }
-        | Entry::Questioned { what, .. }
-        | Entry::Queued { what, .. } => Some(what),
+        Entry::Asked { call, what, .. }
+        | Entry::Refused { call, what, .. }
+        | Entry::Called { call, what, .. }
+        | Entry::Questioned { call, what, .. }
+        | Entry::Queued { call, what, .. } => Some((*call, what)),
         _ => None,
     }
 }
 
-fn outcome(entry: &Entry) -> Option<&Outcome> {
+fn outcome(entry: &Entry) -> Option<(CallId, &Outcome)> {
     match entry {
-        Entry::Answered { outcome, .. } | Entry::Called { outcome, .. } => Some(outcome),
+        Entry::Answered { call, outcome, .. } | Entry::Called { call, outcome, .. } => Some((*call, outcome)),
         _ => None,
     }
 }
