@@ -1,7 +1,6 @@
-//! Converse, of Amazon Bedrock: one interface to the models of many. Answers come whole: its streams are framed in binary, and a frame's
-//! checksum is not worth a first word that comes sooner. It decides nothing.
+//! Converse, of Amazon Bedrock: one interface to the models of many. It knows their words and decides nothing.
 //!
-//! Source: Amazon Bedrock API reference, `Converse`.
+//! Source: Amazon Bedrock API reference, `ConverseStream` and `Converse`.
 
 mod answer;
 mod request;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use reqwest::Request as HttpRequest;
-use reqwest::header::HeaderValue;
+use reqwest::header::{ACCEPT, HeaderValue};
 
 use self::answer::Answer;
 use self::sign::Signer;
@@ -40,6 +39,7 @@ impl Dialect for Bedrock {
     }
 
     fn sign(&self, question: &mut HttpRequest) -> Result<(), String> {
+        question.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/vnd.amazon.eventstream"));
         let Some(key) = &self.key else { return Ok(()) };
         let key = key.now()?;
         if key.reveal().contains(':') {
@@ -53,7 +53,7 @@ impl Dialect for Bedrock {
     }
 
     fn answer(&self) -> Answer {
-        Answer
+        Answer::default()
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) fn provider(line: &ModelLine, target: Target, key: Option<Arc<LiveKey
         }
         Kind::Bedrock => {
             // The key signs: it is never sent itself, unless it is one that is shown.
-            let endpoint = endpoint(&format!("/model/{model}/converse"), "", "");
+            let endpoint = endpoint(&format!("/model/{model}/converse-stream"), "", "");
             Remote::new(endpoint, Bedrock { target, key: key.clone(), region: bedrock::region(base_url) }).shared()
         }
     }

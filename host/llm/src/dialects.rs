@@ -6,6 +6,7 @@ use std::sync::Arc;
 use agentry_kernel::model::Usage;
 use serde_json::{Value, json};
 
+use super::amazon::{event_frame, frame};
 use super::asked::{ask, body, model};
 use super::fixtures::{Server, Step, asks, events, says, status, text_of};
 use super::{Entry, Finished};
@@ -322,7 +323,7 @@ async fn bedrock_is_asked_for_a_signed_answer() {
     );
     let first = server.requests.lock()[0].clone();
     assert!(
-        first.starts_with("POST /model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse HTTP/1.1\r\n"),
+        first.starts_with("POST /model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream HTTP/1.1\r\n"),
         "{first}"
     );
     assert!(first.contains("\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "{first}");
@@ -344,4 +345,71 @@ async fn bedrock_is_asked_for_a_signed_answer() {
     assert_eq!(messages[1]["content"][0], thought);
     let result = json!({"toolResult": {"toolUseId": "tooluse_kZJMlvQmRJ6eAyJE5GIl7Q", "content": [{"text": "21 °C"}], "status": "success"}});
     assert_eq!(messages[2]["content"][0], result);
+}
+
+#[tokio::test]
+async fn bedrock_streams_in_frames_and_breaks_off_in_words() {
+    let answer = |frames: &[Vec<u8>]| {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\nconnection: close\r\n\r\n";
+        [&head[..], &frames.concat()].concat()
+    };
+    let text = |text: &str| {
+        event_frame(
+            "contentBlockDelta",
+            &json!({"contentBlockIndex": 0, "delta": {"text": text}, "p": "abcdefg"}).to_string(),
+        )
+    };
+    let input = |piece: &str| {
+        event_frame(
+            "contentBlockDelta",
+            &json!({"contentBlockIndex": 1, "delta": {"toolUse": {"input": piece}}}).to_string(),
+        )
+    };
+    let start = event_frame("messageStart", r#"{"role":"assistant","p":"ab"}"#);
+    let all = [
+        start.clone(),
+        text("I "),
+        text("look."),
+        event_frame("contentBlockStop", r#"{"contentBlockIndex":0}"#),
+        event_frame(
+            "contentBlockStart",
+            r#"{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"t1","name":"get_weather"}}}"#,
+        ),
+        input(r#"{"city":"#),
+        input(r#""Paris"}"#),
+        event_frame("messageStop", r#"{"stopReason":"tool_use"}"#),
+        event_frame(
+            "metadata",
+            r#"{"usage":{"inputTokens":30,"outputTokens":9,"totalTokens":39},"metrics":{"latencyMs":5}}"#,
+        ),
+    ];
+    let (_server, _home, entry) = behind("bedrock", "m", answer(&all)).await;
+    let finished = ask(&entry, asks("hello")).await;
+    assert_eq!(finished.usage, Usage { input_fresh: 30, output: 9, ..Usage::default() });
+    let response = finished.result.unwrap();
+    assert_eq!(
+        (text_of(&response).as_str(), calls(&response)),
+        ("I look.", vec![("get_weather", r#"{"city":"Paris"}"#)])
+    );
+    assert_eq!(response.stop, StopReason::ToolCalls);
+
+    let (_server, _home, entry) = behind("bedrock", "m", answer(&all[..3])).await;
+    let finished = ask(&entry, asks("hello")).await;
+    let failure = finished.result.unwrap_err();
+    assert_eq!(text_of(&failure.partial.unwrap()), "I look.");
+    assert!(finished.usage.estimated && finished.usage.output >= 7);
+
+    let exception =
+        |kind: &str| frame(&[(":message-type", "exception"), (":exception-type", kind)], r#"{"message":"slow down"}"#);
+    let (_server, _home, entry) = behind("bedrock", "m", answer(&[start, exception("throttlingException")])).await;
+    let finished = ask(&entry, asks("hello")).await;
+    assert_eq!(
+        (finished.usage, finished.note.as_deref()),
+        (Usage::default(), Some("429 Too Many Requests: slow down"))
+    );
+    let broken = [text("Hel"), exception("modelStreamErrorException")];
+    let (_server, _home, entry) = behind("bedrock", "m", answer(&broken)).await;
+    let finished = ask(&entry, asks("hello")).await;
+    assert_eq!(finished.note.as_deref(), Some("slow down"));
+    assert!(finished.usage.output >= 3);
 }

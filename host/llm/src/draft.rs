@@ -50,6 +50,17 @@ struct Call {
     arguments: ScrubPieces,
 }
 
+/// Why something is no tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoCall {
+    /// It says not which tool.
+    #[error("a tool call without a name")]
+    Nameless,
+    /// There are [`TOOL_CALLS_MAX`] before it.
+    #[error("too many tool calls")]
+    TooMany,
+}
+
 /// What a provider counted; none where it did not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -185,11 +196,16 @@ impl Draft {
         self.push_reasoning(rest);
     }
 
-    /// The model begins to ask for a tool; gives the call's index, or none if there are too many. A call without an id of its own gets
-    /// one, for its result must find it.
-    pub fn call(&mut self, id: &str, name: &str) -> Option<usize> {
+    /// The model begins to ask for a tool; gives the call's index. A call without an id of its own gets one, for its result must find it.
+    ///
+    /// # Errors
+    /// If it is none that anybody could answer.
+    pub fn call(&mut self, id: &str, name: &str) -> Result<usize, NoCall> {
         if self.calls.len() == TOOL_CALLS_MAX {
-            return None;
+            return Err(NoCall::TooMany);
+        }
+        if name.is_empty() {
+            return Err(NoCall::Nameless);
         }
         self.end_pieces();
         let index = self.calls.len();
@@ -202,7 +218,7 @@ impl Draft {
         let (told_id, told_name) = (id.clone(), name.clone());
         self.parts.push(Part::ToolCall(ToolCall { id, name, arguments_json: String::new() }));
         self.sink.tell(|| Delta::CallStart(CallStart { index: index as u32, id: told_id, name: told_name }));
-        Some(index)
+        Ok(index)
     }
 
     /// Unlike all others that this run may send back to the provider.
@@ -242,11 +258,6 @@ impl Draft {
         }
     }
 
-    /// Whether the arguments of the call with this index are JSON already.
-    pub fn is_call_whole(&self, index: usize) -> bool {
-        self.call_so_far(index).is_some_and(|call| serde_json::from_str::<IgnoredAny>(&call.arguments_json).is_ok())
-    }
-
     /// Why the model stopped.
     pub fn stop(&mut self, reason: StopReason) {
         self.stop = Some(match reason {
@@ -265,7 +276,8 @@ impl Draft {
     }
 
     fn is_call_done(&self, index: usize) -> bool {
-        self.is_call_whole(index) || self.call_so_far(index).is_some_and(|call| call.arguments_json.is_empty())
+        let is_json = |text: &str| text.is_empty() || serde_json::from_str::<IgnoredAny>(text).is_ok();
+        self.call_so_far(index).is_some_and(|call| is_json(&call.arguments_json))
     }
 
     /// What the provider counted, now or once more. What it does not say stays as it was said before; of two counts the larger one

@@ -12,7 +12,7 @@ const STEPS_MAX: usize = 200_000;
 const DEPTH_MAX: u32 = 64;
 
 /// What an answer lacks of its form, in words without the answer's own; none if it has it, or was never whole.
-pub(crate) fn lacks(form: &OutputForm, response: &Response) -> Option<String> {
+pub fn lacks(form: &OutputForm, response: &Response) -> Option<String> {
     let is_whole = matches!(response.stop, StopReason::End | StopReason::Sequence(_));
     if *form == OutputForm::Text || !is_whole {
         return None;

@@ -1,5 +1,5 @@
-//! The bytes of an answer cut into events, whatever the server calls them: an event stream, JSON values by line, or one JSON value. It
-//! believes what comes and no content type, and holds no more than an answer may have.
+//! The bytes of an answer cut into events, whatever the server calls them: an event stream, Amazon's frames, JSON values by line, or one
+//! JSON value. It believes what comes and no content type, and holds no more than an answer may have.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -8,10 +8,10 @@ use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::ANSWER_MAX_BYTES;
 use super::sse::{BYTE_ORDER_MARK, Decoder, Event, Malformed};
 use super::trouble::Trouble;
 use super::wire::shorten;
+use super::{ANSWER_MAX_BYTES, amazon};
 
 /// How much of something that is no answer the admin is shown.
 const SHOWN_CHARS: usize = 120;
@@ -39,6 +39,7 @@ enum Form {
     /// Nothing but white space came.
     Unknown,
     Events(Decoder),
+    Amazon(amazon::Decoder),
     /// JSON, as far as it came.
     Json {
         buffer: Vec<u8>,
@@ -118,7 +119,8 @@ impl Frames {
                 let buffer = std::mem::take(buffer);
                 self.whole(&buffer)?;
             }
-            Form::Unknown | Form::Page => {}
+            // A frame that is not whole says nothing.
+            Form::Unknown | Form::Page | Form::Amazon(_) => {}
         }
         if self.any { Ok(()) } else { Err(self.no_answer()) }
     }
@@ -141,6 +143,8 @@ impl Frames {
             None => return Ok(()),
             Some(b'{' | b'[') => Form::Json { buffer: Vec::new(), seen: 0, by_line: true },
             Some(b'<') => Form::Page,
+            // The length of a frame; no text begins so.
+            Some(0) => Form::Amazon(amazon::Decoder::default()),
             Some(_) => Form::Events(Decoder::default()),
         };
         self.go_on(begin)
@@ -152,6 +156,10 @@ impl Frames {
         let (ready, any) = (&mut self.ready, &mut self.any);
         match &mut self.form {
             Form::Events(decoder) => decoder.feed(bytes, &mut |event| {
+                *any = true;
+                ready.push_back(event);
+            })?,
+            Form::Amazon(decoder) => decoder.feed(bytes, &mut |event| {
                 *any = true;
                 ready.push_back(event);
             })?,
@@ -183,23 +191,34 @@ impl Frames {
         Ok(())
     }
 
-    /// One JSON value: an answer, or a list of pieces.
+    /// One JSON value, or several: an answer, or pieces of one, in a list or without.
     fn whole(&mut self, buffer: &[u8]) -> Result<(), Trouble> {
         let text = std::str::from_utf8(buffer).map_err(|_| Malformed::NotText)?.trim();
         if text.is_empty() {
             return Ok(());
         }
-        let values: Vec<&RawValue> = match text.starts_with('[') {
-            true => serde_json::from_str(text),
-            false => serde_json::from_str(text).map(|value| vec![value]),
+        let is_list = text.starts_with('[');
+        let mut rest = text.strip_prefix('[').unwrap_or(text);
+        // Values of a list, or one behind the other: what is whole of them counts, wherever they break off.
+        loop {
+            rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
+            if rest.is_empty() || (is_list && rest.starts_with(']')) {
+                break;
+            }
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
+            match values.next() {
+                Some(Ok(value)) => {
+                    self.any = true;
+                    self.ready.push_back(Event { name: String::new(), data: value.get().to_owned() });
+                }
+                Some(Err(why)) if !why.is_eof() => {
+                    return Err(Trouble::Garbage(format!("the answer is no JSON: {why}")));
+                }
+                Some(Err(_)) | None => return Err(cut_off()),
+            }
+            rest = rest.get(values.byte_offset()..).unwrap_or_default();
         }
-        .map_err(|why| match why.is_eof() {
-            true => Trouble::Broken("the answer ends in the middle of its JSON".to_owned()),
-            false => Trouble::Garbage(format!("the answer is no JSON: {why}")),
-        })?;
-        self.any = true;
-        self.ready.extend(values.iter().map(|value| Event { name: String::new(), data: value.get().to_owned() }));
-        Ok(())
+        if is_list && rest.is_empty() { Err(cut_off()) } else { Ok(()) }
     }
 
     fn no_answer(&self) -> Trouble {
@@ -244,6 +263,10 @@ impl Packing {
             }
         }
     }
+}
+
+fn cut_off() -> Trouble {
+    Trouble::Broken("the answer ends in the middle of its JSON".to_owned())
 }
 
 fn is_whole(data: &str) -> bool {
@@ -294,6 +317,15 @@ mod tests {
         check(b"{\"a\":1}\n{\"b\":2}\n\n{\"c\":3}", &["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);
         check(b"{\n \"a\":\n1\n}\n", &["{\n \"a\":\n1\n}"]);
         check(b"[{\"a\":1},\n{\"b\":2}\n]", &["{\"a\":1}", "{\"b\":2}"]);
+        check(b"{\"a\":1}{\"b\":2} {\"c\":\n3}", &["{\"a\":1}", "{\"b\":2}", "{\"c\":\n3}"]);
+    }
+
+    #[test]
+    fn what_is_whole_of_a_list_counts_although_it_breaks_off() {
+        for (bytes, count) in [("[{\"a\":1},{\"b\":2}", 2), ("[{\"a\":1},{\"b\":", 1), ("[", 0), ("{\"a\":1}{\"b", 1)] {
+            let (events, trouble) = read("", &[bytes.as_bytes()]);
+            assert_eq!((events.len(), trouble.as_deref()), (count, Some("the answer ends in the middle of its JSON")));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Models behind one trait: a provider spends a permit on one answer. It never decides, and never shows a guest a key or an address.
 
 mod adapt;
+mod amazon;
 mod anthropic;
 #[cfg(test)]
 mod asked;

@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// A count; none if there is none, or what stands there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,36 @@ pub(crate) enum Loose<'a> {
     Text(Cow<'a, str>),
     /// Something else that is there.
     Other(Value),
+}
+
+/// JSON as it was written, or the text of one that was written into a text: arguments of a tool. Empty if there is none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Written<'a>(Cow<'a, str>);
+
+impl Written<'_> {
+    /// It.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Written<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(Self(match serde_json::from_str::<Loose<'de>>(raw) {
+            Ok(Loose::Nothing) => Cow::Borrowed(""),
+            Ok(Loose::Text(text)) => text,
+            Ok(Loose::Other(_)) | Err(_) => Cow::Borrowed(raw),
+        }))
+    }
+}
+
+/// What stands there if it is a `T`, none if it is anything else: for what an answer can do without.
+pub(crate) fn if_it_is_one<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(Option::<T>::deserialize(value).ok().flatten())
 }
 
 impl Loose<'_> {
@@ -190,6 +221,8 @@ mod tests {
         let loose: Loose<'_> = serde_json::from_str(text).unwrap();
         loose.pieces(&mut |piece, is_thought| heard.push((piece.to_owned(), is_thought)));
         assert_eq!(heard, [("well".to_owned(), true), ("Hel".to_owned(), false), ("lo".to_owned(), false)]);
+        let written = |json| serde_json::from_str::<Written<'_>>(json).unwrap().text().to_owned();
+        assert_eq!(["null", r#"{"b":1,"a":2}"#, r#""{\"x\":1}""#].map(written), ["", r#"{"b":1,"a":2}"#, r#"{"x":1}"#]);
         let object: Loose<'_> = serde_json::from_str(r#"{"x": 1}"#).unwrap();
         assert_eq!((object.written().as_ref(), object.text()), (r#"{"x":1}"#, ""));
         assert_eq!(serde_json::from_str::<Loose<'_>>("null").unwrap(), Loose::Nothing);

@@ -9,6 +9,8 @@ use super::anthropic::Anthropic;
 use super::bedrock::Bedrock;
 use super::capabilities::Capabilities;
 use super::draft::Draft;
+use super::embeddings::Form;
+use super::frames::Frames;
 use super::gemini::Gemini;
 use super::http::{Endpoint, Patience};
 use super::ollama::Ollama;
@@ -18,6 +20,11 @@ use super::responses::Responses;
 use super::target::Target;
 use super::{Finished, Sink};
 use crate::config::Adjust;
+
+pub use super::amazon::frame;
+pub use super::form::lacks;
+/// What answers are made of.
+pub use agentry_abi::bindings::agentry::agent::llm;
 
 /// Whose words they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +65,32 @@ pub fn read(interface: Interface, key: &str, pieces: &[&[u8]], output_tokens_max
     }
 }
 
+/// Reads an answer that is to hold one vector for each of so many texts, and the tokens that the provider counted. Of interfaces without
+/// vectors, as OpenAI's.
+///
+/// # Errors
+/// If it holds no such vectors; a sentence for the admin.
+pub fn vectors(interface: Interface, pieces: &[&[u8]], texts: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), String> {
+    let form = match interface {
+        Interface::Gemini => Form::Gemini,
+        Interface::Ollama => Form::Ollama,
+        Interface::Chat | Interface::Messages | Interface::Responses | Interface::Converse => Form::OpenAi,
+    };
+    let mut frames = Frames::new("", "");
+    let fed = pieces.iter().try_for_each(|piece| frames.feed(piece)).and_then(|()| frames.end());
+    match (frames.pop(), fed) {
+        (Some(event), _) => form.read(event.data.as_bytes(), texts),
+        (None, Err(trouble)) => Err(trouble.to_string()),
+        (None, Ok(())) => Err("the answer is empty".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+    use crate::amazon::event_frame;
 
     const KEY: &str = "sk-live-0123456789/abcdef+ghij";
 
@@ -139,6 +167,31 @@ mod tests {
         }
     }
 
+    /// All of them as bytes, and a stream of Converse, which is no text.
+    fn streams() -> Vec<(Interface, Vec<u8>)> {
+        let converse = [
+            event_frame("messageStart", r#"{"role":"assistant"}"#),
+            event_frame("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"hm"}}}"#),
+            event_frame(
+                "contentBlockDelta",
+                r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"c2ln"}}}"#,
+            ),
+            event_frame(
+                "contentBlockStart",
+                r#"{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"t","name":"look"}}}"#,
+            ),
+            event_frame(
+                "contentBlockDelta",
+                r#"{"contentBlockIndex":1,"delta":{"toolUse":{"input":"{\"x\":1}"}},"p":"abc"}"#,
+            ),
+            event_frame("contentBlockStop", r#"{"contentBlockIndex":1}"#),
+            event_frame("messageStop", r#"{"stopReason":"tool_use"}"#),
+            event_frame("metadata", r#"{"usage":{"inputTokens":9,"outputTokens":3,"totalTokens":12}}"#),
+        ];
+        let texts = STREAMS.iter().map(|(interface, stream)| (*interface, stream.as_bytes().to_vec()));
+        texts.chain([(Interface::Converse, converse.concat())]).collect()
+    }
+
     fn told(interface: Interface, pieces: &[&[u8]]) -> String {
         let finished = read(interface, KEY, pieces, 1000, Sink::NONE);
         let mut told = format!("{finished:?}");
@@ -151,12 +204,12 @@ mod tests {
     #[test]
     fn however_the_bytes_are_cut_the_answer_is_the_same_and_holds_no_key() {
         let mut dice = Dice(1);
-        for (interface, stream) in STREAMS {
-            let whole = told(interface, &[stream.as_bytes()]);
+        for (interface, stream) in streams() {
+            let whole = told(interface, &[&stream]);
             assert!(whole.contains("look") && whole.contains("ToolCalls"), "{whole}");
             assert!(!whole.contains(KEY), "{whole}");
             for _ in 0..200 {
-                let (mut pieces, mut rest) = (Vec::new(), stream.as_bytes());
+                let (mut pieces, mut rest) = (Vec::new(), stream.as_slice());
                 while !rest.is_empty() {
                     let (piece, behind) = rest.split_at(1 + dice.below(rest.len().min(90)));
                     pieces.push(piece);
@@ -169,10 +222,9 @@ mod tests {
 
     #[test]
     fn no_bytes_break_a_reader() {
-        let mut dice = Dice(2);
+        let (mut dice, streams) = (Dice(2), streams());
         for round in 0..4000 {
-            let (interface, stream) = STREAMS[round % STREAMS.len()];
-            let mut bytes = stream.as_bytes().to_vec();
+            let (interface, mut bytes) = streams[round % streams.len()].clone();
             for _ in 0..=dice.below(6) {
                 let at = dice.below(bytes.len());
                 match dice.below(5) {

@@ -387,7 +387,7 @@ impl Piece<'_> {
             Piece::Text(text) => draft.text(text),
             Piece::Call(call) => {
                 let id = call.id.clone().unwrap_or_else(|| format!("call-{number}"));
-                if let Some(index) = draft.call(&id, &call.name) {
+                if let Ok(index) = draft.call(&id, &call.name) {
                     draft.arguments(index, &call.arguments.to_string());
                 }
             }

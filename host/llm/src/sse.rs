@@ -29,6 +29,9 @@ pub enum Malformed {
     /// An event is no text.
     #[error("the answer is not UTF-8")]
     NotText,
+    /// A checksum or a length is wrong.
+    #[error("the answer was damaged on its way")]
+    Damaged,
 }
 
 /// Turns bytes into events.

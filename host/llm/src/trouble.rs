@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use super::draft::NoCall;
 use super::sse::Event;
 
 /// Sentences that are put together of a list of mistakes are no longer than these.
@@ -91,6 +92,12 @@ impl fmt::Display for Trouble {
             Self::Failed(complaint) => f.write_str(&complaint.message),
             Self::Silent(patience) => write!(f, "no byte for {patience:?}"),
         }
+    }
+}
+
+impl From<NoCall> for Trouble {
+    fn from(why: NoCall) -> Self {
+        Self::Garbage(why.to_string())
     }
 }
 

@@ -159,7 +159,7 @@ impl Kind {
             Self::Anthropic => &["/messages"],
             Self::Gemini | Self::Vertex => &[":streamGenerateContent", ":generateContent", "/models"],
             Self::Ollama => &["/api/chat", "/api/generate", "/api/embed", "/api", "/v1"],
-            Self::Bedrock => &["/converse", "/invoke", "/model"],
+            Self::Bedrock => &["/converse-stream", "/converse", "/invoke", "/model"],
         }
     }
 }
