@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::amazon::{event_frame, frame};
 use super::fixtures::{Server, Step, asks, events, permit, permit_retrying, status, text_of};
 use super::tests::{KEY, model_with};
 use super::*;
@@ -16,7 +17,9 @@ mod counts;
 mod endings;
 mod framing;
 mod keys;
+mod others;
 mod refusals;
+mod responses;
 
 /// What a server sends, and what the guest and the books have of it.
 pub(super) struct Case {

@@ -7,12 +7,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::capabilities::{Thinking, To};
 use super::draft::{Counts, Draft};
 use super::history::arguments;
-use super::loose::{Count, Loose};
+use super::loose::{Count, Loose, Written};
 use super::media::{self, MediaKind};
 use super::remote::{self, Dialect, Heard};
 use super::sse::Event;
@@ -242,7 +243,7 @@ struct Line<'a> {
     #[serde(borrow, default)]
     message: Option<Said<'a>>,
     #[serde(default)]
-    done: bool,
+    done: Value,
     #[serde(borrow, default)]
     done_reason: Loose<'a>,
     #[serde(default)]
@@ -263,16 +264,18 @@ struct Said<'a> {
 
 #[derive(Deserialize)]
 struct CallLine<'a> {
+    #[serde(borrow, default)]
+    id: Loose<'a>,
     #[serde(borrow)]
     function: FunctionLine<'a>,
 }
 
 #[derive(Deserialize)]
 struct FunctionLine<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
     #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
+    name: Loose<'a>,
+    #[serde(borrow, default)]
+    arguments: Written<'a>,
 }
 
 impl remote::Answer for Answer {
@@ -283,16 +286,12 @@ impl remote::Answer for Answer {
             draft.reasoning(said.thinking.text());
             draft.text(said.content.text());
             for call in said.tool_calls.into_iter().flatten() {
-                let index = draft.call("", &call.function.name);
-                let index = index.ok_or_else(|| Trouble::Garbage("too many tool calls".to_owned()))?;
-                // Some have them as a text of its own.
-                let written = call.function.arguments.map(RawValue::get).unwrap_or_default();
-                let text: Option<String> = serde_json::from_str(written).ok();
-                draft.arguments(index, text.as_deref().unwrap_or(written));
+                let index = draft.call(&call.id.written(), &call.function.name.written())?;
+                draft.arguments(index, call.function.arguments.text());
             }
         }
         draft.usage(Counts { input_fresh: line.prompt_eval_count.0, output: line.eval_count.0, ..Counts::default() });
-        if !line.done {
+        if line.done != true {
             return Ok(Heard::More);
         }
         draft.stop(match line.done_reason.text() {

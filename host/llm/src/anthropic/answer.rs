@@ -1,11 +1,9 @@
 //! The events of a streamed message, or all of it at once, put into a draft.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 
 use crate::draft::{Counts, Draft};
-use crate::loose::{Count, Loose};
+use crate::loose::{self, Count, Loose};
 use crate::remote::{self, Heard};
 use crate::sse::Event as Frame;
 use crate::trouble::{Complaint, Trouble};
@@ -21,36 +19,37 @@ pub(crate) struct Answer {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Event<'a> {
     MessageStart {
+        #[serde(default, deserialize_with = "loose::if_it_is_one")]
         message: Option<Start>,
     },
     ContentBlockStart {
         #[serde(default)]
         index: Count,
-        #[serde(borrow)]
-        content_block: Block<'a>,
+        #[serde(borrow, default)]
+        content_block: Option<Block<'a>>,
     },
     ContentBlockDelta {
         #[serde(default)]
         index: Count,
-        #[serde(borrow)]
-        delta: Delta<'a>,
+        #[serde(borrow, default)]
+        delta: Option<Delta<'a>>,
     },
     MessageDelta {
-        #[serde(default)]
-        delta: Option<Stop>,
-        #[serde(default)]
+        #[serde(borrow, default)]
+        delta: Option<Stop<'a>>,
+        #[serde(default, deserialize_with = "loose::if_it_is_one")]
         usage: Option<UsageLine>,
     },
     MessageStop,
     /// All of it, from a server that does not stream.
     Message {
         #[serde(borrow, default)]
-        content: Vec<Block<'a>>,
-        #[serde(default)]
-        stop_reason: Option<String>,
-        #[serde(default)]
-        stop_sequence: Option<String>,
-        #[serde(default)]
+        content: Option<Vec<Block<'a>>>,
+        #[serde(borrow, default)]
+        stop_reason: Loose<'a>,
+        #[serde(borrow, default)]
+        stop_sequence: Loose<'a>,
+        #[serde(default, deserialize_with = "loose::if_it_is_one")]
         usage: Option<UsageLine>,
     },
     Error {
@@ -63,7 +62,7 @@ enum Event<'a> {
 
 #[derive(Deserialize)]
 struct Start {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::if_it_is_one")]
     usage: Option<UsageLine>,
 }
 
@@ -81,14 +80,14 @@ enum Block<'a> {
         signature: Loose<'a>,
     },
     RedactedThinking {
-        #[serde(borrow)]
-        data: Cow<'a, str>,
+        #[serde(borrow, default)]
+        data: Loose<'a>,
     },
     ToolUse {
         #[serde(borrow, default)]
         id: Loose<'a>,
-        #[serde(borrow)]
-        name: Cow<'a, str>,
+        #[serde(borrow, default)]
+        name: Loose<'a>,
         #[serde(borrow, default)]
         input: Loose<'a>,
     },
@@ -125,9 +124,11 @@ enum Delta<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Stop {
-    stop_reason: Option<String>,
-    stop_sequence: Option<String>,
+struct Stop<'a> {
+    #[serde(borrow)]
+    stop_reason: Loose<'a>,
+    #[serde(borrow)]
+    stop_sequence: Loose<'a>,
 }
 
 /// What an event leaves out stays as it was said before.
@@ -148,21 +149,27 @@ impl remote::Answer for Answer {
         match event {
             Event::MessageStart { message } => count(draft, message.and_then(|message| message.usage)),
             Event::ContentBlockStart { index, content_block } => {
-                self.begin(index.0.unwrap_or_default(), &content_block, draft)?;
+                if let Some(block) = content_block {
+                    self.begin(index.0.unwrap_or_default(), &block, draft)?;
+                }
             }
-            Event::ContentBlockDelta { index, delta } => self.go_on(index.0.unwrap_or_default(), &delta, draft),
+            Event::ContentBlockDelta { index, delta } => {
+                if let Some(delta) = delta {
+                    self.go_on(index.0.unwrap_or_default(), &delta, draft);
+                }
+            }
             Event::MessageDelta { delta, usage } => {
                 let Stop { stop_reason, stop_sequence } = delta.unwrap_or_default();
                 count(draft, usage);
-                stop(draft, stop_reason, stop_sequence)?;
+                stop(draft, &stop_reason, &stop_sequence)?;
             }
             Event::MessageStop => return Ok(Heard::Last),
             Event::Message { content, stop_reason, stop_sequence, usage } => {
-                for block in &content {
+                for block in content.iter().flatten() {
                     self.begin(0, block, draft)?;
                 }
                 count(draft, usage);
-                stop(draft, stop_reason, stop_sequence)?;
+                stop(draft, &stop_reason, &stop_sequence)?;
                 return Ok(Heard::Last);
             }
             Event::Error { error } => return Err(Trouble::Failed(Box::new(Complaint::of(&error)))),
@@ -183,11 +190,10 @@ impl Answer {
             }
             Block::RedactedThinking { data } => {
                 draft.new_thought(false);
-                draft.opaque(data.as_bytes());
+                draft.opaque(data.text().as_bytes());
             }
             Block::ToolUse { id, name, input } => {
-                let id = id.written();
-                let call = draft.call(&id, name).ok_or_else(|| Trouble::Garbage("too many tool calls".to_owned()))?;
+                let call = draft.call(&id.written(), &name.written())?;
                 // Some give the whole input here. Others give an empty one, and pieces of the true one behind it.
                 let input = input.written();
                 draft.arguments(call, if is_empty(&input) { "" } else { &input });
@@ -206,7 +212,7 @@ impl Answer {
             Delta::InputJson { partial_json } => {
                 // Where all blocks have the same number, the last one is meant.
                 if let Some((_, call)) = self.calls.iter().rfind(|(block, _)| *block == index) {
-                    draft.arguments(*call, partial_json.text());
+                    draft.arguments(*call, &partial_json.written());
                 }
             }
             Delta::Unknown => {}
@@ -249,19 +255,19 @@ fn count(draft: &mut Draft, line: Option<UsageLine>) {
     });
 }
 
-fn stop(draft: &mut Draft, word: Option<String>, sequence: Option<String>) -> Result<(), Trouble> {
-    let Some(word) = word.filter(|word| !word.is_empty()) else { return Ok(()) };
-    draft.stop(match word.as_str() {
+fn stop(draft: &mut Draft, word: &Loose<'_>, sequence: &Loose<'_>) -> Result<(), Trouble> {
+    draft.stop(match word.text() {
+        "" => return Ok(()),
         "end_turn" | "stop" => StopReason::End,
         "max_tokens" | "length" => StopReason::MaxOutput,
-        "stop_sequence" => StopReason::Sequence(sequence.unwrap_or_default()),
+        "stop_sequence" => StopReason::Sequence(sequence.text().to_owned()),
         "tool_use" | "tool_calls" => StopReason::ToolCalls,
         "refusal" | "content_filter" => StopReason::Filtered,
         "model_context_window_exceeded" => StopReason::ContextFull,
         "error" => {
             return Err(Trouble::Failed(Box::new(Complaint::saying("the answer ended with `error`".to_owned()))));
         }
-        _ => StopReason::Other(word),
+        word => StopReason::Other(word.to_owned()),
     });
     Ok(())
 }

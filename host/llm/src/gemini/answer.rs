@@ -1,13 +1,11 @@
 //! The pieces of Gemini's streamed answer, put into a draft.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::Signature;
 use crate::draft::{Counts, Draft};
-use crate::loose::{Count, Loose};
+use crate::loose::{self, Count, Loose, Written};
 use crate::remote::{self, Heard};
 use crate::sse::Event;
 use crate::trouble::{Complaint, Trouble};
@@ -21,7 +19,7 @@ pub(crate) struct Answer;
 struct Chunk<'a> {
     #[serde(borrow, default)]
     candidates: Option<Vec<Candidate<'a>>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::if_it_is_one")]
     usage_metadata: Option<UsageLine>,
     #[serde(borrow, default)]
     prompt_feedback: Option<Feedback<'a>>,
@@ -48,11 +46,11 @@ struct Content<'a> {
 #[serde(rename_all = "camelCase")]
 struct PartLine<'a> {
     #[serde(borrow, default)]
-    text: Option<Cow<'a, str>>,
+    text: Loose<'a>,
     #[serde(default)]
-    thought: Option<bool>,
-    #[serde(default)]
-    thought_signature: Option<String>,
+    thought: Value,
+    #[serde(borrow, default)]
+    thought_signature: Loose<'a>,
     #[serde(borrow, default)]
     function_call: Option<CallLine<'a>>,
 }
@@ -60,11 +58,11 @@ struct PartLine<'a> {
 #[derive(Deserialize)]
 struct CallLine<'a> {
     #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
+    id: Loose<'a>,
     #[serde(borrow, default)]
-    args: Option<&'a RawValue>,
+    name: Loose<'a>,
+    #[serde(borrow, default)]
+    args: Written<'a>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +80,7 @@ struct UsageLine {
     cached_content_token_count: Count,
     candidates_token_count: Count,
     thoughts_token_count: Count,
+    total_token_count: Count,
 }
 
 impl remote::Answer for Answer {
@@ -93,9 +92,9 @@ impl remote::Answer for Answer {
             for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
                 self::part(part, draft)?;
             }
-            let word = candidate.finish_reason.text();
+            let word = candidate.finish_reason.text().to_ascii_uppercase();
             if !word.is_empty() && word != "FINISH_REASON_UNSPECIFIED" {
-                draft.stop(stop_reason(word, candidate.finish_message.text())?);
+                draft.stop(stop_reason(&word, candidate.finish_message.text())?);
             }
         } else if chunk.prompt_feedback.is_some_and(|feedback| !feedback.block_reason.text().is_empty()) {
             draft.stop(StopReason::Filtered);
@@ -108,21 +107,20 @@ impl remote::Answer for Answer {
 }
 
 fn part(part: PartLine<'_>, draft: &mut Draft) -> Result<(), Trouble> {
-    let signature = part.thought_signature.filter(|signature| !signature.is_empty());
+    let signature = part.thought_signature.text();
     let keep = |of_call, draft: &mut Draft| {
-        if let Some(thought_signature) = signature {
-            Signature { thought_signature, of_call }.keep(draft);
+        if !signature.is_empty() {
+            Signature { thought_signature: signature.to_owned(), of_call }.keep(draft);
         }
     };
     if let Some(call) = part.function_call {
         keep(true, draft);
-        let index = draft.call(call.id.as_deref().unwrap_or_default(), &call.name);
-        let index = index.ok_or_else(|| Trouble::Garbage("too many tool calls".to_owned()))?;
-        draft.arguments(index, call.args.map(RawValue::get).unwrap_or_default());
+        let index = draft.call(&call.id.written(), &call.name.written())?;
+        draft.arguments(index, call.args.text());
         return Ok(());
     }
-    let text = part.text.as_deref().unwrap_or_default();
-    if part.thought == Some(true) {
+    let text = part.text.text();
+    if part.thought == true {
         draft.reasoning(text);
     } else {
         draft.text(text);
@@ -135,9 +133,16 @@ fn stop_reason(word: &str, message: &str) -> Result<StopReason, Trouble> {
     Ok(match word {
         "STOP" => StopReason::End,
         "MAX_TOKENS" => StopReason::MaxOutput,
-        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "IMAGE_SAFETY" => {
-            StopReason::Filtered
-        }
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "MODEL_ARMOR"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION" => StopReason::Filtered,
         "MALFORMED_FUNCTION_CALL"
         | "UNEXPECTED_TOOL_CALL"
         | "TOO_MANY_TOOL_CALLS"
@@ -159,9 +164,11 @@ impl From<UsageLine> for Counts {
         let thought = line.thoughts_token_count.0;
         // Thoughts are not among the candidates' tokens here, and are billed as these.
         let output = match (line.candidates_token_count.0, thought) {
-            (None, None) => None,
-            (said, thought) => Some(said.unwrap_or(0).saturating_add(thought.unwrap_or(0))),
+            // Some count the sum alone.
+            (None, _) => line.total_token_count.0.zip(prompt).and_then(|(total, prompt)| total.checked_sub(prompt)),
+            (Some(said), thought) => Some(said.saturating_add(thought.unwrap_or(0))),
         };
+        let output = output.max(thought);
         Self {
             input_fresh: prompt.map(|prompt| prompt - cache_read.unwrap_or(0)),
             cache_read,

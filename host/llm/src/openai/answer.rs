@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::Carried;
 use super::calls::{CallLine, Calls, FunctionLine};
 use crate::draft::{Counts, Draft};
-use crate::loose::{Count, Loose};
+use crate::loose::{self, Count, Loose};
 use crate::remote::{self, Heard};
 use crate::sse::Event;
 use crate::trouble::{Complaint, Trouble};
@@ -24,16 +24,16 @@ pub(crate) struct Answer {
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
+    choices: Option<Vec<Option<Choice<'a>>>>,
+    #[serde(default, deserialize_with = "loose::if_it_is_one")]
     usage: Option<UsageLine>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::if_it_is_one")]
     x_groq: Option<Groq>,
 }
 
 #[derive(Deserialize)]
 struct Groq {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::if_it_is_one")]
     usage: Option<UsageLine>,
 }
 
@@ -48,7 +48,7 @@ struct Choice<'a> {
     finish_reason: Loose<'a>,
     #[serde(borrow, default, rename = "finishReason")]
     finish_reason_of_gemini: Loose<'a>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::if_it_is_one")]
     usage: Option<UsageLine>,
     #[serde(default)]
     error: Option<Value>,
@@ -63,11 +63,11 @@ struct DeltaLine<'a> {
     #[serde(borrow, default)]
     reasoning: Loose<'a>,
     #[serde(default)]
-    reasoning_details: Option<Vec<Value>>,
+    reasoning_details: Value,
     #[serde(borrow, default)]
     refusal: Loose<'a>,
     #[serde(borrow, default)]
-    tool_calls: Option<Vec<CallLine<'a>>>,
+    tool_calls: Option<Vec<Option<CallLine<'a>>>>,
     #[serde(borrow, default)]
     function_call: Option<FunctionLine<'a>>,
     #[serde(borrow, default)]
@@ -85,7 +85,9 @@ struct UsageLine {
     cached_tokens: Count,
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
+    #[serde(deserialize_with = "loose::if_it_is_one")]
     prompt_tokens_details: Option<PromptDetails>,
+    #[serde(deserialize_with = "loose::if_it_is_one")]
     completion_tokens_details: Option<CompletionDetails>,
 }
 
@@ -108,7 +110,7 @@ impl remote::Answer for Answer {
         let chunk: Chunk<'_> = serde_json::from_str(&event.data)
             .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no chunk: {why}")))?;
         // Others than the first choice were not asked for.
-        if let Some(choice) = chunk.choices.into_iter().flatten().next() {
+        if let Some(choice) = chunk.choices.into_iter().flatten().flatten().next() {
             self.choice(choice, draft)?;
         }
         for usage in [chunk.usage, chunk.x_groq.and_then(|groq| groq.usage)].into_iter().flatten() {
@@ -126,7 +128,7 @@ impl remote::Answer for Answer {
 impl Answer {
     fn choice(&mut self, choice: Choice<'_>, draft: &mut Draft) -> Result<(), Trouble> {
         // Some repeat the whole message behind its pieces.
-        let message = choice.message.filter(|_| draft.is_untouched());
+        let message = choice.message.filter(|_| draft.bytes() == 0);
         let is_all = message.is_some() && choice.delta.is_none();
         if let Some(delta) = choice.delta.or(message) {
             self.delta(delta, draft)?;
@@ -150,7 +152,11 @@ impl Answer {
         if let Some(thought) = thought {
             thought.pieces(&mut |piece, _| draft.reasoning(piece));
         }
-        self.details.extend(delta.reasoning_details.into_iter().flatten());
+        match delta.reasoning_details {
+            Value::Array(details) => self.details.extend(details),
+            detail @ Value::Object(_) => self.details.push(detail),
+            _ => {}
+        }
         for content in [delta.content, delta.refusal] {
             content.pieces(&mut |piece, is_thought| match is_thought {
                 true => draft.reasoning(piece),
@@ -161,7 +167,7 @@ impl Answer {
             Carried { extra_content: Some(extra.to_owned()), ..Carried::default() }.keep(draft);
         }
         let old = delta.function_call.map(CallLine::old);
-        for call in delta.tool_calls.into_iter().flatten().chain(old) {
+        for call in delta.tool_calls.into_iter().flatten().flatten().chain(old) {
             self.calls.take(&call, draft)?;
         }
         Ok(())
@@ -200,26 +206,22 @@ fn merge(last: &mut serde_json::Map<String, Value>, piece: serde_json::Map<Strin
     }
 }
 
+/// Parts of words that say that something broke: `network_error`, `malformed_function_call`, `insufficient_system_resource`.
+const BREAKS: [&str; 8] = ["error", "abort", "cancel", "fail", "timeout", "malformed", "unexpected", "insufficient"];
+
 /// The words of all servers in use; none if the word says that the answer is not whole.
 fn stop_reason(word: &str) -> Option<StopReason> {
-    Some(match word.to_ascii_lowercase().as_str() {
+    let lower = word.to_ascii_lowercase();
+    Some(match lower.as_str() {
         "stop" | "eos" | "eos_token" | "end_turn" | "end" | "complete" | "completed" | "stop_sequence" => {
             StopReason::End
         }
         "length" | "max_tokens" | "max_output_tokens" => StopReason::MaxOutput,
         "tool_calls" | "function_call" | "tool_call" | "tool_use" => StopReason::ToolCalls,
-        "content_filter" | "safety" | "recitation" | "refusal" | "sensitive" | "blocklist" | "prohibited_content" => {
-            StopReason::Filtered
-        }
-        "model_length" | "model_context_window_exceeded" => StopReason::ContextFull,
-        "error"
-        | "abort"
-        | "aborted"
-        | "cancelled"
-        | "canceled"
-        | "network_error"
-        | "insufficient_system_resource"
-        | "timeout" => return None,
+        "content_filter" | "safety" | "recitation" | "refusal" | "sensitive" | "blocklist" | "prohibited_content"
+        | "spii" | "error_toxic" => StopReason::Filtered,
+        "model_length" | "model_context_window_exceeded" | "error_limit" => StopReason::ContextFull,
+        _ if BREAKS.iter().any(|part| lower.contains(part)) => return None,
         _ => StopReason::Other(word.to_owned()),
     })
 }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Carried;
-use crate::draft::Draft;
+use crate::TOOL_CALLS_MAX;
+use crate::draft::{Draft, NoCall};
 use crate::loose::{Count, Loose};
 use crate::trouble::Trouble;
 
@@ -15,6 +16,36 @@ use crate::trouble::Trouble;
 #[derive(Default)]
 pub(super) struct Calls {
     calls: Vec<Call>,
+}
+
+/// How far JSON that comes in pieces is open. What is no JSON may look whole; what is whole is never taken for open.
+#[derive(Default)]
+struct Open {
+    depth: usize,
+    in_text: bool,
+    is_escaped: bool,
+    any: bool,
+}
+
+impl Open {
+    fn push(&mut self, more: &str) {
+        for byte in more.bytes() {
+            match byte {
+                _ if std::mem::take(&mut self.is_escaped) => {}
+                b'\\' => self.is_escaped = self.in_text,
+                b'"' => self.in_text = !self.in_text,
+                _ if self.in_text => {}
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.any |= !more.trim_ascii().is_empty();
+    }
+
+    fn is_whole(&self) -> bool {
+        self.depth == 0 && !self.in_text
+    }
 }
 
 /// One call.
@@ -29,6 +60,8 @@ struct Call {
     name: String,
     /// Arguments that came before the name.
     early: String,
+    /// All arguments that came.
+    open: Open,
 }
 
 /// A piece of a call as it comes.
@@ -72,8 +105,9 @@ impl Calls {
             empty if matches!(function.arguments, Loose::Other(_)) && empty == "{}" => Cow::Borrowed(""),
             arguments => arguments,
         };
-        let place = match self.meant(line.index.0, &id, &name, &arguments, draft) {
+        let place = match self.meant(line.index.0, &id, &name, &arguments) {
             Some(place) => place,
+            None if self.calls.len() == TOOL_CALLS_MAX => return Err(NoCall::TooMany.into()),
             None => {
                 self.calls.push(Call { number: line.index.0, ..Call::default() });
                 self.calls.len() - 1
@@ -87,15 +121,13 @@ impl Calls {
             call.name = name.into_owned();
         }
         call.early.push_str(&arguments);
+        call.open.push(&arguments);
         if call.name.is_empty() {
             return Ok(());
         }
         let index = match call.index {
             Some(index) => index,
-            None => {
-                let too_many = || Trouble::Garbage("too many tool calls".to_owned());
-                *call.index.insert(draft.call(&call.id, &call.name).ok_or_else(too_many)?)
-            }
+            None => *call.index.insert(draft.call(&call.id, &call.name)?),
         };
         draft.arguments(index, &std::mem::take(&mut call.early));
         if let (Some(extra), Some(call)) = (line.extra_content, draft.call_so_far(index)) {
@@ -113,12 +145,12 @@ impl Calls {
     pub(super) fn end(&self) -> Result<(), Trouble> {
         match self.calls.iter().all(|call| call.index.is_some()) {
             true => Ok(()),
-            false => Err(Trouble::Garbage("a tool call without a name".to_owned())),
+            false => Err(NoCall::Nameless.into()),
         }
     }
 
     /// The call that a piece goes on with; none if it begins one.
-    fn meant(&self, number: Option<u64>, id: &str, name: &str, arguments: &str, draft: &Draft) -> Option<usize> {
+    fn meant(&self, number: Option<u64>, id: &str, name: &str, arguments: &str) -> Option<usize> {
         let same = |call: &Call| match number {
             Some(number) => call.number == Some(number),
             None => !id.is_empty() && call.id == id,
@@ -128,15 +160,15 @@ impl Calls {
         let last = self.calls.len().checked_sub(1).filter(|_| number.is_none());
         let place = known.or(last)?;
         let call = self.calls.get(place)?;
-        let Some(index) = call.index else {
+        if call.index.is_none() {
             // It waits for its name; only another id is another call.
             return Some(place).filter(|_| id.is_empty() || call.id.is_empty() || call.id == id);
-        };
+        }
         if name.is_empty() {
             return Some(place);
         }
-        let has_begun = draft.call_so_far(index).is_some_and(|call| !call.arguments_json.is_empty());
-        let is_whole = !has_begun || draft.is_call_whole(index);
+        let has_begun = call.open.any;
+        let is_whole = call.open.is_whole();
         let is_other = match (id.is_empty(), call.id.is_empty()) {
             (false, false) if call.id == id => false,
             (false, false) => is_whole,

@@ -1,35 +1,38 @@
 //! The events of a streamed response, or all of it at once, put into a draft.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::draft::{Counts, Draft};
-use crate::loose::{Count, Loose};
+use crate::loose::{self, Count, Loose};
 use crate::remote::{self, Heard};
 use crate::sse::Event;
 use crate::trouble::{Complaint, Trouble};
 use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
-/// Which of the provider's items is which of our calls, by its place in the output.
+/// What is known of the items that came, by their places in the output.
 #[derive(Default)]
 pub(crate) struct Answer {
+    /// Which item is which of our calls.
     calls: Vec<(u64, usize)>,
+    /// The last message whose text came in pieces.
+    told: Option<u64>,
 }
 
 /// An event. What stands in it depends on its type.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
+    kind: Loose<'a>,
     #[serde(default)]
-    output_index: u64,
+    output_index: Count,
     #[serde(borrow, default)]
     item: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    delta: Option<Cow<'a, str>>,
+    delta: Loose<'a>,
+    #[serde(borrow, default)]
+    arguments: Loose<'a>,
     #[serde(borrow, default)]
     response: Option<&'a RawValue>,
 }
@@ -39,12 +42,12 @@ struct Response<'a> {
     #[serde(borrow, default)]
     status: Loose<'a>,
     #[serde(borrow, default)]
-    output: Vec<&'a RawValue>,
+    output: Option<Vec<&'a RawValue>>,
     #[serde(default)]
     error: Option<Value>,
     #[serde(borrow, default)]
     incomplete_details: Option<Details<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "loose::if_it_is_one")]
     usage: Option<UsageLine>,
 }
 
@@ -54,41 +57,23 @@ struct Details<'a> {
     reason: Loose<'a>,
 }
 
+/// An item of the output. What stands in it depends on its type.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Item<'a> {
-    FunctionCall {
-        #[serde(borrow, default)]
-        call_id: Cow<'a, str>,
-        #[serde(borrow, default)]
-        name: Cow<'a, str>,
-        #[serde(borrow, default)]
-        arguments: Cow<'a, str>,
-    },
-    Reasoning {
-        #[serde(borrow, default)]
-        summary: Vec<Summary<'a>>,
-    },
-    Message {
-        #[serde(borrow, default)]
-        content: Vec<Content<'a>>,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Summary<'a> {
+struct Item<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Loose<'a>,
     #[serde(borrow, default)]
-    text: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Content<'a> {
+    call_id: Loose<'a>,
     #[serde(borrow, default)]
-    text: Cow<'a, str>,
+    name: Loose<'a>,
     #[serde(borrow, default)]
-    refusal: Cow<'a, str>,
+    arguments: Loose<'a>,
+    /// Of a thought.
+    #[serde(borrow, default)]
+    summary: Loose<'a>,
+    /// Of a message: texts and refusals.
+    #[serde(borrow, default)]
+    content: Loose<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -96,7 +81,9 @@ struct Content<'a> {
 struct UsageLine {
     input_tokens: Count,
     output_tokens: Count,
+    #[serde(deserialize_with = "loose::if_it_is_one")]
     input_tokens_details: Option<InputDetails>,
+    #[serde(deserialize_with = "loose::if_it_is_one")]
     output_tokens_details: Option<OutputDetails>,
 }
 
@@ -115,100 +102,131 @@ struct OutputDetails {
 
 impl remote::Answer for Answer {
     fn take(&mut self, event: &Event, draft: &mut Draft) -> Result<Heard, Trouble> {
-        let garbage = |why: serde_json::Error| Trouble::Garbage(format!("a piece of the answer is no event: {why}"));
-        let line: Line<'_> = serde_json::from_str(&event.data).map_err(garbage)?;
-        let delta = line.delta.as_deref().unwrap_or_default();
-        match (&*line.kind, line.item, line.response) {
+        let line: Line<'_> = read(&event.data)?;
+        let (at, more) = (line.output_index.0.unwrap_or_default(), line.delta.written());
+        match (line.kind.text(), line.item, line.response) {
             ("response.output_item.added", Some(item), _) => {
-                if let Ok(item) = serde_json::from_str(item.get()) {
-                    self.begin(line.output_index, &item, draft)?;
+                let item: Item<'_> = read(item.get())?;
+                match item.kind.text() {
+                    "function_call" => self.begin(at, &item, draft)?,
+                    "reasoning" => draft.new_thought(false),
+                    _ => {}
                 }
             }
-            ("response.output_item.done", Some(item), _) => self.end_item(line.output_index, item, draft)?,
-            ("response.output_text.delta" | "response.refusal.delta", _, _) => draft.text(delta),
-            ("response.reasoning_summary_text.delta" | "response.reasoning_text.delta", _, _) => draft.reasoning(delta),
+            ("response.output_item.done", Some(item), _) => self.end_item(at, item, draft)?,
+            ("response.output_text.delta" | "response.refusal.delta", _, _) => {
+                self.told = Some(at);
+                draft.text(&more);
+            }
+            ("response.reasoning_summary_text.delta" | "response.reasoning_text.delta", _, _) => draft.reasoning(&more),
             ("response.function_call_arguments.delta", _, _) => {
-                if let Some((_, call)) = self.calls.iter().find(|(item, _)| *item == line.output_index) {
-                    draft.arguments(*call, delta);
+                if let Some(call) = self.call(at) {
+                    draft.arguments(call, &more);
                 }
             }
-            ("response.completed" | "response.incomplete" | "response.failed" | "response.done", _, Some(response)) => {
-                end(&serde_json::from_str(response.get()).map_err(garbage)?, draft)?;
+            ("response.function_call_arguments.done", _, _) => self.fill(at, &line.arguments, draft),
+            // Some gateways send the whole response at once, which is no event and has no type.
+            ("", _, _) => {
+                let response: Response<'_> = read(&event.data)?;
+                self.whole(&response, draft)?;
+                end("", &response, draft)?;
                 return Ok(Heard::Last);
             }
-            // Some gateways send the whole response at once, which is no event and has no type.
-            ("", _, _) => return self.whole(&serde_json::from_str(&event.data).map_err(garbage)?, draft),
+            (
+                kind @ ("response.completed"
+                | "response.incomplete"
+                | "response.failed"
+                | "response.cancelled"
+                | "response.done"),
+                _,
+                Some(response),
+            ) => {
+                let response: Response<'_> = read(response.get())?;
+                if draft.is_untouched() {
+                    self.whole(&response, draft)?;
+                }
+                end(kind.trim_start_matches("response."), &response, draft)?;
+                return Ok(Heard::Last);
+            }
             _ => {}
         }
         Ok(Heard::More)
     }
 }
 
+fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Trouble> {
+    serde_json::from_str(json).map_err(|why| Trouble::Garbage(format!("a piece of the answer is no event: {why}")))
+}
+
 impl Answer {
+    fn call(&self, at: u64) -> Option<usize> {
+        self.calls.iter().find(|(item, _)| *item == at).map(|(_, call)| *call)
+    }
+
     fn begin(&mut self, at: u64, item: &Item<'_>, draft: &mut Draft) -> Result<(), Trouble> {
-        match item {
-            Item::FunctionCall { call_id, name, arguments } => {
-                let call =
-                    draft.call(call_id, name).ok_or_else(|| Trouble::Garbage("too many tool calls".to_owned()))?;
-                draft.arguments(call, arguments);
-                self.calls.push((at, call));
-            }
-            Item::Reasoning { .. } => draft.new_thought(false),
-            Item::Message { .. } | Item::Other => {}
-        }
+        let call = draft.call(&item.call_id.written(), &item.name.written())?;
+        self.calls.push((at, call));
+        self.fill(at, &item.arguments, draft);
         Ok(())
     }
 
-    /// Pieces have said all of it but what only the provider can read, and arguments that came at once.
+    /// Arguments that come at once, where no piece of them came.
+    fn fill(&self, at: u64, arguments: &Loose<'_>, draft: &mut Draft) {
+        if let Some(call) = self.call(at)
+            && draft.call_so_far(call).is_some_and(|call| call.arguments_json.is_empty())
+        {
+            draft.arguments(call, &arguments.written());
+        }
+    }
+
+    /// Pieces have said all of it but what only the provider can read, and what came at once.
     fn end_item(&mut self, at: u64, raw: &RawValue, draft: &mut Draft) -> Result<(), Trouble> {
-        let Ok(item) = serde_json::from_str::<Item<'_>>(raw.get()) else { return Ok(()) };
-        match &item {
-            Item::Reasoning { .. } => draft.opaque(raw.get().as_bytes()),
-            Item::FunctionCall { arguments, .. } => match self.calls.iter().find(|(known, _)| *known == at) {
-                None => self.begin(at, &item, draft)?,
-                Some((_, call)) => {
-                    if draft.call_so_far(*call).is_some_and(|call| call.arguments_json.is_empty()) {
-                        draft.arguments(*call, arguments);
-                    }
-                }
-            },
-            Item::Message { .. } | Item::Other => {}
+        let item: Item<'_> = read(raw.get())?;
+        match item.kind.text() {
+            "reasoning" => draft.opaque(raw.get().as_bytes()),
+            "function_call" if self.call(at).is_none() => self.begin(at, &item, draft)?,
+            "function_call" => self.fill(at, &item.arguments, draft),
+            "message" if self.told != Some(at) => item.content.pieces(&mut |text, _| draft.text(text)),
+            _ => {}
         }
         Ok(())
     }
 
-    fn whole(&mut self, response: &Response<'_>, draft: &mut Draft) -> Result<Heard, Trouble> {
-        for (at, raw) in (0..).zip(&response.output) {
-            let Ok(item) = serde_json::from_str::<Item<'_>>(raw.get()) else { continue };
-            match &item {
-                Item::Message { content } => content.iter().for_each(|content| {
-                    draft.text(&content.text);
-                    draft.text(&content.refusal);
-                }),
-                Item::Reasoning { summary } => {
+    fn whole(&mut self, response: &Response<'_>, draft: &mut Draft) -> Result<(), Trouble> {
+        for (at, raw) in (0..).zip(response.output.iter().flatten()) {
+            let item: Item<'_> = read(raw.get())?;
+            match item.kind.text() {
+                "message" => item.content.pieces(&mut |text, _| draft.text(text)),
+                "reasoning" => {
                     draft.new_thought(false);
-                    summary.iter().for_each(|summary| draft.reasoning(&summary.text));
+                    item.summary.pieces(&mut |text, _| draft.reasoning(text));
                     draft.opaque(raw.get().as_bytes());
                 }
-                Item::FunctionCall { .. } => self.begin(at, &item, draft)?,
-                Item::Other => {}
+                "function_call" => self.begin(at, &item, draft)?,
+                _ => {}
             }
         }
-        end(response, draft)?;
-        Ok(Heard::Last)
+        Ok(())
     }
 }
 
-/// Why it ended, and what it took.
-fn end(response: &Response<'_>, draft: &mut Draft) -> Result<(), Trouble> {
+/// Why it ended, and what it took. `word` is how the event says it, for those who leave it out of the response.
+fn end(word: &str, response: &Response<'_>, draft: &mut Draft) -> Result<(), Trouble> {
     if let Some(usage) = &response.usage {
         draft.usage(usage.into());
     }
     let reason = response.incomplete_details.as_ref().map(|details| details.reason.text()).unwrap_or_default();
-    draft.stop(match (response.status.text(), reason) {
-        ("completed" | "", _) => StopReason::End,
+    let status = Some(response.status.text()).filter(|status| !status.is_empty()).unwrap_or(word);
+    draft.stop(match (status, reason) {
+        // Nobody says that it is whole, so it has to look so.
+        ("", _) => {
+            draft.done();
+            return Ok(());
+        }
+        ("completed" | "done", _) => StopReason::End,
         ("incomplete", "max_output_tokens") => StopReason::MaxOutput,
         ("incomplete", "content_filter") => StopReason::Filtered,
+        ("incomplete", "") => StopReason::Other("incomplete".to_owned()),
         ("incomplete", other) => StopReason::Other(other.to_owned()),
         (status, _) => {
             let unsaid = || Complaint::saying(format!("the response is `{status}`"));
