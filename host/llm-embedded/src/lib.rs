@@ -1,11 +1,16 @@
 //! The model in process: a GGUF file on the CPU, private, without key or server. It reads one file and reaches nothing else.
 //!
+//! Where a form is asked for, or tools are, it chooses among those tokens alone with which the answer can have the form.
+//!
 //! Nothing is read before the first call. One call runs at a time, on a thread of its own, and looks after each token whether
 //! it is still wanted.
 
+mod automaton;
 pub mod fetch;
+mod held;
 mod llama;
 mod sampler;
+mod schema;
 mod vocabulary;
 mod writer;
 
@@ -28,6 +33,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use self::held::{Forms, Held};
 use self::llama::{Llama, Shape};
 use self::sampler::Sampler;
 use self::vocabulary::Vocabulary;
@@ -96,7 +102,8 @@ pub fn entry(home: &Path) -> Entry {
         local: true,
     };
     let trouble = (!file.exists()).then(|| missing(&file));
-    let entry = Entry::new(model, Skills::default(), Arc::new(Embedded::new(file)));
+    let skills = Skills { tools: true, schema_output: true, ..Skills::default() };
+    let entry = Entry::new(model, skills, Arc::new(Embedded::new(file)));
     entry.in_trouble(trouble)
 }
 
@@ -108,6 +115,7 @@ impl Embedded {
 
     async fn answer(
         &self,
+        key: String,
         output_tokens_max: u64,
         request: Request,
         sink: Sink,
@@ -121,7 +129,7 @@ impl Embedded {
         let weights = Arc::clone(&self.weights);
         let cut = cancelled.child_token();
         let _cut_when_dropped = cut.clone().drop_guard();
-        let call = Asked { request, output_tokens_max, sink, cut };
+        let call = Asked { key, request, output_tokens_max, sink, cut };
         let answer = tokio::task::spawn_blocking(move || weights.run(&mut network, call));
         answer.await.unwrap_or_else(|why| {
             Finished::unasked(unavailable("the embedded model broke off", None)).noting(why.to_string())
@@ -171,8 +179,9 @@ impl Weights {
             Ok(words) => words,
             Err(note) => return absent(note.to_owned()),
         };
-        let prompt = match words.prompt(&call.request) {
-            Ok(prompt) => prompt,
+        let asked = Forms::of(&call.request).and_then(|forms| Ok((forms, words.prompt(&call.request)?)));
+        let (forms, prompt) = match asked {
+            Ok(asked) => asked,
             Err(why) => return Finished::unasked(Error::Invalid(why)),
         };
         let llama = match network {
@@ -182,11 +191,31 @@ impl Weights {
                 Err(note) => return absent(note),
             },
         };
-        answer(llama, words, &prompt, call)
+        answer(llama, words, &prompt, &forms, call)
     }
 }
 
 impl Words {
+    /// The next token of those that the answer may go on with.
+    fn choose(&self, sampler: &mut Sampler, scores: &mut [f32], held: &Held<'_>) -> Option<u32> {
+        if held.is_free() {
+            return sampler.choose(scores);
+        }
+        // Most tokens fall with their first byte.
+        let first: Vec<bool> = (0..=u8::MAX).map(|byte| held.allows(&[byte])).collect();
+        for (token, score) in (0..).zip(scores.iter_mut()) {
+            let begins = |byte: &u8| first.get(usize::from(*byte)).copied().unwrap_or(false);
+            let bytes = self.vocabulary.bytes(token);
+            if !bytes.first().is_some_and(begins) && !(held.may_end() && self.vocabulary.ends(token)) {
+                *score = f32::NEG_INFINITY;
+            }
+        }
+        sampler.choose_of(scores, |token| match self.vocabulary.ends(token) {
+            true => held.may_end(),
+            false => held.allows(self.vocabulary.bytes(token)),
+        })
+    }
+
     fn prompt(&self, request: &Request) -> Result<Vec<u32>, String> {
         let window = self.shape.context_tokens;
         if count::input_tokens_max(request) > PROMPT_MAX_BYTES {
@@ -194,7 +223,7 @@ impl Words {
                 "the prompt has over {PROMPT_MAX_BYTES} bytes, and the model's window {window} tokens"
             ));
         }
-        let prompt = self.vocabulary.prompt(&request.messages)?;
+        let prompt = self.vocabulary.prompt(&held::told(request))?;
         if prompt.is_empty() {
             return Err("there is no message".to_owned());
         }
@@ -206,17 +235,21 @@ impl Words {
 }
 
 struct Asked {
+    /// Names this call among all.
+    key: String,
     request: Request,
     output_tokens_max: u64,
     sink: Sink,
     cut: CancellationToken,
 }
 
-fn answer(llama: &Llama, words: &Words, prompt: &[u32], call: Asked) -> Finished {
-    let Asked { request, output_tokens_max, sink, cut } = call;
+fn answer(llama: &Llama, words: &Words, prompt: &[u32], forms: &Forms, call: Asked) -> Finished {
+    let Asked { key, request, output_tokens_max, sink, cut } = call;
     let mut usage = Usage::default();
-    let mut draft = Draft::new(sink, "embedded", "", (prompt.len() as u64, output_tokens_max));
-    let mut writer = Writer::new(&request.stop);
+    let mut draft = Draft::new(sink, "embedded", &key, (prompt.len() as u64, output_tokens_max));
+    // What must be of a form ends where the form does.
+    let mut writer = Writer::new(if forms.may_be_text() { &request.stop } else { &[] });
+    let mut held = forms.begin();
     let seed = request.seed.or_else(|| getrandom::u64().ok()).unwrap_or(0);
     let mut sampler = Sampler::new(request.temperature.unwrap_or(0.0), request.top_p.unwrap_or(1.0), seed);
     let mut attended = llama.begin();
@@ -238,13 +271,23 @@ fn answer(llama: &Llama, words: &Words, prompt: &[u32], call: Asked) -> Finished
             draft.exact_usage(usage);
             return draft.fail(Error::Cancelled);
         }
-        let Some(token) = sampler.choose(&scores) else { break StopReason::End };
+        let Some(token) = words.choose(&mut sampler, &mut scores, &held) else {
+            if held.is_free() {
+                break StopReason::End;
+            }
+            draft.exact_usage(usage);
+            return draft.fail(Error::Invalid("nothing fits the form that was asked for".to_owned()));
+        };
         usage.output += 1;
         if words.vocabulary.ends(token) {
             break StopReason::End;
         }
-        if let Written::Stopped(stop) = writer.push(&words.vocabulary.bytes(token), |text| draft.text(text)) {
+        let shown = held.push(words.vocabulary.bytes(token));
+        if let Written::Stopped(stop) = writer.push(&shown, |text| draft.text(text)) {
             break StopReason::Sequence(stop);
+        }
+        if held.is_over() {
+            break StopReason::End;
         }
         if usage.output >= output_tokens_max {
             break StopReason::MaxOutput;
@@ -260,6 +303,7 @@ fn answer(llama: &Llama, words: &Words, prompt: &[u32], call: Asked) -> Finished
     if !matches!(stop, StopReason::Sequence(_)) {
         writer.end(|text| draft.text(text));
     }
+    held.end(&mut draft);
     draft.exact_usage(usage);
     draft.stop(stop);
     draft.finish()
@@ -277,7 +321,7 @@ impl Provider for Embedded {
         if bound > PROMPT_MAX_BYTES {
             return bound;
         }
-        let exact = self.weights.words().ok().and_then(|words| words.vocabulary.prompt(&request.messages).ok());
+        let exact = self.weights.words().ok().and_then(|words| words.vocabulary.prompt(&held::told(request)).ok());
         exact.map_or(bound, |prompt| prompt.len() as u64)
     }
 
@@ -288,7 +332,7 @@ impl Provider for Embedded {
         sink: Sink,
         cancelled: CancellationToken,
     ) -> BoxFuture<'a, Finished> {
-        self.answer(permit.output_tokens_max(), request, sink, cancelled).boxed()
+        self.answer(permit.key(), permit.output_tokens_max(), request, sink, cancelled).boxed()
     }
 }
 

@@ -21,9 +21,21 @@ impl Sampler {
         }
     }
 
-    /// The token to go on with; none if there are no scores.
+    /// The token to go on with of those that may come; none if none may. Whatever may not is left out, and the choice made again.
+    pub(super) fn choose_of(&mut self, scores: &mut [f32], may_come: impl Fn(u32) -> bool) -> Option<u32> {
+        while let Some(token) = self.choose(scores) {
+            if may_come(token) {
+                return Some(token);
+            }
+            *scores.get_mut(token as usize)? = f32::NEG_INFINITY;
+        }
+        None
+    }
+
+    /// The token to go on with; none if there are no scores that are numbers.
     pub(super) fn choose(&mut self, scores: &[f32]) -> Option<u32> {
-        let best = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]))?;
+        let best = (0..scores.len()).filter(|token| scores[*token].is_finite());
+        let best = best.max_by(|a, b| scores[*a].total_cmp(&scores[*b]))?;
         if self.temperature < 1e-4 {
             return Some(best as u32);
         }
@@ -61,6 +73,18 @@ mod tests {
     fn at_temperature_0_the_best_token_is_taken() {
         assert_eq!(Sampler::new(0.0, 1.0, 7).choose(&[0.1, 3.0, 2.9]), Some(1));
         assert_eq!(Sampler::new(0.0, 1.0, 7).choose(&[]), None);
+        assert_eq!(Sampler::new(1.0, 1.0, 7).choose(&[f32::NAN, f32::NEG_INFINITY]), None);
+    }
+
+    #[test]
+    fn what_may_not_come_is_never_chosen() {
+        for temperature in [0.0, 1.0] {
+            let mut sampler = Sampler::new(temperature, 0.9, 7);
+            let mut scores = [9.0, 3.0, 8.0, 2.9];
+            let chosen = sampler.choose_of(&mut scores, |token| token % 2 == 1);
+            assert!(matches!(chosen, Some(1 | 3)), "{chosen:?}");
+            assert_eq!(sampler.choose_of(&mut [1.0, 2.0], |_| false), None);
+        }
     }
 
     #[test]

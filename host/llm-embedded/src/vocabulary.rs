@@ -1,6 +1,7 @@
 //! Text to tokens and back, and messages to a prompt. What a message says can never end its turn or begin another.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use agentry_abi::bindings::agentry::agent::llm::{Message, Part, ResultPart, Role};
 use candle_core::quantized::gguf_file::{Content, Value};
@@ -29,6 +30,8 @@ pub(super) struct Vocabulary {
     plain: Tokenizer,
     template: String,
     ends: Vec<u32>,
+    /// The bytes of each token, once they are needed.
+    bytes: OnceLock<Vec<Vec<u8>>>,
 }
 
 impl Vocabulary {
@@ -46,7 +49,7 @@ impl Vocabulary {
         let said = content.metadata.get("tokenizer.ggml.eos_token_id").and_then(|value: &Value| value.to_u32().ok());
         let ends = said.into_iter().chain(ENDS.iter().filter_map(|name| marks.token_to_id(name))).collect();
         let template = text("tokenizer.chat_template").map_or(CHATML, String::as_str).to_owned();
-        Ok(Self { marks, plain, template, ends })
+        Ok(Self { marks, plain, template, ends, bytes: OnceLock::new() })
     }
 
     /// Whether this token ends an answer.
@@ -90,11 +93,16 @@ impl Vocabulary {
     }
 
     /// The bytes that a token stands for; none for a mark.
-    pub(super) fn bytes(&self, token: u32) -> Vec<u8> {
-        if self.marks.get_added_tokens_decoder().contains_key(&token) {
-            return Vec::new();
-        }
-        self.marks.id_to_token(token).map_or_else(Vec::new, |text| text.chars().filter_map(byte).collect())
+    pub(super) fn bytes(&self, token: u32) -> &[u8] {
+        let all = self.bytes.get_or_init(|| {
+            let marks = self.marks.get_added_tokens_decoder();
+            let bytes = |token| match self.marks.id_to_token(token) {
+                Some(text) if !marks.contains_key(&token) => text.chars().filter_map(byte).collect(),
+                _ => Vec::new(),
+            };
+            (0..self.marks.get_vocab_size(true) as u32).map(bytes).collect()
+        });
+        all.get(token as usize).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -128,7 +136,11 @@ fn role(role: Role) -> &'static str {
 fn said(message: &Message) -> String {
     let texts = message.parts.iter().filter_map(|part| match part {
         Part::Text(text) => Some(Cow::Borrowed(text.as_str())),
-        Part::ToolCall(call) => Some(Cow::Owned(format!("{}({})", call.name, call.arguments_json))),
+        // As it would write the call again.
+        Part::ToolCall(call) => {
+            let name = serde_json::Value::from(call.name.as_str());
+            Some(Cow::Owned(format!("{{\"name\": {name}, \"arguments\": {}}}", call.arguments_json)))
+        }
         Part::ToolResult(result) => {
             let texts = result.parts.iter().filter_map(|part| match part {
                 ResultPart::Text(text) | ResultPart::Json(text) => Some(text.as_str()),
