@@ -361,3 +361,25 @@ fn vectors_are_asked_for_and_paid_and_a_model_that_makes_none_says_so() {
     assert!(report["output"]["llm.embed"].to_string().contains("denied (no-grant"), "{report}");
     assert_eq!(server.asked().len(), 1, "who is not granted it reaches nobody");
 }
+
+#[test]
+fn an_answer_of_another_form_is_repaired_once_by_a_call_of_its_own() {
+    let schema = r#"{"type":"object","required":["city"],"properties":{"city":{"type":"string"}}}"#;
+    let says = |text: &str| Behaviour::Streams([piece(text)].into_iter().chain(last(100, 5)).collect());
+    let ask = |answers: Vec<Behaviour>| {
+        let server = Server::that(Behaviour::InTurn(answers));
+        let stage = stage(server.port());
+        let input = json!({"prompt": "Where is the Louvre?", "max_tokens": 32, "schema": schema});
+        let report = end(&mut stage.run(&guest("ask"), &input)).json();
+        (server.asked(), report, stage.calls().iter().filter(|call| call["name"] == "llm.complete").count())
+    };
+    let (asked, report, calls) = ask(vec![says("It is in Paris."), says(r#"{"city":"Paris"}"#)]);
+    assert_eq!((&report["output"], asked.len(), calls), (&json!(r#"{"city":"Paris"}"#), 2, 2), "{report}");
+    assert!(!asked[0].contains("Answer again"), "{}", asked[0]);
+    let told = "the model's answer is not of the form that was asked for: it is no JSON. Answer again";
+    assert!(asked[1].contains("It is in Paris.") && asked[1].contains(told), "{}", asked[1]);
+    assert_eq!(report["cost_microusd"], 2 * (100 + 2 * 5), "both were paid: {report}");
+
+    let (asked, report, _) = ask(vec![says("It is in Paris.")]);
+    assert_eq!((&report["status"], asked.len()), (&json!("unavailable"), 2), "once and no more: {report}");
+}

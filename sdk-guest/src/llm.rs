@@ -253,6 +253,44 @@ impl Request {
         complete(self)
     }
 
+    /// As [`complete`]; an answer that is not of the form that was asked for is shown to the model once more, with what it lacks. That is a
+    /// call of its own: it is decided on, counted and paid like any other.
+    ///
+    /// ```no_run
+    /// # async fn ask() -> Result<(), agentry::Failure> {
+    /// use agentry::llm::Request;
+    /// let schema = r#"{"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}"#;
+    /// let answer = Request::new().user("Where is the Louvre?").schema(schema).complete_or_repair().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`complete`], of the last call.
+    pub async fn complete_or_repair(&self) -> Result<Response, Failure> {
+        let failure = match self.complete().await {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure,
+        };
+        match self.repairing(&failure) {
+            Some(again) => again.complete().await,
+            None => Err(failure),
+        }
+    }
+
+    /// The question that shows the model what its answer to this one lacked; none if that is not why it failed.
+    #[must_use]
+    pub fn repairing(&self, failure: &Failure) -> Option<Self> {
+        let answer = failure.partial.as_ref()?;
+        let is_whole = matches!(answer.stop, StopReason::End | StopReason::Sequence(_));
+        let Error::Unavailable(why) = &failure.why else { return None };
+        if matches!(self.output, OutputForm::Text) || !is_whole {
+            return None;
+        }
+        let turn = Message { role: Role::Assistant, parts: answer.parts.clone(), cache: false };
+        let words = format!("{}. Answer again, with nothing but JSON of that form.", why.reason);
+        Some(self.clone().message(turn).user(words))
+    }
+
     /// As [`stream()`].
     pub fn stream(&self) -> Answer {
         stream(self)
@@ -360,6 +398,26 @@ mod tests {
         assert!(wrong.message.starts_with("the model's answer, field `steps[1]`: "), "{wrong}");
         let cut = answer("{\"steps\":[1,", StopReason::MaxOutput).json::<Plan>().expect_err("it is cut");
         assert!(cut.message.contains("reached max-output, 40 tokens"), "{cut}");
+    }
+
+    #[test]
+    fn only_an_answer_of_another_form_is_worth_asking_again() {
+        let why = || {
+            Error::Unavailable(crate::types::Unavailability { reason: "it is no JSON".into(), retry_after_ms: None })
+        };
+        let failed = |stop| Failure { why: why(), partial: Some(answer("Bonn", stop)) };
+        let request = Request::new().user("Where?").schema("{}");
+        let again = request.repairing(&failed(StopReason::End)).expect("the answer was whole");
+        assert_eq!(again.messages.len(), 3);
+        assert!(matches!(&again.messages[1].parts[..], [Part::Text(text)] if text == "Bonn"));
+        let [Part::Text(words)] = &again.messages[2].parts[..] else { panic!("{again:?}") };
+        assert!(words.starts_with("it is no JSON. Answer again"), "{words}");
+        assert!(
+            request.repairing(&failed(StopReason::Cancelled)).is_none(),
+            "half an answer is no answer of another form"
+        );
+        assert!(request.repairing(&Failure { why: why(), partial: None }).is_none());
+        assert!(Request::new().user("Where?").repairing(&failed(StopReason::End)).is_none());
     }
 
     #[test]

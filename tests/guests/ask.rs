@@ -1,4 +1,4 @@
-//! Asks the default model one question and gives what it said.
+//! Asks the default model one question and gives what it said; of a schema, once more if it said something else.
 //! Justification: the shortest way to a model, for every test about models.
 
 use agentry::Failure;
@@ -9,6 +9,7 @@ struct Input {
     prompt: String,
     max_tokens: Option<u32>,
     model: Option<String>,
+    schema: Option<String>,
 }
 
 #[agentry::agent]
@@ -18,5 +19,8 @@ async fn run(input: Input) -> Result<String, Failure> {
         Some(model) => request.model(model),
         None => request,
     };
-    Ok(request.complete().await?.text())
+    Ok(match input.schema {
+        Some(schema) => request.schema(schema).complete_or_repair().await?.text(),
+        None => request.complete().await?.text(),
+    })
 }
