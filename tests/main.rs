@@ -38,6 +38,7 @@ mod listing;
 mod mail;
 mod mistakes;
 mod models;
+mod other_clients;
 mod package;
 mod packages;
 mod policies;

@@ -24,6 +24,9 @@ const WITHOUT_ISOLATION: [&str; 3] = ["guests::", "replay::", "resume::"];
 /// The reference implementation of The Update Framework.
 const TUF: &str = "tuf==7.0.1";
 
+/// The vendors' own clients, which our readers of answers are compared with.
+const CLIENTS: [&str; 2] = ["openai==3.57.0", "anthropic==2.14.0"];
+
 /// Runs all and prints `N passed, N failed` last.
 pub fn run() -> ExitCode {
     let mut steps = Steps { counts: Counts::default(), began: Instant::now(), took: Vec::new() };
@@ -113,16 +116,17 @@ fn workspace_tests(targets: &[&str]) -> Command {
 }
 
 fn integration(steps: &mut Steps) -> Result<()> {
-    // Somebody else's program around the host, which a test runs.
-    steps::run(cargo().args(["build", "--quiet", "--workspace", "--example", "embed"]))?;
+    // Somebody else's program around the host, and our readers of answers alone, which tests run.
+    steps::run(cargo().args(["build", "--quiet", "--workspace", "--example", "embed", "--example", "answer"]))?;
     let server = ModelServer::fetched()?;
     // Another implementation of the form that indexes have.
     let tuf = python::environment("tuf", &[TUF])?;
+    let clients = python::environment("clients", &CLIENTS)?;
     let skipped = target().join("skipped-tests");
     let _ = std::fs::remove_file(&skipped);
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
-    tests.env("AGENTRY_TUF_PYTHON", tuf.path("python"));
+    tests.env("AGENTRY_TUF_PYTHON", tuf.path("python")).env("AGENTRY_CLIENTS_PYTHON", clients.path("python"));
     steps.tests("integration", tests);
     // The other setting, which programs have that embed Agentry: what guests see, and what a run is when it is executed again.
     let mut weaker = workspace_tests(&["--test", "integration", "--"]);
