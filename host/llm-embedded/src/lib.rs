@@ -203,15 +203,17 @@ impl Words {
         }
         // Most tokens fall with their first byte.
         let first: Vec<bool> = (0..=u8::MAX).map(|byte| held.allows(&[byte])).collect();
+        let may_end = held.may_end();
         for (token, score) in (0..).zip(scores.iter_mut()) {
             let begins = |byte: &u8| first.get(usize::from(*byte)).copied().unwrap_or(false);
             let bytes = self.vocabulary.bytes(token);
-            if !bytes.first().is_some_and(begins) && !(held.may_end() && self.vocabulary.ends(token)) {
+            let may_come = bytes.first().is_some_and(begins) || (may_end && self.vocabulary.ends(token));
+            if !may_come {
                 *score = f32::NEG_INFINITY;
             }
         }
         sampler.choose_of(scores, |token| match self.vocabulary.ends(token) {
-            true => held.may_end(),
+            true => may_end,
             false => held.allows(self.vocabulary.bytes(token)),
         })
     }

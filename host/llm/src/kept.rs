@@ -14,7 +14,7 @@ type Holds = fn(&[u8]);
 
 #[test]
 fn every_kept_answer_keeps_its_properties() {
-    let all: [(&str, Holds); 7] = [
+    let all: [(&str, Holds); 9] = [
         ("events", events::holds),
         ("chat", answers::chat),
         ("messages", answers::messages),
@@ -22,6 +22,8 @@ fn every_kept_answer_keeps_its_properties() {
         ("gemini", answers::gemini),
         ("ollama", answers::ollama),
         ("converse", answers::converse),
+        ("amazon", answers::amazon),
+        ("vectors", answers::vectors),
     ];
     for (name, holds) in all {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
