@@ -55,6 +55,9 @@ pub const OUTPUT_TOKENS_MAX: u64 = 2048;
 /// nobody whether to go on.
 const PROMPT_MAX_BYTES: u64 = 1024 * 1024;
 
+/// Tokens that are looked at one by one before one is chosen, instead of behind it.
+const FEW_TOKENS: usize = 8192;
+
 /// Tokens of a prompt that are read at once; between two such pieces a call can be cut.
 const PREFILL_TOKENS: usize = 256;
 
@@ -201,21 +204,24 @@ impl Words {
         if held.is_free() {
             return sampler.choose(scores);
         }
+        let may_end = held.may_end();
+        let bytes = |token| self.vocabulary.bytes(token);
+        let may_come = |token| match self.vocabulary.ends(token) {
+            true => may_end,
+            false => held.allows(bytes(token)),
+        };
         // Most tokens fall with their first byte.
         let first: Vec<bool> = (0..=u8::MAX).map(|byte| held.allows(&[byte])).collect();
-        let may_end = held.may_end();
+        let begins = |byte: &u8| first.get(usize::from(*byte)).copied().unwrap_or(false);
+        let begins = |token| bytes(token).first().is_some_and(begins) || (may_end && self.vocabulary.ends(token));
+        // Where few are left, most of them fall as well; where many are, hardly any does.
+        let left = (0..).take(scores.len()).filter(|token| begins(*token)).count();
         for (token, score) in (0..).zip(scores.iter_mut()) {
-            let begins = |byte: &u8| first.get(usize::from(*byte)).copied().unwrap_or(false);
-            let bytes = self.vocabulary.bytes(token);
-            let may_come = bytes.first().is_some_and(begins) || (may_end && self.vocabulary.ends(token));
-            if !may_come {
+            if !begins(token) || (left <= FEW_TOKENS && !may_come(token)) {
                 *score = f32::NEG_INFINITY;
             }
         }
-        sampler.choose_of(scores, |token| match self.vocabulary.ends(token) {
-            true => may_end,
-            false => held.allows(self.vocabulary.bytes(token)),
-        })
+        sampler.choose_of(scores, may_come)
     }
 
     fn prompt(&self, request: &Request) -> Result<Vec<u32>, String> {
