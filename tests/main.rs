@@ -29,6 +29,8 @@ mod human;
 mod idle;
 mod imports;
 mod impostors;
+mod installed;
+mod installed_deb;
 mod installing;
 mod labels;
 mod languages;
