@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentry_abi::fault;
 use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_NAMES_MAX, TRIGGER_REST_LOOKS};
 use agentry_store::{Batch, Store, StoreError, keys, rows};
 use serde_json::json;
@@ -101,7 +102,7 @@ async fn look(host: &Arc<Watched>, root: &str) -> Result<(Listing, usize), Strin
         if !host.drivers.files.has(&root) {
             return Err(format!("this host has no root `{root}`: add --root {root}=DIR"));
         }
-        host.drivers.files.find(&root).and_then(|found| found.survey("")).map_err(|error| format!("{error:?}"))
+        host.drivers.files.find(&root).and_then(|found| found.survey("")).map_err(|error| fault::words(&error))
     });
     let (listed, unsaid) = listed.await.unwrap_or_else(|_| Err("it cannot be read".to_owned()))?;
     let files = listed.into_iter().filter(|stat| !stat.directory);
