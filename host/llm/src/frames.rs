@@ -30,6 +30,8 @@ pub(crate) struct Frames {
     any: bool,
     /// What came before it can be said what it is.
     begin: Vec<u8>,
+    /// Whether it is behind the place where a mark can stand.
+    has_begun: bool,
     /// What it begins with, for the admin.
     head: Vec<u8>,
     kind: String,
@@ -76,6 +78,7 @@ impl Frames {
             bytes: 0,
             any: false,
             begin: Vec::new(),
+            has_begun: false,
             head: Vec::new(),
             kind: shorten(content_type, SHOWN_CHARS),
         }
@@ -134,11 +137,14 @@ impl Frames {
             return self.go_on(bytes);
         }
         self.begin.extend_from_slice(bytes);
-        if BYTE_ORDER_MARK.starts_with(&self.begin) {
+        if !self.has_begun && BYTE_ORDER_MARK.starts_with(&self.begin) {
             return Ok(());
         }
         let begin = std::mem::take(&mut self.begin);
-        let begin = begin.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&begin).trim_ascii_start();
+        // It marks the very beginning; behind white space it is text.
+        let marked = if self.has_begun { None } else { begin.strip_prefix(BYTE_ORDER_MARK) };
+        let begin = marked.unwrap_or(&begin).trim_ascii_start();
+        self.has_begun = true;
         self.form = match begin.first() {
             None => return Ok(()),
             Some(b'{' | b'[') => Form::Json { buffer: Vec::new(), seen: 0, by_line: true },
@@ -312,6 +318,8 @@ mod tests {
         check(b"\r\n \n\ndata: {}\n\ndata: {\"a\":1}", &["{}", "{\"a\":1}"]);
         check(b"\n\ndata: {}\n\n: x\n\ndata: {\"a\":1}", &["{}", "{\"a\":1}"]);
         check("\u{feff}data: {}\n\n".as_bytes(), &["{}"]);
+        check("\n\u{feff}data: {}\n\n".as_bytes(), &["{}"]);
+        check("\n\u{feff}\u{feff}data: {}\n\ndata: 7\n\n".as_bytes(), &["7"]);
         check(b"{\"a\":1}", &["{\"a\":1}"]);
         check("\u{feff}{\"a\":1}".as_bytes(), &["{\"a\":1}"]);
         check(b"{\"a\":1}\n{\"b\":2}\n\n{\"c\":3}", &["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);
