@@ -11,6 +11,7 @@ pub mod limits;
 pub mod lock;
 pub mod name;
 pub mod set;
+pub mod signers;
 pub mod source;
 pub mod statement;
 

@@ -26,6 +26,9 @@ pub const INSTALLED_MAX: usize = AGENTS_MAX;
 /// Versions before the present one that are kept, for a rollback.
 pub const PREVIOUS_MAX: usize = 3;
 
+/// Versions of which it is kept who signed them, though they are not installed any more: a hundred and fifty bytes each.
+pub const SIGNED_MAX: usize = 10_000;
+
 /// The root of an index: a few keys.
 pub const ROOT_MAX_BYTES: usize = 256 * KIB;
 

@@ -1,7 +1,7 @@
 //! `agents.lock`: which agents are installed, of which version, signed by whom, and what a person agreed to. One file that is replaced
 //! whole, so the set is the old one or the new one; a check over all of it tells a flipped bit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use agentry_config::policies;
@@ -15,14 +15,17 @@ use sha2::{Digest as _, Sha256};
 use crate::fault::{Fault, unreadable};
 use crate::file;
 use crate::key::PublicKey;
-use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX};
+use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX, SIGNED_MAX};
 use crate::name::bytes;
 
 /// The file's name in the home.
 pub const LOCK_FILE: &str = "agents.lock";
 
 /// Its version.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The one before it: it says less, and nothing otherwise.
+const FORMAT_BEFORE: u32 = 1;
 
 /// Where components lie, each under its digest.
 pub(crate) const DIRECTORY: &str = "packages";
@@ -143,14 +146,18 @@ pub struct Lock {
     pub roots: BTreeMap<String, BTreeMap<String, PathBuf>>,
     /// When a version was first seen, by its digest in hexadecimal digits: from then on it cools off.
     pub seen: BTreeMap<String, Millis>,
+    /// Who signed each version that was ever installed here, by its digest in hexadecimal digits: runs of it that wait go on for as long
+    /// as its grant does.
+    #[serde(default)]
+    pub signed: BTreeMap<String, PublicKey>,
     /// What is not finished.
     pub pending: Vec<Pending>,
 }
 
 impl Default for Lock {
     fn default() -> Self {
-        let (agents, highest, roots, seen) = Default::default();
-        Self { format: FORMAT, agents, highest, roots, seen, pending: Vec::new() }
+        let (agents, highest, roots, seen, signed) = Default::default();
+        Self { format: FORMAT, agents, highest, roots, seen, signed, pending: Vec::new() }
     }
 }
 
@@ -195,11 +202,12 @@ impl Lock {
         if check.as_ref().and_then(Value::as_str) != Some(&*check_of(&value)) {
             return Err(damaged("its check does not fit"));
         }
-        if value["format"] != FORMAT {
+        if value["format"] != FORMAT && value["format"] != FORMAT_BEFORE {
             let message = format!("{} has another format, and this version reads {FORMAT}", path.display());
             return Err(Fault::usage(message, "use the agentry that wrote it, or a later one"));
         }
-        serde_json::from_value(value).map_err(|why| damaged(&why.to_string()))
+        let lock: Self = serde_json::from_value(value).map_err(|why| damaged(&why.to_string()))?;
+        Ok(Self { format: FORMAT, ..lock })
     }
 
     pub(crate) fn save(&self, home: &Path, by_way_of: &Path) -> Result<(), Fault> {
@@ -245,6 +253,9 @@ impl Lock {
     pub fn put(&mut self, agent: &str, release: Release) {
         let highest = self.highest.entry(release.name.clone()).or_default();
         *highest = (*highest).max(release.seq);
+        if let Some(key) = release.key {
+            self.keep_signer(release.digest.0.to_string(), key);
+        }
         match self.agents.get_mut(agent) {
             None => {
                 self.agents.insert(agent.to_owned(), Installed { now: release, previous: Vec::new() });
@@ -257,6 +268,22 @@ impl Lock {
                 installed.previous.truncate(PREVIOUS_MAX);
             }
         }
+    }
+
+    fn keep_signer(&mut self, digest: String, key: PublicKey) {
+        self.signed.insert(digest, key);
+        if self.signed.len() > SIGNED_MAX {
+            let named: BTreeSet<String> = self.releases().map(|release| release.digest.0.to_string()).collect();
+            let others = self.signed.keys().filter(|digest| !named.contains(*digest)).cloned();
+            let too_many: Vec<String> = others.take(self.signed.len() - SIGNED_MAX).collect();
+            too_many.iter().for_each(|digest| drop(self.signed.remove(digest)));
+        }
+    }
+
+    /// Whose signature each version has that is or was installed, as far as it has one.
+    pub fn signers(&self) -> impl Iterator<Item = (Digest, PublicKey)> {
+        let were = self.signed.iter().filter_map(|(digest, key)| Some((Digest(bytes(digest)?), *key)));
+        were.chain(self.releases().filter_map(|release| Some((release.digest.0, release.key?))))
     }
 
     /// The one before takes the place of the present one, which is kept as well: so nothing is lost by a mistake.
@@ -366,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_this_version_stays_readable() {
+    fn locks_of_this_version_and_of_the_one_before_stay_readable() {
         let home = tempfile::tempdir().unwrap();
         let mut lock = Lock::default();
         let key = Some("ed25519:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a".parse().unwrap());
@@ -385,8 +412,12 @@ mod tests {
         lock.pending.push(Pending::Withdraw { grant });
         lock.save(home.path(), home.path()).unwrap();
         let written = std::fs::read_to_string(home.path().join(LOCK_FILE)).unwrap();
-        expect_test::expect_file!["../../../tests/golden/agents-1.lock"].assert_eq(&written);
+        expect_test::expect_file!["../../../tests/golden/agents-2.lock"].assert_eq(&written);
         assert_eq!(Lock::load(home.path()).unwrap(), lock);
+        std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../tests/golden/agents-1.lock")).unwrap();
+        let before = Lock::load(home.path()).unwrap();
+        assert_eq!(before, Lock { signed: BTreeMap::new(), ..lock.clone() });
+        assert_eq!(before.signers().count(), 3, "what it says of its versions says who signed them");
     }
 
     #[test]

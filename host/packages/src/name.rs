@@ -119,15 +119,7 @@ pub fn digest(text: &str) -> Result<Digest, Fault> {
 
 /// 32 bytes as 64 lowercase hexadecimal digits.
 pub(crate) fn bytes(digits: &str) -> Option<[u8; 32]> {
-    let known = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if digits.len() != 64 || !digits.bytes().all(known) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
+    Digest::of_hex(digits).map(|digest| digest.0)
 }
 
 /// Of these names, one that this other name could be taken for: the same to the eye, or the same letters with other strokes between them.

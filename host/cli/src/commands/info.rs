@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let Looked { candidate, compared, lock } = look(&home, &args.wanted)?;
     let before = lock.agents.get(candidate.agent()).map(|installed| &installed.now);
     let wider = compared.as_ref().is_none_or(Compared::is_wider);
-    let effect = Effect::of(&home, &candidate.package.manifest, before, wider)?;
+    let effect = Effect::of(&home, &candidate, before, wider)?;
     if args.json {
         screen::print_json(&as_json(&candidate, &effect, compared.as_ref()))?;
     } else {

@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = agentry_engine::package::read(&component(args)?)?;
     let package = package::of(&bytes).with_context(about)?;
     if args.grant {
-        screen::print(&text::ours(&Grant::draft(&package.manifest)))?;
+        screen::print(&text::ours(&Grant::draft(&package.manifest, None)))?;
     } else if args.json {
         screen::print_json(&as_json(&package))?;
     } else {

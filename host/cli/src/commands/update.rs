@@ -130,7 +130,7 @@ fn cools(seen: Millis, cool_off_ms: u64) -> u64 {
 
 /// What there is, for whoever only looks.
 fn shown(args: &Args, home: &Home, candidate: &Candidate, compared: &Compared, now: &Release) -> Result<Value> {
-    let effect = Effect::of(home, &candidate.package.manifest, Some(now), compared.is_wider())?;
+    let effect = Effect::of(home, candidate, Some(now), compared.is_wider())?;
     if !args.json {
         screen::page(&packages::page(candidate, &effect, Some(compared)))?;
         let told = match compared.waits() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use agentry_engine::package::{self, Package};
 use agentry_kernel::digest::Digest;
+use agentry_kernel::publisher::PublisherKey;
 use agentry_packages::Fault;
 use agentry_packages::file;
 use agentry_packages::index::client::{Index, Listed};
@@ -96,6 +97,11 @@ impl Candidate {
     /// The name that it runs by.
     pub fn agent(&self) -> &str {
         self.package.manifest.agent()
+    }
+
+    /// The key that signed it, if one did.
+    pub fn signer(&self) -> Option<PublisherKey> {
+        self.signed.as_ref().map(|(said, _)| said.key.into())
     }
 
     /// `publisher:name version`

@@ -57,7 +57,7 @@ pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
         None => is_free(home, agent)?,
     }
     let wider = compared.is_none_or(|compared| compared.is_wider());
-    let effect = Effect::of(home, manifest, before, wider)?;
+    let effect = Effect::of(home, candidate, before, wider)?;
     if !change.json {
         screen::page(&words::page(candidate, &effect, *compared))?;
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_kernel::inquiry::{Location, Route, Scenario, capabilities, routes, show_call};
-use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::{Grant, Policy};
 use agentry_packages::Fault;
 use agentry_packages::lock::Release;
 use anyhow::{Context, Result};
 use toml::Table;
 
+use super::Candidate;
 use crate::commands::policy;
 use crate::home::Home;
 use crate::screen::text;
@@ -33,12 +33,13 @@ pub struct Effect {
 
 impl Effect {
     /// Of this package in this home, where `before` is the release that it follows, and `wider` whether it asks for more than that.
-    pub fn of(home: &Home, manifest: &Manifest, before: Option<&Release>, wider: bool) -> Result<Self> {
+    pub fn of(home: &Home, candidate: &Candidate, before: Option<&Release>, wider: bool) -> Result<Self> {
+        let (manifest, signer) = (&candidate.package.manifest, candidate.signer());
         let directory = home.policies();
         let files = if directory.exists() { PolicyFiles::read(&directory)? } else { PolicyFiles::default() };
         let policy = files.parse().map_err(PoliciesError::Mistakes)?;
         let agent = manifest.agent();
-        let draft = Grant::draft(manifest);
+        let draft = Grant::draft(manifest, signer);
         let ours = before.and_then(|before| before.grant.as_ref()).map(|grant| format!("/{}", grant.file));
         let Some(there) = policy.grants.iter().find(|grant| grant.agent == agent) else {
             let file = directory.join(format!("50-{agent}.toml")).display().to_string();
@@ -47,7 +48,7 @@ impl Effect {
         };
         let file = &there.rule.file;
         let is_ours = ours.is_some_and(|ours| file.ends_with(&ours));
-        let fits = policy.grant(agent, manifest).is_some();
+        let fits = policy.grant(agent, manifest, signer).is_some();
         if fits && !(is_ours && wider) {
             // It holds for this package as well, and nothing is granted beyond it.
             let text = std::fs::read_to_string(file).context("cannot read the grant of this agent")?;
@@ -55,7 +56,7 @@ impl Effect {
         }
         if !is_ours {
             let message = format!("{file} grants something to `{agent}` already, and not to this package");
-            let hint = "look at it: change its `package`, or remove the file";
+            let hint = "look at it: change its `package` and `publisher`, or remove the file";
             return Err(Fault::denied(text::line(&message), hint).into());
         }
         Self::under(home, &files.with(file, Some(&draft)), (Some(draft.clone()), &draft), agent, &policy)
