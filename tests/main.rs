@@ -58,6 +58,7 @@ mod standing;
 mod storage;
 mod store;
 mod surface;
+mod teams;
 mod tended;
 mod tools;
 mod triggers;

@@ -14,5 +14,6 @@ pub mod set;
 pub mod signers;
 pub mod source;
 pub mod statement;
+pub mod team;
 
 pub use fault::{Fault, Kind};

@@ -23,6 +23,9 @@ pub const LOCK_MAX_BYTES: usize = 8 * MIB;
 /// Agents that are installed: as many as a host may know by name.
 pub const INSTALLED_MAX: usize = AGENTS_MAX;
 
+/// Packages that are installed in one go because one requires the others. A person looks at each.
+pub const TEAM_MAX: usize = 16;
+
 /// Versions before the present one that are kept, for a rollback.
 pub const PREVIOUS_MAX: usize = 3;
 

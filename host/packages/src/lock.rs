@@ -17,6 +17,7 @@ use crate::file;
 use crate::key::PublicKey;
 use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX, SIGNED_MAX};
 use crate::name::bytes;
+use crate::team::{Member, Team};
 
 /// The file's name in the home.
 pub const LOCK_FILE: &str = "agents.lock";
@@ -91,6 +92,12 @@ pub struct Release {
     pub consent: Consent,
     /// The index that it is from; none if from a file.
     pub index: Option<String>,
+    /// What it provides; none if the version that installed it did not write that down.
+    #[serde(default)]
+    pub provides: Option<Vec<String>>,
+    /// What it requires, as text.
+    #[serde(default)]
+    pub requires: Vec<String>,
     /// The grant that came with it: its file in the policy directory and the digest of its text. None if an admin's own holds.
     pub grant: Option<GrantFile>,
 }
@@ -142,6 +149,9 @@ pub struct Lock {
     pub agents: BTreeMap<String, Installed>,
     /// The highest sequence number of each package that was ever installed here.
     pub highest: BTreeMap<String, u64>,
+    /// The digest of the file that had it: that one may come again after it was taken away.
+    #[serde(default)]
+    pub newest: BTreeMap<String, Hex>,
     /// What the roots of their grants stand for, of each agent.
     pub roots: BTreeMap<String, BTreeMap<String, PathBuf>>,
     /// When a version was first seen, by its digest in hexadecimal digits: from then on it cools off.
@@ -156,8 +166,8 @@ pub struct Lock {
 
 impl Default for Lock {
     fn default() -> Self {
-        let (agents, highest, roots, seen, signed) = Default::default();
-        Self { format: FORMAT, agents, highest, roots, seen, signed, pending: Vec::new() }
+        let (agents, highest, newest, roots, seen, signed) = Default::default();
+        Self { format: FORMAT, agents, highest, newest, roots, seen, signed, pending: Vec::new() }
     }
 }
 
@@ -235,7 +245,8 @@ impl Lock {
         let known = |installed: &Installed| {
             std::iter::once(&installed.now).chain(&installed.previous).any(|release| release.digest.0 == digest)
         };
-        let same = self.agents.get(agent).is_some_and(known);
+        let was = self.newest.get(name).is_some_and(|newest| newest.0 == digest);
+        let same = was || self.agents.get(agent).is_some_and(known);
         if seq > highest || seq == highest && same {
             return Ok(());
         }
@@ -252,7 +263,10 @@ impl Lock {
     /// A release takes the place of the one before, which is kept.
     pub fn put(&mut self, agent: &str, release: Release) {
         let highest = self.highest.entry(release.name.clone()).or_default();
-        *highest = (*highest).max(release.seq);
+        if release.seq >= *highest {
+            *highest = release.seq;
+            self.newest.insert(release.name.clone(), release.digest);
+        }
         if let Some(key) = release.key {
             self.keep_signer(release.digest.0.to_string(), key);
         }
@@ -304,6 +318,17 @@ impl Lock {
         self.roots.values().flatten().map(|(root, directory)| (root.clone(), directory.clone())).collect()
     }
 
+    /// Those that run now, as they need each other.
+    pub fn team(&self) -> Team {
+        let member = |(agent, installed): (&String, &Installed)| {
+            let now = &installed.now;
+            let (name, version, provides) = (now.name.clone(), now.version.clone(), now.provides.clone());
+            let requires = now.requires.iter().filter_map(|text| text.parse().ok()).collect();
+            Member { agent: agent.clone(), name, version, provides, requires }
+        };
+        self.agents.iter().map(member).collect()
+    }
+
     /// Every release that it names.
     pub fn releases(&self) -> impl Iterator<Item = &Release> {
         self.agents.values().flat_map(|installed| std::iter::once(&installed.now).chain(&installed.previous))
@@ -331,6 +356,8 @@ pub(crate) mod fixture {
             capabilities: Hex(digest),
             consent,
             index: None,
+            provides: Some(vec![]),
+            requires: vec![],
             grant: None,
         }
     }
@@ -390,6 +417,11 @@ mod tests {
             "it is here, and nobody can hand it over again"
         );
         assert_eq!(lock.back("nobody"), None);
+        // Taken away, the newest may come again, and no other.
+        lock.agents.clear();
+        lock.follows("acme:clock", 3, newest.digest.0).unwrap();
+        assert!(lock.follows("acme:clock", 3, Digest([1; 32])).is_err());
+        assert!(lock.follows("acme:clock", 2, older.digest.0).is_err());
     }
 
     #[test]
@@ -416,7 +448,8 @@ mod tests {
         assert_eq!(Lock::load(home.path()).unwrap(), lock);
         std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../tests/golden/agents-1.lock")).unwrap();
         let before = Lock::load(home.path()).unwrap();
-        assert_eq!(before, Lock { signed: BTreeMap::new(), ..lock.clone() });
+        assert_eq!((before.highest.clone(), before.roots.clone()), (lock.highest.clone(), lock.roots.clone()));
+        assert!(before.releases().all(|release| release.provides.is_none() && release.requires.is_empty()));
         assert_eq!(before.signers().count(), 3, "what it says of its versions says who signed them");
     }
 

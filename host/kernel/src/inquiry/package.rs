@@ -45,6 +45,7 @@ impl Scenario {
             wit: WIT.into(),
             description: String::new(),
             provides: Vec::new(),
+            requires: Vec::new(),
             wants: anything(&roots),
             budget: BTreeMap::new(),
             input_schema: None,

@@ -21,6 +21,7 @@ use crate::home::Home;
 use crate::screen::text;
 
 /// A package that could be installed.
+#[derive(Clone)]
 pub struct Candidate {
     /// What it is.
     pub package: Package,
@@ -48,6 +49,13 @@ pub struct Wanted {
     /// The index to look in, by its name in packages.toml
     #[arg(long, value_name = "NAME")]
     pub index: Option<String>,
+}
+
+impl Wanted {
+    /// This package, wherever it is listed.
+    pub fn package(package: String) -> Self {
+        Self { package, digest: None, index: None }
+    }
 }
 
 /// Where it comes from, and what it must be.
