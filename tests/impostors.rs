@@ -383,5 +383,14 @@ fn what_an_admin_wrote_of_packages_is_read_whole_or_refused_with_its_line() {
     end(stage.agentry("info").arg("https://a.example/x.wasm"))
         .with(2)
         .complains("no place that packages are installed from");
-    end(stage.agentry("info").arg("oci://a.example/x")).with(2).complains("registry of containers");
+    for (lines, part) in [
+        ("[registries.\"a b\"]\n", "is no host of a registry"),
+        ("[registries.\"a.example\"]\nplain = true\n", "is for a registry inside"),
+        ("[registries.\"a.example\"]\nleads_to = [\"ftp://b.example\"]\n", "is no origin"),
+        ("[registries.\"a.example\"]\nuser = \"x\"\n", "unknown key `user`"),
+    ] {
+        stage.write("home/packages.toml", &format!("format = 1\n{lines}"));
+        end(&mut stage.agentry("list")).with(2).complains(part);
+    }
+    end(stage.agentry("info").arg("oci://a.example")).with(2).complains("it has no repository");
 }

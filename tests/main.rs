@@ -49,6 +49,7 @@ mod questions;
 mod raises;
 mod real_model;
 mod refusals;
+mod registries;
 mod registry;
 mod replay;
 mod resume;

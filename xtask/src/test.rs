@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::model_server::{Answering, ModelServer};
 use crate::steps::{self, cargo, shown};
 use crate::workspace::{agentry, root, target};
-use crate::{demo, fuzz, guests, python, readme, tidy};
+use crate::{debian, demo, fuzz, guests, python, readme, tidy};
 use counts::Counts;
 
 /// The names of guest workspaces; they are compiled for WebAssembly and no part of the host's.
@@ -118,11 +118,17 @@ fn integration(steps: &mut Steps) -> Result<()> {
     let server = ModelServer::fetched()?;
     // Another implementation of the form that indexes have.
     let tuf = python::environment("tuf", &[TUF])?;
+    // A real registry of containers, and another program that reads in it.
+    let registry = debian::registry_tools();
     let skipped = target().join("skipped-tests");
     let _ = std::fs::remove_file(&skipped);
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
     tests.env("AGENTRY_TUF_PYTHON", tuf.path("python"));
+    match registry {
+        Ok(tools) => drop(tests.env("AGENTRY_REGISTRY_TOOLS", tools)),
+        Err(error) => eprintln!("no registry of containers: {error:#}"),
+    }
     steps.tests("integration", tests);
     // The other setting, which programs have that embed Agentry: what guests see, and what a run is when it is executed again.
     let mut weaker = workspace_tests(&["--test", "integration", "--"]);

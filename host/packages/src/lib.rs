@@ -10,6 +10,7 @@ pub mod keyring;
 pub mod limits;
 pub mod lock;
 pub mod name;
+pub mod oci;
 pub mod set;
 pub mod signers;
 pub mod source;

@@ -53,6 +53,21 @@ pub const PUBLISHERS_MAX: usize = 10_000;
 /// Indexes that a home asks.
 pub const INDEXES_MAX: usize = 32;
 
+/// The manifest of an image, which names a few layers.
+pub const IMAGE_MAX_BYTES: usize = 256 * KIB;
+
+/// Layers of an image in which a package is looked for.
+pub const LAYERS_MAX: usize = 16;
+
+/// An answer with a token; tokens that name many rights have some kilobytes.
+pub const TOKEN_MAX_BYTES: usize = 64 * KIB;
+
+/// What a registry says to whoever it does not know, and a token.
+pub const CHALLENGE_MAX_BYTES: usize = 16 * KIB;
+
+/// Registries of which an admin says something.
+pub const REGISTRIES_MAX: usize = 32;
+
 /// Redirects within one server.
 pub const REDIRECTS_MAX: usize = 3;
 

@@ -11,7 +11,7 @@ mod shadow;
 mod team;
 mod words;
 
-pub use self::candidate::{Candidate, Wanted, Way, listed};
+pub use self::candidate::{Candidate, Wanted, Way, listed, registry};
 pub use self::change::{Change, Outcome, carry_out};
 pub use self::compare::Compared;
 pub use self::consent::{ConsentArgs, agreed, code};

@@ -71,6 +71,9 @@ fn shown(
     let _ = writeln!(page, "  {}", vouched(candidate));
     let size = units::bytes(candidate.package.bytes as u64);
     let _ = writeln!(page, "  {}", styled(DIM, format!("{size}, sha256 {}", candidate.package.digest)));
+    if let Some(from) = &candidate.from {
+        let _ = writeln!(page, "  {}", styled(DIM, format!("from {}", text::line(from))));
+    }
     if !needed_by.is_empty() {
         let _ = writeln!(page, "  required by {}", text::cut(&needed_by.join(", "), 200));
     }
@@ -154,6 +157,7 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "bytes": candidate.package.bytes,
         "description": manifest.description,
         "index": candidate.index,
+        "from": candidate.from,
         "key": candidate.signed.as_ref().map(|(said, _)| said.key.to_string()),
         "trust": candidate.signed.as_ref().map(|(_, how)| *how),
         "imitates": candidate.imitates,
@@ -328,7 +332,8 @@ mod tests {
         };
         let imitates = Some("\u{1b}[31mx".to_owned());
         let (bytes, index) = (Vec::new(), Some("\u{1b}]0;x\u{7}".to_owned()));
-        let candidate = Candidate { package, bytes, envelope: None, signed: None, index, imitates };
+        let from = Some("\u{1b}[2J".to_owned());
+        let candidate = Candidate { package, bytes, envelope: None, signed: None, index, from, imitates };
         let budget = "usd_run = \"\\u001b[2J\"".parse().expect("TOML");
         let can = vec![("\u{1b}[2J".to_owned(), vec!["\u{202e}".to_owned()])];
         let effect = Effect { grant: None, budget, can, opens: vec!["x: \u{1b}[2J".to_owned()] };
