@@ -89,7 +89,7 @@ impl Market {
     pub fn list(&self, publishers: &[&str]) {
         for publisher in publishers {
             let key = end(self.author("key new").arg(publisher)).with(0).stdout.trim().to_owned();
-            end(self.author("index add").arg(self.stage.path("index")).args([publisher, &key])).with(0);
+            end(self.author("index add").arg(self.stage.path("index")).arg(publisher).arg(&key)).with(0);
         }
         end(self.author("index sign").arg(self.stage.path("index"))).with(0);
     }
@@ -112,7 +112,9 @@ impl Market {
     pub fn with_all(&self, what: &str, with: &[&str]) -> Command {
         let mut command = self.stage.agentry("info");
         command.arg(what);
-        with.iter().for_each(|one| drop(command.args(["--with", one])));
+        for one in with {
+            command.args(["--with", one]);
+        }
         command
     }
 

@@ -236,7 +236,7 @@ mod tests {
         for (case, what) in [
             (parse(""), "the file has another format"),
             (parse("format = 1\nfirstuse = true"), "did you mean `first_use`?"),
-            (parse("format = 1\nindex = 1"), "[indexes.NAME]"),
+            (parse("format = 1\nsources = 1"), "[indexes.NAME]"),
             (parse("format = 1\nregistry = 1"), "[registries.\"HOST\"]"),
             (parse("format = 1\n[registries.\"a/b\"]\n"), "is no host"),
             (parse("format = 1\n[registries.\"a.example\"]\nplain = true\n"), "is for a registry inside"),

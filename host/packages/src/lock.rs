@@ -289,8 +289,8 @@ impl Lock {
         if self.signed.len() > SIGNED_MAX {
             let named: BTreeSet<String> = self.releases().map(|release| release.digest.0.to_string()).collect();
             let others = self.signed.keys().filter(|digest| !named.contains(*digest)).cloned();
-            let too_many: Vec<String> = others.take(self.signed.len() - SIGNED_MAX).collect();
-            too_many.iter().for_each(|digest| drop(self.signed.remove(digest)));
+            let too_many: BTreeSet<String> = others.take(self.signed.len() - SIGNED_MAX).collect();
+            self.signed.retain(|digest, _| !too_many.contains(digest));
         }
     }
 

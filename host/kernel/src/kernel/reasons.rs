@@ -62,7 +62,7 @@ pub(super) fn no_grant(policy: &Policy, start: &Start) -> No {
                 "the grant of agent `{agent}` is for a package that its publisher signed, and this file is not installed here"
             ),
         };
-        let signed = start.signer.map_or_else(|| "nobody that is known here".to_owned(), |key| key.to_string());
+        let signed = start.signer.map_or_else(|| "nobody that is known here".to_string(), |key| key.to_string());
         return Refusal::new(Code::NoGrant, because)
             .rule(Rule { id: format!("{agent}/publisher"), ..grant.rule.clone() })
             .argument("signed by", &signed, wanted.to_string())

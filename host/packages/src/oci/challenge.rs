@@ -7,7 +7,7 @@ use crate::limits::CHALLENGE_MAX_BYTES;
 
 /// How it wants to know who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Challenge {
+pub(super) enum Challenge {
     /// By a token from there.
     Bearer {
         /// Where.
@@ -21,7 +21,7 @@ pub enum Challenge {
 
 impl Challenge {
     /// Reads `WWW-Authenticate`; none if it says nothing of the kind.
-    pub fn read(header: &str) -> Option<Self> {
+    pub(super) fn read(header: &str) -> Option<Self> {
         let header = header.trim();
         if header.len() > CHALLENGE_MAX_BYTES {
             return None;
@@ -55,12 +55,14 @@ impl Challenge {
 }
 
 /// Where a token for this is to be had.
-pub fn address(realm: &Url, service: Option<&str>, scope: &str) -> Url {
+pub(super) fn address(realm: &Url, service: Option<&str>, scope: &str) -> Url {
     let mut address = realm.clone();
     address.set_fragment(None);
     address.set_query(None);
     let mut pairs = address.query_pairs_mut();
-    service.iter().for_each(|service| drop(pairs.append_pair("service", service)));
+    if let Some(service) = service {
+        pairs.append_pair("service", service);
+    }
     pairs.append_pair("scope", scope);
     drop(pairs);
     address
@@ -75,7 +77,7 @@ struct Given {
 }
 
 /// The token in an answer; none if there is none that fits in a header.
-pub fn token(body: &[u8]) -> Option<String> {
+pub(super) fn token(body: &[u8]) -> Option<String> {
     let given: Given = serde_json::from_slice(body).ok()?;
     let token = given.token.or(given.access_token)?;
     let visible = |byte: u8| byte.is_ascii_graphic();

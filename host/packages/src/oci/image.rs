@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::limits::{FILE_MAX_BYTES, LAYERS_MAX, SIGNATURE_MAX_BYTES};
 
 /// Of the manifest.
-pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Of the whole.
 const ARTIFACT: &str = "application/vnd.agentry.package.v1";
@@ -27,7 +27,7 @@ const EMPTY_BYTES: &[u8] = b"{}";
 
 /// A blob, as a manifest names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blob {
+pub(super) struct Blob {
     #[serde(rename = "mediaType")]
     media_type: String,
     digest: String,
@@ -38,7 +38,7 @@ pub struct Blob {
 
 /// What a manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
+pub(super) struct Image {
     /// The component.
     pub component: Layer,
     /// The envelope, if there is one.
@@ -47,7 +47,7 @@ pub struct Image {
 
 /// A layer that may be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layer {
+pub(super) struct Layer {
     /// Of its bytes.
     pub digest: Digest,
     /// How many there are.
@@ -68,7 +68,7 @@ impl Image {
     ///
     /// # Errors
     /// If it is none, or it is not clear which of its layers is the package and which its signature.
-    pub fn read(bytes: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Fault> {
         let wrong = |why: &str| {
             let hint = "`agentry publish FILE --to oci://…` puts a package there as it has to be";
             Fault::denied(format!("what is there is no package: {why}"), hint)
@@ -102,7 +102,7 @@ impl Image {
 }
 
 /// The blobs of a package, each with its digest, and the manifest that names them. `file` is what tools call it that know of no packages.
-pub fn made<'b>(
+pub(super) fn made<'b>(
     file: &str,
     version: &str,
     component: &'b [u8],

@@ -28,6 +28,7 @@ use agentry_kernel::kernel::Kernel;
 use agentry_kernel::policy::Policy;
 use agentry_kernel::time::Millis;
 use agentry_llm::Models;
+use agentry_packages::signers::Signers;
 use agentry_store::limits::ORDER_KEPT_MS;
 use agentry_store::{RedbStore, Store, StoreError, rows};
 

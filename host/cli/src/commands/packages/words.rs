@@ -54,7 +54,12 @@ pub fn member(team: &Team, at: usize, effect: &Effect) -> String {
     let member = &team.members[at];
     let Member { candidate, compared } = member;
     let by = if at == 0 { Vec::new() } else { team.needed_by(member) };
-    shown(candidate, effect, compared.as_ref(), (&team.needs(member), &by))
+    let page = shown(candidate, effect, compared.as_ref(), (&team.needs(member), &by));
+    match team.members.len() {
+        1 => page,
+        // Whoever scrolls knows how much there is to agree to.
+        all => format!("{}\n{page}", styled(BOLD, format!("package {} of {all}", at + 1))),
+    }
 }
 
 fn shown(
@@ -225,7 +230,9 @@ pub fn does(wants: &Wants) -> Vec<Line> {
             add("works with the agents that you name in its grant".to_owned(), &agents.why, agents.optional);
         }
         for (verb, list) in named {
-            add(format!("{verb} {}", text::line(&list.join(", "))), &agents.why, agents.optional);
+            let named = list.iter().map(|name| if name == "*" { "any agent" } else { name.as_str() });
+            let named: Vec<&str> = named.collect();
+            add(format!("{verb} {}", text::line(&named.join(", "))), &agents.why, agents.optional);
         }
     }
     if let Some(human) = &wants.human {
