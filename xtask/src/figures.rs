@@ -6,7 +6,7 @@ use crate::steps::{cargo, run as run_command};
 use crate::{guests, workspace};
 
 /// The binaries that measure, in `benches/`, and what each says.
-const SUBJECTS: [(&str, &str); 13] = [
+const SUBJECTS: [(&str, &str); 14] = [
     ("gate", "what the gate adds to a host call"),
     ("decide", "finding rules, whole decisions, comparing policies"),
     ("run", "an instance, and a whole durable run"),
@@ -19,11 +19,12 @@ const SUBJECTS: [(&str, &str); 13] = [
     ("isolation", "guests in the host's process and in workers"),
     ("listing", "a home of many runs: lists, filters, a long trace"),
     ("orders", "a crowd that orders short runs"),
+    ("dist", "what people install: size, first syscall, an index of ten thousand"),
     ("startup", "the command from exec to its end, and an idle host"),
 ];
 
 /// Those that start the command itself: `AGENTRY_BIN`, or one that is built as they are.
-const OF_THE_COMMAND: [&str; 4] = ["isolation", "listing", "orders", "startup"];
+const OF_THE_COMMAND: [&str; 5] = ["dist", "isolation", "listing", "orders", "startup"];
 
 /// As the tests have dependencies, at level 2, so that they are not built again; ours as in a release.
 const PROFILE: [&str; 6] =

@@ -3,6 +3,7 @@
 
 mod debian;
 mod demo;
+mod dist;
 mod figures;
 mod fuzz;
 mod guests;
@@ -24,6 +25,7 @@ usage: cargo xtask VERB
 
   demo          watch an agent work, and be refused (a first time some minutes, then less than three)
   test          every check and every test; the last line counts them
+  dist          make what people install, in target/dist: binary, wheel, npm package, .deb, checksums; `--out DIR`, `--key FILE`
   figures       measure what the documents give numbers for, each beside its limit; `figures SUBJECT` one of them
   fuzz          let a fuzzer look for texts that break a property of `host/fuzz`; `fuzz SECONDS` says how long for each (600)
   guests        build the examples to target/guests and the test guests to target/test-guests
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     let verb = arguments.next();
     let rest: Vec<String> = arguments.collect();
     let taken = match verb.as_deref() {
-        Some("figures") => usize::MAX,
+        Some("figures" | "dist") => usize::MAX,
         Some("fuzz") => 1,
         _ => 0,
     };
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let first = rest.first().map(String::as_str);
     let outcome = match verb.as_deref() {
         Some("demo") => demo::run(),
+        Some("dist") => dist::Order::read(&rest).and_then(|order| dist::run(&order)),
         Some("test") => return test::run(),
         Some("figures") => figures::run(first, rest.get(1..).unwrap_or_default()),
         Some("fuzz") => fuzz::run(first),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::model_server::{Answering, ModelServer};
 use crate::steps::{self, cargo, shown};
 use crate::workspace::{agentry, root, target};
-use crate::{debian, demo, fuzz, guests, python, readme, tidy};
+use crate::{debian, demo, dist, fuzz, guests, python, readme, tidy};
 use counts::Counts;
 
 /// The names of guest workspaces; they are compiled for WebAssembly and no part of the host's.
@@ -23,6 +23,9 @@ const WITHOUT_ISOLATION: [&str; 3] = ["guests::", "replay::", "resume::"];
 
 /// The reference implementation of The Update Framework.
 const TUF: &str = "tuf==7.0.1";
+
+/// What the makers of CycloneDX read such lists with.
+const CYCLONEDX: &str = "cyclonedx-python-lib[json-validation]==11.12.0";
 
 /// Runs all and prints `N passed, N failed` last.
 pub fn run() -> ExitCode {
@@ -120,15 +123,21 @@ fn integration(steps: &mut Steps) -> Result<()> {
     let tuf = python::environment("tuf", &[TUF])?;
     // A real registry of containers, and another program that reads in it.
     let registry = debian::registry_tools();
+    let cyclonedx = python::environment("cyclonedx", &[CYCLONEDX])?;
+    let packed = packed()?;
     let skipped = target().join("skipped-tests");
     let _ = std::fs::remove_file(&skipped);
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
     tests.env("AGENTRY_TUF_PYTHON", tuf.path("python"));
     match registry {
-        Ok(tools) => drop(tests.env("AGENTRY_REGISTRY_TOOLS", tools)),
+        Ok(tools) => {
+            tests.env("AGENTRY_REGISTRY_TOOLS", tools);
+        }
+        // The tests that need it say so, and in CI that is a failure.
         Err(error) => eprintln!("no registry of containers: {error:#}"),
     }
+    tests.env("AGENTRY_DIST", packed).env("AGENTRY_CYCLONEDX_PYTHON", cyclonedx.path("python"));
     steps.tests("integration", tests);
     // The other setting, which programs have that embed Agentry: what guests see, and what a run is when it is executed again.
     let mut weaker = workspace_tests(&["--test", "integration", "--"]);
@@ -137,6 +146,19 @@ fn integration(steps: &mut Steps) -> Result<()> {
     steps.tests("integration without isolation", weaker);
     steps.skips(&skipped);
     Ok(())
+}
+
+/// What people install, packed from the binary that is tested, and signed by a key of a home.
+fn packed() -> Result<PathBuf> {
+    let home = target().join("dist-home");
+    let key = home.join("keys/releases.key");
+    if !key.exists() {
+        let mut make = steps::command(agentry());
+        steps::run(make.args(["key", "new", "releases", "--home"]).arg(&home))?;
+    }
+    let order = dist::Order { profile: dist::Profile::Dev, out: target().join("dist-dev"), key: Some(key) };
+    dist::run(&order)?;
+    Ok(order.out)
 }
 
 /// What was done so far: what came of it, and how long each step took.

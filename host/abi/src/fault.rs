@@ -65,6 +65,24 @@ pub fn kind(error: &Error) -> &'static str {
     }
 }
 
+/// What an error says of itself.
+pub fn words(error: &Error) -> String {
+    match error {
+        Error::Denied(denial) => match &denial.argument {
+            Some(argument) => format!("{}, argument `{argument}`, see {}", denial.code, denial.reference),
+            None => format!("{}, see {}", denial.code, denial.reference),
+        },
+        Error::Exhausted(exhaustion) => match exhaustion.refills_in_s {
+            Some(seconds) => format!("the budget for {:?} is used up; it refills in {seconds} s", exhaustion.what),
+            None => format!("the budget for {:?} is used up", exhaustion.what),
+        },
+        Error::Invalid(text) | Error::NotFound(text) | Error::Conflict(text) | Error::Interrupted(text) => text.clone(),
+        Error::Unavailable(unavailability) => unavailability.reason.clone(),
+        Error::Cancelled => "the call was cancelled".to_owned(),
+        Error::TimedOut => "the deadline passed first".to_owned(),
+    }
+}
+
 fn text(error: &Error) -> String {
     match error {
         Error::Denied(denial) => format!("{} {}", denial.code, denial.reference),

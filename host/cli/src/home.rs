@@ -29,6 +29,15 @@ pub struct HomeArgs {
     home: Option<PathBuf>,
 }
 
+/// A directory as a person types it where no shell reads it first: `~` is their own.
+pub fn typed(said: &str) -> PathBuf {
+    let behind = said.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match behind.zip(etcetera::home_dir().ok()) {
+        Some((rest, own)) => own.join(rest.trim_start_matches('/')),
+        None => PathBuf::from(said),
+    }
+}
+
 /// A home that need not exist yet.
 #[derive(Clone)]
 pub struct Home(PathBuf);
@@ -70,7 +79,8 @@ impl HomeArgs {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 bail!(
-                    "there is no directory `{shown}`, and {named} names it\nhint: correct it, or make a home there: agentry setup --home {shown}"
+                    "there is no directory `{shown}`, and {named} names it\nhint: correct it, or make a home there: agentry setup --home {}",
+                    text::word(&home.0)
                 )
             }
             // What else is wrong with it, whoever reads it says.

@@ -16,6 +16,11 @@ use agentry_runtime::{worker, workers};
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+/// musl's own allocator has one lock for all threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs AI agents that you do not trust.
 ///
 /// An agent is one WebAssembly component. It can do what a policy grants, spend what a budget holds, and nothing else.

@@ -20,6 +20,7 @@ pub fn check(tree: &Tree, findings: &mut Findings) {
         for (number, line) in file.lines() {
             if line.starts_with('[') {
                 in_dependencies = line.contains("dependencies");
+                continue;
             }
             let has_version =
                 line.contains("version = \"") || line.split(" = ").nth(1).is_some_and(|value| value.starts_with('"'));

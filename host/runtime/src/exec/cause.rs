@@ -49,29 +49,12 @@ fn of_call(error: &Error, run: &RunContext) -> Cause {
         _ => None,
     };
     let kind = fault::kind(error).to_owned();
-    let Some(refusal) = refusal else { return Cause { kind, text: words(error), hint: String::new() } };
+    let Some(refusal) = refusal else { return Cause { kind, text: fault::words(error), hint: String::new() } };
     let rule =
         refusal.rule.as_ref().map(|rule| format!(", {} in {}:{}", rule.id, rule.file, rule.line)).unwrap_or_default();
-    let text = format!("{} {}: {}{rule}", refusal.wanted, at(refusal), refusal.because);
+    let because = refusal.because.trim_end_matches('.');
+    let text = format!("{} {}: {because}{rule}", refusal.wanted, at(refusal));
     Cause { kind, text, hint: refusal.hint.clone() }
-}
-
-/// What an error says of itself.
-fn words(error: &Error) -> String {
-    match error {
-        Error::Denied(denial) => match &denial.argument {
-            Some(argument) => format!("{}, argument `{argument}`, see {}", denial.code, denial.reference),
-            None => format!("{}, see {}", denial.code, denial.reference),
-        },
-        Error::Exhausted(exhaustion) => match exhaustion.refills_in_s {
-            Some(seconds) => format!("the budget for {:?} is used up; it refills in {seconds} s", exhaustion.what),
-            None => format!("the budget for {:?} is used up", exhaustion.what),
-        },
-        Error::Invalid(text) | Error::NotFound(text) | Error::Conflict(text) | Error::Interrupted(text) => text.clone(),
-        Error::Unavailable(unavailability) => unavailability.reason.clone(),
-        Error::Cancelled => "the call was cancelled".to_owned(),
-        Error::TimedOut => "the deadline passed first".to_owned(),
-    }
 }
 
 /// A budget that the engine enforces.
