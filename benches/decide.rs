@@ -128,7 +128,10 @@ fn kernel(rules: usize) -> Kernel {
     let tool = Tool { name: "mail.send".to_owned(), effect: Effect::Egress, ..Tool::default() };
     let mut kernel = Kernel::new(policy(&files), Vec::new(), vec![tool]);
     let manifest = Arc::new(Manifest::parse_toml(MANIFEST).expect("the manifest is whole"));
-    kernel.start(RUN, &Start { agent: "sender".to_owned(), manifest }, NOW).0.expect("the grant covers it");
+    kernel
+        .start(RUN, &Start { agent: "sender".to_owned(), manifest, signer: None }, NOW)
+        .0
+        .expect("the grant covers it");
     kernel
 }
 

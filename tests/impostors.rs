@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::installing::{Market, package};
+use crate::installing::{Market, package, text as text_of};
 use crate::stage::{Stage, agentry, begin, end};
 use crate::web::{Asked, Site, say};
 
@@ -149,6 +149,53 @@ fn a_key_that_changed_an_older_version_and_a_name_that_looks_like_another_stop()
     let taken = package(stage, "taken.wasm", "echo", |manifest| manifest["name"] = "acrne:keeper".into());
     end(thief("publish").arg(&taken)).with(0);
     end(stage.agentry("install").arg(&taken)).with(3).complains("there is an agent `keeper` here already");
+}
+
+#[test]
+fn a_file_under_the_name_of_a_package_does_not_get_the_packages_grant() {
+    let market = Market::new();
+    let stage = &market.stage;
+    let right = package(stage, "right.wasm", "echo", |_| {});
+    market.publish(&right);
+    end(&mut market.install("acme:keeper")).with(0);
+    let grant = stage.path("home/policies/50-keeper.toml");
+    let text = fs::read_to_string(&grant).expect("a grant");
+    assert!(text.contains(&format!("publisher = \"{}\"\n", market.key)), "{text}");
+    // The same name and version, and as much as it likes of what that one asks for.
+    let other = package(stage, "other.wasm", "echo", |manifest| manifest["description"] = "Another one.".into());
+    let run = |file: &Path| end(stage.agentry("run").arg(file).args(["--json", "--input", "[]"]));
+    let refused = run(&other).with(3).json();
+    assert_eq!(refused["refusals"][0]["rule"]["id"], "keeper/publisher", "{refused}");
+    assert!(
+        refused["failure"].as_str().is_some_and(|why| why.contains("this file is not installed here")),
+        "{refused}"
+    );
+    // Signed by the same publisher, and never installed: nobody has said yes to it.
+    end(market.author("publish").arg(&other)).with(0);
+    run(&other).with(3);
+    // The very file that is installed is it, wherever it lies.
+    run(&right).with(0);
+    end(stage.agentry("run").args(["keeper", "--input", "[]"])).with(0);
+    // Questions about policy know the same.
+    let asked = |file: &Path| {
+        let mut asked = stage.agentry("policy explain");
+        end(asked
+            .args(["--agent", "keeper", "--json", "--package"])
+            .arg(file)
+            .args(["memory=agent/keeper/x", "act=read"]))
+    };
+    assert!(text_of(&asked(&other)).contains("keeper/publisher"), "{}", text_of(&asked(&other)));
+    assert!(!text_of(&asked(&right)).contains("keeper/publisher"), "{}", text_of(&asked(&right)));
+    // A grant of another key holds for nothing that is here; one of none holds for whatever says that it is this package.
+    let key = end(stage.agentry("key new").arg("mine")).with(0).stdout.trim().to_owned();
+    fs::write(&grant, text.replace(&market.key, &key)).expect("a file");
+    let refused = end(stage.agentry("run").args(["keeper", "--json", "--input", "[]"])).with(3).json();
+    assert!(refused["failure"].as_str().is_some_and(|why| why.contains("that another publisher signed")), "{refused}");
+    fs::write(&grant, text.replace(&format!("publisher = \"{}\"\n", market.key), "")).expect("a file");
+    run(&other).with(0);
+    fs::write(&grant, text.replace(&market.key, "acme")).expect("a file");
+    let checked = end(stage.agentry("policy check").arg("--policies").arg(&grant)).with(2);
+    assert!(text_of(&checked).contains("`publisher` is no key"), "{}", text_of(&checked));
 }
 
 #[test]
@@ -341,5 +388,14 @@ fn what_an_admin_wrote_of_packages_is_read_whole_or_refused_with_its_line() {
     end(stage.agentry("info").arg("https://a.example/x.wasm"))
         .with(2)
         .complains("no place that packages are installed from");
-    end(stage.agentry("info").arg("oci://a.example/x")).with(2).complains("registry of containers");
+    for (lines, part) in [
+        ("[registries.\"a b\"]\n", "is no host of a registry"),
+        ("[registries.\"a.example\"]\nplain = true\n", "is for a registry inside"),
+        ("[registries.\"a.example\"]\nleads_to = [\"ftp://b.example\"]\n", "is no origin"),
+        ("[registries.\"a.example\"]\nuser = \"x\"\n", "unknown key `user`"),
+    ] {
+        stage.write("home/packages.toml", &format!("format = 1\n{lines}"));
+        end(&mut stage.agentry("list")).with(2).complains(part);
+    }
+    end(stage.agentry("info").arg("oci://a.example")).with(2).complains("it has no repository");
 }

@@ -23,11 +23,18 @@ pub struct Market {
 
 /// A package: the component of a guest, and a manifest that a test says.
 pub fn package(stage: &Stage, file: &str, component: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
-    let sections = Sections::of(&fs::read(guest(component)).expect("it is built"));
+    packed(stage, file, &guest(component), |manifest| {
+        manifest["name"] = "acme:keeper".into();
+        manifest["version"] = "1.0.0".into();
+        manifest["wants"] = json!({});
+        change(manifest);
+    })
+}
+
+/// A component with its manifest changed.
+pub fn packed(stage: &Stage, file: &str, component: &Path, change: impl FnOnce(&mut Value)) -> PathBuf {
+    let sections = Sections::of(&fs::read(component).expect("it is built"));
     let mut manifest: Value = serde_json::from_str(&sections.manifest()).expect("it is JSON");
-    manifest["name"] = "acme:keeper".into();
-    manifest["version"] = "1.0.0".into();
-    manifest["wants"] = json!({});
     change(&mut manifest);
     let path = stage.write(file, "");
     fs::write(&path, sections.bare().and(&manifest.to_string()).component()).expect("a file");
@@ -78,6 +85,15 @@ impl Market {
         command
     }
 
+    /// More publishers, each with a key of its own.
+    pub fn list(&self, publishers: &[&str]) {
+        for publisher in publishers {
+            let key = end(self.author("key new").arg(publisher)).with(0).stdout.trim().to_owned();
+            end(self.author("index add").arg(self.stage.path("index")).arg(publisher).arg(&key)).with(0);
+        }
+        end(self.author("index sign").arg(self.stage.path("index"))).with(0);
+    }
+
     /// Publishes a package, and signs it in.
     pub fn publish(&self, file: &Path) {
         end(self.author("publish").arg(file).arg("--index").arg(self.stage.path("index"))).with(0);
@@ -89,6 +105,16 @@ impl Market {
         let code = self.code(what);
         let mut command = self.stage.agentry("install");
         command.args([what, "--consent", &code]);
+        command
+    }
+
+    /// Looks at this with those.
+    pub fn with_all(&self, what: &str, with: &[&str]) -> Command {
+        let mut command = self.stage.agentry("info");
+        command.arg(what);
+        for one in with {
+            command.args(["--with", one]);
+        }
         command
     }
 
@@ -170,6 +196,9 @@ fn a_package_goes_from_an_index_to_a_run_by_its_name() {
     assert!(!stage.path("home/policies/50-keeper.toml").exists());
     end(stage.agentry("run").arg("keeper")).with(2).complains("there is no agent `keeper`");
     end(stage.agentry("uninstall").arg("keeper")).with(2).complains("no agent `keeper` is installed");
+    // What was taken away may come again.
+    end(market.install("acme:keeper").args(["--root", &root])).with(0);
+    assert_eq!(market.version("keeper").as_deref(), Some("1.0.0"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Builds guests, runs the demo, the tests and the tidy checks. It imports no room: it uses Agentry as a person would.
 #![allow(unreachable_pub, reason = "nothing of a binary can be reached; `pub` marks what a file gives to the others")]
 
+mod debian;
 mod demo;
 mod dist;
 mod figures;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::model_server::{Answering, ModelServer};
 use crate::steps::{self, cargo, shown};
 use crate::workspace::{agentry, root, target};
-use crate::{demo, dist, fuzz, guests, python, readme, tidy};
+use crate::{debian, demo, dist, fuzz, guests, python, readme, tidy};
 use counts::Counts;
 
 /// The names of guest workspaces; they are compiled for WebAssembly and no part of the host's.
@@ -125,6 +125,8 @@ fn integration(steps: &mut Steps) -> Result<()> {
     // Another implementation of the form that indexes have.
     let tuf = python::environment("tuf", &[TUF])?;
     let clients = python::environment("clients", &CLIENTS)?;
+    // A real registry of containers, and another program that reads in it.
+    let registry = debian::registry_tools();
     let cyclonedx = python::environment("cyclonedx", &[CYCLONEDX])?;
     let packed = packed()?;
     let skipped = target().join("skipped-tests");
@@ -132,6 +134,13 @@ fn integration(steps: &mut Steps) -> Result<()> {
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
     tests.env("AGENTRY_TUF_PYTHON", tuf.path("python")).env("AGENTRY_CLIENTS_PYTHON", clients.path("python"));
+    match registry {
+        Ok(tools) => {
+            tests.env("AGENTRY_REGISTRY_TOOLS", tools);
+        }
+        // The tests that need it say so, and in CI that is a failure.
+        Err(error) => eprintln!("no registry of containers: {error:#}"),
+    }
     tests.env("AGENTRY_DIST", packed).env("AGENTRY_CYCLONEDX_PYTHON", cyclonedx.path("python"));
     steps.tests("integration", tests);
     // The other setting, which programs have that embed Agentry: what guests see, and what a run is when it is executed again.

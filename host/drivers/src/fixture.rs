@@ -26,7 +26,7 @@ pub(crate) fn with_permit_that_carries<R>(labels: &Labels, read: impl FnOnce(&Pe
     let policy = Policy::parse(&[source], Digest::default()).expect("the grant is well formed");
     let mut kernel = Kernel::new(Arc::new(policy), Vec::new(), Vec::new());
     let manifest: Manifest = serde_json::from_str(MANIFEST).expect("the manifest is well formed");
-    let start = Start { agent: "scribe".to_owned(), manifest: Arc::new(manifest) };
+    let start = Start { agent: "scribe".to_owned(), manifest: Arc::new(manifest), signer: None };
     let run = RunId(1);
     kernel.start(run, &start, NOW).0.expect("the run is granted");
     let next = |kernel: &mut Kernel, call| match kernel.admit(run, CallId(call), &Call::TimersNow, NOW).0 {

@@ -101,7 +101,7 @@ fn asked(scenario: &Scenario, narrower: Option<&Scenario>, call: &Call) {
 fn decided(scenario: &Scenario, call: &Call) {
     let manifest = Arc::new(Manifest::parse_toml(PACKAGE).expect("it is a manifest"));
     let mut kernel = Kernel::new(Arc::clone(&scenario.policy), scenario.models.clone(), scenario.tools.clone());
-    if kernel.start(RUN, &Start { agent: "a".into(), manifest }, NOW).0.is_err() {
+    if kernel.start(RUN, &Start { agent: "a".into(), manifest, signer: None }, NOW).0.is_err() {
         return;
     }
     kernel.attend(RUN);

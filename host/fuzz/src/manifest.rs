@@ -23,12 +23,12 @@ pub fn holds(text: &str) {
 
 /// The draft is a policy file, and gives what the package asks for and no more.
 fn drafted(manifest: &Manifest) {
-    let draft = Grant::draft(manifest);
+    let draft = Grant::draft(manifest, None);
     assert!(is_plain(&draft), "{draft:?}");
     let policy = parse(&[&draft]).unwrap_or_else(|mistakes| panic!("{}\n{draft}", mistakes[0]));
     let [grant] = policy.grants.as_slice() else { panic!("not one grant\n{draft}") };
     assert_eq!(grant.agent, manifest.agent());
-    assert!(policy.grant(manifest.agent(), manifest).is_some(), "the draft is not for its own package\n{draft}");
+    assert!(policy.grant(manifest.agent(), manifest, None).is_some(), "the draft is not for its own package\n{draft}");
     let (given, wanted) = (&grant.rights, manifest.rights());
     let models = |right: &agentry_kernel::rights::LlmRight| (right.models.clone(), right.max_tokens);
     assert_eq!(given.llm.as_ref().map(models), wanted.llm.as_ref().map(models));

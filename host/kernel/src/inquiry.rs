@@ -14,6 +14,7 @@ use crate::labels::Labels;
 use crate::manifest::Manifest;
 use crate::model::Model;
 use crate::policy::{Grant, Policy, Subject};
+use crate::publisher::PublisherKey;
 use crate::refusal::{Code, Refusal};
 use crate::time::Millis;
 use crate::tool::{Tool, Tools};
@@ -58,13 +59,22 @@ pub struct Scenario {
     pub at: Millis,
 }
 
+/// A package that is asked about.
+#[derive(Clone, Debug)]
+pub struct Packaged {
+    /// What it asks for.
+    pub manifest: Arc<Manifest>,
+    /// The key of its publisher, if the host knows that it signed this very file.
+    pub signer: Option<PublisherKey>,
+}
+
 /// One call that somebody might make.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The agent's name.
     pub agent: String,
-    /// What its package asks for; none if it may ask for anything, so that policy alone answers.
-    pub package: Option<Arc<Manifest>>,
+    /// Its package; none if it may ask for anything and is signed as the grant wants, so that policy alone answers.
+    pub package: Option<Packaged>,
     /// What its run has read.
     pub labels: Labels,
     /// The call.
@@ -125,15 +135,20 @@ impl Verdict {
     }
 }
 
+impl Packaged {
+    fn start(&self, agent: &str) -> Start {
+        Start { agent: agent.into(), manifest: Arc::clone(&self.manifest), signer: self.signer }
+    }
+}
+
 impl Scenario {
     /// What the kernel says to a call, in the first moment of a run that holds these labels.
     pub fn ask(&self, question: &Question) -> Verdict {
-        let manifest = match &question.package {
-            Some(manifest) => Arc::clone(manifest),
-            None => Arc::new(self.anything_for(&question.agent, core::iter::once(&question.call))),
+        let start = match &question.package {
+            Some(package) => package.start(&question.agent),
+            None => self.anything_starts(&question.agent, core::iter::once(&question.call)),
         };
         let mut kernel = Kernel::new(Arc::clone(&self.policy), self.models.clone(), self.tools.clone());
-        let start = Start { agent: question.agent.clone(), manifest };
         if let (Err(refusal), _) = kernel.start(RUN, &start, self.at) {
             return Verdict::Refused(refusal);
         }

@@ -217,7 +217,7 @@ impl Kernel {
         self.rates.keep(|agent, rule| grants.iter().any(|grant| grant.agent == agent && grant.has_rule(rule)));
         self.ledger.limit_books(self.site, &self.policy.budget);
         for run in self.runs.values_mut() {
-            run.grant = self.policy.find(&run.agent, &run.manifest);
+            run.grant = self.policy.find(&run.agent, &run.manifest, run.signer);
             run.bases.forget();
             if let Some(grant) = run.grant.and_then(|grant| self.policy.grants.get(grant)) {
                 self.ledger.set_limits(run.account, run.limits(&self.policy, grant));

@@ -25,6 +25,7 @@ pub mod model;
 mod nesting;
 pub mod pattern;
 pub mod policy;
+pub mod publisher;
 pub mod refusal;
 pub mod retention;
 pub mod rights;

@@ -77,6 +77,9 @@ pub const LABEL_MAX_BYTES: usize = 64;
 /// Patterns, roots, tools or words in one list of a manifest or a grant. A person could not review a longer one.
 pub const LIST_MAX: usize = 256;
 
+/// Packages that one requires. A person says yes to each.
+pub const REQUIRES_MAX: usize = 16;
+
 /// Labels in one set. Whoever has more has lost track; such a set holds every label, so that nothing slips through it.
 pub const LABELS_MAX: usize = 32;
 

@@ -16,6 +16,9 @@ use crate::rights::{
 };
 
 mod check;
+mod requires;
+
+pub use requires::{Requirement, Requires};
 
 /// The version of this format.
 pub const FORMAT: u32 = 1;
@@ -44,6 +47,9 @@ pub struct Manifest {
     /// What other agents find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provides: Vec<String>,
+    /// Packages that it needs beside it. What it may do with them, its wants and a grant say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Requires>,
     /// What it asks for.
     #[serde(default)]
     pub wants: Wants,
@@ -72,6 +78,11 @@ impl Manifest {
     /// The agent's name: what stands after the publisher.
     pub fn agent(&self) -> &str {
         self.name.split_once(':').map_or(&self.name, |(_, agent)| agent)
+    }
+
+    /// What must be there beside it.
+    pub fn requirements(&self) -> impl Iterator<Item = Requirement> {
+        self.requires.iter().filter_map(|requires| requires.requirement().ok())
     }
 
     /// What it asks for, in the form that calls are looked up in.

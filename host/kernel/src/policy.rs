@@ -9,6 +9,7 @@ use core::fmt;
 use crate::digest::Digest;
 use crate::limits::MISTAKES_MAX;
 use crate::manifest::Manifest;
+use crate::publisher::PublisherKey;
 use crate::refusal::Rule;
 use crate::rights::{HttpRight, Rights, ToolRight};
 use crate::time::Millis;
@@ -73,6 +74,8 @@ pub struct Grant {
     pub agent: String,
     /// The package that it must be, if the grant says.
     pub package: Option<PackagePattern>,
+    /// Whose signature it must have, if the grant says.
+    pub publisher: Option<PublisherKey>,
     /// When it ends.
     pub expires: Option<Millis>,
     /// What it may ask for.
@@ -177,20 +180,25 @@ impl Policy {
         beside::find(self, sources, beside)
     }
 
-    /// The grant of this agent, if the package is the one that the grant names.
-    pub fn grant(&self, agent: &str, manifest: &Manifest) -> Option<&Grant> {
-        self.find(agent, manifest).map(|index| &self.grants[index])
+    /// The grant of this agent, if the package is the one that the grant names, and signed by whom it names: `signer` is the key of the
+    /// publisher for which the host knows that it signed this very file.
+    pub fn grant(&self, agent: &str, manifest: &Manifest, signer: Option<PublisherKey>) -> Option<&Grant> {
+        self.find(agent, manifest, signer).map(|index| &self.grants[index])
     }
 
     /// The same, by its place in `grants`.
-    pub(crate) fn find(&self, agent: &str, manifest: &Manifest) -> Option<usize> {
-        self.grants.iter().position(|grant| {
-            grant.agent == agent && grant.package.as_ref().is_none_or(|pattern| pattern.fits(manifest))
-        })
+    pub(crate) fn find(&self, agent: &str, manifest: &Manifest, signer: Option<PublisherKey>) -> Option<usize> {
+        self.grants.iter().position(|grant| grant.agent == agent && grant.is_for(manifest, signer))
     }
 }
 
 impl Grant {
+    /// Whether a package is the one that it names, signed by whom it names.
+    fn is_for(&self, manifest: &Manifest, signer: Option<PublisherKey>) -> bool {
+        self.package.as_ref().is_none_or(|pattern| pattern.fits(manifest))
+            && self.publisher.is_none_or(|wanted| signer == Some(wanted))
+    }
+
     /// Whether a rule of this id stands in it.
     pub(crate) fn has_rule(&self, id: &str) -> bool {
         self.rights.tools.iter().any(|right| right.id == id) || self.rights.http.iter().any(|right| right.id == id)
@@ -207,9 +215,9 @@ impl Grant {
     }
 
     /// The text of a grant for a package, made from what it asks for: to be reviewed by an admin and saved as a file of
-    /// the policy directory. It is what [`Policy::parse`] reads.
-    pub fn draft(manifest: &Manifest) -> String {
-        draft::draft(manifest)
+    /// the policy directory. It is what [`Policy::parse`] reads. With a `signer` it holds for what that key signed alone.
+    pub fn draft(manifest: &Manifest, signer: Option<PublisherKey>) -> String {
+        draft::draft(manifest, signer)
     }
 }
 

@@ -172,7 +172,10 @@ fn kernel() -> Kernel {
     };
     let mut kernel = Kernel::new(Arc::new(policy), vec![model], tools);
     let manifest = Arc::new(Manifest::parse_toml(PACKAGE).expect("the manifest is whole"));
-    kernel.start(RUN, &Start { agent: "clerk".to_owned(), manifest }, NOW).0.expect("the grant covers it");
+    kernel
+        .start(RUN, &Start { agent: "clerk".to_owned(), manifest, signer: None }, NOW)
+        .0
+        .expect("the grant covers it");
     kernel
 }
 

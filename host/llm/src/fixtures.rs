@@ -91,7 +91,7 @@ pub(crate) fn permit_retrying(output_tokens_max: u64, retries: u64) -> Permit {
     }))
     .expect("a manifest");
     let (run, now) = (RunId(1), Millis(0));
-    let start = Start { agent: "asker".to_owned(), manifest: Arc::new(manifest) };
+    let start = Start { agent: "asker".to_owned(), manifest: Arc::new(manifest), signer: None };
     kernel.start(run, &start, now).0.expect("a grant covers it");
     let call = Call::LlmComplete(Completion {
         model: "small".to_owned(),

@@ -106,7 +106,8 @@ fn permit(entry: &Entry) -> Result<Permit, String> {
     .map_err(|why| why.to_string())?;
     let (run, now) = (RunId(1), Millis(0));
     // Nobody waits in this kernel and nothing of it is kept, so nothing follows from what is done to it.
-    let (started, _) = kernel.start(run, &Start { agent: "probe".to_owned(), manifest: Arc::new(manifest) }, now);
+    let (started, _) =
+        kernel.start(run, &Start { agent: "probe".to_owned(), manifest: Arc::new(manifest), signer: None }, now);
     started.map_err(|refusal| refusal.to_string())?;
     let call = Call::LlmComplete(Completion {
         model: entry.model.alias.clone(),

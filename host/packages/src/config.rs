@@ -10,6 +10,13 @@
 //! root = "ed25519:…"                       # the key that signed its first root
 //! networks = ["10.1.0.0/16"]               # what it may lie in though it is not public
 //! seconds = 60                             # how long one file may take
+//!
+//! [registries."registry.example.org"]      # what is not usual of a registry of containers
+//! networks = ["10.1.0.0/16"]
+//! seconds = 60
+//! plain = true                             # HTTP without TLS, inside alone
+//! leads_to = ["https://auth.example.org"]  # other servers that it may lead to, for a token or a layer
+//! secret = "registry"                      # the handle of what says who asks, in agentry.toml
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -24,7 +31,11 @@ use ipnet::IpNet;
 use reqwest::Url;
 
 use crate::key::PublicKey;
-use crate::limits::{COOL_OFF_DEFAULT_MS, INDEXES_MAX, WAIT_DEFAULT_S, WAIT_MAX_S};
+use crate::limits::{COOL_OFF_DEFAULT_MS, INDEXES_MAX, REGISTRIES_MAX, WAIT_DEFAULT_S, WAIT_MAX_S};
+
+mod registry;
+
+pub use self::registry::RegistryLine;
 
 /// The file's name in the home.
 pub const PACKAGES_FILE: &str = "packages.toml";
@@ -32,13 +43,14 @@ pub const PACKAGES_FILE: &str = "packages.toml";
 /// The version of the file.
 const FORMAT: u64 = 1;
 
-const PACKAGES_KEYS: [&str; 4] = ["format", "first_use", "cool_off", "indexes"];
+const PACKAGES_KEYS: [&str; 5] = ["format", "first_use", "cool_off", "indexes", "registries"];
 
 const INDEX_KEYS: [&str; 4] = ["at", "root", "networks", "seconds"];
 
 /// What other programs call these.
-const OTHERS: [(&[&str], &str); 2] = [
-    (&["registries", "registry", "index", "sources", "repositories"], "[indexes.NAME]"),
+const OTHERS: [(&[&str], &str); 3] = [
+    (&["registry", "oci"], "[registries.\"HOST\"]"),
+    (&["index", "sources", "repositories"], "[indexes.NAME]"),
     (&["publishers", "keys", "trust"], "them with `agentry key trust PUBLISHER KEY`"),
 ];
 
@@ -51,6 +63,8 @@ pub struct PackagesConfig {
     pub cool_off_ms: u64,
     /// In the order of their names.
     pub indexes: Vec<IndexLine>,
+    /// Registries of which something is said.
+    pub registries: Vec<RegistryLine>,
 }
 
 /// An index.
@@ -82,7 +96,7 @@ pub enum Place {
 
 impl Default for PackagesConfig {
     fn default() -> Self {
-        Self { first_use: false, cool_off_ms: COOL_OFF_DEFAULT_MS, indexes: Vec::new() }
+        Self { first_use: false, cool_off_ms: COOL_OFF_DEFAULT_MS, indexes: Vec::new(), registries: Vec::new() }
     }
 }
 
@@ -130,7 +144,20 @@ impl PackagesConfig {
         let indexes = tables.into_iter().map(|(name, table)| index(name, &table));
         let mut indexes = indexes.collect::<Result<Vec<_>, _>>()?;
         indexes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { first_use: root.flag("first_use")?.unwrap_or(false), cool_off_ms, indexes })
+        let tables = root.tables("registries")?;
+        if tables.len() > REGISTRIES_MAX {
+            let message = format!("there are more than {REGISTRIES_MAX} registries");
+            return Err(root.mistake_in("registries", message, "remove some"));
+        }
+        let registries = tables.into_iter().map(|(host, table)| registry::registry(host, &table));
+        let registries = registries.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { first_use: root.flag("first_use")?.unwrap_or(false), cool_off_ms, indexes, registries })
+    }
+
+    /// What is said of the registry at this host.
+    pub fn registry(&self, host: &str) -> RegistryLine {
+        let said = self.registries.iter().find(|line| line.host == host).cloned();
+        said.unwrap_or_else(|| RegistryLine::unnamed(host))
     }
 }
 
@@ -209,7 +236,13 @@ mod tests {
         for (case, what) in [
             (parse(""), "the file has another format"),
             (parse("format = 1\nfirstuse = true"), "did you mean `first_use`?"),
-            (parse("format = 1\nregistry = 1"), "[indexes.NAME]"),
+            (parse("format = 1\nsources = 1"), "[indexes.NAME]"),
+            (parse("format = 1\nregistry = 1"), "[registries.\"HOST\"]"),
+            (parse("format = 1\n[registries.\"a/b\"]\n"), "is no host"),
+            (parse("format = 1\n[registries.\"a.example\"]\nplain = true\n"), "is for a registry inside"),
+            (parse("format = 1\n[registries.\"a.example\"]\nleads_to = [\"http://b.example\"]\n"), "is no origin"),
+            (parse("format = 1\n[registries.\"a.example\"]\nleads_to = [\"https://b.example/x\"]\n"), "is no origin"),
+            (parse("format = 1\n[registries.\"a.example\"]\ntoken = 1\n"), "token"),
             (parse("format = 1\ncool_off = \"soon\""), "no length of time"),
             (parse("format = 1\nfirst_use = 1"), "first_use"),
             (parse("format = 1\n[indexes.Main]\n"), "cannot be the name of an index"),

@@ -9,6 +9,7 @@ use agentry_engine::package::canonical_json;
 use agentry_journal::export::sign::{SignError, SigningKey, has_signed};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::labels;
+use agentry_kernel::publisher::PublisherKey;
 use agentry_kernel::text::line;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,8 +20,6 @@ use crate::name::bytes;
 
 /// Where the keys of this home lie.
 const DIRECTORY: &str = "keys";
-
-const PREFIX: &str = "ed25519:";
 
 /// The public half of a key: `ed25519:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,7 +59,7 @@ impl PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", self.0)
+        PublisherKey::from(*self).fmt(f)
     }
 }
 
@@ -68,11 +67,16 @@ impl FromStr for PublicKey {
     type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self, Fault> {
-        let digits = text.strip_prefix(PREFIX).and_then(bytes);
-        digits.map(|bytes| Self(Digest(bytes))).ok_or_else(|| {
+        text.parse().map(|PublisherKey(key)| Self(key)).map_err(|_| {
             let message = format!("`{}` is no key", line(text));
             Fault::usage(message, "a key is `ed25519:` and 64 hexadecimal digits, as `agentry key ls` shows it")
         })
+    }
+}
+
+impl From<PublicKey> for PublisherKey {
+    fn from(key: PublicKey) -> Self {
+        Self(key.0)
     }
 }
 

@@ -10,8 +10,11 @@ pub mod keyring;
 pub mod limits;
 pub mod lock;
 pub mod name;
+pub mod oci;
 pub mod set;
+pub mod signers;
 pub mod source;
 pub mod statement;
+pub mod team;
 
 pub use fault::{Fault, Kind};

@@ -23,8 +23,14 @@ pub const LOCK_MAX_BYTES: usize = 8 * MIB;
 /// Agents that are installed: as many as a host may know by name.
 pub const INSTALLED_MAX: usize = AGENTS_MAX;
 
+/// Packages that are installed in one go because one requires the others. A person looks at each.
+pub const TEAM_MAX: usize = 16;
+
 /// Versions before the present one that are kept, for a rollback.
 pub const PREVIOUS_MAX: usize = 3;
+
+/// Versions of which it is kept who signed them, though they are not installed any more: a hundred and fifty bytes each.
+pub const SIGNED_MAX: usize = 10_000;
 
 /// The root of an index: a few keys.
 pub const ROOT_MAX_BYTES: usize = 256 * KIB;
@@ -46,6 +52,21 @@ pub const PUBLISHERS_MAX: usize = 10_000;
 
 /// Indexes that a home asks.
 pub const INDEXES_MAX: usize = 32;
+
+/// The manifest of an image, which names a few layers.
+pub const IMAGE_MAX_BYTES: usize = 256 * KIB;
+
+/// Layers of an image in which a package is looked for.
+pub const LAYERS_MAX: usize = 16;
+
+/// An answer with a token; tokens that name many rights have some kilobytes.
+pub const TOKEN_MAX_BYTES: usize = 64 * KIB;
+
+/// What a registry says to whoever it does not know, and a token.
+pub const CHALLENGE_MAX_BYTES: usize = 16 * KIB;
+
+/// Registries of which an admin says something.
+pub const REGISTRIES_MAX: usize = 32;
 
 /// Redirects within one server.
 pub const REDIRECTS_MAX: usize = 3;

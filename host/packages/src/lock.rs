@@ -1,7 +1,7 @@
 //! `agents.lock`: which agents are installed, of which version, signed by whom, and what a person agreed to. One file that is replaced
 //! whole, so the set is the old one or the new one; a check over all of it tells a flipped bit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use agentry_config::policies;
@@ -15,14 +15,18 @@ use sha2::{Digest as _, Sha256};
 use crate::fault::{Fault, unreadable};
 use crate::file;
 use crate::key::PublicKey;
-use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX};
+use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX, SIGNED_MAX};
 use crate::name::bytes;
+use crate::team::{Member, Team};
 
 /// The file's name in the home.
 pub const LOCK_FILE: &str = "agents.lock";
 
 /// Its version.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The one before it: it says less, and nothing otherwise.
+const FORMAT_BEFORE: u32 = 1;
 
 /// Where components lie, each under its digest.
 pub(crate) const DIRECTORY: &str = "packages";
@@ -88,6 +92,12 @@ pub struct Release {
     pub consent: Consent,
     /// The index that it is from; none if from a file.
     pub index: Option<String>,
+    /// What it provides; none if the version that installed it did not write that down.
+    #[serde(default)]
+    pub provides: Option<Vec<String>>,
+    /// What it requires, as text.
+    #[serde(default)]
+    pub requires: Vec<String>,
     /// The grant that came with it: its file in the policy directory and the digest of its text. None if an admin's own holds.
     pub grant: Option<GrantFile>,
 }
@@ -139,18 +149,25 @@ pub struct Lock {
     pub agents: BTreeMap<String, Installed>,
     /// The highest sequence number of each package that was ever installed here.
     pub highest: BTreeMap<String, u64>,
+    /// The digest of the file that had it: that one may come again after it was taken away.
+    #[serde(default)]
+    pub newest: BTreeMap<String, Hex>,
     /// What the roots of their grants stand for, of each agent.
     pub roots: BTreeMap<String, BTreeMap<String, PathBuf>>,
     /// When a version was first seen, by its digest in hexadecimal digits: from then on it cools off.
     pub seen: BTreeMap<String, Millis>,
+    /// Who signed each version that was ever installed here, by its digest in hexadecimal digits: runs of it that wait go on for as long
+    /// as its grant does.
+    #[serde(default)]
+    pub signed: BTreeMap<String, PublicKey>,
     /// What is not finished.
     pub pending: Vec<Pending>,
 }
 
 impl Default for Lock {
     fn default() -> Self {
-        let (agents, highest, roots, seen) = Default::default();
-        Self { format: FORMAT, agents, highest, roots, seen, pending: Vec::new() }
+        let (agents, highest, newest, roots, seen, signed) = Default::default();
+        Self { format: FORMAT, agents, highest, newest, roots, seen, signed, pending: Vec::new() }
     }
 }
 
@@ -195,11 +212,12 @@ impl Lock {
         if check.as_ref().and_then(Value::as_str) != Some(&*check_of(&value)) {
             return Err(damaged("its check does not fit"));
         }
-        if value["format"] != FORMAT {
+        if value["format"] != FORMAT && value["format"] != FORMAT_BEFORE {
             let message = format!("{} has another format, and this version reads {FORMAT}", path.display());
             return Err(Fault::usage(message, "use the agentry that wrote it, or a later one"));
         }
-        serde_json::from_value(value).map_err(|why| damaged(&why.to_string()))
+        let lock: Self = serde_json::from_value(value).map_err(|why| damaged(&why.to_string()))?;
+        Ok(Self { format: FORMAT, ..lock })
     }
 
     pub(crate) fn save(&self, home: &Path, by_way_of: &Path) -> Result<(), Fault> {
@@ -227,7 +245,8 @@ impl Lock {
         let known = |installed: &Installed| {
             std::iter::once(&installed.now).chain(&installed.previous).any(|release| release.digest.0 == digest)
         };
-        let same = self.agents.get(agent).is_some_and(known);
+        let was = self.newest.get(name).is_some_and(|newest| newest.0 == digest);
+        let same = was || self.agents.get(agent).is_some_and(known);
         if seq > highest || seq == highest && same {
             return Ok(());
         }
@@ -244,7 +263,13 @@ impl Lock {
     /// A release takes the place of the one before, which is kept.
     pub fn put(&mut self, agent: &str, release: Release) {
         let highest = self.highest.entry(release.name.clone()).or_default();
-        *highest = (*highest).max(release.seq);
+        if release.seq >= *highest {
+            *highest = release.seq;
+            self.newest.insert(release.name.clone(), release.digest);
+        }
+        if let Some(key) = release.key {
+            self.keep_signer(release.digest.0.to_string(), key);
+        }
         match self.agents.get_mut(agent) {
             None => {
                 self.agents.insert(agent.to_owned(), Installed { now: release, previous: Vec::new() });
@@ -257,6 +282,22 @@ impl Lock {
                 installed.previous.truncate(PREVIOUS_MAX);
             }
         }
+    }
+
+    fn keep_signer(&mut self, digest: String, key: PublicKey) {
+        self.signed.insert(digest, key);
+        if self.signed.len() > SIGNED_MAX {
+            let named: BTreeSet<String> = self.releases().map(|release| release.digest.0.to_string()).collect();
+            let others = self.signed.keys().filter(|digest| !named.contains(*digest)).cloned();
+            let too_many: BTreeSet<String> = others.take(self.signed.len() - SIGNED_MAX).collect();
+            self.signed.retain(|digest, _| !too_many.contains(digest));
+        }
+    }
+
+    /// Whose signature each version has that is or was installed, as far as it has one.
+    pub fn signers(&self) -> impl Iterator<Item = (Digest, PublicKey)> {
+        let were = self.signed.iter().filter_map(|(digest, key)| Some((Digest(bytes(digest)?), *key)));
+        were.chain(self.releases().filter_map(|release| Some((release.digest.0, release.key?))))
     }
 
     /// The one before takes the place of the present one, which is kept as well: so nothing is lost by a mistake.
@@ -275,6 +316,17 @@ impl Lock {
     /// What each root stands for, of all agents together.
     pub fn all_roots(&self) -> BTreeMap<String, PathBuf> {
         self.roots.values().flatten().map(|(root, directory)| (root.clone(), directory.clone())).collect()
+    }
+
+    /// Those that run now, as they need each other.
+    pub fn team(&self) -> Team {
+        let member = |(agent, installed): (&String, &Installed)| {
+            let now = &installed.now;
+            let (name, version, provides) = (now.name.clone(), now.version.clone(), now.provides.clone());
+            let requires = now.requires.iter().filter_map(|text| text.parse().ok()).collect();
+            Member { agent: agent.clone(), name, version, provides, requires }
+        };
+        self.agents.iter().map(member).collect()
     }
 
     /// Every release that it names.
@@ -304,6 +356,8 @@ pub(crate) mod fixture {
             capabilities: Hex(digest),
             consent,
             index: None,
+            provides: Some(vec![]),
+            requires: vec![],
             grant: None,
         }
     }
@@ -363,10 +417,15 @@ mod tests {
             "it is here, and nobody can hand it over again"
         );
         assert_eq!(lock.back("nobody"), None);
+        // Taken away, the newest may come again, and no other.
+        lock.agents.clear();
+        lock.follows("acme:clock", 3, newest.digest.0).unwrap();
+        assert!(lock.follows("acme:clock", 3, Digest([1; 32])).is_err());
+        assert!(lock.follows("acme:clock", 2, older.digest.0).is_err());
     }
 
     #[test]
-    fn a_lock_of_this_version_stays_readable() {
+    fn locks_of_this_version_and_of_the_one_before_stay_readable() {
         let home = tempfile::tempdir().unwrap();
         let mut lock = Lock::default();
         let key = Some("ed25519:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a".parse().unwrap());
@@ -385,8 +444,13 @@ mod tests {
         lock.pending.push(Pending::Withdraw { grant });
         lock.save(home.path(), home.path()).unwrap();
         let written = std::fs::read_to_string(home.path().join(LOCK_FILE)).unwrap();
-        expect_test::expect_file!["../../../tests/golden/agents-1.lock"].assert_eq(&written);
+        expect_test::expect_file!["../../../tests/golden/agents-2.lock"].assert_eq(&written);
         assert_eq!(Lock::load(home.path()).unwrap(), lock);
+        std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../tests/golden/agents-1.lock")).unwrap();
+        let before = Lock::load(home.path()).unwrap();
+        assert_eq!((before.highest.clone(), before.roots.clone()), (lock.highest.clone(), lock.roots.clone()));
+        assert!(before.releases().all(|release| release.provides.is_none() && release.requires.is_empty()));
+        assert_eq!(before.signers().count(), 3, "what it says of its versions says who signed them");
     }
 
     #[test]

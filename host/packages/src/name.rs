@@ -1,5 +1,7 @@
 //! Names of packages as people give them, and names that look like others. It looks nothing up.
 
+pub mod oci;
+
 use std::path::PathBuf;
 
 use agentry_kernel::digest::Digest;
@@ -8,6 +10,7 @@ use agentry_kernel::text::{deceives, line};
 pub use semver::Version;
 use semver::VersionReq;
 
+use self::oci::OciName;
 use crate::fault::Fault;
 
 /// `acme:bookkeeper`, and which versions are meant.
@@ -26,6 +29,8 @@ pub struct Named {
 pub enum Reference {
     /// By its name, out of an index.
     Named(Named),
+    /// Out of a registry of containers.
+    Oci(OciName),
     /// A file of this machine.
     File(PathBuf),
 }
@@ -87,12 +92,15 @@ fn versions(text: &str) -> Result<VersionReq, String> {
 }
 
 impl Reference {
-    /// Reads what a person gave: a path where it has a `/` or ends in `.wasm`, else a name.
+    /// Reads what a person gave: `oci://…`, a path where it has a `/` or ends in `.wasm`, else a name.
     ///
     /// # Errors
-    /// If it is neither.
+    /// If it is none of these.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        let refused = [("oci://", "a registry of containers"), ("http://", "an address"), ("https://", "an address")];
+        if text.starts_with(oci::SCHEME) {
+            return OciName::parse(text).map(Self::Oci);
+        }
+        let refused = [("http://", "an address"), ("https://", "an address")];
         if let Some((scheme, what)) = refused.into_iter().find(|(scheme, _)| text.starts_with(scheme)) {
             let message = format!("{what} ({scheme}…) is no place that packages are installed from by itself");
             let hint = "name its index in packages.toml, then the package: agentry install publisher:name";
@@ -119,15 +127,7 @@ pub fn digest(text: &str) -> Result<Digest, Fault> {
 
 /// 32 bytes as 64 lowercase hexadecimal digits.
 pub(crate) fn bytes(digits: &str) -> Option<[u8; 32]> {
-    let known = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if digits.len() != 64 || !digits.bytes().all(known) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
+    Digest::of_hex(digits).map(|digest| digest.0)
 }
 
 /// Of these names, one that this other name could be taken for: the same to the eye, or the same letters with other strokes between them.
@@ -182,7 +182,8 @@ mod tests {
             ("acme:", "is empty"),
             (":x", "is empty"),
             ("a:b@one", "no name of a package"),
-            ("oci://x", "registry of containers"),
+            ("oci://x", "it has no repository"),
+            ("https://a.example/x", "no place that packages"),
         ] {
             let told = Reference::parse(name).unwrap_err().to_string();
             assert!(told.contains(part) && !told.chars().any(|letter| letter != '\n' && deceives(letter)), "{told}");

@@ -98,12 +98,26 @@ impl Set {
         &self.notes
     }
 
-    /// Installs a release in the place of the one before.
+    /// Installs releases in the place of those before, all of them or none.
     ///
     /// # Errors
-    /// If something else is installed by now, it is older than what was here, its key is revoked, or it cannot be written: then the set is as
-    /// it was.
-    pub fn install(&mut self, new: New<'_>) -> Result<(), Fault> {
+    /// If something else is installed by now, one is older than what was here, its key is revoked, somebody would lack what they require, or
+    /// it cannot be written: then the set is as it was.
+    pub fn install(&mut self, all: Vec<New<'_>>) -> Result<(), Fault> {
+        let (mut lock, mut keyring) = (self.lock.clone(), self.keyring.clone());
+        for new in all {
+            self.prepare(new, &mut lock, &mut keyring)?;
+        }
+        lock.team().stands(&self.lock.team())?;
+        // Whom it does not know yet, it knows from now on, also if nothing comes of it: that is no yes to anything.
+        if keyring != self.keyring {
+            self.keep(keyring)?;
+        }
+        self.commit(lock)
+    }
+
+    /// One release: what belongs to it is written under its digest, where nobody names it yet.
+    fn prepare(&self, new: New<'_>, lock: &mut Lock, keyring: &mut Keyring) -> Result<(), Fault> {
         let New { agent, instead_of, mut release, component: bytes, envelope, grant, roots, trusted } = new;
         // Whoever had the turn before may have changed what this was decided on.
         let is = self.lock.agents.get(agent).map(|installed| installed.now.digest.0);
@@ -124,7 +138,6 @@ impl Set {
             file::write(&self.envelope(release.digest.0), envelope, &directory, 0o644)?;
         }
         let before = self.lock.agents.get(agent).and_then(|installed| installed.now.grant.clone());
-        let mut lock = self.lock.clone();
         release.grant = before.clone();
         if let Some(text) = grant {
             let written = GrantFile { file: format!("50-{agent}.toml"), digest: Hex(digest(text.as_bytes())) };
@@ -133,53 +146,78 @@ impl Set {
             lock.pending.push(Pending::Place { grant: written, instead_of: before.map(|before| before.digest) });
         }
         if let Some((publisher, known)) = trusted {
-            let mut keyring = self.keyring.clone();
             keyring.trust(&publisher, known, false)?;
-            self.keep(keyring)?;
         }
         lock.put(agent, release);
         lock.roots.insert(agent.to_owned(), roots);
-        self.commit(lock)
+        Ok(())
     }
 
-    /// The release before takes the place of the present one of an agent.
+    /// The release before takes the place of the present one of each of these agents, all at once.
     ///
     /// # Errors
-    /// If there is none, its key is revoked, or its file is gone.
-    pub fn roll_back(&mut self, agent: &str) -> Result<Release, Fault> {
-        let now = self.installed(agent)?.clone();
+    /// If there is none, its key is revoked, others would lack what they require, or its file is gone.
+    pub fn roll_back(&mut self, agents: &[impl AsRef<str>]) -> Result<Vec<Release>, Fault> {
         let mut lock = self.lock.clone();
-        let Some(before) = lock.back(agent).cloned() else {
-            let message = format!("no version of `{agent}` before {} is here", now.version);
-            return Err(Fault::usage(message, "agentry list --json shows the versions that are kept"));
-        };
-        before.key.map_or(Ok(()), |key| self.keyring.is_not_revoked(key))?;
-        verified(&self.home, &before)?;
-        match (&before.grant, &now.grant) {
-            (Some(grant), now) => {
-                let instead_of = now.as_ref().map(|now| now.digest);
-                lock.pending.push(Pending::Place { grant: grant.clone(), instead_of });
+        let mut all = Vec::new();
+        for agent in agents.iter().map(AsRef::as_ref) {
+            let now = self.installed(agent)?.clone();
+            let Some(before) = lock.back(agent).cloned() else {
+                let message = format!("no version of `{agent}` before {} is here", now.version);
+                return Err(Fault::usage(message, "agentry list --json shows the versions that are kept"));
+            };
+            before.key.map_or(Ok(()), |key| self.keyring.is_not_revoked(key))?;
+            verified(&self.home, &before)?;
+            match (&before.grant, &now.grant) {
+                (Some(grant), now) => {
+                    let instead_of = now.as_ref().map(|now| now.digest);
+                    lock.pending.push(Pending::Place { grant: grant.clone(), instead_of });
+                }
+                (None, Some(grant)) => lock.pending.push(Pending::Withdraw { grant: grant.clone() }),
+                (None, None) => {}
             }
-            (None, Some(grant)) => lock.pending.push(Pending::Withdraw { grant: grant.clone() }),
-            (None, None) => {}
+            all.push(before);
         }
+        lock.team().stands(&self.lock.team())?;
         self.commit(lock)?;
-        Ok(before)
+        Ok(all)
     }
 
-    /// An agent is taken away, with the grant that came with it. That it was here is remembered, so that nobody hands over an older
-    /// version.
+    /// Agents are taken away, all at once, with the grants that came with them. That they were here is remembered, so that nobody hands over
+    /// an older version.
     ///
     /// # Errors
-    /// If it is not installed, or something cannot be written.
-    pub fn uninstall(&mut self, agent: &str) -> Result<Release, Fault> {
-        let now = self.installed(agent)?.clone();
+    /// If one is not installed, others require it, or something cannot be written.
+    pub fn uninstall(&mut self, agents: &[impl AsRef<str>]) -> Result<Vec<Release>, Fault> {
         let mut lock = self.lock.clone();
-        lock.agents.remove(agent);
-        lock.roots.remove(agent);
-        lock.pending.extend(now.grant.clone().map(|grant| Pending::Withdraw { grant }));
+        let mut all = Vec::new();
+        for agent in agents.iter().map(AsRef::as_ref) {
+            let now = self.installed(agent)?.clone();
+            lock.agents.remove(agent);
+            lock.roots.remove(agent);
+            lock.pending.extend(now.grant.clone().map(|grant| Pending::Withdraw { grant }));
+            all.push(now);
+        }
+        self.are_not_required(agents, &lock)?;
         self.commit(lock)?;
-        Ok(now)
+        Ok(all)
+    }
+
+    /// Whether nobody lacks these agents once the lock is that one.
+    fn are_not_required(&self, agents: &[impl AsRef<str>], next: &Lock) -> Result<(), Fault> {
+        let (now, next) = (self.lock.team(), next.team());
+        let lacked = now.unmet();
+        let lacks = next.unmet().into_iter().find(|one| !lacked.contains(one));
+        let Some((_, requirement)) = lacks else { return Ok(()) };
+        let met = agents.iter().map(AsRef::as_ref).find(|agent| now.get(agent).is_some_and(|is| is.meets(requirement)));
+        let agent = met.unwrap_or_default();
+        let mut by: Vec<&str> =
+            next.unmet().into_iter().filter(|one| !lacked.contains(one)).map(|(by, _)| by).collect();
+        by.dedup();
+        let named = by.iter().map(|by| format!("`{by}`")).collect::<Vec<_>>().join(", ");
+        let message = format!("`{agent}` is required by {named}");
+        let hint = format!("whoever requires it goes with it: agentry uninstall {agent} {}", by.join(" "));
+        Err(Fault::denied(message, hint))
     }
 
     /// From now on this is the publisher's key.

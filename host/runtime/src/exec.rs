@@ -20,7 +20,7 @@ use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::{Entry, Started, Status, Unfinished};
 use agentry_kernel::kernel::Start;
-use agentry_kernel::manifest::{Manifest, WantsFiles};
+use agentry_kernel::manifest::WantsFiles;
 use agentry_kernel::model::Usage;
 use agentry_kernel::refusal::{Code, Refusal};
 use agentry_kernel::time::Millis;
@@ -105,7 +105,8 @@ pub(crate) async fn run(
         engine,
         held: Amounts::ZERO,
     };
-    let start = Start { agent: run.agent.clone(), manifest: Arc::clone(manifest) };
+    let signer = drivers.signers.of(prepared.digest);
+    let start = Start { agent: run.agent.clone(), manifest: Arc::clone(manifest), signer };
     let input_json = input.clone().into_bytes();
     let allowance = match gate.begin(&run, Opening { started, start, input: input_json, below, attended }) {
         Ok(allowance) => allowance,
@@ -164,7 +165,8 @@ fn reopened(
     let lacks = copied.as_ref().is_some_and(|entries| contents::lacking(entries, has).is_some());
     let run = placed(if lacks { run.lacking_contents() } else { run }, below.as_ref());
     because.into_iter().for_each(|because| run.activity.stopped_because(because));
-    let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest) };
+    let signer = drivers.signers.of(prepared.digest);
+    let start = Start { agent: run.agent.clone(), manifest: Arc::clone(&prepared.manifest), signer };
     let origin = copied.map_or_else(|| Origin::Own(below.map(|below| below.share)), Origin::Another);
     let allowance = match gate.reopen(&run, &start, record, (&unfinished, origin, attended)) {
         Ok(allowance) => allowance,
@@ -415,10 +417,12 @@ fn left(run: &RunContext, usage: BTreeMap<String, Usage>) -> Report {
 }
 
 /// The roots that a grant gives a package, that it needs, and that nobody gave this host; each once.
-pub(crate) fn lacking_roots<'m>(drivers: &Drivers, manifest: &'m Manifest) -> Vec<&'m WantsFiles> {
+pub(crate) fn lacking_roots<'m>(drivers: &Drivers, prepared: &'m Prepared) -> Vec<&'m WantsFiles> {
+    let manifest = &prepared.manifest;
     let policy = drivers.gate.kernel(|kernel| Arc::clone(kernel.policy()));
     // Without a grant, the kernel says so in its own words.
-    let Some(grant) = policy.grant(manifest.agent(), manifest) else { return Vec::new() };
+    let signer = drivers.signers.of(prepared.digest);
+    let Some(grant) = policy.grant(manifest.agent(), manifest, signer) else { return Vec::new() };
     let granted = |root: &str| grant.rights.files.iter().any(|right| right.root == root);
     let lacking = |wants: &WantsFiles| !wants.optional && granted(&wants.root) && !drivers.files.has(&wants.root);
     let mut found: Vec<&WantsFiles> = Vec::new();

@@ -310,7 +310,7 @@ impl Host {
         let prepared = self.component_of(&record, component).await?;
         let entries = self.history.entries(record.id)?;
         belongs(&record, &entries, &prepared.manifest)?;
-        self.has_roots(&prepared.manifest)?;
+        self.has_roots(&prepared)?;
         let _room = self.services.agents.room(&prepared).await;
         let attended = self.attended;
         let (forked, below) = (false, None);
@@ -338,7 +338,7 @@ impl Host {
             Some(file) => self.components().package(file).await?,
             None => self.component_of(&from, None).await?,
         };
-        self.has_roots(&prepared.manifest)?;
+        self.has_roots(&prepared)?;
         let given = prepared.manifest.agent();
         if given != from.agent {
             return Err(RunError::OtherAgent { run: from.id, agent: from.agent, given: given.to_owned() });
@@ -427,7 +427,7 @@ impl Host {
         stop: &CancellationToken,
     ) -> Result<Report, RunError> {
         takes(&prepared, &input)?;
-        self.has_roots(&prepared.manifest)?;
+        self.has_roots(&prepared)?;
         let _room = self.services.agents.room(&prepared).await;
         let fresh = || getrandom::u64().map(|id| RunId(id.max(RunId::HOST.0 + 1))).map_err(RunError::Random);
         let id = id.map_or_else(fresh, Ok)?;
@@ -440,10 +440,10 @@ impl Host {
     }
 
     /// Roots that are granted and needed must be there before anything is spent.
-    fn has_roots(&self, manifest: &Manifest) -> Result<(), RunError> {
-        let lacking = lacking_roots(&self.services.drivers, manifest);
+    fn has_roots(&self, prepared: &Prepared) -> Result<(), RunError> {
+        let lacking = lacking_roots(&self.services.drivers, prepared);
         let roots: Vec<_> = lacking.into_iter().map(|wants| (wants.root.clone(), wants.why.clone())).collect();
-        let agent = manifest.agent().to_owned();
+        let agent = prepared.manifest.agent().to_owned();
         if roots.is_empty() { Ok(()) } else { Err(RunError::Roots { agent, roots }) }
     }
 

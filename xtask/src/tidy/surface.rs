@@ -126,6 +126,7 @@ fn config_keys(tree: &Tree) -> BTreeSet<String> {
         "runtime/src/config",
         "runtime/src/config/retention",
         "packages/src/config",
+        "packages/src/config/registry",
     ];
     for file in files {
         found.extend(keys(tree, &format!("host/{file}.rs"), config_prefix));
@@ -146,6 +147,7 @@ fn config_prefix(table: &str) -> Option<&'static str> {
         "RETENTION" => "retention.",
         "PACKAGES" => "packages.",
         "INDEX" => "packages.indexes.",
+        "REGISTRY" => "packages.registries.",
         "PROVIDER" => "providers.",
         "REQUEST" => "",
         "SECRET" => "providers.key.",

@@ -45,7 +45,7 @@ pub fn write(name: &str, directory: &Path) -> Result<()> {
     }
     sdk::unpack(directory)?;
     let manifest = manifest::read(&directory.join(manifest::FILE))?;
-    put(&directory.join("policies").join(format!("50-{name}.toml")), &Grant::draft(&manifest))
+    put(&directory.join("policies").join(format!("50-{name}.toml")), &Grant::draft(&manifest, None))
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {

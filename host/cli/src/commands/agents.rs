@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use agentry_config::policies;
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::Policy;
+use agentry_packages::signers::Signers;
 use agentry_runtime::config::{AgentLine, AgentsConfig};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -59,8 +60,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }));
     known.sort_by(|a, b| a.name.cmp(&b.name));
     // Without a policy nothing is granted to anybody.
-    let policy = policies::load(&home.policies()).ok();
-    let mut agents: Vec<_> = known.into_iter().map(|line| look_at(line, policy.as_ref(), &listed)).collect();
+    let (policy, signers) = (policies::load(&home.policies()).ok(), Signers::at(home.path()));
+    let mut agents: Vec<_> =
+        known.into_iter().map(|line| look_at(line, (policy.as_ref(), &signers), &listed)).collect();
     for fault in starts::faults(&home)? {
         agents
             .iter_mut()
@@ -77,15 +79,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-fn look_at(line: AgentLine, policy: Option<&Policy>, listed: &[String]) -> Known {
+fn look_at(line: AgentLine, (policy, signers): (Option<&Policy>, &Signers), listed: &[String]) -> Known {
     let read = package::of_file(&line.component);
+    let signer = read.as_ref().ok().and_then(|package| signers.of(package.digest));
     let manifest = read.map(|package| package.manifest).map_err(|error| error.to_string());
     let manifest = manifest.and_then(|manifest| match manifest.agent() {
         named if named == line.name => Ok(manifest),
         named => Err(format!("its package is of agent `{named}`\nhint: name it so")),
     });
     let granted = match (&manifest, policy) {
-        (Ok(manifest), Some(policy)) => policy.grant(&line.name, manifest).is_some(),
+        (Ok(manifest), Some(policy)) => policy.grant(&line.name, manifest, signer).is_some(),
         _ => false,
     };
     let called = listed.contains(&line.name);

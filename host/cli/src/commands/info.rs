@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::packages::{self, Compared, Effect, Looked, Wanted, as_json, code, command, look};
+use super::packages::{Effects, Looked, Wanted, agreed, as_json, command, look, page};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen;
@@ -18,6 +18,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     wanted: Wanted,
+    /// A package that it requires, by its name or its file; as often as there are such
+    #[arg(long, value_name = "PACKAGE|FILE.wasm")]
+    with: Vec<String>,
     #[command(flatten)]
     home: HomeArgs,
     /// Print one JSON object
@@ -28,18 +31,16 @@ pub struct Args {
 /// Shows it.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
-    let Looked { candidate, compared, lock } = look(&home, &args.wanted)?;
-    let before = lock.agents.get(candidate.agent()).map(|installed| &installed.now);
-    let wider = compared.as_ref().is_none_or(Compared::is_wider);
-    let effect = Effect::of(&home, &candidate.package.manifest, before, wider)?;
+    let Looked { team, lock, lacks } = look(&home, &args.wanted, &args.with)?;
+    let effects = Effects::of(&home, &team, &lock)?;
     if args.json {
-        screen::print_json(&as_json(&candidate, &effect, compared.as_ref()))?;
+        screen::print_json(&as_json(&team, &effects))?;
     } else {
-        let install = format!("{} --consent {}", command(&args.wanted), code(&candidate));
-        screen::page(&format!(
-            "{}\nto install exactly this: {install}\n",
-            packages::page(&candidate, &effect, compared.as_ref())
-        ))?;
+        let install = match lacks {
+            None => format!("\nto install exactly this: {}\n", agreed(&team, &command(&args.wanted, &args.with))),
+            Some(_) => String::new(),
+        };
+        screen::page(&format!("{}{install}", page(&team, &effects)))?;
     }
-    Ok(Exit::Done.into())
+    lacks.map_or(Ok(Exit::Done.into()), Err)
 }

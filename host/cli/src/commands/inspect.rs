@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = agentry_engine::package::read(&component(args)?)?;
     let package = package::of(&bytes).with_context(about)?;
     if args.grant {
-        screen::print(&text::ours(&Grant::draft(&package.manifest)))?;
+        screen::print(&text::ours(&Grant::draft(&package.manifest, None)))?;
     } else if args.json {
         screen::print_json(&as_json(&package))?;
     } else {
@@ -81,6 +81,9 @@ fn page(package: &Package) -> String {
         styled(DIM, format!("{}, sha256 {}", units::bytes(package.bytes as u64), package.digest))
     );
     page.push_str(&section("asks for", &wants(&manifest.wants)));
+    if !manifest.requires.is_empty() {
+        page.push_str(&section("requires beside it", &requires(manifest)));
+    }
     page.push_str(&section("suggests as its budget", &budget(manifest)));
     for (title, schema) in
         [("takes as its input", &manifest.input_schema), ("gives as its output", &manifest.output_schema)]
@@ -150,6 +153,13 @@ fn wants(wants: &Wants) -> Vec<String> {
         add("context", "not to be had in this version".to_owned(), &context.why, context.optional);
     }
     lines
+}
+
+fn requires(manifest: &Manifest) -> Vec<String> {
+    let lines = manifest.requires.iter().zip(manifest.requirements()).flat_map(|(requires, what)| {
+        [text::line(&what.to_string()), format!("         {}", styled(DIM, text::cut(&requires.why, 400)))]
+    });
+    lines.collect()
 }
 
 fn budget(manifest: &Manifest) -> Vec<String> {

@@ -8,7 +8,7 @@ use agentry_packages::set::Set;
 use anyhow::Result;
 
 use super::hosting::root;
-use super::packages::{Change, ConsentArgs, Outcome, Wanted, carry_out, command, look};
+use super::packages::{Change, ConsentArgs, Looked, Outcome, Wanted, carry_out, command, look};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen;
@@ -21,13 +21,18 @@ Examples:
   agentry install acme:bookkeeper@1.2.0 --root documents=./papers
   agentry install ./bookkeeper.wasm                                # with bookkeeper.wasm.sig beside it
   agentry install ./bookkeeper.wasm --digest sha256:9c1f…          # unsigned, named by its digest
+  agentry install acme:assistant --with blue:calendar              # of several that provide what it requires
   agentry info acme:bookkeeper                                     # shows the same and installs nothing
 
-Without a terminal a person looks at it first, and says yes by the code that is shown: --consent CODE. --yes does only what policy allows \
+What it requires is installed with it, each after a yes of its own, all of them or none. Without a terminal a person looks at it first, and says \
+yes by the codes that are shown: --consent CODE. --yes does only what policy allows \
 already: a grant for this very package in the policy directory. Exit code 3 says that nobody said yes.")]
 pub struct Args {
     #[command(flatten)]
     wanted: Wanted,
+    /// A package that it requires, by its name or its file; as often as there are such
+    #[arg(long, value_name = "PACKAGE|FILE.wasm")]
+    with: Vec<String>,
     /// What a folder that it asks for is to be; as often as there are folders
     #[arg(long = "root", value_name = "NAME=DIR", value_parser = root)]
     roots: Vec<(String, PathBuf)>,
@@ -45,21 +50,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     // What a command left that did not come to its end is finished first.
     drop(Set::open(home.path())?);
-    let looked = look(&home, &args.wanted)?;
-    let command = command(&args.wanted);
+    let Looked { team, lock, lacks } = look(&home, &args.wanted, &args.with)?;
+    let command = command(&args.wanted, &args.with);
+    if let Some(error) = lacks {
+        return Err(error);
+    }
     let change = Change {
         home: &home,
-        candidate: &looked.candidate,
-        compared: looked.compared.as_ref(),
+        team: &team,
         consent: &args.consent,
         roots: &args.roots,
         command: &command,
         json: args.json,
     };
-    match carry_out(&change, &looked.lock)? {
+    match carry_out(&change, &lock)? {
         Outcome::Installed(told) if args.json => screen::print_json(&told)?,
         Outcome::Installed(_) => {}
-        Outcome::Same => screen::tell(&format!("{} is installed already\n", looked.candidate.story())),
+        Outcome::Same => screen::tell(&format!("{} is installed already\n", team.first().story())),
     }
     Ok(Exit::Done.into())
 }

@@ -68,6 +68,8 @@ fn as_json(agent: &str, installed: &Installed, keyring: &Keyring) -> Value {
             "key": release.key,
             "consent": release.consent,
             "index": release.index,
+            "provides": release.provides,
+            "requires": release.requires,
             "grant": release.grant.as_ref().map(|grant| grant.file.clone()),
             "revoked": release.key.is_some_and(|key| keyring.is_not_revoked(key).is_err()),
         })

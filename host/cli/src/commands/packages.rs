@@ -8,16 +8,19 @@ mod consent;
 mod effect;
 mod look;
 mod shadow;
+mod team;
 mod words;
 
-pub use self::candidate::{Candidate, Wanted, Way, listed};
+pub use self::candidate::{Candidate, Wanted, Way, listed, registry};
 pub use self::change::{Change, Outcome, carry_out};
 pub use self::compare::Compared;
-pub use self::consent::{ConsentArgs, code};
-pub use self::effect::Effect;
+pub use self::consent::{ConsentArgs, agreed, code};
+pub use self::effect::Effects;
 pub use self::look::{Looked, command, look};
+pub use self::team::{Beside, Team};
 pub use self::words::{as_json, does, drafted_costs, page};
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -30,7 +33,7 @@ use agentry_packages::set::Set;
 use agentry_packages::source::Source;
 use agentry_runtime::config::Config;
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
@@ -76,32 +79,39 @@ impl Indexes {
 /// The options of verbs that change an agent which is installed.
 #[derive(clap::Args)]
 pub struct InstalledArgs {
-    /// The agent
-    #[arg(value_name = "AGENT")]
-    agent: String,
+    /// Which agents; several change at once
+    #[arg(value_name = "AGENT", required = true)]
+    agents: Vec<String>,
     #[command(flatten)]
     home: HomeArgs,
-    /// Print one JSON object
+    /// Print one JSON object, or an array for several agents
     #[arg(long)]
     json: bool,
 }
 
 impl InstalledArgs {
-    /// Changes it, and says by `what` what was done to which release.
-    pub fn change(&self, act: impl FnOnce(&mut Set, &str) -> Result<Release, Fault>, what: &str) -> Result<ExitCode> {
+    /// Changes them, and says by `what` what was done to which releases.
+    pub fn change(
+        &self,
+        act: impl FnOnce(&mut Set, &[String]) -> Result<Vec<Release>, Fault>,
+        what: &str,
+    ) -> Result<ExitCode> {
+        let mut agents = self.agents.clone();
+        let mut seen = BTreeSet::new();
+        agents.retain(|agent| seen.insert(agent.clone()));
         let mut set = Set::open(self.home.existing()?.path())?;
-        let release = act(&mut set, &self.agent)?;
-        done(self.json, &set, &self.agent, &release, what)
+        let releases = act(&mut set, &agents)?;
+        let notes = set.notes();
+        if self.json {
+            let told = |(agent, release): (&String, &Release)| json!({"agent": agent, "version": release.version, "outcome": what, "notes": notes});
+            let mut told: Vec<Value> = agents.iter().zip(&releases).map(told).collect();
+            screen::print_json(&if told.len() == 1 { told.remove(0) } else { Value::from(told) })?;
+        } else {
+            for (agent, release) in agents.iter().zip(&releases) {
+                screen::tell(&format!("{} {} {what}\n", text::line(agent), text::line(&release.version)));
+            }
+            notes.iter().for_each(|note| screen::tell(&format!("  {}\n", text::line(note))));
+        }
+        Ok(Exit::Done.into())
     }
-}
-
-fn done(as_json: bool, set: &Set, agent: &str, release: &Release, what: &str) -> Result<ExitCode> {
-    let version = &release.version;
-    if as_json {
-        screen::print_json(&json!({"agent": agent, "version": version, "outcome": what, "notes": set.notes()}))?;
-    } else {
-        screen::tell(&format!("{} {} {what}\n", text::line(agent), text::line(version)));
-        set.notes().iter().for_each(|note| screen::tell(&format!("  {}\n", text::line(note))));
-    }
-    Ok(Exit::Done.into())
 }

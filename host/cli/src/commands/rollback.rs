@@ -2,16 +2,16 @@
 
 use std::process::ExitCode;
 
-use agentry_packages::set::Set;
 use anyhow::Result;
 
 use super::packages::InstalledArgs;
 
-/// An agent goes back to the version before
+/// Agents go back to the version before
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   agentry rollback bookkeeper
+  agentry rollback assistant calendar      # both at once, where one requires the other
 
 What it goes back to was agreed to when it was installed, and its grant of then comes back. A second rollback takes the version before that.")]
 pub struct Args {
@@ -21,5 +21,5 @@ pub struct Args {
 
 /// Takes the version before.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    args.installed.change(Set::roll_back, "is back")
+    args.installed.change(|set, agents| set.roll_back(agents), "is back")
 }

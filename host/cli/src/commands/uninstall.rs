@@ -1,17 +1,17 @@
-//! `agentry uninstall`: an agent goes, with the grant that came with it. What it did and wrote stays.
+//! `agentry uninstall`: agents go, with the grants that came with them. What they did and wrote stays.
 
 use std::process::ExitCode;
 
-use agentry_packages::set::Set;
 use anyhow::Result;
 
 use super::packages::InstalledArgs;
 
-/// Takes an agent away, with the grant that came with it
+/// Takes agents away, with the grants that came with them
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   agentry uninstall bookkeeper
+  agentry uninstall assistant calendar     # what requires it goes with it
 
 Its runs stay in the journal, and what it wrote stays where it is. Runs that go on, go on.")]
 pub struct Args {
@@ -21,5 +21,5 @@ pub struct Args {
 
 /// Takes it away.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    args.installed.change(Set::uninstall, "is uninstalled")
+    args.installed.change(|set, agents| set.uninstall(agents), "is uninstalled")
 }

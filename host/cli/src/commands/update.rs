@@ -3,18 +3,17 @@
 
 use std::process::ExitCode;
 
-use agentry_kernel::time::Millis;
 use agentry_packages::config::PackagesConfig;
-use agentry_packages::lock::Release;
+use agentry_packages::lock::Lock;
 use agentry_packages::name::Named;
 use agentry_packages::set::{Set, not_installed};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::packages::{self, Candidate, Change, Compared, ConsentArgs, Effect, Outcome, Way, as_json, carry_out};
+use super::packages::{Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Team, Way, as_json, carry_out, page};
 use crate::exit::{self, Exit};
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, text, units};
+use crate::screen::{self, text};
 
 /// Brings installed agents to their newest versions, as far as these may do no more
 #[derive(clap::Args)]
@@ -53,6 +52,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         [] => lock.agents.iter().filter(|(_, one)| one.now.index.is_some()).map(|(agent, _)| agent.clone()).collect(),
         agents => agents.iter().map(named).collect::<Result<_, _>>()?,
     };
+    // Whoever requires others goes before them, and takes those along that it requires in newer versions.
+    let agents = lock.team().from_the_top(agents);
     let (mut told, mut waits) = (Vec::new(), None);
     for agent in &agents {
         match update(args, &home, agent, cool_off_ms) {
@@ -94,25 +95,14 @@ fn update(args: &Args, home: &Home, agent: &str, cool_off_ms: u64) -> Result<Val
         }
         return Ok(json!({"agent": agent, "outcome": "newest", "version": now.version}));
     };
-    let seen = match args.dry_run {
-        true => lock.seen.get(&candidate.package.digest.to_string()).copied().unwrap_or(units::now()),
-        false => Set::open(home.path())?.seen(candidate.package.digest, units::now())?,
-    };
-    let compared = threads.block_on(Compared::of(home, now, &candidate, Some(cools(seen, cool_off_ms))))?;
+    let beside = Beside::Updated { cool_off_ms, dry_run: args.dry_run };
+    let team = threads.block_on(Team::of(home, candidate, &[], (&lock, &keyring), beside))?;
     if args.dry_run {
-        return shown(args, home, &candidate, &compared, now);
+        return shown(args, home, &team, &lock);
     }
     let command = format!("agentry update {agent}");
-    let change = Change {
-        home,
-        candidate: &candidate,
-        compared: Some(&compared),
-        consent: &args.consent,
-        roots: &[],
-        command: &command,
-        json: args.json,
-    };
-    outcome(agent, &candidate, carry_out(&change, &lock)?)
+    let change = Change { home, team: &team, consent: &args.consent, roots: &[], command: &command, json: args.json };
+    outcome(agent, team.first(), carry_out(&change, &lock)?)
 }
 
 fn outcome(agent: &str, candidate: &Candidate, came: Outcome) -> Result<Value> {
@@ -123,24 +113,24 @@ fn outcome(agent: &str, candidate: &Candidate, came: Outcome) -> Result<Value> {
     Ok(json!({"agent": agent, "outcome": outcome, "version": candidate.package.manifest.version}))
 }
 
-/// How long a version still cools off that was first seen then.
-fn cools(seen: Millis, cool_off_ms: u64) -> u64 {
-    seen.plus(cool_off_ms).since(units::now())
-}
-
 /// What there is, for whoever only looks.
-fn shown(args: &Args, home: &Home, candidate: &Candidate, compared: &Compared, now: &Release) -> Result<Value> {
-    let effect = Effect::of(home, &candidate.package.manifest, Some(now), compared.is_wider())?;
+fn shown(args: &Args, home: &Home, team: &Team, lock: &Lock) -> Result<Value> {
+    let effects = Effects::of(home, team, lock)?;
     if !args.json {
-        screen::page(&packages::page(candidate, &effect, Some(compared)))?;
-        let told = match compared.waits() {
+        screen::page(&page(team, &effects))?;
+        // One of them that waits keeps all.
+        let waits = team.members.iter().find_map(|member| match &member.compared {
+            Some(compared) => compared.waits(),
+            None => Some(format!("it requires {}, which is not here", member.candidate.story())),
+        });
+        let told = match waits {
             Some(why) => format!("it waits for a person: {why}\n"),
             None => "it may go by itself: agentry update --yes\n".to_owned(),
         };
         screen::tell(&told);
     }
-    let mut told = as_json(candidate, &effect, Some(compared));
-    told["agent"] = candidate.agent().into();
+    let mut told = as_json(team, &effects);
+    told["agent"] = team.first().agent().into();
     told["outcome"] = "found".into();
     Ok(told)
 }

@@ -42,7 +42,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut told = Vec::new();
     let mut good = true;
     for (agent, release) in one_or_all(&lock, &args.agents)? {
-        let trouble = check(home.path(), &release, &keyring).err().map(|why| text::explain(&why).0);
+        let checked = check(home.path(), &release, &keyring).and_then(|()| is_whole(&lock, &agent));
+        let trouble = checked.err().map(|why| text::explain(&why).0);
         good &= trouble.is_none();
         told.push(json!({"agent": agent, "version": release.version, "digest": release.digest, "trouble": trouble}));
     }
@@ -73,6 +74,10 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
     if asks != release.capabilities.0 || package.manifest.name != release.name {
         return Err(wrong("what it asks for").into());
     }
+    // Versions of Agentry that knew of no requirements ran no package that has some.
+    if package.manifest.requirements().map(|one| one.to_string()).ne(release.requires.iter().cloned()) {
+        return Err(wrong("what it requires").into());
+    }
     if release.consent.to.0 != consent(release.digest.0, release.capabilities.0) {
         return Err(wrong("the yes in the lock").into());
     }
@@ -86,6 +91,17 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
     let publisher = release.name.split(':').next().unwrap_or_default();
     keyring.trusts(publisher, key, None)?;
     Ok(())
+}
+
+/// Whether all that it requires is here.
+fn is_whole(lock: &Lock, agent: &str) -> Result<()> {
+    match lock.team().unmet().into_iter().find(|(by, _)| *by == agent) {
+        None => Ok(()),
+        Some((_, requirement)) => {
+            let message = format!("it requires {requirement}, and nothing here meets that");
+            Err(Fault::damaged(message, "agentry install what it requires").into())
+        }
+    }
 }
 
 /// The agents that were named, or all.

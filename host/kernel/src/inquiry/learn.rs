@@ -77,9 +77,12 @@ pub fn learn(suggestion: &Suggestion<'_>) -> String {
     if let Some(package) = suggestion.package {
         text.push_str(&format!("package = {}\n", quoted(package)));
     }
+    let grant = suggestion.policy.and_then(|policy| policy.grants.iter().find(|grant| grant.agent == suggestion.agent));
+    if let Some(key) = grant.and_then(|grant| grant.publisher) {
+        text.push_str(&format!("publisher = \"{key}\"\n"));
+    }
     text.push_str("why = \"Learnt from what it did; say what it is for.\"\n");
     let approvals = approvals(suggestion);
-    let grant = suggestion.policy.and_then(|policy| policy.grants.iter().find(|grant| grant.agent == suggestion.agent));
     used.rights(&mut text, suggestion.agent, (&approvals, &Marks(grant.map(|grant| &grant.rights))));
     budget(&mut text, suggestion.runs);
     tests_of::write(&mut text, calls());

@@ -3,10 +3,12 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Scenario;
 use crate::call::{Call, Class};
+use crate::kernel::Start;
 use crate::manifest::{
     FORMAT, Manifest, WIT, Wants, WantsAgents, WantsFiles, WantsHttp, WantsLlm, WantsMemory, WantsOther, WantsTool,
 };
@@ -15,8 +17,14 @@ use crate::rights::Access;
 use crate::tool::Tools;
 
 impl Scenario {
+    /// The beginning of a run of a package that asks for anything, signed by whom the agent's grant wants.
+    pub(crate) fn anything_starts<'a>(&self, agent: &str, calls: impl Iterator<Item = &'a Call>) -> Start {
+        let signer = self.grant(agent).and_then(|grant| grant.publisher);
+        Start { agent: agent.into(), manifest: Arc::new(self.anything_for(agent, calls)), signer }
+    }
+
     /// A package that asks for anything, of the name and version that the agent's grant wants.
-    pub(crate) fn anything_for<'a>(&self, agent: &str, calls: impl Iterator<Item = &'a Call>) -> Manifest {
+    fn anything_for<'a>(&self, agent: &str, calls: impl Iterator<Item = &'a Call>) -> Manifest {
         let pattern = self.grant(agent).and_then(|grant| grant.package.as_ref());
         let version = pattern.and_then(|pattern| pattern.version.as_ref()).map_or_else(|| "1.0.0".into(), version_of);
         let name = pattern.map_or_else(|| format!("any:{agent}"), |pattern| pattern.name.clone());
@@ -37,6 +45,7 @@ impl Scenario {
             wit: WIT.into(),
             description: String::new(),
             provides: Vec::new(),
+            requires: Vec::new(),
             wants: anything(&roots),
             budget: BTreeMap::new(),
             input_schema: None,

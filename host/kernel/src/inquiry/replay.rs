@@ -6,12 +6,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Scenario, Verdict};
+use super::{Packaged, Scenario, Verdict};
 use crate::budget::Amounts;
 use crate::call::{Call, CallId, RunId};
-use crate::kernel::{Answer, Kernel, Start};
+use crate::kernel::{Answer, Kernel};
 use crate::labels::Labels;
-use crate::manifest::Manifest;
 use crate::refusal::{Code, Refusal, Rule};
 use crate::time::Millis;
 
@@ -22,8 +21,8 @@ pub struct Past {
     pub run: RunId,
     /// The agent's name.
     pub agent: String,
-    /// What its package asks for; none if nobody knows any more, and then it asked for anything.
-    pub package: Option<Arc<Manifest>>,
+    /// Its package; none if nobody knows any more, and then it asked for anything.
+    pub package: Option<Packaged>,
     /// When it began.
     pub began: Millis,
     /// What it used of fuel and wall time.
@@ -123,11 +122,10 @@ fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Chan
         approved: replay.is_some_and(|replay| replay.asked.is_some()),
         is,
     };
-    let manifest = match &past.package {
-        Some(manifest) => Arc::clone(manifest),
-        None => Arc::new(scenario.anything_for(&past.agent, past.calls.iter().map(|call| &call.what))),
+    let start = match &past.package {
+        Some(package) => package.start(&past.agent),
+        None => scenario.anything_starts(&past.agent, past.calls.iter().map(|call| &call.what)),
     };
-    let start = Start { agent: past.agent.clone(), manifest };
     if let (Err(refusal), _) = kernel.start(past.run, &start, past.began) {
         return alloc::vec![changed(None, Verdict::Refused(refusal))];
     }

@@ -11,7 +11,6 @@ use crate::call::Call;
 use crate::call::RunId;
 use crate::journal::Unfinished;
 use crate::labels::{Labels, UNTRUSTED};
-use crate::manifest::Manifest;
 use crate::pattern::name_fits;
 use crate::policy::{Duty, Grant, Subject};
 use crate::refusal::Refusal;
@@ -45,7 +44,7 @@ impl Kernel {
         let begun = self.begin(id, start, None, now).map_err(|no| worded(no, start));
         let adopted = begun.map(|allowance| {
             let labels = asked.fold(past.labels.and(&Labels::of([UNTRUSTED])), |labels, call| {
-                labels.and(&self.labels_of(&start.agent, &start.manifest, call))
+                labels.and(&self.labels_of(start, call))
             });
             let labels = match self.runs.get_mut(&id) {
                 Some(run) => {
@@ -67,9 +66,10 @@ impl Kernel {
 
     /// Every label that this home may put on the answer to a call, whether it would allow the call or not: those of all rules about the
     /// thing that it names. What takes a label off, and on which condition one is put on, is not looked at.
-    fn labels_of(&self, agent: &str, manifest: &Manifest, call: &Call) -> Labels {
+    fn labels_of(&self, start: &Start, call: &Call) -> Labels {
         let policy = Arc::clone(&self.policy);
-        let granted = policy.find(agent, manifest).and_then(|grant| policy.grants.get(grant));
+        let granted = policy.find(&start.agent, &start.manifest, start.signer);
+        let granted = granted.and_then(|grant| policy.grants.get(grant));
         let mut labels = granted.map_or(Labels::NONE, |grant| labels_of_grant(grant, call));
         if let Call::ToolsCall { name, .. } = call
             && let Some(tool) = self.tool(name)
@@ -79,7 +79,7 @@ impl Kernel {
         let subject = Subject::of(call, &self.tools);
         policy.rules_about(&subject, |rule| {
             if let Duty::Mark { adds, .. } = &rule.duty
-                && rule.agent.as_deref().is_none_or(|only| only == agent)
+                && rule.agent.as_deref().is_none_or(|only| only == start.agent)
                 && rule.target.covers(&subject)
             {
                 labels = labels.and(adds);

@@ -11,6 +11,7 @@ use crate::call::{CallId, RunId};
 use crate::journal::BasisId;
 use crate::labels::Labels;
 use crate::manifest::Manifest;
+use crate::publisher::PublisherKey;
 use crate::refusal::{Refusal, Rule};
 
 /// What a policy says to a call, each more than the one before.
@@ -172,6 +173,8 @@ pub struct Start {
     pub agent: String,
     /// What its package asks for.
     pub manifest: Arc<Manifest>,
+    /// The key of its publisher, if this host knows that it signed this very file.
+    pub signer: Option<PublisherKey>,
 }
 
 /// One limit that binds a run, for `budget.remaining`. One that refills is the agent's day, one that does not is the

@@ -3,13 +3,12 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use super::Lock;
 use super::admission::No;
 use super::ledger::{Lack, Owner};
+use super::{Lock, Start};
 use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
 use crate::limits::APPROVAL_TEXT_MAX_BYTES;
-use crate::manifest::Manifest;
 use crate::policy::{Budget, Grant, Policy};
 use crate::refusal::{Code, Refusal, Rule};
 use crate::text;
@@ -45,8 +44,8 @@ pub(super) fn expired(grant: &Grant) -> No {
 }
 
 /// No file grants anything to this package.
-pub(super) fn no_grant(policy: &Policy, agent: &str, manifest: &Manifest) -> No {
-    let agent = text::show(agent);
+pub(super) fn no_grant(policy: &Policy, start: &Start) -> No {
+    let (agent, manifest) = (text::show(&start.agent), &start.manifest);
     let Some(grant) = policy.grants.iter().find(|grant| grant.agent == agent) else {
         return Refusal::new(Code::NoGrant, format!("no policy file grants anything to agent `{agent}`"))
             .hint(format!(
@@ -54,6 +53,25 @@ pub(super) fn no_grant(policy: &Policy, agent: &str, manifest: &Manifest) -> No 
             ))
             .into();
     };
+    if let Some(wanted) = grant.publisher.filter(|wanted| start.signer != Some(*wanted))
+        && grant.package.as_ref().is_none_or(|pattern| pattern.fits(manifest))
+    {
+        let because = match start.signer {
+            Some(_) => format!("the grant of agent `{agent}` is for a package that another publisher signed"),
+            None => format!(
+                "the grant of agent `{agent}` is for a package that its publisher signed, and this file is not installed here"
+            ),
+        };
+        let signed = start.signer.map_or_else(|| "nobody that is known here".to_string(), |key| key.to_string());
+        return Refusal::new(Code::NoGrant, because)
+            .rule(Rule { id: format!("{agent}/publisher"), ..grant.rule.clone() })
+            .argument("signed by", &signed, wanted.to_string())
+            .hint(format!(
+                "`agentry install FILE` looks at its signature and installs it; a file that is run as it lies has none. Or change `publisher` in {}",
+                grant.rule.file
+            ))
+            .into();
+    }
     let pattern = grant.package.as_ref().map(ToString::to_string).unwrap_or_default();
     let package = format!("{}@{}", manifest.name, manifest.version);
     Refusal::new(Code::NoGrant, format!("the grant of agent `{agent}` is for another package"))

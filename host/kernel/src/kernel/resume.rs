@@ -113,12 +113,13 @@ impl Kernel {
     ) -> Result<(Allowance, Vec<Lost>), Refusal> {
         let (books, holds) = (self.agent(&start.agent).minute(), past.holds());
         if let Err(lack) = self.ledger.hold(books, &holds, now) {
-            let grant = self.policy.find(&start.agent, &start.manifest).and_then(|grant| self.policy.grants.get(grant));
+            let found = self.policy.find(&start.agent, &start.manifest, start.signer);
+            let grant = found.and_then(|grant| self.policy.grants.get(grant));
             let no = match grant {
                 Some(grant) => {
                     reasons::exhausted(reasons::budget_of(&self.policy, &start.agent, grant, &lack), &lack, &holds)
                 }
-                None => reasons::no_grant(&self.policy, &start.agent, &start.manifest),
+                None => reasons::no_grant(&self.policy, start),
             };
             return Err(worded(no, start));
         }

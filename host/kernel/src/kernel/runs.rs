@@ -19,6 +19,7 @@ use crate::manifest::Manifest;
 use crate::model::Model;
 use crate::pattern::name_fits;
 use crate::policy::{Grant, Policy};
+use crate::publisher::PublisherKey;
 use crate::refusal::Refusal;
 use crate::rights::Rights;
 use crate::time::Millis;
@@ -29,6 +30,7 @@ use crate::tool::Tool;
 pub(super) struct Run {
     pub(super) agent: String,
     pub(super) manifest: Arc<Manifest>,
+    pub(super) signer: Option<PublisherKey>,
     pub(super) wants: Rights,
     /// Its place in the policy; none once a reload took it away.
     pub(super) grant: Option<usize>,
@@ -209,7 +211,7 @@ impl Kernel {
         let account = run.account;
         let equipped = match run.grant.and_then(|grant| policy.grants.get(grant)) {
             Some(grant) => self.equip(&mut run, grant, now),
-            None => Err(reasons::no_grant(&policy, &start.agent, &start.manifest)),
+            None => Err(reasons::no_grant(&policy, start)),
         };
         if let Err(no) = equipped {
             if share.is_none() {
@@ -241,9 +243,9 @@ impl Kernel {
             return Err(reasons::busy("a run of this id is not over yet", "start it with another id"));
         }
         let policy = Arc::clone(&self.policy);
-        let found = policy.find(&start.agent, &start.manifest);
+        let found = policy.find(&start.agent, &start.manifest, start.signer);
         let Some(grant) = found.and_then(|found| policy.grants.get(found)) else {
-            return Err(reasons::no_grant(&policy, &start.agent, &start.manifest));
+            return Err(reasons::no_grant(&policy, start));
         };
         if grant.expires.is_some_and(|end| now >= end) {
             return Err(reasons::expired(grant));
@@ -269,6 +271,7 @@ impl Kernel {
         let run = Run {
             agent: start.agent.clone(),
             manifest: Arc::clone(&start.manifest),
+            signer: start.signer,
             wants: start.manifest.rights(),
             grant: found,
             account,

@@ -101,7 +101,11 @@ impl Scenario {
 
     fn start(&mut self) {
         let (id, agent) = (self.id(), self.random.agent());
-        if self.kernel.start(id, &Start { agent: agent.into(), manifest: manifest(agent) }, self.now).is_ok() {
+        if self
+            .kernel
+            .start(id, &Start { agent: agent.into(), manifest: manifest(agent), signer: None }, self.now)
+            .is_ok()
+        {
             if self.random.below(2) == 0 {
                 self.kernel.attend(id);
             }
@@ -133,7 +137,7 @@ impl Scenario {
             return self.kernel.dissolve(share);
         }
         let (id, agent, above) = (self.id(), self.random.agent(), share.run);
-        let start = Start { agent: agent.into(), manifest: manifest(agent) };
+        let start = Start { agent: agent.into(), manifest: manifest(agent), signer: None };
         if let Ok(child) = self.kernel.start_child(id, &start, share, self.now) {
             let parent = self.kernel.runs.get(&above).expect("a parent stays while it has children").allowance;
             assert!(child.fuel <= parent.fuel && child.wall_ms <= parent.wall_ms);

@@ -108,7 +108,7 @@ fn kernel() -> Kernel {
 }
 
 fn start() -> Start {
-    Start { agent: "scribe".into(), manifest: manifest() }
+    Start { agent: "scribe".into(), manifest: manifest(), signer: None }
 }
 
 fn ask(model: &str, input: u64, output: u64) -> Completion {
@@ -194,6 +194,19 @@ fn a_package_without_a_grant_does_not_start() {
           arg   package = acme:scribe@1.2.3, allowed acme:scribe@^2
           hint  if you trust this one, change `package = "acme:scribe@^2"` in policies/50-scribe.toml"#]]
     .assert_eq(&other.to_string());
+    let signed = std::format!("publisher = \"ed25519:{}\"\nexpires", "0a".repeat(32));
+    let mut kernel = Kernel::new(policy(&GRANT.replace("expires", &signed)), models(), tools());
+    let unsigned = kernel.start(RUN, &start(), NOW).expect_err("it is signed by nobody");
+    expect![[r#"
+        denied  scribe → run: the grant of agent `scribe` is for a package that its publisher signed, and this file is not installed here
+          rule  scribe/publisher   policies/50-scribe.toml:3
+          arg   signed by = nobody that is known here, allowed ed25519:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a
+          hint  `agentry install FILE` looks at its signature and installs it; a file that is run as it lies has none. Or change `publisher` in policies/50-scribe.toml"#]].assert_eq(&unsigned.to_string());
+    let signed_by =
+        |digits: &str| Start { signer: std::format!("ed25519:{}", digits.repeat(32)).parse().ok(), ..start() };
+    let other = kernel.start(RUN, &signed_by("0b"), NOW).expect_err("it is signed by another key");
+    assert!(other.because.contains("that another publisher signed"), "{other}");
+    kernel.start(RUN, &signed_by("0a"), NOW).expect("it is signed by that key");
     let mut kernel = Kernel::new(policy(GRANT), models(), tools());
     let late = kernel.start(RUN, &start(), NOW.plus(60 * DAY_MS)).expect_err("it has expired");
     expect![[r#"

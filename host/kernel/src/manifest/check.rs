@@ -1,14 +1,15 @@
 //! Whether a manifest is one: every name, text and list has its shape and its size. It repairs nothing and shows nothing
 //! that could deceive.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 
 use semver::Version;
 
-use super::{FORMAT, Manifest, ManifestMistake, WIT, Wants};
+use super::{FORMAT, Manifest, ManifestMistake, Requirement, WIT, Wants};
 use crate::budget::words;
-use crate::limits::{LIST_MAX, MANIFEST_MAX_BYTES, SCHEMA_MAX_BYTES};
+use crate::limits::{LIST_MAX, MANIFEST_MAX_BYTES, REQUIRES_MAX, SCHEMA_MAX_BYTES};
 use crate::nesting::too_deep;
 use crate::rights::shapes;
 use crate::text::{self, TextFlaw};
@@ -64,6 +65,7 @@ impl Manifest {
         for (at, word) in self.provides.iter().enumerate() {
             fits(&format!("provides.{at}"), word, text::name(word), PLAIN)?;
         }
+        self.beside()?;
         for (key, value) in [("source", &self.source), ("revision", &self.revision)] {
             let value = value.as_deref().unwrap_or_default();
             fits(key, value, text::prefix(value), PLAIN)?;
@@ -75,6 +77,28 @@ impl Manifest {
             words::limit(key, amount).map_err(|message| budget(key, &message))?;
         }
         wants(&self.wants)
+    }
+
+    /// What it requires: each thing once, and something else than itself.
+    fn beside(&self) -> Result<(), ManifestMistake> {
+        if self.requires.len() > REQUIRES_MAX {
+            let message = format!("`requires` lists {} things", self.requires.len());
+            return Err(mistake(message, format!("at most {REQUIRES_MAX}")).at("requires"));
+        }
+        let mut seen = BTreeSet::new();
+        for (at, requires) in self.requires.iter().enumerate() {
+            let key = format!("requires.{at}");
+            let hint = "for example package = \"acme:calendar@^1.2\", or provides = \"calendar\"";
+            let said = requires.requirement().map_err(|flaw| mistake(format!("`requires` {flaw}"), hint).at(&key))?;
+            if matches!(&said, Requirement::Package { name, .. } if *name == self.name) {
+                return Err(mistake(format!("`{}` requires itself", self.name), "take the line out").at(&key));
+            }
+            if !seen.insert(said.to_string()) {
+                return Err(mistake(format!("`requires` has {said} twice"), "once is enough").at(&key));
+            }
+            reason(&key, &requires.why)?;
+        }
+        Ok(())
     }
 
     /// The syscall table that it was built against must be one that this host has.

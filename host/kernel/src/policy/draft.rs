@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 
 use crate::budget::words::Amount;
 use crate::manifest::{Manifest, Wants};
+use crate::publisher::PublisherKey;
 use crate::text;
 
 /// What an author who suggests no budget is given to start with.
@@ -16,7 +17,7 @@ const BUDGET: [(&str, &str); 5] = [
     ("wall_run", "\"10m\""),
 ];
 
-pub(super) fn draft(manifest: &Manifest) -> String {
+pub(super) fn draft(manifest: &Manifest, signer: Option<PublisherKey>) -> String {
     let agent = manifest.agent();
     let mut draft = format!(
         "# What agent `{agent}` may do. Made from what its package asks for: review every line before you save it.\n\
@@ -25,9 +26,10 @@ pub(super) fn draft(manifest: &Manifest) -> String {
          layer = \"grant\"\n\
          agent = {}\n\
          package = {}\n\
-         mode = \"enforce\"\n",
+         {}mode = \"enforce\"\n",
         quoted(agent),
         quoted(&format!("{}@^{}", manifest.name, version(&manifest.version))),
+        signer.map_or_else(String::new, |key| format!("publisher = \"{key}\"\n")),
     );
     if !manifest.description.is_empty() {
         draft.push_str(&format!("why = {}\n", quoted(&manifest.description)));

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::document::{Document, Span, Words, quoted};
 use super::extra::extra;
-use super::scope::{expires, pattern};
+use super::scope::{expires, pattern, publisher};
 use super::table::GrantTable;
 use super::trial::{self, Trial};
 use super::{Grant, budget, condition, near, outside, warnings};
@@ -22,10 +22,26 @@ use crate::text;
 const FILE: Words = Words {
     table: "a grant",
     known: &[
-        "format", "layer", "agent", "package", "mode", "expires", "why", "llm", "memory", "files", "http", "secrets",
-        "agents", "human", "allow", "budget", "test",
+        "format",
+        "layer",
+        "agent",
+        "package",
+        "publisher",
+        "mode",
+        "expires",
+        "why",
+        "llm",
+        "memory",
+        "files",
+        "http",
+        "secrets",
+        "agents",
+        "human",
+        "allow",
+        "budget",
+        "test",
     ],
-    later: &["publisher", "context", "labels", "egress", "rate"],
+    later: &["context", "labels", "egress", "rate"],
 };
 const LLM: Words = Words {
     table: "`llm`",
@@ -55,6 +71,7 @@ pub(super) fn read(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<R
     let agent = agent.filter(|(agent, place)| fits(document, place, "agent", agent, text::label(agent)));
     let package = document.string(table, "package", "\"acme:reporter@^1.2\"");
     let package = package.and_then(|(text, place)| pattern(document, text, &place));
+    let publisher = publisher(document, table);
     let expires = expires(document, table);
     let line = document.line(&agent.as_ref().map_or(0..0, |(_, place)| place.clone()));
     let name = agent.as_ref().map_or("", |(agent, _)| *agent);
@@ -73,7 +90,7 @@ pub(super) fn read(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<R
     let budget = budget::read(document, table, &rule);
     let rules = GrantTable::of(&rights.tools, &rights.http);
     let trials = trial::read(document, table, Some(name));
-    let grant = Grant { agent: name.into(), package, expires, rights, budget, rule, rules };
+    let grant = Grant { agent: name.into(), package, publisher, expires, rights, budget, rule, rules };
     let (_, place) = agent?;
     warnings::find(document, table, &grant);
     Some(Read { grant, trials, agent: place })

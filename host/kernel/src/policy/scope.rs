@@ -1,4 +1,4 @@
-//! Which package a grant is for and until when.
+//! Which package a grant is for, signed by whom, and until when.
 
 use alloc::format;
 
@@ -6,8 +6,9 @@ use toml::de::{DeTable, DeValue};
 use toml::value::{Datetime, Offset};
 
 use super::PackagePattern;
-use super::document::{Document, Span};
+use super::document::{Document, Span, quoted};
 use super::grant::fits;
+use crate::publisher::PublisherKey;
 use crate::rights::shapes;
 use crate::time::Millis;
 
@@ -30,6 +31,17 @@ pub(super) fn pattern(document: &mut Document<'_>, text: &str, place: &Span) -> 
         }
     };
     Some(PackagePattern { name: name.into(), version })
+}
+
+/// The key that must have signed the package: `ed25519:` and its digits.
+pub(super) fn publisher(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<PublisherKey> {
+    let (text, place) = document.string(table, "publisher", "\"ed25519:5f0c…\"")?;
+    let key = text.parse().ok();
+    if key.is_none() {
+        let message = format!("`publisher` is no key: {}", quoted(text));
+        document.mistake(place, message, "`ed25519:` and 64 hexadecimal digits, as `agentry key ls` shows it");
+    }
+    key
 }
 
 /// A grant ends with the beginning of the day, UTC, that it names.

@@ -82,18 +82,36 @@ fn every_word_of_a_grant_is_read() {
 #[test]
 fn what_cannot_be_enforced_yet_is_refused() {
     let cases = [
-        mistake("mode =", "publisher = \"ed25519:x\"\nmode ="),
+        mistake("mode =", "labels = []\nmode ="),
         mistake("why = \"Ops", "context = {}\nwhy = \"Ops"),
         mistake("[[allow]]", "[[forbid]]\nid = \"x\"\n[[allow]]"),
         mistake("tool = \"mail.send\"", "tool = \"mail.send\"\neffect = \"read\""),
         mistake("class =", "rate = \"1/s\", class ="),
     ];
     expect![[r#"
-        5:1 this version cannot enforce `publisher` in a grant yet | take it out: what cannot be enforced is refused, never ignored
+        5:1 this version cannot enforce `labels` in a grant yet | take it out: what cannot be enforced is refused, never ignored
         7:1 this version cannot enforce `context` in a grant yet | take it out: what cannot be enforced is refused, never ignored
         21:3 a grant cannot enforce `forbid`: it is the site that bounds grants | move it into a file of the site, which begins with `format = 1` and `layer = "site"`: [[forbid]]
         24:1 this version cannot enforce `effect` in [[allow]] yet | take it out: what cannot be enforced is refused, never ignored
         9:50 this version cannot enforce `rate` in `llm` yet | take it out: what cannot be enforced is refused, never ignored"#]].assert_eq(&cases.join("\n"));
+}
+
+#[test]
+fn a_publisher_is_a_key_and_a_draft_for_one_holds_for_what_it_signed_alone() {
+    let key = |digit: &str| format!("ed25519:{}", digit.repeat(64));
+    let grant = GRANT.replace("mode =", &format!("publisher = \"{}\"\nmode =", key("a")));
+    let policy = parse(&grant).expect("it is whole");
+    assert_eq!(policy.grants[0].publisher.map(|key| key.to_string()), Some(key("a")));
+    for bad in ["acme", "ed25519:5f0c", &key("A"), ""] {
+        let told = mistake("mode =", &format!("publisher = \"{bad}\"\nmode ="));
+        assert!(told.contains("`publisher` is no key") && told.contains("agentry key ls"), "{told}");
+    }
+    let manifest = "format = 1\nname = \"acme:reporter\"\nversion = \"1.2.0\"\nwit = \"0.1.0\"\n";
+    let manifest = Manifest::parse_toml(manifest).expect("the manifest is whole");
+    let [ours, other] = ["a", "b"].map(|digit| key(digit).parse().ok());
+    let draft = parse(&Grant::draft(&manifest, ours)).expect("it is whole");
+    let holds = |signer| draft.grant("reporter", &manifest, signer).is_some();
+    assert_eq!([holds(ours), holds(other), holds(None)], [true, false, false]);
 }
 
 #[test]
@@ -256,11 +274,11 @@ fn a_draft_is_a_grant_and_gives_what_the_package_asks_for() {
         "#,
     )
     .expect("the manifest is whole");
-    let draft = Grant::draft(&manifest);
+    let draft = Grant::draft(&manifest, None);
     let policy = parse(&draft).unwrap_or_else(|mistakes| panic!("{}\n{draft}", mistakes[0]));
     let (given, asked) = (&policy.grants[0].rights, manifest.rights());
     assert_eq!(policy.grants[0].agent, "scribe");
-    assert!(policy.grant("scribe", &manifest).is_some());
+    assert!(policy.grant("scribe", &manifest, None).is_some());
     assert!(given.llm.as_ref().is_some_and(|llm| llm.models == ["*"] && llm.max_tokens == Some(800)));
     assert!(given.memory.as_ref().is_some_and(|memory| memory.allows("team/a", false)));
     assert_eq!((given.files.len(), given.tools[0].tool.as_str()), (asked.files.len(), "mail.*"));

@@ -23,7 +23,7 @@ fn install(set: &mut Set, agent: &str, version: &str, seq: u64) -> Result<(), Fa
     let text = grant(agent, version);
     let (component, grant, roots) = (bytes.as_slice(), Some(text.as_str()), BTreeMap::new());
     let instead_of = set.lock().agents.get(agent).map(|installed| installed.now.digest.0);
-    set.install(New { agent, instead_of, release, component, envelope: None, grant, roots, trusted: None })
+    set.install(vec![New { agent, instead_of, release, component, envelope: None, grant, roots, trusted: None }])
 }
 
 /// What is installed: the version that the lock, the component and the grant speak of, once somebody has looked.
@@ -46,8 +46,8 @@ fn a_crash_at_any_step_leaves_the_old_set_or_the_new_one() {
     let changes: [(Change, Option<&str>, Option<&str>); 4] = [
         (|set| install(set, "clock", "1.0.0", 1), None, Some("1.0.0")),
         (|set| install(set, "clock", "1.1.0", 2), Some("1.0.0"), Some("1.1.0")),
-        (|set| set.roll_back("clock").map(drop), Some("1.1.0"), Some("1.0.0")),
-        (|set| set.uninstall("clock").map(drop), Some("1.0.0"), None),
+        (|set| set.roll_back(&["clock"]).map(drop), Some("1.1.0"), Some("1.0.0")),
+        (|set| set.uninstall(&["clock"]).map(drop), Some("1.0.0"), None),
     ];
     let whole = tempfile::tempdir().unwrap();
     for (change, old, new) in changes {
@@ -74,6 +74,68 @@ fn a_crash_at_any_step_leaves_the_old_set_or_the_new_one() {
         assert!(steps >= 8 && saw_old && saw_new, "{steps} steps");
         change(&mut Set::open(whole.path()).unwrap()).unwrap();
     }
+}
+
+#[test]
+fn a_team_is_installed_whole_or_not_at_all_and_nobody_takes_away_what_others_require() {
+    let whole = tempfile::tempdir().unwrap();
+    let new = |set: &mut Set, members: &[(&str, &str, u64, &[&str])]| {
+        let made: Vec<_> = members.iter().map(|(agent, version, seq, _)| release(agent, version, *seq)).collect();
+        let grants: Vec<String> = members.iter().map(|(agent, version, ..)| grant(agent, version)).collect();
+        let news =
+            members.iter().zip(&made).zip(&grants).map(|(((agent, _, _, requires), (release, bytes)), grant)| New {
+                agent,
+                instead_of: set.lock().agents.get(*agent).map(|installed| installed.now.digest.0),
+                release: Release {
+                    provides: Some(vec![format!("{agent}-words")]),
+                    requires: requires.iter().map(|text| (*text).to_owned()).collect(),
+                    ..release.clone()
+                },
+                component: bytes,
+                envelope: None,
+                grant: Some(grant),
+                roots: BTreeMap::new(),
+                trusted: None,
+            });
+        let news = news.collect();
+        set.install(news)
+    };
+    let team: [(&str, &str, u64, &[&str]); 2] =
+        [("clock", "1.0.0", 1, &["scribe-words@^1"]), ("scribe", "1.0.0", 1, &[])];
+    let (mut steps, mut saw_none, mut saw_all) = (0, false, false);
+    loop {
+        let home = tempfile::tempdir().unwrap();
+        let mut set = Set::open(home.path()).unwrap();
+        file::crash::after(Some(steps));
+        let done = new(&mut set, &team);
+        file::crash::after(None);
+        drop(set);
+        found(home.path());
+        let set = Set::open(home.path()).unwrap();
+        assert!([0, 2].contains(&set.lock().agents.len()), "after {steps} steps: {:?}", set.lock().agents.keys());
+        saw_none |= set.lock().agents.is_empty();
+        saw_all |= set.lock().agents.len() == 2;
+        if done.is_ok() {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps >= 12 && saw_none && saw_all, "{steps} steps");
+    let mut set = Set::open(whole.path()).unwrap();
+    assert!(new(&mut set, &team[..1]).unwrap_err().message.contains("`clock` requires scribe-words@^1"));
+    assert!(set.lock().agents.is_empty());
+    new(&mut set, &team).unwrap();
+    assert!(set.uninstall(&["scribe"]).unwrap_err().message.contains("`scribe` is required by `clock`"));
+    assert!(new(&mut set, &[("scribe", "2.0.0", 2, &[])]).unwrap_err().message.contains("`clock` requires"));
+    // Both at once, and back again one alone: what was before does not meet what is now.
+    new(&mut set, &[("scribe", "2.0.0", 2, &[]), ("clock", "2.0.0", 2, &["acme:scribe@^2"])]).unwrap();
+    assert!(set.roll_back(&["scribe"]).unwrap_err().message.contains("`clock` requires acme:scribe@^2"));
+    let circle = new(&mut set, &[("scribe", "2.1.0", 3, &["clock-words"])]).unwrap_err();
+    assert!(circle.message.contains("clock → scribe → clock"), "{circle}");
+    set.roll_back(&["scribe", "clock"]).unwrap();
+    assert_eq!(set.lock().agents.values().map(|one| one.now.version.as_str()).collect::<Vec<_>>(), ["1.0.0", "1.0.0"]);
+    set.uninstall(&["scribe", "clock"]).unwrap();
+    assert!(set.lock().agents.is_empty());
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -110,7 +172,7 @@ fn what_was_decided_on_another_set_is_not_done() {
     let (release, bytes) = release("clock", "1.1.0", 2);
     let (agent, component, roots) = ("clock", bytes.as_slice(), BTreeMap::new());
     let new = New { agent, instead_of: None, release, component, envelope: None, grant: None, roots, trusted: None };
-    assert!(set.install(new).unwrap_err().message.contains("changed by another command meanwhile"));
+    assert!(set.install(vec![new]).unwrap_err().message.contains("changed by another command meanwhile"));
     assert_eq!(found_in(&set), Some("1.0.0"));
 }
 
@@ -128,7 +190,7 @@ fn a_grant_that_an_admin_changed_is_left_alone_and_told() {
     install(&mut set, "clock", "1.1.0", 2).unwrap();
     assert!(fs::read_to_string(&path).unwrap().contains("mine"));
     assert!(set.notes()[0].contains("was changed by hand"), "{:?}", set.notes());
-    set.uninstall("clock").unwrap();
+    set.uninstall(&["clock"]).unwrap();
     assert!(path.exists());
 }
 
@@ -145,7 +207,7 @@ fn what_a_revoked_key_signed_is_granted_nothing_and_never_comes_back() {
         let known = Known { key, how: How::Pinned, since: Millis(1) };
         let trusted = Some(("acme".to_owned(), known));
         let instead_of = set.lock().agents.get("clock").map(|installed| installed.now.digest.0);
-        set.install(New { agent: "clock", instead_of, release, component, envelope: None, grant, roots, trusted })
+        set.install(vec![New { agent: "clock", instead_of, release, component, envelope: None, grant, roots, trusted }])
     };
     put(&mut set, "1.0.0", 1).unwrap();
     // However the admin has called it.
@@ -155,7 +217,7 @@ fn what_a_revoked_key_signed_is_granted_nothing_and_never_comes_back() {
     assert_eq!(agents, ["clock"]);
     assert!(!home.path().join(theirs).exists() && home.path().join("withdrawn/70-mine.toml").exists());
     assert!(put(&mut set, "9.9.9", 99).unwrap_err().message.contains("is revoked: stolen"));
-    assert!(set.roll_back("clock").is_err());
+    assert!(set.roll_back(&["clock"]).is_err());
 }
 
 #[test]

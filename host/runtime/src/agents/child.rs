@@ -189,7 +189,7 @@ impl Place {
         if named != agent {
             return Err(cannot(format!("its package is of agent `{named}`")));
         }
-        match lacking_roots(drivers, &prepared.manifest).first() {
+        match lacking_roots(drivers, &prepared).first() {
             Some(wants) => Err(cannot(format!("nobody gave the root `{}`", wants.root))),
             None => Ok(prepared),
         }

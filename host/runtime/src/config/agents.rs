@@ -283,6 +283,8 @@ mod tests {
                 capabilities: hex(0),
                 consent: Consent { by: By::Person, at: Millis(1), to: hex(0) },
                 index: None,
+                provides: None,
+                requires: vec![],
                 grant: None,
             };
             lock.put(agent, release);

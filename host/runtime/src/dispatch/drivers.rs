@@ -9,6 +9,7 @@ use agentry_drivers::mail::Mail;
 use agentry_drivers::memory::Memory;
 use agentry_drivers::tools::Tools;
 use agentry_llm::Models;
+use agentry_packages::signers::Signers;
 
 use super::delegate::Delegate;
 use crate::gate::Gate;
@@ -37,4 +38,6 @@ pub struct Drivers {
     pub mail: Arc<Mail>,
     /// Other agents of this host.
     pub delegate: Arc<dyn Delegate>,
+    /// Who signed what is installed.
+    pub signers: Signers,
 }

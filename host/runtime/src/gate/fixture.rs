@@ -186,7 +186,7 @@ pub(crate) fn opening() -> Opening {
         held: Amounts::ZERO,
     };
     let manifest: Manifest = serde_json::from_str(MANIFEST).expect("the manifest is well formed");
-    let start = Start { agent: "scribe".to_owned(), manifest: Arc::new(manifest) };
+    let start = Start { agent: "scribe".to_owned(), manifest: Arc::new(manifest), signer: None };
     Opening { started, start, input: b"{}".to_vec(), below: None, attended: false }
 }
 

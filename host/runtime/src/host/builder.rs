@@ -28,6 +28,7 @@ use agentry_kernel::kernel::Kernel;
 use agentry_kernel::policy::Policy;
 use agentry_kernel::time::Millis;
 use agentry_llm::Models;
+use agentry_packages::signers::Signers;
 use agentry_store::limits::ORDER_KEPT_MS;
 use agentry_store::{RedbStore, Store, StoreError, rows};
 
@@ -234,7 +235,7 @@ impl HostBuilder {
         gate.begin_locked(policy_watch::lock(&directory));
         let (marks, usage) = (Marks::new(Arc::clone(&store)), StorageUsage::new(Arc::clone(&store)));
         rows::approval::recover(&store, at.host).await?;
-        let people = People::of(&directory);
+        let (people, signers) = (People::of(&directory), Signers::at(&directory));
         let config_watched = self.tools_watched.then_some(in_force);
         let policy_watch = PolicyWatch::new(directory, self.watched, config_watched);
         let human = Human::open(Arc::clone(&store), clock).await?;
@@ -245,7 +246,8 @@ impl HostBuilder {
         let components = Components::new(engine, executor, Arc::clone(&store));
         let agents = Arc::new(Agents::new(self.agents, components, runs_max));
         let delegate = Arc::clone(&agents) as _;
-        let drivers = Drivers { gate, models, memory, files, marks, usage, human, tools, http, mail, delegate };
+        let drivers =
+            Drivers { gate, models, memory, files, marks, usage, human, tools, http, mail, delegate, signers };
         let services = Arc::new(Services {
             drivers: Arc::new(drivers),
             agents,

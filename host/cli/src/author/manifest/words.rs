@@ -6,7 +6,7 @@ use agentry_config::reader::{Document, Table, near_or_all};
 use agentry_kernel::manifest::Wants;
 use toml::de::DeValue;
 
-const FILE: [&str; 13] = [
+const FILE: [&str; 14] = [
     "format",
     "name",
     "version",
@@ -14,6 +14,7 @@ const FILE: [&str; 13] = [
     "wit",
     "description",
     "provides",
+    "requires",
     "wants",
     "budget",
     "input_schema",
@@ -23,13 +24,14 @@ const FILE: [&str; 13] = [
 ];
 
 /// What other programs call these.
-const OTHERS: [(&[&str], &str); 6] = [
+const OTHERS: [(&[&str], &str); 7] = [
     (&["models", "model", "llm", "max_tokens"], "[wants.llm], and below it models = [\"*\"] and why = \"…\""),
     (&["tools", "tool"], "[[wants.tools]], and below it tool = \"mail.send\" and why = \"…\""),
     (&["files", "root", "roots"], "[[wants.files]], and below it root = \"documents\", access = \"r\" and why = \"…\""),
+    (&["permissions", "capabilities", "imports", "http", "memory", "agents"], "[wants.NAME], for example [wants.http]"),
     (
-        &["permissions", "capabilities", "requires", "imports", "http", "memory", "agents"],
-        "[wants.NAME], for example [wants.http]",
+        &["dependencies", "depends", "needs", "require"],
+        "[[requires]], and below it package = \"acme:calendar@^1\" and why = \"…\"",
     ),
     (&["limits", "usd_run", "usd_day", "tokens_run", "tokens_day", "wall_run"], "it below [budget]"),
     (&["schema", "input", "inputs", "parameters"], "input_schema = '''{\"type\": \"object\"}'''"),
@@ -71,6 +73,7 @@ pub(super) fn check(document: Document<'_>, has_version: bool) -> Result<(), Con
             text(root, key)?;
         }
         root.texts("provides")?;
+        requires(root)?;
         for key in ["format", "seq"] {
             root.number(key, 0..u64::from(u32::MAX))?;
         }
@@ -89,6 +92,24 @@ fn text(table: &Table<'_>, key: &str) -> Result<(), ConfigError> {
         }
         Some(_) => Err(table.mistake_in(key, format!("`{key}` is not a text"), format!("write {key} = \"…\""))),
     }
+}
+
+/// What each may be is the kernel's to say.
+fn requires(root: &Table<'_>) -> Result<(), ConfigError> {
+    for table in root.list_of_tables("requires")? {
+        table.only(&["package", "provides", "why"])?;
+        table.text("package")?;
+        table.text("provides")?;
+        needs_why(&table, "say what it needs that for")?;
+    }
+    Ok(())
+}
+
+fn needs_why(table: &Table<'_>, hint: &str) -> Result<(), ConfigError> {
+    if table.value("why").is_none() {
+        return Err(table.mistake(format!("{} has no `why`", table.name), format!("add why = \"…\": {hint}")));
+    }
+    text(table, "why")
 }
 
 fn wants(root: &Table<'_>) -> Result<(), ConfigError> {
@@ -149,11 +170,7 @@ fn want(table: &Table<'_>, words: &Words) -> Result<(), ConfigError> {
     }
     choice(table, "access", &["r", "rw"])?;
     choice(table, "class", &["interactive", "normal", "batch"])?;
-    if table.value("why").is_none() {
-        let hint = "add why = \"…\": it is what an admin reads before they grant it";
-        return Err(table.mistake(format!("{} has no `why`", table.name), hint));
-    }
-    text(table, "why")
+    needs_why(table, "it is what an admin reads before they grant it")
 }
 
 fn choice(table: &Table<'_>, key: &str, known: &[&str]) -> Result<(), ConfigError> {
@@ -204,6 +221,10 @@ mod tests {
             ("[[wants.llm]]\nmodels = [\"*\"]\n", "`llm` is a list", "[wants.llm], with one bracket"),
             ("[wants.files]\nroot = \"docs\"\n", "`files` is a table", "[[wants.files]], with two brackets"),
             ("[wants.llm]\nmodels = \"*\"\nwhy = \"x\"\n", "3:10: `models` is not a list of texts", "models = [\"…\"]"),
+            ("dependencies = []\n", "2:1: unknown key `dependencies`", "write [[requires]]"),
+            ("[[requires]]\npackage = \"a:c\"\n", "`requires` has no `why`", "say what it needs that for"),
+            ("[[requires]]\npackge = \"a:c\"\n", "3:1: unknown key `packge`", "did you mean `package`?"),
+            ("requires = [\"a:c\"]\n", "`requires` is not a list of tables", "write requires = [{ … }]"),
             ("[wants.llm]\nwhy = \"x\"\n", "`llm` has no `models`", "add models = [\"*\"]"),
             ("[wants.llm]\nmodels = [\"*\"]\n", "`llm` has no `why`", "an admin reads"),
             (

@@ -69,6 +69,13 @@ pub fn package(one: &Shown) -> String {
         let optional = if line.optional { " (works without)" } else { "" };
         let _ = writeln!(body, "<li>{}{optional}{}</li>", escaped(&line.what), said(&line.why));
     }
+    if !manifest.requires.is_empty() {
+        body.push_str("</ul>\n<h2>What it requires</h2>\n<ul>\n");
+    }
+    for requires in &manifest.requires {
+        let what = requires.requirement().map(|what| what.to_string()).unwrap_or_default();
+        let _ = writeln!(body, "<li>{}{}</li>", escaped(&what), said(&requires.why));
+    }
     let _ = write!(
         body,
         "</ul>\n<h2>What it may cost</h2>\n<p>{}</p>\n<h2>How to install it</h2>\n<pre>agentry install {name}</pre>\n\

@@ -2,17 +2,25 @@
 //! and taken apart by the preparer. Nothing of it is written and nothing of it runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use agentry_drivers::secrets::Secrets;
+use agentry_drivers::web::{System, Web};
 use agentry_engine::package::{self, Package};
 use agentry_kernel::digest::Digest;
+use agentry_kernel::publisher::PublisherKey;
 use agentry_packages::Fault;
+use agentry_packages::config::PackagesConfig;
 use agentry_packages::file;
 use agentry_packages::index::client::{Index, Listed};
 use agentry_packages::keyring::{How, Keyring};
 use agentry_packages::limits::SIGNATURE_MAX_BYTES;
 use agentry_packages::lock::Lock;
+use agentry_packages::name::oci::OciName;
 use agentry_packages::name::{Named, Reference, digest, imitated};
+use agentry_packages::oci::{Pulled, Registry};
 use agentry_packages::statement::Statement;
+use agentry_runtime::config::Config;
 use anyhow::{Context, Result};
 
 use super::Indexes;
@@ -20,6 +28,7 @@ use crate::home::Home;
 use crate::screen::text;
 
 /// A package that could be installed.
+#[derive(Clone)]
 pub struct Candidate {
     /// What it is.
     pub package: Package,
@@ -31,6 +40,8 @@ pub struct Candidate {
     pub signed: Option<(Statement, How)>,
     /// The index that it is from.
     pub index: Option<String>,
+    /// Where it is in a registry of containers, by digest, if it is from one.
+    pub from: Option<String>,
     /// A name that this one could be taken for: whose, and which.
     pub imitates: Option<String>,
 }
@@ -38,8 +49,8 @@ pub struct Candidate {
 /// What a person gave to say which package.
 #[derive(clap::Args)]
 pub struct Wanted {
-    /// publisher:name, perhaps with @version, out of an index; or a file
-    #[arg(value_name = "PACKAGE|FILE.wasm")]
+    /// publisher:name, perhaps with @version, out of an index; a file; or oci://HOST/REPOSITORY:TAG
+    #[arg(value_name = "PACKAGE|FILE.wasm|oci://…")]
     pub package: String,
     /// The SHA-256 that the file must have: then it needs no signature
     #[arg(long, value_name = "sha256:HEX")]
@@ -47,6 +58,13 @@ pub struct Wanted {
     /// The index to look in, by its name in packages.toml
     #[arg(long, value_name = "NAME")]
     pub index: Option<String>,
+}
+
+impl Wanted {
+    /// This package, wherever it is listed.
+    pub fn package(package: String) -> Self {
+        Self { package, digest: None, index: None }
+    }
 }
 
 /// Where it comes from, and what it must be.
@@ -64,7 +82,14 @@ impl Candidate {
             Way::Wanted(wanted) => {
                 let wants = wanted.digest.as_deref().map(digest).transpose()?;
                 match Reference::parse(&wanted.package)? {
-                    Reference::File(path) => return of_file(home, &path, wants, lock, keyring).map(Some),
+                    Reference::File(path) => {
+                        let given = Given::file(&path)?;
+                        return of_given(home, given, wants, lock, keyring).map(Some);
+                    }
+                    Reference::Oci(name) => {
+                        let pulled = registry(home, &name)?.pull().await?;
+                        return of_given(home, Given::pulled(pulled), wants, lock, keyring).map(Some);
+                    }
                     Reference::Named(_) if wants.is_some() => {
                         let hint = "a package of an index is named by its version: publisher:name@1.2.3";
                         return Err(Fault::usage("--digest is for a file", hint).into());
@@ -90,12 +115,18 @@ impl Candidate {
         let package = looked_at(&bytes, Some(&statement), lock, Some(&listed))?;
         let imitates = imitates(&package, lock, keyring);
         let index = Some(listed.index.clone());
-        Ok(Some(Self { package, bytes, envelope: Some(envelope), signed: Some((statement, how)), index, imitates }))
+        let (envelope, signed) = (Some(envelope), Some((statement, how)));
+        Ok(Some(Self { package, bytes, envelope, signed, index, from: None, imitates }))
     }
 
     /// The name that it runs by.
     pub fn agent(&self) -> &str {
         self.package.manifest.agent()
+    }
+
+    /// The key that signed it, if one did.
+    pub fn signer(&self) -> Option<PublisherKey> {
+        self.signed.as_ref().map(|(said, _)| said.key.into())
     }
 
     /// `publisher:name version`
@@ -104,24 +135,60 @@ impl Candidate {
     }
 }
 
-/// A file, with the signature beside it.
-fn of_file(home: &Home, path: &Path, wants: Option<Digest>, lock: &Lock, keyring: &Keyring) -> Result<Candidate> {
-    let bytes = package::read(path)?;
+/// A component that came without an index, and the signature beside it.
+struct Given {
+    bytes: Vec<u8>,
+    envelope: Option<Vec<u8>>,
+    /// Where it is, harmless.
+    shown: String,
+    /// Where its signature should be, harmless.
+    signature: String,
+    /// If it is not on this machine.
+    from: Option<String>,
+}
+
+impl Given {
+    fn file(path: &Path) -> Result<Self> {
+        let beside = PathBuf::from(format!("{}.sig", path.display()));
+        Ok(Self {
+            bytes: package::read(path)?,
+            envelope: file::read(&beside, SIGNATURE_MAX_BYTES)?,
+            shown: text::line(&path.display().to_string()),
+            signature: text::line(&beside.display().to_string()),
+            from: None,
+        })
+    }
+
+    fn pulled(pulled: Pulled) -> Self {
+        let from = pulled.from.to_string();
+        let (shown, signature) = (from.clone(), "layer with a signature".to_owned());
+        Self { bytes: pulled.component, envelope: pulled.envelope, shown, signature, from: Some(from) }
+    }
+}
+
+/// The registry of a package, as this home may ask it.
+pub fn registry(home: &Home, name: &OciName) -> Result<Registry> {
+    let config = Config::load(home.path())?;
+    let line = PackagesConfig::load(home.path())?.registry(&name.host);
+    let web = Arc::new(Web::new(Arc::new(System::new(config.hosts))));
+    Ok(Registry::new(name, line, web, Secrets::open(&config.secrets))?)
+}
+
+/// It, if this home takes it.
+fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyring: &Keyring) -> Result<Candidate> {
+    let Given { bytes, envelope, shown, signature, from } = given;
     let is = package::digest(&bytes);
-    let shown = text::line(&path.display().to_string());
     if wants.is_some_and(|wants| wants != is) {
         let message = format!("{shown} is not the file that was named: its digest is sha256:{is}");
         return Err(Fault::denied(message, "get it again; whoever named the digest meant another file").into());
     }
-    let beside = PathBuf::from(format!("{}.sig", path.display()));
-    let envelope = file::read(&beside, SIGNATURE_MAX_BYTES)?;
     let statement = match (&envelope, wants) {
         (Some(envelope), None) => Some(Statement::open(envelope)?),
         // Whoever named the digest needs no signature: a good one counts, and a revoked key still stops.
         (Some(envelope), Some(_)) => Statement::open(envelope).ok().filter(|said| said.digest == is),
         (None, Some(_)) => None,
         (None, None) => {
-            let message = format!("{shown} is not signed: there is no {}", text::line(&beside.display().to_string()));
+            let message = format!("{shown} is not signed: there is no {signature}");
             let hint =
                 "get the .sig that belongs to it; or hear its digest from the author and name it: --digest sha256:HEX";
             return Err(Fault::denied(message, hint).into());
@@ -144,7 +211,7 @@ fn of_file(home: &Home, path: &Path, wants: Option<Digest>, lock: &Lock, keyring
     let package = looked_at(&bytes, signed.as_ref().map(|(said, _)| said), lock, None)?;
     let imitates = imitates(&package, lock, keyring);
     let envelope = envelope.filter(|_| signed.is_some());
-    Ok(Candidate { package, bytes, envelope, signed, index: None, imitates })
+    Ok(Candidate { package, bytes, envelope, signed, index: None, from, imitates })
 }
 
 /// Digest, then sequence number, then the structural gate in a process of its own; and each says the same as the others.

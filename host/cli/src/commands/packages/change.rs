@@ -15,7 +15,9 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::consent::ask;
-use super::{Candidate, Compared, ConsentArgs, Effect, words};
+use super::effect::Effect;
+use super::team::Member;
+use super::{Candidate, ConsentArgs, Effects, Team, words};
 use crate::home::Home;
 use crate::screen::{self, GOOD, styled, text, units};
 
@@ -24,9 +26,7 @@ pub struct Change<'a> {
     /// Where.
     pub home: &'a Home,
     /// To what.
-    pub candidate: &'a Candidate,
-    /// Beside what is installed, if this agent is.
-    pub compared: Option<&'a Compared>,
+    pub team: &'a Team,
     /// Whose yes there is.
     pub consent: &'a ConsentArgs,
     /// What roots stand for, as far as a person said it.
@@ -47,44 +47,87 @@ pub enum Outcome {
 
 /// Carries it out.
 pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
-    let Change { home, candidate, compared, .. } = change;
-    let (manifest, agent) = (&candidate.package.manifest, candidate.agent());
-    let before = lock.agents.get(agent).map(|installed| &installed.now);
-    match before {
-        Some(before) if before.name != manifest.name => return Err(taken(agent, &before.name).into()),
-        Some(before) if before.digest.0 == candidate.package.digest => return Ok(Outcome::Same),
-        Some(_) => {}
-        None => is_free(home, agent)?,
+    let Change { home, team, .. } = change;
+    let first = team.first();
+    for Member { candidate, .. } in &team.members {
+        let agent = candidate.agent();
+        match lock.agents.get(agent).map(|installed| &installed.now) {
+            Some(before) if before.name != candidate.package.manifest.name => {
+                return Err(taken(agent, &before.name).into());
+            }
+            Some(before) if before.digest.0 == first.package.digest => return Ok(Outcome::Same),
+            Some(_) => {}
+            None => is_free(home, agent)?,
+        }
     }
-    let wider = compared.is_none_or(|compared| compared.is_wider());
-    let effect = Effect::of(home, manifest, before, wider)?;
-    if !change.json {
-        screen::page(&words::page(candidate, &effect, *compared))?;
+    let effects = Effects::of(home, team, lock)?;
+    // Whoever is asked sees each beside its question; whoever is not, all of them before the first no.
+    let asks = change.consent.asks();
+    if !change.json && !asks {
+        screen::page(&words::page(team, &effects))?;
     }
-    let roots = roots(change, manifest, lock)?;
-    let by = change.consent.given(candidate, allowed(candidate, &effect, *compared), change.command)?;
-    let release = release(candidate, by);
+    are_asked_for(change)?;
+    let (mut folders, mut by) = (BTreeMap::new(), Vec::new());
+    for (at, (member, effect)) in team.members.iter().zip(&effects.each).enumerate() {
+        if !change.json && asks {
+            screen::page(&words::member(team, at, effect))?;
+        }
+        let roots = roots(change, &member.candidate.package.manifest, lock, &mut folders)?;
+        if !change.json && asks && at + 1 == team.members.len() {
+            screen::page(&words::together(team, &effects))?;
+        }
+        let allowed = allowed(member, effect);
+        by.push((change.consent.given(&member.candidate, allowed, team, change.command)?, roots));
+    }
+    let news = team.members.iter().zip(&effects.each).zip(by.iter().cloned());
+    let news = news.map(|((member, effect), (by, roots))| new(&member.candidate, effect, lock, by, roots)).collect();
+    let mut set = Set::open(home.path())?;
+    set.install(news)?;
+    tell(change, &effects, &set);
+    let mut told = words::as_json(team, &effects);
+    for ((member, (by, _)), at) in team.members.iter().zip(&by).zip(0..) {
+        let told = if at == 0 { &mut told } else { &mut told["with"][at - 1] };
+        told["agent"] = member.candidate.agent().into();
+        told["by"] = json!(by);
+    }
+    told["notes"] = json!(set.notes());
+    Ok(Outcome::Installed(told))
+}
+
+/// What the set needs to know of one of them.
+fn new<'a>(
+    candidate: &'a Candidate,
+    effect: &'a Effect,
+    lock: &Lock,
+    by: By,
+    roots: BTreeMap<String, PathBuf>,
+) -> New<'a> {
     let trusted = candidate.signed.as_ref().map(|(said, how)| {
         let publisher = said.name.split(':').next().unwrap_or_default().to_owned();
         (publisher, Known { key: said.key, how: *how, since: units::now() })
     });
-    let mut set = Set::open(home.path())?;
-    set.install(New {
-        agent,
-        instead_of: before.map(|before| before.digest.0),
-        release,
+    New {
+        agent: candidate.agent(),
+        instead_of: lock.agents.get(candidate.agent()).map(|installed| installed.now.digest.0),
+        release: release(candidate, by),
         component: &candidate.bytes,
         envelope: candidate.envelope.as_deref(),
         grant: effect.grant.as_deref(),
         roots,
         trusted,
-    })?;
-    tell(change, &effect, &set);
-    let mut told = words::as_json(candidate, &effect, *compared);
-    told["agent"] = agent.into();
-    told["by"] = json!(by);
-    told["notes"] = json!(set.notes());
-    Ok(Outcome::Installed(told))
+    }
+}
+
+/// Whether each folder that a person named is one that somebody asks for.
+fn are_asked_for(change: &Change<'_>) -> Result<()> {
+    let manifests = || change.team.members.iter().map(|member| &member.candidate.package.manifest);
+    for (name, _) in change.roots {
+        if !manifests().any(|manifest| manifest.wants.files.iter().any(|wants| wants.root == *name)) {
+            let hint = "what it asks for stands above; --root NAME=DIR names one of these";
+            return Err(Fault::usage(format!("it asks for no folder `{}`", text::line(name)), hint).into());
+        }
+    }
+    Ok(())
 }
 
 /// Whether this name is nobody's yet.
@@ -98,7 +141,7 @@ fn is_free(home: &Home, agent: &str) -> Result<()> {
 }
 
 /// What goes without a person's yes, or why it does not.
-fn allowed(candidate: &Candidate, effect: &Effect, compared: Option<&Compared>) -> Result<By, String> {
+fn allowed(Member { candidate, compared }: &Member, effect: &Effect) -> Result<By, String> {
     if let Some(other) = &candidate.imitates {
         return Err(format!("its name looks like {other}"));
     }
@@ -129,25 +172,27 @@ fn release(candidate: &Candidate, by: By) -> Release {
         capabilities: Hex(asks),
         consent: Consent { by, at: units::now(), to: Hex(consent(digest, asks)) },
         index: candidate.index.clone(),
+        provides: Some(manifest.provides.clone()),
+        requires: manifest.requirements().map(|requirement| requirement.to_string()).collect(),
         grant: None,
     }
 }
 
-/// What its roots stand for: as a person says, as it was before, or as a person is asked now, one by one.
-fn roots(change: &Change<'_>, manifest: &Manifest, lock: &Lock) -> Result<BTreeMap<String, PathBuf>> {
+/// What its roots stand for: as a person says, as it was before, as for another package of the same go (`folders`), or as a person is asked
+/// now, one by one.
+fn roots(
+    change: &Change<'_>,
+    manifest: &Manifest,
+    lock: &Lock,
+    folders: &mut BTreeMap<String, PathBuf>,
+) -> Result<BTreeMap<String, PathBuf>> {
     let agent = manifest.agent();
-    for (name, _) in change.roots {
-        if !manifest.wants.files.iter().any(|wants| wants.root == *name) {
-            let hint = "what it asks for stands above; --root NAME=DIR names one of these";
-            return Err(Fault::usage(format!("it asks for no folder `{}`", text::line(name)), hint).into());
-        }
-    }
     let mut roots = BTreeMap::new();
     for wants in &manifest.wants.files {
         let root = &wants.root;
         let said = change.roots.iter().find(|(name, _)| name == root).map(|(_, directory)| directory.clone());
         let before = || lock.roots.get(agent).and_then(|roots| roots.get(root)).cloned();
-        let given = match said.or_else(before) {
+        let given = match said.or_else(before).or_else(|| folders.get(root).cloned()) {
             Some(directory) => Some(directory),
             None if change.consent.asks() => Some(ask(&format!("Which folder is `{root}` to be? [none]"))?)
                 .filter(|answer| !answer.is_empty())
@@ -155,7 +200,11 @@ fn roots(change: &Change<'_>, manifest: &Manifest, lock: &Lock) -> Result<BTreeM
             None => None,
         };
         match given {
-            Some(directory) => drop(roots.insert(root.clone(), whole(root, &directory, agent, lock)?)),
+            Some(directory) => {
+                let directory = whole(root, &directory, agent, lock)?;
+                folders.insert(root.clone(), directory.clone());
+                roots.insert(root.clone(), directory);
+            }
             None if wants.optional => {}
             None => {
                 let hint = format!("{} --root {root}=DIR", change.command);
@@ -190,13 +239,17 @@ fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathB
 }
 
 /// What is done, and what a person does next.
-fn tell(change: &Change<'_>, effect: &Effect, set: &Set) {
-    let agent = change.candidate.agent();
-    let mut told =
-        format!("{}\n", styled(GOOD, format!("{} is installed: agentry run {agent}", change.candidate.story())));
-    if effect.grant.is_some() {
-        let file = change.home.policies().join(format!("50-{agent}.toml"));
-        told.push_str(&format!("  its grant, to be reviewed: {}\n", text::line(&file.display().to_string())));
+fn tell(change: &Change<'_>, effects: &Effects, set: &Set) {
+    let mut told = String::new();
+    // Those that were required first: what a person wanted stands last.
+    for (Member { candidate, .. }, effect) in change.team.members.iter().zip(&effects.each).rev() {
+        let agent = candidate.agent();
+        let done = format!("{} is installed: agentry run {agent}", candidate.story());
+        told.push_str(&format!("{}\n", styled(GOOD, done)));
+        if effect.grant.is_some() {
+            let file = change.home.policies().join(format!("50-{agent}.toml"));
+            told.push_str(&format!("  its grant, to be reviewed: {}\n", text::line(&file.display().to_string())));
+        }
     }
     set.notes().iter().for_each(|note| told.push_str(&format!("  {}\n", text::line(note))));
     screen::tell(&told);

@@ -8,7 +8,7 @@ use agentry_packages::lock::{By, consent};
 use agentry_packages::statement::capabilities;
 use anyhow::{Context, Result};
 
-use super::Candidate;
+use super::{Candidate, Team};
 use crate::screen::{self, BOLD, styled, text};
 
 /// Hexadecimal digits by which a person names what they saw: 128 bits, so that nobody finds another package with the same.
@@ -23,9 +23,9 @@ pub struct ConsentArgs {
     /// Ask nothing: only what policy allows already is done
     #[arg(long)]
     yes: bool,
-    /// Yes to exactly what was shown under this code
+    /// Yes to exactly what was shown under this code; as often as there are packages
     #[arg(long, value_name = "CODE", conflicts_with = "yes")]
-    consent: Option<String>,
+    consent: Vec<String>,
 }
 
 /// By what a yes to a package is named.
@@ -34,23 +34,30 @@ pub fn code(candidate: &Candidate) -> String {
     whole.chars().take(CODE_CHARS).collect()
 }
 
+/// This command with a yes to each of these packages.
+pub fn agreed(team: &Team, command: &str) -> String {
+    let codes = team.members.iter().map(|member| format!(" --consent {}", code(&member.candidate)));
+    format!("{command}{}", codes.collect::<String>())
+}
+
 impl ConsentArgs {
     /// Whether a person is to be asked.
     pub fn asks(&self) -> bool {
-        !self.yes && self.consent.is_none() && has_terminal()
+        !self.yes && self.consent.is_empty() && has_terminal()
     }
 
-    /// Whose yes there is. `allowed` is what goes without a person's, or why it does not; `command` is this command without a yes.
-    pub fn given(&self, candidate: &Candidate, allowed: Result<By, String>, command: &str) -> Result<By> {
-        let (what, code) = (candidate.story(), code(candidate));
-        let line = format!("look at it, then: {command} --consent {code}");
-        match &self.consent {
-            Some(said) if *said == code => return Ok(By::Person),
-            Some(_) => {
-                let message = format!("the code is for something else than {what}, or than what it asks for");
-                return Err(Fault::denied(message, line).into());
-            }
-            None => {}
+    /// Whose yes there is to one of these packages. `allowed` is what goes without a person's, or why it does not; `command` is this command
+    /// without a yes.
+    pub fn given(&self, candidate: &Candidate, allowed: Result<By, String>, team: &Team, command: &str) -> Result<By> {
+        let what = candidate.story();
+        let line = format!("look at it, then: {}", agreed(team, command));
+        if self.consent.contains(&code(candidate)) {
+            return Ok(By::Person);
+        }
+        if !self.consent.is_empty() {
+            let which = if self.consent.len() == 1 { "the code is" } else { "the codes are" };
+            let message = format!("{which} for something else than {what}, or than what it asks for");
+            return Err(Fault::denied(message, line).into());
         }
         if self.yes {
             return allowed.map_err(|why| Fault::denied(format!("{what} waits for a person: {why}"), line).into());

@@ -2,16 +2,18 @@
 //! is installed. Nothing is written here.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_kernel::inquiry::{Location, Route, Scenario, capabilities, routes, show_call};
-use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::{Grant, Policy};
 use agentry_packages::Fault;
-use agentry_packages::lock::Release;
+use agentry_packages::lock::{Lock, Release};
 use anyhow::{Context, Result};
 use toml::Table;
 
+use super::team::Member;
+use super::{Candidate, Compared, Team};
 use crate::commands::policy;
 use crate::home::Home;
 use crate::screen::text;
@@ -19,7 +21,7 @@ use crate::screen::text;
 /// Ways that are shown; whoever opens more at once has seen that there are many.
 const WAYS_MAX: usize = 5;
 
-/// What would be in force.
+/// What would be in force with one package more.
 pub struct Effect {
     /// The text of the grant that would be written; none if an admin's own holds.
     pub grant: Option<String>,
@@ -31,52 +33,94 @@ pub struct Effect {
     pub opens: Vec<String>,
 }
 
-impl Effect {
-    /// Of this package in this home, where `before` is the release that it follows, and `wider` whether it asks for more than that.
-    pub fn of(home: &Home, manifest: &Manifest, before: Option<&Release>, wider: bool) -> Result<Self> {
+/// What several packages would change that are installed together.
+pub struct Effects {
+    /// Each by itself, in their order.
+    pub each: Vec<Effect>,
+    /// Ways to the outside that are open by all of them together, and by none of them alone.
+    pub together: Vec<String>,
+}
+
+/// Where the grant of a package stands, or would stand.
+struct Placed {
+    file: String,
+    text: String,
+    /// Whether it would be written.
+    is_new: bool,
+}
+
+impl Effects {
+    /// Of these packages in this home.
+    pub fn of(home: &Home, team: &Team, lock: &Lock) -> Result<Self> {
         let directory = home.policies();
         let files = if directory.exists() { PolicyFiles::read(&directory)? } else { PolicyFiles::default() };
         let policy = files.parse().map_err(PoliciesError::Mistakes)?;
-        let agent = manifest.agent();
-        let draft = Grant::draft(manifest);
-        let ours = before.and_then(|before| before.grant.as_ref()).map(|grant| format!("/{}", grant.file));
-        let Some(there) = policy.grants.iter().find(|grant| grant.agent == agent) else {
-            let file = directory.join(format!("50-{agent}.toml")).display().to_string();
-            let files = files.with(&file, Some(&draft));
-            return Self::under(home, &files, (Some(draft.clone()), &draft), agent, &policy);
+        let was = ways(&policy::scenario(home, &files)?);
+        let (mut each, mut known, mut all) = (Vec::new(), was.clone(), files.clone());
+        for Member { candidate, compared } in &team.members {
+            let before = lock.agents.get(candidate.agent()).map(|installed| &installed.now);
+            let wider = compared.as_ref().is_none_or(Compared::is_wider);
+            let placed = placed(&directory, &policy, candidate, before, wider)?;
+            let with = |files: &PolicyFiles| match placed.is_new {
+                true => files.with(&placed.file, Some(&placed.text)),
+                false => files.clone(),
+            };
+            all = with(&all);
+            let scenario = policy::scenario(home, &with(&files))?;
+            let can = capabilities(&scenario, candidate.agent()).unwrap_or_default();
+            let now = ways(&scenario);
+            let budget = placed.text.parse::<Table>().ok().and_then(|table| table.get("budget")?.as_table().cloned());
+            each.push(Effect {
+                budget: budget.unwrap_or_default(),
+                can: can.into_iter().map(|can| (can.what, can.with)).collect(),
+                opens: now.difference(&was).take(WAYS_MAX).cloned().collect(),
+                grant: placed.is_new.then_some(placed.text),
+            });
+            known.extend(now);
+        }
+        let together = match team.members.as_slice() {
+            [_] => Vec::new(),
+            _ => ways(&policy::scenario(home, &all)?).difference(&known).take(WAYS_MAX).cloned().collect(),
         };
-        let file = &there.rule.file;
-        let is_ours = ours.is_some_and(|ours| file.ends_with(&ours));
-        let fits = policy.grant(agent, manifest).is_some();
-        if fits && !(is_ours && wider) {
-            // It holds for this package as well, and nothing is granted beyond it.
-            let text = std::fs::read_to_string(file).context("cannot read the grant of this agent")?;
-            return Self::under(home, &files, (None, &text), agent, &policy);
-        }
-        if !is_ours {
-            let message = format!("{file} grants something to `{agent}` already, and not to this package");
-            let hint = "look at it: change its `package`, or remove the file";
-            return Err(Fault::denied(text::line(&message), hint).into());
-        }
-        Self::under(home, &files.with(file, Some(&draft)), (Some(draft.clone()), &draft), agent, &policy)
+        Ok(Self { each, together })
     }
+}
 
-    fn under(
-        home: &Home,
-        files: &PolicyFiles,
-        (grant, text): (Option<String>, &str),
-        agent: &str,
-        before: &Policy,
-    ) -> Result<Self> {
-        let scenario = policy::scenario(home, files)?;
-        let can = capabilities(&scenario, agent).unwrap_or_default();
-        let can = can.into_iter().map(|can| (can.what, can.with)).collect();
-        let old = scenario.under(std::sync::Arc::new(before.clone()));
-        let was: BTreeSet<String> = open_ways(&old).iter().map(told).collect();
-        let now = open_ways(&scenario).iter().map(told).filter(|way| !was.contains(way)).collect::<BTreeSet<_>>();
-        let budget = text.parse::<Table>().ok().and_then(|table| table.get("budget")?.as_table().cloned());
-        Ok(Self { grant, budget: budget.unwrap_or_default(), can, opens: now.into_iter().take(WAYS_MAX).collect() })
+/// The grant of a package, where `before` is the release that it follows, and `wider` whether it asks for more than that.
+fn placed(
+    directory: &Path,
+    policy: &Policy,
+    candidate: &Candidate,
+    before: Option<&Release>,
+    wider: bool,
+) -> Result<Placed> {
+    let (manifest, signer) = (&candidate.package.manifest, candidate.signer());
+    let agent = manifest.agent();
+    let text = Grant::draft(manifest, signer);
+    let ours = before.and_then(|before| before.grant.as_ref()).map(|grant| format!("/{}", grant.file));
+    let Some(there) = policy.grants.iter().find(|grant| grant.agent == agent) else {
+        let file = directory.join(format!("50-{agent}.toml")).display().to_string();
+        return Ok(Placed { file, text, is_new: true });
+    };
+    let file = there.rule.file.clone();
+    let is_ours = ours.is_some_and(|ours| file.ends_with(&ours));
+    let fits = policy.grant(agent, manifest, signer).is_some();
+    if fits && !(is_ours && wider) {
+        // It holds for this package as well, and nothing is granted beyond it.
+        let text = std::fs::read_to_string(&file).context("cannot read the grant of this agent")?;
+        return Ok(Placed { file, text, is_new: false });
     }
+    if !is_ours {
+        let message = format!("{file} grants something to `{agent}` already, and not to this package");
+        let hint = "look at it: change its `package` and `publisher`, or remove the file";
+        return Err(Fault::denied(text::line(&message), hint).into());
+    }
+    Ok(Placed { file, text, is_new: true })
+}
+
+/// Ways from what a home keeps to the outside, each in a line.
+fn ways(scenario: &Scenario) -> BTreeSet<String> {
+    open_ways(scenario).iter().map(told).collect()
 }
 
 /// Ways from what a home keeps to the outside.

@@ -8,7 +8,9 @@ use agentry_kernel::rights::Access;
 use serde_json::{Value, json};
 use toml::Table;
 
-use super::{Candidate, Compared, Effect};
+use super::effect::Effect;
+use super::team::{Member, Need};
+use super::{Candidate, Compared, Effects, Team};
 use crate::screen::{BAD, BOLD, DIM, GOOD, styled, text, units};
 
 /// The longest of its author's reasons that stands on a screen.
@@ -24,8 +26,48 @@ pub struct Line {
     pub optional: bool,
 }
 
-/// The whole page: what it is, who vouches for it, what it may do and cost, what that opens, and what is other than before.
-pub fn page(candidate: &Candidate, effect: &Effect, compared: Option<&Compared>) -> String {
+/// All of it: a page for each package, and what they open together.
+pub fn page(team: &Team, effects: &Effects) -> String {
+    let each = effects.each.iter().enumerate().map(|(at, effect)| member(team, at, effect));
+    format!("{}{}", each.collect::<Vec<_>>().join("\n"), together(team, effects))
+}
+
+/// Ways that are open by several packages together; nothing where there is one.
+pub fn together(team: &Team, effects: &Effects) -> String {
+    if team.members.len() < 2 {
+        return String::new();
+    }
+    let count = team.members.len() as u64;
+    let mut page =
+        format!("\n{}\n", styled(BOLD, format!("these {} with each other", units::plural(count, "package"))));
+    if effects.together.is_empty() {
+        page.push_str("  no way to the outside that none of them opens alone\n");
+    }
+    for way in &effects.together {
+        let _ = writeln!(page, "  {} {}", styled(BAD, "opens"), text::cut(way, 400));
+    }
+    page
+}
+
+/// One page: what it is, who vouches for it, what it may do and cost, what it requires, what that opens, and what is other than before.
+pub fn member(team: &Team, at: usize, effect: &Effect) -> String {
+    let member = &team.members[at];
+    let Member { candidate, compared } = member;
+    let by = if at == 0 { Vec::new() } else { team.needed_by(member) };
+    let page = shown(candidate, effect, compared.as_ref(), (&team.needs(member), &by));
+    match team.members.len() {
+        1 => page,
+        // Whoever scrolls knows how much there is to agree to.
+        all => format!("{}\n{page}", styled(BOLD, format!("package {} of {all}", at + 1))),
+    }
+}
+
+fn shown(
+    candidate: &Candidate,
+    effect: &Effect,
+    compared: Option<&Compared>,
+    (needs, needed_by): (&[Need], &[&str]),
+) -> String {
     let manifest = &candidate.package.manifest;
     let mut page = format!("{} {}\n", styled(BOLD, text::line(&manifest.name)), text::line(&manifest.version));
     if !manifest.description.is_empty() {
@@ -34,6 +76,12 @@ pub fn page(candidate: &Candidate, effect: &Effect, compared: Option<&Compared>)
     let _ = writeln!(page, "  {}", vouched(candidate));
     let size = units::bytes(candidate.package.bytes as u64);
     let _ = writeln!(page, "  {}", styled(DIM, format!("{size}, sha256 {}", candidate.package.digest)));
+    if let Some(from) = &candidate.from {
+        let _ = writeln!(page, "  {}", styled(DIM, format!("from {}", text::line(from))));
+    }
+    if !needed_by.is_empty() {
+        let _ = writeln!(page, "  required by {}", text::cut(&needed_by.join(", "), 200));
+    }
     if let Some(other) = &candidate.imitates {
         let _ = writeln!(page, "  {}: its name looks like {}", styled(BAD, "careful"), text::line(other));
     }
@@ -47,6 +95,7 @@ pub fn page(candidate: &Candidate, effect: &Effect, compared: Option<&Compared>)
         }
     }
     let _ = writeln!(page, "\n{}\n  {}", styled(BOLD, "what it may cost"), costs(&effect.budget));
+    page.push_str(&required(needs));
     if effect.grant.is_none() {
         let _ =
             writeln!(page, "\n{}: an admin's grant holds for it already, and nothing is added", styled(BOLD, "note"));
@@ -64,8 +113,42 @@ pub fn page(candidate: &Candidate, effect: &Effect, compared: Option<&Compared>)
     page
 }
 
-/// The same for other programs.
-pub fn as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Compared>) -> Value {
+/// What it requires, and what meets that.
+fn required(needs: &[Need]) -> String {
+    if needs.is_empty() {
+        return String::new();
+    }
+    let mut page = format!("\n{}\n", styled(BOLD, "what it requires"));
+    for need in needs {
+        let met = match (&need.met_by, need.is_here) {
+            (Some(met), true) => format!("{}, which is installed", text::line(met)),
+            (Some(met), false) => format!("{}, to be installed with it", text::line(met)),
+            (None, _) => styled(BAD, "nothing that is here"),
+        };
+        let _ = writeln!(page, "  {}: {met}", text::line(&need.what));
+        let _ = writeln!(page, "      {}", styled(DIM, format!("it says: {}", text::cut(&need.why, REASON_MAX_CHARS))));
+    }
+    page
+}
+
+/// The same for other programs: the package that a person wants, and `with` it those that it requires.
+pub fn as_json(team: &Team, effects: &Effects) -> Value {
+    let all = team.members.iter().zip(&effects.each).map(|(member, effect)| {
+        let mut told = package_as_json(&member.candidate, effect, member.compared.as_ref());
+        let need = |need: Need| {
+            json!({"what": need.what, "why": need.why, "met_by": need.met_by, "installed": need.met_by.is_some() && need.is_here})
+        };
+        told["requires"] = team.needs(member).into_iter().map(need).collect();
+        told
+    });
+    let mut all: Vec<Value> = all.collect();
+    let mut told = all.remove(0);
+    told["with"] = all.into();
+    told["together"] = json!(effects.together);
+    told
+}
+
+fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Compared>) -> Value {
     let manifest = &candidate.package.manifest;
     let does: Vec<Value> = does(&manifest.wants)
         .into_iter()
@@ -79,6 +162,7 @@ pub fn as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Compare
         "bytes": candidate.package.bytes,
         "description": manifest.description,
         "index": candidate.index,
+        "from": candidate.from,
         "key": candidate.signed.as_ref().map(|(said, _)| said.key.to_string()),
         "trust": candidate.signed.as_ref().map(|(_, how)| *how),
         "imitates": candidate.imitates,
@@ -146,7 +230,9 @@ pub fn does(wants: &Wants) -> Vec<Line> {
             add("works with the agents that you name in its grant".to_owned(), &agents.why, agents.optional);
         }
         for (verb, list) in named {
-            add(format!("{verb} {}", text::line(&list.join(", "))), &agents.why, agents.optional);
+            let named = list.iter().map(|name| if name == "*" { "any agent" } else { name.as_str() });
+            let named: Vec<&str> = named.collect();
+            add(format!("{verb} {}", text::line(&named.join(", "))), &agents.why, agents.optional);
         }
     }
     if let Some(human) = &wants.human {
@@ -167,7 +253,7 @@ pub fn does(wants: &Wants) -> Vec<Line> {
 
 /// What it may spend by the grant that is drafted for it.
 pub fn drafted_costs(manifest: &Manifest) -> String {
-    let draft = Grant::draft(manifest).parse::<Table>().ok();
+    let draft = Grant::draft(manifest, None).parse::<Table>().ok();
     costs(&draft.and_then(|draft| draft.get("budget")?.as_table().cloned()).unwrap_or_default())
 }
 
@@ -253,11 +339,14 @@ mod tests {
         };
         let imitates = Some("\u{1b}[31mx".to_owned());
         let (bytes, index) = (Vec::new(), Some("\u{1b}]0;x\u{7}".to_owned()));
-        let candidate = Candidate { package, bytes, envelope: None, signed: None, index, imitates };
+        let from = Some("\u{1b}[2J".to_owned());
+        let candidate = Candidate { package, bytes, envelope: None, signed: None, index, from, imitates };
         let budget = "usd_run = \"\\u001b[2J\"".parse().expect("TOML");
         let can = vec![("\u{1b}[2J".to_owned(), vec!["\u{202e}".to_owned()])];
         let effect = Effect { grant: None, budget, can, opens: vec!["x: \u{1b}[2J".to_owned()] };
-        let page = page(&candidate, &effect, None);
+        let bad = "x\u{1b}[2J\nhint: \u{202e}";
+        let need = |is_here| Need { what: bad.into(), why: bad.into(), met_by: Some(bad.into()), is_here };
+        let page = shown(&candidate, &effect, None, (&[need(true), need(false)], &[bad]));
         let door = text::at_the_door(&page);
         assert_eq!(door, page, "nothing is left for the last door to take");
         for line in page.lines() {
@@ -265,7 +354,7 @@ mod tests {
         }
         let plain: String = anstream::adapter::strip_str(&page).to_string();
         assert!(!plain.chars().any(|letter| letter != '\n' && deceives(letter)), "{plain}");
-        let shown = text::json(&as_json(&candidate, &effect, None).to_string());
+        let shown = text::json(&package_as_json(&candidate, &effect, None).to_string());
         assert!(!shown.chars().any(deceives), "{shown}");
     }
 }

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentry_kernel::call::Call;
-use agentry_kernel::inquiry::{Explanation, Past, Question, Scenario, Verdict, explain, read_call, show_call};
+use agentry_kernel::inquiry::{
+    Explanation, Packaged, Past, Question, Scenario, Verdict, explain, read_call, show_call,
+};
 use agentry_kernel::json;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::text::nearest;
+use agentry_packages::signers::Signers;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json as object};
 
@@ -115,7 +118,8 @@ fn question(args: &Explain, scenario: &Scenario) -> Result<Asked> {
     let labels = Labels::of(args.labels.iter().cloned());
     let package = args.package.as_ref().map(|file| {
         let package = package::of_file(file)?;
-        Ok::<_, anyhow::Error>(Arc::new(package.manifest))
+        let signer = Signers::at(args.scenario.home.resolve()?.path()).of(package.digest);
+        Ok::<_, anyhow::Error>(Packaged { manifest: Arc::new(package.manifest), signer })
     });
     let package = package.transpose()?;
     if let [reference] = args.call.as_slice()
@@ -134,12 +138,7 @@ fn question(args: &Explain, scenario: &Scenario) -> Result<Asked> {
 }
 
 /// A call that was made, with what its run had read by then.
-fn of_past(
-    past: &Past,
-    place: usize,
-    more: &Labels,
-    package: Option<Arc<agentry_kernel::manifest::Manifest>>,
-) -> Asked {
+fn of_past(past: &Past, place: usize, more: &Labels, package: Option<Packaged>) -> Asked {
     let labels = past.calls.iter().take(place).fold(more.clone(), |labels, call| labels.and(&call.gained));
     let replay = past.calls.get(place);
     let call = replay.map_or(Call::TimersNow, |replay| replay.what.clone());

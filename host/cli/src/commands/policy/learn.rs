@@ -49,7 +49,7 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
         let hint = text::meant(&args.agent, all.iter().map(|record| &*record.agent), "`agentry ps` lists what did");
         bail!("agent `{}` has not run here\nhint: {hint}", text::line(&args.agent));
     };
-    let runs = records.iter().filter_map(|record| past::of(&history, record.id).transpose());
+    let runs = records.iter().filter_map(|record| past::of(&home, &history, record.id).transpose());
     let runs = runs.collect::<Result<Vec<_>>>()?;
     if runs.is_empty() {
         let trace =

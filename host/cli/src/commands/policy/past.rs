@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use agentry_journal::history::History;
 use agentry_kernel::call::{CallId, RunId};
-use agentry_kernel::inquiry::Past;
+use agentry_kernel::inquiry::{Packaged, Past};
 use agentry_kernel::journal::Entry;
-use agentry_kernel::manifest::Manifest;
+use agentry_packages::signers::Signers;
 use anyhow::{Context, Result, bail};
 
 use crate::home::Home;
@@ -24,7 +24,7 @@ pub fn history(home: &Home) -> Result<History> {
 }
 
 /// A run with its calls; none if it was refused before it began, so that it made none.
-pub fn of(history: &History, run: RunId) -> Result<Option<Past>> {
+pub fn of(home: &Home, history: &History, run: RunId) -> Result<Option<Past>> {
     let entries = history.entries(run)?;
     if !entries.iter().any(|entry| matches!(entry, Entry::Started(_))) {
         return Ok(None);
@@ -32,15 +32,16 @@ pub fn of(history: &History, run: RunId) -> Result<Option<Past>> {
     let past = Past::of(run, &entries, |digest| history.blob(digest).ok().flatten());
     let mut past =
         past.with_context(|| format!("run {run} has no beginning\nhint: its journal is damaged: agentry trace {run}"))?;
-    past.package = package(history, &entries);
+    past.package = package(home, history, &entries);
     Ok(Some(past))
 }
 
-/// What the package of a run asks for; none if its component is not kept any more.
-fn package(history: &History, entries: &[Entry]) -> Option<Arc<Manifest>> {
+/// The package of a run; none if its component is not kept any more.
+fn package(home: &Home, history: &History, entries: &[Entry]) -> Option<Packaged> {
     let Some(Entry::Started(started)) = entries.first() else { return None };
     let component = history.blob(&started.component).ok()??;
-    package::manifest_of_kept(started.component, &component).map(Arc::new)
+    let manifest = package::manifest_of_kept(started.component, &component).map(Arc::new)?;
+    Some(Packaged { manifest, signer: Signers::at(home.path()).of(started.component) })
 }
 
 /// The run and the place of the call that `RUN/CALL` names.
@@ -60,7 +61,7 @@ pub fn reference(home: &Home, reference: &str) -> Result<(Past, usize)> {
         call.parse().with_context(|| format!("`{}` is no number of a syscall\n{hint}", text::line(call)))?;
     let history = history(home)?;
     let id = history.whole_run(run)?.id;
-    let past = of(&history, id)?
+    let past = of(home, &history, id)?
         .with_context(|| format!("run {id} never began, so it made no syscall\nhint: `agentry trace {id}` says why"))?;
     let place = past.calls.iter().position(|replay| replay.call == CallId(call));
     let place = place.with_context(|| {

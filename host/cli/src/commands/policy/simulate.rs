@@ -60,7 +60,7 @@ pub fn run(args: &Simulate) -> Result<ExitCode> {
         None => {
             let history = past::history(&home)?;
             let runs = runs(&history, args.against.as_deref().unwrap_or("last"))?;
-            runs.into_iter().filter_map(|run| past::of(&history, run).transpose()).collect::<Result<Vec<_>>>()?
+            runs.into_iter().filter_map(|run| past::of(&home, &history, run).transpose()).collect::<Result<Vec<_>>>()?
         }
     };
     let changed = replay(&after, &past);

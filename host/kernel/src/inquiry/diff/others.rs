@@ -48,6 +48,16 @@ impl<'a> Finder<'a> {
             let holds = self.words("holds", "no longer holds");
             self.suspect(new, format!("the grant {holds} for {now}"), place(new, "package", new.rule.line), None);
         }
+        if old.publisher != new.publisher && old.publisher.is_some() {
+            let now = new.publisher.map_or_else(|| "nobody need have signed".into(), |key| format!("{key} signed"));
+            let holds = self.words("holds", "no longer holds");
+            self.suspect(
+                new,
+                format!("the grant {holds} for what {now}"),
+                place(new, "publisher", new.rule.line),
+                None,
+            );
+        }
         let end = |grant: &Grant| grant.expires.map_or(u64::MAX, |end| end.0);
         if end(new) > end(old) {
             let ends = self.words("the grant ends later", "the grant ends sooner");

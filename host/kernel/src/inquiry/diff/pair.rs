@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Answer, Example};
 use crate::call::{Call, CallId, RunId};
 use crate::inquiry::{Question, Scenario};
-use crate::kernel::{Answer as Admitted, Kernel, Permission, Start};
+use crate::kernel::{Answer as Admitted, Kernel, Permission};
 use crate::labels::Labels;
 
 /// The two of them.
@@ -62,10 +62,9 @@ impl Side {
         }
         let Scenario { policy, models, tools, at } = &self.scenario;
         let mut kernel = Kernel::new(Arc::clone(policy), models.clone(), tools.clone());
-        let manifest = Arc::new(self.scenario.anything_for(agent, core::iter::once(call)));
+        let start = self.scenario.anything_starts(agent, core::iter::once(call));
         for (place, labels) in (0..).zip(labels) {
             let run = RunId(place);
-            let start = Start { agent: agent.into(), manifest: Arc::clone(&manifest) };
             // Whom nobody grants anything has no run, and may do nothing.
             if kernel.start(run, &start, *at).0.is_err() {
                 break;

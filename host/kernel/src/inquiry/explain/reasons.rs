@@ -61,7 +61,9 @@ fn take_away(scenario: &mut Scenario, question: &mut Question, refusal: &Refusal
             let mut policy = scenario.policy.revised(|policy| {
                 if let Some(grant) = wide.grants.first() {
                     match policy.grants.iter_mut().find(|grant| grant.agent == question.agent) {
-                        Some(mine) => (mine.rights, mine.package) = (grant.rights.clone(), None),
+                        Some(mine) => {
+                            (mine.rights, mine.package, mine.publisher) = (grant.rights.clone(), None, None);
+                        }
                         None => policy.grants.push(grant.clone()),
                     }
                 }

@@ -117,7 +117,7 @@ impl Life {
     }
 
     fn start_of(&self, agent: &str) -> Start {
-        Start { agent: agent.into(), manifest: manifest(agent) }
+        Start { agent: agent.into(), manifest: manifest(agent), signer: None }
     }
 
     fn begin(&mut self, agent: &'static str) {

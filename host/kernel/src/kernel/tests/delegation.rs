@@ -24,7 +24,11 @@ agents = { call = ["scribe"], receive = ["scribe"] }
 fn named(agent: &str) -> Start {
     let text = MANIFEST.replace("acme:scribe", &alloc::format!("acme:{agent}")).replace("\"team/**\",", "\"**\",");
     let text = text.replace("write = [\"agent/scribe/**\"]", "write = [\"**\"]");
-    Start { agent: agent.into(), manifest: Arc::new(Manifest::parse_toml(&text).expect("the manifest is whole")) }
+    Start {
+        agent: agent.into(),
+        manifest: Arc::new(Manifest::parse_toml(&text).expect("the manifest is whole")),
+        signer: None,
+    }
 }
 
 /// The grants of both; these tests stand in the scribe's.

@@ -114,7 +114,7 @@ fn kernel_with(site: &str, grant: &str) -> Kernel {
     ];
     let mut kernel = Kernel::new(Arc::new(policy), models(), tools);
     let manifest = Arc::new(Manifest::parse_toml(MANIFEST).expect("the manifest is whole"));
-    kernel.start(RUN, &Start { agent: "scribe".into(), manifest }, NOW).expect("the grant covers it");
+    kernel.start(RUN, &Start { agent: "scribe".into(), manifest, signer: None }, NOW).expect("the grant covers it");
     kernel
 }
 
@@ -436,7 +436,11 @@ fn a_package_that_names_its_hosts_asks_no_others_whatever_is_granted() {
     let manifest = MANIFEST.replace("http = {", "http = { hosts = [\"https://*.example.org\"],");
     assert_ne!(manifest, MANIFEST);
     let mut kernel = kernel_with("format = 1\nlayer = \"site\"\n", GRANT);
-    let start = Start { agent: "scribe".into(), manifest: Arc::new(Manifest::parse_toml(&manifest).expect("whole")) };
+    let start = Start {
+        agent: "scribe".into(),
+        manifest: Arc::new(Manifest::parse_toml(&manifest).expect("whole")),
+        signer: None,
+    };
     let run = RunId(77);
     kernel.start(run, &start, NOW).expect("the grant covers it");
     let asked_for = kernel.admit(run, CallId(1), &fetch("GET", "https://api.example.org/"), NOW);
