@@ -1,8 +1,9 @@
-//! A home of many runs: how long its list takes, whole, by a filter and by its first page, where no host runs and beside one that serves; and a trace
-//! of a long run, with the memory that it takes. `-- 50000` says how many runs.
+//! A home of many runs beside one of a few: how long its list takes, whole, by a filter and by its first page, where no host runs and beside one that
+//! serves, how long until a host is ready, books and pruning; and a trace of a long run, with the memory that it takes. `-- 200000` says how many runs.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use agentry_store::rows::run::RunRecord;
 use agentry_store::{Batch, RedbStore, Store};
 
 const RUNS: u64 = 50_000;
+const FEW: u64 = 2_000;
 const CALLS: u64 = 100_000;
 const ROUNDS: usize = 5;
 
@@ -20,27 +22,53 @@ const ROUNDS: usize = 5;
 async fn main() {
     let runs = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(RUNS);
     let address = server::serve(Duration::ZERO).await.expect("loopback has a port");
-    let home = home(address);
-    let first = {
-        let host = open(home.path()).await;
-        let report = measure(&host, r#"{"calls": 1, "asks": 0}"#.to_owned()).await;
-        let long = measure(&host, format!(r#"{{"calls": {CALLS}, "asks": 0}}"#)).await;
-        println!("the long run is {}", long.run);
-        (host.history().run(&report.run.to_string()).expect("it is there"), long.run)
-    };
-    multiply(home.path(), &first.0, runs).await;
-    lists(home.path(), "no host", runs);
-    let trace = first.1.to_string();
-    spawned(home.path(), &["trace", &trace, "--json"], "a trace of 100 000 calls", Duration::from_secs(10));
-    let mut serving = Command::new(agentry());
-    serving.args(["serve", "--home"]).arg(home.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut serving = serving.spawn().expect("agentry can be started");
-    while !home.path().join("control/host.sock").exists() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    for runs in [FEW, runs] {
+        let home = home(address);
+        let (one, long) = begin(home.path()).await;
+        multiply(home.path(), &one, runs).await;
+        lists(home.path(), "no host", runs);
+        let limit = Duration::from_millis(100);
+        spawned(home.path(), &["trace", &one.id.to_string()], &format!("one trace among {runs}"), limit);
+        spawned(home.path(), &["budget"], &format!("books beside {runs}"), limit);
+        spawned(home.path(), &["prune", "--older-than", "90d"], &format!("pruning {runs}, none of them old"), limit);
+        spawned(home.path(), &["trace", &long, "--json"], "a trace of 100 000 calls", Duration::from_secs(10));
+        let mut serving = Vec::new();
+        for round in 0..ROUNDS {
+            let begun = Instant::now();
+            let mut host = Serving::begin(home.path());
+            serving.push(begun.elapsed());
+            if round == 0 {
+                lists(home.path(), "beside a host", runs);
+            }
+            host.0.kill().expect("it is there");
+            host.0.wait().expect("it ends");
+        }
+        line(&format!("a host on {runs} runs, until it serves"), median(serving), "its limit", limit);
     }
-    lists(home.path(), "beside a host", runs);
-    serving.kill().expect("it is there");
-    serving.wait().expect("it ends");
+}
+
+/// A run of one call and one of many, in a new home.
+async fn begin(home: &Path) -> (RunRecord, String) {
+    let host = open(home).await;
+    let one = measure(&host, r#"{"calls": 1, "asks": 0}"#.to_owned()).await;
+    let long = measure(&host, format!(r#"{{"calls": {CALLS}, "asks": 0}}"#)).await;
+    (host.history().run(&one.run.to_string()).expect("it is there"), long.run.to_string())
+}
+
+/// A host that serves a home.
+struct Serving(Child);
+
+impl Serving {
+    /// Starts one, and waits until it says that it is ready.
+    fn begin(home: &Path) -> Self {
+        let mut command = Command::new(agentry());
+        command.args(["serve", "--home"]).arg(home).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("agentry can be started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("it is piped")).read_line(&mut line).expect("it says something");
+        assert!(line.contains(" serves "), "it is not ready: {line}");
+        Self(child)
+    }
 }
 
 fn lists(home: &Path, how: &str, runs: u64) {

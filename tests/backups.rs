@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::conditions::Dice;
 use crate::serve::{Server, serve};
 use crate::stage::{Ended, Stage, agentry, begin, end, guest};
 
@@ -253,16 +254,6 @@ fn a_home_that_is_put_back_is_older_than_its_second_place_and_waits_for_a_word()
     ran(&stage, &put(3, 10));
     assert_eq!(runs(&stage, "home").len(), 2);
     end(&mut stage.agentry("audit verify")).with(0);
-}
-
-/// A number from a seed, as often as it is asked.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::agents::home;
+use crate::conditions::{Conditions, Dice};
 use crate::provider::{last, piece};
 use crate::serve::serve;
 use crate::stage::{Stage, end, guest};
@@ -43,19 +44,6 @@ const LIVES_LONG_MS: u64 = 4000;
 /// How often a process of agents is killed, unless `AGENTRY_WORKER_KILLS` says otherwise, and how long that may take in all.
 const WORKER_KILLS: usize = 50;
 const LIFE_MAX: Duration = Duration::from_secs(600);
-
-/// All that is killed at random is killed at the same instants again with the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        // Marsaglia's xorshift64.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 /// How often each key came, by path.
 #[derive(Clone, Default)]
@@ -163,9 +151,9 @@ fn runs(stage: &Stage, limit: usize) -> Vec<Value> {
     runs.as_array().expect("a list").clone()
 }
 
-/// True if all that was ordered has ended. Of each batch there are so many runs, and those of the last one are the newest.
-fn all_are_done(stage: &Stage) -> bool {
-    runs(stage, LABORERS * (HELPED + 2) + CLERKS).iter().all(|run| run["status"] == "done")
+/// True if all that was ordered has ended. Of each batch there are so many runs, and those of the last one are the newest, but for `others`.
+fn all_are_done(stage: &Stage, others: usize) -> bool {
+    runs(stage, LABORERS * (HELPED + 2) + CLERKS + others).iter().all(|run| run["status"] == "done")
 }
 
 fn output(stage: &Stage, run: &str) -> Value {
@@ -181,6 +169,7 @@ struct Tally {
     requests: usize,
     again: usize,
     letters: usize,
+    files: usize,
     unknown: usize,
 }
 
@@ -191,12 +180,14 @@ fn disturb(seed: u64, crashes: usize) -> Tally {
     let stage = stage(&world);
     let (mut dice, mut tally, mut ordered) = (Dice(seed), Tally::default(), Ordered::default());
     let day = today();
+    let mut conditions = Conditions::of(&stage);
     let (mut lives_max_ms, mut came_far) = (LIVES_MAX_MS, false);
     while tally.killed < crashes {
         let before = counter.different();
-        let server = serve(stage.agentry("serve").args(["--drain", "1ms"]));
+        conditions.draw(&stage, &mut dice);
+        let server = conditions.serve(&stage);
         // To ask a host that has just begun takes longer than it may live.
-        if !came_far && all_are_done(&stage) {
+        if !came_far && all_are_done(&stage, conditions.files()) {
             // It begins anew, in the same home.
             order(&stage, &mut ordered);
         }
@@ -212,9 +203,11 @@ fn disturb(seed: u64, crashes: usize) -> Tally {
         // A host that lives too short a time for what a machine does in it would be killed for ever.
         lives_max_ms = if came_far { LIVES_MAX_MS } else { (lives_max_ms * 3 / 2).min(LIVES_LONG_MS) };
     }
-    let server = serve(&mut stage.agentry("serve"));
+    conditions.settle(&stage);
+    let server = conditions.serve(&stage);
     let sold = laborers_are_as_undisturbed(&stage, &ordered);
     each_letter_was_read_once(&stage, &ordered);
+    conditions.each_file_began_one_run(&stage);
     server.stop();
     effects_are_counted_once(&counter, &ordered, &sold, &mut tally);
     all_is_settled(&stage, day);
@@ -223,6 +216,7 @@ fn disturb(seed: u64, crashes: usize) -> Tally {
     assert_eq!(helped, ordered.laborers.len() * (HELPED + 1), "each call of an agent is one run");
     assert!(all.iter().all(|run| run["status"] == "done"), "{all:?}");
     tally.runs = all.len();
+    tally.files = conditions.files();
     tally.letters = 2 * ordered.laborers.len() * ROUNDS;
     tally
 }
@@ -249,7 +243,7 @@ fn disturb_workers(seed: u64, kills: usize) -> Tally {
                 kill(*worker);
                 tally.killed += 1;
             }
-            None if all_are_done(&stage) => order(&stage, &mut ordered),
+            None if all_are_done(&stage, 0) => order(&stage, &mut ordered),
             None => {}
         }
     }
@@ -416,11 +410,12 @@ fn hosts_killed_at_any_instant_lose_no_work_and_do_nothing_twice() {
         all.requests += one.requests;
         all.again += one.again;
         all.letters += one.letters;
+        all.files += one.files;
         all.unknown += one.unknown;
     }
-    let Tally { killed, stopped, runs, requests, again, letters, unknown } = all;
+    let Tally { killed, stopped, runs, requests, again, letters, files, unknown } = all;
     eprintln!(
-        "{killed} kills and {stopped} stops in {} s: {runs} runs, {letters} letters, {requests} requests, {again} asked again under their \
+        "{killed} kills and {stopped} stops in {} s: {runs} runs, {letters} letters, {files} files, {requests} requests, {again} asked again under their \
          key, {unknown} of which nobody knows",
         begun.elapsed().as_secs()
     );

@@ -12,6 +12,7 @@ mod budgets;
 mod cli;
 mod clock;
 mod clocks;
+mod conditions;
 mod crash;
 mod denials;
 mod dense;

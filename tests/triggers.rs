@@ -1,8 +1,10 @@
 //! Agents that start by themselves while a host serves: what starts them, what their runs are given and carry, and what is too much.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -182,9 +184,11 @@ fn files_that_come_to_rest_in_a_root_start_one_run_and_none_again_after_a_stop()
     let server = serve(stage.agentry("serve").args(["--root", &root]));
     let third = runs(&stage, 3).remove(2);
     assert_eq!(output(&stage, &third)["files"], json!(["first.txt"]), "it has changed while nobody looked");
+    fs::write(inbox.join(OsStr::from_bytes(b"no\xffname")), "four").expect("a file");
     thread::sleep(Duration::from_millis(1500));
     runs(&stage, 3);
-    server.stop();
+    let said = server.stop();
+    assert!(said.contains("passes over 1 whose names are not UTF-8"), "{said}");
     // Without the root, people are told, and the host serves.
     let server = serve(&mut stage.agentry("serve"));
     thread::sleep(Duration::from_millis(500));

@@ -208,12 +208,22 @@ impl Root {
     /// # Errors
     /// `not-found`; `invalid` if it is no directory, or holds more than a listing may.
     pub fn list(&self, path: &str) -> Result<Vec<FileStat>, Error> {
+        self.survey(path).map(|(stats, _)| stats)
+    }
+
+    /// The same, and how many entries it leaves out since their names are not UTF-8: `wit/` cannot say these.
+    ///
+    /// # Errors
+    /// As [`Root::list`].
+    pub fn survey(&self, path: &str) -> Result<(Vec<FileStat>, usize), Error> {
         let place = self.reach(path)?;
-        let mut stats = Vec::new();
+        let (mut stats, mut unsaid) = (Vec::new(), 0);
         for entry in self.dir.read_dir(&place).map_err(|error| failed(&error))? {
             let entry = entry.map_err(|error| failed(&error))?;
-            // A name that is not UTF-8 cannot be said in `wit/`.
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(name) = entry.file_name().into_string() else {
+                unsaid += 1;
+                continue;
+            };
             // It may have gone since.
             let Ok(metadata) = entry.metadata() else { continue };
             let whole = if path.is_empty() { name } else { format!("{path}/{name}") };
@@ -225,7 +235,7 @@ impl Root {
             }
         }
         stats.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(stats)
+        Ok((stats, unsaid))
     }
 
     /// Removes a file or an empty directory.

@@ -27,7 +27,7 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, root: String) {
     let mut rate = trigger.rate();
     let store = Arc::clone(host.drivers.gate.journal().store());
     let mut known = recall(&*store, &trigger).unwrap_or_default();
-    let (mut last, mut told, mut waits) = (Looked::new(), false, 0);
+    let (mut last, mut told, mut told_unsaid, mut waits) = (Looked::new(), false, 0, 0);
     loop {
         if trigger.is_held(&host) {
             tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
@@ -37,8 +37,13 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, root: String) {
             return;
         }
         match look(&host, &root).await {
-            Ok(listing) => {
+            Ok((listing, unsaid)) => {
                 told = false;
+                // Said once for each that comes.
+                if unsaid > std::mem::replace(&mut told_unsaid, unsaid) {
+                    let what = format!("{} passes over {unsaid} whose names are not UTF-8: rename them", trigger.id());
+                    host.drivers.gate.announce_alarm(&what);
+                }
                 last = looked(&listing, &last);
                 let rests = |(_, (_, looks)): &(&String, &((u64, u64), u32))| *looks >= TRIGGER_REST_LOOKS;
                 let settled: Listing =
@@ -88,17 +93,18 @@ fn came(root: &str, new: &[String]) -> Came {
     Came { input, ..Came::default() }
 }
 
-async fn look(host: &Arc<Watched>, root: &str) -> Result<Listing, String> {
+/// The files of this root, and how many entries have names that no run can be told.
+async fn look(host: &Arc<Watched>, root: &str) -> Result<(Listing, usize), String> {
     let (host, root) = (Arc::clone(host), root.to_owned());
     let listed = tokio::task::spawn_blocking(move || {
         if !host.drivers.files.has(&root) {
             return Err(format!("this host has no root `{root}`: add --root {root}=DIR"));
         }
-        host.drivers.files.find(&root).and_then(|found| found.list("")).map_err(|error| format!("{error:?}"))
+        host.drivers.files.find(&root).and_then(|found| found.survey("")).map_err(|error| format!("{error:?}"))
     });
-    let listed = listed.await.unwrap_or_else(|_| Err("it cannot be read".to_owned()))?;
+    let (listed, unsaid) = listed.await.unwrap_or_else(|_| Err("it cannot be read".to_owned()))?;
     let files = listed.into_iter().filter(|stat| !stat.directory);
-    Ok(files.map(|stat| (stat.path, (stat.size, stat.modified_ms))).collect())
+    Ok((files.map(|stat| (stat.path, (stat.size, stat.modified_ms))).collect(), unsaid))
 }
 
 fn recall(store: &dyn Store, trigger: &Trigger) -> Result<Listing, StoreError> {
