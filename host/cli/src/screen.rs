@@ -1,5 +1,6 @@
 //! What the command prints, and how. Nothing that a guest, a package or a model wrote reaches the terminal unescaped.
 
+pub mod about;
 pub mod amounts;
 pub mod flow;
 pub mod fold;

@@ -2,11 +2,11 @@
 //! length takes no more memory than a short one. It only reads.
 
 use agentry_kernel::budget::Resource;
-use agentry_kernel::journal::{Status, Wake};
+use agentry_kernel::journal::{Status, Unfinished, Wake};
 use agentry_kernel::time::Millis;
 use agentry_store::rows::parked::OpenRun;
 use agentry_store::rows::run::RunRecord;
-use agentry_store::{StoreError, keys, scan_all};
+use agentry_store::{Row, StoreError, keys, scan_all};
 
 use crate::history::History;
 
@@ -28,6 +28,11 @@ pub struct RunFilter {
 }
 
 impl RunFilter {
+    /// Whether what it asks of a run that goes on does not stand in its record.
+    fn asks_for_so_far(&self, run: &RunRecord) -> bool {
+        self.cost_over_microusd.is_some() && run.ended.is_none()
+    }
+
     fn fits(&self, run: &RunRecord) -> bool {
         self.agent.as_ref().is_none_or(|agent| run.agent == *agent)
             && (self.status.is_empty() || self.status.contains(&run.status))
@@ -48,8 +53,35 @@ impl History {
         if let Some(after) = after {
             range = range.beyond(&keys::time(after.started, after.id));
         }
-        let records = scan_all(&**self.store(), range).map(|row| self.listed(row?)).filter_map(Result::transpose);
+        let asked = filter.clone();
+        let listed = move |row: Result<Row, StoreError>| match self.listed(row?)? {
+            Some(run) if asked.asks_for_so_far(&run) => self.so_far(run).map(Some),
+            run => Ok(run),
+        };
+        let records = scan_all(&**self.store(), range).map(listed).filter_map(Result::transpose);
         records.filter(move |run| run.as_ref().map_or(true, |run| filter.fits(run)))
+    }
+
+    /// The record of a run that has not ended, with what its journal says that it has made and taken so far: the record itself says so at the
+    /// end alone. Its fuel and its wall time are taken at the end.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn so_far(&self, run: RunRecord) -> Result<RunRecord, StoreError> {
+        if run.ended.is_some() {
+            return Ok(run);
+        }
+        let mut failed = None;
+        let parts = self.parts(run.id).map_while(|part| part.map_err(|error| failed = Some(error)).ok());
+        let past = Unfinished::of(parts.flatten());
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        // One that came out of a file took nothing here.
+        Ok(past.map_or_else(
+            || run.clone(),
+            |Unfinished { spent, calls, refused, .. }| RunRecord { spent, calls, refused, ..run.clone() },
+        ))
     }
 
     /// What brings each of these runs back; none for those that have not left memory while they wait.

@@ -27,7 +27,7 @@ use self::rate::Rate;
 pub(crate) use self::tended::Tended;
 pub use self::webhook::ListenError;
 use crate::agents::Agents;
-use crate::config::{AgentsConfig, TriggerLine};
+use crate::config::{AgentsConfig, Cause, TriggerLine};
 use crate::dispatch::drivers::Drivers;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
@@ -59,6 +59,18 @@ pub(crate) struct Came {
     input: Value,
     /// What it carries, beside what the trigger says.
     labels: Labels,
+}
+
+/// An example of what a trigger that names no input gives to its runs; none for a request, which brings its own.
+pub fn example(cause: &Cause) -> Option<Value> {
+    let came = match cause {
+        Cause::Cron(_) => cron::came(0),
+        Cause::Letter => letter::came(),
+        Cause::Memory(_) => memory::Seen::default().came(),
+        Cause::Directory(root) => directory::came(root, &[]),
+        Cause::Webhook { .. } => return None,
+    };
+    Some(came.input)
 }
 
 impl Trigger {

@@ -323,6 +323,9 @@ pub const TRIGGER_RETRY_MAX_MS: u64 = 5 * 60 * 1000;
 /// How often that is tried before a person has to say so: some hours in all.
 pub const TRIGGER_TRIES_MAX: u32 = 48;
 
+/// Causes of one trigger that wait for a person. Strangers may bring causes, so one more takes the place of the oldest.
+pub const TRIGGER_DEAD_MAX: usize = 32;
+
 /// For how many looks a file must have been as it is: whoever writes it in pieces pauses for less.
 pub const TRIGGER_REST_LOOKS: u32 = 3;
 

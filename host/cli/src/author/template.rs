@@ -25,7 +25,7 @@ pub fn check(name: &str) -> Result<()> {
     let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase());
     if !lawful || !begins || name.ends_with('-') || name.len() > NAME_BYTES_MAX {
         bail!(
-            "`{name}` is no name for an agent\nhint: lowercase letters, digits and `-`, a letter first: `note-taker`"
+            "`{name}` is no name for an agent\nhint: lowercase letters, digits and `-`, a letter first, at most {NAME_BYTES_MAX} of them: `note-taker`"
         );
     }
     if name == "agentry" {

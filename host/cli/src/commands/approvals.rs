@@ -1,21 +1,18 @@
 //! `agentry approvals`: what people are asked. It reads, and answers nothing.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use agentry_config::policies;
-use agentry_drivers::tools::config::{ToolLine, ToolsConfig};
-use agentry_kernel::policy::SiteRule;
 use agentry_serve::api::Paused;
 use agentry_serve::error::Kind;
 use agentry_serve::socket;
 use agentry_store::rows::approval::{Question, State};
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
+use crate::screen::about::{About, AdminFiles};
 use crate::screen::{self, BAD, HINT, question, styled, text, units};
 
 /// Lists what people are asked, and what came of it
@@ -52,7 +49,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     questions.retain(|question| args.all || question.state == State::Open);
     let paused = paused.unwrap_or_default();
-    let about = if questions.is_empty() { About::default() } else { About::of(home.path(), &home.policies()) };
+    let about =
+        if questions.is_empty() { About::default() } else { AdminFiles::at(home.path(), home.policies()).read() };
     if args.json {
         let paused: Vec<_> = paused.iter().map(|(agent, until)| json!({"agent": agent, "until_ms": until.0})).collect();
         let questions: Vec<_> = questions.iter().map(|question| about.as_json(question)).collect();
@@ -74,50 +72,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     Ok(Exit::Done.into())
 }
-
-/// What the admin's files say of what is asked, as they are now: what a tool does, and why a rule asks. A yes rests on the call alone.
-#[derive(Default)]
-struct About {
-    tools: Vec<ToolLine>,
-    rules: Vec<SiteRule>,
-}
-
-impl About {
-    /// Files that cannot be read say nothing here; whoever uses them is told.
-    fn of(home: &Path, policies: &Path) -> Self {
-        let tools = ToolsConfig::load(home).map(|known| known.tools).unwrap_or_default();
-        let rules = policies::load(policies).map(|policy| policy.rules).unwrap_or_default();
-        Self { tools: tools.into_iter().map(|known| known.tool).collect(), rules }
-    }
-
-    fn tool(&self, question: &Question) -> Option<&ToolLine> {
-        let name = question.title.strip_prefix("tools.call ")?;
-        self.tools.iter().find(|tool| tool.name == name)
-    }
-
-    fn why(&self, question: &Question) -> Option<&str> {
-        let rule = self.rules.iter().find(|rule| rule.rule.id == question.rule.id)?;
-        (!rule.why.is_empty()).then_some(&rule.why)
-    }
-
-    fn page(&self, question: &Question) -> String {
-        let line = |name: &str, said: &str| format!("  {name:<7} {}\n", text::cut(said, LINE_LETTERS));
-        let does = self.tool(question).map(|tool| format!("{} ({})", tool.description, tool.effect.word()));
-        let does = does.map_or_else(String::new, |does| line("does", &does));
-        does + &self.why(question).map_or_else(String::new, |why| line("why", why))
-    }
-
-    fn as_json(&self, question: &Question) -> Value {
-        let mut object = question::as_json(question);
-        object["effect"] = json!(self.tool(question).map(|tool| tool.effect.word()));
-        object["description"] = json!(self.tool(question).map(|tool| &tool.description));
-        object["why"] = json!(self.why(question));
-        object
-    }
-}
-
-/// Letters of what an admin wrote that are shown beside a question.
-const LINE_LETTERS: usize = 300;
 
 /// That nothing is asked; without a host, what will be.
 fn nothing(left: u64) -> String {

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::hosting::{self, HostingArgs};
 use super::run::{finish, input, watched};
+use crate::screen::about::AdminFiles;
 
 /// Begins a run with the past of another one, which goes on from a call
 #[derive(clap::Args)]
@@ -53,9 +54,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let report = threads.block_on(async {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-        let host = hosting::open(options).await?;
+        let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
         let host = if args.wait { host.attended() } else { host };
-        watched(&host, interrupts, |observer, stop| host.fork(fork, observer, stop)).await
+        watched(&host, admin, interrupts, |observer, stop| host.fork(fork, observer, stop)).await
     })?;
     finish(&report, args.json)
 }

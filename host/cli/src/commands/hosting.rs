@@ -1,9 +1,11 @@
 //! The options of every command that is a host, and how one is opened.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
+use agentry_config::policies;
 use agentry_packages::lock::Lock;
+use agentry_runtime::config::{AgentsConfig, Cause};
 use agentry_runtime::host::{self, Host, Options};
 use agentry_serve::api::LiveRuns;
 use agentry_serve::error::Kind;
@@ -65,10 +67,12 @@ impl HostingArgs {
     /// All of it.
     pub fn options(self) -> Result<Options> {
         let home = self.home()?;
+        let (policies, roots) = (self.policies.unwrap_or_else(|| home.policies()), roots(self.roots)?);
+        tell_of_unnamed(&roots, &policies, &home);
         Ok(Options {
-            policies: self.policies.unwrap_or_else(|| home.policies()),
+            policies,
             home: home.path().to_path_buf(),
-            roots: with_installed(roots(self.roots)?, &home)?,
+            roots: with_installed(roots, &home)?,
             model: self.model,
             models: home.models(),
             preparer: package::preparer()?,
@@ -123,6 +127,26 @@ fn with_installed(given: BTreeMap<String, PathBuf>, home: &Home) -> Result<BTree
     roots.retain(|_, directory| directory.is_dir());
     roots.extend(given);
     Ok(roots)
+}
+
+/// Says which of these roots nothing here names, which nobody will ever look at. What cannot be read says so when it is used.
+fn tell_of_unnamed(given: &BTreeMap<String, PathBuf>, policies: &Path, home: &Home) {
+    if given.is_empty() {
+        return;
+    }
+    let (Ok(policy), Ok(agents)) = (policies::load(policies), AgentsConfig::load(home.path())) else { return };
+    let granted = policy.grants.iter().flat_map(|grant| &grant.rights.files).map(|right| right.root.as_str());
+    let starts = agents.agents.iter().flat_map(|agent| &agent.start);
+    let watched = starts.filter_map(|line| match &line.cause {
+        Cause::Directory(root) => Some(root.as_str()),
+        Cause::Cron(_) | Cause::Letter | Cause::Memory(_) | Cause::Webhook { .. } => None,
+    });
+    let named: BTreeSet<&str> = granted.chain(watched).collect();
+    for root in given.keys().filter(|root| !named.contains(root.as_str())) {
+        let hint = text::meant(root, named.iter().copied(), "a grant names roots in its [[files]]");
+        let root = text::line(root);
+        screen::tell(&format!("{}: no grant names the root `{root}`: {hint}\n", styled(HINT, "warning")));
+    }
 }
 
 fn roots(given: Vec<(String, PathBuf)>) -> Result<BTreeMap<String, PathBuf>> {

@@ -29,7 +29,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     template::write(&args.name, &directory)?;
     let shown = text::line(&directory.display().to_string());
     screen::print(&format!(
-        "made {shown}: the agent is src/lib.rs, what it asks for is agent.toml\nnext: agentry build {shown}\n"
+        "made {shown}: the agent is src/lib.rs, what it asks for is agent.toml\nnext: agentry build {}\n",
+        text::word(&directory)
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 break;
             }
             left -= part.len();
-            list.part(history, &part)?;
+            list.part(history, part)?;
         }
         // A page that is full may be the last all the same.
         goes_on = !args.json && left == 0 && runs.next().transpose()?.is_some();
@@ -110,7 +110,9 @@ struct List {
 }
 
 impl List {
-    fn part(&mut self, history: &History, runs: &[RunRecord]) -> Result<()> {
+    fn part(&mut self, history: &History, runs: Vec<RunRecord>) -> Result<()> {
+        let runs = runs.into_iter().map(|run| self.more.so_far(history, run));
+        let runs: &[RunRecord] = &runs.collect::<Result<Vec<_>>>()?;
         let wakes = runs.iter().zip(history.wakes(runs)?);
         self.more.wakes = wakes.filter_map(|(run, wake)| Some((run.id, wake?))).collect();
         let receipts = runs.iter().zip(history.receipts(runs)?);
@@ -156,6 +158,14 @@ impl More {
     fn of(&self, run: &RunRecord) -> Option<&Live> {
         // One that has just ended may still be seen.
         self.live.get(&run.id).filter(|_| run.ended.is_none())
+    }
+
+    /// A record with what its run has made and taken so far: its host knows, or else its journal.
+    fn so_far(&self, history: &History, run: RunRecord) -> Result<RunRecord> {
+        match self.of(&run).cloned() {
+            Some(Live { spent, calls, refused, .. }) => Ok(RunRecord { spent, calls, refused, ..run }),
+            None => Ok(history.so_far(run)?),
+        }
     }
 
     fn as_json(&self, run: &RunRecord) -> Value {
@@ -225,6 +235,11 @@ fn now(live: &Live) -> String {
     format!("{does} · {} · {calls}", units::bytes(live.memory_bytes))
 }
 
+/// Whether what a run took is in the books of this home: not if it came out of a file and never went on here.
+pub fn took_here(run: &RunRecord) -> bool {
+    run.imported.is_none_or(|imported| imported.adopted)
+}
+
 /// That a run came out of a file, for programs.
 pub fn imported_as_json(imported: Imported) -> Value {
     let Imported { at, signer, adopted } = imported;
@@ -281,8 +296,8 @@ pub fn table(runs: &[RunRecord], more: &More) -> String {
             Cell::of(style, word),
             Cell::of(DIM, units::moment(run.started.0)),
             took.into(),
-            units::count(run.spent[Resource::Tokens]).into(),
-            units::dollars(run.spent[Resource::Usd]).into(),
+            if took_here(run) { units::count(run.spent[Resource::Tokens]) } else { "—".to_owned() }.into(),
+            if took_here(run) { units::dollars(run.spent[Resource::Usd]) } else { "—".to_owned() }.into(),
         ];
         table.row(cells, below(run, now, more));
     }

@@ -19,6 +19,7 @@ use super::hosting::{self, HostingArgs};
 use super::run::prompt::{Hearer, Prompt};
 use super::run::{finish, watched};
 use crate::exit::Exit;
+use crate::screen::about::AdminFiles;
 use crate::screen::{self, inquiry as asked, question, report, text, units};
 
 /// Goes on with runs that have not ended, after their host stopped
@@ -56,20 +57,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     threads.block_on(async {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-        let host = hosting::open(options).await?;
+        let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
         let host = if wait || args.run.is_none() || Prompt::has_terminal() { host.attended() } else { host };
         match &args.run {
             Some(run) => {
                 let go = |observer, stop| host.resume(run, component.as_deref(), observer, stop);
-                finish(&watched(&host, interrupts, go).await?, json)
+                finish(&watched(&host, admin, interrupts, go).await?, json)
             }
-            None => all(&host, json).await,
+            None => all(&host, admin, json).await,
         }
     })
 }
 
 /// All at once. One that cannot go on stays as it is, and the others go on.
-async fn all(host: &Host, json: bool) -> Result<ExitCode> {
+async fn all(host: &Host, admin: AdminFiles, json: bool) -> Result<ExitCode> {
     let suspended = host.suspended()?;
     if suspended.is_empty() && !json {
         screen::tell("nothing is suspended\n");
@@ -91,7 +92,7 @@ async fn all(host: &Host, json: bool) -> Result<ExitCode> {
         }
     });
     let mut going = std::pin::pin!(futures::future::join_all(runs));
-    let (mut questions, mut second) = (Questions::of(host), tokio::time::interval(Duration::from_secs(1)));
+    let (mut questions, mut second) = (Questions::of(host, admin), tokio::time::interval(Duration::from_secs(1)));
     let ended = loop {
         tokio::select! {
             ended = &mut going => break ended,
@@ -110,19 +111,20 @@ async fn all(host: &Host, json: bool) -> Result<ExitCode> {
 /// What the runs of a host ask people: told once each, and answered here where somebody types.
 struct Questions<'h> {
     host: &'h Host,
+    admin: AdminFiles,
     prompt: Prompt,
     told: BTreeSet<String>,
 }
 
 impl<'h> Questions<'h> {
-    fn of(host: &'h Host) -> Self {
-        Self { host, prompt: Prompt::new(), told: BTreeSet::new() }
+    fn of(host: &'h Host, admin: AdminFiles) -> Self {
+        Self { host, admin, prompt: Prompt::new(), told: BTreeSet::new() }
     }
 
     fn look(&mut self) {
         for question in self.host.services().drivers.gate.questions() {
             if question.state == approval::State::Open && self.told.insert(question.id.to_string()) {
-                screen::tell(&format!("{}\n", question::asks(&question)));
+                screen::tell(&format!("{}\n", question::asks(&question, &self.admin.read())));
                 self.prompt.ask(&question);
             }
         }

@@ -29,6 +29,7 @@ use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
 use crate::package;
+use crate::screen::about::AdminFiles;
 use crate::screen::live::Live;
 use crate::screen::{self, report};
 
@@ -106,11 +107,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let report = threads.block_on(async {
         // Before the store is opened, so that from the first trace of a run a Ctrl-C ends it in good order.
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-        let host = hosting::open(options).await?;
+        let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
         // Where nobody can be asked, what needs a person is refused at once.
         let host = if args.wait || Prompt::has_terminal() { host.attended() } else { host };
         let go = |observer, stop| host.run_until(stop, &component, input, observer);
-        watched(&host, interrupts, go).await
+        watched(&host, admin, interrupts, go).await
     })?;
     finish(&report, args.json)
 }
@@ -145,6 +146,7 @@ pub fn finish(report: &Report, as_json: bool) -> Result<ExitCode> {
 /// Runs while it shows what happens. The first Ctrl-C stops the run in good order; a second one ends the program at once.
 pub(super) async fn watched<F>(
     host: &Host,
+    admin: AdminFiles,
     mut interrupts: Signal,
     go: impl FnOnce(Observer, CancellationToken) -> F,
 ) -> Result<Report>
@@ -152,7 +154,7 @@ where
     F: Future<Output = Result<Report, RunError>>,
 {
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
-    let mut live = Live::on_stderr();
+    let mut live = Live::on_stderr(admin);
     let mut prompt = Prompt::new();
     let hearer = Hearer::Here(host);
     let mut begun = false;

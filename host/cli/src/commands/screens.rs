@@ -20,6 +20,7 @@ use agentry_store::rows::run::{Cause, Imported, RunRecord};
 use proptest::prelude::*;
 
 use super::{audit, logs, mail, ps, trace};
+use crate::screen::about::About;
 use crate::screen::rows::rows;
 use crate::screen::{BOLD, inquiry, question as asked, report, text};
 
@@ -206,7 +207,7 @@ fn screens(words: &str) -> Vec<(&'static str, String)> {
         ("trace", trace::page(&record, &rows(&entries), &removed)),
         ("logs", line.shown()),
         ("approvals", asked::page(&question(words), AT.0)),
-        ("run, a question", asked::asks(&question(words))),
+        ("run, a question", asked::asks(&question(words), &About::default())),
         ("questions", inquiry::page(&inquired(words))),
         ("answer", inquiry::story(&inquired(words))),
         ("notices", inquiry::notice(&notice)),

@@ -56,8 +56,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let asks =
         |question: &str, default: &str| if args.yes { Ok(default.to_owned()) } else { answer(question, default) };
     let named = home.path().display().to_string();
-    let place = PathBuf::from(asks("Where does Agentry keep its things?", &named)?);
-    let home = HomeArgs::at(Some(place)).resolve()?;
+    let said = asks("Where does Agentry keep its things?", &named)?;
+    // What is shown of a name need not be all of it.
+    let home = if said == named { home } else { HomeArgs::at(Some(PathBuf::from(said))).resolve()? };
     let which = "Which model do agents ask? embedded, PROVIDER=MODEL or URL=MODEL";
     if args.model.is_none() && !args.yes {
         screen::tell(&at_hand()?);
@@ -207,13 +208,13 @@ fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
 }
 
 fn next(home: &Home, model: &str) -> String {
-    let place = home.path().display();
-    let mut page = format!("{}\n", styled(GOOD, format_args!("{place} is ready")));
+    let (place, grant) = (text::word(home.path()), text::word(&home.policies().join("50-greeter.toml")));
+    let mut page = format!("{}\n", styled(GOOD, format_args!("{} is ready", home.path().display())));
     if model == "embedded" {
         page.push_str(&format!("  agentry models --fetch --home {place}      # the model's weights, once\n"));
     }
     page.push_str(&format!(
-        "  agentry new greeter && agentry build greeter\n  agentry inspect greeter/greeter.wasm --grant > {place}/policies/50-greeter.toml\n  \
+        "  agentry new greeter && agentry build greeter\n  agentry inspect greeter/greeter.wasm --grant > {grant}\n  \
          agentry doctor --home {place}\n"
     ));
     page

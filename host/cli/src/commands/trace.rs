@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some((run, call)) = args.run.split_once('/') {
         return one::run(&history, &history.run(run)?, call, args.json);
     }
-    let record = history.run(&args.run)?;
+    let record = history.so_far(history.run(&args.run)?)?;
     let (more, rows) = More::read(&history, record.id)?;
     let span = Span { began: record.started, ended: ended(&record, rows.last()) };
     let (mut out, mut picked) = (Stream::new(), args.calls.picked());
@@ -167,16 +167,19 @@ fn head(record: &RunRecord, span: Span, more: &More) -> String {
         text::line(&record.package),
         styled(style, word)
     );
+    let took = |told: String| if ps::took_here(record) { told } else { String::new() };
     let facts = [
         format!("began {} UTC", units::moment(record.started.0)),
         format!("took {}", units::duration(span.ended.since(span.began))),
         units::plural(u64::from(record.calls), "syscall"),
         format!("{} refused", record.refused),
-        units::plural(record.spent[Resource::Tokens], "token"),
-        units::dollars(record.spent[Resource::Usd]),
-        format!("{} fuel", units::rough(record.spent[Resource::Fuel])),
+        took(units::plural(record.spent[Resource::Tokens], "token")),
+        took(units::dollars(record.spent[Resource::Usd])),
+        // Until its end it is held, and not taken.
+        took(record.ended.map_or_else(String::new, |_| format!("{} fuel", units::rough(record.spent[Resource::Fuel])))),
         format!("labels: {}", if record.labels.is_empty() { "none".to_owned() } else { record.labels.to_string() }),
     ];
+    let facts: Vec<_> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
     page.push_str(&format!("{}\n", styled(DIM, facts.join(" · "))));
     if let Some(imported) = &record.imported {
         let more = if imported.adopted { "; it went on here" } else { "; it did nothing here" };

@@ -184,8 +184,10 @@ fn table(causes: &[(String, PendingCause)], columns: Option<usize>) -> String {
             tries.to_string().into(),
             text::cut(trigger, 80).into(),
         ];
-        let waits = |why: &String| format!("  {}  {}\n", styled(BAD, "waits for a person"), text::cut(why, 100));
-        let tried = |why: &String| format!("  {}  {}\n", styled(DIM, "is tried again"), text::cut(why, 100));
+        // What is to be done about it stands in the JSON, and was told when it happened.
+        let first = |why: &String| text::cut(why.split("\nhint: ").next().unwrap_or_default(), 100);
+        let waits = |why: &String| format!("  {}  {}\n", styled(BAD, "waits for a person"), first(why));
+        let tried = |why: &String| format!("  {}  {}\n", styled(DIM, "is tried again"), first(why));
         table.row(cells, dead.as_ref().map(waits).or_else(|| why.as_ref().map(tried)).unwrap_or_default());
     }
     table.show(columns)

@@ -7,6 +7,7 @@ use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_kernel::Resource;
 use agentry_runtime::run::events::Event;
 
+use super::about::AdminFiles;
 use super::flow::Flow;
 use super::{BAD, BOLD, DIM, HINT, amounts, fold, inquiry, question, say, styled, tell, text, units};
 
@@ -22,6 +23,8 @@ pub struct Live {
     last: Instant,
     /// What it does that was told last, where no line can be written over.
     told: Option<String>,
+    /// What is said of what people are asked.
+    admin: AdminFiles,
 }
 
 /// Stands before each further line of what a model says, so that none can be taken for a line of ours.
@@ -31,8 +34,8 @@ const MARGIN: &str = "  │ ";
 const SILENCE_S: u64 = 1;
 
 impl Live {
-    /// For the stderr of this process.
-    pub fn on_stderr() -> Self {
+    /// For the stderr of this process; the files of whoever says what is asked.
+    pub fn on_stderr(admin: AdminFiles) -> Self {
         let now = Instant::now();
         Self {
             watched: std::io::stderr().is_terminal(),
@@ -41,6 +44,7 @@ impl Live {
             begun: now,
             last: now,
             told: None,
+            admin,
         }
     }
 
@@ -73,7 +77,7 @@ impl Live {
                     self.line(&styled(DIM, text::line(story.trim_end())));
                 }
             }
-            Event::Asked(question) => self.line(&question::asks(question)),
+            Event::Asked(question) => self.line(&question::asks(question, &self.admin.read())),
             Event::Inquired(asked) => self.line(&inquiry::page(asked)),
             Event::Said(notice) => self.line(&inquiry::notice(notice)),
             Event::Started { .. } | Event::Token(_) | Event::Call { .. } => {}

@@ -6,6 +6,7 @@ use agentry_kernel::budget::Shortage;
 use agentry_store::rows::approval::{Question, State};
 use serde_json::{Value, json};
 
+use super::about::About;
 use super::{BAD, BOLD, DIM, GOOD, HINT, amounts, styled, text, units};
 
 /// Letters of an id that a person types; fewer are enough while they fit one question only.
@@ -14,9 +15,9 @@ const SHORT_LETTERS: usize = 6;
 /// What becomes of a question whose host is gone: nobody could take an answer, so the call that asked is made anew.
 pub const ASKED_AGAIN: &str = "asked again once a host carries on what asked it";
 
-/// What a person reads where the run is watched: the question, and how it is answered from elsewhere.
-pub fn asks(question: &Question) -> String {
-    format!("{}\n{}", page(question, question.asked.0).trim_end(), answers(question))
+/// What a person reads where the run is watched: the question, what the admin's files say of it, and how it is answered from elsewhere.
+pub fn asks(question: &Question, about: &About) -> String {
+    format!("{}{}{}", page(question, question.asked.0), about.page(question), answers(question))
 }
 
 /// The question, whole, as it stands at `now_ms`.

@@ -101,8 +101,8 @@ fn bill(report: &Report) -> String {
     let mut parts = vec![format!("{word} {ended} {}", units::duration(report.duration_ms))];
     let spent = &report.spent;
     if spent[Resource::LlmCalls] > 0 {
-        // What a provider says that it wrote may be any number.
-        let written = report.usage.values().fold(0, |sum: u64, usage| sum.saturating_add(usage.output));
+        // Those of the runs below it too, which its own usage of models does not have.
+        let written = spent[Resource::TokensOut];
         let read = spent[Resource::Tokens].saturating_sub(written);
         parts.push(units::plural(spent[Resource::LlmCalls], "model call"));
         parts.push(format!(

@@ -2,6 +2,7 @@
 //! sequence and nothing invisible leaves here, and what is one line stays one.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use agentry_kernel::text::{self, deceives, nearest};
 
@@ -99,6 +100,15 @@ pub fn cut(text: &str, columns: usize) -> String {
     let mut short: String = line.chars().take(columns.saturating_sub(1)).collect();
     short.push('…');
     short
+}
+
+/// A path as one word of a shell, for a line that a person copies; one that no line of a terminal can carry is shown, and cannot be copied.
+pub fn word(path: &Path) -> String {
+    let shown = path.display().to_string();
+    match shlex::try_quote(&shown) {
+        Ok(word) if line(&word) == word => word.into_owned(),
+        Ok(_) | Err(_) => line(&shown),
+    }
 }
 
 /// What to say of a name that nobody has: the one that was probably meant, or this.

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 
 use super::Entry;
 use crate::budget::Allowance;
@@ -84,9 +85,10 @@ pub struct Open {
 
 impl Unfinished {
     /// What these entries tell; none if they do not begin as a run does, or the run has ended.
-    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Self> {
+    pub fn of<E: Borrow<Entry>>(entries: impl IntoIterator<Item = E>) -> Option<Self> {
         let mut entries = entries.into_iter();
-        let Some(Entry::Started(started)) = entries.next() else { return None };
+        let first = entries.next()?;
+        let Entry::Started(started) = first.borrow() else { return None };
         let mut run = Self {
             allowance: Allowance::of(&started.held),
             spent: Amounts::ZERO,
@@ -104,10 +106,10 @@ impl Unfinished {
             gained: Labels::NONE,
         };
         for entry in entries {
-            if matches!(entry, Entry::Ended(_)) {
+            if matches!(entry.borrow(), Entry::Ended(_)) {
                 return None;
             }
-            run.add(entry);
+            run.add(entry.borrow());
         }
         run.rest();
         Some(run)
@@ -421,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_run_that_has_ended_or_never_began_is_not_unfinished() {
-        assert_eq!(Unfinished::of(&[]), None);
+        assert_eq!(Unfinished::of::<Entry>([]), None);
         assert_eq!(Unfinished::of(&[asked(1, 1, 1)]), None);
         let ended = super::super::Ended {
             at: Millis(200),

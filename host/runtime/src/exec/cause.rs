@@ -52,7 +52,8 @@ fn of_call(error: &Error, run: &RunContext) -> Cause {
     let Some(refusal) = refusal else { return Cause { kind, text: words(error), hint: String::new() } };
     let rule =
         refusal.rule.as_ref().map(|rule| format!(", {} in {}:{}", rule.id, rule.file, rule.line)).unwrap_or_default();
-    let text = format!("{} {}: {}{rule}", refusal.wanted, at(refusal), refusal.because);
+    let because = refusal.because.trim_end_matches('.');
+    let text = format!("{} {}: {because}{rule}", refusal.wanted, at(refusal));
     Cause { kind, text, hint: refusal.hint.clone() }
 }
 

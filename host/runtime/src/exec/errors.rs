@@ -130,6 +130,13 @@ pub enum RunError {
     },
 }
 
+impl RunError {
+    /// True if it would be the same however often the same is tried: the input is not what the agent takes.
+    pub(crate) fn is_of_the_input(&self) -> bool {
+        matches!(self, Self::Input { .. } | Self::Shape { .. })
+    }
+}
+
 impl From<NotReady> for RunError {
     fn from(error: NotReady) -> Self {
         match error {

@@ -11,10 +11,12 @@ use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Ended, Entry, Started, Status, Unfinished};
 use agentry_kernel::kernel::{Adopted, Consequences, Kernel, Lost, Share, Start};
 use agentry_kernel::labels::Labels;
-use agentry_kernel::refusal::Refusal;
+use agentry_kernel::refusal::{Refusal, Rule};
+use agentry_kernel::text::cut;
 use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 use agentry_store::content::Content;
+use agentry_store::limits::FAILURE_MAX_BYTES;
 use agentry_store::rows::run::{Cause, Imported, RunRecord};
 use tokio::time::Instant;
 
@@ -173,6 +175,7 @@ impl Gate {
         record.ended = Some(now);
         record.refused = 1;
         record.failure = Some(refusal.because.clone());
+        record.cause = Some(cause_of(&refusal));
         gate.journal.append(&run.trail, &[], Extras { record: Some(record), ..Extras::default() });
         run.add_refusal(&refusal);
         run.observer.tell(Event::Refused(refusal.clone()));
@@ -356,6 +359,15 @@ fn given(allowance: &Allowance) -> Amounts {
     Amounts::of(Resource::Fuel, allowance.fuel)
         .with(Resource::WallTime, allowance.wall_ms)
         .with(Resource::Memory, allowance.memory_bytes)
+}
+
+/// Why a run did not begin, for whoever reads its record.
+fn cause_of(refusal: &Refusal) -> Cause {
+    let place = |rule: &Rule| format!(", {} in {}:{}", rule.id, rule.file, rule.line);
+    let rule = refusal.rule.as_ref().map(place).unwrap_or_default();
+    let text = format!("{}{rule}", refusal.because.trim_end_matches('.'));
+    let (text, hint) = (cut(text, FAILURE_MAX_BYTES), cut(refusal.hint.clone(), FAILURE_MAX_BYTES));
+    Cause { kind: refusal.code.word().to_owned(), text, hint }
 }
 
 fn refused_status(refusal: &Refusal) -> Status {

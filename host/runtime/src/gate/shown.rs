@@ -1,9 +1,10 @@
 //! A call as a person reads it, before a yes or in the past: whole and canonical, or not at all. Of a question to a model, texts that are too long
 //! are cut, and each cut says so.
 
+mod answer;
 mod question;
 
-use agentry_abi::bindings::agentry::agent::llm::{Part, Response};
+pub use self::answer::answer;
 use agentry_kernel::Call;
 use agentry_kernel::digest::Digest;
 use agentry_store::content::Content;
@@ -20,7 +21,8 @@ pub fn call(what: &Call, contents: &[Content]) -> Option<(String, String)> {
         Call::Fetch(fetch) => {
             let secret = fetch.secret.as_ref().map(|handle| format!("\nwith the secret {handle}")).unwrap_or_default();
             let about = format!("{} bytes leave this machine{secret}", fetch.bytes);
-            (format!("http.fetch {} {}", fetch.method, fetch.url), format!("{}\n{about}", content(&fetch.content)?))
+            let found = contents.iter().find(|content| content.digest == fetch.content)?;
+            (format!("http.fetch {} {}", fetch.method, fetch.url), format!("{}{about}", request(&found.bytes)?))
         }
         Call::FilesWrite { place, content: written, .. } => {
             (format!("files.write {}:{}", place.root, place.path), content(written)?)
@@ -63,34 +65,13 @@ pub fn call(what: &Call, contents: &[Content]) -> Option<(String, String)> {
     (title.len() + text.len() <= QUESTION_TEXT_MAX_BYTES).then_some((title, text))
 }
 
-/// What the agent heard, if it is a text; `encoded` is the answer as the journal keeps it.
-pub fn answer(what: &Call, encoded: &[u8]) -> Option<String> {
-    match what {
-        Call::LlmComplete(_) | Call::LlmStream(_) => {
-            let Response { parts, .. } = postcard::from_bytes(encoded).ok()?;
-            Some(parts.iter().filter_map(said).collect::<Vec<_>>().join("\n"))
-        }
-        Call::ToolsCall { .. } | Call::AgentsCall(_) => postcard::from_bytes(encoded).ok(),
-        Call::FilesRead(_) => String::from_utf8(postcard::from_bytes(encoded).ok()?).ok(),
-        // Answers that are no text, or that stand in what was asked.
-        Call::LlmModels | Call::LlmEmbed { .. } | Call::LlmCountTokens { .. } | Call::Context(_) => None,
-        Call::MemoryGet { .. } | Call::MemoryPut { .. } | Call::MemoryDelete { .. } | Call::MemoryList { .. } => None,
-        Call::Memory { .. } | Call::FilesWrite { .. } | Call::FilesDelete(_) | Call::FilesStat(_) => None,
-        Call::FilesList(_) | Call::ToolsList | Call::Fetch(_) | Call::HttpFetch { .. } => None,
-        Call::AgentsSend(_) | Call::AgentsReply { .. } | Call::AgentsFind { .. } | Call::AgentsReceive { .. } => None,
-        Call::Agents(_) | Call::Human(_) | Call::HumanNotify { .. } | Call::HumanAsk { .. } => None,
-        Call::TimersNow | Call::TimersSleep { .. } | Call::TimersDeadline | Call::LogEvent { .. } => None,
-        Call::BudgetRemaining | Call::BudgetSplit => None,
-    }
-}
-
-/// What a part of a model's answer says, as a line.
-fn said(part: &Part) -> Option<String> {
-    match part {
-        Part::Text(text) => Some(text.clone()),
-        Part::ToolCall(call) => Some(format!("{} {}", call.name, call.arguments_json)),
-        Part::Media(_) | Part::Reasoning(_) | Part::ToolResult(_) => None,
-    }
+/// A request to the web: its headers, and its body below them; none if that is no text.
+fn request(encoded: &[u8]) -> Option<String> {
+    let (headers, body): (Vec<(String, Vec<u8>)>, Vec<u8>) = postcard::from_bytes(encoded).ok()?;
+    let header = |(name, value)| Some(format!("{name}: {}\n", String::from_utf8(value).ok()?));
+    let headers: String = headers.into_iter().map(header).collect::<Option<_>>()?;
+    let body = String::from_utf8(body).ok()?;
+    Some(if body.is_empty() { headers } else { format!("{headers}{body}\n") })
 }
 
 fn whole(call: &Call) -> (String, String) {

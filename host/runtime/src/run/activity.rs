@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use agentry_abi::port::Rest;
+use agentry_kernel::Amounts;
 use agentry_kernel::call::{CallId, RunId, Wait};
 use agentry_kernel::time::Millis;
 use futures::task::AtomicWaker;
@@ -31,6 +32,10 @@ pub struct Live {
     pub memory_bytes: u64,
     /// Calls that it has made.
     pub calls: u32,
+    /// How many of them were refused.
+    pub refused: u32,
+    /// Taken from its accounts so far; its fuel and its wall time are taken at its end.
+    pub spent: Amounts,
 }
 
 /// One run's.
@@ -151,6 +156,7 @@ impl Activity {
         let began = run.record().map_or(Millis(0), |record| record.started);
         let longest = self.waits.lock().iter().map(|(_, wait, since)| (*wait, *since)).max();
         let waits = longest.filter(|_| self.rests.load(Ordering::SeqCst));
+        let tally = run.tally();
         Live {
             run: run.id,
             agent: run.agent.clone(),
@@ -159,6 +165,8 @@ impl Activity {
             paused: self.paused.load(Ordering::SeqCst),
             memory_bytes: self.memory.load(Ordering::Relaxed),
             calls: run.calls(),
+            refused: tally.refused,
+            spent: tally.spent,
         }
     }
 }

@@ -98,7 +98,9 @@ impl End {
         match how {
             How::Output(text) => Self::output(text),
             How::Failure(failure) => Self::failure(failure),
-            How::Exit(code) => Self::broke(format!("the agent called exit({code}) instead of giving an output")),
+            // Whatever number it gave, the host is told success or failure alone.
+            How::Exit(0) => Self::broke("the agent ended itself by exit, as a success, and gave no output".to_owned()),
+            How::Exit(_) => Self::broke("the agent ended itself by exit, as a failure, and gave no output".to_owned()),
             How::OutOfFuel => {
                 let fuel = allowance.fuel;
                 Self::exhausted(Resource::Fuel, format!("the run used up its fuel: {fuel} instructions"))

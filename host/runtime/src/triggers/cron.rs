@@ -46,8 +46,7 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, line: CronLine) {
             continue;
         }
         if let Some(due) = due(&times, &line, &trigger.id(), last, now) {
-            let input = json!({ "because": "cron", "due_ms": due.begins().0 });
-            let came = Came { input, ..Came::default() };
+            let came = came(due.begins().0);
             match trigger.notice(&host, &came, seen(&trigger, due), 0).await {
                 Ok(()) => last = due,
                 Err(error) => trigger.put_off(&host, &error).await,
@@ -63,6 +62,11 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger, line: CronLine) {
         }
         tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
     }
+}
+
+/// What a time has to say.
+pub(super) fn came(due_ms: u64) -> Came {
+    Came { input: json!({ "because": "cron", "due_ms": due_ms }), ..Came::default() }
 }
 
 /// The last time behind `last` whose run may begin by now. A clock that went back a little fires nothing twice.

@@ -86,7 +86,8 @@ fn looked(listing: &Listing, last: &Looked) -> Looked {
     listing.iter().map(|(name, stamp)| (name.clone(), (*stamp, looks(name, stamp)))).collect()
 }
 
-fn came(root: &str, new: &[String]) -> Came {
+/// What new files have to say.
+pub(super) fn came(root: &str, new: &[String]) -> Came {
     let files: Vec<_> = new.iter().take(TRIGGER_NAMES_MAX).collect();
     let more = new.len().saturating_sub(files.len());
     let input = json!({"because": "directory", "root": root, "files": files, "more": more});

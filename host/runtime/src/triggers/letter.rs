@@ -35,13 +35,17 @@ pub(super) async fn tend(host: Arc<Watched>, trigger: Trigger) {
                 pause = TRIGGER_RETRY_MS;
             }
             left = first;
-            let came = Came { input: json!({"because": "letter"}), ..Came::default() };
-            if trigger.notice(&host, &came, Batch::default(), 0).await.is_ok() {
+            if trigger.notice(&host, &came(), Batch::default(), 0).await.is_ok() {
                 continue;
             }
         }
         tokio::time::sleep(Duration::from_millis(TRIGGER_LOOK_MS)).await;
     }
+}
+
+/// What a letter has to say: nothing of itself, which is read by a call.
+pub(super) fn came() -> Came {
+    Came { input: json!({"because": "letter"}), ..Came::default() }
 }
 
 /// Where the letter lies that waits for the longest.

@@ -86,7 +86,7 @@ async fn start(host: &Watched, trigger: &Trigger, heard: &Heard) {
 
 /// The writes that one run is for.
 #[derive(Clone, Default)]
-struct Seen {
+pub(super) struct Seen {
     any: bool,
     entries: BTreeSet<(String, String)>,
     labels: Labels,
@@ -118,7 +118,7 @@ impl Seen {
         self.labels = Labels::every();
     }
 
-    fn came(self) -> Came {
+    pub(super) fn came(self) -> Came {
         let entries: Vec<_> =
             self.entries.iter().map(|(namespace, key)| json!({"namespace": namespace, "key": key})).collect();
         Came { input: json!({"because": "memory", "entries": entries}), labels: self.labels }

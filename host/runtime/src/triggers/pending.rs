@@ -1,5 +1,6 @@
 //! A cause from when it is noticed until its run has ended: written down first, then ordered under an id that stands there already, so that whoever
-//! finds it knows whether its run began. One that cannot begin is told of and tried again, later each time, and in the end waits for a person.
+//! finds it knows whether its run began. One that cannot begin is told of and tried again, later each time, and in the end waits for a person; one whose
+//! input its agent does not take waits for a person at once, and is in nobody's way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,9 @@ use std::time::Duration;
 use agentry_journal::log;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Status;
-use agentry_store::limits::{TRIGGER_LOOK_MS, TRIGGER_RETRY_MAX_MS, TRIGGER_RETRY_MS, TRIGGER_TRIES_MAX};
+use agentry_store::limits::{
+    TRIGGER_DEAD_MAX, TRIGGER_LOOK_MS, TRIGGER_RETRY_MAX_MS, TRIGGER_RETRY_MS, TRIGGER_TRIES_MAX,
+};
 use agentry_store::rows::cause::{self, PendingCause};
 use agentry_store::{Batch, Expect, Key, Store, StoreError, keys, rows};
 
@@ -23,6 +26,16 @@ enum Ended {
     Over,
     /// The host stops: it is the next host's.
     Stops,
+}
+
+/// Why no run began for a cause.
+enum NotBegun {
+    /// The host stops.
+    Stops,
+    /// For this; it is tried again.
+    Yet(String),
+    /// For this, which no further try changes.
+    Ever(String),
 }
 
 impl Trigger {
@@ -55,9 +68,7 @@ impl Trigger {
     /// Carries out what is remembered, oldest first, until nothing is; false if the host stops. What cannot be read or written is told of.
     pub(super) async fn carry_out(&self, host: &Watched, rate: &mut Rate) -> bool {
         loop {
-            let next = cause::all(&**store(host), Some(&self.id()));
-            let next = next.map(|all| all.into_iter().find(|(_, pending)| pending.dead.is_none()));
-            let ended = match next {
+            let ended = match cause::first(&**store(host), &self.id()) {
                 Ok(None) => return true,
                 Ok(Some((key, pending))) => self.attempt(host, rate, key, pending).await,
                 Err(error) => Err(error),
@@ -99,49 +110,73 @@ impl Trigger {
                     rate.turn().await;
                     match self.ordered(host, &pending).await {
                         Ok(()) if began(&**store(host), pending.run)?.is_some() => continue,
-                        Ok(()) => refused(host, pending.run)?,
-                        Err(None) => return Ok(Ended::Stops),
-                        Err(Some(why)) => why,
+                        Ok(()) => NotBegun::Yet(refused(host, pending.run)?),
+                        Err(why) => why,
                     }
                 }
             };
             let before = pending.encode();
             pending.tries = pending.tries.saturating_add(1);
             pending.run = fresh()?;
-            if pending.tries == 1 {
-                host.drivers.gate.announce_alarm(&format!("{} did not start: {why}", self.id()));
-            }
-            if pending.tries >= TRIGGER_TRIES_MAX {
-                let told =
-                    format!("{} did not start {} times, and waits for a person: {why}", self.id(), pending.tries);
-                host.drivers.gate.announce_alarm(&told);
-                pending.dead = Some(why);
-                pending.why = None;
-            } else {
-                pending.why = Some(why);
-            }
             let mut batch = Batch::default();
             batch.expect(key.clone(), Expect::Equals(before));
-            // A dead one makes way for what comes.
-            let place =
-                pending.dead.as_ref().map_or_else(|| key.clone(), |_| keys::cause(&self.id(), DEAD | pending.at.0));
-            if place != key {
+            let (why, is_dead) = match why {
+                NotBegun::Stops => return Ok(Ended::Stops),
+                NotBegun::Yet(why) => (why, pending.tries >= TRIGGER_TRIES_MAX),
+                NotBegun::Ever(why) => (why, true),
+            };
+            self.tell(host, &why, pending.tries, is_dead);
+            if is_dead {
+                (pending.dead, pending.why) = (Some(why), None);
+                // It makes way for what comes.
                 batch.remove(key.clone());
+                let place = self.place_of_dead(host, pending.at.0, &mut batch)?;
+                batch.put(place, pending.encode());
+            } else {
+                pending.why = Some(why);
+                batch.put(key.clone(), pending.encode());
             }
-            batch.put(place, pending.encode());
             match store(host).commit(batch).await {
                 Err(StoreError::Conflict) => return Ok(Ended::Over),
                 written => written?,
             }
-            if pending.dead.is_some() {
+            if is_dead {
                 return Ok(Ended::Over);
             }
             tokio::time::sleep(pause(pending.tries)).await;
         }
     }
 
-    /// Has the run begun and waits for its end. `Err` if it was not begun, with a reason or because the host stops.
-    async fn ordered(&self, host: &Watched, pending: &PendingCause) -> Result<(), Option<String>> {
+    /// Tells people of a first try that failed, and of a last one.
+    fn tell(&self, host: &Watched, why: &str, tries: u32, is_dead: bool) {
+        let (id, why) = (self.id(), why.replace("\nhint: ", "; "));
+        let told = match is_dead {
+            true if tries == 1 => format!("{id} did not start, and waits for a person: {why}"),
+            true => format!("{id} did not start {tries} times, and waits for a person: {why}"),
+            false if tries == 1 => format!("{id} did not start: {why}"),
+            false => return,
+        };
+        host.drivers.gate.announce_alarm(&told);
+    }
+
+    /// Where a cause lies that waits for a person since this time. The oldest of as many as may goes for it.
+    fn place_of_dead(&self, host: &Watched, at: u64, batch: &mut Batch) -> Result<Key, StoreError> {
+        let id = self.id();
+        let all = cause::all(&**store(host), Some(&id))?;
+        let mut dead: Vec<Key> =
+            all.into_iter().filter(|(_, cause)| cause.dead.is_some()).map(|(key, _)| key).collect();
+        if dead.len() >= TRIGGER_DEAD_MAX {
+            let oldest = dead.remove(0);
+            let told = format!("{id} forgets {}: more than {TRIGGER_DEAD_MAX} wait for a person", cause::name(&oldest));
+            host.drivers.gate.announce_alarm(&told);
+            batch.remove(oldest);
+        }
+        let mut places = (DEAD | at..).map(|number| keys::cause(&id, number));
+        Ok(places.find(|place| !dead.contains(place)).expect("there are more numbers than causes"))
+    }
+
+    /// Has the run begun and waits for its end.
+    async fn ordered(&self, host: &Watched, pending: &PendingCause) -> Result<(), NotBegun> {
         let _ordering = self.ordering.lock().await;
         loop {
             let (done, ended) = oneshot::channel();
@@ -153,11 +188,12 @@ impl Trigger {
                 Ok(()) => {
                     return match ended.await {
                         Ok(Ok(_)) => Ok(()),
-                        Ok(Err(error)) => Err(Some(error.to_string())),
-                        Err(_) => Err(None),
+                        Ok(Err(error)) if error.is_of_the_input() => Err(NotBegun::Ever(error.to_string())),
+                        Ok(Err(error)) => Err(NotBegun::Yet(error.to_string())),
+                        Err(_) => Err(NotBegun::Stops),
                     };
                 }
-                Err(NotQueued::NotServing) => return Err(None),
+                Err(NotQueued::NotServing) => return Err(NotBegun::Stops),
                 Err(NotQueued::Full) => tokio::time::sleep(Duration::from_millis(TRIGGER_RETRY_MS)).await,
             }
         }

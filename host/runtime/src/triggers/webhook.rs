@@ -40,6 +40,9 @@ const HEADER: &str = "x-agentry-secret";
 /// Where it may show that it knows it.
 const SIGNATURE: &str = "x-hub-signature-256";
 
+/// How long a request waits for what its agent takes, where the component is not ready yet.
+const WEBHOOK_LOOK_MS: u64 = 2_000;
+
 /// Between two tries to let somebody in, after the system could not.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -101,6 +104,18 @@ impl Hook {
         let (waiting, bell) = (Arc::new(Semaphore::new(WEBHOOK_WAITING_MAX)), Notify::new());
         let next = AtomicU64::new(host.drivers.gate.clock().now().0);
         Self { secret, host: Arc::clone(host), trigger: trigger.clone(), next, waiting, bell }
+    }
+
+    /// Whether the agent takes this for its input. One that cannot be looked at in time is asked when its run is to begin.
+    async fn is_taken(&self, input: &str) -> Result<(), String> {
+        if self.trigger.line.input.is_some() {
+            return Ok(());
+        }
+        let package = self.host.agents.components().package(&self.trigger.component);
+        match tokio::time::timeout(Duration::from_millis(WEBHOOK_LOOK_MS), package).await {
+            Ok(Ok(prepared)) => prepared.shapes.check_input(input),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -238,6 +253,9 @@ async fn answer(hooks: &Hooks, request: Request<Incoming>) -> Response<Full<Byte
     let Some(input) = std::str::from_utf8(&body).ok().filter(|text| json::check(text).is_ok()) else {
         return say(StatusCode::BAD_REQUEST, "the body is no JSON that everybody reads the same");
     };
+    if let Err(why) = hook.is_taken(input).await {
+        return say(StatusCode::UNPROCESSABLE_ENTITY, format!("the agent does not take this: {why}"));
+    }
     if hook.trigger.is_held(&hook.host) {
         return say(StatusCode::SERVICE_UNAVAILABLE, "a person holds this webhook; try again later");
     }
@@ -315,8 +333,8 @@ fn knows(headers: &HeaderMap, secret: &Secret) -> bool {
     given.is_some_and(|given| bool::from(given.ct_eq(secret.reveal().as_bytes())))
 }
 
-fn say(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response
 }

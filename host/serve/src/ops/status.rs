@@ -116,7 +116,7 @@ fn resident() -> Option<u64> {
 mod tests {
     use agentry_kernel::call::RunId;
 
-    use agentry_kernel::Millis;
+    use agentry_kernel::{Amounts, Millis};
 
     use super::*;
 
@@ -130,6 +130,8 @@ mod tests {
             paused: run.is_multiple_of(5),
             memory_bytes: 10,
             calls: 0,
+            refused: 0,
+            spent: Amounts::ZERO,
         };
         let mut all: Vec<_> = (0..100).map(|n| live(format!("agent-{n:03}"), n)).collect();
         all.extend((0..10).map(|n| live("busy".to_owned(), n)));

@@ -65,6 +65,17 @@ impl PendingCause {
     }
 }
 
+/// The oldest that this trigger has noticed and that waits for its run; none if nothing does.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn first(store: &dyn Store, trigger: &str) -> Result<Option<(Key, PendingCause)>, StoreError> {
+    let rows = store.scan(&Range::of(&keys::causes(trigger)), Page { rows: 1, ..PAGE })?;
+    let first = rows.into_iter().next().map(|(key, row)| Ok((key, PendingCause::decode(&row)?))).transpose()?;
+    // Dead ones lie behind all that wait.
+    Ok(first.filter(|(_, cause)| cause.dead.is_none()))
+}
+
 /// All that this trigger has noticed, or every one, oldest first for each; with the key under which it lies.
 ///
 /// # Errors

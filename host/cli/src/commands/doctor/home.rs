@@ -55,13 +55,17 @@ fn of(about: &'static str, looked: Result<Vec<Finding>>) -> Vec<Finding> {
 fn directory(home: &Path) -> Finding {
     let shown = home.display();
     let Ok(is) = fs::metadata(home) else {
-        return Finding::wrong("home", format!("{shown} is not there"), format!("agentry setup --home {shown}"));
+        return Finding::wrong(
+            "home",
+            format!("{shown} is not there"),
+            format!("agentry setup --home {}", text::word(home)),
+        );
     };
     if !is.is_dir() {
         return Finding::wrong("home", format!("{shown} is no directory"), "choose another one: --home DIR");
     }
     if is.mode() & 0o022 != 0 {
-        let mend = format!("chmod go-w {shown}");
+        let mend = format!("chmod go-w {}", text::word(home));
         return Finding::wrong("home", format!("{shown} can be written by others, who could grant anything"), mend);
     }
     Finding::good("home", shown.to_string())

@@ -26,6 +26,7 @@ use crate::commands::ps;
 use crate::exit::{Exit, With};
 use crate::home::Home;
 use crate::screen;
+use crate::screen::about::AdminFiles;
 use crate::screen::live::Live;
 
 /// How long it asks again under a key, so that a host may be stopped and started meanwhile.
@@ -72,7 +73,7 @@ fn detach_once(home: &Home, ordered: &Ordered, as_json: bool) -> Result<ExitCode
             anyhow!("no host that takes orders runs in {home}\nhint: start one: agentry serve, or leave --detach out");
         return Err(With(Exit::Unavailable, why).into());
     };
-    let (mut live, mut refused) = (Live::on_stderr(), false);
+    let (mut live, mut refused) = (Live::on_stderr(AdminFiles::at(home.path(), home.policies())), false);
     loop {
         match following.news()? {
             News::Taken => {}
@@ -130,7 +131,11 @@ fn listen(mut following: Following) -> mpsc::Receiver<Result<News, OpError>> {
 async fn watched(home: &Home, following: Following) -> Result<Report> {
     let mut interrupts: Signal = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut news = listen(following);
-    let mut screen = Screen { live: Live::on_stderr(), prompt: Prompt::new(), refusal: None };
+    let mut screen = Screen {
+        live: Live::on_stderr(AdminFiles::at(home.path(), home.policies())),
+        prompt: Prompt::new(),
+        refusal: None,
+    };
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let hearer = Hearer::There(home);
     let (mut run, mut stops) = (None, false);

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, IsTerminal};
 
-use agentry_kernel::approval::ApprovalId;
+use agentry_kernel::approval::{ApprovalId, Factor};
 use agentry_runtime::approvals::{Effect, Said, Saying};
 use agentry_serve::error::OpError;
 use agentry_serve::offline;
@@ -63,7 +63,12 @@ impl Hearer<'_> {
         let own = tokio::task::block_in_place(|| history.inquiries(units::now()).ok())?;
         let calls = calls.into_iter().filter(|question| question.state == State::Open);
         let own = own.into_iter().filter(|inquiry| inquiry.state == question::State::Open);
-        Some(calls.map(|call| Open::Call(call.id)).chain(own.map(|inquiry| Open::Inquiry(inquiry.id()))).collect())
+        Some(
+            calls
+                .map(|call| Open::Call(call.id, call.factor))
+                .chain(own.map(|inquiry| Open::Inquiry(inquiry.id())))
+                .collect(),
+        )
     }
 
     async fn answer(&self, answering: Answering) -> Result<Inquiry> {
@@ -77,8 +82,8 @@ impl Hearer<'_> {
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Open {
-    /// Whether a call may be made.
-    Call(ApprovalId),
+    /// Whether a call may be made, and what a yes needs.
+    Call(ApprovalId, Factor),
     /// Something of the agent's own, by its name.
     Inquiry(String),
 }
@@ -104,7 +109,7 @@ impl Prompt {
 
     /// Asks this one when those before it are answered.
     pub fn ask(&mut self, question: &Question) {
-        self.add(Open::Call(question.id));
+        self.add(Open::Call(question.id, question.factor));
     }
 
     /// The same, for a question of the agent's own.
@@ -139,7 +144,7 @@ impl Prompt {
     pub async fn answer(&mut self, hearer: &Hearer<'_>, line: &str) {
         let Some(open) = self.open.front().cloned() else { return };
         let done = match &open {
-            Open::Call(id) => Self::allow(*id, hearer, line).await,
+            Open::Call(id, factor) => Self::allow(*id, *factor, hearer, line).await,
             Open::Inquiry(id) => Self::reply(id, hearer, line).await,
         };
         match done {
@@ -149,7 +154,10 @@ impl Prompt {
                     self.open.pop_front();
                 }
             }
-            Ok(None) => return invite(&open),
+            Ok(None) => {
+                screen::tell("that is no answer\n");
+                return invite(&open);
+            }
             Err(error) => screen::complain(&error),
         }
         self.forget_closed(hearer);
@@ -159,9 +167,10 @@ impl Prompt {
     }
 
     /// What came of the line, and whether the question is closed; none if it is no answer.
-    async fn allow(id: ApprovalId, hearer: &Hearer<'_>, line: &str) -> Result<Option<(String, bool)>> {
+    async fn allow(id: ApprovalId, factor: Factor, hearer: &Hearer<'_>, line: &str) -> Result<Option<(String, bool)>> {
         let question = id.to_string();
         let saying = match typed(line) {
+            Typed::Yes { code: None, .. } if factor == Factor::Totp => return Ok(None),
             Typed::Yes { name, code } => Saying { question, name, code, no: None },
             Typed::No { because } => Saying { question, name: None, code: None, no: Some(because) },
             Typed::Nothing => return Ok(None),
@@ -198,7 +207,10 @@ impl Prompt {
 
 fn invite(open: &Open) {
     let line = match open {
-        Open::Call(id) => format!("{id}: y = yes · NAME 123456 = yes, by code · n TEXT = no, because"),
+        Open::Call(id, Factor::Totp) => {
+            format!("{id}: NAME 123456 = yes, by your name and the code of your app · n TEXT = no, because")
+        }
+        Open::Call(id, Factor::Confirm) => format!("{id}: y = yes · n TEXT = no, because"),
         Open::Inquiry(id) => format!("{id}: your answer in a line · {DECLINE} = none"),
     };
     screen::tell(&format!("{}\n> ", styled(HINT, line)));

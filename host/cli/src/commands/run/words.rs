@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 
+use agentry_kernel::json;
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::text::nearest;
 use anyhow::{Result, anyhow, bail};
@@ -119,8 +120,11 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
                 given.push((key.trim_start_matches('-').to_owned(), Some(value.to_owned())))
             }
             (Some(key), None) => {
-                let flag = forms.iter().any(|form| form.fields.get(key).is_some_and(|field| is(field, "boolean")));
-                let value = rest.next_if(|next| !flag && !next.starts_with("--"));
+                let flag = forms.iter().any(|form| form.fields.get(key).is_some_and(is_flag));
+                let value = rest.next_if(|next| match flag {
+                    true => ["true", "false"].contains(&next.as_str()),
+                    false => !next.starts_with("--"),
+                });
                 given.push((key.to_owned(), value.cloned()));
             }
             // A word that sets something sets a field, and a misspelt one is no text.
@@ -184,14 +188,44 @@ pub fn about(manifest: &Manifest) -> String {
             page.push_str("  or\n");
         }
         for (key, field) in &form.fields {
-            let kind = field.get("type").and_then(Value::as_str).unwrap_or("json");
-            let needed = if form.required.contains(&key.as_str()) { " (needed)" } else { "" };
-            let why = field.get("description").and_then(Value::as_str).unwrap_or_default();
-            let flag = text::line(&format!("--{key} <{}>", kind.to_uppercase()));
-            page.push_str(&format!("  {flag:<28}{}\n", text::cut(&format!("{why}{needed}"), 200)));
+            let flag = text::line(&format!("--{key} {}", value_of(field)));
+            let told = said_of(field, form.required.contains(&key.as_str()));
+            page.push_str(&format!("  {flag:<28}{}\n", text::cut(&told, 200)));
         }
     }
     page
+}
+
+/// What stands behind the flag of a field: nothing behind one that is on or off, and one item of a list behind each.
+fn value_of(field: &Value) -> String {
+    let kind = |field: &Value| field.get("type").and_then(Value::as_str).unwrap_or("json").to_uppercase();
+    match field.get("items").filter(|_| is(field, "array")) {
+        Some(items) => format!("<{}> ...", kind(items)),
+        None if is_flag(field) => String::new(),
+        None => format!("<{}>", kind(field)),
+    }
+}
+
+/// What a schema says of a field: what for, which values, and what it is without one.
+fn said_of(field: &Value, is_needed: bool) -> String {
+    let mut told = field.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of = if is(field, "array") { field.get("items").unwrap_or(field) } else { field };
+    if let Some(values) = of.get("enum").and_then(Value::as_array) {
+        let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        told.push_str(&format!(" (one of: {})", values.iter().map(shown).collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(default) = field.get("default") {
+        told.push_str(&format!(" [default: {default}]"));
+    }
+    if is_needed {
+        told.push_str(" (needed)");
+    }
+    told.trim_start().to_owned()
+}
+
+/// Whether a field is on or off, and nothing else: its flag takes no value, or `true` or `false`.
+fn is_flag(field: &Value) -> bool {
+    field.get("type").is_some_and(|kind| kind == "boolean")
 }
 
 /// Whether this could be the name of a field, and not the beginning of a sentence.
@@ -240,9 +274,13 @@ fn is(field: &Value, kind: &str) -> bool {
 fn put(object: &mut Map<String, Value>, key: &str, field: &Value, value: Option<&str>) -> Result<()> {
     if is(field, "array") {
         let items = field.get("items").cloned().unwrap_or_default();
-        let one = converted(key, &items, value)?;
+        let all = match value.map(read).transpose()?.flatten().filter(|_| !is(&items, "array")) {
+            // The list itself, as JSON.
+            Some(Value::Array(all)) => all,
+            _ => vec![converted(key, &items, value)?],
+        };
         if let Value::Array(list) = object.entry(key).or_insert_with(|| Value::Array(Vec::new())) {
-            list.push(one);
+            list.extend(all);
         }
         return Ok(());
     }
@@ -259,11 +297,13 @@ fn converted(key: &str, field: &Value, value: Option<&str>) -> Result<Value> {
             false => bail!("`--{0}` lacks its value\nhint: --{0}=VALUE", text::line(key)),
         };
     };
-    if is(field, "string") {
+    if field.get("type").is_some_and(|kind| kind == "string") {
         return Ok(Value::String(value.to_owned()));
     }
-    let read: Option<Value> = serde_json::from_str(value).ok();
-    match read {
+    match read(value)? {
+        Some(read) if !is(field, "string") || is_of(field, &read) => Ok(read),
+        // One of its types is a text, and none of the others is this.
+        _ if is(field, "string") => Ok(Value::String(value.to_owned())),
         Some(read) => Ok(read),
         None if field.get("type").is_some() => {
             let kind = field["type"].as_str().unwrap_or("another type");
@@ -274,6 +314,28 @@ fn converted(key: &str, field: &Value, value: Option<&str>) -> Result<Value> {
             )
         }
         None => Ok(Value::String(value.to_owned())),
+    }
+}
+
+/// A word as JSON, if it is some.
+///
+/// # Errors
+/// If it is JSON that two read differently, such as a number beyond 64 bits.
+fn read(word: &str) -> Result<Option<Value>> {
+    let Ok(read) = serde_json::from_str(word) else { return Ok(None) };
+    json::check(word).map_err(|why| anyhow!("{}: {why}\nhint: write it as a text", text::cut(word, 60)))?;
+    Ok(Some(read))
+}
+
+/// Whether a value is of one of the types of a field.
+fn is_of(field: &Value, value: &Value) -> bool {
+    match value {
+        Value::Null => is(field, "null"),
+        Value::Bool(_) => is(field, "boolean"),
+        Value::Number(number) => is(field, "number") || is(field, "integer") && !number.is_f64(),
+        Value::String(_) => is(field, "string"),
+        Value::Array(_) => is(field, "array"),
+        Value::Object(_) => is(field, "object"),
     }
 }
 
@@ -305,6 +367,8 @@ mod tests {
             (&["x", "--times", "-3"], r#"{"say":"x","times":-3}"#),
             (&["x", "--tags", "a", "--tags", "b"], r#"{"say":"x","tags":["a","b"]}"#),
             (&["1 + 1 = 2"], r#"{"say":"1 + 1 = 2"}"#),
+            (&["x", "--loud", "false"], r#"{"say":"x","loud":false}"#),
+            (&["x", "--tags", r#"["a", "b"]"#], r#"{"say":"x","tags":["a","b"]}"#),
         ] {
             assert_eq!(
                 made(ONE, words).expect("an input"),
@@ -313,6 +377,13 @@ mod tests {
             );
         }
         assert_eq!(made(r#"{"type": "string"}"#, &["a", "b"]).expect("an input"), "a b");
+        let union = r#"{"properties": {"due": {"type": ["boolean", "string"]}}}"#;
+        let yes = Value::Bool(true);
+        for (words, due) in
+            [(&["--due", "true"][..], yes.clone()), (&["--due", "today"], "today".into()), (&["--due"], yes)]
+        {
+            assert_eq!(made(union, words).expect("an input"), serde_json::json!({"due": due}), "{words:?}");
+        }
         let either = r#"{"oneOf": [{"properties": {"say": {"type": "string"}}}, {"properties": {"done": {"type": "integer"}}}]}"#;
         assert_eq!(made(either, &["--done", "3"]).expect("an input"), serde_json::json!({"done": 3}));
         assert_eq!(made(either, &["milk"]).expect("an input"), serde_json::json!({"say": "milk"}));
@@ -325,6 +396,7 @@ mod tests {
             (&["sya=Bob"], "did you mean `--say`?"),
             (&["who=Bob"], "it takes loud, say, tags, times; a text with `=`"),
             (&["--times", "many"], "is of type integer"),
+            (&["x", "--times", "99999999999999999999"], "99999999999999999999: "),
             (&["--times"], "lacks its value"),
             (&["--say", "a", "--say", "b"], "given twice"),
         ] {

@@ -111,10 +111,11 @@ fn page(record: &RunRecord, row: &Row, told: &Told) -> String {
 fn part(name: &str, said: Option<&String>) -> String {
     let head = styled(DIM, name);
     let Some(said) = said.filter(|said| !said.is_empty()) else {
-        return format!(
-            "{head}\n  {}\n",
-            styled(DIM, "no text: what there is stands in the line above, or was not kept")
-        );
+        let why = match said {
+            Some(_) => "an empty text",
+            None => "no text: what there is stands in the line above, or was not kept",
+        };
+        return format!("{head}\n  {}\n", styled(DIM, why));
     };
     let end = said.floor_char_boundary(SHOWN_MAX_BYTES);
     let more = if end < said.len() {

@@ -166,7 +166,10 @@ impl<'a> Admission<'a> {
             return Refusal::new(Code::NoGrant, format!("agent `{agent}` may not reach `{}`", text::show(url.name)))
                 .rule(self.grant.rule.clone())
                 .argument("url", &fetch.url, joined(hosts))
-                .hint(format!("add `http = [{{ to = \"{origin}\" }}]` to {file}"))
+                .hint(match self.grant.rights.http.is_empty() {
+                    true => format!("add `http = [{{ to = \"{origin}\" }}]` to {file}"),
+                    false => format!("add an [[http]] with `to = \"{origin}\"` to {file}"),
+                })
                 .into();
         };
         let rule = Rule { id: id.into(), file: file.clone(), line };
@@ -199,7 +202,10 @@ impl<'a> Admission<'a> {
                     handle,
                     joined(self.grant.rights.secrets.iter().map(|secret| secret.handle.as_str())),
                 )
-                .hint(format!("add `secrets = [{{ handle = \"{shown}\", only_to = \"…\" }}]` to {file}"))
+                .hint(match self.grant.rights.secrets.is_empty() {
+                    true => format!("add `secrets = [{{ handle = \"{shown}\", only_to = \"…\" }}]` to {file}"),
+                    false => format!("add a [[secrets]] with `handle = \"{shown}\"` and `only_to = \"…\"` to {file}"),
+                })
                 .into());
         };
         Err(Refusal::new(Code::Argument, format!("secret `{shown}` is not for `{}`", text::show(url.name)))
