@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentry_kernel::call::Call;
-use agentry_kernel::inquiry::{Explanation, Past, Question, Scenario, Verdict, explain, read_call, show_call};
+use agentry_kernel::inquiry::{Explanation, Past, Question, Scenario, Verdict, explain_past, read_call, show_call};
 use agentry_kernel::json;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::refusal::Refusal;
@@ -54,7 +54,7 @@ pub fn run(args: &Explain) -> Result<ExitCode> {
     if !known {
         return unknown(args, &question, then.as_ref());
     }
-    let explanation = explain(&scenario, &question);
+    let explanation = explain_past(&scenario, &question, then.as_ref());
     if args.scenario.json {
         screen::print_json(&as_json(&question, &explanation, then.as_ref()))?;
     } else {
