@@ -163,3 +163,37 @@ fn a_list_of_many_runs_is_whole_while_others_begin() {
     assert_eq!(pages, all.iter().map(|run| run["run"].clone()).collect::<Vec<_>>());
     server.stop();
 }
+
+#[test]
+fn a_run_that_goes_on_shows_what_it_took_so_far_wherever_it_stands() {
+    let stage = Stage::new();
+    let rights =
+        "allow = [{ id = \"pay\", tool = \"pay\", args = \"any\" }]\n[budget]\nwall_run = \"2h\"\nusd_run = \"1.00\"\n";
+    stage.grant("steps", rights);
+    stage.write(
+        "home/tools.toml",
+        "format = 1\n[tools.pay]\ndescription = \"Pays.\"\neffect = \"idempotent\"\nschema = '{\"type\": \"object\"}'\n\
+         price_microusd = 1000\ncommand = { program = \"/bin/sh\", args = [\"-c\", \"printf paid\"] }\n",
+    );
+    let pays = json!([["ask", "pay", "{}"], ["sleep", "3600000"]]).to_string();
+    // In the memory of its host, out of it, and without a host.
+    for idle in ["", "[idle]\nafter_ms = 0\n"] {
+        stage.write("home/agentry.toml", &format!("format = 1\n{idle}"));
+        let server = serve(&mut stage.agentry("serve"));
+        let run = end(stage.agentry("run").arg("--detach").arg(guest("steps")).args(["--input", &pays])).with(0);
+        let run = run.stdout.trim();
+        let found = || listed(&stage, &["--cost-over", "0.0005"]).into_iter().find(|found| found["run"] == *run);
+        let begun = std::time::Instant::now();
+        while found().is_none_or(|found| !idle.is_empty() && found["rests"].is_null()) {
+            assert!(begun.elapsed().as_secs() < 60, "{:?}", listed(&stage, &[]));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let took = |found: &Value| (found["spent"]["usd"].clone(), found["calls"].clone());
+        assert_eq!(took(&found().expect("it is there")), (json!(1000), json!(2)));
+        let trace = end(stage.agentry("trace").arg(run)).with(0).stdout;
+        let head: Vec<&str> = trace.lines().take(2).collect();
+        assert!(head[1].contains("2 syscalls") && head[1].contains("$0.001") && !head[1].contains("fuel"), "{head:?}");
+        server.kill();
+        assert_eq!(took(&found().expect("it is there")), (json!(1000), json!(2)), "without a host");
+    }
+}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::serve::serve;
-use crate::stage::{Stage, end, guest};
+use crate::stage::{Stage, end, example, guest};
 
 /// A home in which `echo` is started by this.
 fn stage(start: &str) -> Stage {
@@ -248,6 +248,54 @@ fn a_time_that_was_missed_counts_once_when_the_host_is_back() {
         runs(&stage, before + 1);
     }
     server.stop();
+}
+
+#[test]
+fn what_an_agent_does_not_take_is_refused_at_the_door_or_waits_for_a_person_and_is_in_nobodys_way() {
+    let stage = Stage::new();
+    stage.grant("errand", "");
+    let (port, inbox) = (port(), stage.directory("inbox"));
+    let errand = example("errand").canonicalize().expect("it is built");
+    let agents = format!(
+        "format = 1\n[agents.errand]\ncomponent = {errand:?}\n\
+         start = [{{ webhook = \"/hook\" }}, {{ directory = \"inbox\" }}]\n\
+         [webhooks]\nlisten = \"127.0.0.1:{port}\"\n"
+    );
+    stage.write("home/agents.toml", &agents);
+    let root = format!("inbox={}", inbox.display());
+    let server = serve(stage.agentry("serve").args(["--root", &root]));
+    let done = |count: usize| {
+        let begun = Instant::now();
+        while end(stage.agentry("ps").args(["--json", "--status", "done"])).json().as_array().map(Vec::len)
+            != Some(count)
+        {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{}", end(&mut stage.agentry("ps")).stdout);
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let listed = end(&mut stage.agentry("triggers list"));
+    let told = format!("{}{}", listed.stdout, listed.stderr);
+    assert!(told.contains("does not take what this trigger gives it"), "{told}");
+    assert_eq!(ask(port, "POST", "/hook", "", "{\"q\": 1}"), 422);
+    assert_eq!(ask(port, "POST", "/hook", "", "[]"), 202);
+    done(1);
+    fs::write(inbox.join("a"), "").expect("a file");
+    let begun = Instant::now();
+    let cause = loop {
+        let causes = end(stage.agentry("triggers").arg("--json")).with(0).json();
+        if let Some(cause) = causes.as_array().expect("a list").iter().find(|cause| !cause["dead"].is_null()) {
+            break cause.clone();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{causes}");
+        thread::sleep(Duration::from_millis(100));
+    };
+    assert!(cause["tries"] == 1 && cause["dead"].as_str().is_some_and(|why| why.contains("does not take")), "{cause}");
+    let shown = end(&mut stage.agentry("triggers")).with(0).stdout;
+    assert!(shown.contains("waits for a person") && !shown.contains("\\n"), "{shown}");
+    assert_eq!(ask(port, "POST", "/hook", "", "[]"), 202);
+    done(2);
+    let said = server.stop();
+    assert!(said.contains("errand directory inbox did not start, and waits for a person"), "{said}");
 }
 
 #[test]

@@ -323,3 +323,23 @@ fn what_only_reads_works_beside_a_host_that_serves() {
     }
     server.stop();
 }
+
+#[test]
+fn whoever_watches_a_run_hears_its_end_though_its_host_stops_with_it() {
+    let stage = Stage::new();
+    stage.grant("ask", "llm = { models = [\"*\"], max_tokens = 100 }\n");
+    let script = "{\"script\": 1, \"repeat\": true}\n{\"text\": \"late\", \"delay_ms\": 2000}\n";
+    let script = stage.write("slow.jsonl", script);
+    let server = serve(stage.agentry("serve").arg("--model").arg(format!("scripted:{}", script.display())));
+    let asks = || begin(&mut stage.run(&guest("ask"), &json!({"prompt": "?"})));
+    let watching: Vec<_> = (0..6).map(|_| asks()).collect();
+    until("six runs", || {
+        let going = end(stage.agentry("ps").args(["--json", "--status", "running"])).with(0).json();
+        going.as_array().map(Vec::len) == Some(6)
+    });
+    let said = server.stop();
+    assert!(said.contains("6 ended"), "{said}");
+    for watched in watching {
+        assert_eq!(watched.end().with(0).json()["output"], "late");
+    }
+}

@@ -29,6 +29,15 @@ pub struct HomeArgs {
     home: Option<PathBuf>,
 }
 
+/// A directory as a person types it where no shell reads it first: `~` is their own.
+pub fn typed(said: &str) -> PathBuf {
+    let behind = said.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match behind.zip(etcetera::home_dir().ok()) {
+        Some((rest, own)) => own.join(rest.trim_start_matches('/')),
+        None => PathBuf::from(said),
+    }
+}
+
 /// A home that need not exist yet.
 #[derive(Clone)]
 pub struct Home(PathBuf);

@@ -26,6 +26,9 @@ const HOST_LOOK: Duration = Duration::from_secs(1);
 /// How long the next host is waited for, once there was one.
 const RESTART_MAX: Duration = Duration::from_secs(60);
 
+/// Between the first two looks at what the last host left; from each to the next it is twice as long.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// A host that is back within this time is not worth a word.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
 
@@ -87,7 +90,7 @@ impl Followed {
         self.history = None;
         let begun = Instant::now();
         let until = self.until.map_or(begun + RESTART_MAX, |until| until.min(begun + RESTART_MAX));
-        let (mut told, mut first) = (false, true);
+        let (mut told, mut looks, mut pause) = (false, begun, LOOK);
         loop {
             match Client::connect(self.home.path()) {
                 Ok(host) => {
@@ -102,9 +105,9 @@ impl Followed {
                 Err(error) => return Err(OpError::from(error).into()),
             }
             let last = !self.hosted || Instant::now() >= until;
-            // Not at every look: the next host needs the store for itself.
-            if first || last {
-                first = false;
+            // More and more seldom: the last host may need a moment to let go of the store, and the next one needs it for itself.
+            if Instant::now() >= looks || last {
+                (looks, pause) = (Instant::now() + pause, 2 * pause);
                 if let Some(left) = self.left_over()? {
                     self.hosted = false;
                     return Ok(self.history.insert(left));

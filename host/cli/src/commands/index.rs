@@ -14,7 +14,7 @@ use anyhow::Result;
 
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, GOOD, styled, text, units};
+use crate::screen::{self, GOOD, HINT, styled, text, units};
 
 /// How long a snapshot is in force: an index that nobody signs for so long is refused.
 const DAYS: u16 = 30;
@@ -148,14 +148,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         Verb::Sign(args) => {
             let home = args.which.home.existing()?;
-            let unsigned = args.which.repository().sign(&args.which.online(&home)?, args.days.into())?;
-            args.which.done(&format!("signed for {} days", args.days), false);
-            for publisher in unsigned {
-                let publisher = text::line(&publisher);
-                screen::tell(&format!(
-                    "  {publisher}: its list is signed by another key than the index knows, and believed by nobody\n"
-                ));
-            }
+            sign(args, &home)?;
         }
         Verb::Rotate(args) => rotate(args)?,
         Verb::Build(args) => {
@@ -201,6 +194,31 @@ fn init(args: &Init) -> Result<()> {
     let (root, online) = (kept(&home, &args.which.key)?, kept(&home, &format!("{}-online", args.which.key))?);
     args.which.repository().init(&root, &online, args.days.into())?;
     screen::print(&format!("{}\n", PublicKey::of(&root)))
+}
+
+/// Signs what is the newest; what the root signs as well, if that ends soon and the root's key is here.
+fn sign(args: &Sign, home: &Home) -> Result<()> {
+    let (which, repository) = (&args.which, args.which.repository());
+    if key::names(home.path()).contains(&which.key) && repository.renew(&key::open(home.path(), &which.key)?)? {
+        which.done("the index's own keys and its list of publishers are in force for another year", false);
+    }
+    let signed = repository.sign(&which.online(home)?, args.days.into())?;
+    which.done(&format!("signed for {} days", args.days), false);
+    for publisher in signed.unsigned {
+        let publisher = text::line(&publisher);
+        screen::tell(&format!(
+            "  {publisher}: its list is signed by another key than the index knows, and believed by nobody\n"
+        ));
+    }
+    for (name, end) in signed.ends_soon {
+        let (name, end) = (text::line(&name), text::line(&end));
+        let renew = match name.as_str() {
+            "root" | "targets" => format!("sign where keys/{}.key lies", text::line(&which.key)),
+            publisher => format!("{publisher} lists its newest version once more: agentry publish FILE --index DIR"),
+        };
+        screen::tell(&format!("{}: {name}.json ends {end}: {renew}\n", styled(HINT, "warning")));
+    }
+    Ok(())
 }
 
 fn rotate(args: &Rotate) -> Result<()> {

@@ -109,7 +109,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn new(args: &New) -> Result<()> {
-    let key = key::create(args.home.resolve()?.path(), &args.name)?;
+    let key = key::create(args.home.existing()?.path(), &args.name)?;
     screen::print(&format!("{}\n", PublicKey::of(&key)))
 }
 
@@ -150,7 +150,7 @@ fn trust(args: &Trust) -> Result<()> {
         Fault::usage(message, "for example acme")
     })?;
     let key: PublicKey = args.key.parse()?;
-    let mut set = Set::open(args.home.resolve()?.path())?;
+    let mut set = Set::open(args.home.existing()?.path())?;
     if let Some(other) = set.keyring().imitated(&args.publisher).map(str::to_owned) {
         screen::tell(&format!(
             "{}: `{}` looks like `{other}`, whom this home knows\n",

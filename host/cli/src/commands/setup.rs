@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use agentry_config::policies;
@@ -16,7 +16,7 @@ use agentry_runtime::config::{CONFIG_FILE, Config};
 use anyhow::{Context, Result, bail};
 
 use crate::exit::Exit;
-use crate::home::{Home, HomeArgs};
+use crate::home::{Home, HomeArgs, typed};
 use crate::screen::{self, BAD, BOLD, DIM, GOOD, HINT, styled, text};
 
 /// What all agents together may spend in a day, if nobody says otherwise.
@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let named = home.path().display().to_string();
     let said = asks("Where does Agentry keep its things?", &named)?;
     // What is shown of a name need not be all of it.
-    let home = if said == named { home } else { HomeArgs::at(Some(PathBuf::from(said))).resolve()? };
+    let home = if said == named { home } else { HomeArgs::at(Some(typed(&said))).resolve()? };
     let which = "Which model do agents ask? embedded, PROVIDER=MODEL or URL=MODEL";
     if args.model.is_none() && !args.yes {
         screen::tell(&at_hand()?);

@@ -280,20 +280,30 @@ impl<T: Role> Unverified<T> {
     }
 }
 
+/// Names that TUF has for roles of its own; all others are publishers.
+pub const OWN_ROLES: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
+
 /// Whether a role is still in force.
 ///
 /// # Errors
 /// If it has expired, with the day.
 pub fn fresh<T: Role>(name: &str, role: &T, now: Millis) -> Result<(), Fault> {
-    let until = role.expires().parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
-    if until.is_some_and(|until| now.0 < until) {
+    if until(role).is_some_and(|until| now.0 < until) {
         return Ok(());
     }
     let message = format!("`{}` of the index has expired: {}", line(name), line(role.expires()));
-    Err(Fault::denied(
-        message,
-        "whoever runs it signs it anew: agentry index sign; or this machine's clock is wrong: look at `date -u`",
-    ))
+    let whoever = match name.strip_suffix(".json").filter(|name| !OWN_ROLES.contains(name)) {
+        Some(publisher) => {
+            format!("{} lists its newest version once more: agentry publish FILE --index DIR", line(publisher))
+        }
+        None => "whoever runs it signs it anew, where both of its keys lie: agentry index sign".to_owned(),
+    };
+    Err(Fault::denied(message, format!("{whoever}; or this machine's clock is wrong: look at `date -u`")))
+}
+
+/// Until when a role is in force, in milliseconds since the Unix epoch; none if it does not say.
+pub fn until<T: Role>(role: &T) -> Option<u64> {
+    role.expires().parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok())
 }
 
 /// The bytes of a role's file, signed by these keys.

@@ -12,8 +12,8 @@ use agentry_kernel::time::Millis;
 
 use super::client::{role, stored, target_path};
 use super::metadata::{
-    Delegated, Keys, Listing, Meta, Role, Root, Snapshot, Target, Targets, TimestampRole, Unverified, hashes, moment,
-    write,
+    Delegated, Keys, Listing, Meta, OWN_ROLES, Role, Root, Snapshot, Target, Targets, TimestampRole, Unverified,
+    hashes, moment, until, write,
 };
 use crate::fault::Fault;
 use crate::file;
@@ -25,8 +25,18 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long the root, the index's list and the publishers' are in force.
 const LISTS_DAYS: u64 = 365;
 
-/// Names that TUF has for roles of its own.
-const RESERVED: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
+/// When less is left of what the root signs, `sign` renews it where the root's key is at hand; and when less is left of a publisher's list, it says so.
+const RENEWED_DAYS: u64 = 60;
+
+/// What whoever signs an index should know of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Signed {
+    /// Publishers whose newest list is not signed by the key that the index knows them by: they are listed as they were, and nobody believes
+    /// that list until they sign another one.
+    pub unsigned: Vec<String>,
+    /// What is in force for less than [`RENEWED_DAYS`] more, each with its end: `root`, `targets` or a publisher.
+    pub ends_soon: Vec<(String, String)>,
+}
 
 /// An index in a directory.
 #[derive(Debug)]
@@ -80,7 +90,7 @@ impl Repository {
         labels::check(publisher).map_err(|flaw| {
             Fault::usage(format!("`{}` cannot be a publisher: it {flaw}", line(publisher)), "for example acme")
         })?;
-        if RESERVED.contains(&publisher) {
+        if OWN_ROLES.contains(&publisher) {
             return Err(Fault::usage(
                 format!("`{publisher}` is a name of the index's own"),
                 "name the publisher otherwise",
@@ -121,7 +131,8 @@ impl Repository {
         self.renewed("targets", list, root)
     }
 
-    /// Lists a version of a package, with its file and the envelope that its publisher signed.
+    /// Lists a version of a package, with its file and the envelope that its publisher signed; the newest one once more, so that the list is in force
+    /// for longer.
     ///
     /// # Errors
     /// If the index does not know the publisher by this key, has this version or a later one already, or it cannot be written.
@@ -132,6 +143,10 @@ impl Repository {
         let path = target_path(publisher, manifest.agent(), &manifest.version);
         let newest = list.targets.values().filter_map(|target| target.custom.as_ref());
         let newest = newest.filter(|listing| listing.name == manifest.name).max_by_key(|listing| listing.seq);
+        let same = |listed: &Target| listed.hashes == hashes(component);
+        if newest.is_some_and(|newest| newest.seq == manifest.seq) && list.targets.get(&path).is_some_and(same) {
+            return self.renewed(publisher, list, key);
+        }
         if let Some(newest) = newest.filter(|newest| newest.seq >= manifest.seq || list.targets.contains_key(&path)) {
             let message = format!(
                 "{} {} with the sequence number {} is listed already",
@@ -181,27 +196,30 @@ impl Repository {
         self.renewed(publisher, list, key)
     }
 
-    /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days. Gives the publishers whose newest list is
-    /// not signed by the key that the index knows them by: they are listed as they were, and nobody believes that list until they sign
-    /// another one.
+    /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days.
     ///
     /// # Errors
     /// If this is not the key of the index, or it cannot be written.
-    pub fn sign(&self, online: &SigningKey, days: u64) -> Result<Vec<String>, Fault> {
+    pub fn sign(&self, online: &SigningKey, days: u64) -> Result<Signed, Fault> {
         self.is_of(online, "timestamp")?;
+        let root: Root = self.newest("root", ROOT_MAX_BYTES)?.ok_or_else(|| self.none())?;
         let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
         let before: Option<Snapshot> = self.newest("snapshot", SNAPSHOT_MAX_BYTES)?;
         let plain = |version| Meta { version, length: None, hashes: None };
         // What was named once is named for ever: a client takes what is missing for withheld.
         let mut meta = before.as_ref().map(|before| before.meta.clone()).unwrap_or_default();
         meta.insert("targets.json".to_owned(), plain(list.version));
-        let mut unsigned = Vec::new();
+        let (mut unsigned, mut ends_soon) = (Vec::new(), Vec::new());
+        ends_soon.extend(self.ends_soon("root", &root));
+        ends_soon.extend(self.ends_soon("targets", &list));
         if let Some(delegations) = &list.delegations {
             for role in &delegations.roles {
                 let Some((version, bytes)) = self.newest_bytes(&role.name, TARGETS_MAX_BYTES)? else { continue };
                 let named = Keys { keyids: role.keyids.clone(), threshold: role.threshold };
                 let file = format!("{}.json", role.name);
-                if Unverified::<Targets>::read(&file, &bytes)?.is_signed_by(&delegations.keys, &named) {
+                let listed = Unverified::<Targets>::read(&file, &bytes)?;
+                if listed.is_signed_by(&delegations.keys, &named) {
+                    ends_soon.extend(self.ends_soon(&role.name, listed.unverified()));
                     meta.insert(file, plain(version));
                 } else {
                     unsigned.push(role.name.clone());
@@ -221,7 +239,30 @@ impl Repository {
             meta: [("snapshot.json".to_owned(), meta)].into(),
         };
         self.save("timestamp.json", &write(&timestamp, &[online]))?;
-        Ok(unsigned)
+        Ok(Signed { unsigned, ends_soon })
+    }
+
+    /// Signs what the root signs for another year, if less than [`RENEWED_DAYS`] are left of it. True if so.
+    ///
+    /// # Errors
+    /// If this is not the key of the index, or it cannot be written.
+    pub fn renew(&self, root: &SigningKey) -> Result<bool, Fault> {
+        let mut next: Root = self.newest("root", ROOT_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        if self.ends_soon("root", &next).or_else(|| self.ends_soon("targets", &list)).is_none() {
+            return Ok(false);
+        }
+        self.is_of(root, "root")?;
+        next.version = next.version.saturating_add(1);
+        next.expires = self.in_days(LISTS_DAYS);
+        self.save(&format!("{}.root.json", next.version), &write(&next, &[root]))?;
+        self.renewed("targets", list, root).map(|()| true)
+    }
+
+    /// A role with its end, if that is near or over.
+    fn ends_soon<T: Role>(&self, name: &str, role: &T) -> Option<(String, String)> {
+        let near = self.now.plus(RENEWED_DAYS * DAY_MS);
+        until(role).is_none_or(|until| until < near.0).then(|| (name.to_owned(), role.expires().to_owned()))
     }
 
     /// Replaces the keys of the index: signed by the old root and by the new one, so that whoever trusts the old one follows.
@@ -274,7 +315,7 @@ impl Repository {
             return Ok(());
         }
         let message = format!("this key may not sign `{name}` of the index in {}", self.directory.display());
-        Err(Fault::denied(message, "name the key that `agentry index init` made: --key NAME"))
+        Err(Fault::denied(message, "name the key that `agentry index init` or `rotate` made: --key NAME"))
     }
 
     /// The newest version of a file of metadata that has versions.

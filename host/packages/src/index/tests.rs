@@ -8,7 +8,7 @@ use agentry_journal::export::sign::SigningKey;
 use agentry_kernel::time::Millis;
 
 use super::client::{Index, Listed};
-use super::repository::Repository;
+use super::repository::{Repository, Signed};
 use crate::fault::{Fault, Kind};
 use crate::key::{self, PublicKey};
 use crate::source::Source;
@@ -114,6 +114,25 @@ fn what_a_publisher_lists_is_found_with_its_file_and_its_signature() {
 }
 
 #[test]
+fn an_index_that_is_signed_goes_on_for_years_and_says_whose_list_ends() {
+    let place = Place::new();
+    let late = NOW.plus(330 * DAY);
+    let repository = place.repository(late);
+    let signed = repository.sign(&place.online, 30).unwrap();
+    let ending: Vec<_> = signed.ends_soon.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(ending, ["root", "targets", "acme"]);
+    assert!(repository.renew(&place.acme).is_err(), "not the key of the index");
+    assert!(repository.renew(&place.root).unwrap() && !repository.renew(&place.root).unwrap());
+    // The newest version of a publisher once more; another file under its number is none.
+    let (package, bytes) = package("1.0.0", 1);
+    assert!(repository.publish(&package, b"another", b"", &place.acme).is_err());
+    repository.publish(&package, &bytes, b"", &place.acme).unwrap();
+    assert_eq!(repository.sign(&place.online, 100).unwrap(), Signed::default());
+    assert_eq!(place.read("a", late.plus(90 * DAY)).unwrap().len(), 1);
+    check_refused(place.read("b", late.plus(101 * DAY)), "`timestamp.json` of the index has expired");
+}
+
+#[test]
 fn an_index_that_has_expired_or_is_older_than_it_was_is_refused() {
     let place = Place::new();
     place.read("a", NOW).unwrap();
@@ -198,10 +217,10 @@ fn an_index_of_another_root_and_a_publisher_of_another_key_are_refused() {
     assert!(repository.add("timestamp", PublicKey::of(&other), &place.root).is_err());
     // The publisher's list as it was, under a key that the index took from it.
     repository.add("acme", PublicKey::of(&other), &place.root).unwrap();
-    assert_eq!(repository.sign(&place.online, 30).unwrap(), ["acme"]);
+    assert_eq!(repository.sign(&place.online, 30).unwrap().unsigned, ["acme"]);
     check_refused(place.read("b", NOW), "`acme.json` of the index is not signed by whom it should be");
     repository.publish(&package, &bytes, b"", &other).unwrap();
-    assert!(repository.sign(&place.online, 30).unwrap().is_empty());
+    assert_eq!(repository.sign(&place.online, 30).unwrap(), Signed::default());
     repository.remove("acme", &place.root).unwrap();
     repository.sign(&place.online, 30).unwrap();
 }

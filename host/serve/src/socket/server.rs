@@ -100,7 +100,7 @@ async fn listen(home: PathBuf, mut listener: UnixListener, services: Weak<Servic
     }
 }
 
-/// How many questions are being answered.
+/// How many questions are being answered, and how many runs are told of.
 #[derive(Clone, Default)]
 struct Busy(Arc<AtomicUsize>);
 
@@ -175,6 +175,8 @@ async fn converse(mut stream: UnixStream, services: Weak<Services>, silent: Sile
         let ask = match request {
             Request::Ask(ask) => ask,
             Request::Start(order) => {
+                // A run that ends with its host is told of to its end.
+                let _telling = busy.begin();
                 start::follow(&mut stream, services, order).await?;
                 continue;
             }

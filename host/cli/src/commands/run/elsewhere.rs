@@ -194,9 +194,10 @@ async fn outlived(home: &Home, mut screen: Screen, run: RunId, interrupts: &mut 
     screen.live.end();
     let mut followed = Followed::hosted(home.clone(), run);
     loop {
-        if tokio::task::block_in_place(|| followed.over())?.is_some() {
-            drop(followed);
-            return screen.end(home, run);
+        if let Some(record) = tokio::task::block_in_place(|| followed.over())? {
+            // Its host may go at any moment: what it left is read then.
+            let report = tokio::task::block_in_place(|| followed.read(|history, _| history.report(&record)))?;
+            return Ok(screen.end(report));
         }
         tokio::select! {
             Some(()) = interrupts.recv() => return Err(stopped("left in the middle: its host goes on with it").into()),
@@ -239,16 +240,13 @@ impl Screen {
         }
     }
 
-    fn end(mut self, home: &Home, run: RunId) -> Result<Report> {
+    fn end(mut self, mut report: Report) -> Report {
         self.live.end();
-        let record = record(home, run)?;
-        let history = home.history()?.ok_or(NoRun::Never)?;
-        let mut report = history.report(&record)?;
         if report.refusals.is_empty() && report.refused > 0 {
             // The journal of a run that never began has no entry.
             report.refusals.extend(self.refusal);
         }
-        Ok(report)
+        report
     }
 }
 

@@ -7,11 +7,11 @@ fn a_request_goes_where_it_may_and_nowhere_that_looks_like_it() {
     says(
         &fetch("GET", "https://evil.net/"),
         &expect![[r#"
-        denied  scribe → http.fetch: agent `scribe` may not reach `evil.net`
-          rule  scribe   policies/50-scribe.toml:3
-          arg   url = https://evil.net/, allowed *.example.org, example.net
-          hint  add `http = [{ to = "https://evil.net" }]` to policies/50-scribe.toml
-          ref   0000000000001/7"#]],
+            denied  scribe → http.fetch: agent `scribe` may not reach `evil.net`
+              rule  scribe   policies/50-scribe.toml:3
+              arg   url = https://evil.net/, allowed *.example.org, example.net
+              hint  add an [[http]] with `to = "https://evil.net"` to policies/50-scribe.toml
+              ref   0000000000001/7"#]],
     );
     says(
         &fetch("DELETE", "https://api.example.org/"),
@@ -83,7 +83,7 @@ fn a_secret_goes_only_to_its_audience() {
         denied  scribe → http.fetch: agent `scribe` has no secret `other`
           rule  scribe   policies/50-scribe.toml:4
           arg   secret = other, allowed key
-          hint  add `secrets = [{ handle = "other", only_to = "…" }]` to policies/50-scribe.toml
+          hint  add a [[secrets]] with `handle = "other"` and `only_to = "…"` to policies/50-scribe.toml
           ref   0000000000001/7"#]]
     .assert_eq(&refusal(&mut kernel, &with("https://api.example.org/", "other")).to_string());
 }
