@@ -68,6 +68,13 @@ fn a_log_that_was_set_back_to_an_earlier_day_looks_whole_but_for_the_second_plac
     assert!(broken["what"].as_str().is_some_and(|what| what.contains("cut")), "{broken}");
     let none = stage.write("none", "");
     end(stage.agentry("audit verify").arg("--heads").arg(none)).with(0);
+    let doctor = end(&mut stage.agentry("doctor")).with(2).stdout;
+    assert!(doctor.contains("set back to an earlier day") && doctor.contains("--accept-older"), "{doctor}");
+    // Whoever cuts the log takes away what would tell: that it is gone tells as well.
+    fs::remove_file(stage.path("heads")).expect("it is ours");
+    let gone = end(&mut stage.agentry("audit verify")).with(1).stdout;
+    assert!(gone.contains("gone") && gone.contains("is not there"), "{gone}");
+    assert!(verify(&stage, 1)["heads_gone"].is_string());
 }
 
 #[test]

@@ -177,6 +177,7 @@ fn what_cannot_be_copied_or_put_back_is_told_and_nothing_is_there() {
     restore(&stage, "one", &[]).with(2).complains("there is no backup");
     backup(&stage).with(0);
     restore(&stage, "home", &[]).with(2).complains("is not empty");
+    restore(&stage, "home/inner", &[]).with(2).complains("lies in the home");
     restore(&stage, "one", &["--generation", "7"]).with(2).complains("no generation");
     restore(&stage, "one", &["--at", "2001-01-01"]).with(2).complains("no generation");
     assert!(restore(&stage, "one", &["--at", "noon"]).with(2).stderr.contains("is no moment"));

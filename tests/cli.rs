@@ -111,6 +111,16 @@ fn nothing_is_coloured_where_nobody_looks() {
 }
 
 #[test]
+fn what_cannot_be_written_is_an_error_for_help_as_for_all_else() {
+    for words in [&["help"][..], &["--version"], &["run", "--help"], &["completions", "bash"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has one");
+        end(agentry().args(words).stdout(full)).with(2).complains("cannot write to stdout");
+    }
+    assert!(end(agentry().arg("help")).with(0).stdout.contains("Exit codes:"));
+    assert!(end(agentry().arg("--version")).with(0).stdout.starts_with("agentry "));
+}
+
+#[test]
 fn a_reader_that_goes_away_is_not_an_error() {
     let stage = Stage::granting(&guest("echo"));
     end(&mut stage.run(&guest("echo"), &serde_json::json!(1))).with(0);

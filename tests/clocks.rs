@@ -118,6 +118,51 @@ fn a_clock_that_was_ahead_and_is_right_again_leaves_nothing_stuck() {
 }
 
 #[test]
+fn runs_are_listed_as_they_began_though_a_clock_was_wrong_and_is_set_back() {
+    let stage = stage();
+    let Some(clock) = Astray::new(&stage) else {
+        return skip("runs_are_listed_as_they_began_though_a_clock_was_wrong_and_is_set_back", "there is no `cc`");
+    };
+    let runs = |times: usize| {
+        for _ in 0..times {
+            end(clock.told_to(&mut stage.run(&guest("steps"), &json!([])))).with(0);
+        }
+    };
+    let listed = || {
+        let ps = end(clock.told_to(stage.agentry("ps").arg("--json"))).with(0).json();
+        ps.as_array().expect("a list").iter().map(|run| run["run"].clone()).collect::<Vec<_>>()
+    };
+    runs(1);
+    clock.set(DECADE_S);
+    end(clock.told_to(&mut stage.agentry("clock accept"))).with(0);
+    runs(2);
+    let mut before = listed();
+    clock.set(0);
+    let doctor = end(clock.told_to(&mut stage.agentry("doctor"))).stdout;
+    assert!(doctor.contains("the machine is behind by") && doctor.contains("agentry clock accept"), "{doctor}");
+    // One that waits meanwhile in a host that serves, and one that does in none.
+    let server = serving(&stage, &clock);
+    let sleep = json!([["sleep", "600000"]]).to_string();
+    let mut order = stage.agentry("run");
+    let waits = end(clock.told_to(order.arg("--detach").arg(guest("steps")).args(["--input", &sleep]))).with(0);
+    before.insert(0, json!(waits.stdout.trim()));
+    assert_eq!(listed(), before);
+    end(clock.told_to(&mut stage.agentry("clock accept"))).with(0);
+    assert_eq!(listed(), before, "what began by the wrong clock keeps its order");
+    server.stop();
+    runs(1);
+    let after = listed();
+    assert_eq!((after.len(), &after[1..]), (5, &before[..]), "the newest is the one that began last");
+    let last = end(clock.told_to(stage.agentry("trace last").arg("--json"))).with(0).json();
+    assert_eq!(last["run"], after[0]);
+    // Ended by a person, it stays in its place and has no second one.
+    end(clock.told_to(stage.agentry("kill").arg(waits.stdout.trim()))).with(0);
+    assert_eq!(listed(), after);
+    end(clock.told_to(stage.agentry("ps --limit 2").args(["--json", "--after"]).arg(after[1].as_str().expect("an id")))).with(0);
+    end(&mut stage.agentry("audit verify")).with(0);
+}
+
+#[test]
 fn a_wait_ends_on_time_though_the_clock_is_set_back() {
     let stage = stage();
     let Some(clock) = Astray::new(&stage) else {

@@ -120,6 +120,17 @@ fn a_name_that_leads_inside_is_not_dialled_unless_the_rule_says_so() {
     barred.write("home/agentry.toml", hosts);
     assert!(error(&get(&barred, &format!("{url}/"))).starts_with("denied (forbidden, argument `url`)"));
     barred.costs_nothing(&[&site]);
+    // It is a no like any other: counted, listed and explained, with the line that opens it.
+    assert_eq!(barred.last()["refused"], 1);
+    let listed = end(barred.agentry("audit calls --refused").arg("--json")).with(0).json();
+    let refusal = &listed[0]["call"]["refusal"];
+    assert_eq!((&refusal["code"], listed.as_array().map(Vec::len)), (&json!("forbidden"), Some(1)), "{listed}");
+    let hint = refusal["hint"].as_str().expect("a next step");
+    assert!(hint.contains("`private = true`") && hint.contains("http.toml:"), "{hint}");
+    let explained = end(barred.agentry("policy explain last/1").arg("--json")).with(3).json();
+    assert_eq!(explained["answer"], "deny", "{explained}");
+    assert!(end(&mut barred.agentry("trace last")).with(0).stdout.contains("private = true"));
+    end(&mut barred.agentry("policy simulate --against last")).with(0);
     let inside = stage(&rule(&url, "private = true"));
     inside.write("home/agentry.toml", hosts);
     assert_eq!(get(&inside, &format!("{url}/"))["status"], 200);

@@ -271,6 +271,22 @@ fn a_test_of_an_argument_that_no_tool_has_and_labels_under_another_word_are_told
         "[[allow]]\nid = \"steps/a\"\ntool = \"car.sell\"\nargs.prce = { min = 1, max = 5 }\nwhy = \"x\"\n",
     );
     warns(&stage, "`car.sell` has no argument `prce`", "did you mean `price`?");
+    stage.grant(
+        "steps",
+        "[[allow]]\nid = \"steps/a\"\ntool = \"car.sell\"\nargs.price = { prefix = \"a\" }\nwhy = \"x\"\n\
+         [[http]]\nto = \"https://a.example.org\"\nmethods = [\"GET\", \"PSOT\"]\nwhy = \"x\"\n",
+    );
+    warns(&stage, "argument `price` of `car.sell` is of the kind `integer`", "{ min = 1, max = 100 }");
+    warns(&stage, "no common method is called `PSOT`", "did you mean `POST`?");
+    for (wrong, told, hint) in [
+        ("agents = { call = [\"Researcher\"] }", "lowercase letters", "researcher"),
+        ("budget = { usd_day = \"99999999999999999999\" }", "`usd_day` must be smaller", "amounts are exact"),
+    ] {
+        stage.grant("steps", &format!("{wrong}\n"));
+        let refused = end(&mut stage.agentry("policy check")).with(2).stdout;
+        assert!(refused.contains(told) && refused.contains(hint), "{refused}");
+    }
+    stage.grant("steps", "");
     for word in ["labels", "label_all", "label"] {
         rule(&format!("effect = \"egress\"\nwhen = {{ {word} = [\"untrusted\", \"secret\"] }}"));
         let refused = end(&mut stage.agentry("policy check")).with(2);

@@ -2,7 +2,9 @@
 //! Plain data; nothing here acts.
 
 use agentry_kernel::budget::{Amounts, Resource};
+use agentry_kernel::call::Call;
 use agentry_kernel::labels::Labels;
+use agentry_kernel::refusal::Bar;
 use agentry_store::Batch;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,6 +13,15 @@ use crate::bindings::agentry::agent::types::Error;
 
 /// What makes a repeated request the same one, for a server that looks at it (draft-ietf-httpapi-idempotency-key-header).
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// A call that policy let through and that a driver's own guard did not.
+#[derive(Clone, Debug)]
+pub struct Barred {
+    /// The call.
+    pub what: Call,
+    /// What was in its way.
+    pub bar: Bar,
+}
 
 /// What an act gave and what it cost.
 #[derive(Debug)]
@@ -27,18 +38,26 @@ pub struct Completed<T, E = Error> {
     pub below: Amounts,
     /// For the admin alone: what somebody outside said of it.
     pub note: Option<String>,
+    /// What the driver's own guard found in its way: then nothing was done, and the call counts as refused.
+    pub barred: Option<Box<Barred>>,
 }
 
 impl<T, E> Completed<T, E> {
     /// An answer that tells of nothing that is labelled.
     pub fn of(result: Result<T, E>, spent: Amounts) -> Self {
-        Self { result, spent, labels: Labels::NONE, freed: Vec::new(), below: Amounts::ZERO, note: None }
+        Self { result, spent, labels: Labels::NONE, freed: Vec::new(), below: Amounts::ZERO, note: None, barred: None }
     }
 
     /// The same act, with what the admin is to know of it.
     #[must_use]
     pub fn noting(self, note: Option<String>) -> Self {
         Self { note, ..self }
+    }
+
+    /// The same act, if something of the host was in its way.
+    #[must_use]
+    pub fn barred(self, barred: Option<Barred>) -> Self {
+        Self { barred: barred.map(Box::new), ..self }
     }
 
     /// The same act, which changed what agents keep in files.

@@ -81,20 +81,22 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = commands::run::words::flags_apart(std::env::args_os().collect());
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(help) if help.kind() == ErrorKind::DisplayHelp => {
-            let _ = help.print();
-            if verb.is_some_and(|verb| verb == "run") {
-                let _ = screen::print(&commands::run::help(&arguments));
-            }
-            return ExitCode::SUCCESS;
+        Err(told) if matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let of_run = told.kind() == ErrorKind::DisplayHelp && verb.is_some_and(|verb| verb == "run");
+            let more = if of_run { commands::run::help(&arguments) } else { String::new() };
+            let shown = screen::print(&format!("{}{more}", told.render().ansi()));
+            return shown.map_or_else(|error| ended(&error), |()| ExitCode::SUCCESS);
         }
         Err(error) => meant(error, &arguments).exit(),
     };
     match cli.command.run() {
         Ok(code) => code,
-        Err(error) => {
-            screen::complain(&error);
-            exit::of(&error).into()
-        }
+        Err(error) => ended(&error),
     }
+}
+
+/// Says what is wrong, and ends as that does.
+fn ended(error: &anyhow::Error) -> ExitCode {
+    screen::complain(error);
+    exit::of(error).into()
 }

@@ -11,12 +11,13 @@ use agentry_abi::bindings::agentry::agent::types::{Denial, Error};
 use agentry_abi::fault::unavailable;
 use agentry_kernel::Permit;
 use agentry_kernel::budget::{Amounts, Resource};
+use agentry_kernel::refusal::{Bar, PUBLIC, PUBLIC_OR_PRIVATE};
 use agentry_store::limits::HTTP_ANSWER_MAX_BYTES;
 use tokio_util::sync::CancellationToken;
 
 pub use self::request::Wanted;
 use crate::secrets::{Secrets, Withheld};
-use crate::web::address::Named;
+use crate::web::address::{self, Named};
 use crate::web::{Incoming, Outgoing, Trouble, Web};
 
 /// The way of agents to the web.
@@ -33,6 +34,8 @@ pub struct Fetched {
     pub spent: Amounts,
     /// For the admin alone: why there is no answer; never a secret.
     pub note: Option<String>,
+    /// What in this host bars the request, if something does: nothing was sent.
+    pub bar: Option<Bar>,
 }
 
 impl Http {
@@ -47,7 +50,7 @@ impl Http {
         if let Some(handle) = &wanted.secret {
             match self.secrets.header(handle, &wanted.url) {
                 Ok((name, value)) => drop(headers.insert(name, value)),
-                Err(why) => return withheld(permit, &why),
+                Err(why) => return withheld(permit, wanted, &why),
             }
         }
         let outgoing = Outgoing {
@@ -60,11 +63,14 @@ impl Http {
         };
         let sent = Amounts::of(Resource::Egress, wanted.bytes());
         match self.web.send(outgoing, named, cut).await {
-            Ok(came) => Fetched { result: Ok(self.response(came)), spent: sent, note: None },
+            Ok(came) => Fetched { result: Ok(self.response(came)), spent: sent, note: None, bar: None },
             Err(trouble) => {
                 let spent = if trouble.is_before_sending() { Amounts::ZERO } else { sent };
-                let note = self.secrets.scrub().text(&trouble.to_string());
-                Fetched { result: Err(error(permit, trouble)), spent, note: Some(note) }
+                let why = self.secrets.scrub().text(&trouble.to_string());
+                match bar(&trouble, wanted, &why) {
+                    Some(bar) => barred(permit, bar),
+                    None => Fetched { result: Err(error(permit, trouble)), spent, note: Some(why), bar: None },
+                }
             }
         }
     }
@@ -84,13 +90,36 @@ impl Http {
     }
 }
 
-fn withheld(permit: &Permit, why: &Withheld) -> Fetched {
-    let result = Err(match why {
+fn withheld(permit: &Permit, wanted: &Wanted, why: &Withheld) -> Fetched {
+    let error = match why {
         Withheld::Unknown(_) => Error::NotFound("there is no such secret".to_owned()),
         Withheld::Unset(_) => unavailable("the secret is not set up on this host", None),
-        Withheld::Audience(_) => forbidden(permit, "secret"),
-    });
-    Fetched { result, spent: Amounts::ZERO, note: Some(why.to_string()) }
+        Withheld::Audience(only_to) => {
+            let handle = wanted.secret.clone().unwrap_or_default();
+            let (because, hint) = (why.to_string(), why.remedy(&wanted.url.origin().ascii_serialization()));
+            return barred(permit, Bar { name: "secret", value: handle, allowed: only_to.clone(), because, hint });
+        }
+    };
+    Fetched { result: Err(error), spent: Amounts::ZERO, note: Some(why.to_string()), bar: None }
+}
+
+/// What this host has against an address, if that is what is in the way.
+fn bar(trouble: &Trouble, wanted: &Wanted, why: &str) -> Option<Bar> {
+    let Trouble::Barred { address, .. } = trouble else { return None };
+    let (allowed, hint) = if address::check(*address, &Named::inside()).is_ok() {
+        (
+            PUBLIC_OR_PRIVATE,
+            "if the agent may reach this machine and its networks: `private = true` in the [[http]] rule",
+        )
+    } else {
+        (PUBLIC, "no grant opens it")
+    };
+    let (value, because) = (wanted.url.as_str().to_owned(), why.to_owned());
+    Some(Bar { name: "url", value, allowed: allowed.to_owned(), because, hint: hint.to_owned() })
+}
+
+fn barred(permit: &Permit, bar: Bar) -> Fetched {
+    Fetched { result: Err(forbidden(permit, bar.name)), spent: Amounts::ZERO, note: None, bar: Some(bar) }
 }
 
 /// For the agent, who learns nothing of the networks behind this host.

@@ -51,14 +51,21 @@ impl fmt::Display for Withheld {
 impl Withheld {
     /// The same for the admin of this host, with what to do about it; `audience` is to whom it would go: `tool:NAME` or an origin.
     pub fn told(&self, audience: &str) -> String {
-        let hint = match self {
+        match self.remedy(audience) {
+            hint if hint.is_empty() => self.to_string(),
+            hint => format!("{self}\nhint: {hint}"),
+        }
+    }
+
+    /// What the admin can do about it; nothing where its words say that.
+    pub fn remedy(&self, audience: &str) -> String {
+        match self {
             Self::Unknown(handle) => {
                 format!("add [secrets.{handle}] to agentry.toml, with `env` or `file` and only_to = [\"{audience}\"]")
             }
             Self::Audience(_) => format!("add \"{audience}\" to its `only_to` in agentry.toml, if it is meant for it"),
-            Self::Unset(_) => return self.to_string(),
-        };
-        format!("{self}\nhint: {hint}")
+            Self::Unset(_) => String::new(),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) fn record(id: RunId) -> RunRecord {
         cause: None,
         imported: None,
         trigger: None,
+        listed: None,
     }
 }
 

@@ -1,10 +1,12 @@
-//! The index of runs by time, built once in a home of an older version, whose rows said only which run it was. It changes no run, and takes up again
-//! where a host was killed.
+//! The index of runs by time: built once in a home of an older version, whose rows said only which run it was, and put in order again where a clock
+//! was wrong. It changes nothing of a run but its place in lists, and takes up again where a host was killed.
 
 use std::sync::Arc;
 
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Entry;
+use agentry_kernel::time::Millis;
+use agentry_store::ids::HostId;
 use agentry_store::rows::run::RunRecord;
 use agentry_store::{Batch, Expect, Page, Range, Store, StoreError, keys};
 
@@ -51,6 +53,54 @@ pub(crate) async fn build(store: &Arc<dyn Store>) -> Result<(), StoreError> {
     store.commit(batch).await
 }
 
+/// A person set the clock of a host back: runs that began in a time that has not come stand behind those that begin from now on, in the order in
+/// which they began. Those that live here, whose records are written by whoever carries them, are listed `now`.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub async fn set_back(
+    store: &Arc<dyn Store>,
+    host: HostId,
+    now: Millis,
+    lives: impl Fn(RunId) -> bool,
+) -> Result<(), StoreError> {
+    let to_come = Range { from: keys::time(now.plus(1), RunId(0)), ..Range::of(keys::TIMES) };
+    let (mut range, mut place) = (to_come.reversed(), now);
+    loop {
+        let part = store.scan(&range, Page::PART)?;
+        let Some((last, _)) = part.last() else { return Ok(()) };
+        for (key, _) in &part {
+            let Some((_, run)) = keys::time_of(key) else { continue };
+            // The newest first: each stands before the one that was looked at before it.
+            place = Millis(place.0.saturating_sub(1));
+            list(store, host, (key, run), if lives(run) { now } else { place }).await?;
+        }
+        range = range.beyond(last);
+    }
+}
+
+/// Lists a run of this host there instead of under this key.
+async fn list(store: &Arc<dyn Store>, host: HostId, (key, run): (&[u8], RunId), at: Millis) -> Result<(), StoreError> {
+    for _ in 0..TRIES_MAX {
+        let Some(row) = store.get(&keys::run(run))? else { return Ok(()) };
+        let rows = store.scan(&Range::of(&keys::indices(run)), Page { rows: 1, bytes: usize::MAX })?;
+        let of = rows.first().and_then(|(key, _)| keys::segment_of(key)).map(|first| first.host);
+        // One that does not decode is left to those who look at it, and the time of another host is that host's.
+        let (Ok(record), true) = (RunRecord::decode(&row), of == Some(host)) else { return Ok(()) };
+        let mut batch = Batch::default();
+        batch.expect(keys::run(run), Expect::Equals(row));
+        batch.remove(key.to_vec());
+        if record.place() == key {
+            RunRecord { listed: Some(at), ..record }.write(&mut batch);
+        }
+        match store.commit(batch).await {
+            Err(StoreError::Conflict) => {}
+            written => return written,
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
 /// What started a run by itself, as its first segment says; a journal that is damaged says nothing.
 fn triggered(store: &dyn Store, run: RunId) -> Option<String> {
     log::first(store, run).unwrap_or_default().into_iter().find_map(|entry| match entry {
@@ -61,7 +111,6 @@ fn triggered(store: &dyn Store, run: RunId) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use agentry_kernel::time::Millis;
     use agentry_store::{RedbStore, rows};
 
     use super::*;

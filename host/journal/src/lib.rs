@@ -19,7 +19,7 @@ pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod history;
-mod index;
+pub mod index;
 mod known;
 pub mod listing;
 pub mod log;

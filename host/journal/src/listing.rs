@@ -51,7 +51,7 @@ impl History {
     ) -> impl Iterator<Item = Result<RunRecord, StoreError>> + '_ {
         let mut range = keys::times(filter.since.unwrap_or_default(), filter.until).reversed();
         if let Some(after) = after {
-            range = range.beyond(&keys::time(after.started, after.id));
+            range = range.beyond(&after.place());
         }
         let asked = filter.clone();
         let listed = move |row: Result<Row, StoreError>| match self.listed(row?)? {

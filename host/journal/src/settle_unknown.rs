@@ -3,7 +3,7 @@
 
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
-use agentry_kernel::journal::Entry;
+use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::limits::TEXT_MAX_BYTES;
 use agentry_kernel::text::cut;
 use agentry_kernel::time::Millis;
@@ -42,6 +42,15 @@ pub enum ResolveError {
     /// What became of the call is known.
     #[error("what became of call {1} of run {0} is known")]
     Known(RunId, CallId),
+    /// The run has made no such call.
+    #[error("run {0} has no call {1}")]
+    NoCall(RunId, CallId),
+    /// It has no answer yet, and may get one.
+    #[error("what became of call {1} of run {0} is not settled yet")]
+    Open(RunId, CallId),
+    /// The same, and its host is gone: that is found out when the run goes on.
+    #[error("what became of call {1} of run {0} is not settled yet: its run is suspended, and goes on first")]
+    Suspended(RunId, CallId),
     /// Somebody said so before.
     #[error("somebody has said before what became of call {1} of run {0}")]
     Before(RunId, CallId),
@@ -66,8 +75,19 @@ impl UnknownCall {
         let record = store.get(&keys::run(of.run))?.ok_or(ResolveError::NoRun(of.run))?;
         let record = RunRecord::decode(&record)?;
         let (mut unknown, mut said) = (None, false);
+        let (mut made, mut answered) = (false, false);
         for entry in log::entries(store, of.run)? {
             match entry {
+                Entry::Asked { call, .. } | Entry::Questioned { call, .. } | Entry::Queued { call, .. }
+                    if call == of.call =>
+                {
+                    (made, answered) = (true, false);
+                }
+                Entry::Called { call, .. } | Entry::Refused { call, .. } | Entry::Answered { call, .. }
+                    if call == of.call =>
+                {
+                    (made, answered) = (true, true);
+                }
                 Entry::Unknown { call, at, spent } if call == of.call => unknown = Some((at, spent)),
                 Entry::Resolved { call, .. } if call == of.call => said = true,
                 // What another home counted as spent is no bill of this one.
@@ -78,7 +98,14 @@ impl UnknownCall {
         if said {
             return Err(ResolveError::Before(of.run, of.call));
         }
-        let (since, spent) = unknown.ok_or(ResolveError::Known(of.run, of.call))?;
+        let over = !matches!(record.status, Status::Running | Status::Suspended);
+        let known = || match record.status {
+            _ if !made => ResolveError::NoCall(of.run, of.call),
+            _ if answered || over => ResolveError::Known(of.run, of.call),
+            Status::Suspended => ResolveError::Suspended(of.run, of.call),
+            _ => ResolveError::Open(of.run, of.call),
+        };
+        let (since, spent) = unknown.ok_or_else(known)?;
         Ok(Self { record, spent, since })
     }
 

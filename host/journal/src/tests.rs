@@ -198,6 +198,7 @@ fn records() -> [RunRecord; 2] {
         cause: None,
         imported: None,
         trigger: None,
+        listed: None,
     };
     let status = Status::Done;
     let cause = Cause { kind: "denied".to_owned(), text: "no-grant".to_owned(), hint: "grant it".to_owned() };
@@ -219,6 +220,11 @@ fn a_record_of_this_version_stays_readable_and_so_do_those_of_versions_2_to_5() 
     let lines: Vec<String> = written.iter().map(hex).collect();
     expect_file!["../../../tests/golden/record-6.hex"].assert_eq(&(lines.join("\n") + "\n"));
     assert_eq!(written.each_ref().map(|row| RunRecord::decode(row).unwrap()), records());
+    // What only this version knows is written in it, and nothing else.
+    let moved = records().map(|record| RunRecord { listed: Some(Millis(1_700_000_000_000)), ..record });
+    let rows = moved.each_ref().map(RunRecord::encoded);
+    expect_file!["../../../tests/golden/record-7.hex"].assert_eq(&(rows.each_ref().map(hex).join("\n") + "\n"));
+    assert_eq!(rows.each_ref().map(|row| RunRecord::decode(row).unwrap()), moved);
     let read = |rows: &str| rows.lines().map(|row| RunRecord::decode(&unhex(row)).unwrap()).collect::<Vec<_>>();
     let fifth = records().map(|record| RunRecord { trigger: None, ..record });
     assert_eq!(read(include_str!("../../../tests/golden/record-5.hex")), fifth);

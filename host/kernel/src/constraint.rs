@@ -89,6 +89,24 @@ pub struct Misfit<'a> {
     pub allowed: Option<&'a Constraint>,
 }
 
+impl Constraint {
+    /// False if no value of this kind could fit, as JSON Schema names kinds: `integer`, `string`, …
+    pub fn could_fit(&self, kind: &str) -> bool {
+        let of_kind = |literal: &Literal| match literal {
+            Literal::Bool(_) => kind == "boolean",
+            Literal::Integer(_) => matches!(kind, "integer" | "number"),
+            Literal::Text(_) => kind == "string",
+        };
+        self.tests.iter().all(|test| match test {
+            Test::Any => true,
+            Test::In(literals) => literals.iter().any(of_kind),
+            Test::EachIn(_) | Test::ItemsMin(_) | Test::ItemsMax(_) => kind == "array",
+            Test::Prefix(_) | Test::BytesMax(_) | Test::Host(_) | Test::Path(_) => kind == "string",
+            Test::Between { .. } => matches!(kind, "integer" | "number"),
+        })
+    }
+}
+
 impl Literal {
     fn is(&self, value: &Value) -> bool {
         match (self, value) {

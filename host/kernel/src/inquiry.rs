@@ -37,7 +37,7 @@ mod witness;
 pub use amend::amend;
 pub use call::{read as read_call, show as show_call};
 pub use diff::{Change, Diff, DiffVerdict, Example, diff};
-pub use explain::{Explanation, Otherwise, explain};
+pub use explain::{Explanation, Otherwise, explain, explain_past};
 pub use learn::{Suggestion, learn};
 pub use observe::telling_nothing;
 pub use reach::{Capability, Location, Route, Stop, capabilities, routes};

@@ -147,6 +147,28 @@ pub struct Refusal {
     pub reference: Option<(RunId, CallId)>,
 }
 
+/// Addresses that the host's guard lets a request go to.
+pub const PUBLIC: &str = "public addresses";
+
+/// The same, where a rule could name the others.
+pub const PUBLIC_OR_PRIVATE: &str =
+    "public addresses, and with `private = true` those of this machine and its networks";
+
+/// What the host's own guard found in the way of a call that policy let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// The argument that leads there.
+    pub name: &'static str,
+    /// What the guest passed.
+    pub value: String,
+    /// What would have been allowed.
+    pub allowed: String,
+    /// One sentence for the admin; the guest does not get it.
+    pub because: String,
+    /// What would change the answer.
+    pub hint: String,
+}
+
 impl Refusal {
     /// A no whose asker, call and reference the kernel adds before it leaves.
     pub(crate) fn new(code: Code, because: impl Into<String>) -> Self {
@@ -160,6 +182,23 @@ impl Refusal {
             hint: String::new(),
             reference: None,
         }
+    }
+
+    /// A no of the host's own guard: policy said yes, and what an address or a secret leads to was seen afterwards. No rule says it.
+    pub fn barred(agent: &str, wanted: &str, reference: (RunId, CallId), bar: Bar) -> Self {
+        let Bar { name, value, allowed, because, hint } = bar;
+        let refusal = Self::new(Code::Forbidden, because).argument(name, &value, allowed).hint(hint);
+        Self { agent: agent.into(), wanted: wanted.into(), reference: Some(reference), ..refusal }
+    }
+
+    /// True if the host's own guard said it, and no policy.
+    pub fn is_barred(&self) -> bool {
+        self.code == Code::Forbidden && self.rule.is_none() && self.argument.is_some()
+    }
+
+    /// True if the guard would have let it pass under a rule with `private = true`.
+    pub fn is_mended_by_private(&self) -> bool {
+        self.is_barred() && self.argument.as_ref().is_some_and(|argument| argument.allowed == PUBLIC_OR_PRIVATE)
     }
 
     /// The rule that decided.

@@ -38,7 +38,7 @@ use agentry_store::rows::run::{Imported, RunRecord};
 use agentry_store::{Batch, StoreError, keys, rows};
 use tokio_util::sync::CancellationToken;
 
-pub use self::builder::HostBuilder;
+pub use self::builder::{HostBuilder, set_back};
 pub use self::errors::OpenError;
 pub use self::tools::ToolsNotSet;
 use crate::approvals::{Said, SayError, Saying};
@@ -376,6 +376,7 @@ impl Host {
             failure: None,
             cause: None,
             parent: None,
+            listed: None,
             ..from
         };
         let (attended, stop) = (self.attended, stop.child_token());
@@ -476,7 +477,7 @@ fn belongs(record: &RunRecord, entries: &[Entry], manifest: &Manifest) -> Result
 fn checked(input: Vec<u8>) -> Result<String, RunError> {
     let wrong = |why: String| RunError::Input { why };
     if input.len() > INPUT_MAX_BYTES {
-        return Err(wrong(format!("{} bytes long, more than {INPUT_MAX_BYTES}", input.len())));
+        return Err(RunError::Long { max: INPUT_MAX_BYTES });
     }
     let text = String::from_utf8(input).map_err(|_| wrong("not UTF-8".to_owned()))?;
     json::check(&text).map_err(|flaw| wrong(format!("not JSON: {flaw}")))?;

@@ -73,6 +73,17 @@ pub fn example(cause: &Cause) -> Option<Value> {
     Some(came.input)
 }
 
+/// What is wrong with secrets that requests must know: a host that serves does not begin with one that cannot be read.
+pub fn unreadable(known: &AgentsConfig) -> Vec<ListenError> {
+    let of_hook = |line: &TriggerLine| match &line.cause {
+        Cause::Webhook { path, secret: Some(key) } => webhook::secret(key, &format!("webhook {path}")).err(),
+        _ => None,
+    };
+    let token = known.health.as_ref().and_then(|health| health.token.as_ref());
+    let of_health = token.and_then(|key| webhook::secret(key, "[health]").err());
+    known.agents.iter().flat_map(|agent| &agent.start).filter_map(of_hook).chain(of_health).collect()
+}
+
 impl Trigger {
     /// Every one of these agents.
     fn all(known: &AgentsConfig) -> impl Iterator<Item = Self> {

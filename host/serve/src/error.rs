@@ -109,6 +109,8 @@ pub enum Next {
     DropCause(String),
     /// End the run.
     Kill(RunId),
+    /// Let the run go on.
+    Resume(RunId),
 }
 
 impl OpError {
@@ -178,6 +180,7 @@ impl From<StoreError> for OpError {
             StoreError::InUse { .. }
             | StoreError::Newer { .. }
             | StoreError::Foreign { .. }
+            | StoreError::Emptied { .. }
             | StoreError::NotOpened { .. }
             | StoreError::Full
             | StoreError::Io { .. }
@@ -238,7 +241,9 @@ impl From<ResolveError> for OpError {
         match error {
             ResolveError::Store(error) => error.into(),
             ResolveError::NoRun(_) => Self::new(Kind::NotFound, error).next(Next::Runs),
-            ResolveError::Known(run, _) | ResolveError::Before(run, _) => {
+            ResolveError::NoCall(run, _) => Self::new(Kind::NotFound, error).next(Next::Trace(run)),
+            ResolveError::Suspended(run, _) => Self::new(Kind::Conflict, error).next(Next::Resume(run)),
+            ResolveError::Known(run, _) | ResolveError::Before(run, _) | ResolveError::Open(run, _) => {
                 Self::new(Kind::Conflict, error).next(Next::Trace(run))
             }
         }
@@ -272,6 +277,7 @@ impl From<RunError> for OpError {
             RunError::Package(_)
             | RunError::Prepare(_)
             | RunError::Input { .. }
+            | RunError::Long { .. }
             | RunError::Shape { .. }
             | RunError::Roots { .. }
             | RunError::OtherAgent { .. }

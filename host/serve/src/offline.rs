@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use agentry_abi::clock::Clock;
 use agentry_drivers::human::Human;
+use agentry_journal::index;
 use agentry_journal::settle_unknown::{Resolution, Resolved, UnknownCall};
 use agentry_journal::{Balances, Extras, Journal, Trail};
 use agentry_kernel::budget::{Amounts, Books, Resource};
@@ -64,6 +65,7 @@ impl InItsPlace for AcceptClock {
         let (clock, store, host) = (clock(journal)?, journal.store(), journal.at().host);
         let before = clock.accept();
         let at = clock.now();
+        index::set_back(store, host, at, |_| false).await?;
         clock_watch::settle(store, host, before.host, at).await?;
         let (trail, mut batch) = (Arc::new(Trail::new(RunId::HOST)), Batch::default());
         rows::clock::put(&mut batch, host, at);

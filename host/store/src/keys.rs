@@ -25,7 +25,7 @@
 //! | `R` run | that the run's journal went, and the name of what went |
 //! | `s` length of agent, agent, rule | when a rule with a `rate` let calls through; of a later host, behind 65535 and its number |
 //! | `t` | that every run has its row here, of which version |
-//! | `t` start, run | the run's record once more: runs by time, listed without a look elsewhere. Older versions left it empty |
+//! | `t` start, run | the run's record once more: runs by time, listed without a look elsewhere; where a clock was set back, by when it was set back. Older versions left it empty |
 //! | `u` run, call | a question of an agent to people, and what came of it |
 //! | `w` trigger | what it has seen |
 //! | `w` trigger, `h` | that a person holds it |

@@ -346,6 +346,14 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
+    /// It was there, and nothing of it is left.
+    #[error(
+        "the store {path} is empty: what agents did, and what they spent, is gone\nhint: put the home back out of a backup: agentry restore BACKUP --to DIR; to begin anew without its past, remove the file"
+    )]
+    Emptied {
+        /// The file.
+        path: String,
+    },
     /// It cannot be opened or made.
     #[error(
         "cannot open the store {path}: {why}\nhint: the home must be a directory that you can write to; choose another with --home DIR"
@@ -369,7 +377,7 @@ pub enum StoreError {
     },
     /// What was read makes no sense.
     #[error(
-        "the store is damaged: {why}\nhint: restore the home directory from a backup, or choose another with --home DIR"
+        "the store is damaged: {why}\nhint: put the home back out of a backup: agentry restore BACKUP --to DIR; or choose another with --home DIR"
     )]
     Damaged {
         /// What is wrong.

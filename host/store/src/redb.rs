@@ -144,6 +144,7 @@ fn leased(home: &Path) -> Result<Option<Lease>, StoreError> {
 fn make(path: &Path) -> Result<(), StoreError> {
     let unwritable = |error: io::Error| not_opened(path, &error);
     if let Some(found) = metadata(path)? {
+        is_emptied(path, &found)?;
         if found.mode() & 0o077 != 0 {
             fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(unwritable)?;
         }
@@ -160,6 +161,13 @@ fn make(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(unwritable(error.error)),
     }
+}
+
+/// A store that a host had and that is empty has lost everything. Older versions made it empty first: one of those that was killed as it began
+/// has not said yet which process it is.
+fn is_emptied(path: &Path, found: &fs::Metadata) -> Result<(), StoreError> {
+    let had = || fs::metadata(path.with_file_name(PID_FILE)).is_ok_and(|file| file.len() > 0);
+    if found.len() == 0 && had() { Err(StoreError::Emptied { path: path.display().to_string() }) } else { Ok(()) }
 }
 
 fn metadata(path: &Path) -> Result<Option<fs::Metadata>, StoreError> {
@@ -195,9 +203,10 @@ impl StoreReader {
     /// When a host has it open, or it is not a store of ours.
     pub fn open(home: &Path) -> Result<Option<Self>, StoreError> {
         let path = home.join(FILE);
-        // Older versions made it empty first: a host that begins, or was killed as it began, has stored nothing yet.
-        if metadata(&path)?.is_none_or(|found| found.len() == 0) {
-            return Ok(None);
+        match metadata(&path)? {
+            Some(found) if found.len() > 0 => {}
+            // A host that begins, or was killed as it began, has stored nothing yet.
+            found => return found.map_or(Ok(()), |found| is_emptied(&path, &found)).map(|()| None),
         }
         let lease = match leased(home) {
             // Nobody can write there, so nobody does.

@@ -125,6 +125,11 @@ fn a_store_is_there_whole_or_not_at_all() {
     drop(open(home.path()));
     assert!(StoreReader::open(home.path()).unwrap().is_some());
     assert!(!home.path().join("store.redb.new.1").exists());
+
+    // Now that a host had it, one that is empty has lost what was in it.
+    fs::write(home.path().join("store.redb"), b"").unwrap();
+    assert!(matches!(StoreReader::open(home.path()), Err(StoreError::Emptied { .. })));
+    assert!(matches!(RedbStore::open(home.path()), Err(StoreError::Emptied { .. })));
 }
 
 #[tokio::test]

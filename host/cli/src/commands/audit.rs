@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen::{self, BAD, DIM, GOOD, styled, text, units};
+use crate::screen::{self, BAD, DIM, GOOD, HINT, styled, text, units};
 
 /// Proves that nobody changed what happened; lists what was decided
 #[derive(clap::Args)]
@@ -61,6 +61,11 @@ fn verify(verify: &Verify) -> Result<ExitCode> {
         Some(file) => Some(file.clone()),
         None => configured(home.path())?,
     };
+    // A place that the configuration names and that is not there vouches for nothing: whoever cuts the log takes it away too.
+    let (file, gone) = match file {
+        Some(file) if verify.heads.is_none() && !file.exists() => (None, Some(file)),
+        file => (file, None),
+    };
     // Before the log: a head that is written meanwhile is not missed in it.
     let known = file.as_deref().map(heads::read).transpose()?;
     let Some(history) = home.history()? else {
@@ -73,9 +78,13 @@ fn verify(verify: &Verify) -> Result<ExitCode> {
     if verify.json {
         let mut audit = serde_json::to_value(&audit)?;
         audit["torn_heads"] = torn.into();
+        audit["heads_gone"] = gone.as_ref().map(|file| file.display().to_string()).into();
         screen::print_json(&audit)?;
     } else {
-        screen::page(&page(&audit, known.is_some()))?;
+        screen::page(&page(&audit, known.is_some() || gone.is_some()))?;
+        if let Some(file) = &gone {
+            screen::page(&second_place_gone(file))?;
+        }
         if torn > 0 {
             let lines = units::plural(torn, "line");
             screen::tell(&format!(
@@ -84,13 +93,24 @@ fn verify(verify: &Verify) -> Result<ExitCode> {
             ));
         }
     }
-    Ok(if audit.broken.is_none() { Exit::Done } else { Exit::Failed }.into())
+    Ok(if audit.broken.is_none() && gone.is_none() { Exit::Done } else { Exit::Failed }.into())
 }
 
-/// The file that the configuration names, once there is one.
+/// The file that the configuration names.
 fn configured(home: &Path) -> Result<Option<PathBuf>> {
-    let file = Config::load(home)?.heads.map(|file| home.join(file));
-    Ok(file.filter(|file| file.exists()))
+    Ok(Config::load(home)?.heads.map(|file| home.join(file)))
+}
+
+/// What is said of heads that should be there.
+fn second_place_gone(file: &Path) -> String {
+    let file = text::line(&file.display().to_string());
+    format!(
+        "{}  `heads` of [audit] names {file}, which is not there: a log that was cut at its end or written anew looks whole\n{}: bring it back from \
+         where it was kept and verify again; a host makes it anew, without what it knew. If none has run since it was configured, there was \
+         nothing in it yet\n",
+        styled(BAD, "gone"),
+        styled(HINT, "hint")
+    )
 }
 
 /// What was found, for people.

@@ -81,10 +81,17 @@ fn as_json(reading: &ClockReading) -> serde_json::Value {
 fn page(reading: &ClockReading) -> String {
     let both =
         format!("home     {} UTC\nmachine  {} UTC\n", units::moment(reading.host.0), units::moment(reading.machine.0));
-    let off = match (reading.ahead_ms(), reading.behind_ms()) {
-        (Some(ms), _) => format!("the machine is ahead by {}", units::duration(ms)),
-        (_, Some(ms)) => format!("the machine is behind by {}", units::duration(ms)),
-        (None, None) => return both,
-    };
-    format!("{both}{}\nhint: set the clock; or, if it is right, run `agentry clock accept`\n", styled(BAD, off))
+    match off(reading) {
+        Some(off) => format!("{both}{}\nhint: {MEND}\n", styled(BAD, off)),
+        None => both,
+    }
 }
+
+/// By how much the machine's clock is off, if it is by more than is tolerated.
+pub fn off(reading: &ClockReading) -> Option<String> {
+    let ahead = reading.ahead_ms().map(|ms| format!("the machine is ahead by {}", units::duration(ms)));
+    ahead.or_else(|| Some(format!("the machine is behind by {}", units::duration(reading.behind_ms()?))))
+}
+
+/// What can be done then.
+pub const MEND: &str = "set the clock; or, if it is right, run `agentry clock accept`";

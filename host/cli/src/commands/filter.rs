@@ -160,7 +160,9 @@ impl Picked<'_> {
 
 /// What came of a call: ours, those of an error and those of a refusal.
 pub fn decision(given: &str) -> Result<String, String> {
-    let known = || OURS.into_iter().chain(fault::KINDS).chain(Code::ALL.into_iter().map(Code::word));
+    // What is exhausted is a case of an error and the code of a refusal.
+    let codes = || Code::ALL.into_iter().map(Code::word).filter(|word| !fault::KINDS.contains(word));
+    let known = || OURS.into_iter().chain(fault::KINDS).chain(codes());
     if known().any(|word| word == given) {
         return Ok(given.to_owned());
     }

@@ -7,7 +7,7 @@ use agentry_config::policies;
 use agentry_packages::lock::Lock;
 use agentry_runtime::config::{AgentsConfig, Cause};
 use agentry_runtime::host::{self, Host, Options};
-use agentry_serve::api::LiveRuns;
+use agentry_serve::api::{LiveRuns, LookAtHost};
 use agentry_serve::error::Kind;
 use agentry_serve::{OpenError, socket};
 use anyhow::{Result, anyhow, bail};
@@ -55,13 +55,20 @@ impl HostingArgs {
             Ok(_) => true,
             Err(error) => error.kind == Kind::NotServing,
         };
-        if self.wants_its_own_host() && hosted() {
-            let told = anyhow!(
-                "a host runs in this home, with models, roots and policies of its own\nhint: leave out --model, --root and --policies; or give them to agentry serve, or this run a home of its own with --home DIR"
-            );
-            return Err(With(Exit::Unavailable, told).into());
+        if !self.wants_its_own_host() || !hosted() {
+            return Ok(());
         }
-        Ok(())
+        let serves = socket::ask(home.path(), LookAtHost).is_ok_and(|host| host.serves || host.stops);
+        let told = if serves {
+            anyhow!(
+                "a host serves this home, with models, roots and policies of its own\nhint: leave out --model, --root and --policies; or give them to agentry serve, or this run a home of its own with --home DIR"
+            )
+        } else {
+            anyhow!(
+                "another run is going on in this home, and takes no others\nhint: wait until it has ended; where several are to run at once, end it and start `agentry serve` with --model, --root and --policies, which takes them all; or give this one a home of its own with --home DIR"
+            )
+        };
+        Err(With(Exit::Unavailable, told).into())
     }
 
     /// All of it.

@@ -161,7 +161,9 @@ impl Log {
                 };
                 rows(&[asked, entry]).pop().map(|row| self.call(at, &row, said))
             }
-            Entry::Called { at, outcome: Outcome::Error { .. }, .. } | Entry::Refused { at, .. } => {
+            // What the host's guard refuses was asked before, and its answer says no more.
+            Entry::Called { call, at, outcome: Outcome::Error { .. }, .. } | Entry::Refused { call, at, .. } => {
+                self.asked.remove(&call);
                 rows(&[entry]).pop().map(|row| self.call(at, &row, None))
             }
             _ => None,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agentry_journal::backup::{self, Restored, Source, Which};
@@ -43,6 +43,21 @@ pub struct Args {
     json: bool,
 }
 
+/// A home in another one would go with every backup and every mistake of that.
+fn outside(to: &Path) -> Result<()> {
+    let to = std::path::absolute(to)?;
+    let real = to.ancestors().find_map(|above| above.canonicalize().ok());
+    let is_home = |above: &&Path| above.join("store.redb").exists() && above.join("policies").is_dir();
+    if let Some(other) = real.as_deref().and_then(|real| real.ancestors().find(is_home)) {
+        bail!(
+            "{} lies in the home {}\nhint: name a directory outside of it: --to DIR",
+            text::line(&to.display().to_string()),
+            text::line(&other.display().to_string())
+        );
+    }
+    Ok(())
+}
+
 /// Puts it back.
 pub fn run(args: Args) -> Result<ExitCode> {
     let home = HomeArgs::at(args.to).resolve()?;
@@ -51,6 +66,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, Some(number)) => Which::Generation(number),
         (None, None) => Which::Newest,
     };
+    outside(home.path())?;
     let from = text::line(&args.from.display().to_string());
     let source = if args.from.as_os_str() == "-" {
         Source::Stream(Box::new(io::stdin().lock()))

@@ -59,6 +59,7 @@ fn record(words: &str) -> RunRecord {
         cause: Some(cause),
         imported: Some(Imported { at: AT, signer: None, adopted: false }),
         trigger: Some(words.to_owned()),
+        listed: None,
     }
 }
 

@@ -67,14 +67,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (model, configuration) = configured;
     let much = "How many dollars may all agents together spend in a day?";
     let (_, site) = answered(args.usd_day.as_deref(), || asks(much, USD_DAY), site)?;
-    let files = [("policies/00-site.toml", site, 0o644), ("agentry.toml", configuration, 0o600)];
+    let files = [
+        ("policies/00-site.toml", site, 0o644, args.usd_day.as_ref().map(|_| "--usd-day")),
+        (CONFIG_FILE, configuration, 0o600, args.model.as_ref().map(|_| "--model")),
+    ];
     for directory in ["", "agents", "policies"] {
         let path = home.path().join(directory);
         fs::create_dir_all(&path)
             .with_context(|| format!("cannot make {}\nhint: choose another home: --home DIR", path.display()))?;
     }
-    for (file, content, mode) in &files {
-        write(&home.path().join(file), content, *mode)?;
+    for (file, content, mode, option) in &files {
+        write(&home.path().join(file), content, *mode, *option)?;
     }
     // What was written is read as a host would, before anybody relies on it.
     policies::load(&home.policies())?;
@@ -192,13 +195,22 @@ fn unpriced(config: &Config) -> String {
     })
 }
 
-/// Writes a file that is not there.
-fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
+/// Writes a file that is not there; one that is stays, and an option that would have been written into it says so.
+fn write(path: &Path, content: &str, mode: u32, option: Option<&str>) -> Result<()> {
     let shown = path.display();
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     match file {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             screen::tell(&format!("{shown} is there already and stays as it is\n"));
+            let same = || fs::read(path).is_ok_and(|kept| kept == content.as_bytes());
+            if let Some(option) = option.filter(|_| !same()) {
+                let file = text::line(&path.display().to_string());
+                screen::tell(&format!(
+                    "{}: {option} changes nothing\n{}: write it into {file}, or move that away and set up again\n",
+                    styled(BAD, "warning"),
+                    styled(HINT, "hint"),
+                ));
+            }
             Ok(())
         }
         opened => opened
@@ -210,12 +222,16 @@ fn write(path: &Path, content: &str, mode: u32) -> Result<()> {
 fn next(home: &Home, model: &str) -> String {
     let (place, grant) = (text::word(home.path()), text::word(&home.policies().join("50-greeter.toml")));
     let mut page = format!("{}\n", styled(GOOD, format_args!("{} is ready", home.path().display())));
+    if HomeArgs::at(None).resolve().is_ok_and(|usual| usual.path() != home.path()) {
+        let there = std::path::absolute(home.path()).unwrap_or_else(|_| home.path().to_path_buf());
+        page.push_str(&format!("  export AGENTRY_HOME={}      # or --home with each command\n", text::word(&there)));
+    }
     if model == "embedded" {
         page.push_str(&format!("  agentry models --fetch --home {place}      # the model's weights, once\n"));
     }
     page.push_str(&format!(
         "  agentry new greeter && agentry build greeter\n  agentry inspect greeter/greeter.wasm --grant > {grant}\n  \
-         agentry doctor --home {place}\n"
+         agentry doctor --home {place}\n  agentry run greeter/greeter.wasm \"hello\" --home {place}\n"
     ));
     page
 }

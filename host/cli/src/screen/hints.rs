@@ -63,6 +63,7 @@ fn words(next: &Next) -> String {
             return format!("`agentry triggers` says why; `agentry triggers drop {name}` throws it away");
         }
         Next::Kill(run) => return format!("`agentry kill {run}` ends it, and its cause with it"),
+        Next::Resume(run) => return format!("agentry resume {run}, or start a host: agentry serve"),
         Next::RunsOrKey => "`agentry ps` lists what began; an order with --key KEY can be made again",
         Next::ServeInstead => "wait for its end, or stop it; `agentry serve` starts one that does",
     };

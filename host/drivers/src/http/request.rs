@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use agentry_abi::bindings::agentry::agent::http::Request;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_kernel::call::{Call, Fetch};
+use agentry_kernel::rights::HttpRight;
 use agentry_kernel::url;
 use agentry_store::content::Content;
 use agentry_store::limits::{
@@ -80,6 +81,11 @@ impl Wanted {
             secret: self.secret.clone(),
         };
         (Call::Fetch(fetch), vec![content])
+    }
+
+    /// Whether a rule covers it.
+    pub fn fits(&self, right: &HttpRight) -> bool {
+        url::Url::parse(self.url.as_str()).is_ok_and(|url| right.allows(self.method.as_str(), &url))
     }
 
     /// Bytes that leave this machine: address, headers and body. What the host adds is not the agent's.

@@ -87,6 +87,7 @@ fn made_anew(record: RunRecord, told: &Told<'_>, now: Millis) -> RunRecord {
         cause,
         imported: None,
         trigger: told.trigger.map(|by| text::cut(by.to_owned(), NAME_MAX_BYTES)),
+        listed: None,
         ..record
     }
 }

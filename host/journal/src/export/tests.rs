@@ -54,6 +54,7 @@ async fn home() -> (tempfile::TempDir, Digest) {
         cause: None,
         imported: None,
         trigger: None,
+        listed: None,
         labels: Labels::NONE,
         parent: None,
     };

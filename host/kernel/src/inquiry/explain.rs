@@ -12,6 +12,7 @@ use crate::call::Call;
 use crate::labels::Labels;
 use crate::policy::{Grant, Policy};
 use crate::refusal::{Refusal, Rule};
+use crate::url::Url;
 
 mod reasons;
 
@@ -56,6 +57,26 @@ pub fn explain(scenario: &Scenario, question: &Question) -> Explanation {
     let given_by = if matches!(verdict, Verdict::Refused(_)) { None } else { giver(scenario, question) };
     let also = reasons::behind(scenario, question, &verdict);
     Explanation { verdict, also, given_by, otherwise }
+}
+
+/// The same for a call that was made: what the host's own guard refused then, whatever policy says, it refuses again, unless a rule opens now
+/// what it wanted.
+pub fn explain_past(scenario: &Scenario, question: &Question, then: Option<&Refusal>) -> Explanation {
+    let explanation = explain(scenario, question);
+    let Some(bar) = then.filter(|then| then.is_barred()) else { return explanation };
+    let opened = bar.is_mended_by_private() && is_private(scenario, question);
+    if opened || !matches!(explanation.verdict, Verdict::Allowed { .. }) {
+        return explanation;
+    }
+    Explanation { verdict: Verdict::Refused(bar.clone()), given_by: None, otherwise: Vec::new(), ..explanation }
+}
+
+/// True if a rule that covers the request lets it go to this machine and its networks.
+fn is_private(scenario: &Scenario, question: &Question) -> bool {
+    let Call::Fetch(fetch) = &question.call else { return false };
+    let rights = scenario.grant(&question.agent).into_iter().flat_map(|grant| &grant.rights.http);
+    Url::parse(&fetch.url)
+        .is_ok_and(|url| rights.filter(|right| right.private).any(|right| right.allows(&fetch.method, &url)))
 }
 
 /// The first rule of the grant that is enough by itself.

@@ -65,6 +65,11 @@ impl Past {
                 }
                 _ => continue,
             };
+            // A call that the host's guard refused, or that a host lost and asked again, is one call.
+            if let Some(replay) = places.get(&call).and_then(|place| past.calls.get_mut(*place)) {
+                replay.refusal = refusal.or(replay.refusal.take());
+                continue;
+            }
             let mut most = Amounts::ZERO;
             if let Entry::Asked { held: asked, .. } = entry {
                 most = *asked;
@@ -77,7 +82,7 @@ impl Past {
             places.insert(call, past.calls.len());
             let (what, known) = with_arguments(what.clone(), &mut content);
             let (gained, lost) = (Labels::NONE, Labels::NONE);
-            let asked = asked.remove(&call).filter(|_| refusal.is_none());
+            let asked = asked.remove(&call);
             let spent = Amounts::ZERO;
             past.calls.push(Replay { call, at, what, known, asked, refusal, held: most, spent, gained, lost });
         }

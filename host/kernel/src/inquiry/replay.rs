@@ -44,7 +44,7 @@ pub struct Replay {
     pub what: Call,
     /// Whether its arguments are known: those of a refused call are kept within bounds only.
     pub known: bool,
-    /// The rule for which people were asked, if they said yes.
+    /// The rule for which people were asked, whatever they said.
     pub asked: Option<Rule>,
     /// Why it was refused, if it was.
     pub refusal: Option<Refusal>,
@@ -107,6 +107,13 @@ pub fn replay(scenario: &Scenario, past: &[Past]) -> Vec<Changed> {
     order.into_iter().flat_map(|past| replay_run(scenario, &mut kernel, past)).collect()
 }
 
+impl Past {
+    /// True if people could be asked: somebody was.
+    fn attended(&self) -> bool {
+        self.calls.iter().any(|replay| replay.asked.is_some() || was_heard(replay))
+    }
+}
+
 /// An agent's own question to people, when there were some.
 fn was_heard(replay: &Replay) -> bool {
     matches!(replay.what, Call::HumanAsk { .. }) && replay.refusal.is_none()
@@ -129,23 +136,46 @@ fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Chan
     if let (Err(refusal), _) = kernel.start(past.run, &start, past.began) {
         return alloc::vec![changed(None, Verdict::Refused(refusal))];
     }
+    if past.attended() {
+        kernel.attend(past.run);
+    }
     let mut told = Vec::new();
     let mut last = past.began;
     for replay in past.calls.iter().filter(|replay| replay.known) {
         last = last.max(replay.at);
         let is = match kernel.admit(past.run, replay.call, &replay.what, replay.at).0 {
             Answer::Permit(mut permit) => {
-                let (held, brings) = (*permit.held(), permit.brings().clone());
+                let (held, brings, private) = (*permit.held(), permit.brings().clone(), permit.private());
                 permit.bring(&replay.gained);
                 let _ = kernel.settle(permit, replay.spent, replay.at);
-                Verdict::Allowed { held, brings }
+                match replay.refusal.as_ref().filter(|refusal| refusal.is_barred()) {
+                    // No policy said it then, and none takes it back but by opening the host's own networks.
+                    Some(bar) if !(private && bar.is_mended_by_private()) => Verdict::Refused(bar.clone()),
+                    _ => Verdict::Allowed { held, brings },
+                }
             }
             Answer::Wait(ticket) => {
                 let _ = kernel.withdraw(ticket, replay.at);
                 Verdict::Allowed { held: Amounts::ZERO, brings: Labels::NONE }
             }
-            // Whoever was asked then is not asked now, so such a call is over here and costs nothing.
-            Answer::Ask(unasked) => Verdict::asks(unasked.required(), &past.agent, &replay.what),
+            // Nobody is asked now. What people allowed then costs what it did then; any other call is over here and costs nothing.
+            Answer::Ask(unasked) => {
+                let asks = Verdict::asks(unasked.required(), &past.agent, &replay.what);
+                if replay.asked.is_some() && replay.refusal.is_none() {
+                    match kernel.approved(unasked, replay.at) {
+                        Answer::Permit(mut permit) => {
+                            permit.bring(&replay.gained);
+                            let _ = kernel.settle(permit, replay.spent, replay.at);
+                        }
+                        Answer::Wait(ticket) => drop(kernel.withdraw(ticket, replay.at)),
+                        // The site's limits are never raised.
+                        Answer::Ask(_) | Answer::Refused(_) => {}
+                    }
+                } else {
+                    let _ = kernel.decline(unasked, "", replay.at);
+                }
+                asks
+            }
             // Whether somebody hears an agent's own question is no policy's to say.
             Answer::Refused(no) if no.code == Code::NotApproved && was_heard(replay) => {
                 Verdict::Allowed { held: Amounts::ZERO, brings: Labels::NONE }
@@ -159,7 +189,8 @@ fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Chan
             // What nobody would be asked about any more is answered otherwise, as much as what nobody was asked about then.
             Verdict::Allowed { .. } => was.is_none() && replay.asked.is_none(),
             // What people allowed then, they would be asked for again.
-            Verdict::Asks(_) => was.map_or(replay.asked.is_some(), |was| was == Code::NotApproved),
+            // So they would for what they did not allow.
+            Verdict::Asks(_) => replay.asked.is_some() || was == Some(Code::NotApproved),
             Verdict::Refused(_) => was.is_some(),
         };
         if !same {

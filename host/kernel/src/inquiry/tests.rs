@@ -7,8 +7,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{
-    DiffVerdict, Location, Past, Question, Replay, Scenario, Verdict, capabilities, diff, explain, learn, read_call,
-    replay, routes, show_call, telling_nothing,
+    DiffVerdict, Location, Past, Question, Replay, Scenario, Verdict, capabilities, diff, explain, explain_past, learn,
+    read_call, replay, routes, show_call, telling_nothing,
 };
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, RunId};
@@ -17,7 +17,7 @@ use crate::json;
 use crate::labels::Labels;
 use crate::model::Model;
 use crate::policy::{Policy, Source};
-use crate::refusal::Code;
+use crate::refusal::{Bar, Code, PUBLIC, PUBLIC_OR_PRIVATE, Refusal, Rule};
 use crate::time::Millis;
 use crate::tool::{Effect, Tool};
 
@@ -316,13 +316,61 @@ fn a_call_that_people_said_yes_to_and_would_not_be_asked_about_is_answered_other
     let pay = "\n[[require]]\nid = \"site/pay\"\ntool = \"pay.send\"\napproval = { from = \"group:ops\", factor = \"totp\" }\n";
     let (free, asks) = (scenario(&[SITE, CLERK]), scenario(&[&format!("{SITE}{pay}"), CLERK]));
     let mut asked = past(&DONE[..1]);
-    asked.calls[0].asked = Some(crate::refusal::Rule { id: "site/pay".into(), file: "s".into(), line: 1 });
+    asked.calls[0].asked = Some(Rule { id: "site/pay".into(), file: "s".into(), line: 1 });
     assert!(replay(&asks, &[asked.clone()]).is_empty());
     let told = replay(&free, &[asked]);
     assert_eq!((told.len(), told[0].was_word(), told[0].is.word()), (1, "ask", "allow"));
     // And the other way round: nobody was asked, and somebody would be.
     let told = replay(&asks, &[past(&DONE[..1])]);
     assert_eq!((told.len(), told[0].was_word(), told[0].is.word()), (1, "allow", "ask"));
+}
+
+#[test]
+fn what_people_added_to_a_budget_they_are_asked_for_again() {
+    let grant =
+        |more: &str| CLERK.replace("usd_day = \"1.00\"", &format!("usd_day = \"1.00\"\ntool_calls_run = 1\n{more}"));
+    let (asks, denies) = (grant("on_exhausted = \"ask\""), grant(""));
+    let mut thrice = past(&[DONE[0], DONE[1], DONE[0]]);
+    for call in &mut thrice.calls {
+        call.spent = Amounts::of(Resource::ToolCalls, 1);
+    }
+    for place in [1, 2] {
+        thrice.calls[place].asked = Some(Rule { id: "clerk/budget".into(), file: "s".into(), line: 1 });
+    }
+    let told = replay(&scenario(&[SITE, &asks]), &[thrice.clone()]);
+    assert!(told.is_empty(), "{told:?}");
+    let told = replay(&scenario(&[SITE, &denies]), &[thrice.clone()]);
+    let words: Vec<_> = told.iter().map(|change| (change.was_word(), change.is.word())).collect();
+    assert_eq!(words, [("ask", "deny"), ("ask", "deny")]);
+    // What they did not add is asked for as well.
+    thrice.calls[2].refusal = Some(Refusal::new(Code::NotApproved, "x"));
+    assert!(replay(&scenario(&[SITE, &asks]), &[thrice]).is_empty());
+}
+
+#[test]
+fn what_the_guard_of_the_host_refused_no_policy_takes_back_but_by_opening_its_networks() {
+    let bar = |allowed: &str| {
+        let (value, because, hint) = ("https://api.example.org/v1/items".into(), "x".into(), "y".into());
+        let bar = Bar { name: "url", value, allowed: allowed.into(), because, hint };
+        Refusal::barred("clerk", "http.fetch", (RunId(7), CallId(1)), bar)
+    };
+    let private = CLERK.replace("paths = [\"/v1/**\"]", "paths = [\"/v1/**\"], private = true");
+    let (closed, open) = (scenario(&[SITE, CLERK]), scenario(&[SITE, &private]));
+    let mut fetched = past(&[DONE[5]]);
+    let question = |past: &Past| Question {
+        agent: "clerk".into(),
+        package: None,
+        labels: Labels::NONE,
+        call: past.calls[0].what.clone(),
+    };
+    for (allowed, opened) in [(PUBLIC_OR_PRIVATE, true), (PUBLIC, false)] {
+        fetched.calls[0].refusal = Some(bar(allowed));
+        assert!(replay(&closed, &[fetched.clone()]).is_empty());
+        assert_eq!(replay(&open, &[fetched.clone()]).len(), usize::from(opened));
+        let explained = |scenario| explain_past(scenario, &question(&fetched), fetched.calls[0].refusal.as_ref());
+        assert_eq!(explained(&closed).verdict.word(), "deny");
+        assert_eq!(explained(&open).verdict.word(), if opened { "allow" } else { "deny" });
+    }
 }
 
 const CHAIN: [&str; 2] = [
@@ -355,7 +403,7 @@ fn past(calls: &[(&str, Option<Code>)]) -> Past {
         what: call(text),
         known: true,
         asked: None,
-        refusal: code.map(|code| crate::refusal::Refusal::new(code, "x")),
+        refusal: code.map(|code| Refusal::new(code, "x")),
         held: Amounts::of(Resource::TokensOut, 100),
         spent: Amounts::ZERO,
         gained: Labels::NONE,

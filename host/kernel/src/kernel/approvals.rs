@@ -233,6 +233,23 @@ impl Kernel {
         (refusal, self.follows())
     }
 
+    /// What follows from a yes of people, for those who ask what would be: nobody was asked, and nothing is written down.
+    pub(crate) fn approved(&mut self, unasked: Unasked, now: Millis) -> Answer {
+        let Unasked { permit, name, model, class, raise, .. } = unasked;
+        let held = match &raise {
+            Some(raise) => self.raise(permit.run, raise, now).map(|(_, held)| held),
+            None => Ok(permit.held),
+        };
+        match held {
+            Ok(held) => self.place(Permit { held, ..permit }, model, class),
+            Err(no) => {
+                let (run, call) = (permit.run, permit.call);
+                self.release(permit, now);
+                Answer::Refused(self.no(run, call, &name, no))
+            }
+        }
+    }
+
     /// Who allowed this call; nobody if it was not allowed, or was made.
     pub fn approved_by(&self, waiter: Waiter) -> &[String] {
         match self.approvals.waiting.get(&waiter) {

@@ -170,7 +170,7 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
             short(&key, list.len())?;
             for (at, agent) in list.iter().enumerate() {
                 let key = format!("{key}.{at}");
-                fits(&key, agent, shapes::name(agent), "an agent, or the beginning of its name and `*`")?;
+                fits(&key, agent, shapes::agent(agent), "an agent, or the beginning of its name and `*`")?;
             }
         }
         reason("wants.agents", &agents.why)?;

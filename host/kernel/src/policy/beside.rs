@@ -34,6 +34,8 @@ pub struct Beside {
     pub tools: Vec<Tool>,
     /// Of those whose schema lists them, the names of their arguments, by the name of the tool.
     pub arguments: BTreeMap<String, Vec<String>>,
+    /// Of these arguments, the kind that a schema gives them: `integer`, `string`, …, by the names of tool and argument.
+    pub kinds: BTreeMap<(String, String), String>,
     /// Handles of the secrets that are configured.
     pub secrets: Vec<String>,
     /// Agents that are there or have run.
@@ -66,6 +68,7 @@ pub(super) fn find(policy: &Policy, sources: &[Source<'_>], beside: &Beside) -> 
             tool(&grant.rule.file, right.line, &right.tool, beside, &mut found);
             if let Arguments::Listed(args) = &right.args {
                 arguments((&grant.rule.file, right.line), &right.tool, args, beside, &mut found);
+                kinds((&grant.rule.file, right.line), &right.tool, args, beside, &mut found);
             }
         }
         for right in &grant.rights.secrets {
@@ -313,6 +316,32 @@ fn arguments(
             format!("`{pattern}` has no argument `{}`, so this fits no call that names one", text::show(name));
         let fresh = format!("`agentry tools --json` shows what it takes: {}", known.join(", "));
         found.warn(file, line, message, &near(name, &known, fresh));
+    }
+}
+
+/// Whether a tool's argument could ever be what a grant says of it.
+fn kinds(
+    (file, line): (&str, u32),
+    pattern: &str,
+    tested: &[(String, Constraint)],
+    beside: &Beside,
+    found: &mut Findings<'_>,
+) {
+    let meant = || beside.tools.iter().filter(|tool| name_fits(pattern, &tool.name));
+    for (name, constraint) in tested {
+        let kind = |tool: &Tool| beside.kinds.get(&(tool.name.clone(), name.clone()));
+        let never = |tool: &Tool| kind(tool).is_some_and(|kind| !constraint.could_fit(kind));
+        let Some(first) = meant().next().and_then(kind).filter(|_| meant().all(never)) else { continue };
+        let message =
+            format!("argument `{}` of `{pattern}` is of the kind `{first}`, so this fits no call", text::show(name));
+        let hint = match first.as_str() {
+            "integer" | "number" => "for example { min = 1, max = 100 }",
+            "string" => "for example { prefix = \"a\" }, or { in = [\"a\"] }",
+            "array" => "for example { each_in = [\"a\"] }",
+            "boolean" => "for example { in = [true] }",
+            _ => "write `any`, or leave it out",
+        };
+        found.warn(file, line, message, hint);
     }
 }
 

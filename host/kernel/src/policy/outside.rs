@@ -86,7 +86,7 @@ pub(super) fn agents(document: &mut Document<'_>, file: &DeTable<'_>) -> Option<
     let (table, place) = document.table(file, "agents", "{ call = [\"fetcher\"], max_depth = 2 }")?;
     document.closed(table, &AGENTS);
     why(document, table);
-    let mut listed = |key: &str| texts(document, table, key, "\"fetcher\"", shapes::name).unwrap_or_default();
+    let mut listed = |key: &str| texts(document, table, key, "\"fetcher\"", shapes::agent).unwrap_or_default();
     let (call, send, receive) = (listed("call"), listed("send"), listed("receive"));
     let whom = ["call", "send", "receive"];
     if !whom.iter().any(|key| table.contains_key(*key)) {

@@ -23,6 +23,7 @@ pub(super) fn find(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Gra
         empty_lists(document, rule, "args", &place);
     }
     dead_rules(document, table, grant);
+    methods(document, table);
     budget(document, table, grant);
 }
 
@@ -42,6 +43,68 @@ fn package(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
             );
         }
         Some(_) => {}
+    }
+}
+
+/// Methods that servers know (the registry of RFC 9110, and two that many know besides).
+const METHODS: [&str; 43] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "NOTIFY",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PRI",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SUBSCRIBE",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];
+
+/// A method of which hardly a server has heard is probably misspelt.
+fn methods(document: &mut Document<'_>, table: &DeTable<'_>) {
+    for (inner, _) in document.tables(table, "http", "") {
+        for (method, place) in document.strings(inner, "methods", "[\"GET\"]") {
+            if !METHODS.contains(&method) {
+                let hint = match text::nearest(method, METHODS.into_iter()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "if its server knows it, leave it".into(),
+                };
+                document.warn(place, format!("no common method is called `{}`", text::show(method)), hint);
+            }
+        }
     }
 }
 

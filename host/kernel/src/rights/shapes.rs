@@ -16,6 +16,17 @@ pub(crate) fn name(pattern: &str) -> Result<(), TextFlaw> {
     text::name(pattern)
 }
 
+/// An agent, or the beginning of its name and `*`: `fetcher`, `mail-*`, `*`.
+pub(crate) fn agent(pattern: &str) -> Result<(), TextFlaw> {
+    name(pattern)?;
+    match pattern.strip_suffix('*') {
+        None => text::label(pattern),
+        Some("") => Ok(()),
+        // What it may begin with, a name may also end with.
+        Some(begin) => text::label(begin.trim_end_matches('-')),
+    }
+}
+
 /// A namespace, or a subtree of them: `team/board`, `team/**`, `**`.
 pub(crate) fn namespace(pattern: &str) -> Result<(), TextFlaw> {
     let plain = match pattern.strip_suffix("**") {

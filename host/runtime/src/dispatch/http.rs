@@ -6,12 +6,14 @@ use std::sync::Arc;
 use agentry_abi::bindings::agentry::agent::http::Response;
 use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::Completed;
+use agentry_abi::driver::{Barred, Completed};
 use agentry_abi::fault::invalid;
 use agentry_abi::port::{Fetched, HttpFetch, HttpFollow, Passed, Syscall};
 use agentry_drivers::http::Wanted;
 use agentry_drivers::web::address::Named;
 use agentry_kernel::call::CallId;
+use agentry_kernel::policy::Policy;
+use agentry_kernel::refusal::{Bar, PUBLIC_OR_PRIVATE};
 use agentry_store::limits::HTTP_REDIRECTS_MAX;
 use parking_lot::Mutex;
 
@@ -70,7 +72,11 @@ fn ask<S: Syscall<Reply = Fetched, Fault = Error>>(of: &Dispatch, hop: Hop) -> P
         if let Some(note) = &done.note {
             told.observer.tell(Event::Log { level: Level::Warn, line: format!("http.fetch: {note}") });
         }
-        Completed::of(done.result, done.spent).noting(done.note)
+        let barred = done.bar.map(|bar| {
+            let policy = with.gate.kernel(|kernel| Arc::clone(kernel.policy()));
+            Barred { what: wanted.call().0, bar: placed(bar, &wanted, &told.agent, &policy) }
+        });
+        Completed::of(done.result, done.spent).noting(done.note).barred(barred)
     });
     let (call, hops) = (begun.call, Arc::clone(&of.hops));
     of.begun_as::<S, _>(begun, move |answer| {
@@ -78,6 +84,20 @@ fn ask<S: Syscall<Reply = Fetched, Fault = Error>>(of: &Dispatch, hop: Hop) -> P
         let redirect = call.filter(|call| leads(*call, &hop, &response, &hops));
         Ok(Fetched { response, redirect })
     })
+}
+
+/// What bars a request, with the rule that could open it.
+fn placed(bar: Bar, wanted: &Wanted, agent: &str, policy: &Policy) -> Bar {
+    if bar.allowed != PUBLIC_OR_PRIVATE {
+        return bar;
+    }
+    let grant = policy.grants.iter().find(|grant| grant.agent == agent);
+    let rule =
+        grant.and_then(|grant| Some((&grant.rule.file, grant.rights.http.iter().find(|right| wanted.fits(right))?)));
+    match rule {
+        Some((file, right)) => Bar { hint: format!("{} `{}`, {file}:{}", bar.hint, right.id, right.line), ..bar },
+        None => bar,
+    }
 }
 
 /// Whether an answer is a redirect; where it leads is kept until the guest has seen it.

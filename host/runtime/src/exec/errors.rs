@@ -19,13 +19,21 @@ pub enum RunError {
     /// It cannot be read or compiled within its limits.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
-    /// The input is too long or not JSON.
+    /// The input is not JSON.
     #[error(
         "the input is {why}\nhint: give one JSON value: --input '{{\"question\": \"…\"}}', --input @FILE or --input -"
     )]
     Input {
         /// What is wrong with it.
         why: String,
+    },
+    /// The input is longer than one may be; whoever read it may have stopped there, so nobody says how long it is.
+    #[error(
+        "the input is longer than {max} bytes\nhint: let the agent read it: put it into a file below a root that it is granted, and name that in the input"
+    )]
+    Long {
+        /// The most.
+        max: usize,
     },
     /// The agent's manifest says by a schema what it takes, and this is something else.
     #[error(
@@ -133,7 +141,7 @@ pub enum RunError {
 impl RunError {
     /// True if it would be the same however often the same is tried: the input is not what the agent takes.
     pub(crate) fn is_of_the_input(&self) -> bool {
-        matches!(self, Self::Input { .. } | Self::Shape { .. })
+        matches!(self, Self::Input { .. } | Self::Long { .. } | Self::Shape { .. })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The time that decisions and journals go by: the host's. It is written down for the next host, and a person can set it to the machine's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use agentry_journal::{Extras, Trail};
@@ -22,6 +23,12 @@ impl Gate {
         let (journal, mut batch) = (&self.0.journal, Batch::default());
         rows::clock::put(&mut batch, journal.at().host, self.0.clock.now());
         journal.store().commit(batch).await
+    }
+
+    /// Lists runs that live here and began in a time that has not come by this time; which.
+    pub(crate) fn list_living_by(&self, now: Millis) -> BTreeSet<RunId> {
+        let runs = self.0.audience.runs();
+        runs.iter().filter(|run| run.list_by(now)).map(|run| run.id).collect()
     }
 
     /// Goes by the machine's clock from here on, because a person says that it is right. What lies in a time that has not come then is settled

@@ -282,7 +282,7 @@ impl Gate {
                 failure,
                 cause,
                 labels: run.labels(),
-                ..run.record().expect("a run ends after it has begun").clone()
+                ..run.record_to_write().expect("a run ends after it has begun")
             };
             act.note(Entry::Ended(Ended { at: now, status, output: name, spent: tally.spent }));
             act.store(contents);
@@ -352,6 +352,7 @@ fn first_record(run: &RunContext, started: &Started, parent: Option<(RunId, Call
         parent,
         imported: None,
         trigger: run.began.as_ref().map(|began| began.by.clone()),
+        listed: None,
     }
 }
 

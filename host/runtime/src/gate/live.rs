@@ -225,14 +225,13 @@ impl Gate {
 impl Inner {
     /// Closes the journal of a run, and before that those of all that work for it: what is cut with it is not written as if it had ended.
     fn close(&self, act: &mut Act<'_>, run: &Arc<RunContext>, lying: &Lying, left: &mut Vec<Arc<RunContext>>) {
-        let (Some(record), Some(_)) = (run.record(), self.audience.find(run.id)) else { return };
+        let (Some(record), Some(_)) = (run.record_to_write(), self.audience.find(run.id)) else { return };
         for below in run.children() {
             self.close(act, &below, lying, left);
         }
         let tally = run.tally();
         let (calls, refused, labels) = (run.calls(), tally.refused, run.labels());
-        let record =
-            RunRecord { status: Status::Suspended, spent: tally.spent, calls, refused, labels, ..record.clone() };
+        let record = RunRecord { status: Status::Suspended, spent: tally.spent, calls, refused, labels, ..record };
         let at = self.clock.now();
         let rests = lying.get(&run.id).map(|calls| Entry::Rested { at, calls: calls.clone() });
         self.journal.close(&run.trail, rests.as_slice(), record);

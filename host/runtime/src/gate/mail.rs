@@ -262,7 +262,7 @@ impl InFlightCall {
             let settled = act.ask(|kernel| kernel.settle(permit, Amounts::ZERO, at));
             if !settled.gained.is_empty() {
                 self.run.relabel(self.call, &settled.gained, &settled.cleared);
-                act.record(self.run.record().map(|record| RunRecord { labels: self.run.labels(), ..record.clone() }));
+                act.record(self.run.record_to_write().map(|record| RunRecord { labels: self.run.labels(), ..record }));
             }
         });
         self.tell(at, Amounts::ZERO, None);

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_abi::bindings::agentry::agent::types::Error;
-use agentry_abi::driver::{Completed, Recordable};
+use agentry_abi::driver::{Barred, Completed, Recordable};
 use agentry_abi::fault::{self, Fault};
+use agentry_journal::Extras;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Durability, Effect};
+use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
+use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
 use futures::FutureExt as _;
 use serde::Serialize;
@@ -21,7 +24,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::in_flight::{Begun, InFlightCall, past};
-use super::{CallRequest, Gate, Turn};
+use super::{CallRequest, Gate, Turn, told_no};
 use crate::run::context::RunContext;
 
 /// How long an act may go on after it was cancelled, to say what it knows. Then it is dropped and its worst case is
@@ -114,16 +117,30 @@ impl InFlightCall {
         // What an act costs that was cut off is not known, so it is what it could have cost.
         let worst = if self.effect == Effect::External { *permit.held() } else { Amounts::ZERO };
         let (lent, back) = LentPermit::lend(permit);
-        let Completed { result, spent, labels, freed, below, note } = self.bounded(act, lent, worst).await;
+        let Completed { result, spent, labels, freed, below, note, barred } = self.bounded(act, lent, worst).await;
         // An act has not ended while something that it began can still use its permit.
         let Ok(mut permit) = back.await else { return (Err(fault::broke().into()), self.now()) };
         permit.bring(&labels);
         self.below = below;
         self.gate.0.note(&self.run, self.call, self.now(), note);
+        let result = match barred {
+            Some(barred) => Err(self.barred(&permit, *barred)),
+            None => result,
+        };
         let (gate, run) = (self.gate.clone(), Arc::clone(&self.run));
         let answer = self.close(permit, result, Some(spent));
         gate.0.free(&run, &freed);
         answer
+    }
+
+    /// The driver's own guard was in its way: the no stands in the journal before the answer that the guest gets of it.
+    fn barred<E: Fault>(&self, permit: &Permit, barred: Barred) -> E {
+        let (call, at, Barred { what, bar }) = (self.call, self.now(), barred);
+        let refusal = Refusal::barred(&self.run.agent, what.name(), (self.run.id, call), bar);
+        let entry = Entry::Refused { call, at, what, refusal: refusal.clone(), basis: permit.basis() };
+        self.gate.0.journal.append(&self.run.trail, &[entry], Extras::default());
+        told_no(&self.run, &refusal);
+        fault::refused(&refusal, self.run.id, call).into()
     }
 
     async fn bounded<T, E, F>(

@@ -210,7 +210,7 @@ impl Gate {
             let taken = act.unlabel(id, labels)?;
             if !taken.is_empty() {
                 run.unlabel(&taken);
-                act.record(run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() }));
+                act.record(run.record_to_write().map(|record| RunRecord { labels: run.labels(), ..record }));
                 let (place, because) = (format!("run {id}"), because.clone());
                 act.note(Entry::Unlabelled { at, place, labels: taken.clone(), because });
             }

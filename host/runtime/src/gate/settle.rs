@@ -127,6 +127,6 @@ impl Act<'_> {
         if let Some(rule) = rule.filter(|_| !cleared.is_empty()) {
             self.note(Entry::Cleared { call, at, labels: cleared.clone(), rule });
         }
-        self.record(run.record().map(|record| RunRecord { labels: run.labels(), ..record.clone() }));
+        self.record(run.record_to_write().map(|record| RunRecord { labels: run.labels(), ..record }));
     }
 }

@@ -209,7 +209,7 @@ impl HostBuilder {
             engine(&directory, preparer, (config.engine, config.isolation.unwrap_or(self.unsaid)))?;
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
         let second = config.heads.as_ref().map(|file| directory.join(file));
-        let missing = second.as_deref().map_or(Ok(0), |file| missing(&*store, &name, file))?;
+        let missing = second.as_deref().map_or(Ok(0), |file| set_back(&*store, &name, file))?;
         if let (Some(file), 1.., false) = (&second, missing, self.accept_older) {
             return Err(OpenError::Older { file: file.display().to_string(), missing });
         }
@@ -306,7 +306,10 @@ async fn open_store(home: &Path) -> Result<RedbStore, StoreError> {
 }
 
 /// How many segments of this host's log the second place knows of that the store does not have.
-fn missing(store: &dyn Store, name: &str, place: &Path) -> Result<u64, OpenError> {
+///
+/// # Errors
+/// When either cannot be read.
+pub fn set_back(store: &dyn Store, name: &str, place: &Path) -> Result<u64, OpenError> {
     let host = rows::host::named(store, name)?;
     let next = Tip::read(store, host)?.map_or(0, |tip| tip.next.number);
     let known = heads::newest(place, host)?.map_or(0, |head| head.segment.number.saturating_add(1));

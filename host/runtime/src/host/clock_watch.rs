@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agentry_abi::clock::Clock;
+use agentry_journal::index;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Wake;
 use agentry_kernel::time::{ClockReading, Millis};
@@ -72,7 +73,12 @@ fn story(reading: &ClockReading) -> String {
 pub async fn accept(services: &Services) -> Result<ClockReading, StoreError> {
     let gate = &services.drivers.gate;
     let before = gate.accept_clock();
-    settle(gate.journal().store(), gate.journal().at().host, before.host, gate.clock().now()).await?;
+    let (now, store) = (gate.clock().now(), gate.journal().store());
+    // What was written of a run that lives here is there before its place in lists changes.
+    let living = gate.list_living_by(now);
+    gate.journal().flush().await?;
+    index::set_back(store, gate.journal().at().host, now, |run| living.contains(&run)).await?;
+    settle(store, gate.journal().at().host, before.host, now).await?;
     gate.mark_time().await?;
     gate.journal().flush().await?;
     services.parking.look_again();

@@ -65,6 +65,8 @@ pub struct RunContext {
     next_call: AtomicU32,
     deadline: OnceLock<Instant>,
     record: OnceLock<RunRecord>,
+    /// Where lists have it since the clock was set back.
+    listed: Mutex<Option<Millis>>,
     tally: Mutex<Tally>,
     /// The agents above it, if it is below others: the nearest first. The last one pays.
     callers: Vec<String>,
@@ -120,6 +122,7 @@ impl RunContext {
             next_call: AtomicU32::new(1),
             deadline: OnceLock::new(),
             record: OnceLock::new(),
+            listed: Mutex::default(),
             tally: Mutex::default(),
         }
     }
@@ -302,6 +305,22 @@ impl RunContext {
     /// Its record as it was at the start; none before it has begun.
     pub fn record(&self) -> Option<&RunRecord> {
         self.record.get()
+    }
+
+    /// The same as it is written from here on, before what has come to pass is put into it.
+    pub(crate) fn record_to_write(&self) -> Option<RunRecord> {
+        let listed = *self.listed.lock();
+        self.record().map(|record| RunRecord { listed: listed.or(record.listed), ..record.clone() })
+    }
+
+    /// Lists it by this time if it began later, by a clock that was set back; false if it did not.
+    pub(crate) fn list_by(&self, now: Millis) -> bool {
+        let mut listed = self.listed.lock();
+        let later = self.record().is_some_and(|record| listed.or(record.listed).unwrap_or(record.started) > now);
+        if later {
+            *listed = Some(now);
+        }
+        later
     }
 
     pub(crate) fn set_record(&self, record: RunRecord) {

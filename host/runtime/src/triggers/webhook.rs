@@ -60,15 +60,22 @@ pub enum ListenError {
         why: std::io::Error,
     },
     /// The secret of a hook.
-    #[error(
-        "the secret of {of}: {why}\nhint: put it where agents.toml says that it is, or leave `secret` or `token` out there"
-    )]
+    #[error("the secret of {of}: {why}{}", remedy(why))]
     Secret {
         /// Whose.
         of: String,
         /// What is wrong with it; nothing of what is in it.
         why: String,
     },
+}
+
+/// What to do about a secret that cannot be read, where that is not said yet.
+fn remedy(why: &str) -> &'static str {
+    if why.contains("\nhint: ") {
+        ""
+    } else {
+        "\nhint: put it where agents.toml says that it is, or leave `secret` or `token` out there"
+    }
 }
 
 /// One webhook.

@@ -51,6 +51,12 @@ impl Place {
         }
     }
 
+    /// False if nothing lies where the socket of this home does, its directory included.
+    pub(super) fn has_socket(home: &Path) -> bool {
+        let there = fs::symlink_metadata(home.join(DIRECTORY).join(SOCKET));
+        !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// The address of the socket, short enough for one wherever the home lies.
     pub(super) fn address(&self) -> PathBuf {
         let address = self.directory.join(SOCKET);

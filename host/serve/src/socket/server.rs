@@ -4,7 +4,7 @@
 //! for one, and those who say nothing meanwhile lose theirs.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -28,6 +28,9 @@ use crate::error::OpError;
 const LAST_ANSWERS_MAX: Duration = Duration::from_secs(1);
 const LAST_ANSWERS_LOOK: Duration = Duration::from_millis(2);
 
+/// Between two looks whether the socket is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How long nobody is let in after the system could not let one in.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,14 +44,19 @@ pub struct Control {
 impl Control {
     /// Opens the socket in this home, whose store the caller holds: what lies there is a dead host's.
     pub fn open(home: &Path, services: &Arc<Services>) -> Result<Self, ControlError> {
-        let place = Place::make(home)?;
-        place.clear()?;
-        let listener = UnixListener::bind(place.address()).map_err(|error| place.unusable(error))?;
-        place.close_socket()?;
+        let (place, listener) = bound(home)?;
         let busy = Busy::default();
-        let listening = tokio::spawn(listen(listener, Arc::downgrade(services), busy.clone()));
+        let listening = tokio::spawn(listen(home.to_owned(), listener, Arc::downgrade(services), busy.clone()));
         Ok(Self { place, listening, busy })
     }
+}
+
+fn bound(home: &Path) -> Result<(Place, UnixListener), ControlError> {
+    let place = Place::make(home)?;
+    place.clear()?;
+    let listener = UnixListener::bind(place.address()).map_err(|error| place.unusable(error))?;
+    place.close_socket()?;
+    Ok((place, listener))
 }
 
 impl Drop for Control {
@@ -65,8 +73,9 @@ impl Drop for Control {
 }
 
 /// Lets in who may come. What it does not let in is dropped, and its peer sees the end of the stream.
-async fn listen(listener: UnixListener, services: Weak<Services>, busy: Busy) {
+async fn listen(home: PathBuf, mut listener: UnixListener, services: Weak<Services>, busy: Busy) {
     let (mut connections, mut seats) = (JoinSet::new(), Vec::<Seat>::new());
+    let mut looks = tokio::time::interval(LOOK);
     loop {
         let full = connections.len() >= CONTROL_CONNECTIONS_MAX;
         tokio::select! {
@@ -81,6 +90,12 @@ async fn listen(listener: UnixListener, services: Weak<Services>, busy: Busy) {
             },
             Some(_) = connections.join_next() => seats.retain(|seat| !seat.task.is_finished()),
             () = tokio::time::sleep(PAUSE), if full => hang_up(&seats),
+            // A socket that somebody removed reaches nobody: it is made again, in the same place. Whoever is connected stays so.
+            _ = looks.tick() => {
+                if !Place::has_socket(&home) && let Ok((_, again)) = bound(&home) {
+                    listener = again;
+                }
+            }
         }
     }
 }

@@ -73,6 +73,26 @@ async fn a_store_is_read_through_the_host_that_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_somebody_removed_is_made_again() {
+    let home = tempfile::tempdir().unwrap();
+    let _running = host(home.path()).await.unwrap();
+    let removes: [fn(&Path); 2] = [
+        |home| std::fs::remove_file(socket(home)).unwrap(),
+        |home| std::fs::remove_dir_all(home.join("control")).unwrap(),
+    ];
+    for remove in removes {
+        assert!(is_served(home.path()));
+        remove(home.path());
+        let begun = Instant::now();
+        while !socket(home.path()).exists() || !is_served(home.path()) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "nobody reaches the host");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!((mode(&home.path().join("control")), mode(&socket(home.path()))), (0o700, 0o600));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_its_user_reaches_the_socket_and_a_dead_one_is_replaced() {
     let home = tempfile::tempdir().unwrap();
     assert!(matches!(Client::connect(home.path()), Err(ControlError::NoHost { .. })));

@@ -125,6 +125,7 @@ impl From<Record> for RunRecord {
             cause,
             imported,
             trigger,
+            listed: None,
         }
     }
 }

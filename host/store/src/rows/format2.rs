@@ -77,6 +77,7 @@ impl From<Record> for RunRecord {
             cause,
             imported,
             trigger,
+            listed: None,
         }
     }
 }

@@ -162,6 +162,7 @@ mod tests {
             cause: None,
             imported: None,
             trigger: None,
+            listed: None,
         }
     }
 

@@ -10,18 +10,19 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{format1, format2};
-use crate::{Batch, Store, StoreError, keys};
+use crate::{Batch, Key, Store, StoreError, keys};
 
 const FORMAT: u8 = 2;
 
 /// The version of a run's record: version 2 did not know of runs below runs, version 3 of causes, version 4 of runs out of files, version 5 of
-/// what started a run by itself.
-const RECORD_FORMAT: u8 = 6;
+/// what started a run by itself, version 6 of clocks that were set back.
+const RECORD_FORMAT: u8 = 7;
 
-/// Versions 3 to 5 are this one without what stands last.
+/// Versions 3 to 6 are this one without what stands last.
 const WITHOUT_CAUSE: u8 = 3;
 const WITHOUT_IMPORTED: u8 = 4;
 const WITHOUT_TRIGGER: u8 = 5;
+const WITHOUT_LISTED: u8 = 6;
 
 /// A run at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,8 @@ pub struct RunRecord {
     pub imported: Option<Imported>,
     /// What started it by itself; none if a person or another agent did.
     pub trigger: Option<String>,
+    /// Where lists have it, if not by when it began: that was by a clock that was set back since.
+    pub listed: Option<Millis>,
 }
 
 /// That a run came out of a file: it ran elsewhere, or somebody says so.
@@ -90,9 +93,10 @@ impl RunRecord {
     pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         match bytes.split_first() {
             Some((&RECORD_FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| damaged()),
-            Some((&WITHOUT_TRIGGER, rest)) => without(rest, &[0]),
-            Some((&WITHOUT_IMPORTED, rest)) => without(rest, &[0, 0]),
-            Some((&WITHOUT_CAUSE, rest)) => without(rest, &[0, 0, 0]),
+            Some((&WITHOUT_LISTED, rest)) => without(rest, &[0]),
+            Some((&WITHOUT_TRIGGER, rest)) => without(rest, &[0, 0]),
+            Some((&WITHOUT_IMPORTED, rest)) => without(rest, &[0, 0, 0]),
+            Some((&WITHOUT_CAUSE, rest)) => without(rest, &[0, 0, 0, 0]),
             Some((&FORMAT, rest)) => {
                 postcard::from_bytes::<format2::Record>(rest).map(Self::from).map_err(|_| damaged())
             }
@@ -100,17 +104,28 @@ impl RunRecord {
         }
     }
 
-    /// As it is stored.
+    /// As it is stored: in the version before this one if that has all that there is to it, so that hosts of it can read it.
     pub fn encoded(&self) -> Vec<u8> {
-        let record = postcard::to_extend(self, vec![RECORD_FORMAT]);
-        record.expect("our own values have no part that cannot be encoded")
+        let format = if self.listed.is_some() { RECORD_FORMAT } else { WITHOUT_LISTED };
+        let record = postcard::to_extend(self, vec![format]);
+        let mut record = record.expect("our own values have no part that cannot be encoded");
+        if self.listed.is_none() {
+            // The last byte says that it is none.
+            record.pop();
+        }
+        record
+    }
+
+    /// Its key in the index by time.
+    pub fn place(&self) -> Key {
+        keys::time(self.listed.unwrap_or(self.started), self.id)
     }
 
     /// Into the batch that changes it, together with its row in the index by time.
     pub fn write(&self, batch: &mut Batch) {
         let record = self.encoded();
         batch.put(keys::run(self.id), record.clone());
-        batch.put(keys::time(self.started, self.id), record);
+        batch.put(self.place(), record);
         match self.status {
             // It is there since the run began or went on, and may say more by now.
             Status::Running | Status::Suspended => {}

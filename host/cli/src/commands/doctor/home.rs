@@ -11,14 +11,17 @@ use agentry_engine::confine;
 use agentry_llm::silent::silent;
 use agentry_llm::{Entry, Models};
 use agentry_runtime::config::{AgentsConfig, Config, Isolation};
-use agentry_runtime::host::policy_watch;
-use agentry_serve::socket::{Client, ControlError};
+use agentry_runtime::host::{OpenError, clock_watch, policy_watch, set_back};
+use agentry_runtime::triggers;
+use agentry_serve::api::LookAtClock;
+use agentry_serve::socket::{self, Client, ControlError};
+use agentry_store::rows;
 use anyhow::{Context, Result};
 
 use super::{Finding, growth};
 use crate::commands::models::could_be_asked;
 use crate::commands::policy::{beside, tools};
-use crate::commands::starts;
+use crate::commands::{self, starts};
 use crate::home::Home;
 use crate::screen::{text, units};
 
@@ -36,6 +39,7 @@ pub fn look(home: &Home) -> Vec<Finding> {
     findings.extend(of("policy", policy(home)));
     findings.extend(of("agents", agents(home)));
     findings.extend(of("audit", second_place(home)));
+    findings.extend(of("clock", clock(home)));
     findings.push(host(home.path()));
     findings.extend(of("growth", growth::look(home)));
     // What is wrong with one file is in the way of many things, and is one mistake.
@@ -127,9 +131,33 @@ fn models(home: &Home) -> Result<Vec<Finding>> {
 fn second_place(home: &Home) -> Result<Vec<Finding>> {
     let Some(heads) = Config::load(home.path())?.heads else { return Ok(Vec::new()) };
     let place = home.path().join(heads);
-    let Some(directory) = place.parent().filter(|directory| !directory.is_dir()) else { return Ok(Vec::new()) };
-    let why = format!("heads of the log go to {}, whose directory is not there: no host begins", place.display());
-    Ok(vec![Finding::wrong("audit", why, format!("mkdir -p {}", directory.display()))])
+    if let Some(directory) = place.parent().filter(|directory| !directory.is_dir()) {
+        let why = format!("heads of the log go to {}, whose directory is not there: no host begins", place.display());
+        return Ok(vec![Finding::wrong("audit", why, format!("mkdir -p {}", text::word(directory)))]);
+    }
+    let Some(history) = home.history()? else { return Ok(Vec::new()) };
+    // A host that runs has been let in, and its newest heads may be on their way.
+    if Client::connect(home.path()).is_ok() {
+        return Ok(Vec::new());
+    }
+    match set_back(&**history.store(), rows::host::HOME, &place)? {
+        0 => Ok(Vec::new()),
+        missing => Err(OpenError::Older { file: place.display().to_string(), missing }.into()),
+    }
+}
+
+/// The time that the home goes by, where it is not the machine's.
+fn clock(home: &Home) -> Result<Vec<Finding>> {
+    let reading = match socket::ask(home.path(), LookAtClock) {
+        Ok(reading) => reading,
+        Err(_) => {
+            let Some(history) = home.history()? else { return Ok(Vec::new()) };
+            let store = &**history.store();
+            clock_watch::of_store(store, rows::host::named(store, rows::host::HOME)?)?.reading()
+        }
+    };
+    let off = commands::clock::off(&reading);
+    Ok(off.map(|off| Finding::odd("clock", off, commands::clock::MEND)).into_iter().collect())
 }
 
 fn registry(home: &Home) -> Result<Vec<Finding>> {
@@ -181,11 +209,15 @@ fn policy(home: &Home) -> Result<Vec<Finding>> {
 }
 
 fn agents(home: &Home) -> Result<Vec<Finding>> {
-    let known = AgentsConfig::load(home.path())?.agents;
+    let agents = AgentsConfig::load(home.path())?;
+    let known = &agents.agents;
     let mut findings = Vec::new();
     for line in known.iter().filter(|line| !line.component.exists()) {
         let mend = format!("put its component at {}", line.component.display());
         findings.push(Finding::wrong("agents", format!("`{}` of agents.toml has no component", line.name), mend));
+    }
+    for error in triggers::unreadable(&agents) {
+        findings.push(Finding::error("agents", &error.into()));
     }
     for fault in starts::faults(home)? {
         let (found, mend) = fault.told.split_once("\nhint: ").unwrap_or((&fault.told, ""));

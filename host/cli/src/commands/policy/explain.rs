@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use agentry_kernel::call::Call;
 use agentry_kernel::inquiry::{
-    Explanation, Packaged, Past, Question, Scenario, Verdict, explain, read_call, show_call,
+    Explanation, Packaged, Past, Question, Scenario, Verdict, explain_past, read_call, show_call,
 };
 use agentry_kernel::json;
 use agentry_kernel::labels::Labels;
@@ -57,7 +57,7 @@ pub fn run(args: &Explain) -> Result<ExitCode> {
     if !known {
         return unknown(args, &question, then.as_ref());
     }
-    let explanation = explain(&scenario, &question);
+    let explanation = explain_past(&scenario, &question, then.as_ref());
     if args.scenario.json {
         screen::print_json(&as_json(&question, &explanation, then.as_ref()))?;
     } else {

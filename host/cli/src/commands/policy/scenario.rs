@@ -98,6 +98,7 @@ pub fn beside(home: &Home, policy: &Policy) -> Result<Beside> {
         models,
         tools: registered(home, &config)?,
         arguments: arguments(home)?,
+        kinds: kinds(home)?,
         secrets: config.secret_handles().map(str::to_owned).collect(),
         agents,
         packages: packages(home, policy, &ran),
@@ -140,6 +141,21 @@ fn arguments(home: &Home) -> Result<BTreeMap<String, Vec<String>>> {
         Some((tool.name, properties.keys().cloned().collect()))
     };
     Ok(ToolsConfig::load(home.path())?.tools.into_iter().filter_map(|known| listed(known.tool)).collect())
+}
+
+/// Of what kind arguments of tools are, where a schema says one.
+fn kinds(home: &Home) -> Result<BTreeMap<(String, String), String>> {
+    let mut kinds = BTreeMap::new();
+    for known in ToolsConfig::load(home.path())?.tools {
+        let schema = serde_json::from_str::<Value>(&known.tool.schema).unwrap_or_default();
+        let properties = schema.get("properties").and_then(Value::as_object);
+        for (name, is) in properties.into_iter().flatten() {
+            if let Some(kind) = is.get("type").and_then(Value::as_str) {
+                kinds.insert((known.tool.name.clone(), name.clone()), kind.to_owned());
+            }
+        }
+    }
+    Ok(kinds)
 }
 
 fn now() -> Millis {

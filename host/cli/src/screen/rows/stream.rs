@@ -80,7 +80,11 @@ impl Rows {
             }
             Entry::Answered { call, at, outcome, spent } => {
                 if let Some(row) = self.row(*call) {
-                    (row.until, row.decision, row.spent) = (Some(*at), decision(outcome), *spent);
+                    row.until = Some(*at);
+                    // What the host's guard refused has its no before the answer that the guest got of it.
+                    if !matches!(row.decision, Decision::Refused(_)) {
+                        (row.decision, row.spent) = (decision(outcome), *spent);
+                    }
                 }
                 self.last = self.last.max(*at);
             }
@@ -103,8 +107,18 @@ impl Rows {
             Entry::ShadowDenied { call, refusal, .. } => {
                 self.beside(*call).into_iter().for_each(|beside| beside.shadow_denied = Some(refusal.to_string()));
             }
-            // What begins and ends a run, what the guest saw of it, and what befell the host is no syscall.
+            Entry::Ended(ended) => self.end(ended.at),
+            // What begins a run, what the guest saw of it, and what befell the host is no syscall.
             _ => {}
+        }
+    }
+
+    /// The run is over: nobody answers what people were asked for it.
+    fn end(&mut self, at: Millis) {
+        let rows = self.rows.values_mut().chain(self.late.values_mut().flatten());
+        for row in rows.filter(|row| row.decision == Decision::Waits) {
+            let (kind, text) = ("cancelled".to_owned(), "its run ended before people had answered".to_owned());
+            (row.until, row.decision) = (Some(at.max(row.at)), Decision::Broke { kind, text });
         }
     }
 
@@ -268,6 +282,29 @@ mod tests {
         assert!(ready.len() == 2 && is_in_order(&ready) && ready[0].gained == labels && ready[0].is_over());
         rows.take(&answered(1));
         assert!(rows.rest().is_empty(), "it has left");
+    }
+
+    #[test]
+    fn what_people_were_asked_for_a_run_that_is_over_waits_for_nobody() {
+        use agentry_kernel::approval::ApprovalId;
+        use agentry_kernel::journal::{Ended, Status};
+        use agentry_kernel::refusal::Rule;
+
+        let questioned = Entry::Questioned {
+            call: CallId(2),
+            at: Millis(1),
+            what: Call::TimersNow,
+            id: ApprovalId(1),
+            rule: Rule::default(),
+            binding: Digest::default(),
+            held: Amounts::ZERO,
+            expires: Millis(9),
+        };
+        let status = Status::Stopped;
+        let ended = Entry::Ended(Ended { at: Millis(5), status, output: Digest::default(), spent: Amounts::ZERO });
+        let rows = crate::screen::rows::rows(&[asked(1), questioned, ended]);
+        let words: Vec<_> = rows.iter().map(|row| (row.word(), row.until)).collect();
+        assert_eq!(words, [("open", None), ("cancelled", Some(Millis(5)))], "what became of the first, nobody knows");
     }
 
     #[test]

@@ -31,13 +31,19 @@ impl Unit {
     /// The amount in the resource's own unit, or what it must be.
     pub(super) fn read(self, amount: &Amount) -> Result<u64, &'static str> {
         match (self, amount) {
-            (Self::Usd, Amount::Text(text)) => microusd(text).ok_or("dollars with up to 6 decimals"),
+            (Self::Usd, Amount::Text(text)) => {
+                microusd(text).ok_or_else(|| must(text, microusd, "dollars with up to 6 decimals"))
+            }
             (Self::Usd, Amount::Number(_)) => Err("dollars in quotes"),
             (Self::Count, Amount::Number(number)) => Ok(*number),
             (Self::Count, Amount::Text(_)) => Err("a whole number"),
-            (Self::Time, Amount::Text(text)) => milliseconds(text).ok_or("a time in s, m, h or d"),
+            (Self::Time, Amount::Text(text)) => {
+                milliseconds(text).ok_or_else(|| must(text, milliseconds, "a time in s, m, h or d"))
+            }
             (Self::Time, Amount::Number(_)) => Err("a time in quotes, with its unit"),
-            (Self::Bytes, Amount::Text(text)) => bytes(text).ok_or("a size in B, KiB, MiB or GiB"),
+            (Self::Bytes, Amount::Text(text)) => {
+                bytes(text).ok_or_else(|| must(text, bytes, "a size in B, KiB, MiB or GiB"))
+            }
             (Self::Bytes, Amount::Number(_)) => Err("a size in quotes, with its unit"),
             (Self::Mebibytes, Amount::Number(number)) => number.checked_mul(MIB).ok_or("a size that fits a number"),
             (Self::Mebibytes, Amount::Text(_)) => Err("a whole number of MiB"),
@@ -46,6 +52,13 @@ impl Unit {
 }
 
 const MIB: u64 = 1024 * 1024;
+
+/// What an amount must be that is none: smaller, where another number in its place would be one.
+fn must(text: &str, read: impl Fn(&str) -> Option<u64>, form: &'static str) -> &'static str {
+    let rest = text.trim_start_matches(|char: char| char.is_ascii_digit());
+    let with_a_digit = || ["1", rest].concat();
+    if rest.len() < text.len() && read(&with_a_digit()).is_some() { "smaller" } else { form }
+}
 
 /// `"2.00"` is 2 000 000.
 pub fn microusd(text: &str) -> Option<u64> {
@@ -94,6 +107,16 @@ mod tests {
         for bad in ["", ".", "1.", ".5", "1.0000001", "-1", "+1", "1e3", "1,5", "18446744073709.551616", "$1", " 1"] {
             assert_eq!(microusd(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_is_written_well_and_too_large_must_be_smaller() {
+        let told = |unit: Unit, text: &str| unit.read(&Amount::Text(text.into())).expect_err(text);
+        assert_eq!(told(Unit::Usd, "99999999999999999999"), "smaller");
+        assert_eq!(told(Unit::Usd, "1,5"), "dollars with up to 6 decimals");
+        assert_eq!(told(Unit::Time, "99999999999999999999d"), "smaller");
+        assert_eq!(told(Unit::Time, "10"), "a time in s, m, h or d");
+        assert_eq!(told(Unit::Bytes, "99999999999999999999KiB"), "smaller");
     }
 
     #[test]

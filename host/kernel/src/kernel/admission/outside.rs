@@ -148,7 +148,9 @@ impl<'a> Admission<'a> {
             return Refusal::new(Code::NoGrant, format!("agent `{agent}` may not call tool `{shown}`"))
                 .rule(self.grant.rule.clone())
                 .argument("name", name, allowed)
-                .hint(format!("add an [[allow]] with `tool = \"{shown}\"` to {file}"))
+                .hint(format!(
+                    "add to {file}, at its end: [[allow]] with `id = \"{agent}/{shown}\"`, `tool = \"{shown}\"`, `args = \"any\"` and a `why`"
+                ))
                 .into();
         };
         let rule = Rule { id: id.into(), file: file.clone(), line };

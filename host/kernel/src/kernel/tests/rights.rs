@@ -203,7 +203,7 @@ fn a_tool_without_a_rule_is_refused() {
             denied  scribe → tools.call: agent `scribe` may not call tool `mail.delete`
               rule  scribe   policies/50-scribe.toml:3
               arg   name = mail.delete, allowed mail.send
-              hint  add an [[allow]] with `tool = "mail.delete"` to policies/50-scribe.toml
+              hint  add to policies/50-scribe.toml, at its end: [[allow]] with `id = "scribe/mail.delete"`, `tool = "mail.delete"`, `args = "any"` and a `why`
               ref   0000000000001/7"#]],
     );
     check(
