@@ -140,7 +140,7 @@ fn of_past(
     more: &Labels,
     package: Option<Arc<agentry_kernel::manifest::Manifest>>,
 ) -> Asked {
-    let labels = past.calls.iter().take(place).fold(more.clone(), |labels, call| labels.and(&call.gained));
+    let labels = past.labels_at(place).and(more);
     let replay = past.calls.get(place);
     let call = replay.map_or(Call::TimersNow, |replay| replay.what.clone());
     let package = package.or_else(|| past.package.clone());
