@@ -43,7 +43,7 @@ impl Control {
     pub fn open(home: &Path, services: &Arc<Services>) -> Result<Self, ControlError> {
         let place = Place::make(home)?;
         place.clear()?;
-        let listener = UnixListener::bind(place.address()).map_err(|error| place.unusable(error))?;
+        let listener = UnixListener::bind(place.address()).map_err(|error| place.unusable(&error))?;
         place.close_socket()?;
         let busy = Busy::default();
         let listening = tokio::spawn(listen(listener, Arc::downgrade(services), busy.clone()));
