@@ -50,6 +50,7 @@ mod raises;
 mod real_model;
 mod refusals;
 mod registry;
+mod remedies;
 mod replay;
 mod resume;
 mod sentences;

@@ -71,7 +71,7 @@ impl FromStr for PublicKey {
         let digits = text.strip_prefix(PREFIX).and_then(bytes);
         digits.map(|bytes| Self(Digest(bytes))).ok_or_else(|| {
             let message = format!("`{}` is no key", line(text));
-            Fault::usage(message, "a key is `ed25519:` and 64 hexadecimal digits, as `agentry key ls` shows it")
+            Fault::usage(message, "a key is `ed25519:` and 64 hexadecimal digits, as `agentry key list` shows it")
         })
     }
 }
