@@ -381,9 +381,6 @@ fn doctor_says_what_is_wrong_and_what_mends_it() {
     }
     end(agentry().args(["policy", "lock", "--because", "a leak", "--home"]).arg(&home)).with(0);
     let locked = look(&home).with(2);
-    assert!(
-        found(&locked, "policy").iter().any(|finding| finding["mend"] == "agentry policy unlock"),
-        "{}",
-        locked.stdout
-    );
+    let unlock = format!("agentry policy unlock --home {}", home.display());
+    assert!(found(&locked, "policy").iter().any(|finding| finding["mend"] == unlock.as_str()), "{}", locked.stdout);
 }

@@ -96,7 +96,7 @@ fn a_key_that_changed_an_older_version_and_a_name_that_looks_like_another_stop()
     market.configure("first_use = true\n", "at = \"../index\"\n");
     let name = file.display().to_string();
     end(&mut market.install(&name)).with(0);
-    let keys = end(stage.agentry("key ls").arg("--json")).with(0).json();
+    let keys = end(stage.agentry("key list").arg("--json")).with(0).json();
     assert_eq!(keys["publishers"]["acme"]["how"], "first-use");
     // The same name by another key.
     let thief = |verb: &str| {

@@ -56,7 +56,11 @@ fn runs_are_listed_by_agent_end_label_time_and_cost_and_page_by_page() {
     assert_eq!([ids(&first), ids(&rest)].concat(), ids(&all));
     let shown = end(stage.agentry("ps").args(["--limit", "3"])).with(0);
     assert_eq!(shown.stdout.lines().filter(|line| line.contains("echo") || line.contains("steps")).count(), 3);
-    assert!(shown.stderr.contains(&format!("there are more: agentry ps --after {last}")), "{}", shown.stderr);
+    let next = shown.stderr.trim_end();
+    assert!(
+        next.starts_with("there are more: agentry ps --home ") && next.ends_with(&format!("--after {last}")),
+        "{next}"
+    );
     let shown = end(stage.agentry("ps").args(["--limit", "4"])).with(0);
     assert!(!shown.stderr.contains("there are more"), "{}", shown.stderr);
     assert!(end(stage.agentry("ps").args(["--agent", "nobody"])).with(0).stderr.contains("no such runs"));

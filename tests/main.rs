@@ -55,6 +55,7 @@ mod real_model;
 mod refusals;
 mod registries;
 mod registry;
+mod remedies;
 mod replay;
 mod resume;
 mod sentences;

@@ -191,7 +191,7 @@ fn what_a_revoked_key_signed_is_stopped_at_its_next_call() {
     let listed = end(stage.agentry("list").arg("--json")).with(0).json();
     assert_eq!(listed[0]["revoked"], true);
     assert!(end(stage.agentry("verify").arg("keeper")).with(1).stdout.contains("is revoked"));
-    let keys = end(stage.agentry("key ls").arg("--json")).with(0).json();
+    let keys = end(stage.agentry("key list").arg("--json")).with(0).json();
     assert_eq!(keys["revoked"][0]["key"], json!(market.key));
     end(stage.agentry("key revoke").arg("nobody")).with(2).complains("no publisher that this home knows");
     market.publish(&package(stage, "2.wasm", "steps", |manifest| {

@@ -1,14 +1,17 @@
 //! How the command ends: six codes that scripts can tell apart.
 
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use agentry_journal::backup::BackupError;
+use agentry_journal::export::sign::SignError;
 use agentry_journal::history::NoRun;
 use agentry_kernel::journal::Status;
 use agentry_packages::{Fault, Kind as FaultKind};
+use agentry_runtime::approvals::RosterError;
 use agentry_serve::error::{Kind, OpError};
-use agentry_store::StoreError;
+use agentry_store::{StoreError, disk};
 
 /// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,20 +98,30 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(match fault.kind {
             FaultKind::Usage => Exit::Usage,
             FaultKind::Denied => Exit::Denied,
-            FaultKind::Unavailable => Exit::Unavailable,
-            FaultKind::Damaged => Exit::Failed,
+            // As a store that is not as it was written.
+            FaultKind::Unavailable | FaultKind::Damaged => Exit::Unavailable,
         });
     }
-    cause.is::<StoreError>().then_some(Exit::Unavailable)
+    let cannot_be_used = match cause.downcast_ref::<io::Error>() {
+        Some(error) => disk::is_full(error) || error.kind() == io::ErrorKind::ReadOnlyFilesystem,
+        None => {
+            matches!(cause.downcast_ref(), Some(RosterError::Io { .. }))
+                || matches!(cause.downcast_ref(), Some(SignError::Io { .. }))
+                || cause.is::<StoreError>()
+        }
+    };
+    cannot_be_used.then_some(Exit::Unavailable)
 }
 
 fn of_backup(error: &BackupError) -> Exit {
     match error {
-        BackupError::Io { .. } | BackupError::Full { .. } | BackupError::InUse { .. } | BackupError::Store(_) => {
-            Exit::Unavailable
-        }
-        // As a log that is not as it was written.
-        BackupError::Damaged { .. } | BackupError::Broken { .. } => Exit::Failed,
+        BackupError::Io { .. }
+        | BackupError::Full { .. }
+        | BackupError::InUse { .. }
+        | BackupError::Damaged { .. }
+        | BackupError::Torn { .. }
+        | BackupError::Broken { .. }
+        | BackupError::Store(_) => Exit::Unavailable,
         BackupError::None { .. }
         | BackupError::NoGeneration { .. }
         | BackupError::Foreign { .. }

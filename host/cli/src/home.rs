@@ -11,12 +11,13 @@ use agentry_llm::Entry;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::{Lock, Release};
 use agentry_packages::set::verified;
-use agentry_runtime::config::AgentsConfig;
+use agentry_runtime::config::{AgentLine, AgentsConfig};
 use agentry_store::StoreError;
 use anyhow::{Result, bail};
 use etcetera::BaseStrategy;
+use rustix::fs::Access;
 
-use crate::screen::text;
+use crate::screen::{given, text};
 
 /// Files that are looked at for the agents of a home.
 const AGENTS_MAX: usize = 10_000;
@@ -38,6 +39,11 @@ pub fn typed(said: &str) -> PathBuf {
     }
 }
 
+/// Whether this user may make files in a directory; what the system says if not.
+pub fn can_write(directory: &Path) -> std::io::Result<()> {
+    Ok(rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
 /// A home that need not exist yet.
 #[derive(Clone)]
 pub struct Home(PathBuf);
@@ -51,6 +57,7 @@ impl HomeArgs {
     /// The home that the arguments, the environment or the platform name, in this order.
     pub fn resolve(&self) -> Result<Home> {
         if let Some(home) = &self.home {
+            given::home(home);
             return Ok(Home(home.clone()));
         }
         match env::var_os("AGENTRY_HOME") {
@@ -120,6 +127,17 @@ impl Home {
         files.take(AGENTS_MAX).filter_map(|entry| name(entry.file_name())).collect()
     }
 
+    /// What to do about an agent of agents.toml whose component is not there.
+    pub fn without_component(&self, line: &AgentLine) -> String {
+        let there = self.agents();
+        let near = nearest(&line.name, there.iter().map(String::as_str));
+        let put = format!("put its component at {}", line.component.display());
+        match near {
+            Some(near) => format!("did you mean [agents.{near}]? Else {put}"),
+            None => format!("{put}, say `component = \"PATH\"` there, or take its lines out"),
+        }
+    }
+
     /// The component of a release that is installed, unless its key is revoked or the file is another one; what starts it by itself, and what
     /// others call by its name, a host looks up by the same lock.
     fn installed(&self, agent: &str, release: &Release) -> Result<PathBuf> {
@@ -139,6 +157,10 @@ impl Home {
         }
         let known = AgentsConfig::load(&self.0)?;
         if let Some(line) = known.get(agent) {
+            if !line.component.exists() {
+                let (name, hint) = (text::line(agent), self.without_component(line));
+                bail!("`{name}` of agents.toml has no component\nhint: {hint}");
+            }
             return Ok(line.component.clone());
         }
         let path = self.0.join("agents").join(format!("{agent}.wasm"));

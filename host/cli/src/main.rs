@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use agentry_drivers::tools::sandbox;
 use agentry_engine::prepare;
 use agentry_runtime::{worker, workers};
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser};
 
 /// musl's own allocator has one lock for all threads.
 #[cfg(target_env = "musl")]
@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         Some(sandbox::KEEP_VERB) => return sandbox::keep(),
         _ => {}
     }
+    screen::given::verbs(Cli::command);
     let arguments: Vec<_> = commands::run::words::flags_apart(std::env::args_os().collect());
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

@@ -4,6 +4,7 @@ pub mod about;
 pub mod amounts;
 pub mod flow;
 pub mod fold;
+pub mod given;
 mod hints;
 pub mod inquiry;
 pub mod live;
@@ -85,7 +86,7 @@ pub fn complain(error: &anyhow::Error) {
     let (what, hints) = text::explain(error);
     tell(&format!("{}: {what}\n", styled(BAD, "error")));
     for hint in hints {
-        tell(&format!("{}: {hint}\n", styled(HINT, "hint")));
+        tell(&format!("{}: {}\n", styled(HINT, "hint"), given::completed(&hint)));
     }
 }
 
@@ -96,7 +97,7 @@ pub fn trouble(trouble: &str) -> String {
     for line in lines {
         let line = line
             .strip_prefix("hint: ")
-            .map_or_else(|| line.clone(), |hint| format!("{}: {hint}", styled(HINT, "hint")));
+            .map_or_else(|| line.clone(), |hint| format!("{}: {}", styled(HINT, "hint"), given::completed(hint)));
         told.push_str(&format!("    {line}\n"));
     }
     told

@@ -11,7 +11,7 @@ use agentry_kernel::Digest;
 use agentry_kernel::inquiry::{Scenario, telling_nothing};
 use agentry_kernel::limits::{POLICY_FILE_MAX_BYTES, POLICY_FILES_MAX};
 use agentry_kernel::policy::{Beside, Mistake, Policy, Source};
-use agentry_kernel::text::nearest;
+use agentry_kernel::text::{line, nearest};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -36,13 +36,13 @@ pub enum PoliciesError {
     /// It is a file, or a link to somewhere.
     #[error("`{}` is not a directory\nhint: name the policy directory itself; links are not followed", .0.display())]
     NotADirectory(PathBuf),
-    /// A policy is a link or a device.
-    #[error("policy `{}` is not a plain file\nhint: put the file itself into the directory; links are not followed", .0.display())]
+    /// A file is a link or a device.
+    #[error("`{}` is not a plain file\nhint: put the file itself there; links are not followed", .0.display())]
     NotAFile(PathBuf),
     /// Something lies in the directory that is no policy: a rule in it would be lost without a word.
     #[error(
         "`{}` lies among the policies and is not read: {}\nhint: {}",
-        .0.display(), unread(.0).0, unread(.0).1
+        shown(.0), unread(.0).0, unread(.0).1
     )]
     Unread(PathBuf),
     /// Somebody else may write it.
@@ -70,7 +70,7 @@ pub enum PoliciesError {
     #[error("`{}` holds more than {POLICY_FILES_MAX} policies\nhint: remove those that no agent needs any more", .0.display())]
     TooMany(PathBuf),
     /// It is not text.
-    #[error("policy `{}` is not UTF-8 text\nhint: save it as UTF-8", .0.display())]
+    #[error("`{}` is not UTF-8 text\nhint: save it as UTF-8", .0.display())]
     NotText(PathBuf),
     /// The system says no.
     #[error("cannot read `{}`: {error}\nhint: let the user that runs agents read it", path.display())]
@@ -229,9 +229,14 @@ fn is_of_an_editor(path: &Path, policies: &[PathBuf]) -> bool {
     lock().or_else(unsaved).or_else(swap).is_some_and(|of| policies.iter().any(|policy| policy.ends_with(of)))
 }
 
+/// A path on one line.
+fn shown(path: &Path) -> String {
+    line(&path.display().to_string())
+}
+
 /// Why something in a policy directory is no policy, and what to do about it.
 fn unread(path: &Path) -> (&'static str, String) {
-    let shown = path.display();
+    let shown = self::shown(path);
     if path.is_dir() {
         let empty = fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
         let hint = match empty {
@@ -250,10 +255,11 @@ fn unread(path: &Path) -> (&'static str, String) {
     let misspelt = name.rsplit_once('.').filter(|(_, ending)| nearest(ending, std::iter::once("toml")).is_some());
     if stem.is_some_and(|stem| stem.len() + ".toml".len() == name.len()) || misspelt.is_some() || !name.contains('.') {
         let stem = stem.or(misspelt.map(|(stem, _)| stem)).unwrap_or(&name);
-        return (
-            why,
-            format!("if it is in force: mv {shown} {}", path.with_file_name(format!("{stem}.toml")).display()),
-        );
+        let policy = path.with_file_name(format!("{stem}.toml"));
+        // What is in force is not written over by what once was.
+        if !policy.exists() {
+            return (why, format!("if it is in force: mv {shown} {}", self::shown(&policy)));
+        }
     }
     (why, format!("what is not in force lies elsewhere: mv {shown} ~/"))
 }
@@ -304,6 +310,18 @@ fn ours(path: &Path, is: &fs::Metadata) -> Result<(), PoliciesError> {
         return Err(PoliciesError::Foreign(path.into()));
     }
     Ok(())
+}
+
+/// Refuses a home in which somebody else could put other files in the place of those that were looked at. One that is not there is nobody's.
+///
+/// # Errors
+/// [`PoliciesError::Writable`].
+pub fn home_is_ours(home: &Path) -> Result<(), PoliciesError> {
+    let Ok(is) = fs::metadata(home) else { return Ok(()) };
+    match ours(home, &is) {
+        Err(PoliciesError::Foreign(_)) => Ok(()),
+        checked => checked,
+    }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> PoliciesError {

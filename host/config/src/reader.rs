@@ -132,6 +132,11 @@ impl<'a> Table<'a> {
 
     /// The tables in this one, in the order of the file.
     pub fn tables(&self, key: &str) -> Result<Vec<(&'a str, Table<'a>)>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            let hint = format!("write each below a heading of its own: [{key}.NAME]");
+            return Err(self.mistake_in(key, format!("`{key}` is not a table"), hint));
+        }
         let Some(outer) = self.get_table(key)? else { return Ok(Vec::new()) };
         let mut tables = Vec::new();
         for (name, value) in outer.table {
@@ -246,6 +251,15 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// Refuses a file that does not say that it has this format.
+    pub fn needs_format(&self, known: u64) -> Result<(), ConfigError> {
+        if matches!(self.number("format", known..known + 1), Ok(Some(_))) {
+            return Ok(());
+        }
+        let message = "the file has another format, or does not say which";
+        Err(self.mistake_in("format", message, format!("write format = {known}")))
+    }
+
     /// Yes or no.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
         let Some(value) = self.table.get(key) else { return Ok(None) };
@@ -295,6 +309,7 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 pub fn near_or_all(word: &str, known: &[&str]) -> String {
     match nearest(word, known) {
         Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "there is none yet".to_owned(),
         None => format!("there is: {}", known.join(", ")),
     }
 }

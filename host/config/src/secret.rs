@@ -55,18 +55,22 @@ impl Key {
         let (place, text) = match self {
             Self::Env(name) => {
                 let place = format!("the environment variable `{name}`");
-                let text = std::env::var(name).map_err(|_| format!("{place} is not set"))?;
+                let text = std::env::var(name)
+                    .map_err(|_| format!("{place} is not set\nhint: set it where agents are run: export {name}=…"))?;
                 (place, text)
             }
             Self::File(path) => {
                 let place = format!("the key file `{}`", path.display());
-                let unread = |why: std::io::Error| format!("cannot read {place}: {why}");
+                let unread = |why: std::io::Error| {
+                    let hint = "put the key into it, for the user that runs agents alone: chmod 600";
+                    format!("cannot read {place}: {why}\nhint: {hint} {}", path.display())
+                };
                 // Not blocking: opening a pipe would wait for a writer otherwise.
                 let options = OFlags::NONBLOCK.bits().cast_signed();
                 let file = File::options().read(true).custom_flags(options).open(path).map_err(unread)?;
                 let data = file.metadata().map_err(unread)?;
                 if !data.is_file() {
-                    return Err(format!("{place} is no regular file"));
+                    return Err(format!("{place} is no regular file\nhint: name the file itself that has the key"));
                 }
                 if data.permissions().mode() & 0o077 != 0 {
                     return Err(format!("others can read {place}\nhint: chmod 600 {}", path.display()));
@@ -78,7 +82,9 @@ impl Key {
         };
         let key = text.trim();
         if key.is_empty() || key.len() > KEY_MAX_BYTES || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("{place} holds no key: one word of visible characters is expected"));
+            return Err(format!(
+                "{place} holds no key: one word of visible characters is expected\nhint: put the key there, and nothing else"
+            ));
         }
         Ok(Secret(key.to_owned()))
     }
@@ -229,6 +235,8 @@ mod tests {
     #[test]
     fn an_unset_variable_is_named() {
         let why = Key::Env("AGENTRY_TEST_NO_SUCH_KEY".to_owned()).read().unwrap_err();
-        assert_eq!(why, "the environment variable `AGENTRY_TEST_NO_SUCH_KEY` is not set");
+        let told =
+            "the environment variable `AGENTRY_TEST_NO_SUCH_KEY` is not set\nhint: set it where agents are run: ";
+        assert!(why.starts_with(told), "{why}");
     }
 }

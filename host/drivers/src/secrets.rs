@@ -102,6 +102,11 @@ impl Secrets {
         &self.scrub
     }
 
+    /// Those that cannot be given to anybody as things stand, each by its handle, and why.
+    pub fn troubles(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().filter_map(|(handle, entry)| Some((&**handle, &**entry.value.as_ref().err()?)))
+    }
+
     /// The header that carries a secret to this address.
     pub fn header(&self, handle: &str, to: &Url) -> Result<(HeaderName, HeaderValue), Withheld> {
         let entry = self.entry(handle)?;
@@ -135,7 +140,10 @@ impl Entry {
 }
 
 fn too_short(handle: &str) -> String {
-    format!("secret `{handle}` has fewer than {SECRET_MIN_BYTES} bytes: it could not be told from other words")
+    format!(
+        "secret `{handle}` has fewer than {SECRET_MIN_BYTES} bytes: it could not be told from other words\n\
+         hint: set a longer one where it is issued"
+    )
 }
 
 #[cfg(test)]

@@ -252,7 +252,7 @@ impl Entry {
         let price = Amounts::of(Resource::Usd, self.line.price_microusd);
         match called {
             Ok(said) => Done { spent: price.with(Resource::Egress, said.egress_bytes), result: Ok(said), note: None },
-            Err(wrong) => Done { spent: wrong.spent(price), note: wrong.note(), result: Err(wrong.error()) },
+            Err(wrong) => Done { spent: wrong.spent(price), note: wrong.note(&self.line), result: Err(wrong.error()) },
         }
     }
 

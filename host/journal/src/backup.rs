@@ -19,7 +19,7 @@ use agentry_store::StoreError;
 
 use crate::audit::Broken;
 
-pub use self::generation::{Generation, list};
+pub use self::generation::{Generation, ListedGeneration, list};
 pub use self::restore::{Restored, Source, Which, restore};
 pub use self::take::{Taken, take, take_as_stream};
 
@@ -71,10 +71,18 @@ pub enum BackupError {
         wanted: String,
     },
     /// What is there was not written so.
-    #[error("{file} is damaged: {why}\nhint: an earlier generation may be whole; for new ones name an empty directory")]
+    #[error("{file} is damaged: {why}\nhint: another generation may be whole; for new ones name an empty directory")]
     Damaged {
         /// The file.
         file: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A stream is not whole, or is another thing.
+    #[error("{stream} is damaged: {why}\nhint: get it again from where it was taken, or take another")]
+    Torn {
+        /// What it is called where it comes from.
+        stream: String,
         /// What is wrong.
         why: String,
     },

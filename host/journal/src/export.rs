@@ -40,7 +40,9 @@ pub enum ExportError {
     #[error("the parts of this file contradict each other: {0}\nhint: export the run again, in the home where it ran")]
     Disagrees(String),
     /// It is larger than any run may be.
-    #[error("the run is too large as a file: {0}\nhint: keep it where it is: agentry trace and replay work there")]
+    #[error(
+        "the run is too large as a file: {0}\nhint: keep it where it is: `agentry trace` and `agentry replay` work there"
+    )]
     Large(String),
     /// There is a run of this id.
     #[error("run {0} is in this home already\nhint: import it into another one: --home DIR")]

@@ -177,7 +177,11 @@ fn model(
     let name = table.needs_text("provider")?;
     let Some(provider) = providers.get(name) else {
         let known: Vec<&str> = providers.keys().copied().collect();
-        return Err(table.mistake_in("provider", format!("there is no provider `{name}`"), near_or_all(name, &known)));
+        let hint = match known.is_empty() {
+            true => format!("add [providers.{name}], with its `kind` and where its key is"),
+            false => near_or_all(name, &known),
+        };
+        return Err(table.mistake_in("provider", format!("there is no provider `{name}`"), hint));
     };
     let model = table.needs_text("model")?;
     let local = table.flag("local")?.unwrap_or(false);
@@ -259,7 +263,11 @@ fn known(
 fn price(table: &Table<'_>) -> Result<Price, ConfigError> {
     table.only(&PRICE_KEYS)?;
     // A thousand dollars for a million tokens is far above any list; under a tenth of a cent, dollars were meant.
-    let read = |key: &str| match table.number(key, 0..1_000_000_001)? {
+    let number = |key: &str| {
+        let number = table.number(key, 0..1_000_000_001);
+        number.map_err(|_| table.mistake_in(key, format!("`{key}` is out of range or no whole number"), PRICE_HINT))
+    };
+    let read = |key: &str| match number(key)? {
         Some(number @ 1..PRICE_MIN) => {
             let dollars = format!("`{key}` = {number} is ${:.6} for a million tokens", number as f64 / 1e6);
             Err(table.mistake_in(key, dollars, PRICE_HINT))

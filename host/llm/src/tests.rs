@@ -440,7 +440,8 @@ async fn a_key_that_is_not_there_is_told_to_the_admin_alone() {
                 [models.small]\nprovider = \"p\"\nmodel = \"gpt-4o\"\n";
     let models = open(text);
     let entry = models.get("small").unwrap();
-    let told = "the environment variable `AGENTRY_TEST_NO_SUCH_KEY` is not set";
+    let told = "the environment variable `AGENTRY_TEST_NO_SUCH_KEY` is not set\n\
+                hint: set it where agents are run: export AGENTRY_TEST_NO_SUCH_KEY=…";
     assert_eq!(entry.trouble.as_deref(), Some(told));
     let finished = entry.ask(Instant::now(), &permit(9), asks("hi"), Sink::NONE, CancellationToken::new()).await;
     assert_eq!(reason(&finished), "the model is not set up on this host None");

@@ -123,10 +123,7 @@ impl PackagesConfig {
 
     fn read(root: &Table<'_>) -> Result<Self, ConfigError> {
         root.only_in_our_words(&PACKAGES_KEYS, &OTHERS)?;
-        if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
-            let message = "the file has another format, or does not say which";
-            return Err(root.mistake_in("format", message, "write format = 1"));
-        }
+        root.needs_format(FORMAT)?;
         let cool_off_ms = match root.text("cool_off")? {
             None => COOL_OFF_DEFAULT_MS,
             Some(text) => milliseconds(text).ok_or_else(|| {

@@ -69,7 +69,7 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, Fault> {
         text.parse().map(|PublisherKey(key)| Self(key)).map_err(|_| {
             let message = format!("`{}` is no key", line(text));
-            Fault::usage(message, "a key is `ed25519:` and 64 hexadecimal digits, as `agentry key ls` shows it")
+            Fault::usage(message, "a key is `ed25519:` and 64 hexadecimal digits, as `agentry key list` shows it")
         })
     }
 }

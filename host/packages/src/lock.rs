@@ -223,14 +223,14 @@ impl Lock {
     pub(crate) fn save(&self, home: &Path, by_way_of: &Path) -> Result<(), Fault> {
         if self.agents.len() > INSTALLED_MAX {
             let message = format!("more than {INSTALLED_MAX} agents are installed");
-            return Err(Fault::usage(message, "agentry uninstall NAME takes one away"));
+            return Err(Fault::usage(message, "`agentry uninstall NAME` takes one away"));
         }
         let mut value = serde_json::to_value(self).expect("a lock has nothing that JSON lacks");
         value["check"] = check_of(&value).into();
         let mut text = serde_json::to_string_pretty(&value).expect("it was a value");
         text.push('\n');
         if text.len() > LOCK_MAX_BYTES {
-            return Err(Fault::usage("the lock is too long", "agentry uninstall NAME takes an agent away"));
+            return Err(Fault::usage("the lock is too long", "`agentry uninstall NAME` takes an agent away"));
         }
         file::write(&home.join(LOCK_FILE), text.as_bytes(), by_way_of, 0o600)
     }

@@ -164,7 +164,7 @@ impl Set {
             let now = self.installed(agent)?.clone();
             let Some(before) = lock.back(agent).cloned() else {
                 let message = format!("no version of `{agent}` before {} is here", now.version);
-                return Err(Fault::usage(message, "agentry list --json shows the versions that are kept"));
+                return Err(Fault::usage(message, "`agentry list --json` shows the versions that are kept"));
             };
             before.key.map_or(Ok(()), |key| self.keyring.is_not_revoked(key))?;
             verified(&self.home, &before)?;
@@ -391,7 +391,7 @@ pub fn taken(agent: &str, by: &str) -> Fault {
 pub fn not_installed(agent: &str, lock: &Lock) -> Fault {
     let shown = agentry_kernel::text::line(agent);
     let near = agentry_kernel::text::nearest(agent, lock.agents.keys().map(String::as_str));
-    let hint = near.map_or_else(|| "agentry list shows what is".to_owned(), |near| format!("did you mean `{near}`?"));
+    let hint = near.map_or_else(|| "`agentry list` shows what is".to_owned(), |near| format!("did you mean `{near}`?"));
     Fault::usage(format!("no agent `{shown}` is installed"), hint)
 }
 
@@ -402,7 +402,7 @@ pub fn not_installed(agent: &str, lock: &Lock) -> Fault {
 pub fn verified(home: &Path, release: &Release) -> Result<PathBuf, Fault> {
     let path = component(home, release.digest.0);
     let agent = release.name.split_once(':').map_or(release.name.as_str(), |(_, agent)| agent);
-    let hint = format!("agentry uninstall {agent}, and install it again");
+    let hint = format!("`agentry uninstall {agent}`, and install it again");
     match file::read(&path, FILE_MAX_BYTES)? {
         Some(bytes) if digest(&bytes) == release.digest.0 => Ok(path),
         Some(_) => Err(Fault::damaged(format!("{} is not the file that was installed", path.display()), hint)),

@@ -169,6 +169,7 @@ impl Config {
     /// # Errors
     /// If others may write the file, or it cannot be read or understood; the error names the line.
     pub fn load(home: &Path) -> Result<Self, ConfigError> {
+        policies::home_is_ours(home)?;
         let file = home.join(CONFIG_FILE);
         let name = file.display().to_string();
         let read = |why| ConfigError::Read { file: name.clone(), why };
@@ -215,10 +216,7 @@ impl Config {
         let document = Document { file, text };
         document.read(|root| {
             root.only_in_our_words(&FILE_KEYS, &OTHERS)?;
-            if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
-                let message = "the file has another format, or does not say which";
-                return Err(root.mistake_in("format", message, "write format = 1"));
-            }
+            root.needs_format(FORMAT)?;
             Ok(Self {
                 models: agentry_llm::config::parse(root, lists)?,
                 heads: heads(root)?,

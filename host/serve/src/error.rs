@@ -198,6 +198,7 @@ impl From<SayError> for OpError {
     fn from(error: SayError) -> Self {
         let kind = match error {
             SayError::Unknown(_) | SayError::Many(_) => Kind::NotFound,
+            SayError::Roster(RosterError::Io { .. }) => Kind::Unavailable { retry_ms: None },
             _ => Kind::Refused(Refuser::Approval),
         };
         let next = match &error {

@@ -19,7 +19,7 @@ use agentry_runtime::config::AgentsConfig;
 use agentry_runtime::host::{clock_watch, policy_watch};
 use agentry_runtime::triggers::{self, NotTended};
 use agentry_store::rows::question::{Answering, Inquiry};
-use agentry_store::{Batch, RedbStore, StoreError, keys, rows};
+use agentry_store::{Batch, RedbStore, StoreError, disk, keys, rows};
 
 use crate::api::{
     AcceptClock, Discard, DropCause, LookAtClock, LookAtLock, Operation, Requeue, TendTrigger, Unlabel, UnlabelRun,
@@ -194,8 +194,8 @@ fn books_of(journal: &Journal, owner: &str) -> Result<Books, StoreError> {
 
 fn unwritable(home: &Path, why: &std::io::Error) -> OpError {
     let home = home.display();
-    let text = format!("cannot change the lock of {home}: {why}\nhint: let this user write the home directory");
-    OpError::new(Kind::Invalid, text)
+    let text = format!("cannot change the lock of {home}: {why}\nhint: {}", disk::mend(why));
+    OpError::new(Kind::Unavailable { retry_ms: None }, text)
 }
 
 /// Has the host look, which journals what it sees; or journals it in its place.

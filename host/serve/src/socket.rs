@@ -32,14 +32,14 @@ pub enum ControlError {
         home: String,
     },
     /// The socket's directory cannot be made, or others could reach it.
-    #[error(
-        "cannot use the control directory {path}: {why}\nhint: remove it; the next host makes it, for you alone to reach"
-    )]
+    #[error("cannot use the control directory {path}: {why}\nhint: {hint}")]
     Place {
         /// The directory.
         path: String,
         /// What is wrong with it.
         why: String,
+        /// What to do.
+        hint: String,
     },
     /// The host is of another version.
     #[error(

@@ -4,6 +4,7 @@
 //! first polled; dropping the future does not take it back. Batches are applied in that order, each whole or not at all.
 
 pub mod content;
+pub mod disk;
 mod doomed;
 mod fence;
 pub mod ids;

@@ -22,6 +22,7 @@ use redb::{
 use tempfile::TempPath;
 
 use self::writer::Writer;
+use super::disk::is_full;
 use super::lease::{self, Lease, LeaseError};
 use super::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value, keys};
 
@@ -350,6 +351,9 @@ fn write_format(database: &Database) -> Result<(), StoreError> {
 }
 
 fn not_opened(path: &Path, error: &io::Error) -> StoreError {
+    if is_full(error) {
+        return StoreError::Full;
+    }
     StoreError::NotOpened { path: path.display().to_string(), why: error.to_string() }
 }
 
@@ -360,9 +364,7 @@ fn opening(error: DatabaseError, path: &Path) -> StoreError {
         DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
             StoreError::Foreign { path: path.display().to_string() }
         }
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() != io::ErrorKind::StorageFull => {
-            not_opened(path, &error)
-        }
+        DatabaseError::Storage(StorageError::Io(error)) if !is_full(&error) => not_opened(path, &error),
         other => failed(other.into()),
     }
 }
@@ -382,8 +384,4 @@ fn failed(error: redb::Error) -> StoreError {
         redb::Error::DatabaseClosed => StoreError::Closed,
         other => StoreError::Damaged { why: other.to_string() },
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

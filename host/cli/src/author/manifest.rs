@@ -1,6 +1,7 @@
 //! `agent.toml`: what an author writes about an agent. The build fills in what can be known otherwise.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use agentry_config::ConfigError;
@@ -8,7 +9,7 @@ use agentry_config::reader::Document;
 use agentry_engine::package::PackageError;
 use agentry_kernel::manifest::{FORMAT, Manifest, ManifestMistake};
 use agentry_runtime::shapes;
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use toml::{Table, Value};
 
 use super::sdk;
@@ -25,8 +26,15 @@ const SCHEMAS: [&str; 2] = ["input_schema", "output_schema"];
 /// Reads a manifest; `version` may come from the `Cargo.toml` beside it, `format` and `wit` are those of this build.
 pub fn read(path: &Path) -> Result<Manifest> {
     let shown = path.display().to_string();
-    let text = fs::read_to_string(path).with_context(|| {
-        format!("cannot read {shown}\nhint: an agent says in `{FILE}` what it is and wants; `agentry new` writes a first one")
+    let text = fs::read_to_string(path).map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::InvalidData => "save it as UTF-8 text".to_owned(),
+            ErrorKind::NotFound => {
+                format!("an agent says in `{FILE}` what it is and wants; `agentry new` writes a first one")
+            }
+            _ => "name another one with --manifest FILE, or let this user read it".to_owned(),
+        };
+        anyhow!("cannot read {shown}: {error}\nhint: {hint}")
     })?;
     let text = text.trim_start_matches('\u{feff}');
     let document = Document { file: &shown, text };

@@ -79,7 +79,7 @@ fn nothing(left: u64) -> String {
         return "nothing is asked\n".to_owned();
     }
     let (count, is) = (units::plural(left, "question"), if left == 1 { "is" } else { "are" });
-    let command = styled(HINT, "agentry serve");
+    let command = styled(HINT, screen::given::completed("agentry serve"));
     format!("nothing is asked while no host runs; {count} {is} {}  {command}\n", question::ASKED_AGAIN)
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agentry_journal::backup::{self, Generation, Taken};
+use agentry_journal::backup::{self, Generation, ListedGeneration, Taken};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
@@ -109,15 +109,27 @@ fn tell(taken: &Taken, place: &str) {
 }
 
 fn list(directory: &Path, json: bool) -> Result<ExitCode> {
+    if !directory.is_dir() {
+        let shown = text::line(&directory.display().to_string());
+        bail!(
+            "there is no directory `{shown}`\nhint: `agentry backup {}` makes it, and the first backup in it",
+            text::word(directory)
+        );
+    }
     let all = backup::list(directory)?;
     if json {
-        screen::print_json(&all.iter().map(as_json).collect::<Vec<_>>())?;
+        let listed = all.iter().map(|(number, read)| match read {
+            Ok(generation) => as_json(generation),
+            Err(why) => json!({ "generation": number, "damaged": why.to_string() }),
+        });
+        screen::print_json(&listed.collect::<Vec<_>>())?;
     } else if all.is_empty() {
         screen::tell("no backups yet\n");
     } else {
         screen::page(&page(&all))?;
     }
-    Ok(Exit::Done.into())
+    let whole = all.iter().all(|(_, read)| read.is_ok());
+    Ok(if whole { Exit::Done } else { Exit::Unavailable }.into())
 }
 
 fn as_json(generation: &Generation) -> Value {
@@ -134,8 +146,8 @@ fn as_json(generation: &Generation) -> Value {
     })
 }
 
-/// A line a generation.
-fn page(all: &[Generation]) -> String {
+/// A line a generation; below it what is wrong with one.
+fn page(all: &[ListedGeneration]) -> String {
     let columns = [
         right("generation"),
         left("taken (UTC)"),
@@ -145,7 +157,16 @@ fn page(all: &[Generation]) -> String {
         left("head of the log").goes(2),
     ];
     let mut table = Table::new(columns);
-    for generation in all {
+    for (number, read) in all {
+        let generation = match read {
+            Ok(generation) => generation,
+            Err(why) => {
+                let unknown = || Cell::of(DIM, "?");
+                let cells = [number.to_string().into(), unknown(), unknown(), unknown(), unknown(), unknown()];
+                table.row(cells, screen::trouble(&why.to_string()));
+                continue;
+            }
+        };
         let first = generation.heads.values().next();
         let (segments, head) = first.map_or((0, ""), |reached| (reached.segments, reached.head.as_str()));
         let cells = [

@@ -100,7 +100,13 @@ fn tables(all: &[Statement], columns: Option<usize>) -> String {
     let fits = |shape: &&Shape| columns.is_none_or(|columns| wide(shape) <= columns);
     let shape = shapes.iter().find(fits).unwrap_or(&shapes[2]);
     let table = |rows: &Vec<Row>| rows.iter().map(|row| row.text(shape)).collect::<String>();
-    tables.iter().map(table).collect::<Vec<_>>().join("\n")
+    let mut page = tables.iter().map(table).collect::<Vec<_>>().join("\n");
+    if let (Some(columns), false) = (columns, shape.reserved) {
+        let room = wide(&shapes[0]);
+        let note = format!("not shown on {columns} columns: reserved; a screen of {room} has room, and so has --json");
+        page.push_str(&format!("{}\n", styled(DIM, note)));
+    }
+    page
 }
 
 /// How all tables are laid out.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::author::cargo::{self, Select};
 use crate::author::sysroot::Target;
 use crate::author::{component, manifest, pack, sdk, world};
+use crate::screen::{self, text};
 
 /// Makes a component with its manifest inside.
 #[derive(clap::Args)]
@@ -54,6 +55,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let wants = manifest::read(&manifest_path)?;
     if let Some(directory) = &args.world {
         world::write(&wants.wants, directory)?;
+        let made = text::line(&directory.display().to_string());
+        screen::tell(&format!(
+            "wrote the syscall table to {made}: its world is `{}`\nnext: bind it, compile, then agentry build FILE.wasm --manifest {}\n",
+            world::NAME,
+            text::line(&manifest_path.display().to_string())
+        ));
     } else if args.examples {
         let directory = args.out.as_deref().expect("--examples requires it");
         build_examples(&args, &wants, directory)?;

@@ -92,6 +92,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
     let mut findings = machine::look(home.path());
     findings.extend(home::look(&home));
+    for finding in &mut findings {
+        finding.mend = screen::given::completed(&finding.mend);
+    }
     let wrong = findings.iter().filter(|finding| finding.state == State::Wrong).count();
     if args.json {
         screen::print_json(&findings.iter().map(as_json).collect::<Vec<_>>())?;

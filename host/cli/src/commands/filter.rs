@@ -147,13 +147,14 @@ impl Picked<'_> {
         self.left == 0
     }
 
-    /// Says that nothing fits, or how to see the rest, if there is one and a person looks.
-    pub fn tell(&self, verb: &str, json: bool) {
+    /// Says that nothing fits, or how to see the rest of this run, if there is one and a person looks.
+    pub fn tell(&self, run: &str, json: bool) {
         if self.last.is_none() && !self.more && self.args.narrows() && !json {
             screen::tell("no such calls\n");
         }
         if let (Some(last), true, false) = (self.last, self.more, json) {
-            screen::tell(&format!("{}\n", styled(DIM, format_args!("there are more: {verb} --after {}", last.0))));
+            let next = screen::given::page_after(&last.0.to_string(), Some(run));
+            screen::tell(&format!("{}\n", styled(DIM, format_args!("there are more: {next}"))));
         }
     }
 }

@@ -162,7 +162,7 @@ impl Followed {
     fn left_alone(&self) -> anyhow::Error {
         let run = self.run;
         let why = format!(
-            "run {run} does not go on: its host has stopped\nhint: agentry serve takes over; `agentry trace {run}` shows how far it came"
+            "run {run} does not go on: its host has stopped\nhint: `agentry serve` takes over; `agentry trace {run}` shows how far it came"
         );
         With(Exit::Unavailable, anyhow!(why)).into()
     }

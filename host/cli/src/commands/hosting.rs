@@ -44,6 +44,11 @@ impl HostingArgs {
         self.home.resolve()
     }
 
+    /// The directory of policies.
+    pub fn policies(&self) -> Result<PathBuf> {
+        Ok(self.policies.clone().unwrap_or(self.home()?.policies()))
+    }
+
     /// True if something is asked for that a host which runs already cannot give.
     pub fn wants_its_own_host(&self) -> bool {
         self.policies.is_some() || self.model.is_some() || !self.roots.is_empty()

@@ -28,7 +28,8 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     New(New),
-    Ls(Ls),
+    #[command(alias = "ls")]
+    List(List),
     Trust(Trust),
     Revoke(Revoke),
 }
@@ -50,7 +51,7 @@ struct New {
 
 /// Lists the keys of this home, the publishers that it trusts, and what is revoked
 #[derive(clap::Args)]
-struct Ls {
+struct List {
     #[command(flatten)]
     home: HomeArgs,
     /// Print one JSON object
@@ -101,7 +102,7 @@ struct Revoke {
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.verb {
         Verb::New(args) => new(args),
-        Verb::Ls(args) => ls(args),
+        Verb::List(args) => list(args),
         Verb::Trust(args) => trust(args),
         Verb::Revoke(args) => revoke(args),
     }?;
@@ -113,7 +114,7 @@ fn new(args: &New) -> Result<()> {
     screen::print(&format!("{}\n", PublicKey::of(&key)))
 }
 
-fn ls(args: &Ls) -> Result<()> {
+fn list(args: &List) -> Result<()> {
     let home = args.home.existing()?;
     let keyring = Keyring::load(home.path())?;
     let own = key::names(home.path()).into_iter().filter_map(|name| {
@@ -127,6 +128,10 @@ fn ls(args: &Ls) -> Result<()> {
             "publishers": keyring.publishers,
             "revoked": keyring.revoked.iter().map(|(key, why)| json!({"key": key, "because": why.because})).collect::<Vec<_>>(),
         }));
+    }
+    if own.is_empty() && keyring.publishers.is_empty() && keyring.revoked.is_empty() {
+        screen::tell("no keys: `agentry key new NAME` makes one, `agentry key trust PUBLISHER KEY` trusts another's\n");
+        return Ok(());
     }
     let mut table = Table::new([left("name"), left("key"), left("")]);
     for (name, key) in own {
@@ -176,7 +181,7 @@ fn revoke(args: &Revoke) -> Result<()> {
         Some(known) => known.key,
         None => args.key.parse::<PublicKey>().map_err(|_| {
             let known = set.keyring().publishers.keys().map(String::as_str);
-            let hint = text::meant(&args.key, known, "agentry key ls shows publishers and keys");
+            let hint = text::meant(&args.key, known, "`agentry key list` shows publishers and keys");
             Fault::usage(format!("`{}` is no publisher that this home knows, and no key", text::line(&args.key)), hint)
         })?,
     };

@@ -147,7 +147,13 @@ impl Log {
             }
             Entry::Noted { call, at, note } => {
                 let json = json!({"kind": "note", "at_ms": at.0, "call": call.0, "text": note});
-                Some(Line { at, word: "notes".to_owned(), style: HINT, text: format!("call {call}: {note}"), json })
+                Some(Line {
+                    at,
+                    word: "notes".to_owned(),
+                    style: HINT,
+                    text: format!("call {call}: {}", note.replace("\nhint: ", "; ")),
+                    json,
+                })
             }
             Entry::Asked { call, .. } => {
                 self.asked.insert(call, entry);

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use agentry_kernel::text::nearest;
 use agentry_runtime::config::AgentsConfig;
 use agentry_serve::api::Discard;
 use agentry_serve::offline;
@@ -10,6 +9,7 @@ use agentry_store::rows::mail::Listed;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use super::target;
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::screen::table::{Cell, Table, left, right};
@@ -76,16 +76,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// An agent that nobody knows and that is nearly called as one that is here has no empty mailbox.
+/// An agent that nobody knows has no empty mailbox.
 fn misspelt(home: &Home, agent: Option<&str>) -> Result<()> {
     let Some(agent) = agent else { return Ok(()) };
     let mut known = home.agents();
     known.extend(AgentsConfig::load(home.path())?.agents.into_iter().map(|line| line.name));
-    let near = nearest(agent, known.iter().map(String::as_str)).filter(|_| known.iter().all(|name| name != agent));
-    match near {
-        Some(near) => bail!("there is no agent `{}` here\nhint: did you mean `{near}`?", text::line(agent)),
-        None => Ok(()),
+    if known.iter().any(|name| name == agent) || target::is_known(home, agent)? {
+        return Ok(());
     }
+    let hint = text::meant(agent, known.iter().map(String::as_str), "`agentry agents` lists those that there are");
+    bail!("there is no agent `{}` here, and none of this name ran\nhint: {hint}", text::line(agent))
 }
 
 fn discard(drop: &Drop) -> Result<ExitCode> {

@@ -151,8 +151,8 @@ fn ages(models: &Models, now: SystemTime) -> String {
     });
     let mut told: String = old.map(|line| styled(DIM, line)).collect();
     if !told.is_empty() {
-        let hint = "agentry models --prices FILE reads newer ones; `price` in agentry.toml goes before both";
-        told.push_str(&format!("{}: {hint}\n", styled(HINT, "hint")));
+        let hint = "`agentry models --prices FILE` reads newer ones; `price` in agentry.toml goes before both";
+        told.push_str(&format!("{}: {}\n", styled(HINT, "hint"), screen::given::completed(hint)));
     }
     told
 }

@@ -91,7 +91,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     out.end()?;
     match last {
         Some(last) if goes_on => {
-            screen::tell(&format!("{}\n", styled(DIM, format_args!("there are more: agentry ps --after {last}"))));
+            screen::tell(&format!(
+                "{}\n",
+                styled(DIM, format_args!("there are more: {}", screen::given::page_after(&last.to_string(), None)))
+            ));
         }
         // None were wanted, so nothing is known of how many there are.
         None if args.limit == 0 => {}

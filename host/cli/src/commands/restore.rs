@@ -69,15 +69,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     outside(home.path())?;
     let from = text::line(&args.from.display().to_string());
     let source = if args.from.as_os_str() == "-" {
-        Source::Stream(Box::new(io::stdin().lock()))
+        Source::Stream { name: "standard input".to_owned(), bytes: Box::new(io::stdin().lock()) }
     } else if args.from.is_dir() {
         Source::Directory(args.from)
     } else {
         let file = File::open(&args.from);
         let file = file.with_context(|| format!("cannot read {from}\nhint: name a directory of backups, or a file"))?;
-        Source::Stream(Box::new(file))
+        Source::Stream { name: from, bytes: Box::new(file) }
     };
-    if matches!(source, Source::Stream(_)) && which != Which::Newest {
+    if matches!(source, Source::Stream { .. }) && which != Which::Newest {
         bail!("a stream has one generation\nhint: leave out --at and --generation, or name a directory of backups");
     }
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;

@@ -31,7 +31,7 @@ use crate::home::HomeArgs;
 use crate::package;
 use crate::screen::about::AdminFiles;
 use crate::screen::live::Live;
-use crate::screen::{self, report};
+use crate::screen::{self, given, report};
 
 /// What is read of an input: enough for the host to see that it is too long.
 const INPUT_READ_MAX_BYTES: u64 = INPUT_MAX_BYTES as u64 + 1;
@@ -82,6 +82,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.hosting.home()?;
     let component = home.component(&args.agent)?;
+    given::agent(&args.agent, &args.hosting.policies()?);
     let input = match args.words.as_slice() {
         [] => input(&args.input)?,
         words => words::input(&package::of_file(&component)?.manifest, words)?,

@@ -8,15 +8,17 @@ use std::process::ExitCode;
 
 use agentry_config::policies;
 use agentry_config::reader::near_or_all;
+use agentry_config::secret::Key;
 use agentry_kernel::Digest;
 use agentry_kernel::policy::{Policy, Source};
 use agentry_llm::config::ModelsConfig;
 use agentry_llm::nearby::{Noticed, known, lines_of, nearby};
 use agentry_runtime::config::{CONFIG_FILE, Config};
+use agentry_store::disk;
 use anyhow::{Context, Result, bail};
 
 use crate::exit::Exit;
-use crate::home::{Home, HomeArgs, typed};
+use crate::home::{Home, HomeArgs, can_write, typed};
 use crate::screen::{self, BAD, BOLD, DIM, GOOD, HINT, styled, text};
 
 /// What all agents together may spend in a day, if nobody says otherwise.
@@ -76,6 +78,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         fs::create_dir_all(&path)
             .with_context(|| format!("cannot make {}\nhint: choose another home: --home DIR", path.display()))?;
     }
+    if let Err(error) = can_write(home.path()) {
+        let mend = disk::mend(&error);
+        bail!("this user cannot write {}: {error}\nhint: {mend}", text::line(&home.path().display().to_string()));
+    }
     for (file, content, mode, option) in &files {
         write(&home.path().join(file), content, *mode, *option)?;
     }
@@ -83,7 +89,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     policies::load(&home.policies())?;
     let config = Config::load(home.path())?;
     // Commands to copy: a line break in one would be part of it.
-    screen::print(&next(&home, &model))?;
+    screen::print(&next(&home, &model, lacking(&config).as_deref()))?;
     screen::tell(&unpriced(&config));
     Ok(Exit::Done.into())
 }
@@ -114,7 +120,11 @@ fn answer(question: &str, default: &str) -> Result<String> {
     screen::tell(&format!("{} {} ", styled(BOLD, question), styled(DIM, format_args!("[{}]", text::line(default)))));
     let _ = io::stderr().flush();
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).context("cannot read the answer\nhint: --yes asks nothing")?;
+    let read = io::stdin().lock().read_line(&mut line).context("cannot read the answer\nhint: --yes asks nothing")?;
+    if read == 0 {
+        screen::tell("\n");
+        bail!("nobody answered\nhint: an empty line takes what stands in brackets; --yes asks nothing");
+    }
     let line = line.trim();
     Ok(if line.is_empty() { default.to_owned() } else { line.to_owned() })
 }
@@ -219,7 +229,16 @@ fn write(path: &Path, content: &str, mode: u32, option: Option<&str>) -> Result<
     }
 }
 
-fn next(home: &Home, model: &str) -> String {
+/// The variable of a key that the default model wants and that is not set.
+fn lacking(config: &Config) -> Option<String> {
+    let default = config.models.models.iter().find(|model| model.alias == config.models.default)?;
+    match default.provider.key.as_ref()? {
+        Key::Env(name) if std::env::var_os(name).is_none_or(|value| value.is_empty()) => Some(name.clone()),
+        Key::Env(_) | Key::File(_) => None,
+    }
+}
+
+fn next(home: &Home, model: &str, key: Option<&str>) -> String {
     let (place, grant) = (text::word(home.path()), text::word(&home.policies().join("50-greeter.toml")));
     let mut page = format!("{}\n", styled(GOOD, format_args!("{} is ready", home.path().display())));
     if HomeArgs::at(None).resolve().is_ok_and(|usual| usual.path() != home.path()) {
@@ -228,6 +247,9 @@ fn next(home: &Home, model: &str) -> String {
     }
     if model == "embedded" {
         page.push_str(&format!("  agentry models --fetch --home {place}      # the model's weights, once\n"));
+    }
+    if let Some(key) = key {
+        page.push_str(&format!("  export {key}=…      # the key of its provider, where agents are run\n"));
     }
     page.push_str(&format!(
         "  agentry new greeter && agentry build greeter\n  agentry inspect greeter/greeter.wasm --grant > {grant}\n  \

@@ -36,6 +36,9 @@ pub struct Args {
     json: bool,
 }
 
+/// A count that is older says so.
+const COUNTED_SHOWN_MS: u64 = 500;
+
 /// Asks, and prints.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.existing()?;
@@ -69,7 +72,11 @@ fn left(home: &Home) -> Result<Waiting> {
 pub fn page(host: Option<&HostStatus>, waiting: &Waiting, home: &str) -> String {
     let mut page = String::new();
     match host {
-        None => page.push_str(&format!("{}  no host runs in {home}\n", styled(BAD, "down"))),
+        None => {
+            page.push_str(&format!("{}  no host runs in {home}\n", styled(BAD, "down")));
+            let hint = screen::given::completed("start one: agentry serve, or name another home with --home DIR");
+            page.push_str(&format!("{}: {hint}\n", styled(HINT, "hint")));
+        }
         Some(host) => page.push_str(&of_host(host)),
     }
     let lines = [
@@ -84,13 +91,20 @@ pub fn page(host: Option<&HostStatus>, waiting: &Waiting, home: &str) -> String 
         (waiting.causes, "is", "not done yet", "cause", "agentry triggers"),
         (waiting.dead_causes, "waits", "for a person", "cause", "agentry triggers"),
     ];
+    let mut counted = false;
     for (count, verb, more, noun, command) in lines.into_iter().filter(|(count, ..)| *count > 0) {
         let verb = match (count, verb) {
             (1, verb) => verb,
             (_, "is") => "are",
             _ => "wait",
         };
-        page.push_str(&format!("  {} {verb} {more}  {}\n", units::plural(count, noun), styled(HINT, command)));
+        let command = styled(HINT, screen::given::completed(command));
+        page.push_str(&format!("  {} {verb} {more}  {command}\n", units::plural(count, noun)));
+        counted = true;
+    }
+    if counted && waiting.counted_ms >= COUNTED_SHOWN_MS {
+        let ago = units::duration(waiting.counted_ms);
+        page.push_str(&format!("  {}\n", styled(DIM, format_args!("counted {ago} ago"))));
     }
     page
 }
@@ -154,7 +168,10 @@ fn of_host(host: &HostStatus) -> String {
 
 /// What somebody has to see to.
 fn troubles(host: &HostStatus, page: &mut String) {
-    let mut trouble = |what: &str, why: &str| page.push_str(&format!("  {} {}\n", styled(BAD, what), text::ours(why)));
+    let mut trouble = |what: &str, why: &str| {
+        let why = text::ours(why).replace('\n', "\n    ");
+        page.push_str(&format!("  {} {}\n", styled(BAD, what), screen::given::completed(&why)));
+    };
     if let Some(ms) = host.clock.ahead_ms() {
         trouble("clock", &format!("the machine's is {} ahead and not believed: agentry clock", units::duration(ms)));
     } else if let Some(ms) = host.clock.behind_ms() {

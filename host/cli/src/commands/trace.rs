@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         out.lines(&behind)?
     }
     out.end()?;
-    picked.tell(&format!("agentry trace {}", record.id), args.json);
+    picked.tell(&record.id.to_string(), args.json);
     Ok(Exit::Done.into())
 }
 

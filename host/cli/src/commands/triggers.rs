@@ -66,7 +66,7 @@ struct List {
 /// Holds triggers until they are let go: they notice nothing and begin nothing
 #[derive(clap::Args)]
 struct Pause {
-    /// A trigger's id, or an agent for all that start it
+    /// A trigger's id, the beginning of it, or an agent for all that start it
     #[arg(value_name = "ID|AGENT")]
     name: String,
     /// Why, for whoever looks
@@ -79,7 +79,7 @@ struct Pause {
 /// Lets triggers go that are held
 #[derive(clap::Args)]
 struct Resume {
-    /// A trigger's id, or an agent for all that start it
+    /// A trigger's id, the beginning of it, or an agent for all that start it
     #[arg(value_name = "ID|AGENT")]
     name: String,
     #[command(flatten)]
@@ -89,7 +89,7 @@ struct Resume {
 /// Has a trigger start a run now, as if its cause had come
 #[derive(clap::Args)]
 struct RunNow {
-    /// A trigger's id, or an agent that has one
+    /// A trigger's id, the beginning of it, or an agent that has one
     #[arg(value_name = "ID|AGENT")]
     name: String,
     /// The input JSON [default: what the trigger says]

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::package;
-use crate::screen::{self, BAD, GOOD, styled, text};
+use crate::screen::{self, BAD, GOOD, HINT, styled, text};
 
 /// Checks that installed agents are what was signed and agreed to
 #[derive(clap::Args)]
@@ -43,12 +43,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut good = true;
     for (agent, release) in one_or_all(&lock, &args.agents)? {
         let checked = check(home.path(), &release, &keyring).and_then(|()| is_whole(&lock, &agent));
-        let trouble = checked.err().map(|why| text::explain(&why).0);
+        let trouble = checked.err().map(|why| text::explain(&why));
         good &= trouble.is_none();
-        told.push(json!({"agent": agent, "version": release.version, "digest": release.digest, "trouble": trouble}));
+        let (trouble, hints) = trouble.unzip();
+        let hint = hints.map(|hints| hints.join("; "));
+        told.push(json!({
+            "agent": agent, "version": release.version, "digest": release.digest, "trouble": trouble, "hint": hint,
+        }));
     }
     if args.json {
         screen::print_json(&told)?;
+    } else if told.is_empty() {
+        screen::tell("no packages: `agentry install PUBLISHER:NAME` or `agentry install FILE.wasm` installs one\n");
     } else {
         for one in &told {
             let agent = text::line(one["agent"].as_str().unwrap_or_default());
@@ -58,7 +64,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     styled(GOOD, "✓"),
                     text::line(one["version"].as_str().unwrap_or_default())
                 ),
-                Some(trouble) => format!("{} {agent}: {trouble}\n", styled(BAD, "✗")),
+                Some(trouble) => {
+                    let hint = screen::given::completed(one["hint"].as_str().unwrap_or_default());
+                    format!("{} {agent}: {trouble}\n    {}: {hint}\n", styled(BAD, "✗"), styled(HINT, "hint"))
+                }
             };
             screen::print(&line)?;
         }

@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let report = followed.read(|history, _| history.report(&record))?;
     for note in followed.read(notes)? {
-        say(&format!("{} {}\n", styled(HINT, "·"), text::line(&note)));
+        say(&format!("{} {}\n", styled(HINT, "·"), text::with_hint(&note)));
     }
     finish(&report, args.json)
 }

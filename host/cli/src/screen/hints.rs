@@ -1,11 +1,13 @@
 //! What a person can do next after an error, in the verbs of this command. Errors of the crates below name none: each face has its own words.
 
 use std::error::Error;
+use std::io;
 
 use agentry_journal::backup::BackupError;
 use agentry_journal::history::NoRun;
 use agentry_runtime::approvals::RosterError;
 use agentry_serve::error::{Next, OpError};
+use agentry_store::disk;
 
 /// What to do about an error; none if its own text says it, or nothing helps.
 pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
@@ -22,6 +24,9 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
         }
         Some(BackupError::Broken { .. }) => return Some("`agentry audit verify` says more".to_owned()),
         _ => {}
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return disk::is_full(error).then(|| "make room on that disk, or choose another".to_owned());
     }
     match error.downcast_ref::<RosterError>()? {
         RosterError::Unknown(_) => Some(words(&Next::Approvers)),

@@ -4,7 +4,7 @@ use agentry_store::rows::notice::Notice;
 use agentry_store::rows::question::{Inquiry, State};
 use serde_json::{Value, json};
 
-use super::{BOLD, DIM, HINT, styled, text, units};
+use super::{BOLD, DIM, HINT, given, styled, text, units};
 
 /// The whole question, and how to answer it.
 pub fn page(inquiry: &Inquiry) -> String {
@@ -19,7 +19,7 @@ pub fn page(inquiry: &Inquiry) -> String {
     }
     if inquiry.state == State::Open {
         let what = if inquiry.choices.is_empty() { "TEXT" } else { "TEXT|NUMBER" };
-        page.push_str(&format!("\n{}", styled(HINT, format_args!("  agentry answer {id} {what}"))));
+        page.push_str(&format!("\n{}", styled(HINT, given::completed(&format!("  agentry answer {id} {what}")))));
     } else {
         page.push_str(&format!("\n  {}", story(inquiry)));
     }

@@ -9,7 +9,7 @@ use agentry_runtime::run::events::Event;
 
 use super::about::AdminFiles;
 use super::flow::Flow;
-use super::{BAD, BOLD, DIM, HINT, amounts, fold, inquiry, question, say, styled, tell, text, units};
+use super::{BAD, BOLD, DIM, HINT, amounts, fold, given, inquiry, question, say, styled, tell, text, units};
 
 /// What is on the screen, so that the next piece goes to the right place.
 pub struct Live {
@@ -64,7 +64,7 @@ impl Live {
             Event::Log { level, line } => self.log(*level, line),
             Event::Notice(text) => self.line(&styled(BOLD, text::ours(text))),
             Event::Alarm(text) => self.line(&format!("{}: {}", styled(BAD, "alarm"), text::ours(text))),
-            Event::Refused(refusal) => self.line(&styled(BAD, text::ours(&refusal.to_string()))),
+            Event::Refused(refusal) => self.line(&styled(BAD, given::completed(&text::ours(&refusal.to_string())))),
             Event::Call { name, duration_ms, spent, error, .. } if self.watched => {
                 // Only calls that somebody waited for, or paid for, are news.
                 if error.is_some() || spent[Resource::Tokens] > 0 {

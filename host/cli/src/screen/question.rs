@@ -7,7 +7,7 @@ use agentry_store::rows::approval::{Question, State};
 use serde_json::{Value, json};
 
 use super::about::About;
-use super::{BAD, BOLD, DIM, GOOD, HINT, amounts, styled, text, units};
+use super::{BAD, BOLD, DIM, GOOD, HINT, amounts, given, styled, text, units};
 
 /// Letters of an id that a person types; fewer are enough while they fit one question only.
 const SHORT_LETTERS: usize = 6;
@@ -64,7 +64,7 @@ pub fn answers(question: &Question) -> String {
     let short: String = question.id.to_string().chars().take(SHORT_LETTERS).collect();
     let proof = if question.factor == Factor::Totp { " --code 123456 --as NAME" } else { "" };
     let hint = format!("hint: agentry approve {short}{proof}, or agentry deny {short} --because TEXT");
-    styled(HINT, text::line(&hint))
+    styled(HINT, given::completed(&text::line(&hint)))
 }
 
 /// For programs.

@@ -7,7 +7,7 @@ use agentry_kernel::model::Usage;
 use agentry_store::rows::run::Cause;
 use serde_json::{Map, Value, json};
 
-use super::{BAD, DIM, HINT, styled, text, units};
+use super::{BAD, DIM, HINT, given, styled, text, units};
 
 /// The one object that `--json` prints.
 pub fn as_json(report: &Report) -> Value {
@@ -89,7 +89,7 @@ pub fn cause(cause: &Cause, told: &str, hint: bool) -> String {
         lines.push_str(&format!("{}: {text}\n", styled(BAD, "cause")));
     }
     if hint && !cause.hint.is_empty() {
-        lines.push_str(&format!("{}: {}\n", styled(HINT, "hint"), text::line(&cause.hint)));
+        lines.push_str(&format!("{}: {}\n", styled(HINT, "hint"), text::line(&given::completed(&cause.hint))));
     }
     lines
 }

@@ -16,6 +16,11 @@ pub fn line(text: &str) -> String {
     text::line(text)
 }
 
+/// A text that may have a hint below it, on one line.
+pub fn with_hint(text: &str) -> String {
+    line(&text.replace("\nhint: ", "; "))
+}
+
 /// A text of ours on several lines: see [`text::ours`].
 pub fn ours(text: &str) -> String {
     text::ours(text)

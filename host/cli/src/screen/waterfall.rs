@@ -64,7 +64,7 @@ pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
         }
         trouble(row, &mut picture);
         if let Some(note) = &row.note {
-            let _ = writeln!(picture, "      {}", styled(HINT, text::line(note)));
+            let _ = writeln!(picture, "      {}", styled(HINT, text::with_hint(note)));
         }
     }
     picture

@@ -86,10 +86,16 @@ impl Wrong {
         }
     }
 
-    pub(super) fn note(&self) -> Option<String> {
+    /// For the admin.
+    pub(super) fn note(&self, tool: &ToolLine) -> Option<String> {
         match self {
             Self::NotBegun(why) | Self::Withheld(why) | Self::Unanswered { why, .. } => Some(why.clone()),
-            Self::Unfit(_) | Self::Busy | Self::Cancelled | Self::TimedOut => None,
+            Self::TimedOut => {
+                let (name, ms) = (&tool.name, tool.timeout.as_millis());
+                let hint = format!("raise `timeout_ms` of [tools.{name:?}] in tools.toml, if it needs more");
+                Some(format!("`{name}` was not done within its {ms} ms\nhint: {hint}"))
+            }
+            Self::Unfit(_) | Self::Busy | Self::Cancelled => None,
         }
     }
 

@@ -186,10 +186,7 @@ impl ToolsConfig {
 
     fn read(root: &Table<'_>) -> Result<Self, ConfigError> {
         root.only(&TOOLS_FILE_KEYS)?;
-        if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
-            let message = "the file has another format, or does not say which";
-            return Err(root.mistake_in("format", message, "write format = 1"));
-        }
+        root.needs_format(FORMAT)?;
         let tables = root.tables("tools")?;
         if tables.len() > TOOLS_MAX {
             return Err(root.mistake_in("tools", format!("there are more than {TOOLS_MAX} tools"), "remove some"));

@@ -226,12 +226,15 @@ pub(super) fn numbers(directory: &Path) -> Result<Vec<u64>, BackupError> {
     Ok(numbers)
 }
 
-/// The generations in a directory, the oldest first.
+/// A generation by its number; or why it cannot be used.
+pub type ListedGeneration = (u64, Result<Generation, BackupError>);
+
+/// The generations in a directory by their numbers, the oldest first; of one that is not as it was written, why. It hides none of the others.
 ///
 /// # Errors
-/// If one cannot be read, or is not as it was written.
-pub fn list(directory: &Path) -> Result<Vec<Generation>, BackupError> {
-    numbers(directory)?.into_iter().map(|number| Generation::read(directory, number)).collect()
+/// If the directory cannot be read.
+pub fn list(directory: &Path) -> Result<Vec<ListedGeneration>, BackupError> {
+    Ok(numbers(directory)?.into_iter().map(|number| (number, Generation::read(directory, number))).collect())
 }
 
 fn damaged(path: &Path, why: &str) -> BackupError {

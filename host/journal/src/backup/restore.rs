@@ -18,12 +18,20 @@ use crate::audit::Audit;
 /// Rows of one transaction.
 const STEP_BYTES: usize = 8 * 1024 * 1024;
 
+/// A stream, as it came.
+const SPOOL: &str = "stream.pack";
+
 /// Where a backup is.
 pub enum Source {
     /// A directory of generations.
     Directory(PathBuf),
     /// A stream, to its end.
-    Stream(Box<dyn Read>),
+    Stream {
+        /// What people call it.
+        name: String,
+        /// What it says.
+        bytes: Box<dyn Read>,
+    },
 }
 
 /// Which generation of a directory.
@@ -67,7 +75,12 @@ pub fn restore(source: Source, which: Which, to: &Path) -> Result<Restored, Back
     let beside = parent.join(format!(".{name}.restoring"));
     let locked = parent.join(format!(".{name}.restoring.lock"));
     let alone = lock(&locked, &to)?;
-    let restored = made(source, which, &beside).and_then(|restored| {
+    let stream = match &source {
+        Source::Stream { name, .. } => Some(name.clone()),
+        Source::Directory(_) => None,
+    };
+    let made = made(source, which, &beside).map_err(|why| as_given(why, &beside, stream, &to));
+    let restored = made.and_then(|restored| {
         is_empty(&to)?;
         sync(&beside).map_err(io)?;
         fs::rename(&beside, &to).map_err(io)?;
@@ -79,6 +92,21 @@ pub fn restore(source: Source, which: Which, to: &Path) -> Result<Restored, Back
     let _ = fs::remove_file(&locked);
     drop(alone);
     restored
+}
+
+/// The same, of what was given: what was in the making is gone when somebody reads this.
+fn as_given(why: BackupError, beside: &Path, stream: Option<String>, to: &Path) -> BackupError {
+    let (spool, beside) = (beside.join(SPOOL).display().to_string(), beside.display().to_string());
+    match (why, stream) {
+        (BackupError::Damaged { file, why }, Some(stream)) if file == spool => BackupError::Torn { stream, why },
+        (BackupError::Newer { file, found, known }, Some(stream)) if file == spool => {
+            BackupError::Newer { file: stream, found, known }
+        }
+        (BackupError::Damaged { file, why }, _) if file == beside => {
+            BackupError::Damaged { file: to.display().to_string(), why }
+        }
+        (why, _) => why,
+    }
 }
 
 fn is_empty(place: &Path) -> Result<(), BackupError> {
@@ -113,7 +141,7 @@ fn made(source: Source, which: Which, home: &Path) -> Result<Restored, BackupErr
         return Err(io(why));
     }
     DirBuilder::new().mode(0o700).create(home).map_err(io)?;
-    let spool = home.join("stream.pack");
+    let spool = home.join(SPOOL);
     let (generation, at, rows) = match source {
         Source::Directory(directory) => {
             let chosen = chosen(&directory, which)?;
@@ -121,9 +149,9 @@ fn made(source: Source, which: Which, home: &Path) -> Result<Restored, BackupErr
             chosen.proves(&directory, &digests)?;
             (Some(chosen.generation), Some(chosen.at), rows)
         }
-        Source::Stream(mut stream) => {
+        Source::Stream { mut bytes, .. } => {
             let mut file = create(&spool).map_err(io)?;
-            io::copy(&mut stream, &mut file).map_err(io)?;
+            io::copy(&mut bytes, &mut file).map_err(io)?;
             let (rows, _) = Rows::read([spool.clone()])?;
             (None, taken_at(&rows), rows)
         }

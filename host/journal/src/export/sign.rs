@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use agentry_kernel::digest::Digest;
+use agentry_store::disk;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
 /// Bytes of a signature.
@@ -30,7 +31,7 @@ pub enum SignError {
     )]
     Wrong,
     /// The key file cannot be read or made.
-    #[error("cannot use the key {file} of this home: {why}\nhint: let this user write the home directory")]
+    #[error("cannot use the key {file} of this home: {why}\nhint: {}", disk::mend(why))]
     Io {
         /// The file.
         file: String,

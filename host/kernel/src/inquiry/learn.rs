@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::Past;
+use super::{Past, Replay};
 use crate::approval::Required;
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, Class};
@@ -38,6 +38,14 @@ pub struct Suggestion<'a> {
     pub policy: Option<&'a Policy>,
 }
 
+/// How a path was used.
+#[derive(Clone, Copy, Default)]
+struct Path {
+    written: bool,
+    /// Whether something was there.
+    found: bool,
+}
+
 /// What an agent used, sorted by what a grant says.
 #[derive(Default)]
 struct Used<'a> {
@@ -47,8 +55,8 @@ struct Used<'a> {
     class: Option<Class>,
     read: BTreeSet<&'a str>,
     write: BTreeSet<&'a str>,
-    /// By root and path: whether it was written.
-    files: BTreeMap<(&'a str, &'a str), bool>,
+    /// By root and path.
+    files: BTreeMap<(&'a str, &'a str), Path>,
     tools: BTreeMap<&'a str, Vec<&'a Value>>,
     /// By origin and method: paths.
     http: BTreeMap<(String, &'a str), BTreeSet<&'a str>>,
@@ -64,8 +72,9 @@ struct Used<'a> {
 /// Writes the grant.
 pub fn learn(suggestion: &Suggestion<'_>) -> String {
     let mut used = Used::default();
-    let calls = || suggestion.runs.iter().flat_map(|run| &run.calls).filter(|call| call.refusal.is_none());
-    calls().for_each(|call| used.add(&call.what, call.held[Resource::TokensOut]));
+    let calls =
+        || suggestion.runs.iter().flat_map(|run| &run.calls).filter(|call| call.refusal.is_none() && !call.is_void());
+    calls().for_each(|call| used.add(call));
     let runs = suggestion.runs.len();
     let mut text = format!(
         "# What agent `{}` needed in {runs} {}: review every line before you save it. What it did not do then is denied.\n\
@@ -90,8 +99,10 @@ pub fn learn(suggestion: &Suggestion<'_>) -> String {
 }
 
 impl<'a> Used<'a> {
-    fn add(&mut self, call: &'a Call, answer: u64) {
-        match call {
+    fn add(&mut self, replay: &'a Replay) {
+        let answer = replay.held[Resource::TokensOut];
+        let found = replay.failed.as_deref() != Some("not-found");
+        match &replay.what {
             Call::LlmComplete(ask) | Call::LlmStream(ask) => {
                 self.models.insert(&ask.model);
                 self.tokens = self.tokens.max(ask.output_tokens_max.unwrap_or(answer));
@@ -113,10 +124,11 @@ impl<'a> Used<'a> {
                 self.read.insert(namespace);
             }
             Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => {
-                self.files.entry((&place.root, &place.path)).or_insert(false);
+                self.files.entry((&place.root, &place.path)).or_default().found |= found;
             }
             Call::FilesWrite { place, .. } | Call::FilesDelete(place) => {
-                self.files.insert((&place.root, &place.path), true);
+                let path = self.files.entry((&place.root, &place.path)).or_default();
+                *path = Path { written: true, found: path.found || found };
             }
             Call::ToolsCall { name, value, .. } => self.tools.entry(name).or_default().push(value),
             Call::Fetch(fetch) => {
@@ -215,22 +227,24 @@ impl<'a> Used<'a> {
     fn roots(&self, text: &mut String, marks: &Marks<'_>) {
         let roots: BTreeSet<&str> = self.files.keys().map(|(root, _)| *root).collect();
         for root in roots {
-            let paths: Vec<(&str, bool)> = self
-                .files
-                .iter()
-                .filter(|((of, _), _)| *of == root)
-                .map(|((_, path), write)| (*path, *write))
-                .collect();
-            let mut entries: Vec<(String, bool)> =
-                paths.iter().map(|(path, write)| (format!("/{path}"), *write)).collect();
+            let all: Vec<(&str, Path)> =
+                self.files.iter().filter(|((of, _), _)| *of == root).map(|((_, path), used)| (*path, *used)).collect();
+            let within = |(path, used): &(&str, Path)| {
+                all.iter().any(|(other, more)| lies_below(path, other) && (more.written || !used.written))
+            };
+            let paths: Vec<(&str, Path)> = all.iter().filter(|entry| !within(entry)).copied().collect();
+            let mut entries: Vec<(String, Path)> =
+                paths.iter().map(|(path, used)| (format!("/{path}"), *used)).collect();
             if entries.len() > PATHS_MAX {
-                let write = paths.iter().any(|(_, write)| *write);
-                entries = alloc::vec![(format!("/{}", directory(paths.iter().map(|(path, _)| *path))), write)];
+                let written = paths.iter().any(|(_, used)| used.written);
+                let at = format!("/{}", directory(paths.iter().map(|(path, _)| *path)));
+                entries = alloc::vec![(at, Path { written, found: true })];
             }
-            for (at, write) in entries {
-                let access = if write { "rw" } else { "r" };
+            for (at, used) in entries {
+                let access = if used.written { "rw" } else { "r" };
+                let absent = if used.found || used.written { "" } else { "    # was not there" };
                 text.push_str(&format!(
-                    "\n[[files]]\nroot = {}\nat = {}\naccess = \"{access}\"\n",
+                    "\n[[files]]\nroot = {}\nat = {}{absent}\naccess = \"{access}\"\n",
                     quoted(root),
                     quoted(&at)
                 ));
@@ -348,6 +362,15 @@ fn approvals(suggestion: &Suggestion<'_>) -> BTreeMap<String, String> {
 fn key(word: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !word.is_empty() && word.bytes().all(bare) { word.into() } else { quoted(word) }
+}
+
+/// Whether a path lies below another one of the same root, the root itself included.
+fn lies_below(path: &str, other: &str) -> bool {
+    match path.strip_prefix(other) {
+        Some(rest) if other.is_empty() => !rest.is_empty(),
+        Some(rest) => rest.starts_with('/'),
+        None => false,
+    }
 }
 
 /// The deepest directory that holds all these paths.

@@ -1,6 +1,7 @@
 //! A run out of its journal, as questions need it: each call with its arguments, its answer and its cost.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -8,7 +9,7 @@ use super::{Past, Replay};
 use crate::budget::{Amounts, Resource};
 use crate::call::{Call, CallId, RunId};
 use crate::digest::Digest;
-use crate::journal::Entry;
+use crate::journal::{Entry, Outcome};
 use crate::json;
 use crate::labels::Labels;
 use crate::refusal::Rule;
@@ -25,8 +26,11 @@ impl Past {
             began: started.at,
             used: Amounts::ZERO,
             peak: Amounts::ZERO,
+            labels: Labels::NONE,
             calls: Vec::new(),
         };
+        // Of calls that are told in one entry: what the run gained by them stands before it.
+        let mut early: BTreeMap<CallId, Labels> = BTreeMap::new();
         let mut places: BTreeMap<CallId, usize> = BTreeMap::new();
         let mut held: BTreeMap<CallId, Amounts> = BTreeMap::new();
         let mut asked: BTreeMap<CallId, Rule> = BTreeMap::new();
@@ -35,18 +39,25 @@ impl Past {
             let (call, at, what, refusal) = match entry {
                 Entry::Asked { call, at, what, .. } | Entry::Called { call, at, what, .. } => (*call, *at, what, None),
                 Entry::Refused { call, at, what, refusal, .. } => (*call, *at, what, Some(refusal.clone())),
-                Entry::Answered { call, spent: cost, .. } => {
+                Entry::Answered { call, spent: cost, outcome, .. } => {
                     held.remove(call);
                     spent = spent.plus(*cost);
                     if let Some(replay) = places.get(call).and_then(|place| past.calls.get_mut(*place)) {
                         replay.spent = *cost;
+                        replay.failed = failure(outcome);
                     }
                     continue;
                 }
+                Entry::Labelled { call: CallId(0), labels, .. } => {
+                    past.labels = past.labels.and(labels);
+                    continue;
+                }
                 Entry::Labelled { call, labels, .. } => {
-                    if let Some(replay) = places.get(call).and_then(|place| past.calls.get_mut(*place)) {
-                        replay.gained = replay.gained.and(labels);
-                    }
+                    let gained = match places.get(call).and_then(|place| past.calls.get_mut(*place)) {
+                        Some(replay) => &mut replay.gained,
+                        None => early.entry(*call).or_insert(Labels::NONE),
+                    };
+                    *gained = gained.and(labels);
                     continue;
                 }
                 Entry::Unlabelled { labels, .. } => {
@@ -81,12 +92,20 @@ impl Past {
             }
             places.insert(call, past.calls.len());
             let (what, known) = with_arguments(what.clone(), &mut content);
-            let (gained, lost) = (Labels::NONE, Labels::NONE);
-            let asked = asked.remove(&call);
+            let (gained, lost) = (early.remove(&call).unwrap_or(Labels::NONE), Labels::NONE);
+            let asked = asked.remove(&call).filter(|_| refusal.is_none());
+            let failed = if let Entry::Called { outcome, .. } = entry { failure(outcome) } else { None };
             let spent = Amounts::ZERO;
-            past.calls.push(Replay { call, at, what, known, asked, refusal, held: most, spent, gained, lost });
+            past.calls.push(Replay { call, at, what, known, asked, refusal, held: most, spent, failed, gained, lost });
         }
         Some(past)
+    }
+}
+
+fn failure(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Error { kind, .. } => Some(kind.clone()),
+        Outcome::Inline(_) | Outcome::Stored { .. } => None,
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Past {
     pub used: Amounts,
     /// The most that was spent and held at one time.
     pub peak: Amounts,
+    /// What it held before its first call: of what began it.
+    pub labels: Labels,
     /// Its calls, in order.
     pub calls: Vec<Replay>,
 }
@@ -52,6 +54,8 @@ pub struct Replay {
     pub held: Amounts,
     /// What it cost.
     pub spent: Amounts,
+    /// How it failed, if it did, by the case of `types.error`.
+    pub failed: Option<String>,
     /// Labels that the run gained by it.
     pub gained: Labels,
     /// Labels that a person took off the run before its next call.
@@ -75,6 +79,21 @@ pub struct Changed {
     pub approved: bool,
     /// The answer now.
     pub is: Verdict,
+}
+
+impl Replay {
+    /// True if it made no sense and so did nothing, under whatever policy.
+    pub fn is_void(&self) -> bool {
+        self.failed.as_deref() == Some("invalid")
+    }
+}
+
+impl Past {
+    /// What the run held when it made the call at this place.
+    pub fn labels_at(&self, place: usize) -> Labels {
+        let held = |labels: Labels, call: &Replay| labels.and(&call.gained).without(&call.lost);
+        self.calls.iter().take(place).fold(self.labels.clone(), held)
+    }
 }
 
 impl Changed {
@@ -139,6 +158,7 @@ fn replay_run(scenario: &Scenario, kernel: &mut Kernel, past: &Past) -> Vec<Chan
     if past.attended() {
         kernel.attend(past.run);
     }
+    kernel.mark(past.run, &past.labels);
     let mut told = Vec::new();
     let mut last = past.began;
     for replay in past.calls.iter().filter(|replay| replay.known) {

@@ -49,7 +49,7 @@ pub(super) fn no_grant(policy: &Policy, start: &Start) -> No {
     let Some(grant) = policy.grants.iter().find(|grant| grant.agent == agent) else {
         return Refusal::new(Code::NoGrant, format!("no policy file grants anything to agent `{agent}`"))
             .hint(format!(
-                "`agentry inspect FILE --grant` prints a grant made from what the package asks for; review it and save it as {agent}.toml in the policy directory"
+                "`agentry inspect FILE --grant` prints a grant made from what the package asks for; review it and save it as 50-{agent}.toml in the policy directory"
             ))
             .into();
     };

@@ -185,7 +185,7 @@ fn a_package_without_a_grant_does_not_start() {
     let none = kernel.start(RUN, &start(), NOW).expect_err("there is no grant");
     expect![[r#"
         denied  scribe → run: no policy file grants anything to agent `scribe`
-          hint  `agentry inspect FILE --grant` prints a grant made from what the package asks for; review it and save it as scribe.toml in the policy directory"#]].assert_eq(&none.to_string());
+          hint  `agentry inspect FILE --grant` prints a grant made from what the package asks for; review it and save it as 50-scribe.toml in the policy directory"#]].assert_eq(&none.to_string());
     let mut kernel = Kernel::new(policy(&GRANT.replace("^1.2", "^2")), models(), tools());
     let other = kernel.start(RUN, &start(), NOW).expect_err("it is another version");
     expect![[r#"

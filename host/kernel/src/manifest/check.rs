@@ -230,7 +230,11 @@ fn short(key: &str, len: usize) -> Result<(), ManifestMistake> {
 }
 
 fn fits(key: &str, value: &str, checked: Result<(), TextFlaw>, hint: &str) -> Result<(), ManifestMistake> {
-    checked.map_err(|flaw| mistake(format!("`{}` {flaw}: `{}`", shown(key), text::show(value)), hint).at(key))
+    checked.map_err(|flaw| {
+        // Whatever the form, what is too long is not mended by other letters.
+        let hint = if flaw.starts_with("is longer") { "shorten it" } else { hint };
+        mistake(format!("`{}` {flaw}: `{}`", shown(key), text::show(value)), hint).at(key)
+    })
 }
 
 /// A key without the numbers of what stands in lists.

@@ -201,12 +201,8 @@ pub(super) fn texts(
     check: impl Fn(&str) -> Result<(), text::TextFlaw>,
 ) -> Option<Vec<String>> {
     let value = table.get(key)?;
-    let found = match value.get_ref() {
-        DeValue::String(text) => alloc::vec![(text as &str, value.span())],
-        DeValue::Array(_) => document.strings(table, key, &format!("[{example}]")),
-        other => return document.wrong(value.span(), key, other.type_str(), "a text or a list of texts", example),
-    };
-    if found.is_empty() {
+    let found = document.strings(table, key, &format!("[{example}]"));
+    if found.is_empty() && matches!(value.get_ref(), DeValue::Array(_)) {
         document.mistake(value.span(), format!("`{key}` is empty"), format!("for example `{key} = [{example}]`"));
     }
     let good = found.into_iter().filter(|(text, place)| fits(document, place, key, text, check(text)));

@@ -189,12 +189,16 @@ impl<'a> Document<'a> {
         parsed
     }
 
-    /// A list of texts; a mistake and none where it is something else, empty where it is not there.
+    /// A list of texts, or a text alone; a mistake and none where it is something else, empty where it is not there.
     pub(super) fn strings<'t>(&mut self, table: &'t DeTable<'_>, key: &str, example: &str) -> Vec<(&'t str, Span)> {
         let Some(value) = table.get(key) else { return Vec::new() };
-        let DeValue::Array(array) = value.get_ref() else {
-            self.wrong::<()>(value.span(), key, value.get_ref().type_str(), "a list of texts", example);
-            return Vec::new();
+        let array = match value.get_ref() {
+            DeValue::String(text) => return alloc::vec![(text as &str, value.span())],
+            DeValue::Array(array) => array,
+            other => {
+                self.wrong::<()>(value.span(), key, other.type_str(), "a list of texts", example);
+                return Vec::new();
+            }
         };
         self.not_too_long(key, array.len(), value.span());
         let mut strings = Vec::new();

@@ -66,7 +66,8 @@ impl Mistake {
 
     /// What is wrong and where, with the line, on three lines.
     pub fn told(&self) -> String {
-        let Self { file, line, column, text, before, message, .. } = self;
+        let file = text::line(&self.file);
+        let Self { line, column, text, before, message, .. } = self;
         let (number, before) = (format!("{line}"), *before as usize);
         let gutter = number.len();
         format!("{file}:{line}:{column}: {message}\n  {number} | {text}\n  {:gutter$} | {:before$}^", "", "")
@@ -101,6 +102,12 @@ mod tests {
         let lines: alloc::vec::Vec<&str> = told.lines().collect();
         let column = lines[2].chars().position(|char| char == '^');
         assert_eq!(column.and_then(|at| lines[1].chars().nth(at)), Some('b'));
+    }
+
+    #[test]
+    fn a_name_of_a_file_stays_on_its_line() {
+        let told = Mistake::at(Source { file: "a\n\u{1b}[31m.toml", text: "a" }, 0, "m", "").told();
+        assert!(told.starts_with("a\\n\\u{1b}[31m.toml:1:1: m\n"), "{told}");
     }
 
     #[test]

@@ -175,6 +175,11 @@ fn marks(document: &mut Document<'_>, table: &DeTable<'_>, place: &Span) -> Opti
         document.lacks((table, place), &["adds", "removes"], "it adds and removes nothing", hint);
         return None;
     }
+    if let Some(both) = adds.iter().find(|label| removes.has(label)) {
+        let hint = "take it out of one of them: what is added is held, what is removed is not";
+        document.mistake(Document::place(table, "removes"), format!("`{both}` is added and removed"), hint);
+        return None;
+    }
     Some(Duty::Mark { adds, removes })
 }
 

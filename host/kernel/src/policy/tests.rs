@@ -138,7 +138,7 @@ fn a_mistake_names_its_place_and_a_remedy() {
         mistake("\"2.00\"", "\"2.0000001\""),
         mistake("\"120s\"", "120"),
         mistake("= 64", "= 100_000"),
-        mistake("[\"small-*\"]", "\"small-*\""),
+        mistake("[\"small-*\"]", "7"),
         mistake("\"small-*\"", "\"*-small\""),
         mistake("team/reports/**", "team/../**"),
         mistake("team/reports/**", "team*"),
@@ -172,7 +172,7 @@ fn a_mistake_names_its_place_and_a_remedy() {
         14:11 `usd_day` must be dollars with up to 6 decimals, for example "2.00" | amounts are exact: no fractions but in money, no guesses
         18:12 `wall_run` must be a time in quotes, with its unit, for example "120s" | amounts are exact: no fractions but in money, no guesses
         19:13 `memory_mb` must be from 1 to 256, for example 64 | amounts are exact: no fractions but in money, no guesses
-        9:18 `models` is a text; it must be a list of texts | for example `models = ["small-*"]`
+        9:18 `models` is a whole number; it must be a list of texts | for example `models = ["small-*"]`
         9:19 `models` may have one `*`, at its end: "*-small" | write `models = ["small-*"]`
         10:20 `read` has `.` or `..`: "team/../**" | write `read = ["team/reports/**"]`
         10:20 `read` may have a star as `/**` at its end only: "team*" | write `read = ["team/**"]`

@@ -175,9 +175,10 @@ fn breadth(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
 /// Rules that change nothing, because a wider one stands before or behind them.
 fn shadows(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
     let hint = "remove one of them";
-    let mut shadowed = |key: &str, narrow: &str, wide: &str| {
+    let places: Vec<_> = document.tables(table, "files", "").into_iter().map(|(_, place)| place).collect();
+    let mut shadowed = |place: Span, narrow: &str, wide: &str| {
         let message = format!("`{narrow}` changes nothing beside `{wide}`");
-        document.warn(Document::place(table, key), message, hint);
+        document.warn(place, message, hint);
     };
     let pairs = |len: usize| (0..len).flat_map(move |i| (0..len).map(move |j| (i, j))).filter(|(i, j)| i != j);
     let same_is_once = |narrow: &str, wide: &str, (i, j): (usize, usize)| narrow != wide || i > j;
@@ -185,7 +186,7 @@ fn shadows(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
         for (i, j) in pairs(llm.models.len()) {
             let (narrow, wide) = (llm.models[i].as_str(), llm.models[j].as_str());
             if name_fits(wide, narrow) && same_is_once(narrow, wide, (i, j)) {
-                shadowed("llm", narrow, wide);
+                shadowed(Document::place(table, "llm"), narrow, wide);
             }
         }
     }
@@ -193,7 +194,7 @@ fn shadows(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
         for (i, j) in pairs(list.len()) {
             let (narrow, wide) = (list[i].as_str(), list[j].as_str());
             if namespace_fits(wide, narrow) && same_is_once(narrow, wide, (i, j)) {
-                shadowed("memory", narrow, wide);
+                shadowed(Document::place(table, "memory"), narrow, wide);
             }
         }
     }
@@ -204,7 +205,9 @@ fn shadows(document: &mut Document<'_>, table: &DeTable<'_>, grant: &Grant) {
         let accessed = wide.access == narrow.access || wide.allows(&wide.root, wide.at.trim_start_matches('/'), true);
         let once = (&narrow.at, narrow.access) != (&wide.at, wide.access) || i > j;
         if narrow.root == wide.root && within && accessed && once {
-            shadowed("files", &format!("{}{}", narrow.root, narrow.at), &format!("{}{}", wide.root, wide.at));
+            // What was read is all that stands there, in the same order.
+            let place = places.get(i).cloned().unwrap_or(Document::place(table, "files"));
+            shadowed(place, &format!("{}{}", narrow.root, narrow.at), &format!("{}{}", wide.root, wide.at));
         }
     }
 }

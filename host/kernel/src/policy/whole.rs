@@ -13,6 +13,7 @@ use crate::budget::{Resource, Window};
 use crate::fold;
 use crate::limits::MISTAKES_MAX;
 use crate::refusal::Rule;
+use crate::text;
 use crate::within;
 
 /// Pairs of rules that are looked at: a policy of ten thousand rules is loaded without being compared whole.
@@ -35,6 +36,7 @@ pub(super) fn find(policy: &Policy, sources: &[Source<'_>]) -> Vec<Mistake> {
         }
     }
     site(policy, &mut found);
+    tests_for_nobody(policy, &mut found);
     found.found
 }
 
@@ -210,6 +212,19 @@ fn site(policy: &Policy, found: &mut Findings<'_>) {
             let message = format!("{id} changes nothing beside {} ({})", other.rule.id, place(&other.rule));
             found.warn(file, *line, message, "remove one of them");
         }
+    }
+}
+
+/// Tests of the site that ask for an agent which has no grant: it is denied everything, whatever the rules say.
+fn tests_for_nobody(policy: &Policy, found: &mut Findings<'_>) {
+    let granted = || policy.grants.iter().map(|grant| &*grant.agent);
+    for trial in policy.trials.iter().filter(|trial| granted().all(|agent| agent != trial.agent)) {
+        let message = format!("the test tells nothing: agent `{}` has no grant", text::show(&trial.agent));
+        let hint = match text::nearest(&trial.agent, granted()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "name an agent that has one, or take the test out".to_string(),
+        };
+        found.warn(&trial.place.file, trial.place.line, message, &hint);
     }
 }
 

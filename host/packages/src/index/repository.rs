@@ -60,7 +60,7 @@ impl Repository {
             let message = format!("there is an index in {} already", self.directory.display());
             return Err(Fault::usage(
                 message,
-                "agentry index add lists a publisher in it; choose another directory for a new one",
+                "`agentry index add` lists a publisher in it; choose another directory for a new one",
             ));
         }
         file::directory(&self.directory.join("metadata"))?;

@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use serde::Deserialize;
 use totp_rs::{Builder, Secret, Totp};
 
+use agentry_store::disk;
 use agentry_store::limits::{APPROVER_FILE_MAX_BYTES, APPROVER_GROUPS_MAX, APPROVERS_MAX};
 
 const DIRECTORY: &str = "approvers";
@@ -85,7 +86,7 @@ pub enum RosterError {
         why: String,
     },
     /// The system says no.
-    #[error("cannot use `{}`: {error}\nhint: the home must be a directory that you can write to", path.display())]
+    #[error("cannot use `{}`: {error}\nhint: {}", path.display(), disk::mend(error))]
     Io {
         /// The file or directory.
         path: PathBuf,

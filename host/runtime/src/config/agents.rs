@@ -138,10 +138,7 @@ impl AgentsConfig {
 
     fn read(root: &Table<'_>, home: &Path) -> Result<Self, ConfigError> {
         root.only(&AGENTS_FILE_KEYS)?;
-        if root.number("format", 0..u64::MAX)? != Some(FORMAT) {
-            let message = "the file has another format, or does not say which";
-            return Err(root.mistake_in("format", message, "write format = 1"));
-        }
+        root.needs_format(FORMAT)?;
         let tables = root.tables("agents")?;
         if tables.len() > AGENTS_MAX {
             return Err(root.mistake_in("agents", format!("there are more than {AGENTS_MAX} agents"), "remove some"));

@@ -49,12 +49,24 @@ fn of_call(error: &Error, run: &RunContext) -> Cause {
         _ => None,
     };
     let kind = fault::kind(error).to_owned();
-    let Some(refusal) = refusal else { return Cause { kind, text: fault::words(error), hint: String::new() } };
+    let Some(refusal) = refusal else { return Cause { kind, text: fault::words(error), hint: next(error, run) } };
     let rule =
         refusal.rule.as_ref().map(|rule| format!(", {} in {}:{}", rule.id, rule.file, rule.line)).unwrap_or_default();
     let because = refusal.because.trim_end_matches('.');
     let text = format!("{} {}: {because}{rule}", refusal.wanted, at(refusal));
     Cause { kind, text, hint: refusal.hint.clone() }
+}
+
+/// Where the host's own words are of what a guest is told little about.
+fn next(error: &Error, run: &RunContext) -> String {
+    match error {
+        Error::Unavailable(_) | Error::TimedOut | Error::Denied(_) => format!(
+            "`agentry trace {}` has the host's own words of it; `agentry doctor` looks at models, tools and secrets",
+            run.id
+        ),
+        Error::Exhausted(_) | Error::Cancelled => String::new(),
+        Error::Invalid(_) | Error::NotFound(_) | Error::Conflict(_) | Error::Interrupted(_) => String::new(),
+    }
 }
 
 /// A budget that the engine enforces.

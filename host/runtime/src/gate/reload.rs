@@ -47,6 +47,16 @@ impl Reloadable {
             Self::Agents => "agents",
         }
     }
+
+    /// That it can be used again and says what it said before.
+    fn as_before(self) -> &'static str {
+        match self {
+            Self::Policy => "the policy is as it was",
+            Self::Tools => "the tools are as they were",
+            Self::Config => "agentry.toml is as it was",
+            Self::Agents => "the agents are as they were",
+        }
+    }
 }
 
 /// Runs that go on, and what whoever watches a later one must hear too.
@@ -165,7 +175,7 @@ impl Gate {
         if !change.is_empty() {
             gate.audience.hear(&Event::Notice(format!("other tools are there: {}", shown(&change))));
         } else if mended {
-            gate.audience.hear(&Event::Notice("the tools are as they were".to_owned()));
+            gate.audience.hear(&Event::Notice(Reloadable::Tools.as_before().to_owned()));
         }
         change
     }
@@ -190,7 +200,7 @@ impl Gate {
     /// What an admin has written can be used; `changed` says what is another thing now, if anything is.
     pub(crate) fn mended(&self, what: Reloadable, changed: Option<String>) {
         let mended = self.0.audience.alarms.lock().remove(&what).is_some();
-        let as_before = || mended.then(|| format!("the {} are as they were", what.word()));
+        let as_before = || mended.then(|| what.as_before().to_owned());
         if let Some(told) = changed.or_else(as_before) {
             self.0.audience.hear(&Event::Notice(told));
         }

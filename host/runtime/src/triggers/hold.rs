@@ -60,6 +60,9 @@ pub enum NotTended {
     /// Several are, and one is needed.
     #[error("`{0}` has several triggers, and this is for one")]
     Several(String),
+    /// Its beginning is that of several ids.
+    #[error("`{0}` begins the ids of several triggers")]
+    Many(String),
     /// It is held.
     #[error("a person holds `{0}`, so it starts nothing")]
     Held(String),
@@ -118,7 +121,7 @@ pub fn look(store: &dyn Store, known: &AgentsConfig, now: Millis) -> Result<Vec<
     looks.collect()
 }
 
-/// Does this with the triggers that are called so: one by its id, or all of an agent. What they start, for people.
+/// Does this with the triggers that are called so: one by its id or the beginning of it, or all of an agent. What they start, for people.
 ///
 /// # Errors
 /// If there is none, or it cannot be done.
@@ -129,7 +132,7 @@ pub async fn act(
     act: &TriggerAct,
     at: Millis,
 ) -> Result<Vec<String>, NotTended> {
-    let named: Vec<_> = Trigger::all(known).filter(|trigger| trigger.agent == name || trigger.name() == name).collect();
+    let named = called(known, name)?;
     let mut batch = Batch::default();
     match (act, named.as_slice()) {
         (_, []) => return Err(NotTended::Unknown(name.chars().take(64).collect())),
@@ -157,6 +160,19 @@ pub async fn act(
     }
     store.commit(batch).await?;
     Ok(named.iter().map(Trigger::id).collect())
+}
+
+/// Those of the agent of this name; if there are none, the one whose id begins so.
+fn called(known: &AgentsConfig, name: &str) -> Result<Vec<Trigger>, NotTended> {
+    let of_agent: Vec<_> = Trigger::all(known).filter(|trigger| trigger.agent == name).collect();
+    if !of_agent.is_empty() {
+        return Ok(of_agent);
+    }
+    let one: Vec<_> = Trigger::all(known).filter(|trigger| trigger.name().starts_with(name)).collect();
+    if one.len() > 1 {
+        return Err(NotTended::Many(name.chars().take(64).collect()));
+    }
+    Ok(one)
 }
 
 fn input_of(trigger: &Trigger, given: Option<&str>) -> Result<String, NotTended> {

@@ -37,13 +37,13 @@ impl ByHost for Reload {
 impl From<NotTended> for OpError {
     fn from(error: NotTended) -> Self {
         let kind = match &error {
-            NotTended::Unknown(_) => Kind::NotFound,
+            NotTended::Unknown(_) | NotTended::Many(_) => Kind::NotFound,
             NotTended::Held(_) => Kind::Conflict,
             NotTended::Several(_) | NotTended::NoInput | NotTended::Input(_) | NotTended::Config(_) => Kind::Invalid,
             NotTended::Store(_) | NotTended::Random(_) => Kind::Broken,
         };
         let next = match &error {
-            NotTended::Unknown(_) | NotTended::Several(_) => Some(Next::Triggers),
+            NotTended::Unknown(_) | NotTended::Many(_) | NotTended::Several(_) => Some(Next::Triggers),
             NotTended::Held(name) => Some(Next::ResumeTrigger(name.clone())),
             _ => None,
         };

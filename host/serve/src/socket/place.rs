@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use agentry_store::disk;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
@@ -13,6 +14,12 @@ use super::ControlError;
 
 const DIRECTORY: &str = "control";
 const SOCKET: &str = "host.sock";
+
+/// What mends a directory that is this user's.
+const REMOVE: &str = "remove it; the next host makes it, for you alone to reach";
+
+/// What mends one of somebody else, whose host may have it.
+const BE_ITS_USER: &str = "act as the user whose home this is, or choose another one: --home DIR";
 
 /// What the address of a socket has room for on the systems that we know, with its end.
 const ADDRESS_MAX_BYTES: usize = 100;
@@ -28,7 +35,7 @@ impl Place {
     pub(super) fn make(home: &Path) -> Result<Self, ControlError> {
         let directory = home.join(DIRECTORY);
         match DirBuilder::new().mode(0o700).create(&directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(&directory, error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(&directory, &error)),
             _ => {}
         }
         let place = Self::open(directory)?;
@@ -36,7 +43,7 @@ impl Place {
         place
             .open
             .set_permissions(fs::Permissions::from_mode(0o700))
-            .map_err(|error| unusable(&place.directory, error))?;
+            .map_err(|error| unusable(&place.directory, &error))?;
         Ok(place)
     }
 
@@ -45,8 +52,11 @@ impl Place {
         let directory = home.join(DIRECTORY);
         match fs::symlink_metadata(&directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unusable(&directory, error)),
-            Ok(is) if is.mode() & 0o077 != 0 => Err(unusable(&directory, "others can reach it")),
+            Err(error) => Err(unusable(&directory, &error)),
+            Ok(is) if is.mode() & 0o077 != 0 => {
+                // It may be that of a host which runs.
+                Err(place(&directory, &"others can reach it", &format!("chmod 700 {}", directory.display())))
+            }
             Ok(_) => Self::open(directory).map(Some),
         }
     }
@@ -69,7 +79,7 @@ impl Place {
     /// Takes away what lies at the address: the socket of a host that has ended. Only who holds the store may.
     pub(super) fn clear(&self) -> Result<(), ControlError> {
         match fs::remove_file(self.directory.join(SOCKET)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&self.directory, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&self.directory, &error)),
             _ => Ok(()),
         }
     }
@@ -77,10 +87,10 @@ impl Place {
     /// Says who may connect: the directory keeps out all others already.
     pub(super) fn close_socket(&self) -> Result<(), ControlError> {
         fs::set_permissions(self.directory.join(SOCKET), fs::Permissions::from_mode(0o600))
-            .map_err(|error| unusable(&self.directory, error))
+            .map_err(|error| unusable(&self.directory, &error))
     }
 
-    pub(super) fn unusable(&self, why: impl ToString) -> ControlError {
+    pub(super) fn unusable(&self, why: &io::Error) -> ControlError {
         unusable(&self.directory, why)
     }
 
@@ -88,9 +98,13 @@ impl Place {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
         let open = OpenOptions::new().read(true).custom_flags(flags).open(&directory);
-        let open = open.map_err(|error| unusable(&directory, error))?;
-        let owner = open.metadata().map_err(|error| unusable(&directory, error))?.uid();
-        if is_trusted(owner) { Ok(Self { directory, open }) } else { Err(unusable(&directory, "it is another user's")) }
+        let open = open.map_err(|error| unusable(&directory, &error))?;
+        let owner = open.metadata().map_err(|error| unusable(&directory, &error))?.uid();
+        if is_trusted(owner) {
+            Ok(Self { directory, open })
+        } else {
+            Err(place(&directory, &"it is another user's", BE_ITS_USER))
+        }
     }
 }
 
@@ -100,6 +114,16 @@ pub(super) fn is_trusted(uid: u32) -> bool {
     uid == ours.as_raw() || uid == 0 || ours.is_root()
 }
 
-fn unusable(directory: &Path, why: impl ToString) -> ControlError {
-    ControlError::Place { path: directory.display().to_string(), why: why.to_string() }
+fn unusable(directory: &Path, why: &io::Error) -> ControlError {
+    let hint = match why.kind() {
+        io::ErrorKind::PermissionDenied => BE_ITS_USER,
+        io::ErrorKind::ReadOnlyFilesystem => disk::mend(why),
+        _ if disk::is_full(why) => disk::mend(why),
+        _ => REMOVE,
+    };
+    place(directory, why, hint)
+}
+
+fn place(directory: &Path, why: &dyn ToString, hint: &str) -> ControlError {
+    ControlError::Place { path: directory.display().to_string(), why: why.to_string(), hint: hint.to_owned() }
 }

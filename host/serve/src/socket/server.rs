@@ -54,7 +54,7 @@ impl Control {
 fn bound(home: &Path) -> Result<(Place, UnixListener), ControlError> {
     let place = Place::make(home)?;
     place.clear()?;
-    let listener = UnixListener::bind(place.address()).map_err(|error| place.unusable(error))?;
+    let listener = UnixListener::bind(place.address()).map_err(|error| place.unusable(&error))?;
     place.close_socket()?;
     Ok((place, listener))
 }

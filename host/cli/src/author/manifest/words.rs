@@ -74,9 +74,8 @@ pub(super) fn check(document: Document<'_>, has_version: bool) -> Result<(), Con
         }
         root.texts("provides")?;
         requires(root)?;
-        for key in ["format", "seq"] {
-            root.number(key, 0..u64::from(u32::MAX))?;
-        }
+        root.number("format", 0..u64::from(u32::MAX))?;
+        root.number("seq", 1..u64::from(u32::MAX))?;
         wants(root)?;
         budget(root)
     })

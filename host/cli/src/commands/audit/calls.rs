@@ -77,7 +77,8 @@ pub fn run(args: &Calls) -> Result<ExitCode> {
     }
     list.out.end()?;
     if let (Some(last), true, false) = (last, full, args.json) {
-        let more = format!("there may be more: agentry audit calls --after {last}, or a higher --limit");
+        let more =
+            format!("there may be more: {}, or a higher --limit", screen::given::page_after(&last.to_string(), None));
         screen::tell(&format!("{}\n", styled(DIM, more)));
     }
     if !args.json && told == 0 && !full {

@@ -55,7 +55,7 @@ pub fn look(home: &Home) -> Result<Vec<Finding>> {
         Finding::odd(
             "growth",
             found,
-            "agentry prune --older-than 90d --dry-run, then agentry compact while no host runs",
+            "`agentry prune --older-than 90d --dry-run`, then `agentry compact` while no host runs",
         )
     } else {
         Finding::good("growth", found)

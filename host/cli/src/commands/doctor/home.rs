@@ -1,28 +1,31 @@
 //! This home: its directory, its policy, its models, tools, people and agents, and what has grown in it. It reads and changes nothing.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use agentry_config::policies::{PoliciesError, PolicyFiles};
+use agentry_config::policies::{self, PoliciesError, PolicyFiles};
+use agentry_drivers::secrets::Secrets;
 use agentry_drivers::tools::Tools;
 use agentry_drivers::tools::config::ToolsConfig;
 use agentry_engine::confine;
 use agentry_llm::silent::silent;
 use agentry_llm::{Entry, Models};
+use agentry_packages::config::PackagesConfig;
+use agentry_packages::lock::{Lock, digest_of_path};
+use agentry_packages::set::verified;
 use agentry_runtime::config::{AgentsConfig, Config, Isolation};
 use agentry_runtime::host::{OpenError, clock_watch, policy_watch, set_back};
 use agentry_runtime::triggers;
 use agentry_serve::api::LookAtClock;
 use agentry_serve::socket::{self, Client, ControlError};
-use agentry_store::rows;
+use agentry_store::{disk, rows};
 use anyhow::{Context, Result};
 
 use super::{Finding, growth};
 use crate::commands::models::could_be_asked;
 use crate::commands::policy::{beside, tools};
 use crate::commands::{self, starts};
-use crate::home::Home;
+use crate::home::{Home, can_write};
 use crate::screen::{text, units};
 
 /// Looks at all of it.
@@ -36,8 +39,10 @@ pub fn look(home: &Home) -> Vec<Finding> {
     findings.extend(of("models", models(home)));
     findings.extend(of("isolation", isolation(home)));
     findings.extend(of("tools", registry(home)));
+    findings.extend(of("secrets", secrets(home)));
     findings.extend(of("policy", policy(home)));
     findings.extend(of("agents", agents(home)));
+    findings.extend(of("packages", packages(home)));
     findings.extend(of("audit", second_place(home)));
     findings.extend(of("clock", clock(home)));
     findings.push(host(home.path()));
@@ -68,9 +73,11 @@ fn directory(home: &Path) -> Finding {
     if !is.is_dir() {
         return Finding::wrong("home", format!("{shown} is no directory"), "choose another one: --home DIR");
     }
-    if is.mode() & 0o022 != 0 {
-        let mend = format!("chmod go-w {}", text::word(home));
-        return Finding::wrong("home", format!("{shown} can be written by others, who could grant anything"), mend);
+    if let Err(error) = policies::home_is_ours(home) {
+        return Finding::error("home", &error.into());
+    }
+    if let Err(error) = can_write(home) {
+        return Finding::wrong("home", format!("this user cannot write {shown}: {error}"), disk::mend(&error));
     }
     Finding::good("home", shown.to_string())
 }
@@ -176,6 +183,24 @@ fn registry(home: &Home) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// What could be given to nobody, though it is named here.
+fn secrets(home: &Home) -> Result<Vec<Finding>> {
+    let secrets = Secrets::open(&Config::load(home.path())?.secrets);
+    let troubles = secrets.troubles().map(|(handle, trouble)| {
+        let (why, mend) = trouble.split_once("\nhint: ").unwrap_or((trouble, ""));
+        Finding::odd("secrets", format!("`{handle}`: {why}"), mend)
+    });
+    Ok(troubles.collect())
+}
+
+/// What `packages.toml` says, and whether each component is what was installed.
+fn packages(home: &Home) -> Result<Vec<Finding>> {
+    PackagesConfig::load(home.path())?;
+    let lock = Lock::load(home.path())?;
+    let wrong = lock.agents.values().filter_map(|installed| verified(home.path(), &installed.now).err());
+    Ok(wrong.map(|fault| Finding::wrong("packages", fault.message, fault.hint)).collect())
+}
+
 fn policy(home: &Home) -> Result<Vec<Finding>> {
     let directory = home.policies();
     let files = match PolicyFiles::read(&directory) {
@@ -212,8 +237,10 @@ fn agents(home: &Home) -> Result<Vec<Finding>> {
     let agents = AgentsConfig::load(home.path())?;
     let known = &agents.agents;
     let mut findings = Vec::new();
-    for line in known.iter().filter(|line| !line.component.exists()) {
-        let mend = format!("put its component at {}", line.component.display());
+    // What is installed is looked at as such.
+    let written = known.iter().filter(|line| digest_of_path(&line.component).is_none());
+    for line in written.filter(|line| !line.component.exists()) {
+        let mend = home.without_component(line);
         findings.push(Finding::wrong("agents", format!("`{}` of agents.toml has no component", line.name), mend));
     }
     for error in triggers::unreadable(&agents) {
@@ -236,8 +263,6 @@ fn host(home: &Path) -> Finding {
         Err(ControlError::NoHost { .. }) => {
             Finding::good("host", "none runs here; `agentry serve` starts one that takes many runs")
         }
-        Err(error) => {
-            Finding::wrong("host", text::line(&error.to_string()), "end it, and start it again: agentry serve")
-        }
+        Err(error) => Finding::error("host", &error.into()),
     }
 }

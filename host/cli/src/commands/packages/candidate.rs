@@ -199,6 +199,7 @@ fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyri
     let signed = match statement {
         None => None,
         Some(said) => {
+            is_of(&said, is)?;
             keyring.is_not_revoked(said.key)?;
             let how = keyring.trusts(&publisher(&said), said.key, first_use.then_some(How::FirstUse));
             match how {
@@ -214,14 +215,20 @@ fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyri
     Ok(Candidate { package, bytes, envelope, signed, index: None, from, imitates })
 }
 
+/// Whether a signature is of this file: of another one it says nothing, whoever signed it.
+fn is_of(said: &Statement, is: Digest) -> Result<(), Fault> {
+    if said.digest == is {
+        return Ok(());
+    }
+    let hint = "get file and signature again, both of one version, from where the publisher offers them";
+    Err(Fault::denied("the signature is for another file", hint))
+}
+
 /// Digest, then sequence number, then the structural gate in a process of its own; and each says the same as the others.
 fn looked_at(bytes: &[u8], said: Option<&Statement>, lock: &Lock, listed: Option<&Listed>) -> Result<Package> {
     let is = package::digest(bytes);
     if let Some(said) = said {
-        if said.digest != is {
-            let hint = "get file and signature again, both of one version, from where the publisher offers them";
-            return Err(Fault::denied("the signature is for another file", hint).into());
-        }
+        is_of(said, is)?;
         lock.follows(&said.name, said.seq, is)?;
     }
     let package = crate::package::of(bytes).context("this package is refused")?;
@@ -270,9 +277,9 @@ async fn nowhere(read: &[Index<'_>], named: &Named) -> Fault {
     }
     if let Some(because) = yanked {
         let message = format!("{shown} was taken back by its publisher: {}", text::cut(&because, 200));
-        return Fault::denied(message, format!("agentry search {} lists what there is", named.agent));
+        return Fault::denied(message, format!("`agentry search {}` lists what there is", named.agent));
     }
-    let near = text::meant(&shown, others.iter().map(String::as_str), "agentry search WORD lists what there is");
+    let near = text::meant(&shown, others.iter().map(String::as_str), "`agentry search WORD` lists what there is");
     Fault::usage(format!("no index here lists {shown} in such a version"), near)
 }
 

@@ -139,7 +139,7 @@ fn question(args: &Explain, scenario: &Scenario) -> Result<Asked> {
 
 /// A call that was made, with what its run had read by then.
 fn of_past(past: &Past, place: usize, more: &Labels, package: Option<Packaged>) -> Asked {
-    let labels = past.calls.iter().take(place).fold(more.clone(), |labels, call| labels.and(&call.gained));
+    let labels = past.labels_at(place).and(more);
     let replay = past.calls.get(place);
     let call = replay.map_or(Call::TimersNow, |replay| replay.what.clone());
     let package = package.or_else(|| past.package.clone());

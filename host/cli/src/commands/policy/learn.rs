@@ -50,7 +50,7 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
         bail!("agent `{}` has not run here\nhint: {hint}", text::line(&args.agent));
     };
     let runs = records.iter().filter_map(|record| past::of(&home, &history, record.id).transpose());
-    let runs = runs.collect::<Result<Vec<_>>>()?;
+    let mut runs = runs.collect::<Result<Vec<_>>>()?;
     if runs.is_empty() {
         let trace =
             "hint: `agentry trace last` says why; under a grant that lets it begin there is something to learn from";
@@ -59,6 +59,7 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     let package = newest.package.split('@').next();
     let policy = args.scenario.files().ok().and_then(|files| files.parse().ok());
     let grant = learn(&Suggestion { agent: &args.agent, package, runs: &runs, policy: policy.as_ref() });
+    runs.iter_mut().for_each(|run| run.calls.retain(|call| !call.is_void()));
     let changed = check(&scenario(&home, &PolicyFiles::default())?, &grant, &runs)?;
     let missing: Vec<_> = changed.iter().filter(|change| change.was.is_none()).collect();
     for change in &missing {

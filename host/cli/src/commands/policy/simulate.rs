@@ -55,15 +55,17 @@ pub fn run(args: &Simulate) -> Result<ExitCode> {
         set => format!("with `--set {}` this is no policy", text::line(&set.join(" --set "))),
     })?;
     let after = before.under(Arc::new(after));
-    let past = match &args.call {
-        Some(reference) => vec![one(past::reference(&home, reference)?)],
+    let (past, changed) = match &args.call {
+        Some(reference) => one(&after, past::reference(&home, reference)?),
         None => {
             let history = past::history(&home)?;
             let runs = runs(&history, args.against.as_deref().unwrap_or("last"))?;
-            runs.into_iter().filter_map(|run| past::of(&home, &history, run).transpose()).collect::<Result<Vec<_>>>()?
+            let past = runs.into_iter().filter_map(|run| past::of(&home, &history, run).transpose());
+            let past = past.collect::<Result<Vec<_>>>()?;
+            let changed = replay(&after, &past);
+            (past, changed)
         }
     };
-    let changed = replay(&after, &past);
     if args.scenario.json {
         screen::print_json(&as_json(&before, &after, &past, &changed))?;
     } else {
@@ -73,16 +75,14 @@ pub fn run(args: &Simulate) -> Result<ExitCode> {
     Ok(if sure { Exit::Done } else { Exit::Failed }.into())
 }
 
-/// A run up to one call, with only that call in question: what came before is there for what it read.
-fn one((mut past, place): (Past, usize)) -> Past {
-    let gained =
-        past.calls.iter().take(place).fold(agentry_kernel::Labels::NONE, |labels, call| labels.and(&call.gained));
-    let mut call = past.calls.swap_remove(place);
-    let mut before = call.clone();
-    (before.what, before.refusal, before.gained) = (agentry_kernel::Call::TimersNow, None, gained);
-    call.at = call.at.max(before.at);
-    past.calls = vec![before, call];
-    past
+/// One call of a run, and what would be answered to it otherwise. The calls before it are made again for what they read and cost.
+fn one(scenario: &Scenario, (mut past, place): (Past, usize)) -> (Vec<Past>, Vec<Changed>) {
+    past.calls.truncate(place + 1);
+    let asked = past.calls.last().map(|replay| replay.call);
+    let mut changed = replay(scenario, std::slice::from_ref(&past));
+    changed.retain(|change| change.call.is_none() || change.call == asked);
+    past.calls.drain(..place);
+    (vec![past], changed)
 }
 
 fn runs(history: &agentry_journal::history::History, names: &str) -> Result<Vec<agentry_kernel::RunId>> {

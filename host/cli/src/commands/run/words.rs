@@ -138,7 +138,12 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
         if !known.contains(&key.as_str()) {
             let options = options();
             let near = nearest(key, known.iter().copied().chain(options.iter().map(String::as_str)));
-            let hint = match near.map(|near| format!("did you mean `--{near}`?")).or_else(|| elsewhere(key)) {
+            let near = near.map(|near| match near == key {
+                // Behind `--` all is the agent's.
+                true => format!("`--{near}` is an option of `agentry run`: it stands in front of `--`"),
+                false => format!("did you mean `--{near}`?"),
+            });
+            let hint = match near.or_else(|| elsewhere(key)) {
                 Some(hint) => hint,
                 None if known.is_empty() => "it takes one JSON value: --input JSON".to_owned(),
                 None => format!(

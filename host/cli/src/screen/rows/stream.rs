@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use agentry_kernel::budget::Shortage;
 use agentry_kernel::call::CallId;
 use agentry_kernel::journal::{BasisId, Entry};
-use agentry_kernel::{Labels, Millis};
+use agentry_kernel::{Amounts, Labels, Millis};
 
 use super::{Basis, Decision, Row, decision, row};
 
@@ -22,7 +22,13 @@ struct Beside {
     raised: Vec<Shortage>,
     shadow_denied: Option<String>,
     gained: Labels,
+    /// What counts as spent because a host stopped in it.
+    lost: Amounts,
 }
+
+/// What is said of a call in which a host stopped.
+const LOST: &str =
+    "a host stopped in it: what it may have cost counts as spent, beside what it cost when it was asked again";
 
 /// Rows on their way.
 #[derive(Default)]
@@ -92,6 +98,12 @@ impl Rows {
                 if let Some(row) = self.row(*call) {
                     row.note = Some(note.clone());
                 }
+            }
+            Entry::Unknown { call, spent, .. } => {
+                self.beside(*call).into_iter().for_each(|beside| beside.lost = beside.lost.plus(*spent));
+            }
+            Entry::Resolved { call, returned, .. } => {
+                self.beside(*call).into_iter().for_each(|beside| beside.lost = beside.lost.minus(*returned));
             }
             Entry::Labelled { call, labels, .. } => {
                 if let Some(beside) = self.beside(*call) {
@@ -224,15 +236,18 @@ fn joined(row: Row, beside: &Beside) -> Row {
         raised: beside.raised.clone(),
         shadow_denied: beside.shadow_denied.clone(),
         gained: row.gained.and(&beside.gained),
+        spent: row.spent.plus(beside.lost),
+        note: row.note.or_else(|| (!beside.lost.is_zero()).then(|| LOST.to_owned())),
         ..row
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use agentry_kernel::Digest;
+    use agentry_kernel::budget::Resource;
     use agentry_kernel::call::Call;
     use agentry_kernel::journal::Outcome;
-    use agentry_kernel::{Amounts, Digest};
 
     use super::*;
 
@@ -305,6 +320,17 @@ mod tests {
         let rows = crate::screen::rows::rows(&[asked(1), questioned, ended]);
         let words: Vec<_> = rows.iter().map(|row| (row.word(), row.until)).collect();
         assert_eq!(words, [("open", None), ("cancelled", Some(Millis(5)))], "what became of the first, nobody knows");
+    }
+
+    #[test]
+    fn what_a_call_cost_that_was_lost_and_asked_again_is_all_of_it() {
+        let tokens = |count| Amounts::of(Resource::Tokens, count);
+        let (call, at) = (CallId(1), Millis(2));
+        let answer = Entry::Answered { call, at, outcome: Outcome::Inline(Vec::new()), spent: tokens(7) };
+        let lost = Entry::Unknown { call, at, spent: tokens(5) };
+        let rows = crate::screen::rows::rows(&[asked(1), Entry::Resumed { at }, lost, asked(1), answer]);
+        assert_eq!(rows[0].spent, tokens(12));
+        assert_eq!(rows[0].note.as_deref(), Some(LOST));
     }
 
     #[test]

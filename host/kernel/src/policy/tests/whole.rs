@@ -120,3 +120,22 @@ fn what_only_observes_and_what_never_matches_is_told_beside_a_home() {
     let marks = told(&[&beside, site], &[]);
     assert!(marks.iter().any(|told| told.starts_with("site/a does nothing: a mark cannot be observed")), "{marks:?}");
 }
+
+#[test]
+fn a_test_that_asks_for_an_agent_without_a_grant_is_told() {
+    let test = |agent: &str| {
+        format!("{SITE}[[test]]\nexpect = \"deny\"\nagent = \"{agent}\"\ncall = {{ tool = \"mail.purge\" }}\n")
+    };
+    assert_eq!(warnings(&test("reporter"), GRANT), [""; 0]);
+    expect!["00-site.toml:12 the test tells nothing: agent `reportr` has no grant"]
+        .assert_eq(&warnings(&test("reportr"), GRANT).join("\n"));
+}
+
+#[test]
+fn each_place_that_changes_nothing_is_told_in_its_line() {
+    let narrow = |at: &str| format!("[[files]]\nroot = \"out\"\nat = \"{at}\"\naccess = \"r\"\nwhy = \"It reads.\"\n");
+    let grant = format!("{}{}{}", GRANT.replace("files = ", "# "), narrow("/"), narrow("/a"));
+    let warnings = warnings(SITE, &format!("{grant}{}", narrow("/b")));
+    let lines: Vec<&str> = warnings.iter().filter_map(|told| told.split(' ').next()).collect();
+    assert_eq!(lines, ["50-grant.toml:30", "50-grant.toml:35"], "{warnings:?}");
+}
