@@ -93,7 +93,7 @@ impl Past {
             places.insert(call, past.calls.len());
             let (what, known) = with_arguments(what.clone(), &mut content);
             let (gained, lost) = (early.remove(&call).unwrap_or(Labels::NONE), Labels::NONE);
-            let asked = asked.remove(&call).filter(|_| refusal.is_none());
+            let asked = asked.remove(&call);
             let failed = if let Entry::Called { outcome, .. } = entry { failure(outcome) } else { None };
             let spent = Amounts::ZERO;
             past.calls.push(Replay { call, at, what, known, asked, refusal, held: most, spent, failed, gained, lost });
