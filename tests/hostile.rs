@@ -272,4 +272,35 @@ pub mod busy_host {
         }
         server.stop();
     }
+
+    #[test]
+    fn what_the_host_does_for_a_guest_ends_with_its_fuel_and_costs_the_same_in_both_isolations() {
+        const FUEL: u64 = 100_000_000;
+        for shape in ["fast", "dense"] {
+            let stage = Stage::new();
+            stage.grant("busy-host", &format!("[budget]\nwall_run = \"100s\"\nfuel_run = {FUEL}\n"));
+            let memory = "memory = { read = [\"team/**\"], write = [\"team/**\"] }\n";
+            stage.grant("steps", &format!("{memory}[budget]\nwall_run = \"100s\"\n"));
+            let everywhere = |component: &str, input: &serde_json::Value| {
+                ["process", "none"].map(|isolation| {
+                    let engine = format!("[engine]\nisolation = \"{isolation}\"\nshape = \"{shape}\"\n");
+                    stage.write("home/agentry.toml", &format!("format = 1\n{engine}"));
+                    let report = end(&mut stage.run(&guest(component), input)).json();
+                    // Executed again here, wherever it began.
+                    stage.replays();
+                    (report["usage"]["fuel"].as_u64().expect("it tells"), report["status"].clone())
+                })
+            };
+            // One that waits takes time and hardly any of a processor.
+            for with in ["clock", "budget"] {
+                let ended = everywhere("busy_host", &json!({"with": with}));
+                assert!(ended.iter().all(|one| *one == (FUEL, json!("exhausted"))), "{with}: {ended:?}");
+            }
+            let long = "y".repeat(9000);
+            let does =
+                json!([["put", "team/a", "k", "x"], ["log", "one"], ["sleep", "1"], ["put", "team/b", "k", long]]);
+            let [apart, here] = everywhere("steps", &does);
+            assert!(apart == here && apart.0 > 10_000, "{apart:?} {here:?}");
+        }
+    }
 }

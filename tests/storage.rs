@@ -107,6 +107,39 @@ fn what_an_agent_reads_is_written_down_and_ends_with_the_same_budget() {
 }
 
 #[test]
+fn what_an_agent_says_is_written_and_the_log_ends_with_one_refusal() {
+    let stage = stage_within(&["steps"], "written_run = \"64KiB\"\nwritten_day = \"96KiB\"\n");
+    let says = json!(vec![["log", "x".repeat(1000).as_str()]; 100]);
+    for (kept, by, day) in
+        [(63..66, "written_run", 64 << 10), (30..33, "written_day", 96 << 10), (0..1, "written_day", 96 << 10)]
+    {
+        let told = told(&stage, "steps", &says);
+        assert!(told.iter().all(|told| told == "said"), "it sees nothing of it: {told:?}");
+        let calls = stage.calls();
+        let refused = calls.iter().filter(|call| call["refusal"] != Value::Null).count();
+        assert_eq!(refused, 1, "the rest is not even asked for");
+        assert!(kept.contains(&(calls.len() - 1)), "{} lines", calls.len() - 1);
+        assert!(raises(&stage).contains(by), "{}", raises(&stage));
+        // And what it gives at last.
+        assert!((day - 1100..=day + 1000).contains(&written(&stage, "steps")), "{}", written(&stage, "steps"));
+    }
+}
+
+#[test]
+fn what_a_model_is_asked_is_written_and_ends_with_the_same_budget() {
+    let stage = Stage::granting_within(&guest("ask"), "written_day = \"12KiB\"");
+    let answers = "{\"script\": 1, \"repeat\": true}\n{\"chunks\": [\"yes\"]}\n";
+    let ask = |letter: &str| end(&mut stage.run_on(answers, &guest("ask"), &json!({"prompt": letter.repeat(5000)})));
+    ask("a").with(0);
+    ask("b").with(0);
+    let refused = ask("c").json();
+    assert_eq!(refused["status"], "exhausted", "{refused}");
+    assert!(raises(&stage).contains("written_day"), "{}", raises(&stage));
+    stage.nothing_moved(&[]);
+    stage.replays();
+}
+
+#[test]
 fn what_an_agent_writes_to_files_is_its_storage_until_it_is_deleted() {
     let stage = stage(&["steps"]);
     let steps = json!([

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::guests::SOON;
 use crate::serve::{Server, serve};
-use crate::stage::{Stage, begin, end, guest};
+use crate::stage::{Stage, begin, end, guest, repository};
 
 /// What a process of agents is started as.
 const VERB: &str = "worker";
@@ -337,4 +337,76 @@ fn a_run_that_breaks_every_process_ends_and_says_so_and_no_other_does() {
     assert_eq!(wait(&stage, &next)["output"], json!(["slept"]));
     end(&mut stage.agentry("audit verify")).with(0);
     server.stop();
+}
+
+/// The same command on a system that cannot keep a process from files by their names.
+fn without_landlock(command: &Command) -> Command {
+    let mut without = Command::new("python3");
+    without.arg(repository("tests/no_landlock.py")).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => without.env(name, value),
+            None => without.env_remove(name),
+        };
+    }
+    without
+}
+
+#[test]
+fn a_system_without_landlock_executes_agents_and_people_are_warned() {
+    let stage = stage();
+    stage.grant("echo", "");
+    let missing = "this system has no Landlock";
+    let run = || stage.run(&guest("echo"), &json!({"still": "here"}));
+    let ended = end(&mut without_landlock(&run())).with(0);
+    assert!(ended.stderr.contains("warning") && ended.stderr.contains(missing), "{}", ended.stderr);
+    let finding = end(&mut without_landlock(stage.agentry("doctor").arg("--json"))).stdout;
+    assert!(finding.contains("kept from files by their calls alone: no Landlock"), "{finding}");
+    // A host that serves says it in its log, and what it begins is confined by its calls all the same.
+    let server = serve(&mut without_landlock(&stage.agentry("serve")));
+    end(&mut run()).with(0);
+    let worker = until(|| workers(server.pid()).into_iter().next());
+    assert_eq!(status(worker, "NoNewPrivs"), "1");
+    until(|| (status(worker, "Seccomp") == "2" && status(worker, "Seccomp_filters") != "1").then_some(()));
+    let said = server.stop();
+    assert!(said.contains(missing), "{said}");
+    // On one that has it nobody is told anything.
+    let ended = end(&mut run()).with(0);
+    assert!(!ended.stderr.contains("Landlock"), "{}", ended.stderr);
+}
+
+/// An agent of two parts, one of which gives the other a string of a hundred million bytes twenty times, in another encoding: that is one piece of
+/// work for the engine, which nothing interrupts.
+fn overrunning(stage: &Stage) -> std::path::PathBuf {
+    let component = wat::parse_str(include_str!("overrun.wat")).expect("it is WebAssembly");
+    let file = stage.path("overrun.wasm");
+    fs::write(&file, component).expect("a file");
+    file
+}
+
+#[test]
+fn a_guest_that_has_its_process_work_in_one_piece_goes_on_in_one_of_its_own_and_its_neighbour_stays() {
+    let stage = stage();
+    stage.grant("evil", "[budget]\nwall_run = \"100s\"\nmemory_mb = 256\n");
+    stage.grant("steps", "[budget]\nwall_run = \"100s\"\n");
+    let overruns = overrunning(&stage);
+    let server = serve(&mut stage.agentry("serve"));
+    // One beside it in each of those that it could be given.
+    let neighbours: Vec<_> = (0..4).map(|_| detach(&stage, "steps", &json!([["sleep", "15000"]]))).collect();
+    neighbours.iter().for_each(|run| until_it_sleeps(&stage, run));
+    let before = workers(server.pid());
+    let run = end(stage.run(&overruns, &json!(null)).arg("--detach")).with(0).json()["run"].clone();
+    let run = run.as_str().expect("its id");
+    // The nineteenth field: by how much it stands behind others.
+    let nice = |pid| String::from_utf8_lossy(&proc(pid, "stat")).split(' ').nth(18).map(str::to_owned);
+    let own = until(|| workers(server.pid()).into_iter().find(|pid| nice(*pid).as_deref() == Some("15")));
+    assert!(!before.contains(&own), "it is moved, and not those beside it");
+    assert!(before.iter().all(|worker| !proc(*worker, "cmdline").is_empty()), "none was ended for it");
+    assert_eq!(wait(&stage, run)["output"], json!("hi"));
+    until(|| proc(own, "cmdline").is_empty().then_some(()));
+    for run in &neighbours {
+        assert_eq!(wait(&stage, run)["output"], json!(["slept"]));
+    }
+    server.stop();
+    stage.replays();
 }

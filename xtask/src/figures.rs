@@ -6,7 +6,7 @@ use crate::steps::{cargo, run as run_command};
 use crate::{guests, workspace};
 
 /// The binaries that measure, in `benches/`, and what each says.
-const SUBJECTS: [(&str, &str); 14] = [
+const SUBJECTS: [(&str, &str); 15] = [
     ("gate", "what the gate adds to a host call"),
     ("decide", "finding rules, whole decisions, comparing policies"),
     ("run", "an instance, and a whole durable run"),
@@ -17,6 +17,7 @@ const SUBJECTS: [(&str, &str); 14] = [
     ("dense", "runs that wait in memory, dense"),
     ("embedded", "the model in the process"),
     ("isolation", "guests in the host's process and in workers"),
+    ("hostile", "a good agent and people beside two hundred hostile runs"),
     ("listing", "a home of many runs: lists, filters, a long trace"),
     ("orders", "a crowd that orders short runs"),
     ("dist", "what people install: size, first syscall, an index of ten thousand"),
@@ -24,7 +25,7 @@ const SUBJECTS: [(&str, &str); 14] = [
 ];
 
 /// Those that start the command itself: `AGENTRY_BIN`, or one that is built as they are.
-const OF_THE_COMMAND: [&str; 5] = ["dist", "isolation", "listing", "orders", "startup"];
+const OF_THE_COMMAND: [&str; 6] = ["dist", "hostile", "isolation", "listing", "orders", "startup"];
 
 /// As the tests have dependencies, at level 2, so that they are not built again; ours as in a release.
 const PROFILE: [&str; 6] =

@@ -42,6 +42,13 @@ pub trait Port: Send + Sync {
     /// been seen: such a call is let go of.
     fn seen(&self, call: CallId) -> Millis;
 
+    /// When the answer of a call came, if it has: what the guest's clock shows at least once it has seen it. A side that says nothing of this is told
+    /// what the guest saw, and tells the time then.
+    fn came(&self, call: CallId) -> Option<Millis> {
+        let _ = call;
+        None
+    }
+
     /// The guest let go of a call before it saw the answer.
     fn dropped(&self, call: CallId);
 
@@ -173,6 +180,8 @@ pub struct Beginning {
     pub has_past: bool,
     /// What its monotonic clock shows as it begins, in nanoseconds.
     pub clock_from: u64,
+    /// True if the host's work for it costs it fuel.
+    pub pays_for_work: bool,
 }
 
 /// How a guest ended, and what it used.

@@ -19,7 +19,7 @@ use crate::bindings::agentry::agent::llm::Delta;
 use crate::port::{Beginning, Delivery, Ended, Next, Reply, Request, Rest};
 
 /// Of the frames and of their order. Both sides are one program; a program that was replaced while it ran has workers of the next version.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What names a run on a connection: random, and known to both ends of that connection alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,6 +69,8 @@ pub enum Said {
     Pass(Box<Request>),
     /// [`seen`](crate::port::Port::seen).
     Seen(CallId),
+    /// The same of an answer that came with its time, by which the worker has set the guest's clock itself.
+    Saw(CallId),
     /// [`dropped`](crate::port::Port::dropped).
     Dropped(CallId),
     /// [`hear`](crate::port::Port::hear).
@@ -134,7 +136,7 @@ pub enum Down {
     /// This run is over; its guest gets nothing any more.
     Over,
     /// The answer of a call has come.
-    Answer(Handle, CallId, Box<Reply>),
+    Answer(Handle, CallId, Box<Came>),
     /// There is something to hear of a call.
     Pieces(Handle, CallId),
     /// A guest that asked in vain may ask for turns again.
@@ -167,7 +169,18 @@ pub struct Later {
     /// True if the guest stands in it.
     pub stands: bool,
     /// The answer, if it has come.
-    pub reply: Option<Box<Reply>>,
+    pub came: Option<Box<Came>>,
+}
+
+/// An answer that has come, with all that its worker would ask for next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Came {
+    /// The answer.
+    pub reply: Reply,
+    /// [`came`](crate::port::Port::came).
+    pub at: Option<Millis>,
+    /// True if the guest may have turns from here on, as if it had asked: see [`Said::Turn`].
+    pub turn: bool,
 }
 
 impl Said {
@@ -175,7 +188,7 @@ impl Said {
     pub fn waits(&self) -> bool {
         match self {
             Self::Pass(_) | Self::Seen(_) | Self::Hear(_) | Self::Next { .. } | Self::Turn | Self::Repeats => true,
-            Self::Dropped(_) | Self::Unheard(_) | Self::Waits(_) | Self::Slept(_) => false,
+            Self::Saw(_) | Self::Dropped(_) | Self::Unheard(_) | Self::Waits(_) | Self::Slept(_) => false,
             Self::Answered(_) | Self::Overran | Self::Ended(_) => false,
         }
     }

@@ -3,6 +3,7 @@
 //! It never links a component to anything: what a run may call is the business of `syscalls`.
 
 pub mod cache;
+pub mod charges;
 pub mod confine;
 mod dense;
 pub mod limiter;
@@ -10,6 +11,7 @@ pub mod package;
 pub mod prepare;
 pub mod settings;
 pub mod ticks;
+pub mod turns;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,12 +28,14 @@ use package::Package;
 use prepare::{PrepareError, Preparer};
 use settings::Shape;
 use ticks::Ticks;
+use turns::Turns;
 
 /// What executes guests: the memory that so many of them live in, and the slices of those whom it executes.
 #[derive(Clone, Debug)]
 pub struct Hosting {
     inner: wasmtime::Engine,
     ticks: Arc<Ticks>,
+    turns: Arc<Turns>,
 }
 
 /// The engine: compiles a component once and keeps it, for guests of this process or of another one.
@@ -51,12 +55,24 @@ pub struct Engine {
     refused: Mutex<HashMap<Digest, PrepareError>>,
 }
 
-/// Behind the engine's name since the monotonic clock of a guest begins at one nanosecond.
-const CLOCK_MARK: &str = " clock-1";
+/// In the engine's name since the monotonic clock of a guest begins at one nanosecond.
+const CLOCK_MARK: &str = "clock-1";
+
+/// The same since the host's work for a guest costs it fuel, by [`charges`].
+const FUEL_MARK: &str = "fuel-1";
 
 /// Whether a run that this engine began saw a monotonic clock that began at zero: so it was before names of engines said otherwise.
 pub fn clock_begins_at_zero(engine: &str) -> bool {
-    !engine.ends_with(CLOCK_MARK)
+    !is_marked(engine, CLOCK_MARK)
+}
+
+/// Whether a run that this engine began pays for the host's work: one that began before did not, and ends as it would have then.
+pub fn charges_for_work(engine: &str) -> bool {
+    is_marked(engine, FUEL_MARK)
+}
+
+fn is_marked(engine: &str, mark: &str) -> bool {
+    engine.split(' ').any(|word| word == mark)
 }
 
 /// A package and its code.
@@ -83,21 +99,22 @@ pub enum EngineError {
 }
 
 impl Hosting {
-    /// Room for so many runs of this shape.
+    /// Room for so many runs of this shape, which are executed by as many threads as there are cores.
     ///
     /// # Errors
     /// If the system refuses the address space, or a thread.
     pub fn open(shape: Shape, runs_max: u32) -> Result<Self, EngineError> {
-        Self::open_confined(shape, runs_max, || Ok(()))
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::open_confined(shape, (runs_max, threads), || Ok(()))
     }
 
-    /// The same; `confine` is done when the system has given what it must, and before there is a second thread.
+    /// The same of so many threads; `confine` is done when the system has given what it must, and before there is a second thread.
     ///
     /// # Errors
     /// The same, or if it cannot be done.
     pub fn open_confined(
         shape: Shape,
-        runs_max: u32,
+        (runs_max, threads): (u32, usize),
         confine: impl FnOnce() -> std::io::Result<()>,
     ) -> Result<Self, EngineError> {
         let config = settings::hosting(shape, runs_max).map_err(|error| EngineError::Settings(error.to_string()))?;
@@ -105,7 +122,7 @@ impl Hosting {
             wasmtime::Engine::new(&config).map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
         let ticks = confine().and_then(|()| Ticks::of(&inner));
         let ticks = ticks.map_err(|error| EngineError::Settings(error.to_string()))?;
-        Ok(Self { inner, ticks: Arc::new(ticks) })
+        Ok(Self { inner, ticks: Arc::new(ticks), turns: Arc::new(Turns::of(threads)) })
     }
 
     /// Wasmtime's engine.
@@ -116,6 +133,11 @@ impl Hosting {
     /// The slices of those whom it executes.
     pub fn ticks(&self) -> &Arc<Ticks> {
         &self.ticks
+    }
+
+    /// Their turns.
+    pub fn turns(&self) -> &Arc<Turns> {
+        &self.turns
     }
 
     /// By which code fits it.
@@ -161,12 +183,12 @@ impl Engine {
         hosting: Option<Hosting>,
     ) -> Result<Self, EngineError> {
         let cache = Cache::open(home, settings)?;
-        let name = format!("wasmtime {} {:.16}{CLOCK_MARK}", settings::VERSION, settings.to_string());
+        let name = format!("wasmtime {} {:.16} {CLOCK_MARK} {FUEL_MARK}", settings::VERSION, settings.to_string());
         let (loaded, refused) = (Mutex::default(), Mutex::default());
         Ok(Self { hosting, name, settings, shape, preparer, cache, loaded, refused })
     }
 
-    /// The engine, its settings and what guests see of time in one word each, for the journal.
+    /// The engine, its settings, what guests see of time and what they pay for, in one word each, for the journal.
     pub fn name(&self) -> &str {
         &self.name
     }

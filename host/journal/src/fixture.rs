@@ -78,7 +78,7 @@ impl Host {
 
     /// A line of its log.
     pub(crate) fn says(&self, run: &Arc<Trail>, line: Content) {
-        let what = Call::LogEvent { line: line.digest };
+        let what = Call::LogEvent { line: line.digest, bytes: 0 };
         let outcome = Outcome::Inline(Vec::new());
         let entry = Entry::Called { call: CallId(1), at: NOW, what, outcome, basis: BasisId::NONE };
         self.journal.append(run, &[entry], Extras { contents: vec![line], ..Extras::default() });

@@ -14,7 +14,7 @@ impl History {
     /// When the store cannot be read.
     pub fn said(&self, call: &Call) -> Result<Option<String>, StoreError> {
         match call {
-            Call::LogEvent { line: text } | Call::HumanNotify { text } => self.text(text),
+            Call::LogEvent { line: text, .. } | Call::HumanNotify { text } => self.text(text),
             Call::HumanAsk { question, .. } => Ok(self.blob(question)?.as_deref().and_then(content::question)),
             Call::AgentsSend(post) | Call::AgentsReply { post, .. } => self.text(&post.content),
             Call::AgentsCall(delegation) => self.text(&delegation.input),

@@ -1,7 +1,7 @@
 //! What a person says became of a call that nobody knows of, because the host stopped before its answer came. The run was told so and
 //! went on; this puts the bill right, and stands in the journal.
 
-use agentry_kernel::budget::Amounts;
+use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::limits::TEXT_MAX_BYTES;
@@ -106,7 +106,8 @@ impl UnknownCall {
             _ => ResolveError::Open(of.run, of.call),
         };
         let (since, spent) = unknown.ok_or_else(known)?;
-        Ok(Self { record, spent, since })
+        // Whatever became of it, what was asked has been written down.
+        Ok(Self { record, spent: spent.with(Resource::Written, 0), since })
     }
 
     /// The entry that tells of it, and the record as it is then.

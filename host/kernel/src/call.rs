@@ -208,6 +208,9 @@ pub enum Call {
     LogEvent {
         /// The line, by name.
         line: Digest,
+        /// Its size. Only the decision needs it.
+        #[serde(skip)]
+        bytes: u64,
     },
     /// `http.fetch`
     Fetch(Fetch),

@@ -63,7 +63,7 @@ use approvals::Approvals;
 use decision::View;
 use ledger::{BooksId, Ledger, Owner};
 use rates::Rates;
-use runs::Run;
+use runs::{Life, Run};
 use slots::{ModelId, Slots};
 
 /// The state that decisions rest on.
@@ -80,6 +80,8 @@ pub struct Kernel {
     site: BooksId,
     agents: BTreeMap<String, BooksId>,
     runs: BTreeMap<RunId, Run>,
+    /// How many runs have begun or gone on here: the number of the last one's life.
+    lives: Life,
     approvals: Approvals,
 }
 
@@ -92,8 +94,8 @@ impl Kernel {
         let (slots, tools) = (Slots::new(models), Tools::new(tools));
         let (rates, agents, runs, approvals) =
             (Rates::default(), BTreeMap::new(), BTreeMap::new(), Approvals::default());
-        let (lock, follows) = (None, Consequences::default());
-        Self { policy, slots, tools, lock, ledger, rates, follows, site, agents, runs, approvals }
+        let (lock, follows, lives) = (None, Consequences::default(), Life::default());
+        Self { policy, slots, tools, lock, ledger, rates, follows, site, agents, runs, lives, approvals }
     }
 
     /// Decides on a call. Its worst case is held before it is admitted, so that dropping it is never a way to spend
@@ -101,7 +103,18 @@ impl Kernel {
     ///
     /// What it rests on, and what files with `mode = "observe"` would have said against it, follow as entries.
     pub fn admit(&mut self, run: RunId, call: CallId, what: &Call, now: Millis) -> (Answer, Consequences) {
-        let answer = match self.weigh(run, what, now) {
+        self.admit_storing(run, call, (what, 0), now)
+    }
+
+    /// The same of a call with which so many bytes of contents are stored. They are held with the rest, where the call does not say more.
+    pub fn admit_storing(
+        &mut self,
+        run: RunId,
+        call: CallId,
+        (what, stored): (&Call, u64),
+        now: Millis,
+    ) -> (Answer, Consequences) {
+        let answer = match self.weigh(run, what, stored, now) {
             Ok(mut terms) => {
                 let observed = terms.observed.take();
                 let answer = self.grant(run, call, what, terms);
@@ -172,9 +185,9 @@ impl Kernel {
         // It may have been made again, as often as was held for.
         let most = permit.held[Resource::LlmCalls];
         spent[Resource::LlmCalls] = spent[Resource::LlmCalls].clamp(most.min(1), most);
-        let held = self.runs.get(&permit.run).map_or(Labels::NONE, |run| run.labels.clone());
+        let held = self.holder(&permit).map_or(Labels::NONE, |run| run.labels.clone());
         let (brings, kept_off) = permit.tells();
-        let gained = self.gain(permit.run, &brings);
+        let gained = self.holder(&permit).map_or(Labels::NONE, |run| run.gain(&brings));
         let settled = Settled { gained, cleared: kept_off.without(&held), ..self.close(permit, spent, now) };
         (settled, self.follows())
     }
@@ -260,7 +273,7 @@ impl Kernel {
     }
 
     /// Everything short of the permit: rights, room in the queue, budget. Holds the worst case if the answer is yes.
-    fn weigh(&mut self, id: RunId, what: &Call, now: Millis) -> Result<Terms, No> {
+    fn weigh(&mut self, id: RunId, what: &Call, stored: u64, now: Millis) -> Result<Terms, No> {
         let stopped = self.stopped(what);
         let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
             return Err(reasons::ended("the run is over"));
@@ -296,6 +309,7 @@ impl Kernel {
             return Err(reasons::busy("too many calls wait for this model", "try again later"));
         }
         let mut terms = terms;
+        terms.worst[Resource::Written] = terms.worst[Resource::Written].max(stored);
         if what.spec().effect != Effect::Inner && terms.worst[Resource::Written] == 0 {
             // What it will be told is written down, and how much that is nobody knows yet.
             let one = Amounts::of(Resource::Written, 1);
@@ -329,12 +343,15 @@ impl Kernel {
         let Terms { worst, model, class, output_tokens_max, require, brings, clears, private, ground, raise, .. } =
             terms;
         let held = if raise.is_some() { Amounts::ZERO } else { worst };
+        // Whoever decides has found the run; without one, no life is this permit's, and it closes against nothing.
+        let life = self.runs.get(&run).map_or(Life::default(), |run| run.life);
         let (carries, basis) = (self.labels(run), self.rest_on(run, ground));
         let spec = what.spec();
         let at_once = spec.effect == Effect::Inner && spec.durability == Durability::Deferred;
         let in_flight = !at_once || require.is_some() || model.is_some() || !held.is_zero();
         let permit = Permit {
             run,
+            life,
             call,
             held,
             model: None,
@@ -376,15 +393,16 @@ impl Kernel {
     }
 
     fn close(&mut self, permit: Permit, spent: Amounts, now: Millis) -> Settled {
-        let Permit { run: id, held, model, in_flight, .. } = permit;
+        let Permit { run: id, life, held, model, in_flight, .. } = permit;
         self.follows.ready.extend(model.and_then(|model| self.slots.release(model)));
-        let Some(run) = self.runs.get_mut(&id) else {
-            // A permit of another kernel: nothing here was held for it.
-            return Settled { spent: Amounts::ZERO, overrun: spent, gained: Labels::NONE, cleared: Labels::NONE };
+        let Some(run) = self.living(id, life) else {
+            // Of another kernel, or of an earlier life of this run, which left its books as they stood: nothing here is held for it.
+            return Settled { overrun: spent, ..Settled::NOTHING };
         };
         run.in_flight = run.in_flight.saturating_sub(usize::from(in_flight));
+        let account = run.account;
         self.follows.books |= !held.is_zero() || !spent.is_zero();
-        let taken = self.ledger.settle(run.account, &held, &spent, now);
+        let taken = self.ledger.settle(account, &held, &spent, now);
         self.forget(id);
         Settled { spent: taken, overrun: spent.minus(taken), gained: Labels::NONE, cleared: Labels::NONE }
     }
@@ -401,14 +419,22 @@ impl Kernel {
 
     /// Gives a run labels that what started it carries; those that are new to it.
     pub fn mark(&mut self, run: RunId, labels: &Labels) -> Labels {
-        self.gain(run, labels)
+        self.runs.get_mut(&run).map_or(Labels::NONE, |run| run.gain(labels))
     }
 
-    /// Adds labels to a run; those that are new to it.
-    fn gain(&mut self, run: RunId, labels: &Labels) -> Labels {
-        let Some(run) = self.runs.get_mut(&run).filter(|run| !run.labels.has_all(labels)) else { return Labels::NONE };
-        let before = core::mem::take(&mut run.labels);
-        run.labels = before.and(labels);
-        run.labels.without(&before)
+    /// The run for which something was permitted; none if it has gone, be it that it goes on under the same id.
+    fn holder(&mut self, permit: &Permit) -> Option<&mut Run> {
+        self.living(permit.run, permit.life)
+    }
+
+    /// A run, if it is still in this life.
+    fn living(&mut self, id: RunId, life: Life) -> Option<&mut Run> {
+        self.runs.get_mut(&id).filter(|run| run.life == life)
+    }
+
+    /// Enters a run that begins or goes on, in a life of its own.
+    fn enter(&mut self, id: RunId, run: Run) {
+        self.lives = self.lives.next();
+        self.runs.insert(id, Run { life: self.lives, ..run });
     }
 }

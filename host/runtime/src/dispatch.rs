@@ -160,6 +160,10 @@ impl Port for Dispatch {
         self.run.clock.now()
     }
 
+    fn came(&self, call: CallId) -> Option<Millis> {
+        self.unseen.lock().get(&call).and_then(Unseen::came)
+    }
+
     fn dropped(&self, call: CallId) {
         self.hops.lock().dropped(call);
         let unseen = self.unseen.lock().remove(&call);

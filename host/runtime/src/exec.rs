@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agentry_abi::port::{self, Port};
-use agentry_engine::clock_begins_at_zero;
+use agentry_engine::{charges_for_work, clock_begins_at_zero};
 use agentry_journal::audit::contents;
 use agentry_journal::log;
 use agentry_journal::report::Report;
@@ -360,6 +360,12 @@ fn clock_from(run: &RunContext) -> u64 {
     u64::from(!began_at_zero)
 }
 
+/// Whether what the host does for its guest costs it fuel. A run that an older host began was given its fuel for its own instructions, and is to
+/// end as it would have ended there.
+fn pays_for_work(run: &RunContext) -> bool {
+    run.recording().is_none_or(|past| charges_for_work(&past.started().engine))
+}
+
 /// Gives the run to a guest, and waits for its end; none if the place where it was executed is lost. Everything of it is gone then, every call
 /// that it had in flight included.
 async fn guest(
@@ -379,6 +385,7 @@ async fn guest(
         memory_bytes: allowance.memory_bytes,
         has_past: run.recording().is_some(),
         clock_from: clock_from(run),
+        pays_for_work: pays_for_work(run),
     };
     let near: Arc<dyn Port> = Arc::clone(port) as _;
     // The end of a run waits for it, also if nobody waits here any more.
@@ -465,17 +472,22 @@ mod tests {
     use crate::gate::fixture::{NOW, host, opening};
 
     #[tokio::test]
-    async fn the_monotonic_clock_begins_at_one_and_at_zero_in_a_run_that_an_older_host_began() {
+    async fn a_run_that_an_older_host_began_sees_the_clock_and_pays_the_fuel_of_then() {
         let home = tempfile::tempdir().unwrap();
         let host = host(home.path()).await;
-        assert_eq!(clock_from(&host.run(1)), 1);
-        for (engine, first) in [("wasmtime 48.0.8 0123456789abcdef", 0), ("engine clock-1", 1)] {
+        assert_eq!((clock_from(&host.run(1)), pays_for_work(&host.run(1))), (1, true));
+        let engines = [
+            ("wasmtime 48.0.8 0123456789abcdef", 0, false),
+            ("engine clock-1", 1, false),
+            ("wasmtime 48.0.8 0123456789abcdef clock-1 fuel-1", 1, true),
+        ];
+        for (engine, first, pays) in engines {
             let mut started = opening().started;
             started.engine = engine.to_owned();
             let store = Arc::clone(host.gate.journal().store());
             let past = Recording::of(store, vec![Entry::Started(started)]).unwrap();
             let run = RunContext::new(RunId(2), "scribe", NOW, Observer::nobody()).again(Arc::new(past));
-            assert_eq!(clock_from(&run), first, "{engine}");
+            assert_eq!((clock_from(&run), pays_for_work(&run)), (first, pays), "{engine}");
         }
     }
 }

@@ -305,9 +305,11 @@ impl Inner {
     ) -> Result<(Turn, Option<CallRequest>), Box<Refusal>> {
         let intent = mode == JournalMode::WithIntent;
         let admitted = self.act(run, now, |act| {
-            let answer = act.ask(|kernel| kernel.admit(run.id, call, &asking.what, now));
+            let stored = run.unwritten(&asking.contents);
+            let answer = act.ask(|kernel| kernel.admit_storing(run.id, call, (&asking.what, stored), now));
             let refusal = match act.set_aside(run, &asking, answer, now) {
                 Answer::Permit(permit) if intent => {
+                    run.wrote(&asking.contents);
                     act.intend((call, now), asking, &permit);
                     return Ok((Turn::Now(permit), None));
                 }

@@ -10,8 +10,10 @@ use std::task::{Context, Waker, ready};
 use agentry_abi::clock::RunClock;
 use agentry_abi::fault;
 use agentry_abi::port::{Answer, Beginning, Delivery, Next, Passed, Port, Reply, Request, Rest, Syscall};
+use agentry_engine::charges::{self, Charges, Price};
 use agentry_kernel::call::CallId;
 use agentry_kernel::time::Millis;
+use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +38,8 @@ pub(crate) struct Guest {
     has_past: bool,
     /// What its monotonic clock shows as it begins, in nanoseconds.
     pub(crate) clock_from: u64,
+    /// What the host's work for it comes to; none if it does not pay for that.
+    charges: Option<Charges>,
 }
 
 /// The run has been stopped or its wall time is over, and the guest goes on calling.
@@ -61,12 +65,30 @@ impl Guest {
             memory: Arc::default(),
             has_past: beginning.has_past,
             clock_from: beginning.clock_from,
+            charges: beginning.pays_for_work.then(Charges::default),
         }
     }
 
     /// Where its memory is counted.
     pub(crate) fn memory(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.memory)
+    }
+
+    /// What the host's work for it comes to; none if it does not pay for that.
+    pub(crate) fn charges(&self) -> Option<&Charges> {
+        self.charges.as_ref()
+    }
+
+    /// The host does so much for it.
+    pub(crate) fn charge(&self, price: Price, count: usize) {
+        if let Some(charges) = &self.charges {
+            charges.add(price, u64::try_from(count).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Fuel that it has left, if the engine has counted it down to so much.
+    pub(crate) fn fuel_left(&self, counted: u64) -> u64 {
+        self.charges.as_ref().map_or(counted, |charges| charges.left(counted))
     }
 
     /// Looked at as each call begins: a guest that keeps calling is not heard once its time is up.
@@ -84,7 +106,10 @@ impl Guest {
     /// A syscall of it.
     #[inline]
     pub(crate) fn pass(&self, asked: impl Into<Request>) -> Passed {
-        let passed = self.port.pass(asked.into());
+        let asked = asked.into();
+        self.charge(charges::SYSCALL, 1);
+        self.carry(&asked);
+        let passed = self.port.pass(asked);
         // Most calls do not move it.
         if passed.clock > self.clock.now() {
             self.clock.advance(passed.clock);
@@ -92,10 +117,19 @@ impl Guest {
         passed
     }
 
+    /// What crosses the port, in bytes.
+    fn carry(&self, what: &impl Serialize) {
+        if let Some(charges) = &self.charges {
+            // What cannot be measured cannot cross either.
+            let bytes = postcard::experimental::serialized_size(what).unwrap_or(0);
+            charges.add(charges::BYTE, u64::try_from(bytes).unwrap_or(u64::MAX));
+        }
+    }
+
     /// An answer that it gets where it stands.
-    pub(crate) fn now<S: Syscall>(answer: Answer) -> Result<S::Reply, S::Fault> {
+    pub(crate) fn now<S: Syscall>(&self, answer: Answer) -> Result<S::Reply, S::Fault> {
         match answer {
-            Answer::Now(reply) => read::<S>(reply),
+            Answer::Now(reply) => self.read::<S>(reply),
             Answer::Later { .. } => Err(fault::broke().into()),
         }
     }
@@ -108,12 +142,12 @@ impl Guest {
         let guest = Arc::clone(self);
         // Before it is polled: whoever drops it then lets go of the call as well.
         let answer = match answer {
-            Answer::Now(reply) => Ok(reply),
+            Answer::Now(reply) => Ok((guest, reply)),
             Answer::Later { call, stands, coming } => Err((UnseenAnswer { guest, call, seen: false }, stands, coming)),
         };
         async move {
             let (mut unseen, stands, coming) = match answer {
-                Ok(reply) => return read::<S>(reply),
+                Ok((guest, reply)) => return guest.read::<S>(reply),
                 Err(later) => later,
             };
             let reply = {
@@ -128,8 +162,14 @@ impl Guest {
                 unseen.guest.deliveries.pass(Delivery::Answer(unseen.call)).await;
             }
             unseen.seen();
-            read::<S>(reply)
+            unseen.guest.read::<S>(reply)
         }
+    }
+
+    /// An answer to this syscall. One to another syscall is a fault of the other side.
+    fn read<S: Syscall>(&self, reply: Reply) -> Result<S::Reply, S::Fault> {
+        self.carry(&reply);
+        S::read(reply).unwrap_or_else(|| Err(fault::broke().into()))
     }
 
     /// Polls `guest` only while it may have a turn, and lets answers through to it one at a time: wrap the whole of it in this.
@@ -165,11 +205,6 @@ impl Guest {
             }
         });
     }
-}
-
-/// An answer to this syscall. One to another syscall is a fault of the other side.
-fn read<S: Syscall>(reply: Reply) -> Result<S::Reply, S::Fault> {
-    S::read(reply).unwrap_or_else(|| Err(fault::broke().into()))
 }
 
 /// A call whose answer the guest has yet to see.

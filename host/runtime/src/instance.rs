@@ -7,11 +7,13 @@ mod threads;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentry_abi::bindings::AgentPre;
 use agentry_abi::bindings::agentry::agent::outcome::Failure;
 use agentry_abi::port::{Beginning, Ended, How, Port};
-use agentry_store::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL};
+use agentry_engine::charges::Charges;
+use agentry_store::limits::{COMPONENT_HANDLES_MAX, HOSTCALL_MAX_BYTES, SLICE_FUEL, WORKER_TURN_MAX_MS};
 use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,9 @@ pub(crate) use self::link::Linked;
 pub(crate) use self::threads::Threads;
 use crate::guest::Guest;
 use crate::syscalls::State;
+
+/// How long a turn of a guest may take its thread.
+const TURN_MAX: Duration = Duration::from_millis(WORKER_TURN_MAX_MS);
 
 /// Runs a guest to its end on the threads of guests, and drops it and every call that it has in flight. `with` goes when the guest is gone, be
 /// it that nobody waits for its end.
@@ -35,7 +40,8 @@ pub(crate) async fn run(
     // Here, and not when a thread takes it up: its time is that of the other side.
     let deadline = deadline(&beginning);
     let ended = threads.execute(async move {
-        let ended = execute(&guest, port, stop, (deadline, beginning)).await;
+        // Others have threads beside its own.
+        let ended = execute(&guest, port, stop, (deadline, beginning), || {}).await;
         drop(with);
         ended
     });
@@ -48,12 +54,13 @@ pub(crate) fn deadline(beginning: &Beginning) -> Option<Instant> {
     beginning.left.map(|left| Instant::now() + left)
 }
 
-/// The same where it is called.
+/// The same where it is called. That a turn of the guest took its thread for too long is told by `overran`.
 pub(crate) async fn execute(
     linked: &Linked,
     port: Arc<dyn Port>,
     stop: CancellationToken,
     (deadline, beginning): (Option<Instant>, Beginning),
+    overran: impl FnOnce(),
 ) -> Ended {
     let guest = Arc::new(Guest::new(port, stop, deadline, &beginning));
     let Beginning { input, seed, fuel, memory_bytes, .. } = beginning;
@@ -69,11 +76,14 @@ pub(crate) async fn execute(
             biased;
             () = guest.stop.cancelled() => Err(How::Stopped),
             () = over(&guest) => Err(How::TimedOut),
-            result = guest.paced(linked.ticks.during(called)) => result.map_err(|_| How::Panicked),
+            // Outside of its pace: a guest that waits for its turn does not rest.
+            result = linked.turns.taken(guest.paced(linked.ticks.during(called)), TURN_MAX, overran) => {
+                result.map_err(|_| How::Panicked)
+            }
         }
     };
     // A guest that was cut in the middle of a call into it cannot be asked.
-    let fuel_left = store.get_fuel().unwrap_or(0);
+    let fuel_left = guest.fuel_left(store.get_fuel().unwrap_or(0));
     let limiter = &store.data().limiter;
     let memory_bytes = limiter.memory();
     let how = match ended {
@@ -95,6 +105,9 @@ fn limit(store: &mut Store<State>, fuel: u64) -> wasmtime::Result<()> {
     store.fuel_async_yield_interval(Some(SLICE_FUEL))?;
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
+    if store.data().guest.charges().is_some() {
+        Charges::watch(store, |state| state.guest.charges());
+    }
     store.set_hostcall_fuel(HOSTCALL_MAX_BYTES);
     store.set_max_component_handles(COMPONENT_HANDLES_MAX);
     Ok(())

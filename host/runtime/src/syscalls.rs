@@ -50,7 +50,7 @@ impl State {
     /// The outer one ends a guest whose time is up; it gets no answer.
     fn at_once<S: Syscall>(&self, asked: S) -> wasmtime::Result<Result<S::Reply, S::Fault>> {
         self.guest.keep_pace()?;
-        Ok(Guest::now::<S>(self.guest.pass(asked).answer))
+        Ok(self.guest.now::<S>(self.guest.pass(asked).answer))
     }
 
     /// What the guest stands in until it is answered.

@@ -4,7 +4,6 @@
 mod line;
 mod quick;
 mod remote;
-mod turns;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -28,8 +27,8 @@ use self::line::Line;
 use self::remote::Remote;
 use crate::instance::{self, Linked};
 
-/// After so many polls of guests it looks at its connection: a guest's poll may last a tick.
-const LOOKS_UP_POLLS: u32 = 4;
+/// After so many polls of guests it looks at its connection: a guest's poll may last a tick, and whoever waits for an answer waits no longer.
+const LOOKS_UP_POLLS: u32 = 1;
 
 /// The worker, which is told its shape and how many runs it has room for, and whose standard input is its connection. It ends with that.
 pub fn child(mut words: impl Iterator<Item = OsString>) -> ExitCode {
@@ -50,7 +49,7 @@ pub fn child(mut words: impl Iterator<Item = OsString>) -> ExitCode {
 fn work(line: &Arc<Line>, shape: Shape, runs: u32) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
     let mut landlocked = false;
-    let hosting = Hosting::open_confined(shape, runs, || {
+    let hosting = Hosting::open_confined(shape, (runs, 1), || {
         landlocked = confine::files()?;
         Ok(())
     });
@@ -148,9 +147,7 @@ fn begin(line: &Arc<Line>, run: Handle, linked: Option<Arc<Linked>>, beginning: 
         let near = Arc::clone(&remote) as _;
         let fuel_left = beginning.fuel;
         let ended = match linked {
-            Some(linked) => {
-                turns::watched(&remote, instance::execute(&linked, near, stop, (deadline, beginning))).await
-            }
+            Some(linked) => instance::execute(&linked, near, stop, (deadline, beginning), || remote.overran()).await,
             None => Ended { how: How::NoRoom, fuel_left, memory_bytes: 0, last_words: None },
         };
         line.leave(run);

@@ -125,6 +125,12 @@ pub const HANDLES_MAX: usize = 1_024;
 /// Random bytes of one WASI call.
 pub const RANDOM_MAX_BYTES: u64 = MIB as u64;
 
+/// Contents of which a run remembers that it paid for them: a conversation of as many messages pays for each once. 200 KiB of names.
+pub const CONTENTS_REMEMBERED_MAX: usize = 4_096;
+
+/// The shortest of these: of shorter ones the name takes more than they do.
+pub const CONTENT_REMEMBERED_MIN_BYTES: usize = 128;
+
 /// A line of the log; the rest of it is cut.
 pub const LOG_LINE_MAX_BYTES: usize = 8 * KIB;
 

@@ -267,6 +267,7 @@ fn what_is_reported_is_plain_data_too() {
         memory_bytes: 5,
         has_past: true,
         clock_from: 1,
+        pays_for_work: true,
     });
 }
 

@@ -29,6 +29,7 @@ impl Call {
             (Self::ToolsCall { name, arguments, .. }, Self::ToolsCall { name: tool, arguments: then, .. }) => {
                 (name, arguments) == (tool, then)
             }
+            (Self::LogEvent { line, .. }, Self::LogEvent { line: then, .. }) => line == then,
             // To whom an answer goes is read off the letter, which may be gone.
             (Self::AgentsReply { letter, post }, Self::AgentsReply { letter: then, post: recorded }) => {
                 (letter, post.content, post.bytes) == (then, recorded.content, recorded.bytes)
@@ -41,6 +42,7 @@ impl Call {
                 | Self::MemoryPut { .. }
                 | Self::FilesWrite { .. }
                 | Self::ToolsCall { .. }
+                | Self::LogEvent { .. }
                 | Self::AgentsReply { .. },
                 _,
             ) => false,
@@ -65,7 +67,6 @@ impl Call {
                 | Self::Human(_)
                 | Self::BudgetRemaining
                 | Self::BudgetSplit
-                | Self::LogEvent { .. }
                 | Self::Fetch(_)
                 | Self::HumanAsk { .. }
                 | Self::HumanNotify { .. }
@@ -112,6 +113,8 @@ mod tests {
         let place = Place { root: "out".into(), path: "a".into() };
         let write = |grows, bytes| Call::FilesWrite { place: place.clone(), content: Digest::default(), bytes, grows };
         assert!(write(7, 1).repeats(&write(0, 1)) && !write(0, 2).repeats(&write(0, 1)));
+        let said = |line: u8, bytes| Call::LogEvent { line: Digest([line; 32]), bytes };
+        assert!(said(1, 7).repeats(&said(1, 0)) && !said(1, 0).repeats(&said(2, 0)));
         assert!(!Call::TimersNow.repeats(&Call::TimersDeadline));
     }
 }

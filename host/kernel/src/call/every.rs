@@ -48,7 +48,7 @@ impl Call {
             Self::TimersDeadline => Self::Human("human.ask".into()),
             Self::Human(_) => Self::BudgetRemaining,
             Self::BudgetRemaining => Self::BudgetSplit,
-            Self::BudgetSplit => Self::LogEvent { line: name(4) },
+            Self::BudgetSplit => Self::LogEvent { line: name(4), bytes: 12 },
             Self::LogEvent { .. } => Self::Fetch(fetch()),
             Self::Fetch(_) => Self::HumanAsk { question: name(6), expires_ms: Some(1000) },
             Self::HumanAsk { .. } => Self::HumanNotify { text: name(7) },

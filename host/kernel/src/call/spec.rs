@@ -211,7 +211,7 @@ impl Call {
             Self::Human(function) => human(function),
             Self::BudgetRemaining => Spec { name: "budget.remaining", ..INNER },
             Self::BudgetSplit => Spec { name: "budget.split", ..INNER },
-            Self::LogEvent { line } => Spec { name: "log.event", contents: one(line), ..INNER },
+            Self::LogEvent { line, bytes } => Spec { name: "log.event", writes: *bytes, contents: one(line), ..INNER },
             Self::Fetch(fetch) => {
                 let repeat = if is_idempotent(&fetch.method) { Repeat::Safe } else { Repeat::Unsafe };
                 Spec { name: "http.fetch", repeat, contents: one(&fetch.content), ..REQUEST }

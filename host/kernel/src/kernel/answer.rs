@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::approvals::Unasked;
+use super::runs::Life;
 use super::slots::ModelId;
 use crate::budget::{Amounts, Resource};
 use crate::call::{CallId, RunId};
@@ -28,6 +29,8 @@ pub(crate) enum Permission {
 #[must_use = "a permit that is not settled holds its budget for ever"]
 pub struct Permit {
     pub(super) run: RunId,
+    /// Of which stay of the run: it closes against no other.
+    pub(super) life: Life,
     pub(super) call: CallId,
     pub(super) held: Amounts,
     pub(super) model: Option<ModelId>,

@@ -47,6 +47,10 @@ struct Node {
     parent: Option<AccountId>,
     /// What its parent, a run, has set aside for it: what it takes of these is held there already.
     share: Limits,
+    /// Accounts that draw on it.
+    below: usize,
+    /// Nothing is taken from it any more; its place is another's once nothing draws on it either.
+    over: bool,
 }
 
 /// An account that does not hold what was asked for.
@@ -134,7 +138,7 @@ impl Ledger {
             account.held = account.held.minus(rest);
         }
         self.nodes[id.0].share = Limits::NONE;
-        self.free.push(id);
+        self.vacate(id);
     }
 
     /// Something that counted as spent did not happen.
@@ -154,7 +158,7 @@ impl Ledger {
     /// Closes the account of a run that goes on later: what it holds above stays held.
     pub(super) fn abandon(&mut self, id: AccountId) {
         self.nodes[id.0].share = Limits::NONE;
-        self.free.push(id);
+        self.vacate(id);
     }
 
     pub(super) fn account(&self, id: AccountId) -> &Account {
@@ -340,7 +344,24 @@ impl Ledger {
         }
     }
 
+    /// Frees the place of an account, unless others draw on it: then with the last of them.
+    fn vacate(&mut self, id: AccountId) {
+        self.nodes[id.0].over = true;
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let Node { over: true, below: 0, parent, .. } = self.nodes[id.0] else { return };
+            self.free.push(id);
+            if let Some(above) = parent {
+                self.nodes[above.0].below -= 1;
+            }
+            next = parent;
+        }
+    }
+
     fn insert(&mut self, node: Node) -> AccountId {
+        if let Some(above) = node.parent {
+            self.nodes[above.0].below += 1;
+        }
         if let Some(id) = self.free.pop() {
             self.nodes[id.0] = node;
             return id;
@@ -352,7 +373,7 @@ impl Ledger {
 
 impl Node {
     fn new(owner: Owner, account: Account, limits: Limits, parent: Option<AccountId>) -> Self {
-        Self { owner, account, limits, parent, share: Limits::NONE }
+        Self { owner, account, limits, parent, share: Limits::NONE, below: 0, over: false }
     }
 
     fn lack(&self, what: Resource, now: Millis) -> Lack {

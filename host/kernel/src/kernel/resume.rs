@@ -185,7 +185,7 @@ impl Kernel {
             self.ledger.set_limits(account, run.limits(&policy, grant));
         }
         self.ledger.carry(account, &past.holds(), &past.spent, &past.given);
-        self.runs.insert(id, run);
+        self.enter(id, run);
         Ok(account)
     }
 

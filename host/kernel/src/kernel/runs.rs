@@ -25,9 +25,23 @@ use crate::rights::Rights;
 use crate::time::Millis;
 use crate::tool::Tool;
 
+/// One stay of a run in a kernel: from its start, or from where it goes on, until it ends or leaves. A run that leaves and goes on keeps its id,
+/// and what was permitted before is worth nothing to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Life(u64);
+
+impl Life {
+    pub(super) fn next(self) -> Self {
+        // A billion a second would take five centuries.
+        Self(self.0 + 1)
+    }
+}
+
 /// A run, from its start until its last permit is settled.
 #[derive(Debug)]
 pub(super) struct Run {
+    /// Which of its lives this is; set as it enters.
+    pub(super) life: Life,
     pub(super) agent: String,
     pub(super) manifest: Arc<Manifest>,
     pub(super) signer: Option<PublisherKey>,
@@ -39,6 +53,8 @@ pub(super) struct Run {
     pub(super) payer: String,
     /// The run that set aside what it has, if it is a child.
     pub(super) parent: Option<RunId>,
+    /// In which of its lives it did.
+    pub(super) parent_life: Life,
     /// Shares of it that are out: children, and what is set aside for those that have not started.
     pub(super) shares: usize,
     /// Of the run at the top: those of all runs in its tree.
@@ -67,6 +83,16 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn is_gone(&self) -> bool {
         self.ended && self.in_flight == 0 && self.shares == 0
+    }
+
+    /// Adds labels; those that are new to it.
+    pub(super) fn gain(&mut self, labels: &Labels) -> Labels {
+        if self.labels.has_all(labels) {
+            return Labels::NONE;
+        }
+        let before = core::mem::take(&mut self.labels);
+        self.labels = before.and(labels);
+        self.labels.without(&before)
     }
 
     /// Its limits: the tighter of its grant's, the site's and its share; of fuel and wall time what it was given.
@@ -119,11 +145,11 @@ impl Kernel {
         (begun, self.follows())
     }
 
-    /// Ends a run: takes the fuel and the wall time that it used, gives back the rest, and takes its calls out of all
+    /// Ends a run: takes the fuel and the wall time that it used and the bytes of its end, gives back the rest, and takes its calls out of all
     /// queues. Permits that are still out are settled as they come in, and then nothing of the run is held.
     pub fn finish(&mut self, id: RunId, used: Amounts, now: Millis) -> (Settled, Consequences) {
         let mut spent = Amounts::ZERO;
-        for resource in [Resource::Fuel, Resource::WallTime] {
+        for resource in [Resource::Fuel, Resource::WallTime, Resource::Written] {
             spent[resource] = used[resource];
         }
         let Some(run) = self.runs.get_mut(&id).filter(|run| !run.ended) else {
@@ -220,7 +246,7 @@ impl Kernel {
             return Err(no);
         }
         let allowance = run.allowance;
-        self.runs.insert(id, run);
+        self.enter(id, run);
         self.follows.books = true;
         Ok(allowance)
     }
@@ -252,7 +278,8 @@ impl Kernel {
         }
         let (above, limits) = match share {
             Some(share) => {
-                let Some(above) = self.runs.get(&share.run).filter(|above| !above.ended) else {
+                let above = self.runs.get(&share.run).filter(|above| !above.ended && above.life == share.life);
+                let Some(above) = above else {
                     return Err(reasons::ended("the run that set this aside is over"));
                 };
                 // What a parent was told may stand in what it asks its child.
@@ -269,6 +296,7 @@ impl Kernel {
             }
         };
         let run = Run {
+            life: Life::default(),
             agent: start.agent.clone(),
             manifest: Arc::clone(&start.manifest),
             signer: start.signer,
@@ -277,6 +305,7 @@ impl Kernel {
             account,
             payer: above.as_ref().map_or(&start.agent, |(_, payer, ..)| payer).clone(),
             parent: above.as_ref().map(|(parent, ..)| *parent),
+            parent_life: share.map_or(Life::default(), |share| share.life),
             shares: 0,
             tree: 0,
             share: limits,
@@ -330,10 +359,11 @@ impl Kernel {
         let mut next = Some(id);
         while let Some(id) = next {
             let Some(run) = self.runs.get(&id).filter(|run| run.is_gone()) else { return };
+            let life = run.parent_life;
             (next, _) = (run.parent, self.ledger.close(run.account));
             self.runs.remove(&id);
             if let Some(above) = next {
-                self.detach(above);
+                self.detach(above, life);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! that a child can never have what its parent has not; the books of agent and site are drawn on as the child spends.
 
 use super::ledger::AccountId;
+use super::runs::Life;
 use super::{Consequences, Kernel, reasons};
 use crate::budget::{Amounts, Limits, Resource};
 use crate::call::RunId;
@@ -14,6 +15,8 @@ use crate::time::Millis;
 #[must_use = "a share that nobody uses or dissolves is set aside until its run is over, and keeps the run from ending"]
 pub struct Share {
     pub(super) run: RunId,
+    /// Of which stay of the run: no other has it.
+    pub(super) life: Life,
     pub(super) account: AccountId,
     pub(super) limits: Limits,
 }
@@ -64,7 +67,7 @@ impl Kernel {
         // What is only taken again was taken from the guest before, however much an engine says that it has burnt since.
         let has = run.allowance.fuel.saturating_sub(run.fuel_given).saturating_add(again).min(fuel_left).max(again);
         let share = share.with(Resource::Fuel, fuel);
-        let account = run.account;
+        let (account, life) = (run.account, run.life);
         if fuel > has {
             return Err(worded(reasons::not_so_much(Resource::Fuel, fuel, has)));
         }
@@ -79,7 +82,7 @@ impl Kernel {
         if let Some(top) = self.runs.get_mut(&top) {
             top.tree += 1;
         }
-        Ok(Share { run: id, account: child, limits: share })
+        Ok(Share { run: id, life, account: child, limits: share })
     }
 
     /// The fuel that a run was given and has not given away, whatever its guest has burnt of it.
@@ -95,15 +98,14 @@ impl Kernel {
 
     pub(super) fn put_back_share(&mut self, share: Share) {
         self.ledger.close(share.account);
-        self.detach(share.run);
+        self.detach(share.run, share.life);
         self.forget(share.run);
     }
 
     /// One less draws on this run, and one less is in its tree.
-    pub(super) fn detach(&mut self, above: RunId) {
-        if let Some(run) = self.runs.get_mut(&above) {
-            run.shares = run.shares.saturating_sub(1);
-        }
+    pub(super) fn detach(&mut self, above: RunId, life: Life) {
+        let Some(run) = self.living(above, life) else { return };
+        run.shares = run.shares.saturating_sub(1);
         let top = core::iter::successors(Some(above), |id| self.runs.get(id)?.parent).last();
         if let Some(top) = top.and_then(|top| self.runs.get_mut(&top)) {
             top.tree = top.tree.saturating_sub(1);

@@ -352,7 +352,7 @@ fn after_its_end_a_run_gets_nothing_and_its_last_permit_is_still_settled() {
         denied  scribe → timers.now: the run is over
           ref   0000000000001/7"#]]
     .assert_eq(&refusal(&mut kernel, &Call::TimersNow).to_string());
-    let log = Call::LogEvent { line: Digest::default() };
+    let log = Call::LogEvent { line: Digest::default(), bytes: 0 };
     for free in [Call::TimersDeadline, Call::TimersSleep { ms: 1 }, Call::BudgetRemaining, Call::BudgetSplit, log] {
         assert_eq!(refusal(&mut kernel, &free).code, Code::Ended, "{}", free.name());
     }

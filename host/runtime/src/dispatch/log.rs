@@ -18,25 +18,32 @@ use crate::run::events::Event;
 pub(super) struct Written {
     lines: u32,
     dropped: u64,
+    /// The run may have no more written: what comes now is not even asked for.
+    full: bool,
 }
 
 pub(super) fn event(of: &Dispatch, LogEvent { level, line }: LogEvent, at: Option<Millis>) -> Passed {
     {
         let mut log = of.log.lock();
-        if log.lines >= LOG_LINES_MAX {
+        if log.full || log.lines >= LOG_LINES_MAX {
             log.dropped = log.dropped.saturating_add(1);
             drop(log);
             return of.now::<LogEvent>(Ok(()));
         }
         log.lines += 1;
     }
-    of.now::<LogEvent>(write(of, level, cut(line, LOG_LINE_MAX_BYTES), at))
+    let written = write(of, level, cut(line, LOG_LINE_MAX_BYTES), at);
+    if let Err(Error::Exhausted(_)) = written {
+        // The no stands in the journal once: each further line would be one more that is longer than the line.
+        of.log.lock().full = true;
+    }
+    of.now::<LogEvent>(written)
 }
 
 /// Says how many lines there were beyond those that are kept.
 pub(super) fn close(of: &Dispatch) {
-    let dropped = std::mem::take(&mut of.log.lock().dropped);
-    if dropped > 0 {
+    let Written { dropped, full, .. } = std::mem::take(&mut *of.log.lock());
+    if dropped > 0 && !full {
         // As with any other line.
         let _ = write(of, Level::Warn, format!("… and {dropped} more lines, which are not kept"), None);
     }
@@ -44,7 +51,7 @@ pub(super) fn close(of: &Dispatch) {
 
 fn write(of: &Dispatch, level: Level, line: String, at: Option<Millis>) -> Result<(), Error> {
     let content = Content::of(format!("{} {line}", word(level)));
-    let what = Call::LogEvent { line: content.digest };
+    let what = Call::LogEvent { line: content.digest, bytes: content.bytes.len() as u64 };
     let written = of.drivers.gate.call_at(&of.run, CallRequest::with(what, vec![content]), at, |_| Ok(()));
     if of.run.observer.watches() {
         of.run.observer.tell(Event::Log { level, line });

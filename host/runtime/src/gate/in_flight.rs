@@ -124,6 +124,15 @@ impl Unseen {
         Self(Kept::Letter(handle, letter))
     }
 
+    /// When its answer came, if it has.
+    pub(crate) fn came(&self) -> Option<Millis> {
+        match &self.0 {
+            Kept::Nothing => None,
+            Kept::Told(_, at) => Some(*at),
+            Kept::Call(call) | Kept::Letter(call, _) => call.came.get().copied(),
+        }
+    }
+
     /// The guest has the answer. One that has not come it cannot have seen: it lets go of the call then.
     pub(crate) fn seen(self) {
         match self.0 {
@@ -168,9 +177,7 @@ impl Gate {
     ) -> Result<(InFlightCall, Turn), Error> {
         let gate = &*self.0;
         let (call, at) = gate.enter(run, number)?;
-        let Spec { name, effect, durability, reaches_out, blocks, wait, counted, .. } = asking.what.spec();
-        // Each message of a conversation is stored once, however often it is sent, and bounded by tokens.
-        let wrote = if counted == Some(Resource::LlmCalls) { 0 } else { settle::bytes(&asking.contents) };
+        let Spec { name, effect, durability, reaches_out, blocks, wait, .. } = asking.what.spec();
         let name = if run.observer.watches() { name.to_owned() } else { String::new() };
         let mode = match durability {
             Durability::Deferred | Durability::Atomic => JournalMode::Whole,
@@ -182,7 +189,7 @@ impl Gate {
         let admitted = self.admitted(run, (call, at), asking);
         admitted.waiting.becomes(wait, at);
         let detached = reaches_out.then(Arc::default);
-        Ok((InFlightCall { detached, gains, durability, effect, blocks, name, wrote, ..admitted }, turn))
+        Ok((InFlightCall { detached, gains, durability, effect, blocks, name, ..admitted }, turn))
     }
 
     /// A call on its way that reads: it may wait, and is written down when it is done.
@@ -212,7 +219,6 @@ impl Gate {
             name: name.unwrap_or_default(),
             refused: None,
             below: Amounts::ZERO,
-            wrote: 0,
         }
     }
 }
@@ -245,8 +251,6 @@ pub(super) struct InFlightCall {
     pub(super) refused: Option<Millis>,
     /// What a run below took.
     pub(super) below: Amounts,
-    /// Bytes of its contents.
-    wrote: u64,
 }
 
 /// The guest's end of it.
@@ -311,6 +315,7 @@ impl InFlightCall {
         let (held, basis) = (*permit.held(), permit.basis());
         // When the guest asked: that is what its clock showed from then on.
         let entry = Entry::Asked { call: self.call, at: self.at, what, held, basis };
+        self.run.wrote(&contents);
         // What it holds was taken when it joined the queue, and stands in the books since.
         self.gate.0.act(&*self.run, self.at, |act| {
             act.store(contents);
@@ -360,9 +365,7 @@ impl InFlightCall {
         let asked = settle::bytes(&contents);
         let (outcome, basis, below) = (settle::outcome(&result, &mut contents), permit.basis(), self.below);
         let told = settle::bytes(&contents).saturating_sub(asked);
-        let written = permit.held()[Resource::Written].max(self.wrote).saturating_add(told);
-        // Of a run that has left memory nothing is written any more; what goes on under its number may be here already, and asks again.
-        let written = if self.run.leaves.is_cancelled() { 0 } else { written };
+        let written = permit.held()[Resource::Written].saturating_add(told);
         let cost = cost.map_or(Cost::Unmade(written), |spent| Cost::Made(spent.with(Resource::Written, written)));
         let spent = self.gate.0.settle(&self.run, permit, cost, at, contents, |spent| {
             Some(match what {

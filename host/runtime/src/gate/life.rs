@@ -20,10 +20,10 @@ use agentry_store::limits::FAILURE_MAX_BYTES;
 use agentry_store::rows::run::{Cause, Imported, RunRecord};
 use tokio::time::Instant;
 
-use super::Gate;
 use super::act::Act;
 use super::in_flight::past;
 use super::outside::GRACE;
+use super::{Gate, settle};
 use crate::run::cause::Began;
 use crate::run::context::RunContext;
 use crate::run::events::Event;
@@ -269,6 +269,7 @@ impl Gate {
         let output = Content::of(output);
         let name = output.digest;
         let contents = vec![output];
+        let used = used.with(Resource::Written, settle::bytes(&contents));
         let record = gate.act(&**run, now, |act| {
             let settled = act.ask(|kernel| kernel.finish(run.id, used, now));
             run.add_spent(settled.spent);

@@ -80,7 +80,8 @@ impl Inner {
         if settled.spent != Amounts::ZERO {
             run.add_spent(settled.spent);
         }
-        if !settled.overrun.is_zero() {
+        // Of a run that has left, nothing here was held any more.
+        if !settled.overrun.is_zero() && !run.leaves.is_cancelled() {
             run.observer.tell(Event::Log { level: Level::Warn, line: overrun(call, &settled.overrun) });
         }
         settled.spent

@@ -52,7 +52,7 @@ pub fn call(what: &Call, contents: &[Content]) -> Option<(String, String)> {
             (format!("{} {}:{}", what.name(), place.root, place.path), String::new())
         }
         Call::HumanNotify { text } => ("human.notify".to_owned(), content(text)?),
-        Call::LogEvent { line } => ("log.event".to_owned(), content(line)?),
+        Call::LogEvent { line, .. } => ("log.event".to_owned(), content(line)?),
         // All that there is to these stands in the call.
         Call::LlmModels | Call::LlmEmbed { .. } | Call::LlmCountTokens { .. } | Call::Context(_) => whole(what),
         Call::Memory { .. } | Call::ToolsList | Call::HttpFetch { .. } | Call::Agents(_) => whole(what),

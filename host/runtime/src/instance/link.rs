@@ -6,6 +6,7 @@ use agentry_abi::bindings::AgentPre;
 use agentry_engine::Hosting;
 use agentry_engine::package::{self, PackageError};
 use agentry_engine::ticks::Ticks;
+use agentry_engine::turns::Turns;
 use agentry_kernel::manifest::Wants;
 use wasmtime::component::Component;
 
@@ -16,6 +17,8 @@ pub(crate) struct Linked {
     pub(super) agent: AgentPre<State>,
     /// What bounds a slice of its guests by the wall clock.
     pub(super) ticks: Arc<Ticks>,
+    /// Whose turn it is among them and others.
+    pub(super) turns: Arc<Turns>,
 }
 
 impl Linked {
@@ -28,7 +31,7 @@ impl Linked {
             .and_then(|linker| linker.instantiate_pre(component))
             .and_then(AgentPre::new);
         let agent = linked.map_err(|error| mistyped(&error))?;
-        Ok(Self { agent, ticks: Arc::clone(hosting.ticks()) })
+        Ok(Self { agent, ticks: Arc::clone(hosting.ticks()), turns: Arc::clone(hosting.turns()) })
     }
 }
 

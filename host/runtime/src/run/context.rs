@@ -1,6 +1,7 @@
 //! What the gate knows of a run while it runs: who it is, its clock, its deadline, who watches. It decides nothing, and knows nothing of
 //! the guest but what that reports.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
@@ -11,10 +12,13 @@ use agentry_journal::Trail;
 use agentry_journal::report::REFUSALS_KEPT_MAX;
 use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::digest::Digest;
 use agentry_kernel::labels::Labels;
 use agentry_kernel::limits::LABELS_MAX;
 use agentry_kernel::refusal::Refusal;
 use agentry_kernel::time::Millis;
+use agentry_store::content::Content;
+use agentry_store::limits::{CONTENT_REMEMBERED_MIN_BYTES, CONTENTS_REMEMBERED_MAX};
 use agentry_store::rows::run::RunRecord;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -78,6 +82,8 @@ pub struct RunContext {
     notices: AtomicU32,
     gains: AtomicU32,
     gained: Mutex<Vec<(String, CallId)>>,
+    /// Contents that it has paid for, of those that it may send again.
+    written: Mutex<HashSet<Digest>>,
 }
 
 /// What a run has come to so far.
@@ -118,6 +124,7 @@ impl RunContext {
             labels: Mutex::default(),
             notices: AtomicU32::new(0),
             gains: AtomicU32::new(0),
+            written: Mutex::default(),
             gained: Mutex::default(),
             next_call: AtomicU32::new(1),
             deadline: OnceLock::new(),
@@ -381,6 +388,22 @@ impl RunContext {
     /// It tells people one thing more; how many that are.
     pub(crate) fn count_notice(&self) -> u32 {
         self.notices.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Bytes of these contents that were not written for it before: each message of a conversation is stored once, however often it is sent. What
+    /// others have stored counts all the same: that it costs nothing would tell of them.
+    pub(crate) fn unwritten(&self, contents: &[Content]) -> u64 {
+        let written = self.written.lock();
+        let new = contents.iter().filter(|content| !written.contains(&content.digest));
+        new.fold(0, |sum, content| sum.saturating_add(content.bytes.len() as u64))
+    }
+
+    /// They are written for it now. Short ones are not worth remembering, and neither is what comes behind the first so many.
+    pub(crate) fn wrote(&self, contents: &[Content]) {
+        let long = contents.iter().filter(|content| content.bytes.len() >= CONTENT_REMEMBERED_MIN_BYTES);
+        let mut written = self.written.lock();
+        let room = CONTENTS_REMEMBERED_MAX.saturating_sub(written.len());
+        written.extend(long.map(|content| content.digest).take(room));
     }
 
     pub(crate) fn add_spent(&self, spent: Amounts) {

@@ -451,7 +451,7 @@ fn told(call: &Call) -> String {
         Call::LlmComplete(ask) | Call::LlmStream(ask) => {
             format!("{} of {} messages, {}", call.name(), ask.messages.len(), ask.settings)
         }
-        Call::LogEvent { line } => format!("log.event {line}"),
+        Call::LogEvent { line, .. } => format!("log.event {line}"),
         Call::MemoryPut { namespace, key, content, .. } => format!("memory.put {namespace} {key} {content}"),
         Call::MemoryGet { namespace, key } | Call::MemoryDelete { namespace, key } => {
             format!("{} {namespace} {key}", call.name())

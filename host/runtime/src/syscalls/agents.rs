@@ -34,11 +34,12 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         input_json: String,
         budget: Vec<Share>,
     ) -> wasmtime::Result<FutureReader<Result<String, Error>>> {
-        let fuel_left = store.as_context_mut().get_fuel()?;
+        let counted = store.as_context_mut().get_fuel()?;
         let guest = &store.get().guest;
+        let fuel_left = guest.fuel_left(counted);
         let passed = guest.pass(AgentsCall { agent, input_json, budget, fuel_left });
         let answer = guest.answer::<AgentsCall>(passed.answer);
-        store.as_context_mut().set_fuel(fuel_left.saturating_sub(passed.fuel_given))?;
+        store.as_context_mut().set_fuel(counted.saturating_sub(passed.fuel_given))?;
         future(store, answer)
     }
 

@@ -1,22 +1,25 @@
 //! Virtual WASI 0.2: what `std` needs, made up. The clock is the run's, randomness comes from its seed, standard output is the log;
 //! there is no environment, no argument, no directory, and every socket and every name lookup is refused.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_abi::bindings::agentry::agent::log::Level;
+use agentry_engine::charges;
 use agentry_kernel::Millis;
 use agentry_store::limits::{HANDLES_MAX, RANDOM_MAX_BYTES};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng as _, SeedableRng as _};
+use rand_core::{Rng as _, SeedableRng as _, TryRng};
 use tokio::io::AsyncWrite;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
+use wasmtime_wasi::p2::bindings::io::poll;
 use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, StreamResult, subscribe};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
@@ -43,8 +46,8 @@ impl Wasi {
         let number = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
         let (begun, origin) = (guest.clock.now(), guest.clock_from);
         let ctx = WasiCtx::builder()
-            .secure_random(random)
-            .insecure_random(insecure)
+            .secure_random(Random { guest: Arc::clone(&guest), of: random })
+            .insecure_random(Random { guest: Arc::clone(&guest), of: insecure })
             .insecure_random_seed(number)
             .max_random_size(RANDOM_MAX_BYTES)
             .wall_clock(Wall(Arc::clone(&guest)))
@@ -63,6 +66,10 @@ impl Wasi {
     fn clock(&mut self) -> Clock<'_> {
         Clock { table: &mut self.table, guest: &self.guest, begun: self.begun, origin: self.origin }
     }
+
+    fn polls(&mut self) -> Polls<'_> {
+        Polls { table: &mut self.table, guest: &self.guest }
+    }
 }
 
 impl WasiView for Wasi {
@@ -78,7 +85,7 @@ pub(super) fn link<T: AsMut<Wasi> + Send>(linker: &mut Linker<T>) -> wasmtime::R
 
     let l = linker;
     io::error::add_to_linker::<T, Table>(l, |t| &mut t.as_mut().table)?;
-    io::poll::add_to_linker::<T, Table>(l, |t| &mut t.as_mut().table)?;
+    io::poll::add_to_linker::<T, Waits>(l, |t| t.as_mut().polls())?;
     io::streams::add_to_linker::<T, Table>(l, |t| &mut t.as_mut().table)?;
     clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, |t| t.as_mut().clocks())?;
     monotonic_clock::add_to_linker::<T, RunTime>(l, |t| t.as_mut().clock())?;
@@ -113,6 +120,66 @@ struct Table;
 
 impl HasData for Table {
     type Data<'a> = &'a mut ResourceTable;
+}
+
+/// Randomness of a run, which pays for each byte.
+struct Random {
+    guest: Arc<Guest>,
+    of: ChaCha20Rng,
+}
+
+impl TryRng for Random {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.guest.charge(charges::RANDOM_BYTE, size_of::<u32>());
+        self.of.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.guest.charge(charges::RANDOM_BYTE, size_of::<u64>());
+        self.of.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.guest.charge(charges::RANDOM_BYTE, bytes.len());
+        self.of.try_fill_bytes(bytes)
+    }
+}
+
+/// What a guest waits for, each of which it pays for.
+struct Polls<'a> {
+    table: &'a mut ResourceTable,
+    guest: &'a Guest,
+}
+
+struct Waits;
+
+impl HasData for Waits {
+    type Data<'a> = Polls<'a>;
+}
+
+impl poll::Host for Polls<'_> {
+    async fn poll(&mut self, list: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        self.guest.charge(charges::POLLABLE, list.len());
+        poll::Host::poll(self.table, list).await
+    }
+}
+
+impl poll::HostPollable for Polls<'_> {
+    async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
+        self.guest.charge(charges::POLLABLE, 1);
+        poll::HostPollable::ready(self.table, pollable).await
+    }
+
+    async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        self.guest.charge(charges::POLLABLE, 1);
+        poll::HostPollable::block(self.table, pollable).await
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        poll::HostPollable::drop(self.table, pollable)
+    }
 }
 
 /// `SystemTime::now`: the run's clock.
@@ -265,6 +332,7 @@ impl Pollable for Stream {
 impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.0.lines.guest().keep_pace().map_err(|overdue| StreamError::Trap(overdue.into()))?;
+        self.0.lines.guest().charge(charges::BYTE, bytes.len());
         self.0.take(&bytes);
         Ok(())
     }

@@ -109,7 +109,7 @@ impl Line {
 
     fn deliver(&self, state: &mut LineState, down: Down) {
         match down {
-            Down::Answer(run, call, reply) => state.of(run, |remote| remote.answer(call, *reply)),
+            Down::Answer(run, call, came) => state.of(run, |remote| remote.answer(call, *came)),
             Down::Pieces(run, call) => state.of(run, |remote| remote.pieces(call)),
             Down::Opens(run) => state.of(run, Remote::opens),
             Down::Stop(run) => match state.orders.iter().position(|(order, _)| begins(order, run)) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use agentry_abi::bindings::agentry::agent::llm::Delta;
 use agentry_abi::port::{Answer, Beginning, Delivery, Ended, Next, Passed, Port, Reply, Request, Rest};
-use agentry_abi::wire::{self, Down, Handle, Said, Up};
+use agentry_abi::wire::{self, Came, Down, Handle, Said, Up};
 use agentry_kernel::call::CallId;
 use agentry_kernel::time::Millis;
 use parking_lot::Mutex;
@@ -31,7 +31,9 @@ pub(super) struct Remote {
 
 struct Side {
     clock: Millis,
-    answers: HashMap<CallId, Awaited<Option<Reply>>>,
+    answers: HashMap<CallId, Awaited<Option<Came>>>,
+    /// When answers came that the guest is about to see.
+    about: HashMap<CallId, Millis>,
     pieces: HashMap<CallId, Awaited<bool>>,
     /// Waits for a turn.
     turn: Option<Waker>,
@@ -54,6 +56,7 @@ impl Remote {
         let side = Side {
             clock: beginning.now,
             answers: HashMap::new(),
+            about: HashMap::new(),
             pieces: HashMap::new(),
             turn: None,
             leased: None,
@@ -65,10 +68,13 @@ impl Remote {
     }
 
     /// The answer of a call has come.
-    pub(super) fn answer(&self, call: CallId, reply: Reply) {
+    pub(super) fn answer(&self, call: CallId, came: Came) {
         let mut side = self.side.lock();
+        if came.turn {
+            side.leased = Some(Instant::now());
+        }
         if let Some(slot) = side.answers.get_mut(&call) {
-            slot.came = Some(reply);
+            slot.came = Some(came);
             wake(side, |side| side.answers.get_mut(&call)?.waker.take());
         }
     }
@@ -166,8 +172,8 @@ impl Port for Remote {
         });
         let answer = match answer {
             Ok(reply) => Answer::Now(reply),
-            Err(wire::Later { call, stands, reply }) => {
-                side.answers.insert(call, Awaited { came: reply.map(|reply| *reply), waker: None });
+            Err(wire::Later { call, stands, came }) => {
+                side.answers.insert(call, Awaited { came: came.map(|came| *came), waker: None });
                 let coming = Box::pin(RemoteAnswer { call, side: Arc::clone(&self.side) });
                 Answer::Later { call, stands, coming }
             }
@@ -176,9 +182,18 @@ impl Port for Remote {
     }
 
     fn seen(&self, call: CallId) -> Millis {
-        let clock = self.ask(Said::Seen(call));
         let mut side = self.side.lock();
         side.answers.remove(&call);
+        if let Some(at) = side.about.remove(&call) {
+            side.clock = side.clock.max(at);
+            let clock = side.clock;
+            drop(side);
+            self.say(Said::Saw(call));
+            return clock;
+        }
+        drop(side);
+        let clock = self.ask(Said::Seen(call));
+        let mut side = self.side.lock();
         if let Some(Down::Clock(clock)) = clock {
             side.clock = clock;
         }
@@ -186,7 +201,10 @@ impl Port for Remote {
     }
 
     fn dropped(&self, call: CallId) {
-        self.side.lock().answers.remove(&call);
+        let mut side = self.side.lock();
+        side.answers.remove(&call);
+        side.about.remove(&call);
+        drop(side);
         self.say(Said::Dropped(call));
     }
 
@@ -285,7 +303,12 @@ impl Future for RemoteAnswer {
         let mut side = self.side.lock();
         let slot = side.answers.entry(self.call).or_default();
         match slot.came.take() {
-            Some(reply) => Poll::Ready(reply),
+            Some(Came { reply, at, turn: _ }) => {
+                if let Some(at) = at {
+                    side.about.insert(self.call, at);
+                }
+                Poll::Ready(reply)
+            }
             None => {
                 slot.waker = Some(context.waker().clone());
                 Poll::Pending

@@ -67,6 +67,7 @@ fn remote(lease: Option<Millis>) -> (Remote, JoinHandle<Vec<Said>>) {
         memory_bytes: 1,
         has_past: false,
         clock_from: 1,
+        pays_for_work: true,
     };
     let line = Arc::new(Line::new(near.into()));
     (Remote::new(line, RUN, CancellationToken::new(), &beginning), kernel(far, lease))

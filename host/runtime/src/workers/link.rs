@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use agentry_abi::port::{self, Answer, Beginning, Ended, How, Port, Rest, Untrue};
-use agentry_abi::wire::{Batch, Down, Handle, Later, Passed, Said};
+use agentry_abi::port::{self, Answer, Beginning, Ended, How, Port, Reply, Rest, Untrue};
+use agentry_abi::wire::{Batch, Came, Down, Handle, Later, Passed, Said};
 use agentry_kernel::call::CallId;
 use agentry_kernel::text::cut;
 use agentry_kernel::time::Millis;
@@ -106,6 +106,10 @@ impl Link {
                 self.forget(Awaited::Answer(call));
                 return Ok(Some(Down::Clock(port.seen(call))));
             }
+            Said::Saw(call) => {
+                self.forget(Awaited::Answer(call));
+                port.seen(call);
+            }
             Said::Hear(call) => {
                 let heard = port.hear(call);
                 let goes_on = heard.as_ref().is_ok_and(|pieces| !pieces.is_empty());
@@ -188,8 +192,12 @@ impl Link {
         let (answer, coming) = match answer {
             Answer::Now(reply) => (Ok(reply), None),
             Answer::Later { call, stands, mut coming } => match coming.as_mut().poll(&mut now()) {
-                Poll::Ready(reply) => (Err(Later { call, stands, reply: Some(Box::new(reply)) }), None),
-                Poll::Pending => (Err(Later { call, stands, reply: None }), Some((call, coming))),
+                Poll::Ready(reply) => {
+                    // It is its turn now.
+                    let came = Some(Box::new(Came { reply, at: self.port.came(call), turn: false }));
+                    (Err(Later { call, stands, came }), None)
+                }
+                Poll::Pending => (Err(Later { call, stands, came: None }), Some((call, coming))),
             },
         };
         let pieces = pieces.map(|call| (call, self.port.poll_pieces(call, &mut now()).is_ready()));
@@ -204,12 +212,18 @@ impl Link {
                 if link.is_over() {
                     return;
                 }
-                link.send(&Down::Answer(link.run, call, Box::new(reply)));
+                link.bring(call, reply);
             });
         }
         if let Some((call, there)) = pieces {
             self.listen(call, there);
         }
+    }
+
+    /// Brings the answer of a call, and with it what its worker would ask for next: the guest's clock once it has seen it, and a turn.
+    fn bring(&self, call: CallId, reply: Reply) {
+        let came = Came { reply, at: self.port.came(call), turn: self.port.poll_turn(&mut now()).is_ready() };
+        self.send(&Down::Answer(self.run, call, Box::new(came)));
     }
 
     /// Tells the worker whenever there is something to hear of this call, once until it has heard that; it was told already of what is `there`.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
-use agentry_store::limits::WORKER_ALONE_NICE;
+use agentry_store::limits::{WORKER_ALONE_NICE, WORKER_NICE};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, setpriority_process};
 use tokio::sync::oneshot;
 
@@ -27,6 +27,7 @@ impl Process {
             // Its end of the connection is its own alone.
             drop(command);
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            pid.into_iter().for_each(|pid| stand_back(pid, WORKER_NICE));
             let process = pid.ok_or_else(|| std::io::Error::other("it has no number"));
             let process = process.and_then(|pid| Ok(Self(pidfd_open(pid, PidfdFlags::empty())?, pid)));
             if process.is_err() || tell.send(process).is_err() {
@@ -43,14 +44,19 @@ impl Process {
         let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
 
-    /// From here on it stands behind others where processors are short.
+    /// From here on it stands behind those of others, where processors are short.
     pub(super) fn stands_back(&self) {
-        // Where the system does not let it, it takes its share.
-        let _ = setpriority_process(Some(self.1), WORKER_ALONE_NICE);
+        stand_back(self.1, WORKER_ALONE_NICE);
     }
 
     /// Its memory, in bytes; none if it is gone.
     pub(super) fn resident(&self) -> Option<u64> {
         resident(self.1)
     }
+}
+
+/// Puts a process behind others where processors are short: its one thread that executes guests, and those that this begins.
+fn stand_back(pid: Pid, nice: i32) {
+    // Where the system does not let it, it takes its share.
+    let _ = setpriority_process(Some(pid), nice);
 }

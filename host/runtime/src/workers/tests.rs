@@ -156,6 +156,7 @@ fn beginning() -> Beginning {
         memory_bytes: 1 << 20,
         has_past: false,
         clock_from: 1,
+        pays_for_work: true,
     }
 }
 

@@ -30,7 +30,7 @@ pub const WORKER_STARTS_MS: u64 = 30_000;
 /// How long a worker may say nothing although it was asked to. A guest that has its engine work for so long is better off elsewhere.
 pub const WORKER_SILENT_MAX_MS: u64 = 10_000;
 
-/// Processor time that one turn of a guest may take in a worker: ten slices. Whoever takes more has the engine work where it cannot be interrupted,
+/// Processor time that one turn of a guest may take in a worker: twenty slices. Whoever takes more has the engine work where it cannot be interrupted,
 /// and is executed in a worker of its own from then on.
 pub const WORKER_TURN_MAX_MS: u64 = 100;
 
@@ -56,8 +56,14 @@ pub const WORKER_LOSSES_SHARED: u32 = 2;
 /// tens of megabytes.
 pub const WORKERS_ALONE_MAX: usize = 32;
 
-/// By how much such a worker stands behind others where processors are short, as `nice` has it: so many of them take nobody else's time.
+/// By how much a worker stands behind the kernel process where processors are short, as `nice` has it: whoever asks that process for something, and
+/// all that it does for guests, comes before what guests compute. Not by more: what else a machine does would come before agents as well.
+pub const WORKER_NICE: i32 = 2;
+
+/// By how much a worker of one run alone stands behind where processors are short, as `nice` has it: so many of them take nobody else's time.
 pub const WORKER_ALONE_NICE: i32 = 15;
+
+const _: () = assert!(WORKER_NICE < WORKER_ALONE_NICE);
 
 /// How often it may lose one in all: then it is the one that breaks them.
 pub const WORKER_LOSSES_MAX: u32 = 8;

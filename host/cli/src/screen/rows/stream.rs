@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn called(call: u32) -> Entry {
-        let (what, outcome) = (Call::LogEvent { line: Digest::default() }, Outcome::Inline(Vec::new()));
+        let (what, outcome) = (Call::LogEvent { line: Digest::default(), bytes: 0 }, Outcome::Inline(Vec::new()));
         Entry::Called { call: CallId(call), at: Millis(1), what, outcome, basis: BasisId::NONE }
     }
 

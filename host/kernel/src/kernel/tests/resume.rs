@@ -1,8 +1,10 @@
 //! Runs that go on after their host: what they hold stays theirs, what nobody knows is spent, and nothing is counted twice.
 
 use super::*;
+use crate::budget::Limits;
 use crate::journal::{BasisId, Entry, Outcome, Started, Unfinished};
 use crate::kernel::{Afterwards, Lost};
+use crate::labels::Labels;
 
 /// What the journal of a run has that asked a model and sent a mail, and was killed before either answered.
 fn journal(kernel: &mut Kernel, calls: &[(u32, Call)]) -> Vec<Entry> {
@@ -137,4 +139,67 @@ fn a_run_that_leaves_memory_and_comes_back_holds_and_has_spent_the_same() {
     let past = Unfinished::of(&entries).expect("it has not ended");
     kernel.resume(RUN, &start(), &past, None, NOW).expect("the grant covers it");
     assert_eq!((kernel.books("scribe"), kernel.balances(RUN, NOW)), before);
+}
+
+/// A run that has asked a model leaves and goes on under its id; what was permitted before, and what it holds now.
+fn in_its_next_life(kernel: &mut Kernel, ask: &Call) -> (Permit, Amounts) {
+    let mut entries = journal(kernel, &[]);
+    let before = permit(kernel, ask);
+    let (call, held) = (CallId(7), *before.held());
+    entries.push(Entry::Asked { call, at: NOW, what: ask.clone(), held, basis: BasisId::NONE });
+    kernel.suspend(RUN, NOW);
+    let past = Unfinished::of(&entries).expect("it has not ended");
+    kernel.resume(RUN, &start(), &past, None, NOW).expect("the grant covers it");
+    (before, held)
+}
+
+#[test]
+fn a_permit_of_a_run_that_left_closes_against_none_of_its_later_lives() {
+    let ask = Call::LlmComplete(ask("small", 100, 50));
+    for forfeits in [false, true] {
+        let mut kernel = Kernel::new(policy(GRANT), models(), tools());
+        let (mut before, held) = in_its_next_life(&mut kernel, &ask);
+        before.bring(&Labels::of(["secret"]));
+        // It asks again, and has one call in flight.
+        let Answer::Wait(_) = kernel.admit(RUN, CallId(7), &ask, NOW) else { panic!("the one slot is taken") };
+        let stands = (kernel.books("scribe"), kernel.balances(RUN, NOW), kernel.labels(RUN));
+        let settled = if forfeits {
+            kernel.forfeit(before, 7, NOW)
+        } else {
+            kernel.settle(before, Amounts::of(Resource::Tokens, 90), NOW)
+        };
+        assert_eq!((settled.spent, settled.gained), (Amounts::ZERO, Labels::NONE));
+        assert_eq!((kernel.books("scribe"), kernel.balances(RUN, NOW), kernel.labels(RUN)), stands);
+        // The slot that it had is free all the same.
+        let ready = kernel.ready().pop().expect("whoever waited for it has it");
+        assert_eq!(*ready.permit.held(), held);
+        kernel.settle(ready.permit, Amounts::of(Resource::Tokens, 90), NOW);
+        kernel.finish(RUN, Amounts::ZERO, NOW);
+        assert!(kernel.books("scribe").expect("it ran").day.held.is_zero());
+        assert!(kernel.balances(RUN, NOW).is_empty(), "nothing keeps it");
+    }
+}
+
+#[test]
+fn what_a_run_that_left_had_set_aside_is_nobodys_and_takes_nothing_of_others() {
+    let mut kernel = Kernel::new(policy(GRANT), models(), tools());
+    let entries = journal(&mut kernel, &[]);
+    let share = kernel.split(RUN, Limits::NONE.with(Resource::Tokens, 500), 100, NOW).expect("it has as much");
+    let late = kernel.split(RUN, Limits::NONE.with(Resource::Tokens, 300), 100, NOW).expect("it has as much");
+    kernel.suspend(RUN, NOW);
+    let past = Unfinished::of(&entries).expect("it has not ended");
+    // Somebody else begins where its account was, and it goes on itself.
+    const OTHER: RunId = RunId(2);
+    kernel.start(OTHER, &start(), NOW).expect("the grant covers it");
+    kernel.resume(RUN, &start(), &past, None, NOW).expect("the grant covers it");
+    let theirs = kernel.split(OTHER, Limits::NONE.with(Resource::Tokens, 600), 100, NOW).expect("it has as much");
+    let stands = (kernel.books("scribe"), kernel.balances(OTHER, NOW), kernel.balances(RUN, NOW));
+    kernel.start_child(RunId(3), &start(), late, NOW).expect_err("who set it aside is not there any more");
+    kernel.dissolve(share);
+    assert_eq!((kernel.books("scribe"), kernel.balances(OTHER, NOW), kernel.balances(RUN, NOW)), stands);
+    kernel.dissolve(theirs);
+    for run in [RUN, OTHER] {
+        kernel.finish(run, Amounts::ZERO, NOW);
+        assert!(kernel.balances(run, NOW).is_empty(), "nothing keeps it");
+    }
 }

@@ -155,3 +155,36 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
         assert_eq!(check(&host).len(), 3, "{place}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_is_asked_is_written_once_and_a_run_that_goes_on_has_paid_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    let host = host(home.path()).await;
+    let run = host.run(1);
+    let written = || host.gate.kernel(|kernel| kernel.account("scribe").map_or(0, |day| day.spent[Resource::Written]));
+    let ask = |messages: &[&str]| {
+        let contents = messages.iter().map(|text| Content::of((*text).to_owned())).collect();
+        let asking = CallRequest::with(ask("small", 20), contents);
+        host.gate.pass::<_, Error, _, _, _>(&run, asking, |permit, _| async move {
+            Completed::of(Ok(permit.held()[Resource::Written]), tokens(7))
+        })
+    };
+    let (long, longer, short) = ("a".repeat(4000), "b".repeat(9000), "c".repeat(10));
+    assert_eq!(ask(&[&long, &short]).await, Ok(4010), "it is held");
+    assert_eq!(written(), 4010);
+    // A conversation is sent again with each question; a name of what is short takes more than to write it.
+    assert_eq!(ask(&[&long, &short, &longer]).await, Ok(9010));
+    assert_eq!(written(), 13_020);
+    let line = |text: &str| {
+        let line = Content::of(text.to_owned());
+        let what = Call::LogEvent { line: line.digest, bytes: line.bytes.len() as u64 };
+        host.gate.call_now(&run, CallRequest::with(what, vec![line]), |_| Ok(()))
+    };
+    assert_eq!((line("one"), line("one")), (Ok(()), Ok(())));
+    assert_eq!(written(), 13_026, "a line is written each time");
+    let record = host.gate.end(&run, ending()).await.expect("the store can be written");
+    assert_eq!((written(), record.spent[Resource::Written]), (13_030, 13_030), "and so is its output");
+    let entries = host.history.entries(RunId(1)).unwrap();
+    let past = agentry_kernel::journal::Unfinished::of(&entries[..entries.len() - 1]).expect("it has not ended");
+    assert_eq!(past.spent[Resource::Written], 13_020, "of its log, the day alone knows how much it was");
+}
