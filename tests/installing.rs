@@ -56,6 +56,7 @@ impl Market {
     /// Nothing is listed yet.
     pub fn new() -> Self {
         let stage = Stage::new();
+        stage.directory("author");
         let author = |verb: &str| {
             let mut command = agentry();
             command.args(verb.split(' ')).arg("--home").arg(stage.path("author"));

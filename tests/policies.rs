@@ -97,7 +97,7 @@ fn a_word_that_is_misspelt_or_makes_no_sense_is_a_mistake_with_its_line_and_a_hi
         ("max_tokens = 4096", "max_tokens = -1"),
         ("class = \"batch\"", "class = \"royal\""),
         ("read = [\"team/reports/**\"]", "read = [\"team/../secrets\"]"),
-        ("write = [\"agent/reporter/**\"]", "write = \"agent/reporter/**\""),
+        ("write = [\"agent/reporter/**\"]", "write = 7"),
         ("root = \"reports\"", "root = \"\""),
         ("at = \"/out\"", "at = \"/../out\""),
         ("access = \"rw\"", "access = \"x\""),

@@ -72,7 +72,7 @@ const VERBS: &[&[&str]] = &[
     &["uninstall"],
     &["verify"],
     &["key", "new"],
-    &["key", "ls"],
+    &["key", "list"],
     &["key", "trust"],
     &["key", "revoke"],
     &["publish"],
