@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use agentry_llm::reading::llm::{Delta, Part, Response, StopReason};
+use agentry_abi::bindings::agentry::agent::llm::{Delta, Part, Response, StopReason};
 use agentry_llm::reading::{self, Interface, read};
 use agentry_llm::{ANSWER_MAX_BYTES, Finished, Sink};
 

@@ -3,8 +3,8 @@
 
 use std::io::Read as _;
 
+use agentry_abi::bindings::agentry::agent::llm::{Part, Response, StopReason};
 use agentry_llm::Sink;
-use agentry_llm::reading::llm::{Part, Response, StopReason};
 use agentry_llm::reading::{Interface, read};
 use serde_json::{Value, json};
 

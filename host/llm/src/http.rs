@@ -286,7 +286,10 @@ impl Endpoint {
 
     /// For the admin, who knows the address but need not see the key.
     pub(super) fn note(&self, trouble: &Trouble) -> String {
-        shorten(&self.veils.lock().noted.text(&trouble.to_string()), COMPLAINT_SHOWN_CHARS)
+        let told = trouble.to_string();
+        // What to do about it is told where models are looked at.
+        let what = told.split("\nhint: ").next().unwrap_or_default();
+        shorten(&self.veils.lock().noted.text(what), COMPLAINT_SHOWN_CHARS)
     }
 
     /// For the guest.

@@ -23,8 +23,6 @@ use crate::config::Adjust;
 
 pub use super::amazon::frame;
 pub use super::form::lacks;
-/// What answers are made of.
-pub use agentry_abi::bindings::agentry::agent::llm;
 
 /// Whose words they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

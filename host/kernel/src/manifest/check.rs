@@ -352,6 +352,6 @@ mod tests {
             `wants.files.root` may have lowercase letters, digits and `-` only: `../etc` | for example `documents`
             line 13: duplicate key | a manifest knows only the keys of agent.toml, each with its type
             line 9: nested too deep | a manifest needs 4 levels
-            line 9: unknown field `x`, expected one of `format`, `name`, `version`, `seq`, `wit`, `description`, `provides`, `wants`, `budget`, `input_schema`, `output_schema`, `source`, `revision` | a manifest knows only the keys of agent.toml, each with its type"#]].assert_eq(&all.join("\n"));
+            line 9: unknown field `x`, expected one of `format`, `name`, `version`, `seq`, `wit`, `description`, `provides`, `requires`, `wants`, `budget`, `input_schema`, `output_schema`, `source`, `revision` | a manifest knows only the keys of agent.toml, each with its type"#]].assert_eq(&all.join("\n"));
     }
 }

@@ -249,7 +249,7 @@ fn what_is_probably_not_meant_is_told() {
         6:1 may write every agent's memory
         5:1 `small` changes nothing beside `*`
         6:1 `a/b` changes nothing beside `a/**`
-        7:1 `r/x` changes nothing beside `r/`
+        7:40 `r/x` changes nothing beside `r/`
         5:1 models without a limit in money or tokens
         8:2 a run never gets its tool calls: a day has less"#]]
     .assert_eq(&told.join("\n"));

@@ -287,7 +287,7 @@ fn mistakes_name_the_place_show_the_line_and_say_what_was_meant() {
             "input = 5",
             "input = 0.5",
             "30:19: `input` is out of range or no whole number",
-            "write a whole number from 0 to 1000000000",
+            "write micro-USD for a million tokens",
         ),
         ("base_url = ", "url = ", "11:1: unknown key `url` in [providers.here]", "write base_url = \"http://"),
         ("context_tokens = ", "num_ctx = ", "21:1: unknown key `num_ctx` in [models.tiny]", "write context_tokens = "),

@@ -12,8 +12,6 @@ use agentry_abi::port::{Fetched, HttpFetch, HttpFollow, Passed, Syscall};
 use agentry_drivers::http::Wanted;
 use agentry_drivers::web::address::Named;
 use agentry_kernel::call::CallId;
-use agentry_kernel::policy::Policy;
-use agentry_kernel::refusal::{Bar, PUBLIC_OR_PRIVATE};
 use agentry_store::limits::HTTP_REDIRECTS_MAX;
 use parking_lot::Mutex;
 
@@ -73,8 +71,8 @@ fn ask<S: Syscall<Reply = Fetched, Fault = Error>>(of: &Dispatch, hop: Hop) -> P
             told.observer.tell(Event::Log { level: Level::Warn, line: format!("http.fetch: {note}") });
         }
         let barred = done.bar.map(|bar| {
-            let policy = with.gate.kernel(|kernel| Arc::clone(kernel.policy()));
-            Barred { what: wanted.call().0, bar: placed(bar, &wanted, &told.agent, &policy) }
+            let bar = with.gate.placed(bar, &told.agent, |right| wanted.fits(right));
+            Barred { what: wanted.call().0, bar }
         });
         Completed::of(done.result, done.spent).noting(done.note).barred(barred)
     });
@@ -84,20 +82,6 @@ fn ask<S: Syscall<Reply = Fetched, Fault = Error>>(of: &Dispatch, hop: Hop) -> P
         let redirect = call.filter(|call| leads(*call, &hop, &response, &hops));
         Ok(Fetched { response, redirect })
     })
-}
-
-/// What bars a request, with the rule that could open it.
-fn placed(bar: Bar, wanted: &Wanted, agent: &str, policy: &Policy) -> Bar {
-    if bar.allowed != PUBLIC_OR_PRIVATE {
-        return bar;
-    }
-    let grant = policy.grants.iter().find(|grant| grant.agent == agent);
-    let rule =
-        grant.and_then(|grant| Some((&grant.rule.file, grant.rights.http.iter().find(|right| wanted.fits(right))?)));
-    match rule {
-        Some((file, right)) => Bar { hint: format!("{} `{}`, {file}:{}", bar.hint, right.id, right.line), ..bar },
-        None => bar,
-    }
 }
 
 /// Whether an answer is a redirect; where it leads is kept until the guest has seen it.

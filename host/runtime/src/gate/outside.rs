@@ -16,7 +16,8 @@ use agentry_kernel::budget::Amounts;
 use agentry_kernel::call::{Durability, Effect};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::kernel::Permit;
-use agentry_kernel::refusal::Refusal;
+use agentry_kernel::refusal::{Bar, PUBLIC_OR_PRIVATE, Refusal};
+use agentry_kernel::rights::HttpRight;
 use agentry_kernel::time::Millis;
 use futures::FutureExt as _;
 use serde::Serialize;
@@ -63,6 +64,21 @@ impl Drop for LentPermit {
 }
 
 impl Gate {
+    /// What bars a request of this agent, with the rule of its grant that could open it: of those that fit the request, the first.
+    pub(crate) fn placed(&self, bar: Bar, agent: &str, fits: impl Fn(&HttpRight) -> bool) -> Bar {
+        if bar.allowed != PUBLIC_OR_PRIVATE {
+            return bar;
+        }
+        let policy = self.kernel(|kernel| Arc::clone(kernel.policy()));
+        let grant = policy.grants.iter().find(|grant| grant.agent == agent);
+        let rule =
+            grant.and_then(|grant| Some((&grant.rule.file, grant.rights.http.iter().find(|right| fits(right))?)));
+        match rule {
+            Some((file, right)) => Bar { hint: format!("{} `{}`, {file}:{}", bar.hint, right.id, right.line), ..bar },
+            None => bar,
+        }
+    }
+
     /// Decides now, in the order in which the guest asks.
     ///
     /// An external effect begins when its intent is durable. Its outcome is durable before the next external effect of
