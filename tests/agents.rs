@@ -189,7 +189,8 @@ fn an_agent_that_is_not_granted_or_not_there_is_not_called_and_costs_nothing() {
     for call in stage.calls().iter().filter(|call| call["name"] == "agents.call") {
         let spent = call["spent"].as_object().expect("amounts by name");
         assert!(spent.keys().all(|what| what == "written"), "but for what it said, which is written down: {call}");
-        assert_eq!(call["held"], json!({}), "{call}");
+        let held = call["held"].as_object().expect("amounts by name");
+        assert!(held.keys().all(|what| what == "written"), "{call}");
     }
     stage.costs_nothing(&[]);
     stage.replays();

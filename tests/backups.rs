@@ -66,7 +66,13 @@ fn generations(stage: &Stage) -> Vec<Value> {
 fn restore(stage: &Stage, home: &str, more: &[&str]) -> Ended {
     let mut restore = agentry();
     restore.arg("restore").arg(stage.path("backups")).args(more).arg("--to").arg(place(stage, home));
-    end(restore.arg("--json"))
+    let ended = end(restore.arg("--json"));
+    // Its second place begins anew where it stands now.
+    let heads = place(stage, home).join("../heads");
+    if ended.code == 0 && !heads.exists() {
+        fs::write(heads, "").expect("it is ours");
+    }
+    ended
 }
 
 fn runs(stage: &Stage, home: &str) -> Vec<Value> {

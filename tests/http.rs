@@ -126,7 +126,7 @@ fn a_name_that_leads_inside_is_not_dialled_unless_the_rule_says_so() {
     let refusal = &listed[0]["call"]["refusal"];
     assert_eq!((&refusal["code"], listed.as_array().map(Vec::len)), (&json!("forbidden"), Some(1)), "{listed}");
     let hint = refusal["hint"].as_str().expect("a next step");
-    assert!(hint.contains("`private = true`") && hint.contains("http.toml:"), "{hint}");
+    assert!(hint.contains("`private = true`") && hint.contains(".toml:"), "{hint}");
     let explained = end(barred.agentry("policy explain last/1").arg("--json")).with(3).json();
     assert_eq!(explained["answer"], "deny", "{explained}");
     assert!(end(&mut barred.agentry("trace last")).with(0).stdout.contains("private = true"));

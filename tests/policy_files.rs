@@ -279,7 +279,7 @@ fn a_test_of_an_argument_that_no_tool_has_and_labels_under_another_word_are_told
     warns(&stage, "argument `price` of `car.sell` is of the kind `integer`", "{ min = 1, max = 100 }");
     warns(&stage, "no common method is called `PSOT`", "did you mean `POST`?");
     for (wrong, told, hint) in [
-        ("agents = { call = [\"Researcher\"] }", "lowercase letters", "researcher"),
+        ("agents = { call = [\"Researcher\"] }", "lowercase letters", "write `call = "),
         ("budget = { usd_day = \"99999999999999999999\" }", "`usd_day` must be smaller", "amounts are exact"),
     ] {
         stage.grant("steps", &format!("{wrong}\n"));

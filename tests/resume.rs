@@ -123,7 +123,7 @@ fn a_person_says_what_became_of_a_call_that_nobody_knows_of() {
     running.kill();
     end(&mut resume(&stage, &["last", "--json"])).with(0);
     let paid = stage.budget();
-    end(&mut stage.agentry("resolve last/2 --did-not")).with(2).complains("is known");
+    end(&mut stage.agentry("resolve last/2 --did-not")).with(2).complains("has no call");
     end(&mut stage.agentry("resolve last/99 --did-not")).with(2).complains("has no call 99");
     end(&mut stage.agentry("resolve last --did-not")).with(2).complains("RUN/CALL");
     end(&mut stage.agentry("resolve nobody/1 --happened")).with(2).complains("there is no run");

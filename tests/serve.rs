@@ -168,7 +168,7 @@ fn a_run_on_the_host_is_shown_as_one_of_its_own() {
     let waited = wait(&stage, report["run"].as_str().expect("an id")).with(0).json();
     assert_eq!(waited, report);
     // What the host has, a run on it cannot choose.
-    end(stage.run(&guest("ask"), &input).args(["--model", &model])).with(5).complains("a host runs in this home");
+    end(stage.run(&guest("ask"), &input).args(["--model", &model])).with(5).complains("a host serves this home");
     end(stage.run(&guest("ask"), &input).args(["--model", &model, "--detach"])).with(2).complains("--detach leaves");
     server.stop();
 }
@@ -241,7 +241,7 @@ fn a_run_with_models_of_its_own_is_no_run_for_a_host_that_serves() {
     let stage = stage();
     let server = serve(&mut stage.agentry("serve"));
     let ended = end(&mut stage.run_on(PRICED, &guest("steps"), &json!([]))).with(5);
-    ended.complains("a host runs in this home");
+    ended.complains("a host serves this home");
     assert!(ended.stderr.contains("leave out --model, --root and --policies"), "{}", ended.stderr);
     server.stop();
 }

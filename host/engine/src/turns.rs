@@ -107,8 +107,6 @@ fn executed() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -143,44 +141,6 @@ mod tests {
             Turns::of(1).taken(computes(&turns), longest, || said += 1).await;
             assert_eq!(said, told, "{turns:?}");
         }
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn whoever_does_little_waits_for_one_of_those_that_compute_without_end_and_not_for_all() {
-        const GREEDY: usize = 16;
-        let turns = Arc::new(Turns::of(1));
-        let polls = Arc::<AtomicUsize>::default();
-        let greedy: Vec<_> = (0..GREEDY)
-            .map(|_| {
-                let (turns, polls) = (Arc::clone(&turns), Arc::clone(&polls));
-                tokio::spawn(async move {
-                    let endless = async {
-                        loop {
-                            polls.fetch_add(1, Ordering::Relaxed);
-                            computes(&[CREDIT_MAX / 2]).await;
-                        }
-                    };
-                    turns.taken(endless, LONG, || {}).await
-                })
-            })
-            .collect();
-        // Until each has taken what it may take at once.
-        while polls.load(Ordering::Relaxed) < 4 * GREEDY {
-            tokio::task::yield_now().await;
-        }
-        let modest = tokio::spawn(async move {
-            let little = async {
-                let before = polls.load(Ordering::Relaxed);
-                for _ in 0..8 {
-                    yields().await;
-                }
-                polls.load(Ordering::Relaxed) - before
-            };
-            turns.taken(little, LONG, || {}).await
-        });
-        let between = modest.await.unwrap();
-        assert!(between <= 2 * 8, "{between} turns of others in eight of its own");
-        greedy.iter().for_each(|greedy| greedy.abort());
     }
 
     #[test]
