@@ -91,7 +91,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("host/runtime/Cargo.toml", BELOW_RUNTIME),
     ("host/serve/Cargo.toml", BELOW_SERVE),
     ("host/oracle/Cargo.toml", &["agentry-kernel"]),
-    ("host/fuzz/Cargo.toml", &["agentry-kernel", "agentry-llm"]),
+    ("host/fuzz/Cargo.toml", &["agentry-abi", "agentry-kernel", "agentry-llm"]),
     ("tests/Cargo.toml", &[]),
     ("xtask/Cargo.toml", &[]),
     ("sdk-guest/Cargo.toml", &["agentry-macros"]),
