@@ -200,7 +200,7 @@ fn an_update_that_would_leave_others_without_what_they_require_waits_until_both_
     waits.complains("blue:more 1.0.0 waits for a person: no grant in the policy directory allows it yet");
     let dry = end(stage.agentry("update").args(["helper", "--dry-run"])).with(0);
     assert!(
-        dry.stderr.contains("it waits for a person: it requires blue:more 1.0.0, which is not here"),
+        dry.stderr.contains("it waits for a person: blue:more 1.0.0: no grant in the policy directory allows it yet"),
         "{}",
         dry.stderr
     );

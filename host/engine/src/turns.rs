@@ -1,24 +1,26 @@
-//! Whose turn it is on the threads that execute guests. Those that compute, or have the host work, without end take turns among themselves, so
-//! that whoever does a little now and then waits for as many of them as there are threads and not for all. It ends nobody, and no guest sees it.
+//! Whose turn it is on the threads that execute guests. Those that compute, or have the host work, without end stand in a line of their own,
+//! and as many of them as there are threads stand among the others: so whoever does a little now and then waits for so many slices of theirs,
+//! and not for one of each. It ends nobody, and no guest sees it.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Processor time that a guest may take at once before it takes turns with others that do: as an agent does between two questions to a model.
+/// Processor time that a guest may take at once before it stands in line: as an agent does between two questions to a model.
 const CREDIT_MAX: Duration = Duration::from_millis(5);
 
-/// What it gets back meanwhile, as a part of the time that passes: a guest that takes less than that of a thread never waits for those that do.
-const CREDIT_PART: u32 = 10;
+/// What it gets back, as a part of the time in which it waits for something else than its turn.
+const CREDIT_PART: u32 = 20;
 
 /// The turns of the guests of some threads.
 #[derive(Debug)]
 pub struct Turns {
-    /// One for each thread, for those that take turns.
+    /// One for each thread, for those that stand in line.
     slots: Arc<Semaphore>,
 }
 
@@ -32,15 +34,32 @@ impl Turns {
     pub async fn taken<T>(&self, guest: impl Future<Output = T>, longest: Duration, overran: impl FnOnce()) -> T {
         let (mut guest, mut overran) = (std::pin::pin!(guest), Some(overran));
         let (mut credit, mut place) = (Credit::full(), Place::of(&self.slots));
+        let mut woken = Arc::new(Woken::of(Waker::noop()));
         std::future::poll_fn(|context| {
-            let _slot = ready!(place.poll(&mut credit, context));
+            credit.rested();
+            if credit.spent {
+                ready!(place.comes(context));
+            }
+            if !woken.waker.will_wake(context.waker()) {
+                woken = Arc::new(Woken::of(context.waker()));
+            }
+            woken.already.store(false, Ordering::Relaxed);
             let before = executed();
-            let polled = guest.as_mut().poll(context);
+            let polled = guest.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&woken))));
             let took = executed().saturating_sub(before);
             credit.take(took);
-            // One that is over takes nobody's time any more.
-            if took > longest && polled.is_pending() {
+            place.leave();
+            if polled.is_ready() {
+                // One that is over takes nobody's time any more.
+                return polled;
+            }
+            if took > longest {
                 overran.take().into_iter().for_each(|overran| overran());
+            }
+            if !woken.already.load(Ordering::Relaxed) {
+                credit.rests();
+            } else if credit.spent {
+                let _ = place.enters(context);
             }
             polled
         })
@@ -48,53 +67,101 @@ impl Turns {
     }
 }
 
-/// The processor time that one guest may take before it takes turns.
+/// The processor time that one guest may take before it stands in line.
 struct Credit {
     left: Duration,
-    /// When that was so.
-    at: Instant,
+    /// Since when it waits for something else than its turn.
+    rests: Option<Instant>,
     spent: bool,
 }
 
 impl Credit {
     fn full() -> Self {
-        Self { left: CREDIT_MAX, at: Instant::now(), spent: false }
+        Self { left: CREDIT_MAX, rests: None, spent: false }
     }
 
     fn take(&mut self, took: Duration) {
-        let now = Instant::now();
-        let back = now.saturating_duration_since(self.at) / CREDIT_PART;
-        let left = (self.left + back).min(CREDIT_MAX);
-        self.spent = took > left;
-        (self.left, self.at) = (left.saturating_sub(took), now);
+        self.spent |= took > self.left;
+        self.left = self.left.saturating_sub(took);
+    }
+
+    fn rests(&mut self) {
+        self.rests = Some(Instant::now());
+    }
+
+    /// It goes on. What it gets back counts once it has enough to be worth it: else one that rests for an instant stands among the others.
+    fn rested(&mut self) {
+        let Some(since) = self.rests.take() else { return };
+        self.left = (self.left + since.elapsed() / CREDIT_PART).min(CREDIT_MAX);
+        self.spent &= self.left < CREDIT_MAX / 2;
     }
 }
 
-/// Where one guest waits for its turn.
+/// The place of one guest in the line.
 struct Place {
     slots: Arc<Semaphore>,
     waits: Option<Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>>,
+    /// Its turn, from when it comes until it was taken: meanwhile it stands among the others.
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
     fn of(slots: &Arc<Semaphore>) -> Self {
-        Self { slots: Arc::clone(slots), waits: None }
+        Self { slots: Arc::clone(slots), waits: None, slot: None }
     }
 
-    /// Ready with its turn, or without if it needs none. Whoever has begun to wait goes on with that: else it would stand in the way of others.
-    fn poll(&mut self, credit: &mut Credit, context: &mut Context<'_>) -> Poll<Option<OwnedSemaphorePermit>> {
-        if self.waits.is_none() && !credit.spent {
-            return Poll::Ready(None);
+    /// Ready when it is its turn, and it has stood among the others since then.
+    fn comes(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let enters = self.slot.is_none() && self.waits.is_none();
+        ready!(self.enters(context));
+        if enters {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        let slots = &self.slots;
-        let waits = self.waits.get_or_insert_with(|| {
-            let slots = Arc::clone(slots);
-            // It is never closed; if it were, nobody would have to wait.
-            Box::pin(async move { slots.acquire_owned().await.ok() })
-        });
-        let slot = ready!(waits.as_mut().poll(context));
-        self.waits = None;
-        Poll::Ready(slot)
+        Poll::Ready(())
+    }
+
+    /// Stands in line, from where it comes to stand among the others.
+    fn enters(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.slot.is_none() {
+            let slots = &self.slots;
+            let waits = self.waits.get_or_insert_with(|| {
+                let slots = Arc::clone(slots);
+                // It is never closed; if it were, nobody would have to wait.
+                Box::pin(async move { slots.acquire_owned().await.ok() })
+            });
+            self.slot = ready!(waits.as_mut().poll(context));
+            self.waits = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// It took its turn, or goes without: whoever stands first in line is next.
+    fn leave(&mut self) {
+        (self.waits, self.slot) = (None, None);
+    }
+}
+
+/// Wakes a task, and says whether its guest was woken while it was polled: then it does not rest.
+struct Woken {
+    waker: Waker,
+    already: AtomicBool,
+}
+
+impl Woken {
+    fn of(waker: &Waker) -> Self {
+        Self { waker: waker.clone(), already: AtomicBool::new(false) }
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.already.store(true, Ordering::Relaxed);
+        self.waker.wake_by_ref();
     }
 }
 
@@ -107,6 +174,10 @@ fn executed() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::Notify;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -127,10 +198,14 @@ mod tests {
     /// Computes for so long, turn by turn.
     async fn computes(turns: &[Duration]) {
         for took in turns {
-            let until = executed() + *took;
-            while executed() < until {}
+            computes_at_once(*took);
             yields().await;
         }
+    }
+
+    fn computes_at_once(took: Duration) {
+        let until = executed() + took;
+        while executed() < until {}
     }
 
     #[tokio::test]
@@ -143,15 +218,99 @@ mod tests {
         }
     }
 
+    /// Of a crowd on one thread, each computes `turns` times, ends its turn by what `rests` gives, and tells when it began one.
+    async fn waits_behind<R: Future<Output = ()> + Send + 'static>(rests: fn() -> R) -> usize {
+        const CROWD: usize = 20;
+        let (turns, begun) = (Arc::new(Turns::of(1)), Arc::new(AtomicUsize::new(0)));
+        let little = Arc::new(Notify::new());
+        let crowd: Vec<_> = (0..CROWD)
+            .map(|_| {
+                let (turns, begun, little) = (Arc::clone(&turns), Arc::clone(&begun), Arc::clone(&little));
+                tokio::spawn(async move {
+                    let guest = async move {
+                        for _ in 0..3 {
+                            // All have had one turn then, and spent what they had.
+                            if begun.fetch_add(1, Ordering::SeqCst) == CROWD {
+                                little.notify_one();
+                            }
+                            computes_at_once(CREDIT_MAX * 2);
+                            rests().await;
+                        }
+                    };
+                    turns.taken(guest, LONG, || ()).await;
+                })
+            })
+            .collect();
+        let guest = async {
+            little.notified().await;
+            begun.load(Ordering::SeqCst) - CROWD
+        };
+        let waited = turns.taken(guest, LONG, || ()).await;
+        for one in crowd {
+            one.await.unwrap();
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), CROWD * 3, "all go on");
+        waited
+    }
+
+    #[tokio::test]
+    async fn whoever_does_little_waits_for_a_turn_or_two_of_those_that_compute_without_end_and_not_for_one_of_each() {
+        assert!(waits_behind(yields).await <= 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_rests_for_an_instant_after_each_turn_stands_in_line_as_well() {
+        async fn instant() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(waits_behind(instant).await <= 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_crowd_on_some_threads_goes_on_to_its_end_however_its_guests_wake_and_end_each_other() {
+        let turns = Arc::new(Turns::of(2));
+        let crowd = (0..64).map(|number| {
+            let turns = Arc::clone(&turns);
+            tokio::spawn(async move {
+                let guest = async {
+                    for turn in 0..20_u32 {
+                        computes_at_once(CREDIT_MAX / 4);
+                        match (number + turn) % 3 {
+                            0 => yields().await,
+                            1 => tokio::time::sleep(Duration::from_micros(50)).await,
+                            _ => tokio::task::yield_now().await,
+                        }
+                    }
+                };
+                // A quarter of them is ended where it stands.
+                let patience = if number % 4 == 0 { Duration::from_millis(20) } else { LONG };
+                let _ = tokio::time::timeout(patience, turns.taken(guest, LONG, || ())).await;
+            })
+        });
+        for one in crowd.collect::<Vec<_>>() {
+            one.await.unwrap();
+        }
+        assert_eq!(turns.slots.available_permits(), 2);
+    }
+
     #[test]
-    fn what_a_guest_may_take_at_once_comes_back_with_time_and_is_bounded() {
+    fn what_a_guest_may_take_at_once_comes_back_while_it_rests_and_is_bounded() {
         let mut credit = Credit::full();
         credit.take(CREDIT_MAX);
         assert!(!credit.spent);
-        credit.take(CREDIT_MAX * 2);
-        assert!(credit.spent);
-        credit.at -= CREDIT_MAX * CREDIT_PART * 4;
         credit.take(CREDIT_MAX);
-        assert!(!credit.spent && credit.left <= CREDIT_MAX / 100);
+        assert!(credit.spent);
+        let rested = |credit: &mut Credit, part: u32| {
+            credit.rests = Some(Instant::now() - CREDIT_MAX * CREDIT_PART / part);
+            credit.rested();
+        };
+        rested(&mut credit, 4);
+        assert!(credit.spent, "too little to be worth it");
+        rested(&mut credit, 4);
+        assert!(!credit.spent);
+        for _ in 0..4 {
+            rested(&mut credit, 1);
+        }
+        assert_eq!(credit.left, CREDIT_MAX);
     }
 }

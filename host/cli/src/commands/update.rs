@@ -10,7 +10,9 @@ use agentry_packages::set::{Set, not_installed};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::packages::{Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Team, Way, as_json, carry_out, page};
+use super::packages::{
+    Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Team, Way, allowed, as_json, carry_out, page,
+};
 use crate::exit::{self, Exit};
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, text};
@@ -119,9 +121,8 @@ fn shown(args: &Args, home: &Home, team: &Team, lock: &Lock) -> Result<Value> {
     if !args.json {
         screen::page(&page(team, &effects))?;
         // One of them that waits keeps all.
-        let waits = team.members.iter().find_map(|member| match &member.compared {
-            Some(compared) => compared.waits(),
-            None => Some(format!("it requires {}, which is not here", member.candidate.story())),
+        let waits = team.members.iter().zip(&effects.each).find_map(|(member, effect)| {
+            Some(format!("{}: {}", member.candidate.story(), allowed(member, effect).err()?))
         });
         let told = match waits {
             Some(why) => format!("it waits for a person: {why}\n"),

@@ -2,20 +2,19 @@
 //! yes, and the set of installed agents becomes another one whole.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use agentry_kernel::manifest::Manifest;
 use agentry_packages::Fault;
 use agentry_packages::keyring::Known;
 use agentry_packages::lock::{By, Consent, Hex, Lock, Release, consent, digest_of_path};
 use agentry_packages::set::{New, Set, taken};
 use agentry_packages::statement::capabilities;
 use agentry_runtime::config::AgentsConfig;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::consent::ask;
-use super::effect::Effect;
+use super::effect::{Effect, allowed};
+use super::folders;
 use super::team::Member;
 use super::{Candidate, ConsentArgs, Effects, Team, words};
 use crate::home::Home;
@@ -72,7 +71,7 @@ pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
         if !change.json && asks {
             screen::page(&words::member(team, at, effect))?;
         }
-        let roots = roots(change, &member.candidate.package.manifest, lock, &mut folders)?;
+        let roots = folders::of(change, &member.candidate.package.manifest, lock, &mut folders)?;
         if !change.json && asks && at + 1 == team.members.len() {
             screen::page(&words::together(team, &effects))?;
         }
@@ -140,26 +139,6 @@ fn is_free(home: &Home, agent: &str) -> Result<()> {
     own.map_or(Ok(()), |line| Err(taken(agent, &line.component.display().to_string()).into()))
 }
 
-/// What goes without a person's yes, or why it does not.
-fn allowed(Member { candidate, compared }: &Member, effect: &Effect) -> Result<By, String> {
-    if let Some(other) = &candidate.imitates {
-        return Err(format!("its name looks like {other}"));
-    }
-    match compared {
-        Some(compared) => match compared.waits() {
-            Some(why) => Err(why),
-            // A grant that would be written anew is read by somebody first.
-            None if effect.grant.is_some() => {
-                Err("its grant does not fit this version and would be written anew".to_owned())
-            }
-            None => Ok(By::Update),
-        },
-        None if candidate.signed.is_none() => Err("nobody signed it".to_owned()),
-        None if effect.grant.is_some() => Err("no grant in the policy directory allows it yet".to_owned()),
-        None => Ok(By::Policy),
-    }
-}
-
 fn release(candidate: &Candidate, by: By) -> Release {
     let manifest = &candidate.package.manifest;
     let (digest, asks) = (candidate.package.digest, capabilities(manifest));
@@ -175,66 +154,6 @@ fn release(candidate: &Candidate, by: By) -> Release {
         provides: Some(manifest.provides.clone()),
         requires: manifest.requirements().map(|requirement| requirement.to_string()).collect(),
         grant: None,
-    }
-}
-
-/// What its roots stand for: as a person says, as it was before, as for another package of the same go (`folders`), or as a person is asked
-/// now, one by one.
-fn roots(
-    change: &Change<'_>,
-    manifest: &Manifest,
-    lock: &Lock,
-    folders: &mut BTreeMap<String, PathBuf>,
-) -> Result<BTreeMap<String, PathBuf>> {
-    let agent = manifest.agent();
-    let mut roots = BTreeMap::new();
-    for wants in &manifest.wants.files {
-        let root = &wants.root;
-        let said = change.roots.iter().find(|(name, _)| name == root).map(|(_, directory)| directory.clone());
-        let before = || lock.roots.get(agent).and_then(|roots| roots.get(root)).cloned();
-        let given = match said.or_else(before).or_else(|| folders.get(root).cloned()) {
-            Some(directory) => Some(directory),
-            None if change.consent.asks() => Some(ask(&format!("Which folder is `{root}` to be? [none]"))?)
-                .filter(|answer| !answer.is_empty())
-                .map(PathBuf::from),
-            None => None,
-        };
-        match given {
-            Some(directory) => {
-                let directory = whole(root, &directory, agent, lock)?;
-                folders.insert(root.clone(), directory.clone());
-                roots.insert(root.clone(), directory);
-            }
-            None if wants.optional => {}
-            None => {
-                let hint = format!("{} --root {root}=DIR", change.command);
-                return Err(Fault::usage(format!("nobody says which folder `{root}` is to be"), hint).into());
-            }
-        }
-    }
-    Ok(roots)
-}
-
-/// A directory that is there, by its whole path, and the one that other agents have by this name too.
-fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
-    let shown = text::line(&directory.display().to_string());
-    let whole =
-        directory.canonicalize().with_context(|| format!("`{root}` cannot be {shown}\nhint: make the folder first"))?;
-    if whole.to_str().is_none() {
-        return Err(Fault::usage(format!("{shown} is no text"), "name a folder whose path is UTF-8").into());
-    }
-    if !whole.is_dir() {
-        return Err(Fault::usage(format!("{shown} is no folder"), format!("name one: --root {root}=DIR")).into());
-    }
-    let others = lock.roots.iter().filter(|(other, _)| *other != agent);
-    let other = others.filter_map(|(other, roots)| Some((other, roots.get(root)?))).find(|(_, other)| **other != whole);
-    match other {
-        None => Ok(whole),
-        Some((other, is)) => {
-            let message = format!("`{root}` is {} here, for `{other}`", text::line(&is.display().to_string()));
-            let hint = "one name is one folder for all agents: change the grant to another name, or name that folder";
-            Err(Fault::denied(message, hint).into())
-        }
     }
 }
 

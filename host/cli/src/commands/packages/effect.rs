@@ -8,7 +8,7 @@ use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_kernel::inquiry::{Location, Route, Scenario, capabilities, routes, show_call};
 use agentry_kernel::policy::{Grant, Policy};
 use agentry_packages::Fault;
-use agentry_packages::lock::{Lock, Release};
+use agentry_packages::lock::{By, Lock, Release};
 use anyhow::{Context, Result};
 use toml::Table;
 
@@ -47,6 +47,26 @@ struct Placed {
     text: String,
     /// Whether it would be written.
     is_new: bool,
+}
+
+/// What goes without a person's yes, or why it does not.
+pub fn allowed(Member { candidate, compared }: &Member, effect: &Effect) -> Result<By, String> {
+    if let Some(other) = &candidate.imitates {
+        return Err(format!("its name looks like {other}"));
+    }
+    match compared {
+        Some(compared) => match compared.waits() {
+            Some(why) => Err(why),
+            // A grant that would be written anew is read by somebody first.
+            None if effect.grant.is_some() => {
+                Err("its grant does not fit this version and would be written anew".to_owned())
+            }
+            None => Ok(By::Update),
+        },
+        None if candidate.signed.is_none() => Err("nobody signed it".to_owned()),
+        None if effect.grant.is_some() => Err("no grant in the policy directory allows it yet".to_owned()),
+        None => Ok(By::Policy),
+    }
 }
 
 impl Effects {
