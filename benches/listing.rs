@@ -15,7 +15,8 @@ use agentry_store::{Batch, RedbStore, Store};
 
 const RUNS: u64 = 50_000;
 const FEW: u64 = 2_000;
-const CALLS: u64 = 100_000;
+/// Calls of the long runs: what a trace takes in memory is to be the same for both.
+const CALLS: [u64; 2] = [100_000, 900_000];
 const ROUNDS: usize = 5;
 
 #[tokio::main]
@@ -31,7 +32,11 @@ async fn main() {
         spawned(home.path(), &["trace", &one.id.to_string()], &format!("one trace among {runs}"), limit);
         spawned(home.path(), &["budget"], &format!("books beside {runs}"), limit);
         spawned(home.path(), &["prune", "--older-than", "90d"], &format!("pruning {runs}, none of them old"), limit);
-        spawned(home.path(), &["trace", &long, "--json"], "a trace of 100 000 calls", Duration::from_secs(10));
+        for (long, calls) in long.iter().zip(CALLS) {
+            let limit = Duration::from_micros(calls * 100);
+            spawned(home.path(), &["trace", long], &format!("a trace of {calls} calls"), limit);
+            spawned(home.path(), &["trace", long, "--json"], &format!("a trace of {calls} calls as JSON"), limit);
+        }
         let mut serving = Vec::new();
         for round in 0..ROUNDS {
             let begun = Instant::now();
@@ -47,12 +52,15 @@ async fn main() {
     }
 }
 
-/// A run of one call and one of many, in a new home.
-async fn begin(home: &Path) -> (RunRecord, String) {
+/// A run of one call and those of many, in a new home.
+async fn begin(home: &Path) -> (RunRecord, Vec<String>) {
     let host = open(home).await;
     let one = measure(&host, r#"{"calls": 1, "asks": 0}"#.to_owned()).await;
-    let long = measure(&host, format!(r#"{{"calls": {CALLS}, "asks": 0}}"#)).await;
-    (host.history().run(&one.run.to_string()).expect("it is there"), long.run.to_string())
+    let mut long = Vec::new();
+    for calls in CALLS {
+        long.push(measure(&host, format!(r#"{{"calls": {calls}, "asks": 0}}"#)).await.run.to_string());
+    }
+    (host.history().run(&one.run.to_string()).expect("it is there"), long)
 }
 
 /// A host that serves a home.

@@ -72,7 +72,7 @@ struct Remove {
 pub fn run(args: Args) -> Result<ExitCode> {
     match args.verb {
         Verb::Add(Add { name, groups, home }) => {
-            let home = home.existing()?;
+            let home = home.resolve()?;
             std::fs::create_dir_all(home.path())
                 .with_context(|| format!("cannot make the home {}", home.path().display()))?;
             if let Some(group) = groups.iter().find_map(|group| group.strip_prefix("group:")) {

@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn new(args: &New) -> Result<()> {
-    let key = key::create(args.home.existing()?.path(), &args.name)?;
+    let key = key::create(args.home.resolve()?.path(), &args.name)?;
     screen::print(&format!("{}\n", PublicKey::of(&key)))
 }
 
@@ -155,7 +155,7 @@ fn trust(args: &Trust) -> Result<()> {
         Fault::usage(message, "for example acme")
     })?;
     let key: PublicKey = args.key.parse()?;
-    let mut set = Set::open(args.home.existing()?.path())?;
+    let mut set = Set::open(args.home.resolve()?.path())?;
     if let Some(other) = set.keyring().imitated(&args.publisher).map(str::to_owned) {
         screen::tell(&format!(
             "{}: `{}` looks like `{other}`, whom this home knows\n",
