@@ -116,7 +116,7 @@ fn what_cannot_be_written_is_an_error_for_help_as_for_all_else() {
         let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has one");
         let ended = agentry().args(words).stdout(full).output().expect("the command starts");
         let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(ended.status.code() == Some(2) && told.contains("cannot write to stdout"), "{words:?}: {told}");
+        assert!(ended.status.code() == Some(5) && told.contains("cannot write to stdout"), "{words:?}: {told}");
     }
     assert!(end(agentry().arg("help")).with(0).stdout.contains("Exit codes:"));
     assert!(end(agentry().arg("--version")).with(0).stdout.starts_with("agentry "));

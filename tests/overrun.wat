@@ -35,7 +35,7 @@
   (component $A (;0;)
     (core module $L (;0;)
       (type (;0;) (func (param i32 i32 i32 i32) (result i32)))
-      (memory (;0;) 1600)
+      (memory (;0;) 1400)
       (export "memory" (memory 0))
       (export "realloc" (func 0))
       (func (;0;) (type 0) (param i32 i32 i32 i32) (result i32)
@@ -53,7 +53,7 @@
     (alias core export $i "f" (core func (;0;)))
     (alias core export $l "memory" (core memory (;0;)))
     (alias core export $l "realloc" (core func (;1;)))
-    (func (;0;) (type 0) (canon lift (core func 0) (memory 0) (realloc 1) string-encoding=latin1+utf16))
+    (func (;0;) (type 0) (canon lift (core func 0) (memory 0) (realloc 1) string-encoding=utf8))
     (export (;1;) "f" (func 0))
   )
   (instance $a (;2;) (instantiate $A))
@@ -101,7 +101,7 @@
     (type $fut (;11;) (future $res))
     (core module $Libc (;0;)
       (type (;0;) (func (param i32 i32 i32 i32) (result i32)))
-      (memory (;0;) 1600)
+      (memory (;0;) 2400)
       (global $p (;0;) (mut i32) i32.const 4096)
       (export "memory" (memory 0))
       (export "realloc" (func 0))
@@ -169,12 +169,12 @@
       (func (;1;) (type 1) (param i32 i32) (result i32)
         (local $h i32) (local $i i32) (local $w i32) (local $p i64)
         i32.const 8192
-        i32.const 65
-        i32.const 100000000
+        i32.const 0
+        i32.const 150000000
         memory.fill
         loop $l
           i32.const 8192
-          i32.const 50000000
+          i32.const 75000000
           call $af
           local.get $i
           i32.const 1

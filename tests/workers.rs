@@ -375,7 +375,7 @@ fn a_system_without_landlock_executes_agents_and_people_are_warned() {
     assert!(!ended.stderr.contains("Landlock"), "{}", ended.stderr);
 }
 
-/// An agent of two parts, one of which gives the other a string of a hundred million bytes twenty times, in another encoding: that is one piece of
+/// An agent of two parts, one of which gives the other a string of 75 million characters twenty times, in another encoding: each is one piece of
 /// work for the engine, which nothing interrupts.
 fn overrunning(stage: &Stage) -> std::path::PathBuf {
     let component = wat::parse_str(include_str!("overrun.wat")).expect("it is WebAssembly");

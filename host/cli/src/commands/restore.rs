@@ -43,10 +43,11 @@ pub struct Args {
     json: bool,
 }
 
-/// A home in another one would go with every backup and every mistake of that.
+/// A home in another one would go with every backup and every mistake of that. Of a directory that is one itself, whoever fills it says that it is
+/// not empty.
 fn outside(to: &Path) -> Result<()> {
     let to = std::path::absolute(to)?;
-    let real = to.ancestors().find_map(|above| above.canonicalize().ok());
+    let real = to.ancestors().skip(1).find_map(|above| above.canonicalize().ok());
     let is_home = |above: &&Path| above.join("store.redb").exists() && above.join("policies").is_dir();
     if let Some(other) = real.as_deref().and_then(|real| real.ancestors().find(is_home)) {
         bail!(
