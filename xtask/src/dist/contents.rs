@@ -22,14 +22,20 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d/agentry.fish"),
 ];
 
+const APACHE: &str = "LICENSE-APACHE";
+/// One of the two under which Agentry is, as its file is called here and in packages.
+pub const MIT: &str = "LICENSE-MIT";
+/// The terms of others.
+pub const THIRD_PARTY: &str = "THIRD-PARTY.txt";
+
 /// What a package is made of.
 pub struct Contents {
     /// `share/man/man1/…`, `share/bash-completion/…` and so on, below the prefix of an installation.
     pub share: Vec<Entry>,
     /// For whoever looks at the package itself.
     pub readme: Vec<u8>,
-    /// Terms of everything that is in the binary.
-    pub licences: Vec<u8>,
+    /// Terms of Agentry itself, and of everything else that is in the binary.
+    pub terms: Vec<Entry>,
     /// When it was made, in seconds: what `SOURCE_DATE_EPOCH` says, or else the commit.
     pub seconds: u64,
 }
@@ -50,7 +56,11 @@ pub fn gather(binary: &Binary, crates: &Crates) -> Result<Contents> {
     Ok(Contents {
         share,
         readme: read("README.md")?.into_bytes(),
-        licences: licences::of(crates, binary)?.into_bytes(),
+        terms: vec![
+            Entry::file(APACHE, read(APACHE)?),
+            Entry::file(MIT, read(MIT)?),
+            Entry::file(THIRD_PARTY, licences::of(crates, binary)?),
+        ],
         seconds: seconds()?,
     })
 }
@@ -62,7 +72,7 @@ pub fn archive(contents: &Contents, binary: &Binary) -> Result<Artifact> {
     entries.push(Entry::program(format!("bin/{NAME}"), binary.bytes.clone()));
     entries.push(Entry::file(format!("lib/systemd/system/{NAME}.service"), UNIT));
     entries.push(Entry::file(format!("share/doc/{NAME}/README.md"), contents.readme.clone()));
-    entries.push(Entry::file(format!("share/doc/{NAME}/THIRD-PARTY.txt"), contents.licences.clone()));
+    entries.extend(contents.terms.iter().map(|entry| entry.below(&format!("share/doc/{NAME}/"))));
     let below: Vec<Entry> = entries.iter().map(|entry| entry.below(&format!("{name}/"))).collect();
     let bytes = archive::gz(&archive::tar(&below, false, contents.seconds)?)?;
     Ok(Artifact { name: format!("{name}.tar.gz"), bytes })

@@ -4,9 +4,10 @@ use anyhow::Result;
 
 use super::archive::{self, Entry};
 use super::binary::Binary;
-use super::contents::{Contents, UNIT};
+use super::contents::{Contents, MIT, THIRD_PARTY, UNIT};
 use super::elf::Needs;
 use super::{Artifact, LICENCE, NAME, SUMMARY};
+use crate::workspace::read;
 
 /// Makes the user of the unit where systemd is.
 const USERS: &str = "u agentry - \"Agentry\" /var/lib/agentry\n";
@@ -67,9 +68,12 @@ fn files(contents: &Contents, binary: &Binary) -> Result<Vec<Entry>> {
         Entry::program(format!("usr/bin/{NAME}"), binary.bytes.clone()),
         Entry::file(format!("usr/lib/systemd/system/{NAME}.service"), UNIT),
         Entry::file(format!("usr/lib/sysusers.d/{NAME}.conf"), USERS),
-        Entry::file(format!("usr/share/doc/{NAME}/copyright"), copyright()),
-        Entry::file(format!("usr/share/doc/{NAME}/THIRD-PARTY.txt.gz"), archive::gz(&contents.licences)?),
+        Entry::file(format!("usr/share/doc/{NAME}/copyright"), copyright()?),
     ];
+    // The first of our own is on every Debian, the second stands in `copyright`.
+    for entry in contents.terms.iter().filter(|entry| entry.path == THIRD_PARTY) {
+        files.push(Entry::file(format!("usr/share/doc/{NAME}/{}.gz", entry.path), archive::gz(&entry.bytes)?));
+    }
     for entry in &contents.share {
         files.push(if entry.path.starts_with("share/man/") {
             Entry::file(format!("usr/{}.gz", entry.path), archive::gz(&entry.bytes)?)
@@ -100,9 +104,10 @@ fn control(binary: &Binary, processor: &str, files: &[Entry]) -> String {
     )
 }
 
-fn copyright() -> String {
-    format!(
+fn copyright() -> Result<String> {
+    let mit = read(MIT)?;
+    Ok(format!(
         "{NAME}: {SUMMARY}\n\nCopyright: the authors of Agentry\nLicence: {LICENCE}; the first is in /usr/share/common-licenses/Apache-2.0\n\
-         The terms of what is built in are in THIRD-PARTY.txt.gz.\n"
-    )
+         The terms of what is built in are in {THIRD_PARTY}.gz.\n\n{mit}"
+    ))
 }

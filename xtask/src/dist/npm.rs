@@ -31,7 +31,7 @@ pub fn pack(contents: &Contents, binary: &Binary) -> Result<Artifact> {
     entries.push(Entry::program(format!("bin/{NAME}"), binary.bytes.clone()));
     entries.push(Entry::file("package.json", format!("{manifest:#}\n")));
     entries.push(Entry::file("README.md", contents.readme.clone()));
-    entries.push(Entry::file("THIRD-PARTY.txt", contents.licences.clone()));
+    entries.extend_from_slice(&contents.terms);
     let entries: Vec<Entry> = entries.iter().map(|entry| entry.below("package/")).collect();
     let bytes = archive::gz(&archive::tar(&entries, false, contents.seconds)?)?;
     Ok(Artifact { name: format!("{NAME}-{}-npm-linux-{processor}.tgz", binary.version), bytes })

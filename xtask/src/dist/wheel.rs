@@ -20,7 +20,7 @@ pub fn pack(contents: &Contents, binary: &Binary) -> Result<Artifact> {
     entries.push(Entry::program(format!("{data}/scripts/{NAME}"), binary.bytes.clone()));
     entries.push(Entry::file(format!("{info}/METADATA"), metadata(version, &contents.readme)));
     entries.push(Entry::file(format!("{info}/WHEEL"), wheel(&platforms)));
-    entries.push(Entry::file(format!("{info}/licenses/THIRD-PARTY.txt"), contents.licences.clone()));
+    entries.extend(contents.terms.iter().map(|entry| entry.below(&format!("{info}/licenses/"))));
     entries.push(Entry::file(format!("{info}/RECORD"), record(&entries, &info)));
     let name = format!("{NAME}-{version}-py3-none-{}.whl", platforms.join("."));
     Ok(Artifact { name, bytes: archive::zip(&entries)? })
