@@ -123,7 +123,8 @@ fn late(home: &Path) {
     let late = listed(home);
     let late = late.iter().filter_map(|row| {
         let (from, to) = (row["started_ms"].as_u64()?, row["ended_ms"].as_u64()?);
-        (row["status"] == "timed-out").then(|| Duration::from_millis(to.saturating_sub(from).saturating_sub(wall)))
+        let over = row["failure"].as_str().is_some_and(|failure| failure.contains("wall time"));
+        over.then(|| Duration::from_millis(to.saturating_sub(from).saturating_sub(wall)))
     });
     let late: Vec<Duration> = late.collect();
     let left = listed(home).iter().filter(|row| row["status"] == "running").count();

@@ -117,7 +117,9 @@ fn an_archive_is_unpacked_and_used_where_it_lies() {
     assert_eq!(ran(clean(&stage, &place.join("bin/agentry")).arg("--version")).stdout, version());
     let terms = fs::read_to_string(place.join("share/doc/agentry/THIRD-PARTY.txt")).expect("the terms are there");
     assert!(terms.contains("wasmtime 48.") && terms.contains("Apache License"), "whose terms?");
-    assert!(place.join("share/doc/agentry/LICENSE-APACHE").exists() && place.join("share/doc/agentry/LICENSE-MIT").exists());
+    assert!(
+        place.join("share/doc/agentry/LICENSE-APACHE").exists() && place.join("share/doc/agentry/LICENSE-MIT").exists()
+    );
 }
 
 #[test]

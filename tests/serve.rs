@@ -120,6 +120,21 @@ fn runs_of(stage: &Stage) -> Value {
 }
 
 #[test]
+fn what_is_ordered_before_a_host_serves_waits_until_it_does() {
+    let stage = Stage::granting(&guest("echo"));
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+    let mut host = stage.agentry("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // It can be reached from here on, and says that it serves a moment later.
+    while !stage.home().join("control/host.sock").exists() {
+        assert!(host.try_wait().expect("it is ours").is_none(), "it ended");
+        thread::sleep(Duration::from_millis(1));
+    }
+    let ordered = end(&mut stage.run(&guest("echo"), &json!(2))).with(0);
+    assert_eq!(ordered.json()["output"], json!(2));
+    Server { child: host }.stop();
+}
+
+#[test]
 fn runs_are_ordered_listed_and_waited_for_while_a_host_serves() {
     let stage = stage();
     let server = serve(&mut stage.agentry("serve"));

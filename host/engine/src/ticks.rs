@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long a guest is executed before others of its thread are: several times what its fuel for one slice lasts.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(1);
 
 /// After so many ticks in which no guest was executed, the thread sleeps until one is: an idle host wakes nobody up.
 const IDLE_TICKS_MAX: u32 = 100;

@@ -11,11 +11,11 @@ use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Processor time that a guest may take at once before it stands in line: as an agent does between two questions to a model.
+/// How long a guest may have its thread before it stands in line: several times what an agent needs between two questions to a model.
 const CREDIT_MAX: Duration = Duration::from_millis(5);
 
 /// What it gets back, as a part of the time in which it waits for something else than its turn.
-const CREDIT_PART: u32 = 20;
+const CREDIT_PART: u32 = 50;
 
 /// The turns of the guests of some threads.
 #[derive(Debug)]
@@ -44,10 +44,11 @@ impl Turns {
                 woken = Arc::new(Woken::of(context.waker()));
             }
             woken.begins();
-            let before = executed();
+            let (began, before) = (Instant::now(), executed());
             let polled = guest.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&woken))));
+            // Whoever waits for an answer with its thread in its hand takes the time of others as well.
+            credit.take(began.elapsed());
             let took = executed().saturating_sub(before);
-            credit.take(took);
             place.leave();
             if polled.is_ready() {
                 // One that is over takes nobody's time any more.
@@ -67,7 +68,7 @@ impl Turns {
     }
 }
 
-/// The processor time that one guest may take before it stands in line.
+/// For how long one guest may have its thread before it stands in line.
 struct Credit {
     left: Duration,
     /// Since when it waits for something else than its turn.

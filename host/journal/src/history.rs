@@ -172,12 +172,12 @@ impl History {
         log::entries(&*self.0, run)
     }
 
-    /// The same part by part, as they reached the disk, for runs of any length.
+    /// The same some at a time, so that a run of any length takes no more memory than a short one.
     ///
     /// # Errors
     /// As [`History::entries`]; nothing comes behind an error.
     pub fn parts(&self, run: RunId) -> impl Iterator<Item = Result<Vec<Entry>, StoreError>> + '_ {
-        log::segments(&*self.0, run)
+        log::parts(&*self.0, run)
     }
 
     /// The entries of a run behind this place, which moves behind them: so a run is followed while it goes on.

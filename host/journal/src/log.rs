@@ -5,7 +5,10 @@ use agentry_kernel::journal::Entry;
 use agentry_store::ids::SegmentId;
 use agentry_store::{Page, Range, Store, StoreError, keys, scan_all};
 
-use super::segment;
+use super::segment::{self, Parts};
+
+/// Entries that [`parts`] reads at once.
+const PART_ENTRIES: usize = 1_024;
 
 /// Every entry of a run, in order.
 ///
@@ -60,10 +63,26 @@ fn segment_at(store: &dyn Store, run: RunId, id: SegmentId) -> Result<Vec<u8>, S
     store.get(&keys::segment(id))?.ok_or_else(missing)
 }
 
-/// The entries of a run, segment by segment: what reached the disk together comes together, and no more is read than is asked for.
-pub(crate) fn segments(store: &dyn Store, run: RunId) -> impl Iterator<Item = Result<Vec<Entry>, StoreError>> {
-    let ids = scan_all(store, Range::of(&keys::indices(run))).map(|row| Ok(keys::segment_of(&row?.0)));
-    ids.filter_map(Result::transpose).map(move |id| Ok(segment::decode(&segment_at(store, run, id?)?)?.1))
+/// The entries of a run, some at a time: no more is read, and no more is in memory, than is asked for.
+pub(crate) fn parts(store: &dyn Store, run: RunId) -> impl Iterator<Item = Result<Vec<Entry>, StoreError>> {
+    let mut ids = scan_all(store, Range::of(&keys::indices(run))).filter_map(|row| match row {
+        Ok((key, _)) => keys::segment_of(&key).map(Ok),
+        Err(error) => Some(Err(error)),
+    });
+    let mut segment: Option<Parts> = None;
+    std::iter::from_fn(move || {
+        loop {
+            match segment.as_mut().map(|parts| parts.next(PART_ENTRIES)) {
+                Some(Ok(part)) if part.is_empty() => {}
+                None => {}
+                Some(part) => return Some(part),
+            }
+            segment = match ids.next()?.and_then(|id| Parts::of(segment_at(store, run, id)?)) {
+                Ok(parts) => Some(parts),
+                Err(error) => return Some(Err(error)),
+            };
+        }
+    })
 }
 
 /// Every segment of a run behind this place, in order; the place moves behind them.

@@ -1,5 +1,7 @@
 //! A segment: entries of one run that reached the disk together, behind one version byte and the run's id.
 
+use std::ops::Range;
+
 use agentry_kernel::call::RunId;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::journal::{Entry, FORMAT};
@@ -59,8 +61,59 @@ pub fn decode(bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
 /// # Errors
 /// As [`decode`].
 pub(crate) fn decode_up_to(most: usize, bytes: &[u8]) -> Result<(RunId, Vec<Entry>), StoreError> {
+    let (run, entries, take) = layout(bytes)?;
+    let mut rest = bytes.get(entries).unwrap_or_default();
+    let mut entries = Vec::new();
+    while !rest.is_empty() {
+        if entries.len() >= most {
+            return Err(damaged("a journal segment of too many entries"));
+        }
+        let (entry, left) = next(take, rest)?;
+        entries.push(entry);
+        rest = left;
+    }
+    Ok((run, entries))
+}
+
+/// A segment whose entries are read some at a time: one of some megabytes takes hundreds of them as entries.
+pub(crate) struct Parts {
+    bytes: Vec<u8>,
+    left: Range<usize>,
+    take: Take,
+}
+
+impl Parts {
+    /// Of this segment.
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub(crate) fn of(bytes: Vec<u8>) -> Result<Self, StoreError> {
+        let (_, left, take) = layout(&bytes)?;
+        Ok(Self { bytes, left, take })
+    }
+
+    /// The next entries, so many at most; none at the end.
+    ///
+    /// # Errors
+    /// As [`decode`]; nothing comes behind an error.
+    pub(crate) fn next(&mut self, most: usize) -> Result<Vec<Entry>, StoreError> {
+        let left = std::mem::take(&mut self.left);
+        let mut rest = self.bytes.get(left.clone()).unwrap_or_default();
+        let mut entries = Vec::new();
+        while !rest.is_empty() && entries.len() < most {
+            let (entry, left) = next(self.take, rest)?;
+            entries.push(entry);
+            rest = left;
+        }
+        self.left = left.end - rest.len()..left.end;
+        Ok(entries)
+    }
+}
+
+/// Whose a segment is, where its entries stand, and how they are read.
+fn layout(bytes: &[u8]) -> Result<(RunId, Range<usize>, Take), StoreError> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("a journal segment without a head"))?;
-    let (mut rest, take): (&[u8], Take) = match head[0] {
+    let (rest, take): (&[u8], Take) = match head[0] {
         FORMAT | FORMAT7 | FORMAT6 | FORMAT5 | FORMAT4 | FORMAT3 => {
             (unlinked(rest)?, |bytes| postcard::take_from_bytes(bytes))
         }
@@ -72,16 +125,11 @@ pub(crate) fn decode_up_to(most: usize, bytes: &[u8]) -> Result<(RunId, Vec<Entr
         .last_chunk::<8>()
         .map(|id| RunId(u64::from_be_bytes(*id)))
         .ok_or_else(|| damaged("a segment of no run"))?;
-    let mut entries = Vec::new();
-    while !rest.is_empty() {
-        if entries.len() >= most {
-            return Err(damaged("a journal segment of too many entries"));
-        }
-        let (entry, left) = take(rest).map_err(|_| damaged("a journal entry that does not decode"))?;
-        entries.push(entry);
-        rest = left;
-    }
-    Ok((run, entries))
+    Ok((run, HEAD_BYTES..HEAD_BYTES + rest.len(), take))
+}
+
+fn next(take: Take, rest: &[u8]) -> Result<(Entry, &[u8]), StoreError> {
+    take(rest).map_err(|_| damaged("a journal entry that does not decode"))
 }
 
 fn unlinked(rest: &[u8]) -> Result<&[u8], StoreError> {

@@ -267,6 +267,26 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_segment_is_read_some_entries_at_a_time() {
+    for golden in [GOLDEN_1, GOLDEN_2, GOLDEN_3, GOLDEN_8] {
+        let bytes = unhex(golden);
+        let (_, whole) = segment::decode(&bytes).unwrap();
+        for most in [1, 3, whole.len(), usize::MAX] {
+            let (mut parts, mut read) = (segment::Parts::of(bytes.clone()).unwrap(), Vec::new());
+            loop {
+                let part = parts.next(most).unwrap();
+                if part.is_empty() {
+                    break;
+                }
+                assert!(part.len() <= most);
+                read.extend(part);
+            }
+            assert_eq!(read, whole);
+        }
+    }
+}
+
+#[test]
 fn a_segment_that_is_none_is_damage_and_not_a_panic() {
     let mut bytes = Vec::new();
     segment::extend(&mut bytes, RunId(7), &entries());

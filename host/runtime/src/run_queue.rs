@@ -42,6 +42,8 @@ pub type RunOutcome = Result<RunId, RunError>;
 /// The queue of a host; closed unless it serves.
 pub struct RunQueue {
     open: Mutex<Option<mpsc::Sender<QueuedRun>>>,
+    /// Where it comes out, until somebody takes from it.
+    waiting: Mutex<Option<mpsc::Receiver<QueuedRun>>>,
     watchers: Arc<Semaphore>,
     /// Of two who order under one key, one after the other.
     keys: KeyedMutex,
@@ -60,6 +62,7 @@ impl Default for RunQueue {
     fn default() -> Self {
         Self {
             open: Mutex::default(),
+            waiting: Mutex::default(),
             watchers: Arc::new(Semaphore::new(CONTROL_WATCHERS_MAX)),
             keys: KeyedMutex::default(),
         }
@@ -67,11 +70,20 @@ impl Default for RunQueue {
 }
 
 impl RunQueue {
-    /// Opens it; what is queued comes out here.
-    pub fn open(&self) -> mpsc::Receiver<QueuedRun> {
+    /// Opens it: from now on it keeps what is queued.
+    pub fn open(&self) {
         let (sender, receiver) = mpsc::channel(RUNS_ORDERED_MAX);
-        *self.open.lock() = Some(sender);
-        receiver
+        (*self.open.lock(), *self.waiting.lock()) = (Some(sender), Some(receiver));
+    }
+
+    /// Where what is queued comes out, opened now if it was not.
+    pub fn taken(&self) -> mpsc::Receiver<QueuedRun> {
+        loop {
+            if let Some(receiver) = self.waiting.lock().take() {
+                return receiver;
+            }
+            self.open();
+        }
     }
 
     /// Closes it: from now on nothing is queued.

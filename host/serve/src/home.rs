@@ -14,6 +14,26 @@ const HOST_BEGINS_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at it.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// The host that runs in this home, waited for while it has the store and no socket yet.
+///
+/// # Errors
+/// [`ControlError::NoHost`] if none runs or begins there; others as [`Client::connect`].
+pub fn host(home: &Path) -> Result<Client, ControlError> {
+    let begun = Instant::now();
+    loop {
+        match Client::connect(home) {
+            Err(none @ ControlError::NoHost { .. }) => {
+                let begins = || matches!(StoreReader::open(home), Err(StoreError::InUse { .. }));
+                if begun.elapsed() >= HOST_BEGINS_MAX || !begins() {
+                    return Err(none);
+                }
+            }
+            reached => return reached,
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// The history in this home; none if nothing ever ran. While a host runs there, it asks that host.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ pub mod status;
 pub mod triggers;
 pub mod upkeep;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use agentry_runtime::host::{self, Host, Options};
@@ -38,8 +39,22 @@ pub enum OpenError {
 /// If a part of the home cannot be used; the error says what to do.
 pub async fn open(options: Options) -> Result<Host, OpenError> {
     let home = options.home.clone();
-    let mut host = Host::open(options).await?;
-    let control = Control::open(&home, host.services())?;
+    reachable(Host::open(options).await?, &home)
+}
+
+/// The same of a host that is to serve: what is ordered from when it can be reached waits until it does.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_to_serve(options: Options) -> Result<Host, OpenError> {
+    let home = options.home.clone();
+    let host = Host::open(options).await?;
+    host.services().run_queue.open();
+    reachable(host, &home)
+}
+
+fn reachable(mut host: Host, home: &Path) -> Result<Host, OpenError> {
+    let control = Control::open(home, host.services())?;
     host.attach(control);
     host.show(Arc::new(Health::of(host.services())));
     Ok(host)

@@ -119,10 +119,19 @@ pub async fn keeps_files(host: &Host) -> Result<bool> {
 
 /// Opens the host, whatever its agents can be executed by.
 pub async fn open_unchecked(options: Options) -> Result<Host> {
-    agentry_serve::open(options).await.map_err(|error| match error {
+    agentry_serve::open(options).await.map_err(not_opened)
+}
+
+/// The same of one that is to serve.
+pub async fn open_to_serve(options: Options) -> Result<Host> {
+    agentry_serve::open_to_serve(options).await.map_err(not_opened)
+}
+
+fn not_opened(error: OpenError) -> anyhow::Error {
+    match error {
         OpenError::Host(host::OpenError::Store(_)) => With(Exit::Unavailable, error.into()).into(),
         error => error.into(),
-    })
+    }
 }
 
 /// A root as it is given: `NAME=DIR`.

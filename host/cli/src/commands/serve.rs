@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let options = Options { accept_older: args.accept_older, ..args.hosting.options()? };
         let home = options.home.display().to_string();
         // Apart: what is read may lie on a disk that does not answer.
-        let mut opening = tokio::spawn(hosting::open_unchecked(options));
+        let mut opening = tokio::spawn(hosting::open_to_serve(options));
         let opened = tokio::select! {
             biased;
             opened = &mut opening => opened.context("the host broke down")??,

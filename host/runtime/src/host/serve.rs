@@ -52,7 +52,7 @@ impl Host {
         stop: CancellationToken,
         ready: oneshot::Sender<()>,
     ) -> Result<Served, ListenError> {
-        let mut queued = self.services.run_queue.open();
+        let mut queued = self.services.run_queue.taken();
         let mut triggers = Tended::begin(Arc::new(self.watched())).await?;
         // Whoever does not listen is served all the same.
         let _ = ready.send(());

@@ -12,7 +12,8 @@ use agentry_kernel::refusal::Refusal;
 use agentry_runtime::run::events::Event;
 use agentry_serve::api::{News, Start, Stop};
 use agentry_serve::error::{Kind, OpError};
-use agentry_serve::socket::{self, Client, ControlError, Following};
+use agentry_serve::home::host;
+use agentry_serve::socket::{self, ControlError, Following};
 use agentry_store::rows::run::RunRecord;
 use anyhow::{Context, Result, anyhow};
 use serde_json::json;
@@ -97,7 +98,7 @@ fn detach_once(home: &Home, ordered: &Ordered, as_json: bool) -> Result<ExitCode
 }
 
 fn order(home: &Home, ordered: &Ordered, watch: bool) -> Result<Option<Following>> {
-    let client = match Client::connect(home.path()) {
+    let client = match host(home.path()) {
         Ok(client) => client,
         Err(ControlError::NoHost { .. }) => return Ok(None),
         Err(error) => return Err(OpError::from(error).into()),

@@ -36,7 +36,7 @@ pub struct Rows {
     rows: BTreeMap<CallId, Row>,
     beside: BTreeMap<CallId, Beside>,
     bases: BTreeMap<BasisId, Basis>,
-    /// Calls of which something was said since rows left last: more may be said of them in the same step.
+    /// Calls of which something was said since rows left last: the next entries may say more of them in the same step.
     fresh: BTreeSet<CallId>,
     /// The last call whose row has left, or that nobody waits for any more.
     left: u32,
@@ -134,7 +134,7 @@ impl Rows {
         }
     }
 
-    /// The next rows that nothing more is said of. Entries that reached the disk together are all taken before.
+    /// The next rows that nothing more is said of. What is said of a call in one step is taken before, or comes next: then its row stays.
     pub fn ready(&mut self) -> Vec<Row> {
         let mut ready = Vec::new();
         loop {
