@@ -34,7 +34,9 @@ pub mod settle_unknown;
 mod trail;
 
 use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use agentry_kernel::budget::Books;
@@ -230,8 +232,15 @@ impl Journal {
     /// # Errors
     /// When the store cannot be written; when something of this run was lost before, or was not written because the run leaves memory.
     pub async fn durable(&self, trail: &Trail) -> Result<(), StoreError> {
-        let committed = self.flush();
-        committed.await?;
+        self.durable_by(self.flush(), trail).await
+    }
+
+    /// The same of what had been appended when this flush was asked for.
+    ///
+    /// # Errors
+    /// As [`Self::durable`].
+    pub async fn durable_by(&self, flushed: Flushed, trail: &Trail) -> Result<(), StoreError> {
+        flushed.await?;
         if trail.is_closed() {
             return Err(StoreError::Closed);
         }
@@ -246,9 +255,8 @@ impl Journal {
 
     /// Hands everything to the store, in order: now, or with others when the commit that is on its way has ended. The
     /// future tells when it is durable; nothing depends on its being polled.
-    pub fn flush(&self) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
-        let durable = self.0.flush();
-        async move { durable.await.unwrap_or(Err(StoreError::Closed)) }
+    pub fn flush(&self) -> Flushed {
+        Flushed(self.0.flush())
     }
 
     /// Commits a batch of somebody else together with the entries that tell of it, in one transaction.
@@ -293,6 +301,17 @@ impl Journal {
             }
         }));
         self.0.store.commit(batch)
+    }
+}
+
+/// Tells when what had been appended is durable.
+pub struct Flushed(oneshot::Receiver<Result<(), StoreError>>);
+
+impl Future for Flushed {
+    type Output = Result<(), StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|told| told.unwrap_or(Err(StoreError::Closed)))
     }
 }
 

@@ -1,6 +1,5 @@
-//! A call in flight, whatever is done for it: admitted, then carried to its end in a task of its own, so that a guest that drops it
-//! neither stops its settlement nor saves a cent. What is done is its body's; here stands what all bodies share. It lets nothing through to
-//! a guest: what becomes of an answer there, the guest's side tells.
+//! A call in flight, whatever is done for it: admitted, then carried to its end in a task of its own, so that a guest that drops it neither stops
+//! its settlement nor saves a cent. Here stands what all bodies share. It lets nothing through to a guest: the guest's side does.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -11,7 +10,7 @@ use std::task::{Context, Poll};
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::Recordable;
 use agentry_abi::fault::{self, Fault};
-use agentry_journal::Extras;
+use agentry_journal::{Extras, Flushed};
 use agentry_kernel::budget::{Amounts, Resource};
 use agentry_kernel::call::{CallId, Durability, Effect, Spec, Wait};
 use agentry_kernel::journal::Entry;
@@ -103,7 +102,7 @@ enum Kept {
     Nothing,
     /// A call, or an answer that the guest did not see before.
     Call(CallHandle),
-    /// The same of a call for a letter, which goes back if it is not seen. In this order: first the guest has let go of the call.
+    /// The same of a call for a letter, which goes back if it is not seen: first the guest has let go of the call.
     Letter(CallHandle, Letterbox),
 }
 
@@ -149,8 +148,7 @@ impl Unseen {
 }
 
 impl Gate {
-    /// Decides on a call now, in the order in which the guest asks. `body` carries it to its end, in a task of its own. A call that a run
-    /// makes again has its answer from the past.
+    /// Decides on a call now, in the order in which the guest asks; one that a run makes again has its answer from the past. `body` ends it.
     pub(super) fn in_flight<T, E, B, F>(&self, run: &Arc<RunContext>, asking: CallRequest, body: B) -> Begun<T, E>
     where
         B: FnOnce(InFlightCall, Turn) -> F,
@@ -189,7 +187,10 @@ impl Gate {
         let admitted = self.admitted(run, (call, at), asking);
         admitted.waiting.becomes(wait, at);
         let detached = reaches_out.then(Arc::default);
-        Ok((InFlightCall { detached, gains, durability, effect, blocks, name, ..admitted }, turn))
+        // The disk is at it while the task comes to its turn.
+        let intent = matches!((durability, &turn), (Durability::WriteAhead, Turn::Now(_)));
+        let intent = intent.then(|| gate.journal.flush());
+        Ok((InFlightCall { detached, gains, durability, intent, effect, blocks, name, ..admitted }, turn))
     }
 
     /// A call on its way that reads: it may wait, and is written down when it is done.
@@ -214,6 +215,7 @@ impl Gate {
             at,
             effect: Effect::Read,
             durability: Durability::Deferred,
+            intent: None,
             blocks: true,
             asking,
             name: name.unwrap_or_default(),
@@ -242,6 +244,8 @@ pub(super) struct InFlightCall {
     pub(super) at: Millis,
     pub(super) effect: Effect,
     pub(super) durability: Durability,
+    /// That its intent is on disk, if it was written when the kernel said yes.
+    pub(super) intent: Option<Flushed>,
     /// True if the guest stands in it.
     blocks: bool,
     /// What was asked, until it is written down.
@@ -265,9 +269,9 @@ pub(super) struct CallHandle {
     came: Arc<OnceLock<Millis>>,
     detached: Option<Arc<OnceLock<OngoingAct>>>,
     gains: u32,
-    /// Until the guest has seen its answer or let go of it, it has a call to see to.
+    /// Until the guest has seen its answer or let go of it.
     _unseen: OngoingAct,
-    /// Of a call for a letter: filled once the guest has let go of it. That it did is not written down here.
+    /// Of a call for a letter, likewise. That it did is not written down here.
     going_back: Option<Arc<OnceLock<OngoingAct>>>,
 }
 
@@ -316,7 +320,6 @@ impl InFlightCall {
         // When the guest asked: that is what its clock showed from then on.
         let entry = Entry::Asked { call: self.call, at: self.at, what, held, basis };
         self.run.wrote(&contents);
-        // What it holds was taken when it joined the queue, and stands in the books since.
         self.gate.0.act(&*self.run, self.at, |act| {
             act.store(contents);
             act.note(entry);
@@ -398,8 +401,8 @@ impl InFlightCall {
         let at = self.refused.unwrap_or_else(|| self.now());
         if let Some(CallRequest { what, basis, .. }) = self.asking.take() {
             let (outcome, _) = fault::outcome(&error);
-            let entry = Entry::Called { call: self.call, at, what, outcome, basis };
-            self.gate.0.journal.append(&self.run.trail, &[entry], Extras::default());
+            let called = [Entry::Called { call: self.call, at, what, outcome, basis }];
+            self.gate.0.journal.append(&self.run.trail, &called, Extras::default());
         }
         self.tell(at, Amounts::ZERO, Some(fault::kind(&error)));
         (Err(error.into()), at)

@@ -120,10 +120,15 @@ impl InFlightCall {
             return self.overtaken(permit, &refusal);
         }
         self.asked(&permit);
-        if self.durability == Durability::WriteAhead
-            && let Err(error) = self.gate.0.journal.durable(&self.run.trail).await
-        {
-            return self.close(permit, Err(fault::stored(&error).into()), None);
+        if self.durability == Durability::WriteAhead {
+            let journal = &self.gate.0.journal;
+            let durable = match self.intent.take() {
+                Some(flushed) => journal.durable_by(flushed, &self.run.trail).await,
+                None => journal.durable(&self.run.trail).await,
+            };
+            if let Err(error) = durable {
+                return self.close(permit, Err(fault::stored(&error).into()), None);
+            }
         }
         // A run below that was begun before is to end, so somebody has to look for it.
         let below = self.run.recording().is_some_and(|past| past.spawned(self.call).is_some());
