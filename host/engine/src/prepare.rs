@@ -4,26 +4,21 @@
 mod child;
 mod frames;
 mod guard;
+mod slots;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use agentry_kernel::manifest::Manifest;
-use tokio::sync::{Semaphore, oneshot};
 
 use super::package::{self, Package, PackageError};
 use super::settings::Shape;
 pub use child::child;
 use guard::ask;
+use slots::SLOTS;
 
 /// The hidden verb by which a program prepares for itself.
 pub const VERB: &str = "prepare-component";
-
-/// As many prepare at once as there are cores; who asks by one after the other does not wait.
-static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Arc::new(Semaphore::new(cores))
-});
 
 /// Who prepares.
 #[derive(Clone, Debug)]
@@ -123,7 +118,7 @@ impl Preparer {
     /// If this host would not run it.
     pub async fn read(&self, bytes: Arc<[u8]>) -> Result<Package, PrepareError> {
         let preparer = self.clone();
-        in_turn(move |goes_on| preparer.read_by(&bytes, goes_on)).await
+        SLOTS.in_turn(move |goes_on| preparer.read_by(&bytes, goes_on)).await
     }
 
     /// The same, and machine code for this engine, or for one of this shape in another process.
@@ -150,7 +145,7 @@ impl Preparer {
                 Ok((package, made.map_err(|error| PrepareError::Component(one_line(&format!("{error:#}"))))?))
             }
         };
-        in_turn(work).await
+        SLOTS.in_turn(work).await
     }
 
     /// As [`Self::read`], at once, for a command that does nothing else meanwhile.
@@ -201,22 +196,6 @@ fn believed(facts: &[u8], bytes: &[u8]) -> Result<Package, PrepareError> {
 
 fn nothing() -> PrepareError {
     PrepareError::Child("its answer makes no sense".to_owned())
-}
-
-/// Does this on a thread of its own when there is a slot: a thread that stays until its child has ended, since the child ends with it.
-/// It is told when nobody waits for it any more.
-async fn in_turn<T: Send + 'static>(
-    work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, PrepareError> + Send + 'static,
-) -> Result<T, PrepareError> {
-    let slot = Arc::clone(&SLOTS).acquire_owned().await.expect("it is never closed");
-    let (tell, told) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("preparing".to_owned()).spawn(move || {
-        let done = work(&|| !tell.is_closed());
-        drop(slot);
-        let _ = tell.send(done);
-    });
-    thread.map_err(|error| PrepareError::Child(error.to_string()))?;
-    told.await.unwrap_or_else(|_| Err(PrepareError::Child("its thread has gone".to_owned())))
 }
 
 /// A text that a child or a compiler gave, as a message carries it.
