@@ -32,6 +32,10 @@ use crate::screen::live::Live;
 /// How long it asks again under a key, so that a host may be stopped and started meanwhile.
 const ASKS_AGAIN_MAX: Duration = Duration::from_secs(60);
 
+/// How long a host may have the store and no socket yet.
+const HOST_BEGINS_MAX: Duration = Duration::from_secs(3);
+const HOST_BEGINS_PAUSE: Duration = Duration::from_millis(20);
+
 /// What is ordered.
 pub struct Ordered {
     /// The component's file.
@@ -47,6 +51,18 @@ pub fn run(home: &Home, ordered: &Ordered) -> Result<Option<Report>> {
     let Some(following) = order(home, ordered, true)? else { return Ok(None) };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     threads.block_on(watched(home, following)).map(Some)
+}
+
+/// The same, at a host that has the home and may take orders soon; none if it does not, or whoever has the home is no host.
+pub fn soon(home: &Home, ordered: &Ordered) -> Result<Option<Report>> {
+    let begun = Instant::now();
+    while begun.elapsed() < HOST_BEGINS_MAX {
+        match Client::connect(home.path()) {
+            Err(ControlError::NoHost { .. }) => std::thread::sleep(HOST_BEGINS_PAUSE),
+            Ok(_) | Err(_) => return run(home, ordered),
+        }
+    }
+    Ok(None)
 }
 
 /// Orders the run and prints its id. With a key, it asks until it has heard what became of it.
