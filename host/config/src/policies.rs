@@ -138,8 +138,12 @@ impl PolicyFiles {
     /// As [`PolicyFiles::read`].
     pub fn of(paths: &[PathBuf]) -> Result<Self, PoliciesError> {
         let files = paths.iter().map(|path| {
-            if !is_policy(path) && path.exists() {
-                return Err(PoliciesError::Unread(path.clone()));
+            match fs::symlink_metadata(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(PoliciesError::Absent(path.clone()));
+                }
+                Ok(_) if !is_policy(path) => return Err(PoliciesError::Unread(path.clone())),
+                Ok(_) | Err(_) => {}
             }
             Ok((path.display().to_string(), text(path)?))
         });

@@ -129,13 +129,10 @@ fn page(before: &Scenario, after: &Scenario, past: &[Past], changed: &[Changed],
         let line = format!("{}/{call}  {}  {}", change.run, change.agent, text::cut(&what, 240));
         page.push_str(&format!("{}\n  was {was}, is {}", text::line(&line), word(&change.is)));
         if let Some(refusal) = change.is.refusal() {
-            let rule = refusal.rule.as_ref().map(super::scenario::place).unwrap_or_default();
-            page.push_str(&format!(
-                ":{} {}   {}",
-                refusal.code.word(),
-                text::line(&refusal.because),
-                styled(DIM, text::line(&rule))
-            ));
+            page.push_str(&format!(":{} {}", refusal.code.word(), text::line(&refusal.because)));
+            if let Some(rule) = &refusal.rule {
+                page.push_str(&format!("   {}", styled(DIM, text::line(&super::scenario::place(rule)))));
+            }
         }
         page.push_str("\n\n");
     }
