@@ -65,7 +65,7 @@ pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
     if !change.json && !asks {
         screen::page(&words::page(team, &effects))?;
     }
-    are_asked_for(change)?;
+    are_asked_for(change, lock)?;
     // What a person copies names each folder that is still to be named.
     let command = format!("{}{}", change.command, folders::lacking(team, lock, change.roots));
     let (mut folders, mut by) = (BTreeMap::new(), Vec::new());
@@ -125,14 +125,16 @@ fn new<'a>(
     }
 }
 
-/// Whether each folder that a person named is one that somebody asks for.
-fn are_asked_for(change: &Change<'_>) -> Result<()> {
-    let manifests = || change.team.members.iter().map(|member| &member.candidate.package.manifest);
-    for (name, _) in change.roots {
-        if !manifests().any(|manifest| manifest.wants.files.iter().any(|wants| wants.root == *name)) {
+/// Whether each folder that a person named is one that somebody asks for, and can be that.
+fn are_asked_for(change: &Change<'_>, lock: &Lock) -> Result<()> {
+    for (name, directory) in change.roots {
+        let manifests = change.team.members.iter().map(|member| &member.candidate.package.manifest);
+        let mut wanting = manifests.filter(|manifest| manifest.wants.files.iter().any(|wants| wants.root == *name));
+        let Some(first) = wanting.next() else {
             let hint = "what it asks for stands above; --root NAME=DIR names one of these";
             return Err(Fault::usage(format!("it asks for no folder `{}`", text::line(name)), hint).into());
-        }
+        };
+        folders::whole(name, directory, first.agent(), lock)?;
     }
     Ok(())
 }

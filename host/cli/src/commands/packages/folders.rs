@@ -88,7 +88,7 @@ fn asked(root: &str, optional: bool, is: impl Fn(&Path) -> Result<PathBuf>) -> R
 }
 
 /// A directory that is there, by its whole path, and the one that other agents have by this name too.
-fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
+pub fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
     let shown = text::line(&directory.display().to_string());
     let whole = directory.canonicalize().with_context(|| {
         format!("`{root}` cannot be {shown}\nhint: make the folder first: mkdir -p {}", text::word(directory))
