@@ -233,3 +233,26 @@ fn what_cannot_be_written_whole_is_in_nobodys_way() {
     told.says("locked, and the log of this home does not say so:");
     end(&mut stage.run(&guest("echo"), &json!(1))).with(3).says("an admin has stopped every new effect: an audit");
 }
+
+#[test]
+fn a_line_that_mends_a_place_with_a_space_in_it_does_so_when_it_is_copied() {
+    let stage = Stage::new();
+    let home = stage.directory("my home");
+    let policies = stage.directory("my home/policies");
+    fs::create_dir(policies.join("a part")).expect("a directory");
+    fs::set_permissions(&policies, fs::Permissions::from_mode(0o777)).expect("it is ours");
+    let check = || end(agentry().args(["policy", "check", "--home"]).arg(&home));
+    for mends in ["chmod ", "rmdir "] {
+        let told = check().with(2).stderr.clone();
+        let line = told.split(mends).nth(1).unwrap_or_else(|| panic!("no {mends}in {told}")).trim();
+        end(Command::new("bash").args(["-c", &format!("{mends}{line}")])).with(0);
+    }
+    check().with(0);
+    stage.grant("echo", "");
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+    let backups = stage.path("my backups");
+    end(stage.agentry("backup").arg(&backups)).with(0);
+    let mut restore = agentry();
+    restore.args(["restore", "--generation", "7", "--to"]).arg(stage.path("new")).arg(&backups);
+    end(&mut restore).with(2).says("/my backups'");
+}
