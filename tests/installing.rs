@@ -160,19 +160,24 @@ fn a_package_goes_from_an_index_to_a_run_by_its_name() {
         "uses the tool notes.*",
         "cannot reach the internet, unless such a tool does",
         "at most 0.05 USD a run, 1.00 USD a day",
-        "to install exactly this: agentry install acme:keeper --consent ",
+        "to install exactly this: agentry install acme:keeper --root documents=DIR --consent ",
     ] {
         assert!(shown.contains(part), "no `{part}` in\n{shown}");
     }
     assert!(!stage.home().join("agents.lock").exists(), "whoever looks installs nothing");
-    // Roots first, then somebody's yes.
-    end(stage.agentry("install").arg("acme:keeper")).with(2).complains("which folder `documents` is to be");
+    // Somebody's yes, and then the folders.
+    end(stage.agentry("install").arg("acme:keeper")).with(3).complains("nobody is here who could say yes");
+    end(&mut market.install("acme:keeper")).with(2).complains("which folder `documents` is to be");
     let documents = stage.directory("documents");
     fs::write(documents.join("a.txt"), "a whale").expect("a file");
     let root = format!("documents={}", documents.display());
     let nobody = end(stage.agentry("install").args(["acme:keeper", "--root", &root])).with(3);
     nobody.complains("nobody is here who could say yes to acme:keeper 1.0.0");
-    assert!(nobody.stderr.contains(&format!("agentry install acme:keeper --consent {}", market.code("acme:keeper"))));
+    assert!(
+        nobody
+            .stderr
+            .contains(&format!("agentry install acme:keeper --root {root} --consent {}", market.code("acme:keeper")))
+    );
     end(stage.agentry("install").args(["acme:keeper", "--yes", "--root", &root])).with(3).complains("no grant");
     end(stage.agentry("install").args(["acme:keeper", "--consent", "0123", "--root", &root]))
         .with(3)

@@ -435,7 +435,13 @@ fn words_that_pick_calls_are_known_and_what_fits_none_is_told() {
 
 #[test]
 fn verbs_of_other_programs_and_options_of_none_say_what_is_meant_here() {
-    for (verb, meant) in [("stop", "agentry kill"), ("start", "agentry run")] {
+    for (verb, meant) in [
+        ("stop", "agentry kill"),
+        ("start", "agentry run"),
+        ("upgrade", "agentry update"),
+        ("remove", "agentry uninstall"),
+        ("version", "agentry --version"),
+    ] {
         let ended = end(agentry().arg(verb)).with(2);
         assert!(ended.stderr.contains(meant), "{verb}: {}", ended.stderr);
     }

@@ -242,7 +242,7 @@ fn the_policy_to_check_is_named_as_everywhere_else() {
     fs::rename(stage.path("home/policies"), &elsewhere).expect("it is ours");
     let checked = end(stage.agentry("policy check").arg("--json").arg("--policies").arg(&elsewhere)).with(0).json();
     assert_eq!(checked["grants"][0]["agent"], "steps");
-    end(stage.agentry("policy check").arg("--policies").arg(stage.path("nowhere"))).with(2).complains("cannot read");
+    end(stage.agentry("policy check").arg("--policies").arg(stage.path("nowhere"))).with(2).complains("is not there");
 }
 
 #[test]

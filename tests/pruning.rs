@@ -245,3 +245,26 @@ fn what_went_goes_back_to_the_disk_and_doctor_says_what_grew() {
     let log = fs::read_to_string(stage.path("heads")).expect("the second place");
     assert!(!log.is_empty());
 }
+
+#[test]
+fn what_is_asked_about_journals_that_went_is_answered_so() {
+    let stage = Stage::granting(&guest("echo"));
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+    end(stage.agentry("prune").args(["--older-than", "0s"])).with(0);
+    let gone = "the journals of 1 run were pruned, and their calls with them";
+    let simulate = |more: &[&str]| end(stage.agentry("policy simulate").args(["--against", "all"]).args(more)).with(0);
+    assert!(simulate(&[]).stderr.contains(gone), "{}", simulate(&[]).stderr);
+    assert_eq!(simulate(&["--json"]).json()["pruned_runs"], 1);
+    end(stage.agentry("policy learn").arg("echo")).with(2).complains("nothing is left to learn from");
+    let waited = end(stage.agentry("wait").arg("last")).with(0);
+    assert!(waited.stdout.is_empty() && waited.stderr.contains("and its output with it"), "{}", waited.stderr);
+    let verified = end(&mut stage.agentry("audit verify")).with(0).stdout;
+    assert!(verified.contains(" · 1 entry · ") && verified.contains("1 segment of 1 run was pruned: "), "{verified}");
+    // What is left of it in the log is nothing that pruning would free.
+    let doctor = end(stage.agentry("doctor").arg("--json")).json();
+    let growth =
+        doctor.as_array().expect("a list").iter().find(|one| one["about"] == "growth").expect("growth").clone();
+    assert_eq!(growth["figures"]["store"]["prunable_bytes"], 0, "{growth}");
+    end(&mut stage.run(&guest("echo"), &json!(2))).with(0);
+    assert!(end(stage.agentry("policy learn").arg("echo")).with(0).stderr.contains(gone));
+}

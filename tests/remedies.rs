@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::stage::{Ended, Stage, agentry, end, guest};
+use crate::stage::{Ended, Stage, agentry, begin, end, guest};
 
 trait Says {
     fn says(&self, part: &str);
@@ -151,4 +153,106 @@ fn names_that_nobody_has_and_lists_that_are_empty_are_told() {
         "{}",
         told.stderr
     );
+}
+
+#[test]
+fn a_place_that_is_not_there_is_told_with_what_could_be_there() {
+    let stage = Stage::granting(&guest("echo"));
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+    let export = |out: &str| end(stage.agentry("export").args(["last", "--out"]).arg(stage.path(out)));
+    export("nowhere/run").with(2).says("hint: name a file in a directory that is there");
+    export("run").with(0);
+    export("run").with(2).says("hint: name a file that is not there");
+    let nobody = stage.path("nowhere.toml");
+    end(stage.agentry("policy check").arg(&nobody)).with(2).says("hint: name a policy directory, or one file of it");
+}
+
+#[test]
+fn a_run_that_is_ordered_while_its_host_begins_is_run_by_it_and_who_wants_its_home_hears_of_the_host() {
+    for _ in 0..3 {
+        let stage = Stage::granting(&guest("echo"));
+        let server = begin(&mut stage.agentry("serve"));
+        // Nobody waits for the socket: whoever comes first has the home, and the other one waits for it.
+        end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+        until_it_serves(&stage);
+        let process = end(stage.agentry("status").arg("--json")).with(0).json()["host"]["process"].to_string();
+        for verb in ["serve", "fork last@1", "resume", "compact"] {
+            let refused = end(&mut stage.agentry(verb)).with(5);
+            refused.says(&format!("(pid {process}): a host that serves"));
+            refused.says(&format!("kill {process}"));
+        }
+        server.kill();
+    }
+}
+
+fn until_it_serves(stage: &Stage) {
+    let begun = Instant::now();
+    while end(&mut stage.agentry("status")).code != 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no host");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_doctor_found_stands_behind_its_title_on_a_narrow_screen_too() {
+    let stage = Stage::new();
+    let told = end(stage.agentry("doctor").env("COLUMNS", "60")).stdout;
+    for line in told.lines().filter(|line| !line.starts_with("1 thing")) {
+        assert!(line.chars().count() <= 60, "{line}");
+        let title = line.starts_with(['✓', '!', '✗']);
+        assert!(title || line.starts_with("               "), "`{line}` looks like a title:\n{told}");
+    }
+}
+
+/// The same command where no file may grow beyond so many KiB.
+fn limited(command: &Command, kib: u32) -> Ended {
+    let mut limited = Command::new("bash");
+    limited.args(["-c", &format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"")]);
+    end(limited.arg(command.get_program()).args(command.get_args()))
+}
+
+#[test]
+fn what_cannot_be_written_whole_is_in_nobodys_way() {
+    let stage = Stage::granting(&guest("echo"));
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+    let mut export = stage.agentry("export");
+    export.args(["last", "--out"]).arg(stage.path("run"));
+    assert_ne!(limited(&export, 1).code, 0);
+    end(&mut export).with(0);
+    let empty = stage.directory("empty");
+    for place in [stage.path("crate"), empty] {
+        let mut new = agentry();
+        new.args(["new", "scribe", "--dir"]).arg(&place);
+        assert_ne!(limited(&new, 1).code, 0);
+        end(&mut new).with(0);
+    }
+    // A lock holds from when its file is there, whether or not the log could be told.
+    let mut lock = stage.agentry("policy lock");
+    let told = limited(lock.args(["--because", "an audit"]), 1);
+    assert_ne!(told.code, 0);
+    told.says("locked, and the log of this home does not say so:");
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(3).says("an admin has stopped every new effect: an audit");
+}
+
+#[test]
+fn a_line_that_mends_a_place_with_a_space_in_it_does_so_when_it_is_copied() {
+    let stage = Stage::new();
+    let home = stage.directory("my home");
+    let policies = stage.directory("my home/policies");
+    fs::create_dir(policies.join("a part")).expect("a directory");
+    fs::set_permissions(&policies, fs::Permissions::from_mode(0o777)).expect("it is ours");
+    let check = || end(agentry().args(["policy", "check", "--home"]).arg(&home));
+    for mends in ["chmod ", "rmdir "] {
+        let told = check().with(2).stderr.clone();
+        let line = told.split(mends).nth(1).unwrap_or_else(|| panic!("no {mends}in {told}")).trim();
+        end(Command::new("bash").args(["-c", &format!("{mends}{line}")])).with(0);
+    }
+    check().with(0);
+    stage.grant("echo", "");
+    end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
+    let backups = stage.path("my backups");
+    end(stage.agentry("backup").arg(&backups)).with(0);
+    let mut restore = agentry();
+    restore.args(["restore", "--generation", "7", "--to"]).arg(stage.path("new")).arg(&backups);
+    end(&mut restore).with(2).says("/my backups'");
 }

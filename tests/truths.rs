@@ -235,3 +235,51 @@ fn a_call_that_people_allowed_and_nobody_would_be_asked_about_is_a_change() {
     let page = set("site/post.tool=pay").with(1).stdout;
     assert!(page.contains("was ask, is allow") && page.contains("1 answer would change"), "{page}");
 }
+
+#[test]
+fn a_policy_without_a_limit_is_wider_for_all_agents_and_its_line_stands_nowhere() {
+    let stage = stage(NARROW);
+    let grant = stage.path("home/policies/50-steps.toml");
+    let new = stage.directory("new");
+    fs::copy(&grant, new.join("50-steps.toml")).expect("a copy");
+    site(&stage, "[ceiling]\nbudget = { usd_day = \"5.00\" }\n");
+    let diff = |more: &str| {
+        let mut command = stage.agentry("policy diff");
+        command.arg(stage.path("home/policies")).arg(&new);
+        end(if more.is_empty() { &mut command } else { command.arg(more) }).with(1)
+    };
+    let told = diff("").stdout;
+    assert!(told.contains("  all agents together may use money without limit in a day\n    site/budget\n"), "{told}");
+    let rule = diff("--json").json()["opened"][0]["rule"].clone();
+    assert_eq!(rule, json!({"id": "site/budget", "file": null, "line": null}));
+}
+
+#[test]
+fn what_policy_allows_and_a_lock_stops_is_told_with_the_lock() {
+    let stage = stage(NARROW);
+    let asks = |verb: &str, words: &[&str]| end(stage.agentry(verb).args(words)).with(0).stderr;
+    end(&mut stage.agentry("policy lock")).with(0);
+    let questions = [("policy explain", ["--agent", "steps", "memory=team/x"].as_slice()), ("policy can", &["steps"])];
+    for (verb, words) in questions {
+        assert_eq!(asks(verb, words), "locked: no agent begins anything new\n", "{verb}");
+    }
+    end(&mut stage.agentry("policy unlock")).with(0);
+    end(stage.agentry("policy lock").args(["--because", "an audit"])).with(0);
+    for (verb, words) in questions {
+        assert_eq!(asks(verb, words), "locked: no agent begins anything new: an audit\n", "{verb}");
+    }
+    // Another policy is not what the lock stands before.
+    let other = stage.path("home/policies").display().to_string();
+    assert_eq!(asks("policy can", &["steps", "--policies", &other]), "");
+    let doctor = end(&mut stage.agentry("doctor")).stdout;
+    assert!(doctor.contains("locked: no agent begins anything new: an audit\n"), "{doctor}");
+}
+
+#[test]
+fn a_call_that_was_made_is_one_of_the_agent_that_made_it() {
+    let stage = stage(NARROW);
+    end(&mut stage.run(&guest("steps"), &post("ok 1"))).with(0);
+    assert_eq!(explain(&stage, &["last/1", "--agent", "steps"])["agent"], "steps");
+    let other = end(stage.agentry("policy explain").args(["last/1", "--agent", "clerk"])).with(2);
+    other.complains("is one of `steps`, and --agent says `clerk`");
+}

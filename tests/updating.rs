@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::installing::{Market, package, steps, text};
 use crate::serve::serve;
-use crate::stage::{begin, end};
+use crate::stage::{agentry, begin, end};
 
 #[test]
 fn an_update_that_may_do_no_more_goes_by_itself_and_one_that_may_waits_and_shows_a_call() {
@@ -90,6 +90,46 @@ fn an_update_that_would_do_something_else_with_the_same_rights_is_stopped() {
     end(stage.agentry("install").args(["acme:keeper", "--yes"])).with(3).complains("an earlier version is installed");
     assert!(end(stage.agentry("info").arg("acme:keeper")).with(0).stdout.contains("nothing of it was executed"));
     assert_eq!(market.version("keeper").as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn an_update_that_wants_one_more_folder_waits_and_the_line_that_it_prints_installs_it() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.publish(&package(stage, "1.wasm", "echo", |_| {}));
+    end(&mut market.install("acme:keeper")).with(0);
+    market.publish(&package(stage, "2.wasm", "steps", |manifest| {
+        steps(manifest);
+        manifest["version"] = "1.1.0".into();
+        manifest["seq"] = 2.into();
+    }));
+    // It waits for a person, as whatever asks for more does, and so it says to programs.
+    let waits = end(stage.agentry("update").arg("--yes")).with(3);
+    waits.complains("it asks for more than the present version");
+    assert_eq!(end(stage.agentry("update").args(["--yes", "--json"])).with(3).json()[0]["outcome"], "waits");
+    let line = waits.stderr.rsplit("then: agentry ").next().expect("a line").trim().to_owned();
+    assert!(line.contains(" --root documents=DIR --consent "), "{line}");
+    let looked = end(stage.agentry("info").arg("acme:keeper")).with(0).stdout;
+    let exactly = looked.rsplit("exactly this: agentry ").next().expect("a line").trim();
+    assert!(exactly.contains(" --root documents=DIR --consent ") && exactly.contains(" --home "), "{exactly}");
+    // A yes without its folder is half a command.
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    end(agentry().args(words(&line.replace("--root documents=DIR ", ""))))
+        .with(2)
+        .complains("nobody says which folder");
+    let folder = stage.directory("documents").display().to_string();
+    let line = line.replace("DIR", &folder);
+    end(stage.agentry("update").args(["keeper", "--root", &format!("papers={folder}")]))
+        .with(2)
+        .complains("it asks for no folder `papers`");
+    end(stage.agentry("update").args(["--root", &format!("documents={folder}")])).with(2);
+    // What was said of it once is said in the line as well.
+    let given =
+        end(stage.agentry("update").args(["keeper", "--yes", "--root", &format!("documents={folder}")])).with(3);
+    assert!(given.stderr.contains(&line), "{}", given.stderr);
+    let done = end(agentry().args(words(&line))).with(0);
+    assert!(text(&done).contains("is installed: agentry run keeper --home "), "{}", text(&done));
+    assert_eq!(market.version("keeper").as_deref(), Some("1.1.0"));
 }
 
 #[test]

@@ -169,6 +169,10 @@ impl Home {
         }
         let mut names = self.agents();
         names.extend(known.agents.into_iter().map(|line| line.name));
+        // Whoever installed `acme:clerk` calls it so.
+        if let Some((_, name)) = agent.split_once(':').filter(|(_, name)| names.iter().any(|known| known == name)) {
+            bail!("there is no agent `{}` here\nhint: did you mean `{}`?", text::line(agent), text::line(name));
+        }
         let agent = text::line(agent);
         match nearest(&agent, names.iter().map(String::as_str)) {
             Some(near) => bail!("there is no agent `{agent}` here\nhint: did you mean `{near}`?"),

@@ -45,13 +45,16 @@ Environment:
   NO_COLOR      no colours, also on a terminal";
 
 /// Verbs that other programs have for what this one calls otherwise.
-const OTHERS: [(&[&str], &str); 7] = [
+const OTHERS: [(&[&str], &str); 10] = [
     (&["stop", "cancel", "abort"], "kill"),
     (&["ls", "history", "runs"], "ps"),
     (&["start", "exec", "call"], "run"),
     (&["init"], "setup"),
     (&["log", "tail"], "logs"),
     (&["show", "describe"], "trace"),
+    (&["upgrade"], "update"),
+    (&["remove", "delete", "rm"], "uninstall"),
+    (&["version"], "--version"),
     (&["check", "health"], "doctor"),
 ];
 

@@ -11,7 +11,7 @@ use agentry_kernel::Digest;
 use agentry_kernel::inquiry::{Scenario, telling_nothing};
 use agentry_kernel::limits::{POLICY_FILE_MAX_BYTES, POLICY_FILES_MAX};
 use agentry_kernel::policy::{Beside, Mistake, Policy, Source};
-use agentry_kernel::text::{line, nearest};
+use agentry_kernel::text::{line, nearest, word};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -46,7 +46,7 @@ pub enum PoliciesError {
     )]
     Unread(PathBuf),
     /// Somebody else may write it.
-    #[error("{who} may write `{}`, and so could grant anything\nhint: chmod {mode} {}", path.display(), path.display())]
+    #[error("{who} may write `{}`, and so could grant anything\nhint: chmod {mode} {}", path.display(), copied(path))]
     Writable {
         /// The file or the directory.
         path: PathBuf,
@@ -138,8 +138,12 @@ impl PolicyFiles {
     /// As [`PolicyFiles::read`].
     pub fn of(paths: &[PathBuf]) -> Result<Self, PoliciesError> {
         let files = paths.iter().map(|path| {
-            if !is_policy(path) && path.exists() {
-                return Err(PoliciesError::Unread(path.clone()));
+            match fs::symlink_metadata(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(PoliciesError::Absent(path.clone()));
+                }
+                Ok(_) if !is_policy(path) => return Err(PoliciesError::Unread(path.clone())),
+                Ok(_) | Err(_) => {}
             }
             Ok((path.display().to_string(), text(path)?))
         });
@@ -234,9 +238,14 @@ fn shown(path: &Path) -> String {
     line(&path.display().to_string())
 }
 
+/// A path as a line that is to be copied has it.
+fn copied(path: &Path) -> String {
+    word(&path.display().to_string())
+}
+
 /// Why something in a policy directory is no policy, and what to do about it.
 fn unread(path: &Path) -> (&'static str, String) {
-    let shown = self::shown(path);
+    let shown = copied(path);
     if path.is_dir() {
         let empty = fs::read_dir(path).is_ok_and(|mut inside| inside.next().is_none());
         let hint = match empty {
@@ -258,7 +267,7 @@ fn unread(path: &Path) -> (&'static str, String) {
         let policy = path.with_file_name(format!("{stem}.toml"));
         // What is in force is not written over by what once was.
         if !policy.exists() {
-            return (why, format!("if it is in force: mv {shown} {}", self::shown(&policy)));
+            return (why, format!("if it is in force: mv {shown} {}", copied(&policy)));
         }
     }
     (why, format!("what is not in force lies elsewhere: mv {shown} ~/"))

@@ -102,7 +102,7 @@ impl Files {
     /// # Errors
     /// `not-found` if the admin gave none; `unavailable` if nothing lies there.
     pub fn find(&self, name: &str) -> Result<Root, Error> {
-        let place = self.roots.get(name).ok_or_else(|| Error::NotFound(format!("this host has no root `{name}`")))?;
+        let place = self.roots.get(name).ok_or_else(|| Error::NotFound(no_root(name)))?;
         let mut root = place.root.lock();
         // Something may have been mounted over it, or put in its place by whoever deploys.
         if !std::fs::metadata(&place.given).is_ok_and(|there| (there.dev(), there.ino()) == root.id) {
@@ -281,6 +281,17 @@ impl Root {
 }
 
 /// Whether one of them lies in the other; both are absolute and without links.
+/// What a guest is told of a root for which the admin gave no directory.
+fn no_root(name: &str) -> String {
+    format!("this host has no root `{name}`")
+}
+
+/// The root of which a guest was told so, for whoever tells a person what to do about it.
+pub fn not_given(told: &str) -> Option<&str> {
+    let name = told.split('`').nth(1)?;
+    (no_root(name) == told).then_some(name)
+}
+
 fn overlaps(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
@@ -330,6 +341,13 @@ mod tests {
     #[track_caller]
     fn check_invalid<T: std::fmt::Debug>(result: Result<T, Error>) {
         assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");
+    }
+
+    #[test]
+    fn what_is_told_of_a_root_that_nobody_gave_names_it() {
+        assert_eq!(not_given(&no_root("inbox")), Some("inbox"));
+        assert_eq!(not_given("this host has no root"), None);
+        assert_eq!(not_given("there is no file `a`"), None);
     }
 
     #[test]

@@ -25,6 +25,20 @@ pub fn line(text: &str) -> String {
     show_up_to(LINE_MAX_CHARS, text)
 }
 
+/// A path as one word of a shell, for a line that a person copies; what does not print as itself is escaped, and cannot be copied.
+pub fn word(path: &str) -> String {
+    let shown = line(path);
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%=~".contains(letter);
+    if !shown.is_empty() && !shown.starts_with('~') && shown.chars().all(is_plain) {
+        return shown;
+    }
+    let mut quoted = String::with_capacity(shown.len() + 2);
+    quoted.push('\'');
+    quoted.push_str(&shown.replace('\'', "'\\''"));
+    quoted.push('\'');
+    quoted
+}
+
 /// A text of ours on several lines: its strangers' parts went through [`line`] where they were put in. Line breaks and tabs stay; should a
 /// part have been forgotten, it does nothing but break a line.
 pub fn ours(text: &str) -> String {
@@ -189,6 +203,22 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_a_shell_would_take_apart_is_quoted() {
+        for (path, shown) in [
+            ("/srv/a-b/x.toml~", "/srv/a-b/x.toml~"),
+            ("ü/1", "ü/1"),
+            ("", "''"),
+            ("~/x", "'~/x'"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\\''s'"),
+            ("$(x)", "'$(x)'"),
+            ("a\nb", "'a\\nb'"),
+        ] {
+            assert_eq!(word(path), shown);
+        }
+    }
 
     #[test]
     fn a_path_that_could_leave_its_root_is_refused() {

@@ -158,8 +158,8 @@ fn make(path: &Path) -> Result<(), StoreError> {
     drop(database);
     match new.persist_noclobber(path) {
         Ok(_) => Ok(()),
-        // Another host has made it since.
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Another host has made it since, and may have swept away what was laid out here.
+        Err(_) if metadata(path)?.is_some() => Ok(()),
         Err(error) => Err(unwritable(error.error)),
     }
 }
@@ -179,7 +179,8 @@ fn metadata(path: &Path) -> Result<Option<fs::Metadata>, StoreError> {
     }
 }
 
-/// Removes what a host that was killed while it made the store left behind. The caller holds the store, so nobody makes one.
+/// Removes what a host that was killed while it made the store left behind. The caller holds the store, so whoever makes one still is too
+/// late for it, and finds this one.
 fn sweep(home: &Path) {
     for entry in fs::read_dir(home).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(NEW_PREFIX.as_bytes()) {

@@ -97,6 +97,21 @@ async fn a_content_is_written_once_and_a_range_is_read_to_its_end() {
 }
 
 #[test]
+fn of_two_that_make_a_store_at_once_one_has_it_and_the_other_is_told_so() {
+    for _ in 0..50 {
+        let home = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| match RedbStore::open(home.path()) {
+                    Ok(_) | Err(StoreError::InUse { .. }) => {}
+                    Err(error) => panic!("a store that another one makes is taken for {error:?}"),
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn a_store_is_there_whole_or_not_at_all() {
     let looked = AtomicBool::new(false);
     for _ in 0..20 {

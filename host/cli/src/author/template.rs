@@ -40,12 +40,30 @@ pub fn write(name: &str, directory: &Path) -> Result<()> {
     if taken || directory.is_file() {
         bail!("{} is there already\nhint: choose another name, or another place with --dir", directory.display());
     }
+    let was_there = directory.exists();
+    filled(name, directory).inspect_err(|_| empty(directory, was_there))
+}
+
+fn filled(name: &str, directory: &Path) -> Result<()> {
     for (file, text) in FILES {
         put(&directory.join(file), &text.replace("{{name}}", name).replace("{{sdk}}", sdk::PLACE))?;
     }
     sdk::unpack(directory)?;
     let manifest = manifest::read(&directory.join(manifest::FILE))?;
     put(&directory.join("policies").join(format!("50-{name}.toml")), &Grant::draft(&manifest, None))
+}
+
+/// Takes away what was written of a crate that could not be written whole: half of one would be in the way of the next try. Whatever lies in the
+/// directory is of it, for it held nothing.
+fn empty(directory: &Path, was_there: bool) {
+    if !was_there {
+        let _ = fs::remove_dir_all(directory);
+        return;
+    }
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_directory = entry.file_type().is_ok_and(|is| is.is_dir());
+        let _ = if is_directory { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+    }
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {

@@ -117,14 +117,15 @@ fn second_place_gone(file: &Path) -> String {
 pub fn page(audit: &Audit, with_heads: bool) -> String {
     let facts = [
         units::plural(audit.segments, "segment"),
-        units::count(audit.entries) + " entries",
+        units::entries(audit.entries),
         units::plural(audit.contents, "content"),
         units::plural(audit.heads, "head") + " in the second place",
     ];
     let mut page = format!("{}\n", styled(DIM, facts.join(" · ")));
     if audit.pruned > 0 {
         let (segments, runs) = (units::plural(audit.pruned, "segment"), units::plural(audit.pruned_runs, "run"));
-        let gone = format!("{segments} of {runs} were pruned: their places in the log and their names stay");
+        let were = if audit.pruned == 1 { "was" } else { "were" };
+        let gone = format!("{segments} of {runs} {were} pruned: places in the log and names stay");
         page.push_str(&format!("{}\n", styled(DIM, gone)));
     }
     if audit.imported > 0 {

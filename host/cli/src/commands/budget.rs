@@ -185,7 +185,8 @@ fn row(line: &BalanceLine) -> Row {
     Row { cells, given, style: full.then_some(BAD), head: false }
 }
 
-fn show(what: Resource, amount: u64) -> String {
+/// An amount of it in its unit.
+pub(super) fn show(what: Resource, amount: u64) -> String {
     match what {
         Resource::Usd => units::dollars(amount),
         Resource::WallTime => units::duration(amount),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use super::hosting::not_to_be_had;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, GOOD, styled, units};
@@ -28,7 +29,8 @@ pub struct Args {
 /// Compacts.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.existing()?;
-    let Some(compacted) = agentry_store::compact(home.path())? else {
+    let Some(compacted) = agentry_store::compact(home.path()).map_err(|error| not_to_be_had(home.path(), error))?
+    else {
         bail!("there is no store here\nhint: name another home with --home DIR");
     };
     let (before, after) = (compacted.before_bytes, compacted.after_bytes);

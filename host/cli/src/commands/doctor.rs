@@ -87,6 +87,12 @@ impl State {
     }
 }
 
+/// Columns in front of what was found: mark and title.
+const TITLE_COLUMNS: usize = 15;
+
+/// On fewer columns than this what was found is not set in any more.
+const FOUND_COLUMNS_MIN: usize = 40;
+
 /// Looks, and prints what was found.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.resolve()?;
@@ -112,7 +118,7 @@ fn page(findings: &[Finding], wrong: usize) -> String {
             State::Odd => ("!", HINT),
             State::Wrong => ("✗", BAD),
         };
-        let found = text::ours(found).replace('\n', "\n               ");
+        let found = beside(text::ours(found)).replace('\n', "\n               ");
         page.push_str(&format!("{} {} {found}\n", styled(style, mark), styled(BOLD, format_args!("{about:<12}"))));
         if !mend.is_empty() {
             let mend = text::ours(mend).replace('\n', "\n               ");
@@ -129,6 +135,12 @@ fn page(findings: &[Finding], wrong: usize) -> String {
         (wrong, _) => format!("{}\n", styled(BAD, format_args!("{} in the way", units::plural(wrong, "thing")))),
     });
     page
+}
+
+/// What was found, folded where it stands: behind its title, so that on a narrow screen no line of it is taken for a title.
+fn beside(found: String) -> String {
+    let room = screen::fold::columns().and_then(|columns| columns.checked_sub(TITLE_COLUMNS));
+    room.filter(|room| *room >= FOUND_COLUMNS_MIN).map_or(found.clone(), |room| screen::fold::fold(&found, room))
 }
 
 fn as_json(Finding { about, state, found, mend, figures }: &Finding) -> Value {

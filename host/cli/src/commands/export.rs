@@ -1,14 +1,14 @@
 //! `agentry export`: a run as one file.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentry_journal::export;
 use agentry_journal::export::sign::SigningKey;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::exit::Exit;
 use crate::home::HomeArgs;
@@ -54,8 +54,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let shown = args.out.display();
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.out);
-    let mut file = file.with_context(|| format!("cannot make {shown}\nhint: name a file that is not there"))?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {shown}"))?;
+    let mut file = file.map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::AlreadyExists => "name a file that is not there",
+            ErrorKind::NotFound | ErrorKind::NotADirectory => "name a file in a directory that is there",
+            _ => "name a file in a directory that you may write",
+        };
+        anyhow!(error).context(format!("cannot make {shown}\nhint: {hint}"))
+    })?;
+    if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_all()) {
+        // Half a run is none, and would be in the way of the next try.
+        let _ = fs::remove_file(&args.out);
+        return Err(anyhow!(error).context(format!("cannot write {shown}")));
+    }
     let size = units::bytes(bytes.len() as u64);
     screen::tell(&format!("{}  run {} to {shown}, {size}\n", styled(GOOD, "exported"), record.id));
     tell_signer(key.as_ref());

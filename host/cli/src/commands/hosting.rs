@@ -1,6 +1,7 @@
 //! The options of every command that is a host, and how one is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use agentry_config::policies;
@@ -10,6 +11,7 @@ use agentry_runtime::host::{self, Host, Options};
 use agentry_serve::api::{LiveRuns, LookAtHost};
 use agentry_serve::error::Kind;
 use agentry_serve::{OpenError, socket};
+use agentry_store::StoreError;
 use anyhow::{Result, anyhow, bail};
 
 use crate::exit::{Exit, With};
@@ -119,19 +121,56 @@ pub async fn keeps_files(host: &Host) -> Result<bool> {
 
 /// Opens the host, whatever its agents can be executed by.
 pub async fn open_unchecked(options: Options) -> Result<Host> {
-    agentry_serve::open(options).await.map_err(not_opened)
+    let home = options.home.clone();
+    agentry_serve::open(options).await.map_err(|error| not_opened(&home, error))
 }
 
 /// The same of one that is to serve.
 pub async fn open_to_serve(options: Options) -> Result<Host> {
-    agentry_serve::open_to_serve(options).await.map_err(not_opened)
+    let home = options.home.clone();
+    agentry_serve::open_to_serve(options).await.map_err(|error| not_opened(&home, error))
 }
 
-fn not_opened(error: OpenError) -> anyhow::Error {
+fn not_opened(home: &Path, error: OpenError) -> anyhow::Error {
     match error {
-        OpenError::Host(host::OpenError::Store(_)) => With(Exit::Unavailable, error.into()).into(),
+        OpenError::Host(host::OpenError::Store(error)) => not_to_be_had(home, error),
         error => error.into(),
     }
+}
+
+/// A home that a host serves, for whoever wants to have it; it says what to do about that.
+#[derive(Debug)]
+struct Served(String);
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Served {}
+
+/// A store that could not be opened. A host that serves does not end by itself, so whoever waits for it waits for ever.
+pub fn not_to_be_had(home: &Path, error: StoreError) -> anyhow::Error {
+    let served = |shown: &str| {
+        let host = socket::ask(home, LookAtHost).ok().filter(|host| host.serves || host.stops)?;
+        let process = host.process;
+        Some(Served(format!(
+            "another agentry is using {shown} (pid {process}): a host that serves\nhint: `agentry status` shows how it stands; to have the home without it, end it first: kill {process}"
+        )))
+    };
+    let told = match &error {
+        StoreError::InUse { home, .. } => served(home).map(anyhow::Error::from),
+        _ => None,
+    };
+    With(Exit::Unavailable, told.unwrap_or_else(|| error.into())).into()
+}
+
+/// Whether somebody else has the home.
+pub fn is_in_use(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<With>().is_some_and(|With(_, error)| {
+        error.is::<Served>() || matches!(error.downcast_ref(), Some(StoreError::InUse { .. }))
+    })
 }
 
 /// A root as it is given: `NAME=DIR`.

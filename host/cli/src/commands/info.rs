@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::packages::{Effects, Looked, Wanted, agreed, as_json, command, look, page};
+use super::packages::{Effects, Looked, Wanted, agreed, as_json, command, lacking, look, page};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
-use crate::screen;
+use crate::screen::{self, given};
 
 /// Shows what a package is, who vouches for it, and what it may do and cost; installs nothing
 #[derive(clap::Args)]
@@ -30,14 +30,17 @@ pub struct Args {
 
 /// Shows it.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     let Looked { team, lock, lacks } = look(&home, &args.wanted, &args.with)?;
     let effects = Effects::of(&home, &team, &lock)?;
     if args.json {
         screen::print_json(&as_json(&team, &effects))?;
     } else {
         let install = match lacks {
-            None => format!("\nto install exactly this: {}\n", agreed(&team, &command(&args.wanted, &args.with))),
+            None => {
+                let command = format!("{}{}", command(&args.wanted, &args.with, &[]), lacking(&team, &lock, &[]));
+                format!("\nto install exactly this: {}\n", given::completed(&agreed(&team, &command)))
+            }
             Some(_) => String::new(),
         };
         screen::page(&format!("{}{install}", page(&team, &effects)))?;

@@ -47,11 +47,11 @@ pub struct Args {
 
 /// Installs it.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let home = args.home.resolve()?;
+    let home = args.home.existing()?;
     // What a command left that did not come to its end is finished first.
     drop(Set::open(home.path())?);
     let Looked { team, lock, lacks } = look(&home, &args.wanted, &args.with)?;
-    let command = command(&args.wanted, &args.with);
+    let command = command(&args.wanted, &args.with, &args.roots);
     if let Some(error) = lacks {
         return Err(error);
     }

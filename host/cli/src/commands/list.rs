@@ -39,7 +39,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else if lock.agents.is_empty() {
         screen::tell("no packages: `agentry install PUBLISHER:NAME` or `agentry install FILE.wasm` installs one\n");
     } else {
-        let mut table = Table::new([left("agent"), left("package"), left("signed by").goes(1), left("since").goes(2)]);
+        let mut table =
+            Table::new([left("agent"), left("package"), left("signed by").goes(1), left("since (UTC)").goes(2)]);
         for (agent, Installed { now, .. }) in &lock.agents {
             let revoked = now.key.is_some_and(|key| keyring.is_not_revoked(key).is_err());
             let signed = match now.key {

@@ -17,6 +17,7 @@ pub use self::change::{Change, Outcome, carry_out};
 pub use self::compare::Compared;
 pub use self::consent::{ConsentArgs, agreed, code};
 pub use self::effect::{Effects, allowed};
+pub use self::folders::{given_roots, lacking};
 pub use self::look::{Looked, command, look};
 pub use self::team::{Beside, Team};
 pub use self::words::{as_json, does, drafted_costs, page};

@@ -12,11 +12,12 @@ mod simulate;
 mod test;
 
 pub use self::diff::{as_json as diff_as_json, page as diff_page};
-pub use self::scenario::{beside, scenario, tools};
+pub use self::scenario::{beside, locked, scenario, tools};
 
 use std::process::ExitCode;
 
 use agentry_kernel::limits::TEXT_MAX_BYTES;
+use agentry_runtime::host::policy_watch;
 use agentry_serve::offline;
 use anyhow::{Context, Result, bail};
 
@@ -89,7 +90,11 @@ fn lock(args: &Lock) -> Result<ExitCode> {
     }
     let home = args.home.existing()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let changed = threads.block_on(offline::lock(home.path(), &args.because))?;
+    let changed = threads.block_on(offline::lock(home.path(), &args.because));
+    if changed.is_err() && policy_watch::lock(home.path()).is_some() {
+        screen::tell(&format!("{}\n", styled(BOLD, "locked, and the log of this home does not say so:")));
+    }
+    let changed = changed?;
     let told = if changed { "locked: no agent here begins anything new" } else { "it is locked already" };
     screen::tell(&format!("{}\n", styled(BOLD, told)));
     Ok(Exit::Done.into())
@@ -98,7 +103,12 @@ fn lock(args: &Lock) -> Result<ExitCode> {
 fn unlock(args: &Unlock) -> Result<ExitCode> {
     let home = args.home.existing()?;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let changed = threads.block_on(offline::unlock(home.path()))?;
+    let was_locked = policy_watch::lock(home.path()).is_some();
+    let changed = threads.block_on(offline::unlock(home.path()));
+    if changed.is_err() && was_locked && policy_watch::lock(home.path()).is_none() {
+        screen::tell(&format!("{}\n", styled(BOLD, "unlocked, and the log of this home does not say so:")));
+    }
+    let changed = changed?;
     let told = if changed { "unlocked: agents go on under the policy" } else { "it is not locked" };
     screen::tell(&format!("{}\n", styled(BOLD, told)));
     Ok(Exit::Done.into())

@@ -98,8 +98,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if !alone && let Some(report) = elsewhere::run(&home, &ordered)? {
         return finish(&report, args.json);
     }
-    let Ordered { component, input, key } = ordered;
-    if key.is_some() {
+    if ordered.key.is_some() {
         bail!("--key is for runs on a host that serves\nhint: start one: agentry serve, or leave --key out");
     }
     args.hosting.unless_hosted(&home)?;
@@ -111,10 +110,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
         // Where nobody can be asked, what needs a person is refused at once.
         let host = if args.wait || Prompt::has_terminal() { host.attended() } else { host };
-        let go = |observer, stop| host.run_until(stop, &component, input, observer);
+        let go = |observer, stop| host.run_until(stop, &ordered.component, ordered.input.clone(), observer);
         watched(&host, admin, interrupts, go).await
-    })?;
-    finish(&report, args.json)
+    });
+    // A host that began at the same moment has the home, and takes orders.
+    let report = match report {
+        Err(error) if !alone && hosting::is_in_use(&error) => elsewhere::run(&home, &ordered)?.ok_or(error),
+        report => report,
+    };
+    finish(&report?, args.json)
 }
 
 /// What the agent that these arguments name takes; empty if they name none, or it does not say.

@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 
-use agentry_kernel::Resource;
 use agentry_kernel::kernel::BalanceLine;
 use agentry_runtime::host::census::{self, Waiting};
 use agentry_serve::api::LookAtHost;
@@ -13,6 +12,7 @@ use agentry_serve::status::HostStatus;
 use anyhow::Result;
 use serde_json::json;
 
+use super::budget;
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, BAD, BOLD, DIM, GOOD, HINT, question, styled, text, units};
@@ -153,7 +153,7 @@ fn of_host(host: &HostStatus) -> String {
         let failed = format!("{} of {} questions to {} went wrong", count.failed, count.asked, text::cut(model, 40));
         page.push_str(&format!("  {} {failed}\n", styled(BAD, "model")));
     }
-    host.site.iter().filter(|line| line.limit.is_some()).for_each(|line| page.push_str(&budget(line)));
+    host.site.iter().filter(|line| line.limit.is_some()).for_each(|line| page.push_str(&balance(line)));
     let mut machine = Vec::new();
     machine.extend(host.memory_bytes.map(|bytes| format!("{} resident", units::bytes(bytes))));
     machine.push(format!("{} in guests", units::bytes(now.memory_bytes)));
@@ -183,19 +183,24 @@ fn troubles(host: &HostStatus, page: &mut String) {
     host.alarms.iter().for_each(|(what, why)| trouble(what, why));
 }
 
-fn budget(line: &BalanceLine) -> String {
-    let BalanceLine { what, limit, spent, reserved, .. } = *line;
+fn balance(line: &BalanceLine) -> String {
+    let BalanceLine { what, window, limit, spent, reserved, .. } = *line;
     let limit = limit.unwrap_or(0);
-    let amount = |of: u64| if what == Resource::Usd { units::dollars(of) } else { units::count(of) };
-    let word = serde_json::to_value(what).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
     let percent = spent.saturating_add(reserved).saturating_mul(100).checked_div(limit).unwrap_or(100);
     let style = if percent >= 90 { BAD } else { DIM };
-    let taken = format!("{} of {} {word}, {percent} %", amount(spent.saturating_add(reserved)), amount(limit));
+    let taken = format!(
+        "{} {} of {} {}, {percent} %",
+        what.name(),
+        budget::show(what, spent.saturating_add(reserved)),
+        budget::show(what, limit),
+        window.name()
+    );
     format!("  {} {}\n", styled(BOLD, "site"), styled(style, taken))
 }
 
 #[cfg(test)]
 mod tests {
+    use agentry_kernel::budget::{Resource, Window};
     use agentry_serve::status::AgentNow;
 
     use super::*;
@@ -218,6 +223,19 @@ mod tests {
             "a\\u{1b}[2Jb 3",
             "2 causes wait",
         ] {
+            assert!(shown.contains(part), "{part}:\n{shown}");
+        }
+        let line = |what, window, limit| {
+            let (spent, reserved, given, refills_in_s) = (1, 0, 0, None);
+            BalanceLine { what, window, limit: Some(limit), spent, reserved, given, refills_in_s }
+        };
+        host.site = vec![
+            line(Resource::Usd, Window::Minute, 5_000_000),
+            line(Resource::WallTime, Window::Day, 7_200_000),
+            line(Resource::Egress, Window::Day, 1024),
+        ];
+        let shown = plain(&host);
+        for part in ["money $0.000001 of $5.00 this minute, 0 %", "wall time 1 ms of 2 h", " 1 B of 1 KiB today, 0 %"] {
             assert!(shown.contains(part), "{part}:\n{shown}");
         }
         assert!(page(None, &Waiting::default(), "/home").contains("no host runs in /home"));

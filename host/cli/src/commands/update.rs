@@ -1,6 +1,7 @@
 //! `agentry update`: newer versions of what is installed. One that may do no more goes by itself once it has cooled off; one that asks
 //! for more, is signed otherwise or would behave otherwise waits for a person. Runs that go on, go on with what they began with.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentry_packages::config::PackagesConfig;
@@ -10,8 +11,9 @@ use agentry_packages::set::{Set, not_installed};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::hosting::root;
 use super::packages::{
-    Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Team, Way, allowed, as_json, carry_out, page,
+    Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Team, Way, allowed, as_json, carry_out, given_roots, page,
 };
 use crate::exit::{self, Exit};
 use crate::home::{Home, HomeArgs};
@@ -23,6 +25,7 @@ use crate::screen::{self, text};
 Examples:
   agentry update --dry-run                # what there is, what is other in it, and what would wait
   agentry update bookkeeper               # asks
+  agentry update bookkeeper --root documents=./papers
   agentry update --yes                    # from cron: what may do no more, after its cool-off; the rest waits
 
 Recorded runs are executed again with the new version, without any effect, and the calls that it would make are compared. Exit code 3 if one \
@@ -34,6 +37,9 @@ pub struct Args {
     /// Show what there is, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// What a folder that it asks for anew is to be; as often as there are folders
+    #[arg(long = "root", value_name = "NAME=DIR", value_parser = root, requires = "agents", conflicts_with = "dry_run")]
+    roots: Vec<(String, PathBuf)>,
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
@@ -102,8 +108,9 @@ fn update(args: &Args, home: &Home, agent: &str, cool_off_ms: u64) -> Result<Val
     if args.dry_run {
         return shown(args, home, &team, &lock);
     }
-    let command = format!("agentry update {agent}");
-    let change = Change { home, team: &team, consent: &args.consent, roots: &[], command: &command, json: args.json };
+    let command = format!("agentry update {agent}{}", given_roots(&args.roots));
+    let (consent, roots) = (&args.consent, args.roots.as_slice());
+    let change = Change { home, team: &team, consent, roots, command: &command, json: args.json };
     outcome(agent, team.first(), carry_out(&change, &lock)?)
 }
 

@@ -13,7 +13,7 @@ use super::followed::{Followed, PAUSE};
 use super::run::finish;
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
-use crate::screen::{HINT, say, span, styled, text, units};
+use crate::screen::{HINT, receipt, say, span, styled, text, units};
 
 /// Waits until a run is over, prints its output and ends as `agentry run` does
 #[derive(clap::Args)]
@@ -51,6 +51,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let report = followed.read(|history, _| history.report(&record))?;
     for note in followed.read(notes)? {
         say(&format!("{} {}\n", styled(HINT, "·"), text::with_hint(&note)));
+    }
+    if let Some(pruned) = followed.read(|history, run| history.receipt(run))?.filter(|_| !args.json) {
+        say(&format!("{} {}, and its output with it\n", styled(HINT, "·"), receipt::line(&pruned)));
     }
     finish(&report, args.json)
 }

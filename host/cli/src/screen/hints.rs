@@ -2,12 +2,15 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use agentry_journal::backup::BackupError;
 use agentry_journal::history::NoRun;
 use agentry_runtime::approvals::RosterError;
 use agentry_serve::error::{Next, OpError};
 use agentry_store::disk;
+
+use super::text;
 
 /// What to do about an error; none if its own text says it, or nothing helps.
 pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
@@ -19,8 +22,11 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
     }
     match error.downcast_ref::<BackupError>() {
         Some(BackupError::None { .. }) => return Some("`agentry backup DIR` makes one".to_owned()),
-        Some(BackupError::NoGeneration { .. }) => {
-            return Some("`agentry backup --list DIR` shows those that there are".to_owned());
+        Some(BackupError::NoGeneration { place, .. }) => {
+            return Some(format!(
+                "`agentry backup --list {}` shows those that there are",
+                text::word(Path::new(place))
+            ));
         }
         Some(BackupError::Broken { .. }) => return Some("`agentry audit verify` says more".to_owned()),
         _ => {}

@@ -3,13 +3,22 @@
 use agentry_store::rows::receipt::Receipt;
 use serde_json::{Value, json};
 
-use super::units;
+use super::{DIM, styled, units};
 
 /// In a line.
 pub fn line(receipt: &Receipt) -> String {
     let day = units::moment(receipt.at.0);
-    let what = [units::count(receipt.entries) + " entries", units::bytes(receipt.bytes)].join(", ");
+    let what = [units::entries(receipt.entries), units::bytes(receipt.bytes)].join(", ");
     format!("its journal was pruned {day} UTC: {what}, {}", receipt.digest)
+}
+
+/// Says of how many runs the journals went: what they called, nobody answers for.
+pub fn tell_pruned(runs: u64) {
+    if runs > 0 {
+        let runs = units::plural(runs, "run");
+        let told = format_args!("the journals of {runs} were pruned, and their calls with them");
+        super::tell(&format!("{}\n", styled(DIM, told)));
+    }
 }
 
 /// For programs.

@@ -67,7 +67,18 @@ fn deepest(error: &boon::ValidationError<'_, '_>, whole: &str) -> String {
     }
     let place = error.instance_location.to_string();
     let place = if place.is_empty() { whole.to_owned() } else { format!("`{place}`") };
-    format!("{place}: {}", error.kind)
+    match &error.kind {
+        boon::ErrorKind::Required { want } => format!("{place}: {} missing", named(want)),
+        boon::ErrorKind::AdditionalProperties { got } => format!("{place}: {} not allowed", named(got)),
+        kind => format!("{place}: {kind}"),
+    }
+}
+
+/// `a` is, or `a` and `b` are.
+fn named(names: &[impl AsRef<str>]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    format!("{} {verb}", names.join(" and "))
 }
 
 /// The same value in the form that the checker reads.
@@ -116,8 +127,8 @@ mod tests {
         for (arguments, place) in [
             (r#"{"to": "ops@evil.example"}"#, "`/to`"),
             (r#"{"to": "ops@example.org", "n": 6}"#, "`/n`"),
-            (r#"{"to": "ops@example.org", "x": 1}"#, "the arguments"),
-            ("{}", "the arguments"),
+            (r#"{"to": "ops@example.org", "x": 1, "y": 2}"#, "the arguments: `x` and `y` are not allowed"),
+            ("{}", "the arguments: `to` is missing"),
         ] {
             let why = check(MAIL, arguments).expect_err(arguments);
             assert!(why.starts_with(place), "{arguments}: {why}");

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use agentry_kernel::digest::Digest;
+use agentry_kernel::text::word;
 use agentry_store::disk;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
@@ -39,7 +40,10 @@ pub enum SignError {
         why: std::io::Error,
     },
     /// Others may read it.
-    #[error("others may read the key {file} of this home, and so could sign in its name\nhint: chmod 600 {file}")]
+    #[error(
+        "others may read the key {file} of this home, and so could sign in its name\nhint: chmod 600 {}",
+        word(file)
+    )]
     Exposed {
         /// The file.
         file: String,

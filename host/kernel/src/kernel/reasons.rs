@@ -205,7 +205,8 @@ pub(super) fn exhausted(budget: &Budget, lack: &Lack, worst: &Amounts) -> No {
     if what.is_level() {
         hint.push_str(", or let it delete what it does not need");
     }
-    if let Some(seconds) = refills_in_s {
+    // What the whole limit does not hold, no wait makes room for.
+    if let Some(seconds) = refills_in_s.filter(|_| worst[what] <= limit) {
         hint.push_str(&format!(", or wait: it refills in {}", duration(seconds)));
     }
     Refusal::new(Code::Exhausted { what, refills_in_s }, because)

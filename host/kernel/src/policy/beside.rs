@@ -282,7 +282,12 @@ fn model(file: &str, line: u32, pattern: &str, beside: &Beside, found: &mut Find
         [] => "`agentry models --help` shows how one is set up".to_string(),
         known => format!("`agentry models` lists {}", known.join(", ")),
     };
-    found.warn(file, line, format!("no model is called `{pattern}`"), &near(pattern, &known, fresh));
+    found.warn(file, line, format!("no model {} `{pattern}`", named(pattern)), &near(pattern, &known, fresh));
+}
+
+/// How what a pattern names is said not to be there: a beginning is nobody's name.
+fn named(pattern: &str) -> &'static str {
+    if pattern.contains('*') { "fits" } else { "is called" }
 }
 
 fn tool(file: &str, line: u32, pattern: &str, beside: &Beside, found: &mut Findings<'_>) {
@@ -294,7 +299,7 @@ fn tool(file: &str, line: u32, pattern: &str, beside: &Beside, found: &mut Findi
         true => "`agentry tools` lists those of tools.toml".to_string(),
         false => format!("register it in tools.toml of the home: [tools.\"{pattern}\"]"),
     };
-    found.warn(file, line, format!("no tool is called `{pattern}`"), &near(pattern, &known, fresh));
+    found.warn(file, line, format!("no tool {} `{pattern}`", named(pattern)), &near(pattern, &known, fresh));
 }
 
 /// Arguments that no tool of this name has: a test of one never holds.
@@ -352,7 +357,7 @@ fn called(grant: &Grant, beside: &Beside, found: &mut Findings<'_>) {
         if beside.named.iter().any(|name| name_fits(pattern, name)) {
             continue;
         }
-        let message = format!("no agent is called `{pattern}` in agents.toml");
+        let message = format!("no agent {} `{pattern}` in agents.toml", named(pattern));
         let fresh = format!("add it to agents.toml of the home: [agents.{}]", pattern.trim_end_matches('*'));
         found.warn(&grant.rule.file, right.line, message, &near(pattern, &beside.named, fresh));
     }

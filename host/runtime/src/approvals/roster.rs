@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use serde::Deserialize;
 use totp_rs::{Builder, Secret, Totp};
 
+use agentry_kernel::text::word;
 use agentry_store::disk;
 use agentry_store::limits::{APPROVER_FILE_MAX_BYTES, APPROVER_GROUPS_MAX, APPROVERS_MAX};
 
@@ -70,7 +71,7 @@ pub enum RosterError {
         max: usize,
     },
     /// Somebody else could read or write it.
-    #[error("others can reach `{}`, and could answer in this name\nhint: chmod {mode} {}; then remove and enrol anew", path.display(), path.display())]
+    #[error("others can reach `{}`, and could answer in this name\nhint: chmod {mode} {}; then remove and enrol anew", path.display(), word(&path.display().to_string()))]
     Reachable {
         /// The file or directory.
         path: PathBuf,

@@ -3,6 +3,7 @@
 
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::fault;
+use agentry_drivers::files;
 use agentry_kernel::budget::Allowance;
 use agentry_kernel::budget::{Resource, Window};
 use agentry_kernel::journal::Status;
@@ -65,7 +66,9 @@ fn next(error: &Error, run: &RunContext) -> String {
             run.id
         ),
         Error::Exhausted(_) | Error::Cancelled => String::new(),
-        Error::Invalid(_) | Error::NotFound(_) | Error::Conflict(_) | Error::Interrupted(_) => String::new(),
+        Error::NotFound(told) => files::not_given(told)
+            .map_or_else(String::new, |root| format!("name the directory that it stands for: --root {root}=DIR")),
+        Error::Invalid(_) | Error::Conflict(_) | Error::Interrupted(_) => String::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use agentry_kernel::text::word;
 use agentry_store::disk;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
@@ -55,7 +56,11 @@ impl Place {
             Err(error) => Err(unusable(&directory, &error)),
             Ok(is) if is.mode() & 0o077 != 0 => {
                 // It may be that of a host which runs.
-                Err(place(&directory, &"others can reach it", &format!("chmod 700 {}", directory.display())))
+                Err(place(
+                    &directory,
+                    &"others can reach it",
+                    &format!("chmod 700 {}", word(&directory.display().to_string())),
+                ))
             }
             Ok(_) => Self::open(directory).map(Some),
         }

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::rows::{Decision, Row, Rows};
 use crate::screen::stream::Stream;
-use crate::screen::{self, BAD, BOLD, DIM, styled, text, units};
+use crate::screen::{self, BAD, BOLD, DIM, receipt, styled, text, units};
 
 /// Lists calls of all runs that fit, and how each was decided on
 #[derive(clap::Args)]
@@ -84,12 +84,8 @@ pub fn run(args: &Calls) -> Result<ExitCode> {
     if !args.json && told == 0 && !full {
         screen::tell("no such calls\n");
     }
-    if !args.json && pruned > 0 {
-        let runs = units::plural(pruned, "run");
-        screen::tell(&format!(
-            "{}\n",
-            styled(DIM, format_args!("the journals of {runs} were pruned, and their calls with them"))
-        ));
+    if !args.json {
+        receipt::tell_pruned(pruned);
     }
     Ok(Exit::Done.into())
 }

@@ -105,11 +105,17 @@ impl Grown {
         };
         let old_ms = Config::load(home.path())?.retention.map_or(OLD_DAYS * DAY_MS, |retention| retention.ended_ms);
         let kept = first_behind(store, Millis(now.0.saturating_sub(old_ms)))?;
-        let mut range = Range::of(keys::LOG);
-        if let Some((segment, _)) = kept {
-            range.to = keys::segment(segment);
-        }
-        let old = with_contents(measure_all(store, range)?.bytes);
+        // From the first journal that is there: what the log keeps of those that went does not go.
+        let old = match first_behind(store, Millis(0))? {
+            None => 0,
+            Some((first, _)) => {
+                let mut range = Range { from: keys::segment(first), ..Range::of(keys::LOG) };
+                if let Some((segment, _)) = kept {
+                    range.to = keys::segment(segment);
+                }
+                with_contents(measure_all(store, range)?.bytes)
+            }
+        };
         let known: u64 = families.iter().map(|family| family.2).sum();
         Ok(Self { families, other_bytes: whole.saturating_sub(known), day_bytes, old: (old, old_ms / DAY_MS) })
     }
@@ -121,7 +127,8 @@ impl Grown {
         let mut lines = vec![parts.join(" · ")];
         let day = self.day_bytes.map(|bytes| format!("about {} a day", units::bytes(bytes)));
         let (old, days) = self.old;
-        let free = (old > 0).then(|| format!("prune --older-than {days}d frees at most about {}", units::bytes(old)));
+        let free = (old > 0)
+            .then(|| format!("`agentry prune --older-than {days}d` frees at most about {}", units::bytes(old)));
         let more: Vec<_> = day.into_iter().chain(free).collect();
         lines.extend((!more.is_empty()).then(|| more.join("; ")));
         lines

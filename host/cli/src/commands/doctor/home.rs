@@ -23,7 +23,7 @@ use anyhow::{Context, Result};
 
 use super::{Finding, growth};
 use crate::commands::models::could_be_asked;
-use crate::commands::policy::{beside, tools};
+use crate::commands::policy::{beside, locked, tools};
 use crate::commands::{self, starts};
 use crate::home::{Home, can_write};
 use crate::screen::{text, units};
@@ -218,8 +218,7 @@ fn policy(home: &Home) -> Result<Vec<Finding>> {
     }
     let mut findings = Vec::new();
     if let Some(lock) = policy_watch::lock(home.path()) {
-        let found = format!("locked: no agent begins anything new. {}", lock.because);
-        findings.push(Finding::wrong("policy", found, "agentry policy unlock"));
+        findings.push(Finding::wrong("policy", locked(&lock), "agentry policy unlock"));
     }
     let warnings = files.warnings_beside(&policy, &beside(home, &policy)?);
     for warning in policy.warnings().iter().chain(&warnings) {

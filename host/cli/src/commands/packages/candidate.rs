@@ -266,21 +266,27 @@ async fn newest<'i>(read: &'i [Index<'i>], named: &Named, behind: u64) -> Result
 /// Why nothing of this name is to be had.
 async fn nowhere(read: &[Index<'_>], named: &Named) -> Fault {
     let shown = named.name();
-    let (mut others, mut yanked) = (Vec::new(), None);
+    let (mut others, mut versions, mut yanked) = (Vec::new(), Vec::new(), None);
     for index in read {
         for one in index.of(&named.publisher).await.unwrap_or_default() {
-            if one.listing.name == shown {
-                yanked = one.listing.yanked.or(yanked);
+            match one.listing.yanked {
+                because if one.listing.name != shown => drop(because),
+                Some(because) => yanked = Some(because),
+                None => versions.push((one.listing.seq, one.listing.version)),
             }
             others.push(one.listing.name);
         }
+    }
+    if let Some((_, newest)) = versions.iter().max() {
+        let hint = format!("the newest one listed is {shown}@{}", text::cut(newest, 40));
+        return Fault::usage(format!("no index here lists {shown} in such a version"), hint);
     }
     if let Some(because) = yanked {
         let message = format!("{shown} was taken back by its publisher: {}", text::cut(&because, 200));
         return Fault::denied(message, format!("`agentry search {}` lists what there is", named.agent));
     }
     let near = text::meant(&shown, others.iter().map(String::as_str), "`agentry search WORD` lists what there is");
-    Fault::usage(format!("no index here lists {shown} in such a version"), near)
+    Fault::usage(format!("no index here lists {shown}"), near)
 }
 
 /// All versions that the indexes of a home list, of every publisher.

@@ -18,7 +18,7 @@ use super::folders;
 use super::team::Member;
 use super::{Candidate, ConsentArgs, Effects, Team, words};
 use crate::home::Home;
-use crate::screen::{self, GOOD, styled, text, units};
+use crate::screen::{self, GOOD, given, styled, text, units};
 
 /// A change that a person wants.
 pub struct Change<'a> {
@@ -65,18 +65,26 @@ pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
     if !change.json && !asks {
         screen::page(&words::page(team, &effects))?;
     }
-    are_asked_for(change)?;
+    are_asked_for(change, lock)?;
+    // What a person copies names each folder that is still to be named.
+    let command = format!("{}{}", change.command, folders::lacking(team, lock, change.roots));
     let (mut folders, mut by) = (BTreeMap::new(), Vec::new());
     for (at, (member, effect)) in team.members.iter().zip(&effects.each).enumerate() {
         if !change.json && asks {
             screen::page(&words::member(team, at, effect))?;
         }
-        let roots = folders::of(change, &member.candidate.package.manifest, lock, &mut folders)?;
-        if !change.json && asks && at + 1 == team.members.len() {
-            screen::page(&words::together(team, &effects))?;
-        }
-        let allowed = allowed(member, effect);
-        by.push((change.consent.given(&member.candidate, allowed, team, change.command)?, roots));
+        let given = || change.consent.given(&member.candidate, allowed(member, effect), team, &command);
+        let mut roots = || folders::of(change, &command, &member.candidate.package.manifest, lock, &mut folders);
+        // A person says yes to the folders as well; where none is asked, what waits for one waits whether or not its folders are named.
+        by.push(if asks {
+            let roots = roots()?;
+            if !change.json && at + 1 == team.members.len() {
+                screen::page(&words::together(team, &effects))?;
+            }
+            (given()?, roots)
+        } else {
+            (given()?, roots()?)
+        });
     }
     let news = team.members.iter().zip(&effects.each).zip(by.iter().cloned());
     let news = news.map(|((member, effect), (by, roots))| new(&member.candidate, effect, lock, by, roots)).collect();
@@ -117,14 +125,16 @@ fn new<'a>(
     }
 }
 
-/// Whether each folder that a person named is one that somebody asks for.
-fn are_asked_for(change: &Change<'_>) -> Result<()> {
-    let manifests = || change.team.members.iter().map(|member| &member.candidate.package.manifest);
-    for (name, _) in change.roots {
-        if !manifests().any(|manifest| manifest.wants.files.iter().any(|wants| wants.root == *name)) {
+/// Whether each folder that a person named is one that somebody asks for, and can be that.
+fn are_asked_for(change: &Change<'_>, lock: &Lock) -> Result<()> {
+    for (name, directory) in change.roots {
+        let manifests = change.team.members.iter().map(|member| &member.candidate.package.manifest);
+        let mut wanting = manifests.filter(|manifest| manifest.wants.files.iter().any(|wants| wants.root == *name));
+        let Some(first) = wanting.next() else {
             let hint = "what it asks for stands above; --root NAME=DIR names one of these";
             return Err(Fault::usage(format!("it asks for no folder `{}`", text::line(name)), hint).into());
-        }
+        };
+        folders::whole(name, directory, first.agent(), lock)?;
     }
     Ok(())
 }
@@ -163,7 +173,7 @@ fn tell(change: &Change<'_>, effects: &Effects, set: &Set) {
     // Those that were required first: what a person wanted stands last.
     for (Member { candidate, .. }, effect) in change.team.members.iter().zip(&effects.each).rev() {
         let agent = candidate.agent();
-        let done = format!("{} is installed: agentry run {agent}", candidate.story());
+        let done = format!("{} is installed: {}", candidate.story(), given::completed(&format!("agentry run {agent}")));
         told.push_str(&format!("{}\n", styled(GOOD, done)));
         if effect.grant.is_some() {
             let file = change.home.policies().join(format!("50-{agent}.toml"));

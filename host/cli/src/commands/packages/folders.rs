@@ -1,7 +1,7 @@
 //! What the folders are that a package asks for: as a person said with the command, as before, or as a person at the terminal is asked now,
 //! one by one and until the answer is a folder. It makes none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use agentry_kernel::manifest::Manifest;
@@ -9,8 +9,8 @@ use agentry_packages::Fault;
 use agentry_packages::lock::Lock;
 use anyhow::{Context, Result};
 
-use super::Change;
 use super::consent::ask;
+use super::{Change, Team};
 use crate::home::typed;
 use crate::screen::{self, text};
 
@@ -20,6 +20,7 @@ const ANSWERS_MAX: usize = 10;
 /// The folders of one package: as a person says, as it was before, as for another package of the same go (`folders`), or as a person is asked.
 pub fn of(
     change: &Change<'_>,
+    command: &str,
     manifest: &Manifest,
     lock: &Lock,
     folders: &mut BTreeMap<String, PathBuf>,
@@ -43,12 +44,31 @@ pub fn of(
             }
             None if wants.optional => {}
             None => {
-                let hint = format!("{} --root {root}=DIR", change.command);
-                return Err(Fault::usage(format!("nobody says which folder `{root}` is to be"), hint).into());
+                return Err(Fault::usage(format!("nobody says which folder `{root}` is to be"), command).into());
             }
         }
     }
     Ok(roots)
+}
+
+/// The folders that a person named with a command, as words of it.
+pub fn given_roots(roots: &[(String, PathBuf)]) -> String {
+    let words = roots.iter().map(|(root, directory)| format!(" --root {root}={}", text::word(directory)));
+    words.collect()
+}
+
+/// Those that these packages cannot do without and nobody has named yet, as words of the command that names them.
+pub fn lacking(team: &Team, lock: &Lock, given: &[(String, PathBuf)]) -> String {
+    let mut lacking = BTreeSet::new();
+    for manifest in team.members.iter().map(|member| &member.candidate.package.manifest) {
+        let before = lock.roots.get(manifest.agent());
+        let is_known = |root: &String| {
+            given.iter().any(|(name, _)| name == root) || before.is_some_and(|roots| roots.contains_key(root))
+        };
+        let needed = manifest.wants.files.iter().filter(|wants| !wants.optional).map(|wants| &wants.root);
+        lacking.extend(needed.filter(|root| !is_known(root)));
+    }
+    lacking.iter().map(|root| format!(" --root {root}=DIR")).collect()
 }
 
 /// What a person answers; none is the empty answer. A wrong one is told, and asked again.
@@ -68,7 +88,7 @@ fn asked(root: &str, optional: bool, is: impl Fn(&Path) -> Result<PathBuf>) -> R
 }
 
 /// A directory that is there, by its whole path, and the one that other agents have by this name too.
-fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
+pub fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
     let shown = text::line(&directory.display().to_string());
     let whole = directory.canonicalize().with_context(|| {
         format!("`{root}` cannot be {shown}\nhint: make the folder first: mkdir -p {}", text::word(directory))

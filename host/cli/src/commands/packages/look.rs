@@ -1,10 +1,12 @@
 //! A look at a package that a person gave: for `info`, which shows it, and for `install`, which asks then.
 
+use std::path::{Path, PathBuf};
+
 use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::Lock;
 use anyhow::{Context, Result};
 
-use super::{Beside, Candidate, Team, Wanted, Way};
+use super::{Beside, Candidate, Team, Wanted, Way, given_roots};
 use crate::home::Home;
 use crate::screen::text;
 
@@ -35,13 +37,14 @@ pub fn look(home: &Home, wanted: &Wanted, with: &[String]) -> Result<Looked> {
 }
 
 /// The command that was given, without a yes.
-pub fn command(wanted: &Wanted, with: &[String]) -> String {
-    let mut command = format!("agentry install {}", text::line(&wanted.package));
+pub fn command(wanted: &Wanted, with: &[String], roots: &[(String, PathBuf)]) -> String {
+    let mut command = format!("agentry install {}", text::word(Path::new(&wanted.package)));
     for (option, given) in [("--digest", &wanted.digest), ("--index", &wanted.index)] {
         if let Some(given) = given {
-            command.push_str(&format!(" {option} {}", text::line(given)));
+            command.push_str(&format!(" {option} {}", text::word(Path::new(given))));
         }
     }
-    with.iter().for_each(|one| command.push_str(&format!(" --with {}", text::line(one))));
+    with.iter().for_each(|one| command.push_str(&format!(" --with {}", text::word(Path::new(one)))));
+    command.push_str(&given_roots(roots));
     command
 }

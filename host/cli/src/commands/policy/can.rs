@@ -37,6 +37,7 @@ pub struct Can {
 /// Lists them.
 pub fn run(args: &Can) -> Result<ExitCode> {
     let scenario = args.scenario.scenario()?;
+    args.scenario.tell_lock()?;
     if let (Some(from), Some(to)) = (&args.from, &args.to) {
         let (from, to) = (parsed(from)?, parsed(to)?);
         let found = routes(&scenario, &from, &to);

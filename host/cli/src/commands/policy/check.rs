@@ -62,10 +62,7 @@ pub fn run(check: &Check) -> Result<ExitCode> {
     let place = check.home.resolve().ok().filter(|_| check.named().is_empty());
     let locked = place.as_ref().and_then(|home| policy_watch::lock(home.path()));
     if let Some(lock) = &locked {
-        screen::tell(&format!(
-            "{}\n",
-            styled(BAD, text::line(&format!("locked: no agent begins anything new. {}", lock.because)))
-        ));
+        screen::tell(&format!("{}\n", styled(BAD, text::line(&super::locked(lock)))));
     }
     if !found.mistakes.is_empty() && place.is_some_and(|home| Client::connect(home.path()).is_ok()) {
         screen::tell(&format!("{}\n", styled(BAD, "the host that runs here keeps the last good policy")));

@@ -74,7 +74,12 @@ pub fn page(found: &Found) -> String {
 }
 
 fn told(change: &Change, more: bool) -> String {
-    let agent = change.agent.as_ref().map(|agent| format!("{agent} ")).unwrap_or_default();
+    // What a site lets nobody have more of, all agents share; what one of its rules does, the rule itself says.
+    let agent = match &change.agent {
+        Some(agent) => format!("{agent} "),
+        None if change.what.starts_with("may ") => "all agents together ".to_owned(),
+        None => String::new(),
+    };
     let mut lines = format!("  {}\n", text::line(&format!("{agent}{}", change.what)));
     if let Some(rule) = &change.rule {
         lines.push_str(&format!("    {}\n", styled(DIM, text::line(&place(rule)))));

@@ -53,6 +53,7 @@ pub struct Explain {
 /// Asks, and prints the answer.
 pub fn run(args: &Explain) -> Result<ExitCode> {
     let scenario = args.scenario.scenario()?;
+    args.scenario.tell_lock()?;
     let Asked { question, then, known } = question(args, &scenario)?;
     if !known {
         return unknown(args, &question, then.as_ref());
@@ -127,6 +128,12 @@ fn question(args: &Explain, scenario: &Scenario) -> Result<Asked> {
         && !reference.contains('=')
     {
         let (past, place) = past::reference(&args.scenario.home.existing()?, reference)?;
+        if let Some(agent) = args.agent.as_ref().filter(|agent| **agent != past.agent) {
+            let (agent, other, run) = (text::line(agent), text::line(&past.agent), past.run);
+            bail!(
+                "run {run} is one of `{other}`, and --agent says `{agent}`\nhint: leave --agent out, or say the call in words"
+            )
+        }
         return Ok(of_past(&past, place, &labels, package));
     }
     let agent = match &args.agent {

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::past;
 use super::scenario::{ScenarioArgs, scenario};
 use crate::exit::Exit;
-use crate::screen::{self, text, units};
+use crate::screen::{self, receipt, text, units};
 
 /// Writes the tightest grant that an agent's recorded runs needed, with tests, ready to review
 #[derive(clap::Args)]
@@ -51,6 +51,14 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     };
     let runs = records.iter().filter_map(|record| past::of(&home, &history, record.id).transpose());
     let mut runs = runs.collect::<Result<Vec<_>>>()?;
+    let records: Vec<RunRecord> = records.iter().copied().cloned().collect();
+    let pruned = history.receipts(&records)?.iter().flatten().count() as u64;
+    if runs.is_empty() && pruned > 0 {
+        let (agent, gone) = (text::line(&args.agent), units::plural(pruned, "run"));
+        bail!(
+            "nothing is left to learn from: the journals of {gone} of agent `{agent}` were pruned\nhint: let it run once more; or a backup from before has them: put it back beside this home"
+        );
+    }
     if runs.is_empty() {
         let trace =
             "hint: `agentry trace last` says why; under a grant that lets it begin there is something to learn from";
@@ -76,6 +84,7 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
             "learnt from {}; review it before you save it\n",
             units::plural(runs.len() as u64, "run")
         ));
+        receipt::tell_pruned(pruned);
     }
     Ok(Exit::Done.into())
 }

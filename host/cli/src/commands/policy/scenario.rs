@@ -11,19 +11,21 @@ use agentry_drivers::tools::Tools;
 use agentry_drivers::tools::config::{ToolLine, ToolsConfig};
 use agentry_kernel::Millis;
 use agentry_kernel::inquiry::{Scenario, Verdict};
+use agentry_kernel::kernel::Lock;
 use agentry_kernel::policy::{Beside, Policy};
 use agentry_kernel::refusal::Rule;
 use agentry_kernel::tool::Tool;
 use agentry_llm::Models;
 use agentry_runtime::approvals::Roster;
 use agentry_runtime::config::{AgentsConfig, Config};
+use agentry_runtime::host::policy_watch;
 use agentry_store::rows::run::RunRecord;
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::home::{Home, HomeArgs};
 use crate::package;
-use crate::screen::{BAD, GOOD, HINT, styled};
+use crate::screen::{self, BAD, GOOD, HINT, styled, text};
 
 /// Runs that are looked through for the agents that there are.
 const RAN_MAX: usize = 1_000;
@@ -57,6 +59,22 @@ impl ScenarioArgs {
     pub fn scenario(&self) -> Result<Scenario> {
         scenario(&self.home.resolve()?, &self.files()?)
     }
+
+    /// Says that the home is locked, if it is and its policy is meant: what policy would allow then, nobody gets.
+    pub fn tell_lock(&self) -> Result<()> {
+        if self.policies.is_none()
+            && let Some(lock) = policy_watch::lock(self.home.resolve()?.path())
+        {
+            screen::tell(&format!("{}\n", styled(BAD, text::line(&locked(&lock)))));
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a home that is locked.
+pub fn locked(lock: &Lock) -> String {
+    let why = if lock.because.is_empty() { String::new() } else { format!(": {}", lock.because) };
+    format!("locked: no agent begins anything new{why}")
 }
 
 /// The files of a directory, or one file.
@@ -173,14 +191,18 @@ pub fn word(verdict: &Verdict) -> String {
     styled(style, verdict.word())
 }
 
-/// `site/pay-cap   policies/00-site.toml:13`
+/// `site/pay-cap   policies/00-site.toml:13`; a limit that no file of the policy sets stands nowhere.
 pub fn place(rule: &Rule) -> String {
-    format!("{}   {}:{}", rule.id, rule.file, rule.line)
+    if rule.file.is_empty() { rule.id.clone() } else { format!("{}   {}:{}", rule.id, rule.file, rule.line) }
 }
 
 /// A rule for other programs.
 pub fn rule_as_json(rule: Option<&Rule>) -> Value {
-    rule.map_or(Value::Null, |rule| json!({"id": rule.id, "file": rule.file, "line": rule.line}))
+    let place = |rule: &Rule| (!rule.file.is_empty()).then(|| (rule.file.clone(), rule.line)).unzip();
+    rule.map_or(Value::Null, |rule| {
+        let (file, line) = place(rule);
+        json!({"id": rule.id, "file": file, "line": line})
+    })
 }
 
 /// An answer for other programs.

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
+use agentry_journal::history::History;
+use agentry_kernel::RunId;
 use agentry_kernel::inquiry::{Changed, Past, Scenario, Verdict, amend, diff, replay, show_call, unknown};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use super::diff as changes;
 use super::past;
 use super::scenario::{ScenarioArgs, call_as_json, verdict_as_json, word};
 use crate::exit::Exit;
-use crate::screen::{self, BOLD, DIM, styled, text, units};
+use crate::screen::{self, BOLD, DIM, receipt, styled, text, units};
 
 /// Runs that are simulated at most; a policy is not judged by more.
 const RUNS_MAX: usize = 1_000;
@@ -55,11 +57,13 @@ pub fn run(args: &Simulate) -> Result<ExitCode> {
         set => format!("with `--set {}` this is no policy", text::line(&set.join(" --set "))),
     })?;
     let after = before.under(Arc::new(after));
+    let (mut pruned, mut is_all) = (0, true);
     let (past, changed) = match &args.call {
         Some(reference) => one(&after, past::reference(&home, reference)?),
         None => {
             let history = past::history(&home)?;
-            let runs = runs(&history, args.against.as_deref().unwrap_or("last"))?;
+            let runs;
+            (runs, pruned, is_all) = self::runs(&history, args.against.as_deref().unwrap_or("last"))?;
             let past = runs.into_iter().filter_map(|run| past::of(&home, &history, run).transpose());
             let past = past.collect::<Result<Vec<_>>>()?;
             let changed = replay(&after, &past);
@@ -67,9 +71,17 @@ pub fn run(args: &Simulate) -> Result<ExitCode> {
         }
     };
     if args.scenario.json {
-        screen::print_json(&as_json(&before, &after, &past, &changed))?;
+        let mut told = as_json(&before, &after, &past, &changed);
+        (told["pruned_runs"], told["all"]) = (json!(pruned), json!(is_all));
+        screen::print_json(&told)?;
     } else {
         screen::page(&page(&before, &after, &past, &changed, !args.set.is_empty()))?;
+        receipt::tell_pruned(pruned);
+        if !is_all {
+            let newest =
+                format!("the newest {} runs alone: the others were not looked at", units::count(RUNS_MAX as u64));
+            screen::tell(&format!("{}\n", styled(DIM, newest)));
+        }
     }
     let sure = changed.is_empty() && unknown(&past).is_empty();
     Ok(if sure { Exit::Done } else { Exit::Failed }.into())
@@ -85,11 +97,17 @@ fn one(scenario: &Scenario, (mut past, place): (Past, usize)) -> (Vec<Past>, Vec
     (vec![past], changed)
 }
 
-fn runs(history: &agentry_journal::history::History, names: &str) -> Result<Vec<agentry_kernel::RunId>> {
-    if names == "all" {
-        return Ok(history.runs(RUNS_MAX)?.into_iter().map(|record| record.id).collect());
+/// The runs that are named, of how many others the journals went, and whether these are all that were meant.
+fn runs(history: &History, names: &str) -> Result<(Vec<RunId>, u64, bool)> {
+    if names != "all" {
+        let named = names.split(',').map(|name| Ok(history.whole_run(name.trim())?.id));
+        return Ok((named.collect::<Result<_>>()?, 0, true));
     }
-    names.split(',').map(|name| Ok(history.whole_run(name.trim())?.id)).collect()
+    let mut newest = history.runs(RUNS_MAX + 1)?;
+    let is_all = newest.len() <= RUNS_MAX;
+    newest.truncate(RUNS_MAX);
+    let pruned = history.receipts(&newest)?.iter().flatten().count() as u64;
+    Ok((newest.into_iter().map(|record| record.id).collect(), pruned, is_all))
 }
 
 /// The files with values changed.
@@ -129,13 +147,10 @@ fn page(before: &Scenario, after: &Scenario, past: &[Past], changed: &[Changed],
         let line = format!("{}/{call}  {}  {}", change.run, change.agent, text::cut(&what, 240));
         page.push_str(&format!("{}\n  was {was}, is {}", text::line(&line), word(&change.is)));
         if let Some(refusal) = change.is.refusal() {
-            let rule = refusal.rule.as_ref().map(super::scenario::place).unwrap_or_default();
-            page.push_str(&format!(
-                ":{} {}   {}",
-                refusal.code.word(),
-                text::line(&refusal.because),
-                styled(DIM, text::line(&rule))
-            ));
+            page.push_str(&format!(":{} {}", refusal.code.word(), text::line(&refusal.because)));
+            if let Some(rule) = &refusal.rule {
+                page.push_str(&format!("   {}", styled(DIM, text::line(&super::scenario::place(rule)))));
+            }
         }
         page.push_str("\n\n");
     }

@@ -95,7 +95,7 @@ fn the_site_bounds_all_agents_together_and_each_run() {
         exhausted  scribe → llm.complete: the site's budget of tokens for today does not hold the most that this can take
           rule  site/budget   policies/00-site.toml:14
           arg   tokens_day = 101 tokens, allowed up to 100 tokens (limit 100 tokens)
-          hint  raise `tokens_day` of the budget in policies/00-site.toml, or wait: it refills in 16 h 0 min
+          hint  raise `tokens_day` of the budget in policies/00-site.toml
           ref   0000000000001/9"#]]
     .assert_eq(&no.to_string());
     assert!(kernel.site_books().day.held[Resource::Tokens] == 0, "a refusal holds nothing on any account");
