@@ -77,7 +77,7 @@ async fn orders(line: &Arc<Line>, hosting: &Hosting) -> std::io::Result<()> {
                 });
                 drop(looked);
             }
-            () = line.ordered() => {}
+            () = line.ordered() => line.look(),
         }
         while let Some((order, file)) = line.order() {
             match order {

@@ -27,6 +27,8 @@ pub(super) struct Line {
 
 struct LineState {
     reader: Reader,
+    /// Came with an answer, behind it, and is delivered by whoever looks next.
+    behind: VecDeque<Down>,
     writer: Writer,
     /// That came along, in order.
     files: VecDeque<OwnedFd>,
@@ -84,6 +86,7 @@ impl Line {
         loop {
             while let Some(down) = read(&mut state) {
                 if down.answers() {
+                    self.keep(&mut state);
                     return down;
                 }
                 self.deliver(&mut state, down);
@@ -91,6 +94,16 @@ impl Line {
             if !self.receive(&mut state) {
                 self.wait(PollFlags::IN);
             }
+        }
+    }
+
+    /// Whoever asked has yet to take its answer up, and may be whom the rest is for; nothing tells of that any more, since it has been received.
+    fn keep(&self, state: &mut LineState) {
+        while let Some(down) = state.reader.read().unwrap_or_else(|_| gone()) {
+            state.behind.push_back(down);
+        }
+        if !state.behind.is_empty() {
+            self.rings.notify_one();
         }
     }
 
@@ -179,7 +192,8 @@ impl Line {
 impl LineState {
     fn new() -> Self {
         let (files, runs, orders) = (VecDeque::new(), HashMap::new(), VecDeque::new());
-        Self { reader: Reader::of_kernel(), writer: Writer::default(), files, runs, orders }
+        let (reader, behind, writer) = (Reader::of_kernel(), VecDeque::new(), Writer::default());
+        Self { reader, behind, writer, files, runs, orders }
     }
 
     /// Tells a run; one that is over hears nothing.
@@ -191,7 +205,7 @@ impl LineState {
 }
 
 fn read(state: &mut LineState) -> Option<Down> {
-    state.reader.read().unwrap_or_else(|_| gone())
+    state.behind.pop_front().or_else(|| state.reader.read().unwrap_or_else(|_| gone()))
 }
 
 fn begins(order: &Down, run: Handle) -> bool {

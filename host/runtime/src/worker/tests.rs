@@ -146,3 +146,20 @@ fn a_clock_that_a_wait_has_moved_is_not_behind_that() {
     remote.ended(ended());
     assert!(words(&kernel.join().unwrap()).ends_with(&["answered 1".to_owned(), "ended".to_owned()]));
 }
+
+#[tokio::test]
+async fn what_comes_in_one_piece_with_an_answer_is_told_of_and_delivered() {
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let line = Line::new(near.into());
+    let (mut writer, mut bytes) = (Writer::default(), Vec::new());
+    for down in [Down::Turn(true), Down::Ping] {
+        writer.write(&down, &mut bytes).unwrap();
+    }
+    far.write_all(&bytes).unwrap();
+    assert!(line.ask(None, &Up::Of(RUN, Said::Turn)) == Down::Turn(true));
+    // The connection has nothing more, so it says nothing.
+    let told = tokio::time::timeout(std::time::Duration::from_secs(10), line.ordered());
+    assert!(told.await.is_ok(), "nobody is told");
+    line.look();
+    assert!(line.order().is_some_and(|(order, _)| order == Down::Ping));
+}
