@@ -331,6 +331,7 @@ fn a_restore_that_is_killed_leaves_a_whole_home_or_none() {
         restoring.kill();
         if place(&stage, "one").exists() {
             assert_eq!(runs(&stage, "one").len(), 10);
+            second_place(&stage, "one");
             end(&mut beside(&stage, "one", "audit verify")).with(0);
             fs::remove_dir_all(place(&stage, "one")).expect("it is ours");
             whole += 1;

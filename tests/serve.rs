@@ -123,15 +123,16 @@ fn runs_of(stage: &Stage) -> Value {
 fn what_is_ordered_before_a_host_serves_waits_until_it_does() {
     let stage = Stage::granting(&guest("echo"));
     end(&mut stage.run(&guest("echo"), &json!(1))).with(0);
-    let mut host = stage.agentry("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let child = stage.agentry("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut server = Server { child };
     // It can be reached from here on, and says that it serves a moment later.
     while !stage.home().join("control/host.sock").exists() {
-        assert!(host.try_wait().expect("it is ours").is_none(), "it ended");
+        assert!(server.child.try_wait().expect("it is ours").is_none(), "it ended");
         thread::sleep(Duration::from_millis(1));
     }
     let ordered = end(&mut stage.run(&guest("echo"), &json!(2))).with(0);
     assert_eq!(ordered.json()["output"], json!(2));
-    Server { child: host }.stop();
+    server.stop();
 }
 
 #[test]
