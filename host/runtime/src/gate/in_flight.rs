@@ -148,7 +148,7 @@ impl Unseen {
 }
 
 impl Gate {
-    /// Decides on a call now, in the order in which the guest asks; one that a run makes again has its answer from the past. `body` ends it.
+    /// Decides on a call now, in the order in which the guest asks, or answers it from the past. `body` carries it on, in a task of its own.
     pub(super) fn in_flight<T, E, B, F>(&self, run: &Arc<RunContext>, asking: CallRequest, body: B) -> Begun<T, E>
     where
         B: FnOnce(InFlightCall, Turn) -> F,

@@ -122,11 +122,8 @@ impl InFlightCall {
         self.asked(&permit);
         if self.durability == Durability::WriteAhead {
             let journal = &self.gate.0.journal;
-            let durable = match self.intent.take() {
-                Some(flushed) => journal.durable_by(flushed, &self.run.trail).await,
-                None => journal.durable(&self.run.trail).await,
-            };
-            if let Err(error) = durable {
+            let flushed = self.intent.take().unwrap_or_else(|| journal.flush());
+            if let Err(error) = journal.durable_by(flushed, &self.run.trail).await {
                 return self.close(permit, Err(fault::stored(&error).into()), None);
             }
         }
