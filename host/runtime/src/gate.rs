@@ -8,6 +8,7 @@
 mod absent;
 mod act;
 mod again;
+mod answer;
 mod change_feed;
 mod children;
 mod clock;
@@ -56,8 +57,8 @@ use self::again::{Number, Recall};
 pub(crate) use self::change_feed::Change;
 pub use self::children::Reservation;
 use self::counters::Counters;
-pub use self::in_flight::Begun;
-pub(crate) use self::in_flight::{Given, Later, Unseen};
+pub use self::answer::Begun;
+pub(crate) use self::answer::{Given, Later, Unseen};
 pub(crate) use self::life::Origin;
 pub use self::life::{Ending, Opening};
 pub use self::outside::LentPermit;

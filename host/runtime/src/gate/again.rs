@@ -15,7 +15,7 @@ use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 
 use super::Gate;
-use super::in_flight::{Begun, CallHandle, Coming, Unseen};
+use super::answer::{Begun, CallHandle, Coming, Unseen};
 use crate::run::context::RunContext;
 use crate::run::recording::{Delivered, Recorded, RecordedAnswer, Recording, Step};
 

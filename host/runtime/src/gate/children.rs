@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::act::{Act, Behalf};
-use super::in_flight::Begun;
+use super::answer::Begun;
 use super::outside::LentPermit;
 use super::{CallRequest, Gate};
 use crate::run::context::RunContext;

@@ -24,7 +24,7 @@ use agentry_store::{Batch, Key, Page, Range, RedbStore, Store, StoreError, Value
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::in_flight::{Begun, Given, Unseen};
+use super::answer::{Begun, Given, Unseen};
 use super::{Gate, Opening};
 use crate::run::context::RunContext;
 use crate::run::events::Observer;

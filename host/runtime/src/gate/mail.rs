@@ -23,7 +23,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::again::{Recall, RecalledCall};
-use super::in_flight::{Begun, CallHandle, Coming, InFlightCall, Unseen, past};
+use super::answer::{Begun, CallHandle, Coming, Unseen};
+use super::in_flight::{InFlightCall, past};
 use super::{Gate, Turn, settle};
 use crate::run::acts::{Acts, OngoingAct};
 use crate::run::context::RunContext;
@@ -138,7 +139,7 @@ impl Gate {
         let mut transit = Transit::of(self, run, number, mail, call.for_letter());
         // One that was begun before is over when it would have been.
         let until = timeout_ms.map(|ms| self.began(run, number).unwrap_or(call.at).plus(ms));
-        let (handle, kept) = (call.handle(), letterbox.clone());
+        let (handle, kept) = (CallHandle::of(&call), letterbox.clone());
         let coming = handle.begin(async move {
             let mail = Arc::clone(&transit.mail);
             let (result, at) = call.receive(turn, until, &mail).await;

@@ -24,7 +24,8 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::in_flight::{Begun, InFlightCall, past};
+use super::answer::Begun;
+use super::in_flight::{InFlightCall, past};
 use super::{CallRequest, Gate, Turn, told_no};
 use crate::run::context::RunContext;
 

@@ -13,7 +13,8 @@ use agentry_kernel::time::Millis;
 use serde::Serialize;
 
 use super::again::{Number, Recall};
-use super::in_flight::{Begun, InFlightCall};
+use super::answer::Begun;
+use super::in_flight::InFlightCall;
 use super::{CallRequest, Gate, JournalMode, Turn, outside, settle};
 use crate::run::context::RunContext;
 

@@ -14,7 +14,8 @@ use agentry_kernel::time::Millis;
 use agentry_store::StoreError;
 use serde::Serialize;
 
-use super::in_flight::{Begun, InFlightCall};
+use super::answer::Begun;
+use super::in_flight::InFlightCall;
 use super::settle::Cost;
 use super::{CallRequest, Gate, Turn, kept, settle};
 use crate::run::context::RunContext;
