@@ -87,7 +87,7 @@ impl HomeArgs {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 bail!(
                     "there is no directory `{shown}`, and {named} names it\nhint: correct it, or make a home there: agentry setup --home {}",
-                    text::word(&home.0)
+                    text::word(home.0.display())
                 )
             }
             // What else is wrong with it, whoever reads it says.

@@ -240,7 +240,7 @@ fn shown(path: &Path) -> String {
 
 /// A path as a line that is to be copied has it.
 fn copied(path: &Path) -> String {
-    word(&path.display().to_string())
+    word(path.display())
 }
 
 /// Why something in a policy directory is no policy, and what to do about it.

@@ -64,7 +64,7 @@ impl Key {
                 let place = format!("the key file `{}`", path.display());
                 let unread = |why: std::io::Error| {
                     let hint = "put the key into it, for the user that runs agents alone: chmod 600";
-                    format!("cannot read {place}: {why}\nhint: {hint} {}", word(&path.display().to_string()))
+                    format!("cannot read {place}: {why}\nhint: {hint} {}", word(path.display()))
                 };
                 // Not blocking: opening a pipe would wait for a writer otherwise.
                 let options = OFlags::NONBLOCK.bits().cast_signed();
@@ -74,10 +74,7 @@ impl Key {
                     return Err(format!("{place} is no regular file\nhint: name the file itself that has the key"));
                 }
                 if data.permissions().mode() & 0o077 != 0 {
-                    return Err(format!(
-                        "others can read {place}\nhint: chmod 600 {}",
-                        word(&path.display().to_string())
-                    ));
+                    return Err(format!("others can read {place}\nhint: chmod 600 {}", word(path.display())));
                 }
                 let mut text = String::new();
                 file.take(KEY_MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(unread)?;

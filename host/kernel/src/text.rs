@@ -1,8 +1,8 @@
 //! Text from packages, guests, models and files: which characters a name may have, and how what may lie is shown. The one place that makes
 //! a stranger's text fit for a screen or a log. Nothing is repaired.
 
-use alloc::string::String;
-use core::fmt::Write as _;
+use alloc::string::{String, ToString as _};
+use core::fmt::{self, Write as _};
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -25,18 +25,13 @@ pub fn line(text: &str) -> String {
     show_up_to(LINE_MAX_CHARS, text)
 }
 
-/// A path as one word of a shell, for a line that a person copies; what does not print as itself is escaped, and cannot be copied.
-pub fn word(path: &str) -> String {
-    let shown = line(path);
-    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%=~".contains(letter);
-    if !shown.is_empty() && !shown.starts_with('~') && shown.chars().all(is_plain) {
-        return shown;
+/// A path as one word of a shell, for a line that a person copies; one that no line of a terminal can carry is shown, and cannot be copied.
+pub fn word(path: impl fmt::Display) -> String {
+    let path = path.to_string();
+    match shlex::try_quote(&path) {
+        Ok(word) if line(&word) == word => word.into_owned(),
+        Ok(_) | Err(_) => line(&path),
     }
-    let mut quoted = String::with_capacity(shown.len() + 2);
-    quoted.push('\'');
-    quoted.push_str(&shown.replace('\'', "'\\''"));
-    quoted.push('\'');
-    quoted
 }
 
 /// A text of ours on several lines: its strangers' parts went through [`line`] where they were put in. Line breaks and tabs stay; should a
@@ -207,14 +202,15 @@ mod tests {
     #[test]
     fn a_path_that_a_shell_would_take_apart_is_quoted() {
         for (path, shown) in [
-            ("/srv/a-b/x.toml~", "/srv/a-b/x.toml~"),
-            ("ü/1", "ü/1"),
+            ("/srv/a-b/x.toml", "/srv/a-b/x.toml"),
+            ("/srv/x.toml~", "'/srv/x.toml~'"),
+            ("ü/1", "'ü/1'"),
             ("", "''"),
             ("~/x", "'~/x'"),
             ("a b", "'a b'"),
-            ("it's", "'it'\\''s'"),
+            ("it's", "\"it's\""),
             ("$(x)", "'$(x)'"),
-            ("a\nb", "'a\\nb'"),
+            ("a\nb", "a\\nb"),
         ] {
             assert_eq!(word(path), shown);
         }

@@ -113,7 +113,7 @@ fn list(directory: &Path, json: bool) -> Result<ExitCode> {
         let shown = text::line(&directory.display().to_string());
         bail!(
             "there is no directory `{shown}`\nhint: `agentry backup {}` makes it, and the first backup in it",
-            text::word(directory)
+            text::word(directory.display())
         );
     }
     let all = backup::list(directory)?;

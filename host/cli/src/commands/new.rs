@@ -30,7 +30,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let shown = text::line(&directory.display().to_string());
     screen::print(&format!(
         "made {shown}: the agent is src/lib.rs, what it asks for is agent.toml\nnext: agentry build {}\n",
-        text::word(&directory)
+        text::word(directory.display())
     ))?;
     Ok(ExitCode::SUCCESS)
 }

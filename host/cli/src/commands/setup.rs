@@ -239,11 +239,15 @@ fn lacking(config: &Config) -> Option<String> {
 }
 
 fn next(home: &Home, model: &str, key: Option<&str>) -> String {
-    let (place, grant) = (text::word(home.path()), text::word(&home.policies().join("50-greeter.toml")));
+    let (place, grant) =
+        (text::word(home.path().display()), text::word(home.policies().join("50-greeter.toml").display()));
     let mut page = format!("{}\n", styled(GOOD, format_args!("{} is ready", home.path().display())));
     if HomeArgs::at(None).resolve().is_ok_and(|usual| usual.path() != home.path()) {
         let there = std::path::absolute(home.path()).unwrap_or_else(|_| home.path().to_path_buf());
-        page.push_str(&format!("  export AGENTRY_HOME={}      # or --home with each command\n", text::word(&there)));
+        page.push_str(&format!(
+            "  export AGENTRY_HOME={}      # or --home with each command\n",
+            text::word(there.display())
+        ));
     }
     if model == "embedded" {
         page.push_str(&format!("  agentry models --fetch --home {place}      # the model's weights, once\n"));

@@ -38,13 +38,13 @@ pub fn verbs(verbs: fn() -> Command) {
 
 /// Hints name this home from now on.
 pub fn home(home: &Path) {
-    let _ = HOME.set(text::word(home));
+    let _ = HOME.set(text::word(home.display()));
 }
 
 /// Hints name this agent from now on, and the directory of its policies.
 pub fn agent(file: &str, policies: &Path) {
     let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let _ = AGENT.set(Agent { file: text::word(Path::new(file)), stem, policies: text::word(policies) });
+    let _ = AGENT.set(Agent { file: text::word(file), stem, policies: text::word(policies.display()) });
 }
 
 /// The command of now once more, behind this run or call: the next page of the same list. A run that it calls `last` is this one.
@@ -63,7 +63,7 @@ fn behind(words: Vec<String>, place: &str) -> String {
         match word.as_str() {
             "--after" => drop(words.next()),
             word if word.starts_with("--after=") => {}
-            word => again.push(text::word(Path::new(word))),
+            word => again.push(text::word(word)),
         }
     }
     again.extend(["--after".to_owned(), place.to_owned()]);

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::path::Path;
 
 use agentry_journal::backup::BackupError;
 use agentry_journal::history::NoRun;
@@ -23,10 +22,7 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
     match error.downcast_ref::<BackupError>() {
         Some(BackupError::None { .. }) => return Some("`agentry backup DIR` makes one".to_owned()),
         Some(BackupError::NoGeneration { place, .. }) => {
-            return Some(format!(
-                "`agentry backup --list {}` shows those that there are",
-                text::word(Path::new(place))
-            ));
+            return Some(format!("`agentry backup --list {}` shows those that there are", text::word(place)));
         }
         Some(BackupError::Broken { .. }) => return Some("`agentry audit verify` says more".to_owned()),
         _ => {}

@@ -1,8 +1,7 @@
 //! Strangers' words made harmless, as this command shows them: all of it goes through the kernel's `text`. No control character, no escape
 //! sequence and nothing invisible leaves here, and what is one line stays one.
 
-use std::fmt::Write;
-use std::path::Path;
+use std::fmt::{Display, Write};
 
 use agentry_kernel::text::{self, deceives, nearest};
 
@@ -107,13 +106,9 @@ pub fn cut(text: &str, columns: usize) -> String {
     short
 }
 
-/// A path as one word of a shell, for a line that a person copies; one that no line of a terminal can carry is shown, and cannot be copied.
-pub fn word(path: &Path) -> String {
-    let shown = path.display().to_string();
-    match shlex::try_quote(&shown) {
-        Ok(word) if line(&word) == word => word.into_owned(),
-        Ok(_) | Err(_) => line(&shown),
-    }
+/// A path as one word of a shell: see [`text::word`].
+pub fn word(path: impl Display) -> String {
+    text::word(path)
 }
 
 /// What to say of a name that nobody has: the one that was probably meant, or this.

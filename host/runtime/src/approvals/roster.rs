@@ -71,7 +71,7 @@ pub enum RosterError {
         max: usize,
     },
     /// Somebody else could read or write it.
-    #[error("others can reach `{}`, and could answer in this name\nhint: chmod {mode} {}; then remove and enrol anew", path.display(), word(&path.display().to_string()))]
+    #[error("others can reach `{}`, and could answer in this name\nhint: chmod {mode} {}; then remove and enrol anew", path.display(), word(path.display()))]
     Reachable {
         /// The file or directory.
         path: PathBuf,

@@ -56,11 +56,7 @@ impl Place {
             Err(error) => Err(unusable(&directory, &error)),
             Ok(is) if is.mode() & 0o077 != 0 => {
                 // It may be that of a host which runs.
-                Err(place(
-                    &directory,
-                    &"others can reach it",
-                    &format!("chmod 700 {}", word(&directory.display().to_string())),
-                ))
+                Err(place(&directory, &"others can reach it", &format!("chmod 700 {}", word(directory.display()))))
             }
             Ok(_) => Self::open(directory).map(Some),
         }

@@ -67,7 +67,7 @@ fn directory(home: &Path) -> Finding {
         return Finding::wrong(
             "home",
             format!("{shown} is not there"),
-            format!("agentry setup --home {}", text::word(home)),
+            format!("agentry setup --home {}", text::word(home.display())),
         );
     };
     if !is.is_dir() {
@@ -140,7 +140,7 @@ fn second_place(home: &Home) -> Result<Vec<Finding>> {
     let place = home.path().join(heads);
     if let Some(directory) = place.parent().filter(|directory| !directory.is_dir()) {
         let why = format!("heads of the log go to {}, whose directory is not there: no host begins", place.display());
-        return Ok(vec![Finding::wrong("audit", why, format!("mkdir -p {}", text::word(directory)))]);
+        return Ok(vec![Finding::wrong("audit", why, format!("mkdir -p {}", text::word(directory.display())))]);
     }
     let Some(history) = home.history()? else { return Ok(Vec::new()) };
     // A host that runs has been let in, and its newest heads may be on their way.

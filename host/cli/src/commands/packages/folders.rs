@@ -53,7 +53,7 @@ pub fn of(
 
 /// The folders that a person named with a command, as words of it.
 pub fn given_roots(roots: &[(String, PathBuf)]) -> String {
-    let words = roots.iter().map(|(root, directory)| format!(" --root {root}={}", text::word(directory)));
+    let words = roots.iter().map(|(root, directory)| format!(" --root {root}={}", text::word(directory.display())));
     words.collect()
 }
 
@@ -91,7 +91,7 @@ fn asked(root: &str, optional: bool, is: impl Fn(&Path) -> Result<PathBuf>) -> R
 pub fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
     let shown = text::line(&directory.display().to_string());
     let whole = directory.canonicalize().with_context(|| {
-        format!("`{root}` cannot be {shown}\nhint: make the folder first: mkdir -p {}", text::word(directory))
+        format!("`{root}` cannot be {shown}\nhint: make the folder first: mkdir -p {}", text::word(directory.display()))
     })?;
     if whole.to_str().is_none() {
         return Err(Fault::usage(format!("{shown} is no text"), "name a folder whose path is UTF-8").into());

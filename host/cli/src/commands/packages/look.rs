@@ -1,6 +1,6 @@
 //! A look at a package that a person gave: for `info`, which shows it, and for `install`, which asks then.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::Lock;
@@ -38,13 +38,13 @@ pub fn look(home: &Home, wanted: &Wanted, with: &[String]) -> Result<Looked> {
 
 /// The command that was given, without a yes.
 pub fn command(wanted: &Wanted, with: &[String], roots: &[(String, PathBuf)]) -> String {
-    let mut command = format!("agentry install {}", text::word(Path::new(&wanted.package)));
+    let mut command = format!("agentry install {}", text::word(&wanted.package));
     for (option, given) in [("--digest", &wanted.digest), ("--index", &wanted.index)] {
         if let Some(given) = given {
-            command.push_str(&format!(" {option} {}", text::word(Path::new(given))));
+            command.push_str(&format!(" {option} {}", text::word(given)));
         }
     }
-    with.iter().for_each(|one| command.push_str(&format!(" --with {}", text::word(Path::new(one)))));
+    with.iter().for_each(|one| command.push_str(&format!(" --with {}", text::word(one))));
     command.push_str(&given_roots(roots));
     command
 }
