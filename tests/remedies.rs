@@ -227,10 +227,14 @@ fn what_cannot_be_written_whole_is_in_nobodys_way() {
         end(&mut new).with(0);
     }
     // A lock holds from when its file is there, whether or not the log could be told.
+    let log = stage.home().join("store.wal");
+    fs::remove_file(&log).expect("the run before it made it");
+    fs::create_dir(&log).expect("it is ours");
     let mut lock = stage.agentry("policy lock");
     let told = limited(lock.args(["--because", "an audit"]), 1);
     assert_ne!(told.code, 0);
     told.says("locked, and the log of this home does not say so:");
+    fs::remove_dir(&log).expect("it is ours");
     end(&mut stage.run(&guest("echo"), &json!(1))).with(3).says("an admin has stopped every new effect: an audit");
 }
 

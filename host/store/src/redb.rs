@@ -1,7 +1,9 @@
-//! The store on one machine: one redb file with one table. Opens, reads, and hands every write to the one writer.
+//! The store on one machine: one redb file with one table of rows, and a write-ahead log beside it. Opens, reads, and hands every write to the
+//! one writer.
 
 pub(crate) mod compact;
 mod view;
+mod wal;
 mod writer;
 
 use std::fs;
@@ -15,19 +17,21 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use redb::{
-    Builder, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageError,
-    TableDefinition, TableError,
+    Builder, Database, DatabaseError, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageError,
+    TableDefinition, TableError, WriteTransaction,
 };
 
 use tempfile::TempPath;
 
-use self::writer::Writer;
+use self::wal::{Seed, WriteAheadLog};
+use self::writer::{Disk, Writer};
 use super::disk::is_full;
 use super::lease::{self, Lease, LeaseError};
-use super::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value, keys};
+use super::{Batch, Key, Measured, Page, Range, Row, Store, StoreError, Value, Write, keys};
 
-/// The version of the store's layout. Version 1 knew of one host only: it is read as it is, and whoever writes it makes it this version.
-const FORMAT: u8 = 2;
+/// The version of the store's layout. Version 1 knew of one host only, version 2 had no log: they are read as they are, and whoever writes one
+/// makes it this version.
+const FORMAT: u8 = 3;
 
 /// Pages kept in memory. Small on purpose: the hot end of the journal is what is read and written.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
@@ -39,6 +43,8 @@ const PID_FILE: &str = "store.pid";
 const NEW_PREFIX: &str = "store.redb.new.";
 
 pub(super) const TABLE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("agentry");
+/// What the records of the log hold by. Apart, so that whoever reads rows does not come upon it.
+const SEED: TableDefinition<'static, (), Seed> = TableDefinition::new("wal");
 
 /// How a database is opened, again and again if the disk fails in between.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
@@ -82,8 +88,10 @@ impl RedbStore {
         if found != Some(FORMAT) {
             write_format(&database)?;
         }
+        let log = replayed(&database, path)?.ok_or_else(no_log)?;
         let shared = Arc::new(Shared { database: RwLock::new(Some(database)) });
-        let writer = Writer::start(Arc::clone(&shared), opener, lease).map_err(|error| not_opened(path, &error))?;
+        let disk = Disk { shared: Arc::clone(&shared), log: Some(log), opener, path: path.to_path_buf(), lease };
+        let writer = Writer::start(disk).map_err(|error| not_opened(path, &error))?;
         Ok(Self { shared, writer })
     }
 
@@ -217,20 +225,23 @@ impl StoreReader {
         };
         let open = |path: &Path| Builder::new().set_cache_size(CACHE_BYTES).open_read_only(path);
         let mut copy = None;
-        let database = match open(&path) {
-            // The last host was killed: what it had begun is rolled back first, which takes a writer.
-            Err(DatabaseError::RepairAborted) => {
+        let found = match open(&path) {
+            Ok(database) => Some(database).filter(|database| !waits(database, &path)),
+            Err(DatabaseError::RepairAborted) => None,
+            Err(error) => return Err(opening(error, &path)),
+        };
+        let database = match found {
+            Some(database) => database,
+            // The last host was killed: what it had begun is rolled back and what its log has is taken over first, which takes a writer.
+            None => {
                 let place = match rustix::fs::access(&path, rustix::fs::Access::WRITE_OK) {
                     Ok(()) => path.as_path(),
                     Err(_) => copy.insert(copied(&path)?),
                 };
-                let repaired = Builder::new().open(place).map_err(|error| opening(error, &path))?;
-                repaired.close().map_err(|error| opening(error, &path))?;
-                open(place)
+                settle(place, &path)?;
+                open(place).map_err(|error| opening(error, &path))?
             }
-            other => other,
         };
-        let database = database.map_err(|error| opening(error, &path))?;
         check_format(&database.begin_read().map_err(|error| failed(error.into()))?, &path)?;
         Ok(Some(Self { database, copy, _lease: lease }))
     }
@@ -342,13 +353,85 @@ fn check_format(transaction: &ReadTransaction, path: &Path) -> Result<Option<u8>
     }
 }
 
+/// Makes it a store of this version, with an empty log.
 fn write_format(database: &Database) -> Result<(), StoreError> {
     let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
     {
         let mut table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
         table.insert(keys::FORMAT, [FORMAT].as_slice()).map_err(|error| failed(error.into()))?;
     }
+    renew_seed(&transaction)?;
     transaction.commit().map_err(|error| failed(error.into()))
+}
+
+/// From when this transaction is committed, no record of the log holds any more.
+fn renew_seed(transaction: &WriteTransaction) -> Result<Seed, StoreError> {
+    let seed = wal::seed()?;
+    let mut table = transaction.open_table(SEED).map_err(|error| failed(error.into()))?;
+    table.insert((), seed).map_err(|error| failed(error.into()))?;
+    Ok(seed)
+}
+
+/// The log of a database that was opened, which has now in memory what only the log has; none in a store of before there was one. `path` is
+/// where the store lies.
+fn replayed(database: &Database, path: &Path) -> Result<Option<WriteAheadLog>, StoreError> {
+    let Some((log, writes)) = log_of(database, path)? else { return Ok(None) };
+    if !writes.is_empty() {
+        let mut transaction = database.begin_write().map_err(|error| failed(error.into()))?;
+        {
+            let mut table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
+            writes.iter().try_for_each(|(key, value)| writer::write(&mut table, key, value.as_deref()))?;
+        }
+        // It is on disk already.
+        transaction.set_durability(Durability::None).map_err(|error| failed(error.into()))?;
+        transaction.commit().map_err(|error| failed(error.into()))?;
+    }
+    Ok(Some(log))
+}
+
+fn no_log() -> StoreError {
+    StoreError::Damaged { why: "what its log holds by is not there".to_owned() }
+}
+
+/// The log and what its records write; none in a store of before there was one.
+fn log_of(database: &impl ReadableDatabase, path: &Path) -> Result<Option<(WriteAheadLog, Vec<Write>)>, StoreError> {
+    let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
+    let table = match transaction.open_table(SEED) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        table => table.map_err(|error| failed(error.into()))?,
+    };
+    let seed = table.get(()).map_err(|error| failed(error.into()))?.map(|seed| seed.value());
+    seed.map(|seed| WriteAheadLog::open(path, seed)).transpose()
+}
+
+/// Whether the log has what the store's own file has not, or cannot be read: whoever settles that says why.
+fn waits(database: &impl ReadableDatabase, path: &Path) -> bool {
+    log_of(database, path).map_or(true, |found| found.is_some_and(|(_, writes)| !writes.is_empty()))
+}
+
+/// Puts the store at `place`, which a killed host left, in order, by the log beside `path`.
+fn settle(place: &Path, path: &Path) -> Result<(), StoreError> {
+    let database = Builder::new().open(place).map_err(|error| opening(error, path))?;
+    match replayed(&database, path)? {
+        Some(log) => close(if place == path { log } else { log.of_copy() }, database, path),
+        None => database.close().map_err(|error| opening(error, path)),
+    }
+}
+
+/// Commits a transaction in the store's own file, with all that only the log had.
+fn checkpoint(transaction: WriteTransaction, log: &mut WriteAheadLog) -> Result<(), StoreError> {
+    let seed = renew_seed(&transaction)?;
+    transaction.commit().map_err(|error| failed(error.into()))?;
+    log.restart(seed);
+    Ok(())
+}
+
+/// Closes a store whose own file has everything then.
+fn close(mut log: WriteAheadLog, database: Database, path: &Path) -> Result<(), StoreError> {
+    if !log.is_empty() {
+        checkpoint(database.begin_write().map_err(|error| failed(error.into()))?, &mut log)?;
+    }
+    database.close().map_err(|error| opening(error, path))
 }
 
 fn not_opened(path: &Path, error: &io::Error) -> StoreError {

@@ -22,6 +22,13 @@ fn open(home: &Path) -> RedbStore {
     RedbStore::open(home).expect("a temporary directory can be written")
 }
 
+/// What a host that is killed now leaves.
+fn copy_store(home: &Path, to: &Path) {
+    for file in ["store.redb", "store.wal"] {
+        fs::copy(home.join(file), to.join(file)).expect("a temporary directory can be written");
+    }
+}
+
 const ALL: Page = Page { rows: usize::MAX, bytes: usize::MAX };
 
 #[tokio::test]
@@ -63,7 +70,7 @@ async fn a_killed_host_leaves_a_store_that_opens() {
     let copy = tempfile::tempdir().unwrap();
     let store = open(home.path());
     store.commit(put(b"x", b"a")).await.unwrap();
-    fs::copy(home.path().join("store.redb"), copy.path().join("store.redb")).unwrap();
+    copy_store(home.path(), copy.path());
     let reader = StoreReader::open(copy.path()).unwrap().expect("the store is there");
     assert_eq!(reader.get(b"x"), Ok(Some(b"a".to_vec())));
     drop(reader);
@@ -274,16 +281,39 @@ fn filling(home: &Path) -> (RedbStore, Arc<AtomicBool>) {
 async fn a_full_disk_is_told_to_all_and_the_store_goes_on_when_there_is_room() {
     let home = tempfile::tempdir().unwrap();
     let (store, full) = filling(home.path());
+    // No log can be made there.
+    fs::create_dir(home.path().join("store.wal")).unwrap();
     store.commit(put(b"x", b"before")).await.unwrap();
     full.store(true, Ordering::Release);
     let answers = futures::future::join_all([store.commit(put(b"x", b"lost")), store.commit(put(b"y", b"lost"))]).await;
     assert_eq!(answers, [Err(StoreError::Full), Err(StoreError::Full)]);
     assert!(store.commit(put(b"y", b"lost")).await.is_err());
+    fs::remove_dir(home.path().join("store.wal")).unwrap();
     full.store(false, Ordering::Release);
     store.commit(put(b"z", b"after")).await.expect("there is room again");
     assert_eq!(store.get(b"x"), Ok(Some(b"before".to_vec())), "nothing is half-written");
     assert_eq!(store.get(b"y"), Ok(None));
     assert_eq!(store.get(b"z"), Ok(Some(b"after".to_vec())));
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_stops_no_commit_that_the_log_has_room_for_and_loses_none_of_them() {
+    let home = tempfile::tempdir().unwrap();
+    let (store, full) = filling(home.path());
+    store.commit(put(b"a", b"before")).await.unwrap();
+    full.store(true, Ordering::Release);
+    store.commit(put(b"b", b"in the log")).await.expect("its log has room");
+    let large = store.commit(put(b"c", &vec![7; 1024 * 1024])).await;
+    assert_eq!(large, Err(StoreError::Full), "what is larger than a record goes into the store's own file");
+    full.store(false, Ordering::Release);
+    // The store is opened anew, and has what its log has.
+    store.commit(put(b"d", b"after")).await.expect("there is room again");
+    assert_eq!(store.get(b"b"), Ok(Some(b"in the log".to_vec())));
+    drop(store);
+    let store = open(home.path());
+    let all = store.scan(&Range::of(b""), ALL).unwrap();
+    let ours: Vec<_> = all.iter().map(|(key, _)| key[0]).filter(|key| keys::FORMAT != [*key]).collect();
+    assert_eq!(ours, *b"abd");
 }
 
 #[tokio::test]

@@ -96,7 +96,11 @@ async fn each_generation_takes_what_is_new_and_puts_back_its_own_moment() {
     assert_eq!([kept.runs("one"), kept.runs("two"), kept.runs("three")], [vec![1, 2, 3], vec![2, 3, 4], vec![2, 3, 4]]);
     let text = |name: &str| fs::read_to_string(kept.place.path().join(name).join("policies/50-a.toml")).unwrap();
     assert_eq!([text("one"), text("two")], ["format = 1\n", "format = 2\n"]);
-    assert_eq!(entries(&kept.place.path().join("one")), ["policies", "store.redb"], "no key, nothing of the making");
+    assert_eq!(
+        entries(&kept.place.path().join("one")),
+        ["policies", "store.redb", "store.wal"],
+        "no key, nothing of the making"
+    );
     assert!(matches!(kept.restored("four", Which::At(NOW)), Err(BackupError::NoGeneration { .. })));
     assert!(matches!(kept.restored("four", Which::Generation(9)), Err(BackupError::NoGeneration { .. })));
     assert!(matches!(kept.restored("one", Which::Newest), Err(BackupError::NotEmpty { .. })));

@@ -241,7 +241,9 @@ async fn what_a_killed_host_held_stays_held_for_runs_that_can_go_on() {
         has_begun.await.unwrap();
         // As a killed process leaves it: what is on disk now, and nothing more.
         std::fs::create_dir(home.path().join("copy")).unwrap();
-        std::fs::copy(home.path().join("store.redb"), home.path().join("copy/store.redb")).unwrap();
+        for file in ["store.redb", "store.wal"] {
+            std::fs::copy(home.path().join(file), home.path().join("copy").join(file)).unwrap();
+        }
         drop(call);
     }
     let host = host(&home.path().join("copy")).await;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use redb::{Builder, CompactionError, DatabaseError, ReadableDatabase as _};
 
-use super::{CACHE_BYTES, FILE, check_format, failed, leased, metadata, not_opened, opening};
+use super::{CACHE_BYTES, FILE, check_format, checkpoint, failed, leased, metadata, not_opened, opening, replayed};
 use crate::StoreError;
 
 /// Each pass moves what lies behind into the room before it; few are needed, and none is needed behind one that moved nothing.
@@ -34,6 +34,9 @@ pub fn compact(home: &Path) -> Result<Option<Compacted>, StoreError> {
     let before_bytes = size()?;
     let mut database = Builder::new().set_cache_size(CACHE_BYTES).open(&path).map_err(|error| opening(error, &path))?;
     check_format(&database.begin_read().map_err(|error| failed(error.into()))?, &path)?;
+    if let Some(mut log) = replayed(&database, &path)?.filter(|log| !log.is_empty()) {
+        checkpoint(database.begin_write().map_err(|error| failed(error.into()))?, &mut log)?;
+    }
     for _ in 0..PASSES_MAX {
         match database.compact() {
             Ok(true) => {}

@@ -6,14 +6,16 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
-use redb::{Database, ReadableTable as _, Table};
+use redb::{Durability, ReadableTable as _, Table, WriteTransaction};
 use tokio::sync::oneshot;
 
-use super::{Opener, Shared, TABLE, failed};
+use super::wal::{Body, WriteAheadLog};
+use super::{Opener, Shared, TABLE, checkpoint, failed};
 use crate::lease::Lease;
 use crate::{Batch, Expect, QUEUE_MAX_BYTES, Row, StoreError, Write};
 
@@ -62,9 +64,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(shared: Arc<Shared>, opener: Opener, lease: Option<Lease>) -> io::Result<Self> {
+    pub(super) fn start(disk: Disk) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
-        let (inbox, disk) = (Arc::clone(&queue), Disk { shared, opener, lease });
+        let inbox = Arc::clone(&queue);
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || disk.serve(&inbox))?;
         Ok(Self { queue, thread: Some(thread) })
     }
@@ -128,15 +130,20 @@ impl Queue {
     }
 }
 
-struct Disk {
-    shared: Arc<Shared>,
-    opener: Opener,
+/// What the writer writes to.
+pub(super) struct Disk {
+    pub(super) shared: Arc<Shared>,
+    /// None while the disk fails, like the database.
+    pub(super) log: Option<WriteAheadLog>,
+    pub(super) opener: Opener,
+    /// Where the store lies.
+    pub(super) path: PathBuf,
     /// Where no lock keeps others from the file.
-    lease: Option<Lease>,
+    pub(super) lease: Option<Lease>,
 }
 
 impl Disk {
-    fn serve(self, queue: &Queue) {
+    fn serve(mut self, queue: &Queue) {
         while let Some(mut group) = queue.take() {
             let answers = match self.commit(&mut group) {
                 Ok(answers) => answers,
@@ -151,16 +158,18 @@ impl Disk {
     }
 
     /// Commits what can be; the outer error is everyone's.
-    fn commit(&self, group: &mut [Job]) -> Result<Vec<Answer>, StoreError> {
+    fn commit(&mut self, group: &mut [Job]) -> Result<Vec<Answer>, StoreError> {
         if !self.is_ours() {
             return Err(StoreError::Fenced);
         }
         self.reopen()?;
         let database = self.shared.database.read();
-        let database = database.as_ref().ok_or(StoreError::Closed)?;
+        let (Some(database), Some(log)) = (database.as_ref(), self.log.as_mut()) else {
+            return Err(StoreError::Closed);
+        };
         let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
         let mut answers = Vec::with_capacity(group.len());
-        let mut changed = false;
+        let mut written = Body::default();
         {
             let mut table = transaction.open_table(TABLE).map_err(|error| failed(error.into()))?;
             for job in group {
@@ -169,46 +178,46 @@ impl Disk {
                     None => holds(&table, &job.batch)?,
                 };
                 if answer.is_ok() {
-                    changed |= add(&mut table, &job.batch.contents)?;
+                    add(&mut table, &job.batch.contents, &mut written)?;
                     let late = job.batch.late.take().map(|late| (late.writes)());
                     for writes in [Some(&job.batch.writes), late.as_ref()].into_iter().flatten() {
-                        apply(&mut table, writes)?;
-                        changed |= !writes.is_empty();
+                        apply(&mut table, writes, &mut written)?;
                     }
                 }
                 answers.push(answer);
             }
         }
-        if !self.is_ours() {
+        if !self.lease.as_ref().is_none_or(Lease::holds) {
             return Err(StoreError::Fenced);
         }
-        if changed {
-            transaction.commit().map_err(|error| failed(error.into()))?;
-        } else {
+        if written.is_empty() {
             transaction.abort().map_err(|error| failed(error.into()))?;
+        } else {
+            make_durable(transaction, &written, log)?;
         }
         Ok(answers)
     }
 
     /// After a failure the database refuses everything until it is opened anew.
-    fn reopen(&self) -> Result<(), StoreError> {
+    fn reopen(&mut self) -> Result<(), StoreError> {
         if self.shared.database.read().is_some() {
             return Ok(());
         }
-        let database: Database = (self.opener)().map_err(|error| failed(error.into()))?;
-        *self.shared.database.write() = Some(database);
+        let database = (self.opener)().map_err(|error| failed(error.into()))?;
+        let log = super::replayed(&database, &self.path)?.ok_or_else(super::no_log)?;
+        (*self.shared.database.write(), self.log) = (Some(database), Some(log));
         Ok(())
     }
 
-    fn close(&self) {
-        if let Some(database) = self.shared.database.write().take() {
-            if self.is_ours() {
-                // It may fail once more on the same disk; what is committed is on it already.
-                let _ = database.close();
-            } else {
-                // Closing writes, and the file is another's now.
-                std::mem::forget(database);
-            }
+    fn close(&mut self) {
+        let (database, log) = (self.shared.database.write().take(), self.log.take());
+        let (Some(database), Some(log)) = (database, log) else { return };
+        if self.is_ours() {
+            // It may fail once more on the same disk; what is committed is on it already.
+            let _ = super::close(log, database, &self.path);
+        } else {
+            // Closing writes, and the file is another's now.
+            std::mem::forget(database);
         }
     }
 
@@ -216,6 +225,16 @@ impl Disk {
     fn is_ours(&self) -> bool {
         self.lease.as_ref().is_none_or(Lease::holds)
     }
+}
+
+/// Commits what a transaction has written: by a record of the log, or in the store's own file with all that the log has.
+fn make_durable(mut transaction: WriteTransaction, written: &Body, log: &mut WriteAheadLog) -> Result<(), StoreError> {
+    // Where no record can be written, the store's own file is tried, and says what is wrong with the disk.
+    if log.takes(written) && log.append(written).is_ok() {
+        transaction.set_durability(Durability::None).map_err(|error| failed(error.into()))?;
+        return transaction.commit().map_err(|error| failed(error.into()));
+    }
+    checkpoint(transaction, log)
 }
 
 /// Whether all that a batch expects holds; the outer error is everyone's.
@@ -233,24 +252,30 @@ fn holds(table: &Table<'_, &[u8], &[u8]>, batch: &Batch) -> Result<Answer, Store
     Ok(Ok(()))
 }
 
-/// Writes what is not there; true if something was not.
-fn add(table: &mut Table<'_, &[u8], &[u8]>, contents: &[Row]) -> Result<bool, StoreError> {
-    let mut added = false;
+/// Writes what is not there.
+fn add(table: &mut Table<'_, &[u8], &[u8]>, contents: &[Row], written: &mut Body) -> Result<(), StoreError> {
     for (key, value) in contents {
         if table.get(key.as_slice()).map_err(|error| failed(error.into()))?.is_none() {
             table.insert(key.as_slice(), value.as_slice()).map_err(|error| failed(error.into()))?;
-            added = true;
+            written.put(key, Some(value));
         }
     }
-    Ok(added)
+    Ok(())
 }
 
-fn apply(table: &mut Table<'_, &[u8], &[u8]>, writes: &[Write]) -> Result<(), StoreError> {
+fn apply(table: &mut Table<'_, &[u8], &[u8]>, writes: &[Write], written: &mut Body) -> Result<(), StoreError> {
     for (key, value) in writes {
-        match value {
-            Some(value) => drop(table.insert(key.as_slice(), value.as_slice()).map_err(|error| failed(error.into()))?),
-            None => drop(table.remove(key.as_slice()).map_err(|error| failed(error.into()))?),
-        }
+        written.put(key, value.as_deref());
+        write(table, key, value.as_deref())?;
+    }
+    Ok(())
+}
+
+/// Writes one row, or removes it.
+pub(super) fn write(table: &mut Table<'_, &[u8], &[u8]>, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+    match value {
+        Some(value) => drop(table.insert(key, value).map_err(|error| failed(error.into()))?),
+        None => drop(table.remove(key).map_err(|error| failed(error.into()))?),
     }
     Ok(())
 }

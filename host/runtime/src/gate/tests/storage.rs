@@ -133,7 +133,9 @@ async fn what_is_kept_is_counted_anew_after_a_crash_and_in_a_store_of_version_1(
         // As a host leaves it that is killed between a write and the accounts that tell of it.
         for place in ["crashed", "old"] {
             std::fs::create_dir(home.path().join(place)).unwrap();
-            std::fs::copy(home.path().join("store.redb"), home.path().join(place).join("store.redb")).unwrap();
+            for file in ["store.redb", "store.wal"] {
+                std::fs::copy(home.path().join(file), home.path().join(place).join(file)).unwrap();
+            }
         }
     }
     for place in ["crashed", "old"] {
