@@ -52,6 +52,7 @@ mod pruning;
 mod questions;
 mod raises;
 mod real_model;
+mod rebuilding;
 mod refusals;
 mod registries;
 mod registry;
