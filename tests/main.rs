@@ -23,6 +23,7 @@ mod first_hour;
 mod forks;
 mod greedy;
 mod guests;
+mod holders;
 mod homes;
 mod hostile;
 mod http;

@@ -100,15 +100,15 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
     if release.consent.to.0 != consent(release.digest.0, release.capabilities.0) {
         return Err(wrong("the yes in the lock").into());
     }
-    let Some(key) = release.key else { return Ok(()) };
+    let Some(vouched) = &release.vouched else { return Ok(()) };
     let envelope = envelope(home, release)?.ok_or_else(|| wrong("its signature, which is gone,"))?;
     let said = Statement::open(&envelope)?;
     said.vouches_for(&package)?;
-    if said.key != key {
+    if said.vouched != *vouched {
         return Err(wrong("the key that signed it").into());
     }
     let publisher = release.name.split(':').next().unwrap_or_default();
-    keyring.trusts(publisher, key, None)?;
+    keyring.trusts(publisher, vouched, None)?;
     Ok(())
 }
 

@@ -70,7 +70,7 @@ async fn read(directory: &Path, root: PublicKey, state: &Path) -> Result<Vec<Sho
             let package = package::of(&component).with_context(|| listed.listing.name.clone())?;
             let said = Statement::open(&envelope)?;
             said.vouches_for(&package)?;
-            if said.key != listed.key {
+            if said.vouched.holders != listed.holders {
                 let message = format!("{} is signed by another key than the index lists", listed.listing.name);
                 return Err(Fault::denied(message, "its publisher signs it anew, or is listed by that key").into());
             }

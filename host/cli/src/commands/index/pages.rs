@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use agentry_kernel::manifest::Manifest;
+use agentry_packages::holders::Holders;
 use agentry_packages::index::client::Listed;
 
 use crate::commands::packages::{does, drafted_costs};
@@ -57,11 +58,11 @@ pub fn package(one: &Shown) -> String {
     let listing = &listed.listing;
     let name = escaped(&listing.name);
     let mut body = format!(
-        "<p><a href=\"../../\">All packages</a></p>\n<h1>{name}</h1>\n<p>Version {}, {}, signed by {} with <code>{}</code>.</p>\n{}",
+        "<p><a href=\"../../\">All packages</a></p>\n<h1>{name}</h1>\n<p>Version {}, {}, signed by {} with {}.</p>\n{}",
         escaped(&listing.version),
         escaped(&units::bytes(listed.bytes)),
         escaped(&listed.publisher),
-        escaped(&listed.key.to_string()),
+        holders(&listed.holders),
         said(&manifest.description)
     );
     body.push_str("<h2>What it may do</h2>\n<ul>\n");
@@ -94,6 +95,15 @@ pub fn package(one: &Shown) -> String {
     }
     body.push_str("</table>\n");
     whole(&listing.name, &body)
+}
+
+/// Whose word it is.
+fn holders(holders: &Holders) -> String {
+    let keys: Vec<String> = holders.keys().map(|key| format!("<code>{}</code>", escaped(&key.to_string()))).collect();
+    match holders.only() {
+        Some(_) => keys.concat(),
+        None => format!("{} of the {} keys {}", holders.threshold(), keys.len(), keys.join(", ")),
+    }
 }
 
 /// Where the page of a package lies below the list.
