@@ -102,12 +102,12 @@ impl Market {
         for publisher in 0..PUBLISHERS {
             let name = format!("p{publisher}");
             let key = made(&name);
-            repository.add(&name, PublicKey::of(&key), &root).expect("it can be listed");
+            repository.add(&name, &PublicKey::of(&key).into(), &root).expect("it can be listed");
             for package in (publisher..packages).step_by(PUBLISHERS as usize) {
                 let words = if package % 1_000 == 7 { "counts to seven" } else { "does as it is told, more or less" };
                 let component = self.component(&format!("{name}:agent-{package}"), words);
                 let package = inspect(&component).expect("it is a package");
-                let envelope = Statement::of(&package, PublicKey::of(&key)).sign(&key);
+                let envelope = Statement::of(&package, PublicKey::of(&key).into()).sign(&key);
                 repository.publish(&package, &component, &envelope, &key).expect("it can be listed");
             }
         }
@@ -161,7 +161,7 @@ fn verified(market: &Market) {
     component.resize(MIB, 0);
     let key = key::open(&market.path("home"), "p0").expect("it was made");
     let package = inspect(&component).expect("it is a package");
-    let envelope = Statement::of(&package, PublicKey::of(&key)).sign(&key);
+    let envelope = Statement::of(&package, PublicKey::of(&key).into()).sign(&key);
     let limit = Duration::from_millis(5);
     let signature = || {
         let begun = Instant::now();

@@ -365,7 +365,7 @@ fn another_implementation_of_tuf_reads_an_index() {
     end(market.author("index rotate").arg(&index).args(["--to", "index-2"])).with(0);
     let read = || {
         let mut client = Command::new(&python);
-        client.arg(repository("tests/tuf_client.py")).arg(&index).args(["acme/keeper/1.0.0.wasm", &market.key]);
+        client.arg(repository("tests/tuf_client.py")).arg(&index).args(["acme/keeper/1.0.0.wasm", "1", &market.key]);
         end(&mut client)
     };
     let found = read().with(0).stdout;

@@ -1,9 +1,10 @@
 """Reads an index of packages with PyPI's `tuf`: root by root, then a package and its signature, each held against what is signed. The signature, an
-envelope of DSSE, is verified by `securesystemslib` with the publisher's key.
+envelope of DSSE, is verified by `securesystemslib` with so many of the publisher's keys.
 
-    python tuf_client.py INDEX TARGET KEY
+    python tuf_client.py INDEX TARGET THRESHOLD KEY...
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -27,7 +28,14 @@ class Files(FetcherInterface):
             yield file.read()
 
 
-index, target, public = sys.argv[1:]
+def key(public):
+    """A key under the name that TUF has for it: the digest of its canonical form."""
+    said = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public.removeprefix("ed25519:")}}
+    canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return Key.from_dict(hashlib.sha256(canonical.encode()).hexdigest(), said)
+
+
+index, target, threshold, *publics = sys.argv[1:]
 with tempfile.TemporaryDirectory() as home:
     kept = os.path.join(home, "targets")
     os.mkdir(kept)
@@ -40,7 +48,5 @@ with tempfile.TemporaryDirectory() as home:
         lies = updater.download_target(found)
         print(path, found.length)
     envelope = Envelope.from_dict(json.loads(pathlib.Path(lies).read_text()))
-    keyid = next(iter(envelope.signatures))
-    key = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public.removeprefix("ed25519:")}}
-    envelope.verify([Key.from_dict(keyid, key)], 1)
-    print("signed", json.loads(envelope.payload)["subject"][0]["name"])
+    signed = envelope.verify([key(public) for public in publics], int(threshold))
+    print("signed", json.loads(envelope.payload)["subject"][0]["name"], f"by {len(signed)} of {len(publics)}")

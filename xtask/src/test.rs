@@ -127,6 +127,8 @@ fn integration(steps: &mut Steps) -> Result<()> {
     let clients = python::environment("clients", &CLIENTS)?;
     // A real registry of containers, and another program that reads in it.
     let registry = debian::registry_tools();
+    // A real browser, for the pages of an index.
+    let browser = debian::browser();
     let cyclonedx = python::environment("cyclonedx", &[CYCLONEDX])?;
     let packed = packed()?;
     let skipped = target().join("skipped-tests");
@@ -140,6 +142,12 @@ fn integration(steps: &mut Steps) -> Result<()> {
         }
         // The tests that need it say so, and in CI that is a failure.
         Err(error) => eprintln!("no registry of containers: {error:#}"),
+    }
+    match browser {
+        Ok(tools) => {
+            tests.env("AGENTRY_BROWSER_TOOLS", tools);
+        }
+        Err(error) => eprintln!("no browser: {error:#}"),
     }
     tests.env("AGENTRY_DIST", packed).env("AGENTRY_CYCLONEDX_PYTHON", cyclonedx.path("python"));
     steps.tests("integration", tests);

@@ -141,7 +141,8 @@ impl Home {
     /// The component of a release that is installed, unless its key is revoked or the file is another one; what starts it by itself, and what
     /// others call by its name, a host looks up by the same lock.
     fn installed(&self, agent: &str, release: &Release) -> Result<PathBuf> {
-        let revoked = release.key.map_or(Ok(()), |key| Keyring::load(&self.0)?.is_not_revoked(key));
+        let vouched = release.vouched.as_ref();
+        let revoked = vouched.map_or(Ok(()), |vouched| Keyring::load(&self.0)?.still_takes(vouched));
         revoked.map_err(|fault| fault.about(&format!("`{}` does not run", text::line(agent))))?;
         Ok(verified(&self.0, release)?)
     }

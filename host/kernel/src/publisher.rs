@@ -1,4 +1,4 @@
-//! The key of a publisher, as far as a grant speaks of it: whether a package is one that its holder signed is a fact that a host supplies.
+//! The key of a publisher, or its keys together, as far as a grant speaks of them: whether a package is one that its holder signed is a fact that a host supplies.
 //! No signature is looked at here.
 
 use core::fmt;
@@ -7,11 +7,19 @@ use core::str::FromStr;
 use crate::digest::Digest;
 
 /// What stands before the digits of a key.
-const PREFIX: &str = "ed25519:";
+const ONE: &str = "ed25519:";
 
-/// The public half of a publisher's key: `ed25519:` and 64 lowercase hexadecimal digits (RFC 8032).
+/// What stands before the digits of a set of keys.
+const SEVERAL: &str = "keys:";
+
+/// Who must have signed: each in its form of a prefix and 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublisherKey(pub Digest);
+pub enum PublisherKey {
+    /// The public half of a publisher's one key (RFC 8032): `ed25519:…`.
+    One(Digest),
+    /// So many of several keys, by a digest of all of them and of how many must sign: `keys:…`. Over what it is taken, a host knows.
+    Several(Digest),
+}
 
 /// A text that is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +27,10 @@ pub struct NoKey;
 
 impl fmt::Display for PublisherKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", self.0)
+        match self {
+            Self::One(digits) => write!(f, "{ONE}{digits}"),
+            Self::Several(digits) => write!(f, "{SEVERAL}{digits}"),
+        }
     }
 }
 
@@ -27,8 +38,9 @@ impl FromStr for PublisherKey {
     type Err = NoKey;
 
     fn from_str(text: &str) -> Result<Self, NoKey> {
-        let digits = text.strip_prefix(PREFIX).ok_or(NoKey)?;
-        Digest::of_hex(digits).map(Self).ok_or(NoKey)
+        let one = text.strip_prefix(ONE).map(|digits| Digest::of_hex(digits).map(Self::One));
+        let several = || text.strip_prefix(SEVERAL).map(|digits| Digest::of_hex(digits).map(Self::Several));
+        one.or_else(several).flatten().ok_or(NoKey)
     }
 }
 
@@ -42,7 +54,11 @@ mod tests {
     #[test]
     fn a_key_comes_back_and_what_is_none_is_refused() {
         let text = format!("ed25519:{}", "0a".repeat(32));
-        assert_eq!(text.parse::<PublisherKey>().map(|key| key.to_string()), Ok(text.clone()));
+        let several = format!("keys:{}", "0a".repeat(32));
+        for text in [&text, &several] {
+            assert_eq!(text.parse::<PublisherKey>().map(|key| key.to_string()), Ok(text.clone()));
+        }
+        assert_ne!(text.parse::<PublisherKey>(), several.parse(), "a set of keys is no key, whatever its digits");
         for bad in ["", "ed25519:", "ed25519:0a", &text.to_uppercase(), &text[8..], &format!("{text}0"), "ed25519:é"] {
             assert_eq!(bad.parse::<PublisherKey>(), Err(NoKey), "{bad}");
         }

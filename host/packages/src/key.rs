@@ -67,16 +67,22 @@ impl FromStr for PublicKey {
     type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self, Fault> {
-        text.parse().map(|PublisherKey(key)| Self(key)).map_err(|_| {
-            let message = format!("`{}` is no key", line(text));
-            Fault::usage(message, "a key is `ed25519:` and 64 hexadecimal digits, as `agentry key list` shows it")
-        })
+        match text.parse() {
+            Ok(PublisherKey::One(key)) => Ok(Self(key)),
+            _ => {
+                let message = format!("`{}` is no key", line(text));
+                Err(Fault::usage(
+                    message,
+                    "a key is `ed25519:` and 64 hexadecimal digits, as `agentry key list` shows it",
+                ))
+            }
+        }
     }
 }
 
 impl From<PublicKey> for PublisherKey {
     fn from(key: PublicKey) -> Self {
-        Self(key.0)
+        Self::One(key.0)
     }
 }
 

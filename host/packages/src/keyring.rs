@@ -1,5 +1,6 @@
-//! The publishers that this home knows, one key each: pinned by an admin, vouched for by an index, or taken at first sight where an admin
-//! allows that. A key that changed always stops; a revoked one is never taken again.
+//! The publishers that this home knows, each by its key or its set of keys: pinned by an admin, vouched for by an index, or taken at first sight where an admin
+//! allows that. Keys that changed always stop; a revoked one is never
+//! taken again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, unreadable};
 use crate::file;
+use crate::holders::{Holders, Vouched};
 use crate::key::PublicKey;
 use crate::limits::KEYRING_MAX_BYTES;
 use crate::name::imitated;
@@ -19,7 +21,10 @@ use crate::name::imitated;
 pub const PUBLISHERS_FILE: &str = "publishers.json";
 
 /// Its version.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The one before it, in which every publisher had one key.
+const FORMAT_BEFORE: u32 = 1;
 
 /// How a home came to know a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,12 +48,13 @@ impl fmt::Display for How {
     }
 }
 
-/// A publisher's key.
+/// A publisher's key or keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
-    /// Which.
-    pub key: PublicKey,
+    /// Which, and how many of them must sign.
+    #[serde(rename = "key")]
+    pub holders: Holders,
     /// From whom this home has it.
     pub how: How,
     /// Since when.
@@ -96,11 +102,11 @@ impl Keyring {
         let hint = "get it back out of a backup; without it nobody is trusted that was";
         let keyring: Self = serde_json::from_str(&text)
             .map_err(|why| Fault::damaged(format!("{} cannot be read: {why}", path.display()), hint))?;
-        if keyring.format != FORMAT {
+        if keyring.format != FORMAT && keyring.format != FORMAT_BEFORE {
             let message = format!("{} has format {}, and this version reads {FORMAT}", path.display(), keyring.format);
             return Err(Fault::usage(message, "use the agentry that wrote it, or a later one"));
         }
-        Ok(keyring)
+        Ok(Self { format: FORMAT, ..keyring })
     }
 
     /// Writes it; whoever calls has its turn with the home.
@@ -119,29 +125,43 @@ impl Keyring {
         file::write(&home.join(PUBLISHERS_FILE), text.as_bytes(), by_way_of, 0o600)
     }
 
-    /// Whether this home takes what this key signed for a publisher, and by whose word. Where it does not know the publisher, `vouched`
-    /// says who speaks for the key: an index, or, where an admin allows that, first sight.
+    /// Whether this home takes what is signed so for a publisher, and by whose word. Where it does not know the publisher, `sponsor`
+    /// says who speaks for its keys: an index, or, where an admin allows that, first sight.
     ///
     /// # Errors
-    /// If the key is revoked, another one than before, or nobody vouches for it.
-    pub fn trusts(&self, publisher: &str, key: PublicKey, vouched: Option<How>) -> Result<How, Fault> {
-        self.is_not_revoked(key)?;
-        match (self.publishers.get(publisher), vouched) {
-            (Some(known), _) if known.key == key => Ok(known.how),
+    /// If too few keys are left that are not revoked, they are others than before, or nobody vouches for them.
+    pub fn trusts(&self, publisher: &str, vouched: &Vouched, sponsor: Option<How>) -> Result<How, Fault> {
+        self.still_takes(vouched)?;
+        let holders = &vouched.holders;
+        let (another, arguments) = (others(holders), holders.arguments());
+        match (self.publishers.get(publisher), sponsor) {
+            (Some(known), _) if known.holders == *holders => Ok(known.how),
             (Some(known), _) => Err(Fault::denied(
-                format!("`{publisher}` signed with another key than before: {key} instead of {}", known.key),
+                format!("`{publisher}` signed with {another} than before: {holders} instead of {}", known.holders),
                 format!(
-                    "ask `{publisher}` on another way whether that is their new key; if so: agentry key trust {publisher} {key} --replace"
+                    "ask `{publisher}` on another way whether that is meant; if so: agentry key trust {publisher} {arguments} --replace"
                 ),
             )),
             (None, Some(how)) => Ok(how),
             (None, None) => Err(Fault::denied(
-                format!("nobody here knows the publisher `{publisher}`, who signed with {key}"),
+                format!("nobody here knows the publisher `{publisher}`, who signed with {holders}"),
                 format!(
-                    "compare the key with what `{publisher}` says on another way, then: agentry key trust {publisher} {key}"
+                    "compare that with what `{publisher}` says on another way, then: agentry key trust {publisher} {arguments}"
                 ),
             )),
         }
+    }
+
+    /// Whether what is signed so may still be taken: enough of those who signed it have keys that are not revoked.
+    ///
+    /// # Errors
+    /// If not, with the first key that is.
+    pub fn still_takes(&self, vouched: &Vouched) -> Result<(), Fault> {
+        if vouched.suffices_without(|key| self.revoked.contains_key(&key)) {
+            return Ok(());
+        }
+        vouched.by.iter().try_for_each(|key| self.is_not_revoked(*key))?;
+        Err(Fault::denied("too few of its keys have signed", "get file and signature again, both of one version"))
     }
 
     /// Whether a key may still be taken.
@@ -165,14 +185,15 @@ impl Keyring {
     /// # Errors
     /// If there is another one and nobody says that it is to be replaced, or it is revoked.
     pub fn trust(&mut self, publisher: &str, known: Known, replace: bool) -> Result<(), Fault> {
-        self.is_not_revoked(known.key)?;
+        // As if all of them had signed: are enough left?
+        self.still_takes(&Vouched { by: known.holders.keys().collect(), holders: known.holders.clone() })?;
         match self.publishers.get(publisher) {
-            Some(before) if before.key != known.key && !replace => Err(Fault::denied(
-                format!("`{publisher}` has the key {} here", before.key),
+            Some(before) if before.holders != known.holders && !replace => Err(Fault::denied(
+                format!("`{publisher}` has the key {} here", before.holders),
                 "ask the publisher on another way; with --replace the new one stands for it",
             )),
             // An admin's word counts more than how it came here, and never less.
-            Some(before) if before.key == known.key && known.how != How::Pinned => Ok(()),
+            Some(before) if before.holders == known.holders && known.how != How::Pinned => Ok(()),
             Some(_) | None => {
                 self.publishers.insert(publisher.to_owned(), known);
                 Ok(())
@@ -184,6 +205,11 @@ impl Keyring {
     pub fn imitated(&self, publisher: &str) -> Option<&str> {
         imitated(publisher, self.publishers.keys().map(String::as_str))
     }
+}
+
+/// How keys are called that are not those of before.
+fn others(holders: &Holders) -> &'static str {
+    if holders.only().is_some() { "another key" } else { "other keys" }
 }
 
 #[cfg(test)]
@@ -200,20 +226,20 @@ mod tests {
     fn a_changed_key_always_stops_and_a_revoked_one_never_comes_back() {
         let home = tempfile::tempdir().unwrap();
         let (first, second) = (public(home.path(), "a"), public(home.path(), "b"));
-        let known = |key| Known { key, how: How::FirstUse, since: Millis(1) };
+        let known = |key: PublicKey| Known { holders: key.into(), how: How::FirstUse, since: Millis(1) };
         let mut keyring = Keyring::default();
-        let stranger = keyring.trusts("acme", first, None).unwrap_err();
+        let stranger = keyring.trusts("acme", &first.into(), None).unwrap_err();
         assert!(stranger.kind == Kind::Denied && stranger.hint.contains("agentry key trust acme ed25519:"));
-        assert_eq!(keyring.trusts("acme", first, Some(How::FirstUse)), Ok(How::FirstUse));
+        assert_eq!(keyring.trusts("acme", &first.into(), Some(How::FirstUse)), Ok(How::FirstUse));
         keyring.trust("acme", known(first), false).unwrap();
         for vouched in [None, Some(How::FirstUse), Some(How::Index)] {
-            let told = keyring.trusts("acme", second, vouched).unwrap_err();
+            let told = keyring.trusts("acme", &second.into(), vouched).unwrap_err();
             assert!(told.message.contains("another key than before"), "{told}");
         }
         assert!(keyring.trust("acme", known(second), false).is_err());
         keyring.trust("acme", known(second), true).unwrap();
         keyring.revoked.insert(second, Revoked { since: Millis(2), because: "stolen\u{1b}[2J".into() });
-        let told = keyring.trusts("acme", second, Some(How::Index)).unwrap_err();
+        let told = keyring.trusts("acme", &second.into(), Some(How::Index)).unwrap_err();
         assert!(told.message.ends_with("is revoked: stolen\\u{1b}[2J"), "{told}");
         assert!(keyring.trust("acme", known(second), true).is_err());
         assert_eq!(keyring.imitated("acrne"), Some("acme"));
@@ -224,29 +250,64 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut keyring = Keyring::default();
         let key = public(home.path(), "a");
-        keyring.trust("acme", Known { key, how: How::Pinned, since: Millis(1) }, false).unwrap();
+        keyring.trust("acme", Known { holders: key.into(), how: How::Pinned, since: Millis(1) }, false).unwrap();
         keyring.save(home.path(), home.path()).unwrap();
         assert_eq!(Keyring::load(home.path()).unwrap(), keyring);
         let path = home.path().join(PUBLISHERS_FILE);
         let text = std::fs::read_to_string(&path).unwrap();
-        for bad in ["{}", "[", &text.replace("\"format\": 1", "\"format\": 2"), &text.replace("pinned", "blessed")] {
+        for bad in ["{}", "[", &text.replace("\"format\": 2", "\"format\": 3"), &text.replace("pinned", "blessed")] {
             std::fs::write(&path, bad).unwrap();
             assert!(Keyring::load(home.path()).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn a_keyring_of_this_version_stays_readable() {
+    fn keys_of_several_are_one_word_and_a_lost_one_is_borne_as_far_as_enough_are_left() {
+        let home = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| public(home.path(), name));
+        let holders = Holders::new([a, b, c], 2).unwrap();
+        let signed = |by: &[PublicKey]| Vouched { holders: holders.clone(), by: by.iter().copied().collect() };
+        let mut keyring = Keyring::default();
+        let told = keyring.trusts("acme", &signed(&[a, b]), None).unwrap_err();
+        assert!(told.hint.ends_with("--threshold 2") && told.message.contains("2 of 3 keys: ed25519:"), "{told}");
+        let known = |holders: &Holders| Known { holders: holders.clone(), how: How::Pinned, since: Millis(1) };
+        keyring.trust("acme", known(&holders), false).unwrap();
+        assert_eq!(keyring.trusts("acme", &signed(&[a, b]), None), Ok(How::Pinned));
+        for other in [Holders::new([a, b, c], 1), Holders::new([a, b], 2), Ok(a.into())] {
+            let other = other.unwrap();
+            let told = keyring.trusts("acme", &Vouched { by: other.keys().collect(), holders: other.clone() }, None);
+            assert!(told.unwrap_err().message.contains("than before"));
+            assert!(keyring.trust("acme", known(&other), false).is_err());
+        }
+        keyring.revoked.insert(a, Revoked { since: Millis(2), because: "lost".into() });
+        let told = keyring.trusts("acme", &signed(&[a, b]), None).unwrap_err();
+        assert!(told.message.ends_with("is revoked: lost"), "{told}");
+        assert_eq!(keyring.trusts("acme", &signed(&[b, c]), None), Ok(How::Pinned));
+        assert_eq!(keyring.trusts("acme", &signed(&[a, b, c]), None), Ok(How::Pinned));
+        keyring.trust("acme", known(&holders), false).unwrap();
+        keyring.revoked.insert(b, Revoked { since: Millis(3), because: String::new() });
+        assert!(keyring.trust("acme", known(&holders), true).is_err(), "nobody could sign any more");
+    }
+
+    #[test]
+    fn keyrings_of_this_version_and_of_the_one_before_stay_readable() {
         let home = tempfile::tempdir().unwrap();
         let key = |digits: &str| format!("ed25519:{}", digits.repeat(32)).parse::<PublicKey>().unwrap();
         let mut keyring = Keyring::default();
         for (name, digits, how) in [("a", "0a", How::Pinned), ("b", "0b", How::Index), ("c", "0c", How::FirstUse)] {
-            keyring.trust(name, Known { key: key(digits), how, since: Millis(7) }, false).unwrap();
+            keyring.trust(name, Known { holders: key(digits).into(), how, since: Millis(7) }, false).unwrap();
         }
+        let before = keyring.clone();
+        let several = Holders::new(["0e", "0f", "1a"].map(key), 2).unwrap();
+        keyring.trust("d", Known { holders: several, how: How::Pinned, since: Millis(8) }, false).unwrap();
         keyring.revoked.insert(key("0d"), Revoked { since: Millis(9), because: "stolen".into() });
         keyring.save(home.path(), home.path()).unwrap();
         let written = std::fs::read_to_string(home.path().join(PUBLISHERS_FILE)).unwrap();
-        expect_test::expect_file!["../../../tests/golden/publishers-1.json"].assert_eq(&written);
+        expect_test::expect_file!["../../../tests/golden/publishers-2.json"].assert_eq(&written);
         assert_eq!(Keyring::load(home.path()).unwrap(), keyring);
+        let text = include_str!("../../../tests/golden/publishers-1.json");
+        std::fs::write(home.path().join(PUBLISHERS_FILE), text).unwrap();
+        let revoked = keyring.revoked.clone();
+        assert_eq!(Keyring::load(home.path()).unwrap(), Keyring { revoked, ..before });
     }
 }

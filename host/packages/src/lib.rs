@@ -4,6 +4,7 @@
 pub mod config;
 mod fault;
 pub mod file;
+pub mod holders;
 pub mod index;
 pub mod key;
 pub mod keyring;

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::fault::{Fault, unreadable};
 use crate::file;
-use crate::key::PublicKey;
+use crate::holders::Vouched;
 use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX, SIGNED_MAX};
 use crate::name::bytes;
 use crate::team::{Member, Team};
@@ -23,10 +23,10 @@ use crate::team::{Member, Team};
 pub const LOCK_FILE: &str = "agents.lock";
 
 /// Its version.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
-/// The one before it: it says less, and nothing otherwise.
-const FORMAT_BEFORE: u32 = 1;
+/// Those before it: they say less, and nothing otherwise.
+const FORMATS_BEFORE: [u32; 2] = [1, 2];
 
 /// Where components lie, each under its digest.
 pub(crate) const DIRECTORY: &str = "packages";
@@ -84,8 +84,9 @@ pub struct Release {
     pub digest: Hex,
     /// As of its manifest.
     pub seq: u64,
-    /// Who signed it; none if a person named it by its digest.
-    pub key: Option<PublicKey>,
+    /// Who may sign for its publisher and who did; none if a person named it by its digest.
+    #[serde(rename = "key")]
+    pub vouched: Option<Vouched>,
     /// What it asks for: see `statement::capabilities`.
     pub capabilities: Hex,
     /// What was agreed to.
@@ -159,7 +160,7 @@ pub struct Lock {
     /// Who signed each version that was ever installed here, by its digest in hexadecimal digits: runs of it that wait go on for as long
     /// as its grant does.
     #[serde(default)]
-    pub signed: BTreeMap<String, PublicKey>,
+    pub signed: BTreeMap<String, Vouched>,
     /// What is not finished.
     pub pending: Vec<Pending>,
 }
@@ -212,7 +213,7 @@ impl Lock {
         if check.as_ref().and_then(Value::as_str) != Some(&*check_of(&value)) {
             return Err(damaged("its check does not fit"));
         }
-        if value["format"] != FORMAT && value["format"] != FORMAT_BEFORE {
+        if value["format"] != FORMAT && FORMATS_BEFORE.iter().all(|before| value["format"] != *before) {
             let message = format!("{} has another format, and this version reads {FORMAT}", path.display());
             return Err(Fault::usage(message, "use the agentry that wrote it, or a later one"));
         }
@@ -267,8 +268,8 @@ impl Lock {
             *highest = release.seq;
             self.newest.insert(release.name.clone(), release.digest);
         }
-        if let Some(key) = release.key {
-            self.keep_signer(release.digest.0.to_string(), key);
+        if let Some(vouched) = release.vouched.clone() {
+            self.keep_signers(release.digest.0.to_string(), vouched);
         }
         match self.agents.get_mut(agent) {
             None => {
@@ -284,8 +285,8 @@ impl Lock {
         }
     }
 
-    fn keep_signer(&mut self, digest: String, key: PublicKey) {
-        self.signed.insert(digest, key);
+    fn keep_signers(&mut self, digest: String, vouched: Vouched) {
+        self.signed.insert(digest, vouched);
         if self.signed.len() > SIGNED_MAX {
             let named: BTreeSet<String> = self.releases().map(|release| release.digest.0.to_string()).collect();
             let others = self.signed.keys().filter(|digest| !named.contains(*digest)).cloned();
@@ -294,10 +295,10 @@ impl Lock {
         }
     }
 
-    /// Whose signature each version has that is or was installed, as far as it has one.
-    pub fn signers(&self) -> impl Iterator<Item = (Digest, PublicKey)> {
-        let were = self.signed.iter().filter_map(|(digest, key)| Some((Digest(bytes(digest)?), *key)));
-        were.chain(self.releases().filter_map(|release| Some((release.digest.0, release.key?))))
+    /// Whose signatures each version has that is or was installed, as far as it has some.
+    pub fn signers(&self) -> impl Iterator<Item = (Digest, &Vouched)> {
+        let were = self.signed.iter().filter_map(|(digest, vouched)| Some((Digest(bytes(digest)?), vouched)));
+        were.chain(self.releases().filter_map(|release| Some((release.digest.0, release.vouched.as_ref()?))))
     }
 
     /// The one before takes the place of the present one, which is kept as well: so nothing is lost by a mistake.
@@ -352,7 +353,7 @@ pub(crate) mod fixture {
             version: version.into(),
             digest: Hex(digest),
             seq,
-            key: None,
+            vouched: None,
             capabilities: Hex(digest),
             consent,
             index: None,
@@ -367,6 +368,8 @@ pub(crate) mod fixture {
 mod tests {
     use super::fixture::release;
     use super::*;
+    use crate::holders::Holders;
+    use crate::key::PublicKey;
 
     #[test]
     fn a_lock_comes_back_and_every_flipped_bit_is_seen() {
@@ -425,17 +428,20 @@ mod tests {
     }
 
     #[test]
-    fn locks_of_this_version_and_of_the_one_before_stay_readable() {
+    fn locks_of_this_version_and_of_those_before_stay_readable() {
         let home = tempfile::tempdir().unwrap();
         let mut lock = Lock::default();
-        let key = Some("ed25519:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a".parse().unwrap());
+        let key = |digits: &str| format!("ed25519:{}", digits.repeat(32)).parse::<PublicKey>().unwrap();
+        let several = Holders::new(["0a", "0b", "0c"].map(key), 2).unwrap();
+        let several = Vouched { holders: several, by: ["0a", "0c"].map(key).into() };
         let grant = GrantFile { file: "50-clock.toml".into(), digest: Hex(Digest([4; 32])) };
         for (version, seq, by) in [("1.0.0", 1, By::Policy), ("1.1.0", 2, By::Update), ("1.2.0", 3, By::Person)] {
             let release = release(version, seq);
             let consent = Consent { by, ..release.consent.clone() };
+            let vouched = Some(if seq == 3 { several.clone() } else { key("0a").into() });
             lock.put(
                 "clock",
-                Release { key, index: Some("main".into()), grant: Some(grant.clone()), consent, ..release },
+                Release { vouched, index: Some("main".into()), grant: Some(grant.clone()), consent, ..release },
             );
         }
         lock.roots.entry("clock".into()).or_default().insert("documents".into(), "/a".into());
@@ -444,8 +450,13 @@ mod tests {
         lock.pending.push(Pending::Withdraw { grant });
         lock.save(home.path(), home.path()).unwrap();
         let written = std::fs::read_to_string(home.path().join(LOCK_FILE)).unwrap();
-        expect_test::expect_file!["../../../tests/golden/agents-2.lock"].assert_eq(&written);
+        expect_test::expect_file!["../../../tests/golden/agents-3.lock"].assert_eq(&written);
         assert_eq!(Lock::load(home.path()).unwrap(), lock);
+        let one = Vouched::from(key("0a"));
+        std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../tests/golden/agents-2.lock")).unwrap();
+        let before = Lock::load(home.path()).unwrap();
+        assert_eq!((before.highest.clone(), before.seen.clone()), (lock.highest.clone(), lock.seen.clone()));
+        assert!(before.signers().count() == 6 && before.signers().all(|(_, vouched)| *vouched == one));
         std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../tests/golden/agents-1.lock")).unwrap();
         let before = Lock::load(home.path()).unwrap();
         assert_eq!((before.highest.clone(), before.roots.clone()), (lock.highest.clone(), lock.roots.clone()));

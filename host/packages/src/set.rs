@@ -126,7 +126,7 @@ impl Set {
             return Err(Fault::unavailable(message, "look at it again: agentry list, then try again"));
         }
         self.lock.follows(&release.name, release.seq, release.digest.0)?;
-        release.key.map_or(Ok(()), |key| self.keyring.is_not_revoked(key))?;
+        self.takes(&release)?;
         if let Some(installed) = self.lock.agents.get(agent)
             && installed.now.name != release.name
         {
@@ -166,7 +166,7 @@ impl Set {
                 let message = format!("no version of `{agent}` before {} is here", now.version);
                 return Err(Fault::usage(message, "`agentry list --json` shows the versions that are kept"));
             };
-            before.key.map_or(Ok(()), |key| self.keyring.is_not_revoked(key))?;
+            self.takes(&before)?;
             verified(&self.home, &before)?;
             match (&before.grant, &now.grant) {
                 (Some(grant), now) => {
@@ -240,7 +240,10 @@ impl Set {
         keyring.revoked.entry(key).or_insert(revoked);
         self.keep(keyring)?;
         self.withdraw_revoked()?;
-        let signed = self.lock.agents.iter().filter(|(_, installed)| installed.now.key == Some(key));
+        let signed = self.lock.agents.iter().filter(|(_, installed)| {
+            installed.now.vouched.as_ref().is_some_and(|vouched| vouched.by.contains(&key))
+                && self.takes(&installed.now).is_err()
+        });
         Ok(signed.map(|(agent, _)| agent.clone()).collect())
     }
 
@@ -264,6 +267,11 @@ impl Set {
         lock.seen.insert(digest.to_string(), now);
         self.commit(lock)?;
         Ok(now)
+    }
+
+    /// Whether enough of the keys that signed a release are not revoked.
+    fn takes(&self, release: &Release) -> Result<(), Fault> {
+        release.vouched.as_ref().map_or(Ok(()), |vouched| self.keyring.still_takes(vouched))
     }
 
     fn installed(&self, agent: &str) -> Result<&Release, Fault> {
@@ -335,7 +343,7 @@ impl Set {
     /// Grants of agents whose key is revoked leave the policy directory, whoever wrote them and whatever their file is called.
     fn withdraw_revoked(&self) -> Result<(), Fault> {
         let revoked: Vec<(&String, &Release)> = self.lock.agents.iter().map(|(agent, one)| (agent, &one.now)).collect();
-        let of_revoked = |release: &Release| release.key.is_some_and(|key| self.keyring.is_not_revoked(key).is_err());
+        let of_revoked = |release: &Release| self.takes(release).is_err();
         let revoked: Vec<_> = revoked.into_iter().filter(|(_, release)| of_revoked(release)).collect();
         if revoked.is_empty() {
             return Ok(());

@@ -32,7 +32,7 @@ impl Signers {
         Self { home: home.to_owned(), known: Mutex::new(None) }
     }
 
-    /// The key that signed the file of this digest, if it is or was installed here and the key is not revoked. The files of the home are
+    /// Who signed the file of this digest, as grants name them, if it is or was installed here and enough of their keys are not revoked. The files of the home are
     /// read again when they have changed.
     pub fn of(&self, file: Digest) -> Option<PublisherKey> {
         let of = [LOCK_FILE, PUBLISHERS_FILE].map(|name| Stamp::of(&self.home.join(name)));
@@ -51,8 +51,8 @@ impl Signers {
 
 fn read(home: &Path) -> Option<BTreeMap<Digest, PublisherKey>> {
     let (lock, keyring) = (Lock::load(home).ok()?, Keyring::load(home).ok()?);
-    let good = lock.signers().filter(|(_, key)| keyring.is_not_revoked(*key).is_ok());
-    Some(good.map(|(file, key)| (file, key.into())).collect())
+    let good = lock.signers().filter(|(_, vouched)| keyring.still_takes(vouched).is_ok());
+    Some(good.map(|(file, vouched)| (file, vouched.holders.name())).collect())
 }
 
 #[cfg(test)]
@@ -72,7 +72,10 @@ mod tests {
         assert_eq!(signers.of(first.digest.0), None, "nothing is installed");
         let mut lock = Lock::default();
         for seq in 1..=6 {
-            lock.put("clock", crate::lock::Release { key: Some(key), ..release(&format!("1.{}.0", seq - 1), seq) });
+            lock.put(
+                "clock",
+                crate::lock::Release { vouched: Some(key.into()), ..release(&format!("1.{}.0", seq - 1), seq) },
+            );
         }
         lock.put("other", crate::lock::Release { name: "acme:other".into(), ..release("9.0.0", 9) });
         lock.save(at, at).unwrap();

@@ -2,6 +2,8 @@
 //! of what it asks for) in an envelope of DSSE. A statement that verifies says who vouches for the file; whether they are trusted is the
 //! keyring's to say.
 
+use std::collections::BTreeSet;
+
 use agentry_engine::package::{Package, canonical_json};
 use agentry_journal::export::sign::SigningKey;
 use agentry_kernel::digest::Digest;
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::fault::Fault;
+use crate::holders::{Holders, Vouched};
 use crate::key::PublicKey;
 use crate::limits::{SIGNATURE_MAX_BYTES, SIGNATURES_MAX};
 use crate::name;
@@ -35,8 +38,8 @@ pub struct Statement {
     pub seq: u64,
     /// See [`capabilities`].
     pub capabilities: Digest,
-    /// Whose word it is.
-    pub key: PublicKey,
+    /// Whose word it is, and who has signed it.
+    pub vouched: Vouched,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,7 +88,7 @@ struct Predicate {
     version: String,
     seq: u64,
     capabilities: Sha,
-    publisher: PublicKey,
+    publisher: Holders,
 }
 
 /// The hash of all that a package asks for: interfaces with their limits, and the budget that it suggests. Reasons are words and no part
@@ -108,8 +111,8 @@ fn strip_reasons(value: &mut Value) {
 }
 
 impl Statement {
-    /// What the holder of this key says of a package.
-    pub fn of(package: &Package, key: PublicKey) -> Self {
+    /// What these say of a package, once enough of them have signed it.
+    pub fn of(package: &Package, holders: Holders) -> Self {
         let manifest = &package.manifest;
         Self {
             digest: package.digest,
@@ -117,11 +120,11 @@ impl Statement {
             version: manifest.version.clone(),
             seq: manifest.seq,
             capabilities: capabilities(manifest),
-            key,
+            vouched: Vouched { holders, by: BTreeSet::new() },
         }
     }
 
-    /// The envelope with this statement, signed.
+    /// The envelope with this statement, signed by one.
     pub fn sign(&self, key: &SigningKey) -> Vec<u8> {
         let statement = json!({
             "_type": STATEMENT_TYPE,
@@ -131,32 +134,55 @@ impl Statement {
                 "version": self.version,
                 "seq": self.seq,
                 "capabilities": {"sha256": self.capabilities.to_string()},
-                "publisher": self.key.to_string(),
+                "publisher": self.vouched.holders,
             },
         });
         let body = canonical_json(&statement);
-        let signature = key.sign_message(&to_be_signed(body.as_bytes()));
-        let envelope = json!({
-            "payload": STANDARD.encode(&body),
-            "payloadType": PAYLOAD_TYPE,
-            "signatures": [{"keyid": PublicKey::of(key).id(), "sig": STANDARD.encode(signature)}],
-        });
-        format!("{}\n", canonical_json(&envelope)).into_bytes()
+        let signature = Signature::of(body.as_bytes(), key);
+        Envelope { payload: STANDARD.encode(&body), payload_type: PAYLOAD_TYPE.to_owned(), signatures: vec![signature] }
+            .written()
     }
 
-    /// The statement in an envelope, if the key that it names signed it.
+    /// An envelope with this statement, signed by one key more; signed by it before, it is as it was.
     ///
     /// # Errors
-    /// If it is none, or the signature is not of that key.
+    /// If the envelope cannot be read.
+    pub fn add_to(&self, envelope: &[u8], key: &SigningKey) -> Result<Vec<u8>, Fault> {
+        let (mut envelope, body) = Envelope::read(envelope)?;
+        let own = Signature::of(&body, key);
+        // Whatever else stands under this name was not made by this key.
+        envelope.signatures.retain(|signature| signature.keyid != own.keyid);
+        envelope.signatures.push(own);
+        envelope.signatures.sort_by(|a, b| a.keyid.cmp(&b.keyid));
+        Ok(envelope.written())
+    }
+
+    /// The statement in an envelope, if enough of the keys that it names signed it.
+    ///
+    /// # Errors
+    /// If it is none, or they did not.
     pub fn open(envelope: &[u8]) -> Result<Self, Fault> {
-        if envelope.len() > SIGNATURE_MAX_BYTES {
-            return Err(damaged(&format!("it has more than {SIGNATURE_MAX_BYTES} bytes")));
+        let statement = Self::read(envelope)?;
+        let Vouched { holders, by } = &statement.vouched;
+        match by.len() {
+            _ if statement.vouched.suffices() => Ok(statement),
+            0 => Err(Fault::denied(
+                "the signature is wrong: the key that it names did not sign it",
+                "get file and signature again from where the publisher offers them",
+            )),
+            count => Err(Fault::denied(
+                format!("it is signed by {count} of the {} keys that must sign it", holders.threshold()),
+                "whoever holds another one of them signs it as well: agentry publish FILE, with the .sig beside it",
+            )),
         }
-        let envelope: Envelope = serde_json::from_slice(envelope).map_err(|_| damaged("it is no envelope of DSSE"))?;
-        if envelope.payload_type != PAYLOAD_TYPE || envelope.signatures.len() > SIGNATURES_MAX {
-            return Err(damaged("it is an envelope of something else"));
-        }
-        let body = STANDARD.decode(&envelope.payload).map_err(|_| damaged("its payload is not base64"))?;
+    }
+
+    /// The statement in an envelope, with whoever of those that it names has signed it: perhaps nobody yet.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn read(envelope: &[u8]) -> Result<Self, Fault> {
+        let (envelope, body) = Envelope::read(envelope)?;
         let said: InToto = serde_json::from_slice(&body).map_err(|_| damaged("it says nothing of a package"))?;
         let [subject] = said.subject.as_slice() else { return Err(damaged("it is about several files")) };
         if said.kind != STATEMENT_TYPE || said.predicate_type != PREDICATE_TYPE {
@@ -167,23 +193,17 @@ impl Statement {
             return Err(damaged("it names no package"));
         }
         let digest = |digits: &str| name::bytes(digits).map(Digest).ok_or_else(|| damaged("it has no whole digest"));
-        let statement = Self {
+        Ok(Self {
             digest: digest(&subject.digest.sha256)?,
             name: subject.name.clone(),
             version: said.predicate.version,
             seq: said.predicate.seq,
             capabilities: digest(&said.predicate.capabilities.sha256)?,
-            key: said.predicate.publisher,
-        };
-        let message = to_be_signed(&body);
-        let signed = envelope.signatures.iter().filter_map(|signature| STANDARD.decode(&signature.sig).ok());
-        if !signed.into_iter().any(|signature| statement.key.has_signed(&message, &signature)) {
-            return Err(Fault::denied(
-                "the signature is wrong: the key that it names did not sign it",
-                "get file and signature again from where the publisher offers them",
-            ));
-        }
-        Ok(statement)
+            vouched: Vouched {
+                by: signers(&said.predicate.publisher, &envelope, &body),
+                holders: said.predicate.publisher,
+            },
+        })
     }
 
     /// Whether it is about this package, all of it.
@@ -191,7 +211,7 @@ impl Statement {
     /// # Errors
     /// What it says otherwise.
     pub fn vouches_for(&self, package: &Package) -> Result<(), Fault> {
-        let said = Self::of(package, self.key);
+        let said = Self::of(package, self.vouched.holders.clone());
         let differs = [
             ("another file", self.digest != said.digest),
             ("a package of another name", self.name != said.name),
@@ -207,6 +227,41 @@ impl Statement {
             )),
         }
     }
+}
+
+impl Envelope {
+    /// An envelope and what lies in it.
+    fn read(bytes: &[u8]) -> Result<(Self, Vec<u8>), Fault> {
+        if bytes.len() > SIGNATURE_MAX_BYTES {
+            return Err(damaged(&format!("it has more than {SIGNATURE_MAX_BYTES} bytes")));
+        }
+        let envelope: Self = serde_json::from_slice(bytes).map_err(|_| damaged("it is no envelope of DSSE"))?;
+        if envelope.payload_type != PAYLOAD_TYPE || envelope.signatures.len() > SIGNATURES_MAX {
+            return Err(damaged("it is an envelope of something else"));
+        }
+        let body = STANDARD.decode(&envelope.payload).map_err(|_| damaged("its payload is not base64"))?;
+        Ok((envelope, body))
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let value = serde_json::to_value(self).expect("an envelope has nothing that JSON lacks");
+        format!("{}\n", canonical_json(&value)).into_bytes()
+    }
+}
+
+impl Signature {
+    fn of(body: &[u8], key: &SigningKey) -> Self {
+        let signature = key.sign_message(&to_be_signed(body));
+        Self { keyid: PublicKey::of(key).id(), sig: STANDARD.encode(signature) }
+    }
+}
+
+/// Who of these has signed what lies in an envelope: each key counts once, under whatever names and however often it signed.
+fn signers(holders: &Holders, envelope: &Envelope, body: &[u8]) -> BTreeSet<PublicKey> {
+    let message = to_be_signed(body);
+    let signatures: Vec<Vec<u8>> =
+        envelope.signatures.iter().filter_map(|signature| STANDARD.decode(&signature.sig).ok()).collect();
+    holders.keys().filter(|key| signatures.iter().any(|signature| key.has_signed(&message, signature))).collect()
 }
 
 /// The pre-authentication encoding of DSSE.
@@ -240,8 +295,9 @@ mod tests {
     fn a_statement_comes_back_and_every_changed_byte_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let key = key::create(home.path(), "acme").unwrap();
-        let statement = Statement::of(&package(), PublicKey::of(&key));
+        let statement = Statement::of(&package(), PublicKey::of(&key).into());
         let envelope = statement.sign(&key);
+        let statement = Statement { vouched: PublicKey::of(&key).into(), ..statement };
         assert_eq!(Statement::open(&envelope).unwrap(), statement);
         for at in 0..envelope.len() - 1 {
             let mut other = envelope.clone();
@@ -263,15 +319,45 @@ mod tests {
     fn a_statement_that_names_another_key_than_signed_it_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let (mine, theirs) = (key::create(home.path(), "a").unwrap(), key::create(home.path(), "b").unwrap());
-        let statement = Statement::of(&package(), PublicKey::of(&theirs));
+        let statement = Statement::of(&package(), PublicKey::of(&theirs).into());
         assert!(Statement::open(&statement.sign(&mine)).unwrap_err().message.contains("did not sign it"));
+    }
+
+    #[test]
+    fn a_statement_of_several_keys_holds_when_enough_different_ones_have_signed_it() {
+        let home = tempfile::tempdir().unwrap();
+        let [a, b, c, other] = ["a", "b", "c", "other"].map(|name| key::create(home.path(), name).unwrap());
+        let of = PublicKey::of;
+        let holders = Holders::new([of(&a), of(&b), of(&c)], 2).unwrap();
+        let statement = Statement::of(&package(), holders.clone());
+        let first = statement.sign(&a);
+        let told = Statement::open(&first).unwrap_err();
+        assert!(told.message.contains("signed by 1 of the 2 keys that must"), "{told}");
+        // The same key twice is one key, and a key of nobody's is none.
+        let again = statement.add_to(&first, &a).unwrap();
+        assert_eq!(again, first);
+        let (mut twice, body) = Envelope::read(&first).unwrap();
+        twice.signatures.push(Signature { keyid: "other".into(), ..Signature::of(&body, &a) });
+        assert!(Statement::open(&twice.written()).is_err());
+        assert!(Statement::open(&statement.add_to(&first, &other).unwrap()).is_err());
+        let both = statement.add_to(&first, &c).unwrap();
+        let said = Statement::open(&both).unwrap();
+        assert_eq!(said.vouched, Vouched { holders, by: [of(&a), of(&c)].into() });
+        // Whoever signs says of how many: nobody needs fewer afterwards.
+        let fewer = Statement::of(&package(), Holders::new([of(&a), of(&b), of(&c)], 1).unwrap());
+        assert_ne!(Statement::open(&fewer.sign(&a)).unwrap().vouched.holders.name(), said.vouched.holders.name());
+        for at in 0..both.len() - 1 {
+            let mut other = both.clone();
+            other[at] ^= 1;
+            assert!(Statement::open(&other).is_err() || Statement::open(&other).unwrap() == said, "byte {at}");
+        }
     }
 
     #[test]
     fn a_name_that_would_write_a_line_of_ours_is_no_statement() {
         let home = tempfile::tempdir().unwrap();
         let key = key::create(home.path(), "a").unwrap();
-        let statement = Statement::of(&package(), PublicKey::of(&key));
+        let statement = Statement::of(&package(), PublicKey::of(&key).into());
         for (name, version) in [("acme\nhint: do it:x", "1.0.0"), ("acme:x", "1.0.0\u{1b}[2J"), ("", "1.0.0")] {
             let other = Statement { name: name.into(), version: version.into(), ..statement.clone() };
             assert!(Statement::open(&other.sign(&key)).unwrap_err().message.ends_with("it names no package"));

@@ -1,7 +1,9 @@
-//! Runs cargo for an author's crate: what is compiled, with which flags, and where the result is.
+//! Runs cargo for an author's crate: what is compiled, with which flags, and where the result is. The same source gives the same bytes,
+//! wherever it lies and whoever builds it, as long as the toolchain is the same one.
+
+mod places;
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,7 +12,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::recipe::Recipe;
 use super::sysroot::{self, Rustc, Target};
+
+/// The moment that those are told who write one into what they make (<https://reproducible-builds.org/specs/source-date-epoch/>): the
+/// first of 1980, before which archives of the ZIP format have no time.
+const SOURCE_DATE_EPOCH: &str = "315532800";
 
 /// What of a crate is an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +37,46 @@ pub struct Artifact {
     pub component: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    workspace_root: PathBuf,
+/// Where and how strictly a crate is built.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// Where what is compiled goes; else where cargo puts it.
+    pub target_directory: Option<&'a Path>,
+    /// Whether `Cargo.lock` must be there and fit.
+    pub locked: bool,
 }
 
+/// What cargo knows of a crate.
 #[derive(Deserialize)]
-struct Package {
+pub struct Metadata {
+    /// Those that are built: or those of the workspace, if no more was asked.
+    pub packages: Vec<Package>,
+    /// Where `Cargo.lock` lies.
+    pub workspace_root: PathBuf,
+    /// Where what is compiled goes.
+    pub target_directory: PathBuf,
+}
+
+/// One crate.
+#[derive(Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    version: String,
+    /// Where it is from; none if from this machine.
     source: Option<String>,
     manifest_path: PathBuf,
+    /// What it needs.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// What a crate needs.
+#[derive(Deserialize)]
+pub struct Dependency {
+    /// Its name.
+    pub name: String,
+    /// Where it lies, if that is on this machine.
+    pub path: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -58,22 +95,25 @@ struct Made {
     crate_types: Vec<String>,
 }
 
-/// Compiles the crate in this directory and gives its components.
-pub fn build(directory: &Path, target: Target, select: Select) -> Result<Vec<Artifact>> {
+/// Compiles the crate in this directory and gives its components; each says what made it.
+pub fn build(directory: &Path, target: Target, select: Select, terms: Terms<'_>) -> Result<Vec<Artifact>> {
     let manifest = directory.join("Cargo.toml").canonicalize().with_context(|| {
         format!("there is no Cargo.toml in {}\nhint: name the directory of an agent's crate", directory.display())
     })?;
     let rustc = Rustc::of(directory)?;
-    let flags = flags(directory, sysroot::provide(&rustc, target)?.as_deref())?;
-    let mut cargo = cargo(directory);
+    let std = sysroot::provide(&rustc, target)?;
+    let known = metadata(directory, terms, &[])?;
+    let flags = places::flags(&known, &rustc, std.sysroot.as_deref());
+    let recipe = Recipe::of(directory, &rustc, &std, target);
+    let mut cargo = cargo(directory, terms);
     cargo
         .args(["build", "--release", "--target", target.triple(), "--message-format=json-render-diagnostics"])
         .arg(match select {
             Select::Library => "--lib",
             Select::Examples => "--examples",
         })
+        .args(terms.locked.then_some("--locked"))
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
-        .env_remove("RUSTFLAGS")
         .stdout(Stdio::piped());
     let mut running = cargo.spawn().context("cannot run cargo")?;
     let output = running.stdout.take().context("cargo has no output")?;
@@ -94,7 +134,11 @@ pub fn build(directory: &Path, target: Target, select: Select) -> Result<Vec<Art
         );
     }
     found.sort();
-    found.into_iter().map(|(name, path)| read(name, &path, target)).collect()
+    let read = |(name, path): (String, PathBuf)| {
+        let component = recipe.record(&read(&path, target)?)?;
+        Ok(Artifact { name, component })
+    };
+    found.into_iter().map(read).collect()
 }
 
 /// The name and file of an agent, if that is what cargo says it made.
@@ -108,58 +152,24 @@ fn agent(message: Message, manifest: &Path, select: Select) -> Option<(String, P
     (ours && library && selected).then_some((made.name, file))
 }
 
-fn read(name: String, path: &Path, target: Target) -> Result<Artifact> {
+fn read(path: &Path, target: Target) -> Result<Vec<u8>> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let component = match target {
+    Ok(match target {
         Target::Wasip2 => bytes,
         Target::Pure => wit_component::ComponentEncoder::default()
             .validate(true)
             .module(&bytes)
             .and_then(|mut encoder| encoder.encode())
             .context("the module does not become a component\nhint: does the crate use `#[agentry::agent]`?")?,
-    };
-    Ok(Artifact { name, component })
+    })
 }
 
-/// Flags for rustc: the sysroot, and names for directories, so that the same source gives the same bytes anywhere.
-fn flags(directory: &Path, sysroot: Option<&Path>) -> Result<OsString> {
-    let mut flags: Vec<OsString> = Vec::new();
-    if let Some(given) = env::var_os("CARGO_ENCODED_RUSTFLAGS") {
-        flags.push(given);
-    } else if let Ok(given) = env::var("RUSTFLAGS") {
-        flags.extend(given.split_whitespace().map(OsString::from));
-    }
-    let mut rename = |from: &Path, to: &str| {
-        let mut flag = OsString::from("--remap-path-prefix=");
-        flag.push(from);
-        flag.push(format!("={to}"));
-        flags.push(flag);
-    };
-    let metadata = metadata(directory)?;
-    let local = metadata.packages.iter().filter(|package| package.source.is_none());
-    // rustc takes the last prefix that fits, so the shorter ones come first.
-    let mut places: Vec<&Path> = local.filter_map(|package| package.manifest_path.parent()).collect();
-    places.push(&metadata.workspace_root);
-    places.sort();
-    places.dedup();
-    if let Some(home) = cargo_home() {
-        rename(&home, "/cargo");
-    }
-    for place in places {
-        let name = place.file_name().map(|name| name.to_string_lossy().into_owned());
-        rename(place, &format!("/source/{}", name.as_deref().unwrap_or("root")));
-    }
-    if let Some(sysroot) = sysroot {
-        let mut flag = OsString::from("--sysroot=");
-        flag.push(sysroot);
-        flags.push(flag);
-    }
-    Ok(flags.join(&OsString::from("\u{1f}")))
-}
-
-fn metadata(directory: &Path) -> Result<Metadata> {
-    let output = cargo(directory)
+/// What cargo knows of the crate in this directory.
+pub fn metadata(directory: &Path, terms: Terms<'_>, arguments: &[&str]) -> Result<Metadata> {
+    let output = cargo(directory, terms)
         .args(["metadata", "--format-version", "1"])
+        .args(arguments)
+        .args(terms.locked.then_some("--locked"))
         .stdout(Stdio::piped())
         .spawn()
         .and_then(std::process::Child::wait_with_output)
@@ -170,20 +180,34 @@ fn metadata(directory: &Path) -> Result<Metadata> {
     serde_json::from_slice(&output.stdout).context("cargo's metadata is not what it should be")
 }
 
-fn cargo_home() -> Option<PathBuf> {
-    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
-}
-
-fn cargo(directory: &Path) -> Command {
+/// Cargo without what a shell may hold that makes other bytes of the same source.
+fn cargo(directory: &Path, terms: Terms<'_>) -> Command {
     let mut command = Command::new("cargo");
-    // What cargo sets for a program that it runs itself is not meant for the crate built here.
-    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
+    for (name, _) in env::vars_os().filter(|(name, _)| counts_for_nothing(&name.to_string_lossy())) {
         command.env_remove(name);
+    }
+    if let Some(target) = terms.target_directory {
+        command.env("CARGO_TARGET_DIR", target);
     }
     command
         .current_dir(directory)
-        .env_remove("CARGO_MANIFEST_DIR")
-        .env_remove("CARGO_MANIFEST_PATH")
+        .env("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH)
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null());
     command
+}
+
+/// Whether a variable of the shell is kept from the build: what cargo sets for a program that it runs itself, and what would change the code.
+fn counts_for_nothing(name: &str) -> bool {
+    let beginnings = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_PROFILE_", "CARGO_TARGET_WASM32_"];
+    let whole = [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_INCREMENTAL",
+        "CARGO_BUILD_INCREMENTAL",
+    ];
+    beginnings.iter().any(|beginning| name.starts_with(beginning)) || whole.contains(&name)
 }

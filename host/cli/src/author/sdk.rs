@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agentry_engine::package;
+use agentry_kernel::Digest;
 use anyhow::{Context, Result};
 use include_dir::{Dir, File, include_dir};
 
@@ -38,14 +40,25 @@ pub fn write_table(directory: &Path) -> Result<()> {
 
 /// Renews the copy in a crate, if the crate has one and it is not what this binary carries. True if it was written.
 pub fn renew(directory: &Path) -> Result<bool> {
-    let place = directory.join(PLACE);
-    // A crate that takes the SDK from elsewhere, as those of this repository do, has no use for a copy.
-    let uses = fs::read_to_string(directory.join("Cargo.toml")).is_ok_and(|text| text.contains(PLACE));
-    if !uses || is_current(&place) {
+    if !is_used(directory) || is_current(&directory.join(PLACE)) {
         return Ok(false);
     }
     unpack(directory)?;
     Ok(true)
+}
+
+/// Whether a crate takes the SDK from a copy. One that takes it from elsewhere, as those of this repository do, has no use for that.
+pub fn is_used(directory: &Path) -> bool {
+    fs::read_to_string(directory.join("Cargo.toml")).is_ok_and(|text| text.contains(PLACE))
+}
+
+/// Of the SDK and the table that this binary carries: their names and all that stands in them.
+pub fn digest() -> Digest {
+    let mut all: Vec<(&Path, &[u8])> =
+        [&SDK, &WIT].into_iter().flat_map(files).map(|file| (file.path(), file.contents())).collect();
+    all.sort();
+    let lines = all.iter().map(|(path, text)| format!("{} {}\n", package::digest(text), path.display()));
+    package::digest(lines.collect::<String>().as_bytes())
 }
 
 /// Puts the copy into a crate, in place of what is there.

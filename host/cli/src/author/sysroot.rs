@@ -38,11 +38,22 @@ impl Target {
 #[derive(Clone, Debug)]
 pub struct Rustc {
     /// `1.95.0`
-    release: String,
-    /// Tells two nightlies of one release apart.
-    commit: String,
+    pub release: String,
+    /// The whole hash: tells two nightlies of one release apart.
+    pub commit: String,
+    /// The machine that it runs on: `x86_64-unknown-linux-gnu`.
+    pub host: String,
     /// Where its std and its tools are.
-    sysroot: PathBuf,
+    pub sysroot: PathBuf,
+}
+
+/// std for a target, and what is known of where it is from.
+#[derive(Clone, Debug)]
+pub struct Std {
+    /// The sysroot to compile with; none if the compiler has std for the target itself.
+    pub sysroot: Option<PathBuf>,
+    /// `toolchain`, `source` or `given`.
+    pub origin: &'static str,
 }
 
 impl Rustc {
@@ -68,9 +79,15 @@ impl Rustc {
         };
         Ok(Self {
             release: line("release")?,
-            commit: line("commit-hash")?.chars().take(9).collect(),
+            commit: line("commit-hash")?,
+            host: line("host")?,
             sysroot: ask(&["--print", "sysroot"])?.trim().into(),
         })
+    }
+
+    /// Its commit, as rustc shows it.
+    pub fn short_commit(&self) -> &str {
+        self.commit.get(..9).unwrap_or(&self.commit)
     }
 
     fn has_std(&self, target: Target) -> bool {
@@ -78,27 +95,27 @@ impl Rustc {
     }
 }
 
-/// The sysroot to compile with; none if the compiler has std for the target itself.
-pub fn provide(rustc: &Rustc, target: Target) -> Result<Option<PathBuf>> {
+/// std to compile with.
+pub fn provide(rustc: &Rustc, target: Target) -> Result<Std> {
+    let own = Std { sysroot: None, origin: "toolchain" };
     if let Some(given) = env::var_os(OVERRIDE).filter(|value| !value.is_empty()) {
         let given = PathBuf::from(given);
         if has_std(&given, target) {
-            return Ok(Some(given));
+            return Ok(Std { sysroot: Some(given), origin: "given" });
         }
     }
     if rustc.has_std(target) {
-        return Ok(None);
+        return Ok(own);
     }
     let cache = cache()?;
     let built = cache.join(name(rustc, target));
-    if has_std(&built, target) {
-        return Ok(Some(built));
+    if !has_std(&built, target) {
+        if rustup(target) && rustc.has_std(target) {
+            return Ok(own);
+        }
+        source::build(rustc, target, &cache, &built)?;
     }
-    if rustup(target) && rustc.has_std(target) {
-        return Ok(None);
-    }
-    source::build(rustc, target, &cache, &built)?;
-    Ok(Some(built))
+    Ok(Std { sysroot: Some(built), origin: "source" })
 }
 
 fn has_std(sysroot: &Path, target: Target) -> bool {
@@ -134,5 +151,5 @@ fn cache() -> Result<PathBuf> {
 }
 
 fn name(rustc: &Rustc, target: Target) -> String {
-    format!("{}-{}-{}", target.triple(), rustc.release, rustc.commit)
+    format!("{}-{}-{}", target.triple(), rustc.release, rustc.short_commit())
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use agentry_kernel::manifest::Wants;
 use anyhow::{Context, Result, bail};
 
-use crate::author::cargo::{self, Select};
+use crate::author::cargo::{self, Select, Terms};
 use crate::author::sysroot::Target;
 use crate::author::{component, manifest, pack, sdk, world};
 use crate::screen::{self, text};
@@ -75,7 +75,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn compile(args: &Args) -> Result<Vec<u8>> {
     sdk::renew(&args.path)?;
-    let mut made = cargo::build(&args.path, target(args), Select::Library)?;
+    let mut made = cargo::build(&args.path, target(args), Select::Library, Terms::default())?;
     let one = made.pop().filter(|_| made.is_empty());
     Ok(one.context("the crate makes more than one component")?.component)
 }
@@ -83,7 +83,7 @@ fn compile(args: &Args) -> Result<Vec<u8>> {
 fn build_examples(args: &Args, shared: &agentry_kernel::manifest::Manifest, directory: &Path) -> Result<()> {
     sdk::renew(&args.path)?;
     let (publisher, _) = shared.name.split_once(':').context("the manifest's name is not `publisher:name`")?;
-    for made in cargo::build(&args.path, target(args), Select::Examples)? {
+    for made in cargo::build(&args.path, target(args), Select::Examples, Terms::default())? {
         // Cargo's names may hold `_`, a package's may not.
         let name = made.name.replace('_', "-");
         let mut own = shared.clone();

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentry_journal::export::sign::SigningKey;
-use agentry_packages::index::repository::Repository;
+use agentry_packages::Fault;
+use agentry_packages::holders::Holders;
+use agentry_packages::index::repository::{Listing, Repository};
 use agentry_packages::key::{self, PublicKey};
 use anyhow::Result;
 
@@ -67,17 +69,47 @@ struct Init {
     days: u16,
 }
 
-/// Lists a publisher, or replaces its key; what it publishes is under its own name alone
+/// Lists a publisher, or replaces its keys; what it publishes is under its own name alone
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentry index add ./packages acme ed25519:5f0c…
+  agentry index add ./packages acme ed25519:5f0c… ed25519:91ab… ed25519:c04e… --threshold 2")]
 struct Add {
     #[command(flatten)]
     which: Which,
     /// The publisher
     #[arg(value_name = "PUBLISHER")]
     publisher: String,
-    /// Its key
-    #[arg(value_name = "ed25519:HEX")]
-    public: String,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+/// The keys of a publisher, as a command is given them.
+#[derive(clap::Args)]
+pub struct Keys {
+    /// Its key, or its keys
+    #[arg(value_name = "ed25519:HEX", required = true)]
+    keys: Vec<String>,
+    /// How many of its keys must sign; needed where it has several
+    #[arg(long, value_name = "K")]
+    threshold: Option<usize>,
+}
+
+impl Keys {
+    /// Whose word counts.
+    pub fn holders(&self) -> Result<Holders, Fault> {
+        let keys: Vec<PublicKey> = self.keys.iter().map(|key| key.parse()).collect::<Result<_, Fault>>()?;
+        let threshold = match self.threshold {
+            Some(threshold) => threshold,
+            None if keys.len() == 1 => 1,
+            None => {
+                let message = format!("{} keys are named, and not how many of them must sign", keys.len());
+                return Err(Fault::usage(message, "say it: --threshold 2"));
+            }
+        };
+        Holders::new(keys, threshold)
+    }
 }
 
 /// Takes a publisher out: nothing that it listed is installed from here any more
@@ -137,7 +169,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Verb::Add(args) => {
             let home = args.which.home.existing()?;
             let root = key::open(home.path(), &args.which.key)?;
-            args.which.repository().add(&args.publisher, args.public.parse()?, &root)?;
+            args.which.repository().add(&args.publisher, &args.keys.holders()?, &root)?;
             args.which.done(&format!("{} is listed", args.publisher), true);
         }
         Verb::Remove(args) => {
@@ -181,6 +213,19 @@ impl Which {
     }
 }
 
+/// What is next for whoever changed the list of a publisher: its other holders, or whoever runs the index.
+pub fn listed(listing: Listing, what: &str, directory: &str) -> String {
+    let Listing { signed, threshold } = listing;
+    if listing.is_whole() {
+        return format!(
+            "  {what} in {directory}; whoever runs the index signs it in: agentry index sign {directory}\n"
+        );
+    }
+    format!(
+        "  {what} in {directory} once {threshold} keys have signed its list; so far {signed}: whoever holds another one says the same\n"
+    )
+}
+
 /// A key that there may be already.
 fn kept(home: &Home, name: &str) -> Result<SigningKey> {
     match key::names(home.path()).iter().any(|known| known == name) {
@@ -208,6 +253,12 @@ fn sign(args: &Sign, home: &Home) -> Result<()> {
         let publisher = text::line(&publisher);
         screen::tell(&format!(
             "  {publisher}: its list is signed by another key than the index knows, and believed by nobody\n"
+        ));
+    }
+    for publisher in signed.waiting {
+        let publisher = text::line(&publisher);
+        screen::tell(&format!(
+            "  {publisher}: its newest list waits for more of its keys, and the one before it stands\n"
         ));
     }
     for (name, end) in signed.ends_soon {

@@ -10,6 +10,7 @@ use agentry_packages::set::Set;
 use anyhow::Result;
 use serde_json::json;
 
+use super::index::Keys;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::table::{Table, left};
@@ -59,21 +60,21 @@ struct List {
     json: bool,
 }
 
-/// Trusts a publisher by this key from now on
+/// Trusts a publisher by this key, or by so many of these keys, from now on
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   agentry key trust acme ed25519:5f0c…
+  agentry key trust acme ed25519:5f0c… ed25519:91ab… ed25519:c04e… --threshold 2
 
-Compare the key with what the publisher says on another way than the one on which it came to you.")]
+Compare each key with what the publisher says on another way than the one on which it came to you.")]
 struct Trust {
     /// The publisher
     #[arg(value_name = "PUBLISHER")]
     publisher: String,
-    /// Its key
-    #[arg(value_name = "ed25519:HEX")]
-    key: String,
-    /// In the place of the one that it had
+    #[command(flatten)]
+    keys: Keys,
+    /// In the place of the one, or of those, that it had
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
@@ -125,7 +126,10 @@ fn list(args: &List) -> Result<()> {
     if args.json {
         return screen::print_json(&json!({
             "own": own.iter().map(|(name, key)| json!({"name": name, "key": key})).collect::<Vec<_>>(),
-            "publishers": keyring.publishers,
+            "publishers": keyring.publishers.iter().map(|(name, known)| {
+                let grant = known.holders.name().to_string();
+                (name.clone(), json!({"key": known.holders, "grant": grant, "how": known.how, "since": known.since}))
+            }).collect::<serde_json::Map<_, _>>(),
             "revoked": keyring.revoked.iter().map(|(key, why)| json!({"key": key, "because": why.because})).collect::<Vec<_>>(),
         }));
     }
@@ -138,7 +142,15 @@ fn list(args: &List) -> Result<()> {
         table.row([text::line(&name).into(), key.to_string().into(), "of this home".into()], String::new());
     }
     for (name, known) in &keyring.publishers {
-        table.row([text::line(name).into(), known.key.to_string().into(), known.how.to_string().into()], String::new());
+        let (holders, how) = (&known.holders, known.how.to_string());
+        let how = match holders.only() {
+            Some(_) => how,
+            None => format!("{} of {} keys, {how}", holders.threshold(), holders.keys().len()),
+        };
+        table.row([text::line(name).into(), holders.name().to_string().into(), how.into()], String::new());
+        for key in holders.keys().filter(|_| holders.only().is_none()) {
+            table.row(["".into(), key.to_string().into(), "one of these".into()], String::new());
+        }
     }
     for (key, why) in &keyring.revoked {
         table.row(
@@ -154,7 +166,8 @@ fn trust(args: &Trust) -> Result<()> {
         let message = format!("`{}` cannot be a publisher: it {flaw}", text::line(&args.publisher));
         Fault::usage(message, "for example acme")
     })?;
-    let key: PublicKey = args.key.parse()?;
+    let holders = args.keys.holders()?;
+    let name = holders.name();
     let mut set = Set::open(args.home.resolve()?.path())?;
     if let Some(other) = set.keyring().imitated(&args.publisher).map(str::to_owned) {
         screen::tell(&format!(
@@ -163,8 +176,8 @@ fn trust(args: &Trust) -> Result<()> {
             args.publisher
         ));
     }
-    set.trust(&args.publisher, Known { key, how: How::Pinned, since: units::now() }, args.replace)?;
-    screen::tell(&format!("{}\n", styled(GOOD, format!("{} is trusted by {key}", args.publisher))));
+    set.trust(&args.publisher, Known { holders, how: How::Pinned, since: units::now() }, args.replace)?;
+    screen::tell(&format!("{}\n", styled(GOOD, format!("{} is trusted by {name}", args.publisher))));
     Ok(())
 }
 
@@ -178,7 +191,10 @@ fn revoke(args: &Revoke) -> Result<()> {
     }
     let mut set = Set::open(args.home.existing()?.path())?;
     let key = match set.keyring().publishers.get(&args.key) {
-        Some(known) => known.key,
+        Some(known) => known.holders.only().ok_or_else(|| {
+            let message = format!("`{}` has several keys", text::line(&args.key));
+            Fault::usage(message, "name the one that is to be revoked; `agentry key list` shows them")
+        })?,
         None => args.key.parse::<PublicKey>().map_err(|_| {
             let known = set.keyring().publishers.keys().map(String::as_str);
             let hint = text::meant(&args.key, known, "`agentry key list` shows publishers and keys");

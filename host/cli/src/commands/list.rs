@@ -42,10 +42,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let mut table =
             Table::new([left("agent"), left("package"), left("signed by").goes(1), left("since (UTC)").goes(2)]);
         for (agent, Installed { now, .. }) in &lock.agents {
-            let revoked = now.key.is_some_and(|key| keyring.is_not_revoked(key).is_err());
-            let signed = match now.key {
-                _ if revoked => Cell::of(BAD, "a revoked key"),
-                Some(key) => Cell::from(text::cut(&key.to_string(), 24)),
+            let signed = match &now.vouched {
+                _ if is_revoked(now, &keyring) => Cell::of(BAD, "a revoked key"),
+                Some(vouched) => Cell::from(text::cut(&vouched.holders.name().to_string(), 24)),
                 None => Cell::of(BAD, "nobody"),
             };
             let package = text::cut(&format!("{}@{}", now.name, now.version), 48);
@@ -59,6 +58,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
+/// Whether too few of the keys that signed it are left.
+fn is_revoked(release: &Release, keyring: &Keyring) -> bool {
+    release.vouched.as_ref().is_some_and(|vouched| keyring.still_takes(vouched).is_err())
+}
+
 fn as_json(agent: &str, installed: &Installed, keyring: &Keyring) -> Value {
     let release = |release: &Release| {
         json!({
@@ -66,13 +70,13 @@ fn as_json(agent: &str, installed: &Installed, keyring: &Keyring) -> Value {
             "version": release.version,
             "seq": release.seq,
             "digest": release.digest,
-            "key": release.key,
+            "key": release.vouched,
             "consent": release.consent,
             "index": release.index,
             "provides": release.provides,
             "requires": release.requires,
             "grant": release.grant.as_ref().map(|grant| grant.file.clone()),
-            "revoked": release.key.is_some_and(|key| keyring.is_not_revoked(key).is_err()),
+            "revoked": is_revoked(release, keyring),
         })
     };
     let mut told = release(&installed.now);

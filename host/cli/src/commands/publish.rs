@@ -1,19 +1,24 @@
 //! `agentry publish`: an author vouches for a package with their key, and lists it in an index or puts it in a registry if one is named. It
 //! sends nothing anywhere else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agentry_engine::package::Package;
+use agentry_journal::export::sign::SigningKey;
 use agentry_packages::Fault;
 use agentry_packages::file;
+use agentry_packages::holders::Vouched;
 use agentry_packages::index::repository::Repository;
 use agentry_packages::key::{self, PublicKey};
+use agentry_packages::keyring::Keyring;
+use agentry_packages::limits::SIGNATURE_MAX_BYTES;
 use agentry_packages::name::oci::OciName;
 use agentry_packages::statement::Statement;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use super::index::listed;
 use super::packages::registry;
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
@@ -28,7 +33,8 @@ Examples:
   agentry publish bookkeeper.wasm --index ./packages    # and lists it there; its admin signs it in: agentry index sign
   agentry publish bookkeeper.wasm --to oci://ghcr.io/acme/bookkeeper
 
-The publisher in its manifest is the name of the key, unless --key names another.")]
+The publisher in its manifest is the name of the key, unless --key names another. Of a publisher with several keys, who is known by \
+`agentry key trust`, each holder says the same in turn, with the .sig of the one before beside the file.")]
 pub struct Args {
     /// The component, as `agentry build` made it
     #[arg(value_name = "FILE.wasm")]
@@ -57,16 +63,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let manifest = &package.manifest;
     let publisher = manifest.name.split(':').next().unwrap_or_default();
     let key = key::open(home.path(), args.key.as_deref().unwrap_or(publisher))?;
-    let statement = Statement::of(&package, PublicKey::of(&key));
-    let envelope = statement.sign(&key);
-    if let Some(directory) = &args.index {
-        Repository::at(directory, units::now()).publish(&package, &bytes, &envelope, &key)?;
+    let beside = PathBuf::from(format!("{}.sig", args.file.display()));
+    let goes_on = args.index.is_some() || args.to.is_some();
+    let envelope = signed(&home, &package, &key, (&beside, goes_on))?;
+    let vouched = Statement::read(&envelope)?.vouched;
+    if goes_on {
+        Statement::open(&envelope).map_err(|fault| fault.about("not yet"))?;
     }
+    let listing = match &args.index {
+        Some(directory) => Some(Repository::at(directory, units::now()).publish(&package, &bytes, &envelope, &key)?),
+        None => None,
+    };
     let pushed = match &args.to {
         Some(to) => Some(push(&home, to, &package, (&bytes, &envelope))?),
         None => None,
     };
-    let beside = PathBuf::from(format!("{}.sig", args.file.display()));
     file::write(&beside, &envelope, file::directory_of(&beside), 0o644)?;
     if args.json {
         screen::print_json(&json!({
@@ -74,25 +85,63 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "version": manifest.version,
             "seq": manifest.seq,
             "digest": package.digest.to_string(),
-            "key": statement.key,
+            "key": vouched.holders.name().to_string(),
+            "signed_by": vouched.by,
+            "threshold": vouched.holders.threshold(),
             "signature": beside.display().to_string(),
             "pushed": pushed.as_ref().map(ToString::to_string),
         }))?;
     } else {
         let (name, version) = (text::line(&manifest.name), text::line(&manifest.version));
-        let signed = styled(GOOD, format!("{name} {version} is signed by {}", statement.key));
+        let own = PublicKey::of(&key);
+        let by = if vouched.by.contains(&own) { own.to_string() } else { "as many as must".to_owned() };
+        let signed = styled(GOOD, format!("{name} {version} is signed by {by}"));
         screen::tell(&format!("{signed}\n  {}\n", text::line(&beside.display().to_string())));
+        if vouched.holders.only().is_none() {
+            screen::tell(&co_signed(&vouched, &args.file));
+        }
         if let Some(pushed) = &pushed {
             screen::tell(&format!("  {}\n", text::line(&pushed.to_string())));
         }
-        if let Some(directory) = &args.index {
+        if let (Some(directory), Some(listing)) = (&args.index, listing) {
             let directory = text::line(&directory.display().to_string());
-            screen::tell(&format!(
-                "  listed in {directory}; whoever runs the index signs it in: agentry index sign {directory}\n"
-            ));
+            screen::tell(&listed(listing, "listed", &directory));
         }
     }
     Ok(Exit::Done.into())
+}
+
+/// The envelope beside a package, signed by this key as well: a new one, or the one that lies there, if that is of the same package by the
+/// same keys. Whose word it is says the home, if it knows the publisher by this key and others; else what lies there. Where it goes on from here, one that
+/// enough have signed stays as it is: those who sign a list in turn list the same.
+fn signed(home: &Home, package: &Package, key: &SigningKey, (beside, goes_on): (&Path, bool)) -> Result<Vec<u8>> {
+    let own = PublicKey::of(key);
+    let publisher = package.manifest.name.split(':').next().unwrap_or_default();
+    let known = Keyring::load(home.path())?.publishers.remove(publisher).map(|known| known.holders);
+    let known = known.filter(|holders| holders.has(own));
+    let there = file::read(beside, SIGNATURE_MAX_BYTES)?.and_then(|there| Some((Statement::read(&there).ok()?, there)));
+    let there = there.filter(|(said, _)| {
+        let holders = &said.vouched.holders;
+        said.vouches_for(package).is_ok() && holders.has(own) && known.as_ref().is_none_or(|known| known == holders)
+    });
+    match there {
+        Some((said, there)) if goes_on && said.vouched.suffices() => Ok(there),
+        Some((said, there)) => Ok(said.add_to(&there, key)?),
+        None => Ok(Statement::of(package, known.unwrap_or_else(|| own.into())).sign(key)),
+    }
+}
+
+/// How many have signed, and what is next if more must.
+fn co_signed(vouched: &Vouched, file: &Path) -> String {
+    let (count, threshold) = (vouched.by.len(), vouched.holders.threshold());
+    let next = match vouched.suffices() {
+        true => String::new(),
+        false => format!(
+            ": hand it on with its .sig to whoever holds another key, who says the same: agentry publish {}",
+            text::line(&file.display().to_string())
+        ),
+    };
+    format!("  {count} of the {threshold} keys that must sign have signed{next}\n")
 }
 
 /// Puts it in a registry, with its signature as a layer beside it.

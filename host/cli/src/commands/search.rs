@@ -95,7 +95,7 @@ fn as_json(one: &Listed) -> Value {
         "provides": listing.provides,
         "wants": listing.wants,
         "index": one.index,
-        "key": one.key,
+        "key": one.holders.name().to_string(),
         "digest": one.digest.to_string(),
         "bytes": one.bytes,
     })

@@ -1,6 +1,8 @@
 //! `agentry verify`: whether what is installed is what was agreed to: file, signature, key and lock. It changes nothing.
 
-use std::path::Path;
+mod rebuild;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agentry_packages::Fault;
@@ -22,21 +24,29 @@ use crate::screen::{self, BAD, GOOD, HINT, styled, text};
 Examples:
   agentry verify
   agentry verify bookkeeper --json
+  agentry verify --rebuild ./bookkeeper-source                     # whether the bookkeeper that is installed is what this makes
+  agentry verify --rebuild ./bookkeeper-source bookkeeper.wasm
 
 Exit code 1 if one is not.")]
 pub struct Args {
-    /// Which agents; all if none is named
-    #[arg(value_name = "AGENT")]
+    /// Which agents; all if none is named. With --rebuild one agent, or a file [default: the agent that the source names]
+    #[arg(value_name = "AGENT|FILE.wasm")]
     agents: Vec<String>,
+    /// Build the source in this directory again, and compare: its toolchain and its crates run code with your rights while they build
+    #[arg(long, value_name = "DIR")]
+    rebuild: Option<PathBuf>,
     #[command(flatten)]
     home: HomeArgs,
-    /// Print a JSON array
+    /// Print a JSON array; with --rebuild one object
     #[arg(long)]
     json: bool,
 }
 
 /// Checks them.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if let Some(source) = &args.rebuild {
+        return rebuild::run(source, &args.agents, &args.home, args.json);
+    }
     let home = args.home.existing()?;
     let (lock, keyring) = (Lock::load(home.path())?, Keyring::load(home.path())?);
     let mut told = Vec::new();
@@ -90,15 +100,15 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
     if release.consent.to.0 != consent(release.digest.0, release.capabilities.0) {
         return Err(wrong("the yes in the lock").into());
     }
-    let Some(key) = release.key else { return Ok(()) };
+    let Some(vouched) = &release.vouched else { return Ok(()) };
     let envelope = envelope(home, release)?.ok_or_else(|| wrong("its signature, which is gone,"))?;
     let said = Statement::open(&envelope)?;
     said.vouches_for(&package)?;
-    if said.key != key {
+    if said.vouched != *vouched {
         return Err(wrong("the key that signed it").into());
     }
     let publisher = release.name.split(':').next().unwrap_or_default();
-    keyring.trusts(publisher, key, None)?;
+    keyring.trusts(publisher, vouched, None)?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use agentry_packages::key;
 use agentry_packages::name::Named;
 use anyhow::Result;
 
+use super::index::listed;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, GOOD, styled, text, units};
@@ -54,9 +55,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })?;
     let home = args.home.existing()?;
     let key = key::open(home.path(), args.key.as_deref().unwrap_or(&named.publisher))?;
-    Repository::at(&args.index, units::now()).yank(&named.name(), version, &args.because, &key)?;
+    let listing = Repository::at(&args.index, units::now()).yank(&named.name(), version, &args.because, &key)?;
     let directory = text::line(&args.index.display().to_string());
     let done = styled(GOOD, format!("{}@{} is taken back", named.name(), text::line(version)));
-    screen::tell(&format!("{done}\n  whoever runs the index signs it in: agentry index sign {directory}\n"));
+    screen::tell(&format!("{done}\n{}", listed(listing, "taken back", &directory)));
     Ok(Exit::Done.into())
 }

@@ -16,7 +16,7 @@ use crate::confine::{self, Confined};
 use crate::package::{self, PackageError};
 use crate::settings::{self, Shape};
 
-/// The child, which is told what to do: `read`, `compile SHAPE` or `attach`. Exit code 0 with an answer, also if that is a refusal; 2 if
+/// The child, which is told what to do: `read`, `read-several`, `compile SHAPE` or `attach`. Exit code 0 with an answer, also if that is a refusal; 2 if
 /// something else is wrong, with one line on standard error.
 pub fn child(words: impl Iterator<Item = OsString>) -> ExitCode {
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
@@ -35,6 +35,7 @@ fn answer(words: Vec<String>) -> std::io::Result<()> {
     let work = std::thread::Builder::new().name("prepare".to_owned()).stack_size(PREPARE_STACK_BYTES);
     let worker = work.spawn(move || match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["read"] => read().map(drop),
+        ["read-several"] => read_several(),
         ["compile", shape] => compile(Shape::of(shape).unwrap_or_default()),
         ["attach"] => attach(),
         _ => Err(std::io::Error::other("it is told nothing that it can do")),
@@ -49,6 +50,29 @@ fn read() -> std::io::Result<Option<(Vec<u8>, Out)>> {
     let bytes = input()?;
     let mut out = Writer::new(std::io::stdout().lock())?;
     Ok(facts(&bytes, &mut out)?.then_some((bytes, out)))
+}
+
+/// The input is several components, the length of each before it; each has a frame of the answer.
+fn read_several() -> std::io::Result<()> {
+    let input = input()?;
+    let mut rest = input.as_slice();
+    let mut out = Writer::new(std::io::stdout().lock())?;
+    while !rest.is_empty() {
+        let (component, behind) = led(rest).ok_or_else(cut_short)?;
+        facts(component, &mut out)?;
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// What has its length before it, and what stands behind it.
+fn led(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = input.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
+fn cut_short() -> std::io::Error {
+    std::io::Error::other("its input is cut")
 }
 
 fn facts(package: &[u8], out: &mut Out) -> std::io::Result<bool> {
@@ -80,10 +104,7 @@ fn compile(shape: Shape) -> std::io::Result<()> {
 /// The input is a manifest as JSON, its length before it, and the component behind it.
 fn attach() -> std::io::Result<()> {
     let input = input()?;
-    let parts = input
-        .split_first_chunk::<4>()
-        .and_then(|(length, rest)| rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?));
-    let (manifest, component) = parts.ok_or_else(|| std::io::Error::other("its input is cut"))?;
+    let (manifest, component) = led(&input).ok_or_else(cut_short)?;
     let manifest = serde_json::from_slice(manifest).map_err(std::io::Error::other)?;
     let mut out = Writer::new(std::io::stdout().lock())?;
     match package::attach(component, &manifest) {

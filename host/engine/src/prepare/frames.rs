@@ -19,6 +19,9 @@ const REFUSED: u8 = 2;
 const UNCOMPILED: u8 = 3;
 const MADE: u8 = 4;
 
+/// What is said of one of several: its facts, or why it is no package of this host.
+pub(super) type Said = std::result::Result<Vec<u8>, PackageError>;
+
 /// The answer, as far as it came.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -43,17 +46,34 @@ impl Answer {
                 FACTS if answer.facts.is_none() => answer.facts = Some(frame.to_vec()),
                 MADE if answer.made.is_none() => answer.made = Some(frame.to_vec()),
                 UNCOMPILED if answer.uncompiled.is_none() => answer.uncompiled = Some(text()),
-                REFUSED if answer.refused.is_none() => {
-                    let text = text();
-                    let (message, hint) = text.split_once('\0').unwrap_or((&text, ""));
-                    answer.refused = Some(PackageError::new(message, hint));
-                }
+                REFUSED if answer.refused.is_none() => answer.refused = Some(refusal(frame)),
                 _ => return Self::default(),
             }
             rest = behind;
         }
         answer
     }
+}
+
+/// What is said of several packages, one frame each and in their order, as far as it came.
+pub(super) fn several(bytes: &[u8]) -> Vec<Said> {
+    let mut found = Vec::new();
+    let Some(mut rest) = bytes.strip_prefix(HEAD) else { return found };
+    while let Some((tag, frame, behind)) = split(rest) {
+        match tag {
+            FACTS => found.push(Ok(frame.to_vec())),
+            REFUSED => found.push(Err(refusal(frame))),
+            _ => break,
+        }
+        rest = behind;
+    }
+    found
+}
+
+fn refusal(frame: &[u8]) -> PackageError {
+    let text = String::from_utf8_lossy(frame);
+    let (message, hint) = text.split_once('\0').unwrap_or((&text, ""));
+    PackageError::new(message, hint)
 }
 
 fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
@@ -126,6 +146,21 @@ mod tests {
         }
         let refused = written(|out| out.refused(&PackageError::new("no", "do")).unwrap());
         assert_eq!(Answer::read(&refused).refused, Some(PackageError::new("no", "do")));
+    }
+
+    #[test]
+    fn what_is_said_of_several_keeps_its_order_and_ends_where_it_is_cut() {
+        let bytes = written(|out| {
+            out.facts(b"{}").unwrap();
+            out.refused(&PackageError::new("no", "do")).unwrap();
+            out.facts(b"[]").unwrap();
+        });
+        let whole = [Ok(b"{}".to_vec()), Err(PackageError::new("no", "do")), Ok(b"[]".to_vec())];
+        assert_eq!(several(&bytes), whole);
+        for kept in 0..bytes.len() {
+            let cut = several(&bytes[..kept]);
+            assert!(cut.len() < whole.len() && whole.starts_with(&cut), "{kept}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use agentry_store::limits::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
-use super::frames::{self, Answer};
+use super::frames::{self, Answer, Said};
 use super::{PrepareError, Stage, VERB, one_line};
 
 /// One child, one answer.
@@ -23,6 +23,52 @@ pub(super) fn ask(
     input: &[&[u8]],
     goes_on: &dyn Fn() -> bool,
 ) -> Result<Answer, PrepareError> {
+    let (wall_s, made_max) = match words {
+        ["read"] => (READ_WALL_MAX_S, 0),
+        _ => (COMPILE_WALL_MAX_S, ARTIFACT_MAX_BYTES),
+    };
+    let answer_max = frames::AROUND_BYTES + PACKAGE_FACTS_MAX_BYTES + made_max;
+    let bounds = (answer_max, Duration::from_secs(wall_s));
+    let Told { said, complained, status } = run(program, words, input, bounds, goes_on)?;
+    let answer = Answer::read(&said);
+    let stage = if answer.facts.is_some() { Stage::Compiling } else { Stage::Reading };
+    match (complained, status) {
+        (Heard::TooLate, _) => Err(PrepareError::Wall { stage, seconds: wall_s }),
+        (Heard::All(complaint), Some(status)) => verdict(status, answer, stage, &String::from_utf8_lossy(&complaint)),
+        (Heard::All(_) | Heard::TooMuch, _) => Err(PrepareError::Child("it says too much".to_owned())),
+    }
+}
+
+/// One child for several components, each with its length before it; none if it did not come to its end with all of them.
+pub(super) fn ask_several(
+    program: &Path,
+    input: &[&[u8]],
+    count: usize,
+    goes_on: &dyn Fn() -> bool,
+) -> Option<Vec<Said>> {
+    let answer_max = count.saturating_mul(frames::AROUND_BYTES + PACKAGE_FACTS_MAX_BYTES).min(ARTIFACT_MAX_BYTES);
+    let bounds = (answer_max, Duration::from_secs(READ_WALL_MAX_S));
+    let told = run(program, &["read-several"], input, bounds, goes_on).ok()?;
+    let all = frames::several(&told.said);
+    (told.status.is_some_and(|status| status.success()) && all.len() == count).then_some(all)
+}
+
+/// What came of a child.
+struct Told {
+    said: Vec<u8>,
+    complained: Heard,
+    /// None if it did not end in its time.
+    status: Option<ExitStatus>,
+}
+
+/// Runs one child, which may say so much and take so long.
+fn run(
+    program: &Path,
+    words: &[&str],
+    input: &[&[u8]],
+    (answer_max, wall): (usize, Duration),
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Told, PrepareError> {
     let wrong = |error: std::io::Error| PrepareError::Child(error.to_string());
     let child = Command::new(program)
         .arg(VERB)
@@ -36,22 +82,12 @@ pub(super) fn ask(
         .spawn()
         .map_err(wrong)?;
     let mut child = Ended(child);
-    let (read_s, made_max) = match words {
-        ["read"] => (READ_WALL_MAX_S, 0),
-        _ => (COMPILE_WALL_MAX_S, ARTIFACT_MAX_BYTES),
+    let (said, complained) = heard(&mut child.0, answer_max, wall, goes_on).map_err(wrong)?;
+    let status = match complained {
+        Heard::TooLate => None,
+        Heard::All(_) | Heard::TooMuch => Some(child.0.wait().map_err(wrong)?),
     };
-    let answer_max = frames::AROUND_BYTES + PACKAGE_FACTS_MAX_BYTES + made_max;
-    let (said, complained) = heard(&mut child.0, answer_max, Duration::from_secs(read_s), goes_on).map_err(wrong)?;
-    let answer = Answer::read(&said);
-    let stage = if answer.facts.is_some() { Stage::Compiling } else { Stage::Reading };
-    if complained == Heard::TooLate {
-        return Err(PrepareError::Wall { stage, seconds: read_s });
-    }
-    let status = child.0.wait().map_err(wrong)?;
-    match complained {
-        Heard::All(complaint) => verdict(status, answer, stage, &String::from_utf8_lossy(&complaint)),
-        Heard::TooMuch | Heard::TooLate => Err(PrepareError::Child("it says too much".to_owned())),
-    }
+    Ok(Told { said, complained, status })
 }
 
 /// The bytes as a file without a name, which needs nobody who feeds it.

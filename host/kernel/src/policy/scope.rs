@@ -33,13 +33,17 @@ pub(super) fn pattern(document: &mut Document<'_>, text: &str, place: &Span) -> 
     Some(PackagePattern { name: name.into(), version })
 }
 
-/// The key that must have signed the package: `ed25519:` and its digits.
+/// Who must have signed the package: `ed25519:` or `keys:`, and the digits.
 pub(super) fn publisher(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<PublisherKey> {
     let (text, place) = document.string(table, "publisher", "\"ed25519:5f0c…\"")?;
     let key = text.parse().ok();
     if key.is_none() {
         let message = format!("`publisher` is no key: {}", quoted(text));
-        document.mistake(place, message, "`ed25519:` and 64 hexadecimal digits, as `agentry key ls` shows it");
+        document.mistake(
+            place,
+            message,
+            "`ed25519:` or `keys:`, and 64 hexadecimal digits, as `agentry key ls` shows it",
+        );
     }
     key
 }

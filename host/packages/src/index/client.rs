@@ -13,6 +13,7 @@ use super::metadata::{
 };
 use crate::fault::Fault;
 use crate::file;
+use crate::holders::Holders;
 use crate::key::PublicKey;
 use crate::limits::{
     CLOCK_BACK_MAX_MS, FILE_MAX_BYTES, PUBLISHERS_MAX, ROOT_MAX_BYTES, ROOTS_MAX, SIGNATURE_MAX_BYTES,
@@ -43,8 +44,8 @@ pub struct Listed {
     pub index: String,
     /// Who lists it.
     pub publisher: String,
-    /// The publisher's key, for which the index vouches.
-    pub key: PublicKey,
+    /// The publisher's key or keys, for which the index vouches.
+    pub holders: Holders,
     /// What is said of it.
     pub listing: Listing,
     /// Of its file.
@@ -114,13 +115,12 @@ impl<'a> Index<'a> {
         if !self.snapshot.meta.contains_key(&format!("{publisher}.json")) {
             return Ok(Vec::new());
         }
-        let keys = Keys { keyids: role.keyids.clone(), threshold: role.threshold };
         let reading = Reading { source: self.source, kept: &self.kept, now: self.now };
-        let targets = reading.targets(publisher, &self.snapshot, &delegations.keys, &keys).await?;
-        let key = only_key(delegations.keys.get(role.keyids.first().map_or("", String::as_str)), role)?;
+        let targets = reading.targets(publisher, &self.snapshot, &delegations.keys, &role.role()).await?;
+        let holders = role.holders(&delegations.keys)?;
         let listed = targets.targets.iter().filter_map(|(path, target)| {
             let signature = sha(targets.targets.get(&format!("{path}.sig"))?)?;
-            self.listed((publisher, key), path, target, signature)
+            self.listed((publisher, &holders), path, target, signature)
         });
         Ok(listed.collect())
     }
@@ -128,7 +128,7 @@ impl<'a> Index<'a> {
     /// A version, if its path and what is said of it are one: a publisher lists nothing that is another's.
     fn listed(
         &self,
-        (publisher, key): (&str, PublicKey),
+        (publisher, holders): (&str, &Holders),
         path: &str,
         target: &Target,
         signature: Digest,
@@ -139,7 +139,8 @@ impl<'a> Index<'a> {
         (path == target_path(publisher, agent, &listing.version)).then_some(())?;
         let digest = sha(target)?;
         let (index, publisher, path) = (self.name.clone(), publisher.to_owned(), path.to_owned());
-        Some(Listed { index, publisher, key, listing, digest, bytes: target.length, path, signature })
+        let holders = holders.clone();
+        Some(Listed { index, publisher, holders, listing, digest, bytes: target.length, path, signature })
     }
 
     /// The file of a version and its signature.
@@ -189,13 +190,6 @@ pub(super) fn stored(path: &str, digest: Digest) -> String {
 pub(super) fn role<'r>(root: &'r Root, name: &str) -> Result<&'r Keys, Fault> {
     root.roles.get(name).ok_or_else(|| {
         Fault::denied(format!("the root of the index names nobody for `{name}`"), "tell whoever runs the index")
-    })
-}
-
-fn only_key(key: Option<&serde_json::Value>, role: &Delegated) -> Result<PublicKey, Fault> {
-    key.and_then(PublicKey::of_json).filter(|_| role.keyids.len() == 1).ok_or_else(|| {
-        let message = format!("the index knows `{}` by another number of keys than one", role.name);
-        Fault::denied(message, "this version takes publishers of one key; tell whoever runs the index")
     })
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::fault::Fault;
+use crate::holders::Holders;
 use crate::key::PublicKey;
 use crate::limits::SIGNATURES_MAX;
 
@@ -167,6 +168,26 @@ pub struct Delegated {
     pub terminating: bool,
 }
 
+impl Delegated {
+    /// Its keys, as those of a role.
+    pub fn role(&self) -> Keys {
+        Keys { keyids: self.keyids.clone(), threshold: self.threshold }
+    }
+
+    /// Whose word counts as this publisher's.
+    ///
+    /// # Errors
+    /// If the index does not say it so that anybody could sign.
+    pub fn holders(&self, keys: &BTreeMap<String, Value>) -> Result<Holders, Fault> {
+        let known: Option<Vec<PublicKey>> = self.keyids.iter().map(|id| PublicKey::of_json(keys.get(id)?)).collect();
+        let threshold = usize::try_from(self.threshold).unwrap_or(usize::MAX);
+        known.and_then(|known| Holders::new(known, threshold).ok()).ok_or_else(|| {
+            let message = format!("the index knows `{}` by keys with which nobody can sign", line(&self.name));
+            Fault::denied(message, "tell whoever runs the index")
+        })
+    }
+}
+
 macro_rules! role {
     ($role:ty, $word:literal) => {
         impl Role for $role {
@@ -252,14 +273,19 @@ impl<T: Role> Unverified<T> {
         &self.role
     }
 
-    /// Whether enough of these keys signed it: each key counts once, under whatever ids.
+    /// Whether enough of these keys signed it.
     pub fn is_signed_by(&self, keys: &BTreeMap<String, Value>, role: &Keys) -> bool {
+        role.threshold > 0 && self.signers(keys, role) as u64 >= role.threshold
+    }
+
+    /// How many of these keys signed it: each key counts once, under whatever ids.
+    pub fn signers(&self, keys: &BTreeMap<String, Value>, role: &Keys) -> usize {
         let mut signers = BTreeSet::new();
         for (id, signature) in &self.signatures {
             let key = keys.get(id).filter(|_| role.keyids.contains(id)).and_then(PublicKey::of_json);
             signers.extend(key.filter(|key| self.is_of(*key, signature)));
         }
-        role.threshold > 0 && signers.len() as u64 >= role.threshold
+        signers.len()
     }
 
     /// Whether this key is among its signers.
@@ -316,6 +342,17 @@ pub fn write<T: Role>(role: &T, keys: &[&SigningKey]) -> Vec<u8> {
         |key: &&SigningKey| json!({"keyid": PublicKey::of(key).id(), "sig": hex(&key.sign_message(text.as_bytes()))});
     let signatures: Vec<Value> = keys.iter().map(sign).collect();
     format!("{}\n", canonical_json(&json!({"signatures": signatures, "signed": signed}))).into_bytes()
+}
+
+/// The same file signed by one key more; none if it is no signed file.
+pub fn cosigned(file: &[u8], key: &SigningKey) -> Option<Vec<u8>> {
+    let mut file: Value = serde_json::from_slice(file).ok()?;
+    let text = canonical_json(file.get("signed")?);
+    let id = PublicKey::of(key).id();
+    let signatures = file.get_mut("signatures")?.as_array_mut()?;
+    signatures.retain(|signature| signature["keyid"] != id.as_str());
+    signatures.push(json!({"keyid": id, "sig": hex(&key.sign_message(text.as_bytes()))}));
+    Some(format!("{}\n", canonical_json(&file)).into_bytes())
 }
 
 /// A moment as files have it, in whole seconds.

@@ -1,6 +1,10 @@
 //! Writes an index into a directory, for those who run one and for publishers who list in it. A file that others name is never changed: a
 //! new version lies beside it, and the timestamp, which is replaced last, makes all of them seen at once.
 
+mod lists;
+
+pub use lists::Listing;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,12 +15,14 @@ use agentry_kernel::text::line;
 use agentry_kernel::time::Millis;
 
 use super::client::{role, stored, target_path};
+use super::metadata;
 use super::metadata::{
-    Delegated, Keys, Listing, Meta, OWN_ROLES, Role, Root, Snapshot, Target, Targets, TimestampRole, Unverified,
-    hashes, moment, until, write,
+    Delegated, Keys, Meta, OWN_ROLES, Role, Root, Snapshot, Target, Targets, TimestampRole, Unverified, hashes, moment,
+    until, write,
 };
 use crate::fault::Fault;
 use crate::file;
+use crate::holders::Holders;
 use crate::key::PublicKey;
 use crate::limits::{ROOT_MAX_BYTES, SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES};
 
@@ -31,9 +37,11 @@ const RENEWED_DAYS: u64 = 60;
 /// What whoever signs an index should know of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Signed {
-    /// Publishers whose newest list is not signed by the key that the index knows them by: they are listed as they were, and nobody believes
+    /// Publishers whose newest list is not signed by a key that the index knows them by: they are listed as they were, and nobody believes
     /// that list until they sign another one.
     pub unsigned: Vec<String>,
+    /// Publishers whose newest list waits for more of their keys: they are listed as they were.
+    pub waiting: Vec<String>,
     /// What is in force for less than [`RENEWED_DAYS`] more, each with its end: `root`, `targets` or a publisher.
     pub ends_soon: Vec<(String, String)>,
 }
@@ -82,11 +90,11 @@ impl Repository {
         self.sign(online, days).map(drop)
     }
 
-    /// Lists a publisher with its key, in the place of one that it had.
+    /// Lists a publisher with its key or keys, in the place of those that it had.
     ///
     /// # Errors
     /// If this is not the key of the index, or it cannot be written.
-    pub fn add(&self, publisher: &str, key: PublicKey, root: &SigningKey) -> Result<(), Fault> {
+    pub fn add(&self, publisher: &str, holders: &Holders, root: &SigningKey) -> Result<(), Fault> {
         labels::check(publisher).map_err(|flaw| {
             Fault::usage(format!("`{}` cannot be a publisher: it {flaw}", line(publisher)), "for example acme")
         })?;
@@ -100,11 +108,11 @@ impl Repository {
         self.is_of(root, "targets")?;
         let delegations = list.delegations.get_or_insert_default();
         delegations.roles.retain(|role| role.name != publisher);
-        delegations.keys.insert(key.id(), key.as_json());
+        delegations.keys.extend(holders.keys().map(|key| (key.id(), key.as_json())));
         delegations.roles.push(Delegated {
             name: publisher.to_owned(),
-            keyids: vec![key.id()],
-            threshold: 1,
+            keyids: holders.keys().map(|key| key.id()).collect(),
+            threshold: holders.threshold() as u64,
             paths: vec![format!("{publisher}/*/*")],
             terminating: true,
         });
@@ -136,16 +144,23 @@ impl Repository {
     ///
     /// # Errors
     /// If the index does not know the publisher by this key, has this version or a later one already, or it cannot be written.
-    pub fn publish(&self, package: &Package, component: &[u8], envelope: &[u8], key: &SigningKey) -> Result<(), Fault> {
+    pub fn publish(
+        &self,
+        package: &Package,
+        component: &[u8],
+        envelope: &[u8],
+        key: &SigningKey,
+    ) -> Result<Listing, Fault> {
         let manifest = &package.manifest;
         let publisher = manifest.name.split(':').next().unwrap_or_default();
-        let mut list = self.list_of(publisher, key)?;
+        let known = self.publisher(publisher, key)?;
+        let mut list = known.list();
         let path = target_path(publisher, manifest.agent(), &manifest.version);
         let newest = list.targets.values().filter_map(|target| target.custom.as_ref());
         let newest = newest.filter(|listing| listing.name == manifest.name).max_by_key(|listing| listing.seq);
         let same = |listed: &Target| listed.hashes == hashes(component);
         if newest.is_some_and(|newest| newest.seq == manifest.seq) && list.targets.get(&path).is_some_and(same) {
-            return self.renewed(publisher, list, key);
+            return self.signed_list(&known, list, key);
         }
         if let Some(newest) = newest.filter(|newest| newest.seq >= manifest.seq || list.targets.contains_key(&path)) {
             let message = format!(
@@ -162,7 +177,7 @@ impl Repository {
         file::directory(lies.parent().unwrap_or(&self.directory))?;
         self.write(&lies, component)?;
         self.write(&self.directory.join(stored(&format!("{path}.sig"), digest(envelope))), envelope)?;
-        let listing = Listing {
+        let listing = metadata::Listing {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             seq: manifest.seq,
@@ -176,16 +191,17 @@ impl Repository {
         let beside = Target { length: envelope.len() as u64, hashes: hashes(envelope), custom: None };
         list.targets.insert(format!("{path}.sig"), beside);
         list.targets.insert(path, target);
-        self.renewed(publisher, list, key)
+        self.signed_list(&known, list, key)
     }
 
     /// Says that nobody is to install a version any more; whoever has it keeps it.
     ///
     /// # Errors
     /// If it is not listed, the index does not know the publisher by this key, or it cannot be written.
-    pub fn yank(&self, name: &str, version: &str, because: &str, key: &SigningKey) -> Result<(), Fault> {
+    pub fn yank(&self, name: &str, version: &str, because: &str, key: &SigningKey) -> Result<Listing, Fault> {
         let (publisher, agent) = name.split_once(':').unwrap_or((name, ""));
-        let mut list = self.list_of(publisher, key)?;
+        let known = self.publisher(publisher, key)?;
+        let mut list = known.list();
         let listing =
             list.targets.get_mut(&target_path(publisher, agent, version)).and_then(|target| target.custom.as_mut());
         let Some(listing) = listing else {
@@ -193,7 +209,7 @@ impl Repository {
             return Err(Fault::usage(message, "name the whole version: publisher:name@1.2.3"));
         };
         listing.yanked = Some(because.to_owned());
-        self.renewed(publisher, list, key)
+        self.signed_list(&known, list, key)
     }
 
     /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days.
@@ -209,19 +225,19 @@ impl Repository {
         // What was named once is named for ever: a client takes what is missing for withheld.
         let mut meta = before.as_ref().map(|before| before.meta.clone()).unwrap_or_default();
         meta.insert("targets.json".to_owned(), plain(list.version));
-        let (mut unsigned, mut ends_soon) = (Vec::new(), Vec::new());
+        let (mut unsigned, mut waiting, mut ends_soon) = (Vec::new(), Vec::new(), Vec::new());
         ends_soon.extend(self.ends_soon("root", &root));
         ends_soon.extend(self.ends_soon("targets", &list));
         if let Some(delegations) = &list.delegations {
             for role in &delegations.roles {
-                let Some((version, bytes)) = self.newest_bytes(&role.name, TARGETS_MAX_BYTES)? else { continue };
-                let named = Keys { keyids: role.keyids.clone(), threshold: role.threshold };
-                let file = format!("{}.json", role.name);
-                let listed = Unverified::<Targets>::read(&file, &bytes)?;
-                if listed.is_signed_by(&delegations.keys, &named) {
-                    ends_soon.extend(self.ends_soon(&role.name, listed.unverified()));
-                    meta.insert(file, plain(version));
-                } else {
+                let state = self.state(role, &delegations.keys, before.as_ref())?;
+                if state.waits.is_some() {
+                    waiting.push(role.name.clone());
+                }
+                if state.is_signed {
+                    ends_soon.extend(self.ends_soon(&role.name, &state.list));
+                    meta.insert(format!("{}.json", role.name), plain(state.list.version));
+                } else if state.list.version > 0 {
                     unsigned.push(role.name.clone());
                 }
             }
@@ -239,7 +255,7 @@ impl Repository {
             meta: [("snapshot.json".to_owned(), meta)].into(),
         };
         self.save("timestamp.json", &write(&timestamp, &[online]))?;
-        Ok(Signed { unsigned, ends_soon })
+        Ok(Signed { unsigned, waiting, ends_soon })
     }
 
     /// Signs what the root signs for another year, if less than [`RENEWED_DAYS`] are left of it. True if so.
@@ -288,20 +304,6 @@ impl Repository {
         self.sign(online, days).map(drop)
     }
 
-    /// A publisher's list, if this is the key by which the index knows it; an empty one if it has none yet.
-    fn list_of(&self, publisher: &str, key: &SigningKey) -> Result<Targets, Fault> {
-        let index: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
-        let roles = index.delegations.iter().flat_map(|delegations| &delegations.roles);
-        let role = roles.into_iter().find(|role| role.name == publisher).ok_or_else(|| not_listed(publisher))?;
-        let id = PublicKey::of(key).id();
-        if !role.keyids.contains(&id) {
-            let message = format!("the index knows `{publisher}` by another key");
-            return Err(Fault::denied(message, "whoever runs it lists a new one: agentry index add"));
-        }
-        let empty = || Targets { version: 0, expires: String::new(), targets: BTreeMap::new(), delegations: None };
-        Ok(self.newest(publisher, TARGETS_MAX_BYTES)?.unwrap_or_else(empty))
-    }
-
     fn renewed(&self, name: &str, mut list: Targets, key: &SigningKey) -> Result<(), Fault> {
         list.version = list.version.saturating_add(1);
         list.expires = self.in_days(LISTS_DAYS);
@@ -318,20 +320,25 @@ impl Repository {
         Err(Fault::denied(message, "name the key that `agentry index init` or `rotate` made: --key NAME"))
     }
 
-    /// The newest version of a file of metadata that has versions.
-    fn newest_bytes(&self, name: &str, max_bytes: usize) -> Result<Option<(u64, Vec<u8>)>, Fault> {
+    /// The versions of a file of metadata that lie here, the newest last.
+    fn versions(&self, name: &str) -> Vec<u64> {
         let files = std::fs::read_dir(self.directory.join("metadata")).into_iter().flatten().flatten();
         let version = |file: std::ffi::OsString| {
             let (version, role) = file.to_str()?.strip_suffix(".json")?.split_once('.')?;
             (role == name).then(|| version.parse::<u64>().ok()).flatten()
         };
-        let Some(newest) = files.filter_map(|entry| version(entry.file_name())).max() else { return Ok(None) };
-        let bytes = file::read(&self.path(&format!("{newest}.{name}.json")), max_bytes)?;
-        Ok(bytes.map(|bytes| (newest, bytes)))
+        let mut versions: Vec<u64> = files.filter_map(|entry| version(entry.file_name())).collect();
+        versions.sort_unstable();
+        versions
+    }
+
+    fn version(&self, name: &str, version: u64, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
+        file::read(&self.path(&format!("{version}.{name}.json")), max_bytes)
     }
 
     fn newest<T: Role + Clone>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
-        let Some((version, bytes)) = self.newest_bytes(name, max_bytes)? else { return Ok(None) };
+        let Some(version) = self.versions(name).last().copied() else { return Ok(None) };
+        let Some(bytes) = self.version(name, version, max_bytes)? else { return Ok(None) };
         let read = Unverified::<T>::read(&format!("{name}.json"), &bytes)?;
         if read.unverified().version() != version {
             let message = format!("{version}.{name}.json of the index says that it is another version");

@@ -8,8 +8,9 @@ use agentry_journal::export::sign::SigningKey;
 use agentry_kernel::time::Millis;
 
 use super::client::{Index, Listed};
-use super::repository::{Repository, Signed};
+use super::repository::{Listing, Repository, Signed};
 use crate::fault::{Fault, Kind};
+use crate::holders::Holders;
 use crate::key::{self, PublicKey};
 use crate::source::Source;
 use crate::statement::Statement;
@@ -44,7 +45,7 @@ impl Place {
         let place = Self { directory, root, online, acme };
         let repository = place.repository(NOW);
         repository.init(&place.root, &place.online, 30).unwrap();
-        repository.add("acme", PublicKey::of(&place.acme), &place.root).unwrap();
+        repository.add("acme", &PublicKey::of(&place.acme).into(), &place.root).unwrap();
         place.publish("1.0.0", 1).unwrap();
         repository.sign(&place.online, 30).unwrap();
         place
@@ -60,8 +61,8 @@ impl Place {
 
     fn publish(&self, version: &str, seq: u64) -> Result<(), Fault> {
         let (package, bytes) = package(version, seq);
-        let envelope = Statement::of(&package, PublicKey::of(&self.acme)).sign(&self.acme);
-        self.repository(NOW).publish(&package, &bytes, &envelope, &self.acme)
+        let envelope = Statement::of(&package, PublicKey::of(&self.acme).into()).sign(&self.acme);
+        self.repository(NOW).publish(&package, &bytes, &envelope, &self.acme).map(drop)
     }
 
     fn home(&self, name: &str) -> PathBuf {
@@ -213,16 +214,54 @@ fn an_index_of_another_root_and_a_publisher_of_another_key_are_refused() {
     let repository = place.repository(NOW);
     let told = repository.publish(&package, &bytes, b"", &other).unwrap_err();
     assert!(told.message.contains("knows `acme` by another key"), "{told}");
-    assert!(repository.add("acme", PublicKey::of(&other), &other).is_err(), "not the key of the index");
-    assert!(repository.add("timestamp", PublicKey::of(&other), &place.root).is_err());
+    assert!(repository.add("acme", &PublicKey::of(&other).into(), &other).is_err(), "not the key of the index");
+    assert!(repository.add("timestamp", &PublicKey::of(&other).into(), &place.root).is_err());
     // The publisher's list as it was, under a key that the index took from it.
-    repository.add("acme", PublicKey::of(&other), &place.root).unwrap();
+    repository.add("acme", &PublicKey::of(&other).into(), &place.root).unwrap();
     assert_eq!(repository.sign(&place.online, 30).unwrap().unsigned, ["acme"]);
     check_refused(place.read("b", NOW), "`acme.json` of the index is not signed by whom it should be");
     repository.publish(&package, &bytes, b"", &other).unwrap();
     assert_eq!(repository.sign(&place.online, 30).unwrap(), Signed::default());
     repository.remove("acme", &place.root).unwrap();
     repository.sign(&place.online, 30).unwrap();
+}
+
+#[test]
+fn a_list_of_several_keys_is_believed_when_enough_of_them_have_signed_the_same() {
+    let place = Place::new();
+    let keys = place.directory.path().join("keys-of-all");
+    let (second, third) = (key::create(&keys, "second").unwrap(), key::create(&keys, "third").unwrap());
+    let holders = Holders::new([&place.acme, &second, &third].map(PublicKey::of), 2).unwrap();
+    let repository = place.repository(NOW);
+    repository.add("acme", &holders, &place.root).unwrap();
+    assert_eq!(repository.sign(&place.online, 30).unwrap().unsigned, ["acme"]);
+    check_refused(place.read("a", NOW), "`acme.json` of the index is not signed by whom it should be");
+    let publish = |version: &str, seq, key: &SigningKey| {
+        let (package, bytes) = package(version, seq);
+        let statement = Statement::of(&package, holders.clone());
+        let envelope = statement.add_to(&statement.sign(&place.acme), &second).unwrap();
+        repository.publish(&package, &bytes, &envelope, key)
+    };
+    let signed = |signed| Listing { signed, threshold: 2 };
+    assert_eq!(publish("1.1.0", 2, &second).unwrap(), signed(1));
+    // The same key once more is one key.
+    assert_eq!(publish("1.1.0", 2, &second).unwrap(), signed(1));
+    assert_eq!(repository.sign(&place.online, 30).unwrap().waiting, ["acme"]);
+    check_refused(place.read("a", NOW), "is not signed by whom it should be");
+    assert_eq!(publish("1.1.0", 2, &place.acme).unwrap(), signed(2));
+    assert_eq!(repository.sign(&place.online, 30).unwrap(), Signed::default());
+    assert_eq!(place.versions("a"), ["1.0.0", "1.1.0"], "what was listed before is listed still");
+    assert!(place.read("a", NOW).unwrap().iter().all(|listed| listed.holders == holders));
+    // What waits holds back nothing, and whoever says otherwise begins anew.
+    assert_eq!(publish("1.2.0", 3, &third).unwrap(), signed(1));
+    assert_eq!(repository.sign(&place.online, 30).unwrap().waiting, ["acme"]);
+    assert_eq!(place.versions("a"), ["1.0.0", "1.1.0"]);
+    let yank = |key| repository.yank("acme:clock", "1.1.0", "it loses letters", key).unwrap();
+    assert_eq!(yank(&second), signed(1), "the list that waits says something else");
+    assert_eq!(yank(&third), signed(2));
+    assert_eq!(repository.sign(&place.online, 30).unwrap(), Signed::default());
+    let yanked = place.read("a", NOW).unwrap().iter().filter(|listed| listed.listing.yanked.is_some()).count();
+    assert_eq!((yanked, place.versions("a").len()), (1, 2));
 }
 
 #[test]

@@ -202,9 +202,9 @@ fn what_a_revoked_key_signed_is_granted_nothing_and_never_comes_back() {
     let text = grant("clock", "1.0.0");
     let put = |set: &mut Set, version: &str, seq: u64| {
         let (release, bytes) = release("clock", version, seq);
-        let release = Release { key: Some(key), ..release };
+        let release = Release { vouched: Some(key.into()), ..release };
         let (component, grant, roots) = (bytes.as_slice(), Some(text.as_str()), BTreeMap::new());
-        let known = Known { key, how: How::Pinned, since: Millis(1) };
+        let known = Known { holders: key.into(), how: How::Pinned, since: Millis(1) };
         let trusted = Some(("acme".to_owned(), known));
         let instead_of = set.lock().agents.get("clock").map(|installed| installed.now.digest.0);
         set.install(vec![New { agent: "clock", instead_of, release, component, envelope: None, grant, roots, trusted }])

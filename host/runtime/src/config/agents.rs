@@ -115,7 +115,8 @@ impl AgentsConfig {
     /// Agents that are installed, too, unless their key is revoked: of those that the file names, it says what starts them, and a
     /// component of theirs that it names stays.
     fn with_installed(mut self, lock: &Lock, keyring: &Keyring, home: &Path) -> Self {
-        let good = |release: &Release| release.key.is_none_or(|key| keyring.is_not_revoked(key).is_ok());
+        let good =
+            |release: &Release| release.vouched.as_ref().is_none_or(|vouched| keyring.still_takes(vouched).is_ok());
         for (name, installed) in lock.agents.iter().filter(|(_, installed)| good(&installed.now)) {
             let component = lock::component(home, installed.now.digest.0);
             match self.agents.iter_mut().find(|line| line.name == *name) {
@@ -267,7 +268,7 @@ mod tests {
         use agentry_packages::lock::{By, Consent, Hex};
 
         let home = Path::new("/place");
-        let key = format!("ed25519:{}", "0a".repeat(32)).parse().unwrap();
+        let key: agentry_packages::key::PublicKey = format!("ed25519:{}", "0a".repeat(32)).parse().unwrap();
         let hex = |byte| Hex(agentry_kernel::Digest([byte; 32]));
         let (mut lock, mut keyring) = (Lock::default(), Keyring::default());
         for (byte, agent) in [(1, "calendar"), (2, "mail"), (3, "notes")] {
@@ -276,7 +277,7 @@ mod tests {
                 version: "1.0.0".to_owned(),
                 digest: hex(byte),
                 seq: 1,
-                key: (agent == "notes").then_some(key),
+                vouched: (agent == "notes").then(|| key.into()),
                 capabilities: hex(0),
                 consent: Consent { by: By::Person, at: Millis(1), to: hex(0) },
                 index: None,

@@ -1,9 +1,11 @@
 //! The pages of an index, out of what its files say: each package is read through the index as a home would, so nothing is shown that
 //! would not be installed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agentry_packages::Fault;
 use agentry_packages::index::client::{Index, Listed};
@@ -18,6 +20,12 @@ use crate::screen::units;
 
 /// The file by which a directory of pages is told from one of something else.
 const MARK: &str = ".agentry-index";
+
+/// Packages that one child reads together.
+const BATCH_PACKAGES_MAX: usize = 128;
+
+/// Their bytes.
+const BATCH_BYTES_MAX: u64 = 16 << 20;
 
 /// Writes the pages of the index in this directory, whose root this key signed. Gives how many packages they show.
 pub fn build(directory: &Path, root: PublicKey, out: &Path) -> Result<usize> {
@@ -54,8 +62,9 @@ fn is_free(out: &Path) -> Result<()> {
 async fn read(directory: &Path, root: PublicKey, state: &Path) -> Result<Vec<Shown>> {
     let source = Source::Directory(directory.to_owned());
     let index = Index::read(state, "pages", root, &source, units::now()).await?;
-    let publishers: Vec<String> = index.publishers()?.map(str::to_owned).collect();
-    let mut shown = Vec::new();
+    // By name, and not as they were listed.
+    let publishers: BTreeSet<String> = index.publishers()?.map(str::to_owned).collect();
+    let mut wanted = Vec::new();
     for publisher in publishers {
         let mut versions: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
         for listed in index.of(&publisher).await? {
@@ -63,19 +72,78 @@ async fn read(directory: &Path, root: PublicKey, state: &Path) -> Result<Vec<Sho
         }
         for (_, mut versions) in versions {
             versions.sort_by_key(|listed| std::cmp::Reverse(listed.listing.seq));
-            let Some(listed) = versions.iter().find(|listed| listed.listing.yanked.is_none()).cloned() else {
-                continue;
-            };
-            let (component, envelope) = index.fetch(&listed).await?;
-            let package = package::of(&component).with_context(|| listed.listing.name.clone())?;
-            let said = Statement::open(&envelope)?;
-            said.vouches_for(&package)?;
-            if said.key != listed.key {
-                let message = format!("{} is signed by another key than the index lists", listed.listing.name);
-                return Err(Fault::denied(message, "its publisher signs it anew, or is listed by that key").into());
-            }
-            shown.push(Shown { listed, versions, manifest: package.manifest });
+            let newest = versions.iter().find(|listed| listed.listing.yanked.is_none()).cloned();
+            wanted.extend(newest.map(|listed| Wanted { listed, versions }));
         }
+    }
+    by_all_cores(&index, &batches(wanted))
+}
+
+/// A package that a page is to be of.
+struct Wanted {
+    listed: Listed,
+    versions: Vec<Listed>,
+}
+
+/// As many together as one child reads in a moment, and as many bytes as nobody misses.
+fn batches(wanted: Vec<Wanted>) -> Vec<Vec<Wanted>> {
+    let mut batches: Vec<Vec<Wanted>> = Vec::new();
+    let mut bytes = 0;
+    for one in wanted {
+        bytes += one.listed.bytes;
+        match batches.last_mut().filter(|batch| batch.len() < BATCH_PACKAGES_MAX && bytes <= BATCH_BYTES_MAX) {
+            Some(batch) => batch.push(one),
+            None => {
+                bytes = one.listed.bytes;
+                batches.push(vec![one]);
+            }
+        }
+    }
+    batches
+}
+
+/// Looks at all of them, in their order.
+fn by_all_cores(index: &Index<'_>, batches: &[Vec<Wanted>]) -> Result<Vec<Shown>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(usize, Vec<Shown>)>> {
+        let threads = tokio::runtime::Builder::new_current_thread().build().context("cannot start")?;
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(batch) = batches.get(at) else { return Ok(done) };
+            done.push((at, threads.block_on(looked_at(index, batch))?));
+        }
+    };
+    let done = std::thread::scope(|scope| {
+        let hands: Vec<_> = (0..cores.min(batches.len())).map(|_| scope.spawn(work)).collect();
+        hands.into_iter().map(|hand| hand.join().expect("it does not panic")).collect::<Result<Vec<_>>>()
+    })?;
+    let mut all: Vec<(usize, Vec<Shown>)> = done.into_iter().flatten().collect();
+    all.sort_by_key(|(at, _)| *at);
+    Ok(all.into_iter().flat_map(|(_, shown)| shown).collect())
+}
+
+/// Fetches some packages and holds each against its signature and what is listed.
+async fn looked_at(index: &Index<'_>, batch: &[Wanted]) -> Result<Vec<Shown>> {
+    let (mut components, mut envelopes) = (Vec::new(), Vec::new());
+    for one in batch {
+        let (component, envelope) = index.fetch(&one.listed).await?;
+        components.push(Arc::from(component));
+        envelopes.push(envelope);
+    }
+    let read = package::preparer()?.read_several(components).await;
+    let mut shown = Vec::new();
+    for ((one, envelope), package) in batch.iter().zip(envelopes).zip(read) {
+        let Wanted { listed, versions } = one;
+        let package = package.with_context(|| listed.listing.name.clone())?;
+        let said = Statement::open(&envelope)?;
+        said.vouches_for(&package)?;
+        if said.vouched.holders != listed.holders {
+            let message = format!("{} is signed by another key than the index lists", listed.listing.name);
+            return Err(Fault::denied(message, "its publisher signs it anew, or is listed by that key").into());
+        }
+        shown.push(Shown { listed: listed.clone(), versions: versions.clone(), manifest: package.manifest });
     }
     Ok(shown)
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use agentry_kernel::manifest::Manifest;
+use agentry_packages::holders::Holders;
 use agentry_packages::index::client::Listed;
 
 use crate::commands::packages::{does, drafted_costs};
@@ -22,18 +23,20 @@ pub struct Shown {
 /// The longest text of a package on a page.
 const TEXT_MAX_CHARS: usize = 400;
 
-/// Colours that anybody can tell apart, in the light and in the dark, and lines that fit any screen.
+/// Colours that anybody can tell apart, in the light and in the dark, and lines that fit any screen: a word without an end is broken.
 const STYLE: &str = "\
-:root{color-scheme:light dark}body{font:1.0625rem/1.55 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem}\
-code,pre{font-family:ui-monospace,monospace;overflow-wrap:anywhere}pre{padding:.75rem;border:1px solid;border-radius:.4rem;\
-white-space:pre-wrap}ul.packages{list-style:none;padding:0}ul.packages li{border-top:1px solid;padding:.5rem 0}\
-.said{font-style:italic}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .75rem .25rem 0;\
-border-top:1px solid;vertical-align:top}";
+:root{color-scheme:light dark;--line:#8886}body{font:1.0625rem/1.55 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem;\
+overflow-wrap:anywhere}h1{font-size:1.75rem;line-height:1.25}h2{font-size:1.25rem;margin:2rem 0 .5rem}\
+code,pre{font-family:ui-monospace,monospace;font-size:.85em}pre{padding:.75rem;border:1px solid var(--line);border-radius:.4rem;\
+white-space:pre-wrap}ul{padding-left:1.25rem}li{margin:.35rem 0}ul.packages{list-style:none;padding:0}\
+ul.packages li{border-top:1px solid var(--line);padding:.6rem 0;margin:0}.said{font-style:italic;margin:.15rem 0 0}\
+table{border-collapse:collapse;table-layout:fixed;width:100%}th,td{text-align:left;padding:.4rem .75rem .4rem 0;\
+border-top:1px solid var(--line);vertical-align:top}th:first-child{width:20%}th:last-child{width:42%}";
 
 /// The list of all packages.
 pub fn list(shown: &[Shown]) -> String {
     let mut body = format!(
-        "<h1>Packages</h1>\n<p>{}.</p>\n<ul class=\"packages\">\n",
+        "<h1>Packages</h1>\n<p>{}.</p>\n<ul class=\"packages\" role=\"list\">\n",
         units::plural(shown.len() as u64, "package")
     );
     for one in shown {
@@ -57,11 +60,11 @@ pub fn package(one: &Shown) -> String {
     let listing = &listed.listing;
     let name = escaped(&listing.name);
     let mut body = format!(
-        "<p><a href=\"../../\">All packages</a></p>\n<h1>{name}</h1>\n<p>Version {}, {}, signed by {} with <code>{}</code>.</p>\n{}",
+        "<nav aria-label=\"Pages\"><a href=\"../../\">All packages</a></nav>\n<h1>{name}</h1>\n<p>Version {}, {}, signed by {} with {}.</p>\n{}",
         escaped(&listing.version),
         escaped(&units::bytes(listed.bytes)),
         escaped(&listed.publisher),
-        escaped(&listed.key.to_string()),
+        holders(&listed.holders),
         said(&manifest.description)
     );
     body.push_str("<h2>What it may do</h2>\n<ul>\n");
@@ -79,7 +82,7 @@ pub fn package(one: &Shown) -> String {
     let _ = write!(
         body,
         "</ul>\n<h2>What it may cost</h2>\n<p>{}</p>\n<h2>How to install it</h2>\n<pre>agentry install {name}</pre>\n\
-         <h2>Versions</h2>\n<table>\n<tr><th scope=\"col\">version</th><th scope=\"col\">asks for</th><th scope=\"col\">digest</th></tr>\n",
+         <h2 id=\"versions\">Versions</h2>\n<table aria-labelledby=\"versions\">\n<tr><th scope=\"col\">version</th><th scope=\"col\">asks for</th><th scope=\"col\">digest</th></tr>\n",
         escaped(&drafted_costs(manifest))
     );
     for listed in versions {
@@ -93,7 +96,16 @@ pub fn package(one: &Shown) -> String {
         let _ = writeln!(body, "<tr><td>{version}</td><td>{}</td><td><code>{digest}</code></td></tr>", escaped(&wants));
     }
     body.push_str("</table>\n");
-    whole(&listing.name, &body)
+    whole(&format!("{} – Packages", listing.name), &body)
+}
+
+/// Whose word it is.
+fn holders(holders: &Holders) -> String {
+    let keys: Vec<String> = holders.keys().map(|key| format!("<code>{}</code>", escaped(&key.to_string()))).collect();
+    match holders.only() {
+        Some(_) => keys.concat(),
+        None => format!("{} of the {} keys {}", holders.threshold(), keys.len(), keys.join(", ")),
+    }
 }
 
 /// Where the page of a package lies below the list.

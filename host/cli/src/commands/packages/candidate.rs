@@ -106,12 +106,12 @@ impl Candidate {
         };
         let (bytes, envelope) = index.fetch(&listed).await?;
         let statement = Statement::open(&envelope)?;
-        if statement.key != listed.key {
+        if statement.vouched.holders != listed.holders {
             let message =
                 format!("{} is signed by another key than the index lists for `{}`", named.name(), named.publisher);
             return Err(Fault::denied(message, "tell whoever runs the index, and the publisher").into());
         }
-        let how = keyring.trusts(&named.publisher, statement.key, Some(How::Index))?;
+        let how = keyring.trusts(&named.publisher, &statement.vouched, Some(How::Index))?;
         let package = looked_at(&bytes, Some(&statement), lock, Some(&listed))?;
         let imitates = imitates(&package, lock, keyring);
         let index = Some(listed.index.clone());
@@ -124,9 +124,9 @@ impl Candidate {
         self.package.manifest.agent()
     }
 
-    /// The key that signed it, if one did.
+    /// Who signed it, as grants name them, if somebody did.
     pub fn signer(&self) -> Option<PublisherKey> {
-        self.signed.as_ref().map(|(said, _)| said.key.into())
+        self.signed.as_ref().map(|(said, _)| said.vouched.holders.name())
     }
 
     /// `publisher:name version`
@@ -200,8 +200,8 @@ fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyri
         None => None,
         Some(said) => {
             is_of(&said, is)?;
-            keyring.is_not_revoked(said.key)?;
-            let how = keyring.trusts(&publisher(&said), said.key, first_use.then_some(How::FirstUse));
+            keyring.still_takes(&said.vouched)?;
+            let how = keyring.trusts(&publisher(&said), &said.vouched, first_use.then_some(How::FirstUse));
             match how {
                 Ok(how) => Some((said, how)),
                 Err(_) if wants.is_some() => None,

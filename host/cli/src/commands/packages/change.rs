@@ -111,7 +111,7 @@ fn new<'a>(
 ) -> New<'a> {
     let trusted = candidate.signed.as_ref().map(|(said, how)| {
         let publisher = said.name.split(':').next().unwrap_or_default().to_owned();
-        (publisher, Known { key: said.key, how: *how, since: units::now() })
+        (publisher, Known { holders: said.vouched.holders.clone(), how: *how, since: units::now() })
     });
     New {
         agent: candidate.agent(),
@@ -157,7 +157,7 @@ fn release(candidate: &Candidate, by: By) -> Release {
         version: manifest.version.clone(),
         digest: Hex(digest),
         seq: manifest.seq,
-        key: candidate.signed.as_ref().map(|(said, _)| said.key),
+        vouched: candidate.signed.as_ref().map(|(said, _)| said.vouched.clone()),
         capabilities: Hex(asks),
         consent: Consent { by, at: units::now(), to: Hex(consent(digest, asks)) },
         index: candidate.index.clone(),

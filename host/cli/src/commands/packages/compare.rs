@@ -46,7 +46,8 @@ impl Compared {
             Some(_) => shadow::of(home, candidate.agent(), now.digest.0, &candidate.bytes).await?,
             None => Vec::new(),
         };
-        let same_key = now.key.is_some() && now.key == candidate.signed.as_ref().map(|(said, _)| said.key);
+        let signed = candidate.signed.as_ref().map(|(said, _)| &said.vouched.holders);
+        let same_key = signed.is_some() && signed == now.vouched.as_ref().map(|vouched| &vouched.holders);
         Ok(Self { from: now.version.clone(), same_key, diff, asks_anew, shadowed, cools_ms })
     }
 

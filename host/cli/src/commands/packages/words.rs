@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use agentry_kernel::manifest::{Manifest, Wants};
 use agentry_kernel::policy::Grant;
 use agentry_kernel::rights::Access;
+use agentry_packages::holders::Vouched;
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -163,7 +164,8 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "description": manifest.description,
         "index": candidate.index,
         "from": candidate.from,
-        "key": candidate.signed.as_ref().map(|(said, _)| said.key.to_string()),
+        "key": candidate.signed.as_ref().map(|(said, _)| said.vouched.holders.name().to_string()),
+        "signed_by": candidate.signed.as_ref().map(|(said, _)| &said.vouched.by),
         "trust": candidate.signed.as_ref().map(|(_, how)| *how),
         "imitates": candidate.imitates,
         "does": does,
@@ -182,12 +184,21 @@ fn vouched(candidate: &Candidate) -> String {
     match &candidate.signed {
         Some((said, how)) => {
             let from = candidate.index.as_ref().map_or_else(String::new, |index| format!(" ({})", text::line(index)));
-            styled(GOOD, format!("signed by {} with {}, {how}{from}", text::line(publisher), said.key))
+            styled(GOOD, format!("signed by {} with {}, {how}{from}", text::line(publisher), with(&said.vouched)))
         }
         None => styled(
             BAD,
             format!("not signed: that it is of {} is its own word; you named its digest", text::line(publisher)),
         ),
+    }
+}
+
+/// The keys that signed, as a page has them.
+fn with(vouched: &Vouched) -> String {
+    let by: Vec<String> = vouched.by.iter().map(ToString::to_string).collect();
+    match vouched.holders.only() {
+        Some(key) => key.to_string(),
+        None => format!("{} of its {} keys ({})", by.len(), vouched.holders.keys().len(), by.join(", ")),
     }
 }
 
