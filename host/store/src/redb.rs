@@ -412,6 +412,7 @@ fn waits(database: &impl ReadableDatabase, path: &Path) -> bool {
 /// Puts the store at `place`, which a killed host left, in order, by the log beside `path`.
 fn settle(place: &Path, path: &Path) -> Result<(), StoreError> {
     let database = Builder::new().open(place).map_err(|error| opening(error, path))?;
+    check_format(&database.begin_read().map_err(|error| failed(error.into()))?, path)?;
     match replayed(&database, path)? {
         Some(log) => close(if place == path { log } else { log.of_copy() }, database, path),
         None => database.close().map_err(|error| opening(error, path)),
