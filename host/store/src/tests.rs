@@ -78,6 +78,46 @@ async fn a_killed_host_leaves_a_store_that_opens() {
 }
 
 #[tokio::test]
+async fn whenever_a_host_is_killed_all_that_was_answered_is_there_and_nothing_else() {
+    let home = tempfile::tempdir().unwrap();
+    let mut store = Some(open(home.path()));
+    let mut expected = std::collections::BTreeMap::new();
+    // Of some bytes, of a good part of what the log holds, and of more than a record: each with a key that others overwrite or remove.
+    for step in 0..240_u32 {
+        let open_store = store.take().unwrap_or_else(|| open(home.path()));
+        let size = match step % 16 {
+            15 => 300_000,
+            3 | 7 | 11 => 90_000,
+            _ => 40,
+        };
+        let (key, value) = (vec![b'x', (step % 7) as u8], vec![step as u8; size]);
+        let removes = (step % 5 == 4).then(|| vec![b'x', (step % 3) as u8]);
+        let mut batch = put(&key, &value);
+        expected.insert(key, value);
+        if let Some(key) = removes {
+            batch.remove(key.clone());
+            expected.remove(&key);
+        }
+        open_store.commit(batch).await.unwrap();
+        if step % 6 == 0 {
+            let copy = tempfile::tempdir().unwrap();
+            copy_store(home.path(), copy.path());
+            let rows = |store: &dyn Store| store.scan(&Range::of(b"x"), ALL).unwrap();
+            let left: Vec<Row> = expected.clone().into_iter().collect();
+            // Whoever reads it first puts it in order; or the next host does.
+            if step % 12 == 0 {
+                assert_eq!(rows(&StoreReader::open(copy.path()).unwrap().expect("it is there")), left, "step {step}");
+            }
+            for _ in 0..2 {
+                assert_eq!(rows(&open(copy.path())), left, "step {step}");
+            }
+        }
+        // Now and then a host ends in good order.
+        store = Some(open_store).filter(|_| step % 50 != 49);
+    }
+}
+
+#[tokio::test]
 async fn a_content_is_written_once_and_a_range_is_read_to_its_end() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path());
