@@ -12,6 +12,7 @@ mod budgets;
 mod cli;
 mod clock;
 mod clocks;
+mod clumsy;
 mod conditions;
 mod crash;
 mod denials;
