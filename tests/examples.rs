@@ -70,5 +70,11 @@ fn the_researcher_without_its_documents_does_not_begin() {
     let mut run = stage.run_on(SCRIPT, &example("researcher"), &json!({"question": "Who declares war?"}));
     let ended = end(&mut run).with(2);
     ended.complains("needs the roots `documents` and `reports`");
-    assert!(ended.stderr.contains("hint: add --root documents=DIR --root reports=DIR; "), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("hint: add --root documents=DIR --root reports=DIR, where a host serves to its own command; "),
+        "{}",
+        ended.stderr
+    );
 }

@@ -13,6 +13,7 @@ mod budgets;
 mod cli;
 mod clock;
 mod clocks;
+mod clumsy;
 mod conditions;
 mod crash;
 mod denials;

@@ -280,7 +280,7 @@ fn a_test_of_an_argument_that_no_tool_has_and_labels_under_another_word_are_told
     warns(&stage, "no common method is called `PSOT`", "did you mean `POST`?");
     for (wrong, told, hint) in [
         ("agents = { call = [\"Researcher\"] }", "lowercase letters", "write `call = "),
-        ("budget = { usd_day = \"99999999999999999999\" }", "`usd_day` must be smaller", "amounts are exact"),
+        ("budget = { usd_day = \"99999999999999999999\" }", "`usd_day` must be smaller", "for example `usd_day = "),
     ] {
         stage.grant("steps", &format!("{wrong}\n"));
         let refused = end(&mut stage.agentry("policy check")).with(2).stdout;

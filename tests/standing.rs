@@ -147,6 +147,14 @@ fn a_lock_stops_every_new_effect_in_a_running_host_and_in_the_next_until_it_is_t
     assert_eq!(refused["refusals"][0]["code"], "locked");
     stage.nothing_moved(&[]);
     assert!(end(&mut stage.agentry("policy check")).with(0).stderr.contains("locked"));
+    // Programs are told as people are; another policy than this home's is locked by nobody.
+    for verb in ["policy check", "policy explain --agent steps memory=agent/test/log", "policy can steps"] {
+        let told = end(stage.agentry(verb).arg("--json")).with(0).json();
+        assert_eq!(told["locked"]["because"], "the store leaks", "{verb}: {told}");
+    }
+    let other = stage.home().join("policies");
+    let told = end(stage.agentry("policy can").arg("steps").arg("--policies").arg(other).arg("--json")).with(0).json();
+    assert_eq!(told["locked"], Value::Null);
     end(&mut stage.agentry("policy unlock")).with(0);
     let told = end(&mut stage.agentry("policy unlock")).with(0).stderr;
     assert!(told.contains("not locked"), "{told}");

@@ -55,6 +55,28 @@ fn a_refused_call_is_explained_with_the_arguments_that_it_had() {
 }
 
 #[test]
+fn a_run_that_a_script_answered_is_judged_by_its_policy_and_not_by_the_script() {
+    let stage = Stage::granting(&guest("ask"));
+    let script = "{\"script\": 1, \"max_output_tokens\": 64}\n{\"text\": \"an answer\"}\n";
+    end(&mut stage.run_on(script, &guest("ask"), &json!({"prompt": "hello", "max_tokens": 32}))).with(0);
+    let simulated = end(stage.agentry("policy simulate").args(["--against", "last", "--json"])).with(0).json();
+    assert_eq!(simulated["changed"], json!([]), "{simulated}");
+    let calls = stage.calls();
+    let asked = calls.iter().find(|call| call["name"].as_str().is_some_and(|name| name.starts_with("llm")));
+    let asked = format!("last/{}", asked.expect("it asked")["call"]);
+    end(stage.agentry("policy simulate").args(["--call", &asked])).with(0);
+    assert_eq!(explain(&stage, &[&asked])["answer"], "allow");
+    let learnt = end(stage.agentry("policy learn").arg("ask")).with(0);
+    assert!(!learnt.stderr.contains("not covered"), "{}", learnt.stderr);
+    // Where the policy does not grant it, that is what is said.
+    stage.policy("format = 1\nlayer = \"grant\"\nagent = \"ask\"\nllm = { models = [\"small\"] }\n");
+    let told = explain(&stage, &[&asked]);
+    assert_eq!((&told["answer"], &told["code"]), (&json!("deny"), &json!("no-grant")), "{told}");
+    // What nobody has asked a script yet is a model that is not there.
+    end(stage.agentry("policy explain").args(["--agent", "ask", "model=scripted"])).with(3);
+}
+
+#[test]
 fn of_arguments_that_were_not_kept_nobody_says_what_they_were() {
     let stage = stage(NARROW);
     end(&mut stage.run(&guest("steps"), &post(&"no".repeat(40_000)))).with(0);

@@ -44,6 +44,41 @@ pub fn can_write(directory: &Path) -> std::io::Result<()> {
     Ok(rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
+/// That something can be read there; of a name that is nearly one of a file beside it, or of the directory that a component lies in, which was meant.
+pub fn is_there(file: &Path) -> Result<()> {
+    let shown = text::line(&file.display().to_string());
+    if file.is_dir() {
+        let inside = components(file);
+        let name = file.canonicalize().ok().and_then(|whole| Some(whole.file_name()?.to_str()?.to_owned()));
+        let same = inside
+            .iter()
+            .find(|there| Some(there.as_str()) == name.as_ref().map(|name| format!("{name}.wasm")).as_deref());
+        let Some(near) = same.or(inside.first()) else { return Ok(()) };
+        bail!("{shown} is a directory\nhint: did you mean {}?", text::word(&file.join(near)));
+    }
+    let Some(name) = file.file_name().and_then(|name| name.to_str()).filter(|_| !file.exists()) else { return Ok(()) };
+    let beside = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let known = components(beside);
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => {
+            bail!(
+                "cannot read {shown}: there is no such file\nhint: did you mean {}?",
+                text::word(&file.with_file_name(near))
+            )
+        }
+        None => Ok(()),
+    }
+}
+
+/// The names of the components in a directory, as far as anybody looks.
+fn components(directory: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten().take(AGENTS_MAX);
+    let names = files.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".wasm")).collect();
+    names.sort();
+    names
+}
+
 /// A home that need not exist yet.
 #[derive(Clone)]
 pub struct Home(PathBuf);
@@ -177,6 +212,10 @@ impl Home {
         let agent = text::line(agent);
         match nearest(&agent, names.iter().map(String::as_str)) {
             Some(near) => bail!("there is no agent `{agent}` here\nhint: did you mean `{near}`?"),
+            // Nobody calls an agent so: it is a directory, or a file of another kind.
+            None if agent.contains('.') || Path::new(&agent).exists() => bail!(
+                "`{agent}` is no agent's name, and no component\nhint: a component's file ends in `.wasm`; `agentry agents` lists those that have a name"
+            ),
             None => bail!(
                 "there is no agent `{agent}` here\nhint: put its component at {}, or run a file: agentry run ./{agent}.wasm",
                 path.display()

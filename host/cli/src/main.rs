@@ -8,6 +8,7 @@ mod home;
 mod package;
 mod screen;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use agentry_drivers::tools::sandbox;
@@ -58,16 +59,54 @@ const OTHERS: [(&[&str], &str); 10] = [
     (&["check", "health"], "doctor"),
 ];
 
-/// The same error; of a verb that other programs have it says what it is called here.
-fn meant(mut error: clap::Error, arguments: &[std::ffi::OsString]) -> clap::Error {
-    let given = arguments.get(1).and_then(|verb| verb.to_str()).unwrap_or_default();
-    let here = OTHERS.iter().find(|(theirs, _)| theirs.contains(&given)).map(|(_, ours)| *ours);
-    if let (ErrorKind::InvalidSubcommand, Some(ours)) = (error.kind(), here) {
-        let tip = format!("here that is called 'agentry {ours}'");
+/// The same error, with what to do about it where clap alone says only what is wrong.
+fn meant(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
+    let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    let tip = match error.kind() {
+        ErrorKind::InvalidSubcommand => elsewhere(&words),
+        ErrorKind::UnknownArgument => below_zero(&words),
+        ErrorKind::MissingRequiredArgument => example(&words),
+        _ => None,
+    };
+    if let Some(tip) = tip {
         error.remove(ContextKind::SuggestedSubcommand);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    } else if let Some(ContextValue::Strings(near)) = error.get(ContextKind::SuggestedSubcommand) {
+        // The nearest is the last of them there.
+        let nearest = near.last().cloned().unwrap_or_default();
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::String(nearest));
     }
     error
+}
+
+/// What a verb that other programs have is called here.
+fn elsewhere(words: &[&str]) -> Option<String> {
+    let (_, ours) = OTHERS.iter().find(|(theirs, _)| words.first().is_some_and(|verb| theirs.contains(verb)))?;
+    Some(format!("here that is called 'agentry {ours}'"))
+}
+
+/// That no option takes a number below zero, if one was given to an option.
+fn below_zero(words: &[&str]) -> Option<String> {
+    let is_below =
+        |word: &str| word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let given = words.windows(2).find(|pair| pair[0].starts_with("--") && is_below(pair[1]))?;
+    Some(format!("no option takes less than zero: leave the `-` of {} out", given[1]))
+}
+
+/// The first example of the verb that these words name: it has all that the verb needs.
+fn example(words: &[&str]) -> Option<String> {
+    let mut verb = Cli::command();
+    for word in words {
+        match verb.find_subcommand(word) {
+            Some(below) => verb = below.clone(),
+            None => break,
+        }
+    }
+    let help = verb.get_after_help()?.to_string();
+    let line =
+        help.lines().find_map(|line| Some(line.strip_prefix("  ")?).filter(|line| line.starts_with("agentry ")))?;
+    let line = line.split(" #").next().unwrap_or(line).trim_end();
+    Some(format!("for example: {line}"))
 }
 
 fn main() -> ExitCode {

@@ -90,6 +90,15 @@ pub fn complain(error: &anyhow::Error) {
     }
 }
 
+/// Says what is probably not meant, in an error's words, and goes on.
+pub fn warn(told: &str) {
+    let mut parts = told.split("\nhint: ");
+    tell(&format!("{}: {}\n", styled(HINT, "warning"), parts.next().unwrap_or_default()));
+    for hint in parts {
+        tell(&format!("{}: {}\n", styled(HINT, "hint"), given::completed(hint)));
+    }
+}
+
 /// What is wrong with something that a table lists, and what to do, in lines below its row.
 pub fn trouble(trouble: &str) -> String {
     let mut lines = trouble.lines().map(text::line);

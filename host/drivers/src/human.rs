@@ -192,12 +192,16 @@ impl Human {
     }
 }
 
+/// What an agent is told whose question nobody wants to answer.
+const DECLINED: &str = "a person declines to answer";
+
 fn declined(because: &str) -> String {
-    if because.is_empty() {
-        "a person declines to answer".to_owned()
-    } else {
-        format!("a person declines to answer: {because}")
-    }
+    if because.is_empty() { DECLINED.to_owned() } else { format!("{DECLINED}: {because}") }
+}
+
+/// Whether this was told to an agent because a person did not want to answer: then nothing is out of order.
+pub fn is_declined(told: &str) -> bool {
+    told.starts_with(DECLINED)
 }
 
 /// A call that waits, until this is dropped.

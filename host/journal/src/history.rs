@@ -155,6 +155,13 @@ impl History {
         if let Some(last) = runs.iter().find(|run| run.agent == name) {
             return Some(format!("`{name}` is an agent; its last run is {}", last.id));
         }
+        if let Some(agent) = nearest(name, runs.iter().map(|run| &*run.agent).chain(["last"])) {
+            let last = runs.iter().find(|run| run.agent == agent);
+            return Some(match last {
+                Some(last) => format!("did you mean agent `{agent}`? its last run is {}", last.id),
+                None => format!("did you mean `{agent}`?"),
+            });
+        }
         let wanted = name.to_ascii_lowercase();
         let length = wanted.len();
         let ids: Vec<String> = runs.iter().map(|run| run.id.to_string()).collect();

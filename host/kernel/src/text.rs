@@ -170,6 +170,11 @@ pub fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&
     words.map(|known| (distance(word, known), known)).filter(|(d, _)| *d <= far).min().map(|(_, known)| known)
 }
 
+/// True if a quote as typesetters have them stands here: what a person pastes out of a document, and no file takes.
+pub fn is_curly(text: &str, at: usize) -> bool {
+    text.get(at..).and_then(|rest| rest.chars().next()).is_some_and(|char| "“”„‘’‚«»".contains(char))
+}
+
 /// How many letters must change to get from one word to the other, be they small or large; two that swapped places are one change.
 /// (Optimal string alignment, see Damerau, CACM 7(3), 1964.)
 fn distance(a: &str, b: &str) -> usize {

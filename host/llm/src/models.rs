@@ -11,6 +11,7 @@ use agentry_abi::bindings::agentry::agent::types::{Cost, Error};
 use agentry_config::ConfigError;
 use agentry_config::secret::LiveKey;
 use agentry_kernel::model::Model;
+use agentry_kernel::text::nearest;
 use agentry_kernel::{Amounts, Digest, Permit, Resource};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -57,13 +58,24 @@ pub enum ModelsError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     /// No model has the chosen alias.
-    #[error("there is no model `{alias}`\nhint: `agentry models` lists what there is: {known}")]
+    #[error("there is no model `{alias}`\nhint: {}", meant(alias, known))]
     Unknown {
         /// What was chosen.
         alias: String,
         /// What could be.
         known: String,
     },
+}
+
+/// What somebody meant by the name of a model that is not there.
+fn meant(alias: &str, known: &str) -> String {
+    if alias == SCRIPTED {
+        return "a script is named with its file: scripted:FILE".to_owned();
+    }
+    match nearest(alias, known.split(", ")) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("`agentry models` lists what there is: {known}"),
+    }
 }
 
 impl Models {

@@ -11,8 +11,11 @@ use agentry_kernel::journal::Status;
 use agentry_kernel::refusal::Code;
 use agentry_kernel::text::nearest;
 use agentry_kernel::time::Millis;
+use anyhow::Result;
 use serde_json::Value;
 
+use super::target;
+use crate::home::Home;
 use crate::screen::rows::Row;
 use crate::screen::{self, DIM, styled, when};
 
@@ -54,6 +57,14 @@ impl FilterArgs {
             cost_over_microusd: self.cost_over,
         }
     }
+
+    /// Says of an agent that nobody here knows that there is none: what is listed of it is nothing, always.
+    pub fn tell_of_agent(&self, home: &Home) -> Result<()> {
+        if let Some(told) = self.agent.as_deref().map_or(Ok(None), |agent| target::unknown(home, agent))? {
+            screen::warn(&told);
+        }
+        Ok(())
+    }
 }
 
 /// The options of every list of calls of one run.
@@ -78,7 +89,7 @@ pub struct CallArgs {
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     cost_over: Option<u64>,
     /// The most calls to show [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = limit)]
     limit: Option<u64>,
     /// Go on behind this call of an earlier page: its number
     #[arg(long, value_name = "CALL")]
@@ -187,10 +198,16 @@ pub fn syscall(given: &str) -> Result<String, String> {
 }
 
 fn status(given: &str) -> Result<Status, String> {
-    let word = Value::from(given);
-    serde_json::from_value(word).map_err(|_| {
-        "it is one of running, suspended, done, failed, denied, exhausted, unavailable, stopped".to_owned()
-    })
+    const KNOWN: [&str; 8] =
+        ["running", "suspended", "done", "failed", "denied", "exhausted", "unavailable", "stopped"];
+    let near = nearest(given, KNOWN.into_iter()).map(|near| format!("did you mean `{near}`?"));
+    let told = || near.unwrap_or_else(|| format!("it is one of {}", KNOWN.join(", ")));
+    serde_json::from_value(Value::from(given)).map_err(|_| told())
+}
+
+/// How many of a list are wanted at most: a list of none says nothing.
+pub fn limit(given: &str) -> Result<u64, String> {
+    given.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "it is a whole number, 1 or more".to_owned())
 }
 
 /// Millionths of a dollar.

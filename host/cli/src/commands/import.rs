@@ -93,7 +93,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let next = if record.status == Status::Suspended {
         format!("it goes on by: agentry resume {}", record.id)
     } else {
-        format!("agentry trace {} shows it", record.id)
+        format!("`agentry trace {}` shows it", record.id)
     };
     let head = format!("run {} of {}; {next}", record.id, text::line(&record.agent));
     screen::tell(&format!("{}  {head}\n", styled(GOOD, "imported")));

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::home::HomeArgs;
+use crate::home::{self, HomeArgs};
 use crate::package;
 use crate::screen::{self, BOLD, DIM, styled, text, units};
 
@@ -39,7 +39,9 @@ pub struct Args {
 /// Reads the package and prints it.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let about = || text::line(&args.file);
-    let bytes = agentry_engine::package::read(&component(args)?)?;
+    let file = component(args)?;
+    home::is_there(&file)?;
+    let bytes = agentry_engine::package::read(&file)?;
     let package = package::of(&bytes).with_context(about)?;
     if args.grant {
         screen::print(&text::ours(&Grant::draft(&package.manifest, None)))?;

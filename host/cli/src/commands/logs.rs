@@ -103,8 +103,8 @@ pub struct Line {
 impl Line {
     /// As people read it: what has several lines has further ones behind a margin.
     pub fn shown(&self) -> String {
-        let said = text::whole(&self.text);
-        format!("{} {said}", styled(self.style, text::line(&self.word)))
+        let (word, said) = (styled(self.style, text::line(&self.word)), text::whole(&self.text));
+        if said.is_empty() { word } else { format!("{word} {said}") }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use agentry_runtime::config::AgentsConfig;
 use agentry_serve::api::Discard;
 use agentry_serve::offline;
 use agentry_store::rows::mail::Listed;
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::target;
 use crate::exit::Exit;
-use crate::home::{Home, HomeArgs};
+use crate::home::HomeArgs;
 use crate::screen::table::{Cell, Table, left, right};
 use crate::screen::{self, DIM, GOOD, styled, text, units};
 
@@ -68,24 +67,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         screen::print_json(&letters.iter().map(as_json).collect::<Vec<_>>())?;
     } else if letters.is_empty() {
-        misspelt(&home, args.agent.as_deref())?;
+        // An agent that nobody knows has no empty mailbox.
+        if let Some(told) = args.agent.as_deref().map_or(Ok(None), |agent| target::unknown(&home, agent))? {
+            bail!(told);
+        }
         screen::tell(if args.dead { "no dead letters\n" } else { "no letters wait\n" });
     } else {
         screen::page(&table(&letters, screen::fold::columns()))?;
     }
     Ok(Exit::Done.into())
-}
-
-/// An agent that nobody knows has no empty mailbox.
-fn misspelt(home: &Home, agent: Option<&str>) -> Result<()> {
-    let Some(agent) = agent else { return Ok(()) };
-    let mut known = home.agents();
-    known.extend(AgentsConfig::load(home.path())?.agents.into_iter().map(|line| line.name));
-    if known.iter().any(|name| name == agent) || target::is_known(home, agent)? {
-        return Ok(());
-    }
-    let hint = text::meant(agent, known.iter().map(String::as_str), "`agentry agents` lists those that there are");
-    bail!("there is no agent `{}` here, and none of this name ran\nhint: {hint}", text::line(agent))
 }
 
 fn discard(drop: &Drop) -> Result<ExitCode> {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::filter;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, DIM, inquiry, styled, units};
@@ -18,8 +19,8 @@ pub struct Args {
     #[command(flatten)]
     home: HomeArgs,
     /// The most to list
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = filter::limit)]
+    limit: u64,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -28,7 +29,8 @@ pub struct Args {
 /// Reads the notices and prints them.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let history = args.home.existing()?.history()?;
-    let found = history.map_or(Ok(Vec::new()), |history| history.notices(args.limit))?;
+    let found =
+        history.map_or(Ok(Vec::new()), |history| history.notices(usize::try_from(args.limit).unwrap_or(usize::MAX)))?;
     if args.json {
         screen::print_json(&found.iter().map(inquiry::notice_as_json).collect::<Vec<_>>())?;
         return Ok(Exit::Done.into());

@@ -19,7 +19,7 @@ use agentry_store::rows::run::{Imported, RunRecord};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::filter::FilterArgs;
+use super::filter::{self, FilterArgs};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::stream::Stream;
@@ -43,8 +43,8 @@ pub struct Args {
     #[command(flatten)]
     filter: FilterArgs,
     /// The most runs to list
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = filter::limit)]
+    limit: u64,
     /// Go on behind this run of an earlier page: its id, or the beginning of it
     #[arg(long, value_name = "RUN")]
     after: Option<String>,
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut goes_on = false;
     if let Some(history) = &history {
         let mut runs = history.newest(filter, after.as_ref());
-        let mut left = args.limit;
+        let mut left = usize::try_from(args.limit).unwrap_or(usize::MAX);
         while left > 0 {
             let part = runs.by_ref().take(left.min(PART_RUNS)).collect::<Result<Vec<_>, _>>()?;
             if part.is_empty() {
@@ -96,9 +96,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 styled(DIM, format_args!("there are more: {}", screen::given::page_after(&last.to_string(), None)))
             ));
         }
-        // None were wanted, so nothing is known of how many there are.
-        None if args.limit == 0 => {}
-        None if !args.json => screen::tell(if any { "no runs yet\n" } else { "no such runs\n" }),
+        None if !args.json => {
+            screen::tell(if any { "no runs yet\n" } else { "no such runs\n" });
+            args.filter.tell_of_agent(&home)?;
+        }
         _ => {}
     }
     Ok(Exit::Done.into())

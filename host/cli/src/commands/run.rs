@@ -7,7 +7,7 @@ pub mod words;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use agentry_runtime::run::events::{Event, Observer};
 use agentry_serve::error::OpError;
 use agentry_store::limits::INPUT_MAX_BYTES;
 use anyhow::{Context, Result, anyhow, bail};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -27,11 +28,11 @@ use self::elsewhere::Ordered;
 use self::prompt::{Hearer, Prompt};
 use super::hosting::{self, HostingArgs};
 use crate::exit::{Exit, With};
-use crate::home::HomeArgs;
+use crate::home::{self, HomeArgs};
 use crate::package;
 use crate::screen::about::AdminFiles;
 use crate::screen::live::Live;
-use crate::screen::{self, given, report};
+use crate::screen::{self, given, report, text};
 
 /// What is read of an input: enough for the host to see that it is too long.
 const INPUT_READ_MAX_BYTES: u64 = INPUT_MAX_BYTES as u64 + 1;
@@ -82,6 +83,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let home = args.hosting.home()?;
     let component = home.component(&args.agent)?;
+    home::is_there(&component)?;
     given::agent(&args.agent, &args.hosting.policies()?);
     let input = match args.words.as_slice() {
         [] => input(&args.input)?,
@@ -177,6 +179,7 @@ where
                     live.end();
                     return Err(stopped("stopped at once, in the middle").into());
                 }
+                prompt.leave();
                 stop.cancel();
             }
             Some(event) = events.recv() => {
@@ -223,6 +226,14 @@ pub(super) fn input(given: &str) -> Result<Vec<u8>> {
         opened
             .with_context(|| format!("cannot read the input from {file}\nhint: --input @FILE names a file of JSON"))?;
     } else {
+        let named = given.ends_with(".json") || Path::new(given).is_file();
+        if named && serde_json::from_str::<IgnoredAny>(given).is_err() {
+            bail!(
+                "the input is not JSON: `{}` is the name of a file\nhint: a file of JSON is read by --input @{}",
+                text::cut(given, 80),
+                text::word(Path::new(given))
+            );
+        }
         bytes = given.as_bytes().to_vec();
     }
     Ok(bytes)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use agentry_kernel::text::nearest;
 use agentry_packages::index::client::Listed;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use super::packages::{Indexes, listed};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::table::{Table, left};
-use crate::screen::{self, DIM, styled, text};
+use crate::screen::{self, DIM, HINT, styled, text};
 
 /// Lists packages of the indexes whose name, description or use has these words
 #[derive(clap::Args)]
@@ -43,6 +44,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         listed(&read).await
     })?;
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
+    let near = near(&all, &words);
     let mut newest: BTreeMap<(String, String), Listed> = BTreeMap::new();
     for one in all.into_iter().filter(|one| one.listing.yanked.is_none() && has_all(one, &words)) {
         let place = (one.listing.name.clone(), one.index.clone());
@@ -54,10 +56,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         screen::print_json(&newest.values().map(as_json).collect::<Vec<_>>())?;
     } else if newest.is_empty() {
         screen::tell("nothing of the kind is listed\n");
+        if let Some(near) = near {
+            screen::tell(&format!("{}: did you mean `{}`?\n", styled(HINT, "hint"), text::line(&near)));
+        }
     } else {
         screen::page(&table(newest.values()))?;
     }
     Ok(Exit::Done.into())
+}
+
+/// A package that is nearly called as one of these words.
+fn near(all: &[Listed], words: &[String]) -> Option<String> {
+    let names = || all.iter().map(|one| one.listing.name.as_str());
+    let called = |name: &str, part: &str| name == part || name.split(':').any(|of| of == part);
+    let parts = || names().flat_map(|name| name.split(':').chain([name]));
+    let part = words.iter().find_map(|word| nearest(word, parts()))?;
+    names().find(|name| called(name, part)).map(str::to_owned)
 }
 
 fn has_all(one: &Listed, words: &[String]) -> bool {

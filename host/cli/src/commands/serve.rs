@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::log::LogFormat;
 use super::hosting::{self, HostingArgs};
+use super::starts;
 use crate::exit::{Exit, With};
 use crate::screen::{span, units};
 
@@ -57,8 +58,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let served = threads.block_on(async {
         // Before anything is read, so that whenever it is stopped, it stops in good order.
         let (mut signals, mut reloads) = (Signals::listen()?, Reloads::listen()?);
+        let args_home = args.hosting.home()?;
         let options = Options { accept_older: args.accept_older, ..args.hosting.options()? };
         let home = options.home.display().to_string();
+        // What is wrong with the files themselves, opening them says.
+        let faults = starts::faults(&args_home).unwrap_or_default();
         // Apart: what is read may lie on a disk that does not answer.
         let mut opening = tokio::spawn(hosting::open_to_serve(options));
         let opened = tokio::select! {
@@ -88,6 +92,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
         }
         log.serves(&home)?;
+        log.warns(&faults);
         notify::tell("READY=1");
         let mut beats = notify::watchdog().map(tokio::time::interval);
         let served = loop {

@@ -173,11 +173,9 @@ fn configuration(model: &str) -> Result<String> {
         ),
         None => {
             let known: Vec<_> = known().collect();
-            bail!(
-                "nobody knows the provider `{}`\nhint: {}; or the URL of a server",
-                text::line(provider),
-                near_or_all(provider, &known)
-            )
+            let near = near_or_all(provider, &known);
+            let between = if near.ends_with('?') { " Else give" } else { "; or" };
+            bail!("nobody knows the provider `{}`\nhint: {near}{between} the URL of a server", text::line(provider))
         }
     };
     let text = format!("{head}\n{lines}");

@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 
 use terminal_size::{Width, terminal_size_of};
 
+use super::given;
+
 /// A narrower screen is not believed.
 const COLUMNS_MIN: usize = 20;
 
@@ -47,7 +49,8 @@ pub fn fold(text: &str, columns: usize) -> String {
         }
         let indent = line.chars().take_while(|letter| *letter == ' ').count();
         let set_in = (indent + SET_IN).min(columns / 2);
-        let mut rest = line;
+        let line = glued(line);
+        let mut rest = line.as_str();
         let mut room = columns;
         while let Some(cut) = place(rest, room) {
             folded.push_str(rest[..cut].trim_end());
@@ -59,7 +62,43 @@ pub fn fold(text: &str, columns: usize) -> String {
         folded.push_str(rest);
         folded.push_str(end);
     }
-    folded
+    folded.replace([IN_COMMAND, BEHIND_NUMBER], " ")
+}
+
+/// Stand for spaces while a text is folded: those of a command, which is copied whole or not at all, and of an amount before its unit.
+const IN_COMMAND: char = '\u{e001}';
+const BEHIND_NUMBER: char = '\u{e000}';
+
+/// The same line, its commands and amounts each one word.
+fn glued(line: &str) -> String {
+    let mut glued = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find("agentry ") {
+        let (before, from) = rest.split_at(at);
+        let length = given::command(before, from).unwrap_or("agentry ".len());
+        let (command, behind) = from.split_at(length);
+        glued.push_str(&amounts(before));
+        match given::command(before, from) {
+            Some(_) => glued.extend(command.chars().map(|letter| if letter == ' ' { IN_COMMAND } else { letter })),
+            None => glued.push_str(command),
+        }
+        rest = behind;
+    }
+    glued + &amounts(rest)
+}
+
+/// The same text, each number with what it counts in behind it: `23 k fuel`, `10 min`, `8 000`.
+fn amounts(text: &str) -> String {
+    const UNIT_LETTERS_MAX: usize = 3;
+    let mut glued = String::with_capacity(text.len());
+    let mut last = ' ';
+    for (at, letter) in text.char_indices() {
+        let unit = || text[at + 1..].split([' ', ',', ')']).next().unwrap_or_default();
+        let is_inside = letter == ' ' && last.is_ascii_digit() && (1..=UNIT_LETTERS_MAX).contains(&unit().len());
+        glued.push(if is_inside && unit().is_ascii() { BEHIND_NUMBER } else { letter });
+        last = letter;
+    }
+    glued
 }
 
 /// A line of a file, `  12 | key = value`, and the caret below it, cut to what has room around the caret; none if they are something else, or
@@ -103,8 +142,14 @@ fn place(line: &str, room: usize) -> Option<usize> {
             (false, '\u{1b}') => escape = true,
             (false, letter) => {
                 if seen == room {
-                    // A word that is longer than a line is cut where the line ends.
-                    return Some(space.unwrap_or(at));
+                    let word = &line[..line[at..].find(' ').map_or(line.len(), |end| at + end)];
+                    return match space {
+                        Some(space) => Some(space),
+                        // A terminal breaks it, and whoever copies it has it whole.
+                        None if word.contains(IN_COMMAND) => Some(word.len()).filter(|end| *end < line.len()),
+                        // A word that is longer than a line is cut where the line ends.
+                        None => Some(at),
+                    };
                 }
                 seen += 1;
                 words |= letter != ' ';
@@ -126,6 +171,18 @@ mod tests {
         let folded = fold("one two three four\n  five six seven eight\nshort\n", 12);
         assert_eq!(folded, "one two\n    three\n    four\n  five six\n      seven\n      eight\nshort\n");
         assert!(folded.lines().all(|line| line.chars().count() <= 12));
+    }
+
+    #[test]
+    fn a_command_and_an_amount_stay_whole() {
+        given::verbs(|| clap::Command::new("agentry").subcommand(clap::Command::new("install")));
+        let hint = "hint: look: agentry install acme:clerk --root docs=DIR --consent 0123456789, or not";
+        assert_eq!(
+            fold(hint, 40),
+            "hint: look:\n    agentry install acme:clerk --root docs=DIR --consent 0123456789,\n    or not"
+        );
+        assert_eq!(fold("another agentry is at work here now", 20), "another agentry is\n    at work here now");
+        assert_eq!(fold("done · $0.00 · 23 k fuel", 18), "done · $0.00 ·\n    23 k fuel");
     }
 
     #[test]

@@ -111,6 +111,14 @@ fn with_home(hint: &str, home: &str, verbs: &Command) -> String {
     out
 }
 
+/// How many bytes of a text that begins with `agentry ` are a command of this program, behind what stands before it; none if it only speaks of it.
+pub fn command(before: &str, from: &str) -> Option<usize> {
+    let verb = from.split(|letter: char| letter != '-' && !letter.is_ascii_alphabetic()).nth(1)?;
+    let begins = before.is_empty() || before.ends_with(['`', ' ', '\'']);
+    let is_verb = begins && VERBS.get().is_some_and(|verbs| verbs().find_subcommand(verb).is_some());
+    is_verb.then(|| length(from, before.ends_with('`')))
+}
+
 /// How many bytes belong to the command that this begins with.
 fn length(text: &str, in_ticks: bool) -> usize {
     let ends: &[&str] = if in_ticks {

@@ -96,12 +96,19 @@ impl Adapter for Runner {
     }
 }
 
+/// Where programs lie that people call by their name alone.
+const PROGRAMS: [&str; 4] = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"];
+
 /// Reads `command = { … }` of a tool whose schema is this.
 pub(super) fn read(table: &Table<'_>, _: &ToolLine, schema: &Value) -> Result<Arc<dyn Reach>, ConfigError> {
     table.only(&COMMAND_KEYS)?;
     let program = PathBuf::from(table.needs_text("program")?);
     if !program.is_absolute() {
-        let hint = "write its whole path: nobody is to choose it by a variable of the environment";
+        let near = PROGRAMS.iter().map(|place| Path::new(place).join(&program)).find(|there| there.is_file());
+        let hint = near.map_or_else(
+            || "write its whole path: nobody is to choose it by a variable of the environment".to_owned(),
+            |there| format!("write `program = {there:?}`: nobody is to choose it by a variable of the environment"),
+        );
         return Err(table.mistake_in("program", "the program has no absolute path", hint));
     }
     let mut args = Template::default();

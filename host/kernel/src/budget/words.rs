@@ -87,6 +87,16 @@ pub(crate) fn example(key: &str) -> &'static str {
     WORDS.iter().find(|word| word.key == key).map_or("0", |word| word.unit.example())
 }
 
+/// The line that somebody meant who wrote an amount in another form; else one that is an example.
+pub(crate) fn meant(key: &str, amount: &Amount) -> String {
+    let word = WORDS.iter().find(|word| word.key == key);
+    let meant = word.and_then(|word| word.unit.meant(amount)).filter(|meant| {
+        let read = meant.replace('_', "").parse().map(Amount::Number);
+        limit(key, &read.unwrap_or_else(|_| Amount::Text(meant.trim_matches('"').into()))).is_ok()
+    });
+    meant.map_or_else(|| format!("for example `{key} = {}`", example(key)), |meant| format!("write `{key} = {meant}`"))
+}
+
 /// Reads one line of a budget.
 ///
 /// # Errors

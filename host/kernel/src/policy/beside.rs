@@ -381,6 +381,7 @@ fn people(file: &str, line: u32, required: &Required, beside: &Beside, found: &m
     let (name, known) = known;
     let hint = match text::nearest(name, known.iter().map(String::as_str)) {
         Some(near) if matches!(required.from, Approvers::Group(_)) => format!("did you mean `group:{near}`?"),
+        None if beside.groups.contains(name) => format!("did you mean `group:{name}`?"),
         _ => near(name, known, enrol),
     };
     found.warn(file, line, message, &hint);

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::{Document, Words};
 use crate::approval::Required;
-use crate::budget::words::{Amount, Limit, WORDS, example, key, limit};
+use crate::budget::words::{Amount, Limit, WORDS, example, key, limit, meant};
 use crate::budget::{Limits, Resource, Window};
 use crate::refusal::Rule;
 
@@ -110,12 +110,10 @@ fn amounts<'t>(
             DeValue::Integer(_) => document.number(table, key, example(key)).map(|(n, _)| Amount::Number(n)),
             other => document.wrong(value.span(), key, other.type_str(), "an amount", example(key)),
         };
-        match amount.as_ref().map(|amount| limit(key, amount)) {
-            Some(Ok(limit)) => budget.set(&limit, document.line(&name.span())),
-            Some(Err(message)) => {
-                document.mistake(value.span(), message, "amounts are exact: no fractions but in money, no guesses");
-            }
-            None => {}
+        let Some(amount) = amount else { continue };
+        match limit(key, &amount) {
+            Ok(limit) => budget.set(&limit, document.line(&name.span())),
+            Err(message) => document.mistake(value.span(), message, meant(key, &amount)),
         }
     }
     (budget, Some(table))

@@ -209,12 +209,22 @@ fn files(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<FilesRight> {
     rights
 }
 
+/// An id for a rule that has none: of this agent, for this tool.
+fn id_of(file: &DeTable<'_>, rule: &DeTable<'_>) -> String {
+    let text = |table: &DeTable<'_>, key: &str| Some(String::from(table.get(key)?.get_ref().as_str()?));
+    let tool = text(rule, "tool")
+        .map(|tool| tool.trim_end_matches(['*', '.']).into())
+        .filter(|tool: &String| !tool.is_empty());
+    let (agent, tool) = (text(file, "agent").unwrap_or_else(|| "me".into()), tool.unwrap_or_else(|| "mail".into()));
+    format!("\"{}/{}\"", text::show(&agent), text::show(&tool))
+}
+
 fn tools(document: &mut Document<'_>, file: &DeTable<'_>) -> Vec<ToolRight> {
     let mut rights: Vec<ToolRight> = Vec::new();
     for (table, place) in document.tables(file, "allow", "[{ id = \"me/mail\", tool = \"mail.send\" }]") {
         document.closed(table, &ALLOW);
         why(document, table);
-        let id = required(document, (table, &place), "id", "\"me/mail\"");
+        let id = required(document, (table, &place), "id", &id_of(file, table));
         let id = id.filter(|(id, place)| fits(document, place, "id", id, text::path(id)));
         let tool = required(document, (table, &place), "tool", "\"mail.send\"");
         let tool = tool.filter(|(tool, place)| fits(document, place, "tool", tool, shapes::name(tool)));

@@ -169,9 +169,9 @@ fn a_mistake_names_its_place_and_a_remedy() {
         9:44 `max_tokens` is a number with a fraction; it must be a whole number | for example `max_tokens = 4096`
         15:14 `tokens_day` must be a number from 0 to 18446744073709551615 | for example `tokens_day = 400_000`
         14:11 `usd_day` is a number with a fraction; it must be an amount | for example `usd_day = "2.00"`
-        14:11 `usd_day` must be dollars with up to 6 decimals, for example "2.00" | amounts are exact: no fractions but in money, no guesses
-        18:12 `wall_run` must be a time in quotes, with its unit, for example "120s" | amounts are exact: no fractions but in money, no guesses
-        19:13 `memory_mb` must be from 1 to 256, for example 64 | amounts are exact: no fractions but in money, no guesses
+        14:11 `usd_day` must be dollars with up to 6 decimals, for example "2.00" | for example `usd_day = "2.00"`
+        18:12 `wall_run` must be a time in quotes, with its unit, for example "120s" | write `wall_run = "120s"`
+        19:13 `memory_mb` must be from 1 to 256, for example 64 | for example `memory_mb = 64`
         9:18 `models` is a whole number; it must be a list of texts | for example `models = ["small-*"]`
         9:19 `models` may have one `*`, at its end: "*-small" | write `models = ["small-*"]`
         10:20 `read` has `.` or `..`: "team/../**" | write `read = ["team/reports/**"]`

@@ -199,7 +199,12 @@ fn site(policy: &Policy, found: &mut Findings<'_>) {
             && !policy.grants.iter().any(|grant| grant.agent == *agent)
         {
             let message = format!("{id} never applies: agent `{agent}` has no grant");
-            found.warn(file, *line, message, "correct the name, or take the rule out");
+            let near = text::nearest(agent, policy.grants.iter().map(|grant| &*grant.agent));
+            let hint = near.map_or_else(
+                || "correct the name, or take the rule out".into(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            found.warn(file, *line, message, &hint);
         }
         let wider = |(place, other): &(usize, &SiteRule)| {
             let wider = forbids_always(other, rule.agent.as_deref().unwrap_or_default())

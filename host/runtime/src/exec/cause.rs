@@ -3,7 +3,7 @@
 
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::fault;
-use agentry_drivers::files;
+use agentry_drivers::{files, human};
 use agentry_kernel::budget::Allowance;
 use agentry_kernel::budget::{Resource, Window};
 use agentry_kernel::journal::Status;
@@ -61,6 +61,9 @@ fn of_call(error: &Error, run: &RunContext) -> Cause {
 /// Where the host's own words are of what a guest is told little about.
 fn next(error: &Error, run: &RunContext) -> String {
     match error {
+        Error::Unavailable(told) if human::is_declined(&told.reason) => {
+            "a person decided so; asked again, they may answer otherwise".to_owned()
+        }
         Error::Unavailable(_) | Error::TimedOut | Error::Denied(_) => format!(
             "`agentry trace {}` has the host's own words of it; `agentry doctor` looks at models, tools and secrets",
             run.id

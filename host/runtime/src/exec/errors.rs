@@ -161,7 +161,7 @@ fn lacking(roots: &[(String, String)]) -> String {
         |show: fn(&(String, String)) -> String, between| roots.iter().map(show).collect::<Vec<_>>().join(between);
     let (word, whose) = if roots.len() == 1 { ("root", "that name") } else { ("roots", "these names") };
     format!(
-        "the {word} {}, and this host has none of {whose}\nhint: add {}; {}",
+        "the {word} {}, and this host has none of {whose}\nhint: add {}, where a host serves to its own command; {}",
         each(|(root, _)| format!("`{root}`"), " and "),
         each(|(root, _)| format!("--root {root}=DIR"), " "),
         each(|(root, why)| format!("`{root}` is for: {why}"), "; "),

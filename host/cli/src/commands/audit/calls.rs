@@ -39,7 +39,7 @@ pub struct Calls {
     #[arg(long, value_name = "NAME", value_parser = filter::syscall)]
     syscall: Option<String>,
     /// The most calls to list
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = filter::limit)]
     limit: u64,
     /// Go on behind the runs of an earlier page: with the runs that are older than this one
     #[arg(long, value_name = "RUN")]
@@ -51,7 +51,8 @@ pub struct Calls {
 
 /// Reads run after run.
 pub fn run(args: &Calls) -> Result<ExitCode> {
-    let Some(history) = args.home.existing()?.history()? else {
+    let home = args.home.existing()?;
+    let Some(history) = home.history()? else {
         bail!(
             "nothing ever ran here\nhint: start an agent: agentry run FILE.wasm, or name another home with --home DIR"
         );
@@ -83,6 +84,7 @@ pub fn run(args: &Calls) -> Result<ExitCode> {
     }
     if !args.json && told == 0 && !full {
         screen::tell("no such calls\n");
+        args.runs.tell_of_agent(&home)?;
     }
     if !args.json {
         receipt::tell_pruned(pruned);

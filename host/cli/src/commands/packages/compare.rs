@@ -91,7 +91,7 @@ impl Compared {
         let (same, other): (Vec<_>, Vec<_>) = self.shadowed.iter().partition(|one| one.differs.is_none());
         if self.cools_ms.is_none() {
             page.push_str(
-                "  nothing of it was executed: agentry update --dry-run holds it against what recorded runs did\n",
+                "  nothing of it was executed: `agentry update --dry-run` holds it against what recorded runs did\n",
             );
         } else if self.shadowed.is_empty() {
             page.push_str("  no run of the present version is recorded here, so nothing could be compared\n");

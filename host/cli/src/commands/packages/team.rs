@@ -244,7 +244,7 @@ fn only(all: &[Listed], requirement: &Requirement) -> Result<String, Fault> {
 
 fn nothing(requirement: &Requirement) -> Fault {
     let hint = format!(
-        "agentry search {} lists what there is; a file is named with it: --with FILE.wasm",
+        "`agentry search {}` lists what there is; a file is named with it: --with FILE.wasm",
         text::line(word(requirement))
     );
     Fault::usage("no index here lists that", hint)

@@ -44,7 +44,10 @@ pub fn run(args: &Can) -> Result<ExitCode> {
         let open = found.iter().filter(|route| route.cut.is_none()).count();
         if args.scenario.json {
             let ways: Vec<Value> = found.iter().map(route_as_json).collect();
-            screen::print_json(&json!({"from": from.to_string(), "to": to.to_string(), "open": open, "ways": ways}))?;
+            let locked = args.scenario.lock_as_json()?;
+            screen::print_json(
+                &json!({"from": from.to_string(), "to": to.to_string(), "open": open, "ways": ways, "locked": locked}),
+            )?;
         } else {
             screen::page(&ways(&found, open))?;
         }
@@ -52,8 +55,12 @@ pub fn run(args: &Can) -> Result<ExitCode> {
     }
     let agent = args.agent.as_deref().unwrap_or_default();
     let Some(capabilities) = capabilities(&scenario, agent) else {
-        let known = scenario.policy.grants.iter().map(|grant| &*grant.agent);
-        let hint = text::meant(agent, known, "`agentry policy check` lists the grants");
+        let known = || scenario.policy.grants.iter().map(|grant| &*grant.agent);
+        let list = match known().next() {
+            Some(_) => "`agentry policy check` lists the grants",
+            None => "there are no grants yet: `agentry inspect FILE --grant` drafts one",
+        };
+        let hint = text::meant(agent, known(), list);
         bail!("no policy file grants anything to agent `{}`\nhint: {hint}", text::line(agent));
     };
     let grant = scenario.policy.grants.iter().find(|grant| grant.agent == agent);
@@ -67,7 +74,8 @@ pub fn run(args: &Can) -> Result<ExitCode> {
         let list = capabilities
             .iter()
             .map(|capability| json!({"what": capability.what, "with": capability.with, "rule": rule_as_json(Some(&capability.rule))}));
-        screen::print_json(&json!({"agent": agent, "can": list.collect::<Vec<_>>()}))?;
+        let can = list.collect::<Vec<_>>();
+        screen::print_json(&json!({"agent": agent, "can": can, "locked": args.scenario.lock_as_json()?}))?;
     } else {
         screen::page(&page(agent, &capabilities))?;
     }

@@ -68,7 +68,9 @@ pub fn run(check: &Check) -> Result<ExitCode> {
         screen::tell(&format!("{}\n", styled(BAD, "the host that runs here keeps the last good policy")));
     }
     if check.json {
-        screen::print_json(&as_json(&found))?;
+        let mut told = as_json(&found);
+        told["locked"] = locked.as_ref().map_or(Value::Null, super::scenario::lock_as_json);
+        screen::print_json(&told)?;
     } else {
         screen::page(&page(&found))?;
     }

@@ -54,13 +54,15 @@ pub struct Explain {
 pub fn run(args: &Explain) -> Result<ExitCode> {
     let scenario = args.scenario.scenario()?;
     args.scenario.tell_lock()?;
-    let Asked { question, then, known } = question(args, &scenario)?;
+    let Asked { question, then, known, scenario } = question(args, scenario)?;
     if !known {
         return unknown(args, &question, then.as_ref());
     }
     let explanation = explain_past(&scenario, &question, then.as_ref());
     if args.scenario.json {
-        screen::print_json(&as_json(&question, &explanation, then.as_ref()))?;
+        let mut answer = as_json(&question, &explanation, then.as_ref());
+        answer["locked"] = args.scenario.lock_as_json()?;
+        screen::print_json(&answer)?;
     } else {
         screen::page(&page(&question, &explanation, then.as_ref()))?;
     }
@@ -75,6 +77,8 @@ struct Asked {
     then: Option<Refusal>,
     /// Whether its arguments are known.
     known: bool,
+    /// What the answer rests on: of a call that was made, with its model.
+    scenario: Scenario,
 }
 
 /// Says that nobody knows what was asked for: an answer about other arguments would be about another call.
@@ -84,6 +88,7 @@ fn unknown(args: &Explain, question: &Question, then: Option<&Refusal>) -> Resul
         let mut answer = object!({"answer": "unknown", "because": because, "agent": question.agent});
         answer["call"] = scenario::call_as_json(&question.call);
         answer["then"] = told(then);
+        answer["locked"] = args.scenario.lock_as_json()?;
         screen::print_json(&answer)?;
     } else {
         let call = question.call.name();
@@ -111,7 +116,7 @@ fn told(then: Option<&Refusal>) -> Value {
     })
 }
 
-fn question(args: &Explain, scenario: &Scenario) -> Result<Asked> {
+fn question(args: &Explain, scenario: Scenario) -> Result<Asked> {
     for label in &args.labels {
         agentry_kernel::labels::check(label)
             .map_err(|flaw| anyhow!("label `{}` {flaw}\nhint: lowercase letters, digits and `-`", text::line(label)))?;
@@ -134,25 +139,27 @@ fn question(args: &Explain, scenario: &Scenario) -> Result<Asked> {
                 "run {run} is one of `{other}`, and --agent says `{agent}`\nhint: leave --agent out, or say the call in words"
             )
         }
-        return Ok(of_past(&past, place, &labels, package));
+        let scenario = past::with_script(scenario, std::slice::from_ref(&past));
+        return Ok(of_past(scenario, &past, place, (&labels, package)));
     }
     let agent = match &args.agent {
-        Some(agent) => known(scenario, agent)?,
-        None => only_agent(scenario)?,
+        Some(agent) => known(&scenario, agent)?,
+        None => only_agent(&scenario)?,
     };
     let question = Question { agent, package, labels, call: call(&args.call)? };
-    Ok(Asked { question, then: None, known: true })
+    Ok(Asked { question, then: None, known: true, scenario })
 }
 
 /// A call that was made, with what its run had read by then.
-fn of_past(past: &Past, place: usize, more: &Labels, package: Option<Packaged>) -> Asked {
+fn of_past(scenario: Scenario, past: &Past, place: usize, more: (&Labels, Option<Packaged>)) -> Asked {
+    let (more, package) = more;
     let labels = past.labels_at(place).and(more);
     let replay = past.calls.get(place);
     let call = replay.map_or(Call::TimersNow, |replay| replay.what.clone());
     let package = package.or_else(|| past.package.clone());
     let question = Question { agent: past.agent.clone(), package, labels, call };
     let known = replay.is_none_or(|replay| replay.known);
-    Asked { question, then: replay.and_then(|replay| replay.refusal.clone()), known }
+    Asked { question, then: replay.and_then(|replay| replay.refusal.clone()), known, scenario }
 }
 
 /// An agent without a grant may be asked about; one that is nearly called as one that has it was misspelt.
@@ -209,7 +216,16 @@ fn call(words: &[String]) -> Result<Call> {
         json::parse(&Value::Object(entries).to_string())
             .map_err(|flaw| anyhow!("the call cannot be read: {flaw}\nhint: {hint}"))?
     };
-    read_call(&value).map_err(|error| anyhow!("{error}\nhint: {hint}"))
+    read_call(&value).map_err(|error| anyhow!("{error}\nhint: {}", misspelt(words).unwrap_or_else(|| hint.to_owned())))
+}
+
+/// What a call is about that names nothing that there is, if it nearly does.
+fn misspelt(words: &[String]) -> Option<String> {
+    const ABOUT: [&str; 8] = ["tool", "model", "memory", "root", "http", "agent", "letter", "human"];
+    let pairs: Vec<(&str, &str)> = words.iter().filter_map(|word| word.split_once('=')).collect();
+    let (near, value) = pairs.iter().find_map(|(key, value)| Some((nearest(key, ABOUT.into_iter())?, *value)))?;
+    let named = pairs.iter().any(|(key, _)| ABOUT.contains(key));
+    (!named).then(|| format!("did you mean `{}`?", text::line(&format!("{near}={value}"))))
 }
 
 fn page(question: &Question, explanation: &Explanation, then: Option<&Refusal>) -> String {

@@ -68,7 +68,8 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     let policy = args.scenario.files().ok().and_then(|files| files.parse().ok());
     let grant = learn(&Suggestion { agent: &args.agent, package, runs: &runs, policy: policy.as_ref() });
     runs.iter_mut().for_each(|run| run.calls.retain(|call| !call.is_void()));
-    let changed = check(&scenario(&home, &PolicyFiles::default())?, &grant, &runs)?;
+    let scenario = past::with_script(scenario(&home, &PolicyFiles::default())?, &runs);
+    let changed = check(&scenario, &grant, &runs)?;
     let missing: Vec<_> = changed.iter().filter(|change| change.was.is_none()).collect();
     for change in &missing {
         let call = change.call.map_or_else(|| "its start".to_owned(), |call| format!("syscall {call}"));

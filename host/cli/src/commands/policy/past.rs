@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use agentry_journal::history::History;
-use agentry_kernel::call::{CallId, RunId};
-use agentry_kernel::inquiry::{Packaged, Past};
+use agentry_kernel::Resource;
+use agentry_kernel::call::{Call, CallId, RunId};
+use agentry_kernel::inquiry::{Packaged, Past, Replay, Scenario};
 use agentry_kernel::journal::Entry;
+use agentry_kernel::model::{Model, Price};
+use agentry_llm::config::SCRIPTED;
 use agentry_packages::signers::Signers;
 use anyhow::{Context, Result, bail};
 
@@ -57,8 +60,8 @@ pub fn reference(home: &Home, reference: &str) -> Result<(Past, usize)> {
         };
         bail!("`{shown}` is no call\n{hint}");
     };
-    let call: u32 =
-        call.parse().with_context(|| format!("`{}` is no number of a syscall\n{hint}", text::line(call)))?;
+    let number = call.parse().ok();
+    let call: u32 = number.with_context(|| format!("`{}` is no number of a syscall\n{hint}", text::line(call)))?;
     let history = history(home)?;
     let id = history.whole_run(run)?.id;
     let past = of(home, &history, id)?
@@ -68,4 +71,31 @@ pub fn reference(home: &Home, reference: &str) -> Result<(Past, usize)> {
         format!("run {} has no syscall {call}\nhint: `agentry trace {}` lists them", past.run, past.run)
     })?;
     Ok((past, place))
+}
+
+/// The scenario with the model of `--model scripted:FILE`, if one of these runs was answered by it: a script stands in no configuration, so
+/// that it is none of today's models says nothing of the policy.
+pub fn with_script(mut scenario: Scenario, past: &[Past]) -> Scenario {
+    let scripted = past.iter().flat_map(|past| &past.calls).filter(|replay| asks_script(replay));
+    let longest = scripted.map(|replay| replay.held[Resource::TokensOut]).max();
+    let is_configured = scenario.models.iter().any(|model| model.alias == SCRIPTED);
+    if let Some(output_tokens_max) = longest.filter(|_| !is_configured) {
+        scenario.models.push(Model {
+            alias: SCRIPTED.to_owned(),
+            price: Some(Price::default()),
+            context_tokens: u64::MAX,
+            output_tokens_max: output_tokens_max.max(1),
+            slots: u32::MAX,
+            local: true,
+        });
+    }
+    scenario
+}
+
+fn asks_script(replay: &Replay) -> bool {
+    match &replay.what {
+        Call::LlmComplete(ask) | Call::LlmStream(ask) => ask.model == SCRIPTED,
+        Call::LlmEmbed { model, .. } | Call::LlmCountTokens { model } => model == SCRIPTED,
+        _ => false,
+    }
 }

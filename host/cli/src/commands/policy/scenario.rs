@@ -62,12 +62,20 @@ impl ScenarioArgs {
 
     /// Says that the home is locked, if it is and its policy is meant: what policy would allow then, nobody gets.
     pub fn tell_lock(&self) -> Result<()> {
-        if self.policies.is_none()
-            && let Some(lock) = policy_watch::lock(self.home.resolve()?.path())
-        {
+        if let Some(lock) = self.lock()? {
             screen::tell(&format!("{}\n", styled(BAD, text::line(&locked(&lock)))));
         }
         Ok(())
+    }
+
+    /// The same for other programs.
+    pub fn lock_as_json(&self) -> Result<Value> {
+        Ok(self.lock()?.as_ref().map_or(Value::Null, lock_as_json))
+    }
+
+    fn lock(&self) -> Result<Option<Lock>> {
+        let home = self.home.resolve()?;
+        Ok(policy_watch::lock(home.path()).filter(|_| self.policies.is_none()))
     }
 }
 
@@ -75,6 +83,11 @@ impl ScenarioArgs {
 pub fn locked(lock: &Lock) -> String {
     let why = if lock.because.is_empty() { String::new() } else { format!(": {}", lock.because) };
     format!("locked: no agent begins anything new{why}")
+}
+
+/// A lock for other programs.
+pub fn lock_as_json(lock: &Lock) -> Value {
+    json!({"since_ms": lock.since.0, "because": lock.because})
 }
 
 /// The files of a directory, or one file.

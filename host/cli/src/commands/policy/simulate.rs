@@ -59,14 +59,17 @@ pub fn run(args: &Simulate) -> Result<ExitCode> {
     let after = before.under(Arc::new(after));
     let (mut pruned, mut is_all) = (0, true);
     let (past, changed) = match &args.call {
-        Some(reference) => one(&after, past::reference(&home, reference)?),
+        Some(reference) => {
+            let (past, place) = past::reference(&home, reference)?;
+            one(&past::with_script(after.clone(), std::slice::from_ref(&past)), (past, place))
+        }
         None => {
             let history = past::history(&home)?;
             let runs;
             (runs, pruned, is_all) = self::runs(&history, args.against.as_deref().unwrap_or("last"))?;
             let past = runs.into_iter().filter_map(|run| past::of(&home, &history, run).transpose());
             let past = past.collect::<Result<Vec<_>>>()?;
-            let changed = replay(&after, &past);
+            let changed = replay(&past::with_script(after.clone(), &past), &past);
             (past, changed)
         }
     };

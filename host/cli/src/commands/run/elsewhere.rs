@@ -149,6 +149,7 @@ async fn watched(home: &Home, following: Following) -> Result<Report> {
                     return Err(stopped("left in the middle: its host stops it").into());
                 }
                 stops = true;
+                screen.prompt.leave();
                 stop(home, run)?;
             }
             heard = news.recv() => match heard {

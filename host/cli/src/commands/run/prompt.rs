@@ -25,6 +25,9 @@ const LINES_MAX: usize = 16;
 /// What a person types who does not want to answer.
 const DECLINE: &str = "/decline";
 
+/// What is said to whoever ends the input where something is asked.
+const NOBODY_TYPES: &str = "it waits for an answer from elsewhere, by the line above; Ctrl-C stops the run";
+
 /// A longer line is no answer.
 const LINE_MAX_BYTES: u64 = 2 * 1024;
 
@@ -133,8 +136,12 @@ impl Prompt {
         match &mut self.lines {
             Some(lines) if !self.open.is_empty() => match lines.recv().await {
                 Some(line) => line,
-                // Nobody types any more; the questions can be answered from elsewhere.
-                None => std::future::pending().await,
+                // Nobody types any more; the questions can be answered from elsewhere, and the next one is asked here again.
+                None => {
+                    screen::tell(&format!("\n{}\n", styled(HINT, NOBODY_TYPES)));
+                    self.lines = None;
+                    std::future::pending().await
+                }
             },
             _ => std::future::pending().await,
         }
@@ -192,6 +199,13 @@ impl Prompt {
     /// True if nothing is asked, so that other news may be shown where a person types.
     pub fn is_idle(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// Ends the line on which somebody was to type.
+    pub fn leave(&self) {
+        if !self.is_idle() {
+            screen::tell("\n");
+        }
     }
 
     /// Drops what was answered elsewhere, or expired.

@@ -167,12 +167,13 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
     }
     if !bare.is_empty() {
         let field = main_field(form, &object).ok_or_else(|| {
-            let fields: Vec<String> = form.fields.keys().map(|key| format!("--{key}")).collect();
-            anyhow!(
-                "nobody can say which field `{}` is\nhint: name it: {}",
-                text::cut(&bare.join(" "), 60),
-                fields.join(", ")
-            )
+            let free = form.fields.keys().filter(|key| !object.contains_key(*key));
+            let free: Vec<String> = free.map(|key| format!("--{key}")).collect();
+            let hint = match free.as_slice() {
+                [] => "leave it out: each field is given already; a text of several words stands in quotes".to_owned(),
+                free => format!("name it: {}", free.join(", ")),
+            };
+            anyhow!("nobody can say which field `{}` is\nhint: {hint}", text::cut(&bare.join(" "), 60))
         })?;
         object.insert(field, Value::String(bare.join(" ")));
     }

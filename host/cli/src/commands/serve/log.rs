@@ -5,6 +5,7 @@ use agentry_runtime::run::events::Event;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
+use crate::commands::starts::Fault;
 use crate::screen::{self, BAD, BOLD, inquiry, styled, text, units};
 
 /// How it says it: lines for people, or one JSON object a line.
@@ -31,6 +32,16 @@ impl LogFormat {
             Self::Text => screen::print(&format!("{words}\n")),
             Self::Json => {
                 screen::print(&self.line("info", "serves", &words, json!({ "home": home, "process": process })))
+            }
+        }
+    }
+
+    /// Which triggers could only fail, as they stand now.
+    pub fn warns(self, faults: &[Fault]) {
+        for Fault { told, .. } in faults {
+            match self {
+                Self::Text => screen::warn(told),
+                Self::Json => self.say("warn", "trigger", told, Value::Null),
             }
         }
     }

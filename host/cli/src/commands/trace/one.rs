@@ -24,7 +24,7 @@ const SHOWN_MAX_BYTES: usize = 16 * 1024;
 /// Finds the call and prints it.
 pub fn run(history: &History, record: &RunRecord, call: &str, as_json: bool) -> Result<ExitCode> {
     let id = record.id;
-    let number: u32 = call.parse().with_context(|| {
+    let number: u32 = call.parse().ok().with_context(|| {
         format!(
             "`{}` is no number of a syscall\nhint: `agentry trace {id}` numbers them, as in {id}/7",
             text::line(call)

@@ -1,5 +1,8 @@
 //! How an amount is written: exact or not at all.
 
+use alloc::format;
+use alloc::string::String;
+
 use super::Amount;
 
 /// How an amount is written.
@@ -49,6 +52,60 @@ impl Unit {
             (Self::Mebibytes, Amount::Text(_)) => Err("a whole number of MiB"),
         }
     }
+
+    /// The same amount as it is written here, of one that is written as elsewhere: `"$1"`, `"1 minute"`, `"10MB"`. It is shown, and never taken.
+    pub(super) fn meant(self, amount: &Amount) -> Option<String> {
+        let number = match amount {
+            Amount::Number(number) => format!("{number}"),
+            Amount::Text(text) => text.to_ascii_lowercase(),
+        };
+        let number = number.trim().trim_start_matches('$').trim_start();
+        let (number, unit) =
+            number.split_at(number.find(|char: char| !"0123456789._".contains(char)).unwrap_or(number.len()));
+        let unit = unit.trim();
+        let number = number.replace('_', "");
+        let (whole, decimals) = number.split_once('.').unwrap_or((&number, ""));
+        if !digits(whole) || !(decimals.is_empty() || self == Self::Usd && digits(decimals)) {
+            return None;
+        }
+        match self {
+            Self::Usd if ["", "$", "usd", "dollar", "dollars"].contains(&unit) => {
+                Some(format!("\"{whole}.{decimals:0<2}\""))
+            }
+            Self::Count => match unit {
+                "" => Some(whole.into()),
+                "k" => Some(format!("{whole}_000")),
+                "m" => Some(format!("{whole}_000_000")),
+                _ => None,
+            },
+            Self::Time => of(unit, "s", &TIMES).map(|unit| format!("\"{whole}{unit}\"")),
+            Self::Bytes => of(unit, "B", &SIZES).map(|unit| format!("\"{whole}{unit}\"")),
+            Self::Mebibytes if ["", "m", "mb", "mib"].contains(&unit) => Some(whole.into()),
+            Self::Usd | Self::Mebibytes => None,
+        }
+    }
+}
+
+/// Units of time and the words that people have for them.
+const TIMES: [(&str, &[&str]); 4] = [
+    ("s", &["s", "sec", "secs", "second", "seconds"]),
+    ("m", &["m", "min", "mins", "minute", "minutes"]),
+    ("h", &["h", "hr", "hrs", "hour", "hours"]),
+    ("d", &["d", "day", "days"]),
+];
+
+/// The same of sizes.
+const SIZES: [(&str, &[&str]); 4] = [
+    ("B", &["b", "byte", "bytes"]),
+    ("KiB", &["k", "kb", "kib"]),
+    ("MiB", &["m", "mb", "mib"]),
+    ("GiB", &["g", "gb", "gib"]),
+];
+
+/// The unit that has this word; without one, what is written of it elsewhere.
+fn of(word: &str, without: &'static str, units: &[(&'static str, &[&str])]) -> Option<&'static str> {
+    let known = units.iter().find(|(_, words)| words.contains(&word)).map(|(unit, _)| *unit);
+    known.or_else(|| word.is_empty().then_some(without))
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -106,6 +163,29 @@ mod tests {
         assert_eq!(microusd("18446744073709.551615"), Some(u64::MAX));
         for bad in ["", ".", "1.", ".5", "1.0000001", "-1", "+1", "1e3", "1,5", "18446744073709.551616", "$1", " 1"] {
             assert_eq!(microusd(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_amount_that_is_written_as_elsewhere_is_shown_as_it_is_written_here() {
+        let text = |text: &str| Amount::Text(text.into());
+        for (unit, amount, meant) in [
+            (Unit::Usd, text("$1"), "\"1.00\""),
+            (Unit::Usd, text("2.5 USD"), "\"2.50\""),
+            (Unit::Usd, Amount::Number(5), "\"5.00\""),
+            (Unit::Count, text("1000"), "1000"),
+            (Unit::Count, text("400k"), "400_000"),
+            (Unit::Time, Amount::Number(60), "\"60s\""),
+            (Unit::Time, text("1 minute"), "\"1m\""),
+            (Unit::Bytes, text("10MB"), "\"10MiB\""),
+            (Unit::Bytes, Amount::Number(1000), "\"1000B\""),
+            (Unit::Mebibytes, text("64MiB"), "64"),
+        ] {
+            assert_eq!(unit.meant(&amount).as_deref(), Some(meant), "{amount:?}");
+        }
+        // What could be two amounts is none.
+        for (unit, amount) in [(Unit::Usd, "1,5"), (Unit::Usd, "1.2.3"), (Unit::Time, "soon"), (Unit::Bytes, "1.5GB")] {
+            assert_eq!(unit.meant(&text(amount)), None, "{amount}");
         }
     }
 

@@ -358,7 +358,7 @@ fn a_mistake_in_a_site_file_names_its_place_and_a_remedy() {
         9:11 `egress` begins neither with `https://` nor with `http://`: "*.example.org" | write `egress = ["https://*.example.org"]`
         7:10 `models` is empty | for example `models = ["small-*"]`
         8:1 unknown key `tols` in [ceiling] | did you mean `tools`?
-        10:22 `usd_day` must be dollars in quotes, for example "2.00" | amounts are exact: no fractions but in money, no guesses
+        10:22 `usd_day` must be dollars in quotes, for example "2.00" | write `usd_day = "40.00"`
         10:1 a budget cannot be observed | a budget is held or it is not: put it into a file that is in force
         13:1 `id` is missing | add `id = "site/pay-cap"`
         21:6 rule "site/pay-cap" stands already in p.toml:13 | give each rule an id of its own: refusals name it
