@@ -54,7 +54,7 @@ pub fn is_there(file: &Path) -> Result<()> {
             .iter()
             .find(|there| Some(there.as_str()) == name.as_ref().map(|name| format!("{name}.wasm")).as_deref());
         let Some(near) = same.or(inside.first()) else { return Ok(()) };
-        bail!("{shown} is a directory\nhint: did you mean {}?", text::word(&file.join(near)));
+        bail!("{shown} is a directory\nhint: did you mean {}?", text::word(file.join(near).display()));
     }
     let Some(name) = file.file_name().and_then(|name| name.to_str()).filter(|_| !file.exists()) else { return Ok(()) };
     let beside = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -63,7 +63,7 @@ pub fn is_there(file: &Path) -> Result<()> {
         Some(near) => {
             bail!(
                 "cannot read {shown}: there is no such file\nhint: did you mean {}?",
-                text::word(&file.with_file_name(near))
+                text::word(file.with_file_name(near).display())
             )
         }
         None => Ok(()),

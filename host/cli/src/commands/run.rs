@@ -231,7 +231,7 @@ pub(super) fn input(given: &str) -> Result<Vec<u8>> {
             bail!(
                 "the input is not JSON: `{}` is the name of a file\nhint: a file of JSON is read by --input @{}",
                 text::cut(given, 80),
-                text::word(Path::new(given))
+                text::word(given)
             );
         }
         bytes = given.as_bytes().to_vec();
