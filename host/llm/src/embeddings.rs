@@ -90,7 +90,7 @@ impl Vector {
             Self::Numbers(numbers) => numbers,
             Self::Bytes(text) => {
                 let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() % 4 == 0).unwrap_or_default();
-                bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
+                bytes.chunks_exact(4).filter_map(|four| four.try_into().ok()).map(f32::from_le_bytes).collect()
             }
         }
     }

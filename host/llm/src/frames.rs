@@ -197,7 +197,9 @@ impl Frames {
                     };
                     *seen = 0;
                     let line: Vec<u8> = buffer.drain(..=end).collect();
-                    let text = std::str::from_utf8(&line).map_err(|_| Malformed::NotText)?.trim();
+                    // Half a letter takes nothing else away, as in a stream of events.
+                    let text = String::from_utf8_lossy(&line);
+                    let text = text.trim();
                     if is_whole(text) {
                         *any = true;
                         ready.push_back(Event { name: String::new(), data: text.to_owned() });
@@ -217,7 +219,8 @@ impl Frames {
 
     /// One JSON value, or several: an answer, or pieces of one, in a list or without.
     fn whole(&mut self, buffer: &[u8]) -> Result<(), Trouble> {
-        let text = std::str::from_utf8(buffer).map_err(|_| Malformed::NotText)?.trim();
+        let text = String::from_utf8_lossy(buffer);
+        let text = text.trim();
         if text.is_empty() {
             return Ok(());
         }

@@ -59,6 +59,9 @@ fn json_that_strict_readers_refuse_is_read_where_it_is_certain() {
         &b"data: {\"choices\":[{\"delta\":{\"content\":\"\\ud83d\"}}]}\n\n"[..],
         &b"data: {\"choices\":[{\"delta\":{\"content\":\"\xf0\x9f\"}}]}\n\n"[..],
     ];
+    let line = [&b"{\"message\":{\"content\":\"\xf0\x9f\"},\"done\":false}\n"[..], b"{\"done\":true,\"eval_count\":3}"]
+        .concat();
+    check(Interface::Ollama, "half a letter", &line, &Says("\u{fffd}", NONE, StopReason::End));
     for half in halves {
         let bytes = [half, &between("")].concat();
         check(Interface::Chat, "half a letter", &bytes, &Says("\u{fffd}Hello", NONE, StopReason::End));
