@@ -17,6 +17,7 @@ mod counts;
 mod endings;
 mod framing;
 mod keys;
+mod odd;
 mod others;
 mod refusals;
 mod responses;

@@ -4,13 +4,15 @@
 //! Source: OpenAI API reference, "Embeddings"; Ollama documentation, `POST /api/embed`; Gemini API reference, `batchEmbedContents`.
 
 use agentry_kernel::model::Usage;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::Embedded;
 use super::http::Endpoint;
-use super::loose::Count;
+use super::loose::{self, Count};
 use super::trouble::{Complaint, Trouble};
 
 /// The longest vector that any model in use makes is a third of this.
@@ -63,21 +65,43 @@ struct Text<'a> {
 #[derive(Deserialize)]
 struct OpenAiAnswer {
     data: Vec<Indexed>,
-    #[serde(default)]
-    usage: OpenAiUsage,
+    #[serde(default, deserialize_with = "loose::if_it_is_one")]
+    usage: Option<OpenAiUsage>,
 }
 
 #[derive(Deserialize)]
 struct Indexed {
     #[serde(default)]
     index: Count,
-    embedding: Vec<f32>,
+    embedding: Vector,
+}
+
+/// Numbers, or their bytes in base 64, which some servers send whatever they are asked for.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Vector {
+    Numbers(Vec<f32>),
+    Bytes(String),
+}
+
+impl Vector {
+    fn numbers(self) -> Vec<f32> {
+        match self {
+            Self::Numbers(numbers) => numbers,
+            Self::Bytes(text) => {
+                let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() % 4 == 0).unwrap_or_default();
+                bytes.chunks_exact(4).filter_map(|four| four.try_into().ok()).map(f32::from_le_bytes).collect()
+            }
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
 struct OpenAiUsage {
     #[serde(default)]
     prompt_tokens: Count,
+    #[serde(default)]
+    total_tokens: Count,
 }
 
 #[derive(Deserialize)]
@@ -154,7 +178,8 @@ impl Form {
                 let OpenAiAnswer { mut data, usage } = serde_json::from_slice(body).map_err(no)?;
                 // Without numbers they stand in their order; the sort keeps it.
                 data.sort_by_key(|one| one.index.0);
-                (data.into_iter().map(|one| one.embedding).collect(), usage.prompt_tokens.0)
+                let tokens = usage.and_then(|usage| usage.prompt_tokens.0.max(usage.total_tokens.0));
+                (data.into_iter().map(|one| one.embedding.numbers()).collect(), tokens)
             }
             Self::Ollama => {
                 let OllamaAnswer { embeddings, prompt_eval_count } = serde_json::from_slice(body).map_err(no)?;
@@ -203,6 +228,10 @@ mod tests {
     fn vectors_come_in_the_order_of_their_texts() {
         let openai = br#"{"object":"list","data":[{"index":1,"embedding":[3,4]},{"index":0,"embedding":[1,2]}],"usage":{"prompt_tokens":5}}"#;
         assert_eq!(Form::OpenAi.read(openai, 2), Ok((vec![vec![1.0, 2.0], vec![3.0, 4.0]], Some(5))));
+        let packed = br#"{"data":[{"index":0,"embedding":"AACAPwAAAEA="}],"usage":null}"#;
+        assert_eq!(Form::OpenAi.read(packed, 1), Ok((vec![vec![1.0, 2.0]], None)));
+        let sum = br#"{"data":[{"embedding":[1]}],"usage":{"total_tokens":5}}"#;
+        assert_eq!(Form::OpenAi.read(sum, 1), Ok((vec![vec![1.0]], Some(5))));
         let ollama = br#"{"model":"m","embeddings":[[0.5]],"prompt_eval_count":8}"#;
         assert_eq!(Form::Ollama.read(ollama, 1), Ok((vec![vec![0.5]], Some(8))));
         let gemini = br#"{"embeddings":[{"values":[0.5]}]}"#;
@@ -219,6 +248,7 @@ mod tests {
             r#"{"data":[{"embedding":[1]},{"embedding":[1,2]}]}"#,
             r#"{"data":[{"embedding":[1e999]},{"embedding":[1]}]}"#,
             r#"{"data":[{"embedding":"AAAA"},{"embedding":[1]}]}"#,
+            r#"{"data":[{"embedding":"?"},{"embedding":"?"}]}"#,
         ] {
             assert!(Form::OpenAi.read(body.as_bytes(), 2).is_err(), "{body}");
         }

@@ -19,10 +19,18 @@ const SHOWN_CHARS: usize = 120;
 /// How much is unpacked at once.
 const UNPACKED_AT_ONCE_BYTES: usize = 16 * 1024;
 
+/// Packings that nobody asks for and nothing here unpacks.
+const PACKINGS: [&str; 5] = ["br", "zstd", "compress", "gzip", "deflate"];
+
+/// No text begins so.
+const GZIP_FIRST_BYTE: u8 = 0x1f;
+
 /// What the bytes of one answer have become.
 pub(crate) struct Frames {
     form: Form,
     packing: Packing,
+    /// Whether a byte has come, packed or not.
+    is_fed: bool,
     ready: VecDeque<Event>,
     /// All bytes that came, unpacked.
     bytes: usize,
@@ -66,14 +74,16 @@ impl Frames {
     /// For an answer that the server describes with these two headers.
     pub(crate) fn new(content_type: &str, content_encoding: &str) -> Self {
         let packing = match content_encoding.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Packing::None,
-            "gzip" | "x-gzip" => Packing::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+            "gzip" | "x-gzip" => Packing::gzip(),
             "deflate" => Packing::Deflate(Box::new(ZlibDecoder::new(Vec::new()))),
-            other => Packing::Unknown(shorten(other, SHOWN_CHARS)),
+            other if PACKINGS.iter().any(|name| other.contains(name)) => Packing::Unknown(shorten(other, SHOWN_CHARS)),
+            // Some write the letters' encoding there.
+            _ => Packing::None,
         };
         Self {
             form: Form::Unknown,
             packing,
+            is_fed: false,
             ready: VecDeque::new(),
             bytes: 0,
             any: false,
@@ -94,6 +104,14 @@ impl Frames {
     /// # Errors
     /// If they are no part of an answer, or too many.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        // Some say that it is packed and it is not, or the other way about.
+        if let Some(first) = bytes.first().filter(|_| !std::mem::replace(&mut self.is_fed, true)) {
+            match (&self.packing, *first == GZIP_FIRST_BYTE) {
+                (Packing::Gzip(_), false) => self.packing = Packing::None,
+                (Packing::None, true) => self.packing = Packing::gzip(),
+                _ => {}
+            }
+        }
         if matches!(self.packing, Packing::None) {
             return self.take(bytes);
         }
@@ -179,7 +197,9 @@ impl Frames {
                     };
                     *seen = 0;
                     let line: Vec<u8> = buffer.drain(..=end).collect();
-                    let text = std::str::from_utf8(&line).map_err(|_| Malformed::NotText)?.trim();
+                    // Half a letter takes nothing else away, as in a stream of events.
+                    let text = String::from_utf8_lossy(&line);
+                    let text = text.trim();
                     if is_whole(text) {
                         *any = true;
                         ready.push_back(Event { name: String::new(), data: text.to_owned() });
@@ -199,7 +219,8 @@ impl Frames {
 
     /// One JSON value, or several: an answer, or pieces of one, in a list or without.
     fn whole(&mut self, buffer: &[u8]) -> Result<(), Trouble> {
-        let text = std::str::from_utf8(buffer).map_err(|_| Malformed::NotText)?.trim();
+        let text = String::from_utf8_lossy(buffer);
+        let text = text.trim();
         if text.is_empty() {
             return Ok(());
         }
@@ -241,7 +262,23 @@ impl Frames {
     }
 }
 
+/// A body that is here whole, or its beginning, unpacked; as it is if that cannot be done.
+pub(crate) fn unpacked(content_encoding: &str, body: &[u8]) -> Vec<u8> {
+    let mut frames = Frames::new("", content_encoding);
+    let mut packing = std::mem::replace(&mut frames.packing, Packing::None);
+    if body.first() != Some(&GZIP_FIRST_BYTE) && matches!(packing, Packing::Gzip(_)) {
+        return body.to_vec();
+    }
+    let Ok(mut unpacked) = packing.unpack(body) else { return body.to_vec() };
+    unpacked.extend(packing.finish());
+    unpacked
+}
+
 impl Packing {
+    fn gzip() -> Self {
+        Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))
+    }
+
     fn unpack(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Trouble> {
         let (written, unpacked) = match self {
             Self::None => return Ok(bytes.to_vec()),
@@ -346,9 +383,8 @@ mod tests {
         assert_eq!(told(b"{\"a\":"), "the answer ends in the middle of its JSON");
         assert!(told(b"{oops}").starts_with("the answer is no JSON"));
         assert_eq!(read("br", &[b"x"]).1.unwrap(), "the answer is packed as `br`, which nobody asked for");
-        assert!(
-            read("gzip", &[b"data: {}\n\n"]).1.unwrap().starts_with("the answer is packed, and cannot be unpacked")
-        );
+        let damaged = read("gzip", &[b"\x1f\x8bdata: {}\n\n"]).1.unwrap();
+        assert!(damaged.starts_with("the answer is packed, and cannot be unpacked"), "{damaged}");
     }
 
     #[test]
@@ -360,7 +396,14 @@ mod tests {
         };
         let bytes = packed(b"data: {\"a\":1}\n\ndata: {\"b\":2}\n\n");
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
-        assert_eq!(read("gzip", &single), (vec!["{\"a\":1}".to_owned(), "{\"b\":2}".to_owned()], None));
+        let both = (vec!["{\"a\":1}".to_owned(), "{\"b\":2}".to_owned()], None);
+        assert_eq!(read("gzip", &single), both);
+        assert_eq!(read("", &single), both, "nobody said that it is packed");
+        for encoding in ["gzip", "utf-8", "none", "identity"] {
+            assert_eq!(read(encoding, &[b"data: {\"a\":1}\n\ndata: {\"b\":2}\n\n"]), both, "{encoding}");
+        }
+        assert_eq!(unpacked("gzip", &bytes), b"data: {\"a\":1}\n\ndata: {\"b\":2}\n\n");
+        assert_eq!(unpacked("gzip", b"plain"), b"plain");
         let bomb = packed(&vec![b'\n'; 2 * ANSWER_MAX_BYTES]);
         assert_eq!(read("gzip", &[&bomb]).1.unwrap(), "the answer has no end");
     }

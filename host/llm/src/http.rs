@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Finished;
 use super::draft::{Draft, unavailable};
-use super::frames::Frames;
+use super::frames::{Frames, unpacked};
 use super::retry::retry_after_ms;
 use super::sse::Event;
 use super::trouble::{Complaint, Trouble, TroubleKind};
@@ -259,7 +259,8 @@ impl Endpoint {
         };
         // A complaint that does not come is none; the status says enough.
         let _ = tokio::time::timeout(self.patience.idle.min(Duration::from_secs(10)), read).await;
-        let complaint = Complaint::read(&body);
+        let encoding = headers.get("content-encoding").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let complaint = Complaint::read(&unpacked(encoding, &body));
         let unknown = matches!(status.as_u16(), 404 | 405 | 301..=308);
         Trouble::Refused {
             retry_after_ms: retry_after_ms(&headers, &complaint, SystemTime::now()),

@@ -53,6 +53,62 @@ pub(crate) fn if_it_is_one<'de, T: DeserializeOwned, D: Deserializer<'de>>(
     Ok(Option::<T>::deserialize(value).ok().flatten())
 }
 
+/// What was certainly meant by JSON that a strict reader does not take, for the reason `why`: half of a letter in two halves, numbers that
+/// are none, one field twice, of which the last counts. None if that is not what is wrong.
+pub(crate) fn repaired(json: &str, why: &str) -> Option<String> {
+    let readable = readable(json);
+    if matches!(readable, Cow::Borrowed(_)) && !why.contains("duplicate field") {
+        return None;
+    }
+    serde_json::from_str::<Value>(&readable).ok().map(|value| value.to_string())
+}
+
+/// The same, with a mark for half a letter and nothing for a number that is none.
+fn readable(json: &str) -> Cow<'_, str> {
+    let bytes = json.as_bytes();
+    let (mut written, mut from, mut at, mut in_text) = (Vec::new(), 0, 0, false);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let (length, instead) = match rest {
+            [b'\\', b'u', ..] if in_text => letter(rest),
+            [b'\\', ..] if in_text => (2, ""),
+            [b'"', ..] => {
+                in_text = !in_text;
+                (1, "")
+            }
+            _ if in_text => (1, ""),
+            _ => ["-Infinity", "Infinity", "NaN"]
+                .iter()
+                .find(|word| rest.starts_with(word.as_bytes()))
+                .map_or((1, ""), |word| (word.len(), "null")),
+        };
+        if !instead.is_empty() {
+            written.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+            written.extend_from_slice(instead.as_bytes());
+            from = at + length;
+        }
+        at += length;
+    }
+    if from == 0 {
+        return Cow::Borrowed(json);
+    }
+    written.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    Cow::Owned(String::from_utf8_lossy(&written).into_owned())
+}
+
+/// How long an escaped letter is, and what stands in its place if it is half of one.
+fn letter(escaped: &[u8]) -> (usize, &'static str) {
+    let unit = |at: usize| {
+        let digits = escaped.get(at..)?.strip_prefix(b"\\u")?.get(..4)?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    match (unit(0), unit(6)) {
+        (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, ""),
+        (Some(0xd800..=0xdfff), _) => (6, "\\ufffd"),
+        (Some(_), _) => (6, ""),
+        (None, _) => (2, ""),
+    }
+}
+
 impl Loose<'_> {
     /// The text; empty if there is none.
     pub(crate) fn text(&self) -> &str {
@@ -114,7 +170,11 @@ impl<'de> Deserialize<'de> for Count {
                 Ok(Count((count >= 0.0).then(|| count.ceil() as u64)))
             }
             fn visit_str<E>(self, text: &str) -> Result<Count, E> {
-                Ok(Count(text.trim().parse().ok()))
+                let text = text.trim();
+                let whole = text.parse().ok();
+                let fraction =
+                    || text.parse().ok().filter(|count: &f64| *count >= 0.0).map(|count| count.ceil() as u64);
+                Ok(Count(whole.or_else(fraction)))
             }
             fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
                 Ok(Count(None))
@@ -198,6 +258,10 @@ mod tests {
             ("12.0", Some(12)),
             ("14417.92", Some(14418)),
             ("\"12\"", Some(12)),
+            ("\" 12.0\"", Some(12)),
+            ("\"1.2e1\"", Some(12)),
+            ("\"-3\"", None),
+            ("\"NaN\"", None),
             ("1e300", Some(u64::MAX)),
             ("9223372036854775808", Some(1 << 63)),
             ("0", Some(0)),
@@ -212,6 +276,24 @@ mod tests {
         for (text, count) in spelled {
             assert_eq!(serde_json::from_str::<Count>(text).unwrap(), Count(count), "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_certainly_meant_is_repaired_and_nothing_else() {
+        let repaired = |json: &str| repaired(json, "");
+        assert_eq!(repaired(r#"{"a":"\ud83d"}"#).as_deref(), Some("{\"a\":\"\u{fffd}\"}"));
+        assert_eq!(repaired(r#"{"a":"\ude00\ud83d\ude00"}"#).as_deref(), Some("{\"a\":\"\u{fffd}😀\"}"));
+        assert_eq!(
+            repaired(r#"{"a":[NaN,-Infinity,Infinity],"b":"NaN"}"#).as_deref(),
+            Some(r#"{"a":[null,null,null],"b":"NaN"}"#)
+        );
+        for json in
+            [r#"{"a":"\\ud83d"}"#, r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\u00"#, r#"{"a":1,"a":2}"#, "{oops}", "\\", ""]
+        {
+            assert_eq!(repaired(json), None, "{json}");
+        }
+        assert_eq!(super::repaired(r#"{"a":1,"a":2}"#, "duplicate field `a`").as_deref(), Some(r#"{"a":2}"#));
+        assert_eq!(repaired("{\"a\":\"\\é\",\"b\":NaN"), None, "it does not become JSON by that");
     }
 
     #[test]

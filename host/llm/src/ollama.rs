@@ -18,7 +18,7 @@ use super::media::{self, MediaKind};
 use super::remote::{self, Dialect, Heard};
 use super::sse::Event;
 use super::target::Target;
-use super::trouble::Trouble;
+use super::trouble::{self, Trouble};
 use super::wire::object;
 use agentry_abi::bindings::agentry::agent::llm::{
     Effort, Message, OutputForm, Part, Request, ResultPart, Role, StopReason, ToolChoice, ToolResult,
@@ -297,7 +297,9 @@ impl remote::Answer for Answer {
         draft.stop(match line.done_reason.text() {
             "" | "stop" => StopReason::End,
             "length" => StopReason::MaxOutput,
-            other => StopReason::Other(other.to_owned()),
+            // The model was put into memory or taken out of it, and asked nothing.
+            word @ ("load" | "unload") => return Err(trouble::broken_off(word, "")),
+            other => trouble::other_reason(other, "")?,
         });
         Ok(Heard::Last)
     }

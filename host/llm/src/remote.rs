@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::Request as HttpRequest;
+use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ use super::http::{Endpoint, Incoming};
 use super::sse::Event;
 use super::target::Target;
 use super::trouble::{Complaint, Trouble, TroubleKind};
-use super::{Embedded, Finished, Provider, Sink, count, form, retry};
+use super::{Embedded, Finished, Provider, Sink, count, form, loose, retry};
 use agentry_abi::bindings::agentry::agent::llm::{Failure, OutputForm, Request};
 use agentry_abi::bindings::agentry::agent::types::Error;
 
@@ -246,6 +247,7 @@ async fn read(
     cut: &CancellationToken,
 ) -> Result<Heard, Trouble> {
     let mut latest: Option<Instant> = None;
+    let mut instead = None;
     while let Some(event) = incoming.next(cut, latest).await? {
         let bytes = draft.bytes();
         match take(&event, answer, draft) {
@@ -257,25 +259,61 @@ async fn read(
             Err(Trouble::Failed(complaint)) if draft.is_untouched() => return Err(incoming.refused(*complaint)),
             Err(trouble) => return Err(trouble),
         }
+        if instead.is_none() && draft.is_untouched() {
+            instead = Complaint::instead(&event);
+        }
         if draft.has_stopped() {
             let until = Instant::now() + if draft.is_counted() { LAST_WORD_MAX } else { COUNT_MAX };
             // Whoever goes on beating says nothing new, and is not waited for longer.
             latest = Some(latest.filter(|_| draft.bytes() == bytes).map_or(until, |latest| until.min(latest)));
         }
     }
-    Ok(Heard::More)
+    match instead.filter(|_| draft.is_untouched() && !draft.has_stopped()) {
+        Some(complaint) => Err(incoming.refused(complaint)),
+        None => Ok(Heard::More),
+    }
 }
 
 /// Puts an event into the draft, if it is not one of those that are the same everywhere.
 fn take(event: &Event, answer: &mut impl Answer, draft: &mut Draft) -> Result<Heard, Trouble> {
-    if event.data.trim() == "[DONE]" {
+    if event.data.trim().trim_matches('"').eq_ignore_ascii_case("[DONE]") {
         answer.end(draft)?;
         draft.done();
         return Ok(Heard::Last);
     }
-    match Complaint::in_event(event) {
-        Some(complaint) => Err(Trouble::Failed(Box::new(complaint))),
-        None => answer.take(event, draft),
+    if is_beat(event) {
+        return Ok(Heard::More);
+    }
+    if let Some(complaint) = Complaint::in_event(event) {
+        return Err(Trouble::Failed(Box::new(complaint)));
+    }
+    match answer.take(event, draft) {
+        Err(Trouble::Garbage(why)) => match loose::repaired(&event.data, &why) {
+            Some(data) => answer.take(&Event { name: event.name.clone(), data }, draft),
+            None => Err(Trouble::Garbage(why)),
+        },
+        heard => heard,
+    }
+}
+
+/// Names of events that only keep a connection open.
+const BEATS: [&str; 5] = ["ping", "heartbeat", "keepalive", "keep-alive", "keep_alive"];
+
+/// Whether an event says nothing: it is called so, or it is a bare value in which there is no place for words.
+fn is_beat(event: &Event) -> bool {
+    let is_one = |word: &str| BEATS.iter().any(|beat| word.eq_ignore_ascii_case(beat));
+    let data = event.data.trim();
+    if is_one(&event.name) || is_one(data) {
+        return true;
+    }
+    // Nearly every event is an object, and read once.
+    if data.starts_with('{') {
+        return false;
+    }
+    match serde_json::from_str::<Value>(data) {
+        Ok(Value::Null | Value::Bool(_) | Value::Number(_)) => true,
+        Ok(Value::String(text)) => text.is_empty() || is_one(&text),
+        Ok(Value::Array(_) | Value::Object(_)) | Err(_) => false,
     }
 }
 

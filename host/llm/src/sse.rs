@@ -52,7 +52,7 @@ impl Decoder {
     /// Takes the next bytes and gives each event that they end to `heard`. Comments, other fields and events without data are passed over.
     ///
     /// # Errors
-    /// If a line or an event is too long or no UTF-8. Events before it were given.
+    /// If a line or an event is too long. Events before it were given.
     pub fn feed(&mut self, bytes: &[u8], heard: &mut impl FnMut(Event)) -> Result<(), Malformed> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -133,8 +133,10 @@ impl Decoder {
         if data.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
-        let text = |bytes| String::from_utf8(bytes).map_err(|_| Malformed::NotText);
-        heard(Event { name: text(name)?, data: text(data)? });
+        // As the standard decodes: half a letter is no letter, and takes nothing else away.
+        let text =
+            |bytes| String::from_utf8(bytes).unwrap_or_else(|why| String::from_utf8_lossy(why.as_bytes()).into_owned());
+        heard(Event { name: text(name), data: text(data) });
         Ok(())
     }
 }
@@ -200,6 +202,11 @@ mod tests {
     }
 
     #[test]
+    fn half_a_letter_takes_nothing_else_away() {
+        check(b"data: {\"a\":\"\xf0\x9f\"}\n\ndata: \xff\n\n", &[("", "{\"a\":\"\u{fffd}\"}"), ("", "\u{fffd}")]);
+    }
+
+    #[test]
     fn the_last_event_counts_without_its_empty_line_if_it_is_whole() {
         check(b"data: {}", &[("", "{}")]);
         check(b"data: {}\n", &[("", "{}")]);
@@ -208,12 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_no_text_is_refused() {
+    fn what_is_too_long_is_refused() {
         let line = vec![b'x'; LINE_MAX_BYTES];
         assert_eq!(read(&[&line]), Err(Malformed::Endless));
         let half = [b"data:".to_vec(), vec![b'x'; LINE_MAX_BYTES / 2], b"\n".to_vec()].concat();
         let pieces = vec![half.as_slice(); EVENT_MAX_BYTES / (LINE_MAX_BYTES / 2)];
         assert_eq!(read(&pieces), Err(Malformed::Endless));
-        assert_eq!(read(&[b"data: \xff\n\n"]), Err(Malformed::NotText));
     }
 }

@@ -8,7 +8,8 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::draft::NoCall;
-use super::sse::Event;
+use super::sse::{Decoder, Event};
+use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
 /// Sentences that are put together of a list of mistakes are no longer than these.
 const MISTAKES_MAX: usize = 8;
@@ -112,15 +113,39 @@ impl Complaint {
         let raw = String::from_utf8_lossy(body).into_owned();
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => Self { raw, ..Self::within(&value).unwrap_or_else(|| Self::of(&value)) },
-            Err(_) => Self { message: raw.trim().to_owned(), raw, ..Self::default() },
+            Err(_) => {
+                let message = raw.trim().to_owned();
+                Self::in_stream(body).map_or_else(|| Self { message, ..Self::default() }, |said| Self { raw, ..said })
+            }
         }
+    }
+
+    /// The first complaint of a refusal that came as a stream of events, as the answer would have come.
+    fn in_stream(body: &[u8]) -> Option<Self> {
+        let (mut decoder, mut found) = (Decoder::default(), None);
+        let mut heard = |event: Event| {
+            let value = || serde_json::from_str::<Value>(&event.data).ok().filter(Value::is_object);
+            found = found.take().or_else(|| Self::in_event(&event)).or_else(|| value().map(|value| Self::of(&value)));
+        };
+        decoder.feed(body, &mut heard).and_then(|()| decoder.end(|_| true, &mut heard)).ok()?;
+        found
+    }
+
+    /// What an event says in words where it holds nothing of an answer. It may be only a word of how things go, so it counts if no answer
+    /// comes at all.
+    pub(crate) fn instead(event: &Event) -> Option<Self> {
+        let value: Value = serde_json::from_str(&event.data).ok()?;
+        let has = |name: &str| value.get(name).is_some_and(|said| !is_empty(said));
+        let says = |name: &str| has(name) && value.get(name).is_some_and(Value::is_string);
+        let is_told = ["message", "msg", "Message", "detail"].into_iter().any(says);
+        (is_told && !has("choices")).then(|| Self::of(&value))
     }
 
     /// What an event complains of, if that is all it does.
     pub(crate) fn in_event(event: &Event) -> Option<Self> {
         let named = event.name == "error";
         // Most events are pieces of an answer, and those are read once.
-        if !named && !event.data.contains("\"error") {
+        if !named && !["\"error", "\"base_resp\""].iter().any(|word| event.data.contains(word)) {
             return None;
         }
         match serde_json::from_str::<Value>(&event.data) {
@@ -141,14 +166,22 @@ impl Complaint {
                     let (mut complaint, beside) = (Self::of(error), Self::of_fields(value));
                     complaint.words.extend(beside.words);
                     complaint.status = complaint.status.or(beside.status);
+                    complaint.retry_after = complaint.retry_after.or(beside.retry_after);
                     if error.is_string() && !beside.message.is_empty() {
                         complaint.message = format!("{}: {}", complaint.message, beside.message);
                     }
                     return Some(complaint);
                 }
                 let is_error = |name: &str| fields.get(name).and_then(Value::as_str) == Some("error");
-                if is_error("object") || is_error("type") || fields.contains_key("detail") {
+                let is_detail = filled("detail").is_some() && !fields.contains_key("choices");
+                if is_error("object") || is_error("type") || is_detail {
                     return Some(Self::of(value));
+                }
+                // MiniMax says it beside each answer, with the code 0 where all is well.
+                if let Some(base) =
+                    filled("base_resp").filter(|base| base.get("status_code").is_some_and(|c| !is_empty(c)))
+                {
+                    return Some(Self::of(base));
                 }
                 filled("errors").and_then(Value::as_array).and_then(|errors| errors.first()).map(Self::of)
             }
@@ -177,7 +210,8 @@ impl Complaint {
 
     fn of_fields(error: &Value) -> Self {
         let text = |name: &str| error.get(name).map(sentence).filter(|text| !text.is_empty());
-        let mut message = ["message", "msg", "detail", "error_message", "Message"].into_iter().find_map(text);
+        let mut message =
+            ["message", "msg", "detail", "error_message", "Message", "status_msg"].into_iter().find_map(text);
         // A router's own sentence says less than that of whom it asked.
         let behind = error.get("metadata").and_then(|metadata| metadata.get("raw")).map(sentence);
         if let Some(behind) = behind.filter(|behind| !behind.is_empty()) {
@@ -205,7 +239,7 @@ impl Complaint {
             raw: String::new(),
             words,
             status: status.filter(|status| (400..600).contains(status)),
-            retry_after: details.and_then(|details| details.iter().find_map(retry)),
+            retry_after: details.and_then(|details| details.iter().find_map(retry)).or_else(|| retry_field(error)),
             sizes: number("n_prompt_tokens").zip(number("n_ctx")),
         }
     }
@@ -269,6 +303,72 @@ impl Complaint {
     }
 }
 
+/// When to come back, where it stands in a field of its own: in seconds, unless its name or its value says otherwise.
+fn retry_field(error: &Value) -> Option<String> {
+    let fields = [
+        ("retry_after_ms", "ms"),
+        ("retry_after", "s"),
+        ("retry_after_seconds", "s"),
+        ("retryAfter", "s"),
+        ("retry-after", "s"),
+    ];
+    fields.into_iter().find_map(|(name, unit)| match error.get(name)? {
+        Value::Number(number) => Some(format!("{number}{unit}")),
+        Value::String(text) if text.trim().parse::<f64>().is_ok() => Some(format!("{}{unit}", text.trim())),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    })
+}
+
+/// Parts of words that say that something broke: `network_error`, `malformed_function_call`, `insufficient_system_resource`.
+const BREAKS: [&str; 17] = [
+    "error",
+    "abort",
+    "cancel",
+    "fail",
+    "timeout",
+    "timed_out",
+    "malformed",
+    "unexpected",
+    "insufficient",
+    "exception",
+    "interrupt",
+    "disconnect",
+    "connection",
+    "overload",
+    "unavailable",
+    "crash",
+    "killed",
+];
+
+/// Whether a word for why an answer ended, in small letters, says that it broke off.
+pub(crate) fn is_break(word: &str) -> bool {
+    BREAKS.iter().any(|part| word.contains(part))
+}
+
+/// Whether a word for why an answer ended says nothing.
+pub(crate) fn is_no_reason(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["", "null", "none", "nil", "undefined"].contains(&word.as_str()) || word.ends_with("unspecified")
+}
+
+/// Why an answer ended whose word no table has.
+///
+/// # Errors
+/// If the word says that it broke off; `more` is what was said beside.
+pub(crate) fn other_reason(word: &str, more: &str) -> Result<StopReason, Trouble> {
+    if !is_break(&word.to_ascii_lowercase()) {
+        return Ok(StopReason::Other(word.to_owned()));
+    }
+    Err(broken_off(word, more))
+}
+
+/// An answer that ended with this word, and what was said beside.
+pub(crate) fn broken_off(word: &str, more: &str) -> Trouble {
+    let more = if more.is_empty() { String::new() } else { format!(": {more}") };
+    Trouble::Failed(Box::new(Complaint::saying(format!("the answer ended with `{word}`{more}"))))
+}
+
 /// A text, the texts of a list of mistakes, or what else it is as JSON.
 fn sentence(value: &Value) -> String {
     match value {
@@ -292,13 +392,15 @@ fn sentence(value: &Value) -> String {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether what stands in the place of an error is none.
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Bool(true) => false,
     }
 }
 

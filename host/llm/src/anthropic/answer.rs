@@ -6,13 +6,15 @@ use crate::draft::{Counts, Draft};
 use crate::loose::{self, Count, Loose};
 use crate::remote::{self, Heard};
 use crate::sse::Event as Frame;
-use crate::trouble::{Complaint, Trouble};
+use crate::trouble::{self, Complaint, Trouble};
 use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
 /// Which of the provider's blocks is which of our calls.
 #[derive(Default)]
 pub(crate) struct Answer {
     calls: Vec<(u64, usize)>,
+    /// Arguments that came whole at the beginning of a block: pieces of the same may follow, and count instead.
+    early: Option<(usize, String)>,
 }
 
 #[derive(Deserialize)]
@@ -40,11 +42,12 @@ enum Event<'a> {
         #[serde(default, deserialize_with = "loose::if_it_is_one")]
         usage: Option<UsageLine>,
     },
+    ContentBlockStop {},
     MessageStop,
     /// All of it, from a server that does not stream.
     Message {
         #[serde(borrow, default)]
-        content: Option<Vec<Block<'a>>>,
+        content: Option<Contents<'a>>,
         #[serde(borrow, default)]
         stop_reason: Loose<'a>,
         #[serde(borrow, default)]
@@ -64,6 +67,13 @@ enum Event<'a> {
 struct Start {
     #[serde(default, deserialize_with = "loose::if_it_is_one")]
     usage: Option<UsageLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Contents<'a> {
+    Blocks(#[serde(borrow)] Vec<Block<'a>>),
+    Text(#[serde(borrow)] Loose<'a>),
 }
 
 #[derive(Deserialize)]
@@ -95,31 +105,20 @@ enum Block<'a> {
     Unknown,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Delta<'a> {
-    #[serde(rename = "text_delta")]
-    Text {
-        #[serde(borrow, default)]
-        text: Loose<'a>,
-    },
-    #[serde(rename = "thinking_delta")]
-    Thinking {
-        #[serde(borrow, default)]
-        thinking: Loose<'a>,
-    },
-    #[serde(rename = "signature_delta")]
-    Signature {
-        #[serde(borrow, default)]
-        signature: Loose<'a>,
-    },
-    #[serde(rename = "input_json_delta")]
-    InputJson {
-        #[serde(borrow, default)]
-        partial_json: Loose<'a>,
-    },
-    #[serde(other)]
-    Unknown,
+/// A piece of a block. Where it has no type, what stands in it says what it is.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Delta<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Loose<'a>,
+    #[serde(borrow)]
+    text: Loose<'a>,
+    #[serde(borrow)]
+    thinking: Loose<'a>,
+    #[serde(borrow)]
+    signature: Loose<'a>,
+    #[serde(borrow)]
+    partial_json: Loose<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -146,6 +145,9 @@ impl remote::Answer for Answer {
         let named = with_type(frame);
         let event: Event<'_> = serde_json::from_str(named.as_deref().unwrap_or(&frame.data))
             .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no event: {why}")))?;
+        if !matches!(event, Event::ContentBlockDelta { .. } | Event::Unknown) {
+            self.end_early(draft);
+        }
         match event {
             Event::MessageStart { message } => count(draft, message.and_then(|message| message.usage)),
             Event::ContentBlockStart { index, content_block } => {
@@ -164,10 +166,16 @@ impl remote::Answer for Answer {
                 stop(draft, &stop_reason, &stop_sequence)?;
             }
             Event::MessageStop => return Ok(Heard::Last),
+            Event::ContentBlockStop {} => {}
             Event::Message { content, stop_reason, stop_sequence, usage } => {
-                for block in content.iter().flatten() {
-                    self.begin(0, block, draft)?;
+                match content {
+                    Some(Contents::Blocks(blocks)) => {
+                        blocks.iter().try_for_each(|block| self.begin(0, block, draft))?;
+                    }
+                    Some(Contents::Text(text)) => draft.text(text.text()),
+                    None => {}
                 }
+                self.end_early(draft);
                 count(draft, usage);
                 stop(draft, &stop_reason, &stop_sequence)?;
                 return Ok(Heard::Last);
@@ -177,9 +185,21 @@ impl remote::Answer for Answer {
         }
         Ok(Heard::More)
     }
+
+    fn end(&mut self, draft: &mut Draft) -> Result<(), Trouble> {
+        self.end_early(draft);
+        Ok(())
+    }
 }
 
 impl Answer {
+    /// No pieces followed what came whole.
+    fn end_early(&mut self, draft: &mut Draft) {
+        if let Some((call, input)) = self.early.take() {
+            draft.arguments(call, &input);
+        }
+    }
+
     fn begin(&mut self, index: u64, block: &Block<'_>, draft: &mut Draft) -> Result<(), Trouble> {
         match block {
             Block::Text { text } => draft.text(text.text()),
@@ -194,9 +214,10 @@ impl Answer {
             }
             Block::ToolUse { id, name, input } => {
                 let call = draft.call(&id.written(), &name.written())?;
-                // Some give the whole input here. Others give an empty one, and pieces of the true one behind it.
+                // Some give the whole input here, some pieces of it behind an empty one, and some both.
                 let input = input.written();
-                draft.arguments(call, if is_empty(&input) { "" } else { &input });
+                self.end_early(draft);
+                self.early = Some((call, input.into_owned())).filter(|(_, input)| !is_empty(input));
                 self.calls.push((index, call));
             }
             Block::Unknown => {}
@@ -204,18 +225,23 @@ impl Answer {
         Ok(())
     }
 
-    fn go_on(&self, index: u64, delta: &Delta<'_>, draft: &mut Draft) {
-        match delta {
-            Delta::Text { text } => draft.text(text.text()),
-            Delta::Thinking { thinking } => draft.reasoning(thinking.text()),
-            Delta::Signature { signature } => sign(draft, signature),
-            Delta::InputJson { partial_json } => {
-                // Where all blocks have the same number, the last one is meant.
-                if let Some((_, call)) = self.calls.iter().rfind(|(block, _)| *block == index) {
-                    draft.arguments(*call, &partial_json.written());
-                }
-            }
-            Delta::Unknown => {}
+    fn go_on(&mut self, index: u64, delta: &Delta<'_>, draft: &mut Draft) {
+        let is = |kind: &str| delta.kind.text() == kind || delta.kind == Loose::Nothing;
+        if is("text_delta") {
+            draft.text(delta.text.text());
+        }
+        if is("thinking_delta") {
+            draft.reasoning(delta.thinking.text());
+        }
+        if is("signature_delta") {
+            sign(draft, &delta.signature);
+        }
+        let piece = delta.partial_json.written();
+        // Where all blocks have the same number, the last one is meant.
+        let call = self.calls.iter().rfind(|(block, _)| *block == index).map(|(_, call)| *call);
+        if let Some(call) = call.filter(|_| is("input_json_delta") && !piece.is_empty()) {
+            self.early = self.early.take().filter(|(early, _)| *early != call);
+            draft.arguments(call, &piece);
         }
     }
 }
@@ -257,17 +283,14 @@ fn count(draft: &mut Draft, line: Option<UsageLine>) {
 
 fn stop(draft: &mut Draft, word: &Loose<'_>, sequence: &Loose<'_>) -> Result<(), Trouble> {
     draft.stop(match word.text() {
-        "" => return Ok(()),
+        word if trouble::is_no_reason(word) => return Ok(()),
         "end_turn" | "stop" => StopReason::End,
         "max_tokens" | "length" => StopReason::MaxOutput,
         "stop_sequence" => StopReason::Sequence(sequence.text().to_owned()),
         "tool_use" | "tool_calls" => StopReason::ToolCalls,
         "refusal" | "content_filter" => StopReason::Filtered,
         "model_context_window_exceeded" => StopReason::ContextFull,
-        "error" => {
-            return Err(Trouble::Failed(Box::new(Complaint::saying("the answer ended with `error`".to_owned()))));
-        }
-        word => StopReason::Other(word.to_owned()),
+        word => trouble::other_reason(word, "")?,
     });
     Ok(())
 }

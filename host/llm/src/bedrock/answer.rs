@@ -6,7 +6,7 @@ use crate::draft::{Counts, Draft};
 use crate::loose::{self, Count, Loose, Written};
 use crate::remote::{self, Heard};
 use crate::sse::Event;
-use crate::trouble::{Complaint, Trouble};
+use crate::trouble::{self, Trouble};
 use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
 /// What is known of the blocks that came, by the provider's numbers.
@@ -183,17 +183,14 @@ impl Answer {
 
 fn stop(word: &str, draft: &mut Draft) -> Result<(), Trouble> {
     draft.stop(match word {
-        "" => return Ok(()),
+        word if trouble::is_no_reason(word) => return Ok(()),
         "end_turn" => StopReason::End,
         "tool_use" => StopReason::ToolCalls,
         "max_tokens" => StopReason::MaxOutput,
         "stop_sequence" => StopReason::Sequence(String::new()),
         "guardrail_intervened" | "content_filtered" => StopReason::Filtered,
         "model_context_window_exceeded" => StopReason::ContextFull,
-        "malformed_model_output" | "malformed_tool_use" => {
-            return Err(Trouble::Failed(Box::new(Complaint::saying(format!("the answer ended with `{word}`")))));
-        }
-        other => StopReason::Other(other.to_owned()),
+        other => trouble::other_reason(other, "")?,
     });
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(super) enum Right {
 use Right::{Fails, Says};
 
 pub(super) const LOOK: &[(&str, &str)] = &[("look", r#"{"x":1}"#)];
-const TWO: &[(&str, &str)] = &[("look", r#"{"x":1}"#), ("wait", r#"{"s":2}"#)];
+pub(super) const TWO: &[(&str, &str)] = &[("look", r#"{"x":1}"#), ("wait", r#"{"s":2}"#)];
 pub(super) const NONE: &[(&str, &str)] = &[];
 
 #[track_caller]
@@ -40,7 +40,7 @@ pub(super) fn sse(events: &[Value]) -> Vec<u8> {
     events.iter().flat_map(|event| format!("data: {event}\n\n").into_bytes()).collect()
 }
 
-fn lines(values: &[Value]) -> Vec<u8> {
+pub(super) fn lines(values: &[Value]) -> Vec<u8> {
     values.iter().flat_map(|value| format!("{value}\n").into_bytes()).collect()
 }
 

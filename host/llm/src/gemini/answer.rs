@@ -8,7 +8,7 @@ use crate::draft::{Counts, Draft};
 use crate::loose::{self, Count, Loose, Written};
 use crate::remote::{self, Heard};
 use crate::sse::Event;
-use crate::trouble::{Complaint, Trouble};
+use crate::trouble::{self, Trouble};
 use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
 /// Nothing has to be kept from one piece to the next.
@@ -19,20 +19,22 @@ pub(crate) struct Answer;
 struct Chunk<'a> {
     #[serde(borrow, default)]
     candidates: Option<Vec<Candidate<'a>>>,
-    #[serde(default, deserialize_with = "loose::if_it_is_one")]
+    #[serde(default, deserialize_with = "loose::if_it_is_one", alias = "usage_metadata")]
     usage_metadata: Option<UsageLine>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "prompt_feedback")]
     prompt_feedback: Option<Feedback<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Candidate<'a> {
+    #[serde(default)]
+    index: Count,
     #[serde(borrow, default)]
     content: Option<Content<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "finish_reason")]
     finish_reason: Loose<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "finish_message")]
     finish_message: Loose<'a>,
 }
 
@@ -49,9 +51,9 @@ struct PartLine<'a> {
     text: Loose<'a>,
     #[serde(default)]
     thought: Value,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "thought_signature")]
     thought_signature: Loose<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "function_call")]
     function_call: Option<CallLine<'a>>,
 }
 
@@ -68,18 +70,24 @@ struct CallLine<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Feedback<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "block_reason")]
     block_reason: Loose<'a>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct UsageLine {
+    #[serde(alias = "prompt_token_count")]
     prompt_token_count: Count,
+    #[serde(alias = "tool_use_prompt_token_count")]
     tool_use_prompt_token_count: Count,
+    #[serde(alias = "cached_content_token_count")]
     cached_content_token_count: Count,
+    #[serde(alias = "candidates_token_count")]
     candidates_token_count: Count,
+    #[serde(alias = "thoughts_token_count")]
     thoughts_token_count: Count,
+    #[serde(alias = "total_token_count")]
     total_token_count: Count,
 }
 
@@ -88,12 +96,13 @@ impl remote::Answer for Answer {
         let chunk: Chunk<'_> = serde_json::from_str(&event.data)
             .map_err(|why| Trouble::Garbage(format!("a piece of the answer is none of Gemini's: {why}")))?;
         // Others than the first were not asked for.
-        if let Some(candidate) = chunk.candidates.into_iter().flatten().next() {
+        let mut candidates = chunk.candidates.into_iter().flatten();
+        if let Some(candidate) = candidates.find(|candidate| candidate.index.0.is_none_or(|index| index == 0)) {
             for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
                 self::part(part, draft)?;
             }
             let word = candidate.finish_reason.text().to_ascii_uppercase();
-            if !word.is_empty() && word != "FINISH_REASON_UNSPECIFIED" {
+            if !trouble::is_no_reason(&word) {
                 draft.stop(stop_reason(&word, candidate.finish_message.text())?);
             }
         } else if chunk.prompt_feedback.is_some_and(|feedback| !feedback.block_reason.text().is_empty()) {
@@ -143,16 +152,8 @@ fn stop_reason(word: &str, message: &str) -> Result<StopReason, Trouble> {
         | "IMAGE_SAFETY"
         | "IMAGE_PROHIBITED_CONTENT"
         | "IMAGE_RECITATION" => StopReason::Filtered,
-        "MALFORMED_FUNCTION_CALL"
-        | "UNEXPECTED_TOOL_CALL"
-        | "TOO_MANY_TOOL_CALLS"
-        | "MISSING_THOUGHT_SIGNATURE"
-        | "MALFORMED_RESPONSE" => {
-            return Err(Trouble::Failed(Box::new(Complaint::saying(format!(
-                "the answer ended with `{word}`: {message}"
-            )))));
-        }
-        other => StopReason::Other(other.to_owned()),
+        "TOO_MANY_TOOL_CALLS" | "MISSING_THOUGHT_SIGNATURE" => return Err(trouble::broken_off(word, message)),
+        other => trouble::other_reason(other, message)?,
     })
 }
 
@@ -163,12 +164,10 @@ impl From<UsageLine> for Counts {
         let cache_read = line.cached_content_token_count.0.map(|read| read.min(prompt.unwrap_or(read)));
         let thought = line.thoughts_token_count.0;
         // Thoughts are not among the candidates' tokens here, and are billed as these.
-        let output = match (line.candidates_token_count.0, thought) {
-            // Some count the sum alone.
-            (None, _) => line.total_token_count.0.zip(prompt).and_then(|(total, prompt)| total.checked_sub(prompt)),
-            (Some(said), thought) => Some(said.saturating_add(thought.unwrap_or(0))),
-        };
-        let output = output.max(thought);
+        let written = line.candidates_token_count.0.map(|said| said.saturating_add(thought.unwrap_or(0)));
+        // Some count all of them in the sum alone.
+        let sum = line.total_token_count.0.zip(prompt).and_then(|(total, prompt)| total.checked_sub(prompt));
+        let output = written.max(sum).max(thought);
         Self {
             input_fresh: prompt.map(|prompt| prompt - cache_read.unwrap_or(0)),
             cache_read,

@@ -10,13 +10,15 @@ use crate::draft::{Counts, Draft};
 use crate::loose::{self, Count, Loose};
 use crate::remote::{self, Heard};
 use crate::sse::Event;
-use crate::trouble::{Complaint, Trouble};
+use crate::trouble::{self, Complaint, Trouble};
 use agentry_abi::bindings::agentry::agent::llm::StopReason;
 
 /// What has come of an answer beside what stands in the draft.
 #[derive(Default)]
 pub(crate) struct Answer {
     calls: Calls,
+    /// The number of the choice that was asked for, once one has come.
+    number: Option<u64>,
     /// What the router wants back of the thoughts.
     details: Vec<Value>,
 }
@@ -39,6 +41,8 @@ struct Groq {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
+    #[serde(default)]
+    index: Count,
     #[serde(borrow, default)]
     delta: Option<DeltaLine<'a>>,
     /// Of an answer that comes at once.
@@ -110,7 +114,9 @@ impl remote::Answer for Answer {
         let chunk: Chunk<'_> = serde_json::from_str(&event.data)
             .map_err(|why| Trouble::Garbage(format!("a piece of the answer is no chunk: {why}")))?;
         // Others than the first choice were not asked for.
-        if let Some(choice) = chunk.choices.into_iter().flatten().flatten().next() {
+        let choices = chunk.choices.into_iter().flatten().flatten().filter(|choice| self.is_ours(choice));
+        if let Some(choice) = choices.min_by_key(|choice| choice.index.0) {
+            self.number = self.number.or(choice.index.0);
             self.choice(choice, draft)?;
         }
         for usage in [chunk.usage, chunk.x_groq.and_then(|groq| groq.usage)].into_iter().flatten() {
@@ -126,6 +132,10 @@ impl remote::Answer for Answer {
 }
 
 impl Answer {
+    fn is_ours(&self, choice: &Choice<'_>) -> bool {
+        choice.index.0.zip(self.number).is_none_or(|(number, ours)| number == ours)
+    }
+
     fn choice(&mut self, choice: Choice<'_>, draft: &mut Draft) -> Result<(), Trouble> {
         // Some repeat the whole message behind its pieces.
         let message = choice.message.filter(|_| draft.bytes() == 0);
@@ -137,11 +147,14 @@ impl Answer {
             draft.usage(usage.into());
         }
         let word = [&choice.finish_reason, &choice.finish_reason_of_gemini].map(|word| word.text().trim());
-        if let Some(word) = word.into_iter().find(|word| !word.is_empty() && *word != "null") {
-            let error = choice.error.filter(|error| !error.is_null());
-            draft.stop(stop_reason(word).ok_or_else(|| broken_off(word, error.as_ref()))?);
-        } else if is_all {
-            draft.done();
+        let word = word.into_iter().find(|word| !trouble::is_no_reason(word));
+        if let Some(error) = choice.error.filter(|error| !trouble::is_empty(error)) {
+            return Err(Trouble::Failed(Box::new(Complaint::of(&error))));
+        }
+        match word {
+            Some(word) => draft.stop(stop_reason(word)?),
+            None if is_all => draft.done(),
+            None => {}
         }
         Ok(())
     }
@@ -206,13 +219,13 @@ fn merge(last: &mut serde_json::Map<String, Value>, piece: serde_json::Map<Strin
     }
 }
 
-/// Parts of words that say that something broke: `network_error`, `malformed_function_call`, `insufficient_system_resource`.
-const BREAKS: [&str; 8] = ["error", "abort", "cancel", "fail", "timeout", "malformed", "unexpected", "insufficient"];
-
-/// The words of all servers in use; none if the word says that the answer is not whole.
-fn stop_reason(word: &str) -> Option<StopReason> {
-    let lower = word.to_ascii_lowercase();
-    Some(match lower.as_str() {
+/// The words of all servers in use.
+///
+/// # Errors
+/// If the word says that the answer is not whole.
+fn stop_reason(word: &str) -> Result<StopReason, Trouble> {
+    let lower = word.to_ascii_lowercase().replace(['-', ' '], "_");
+    Ok(match lower.as_str() {
         "stop" | "eos" | "eos_token" | "end_turn" | "end" | "complete" | "completed" | "stop_sequence" => {
             StopReason::End
         }
@@ -221,14 +234,8 @@ fn stop_reason(word: &str) -> Option<StopReason> {
         "content_filter" | "safety" | "recitation" | "refusal" | "sensitive" | "blocklist" | "prohibited_content"
         | "spii" | "error_toxic" => StopReason::Filtered,
         "model_length" | "model_context_window_exceeded" | "error_limit" => StopReason::ContextFull,
-        _ if BREAKS.iter().any(|part| lower.contains(part)) => return None,
-        _ => StopReason::Other(word.to_owned()),
+        _ => return trouble::other_reason(word, ""),
     })
-}
-
-fn broken_off(word: &str, error: Option<&Value>) -> Trouble {
-    let nothing_said = || Complaint::saying(format!("the answer ended with `{word}`"));
-    Trouble::Failed(Box::new(error.map_or_else(nothing_said, Complaint::of)))
 }
 
 impl From<UsageLine> for Counts {

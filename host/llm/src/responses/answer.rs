@@ -8,16 +8,18 @@ use crate::draft::{Counts, Draft};
 use crate::loose::{self, Count, Loose};
 use crate::remote::{self, Heard};
 use crate::sse::Event;
-use crate::trouble::{Complaint, Trouble};
-use agentry_abi::bindings::agentry::agent::llm::StopReason;
+use crate::trouble::{self, Complaint, Trouble};
+use agentry_abi::bindings::agentry::agent::llm::{StopReason, ToolCall};
 
 /// What is known of the items that came, by their places in the output.
 #[derive(Default)]
 pub(crate) struct Answer {
     /// Which item is which of our calls.
     calls: Vec<(u64, usize)>,
-    /// The last message whose text came in pieces.
+    /// The last message whose text has come.
     told: Option<u64>,
+    /// Whether a thought has come.
+    has_thought: bool,
 }
 
 /// An event. What stands in it depends on its type.
@@ -109,7 +111,10 @@ impl remote::Answer for Answer {
                 let item: Item<'_> = read(item.get())?;
                 match item.kind.text() {
                     "function_call" => self.begin(at, &item, draft)?,
-                    "reasoning" => draft.new_thought(false),
+                    "reasoning" => {
+                        self.has_thought = true;
+                        draft.new_thought(false);
+                    }
                     _ => {}
                 }
             }
@@ -118,7 +123,10 @@ impl remote::Answer for Answer {
                 self.told = Some(at);
                 draft.text(&more);
             }
-            ("response.reasoning_summary_text.delta" | "response.reasoning_text.delta", _, _) => draft.reasoning(&more),
+            ("response.reasoning_summary_text.delta" | "response.reasoning_text.delta", _, _) => {
+                self.has_thought = true;
+                draft.reasoning(&more);
+            }
             ("response.function_call_arguments.delta", _, _) => {
                 if let Some(call) = self.call(at) {
                     draft.arguments(call, &more);
@@ -142,9 +150,8 @@ impl remote::Answer for Answer {
                 Some(response),
             ) => {
                 let response: Response<'_> = read(response.get())?;
-                if draft.is_untouched() {
-                    self.whole(&response, draft)?;
-                }
+                // What did not come in pieces is here.
+                self.whole(&response, draft)?;
                 end(kind.trim_start_matches("response."), &response, draft)?;
                 return Ok(Heard::Last);
             }
@@ -160,7 +167,14 @@ fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Trouble> {
 
 impl Answer {
     fn call(&self, at: u64) -> Option<usize> {
-        self.calls.iter().find(|(item, _)| *item == at).map(|(_, call)| *call)
+        // Where all items have the same number, the last one is meant.
+        self.calls.iter().rfind(|(item, _)| *item == at).map(|(_, call)| *call)
+    }
+
+    /// Whether the call at this place is this one.
+    fn knows(&self, at: u64, item: &Item<'_>, draft: &Draft) -> bool {
+        let is_it = |call: &ToolCall| item.call_id == Loose::Nothing || call.id == item.call_id.written();
+        self.call(at).and_then(|call| draft.call_so_far(call)).is_some_and(is_it)
     }
 
     fn begin(&mut self, at: u64, item: &Item<'_>, draft: &mut Draft) -> Result<(), Trouble> {
@@ -183,19 +197,29 @@ impl Answer {
     fn end_item(&mut self, at: u64, raw: &RawValue, draft: &mut Draft) -> Result<(), Trouble> {
         let item: Item<'_> = read(raw.get())?;
         match item.kind.text() {
-            "reasoning" => draft.opaque(raw.get().as_bytes()),
-            "function_call" if self.call(at).is_none() => self.begin(at, &item, draft)?,
+            "reasoning" => {
+                self.has_thought = true;
+                draft.opaque(raw.get().as_bytes());
+            }
+            "function_call" if !self.knows(at, &item, draft) => self.begin(at, &item, draft)?,
             "function_call" => self.fill(at, &item.arguments, draft),
-            "message" if self.told != Some(at) => item.content.pieces(&mut |text, _| draft.text(text)),
+            "message" if self.told != Some(at) => {
+                item.content.pieces(&mut |text, _| draft.text(text));
+                self.told = Some(at);
+            }
             _ => {}
         }
         Ok(())
     }
 
     fn whole(&mut self, response: &Response<'_>, draft: &mut Draft) -> Result<(), Trouble> {
+        let (has_text, has_calls) = (self.told.is_some(), !self.calls.is_empty());
         for (at, raw) in (0..).zip(response.output.iter().flatten()) {
             let item: Item<'_> = read(raw.get())?;
             match item.kind.text() {
+                "message" if has_text => {}
+                "function_call" if has_calls => {}
+                "reasoning" if self.has_thought => {}
                 "message" => item.content.pieces(&mut |text, _| draft.text(text)),
                 "reasoning" => {
                     draft.new_thought(false);
@@ -227,7 +251,7 @@ fn end(word: &str, response: &Response<'_>, draft: &mut Draft) -> Result<(), Tro
         ("incomplete", "max_output_tokens") => StopReason::MaxOutput,
         ("incomplete", "content_filter") => StopReason::Filtered,
         ("incomplete", "") => StopReason::Other("incomplete".to_owned()),
-        ("incomplete", other) => StopReason::Other(other.to_owned()),
+        ("incomplete", other) => trouble::other_reason(other, "")?,
         (status, _) => {
             let unsaid = || Complaint::saying(format!("the response is `{status}`"));
             let error = response.error.as_ref().filter(|error| !error.is_null());
