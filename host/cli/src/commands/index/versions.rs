@@ -135,13 +135,13 @@ fn left_to_a_grant(wants: &Wants) -> impl Iterator<Item = &'static str> {
 fn parts(wants: &Wants) -> Vec<Wants> {
     let none = Wants::default;
     let mut parts: Vec<Wants> = wants.files.iter().map(|one| Wants { files: vec![one.clone()], ..none() }).collect();
-    for llm in &wants.llm {
+    if let Some(llm) = &wants.llm {
         parts.extend(llm.models.iter().map(|model| {
             let llm = WantsLlm { models: vec![model.clone()], ..llm.clone() };
             Wants { llm: Some(llm), ..none() }
         }));
     }
-    for memory in &wants.memory {
+    if let Some(memory) = &wants.memory {
         let one = |read: Vec<String>, write: Vec<String>| Wants {
             memory: Some(WantsMemory { read, write, ..memory.clone() }),
             ..none()
@@ -150,7 +150,7 @@ fn parts(wants: &Wants) -> Vec<Wants> {
         parts.extend(memory.read.iter().map(|pattern| one(vec![pattern.clone()], Vec::new())));
     }
     parts.extend(wants.tools.iter().map(|one| Wants { tools: vec![one.clone()], ..none() }));
-    for agents in &wants.agents {
+    if let Some(agents) = &wants.agents {
         let of = |call: &[String], send: &[String], receive: &[String]| {
             let (call, send, receive) = (call.to_vec(), send.to_vec(), receive.to_vec());
             Wants { agents: Some(WantsAgents { call, send, receive, ..agents.clone() }), ..none() }
@@ -164,7 +164,7 @@ fn parts(wants: &Wants) -> Vec<Wants> {
         }
     }
     parts.extend(wants.human.iter().map(|one| Wants { human: Some(one.clone()), ..none() }));
-    for http in &wants.http {
+    if let Some(http) = &wants.http {
         let of = |hosts: Vec<String>| Wants { http: Some(WantsHttp { hosts, ..http.clone() }), ..none() };
         parts.extend(http.hosts.iter().map(|host| of(vec![host.clone()])));
         parts.extend(http.hosts.is_empty().then(|| of(Vec::new())));
