@@ -35,7 +35,7 @@ fn site() -> (Market, PathBuf) {
         manifest["provides"] = json!(["books", "../<b>"]);
         manifest["wants"]["files"][0]["access"] = "rw".into();
         manifest["wants"]["http"] = json!({"hosts": ["https://bank.example.org"], "why": "It asks the bank."});
-        manifest["wants"].as_object_mut().expect("wants").remove("tools");
+        manifest["wants"]["tools"][0]["tool"] = "notes.add".into();
         manifest["budget"]["usd_run"] = "0.10".into();
     }));
     // Another version and another reason are no right.
