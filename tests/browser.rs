@@ -84,12 +84,22 @@ impl Browser {
 
     /// Opens a file in a window of this width, with scripts or without.
     pub fn page(&mut self, file: &Path, width: u64, scripts: bool) -> Page {
+        let file = fs::canonicalize(file).expect("a page");
+        self.visit(&format!("file://{}", file.display()), width, scripts)
+    }
+
+    /// The same of what an address leads to.
+    pub fn visit(&mut self, address: &str, width: u64, scripts: bool) -> Page {
         let window = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600});
         self.ask("Emulation.setDeviceMetricsOverride", &window);
         self.ask("Emulation.setScriptExecutionDisabled", &json!({"value": !scripts}));
-        let file = fs::canonicalize(file).expect("a page");
-        self.ask("Page.navigate", &json!({"url": format!("file://{}", file.display())}));
+        self.ask("Page.navigate", &json!({"url": address}));
         while self.message()["method"] != "Page.loadEventFired" {}
+        self.looked_at()
+    }
+
+    /// What it makes of the page as it is now.
+    pub fn looked_at(&mut self) -> Page {
         let metrics = self.ask("Page.getLayoutMetrics", &json!({}));
         let pixels = |value: &Value| value.as_f64().map(|pixels| pixels.ceil() as u64).expect("a width");
         let widths =
@@ -102,8 +112,48 @@ impl Browser {
 
     /// What an expression gives on the page.
     pub fn value(&mut self, expression: &str) -> Value {
-        self.ask("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}))["result"]["value"]
-            .clone()
+        // By the page's own policy.
+        let question = json!({"expression": expression, "returnByValue": true, "allowUnsafeEvalBlockedByCSP": false});
+        self.ask("Runtime.evaluate", &question)["result"]["value"].clone()
+    }
+
+    /// Types this where the focus is.
+    pub fn types(&mut self, words: &str) {
+        self.ask("Input.insertText", &json!({"text": words}));
+    }
+
+    /// Presses a key by its name.
+    pub fn presses(&mut self, key: &str) {
+        for what in ["rawKeyDown", "keyUp"] {
+            let code = match key {
+                "Tab" => 9,
+                "Escape" => 27,
+                "ArrowUp" => 38,
+                "ArrowDown" => 40,
+                key => panic!("{key} has no code here"),
+            };
+            self.ask(
+                "Input.dispatchKeyEvent",
+                &json!({"type": what, "key": key, "code": key, "windowsVirtualKeyCode": code}),
+            );
+        }
+    }
+
+    /// Waits until an expression holds on the page.
+    pub fn until(&mut self, expression: &str) {
+        let begun = std::time::Instant::now();
+        while self.value(expression) != true {
+            assert!(begun.elapsed() < Duration::from_secs(20), "never: {expression}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A picture of the page, for whoever wants to look: `AGENTRY_PICTURES` names a directory.
+    pub fn picture(&mut self, name: &str) {
+        let Some(place) = std::env::var_os("AGENTRY_PICTURES").map(PathBuf::from) else { return };
+        let whole = json!({"captureBeyondViewport": true});
+        let picture = self.ask("Page.captureScreenshot", &whole)["data"].clone();
+        fs::write(place.join(format!("{name}.png.base64")), picture.as_str().unwrap_or_default()).expect("a picture");
     }
 
     fn ask(&mut self, method: &str, parameters: &Value) -> Value {

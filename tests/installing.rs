@@ -320,12 +320,16 @@ fn the_pages_of_an_index_say_what_its_files_say_and_nothing_else() {
         "reads the folder you name for `documents`",
         "at most 0.05 USD a run",
         "<pre>agentry install acme:keeper</pre>",
-        "<td>1.0.0</td><td>nothing</td>",
+        "<h3>1.0.0</h3>\n<p>The first that is listed. It asks for: nothing.</p>",
+        "<p>It may, and 1.0.0 could not:</p>\n<ul>\n<li>reads the folder you name for `documents`</li>",
         &market.key,
     ] {
         assert!(page.contains(part), "no `{part}` in\n{page}");
     }
-    assert!(!format!("{list}{page}").contains("<script"));
+    // No script but ours, and that one where something is searched.
+    assert!(!page.contains("<script") && page.contains("default-src 'none'; style-src"), "{page}");
+    assert_eq!((list.matches("<script").count(), list.matches("<script src=\"search.js\" defer>").count()), (1, 1));
+    assert!(list.contains("default-src 'none'; script-src 'self'; connect-src 'self';"), "{list}");
     // Made anew in its place; nothing else is overwritten, and no index of another key is shown.
     end(&mut build()).with(0);
     fs::remove_file(site.join(".agentry-index")).expect("it is ours");

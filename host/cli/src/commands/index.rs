@@ -2,7 +2,9 @@
 //! they are, and what is the newest.
 
 mod build;
+mod lists;
 mod pages;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

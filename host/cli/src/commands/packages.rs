@@ -20,7 +20,7 @@ pub use self::effect::{Effects, allowed};
 pub use self::folders::{given_roots, lacking};
 pub use self::look::{Looked, command, look};
 pub use self::team::{Beside, Team};
-pub use self::words::{as_json, does, drafted_costs, page};
+pub use self::words::{as_json, asks, does, drafted_costs, page};
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;

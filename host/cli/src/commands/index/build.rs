@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use agentry_kernel::manifest::Manifest;
 use agentry_packages::Fault;
 use agentry_packages::index::client::{Index, Listed};
 use agentry_packages::key::PublicKey;
@@ -14,7 +15,9 @@ use agentry_packages::source::Source;
 use agentry_packages::statement::Statement;
 use anyhow::{Context, Result};
 
-use super::pages::{self, Shown};
+use super::lists;
+use super::pages::{self, Beside, Shown};
+use super::versions::Differences;
 use crate::package;
 use crate::screen::units;
 
@@ -27,6 +30,9 @@ const BATCH_PACKAGES_MAX: usize = 128;
 /// Their bytes.
 const BATCH_BYTES_MAX: u64 = 16 << 20;
 
+/// Versions of a package that are held against the one before, the newest of them.
+const COMPARED_MAX: usize = 16;
+
 /// Writes the pages of the index in this directory, whose root this key signed. Gives how many packages they show.
 pub fn build(directory: &Path, root: PublicKey, out: &Path) -> Result<usize> {
     is_free(out)?;
@@ -37,7 +43,9 @@ pub fn build(directory: &Path, root: PublicKey, out: &Path) -> Result<usize> {
     let made = tempfile::tempdir_in(beside).context("cannot write beside the pages")?;
     let site = made.path().join("site");
     fs::create_dir(&site).and_then(|()| fs::write(site.join(MARK), "")).context("cannot write the pages")?;
-    write(&site.join("index.html"), &pages::list(&shown))?;
+    for (name, text) in lists::all(&shown) {
+        write(&site.join(name), &text)?;
+    }
     for one in &shown {
         write(&page_of(&site, &one.listed), &pages::package(one))?;
     }
@@ -64,7 +72,7 @@ async fn read(directory: &Path, root: PublicKey, state: &Path) -> Result<Vec<Sho
     let index = Index::read(state, "pages", root, &source, units::now()).await?;
     // By name, and not as they were listed.
     let publishers: BTreeSet<String> = index.publishers()?.map(str::to_owned).collect();
-    let mut wanted = Vec::new();
+    let mut packages = Vec::new();
     for publisher in publishers {
         let mut versions: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
         for listed in index.of(&publisher).await? {
@@ -72,29 +80,63 @@ async fn read(directory: &Path, root: PublicKey, state: &Path) -> Result<Vec<Sho
         }
         for (_, mut versions) in versions {
             versions.sort_by_key(|listed| std::cmp::Reverse(listed.listing.seq));
-            let newest = versions.iter().find(|listed| listed.listing.yanked.is_none()).cloned();
-            wanted.extend(newest.map(|listed| Wanted { listed, versions }));
+            let newest = versions.iter().position(|listed| listed.listing.yanked.is_none());
+            packages.extend(newest.map(|newest| Wanted { newest, versions }));
         }
     }
-    by_all_cores(&index, &batches(wanted))
+    let files: Vec<&Listed> = packages.iter().flat_map(Wanted::files).collect();
+    let mut read = by_all_cores(&index, &batches(&files))?.into_iter();
+    packages.into_iter().map(|package| package.shown(&mut read)).collect()
 }
 
 /// A package that a page is to be of.
 struct Wanted {
-    listed: Listed,
+    /// All that are listed, the newest first.
     versions: Vec<Listed>,
+    /// Which of them a page shows.
+    newest: usize,
+}
+
+impl Wanted {
+    /// The versions whose files are read.
+    fn files(&self) -> &[Listed] {
+        let most = COMPARED_MAX.max(self.newest) + 1;
+        self.versions.get(..most).unwrap_or(&self.versions)
+    }
+
+    /// With what stands in those files, which come next. Only the one that is shown has to be as a home would take it: an earlier one may
+    /// have been signed by a key of then.
+    fn shown(self, read: &mut impl Iterator<Item = Result<Manifest>>) -> Result<Shown> {
+        let mut manifests: Vec<_> = read.take(self.files().len()).collect();
+        let beside = (0..self.versions.len()).map(|at| beside(&manifests, &self.versions, at)).collect();
+        let manifest = manifests.swap_remove(self.newest)?;
+        Ok(Shown { listed: self.versions[self.newest].clone(), versions: self.versions, beside, manifest })
+    }
+}
+
+/// What a version is beside the one before it.
+fn beside(manifests: &[Result<Manifest>], versions: &[Listed], at: usize) -> Beside {
+    let Some(before) = versions.get(at + 1) else { return Beside::First };
+    let from = before.listing.version.clone();
+    match (manifests.get(at), manifests.get(at + 1)) {
+        (Some(Ok(new)), Some(Ok(old))) => match Differences::of(old, new) {
+            Ok(differences) => Beside::Compared { from, differences },
+            Err(_) => Beside::Unknown { from },
+        },
+        _ => Beside::Unknown { from },
+    }
 }
 
 /// As many together as one child reads in a moment, and as many bytes as nobody misses.
-fn batches(wanted: Vec<Wanted>) -> Vec<Vec<Wanted>> {
-    let mut batches: Vec<Vec<Wanted>> = Vec::new();
+fn batches<'a>(files: &[&'a Listed]) -> Vec<Vec<&'a Listed>> {
+    let mut batches: Vec<Vec<&Listed>> = Vec::new();
     let mut bytes = 0;
-    for one in wanted {
-        bytes += one.listed.bytes;
+    for one in files {
+        bytes += one.bytes;
         match batches.last_mut().filter(|batch| batch.len() < BATCH_PACKAGES_MAX && bytes <= BATCH_BYTES_MAX) {
             Some(batch) => batch.push(one),
             None => {
-                bytes = one.listed.bytes;
+                bytes = one.bytes;
                 batches.push(vec![one]);
             }
         }
@@ -103,10 +145,10 @@ fn batches(wanted: Vec<Wanted>) -> Vec<Vec<Wanted>> {
 }
 
 /// Looks at all of them, in their order.
-fn by_all_cores(index: &Index<'_>, batches: &[Vec<Wanted>]) -> Result<Vec<Shown>> {
+fn by_all_cores(index: &Index<'_>, batches: &[Vec<&Listed>]) -> Result<Vec<Result<Manifest>>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, Vec<Shown>)>> {
+    let work = || -> Result<Vec<(usize, Vec<Result<Manifest>>)>> {
         let threads = tokio::runtime::Builder::new_current_thread().build().context("cannot start")?;
         let mut done = Vec::new();
         loop {
@@ -119,33 +161,33 @@ fn by_all_cores(index: &Index<'_>, batches: &[Vec<Wanted>]) -> Result<Vec<Shown>
         let hands: Vec<_> = (0..cores.min(batches.len())).map(|_| scope.spawn(work)).collect();
         hands.into_iter().map(|hand| hand.join().expect("it does not panic")).collect::<Result<Vec<_>>>()
     })?;
-    let mut all: Vec<(usize, Vec<Shown>)> = done.into_iter().flatten().collect();
+    let mut all: Vec<(usize, Vec<Result<Manifest>>)> = done.into_iter().flatten().collect();
     all.sort_by_key(|(at, _)| *at);
-    Ok(all.into_iter().flat_map(|(_, shown)| shown).collect())
+    Ok(all.into_iter().flat_map(|(_, read)| read).collect())
 }
 
-/// Fetches some packages and holds each against its signature and what is listed.
-async fn looked_at(index: &Index<'_>, batch: &[Wanted]) -> Result<Vec<Shown>> {
-    let (mut components, mut envelopes) = (Vec::new(), Vec::new());
-    for one in batch {
-        let (component, envelope) = index.fetch(&one.listed).await?;
-        components.push(Arc::from(component));
-        envelopes.push(envelope);
+/// Fetches some files and holds each against its signature and what is listed.
+async fn looked_at(index: &Index<'_>, batch: &[&Listed]) -> Result<Vec<Result<Manifest>>> {
+    let (mut components, mut fetched) = (Vec::new(), Vec::new());
+    for listed in batch {
+        fetched.push(index.fetch(listed).await.map(|(component, envelope)| {
+            components.push(Arc::from(component));
+            envelope
+        }));
     }
-    let read = package::preparer()?.read_several(components).await;
-    let mut shown = Vec::new();
-    for ((one, envelope), package) in batch.iter().zip(envelopes).zip(read) {
-        let Wanted { listed, versions } = one;
-        let package = package.with_context(|| listed.listing.name.clone())?;
+    let mut read = package::preparer()?.read_several(components).await.into_iter();
+    let manifests = batch.iter().zip(fetched).map(|(listed, envelope)| -> Result<Manifest> {
+        let envelope = envelope?;
+        let package = read.next().context("a package was not read")?.with_context(|| listed.listing.name.clone())?;
         let said = Statement::open(&envelope)?;
         said.vouches_for(&package)?;
         if said.vouched.holders != listed.holders {
             let message = format!("{} is signed by another key than the index lists", listed.listing.name);
             return Err(Fault::denied(message, "its publisher signs it anew, or is listed by that key").into());
         }
-        shown.push(Shown { listed: listed.clone(), versions: versions.clone(), manifest: package.manifest });
-    }
-    Ok(shown)
+        Ok(package.manifest)
+    });
+    Ok(manifests.collect())
 }
 
 /// Where the page of a package lies; its names are labels.

@@ -202,8 +202,22 @@ fn with(vouched: &Vouched) -> String {
     }
 }
 
-/// What it asks for, in words that need no manual.
+/// What it may do, in words that need no manual: all that it asks for, and whether it stays off the internet.
 pub fn does(wants: &Wants) -> Vec<Line> {
+    let mut lines = asks(wants);
+    if wants.http.is_none() {
+        let what = if wants.tools.is_empty() {
+            "cannot reach the internet"
+        } else {
+            "cannot reach the internet, unless such a tool does"
+        };
+        lines.push(Line { what: what.to_owned(), why: String::new(), optional: false });
+    }
+    lines
+}
+
+/// What it asks for.
+pub fn asks(wants: &Wants) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut add = |what: String, why: &str, optional: bool| lines.push(Line { what, why: why.to_owned(), optional });
     for files in &wants.files {
@@ -249,15 +263,12 @@ pub fn does(wants: &Wants) -> Vec<Line> {
     if let Some(human) = &wants.human {
         add("asks you questions and tells you things".to_owned(), &human.why, human.optional);
     }
-    match &wants.http {
-        Some(http) if http.hosts.is_empty() => {
-            add("reaches the hosts on the internet that you name in its grant".to_owned(), &http.why, http.optional);
-        }
-        Some(http) => {
-            add(format!("reaches {} on the internet", text::line(&http.hosts.join(", "))), &http.why, http.optional)
-        }
-        None if wants.tools.is_empty() => add("cannot reach the internet".to_owned(), "", false),
-        None => add("cannot reach the internet, unless such a tool does".to_owned(), "", false),
+    if let Some(http) = &wants.http {
+        let what = match http.hosts.as_slice() {
+            [] => "reaches the hosts on the internet that you name in its grant".to_owned(),
+            hosts => format!("reaches {} on the internet", text::line(&hosts.join(", "))),
+        };
+        add(what, &http.why, http.optional);
     }
     lines
 }
