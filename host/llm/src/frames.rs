@@ -2,7 +2,8 @@
 //! JSON value. It believes what comes and no content type, and holds no more than an answer may have.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
+use std::io::{self, Write};
+use std::slice;
 
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use serde::de::IgnoredAny;
@@ -117,8 +118,9 @@ impl Frames {
         }
         // What is packed well is large: it is unpacked by and by.
         for piece in bytes.chunks(UNPACKED_AT_ONCE_BYTES / 16) {
-            let unpacked = self.packing.unpack(piece)?;
+            let (unpacked, whole) = self.packing.unpack(piece);
             self.take(&unpacked)?;
+            whole?;
         }
         Ok(())
     }
@@ -269,7 +271,7 @@ pub(crate) fn unpacked(content_encoding: &str, body: &[u8]) -> Vec<u8> {
     if body.first() != Some(&GZIP_FIRST_BYTE) && matches!(packing, Packing::Gzip(_)) {
         return body.to_vec();
     }
-    let Ok(mut unpacked) = packing.unpack(body) else { return body.to_vec() };
+    let (mut unpacked, Ok(())) = packing.unpack(body) else { return body.to_vec() };
     unpacked.extend(packing.finish());
     unpacked
 }
@@ -279,17 +281,20 @@ impl Packing {
         Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))
     }
 
-    fn unpack(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Trouble> {
+    /// What these bytes are unpacked, as far as they can be.
+    fn unpack(&mut self, bytes: &[u8]) -> (Vec<u8>, Result<(), Trouble>) {
         let (written, unpacked) = match self {
-            Self::None => return Ok(bytes.to_vec()),
-            Self::Gzip(decoder) => (decoder.write_all(bytes).and_then(|()| decoder.flush()), decoder.get_mut()),
-            Self::Deflate(decoder) => (decoder.write_all(bytes).and_then(|()| decoder.flush()), decoder.get_mut()),
+            Self::None => return (bytes.to_vec(), Ok(())),
+            Self::Gzip(decoder) => (write_each(decoder, bytes), decoder.get_mut()),
+            Self::Deflate(decoder) => (write_each(decoder, bytes), decoder.get_mut()),
             Self::Unknown(name) => {
-                return Err(Trouble::Garbage(format!("the answer is packed as `{name}`, which nobody asked for")));
+                let why = format!("the answer is packed as `{name}`, which nobody asked for");
+                return (Vec::new(), Err(Trouble::Garbage(why)));
             }
         };
-        written.map_err(|why| Trouble::Garbage(format!("the answer is packed, and cannot be unpacked: {why}")))?;
-        Ok(std::mem::take(unpacked))
+        let whole =
+            written.map_err(|why| Trouble::Garbage(format!("the answer is packed, and cannot be unpacked: {why}")));
+        (std::mem::take(unpacked), whole)
     }
 
     fn finish(&mut self) -> Vec<u8> {
@@ -306,6 +311,12 @@ impl Packing {
             }
         }
     }
+}
+
+/// One by one: of several at once a decoder gives nothing if one of them is wrong, and how many come at once says the network.
+fn write_each(decoder: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    bytes.iter().try_for_each(|byte| decoder.write_all(slice::from_ref(byte)))?;
+    decoder.flush()
 }
 
 fn cut_off() -> Trouble {
@@ -348,6 +359,22 @@ mod tests {
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(read("", &single).0, events);
+    }
+
+    #[test]
+    fn what_is_packed_and_wrong_from_some_byte_on_is_read_as_far_as_that_however_it_is_cut() {
+        let text: String = (0..40).map(|n| format!("data: {{\"n\": {n}, \"w\": \"{}\"}}\n\n", n * n * 7919)).collect();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        let whole = encoder.finish().unwrap();
+        for wrong in (20..whole.len()).step_by(37) {
+            let mut packed = whole.clone();
+            packed[wrong] ^= 0x5a;
+            let first = read("gzip", &[&packed]);
+            for at in (1..packed.len()).step_by(11) {
+                assert_eq!(read("gzip", &[&packed[..at], &packed[at..]]), first, "wrong at {wrong}, cut at {at}");
+            }
+        }
     }
 
     #[test]
