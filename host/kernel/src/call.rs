@@ -345,6 +345,25 @@ pub struct Place {
 }
 
 impl Call {
+    /// The alias of the model that it asks, or asks about; none if it is about no model.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            Self::LlmComplete(ask) | Self::LlmStream(ask) => Some(&ask.model),
+            Self::LlmEmbed { model, .. } | Self::LlmCountTokens { model } => Some(model),
+            Self::LlmModels | Self::Context(_) => None,
+            Self::MemoryGet { .. } | Self::MemoryPut { .. } | Self::MemoryDelete { .. } => None,
+            Self::MemoryList { .. } | Self::Memory { .. } => None,
+            Self::FilesRead(_) | Self::FilesWrite { .. } | Self::FilesStat(_) => None,
+            Self::FilesList(_) | Self::FilesDelete(_) => None,
+            Self::ToolsList | Self::ToolsCall { .. } | Self::HttpFetch { .. } | Self::Fetch(_) => None,
+            Self::TimersNow | Self::TimersSleep { .. } | Self::TimersDeadline => None,
+            Self::Human(_) | Self::HumanAsk { .. } | Self::HumanNotify { .. } => None,
+            Self::BudgetRemaining | Self::BudgetSplit | Self::LogEvent { .. } => None,
+            Self::Agents(_) | Self::AgentsFind { .. } | Self::AgentsCall(_) | Self::AgentsSend(_) => None,
+            Self::AgentsReply { .. } | Self::AgentsReceive { .. } => None,
+        }
+    }
+
     /// The least that can be asked of another agent.
     pub(crate) fn to_agent(agent: &str) -> Self {
         Self::AgentsCall(Delegation { agent: agent.into(), input: Digest::default(), share: Vec::new(), fuel: 0 })

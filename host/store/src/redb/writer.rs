@@ -159,7 +159,7 @@ impl Disk {
 
     /// Commits what can be; the outer error is everyone's.
     fn commit(&mut self, group: &mut [Job]) -> Result<Vec<Answer>, StoreError> {
-        if !self.is_ours() {
+        if !is_ours(self.lease.as_ref()) {
             return Err(StoreError::Fenced);
         }
         self.reopen()?;
@@ -187,7 +187,7 @@ impl Disk {
                 answers.push(answer);
             }
         }
-        if !self.lease.as_ref().is_none_or(Lease::holds) {
+        if !is_ours(self.lease.as_ref()) {
             return Err(StoreError::Fenced);
         }
         if written.is_empty() {
@@ -212,7 +212,7 @@ impl Disk {
     fn close(&mut self) {
         let (database, log) = (self.shared.database.write().take(), self.log.take());
         let (Some(database), Some(log)) = (database, log) else { return };
-        if self.is_ours() {
+        if is_ours(self.lease.as_ref()) {
             // It may fail once more on the same disk; what is committed is on it already.
             let _ = super::close(log, database, &self.path);
         } else {
@@ -220,11 +220,11 @@ impl Disk {
             std::mem::forget(database);
         }
     }
+}
 
-    /// Whether nobody else has the file: a lock says so, or the lease still holds.
-    fn is_ours(&self) -> bool {
-        self.lease.as_ref().is_none_or(Lease::holds)
-    }
+/// Whether nobody else has the file: a lock says so, or the lease still holds.
+fn is_ours(lease: Option<&Lease>) -> bool {
+    lease.is_none_or(Lease::holds)
 }
 
 /// Commits what a transaction has written: by a record of the log, or in the store's own file with all that the log has.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use agentry_journal::history::History;
 use agentry_kernel::Resource;
-use agentry_kernel::call::{Call, CallId, RunId};
-use agentry_kernel::inquiry::{Packaged, Past, Replay, Scenario};
+use agentry_kernel::call::{CallId, RunId};
+use agentry_kernel::inquiry::{Packaged, Past, Scenario};
 use agentry_kernel::journal::Entry;
 use agentry_kernel::model::{Model, Price};
 use agentry_llm::config::SCRIPTED;
@@ -76,7 +76,7 @@ pub fn reference(home: &Home, reference: &str) -> Result<(Past, usize)> {
 /// The scenario with the model of `--model scripted:FILE`, if one of these runs was answered by it: a script stands in no configuration, so
 /// that it is none of today's models says nothing of the policy.
 pub fn with_script(mut scenario: Scenario, past: &[Past]) -> Scenario {
-    let scripted = past.iter().flat_map(|past| &past.calls).filter(|replay| asks_script(replay));
+    let scripted = past.iter().flat_map(|past| &past.calls).filter(|replay| replay.what.model() == Some(SCRIPTED));
     let longest = scripted.map(|replay| replay.held[Resource::TokensOut]).max();
     let is_configured = scenario.models.iter().any(|model| model.alias == SCRIPTED);
     if let Some(output_tokens_max) = longest.filter(|_| !is_configured) {
@@ -90,12 +90,4 @@ pub fn with_script(mut scenario: Scenario, past: &[Past]) -> Scenario {
         });
     }
     scenario
-}
-
-fn asks_script(replay: &Replay) -> bool {
-    match &replay.what {
-        Call::LlmComplete(ask) | Call::LlmStream(ask) => ask.model == SCRIPTED,
-        Call::LlmEmbed { model, .. } | Call::LlmCountTokens { model } => model == SCRIPTED,
-        _ => false,
-    }
 }
