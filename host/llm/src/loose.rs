@@ -54,7 +54,7 @@ pub(crate) fn if_it_is_one<'de, T: DeserializeOwned, D: Deserializer<'de>>(
 }
 
 /// What was certainly meant by JSON that a strict reader does not take, for the reason `why`: half of a letter in two halves, numbers that
-/// are none, one field twice, of which the last counts. None if that is not what is wrong.
+/// are none or larger than any, one field twice, of which the last counts. None if that is not what is wrong.
 pub(crate) fn repaired(json: &str, why: &str) -> Option<String> {
     let readable = readable(json);
     if matches!(readable, Cow::Borrowed(_)) && !why.contains("duplicate field") {
@@ -79,7 +79,7 @@ fn readable(json: &str) -> Cow<'_, str> {
             _ => ["-Infinity", "Infinity", "NaN"]
                 .iter()
                 .find(|word| rest.starts_with(word.as_bytes()))
-                .map_or((1, ""), |word| (word.len(), "null")),
+                .map_or_else(|| number(rest), |word| (word.len(), "null")),
         };
         if !instead.is_empty() {
             written.extend_from_slice(bytes.get(from..at).unwrap_or_default());
@@ -93,6 +93,14 @@ fn readable(json: &str) -> Cow<'_, str> {
     }
     written.extend_from_slice(bytes.get(from..).unwrap_or_default());
     Cow::Owned(String::from_utf8_lossy(&written).into_owned())
+}
+
+/// How long a number is, or what else begins here, and what stands in its place if it is larger than any number that can be read.
+fn number(written: &[u8]) -> (usize, &'static str) {
+    let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
+    let digits: Vec<u8> = written.iter().copied().take_while(is_part).collect();
+    let value = std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse::<f64>().ok());
+    (digits.len().max(1), if value.is_some_and(f64::is_infinite) { "null" } else { "" })
 }
 
 /// How long an escaped letter is, and what stands in its place if it is half of one.
@@ -287,9 +295,21 @@ mod tests {
             repaired(r#"{"a":[NaN,-Infinity,Infinity],"b":"NaN"}"#).as_deref(),
             Some(r#"{"a":[null,null,null],"b":"NaN"}"#)
         );
-        for json in
-            [r#"{"a":"\\ud83d"}"#, r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\u00"#, r#"{"a":1,"a":2}"#, "{oops}", "\\", ""]
-        {
+        assert_eq!(
+            repaired(r#"{"a":[1e999,-1e999,1e30],"b":"1e999"}"#).as_deref(),
+            Some(r#"{"a":[null,null,1e+30],"b":"1e999"}"#)
+        );
+        for json in [
+            r#"{"a":"\\ud83d"}"#,
+            r#"{"a":"\ud83d\ude00"}"#,
+            r#"{"a":"\u00"#,
+            r#"{"a":1,"a":2}"#,
+            "{oops}",
+            "\\",
+            "",
+            "1e9",
+            "1-",
+        ] {
             assert_eq!(repaired(json), None, "{json}");
         }
         assert_eq!(super::repaired(r#"{"a":1,"a":2}"#, "duplicate field `a`").as_deref(), Some(r#"{"a":2}"#));
