@@ -10,15 +10,15 @@ use self::calls::{about, bounds_of_models, within_bounds};
 use self::pair::Pair;
 use super::candidates::{Calls, Candidates};
 use super::{Question, Scenario, Verdict as Answer};
-use crate::budget::{Resource, Window};
 use crate::call::{Call, Class};
 use crate::labels::Labels;
-use crate::policy::{Act, Budget, Ceiling, Duty, Grant, SiteRule};
+use crate::policy::{Act, Ceiling, Duty, Grant, SiteRule};
 use crate::refusal::Rule;
 use crate::rights::{Access, FilesRight, LlmRight, MemoryRight, Origin};
 use crate::within;
 
 mod calls;
+mod limits;
 mod others;
 mod pair;
 mod strength;
@@ -232,7 +232,7 @@ impl<'a> Finder<'a> {
         let Some(old) = old else { return };
         self.bounds(old, new);
         let of = (Some(new.agent.as_str()), &new.rule);
-        self.budget(&old.budget, &new.budget, of);
+        self.budget(&old.budget, &new.budget, of, |what| limits::spends(&new.rights, what));
     }
 
     fn llm(&mut self, old: Option<&LlmRight>, grant: &'a Grant) {
@@ -358,28 +358,6 @@ impl<'a> Finder<'a> {
         }
     }
 
-    fn budget(&mut self, old: &Budget, new: &Budget, (agent, rule): (Option<&str>, &Rule)) {
-        if let Some(ask) = &new.ask
-            && !old.ask.as_ref().is_some_and(|old| within::approval(Some(ask), Some(old)))
-        {
-            let asks = self.words("asks people", "no longer asks people");
-            let (agent, what) = (agent.map(String::from), format!("{asks} for more where a budget ended"));
-            self.suspects.push(Suspect { agent, what, rule: Some(ask.rule.clone()), doubt: Doubt::None });
-        }
-        for window in [Window::Run, Window::Minute, Window::Day] {
-            for what in Resource::ALL {
-                let was = old.limits(window).get(what);
-                let is = new.limits(window).get(what);
-                if was.is_some_and(|was| is.is_none_or(|is| is > was)) {
-                    let amount = is.map_or_else(|| format!("{} without limit", what.name()), |is| what.show(is));
-                    let what = format!("may use {amount} in {}", span(window));
-                    let rule = Some(Rule { id: format!("{}/budget", rule.id), ..rule.clone() });
-                    self.suspects.push(Suspect { agent: agent.map(String::from), what, rule, doubt: Doubt::None });
-                }
-            }
-        }
-    }
-
     fn site(&mut self) {
         let (old, new) = (&self.candidates.old.policy, &self.candidates.new.policy);
         let ceilings = old.ceilings.iter().filter(|ceiling| !ceiling.observed);
@@ -407,7 +385,7 @@ impl<'a> Finder<'a> {
             }
         }
         let rule = Rule { id: "site".into(), file: new.budget.rule.file.clone(), line: new.budget.rule.line };
-        self.budget(&old.budget, &new.budget, (None, &rule));
+        self.budget(&old.budget, &new.budget, (None, &rule), |_| true);
     }
 
     /// What an old ceiling kept out, if no new one does.
@@ -480,12 +458,4 @@ impl<'a> Finder<'a> {
 
 fn place(grant: &Grant, key: &str, line: u32) -> Rule {
     Rule { id: format!("{}/{key}", grant.agent), file: grant.rule.file.clone(), line }
-}
-
-fn span(window: Window) -> &'static str {
-    match window {
-        Window::Run => "a run",
-        Window::Minute => "a minute",
-        Window::Day => "a day",
-    }
 }
