@@ -144,12 +144,13 @@ impl Root {
     /// # Errors
     /// `not-found`; `invalid` if it is no regular file.
     pub fn read(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
-        let path = self.reach(path)?;
+        let (name, path) = (path, self.reach(path)?);
+        let failed = |error: io::Error| failed(name, &error);
         let mut options = OpenOptions::new();
         // Not blocking: opening a pipe would wait for a writer otherwise.
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let mut file = self.dir.open_with(&path, &options).map_err(|error| failed(&error))?;
-        let about = file.metadata().map_err(|error| failed(&error))?;
+        let mut file = self.dir.open_with(&path, &options).map_err(failed)?;
+        let about = file.metadata().map_err(failed)?;
         if !about.is_file() {
             return Err(Error::Invalid("it is not a regular file".to_owned()));
         }
@@ -159,7 +160,7 @@ impl Root {
         let read = file
             .seek(SeekFrom::Start(offset))
             .and_then(|_| file.take(length.min(FILE_READ_MAX_BYTES)).read_to_end(&mut bytes));
-        read.map_err(|error| failed(&error))?;
+        read.map_err(failed)?;
         Ok(bytes)
     }
 
@@ -168,13 +169,14 @@ impl Root {
     /// # Errors
     /// `invalid` if it is a directory; `unavailable` if the disk is full or read-only.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Error> {
-        let path = self.reach(path)?;
+        let (name, path) = (path, self.reach(path)?);
+        let failed = |error: io::Error| failed(name, &error);
         if path == Path::new(".") || self.dir.symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
             return Err(Error::Invalid("it is not a regular file".to_owned()));
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
-            self.dir.create_dir_all(folder).map_err(|error| failed(&error))?;
+            self.dir.create_dir_all(folder).map_err(failed)?;
         }
         let number = getrandom::u64().map_err(|_| fault::unavailable("the host has no randomness", None))?;
         let temporary = folder.unwrap_or(Path::new("")).join(format!(".agentry-{number:016x}.tmp"));
@@ -183,7 +185,7 @@ impl Root {
             // What is half-written is not left behind.
             let _ = self.dir.remove_file(&temporary);
         }
-        placed.map_err(|error| failed(&error))
+        placed.map_err(failed)
     }
 
     fn place(&self, temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -199,8 +201,8 @@ impl Root {
     /// `not-found`.
     pub fn stat(&self, path: &str) -> Result<FileStat, Error> {
         let place = self.reach(path)?;
-        let metadata = self.dir.symlink_metadata(&place).map_err(|error| failed(&error))?;
-        described(path.to_owned(), &metadata).ok_or_else(|| Error::NotFound("there is no such file".to_owned()))
+        let metadata = self.dir.symlink_metadata(&place).map_err(|error| failed(path, &error))?;
+        described(path.to_owned(), &metadata).ok_or_else(|| missing(path))
     }
 
     /// What a directory holds, by name: files and directories; pipes, devices and links are not there for a guest.
@@ -218,8 +220,8 @@ impl Root {
     pub fn survey(&self, path: &str) -> Result<(Vec<FileStat>, usize), Error> {
         let place = self.reach(path)?;
         let (mut stats, mut unsaid) = (Vec::new(), 0);
-        for entry in self.dir.read_dir(&place).map_err(|error| failed(&error))? {
-            let entry = entry.map_err(|error| failed(&error))?;
+        for entry in self.dir.read_dir(&place).map_err(|error| failed(path, &error))? {
+            let entry = entry.map_err(|error| failed(path, &error))?;
             let Ok(name) = entry.file_name().into_string() else {
                 unsaid += 1;
                 continue;
@@ -243,13 +245,14 @@ impl Root {
     /// # Errors
     /// `not-found`; `conflict` if the directory is not empty.
     pub fn delete(&self, path: &str) -> Result<(), Error> {
-        let path = self.reach(path)?;
+        let (name, path) = (path, self.reach(path)?);
+        let failed = |error: io::Error| failed(name, &error);
         if path == Path::new(".") {
             return Err(Error::Invalid("a root is not deleted".to_owned()));
         }
-        let there = self.dir.symlink_metadata(&path).map_err(|error| failed(&error))?;
+        let there = self.dir.symlink_metadata(&path).map_err(failed)?;
         let removed = if there.is_dir() { self.dir.remove_dir(&path) } else { self.dir.remove_file(&path) };
-        removed.map_err(|error| failed(&error))
+        removed.map_err(failed)
     }
 
     /// The path, if no part of it is a link: a link inside a root could lead out of the subtree that policy looked at.
@@ -273,14 +276,13 @@ impl Root {
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => there = false,
-                Err(error) => return Err(failed(&error)),
+                Err(error) => return Err(failed(path, &error)),
             }
         }
         Ok(place)
     }
 }
 
-/// Whether one of them lies in the other; both are absolute and without links.
 /// What a guest is told of a root for which the admin gave no directory.
 fn no_root(name: &str) -> String {
     format!("this host has no root `{name}`")
@@ -292,6 +294,7 @@ pub fn not_given(told: &str) -> Option<&str> {
     (no_root(name) == told).then_some(name)
 }
 
+/// Whether one of them lies in the other; both are absolute and without links.
 fn overlaps(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
@@ -307,12 +310,17 @@ fn described(path: String, metadata: &Metadata) -> Option<FileStat> {
     Some(FileStat { path, size: if directory { 0 } else { metadata.len() }, directory, modified_ms })
 }
 
-/// The system's words may hold a path of the host, so they are not passed on.
-fn failed(error: &io::Error) -> Error {
+/// What a guest is told where nothing is.
+fn missing(path: &str) -> Error {
+    Error::NotFound(format!("there is no file `{path}`"))
+}
+
+/// Why nothing came of what the guest calls `path`. The system's words may hold a path of the host, so they are not passed on.
+fn failed(path: &str, error: &io::Error) -> Error {
     use io::ErrorKind as Kind;
 
     match error.kind() {
-        Kind::NotFound => Error::NotFound("there is no such file".to_owned()),
+        Kind::NotFound => missing(path),
         Kind::PermissionDenied => fault::unavailable("the host's system does not permit it", None),
         Kind::ReadOnlyFilesystem => fault::unavailable("the host's disk is read-only", None),
         Kind::StorageFull | Kind::QuotaExceeded => fault::unavailable("the host's disk is full", Some(10_000)),
