@@ -73,8 +73,10 @@ pub fn words(error: &Error) -> String {
             None => format!("{}, see {}", denial.code, denial.reference),
         },
         Error::Exhausted(exhaustion) => match exhaustion.refills_in_s {
-            Some(seconds) => format!("the budget for {:?} is used up; it refills in {seconds} s", exhaustion.what),
-            None => format!("the budget for {:?} is used up", exhaustion.what),
+            Some(seconds) => {
+                format!("the budget for {} is used up; it refills in {seconds} s", resource(exhaustion.what).name())
+            }
+            None => format!("the budget for {} is used up", resource(exhaustion.what).name()),
         },
         Error::Invalid(text) | Error::NotFound(text) | Error::Conflict(text) | Error::Interrupted(text) => text.clone(),
         Error::Unavailable(unavailability) => unavailability.reason.clone(),
@@ -157,6 +159,21 @@ pub fn resource_kind(resource: Resource) -> ResourceKind {
         // Nor a word for what is written, which is about the same disk.
         Resource::Storage | Resource::Written => ResourceKind::Storage,
         Resource::Egress => ResourceKind::Egress,
+    }
+}
+
+/// What a word of the table is an account of.
+pub fn resource(kind: ResourceKind) -> Resource {
+    match kind {
+        ResourceKind::Usd => Resource::Usd,
+        ResourceKind::Tokens => Resource::Tokens,
+        ResourceKind::LlmCalls => Resource::LlmCalls,
+        ResourceKind::ToolCalls => Resource::ToolCalls,
+        ResourceKind::Fuel => Resource::Fuel,
+        ResourceKind::WallTime => Resource::WallTime,
+        ResourceKind::Memory => Resource::Memory,
+        ResourceKind::Storage => Resource::Storage,
+        ResourceKind::Egress => Resource::Egress,
     }
 }
 

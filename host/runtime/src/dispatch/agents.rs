@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentry_abi::bindings::agentry::agent::agents::Share;
 use agentry_abi::bindings::agentry::agent::types::{Error, ResourceKind};
 use agentry_abi::driver::{Completed, Write};
-use agentry_abi::fault::invalid;
+use agentry_abi::fault::{self, invalid};
 use agentry_abi::port::{AgentsCall, AgentsFind, AgentsReceive, AgentsReply, AgentsSend, Passed};
 use agentry_drivers::mail::Writer;
 use agentry_kernel::budget::{Limits, Resource};
@@ -157,24 +157,10 @@ fn shared(budget: &[Share], fuel: u64) -> Result<Limits, Error> {
     let mut named = Vec::new();
     for Share { what: kind, amount } in budget {
         if named.contains(kind) {
-            return Err(invalid(format!("the budget names {kind:?} twice")));
+            return Err(invalid(format!("the budget names {} twice", fault::resource(*kind).name())));
         }
         named.push(*kind);
-        limits = limits.with(resource(*kind), *amount);
+        limits = limits.with(fault::resource(*kind), *amount);
     }
     Ok(limits)
-}
-
-fn resource(kind: ResourceKind) -> Resource {
-    match kind {
-        ResourceKind::Usd => Resource::Usd,
-        ResourceKind::Tokens => Resource::Tokens,
-        ResourceKind::LlmCalls => Resource::LlmCalls,
-        ResourceKind::ToolCalls => Resource::ToolCalls,
-        ResourceKind::Fuel => Resource::Fuel,
-        ResourceKind::WallTime => Resource::WallTime,
-        ResourceKind::Memory => Resource::Memory,
-        ResourceKind::Storage => Resource::Storage,
-        ResourceKind::Egress => Resource::Egress,
-    }
 }
