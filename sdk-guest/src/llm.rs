@@ -330,7 +330,8 @@ impl Response {
     /// If it is not JSON of this type; the failure names the field, and says if the answer was cut at its longest.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, crate::Failure> {
         let text = self.text();
-        let mut reader = serde_json::Deserializer::from_str(unfenced(&text));
+        let json = unfenced(&text);
+        let mut reader = serde_json::Deserializer::from_str(json);
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();
             let place = if path == "." { String::new() } else { format!(", field `{path}`") };
@@ -338,6 +339,15 @@ impl Response {
         });
         let read =
             read.and_then(|read| reader.end().map(|()| read).map_err(|error| format!("the model's answer: {error}")));
+        // Where the text is at fault and not what stands in it, a place in it says little.
+        let read = match serde_json::from_str::<serde::de::IgnoredAny>(json) {
+            Ok(_) => read,
+            Err(_) if json.is_empty() => read.map_err(|_| "the model's answer has no text".to_owned()),
+            Err(_) => read.map_err(|_| {
+                let begins: String = json.chars().take(60).collect();
+                format!("the model's answer is not JSON, it begins: {begins:?}; ask with `.schema(…)` or `.json()`")
+            }),
+        };
         read.map_err(|why| match self.stop {
             StopReason::MaxOutput => crate::Failure::new(format!(
                 "the model's answer reached max-output, {} tokens, and is cut; ask for more with `max_tokens` ({why})",
@@ -396,6 +406,10 @@ mod tests {
     fn an_answer_that_does_not_fit_names_the_field_and_one_that_was_cut_says_so() {
         let wrong = answer("{\"steps\":[1,\"two\"]}", StopReason::End).json::<Plan>().expect_err("it does not fit");
         assert!(wrong.message.starts_with("the model's answer, field `steps[1]`: "), "{wrong}");
+        let text = answer("Well, two steps.", StopReason::End).json::<Plan>().expect_err("it is no JSON");
+        assert!(text.message.starts_with("the model's answer is not JSON, it begins: \"Well, two"), "{text}");
+        let none = answer("", StopReason::End).json::<Plan>().expect_err("it is empty");
+        assert_eq!(none.message, "the model's answer has no text");
         let cut = answer("{\"steps\":[1,", StopReason::MaxOutput).json::<Plan>().expect_err("it is cut");
         assert!(cut.message.contains("reached max-output, 40 tokens"), "{cut}");
     }
