@@ -367,6 +367,31 @@ fn an_index_on_a_server_is_read_as_a_directory_is_and_leads_nowhere() {
 }
 
 #[test]
+fn a_file_of_a_server_is_believed_as_one_of_this_machine_is() {
+    let (market, file) = signed();
+    let stage = &market.stage;
+    let directory = file.parent().expect("it lies somewhere").to_owned();
+    let site = server(directory, |asked, stream| match asked.path() {
+        "/moved.wasm" => Some(say(stream, 302, &[("location", "http://169.254.169.254/keeper.wasm")], "")),
+        _ => None,
+    });
+    let at = site.url("/keeper.wasm");
+    let info = |what: &str| end(stage.agentry("info").arg(what));
+    info(&at).with(2).complains("would be asked without TLS");
+    assert!(site.asked().is_empty(), "nobody asked inside");
+    let line = format!("[registries.\"127.0.0.1:{}\"]\nplain = true\nnetworks = [\"127.0.0.1\"]\n", site.port());
+    stage.write("home/packages.toml", &format!("format = 1\n{line}"));
+    info(&at).with(3).complains("nobody here knows the publisher `acme`");
+    end(stage.agentry("key trust").args(["acme", &market.key])).with(0);
+    info(&site.url("/moved.wasm")).with(3).complains("leads to another server");
+    info(&site.url("/none.wasm")).with(5).complains("is not there");
+    info(&format!("{at}?token=1")).with(2).complains("more than a host and a path");
+    assert!(info(&at).with(0).stdout.contains(&format!("from {at}")));
+    end(&mut market.install(&at)).with(0);
+    assert_eq!(market.version("keeper").as_deref(), Some("1.0.0"));
+}
+
+#[test]
 fn what_an_admin_wrote_of_packages_is_read_whole_or_refused_with_its_line() {
     let market = Market::new();
     let stage = &market.stage;
@@ -386,9 +411,7 @@ fn what_an_admin_wrote_of_packages_is_read_whole_or_refused_with_its_line() {
     fs::remove_file(stage.path("home/packages.toml")).expect("it is ours");
     end(stage.agentry("search").arg("x")).with(2).complains("this home knows no index");
     end(&mut stage.agentry("list")).with(0);
-    end(stage.agentry("info").arg("https://a.example/x.wasm"))
-        .with(2)
-        .complains("no place that packages are installed from");
+    end(stage.agentry("info").arg("https://a.example/x")).with(2).complains("does not end in `.wasm`");
     for (lines, part) in [
         ("[registries.\"a b\"]\n", "is no host of a registry"),
         ("[registries.\"a.example\"]\nplain = true\n", "is for a registry inside"),

@@ -164,6 +164,11 @@ fn a_package_goes_from_an_index_to_a_run_by_its_name() {
     ] {
         assert!(shown.contains(part), "no `{part}` in\n{shown}");
     }
+    let digest = format!("sha256:{}", found[0]["digest"].as_str().expect("a digest"));
+    let by_digest = end(stage.agentry("info").args([&digest, "--json"])).with(0).json();
+    assert_eq!((&by_digest["name"], &by_digest["digest"]), (&json!("acme:keeper"), &found[0]["digest"]));
+    let other = format!("sha256:{}", "0".repeat(64));
+    end(stage.agentry("info").arg(other)).with(2).complains("no index here lists a file of this digest");
     assert!(!stage.home().join("agents.lock").exists(), "whoever looks installs nothing");
     // Somebody's yes, and then the folders.
     end(stage.agentry("install").arg("acme:keeper")).with(3).complains("nobody is here who could say yes");
@@ -330,6 +335,21 @@ fn the_pages_of_an_index_say_what_its_files_say_and_nothing_else() {
     assert!(!page.contains("<script") && page.contains("default-src 'none'; style-src"), "{page}");
     assert_eq!((list.matches("<script").count(), list.matches("<script src=\"search.js\" defer>").count()), (1, 1));
     assert!(list.contains("default-src 'none'; script-src 'self'; connect-src 'self';"), "{list}");
+    // Of an earlier version whose file nobody has any more nothing is said; without the newest one there is no page.
+    let files = fs::read_dir(index.join("targets/acme/keeper")).expect("files").flatten().map(|file| file.path());
+    let files: Vec<PathBuf> = files.filter(|file| file.to_string_lossy().ends_with(".wasm")).collect();
+    let gone = |version: &str| {
+        let file = files.iter().find(|file| file.to_string_lossy().ends_with(&format!("{version}.wasm")));
+        fs::rename(file.expect("it is listed"), stage.path(version)).expect("it is taken away");
+        file.expect("it is listed")
+    };
+    gone("1.0.0");
+    end(&mut build()).with(0);
+    let page = fs::read_to_string(site.join("acme/keeper/index.html")).expect("a page");
+    assert!(page.contains("<h3>1.1.0</h3>\n<p>Not held against 1.0.0.</p>"), "{page}");
+    let newest = gone("1.1.0");
+    end(&mut build()).with(5).complains("the index lists acme:keeper@1.1.0 and does not have its file");
+    fs::rename(stage.path("1.1.0"), newest).expect("it is back");
     // Made anew in its place; nothing else is overwritten, and no index of another key is shown.
     end(&mut build()).with(0);
     fs::remove_file(site.join(".agentry-index")).expect("it is ours");

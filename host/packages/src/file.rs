@@ -44,6 +44,18 @@ pub fn read(path: &Path, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
 /// # Errors
 /// If it cannot be written: then the old one is there as it was.
 pub fn write(path: &Path, bytes: &[u8], by_way_of: &Path, mode: u32) -> Result<(), Fault> {
+    put(path, bytes, by_way_of, mode, true)
+}
+
+/// Writes a file whole, without waiting for the disk: for what is verified whenever it is read, and had again if it was lost.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_unsynced(path: &Path, bytes: &[u8], by_way_of: &Path, mode: u32) -> Result<(), Fault> {
+    put(path, bytes, by_way_of, mode, false)
+}
+
+fn put(path: &Path, bytes: &[u8], by_way_of: &Path, mode: u32, is_synced: bool) -> Result<(), Fault> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = by_way_of.join(format!(".{name}.{}", std::process::id()));
     let written = (|| {
@@ -51,12 +63,17 @@ pub fn write(path: &Path, bytes: &[u8], by_way_of: &Path, mode: u32) -> Result<(
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
         step()?;
         file.write_all(bytes)?;
-        step()?;
-        file.sync_all()?;
+        if is_synced {
+            step()?;
+            file.sync_all()?;
+        }
         step()?;
         fs::rename(&temporary, path)?;
-        step()?;
-        synced(directory_of(path))
+        if is_synced {
+            step()?;
+            synced(directory_of(path))?;
+        }
+        Ok(())
     })();
     written.map_err(|why| {
         // What a crash leaves is taken away by the next one; what a full disk leaves, now.

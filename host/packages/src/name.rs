@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::labels;
 use agentry_kernel::text::{deceives, line};
+pub use reqwest::Url;
 pub use semver::Version;
 use semver::VersionReq;
 
@@ -31,8 +32,12 @@ pub enum Reference {
     Named(Named),
     /// Out of a registry of containers.
     Oci(OciName),
+    /// A file of a server.
+    Web(Url),
     /// A file of this machine.
     File(PathBuf),
+    /// The file that has this digest, out of an index.
+    Digest(Digest),
 }
 
 impl Named {
@@ -92,7 +97,7 @@ fn versions(text: &str) -> Result<VersionReq, String> {
 }
 
 impl Reference {
-    /// Reads what a person gave: `oci://…`, a path where it has a `/` or ends in `.wasm`, else a name.
+    /// Reads what a person gave: `oci://…`, `https://…`, `sha256:…`, a path where it has a `/` or ends in `.wasm`, else a name.
     ///
     /// # Errors
     /// If it is none of these.
@@ -100,17 +105,36 @@ impl Reference {
         if text.starts_with(oci::SCHEME) {
             return OciName::parse(text).map(Self::Oci);
         }
-        let refused = [("http://", "an address"), ("https://", "an address")];
-        if let Some((scheme, what)) = refused.into_iter().find(|(scheme, _)| text.starts_with(scheme)) {
-            let message = format!("{what} ({scheme}…) is no place that packages are installed from by itself");
-            let hint = "name its index in packages.toml, then the package: agentry install publisher:name";
-            return Err(Fault::usage(message, hint));
+        if text.starts_with("https://") || text.starts_with("http://") {
+            return address(text).map(Self::Web);
+        }
+        if text.starts_with("sha256:") {
+            return digest(text).map(Self::Digest);
         }
         if text.contains('/') || text.ends_with(".wasm") {
             return Ok(Self::File(PathBuf::from(text)));
         }
         Named::parse(text).map(Self::Named)
     }
+}
+
+/// Reads the address of a file, and nothing else: no query of a moment, and nobody's name or password.
+fn address(text: &str) -> Result<Url, Fault> {
+    let wrong = |why: &str| {
+        let hint = "https://HOST/PATH/NAME.wasm, with its signature beside it as NAME.wasm.sig";
+        Fault::usage(format!("`{}` is no address of a package: {why}", line(text)), hint)
+    };
+    if let Some(letter) = text.chars().find(|letter| !letter.is_ascii() || deceives(*letter)) {
+        return Err(wrong(&format!("it has U+{:04X}, which looks like something else", u32::from(letter))));
+    }
+    let url = Url::parse(text).map_err(|why| wrong(&why.to_string()))?;
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it has more than a host and a path"));
+    }
+    if !url.path().ends_with(".wasm") {
+        return Err(wrong("its path does not end in `.wasm`"));
+    }
+    Ok(url)
 }
 
 /// Reads `sha256:HEX`, or the 64 digits alone.
@@ -167,6 +191,10 @@ mod tests {
         assert!(means("a:b@1.2", "1.4.0") && !means("a:b@1.2", "2.0.0"));
         assert!(means("a:b@1.2.0", "1.2.0") && !means("a:b@1.2.0", "1.2.1"), "a whole version is that one");
         assert_eq!(Reference::parse("./x.wasm").unwrap(), Reference::File("./x.wasm".into()));
+        let url = Reference::parse("https://a.example/x/y.wasm").unwrap();
+        assert_eq!(url, Reference::Web(Url::parse("https://a.example/x/y.wasm").unwrap()));
+        let digest = Reference::parse(&format!("sha256:{}", "ab".repeat(32))).unwrap();
+        assert_eq!(digest, Reference::Digest(Digest([0xab; 32])));
     }
 
     #[test]
@@ -183,7 +211,11 @@ mod tests {
             (":x", "is empty"),
             ("a:b@one", "no name of a package"),
             ("oci://x", "it has no repository"),
-            ("https://a.example/x", "no place that packages"),
+            ("https://a.example/x", "does not end in `.wasm`"),
+            ("https://me@a.example/x.wasm", "more than a host and a path"),
+            ("https://a.example/x.wasm?now", "more than a host and a path"),
+            ("https://а.example/x.wasm", "U+0430"),
+            ("sha256:ab", "is no digest"),
         ] {
             let told = Reference::parse(name).unwrap_err().to_string();
             assert!(told.contains(part) && !told.chars().any(|letter| letter != '\n' && deceives(letter)), "{told}");

@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, Url};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Place;
+use crate::config::{PackagesConfig, Place};
 use crate::fault::Fault;
 use crate::file;
 use crate::limits::REDIRECTS_MAX;
@@ -42,6 +42,25 @@ impl Source {
                 Self::Web(Served { web, base: base.clone(), networks: networks.clone(), patience: *patience })
             }
         }
+    }
+
+    /// The directory of a server that a file lies in, asked as `packages.toml` allows, and the file's name there.
+    ///
+    /// # Errors
+    /// If it would be asked without TLS and nobody allowed that.
+    pub fn beside(file: &Url, config: &PackagesConfig, web: Arc<Web>) -> Result<(Self, String), Fault> {
+        let port = file.port().map_or_else(String::new, |port| format!(":{port}"));
+        let line = config.registry(&format!("{}{port}", file.host_str().unwrap_or_default()));
+        if file.scheme() != "https" && !line.plain {
+            let hint =
+                "name it with https://; or, inside, allow it in packages.toml: [registries.\"HOST\"] with plain = true";
+            return Err(Fault::usage(format!("{} would be asked without TLS", host(file)), hint));
+        }
+        let name = file.path().rsplit('/').next().unwrap_or_default().to_owned();
+        let mut base = file.clone();
+        base.set_path(file.path().strip_suffix(&name).unwrap_or("/"));
+        let (networks, patience) = (line.networks, line.patience);
+        Ok((Self::Web(Served { web, base, networks, patience }), name))
     }
 
     /// A file, whose name has plain letters, digits, `-`, `.` and `/` alone; none if there is none.

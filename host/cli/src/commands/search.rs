@@ -44,23 +44,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         listed(&read).await
     })?;
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
-    let near = near(&all, &words);
-    let mut newest: BTreeMap<(String, String), Listed> = BTreeMap::new();
-    for one in all.into_iter().filter(|one| one.listing.yanked.is_none() && has_all(one, &words)) {
-        let place = (one.listing.name.clone(), one.index.clone());
+    let mut newest: BTreeMap<(&str, &str), &Listed> = BTreeMap::new();
+    for one in all.iter().filter(|one| one.listing.yanked.is_none() && has_all(one, &words)) {
+        let place = (one.listing.name.as_str(), one.index.as_str());
         if newest.get(&place).is_none_or(|before| before.listing.seq < one.listing.seq) {
             newest.insert(place, one);
         }
     }
     if args.json {
-        screen::print_json(&newest.values().map(as_json).collect::<Vec<_>>())?;
+        screen::print_json(&newest.values().map(|one| as_json(one)).collect::<Vec<_>>())?;
     } else if newest.is_empty() {
         screen::tell("nothing of the kind is listed\n");
-        if let Some(near) = near {
+        if let Some(near) = near(&all, &words) {
             screen::tell(&format!("{}: did you mean `{}`?\n", styled(HINT, "hint"), text::line(&near)));
         }
     } else {
-        screen::page(&table(newest.values()))?;
+        screen::page(&table(newest.into_values()))?;
     }
     Ok(Exit::Done.into())
 }

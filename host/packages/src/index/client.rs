@@ -2,11 +2,15 @@
 //! timestamp, snapshot, the index's own list and the publishers'. Each file is verified before it is kept, and nothing older than what is
 //! kept is taken again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use agentry_kernel::digest::Digest;
 use agentry_kernel::labels;
 use agentry_kernel::time::Millis;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::Value;
 
 use super::metadata::{
     Delegated, Keys, Listing, Meta, Root, Snapshot, Target, Targets, TimestampRole, Unverified, are, fresh,
@@ -24,6 +28,9 @@ use crate::source::Source;
 
 /// Where indexes are kept as they were when they were read last.
 const DIRECTORY: &str = "indexes";
+
+/// Lists that are read at the same time.
+const LISTS_AT_ONCE: usize = 4;
 
 /// An index as it was read now.
 pub struct Index<'a> {
@@ -123,6 +130,20 @@ impl<'a> Index<'a> {
             self.listed((publisher, &holders), path, target, signature)
         });
         Ok(listed.collect())
+    }
+
+    /// All that all of its publishers list, one after the other.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), for any of them.
+    pub async fn all(&self) -> Result<Vec<Listed>, Fault> {
+        let lists = stream::iter(self.publishers()?).map(|publisher| self.of(publisher)).buffered(LISTS_AT_ONCE);
+        lists
+            .try_fold(Vec::new(), |mut all, list| async {
+                all.extend(list);
+                Ok(all)
+            })
+            .await
     }
 
     /// A version, if its path and what is said of it are one: a publisher lists nothing that is another's.
@@ -288,24 +309,23 @@ impl Reading<'_> {
         &self,
         name: &str,
         snapshot: &Snapshot,
-        keys: &std::collections::BTreeMap<String, serde_json::Value>,
+        keys: &BTreeMap<String, Value>,
         role: &Keys,
     ) -> Result<Targets, Fault> {
         let file = format!("{name}.json");
-        let wanted = meta(&snapshot.meta, &file)?;
-        let kept = file::read(&self.kept.join(format!("list-{file}")), TARGETS_MAX_BYTES)?;
-        let open = |bytes: &[u8]| {
-            let targets = Unverified::<Targets>::read(&file, bytes)?.verified(&file, keys, role)?;
-            is_version(&file, wanted, targets.version)?;
-            fresh(&file, &targets, self.now)?;
-            Ok::<_, Fault>(targets)
-        };
-        if let Some(Ok(targets)) = kept.as_deref().map(open) {
+        let meta = meta(&snapshot.meta, &file)?;
+        let keys = role.keyids.iter().filter_map(|id| Some((id.clone(), keys.get(id)?.clone()))).collect();
+        let wanted = Arc::new(WantedList { file, meta: meta.clone(), keys, role: role.clone(), now: self.now });
+        let path = self.kept.join(format!("list-{}", wanted.file));
+        let (kept, of_kept) = (path.clone(), Arc::clone(&wanted));
+        let open_kept = move || Ok(file::read(&kept, TARGETS_MAX_BYTES)?.and_then(|bytes| of_kept.open(&bytes).ok()));
+        if let Some(targets) = elsewhere(open_kept).await? {
             return Ok(targets);
         }
-        let bytes = self.versioned(&file, wanted, TARGETS_MAX_BYTES).await?;
-        let targets = open(&bytes)?;
-        self.keep(&format!("list-{file}"), &bytes)?;
+        let bytes = self.versioned(&wanted.file, meta, TARGETS_MAX_BYTES).await?;
+        let (targets, bytes) = elsewhere(move || Ok((wanted.open(&bytes)?, bytes))).await?;
+        // Whatever a crash makes of it, it is verified again before it counts.
+        file::write_unsynced(&path, &bytes, self.kept, 0o644)?;
         Ok(targets)
     }
 
@@ -334,7 +354,7 @@ impl Reading<'_> {
     fn before<T: super::metadata::Role>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
         let kept = file::read(&self.kept.join(name), max_bytes)?;
         let Some(bytes) = kept else { return Ok(None) };
-        let file: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let file: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         serde_json::from_value(file["signed"].clone()).map(Some).map_err(|_| {
             let path = self.kept.join(name);
             Fault::damaged(
@@ -353,6 +373,30 @@ impl Reading<'_> {
     }
 }
 
+/// A list as a snapshot speaks of it, and who may sign it.
+struct WantedList {
+    file: String,
+    meta: Meta,
+    keys: BTreeMap<String, Value>,
+    role: Keys,
+    now: Millis,
+}
+
+impl WantedList {
+    /// The list in these bytes, if it is the one.
+    fn open(&self, bytes: &[u8]) -> Result<Targets, Fault> {
+        let targets = Unverified::<Targets>::read(&self.file, bytes)?.verified(&self.file, &self.keys, &self.role)?;
+        is_version(&self.file, &self.meta, targets.version)?;
+        fresh(&self.file, &targets, self.now)?;
+        Ok(targets)
+    }
+}
+
+/// Does what takes a processor's time on a thread where nobody else waits, so that several lists are opened at once.
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+}
+
 /// A root that its own keys signed.
 fn vouched(name: &str, unverified: Unverified<Root>) -> Result<Root, Fault> {
     let root = unverified.unverified().clone();
@@ -362,7 +406,7 @@ fn vouched(name: &str, unverified: Unverified<Root>) -> Result<Root, Fault> {
     unverified.verified(name, &root.keys, role(&root, "root")?)
 }
 
-fn meta<'m>(all: &'m std::collections::BTreeMap<String, Meta>, name: &str) -> Result<&'m Meta, Fault> {
+fn meta<'m>(all: &'m BTreeMap<String, Meta>, name: &str) -> Result<&'m Meta, Fault> {
     all.get(name)
         .ok_or_else(|| Fault::denied(format!("the index says nothing of its `{name}`"), "tell whoever runs it"))
 }

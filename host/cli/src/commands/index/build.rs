@@ -1,7 +1,7 @@
 //! The pages of an index, out of what its files say: each package is read through the index as a home would, so nothing is shown that
 //! would not be installed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,20 +70,17 @@ fn is_free(out: &Path) -> Result<()> {
 async fn read(directory: &Path, root: PublicKey, state: &Path) -> Result<Vec<Shown>> {
     let source = Source::Directory(directory.to_owned());
     let index = Index::read(state, "pages", root, &source, units::now()).await?;
-    // By name, and not as they were listed.
-    let publishers: BTreeSet<String> = index.publishers()?.map(str::to_owned).collect();
-    let mut packages = Vec::new();
-    for publisher in publishers {
-        let mut versions: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
-        for listed in index.of(&publisher).await? {
-            versions.entry(listed.listing.name.clone()).or_default().push(listed);
-        }
-        for (_, mut versions) in versions {
-            versions.sort_by_key(|listed| std::cmp::Reverse(listed.listing.seq));
-            let newest = versions.iter().position(|listed| listed.listing.yanked.is_none());
-            packages.extend(newest.map(|newest| Wanted { newest, versions }));
-        }
+    // By publisher and name, and not as they were listed.
+    let mut all: BTreeMap<(String, String), Vec<Listed>> = BTreeMap::new();
+    for listed in index.all().await? {
+        all.entry((listed.publisher.clone(), listed.listing.name.clone())).or_default().push(listed);
     }
+    let packages = all.into_values().filter_map(|mut versions| {
+        versions.sort_by_key(|listed| std::cmp::Reverse(listed.listing.seq));
+        let newest = versions.iter().position(|listed| listed.listing.yanked.is_none())?;
+        Some(Wanted { newest, versions })
+    });
+    let packages: Vec<Wanted> = packages.collect();
     let files: Vec<&Listed> = packages.iter().flat_map(Wanted::files).collect();
     let mut read = by_all_cores(&index, &batches(&files))?.into_iter();
     packages.into_iter().map(|package| package.shown(&mut read)).collect()

@@ -14,11 +14,12 @@ use agentry_packages::config::PackagesConfig;
 use agentry_packages::file;
 use agentry_packages::index::client::{Index, Listed};
 use agentry_packages::keyring::{How, Keyring};
-use agentry_packages::limits::SIGNATURE_MAX_BYTES;
+use agentry_packages::limits::{FILE_MAX_BYTES, SIGNATURE_MAX_BYTES};
 use agentry_packages::lock::Lock;
 use agentry_packages::name::oci::OciName;
-use agentry_packages::name::{Named, Reference, digest, imitated};
+use agentry_packages::name::{Named, Reference, Url, digest, imitated};
 use agentry_packages::oci::{Pulled, Registry};
+use agentry_packages::source::Source;
 use agentry_packages::statement::Statement;
 use agentry_runtime::config::Config;
 use anyhow::{Context, Result};
@@ -40,7 +41,7 @@ pub struct Candidate {
     pub signed: Option<(Statement, How)>,
     /// The index that it is from.
     pub index: Option<String>,
-    /// Where it is in a registry of containers, by digest, if it is from one.
+    /// Where it is on a server, or in a registry of containers by digest, if it is from one.
     pub from: Option<String>,
     /// A name that this one could be taken for: whose, and which.
     pub imitates: Option<String>,
@@ -49,8 +50,8 @@ pub struct Candidate {
 /// What a person gave to say which package.
 #[derive(clap::Args)]
 pub struct Wanted {
-    /// publisher:name, perhaps with @version, out of an index; a file; or oci://HOST/REPOSITORY:TAG
-    #[arg(value_name = "PACKAGE|FILE.wasm|oci://…")]
+    /// publisher:name, perhaps with @version, or sha256:HEX, out of an index; a file; https://…/NAME.wasm; or oci://HOST/REPOSITORY:TAG
+    #[arg(value_name = "PACKAGE|FILE.wasm|https://…|oci://…")]
     pub package: String,
     /// The SHA-256 that the file must have: then it needs no signature
     #[arg(long, value_name = "sha256:HEX")]
@@ -78,7 +79,7 @@ pub enum Way<'a> {
 impl Candidate {
     /// Fetches it and holds it against all that this home knows; none if nothing newer is listed.
     pub async fn of(home: &Home, way: Way<'_>, lock: &Lock, keyring: &Keyring) -> Result<Option<Self>> {
-        let (named, index, behind) = match way {
+        let (which, index) = match way {
             Way::Wanted(wanted) => {
                 let wants = wanted.digest.as_deref().map(digest).transpose()?;
                 match Reference::parse(&wanted.package)? {
@@ -86,24 +87,37 @@ impl Candidate {
                         let given = Given::file(&path)?;
                         return of_given(home, given, wants, lock, keyring).map(Some);
                     }
+                    Reference::Web(url) => {
+                        let given = Given::served(home, &url).await?;
+                        return of_given(home, given, wants, lock, keyring).map(Some);
+                    }
                     Reference::Oci(name) => {
                         let pulled = registry(home, &name)?.pull().await?;
                         return of_given(home, Given::pulled(pulled), wants, lock, keyring).map(Some);
                     }
-                    Reference::Named(_) if wants.is_some() => {
-                        let hint = "a package of an index is named by its version: publisher:name@1.2.3";
+                    Reference::Named(_) | Reference::Digest(_) if wants.is_some() => {
+                        let hint = "a package of an index is named by its version, publisher:name@1.2.3, or by sha256:HEX alone";
                         return Err(Fault::usage("--digest is for a file", hint).into());
                     }
-                    Reference::Named(named) => (named, wanted.index.as_deref(), 0),
+                    Reference::Named(named) => (Which::Named(named, 0), wanted.index.as_deref()),
+                    Reference::Digest(digest) => (Which::Digest(digest), wanted.index.as_deref()),
                 }
             }
-            Way::Newer(named, seq) => (named.clone(), None, seq),
+            Way::Newer(named, seq) => (Which::Named(named.clone(), seq), None),
         };
         let indexes = Indexes::of(home, index)?;
         let read = indexes.read(home).await?;
-        let Some((index, listed)) = newest(&read, &named, behind).await? else {
-            return if behind > 0 { Ok(None) } else { Err(nowhere(&read, &named).await.into()) };
+        let Some((index, listed)) = which.find(&read).await? else {
+            return match which {
+                Which::Named(_, 1..) => Ok(None),
+                Which::Named(named, 0) => Err(nowhere(&read, &named).await.into()),
+                Which::Digest(_) => {
+                    let hint = "`agentry search --json` shows the digests of what is listed";
+                    Err(Fault::usage("no index here lists a file of this digest", hint).into())
+                }
+            };
         };
+        let named = Named::parse(&listed.listing.name)?;
         let (bytes, envelope) = index.fetch(&listed).await?;
         let statement = Statement::open(&envelope)?;
         if statement.vouched.holders != listed.holders {
@@ -157,6 +171,17 @@ impl Given {
             signature: text::line(&beside.display().to_string()),
             from: None,
         })
+    }
+
+    async fn served(home: &Home, url: &Url) -> Result<Self> {
+        let web = Arc::new(Web::new(Arc::new(System::new(Config::load(home.path())?.hosts))));
+        let (source, name) = Source::beside(url, &PackagesConfig::load(home.path())?, web)?;
+        let shown = text::line(url.as_str());
+        let bytes = source.get(&name, FILE_MAX_BYTES).await?.ok_or_else(|| {
+            Fault::unavailable(format!("{shown} is not there"), "look at the address, or ask whoever offers it")
+        })?;
+        let envelope = source.get(&format!("{name}.sig"), SIGNATURE_MAX_BYTES).await?;
+        Ok(Self { bytes, envelope, signature: format!("{shown}.sig"), from: Some(url.to_string()), shown })
     }
 
     fn pulled(pulled: Pulled) -> Self {
@@ -246,21 +271,41 @@ fn looked_at(bytes: &[u8], said: Option<&Statement>, lock: &Lock, listed: Option
     Ok(package)
 }
 
-/// Versions that are meant and not yanked, the newest first in line.
-async fn newest<'i>(read: &'i [Index<'i>], named: &Named, behind: u64) -> Result<Option<(&'i Index<'i>, Listed)>> {
-    let mut best: Option<(&Index<'_>, Listed)> = None;
-    for index in read {
-        for one in index.of(&named.publisher).await? {
-            let means = semver(&one.listing.version).is_some_and(|version| named.means(&version));
-            let good =
-                one.listing.name == named.name() && means && one.listing.yanked.is_none() && one.listing.seq > behind;
-            // Of two indexes that list the same, the first one's.
-            if good && best.as_ref().is_none_or(|(_, best)| best.listing.seq < one.listing.seq) {
-                best = Some((index, one));
+/// Which file of an index.
+enum Which {
+    /// The newest one of this name behind this sequence number.
+    Named(Named, u64),
+    /// The one of this digest.
+    Digest(Digest),
+}
+
+impl Which {
+    /// It, among versions that are not yanked; of two indexes that list the same, the first one's.
+    async fn find<'i>(&self, read: &'i [Index<'i>]) -> Result<Option<(&'i Index<'i>, Listed)>> {
+        let mut best: Option<(&Index<'_>, Listed)> = None;
+        for index in read {
+            let listed = match self {
+                Self::Named(named, _) => index.of(&named.publisher).await?,
+                Self::Digest(_) => index.all().await?,
+            };
+            for one in listed.into_iter().filter(|one| one.listing.yanked.is_none() && self.is(one)) {
+                if best.as_ref().is_none_or(|(_, best)| best.listing.seq < one.listing.seq) {
+                    best = Some((index, one));
+                }
             }
         }
+        Ok(best)
     }
-    Ok(best)
+
+    fn is(&self, one: &Listed) -> bool {
+        match self {
+            Self::Named(named, behind) => {
+                let means = semver(&one.listing.version).is_some_and(|version| named.means(&version));
+                one.listing.name == named.name() && means && one.listing.seq > *behind
+            }
+            Self::Digest(digest) => one.digest == *digest,
+        }
+    }
 }
 
 /// Why nothing of this name is to be had.
@@ -293,9 +338,7 @@ async fn nowhere(read: &[Index<'_>], named: &Named) -> Fault {
 pub async fn listed(read: &[Index<'_>]) -> Result<Vec<Listed>> {
     let mut all = Vec::new();
     for index in read {
-        for publisher in index.publishers()? {
-            all.extend(index.of(publisher).await?);
-        }
+        all.extend(index.all().await?);
     }
     Ok(all)
 }
