@@ -81,6 +81,7 @@ pub async fn open_on(home: &Path, model: Option<String>) -> Host {
         models: Vec::new(),
         preparer: Preparer::InProcess,
         accept_older: false,
+        one_run: false,
     };
     Host::open(options).await.expect("the host opens")
 }

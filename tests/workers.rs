@@ -308,7 +308,8 @@ fn a_process_that_is_stopped_is_replaced_and_its_runs_go_on() {
     }
     // Its answer waits in a process that does nothing; the host asks whether it is there, and gives it up.
     assert_eq!(wait(&stage, &run)["output"], json!(["slept", "slept"]));
-    assert!(before.iter().all(|worker| proc(*worker, "cmdline").is_empty()), "it was left behind");
+    // Another one that had nothing to do may be given up a moment later.
+    until(|| before.iter().all(|worker| proc(*worker, "cmdline").is_empty()).then_some(()));
     stage.replays();
     server.stop();
 }

@@ -165,14 +165,23 @@ impl Engine {
         Self::with(home, preparer, shape, settings, Some(hosting))
     }
 
-    /// One that has no room for runs: its code is handed over to other processes. It keeps nothing of wasmtime in this one.
+    /// By which code of this shape fits, in this process and in one that executes it.
+    ///
+    /// # Errors
+    /// If the engine does not take its settings.
+    pub fn settings_of(shape: Shape) -> Result<Digest, EngineError> {
+        let compiling = wasmtime::Engine::new(&settings::compiling(shape));
+        let compiling = compiling.map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
+        Ok(settings::digest(&compiling))
+    }
+
+    /// One that has no room for runs: its code, which fits these settings, is handed over to other processes. It keeps nothing of wasmtime in
+    /// this one.
     ///
     /// # Errors
     /// If the cache's key cannot be read or made.
-    pub fn elsewhere(home: &Path, preparer: Preparer, shape: Shape) -> Result<Self, EngineError> {
-        let compiling = wasmtime::Engine::new(&settings::compiling(shape));
-        let compiling = compiling.map_err(|error| EngineError::Settings(error.root_cause().to_string()))?;
-        Self::with(home, preparer, shape, settings::digest(&compiling), None)
+    pub fn elsewhere(home: &Path, preparer: Preparer, (shape, settings): (Shape, Digest)) -> Result<Self, EngineError> {
+        Self::with(home, preparer, shape, settings, None)
     }
 
     fn with(
@@ -191,11 +200,6 @@ impl Engine {
     /// The engine, its settings, what guests see of time and what they pay for, in one word each, for the journal.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// By which code fits.
-    pub fn settings(&self) -> Digest {
-        self.settings
     }
 
     /// What executes guests in this process; none if another one does.

@@ -72,6 +72,8 @@ pub struct Options {
     pub preparer: Preparer,
     /// Whether a home is gone on with that was set back to an earlier day.
     pub accept_older: bool,
+    /// Whether it is there for one run and those below it: it makes ready fewer places.
+    pub one_run: bool,
 }
 
 /// What a new run is to have in common with another one.

@@ -101,6 +101,11 @@ impl Workers {
         Self { program, shape, runs_max, settings, most, pool: Mutex::default(), alone, lost }
     }
 
+    /// By which code fits them.
+    pub(crate) fn settings(&self) -> Digest {
+        self.settings
+    }
+
     /// Starts the first one, so that whatever is wrong with them is known; whether the system keeps it from every file.
     ///
     /// # Errors

@@ -65,6 +65,10 @@ pub const COMPONENTS_LOADED_MAX: usize = 64;
 /// more than `vm.max_map_count` (65 530 unless changed) of them.
 pub const RUNS_MAX: u32 = 1_500;
 
+/// The same on a host that is there for one run and those below it: a process makes a guard for each stack of each place before it takes a run,
+/// and 3000 of them take longer than all else that a short run waits for.
+pub const RUNS_OF_ONE_MAX: u32 = 128;
+
 /// The same on a host of the dense shape, whose runs take no mapping of their own: a hundred thousand of the smallest agents take
 /// some 10 GB, so this is more than machines have memory for.
 pub const RUNS_DENSE_MAX: u32 = 200_000;

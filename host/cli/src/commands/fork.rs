@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentry_kernel::call::CallId;
-use agentry_runtime::host::Fork;
+use agentry_runtime::host::{Fork, Options};
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,7 +50,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let input = args.input.as_deref().map(input).transpose()?;
     let fork = Fork { run, call, input, component: args.component.as_deref() };
-    let options = args.hosting.options()?;
+    let options = Options { one_run: true, ..args.hosting.options()? };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let report = threads.block_on(async {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;

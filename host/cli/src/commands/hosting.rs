@@ -91,6 +91,7 @@ impl HostingArgs {
             models: home.models(),
             preparer: package::preparer()?,
             accept_older: false,
+            one_run: false,
         })
     }
 }

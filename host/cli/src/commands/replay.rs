@@ -59,6 +59,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         models: home.models(),
         preparer: crate::package::preparer()?,
         accept_older: false,
+        one_run: true,
     };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let replayed = threads.block_on(async {

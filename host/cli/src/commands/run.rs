@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use agentry_journal::report::Report;
 use agentry_runtime::exec::errors::RunError;
-use agentry_runtime::host::Host;
+use agentry_runtime::host::{Host, Options};
 use agentry_runtime::run::events::{Event, Observer};
 use agentry_serve::error::OpError;
 use agentry_store::limits::INPUT_MAX_BYTES;
@@ -104,7 +104,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         bail!("--key is for runs on a host that serves\nhint: start one: agentry serve, or leave --key out");
     }
     args.hosting.unless_hosted(&home)?;
-    let options = args.hosting.options()?;
+    let options = Options { one_run: true, ..args.hosting.options()? };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let report = threads.block_on(async {
         // Before the store is opened, so that from the first trace of a run a Ctrl-C ends it in good order.

@@ -45,6 +45,22 @@ impl Executor {
         Self::Workers(Arc::new(Workers::new(program, room, settings)))
     }
 
+    /// By which code fits the processes that execute guests; none if there are no such.
+    pub(crate) fn settings(&self) -> Option<Digest> {
+        match self {
+            Self::Here(_) => None,
+            Self::Workers(workers) => Some(workers.settings()),
+        }
+    }
+
+    /// Starts the first of them, and waits for nothing: whoever needs one next waits for it, and hears why there is none.
+    pub(crate) fn begin_soon(&self) {
+        if let Self::Workers(workers) = self {
+            let workers = Arc::clone(workers);
+            tokio::spawn(async move { workers.begin().await });
+        }
+    }
+
     /// Whether the system keeps the processes that execute guests from every file; none if there are no such.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ use agentry_kernel::policy::Policy;
 use agentry_kernel::time::Millis;
 use agentry_llm::Models;
 use agentry_packages::signers::Signers;
-use agentry_store::limits::ORDER_KEPT_MS;
+use agentry_store::limits::{ORDER_KEPT_MS, RUNS_OF_ONE_MAX};
 use agentry_store::{RedbStore, Store, StoreError, rows};
 
 use super::census::Census;
@@ -111,9 +111,12 @@ impl HostBuilder {
     /// # Errors
     /// If its policy or a file of its configuration cannot be used.
     pub fn of_home(options: Options) -> Result<Self, OpenError> {
-        let Options { home, policies, roots, model, models, preparer, accept_older } = options;
+        let Options { home, policies, roots, model, models, preparer, accept_older, one_run } = options;
         let mut builder = Self::new(home, preparer).policy_directory(policies)?;
         builder.config = Config::load(&builder.directory)?;
+        if one_run {
+            builder.config.engine.1 = builder.config.engine.1.min(RUNS_OF_ONE_MAX);
+        }
         builder.registry = ToolsConfig::load(&builder.directory)?;
         builder.agents = AgentsConfig::load(&builder.directory)?;
         let unsaid = if builder.preparer.program().is_some() { Isolation::Process } else { Isolation::None };
@@ -185,6 +188,10 @@ impl HostBuilder {
     /// If a part cannot be used; the error says what to do.
     pub async fn open(self) -> Result<Host, OpenError> {
         let Self { directory, preparer, clock, config, .. } = self;
+        let (room, isolation) = (config.engine, config.isolation.unwrap_or(self.unsaid));
+        // The first process for agents starts while the store is opened.
+        let executor = executor(&preparer, room, isolation)?;
+        executor.begin_soon();
         let models = Models::open(&config.models, &self.models, self.model.as_deref())?;
         let (store, name) = match self.store {
             Some(given) => given,
@@ -205,8 +212,10 @@ impl HostBuilder {
         let tools = Tools::open(self.registry, &directory, program, of_web, of_secrets, clock.clone());
         tools.put(tools.with_own(self.tools)?);
         let http = Http::new(web, secrets);
-        let (engine, executor) =
-            engine(&directory, preparer, (config.engine, config.isolation.unwrap_or(self.unsaid)))?;
+        let engine = match executor.settings() {
+            None => Engine::open(&directory, preparer, room)?,
+            Some(settings) => Engine::elsewhere(&directory, preparer, (room.0, settings))?,
+        };
         let alarms = Arc::new(OnceLock::<Weak<Services>>::new());
         let second = config.heads.as_ref().map(|file| directory.join(file));
         let missing = second.as_deref().map_or(Ok(0), |file| set_back(&*store, &name, file))?;
@@ -274,22 +283,13 @@ impl HostBuilder {
     }
 }
 
-/// The engine, and where guests are executed.
-fn engine(
-    directory: &Path,
-    preparer: Preparer,
-    (room, isolation): ((Shape, u32), Isolation),
-) -> Result<(Engine, Executor), OpenError> {
+/// Where guests are executed.
+fn executor(preparer: &Preparer, room: (Shape, u32), isolation: Isolation) -> Result<Executor, OpenError> {
     match isolation {
-        Isolation::None => {
-            let engine = Engine::open(directory, preparer, room)?;
-            Ok((engine, Executor::here().map_err(OpenError::Threads)?))
-        }
+        Isolation::None => Executor::here().map_err(OpenError::Threads),
         Isolation::Process => {
             let program = preparer.program().ok_or(OpenError::NoProgram)?.to_owned();
-            let engine = Engine::elsewhere(directory, preparer, room.0)?;
-            let executor = Executor::workers(program, room, engine.settings());
-            Ok((engine, executor))
+            Ok(Executor::workers(program, room, Engine::settings_of(room.0)?))
         }
     }
 }

@@ -32,6 +32,7 @@ async fn host(home: &Path) -> Result<Host, OpenError> {
         models: Vec::new(),
         preparer: Preparer::InProcess,
         accept_older: false,
+        one_run: false,
     })
     .await
 }

@@ -60,6 +60,7 @@ pub async fn of(home: &Home, agent: &str, ran: Digest, component: &[u8]) -> Resu
         models: Vec::new(),
         preparer: crate::package::preparer()?,
         accept_older: false,
+        one_run: true,
     };
     let host = hosting::open(options).await?;
     let mut shadowed = Vec::new();
