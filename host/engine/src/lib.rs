@@ -45,8 +45,6 @@ pub struct Engine {
     hosting: Option<Hosting>,
     /// The engine and its settings, for the journal.
     name: String,
-    /// By which code fits.
-    settings: Digest,
     shape: Shape,
     preparer: Preparer,
     cache: Cache,
@@ -194,7 +192,7 @@ impl Engine {
         let cache = Cache::open(home, settings)?;
         let name = format!("wasmtime {} {:.16} {CLOCK_MARK} {FUEL_MARK}", settings::VERSION, settings.to_string());
         let (loaded, refused) = (Mutex::default(), Mutex::default());
-        Ok(Self { hosting, name, settings, shape, preparer, cache, loaded, refused })
+        Ok(Self { hosting, name, shape, preparer, cache, loaded, refused })
     }
 
     /// The engine, its settings, what guests see of time and what they pay for, in one word each, for the journal.

@@ -24,13 +24,15 @@ pub fn read(path: &Path, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(cannot)?,
     };
-    if !file.metadata().map_err(cannot)?.is_file() {
+    let about = file.metadata().map_err(cannot)?;
+    if !about.is_file() {
         return Err(Fault::usage(
             format!("{shown} is not a regular file"),
             "name the file itself; links are not followed",
         ));
     }
-    let mut bytes = Vec::new();
+    let length = usize::try_from(about.len()).unwrap_or(usize::MAX);
+    let mut bytes = Vec::with_capacity(length.min(max_bytes).saturating_add(1));
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() > max_bytes {
         return Err(Fault::usage(format!("{shown} has more than {max_bytes} bytes"), "it is not what its name says"));

@@ -83,7 +83,8 @@ impl<'a> Index<'a> {
         let root = reading.root(anchor).await?;
         let timestamp = reading.timestamp(&root).await?;
         let snapshot = reading.snapshot(&root, &timestamp).await?;
-        let targets = reading.targets("targets", &snapshot, &root.keys, role(&root, "targets")?).await?;
+        let whole = Arc::new(|targets| targets);
+        let targets = reading.targets("targets", &snapshot, (&root.keys, role(&root, "targets")?), whole).await?;
         mark(&kept, now)?;
         Ok(Self { source, name: name.to_owned(), kept, now, root, snapshot, targets })
     }
@@ -123,13 +124,10 @@ impl<'a> Index<'a> {
             return Ok(Vec::new());
         }
         let reading = Reading { source: self.source, kept: &self.kept, now: self.now };
-        let targets = reading.targets(publisher, &self.snapshot, &delegations.keys, &role.role()).await?;
-        let holders = role.holders(&delegations.keys)?;
-        let listed = targets.targets.iter().filter_map(|(path, target)| {
-            let signature = sha(targets.targets.get(&format!("{path}.sig"))?)?;
-            self.listed((publisher, &holders), path, target, signature)
-        });
-        Ok(listed.collect())
+        let by =
+            By { index: self.name.clone(), publisher: publisher.to_owned(), holders: role.holders(&delegations.keys)? };
+        let listed = Arc::new(move |targets| by.listed(targets));
+        reading.targets(publisher, &self.snapshot, (&delegations.keys, &role.role()), listed).await
     }
 
     /// All that all of its publishers list, one after the other.
@@ -138,30 +136,11 @@ impl<'a> Index<'a> {
     /// As [`of`](Self::of), for any of them.
     pub async fn all(&self) -> Result<Vec<Listed>, Fault> {
         let lists = stream::iter(self.publishers()?).map(|publisher| self.of(publisher)).buffered(LISTS_AT_ONCE);
-        lists
-            .try_fold(Vec::new(), |mut all, list| async {
-                all.extend(list);
-                Ok(all)
-            })
-            .await
-    }
-
-    /// A version, if its path and what is said of it are one: a publisher lists nothing that is another's.
-    fn listed(
-        &self,
-        (publisher, holders): (&str, &Holders),
-        path: &str,
-        target: &Target,
-        signature: Digest,
-    ) -> Option<Listed> {
-        let listing = target.custom.clone()?;
-        is_package(&listing.name, &listing.version).then_some(())?;
-        let agent = listing.name.strip_prefix(publisher)?.strip_prefix(':')?;
-        (path == target_path(publisher, agent, &listing.version)).then_some(())?;
-        let digest = sha(target)?;
-        let (index, publisher, path) = (self.name.clone(), publisher.to_owned(), path.to_owned());
-        let holders = holders.clone();
-        Some(Listed { index, publisher, holders, listing, digest, bytes: target.length, path, signature })
+        let append = |mut all: Vec<Listed>, list| async {
+            all.extend(list);
+            Ok(all)
+        };
+        lists.try_fold(Vec::new(), append).await
     }
 
     /// The file of a version and its signature.
@@ -180,7 +159,7 @@ impl<'a> Index<'a> {
         let most = usize::try_from(listed.bytes).unwrap_or(FILE_MAX_BYTES).min(FILE_MAX_BYTES);
         let component =
             self.source.get(&stored(&listed.path, listed.digest), most).await?.ok_or_else(|| half("file"))?;
-        if !are(&component, Some(listed.bytes), Some(&[("sha256".to_owned(), listed.digest.to_string())].into())) {
+        if component.len() as u64 != listed.bytes || agentry_engine::package::digest(&component) != listed.digest {
             let message =
                 format!("the file of {}@{} is not the one that is listed", listed.listing.name, listed.listing.version);
             return Err(Fault::denied(message, "try again later; if it stays so, tell whoever runs the index"));
@@ -191,9 +170,40 @@ impl<'a> Index<'a> {
     }
 }
 
+/// Whose list it is, and in which index.
+struct By {
+    index: String,
+    publisher: String,
+    holders: Holders,
+}
+
+impl By {
+    /// The versions of a list.
+    fn listed(&self, targets: Targets) -> Vec<Listed> {
+        let (signatures, files): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            targets.targets.into_iter().partition(|(path, _)| path.ends_with(".sig"));
+        let version = |(path, target)| {
+            let signature = sha(signatures.get(&format!("{path}.sig"))?)?;
+            self.version(path, target, signature)
+        };
+        files.into_iter().filter_map(version).collect()
+    }
+
+    /// A version, if its path and what is said of it are one: a publisher lists nothing that is another's.
+    fn version(&self, path: String, target: Target, signature: Digest) -> Option<Listed> {
+        let digest = sha(&target)?;
+        let listing = target.custom?;
+        is_package(&listing.name, &listing.version).then_some(())?;
+        let agent = listing.name.strip_prefix(&self.publisher)?.strip_prefix(':')?;
+        (path == target_path(&self.publisher, agent, &listing.version)).then_some(())?;
+        let (index, publisher, holders) = (self.index.clone(), self.publisher.clone(), self.holders.clone());
+        Some(Listed { index, publisher, holders, listing, digest, bytes: target.length, path, signature })
+    }
+}
+
 /// The digest of a file that is listed.
 fn sha(target: &Target) -> Option<Digest> {
-    bytes(target.hashes.get("sha256")?).map(Digest)
+    bytes(target.hashes.sha256.as_deref()?).map(Digest)
 }
 
 /// The path of a version among all that is listed.
@@ -304,29 +314,32 @@ impl Reading<'_> {
         Ok(snapshot)
     }
 
-    /// The list of the index itself or of a publisher: kept from last time, or read now.
-    async fn targets(
+    /// What `made` makes of the list of the index itself or of a publisher: kept from last time, or read now.
+    async fn targets<T: Send + 'static>(
         &self,
         name: &str,
         snapshot: &Snapshot,
-        keys: &BTreeMap<String, Value>,
-        role: &Keys,
-    ) -> Result<Targets, Fault> {
+        (keys, role): (&BTreeMap<String, Value>, &Keys),
+        made: Arc<impl Fn(Targets) -> T + Send + Sync + 'static>,
+    ) -> Result<T, Fault> {
         let file = format!("{name}.json");
         let meta = meta(&snapshot.meta, &file)?;
         let keys = role.keyids.iter().filter_map(|id| Some((id.clone(), keys.get(id)?.clone()))).collect();
         let wanted = Arc::new(WantedList { file, meta: meta.clone(), keys, role: role.clone(), now: self.now });
         let path = self.kept.join(format!("list-{}", wanted.file));
-        let (kept, of_kept) = (path.clone(), Arc::clone(&wanted));
-        let open_kept = move || Ok(file::read(&kept, TARGETS_MAX_BYTES)?.and_then(|bytes| of_kept.open(&bytes).ok()));
-        if let Some(targets) = elsewhere(open_kept).await? {
-            return Ok(targets);
+        let (kept, of_kept, from_kept) = (path.clone(), Arc::clone(&wanted), Arc::clone(&made));
+        let open_kept = move || {
+            let kept = file::read(&kept, TARGETS_MAX_BYTES)?;
+            Ok(kept.and_then(|bytes| of_kept.open(&bytes).ok()).map(|targets| from_kept(targets)))
+        };
+        if let Some(made) = elsewhere(open_kept).await? {
+            return Ok(made);
         }
         let bytes = self.versioned(&wanted.file, meta, TARGETS_MAX_BYTES).await?;
-        let (targets, bytes) = elsewhere(move || Ok((wanted.open(&bytes)?, bytes))).await?;
+        let (made, bytes) = elsewhere(move || Ok((made(wanted.open(&bytes)?), bytes))).await?;
         // Whatever a crash makes of it, it is verified again before it counts.
         file::write_unsynced(&path, &bytes, self.kept, 0o644)?;
-        Ok(targets)
+        Ok(made)
     }
 
     async fn versioned(&self, file: &str, wanted: &Meta, max_bytes: usize) -> Result<Vec<u8>, Fault> {

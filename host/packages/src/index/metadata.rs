@@ -87,9 +87,17 @@ pub struct Meta {
     /// Of its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
-    /// Of its bytes: `sha256`.
+    /// Of its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hashes: Option<BTreeMap<String, String>>,
+    pub hashes: Option<Hashes>,
+}
+
+/// What the bytes of a file hash to, by the one algorithm that is looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hashes {
+    /// In hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// Files, and who may list more of them.
@@ -111,8 +119,8 @@ pub struct Targets {
 pub struct Target {
     /// Bytes.
     pub length: u64,
-    /// `sha256`
-    pub hashes: BTreeMap<String, String>,
+    /// Of its bytes.
+    pub hashes: Hashes,
     /// What is said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<Listing>,
@@ -362,14 +370,13 @@ pub fn moment(at: Millis) -> String {
 }
 
 /// The hashes of some bytes, as files have them.
-pub fn hashes(bytes: &[u8]) -> BTreeMap<String, String> {
-    BTreeMap::from([("sha256".to_owned(), Digest(Sha256::digest(bytes).into()).to_string())])
+pub fn hashes(bytes: &[u8]) -> Hashes {
+    Hashes { sha256: Some(Digest(Sha256::digest(bytes).into()).to_string()) }
 }
 
 /// Whether bytes are those that a file of metadata speaks of.
-pub fn are(bytes: &[u8], length: Option<u64>, of: Option<&BTreeMap<String, String>>) -> bool {
-    let same =
-        |of: &BTreeMap<String, String>| of.get("sha256").is_none_or(|sha| hashes(bytes).get("sha256") == Some(sha));
+pub fn are(bytes: &[u8], length: Option<u64>, of: Option<&Hashes>) -> bool {
+    let same = |of: &Hashes| of.sha256.is_none() || *of == hashes(bytes);
     length.is_none_or(|length| length == bytes.len() as u64) && of.is_none_or(same)
 }
 

@@ -46,9 +46,14 @@ pub fn build(directory: &Path, root: PublicKey, out: &Path) -> Result<usize> {
     for (name, text) in lists::all(&shown) {
         write(&site.join(name), &text)?;
     }
-    for one in &shown {
-        write(&page_of(&site, &one.listed), &pages::package(one))?;
-    }
+    let write_some = |some: &[Shown]| -> Result<()> {
+        some.iter().try_for_each(|one| write(&page_of(&site, &one.listed), &pages::package(one)))
+    };
+    std::thread::scope(|scope| {
+        let parts = shown.chunks(shown.len().div_ceil(cores()).max(1));
+        let hands: Vec<_> = parts.map(|part| scope.spawn(move || write_some(part))).collect();
+        hands.into_iter().try_for_each(|hand| hand.join().expect("it does not panic"))
+    })?;
     // Whoever reads them meanwhile has the old ones or the new ones.
     if out.exists() {
         fs::rename(out, made.path().join("old")).context("cannot take the old pages away")?;
@@ -141,9 +146,13 @@ fn batches<'a>(files: &[&'a Listed]) -> Vec<Vec<&'a Listed>> {
     batches
 }
 
+/// As many threads as do not wait for each other.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Looks at all of them, in their order.
 fn by_all_cores(index: &Index<'_>, batches: &[Vec<&Listed>]) -> Result<Vec<Result<Manifest>>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, Vec<Result<Manifest>>)>> {
         let threads = tokio::runtime::Builder::new_current_thread().build().context("cannot start")?;
@@ -155,7 +164,7 @@ fn by_all_cores(index: &Index<'_>, batches: &[Vec<&Listed>]) -> Result<Vec<Resul
         }
     };
     let done = std::thread::scope(|scope| {
-        let hands: Vec<_> = (0..cores.min(batches.len())).map(|_| scope.spawn(work)).collect();
+        let hands: Vec<_> = (0..cores().min(batches.len())).map(|_| scope.spawn(work)).collect();
         hands.into_iter().map(|hand| hand.join().expect("it does not panic")).collect::<Result<Vec<_>>>()
     })?;
     let mut all: Vec<(usize, Vec<Result<Manifest>>)> = done.into_iter().flatten().collect();
