@@ -24,6 +24,7 @@ use crate::tool::{Effect, Tool};
 
 mod brute;
 mod learnt;
+mod limits;
 
 const NOW: Millis = Millis(1_800_000_000_000);
 
@@ -233,21 +234,6 @@ fn a_change_that_nobody_is_granted_changes_nothing() {
     let halves = "id = \"clerk/pay\"\ntool = \"pay.send\"\nargs.cents = { min = 1, max = 500 }\nwhy = \"x\"\n\n[[allow]]\n\
                   id = \"clerk/pay2\"\ntool = \"pay.send\"\nargs.cents = { min = 501, max = 1_000_000 }\nwhy = \"x\"";
     assert_eq!(changed(whole, halves).verdict(), DiffVerdict::Same);
-}
-
-#[test]
-fn a_limit_that_goes_with_all_that_it_is_on_opens_nothing() {
-    let (rights, budget) = CLERK.split_once("[[allow]]").expect("it has tools");
-    let (_, budget) = budget.split_once("[budget]").expect("it has a budget");
-    let limited = format!("{CLERK}tool_calls_run = 60\n");
-    let without = format!("{rights}[budget]{budget}");
-    assert_eq!(diff(&scenario(&[SITE, &limited]), &scenario(&[SITE, &without])).verdict(), DiffVerdict::Narrower);
-    assert_eq!(diff(&scenario(&[SITE, &without]), &scenario(&[SITE, &limited])).verdict(), DiffVerdict::Wider);
-    assert_eq!(diff(&scenario(&[SITE, &limited]), &scenario(&[SITE, CLERK])).verdict(), DiffVerdict::Wider);
-    // Others may call tools for it.
-    let delegates = without.replace("[budget]", "[agents]\ncall = [\"other\"]\nwhy = \"x\"\n\n[budget]");
-    let calls = diff(&scenario(&[SITE, &limited]), &scenario(&[SITE, &delegates]));
-    assert!(calls.opened.iter().any(|change| change.what.contains("without limit")), "{:?}", calls.opened);
 }
 
 #[test]
