@@ -27,10 +27,11 @@ impl Finder<'_> {
             self.suspects.push(Suspect { agent, what, rule: Some(ask.rule.clone()), doubt: Doubt::None });
         }
         for window in [Window::Run, Window::Minute, Window::Day] {
-            for what in Resource::ALL.into_iter().filter(|what| spends(*what)) {
+            for what in Resource::ALL {
                 let was = old.limits(window).get(what);
                 let is = new.limits(window).get(what);
-                if was.is_some_and(|was| is.is_none_or(|is| is > was)) {
+                let is_more = |was| is.map_or_else(|| spends(what), |is| is > was);
+                if was.is_some_and(is_more) {
                     let amount = is.map_or_else(|| format!("{} without limit", what.name()), |is| what.show(is));
                     let what = format!("may use {amount} in {}", span(window));
                     let rule = Some(Rule { id: format!("{}/budget", rule.id), ..rule.clone() });
