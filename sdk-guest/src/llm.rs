@@ -340,14 +340,14 @@ impl Response {
         let read =
             read.and_then(|read| reader.end().map(|()| read).map_err(|error| format!("the model's answer: {error}")));
         // Where the text is at fault and not what stands in it, a place in it says little.
-        let read = match serde_json::from_str::<serde::de::IgnoredAny>(json) {
-            Ok(_) => read,
-            Err(_) if json.is_empty() => read.map_err(|_| "the model's answer has no text".to_owned()),
-            Err(_) => read.map_err(|_| {
+        let read = read.map_err(|why| match serde_json::from_str::<serde::de::IgnoredAny>(json) {
+            Ok(_) => why,
+            Err(_) if json.is_empty() => "the model's answer has no text".to_owned(),
+            Err(_) => {
                 let begins: String = json.chars().take(60).collect();
                 format!("the model's answer is not JSON, it begins: {begins:?}; ask with `.schema(…)` or `.json()`")
-            }),
-        };
+            }
+        });
         read.map_err(|why| match self.stop {
             StopReason::MaxOutput => crate::Failure::new(format!(
                 "the model's answer reached max-output, {} tokens, and is cut; ask for more with `max_tokens` ({why})",

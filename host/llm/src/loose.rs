@@ -98,9 +98,10 @@ fn readable(json: &str) -> Cow<'_, str> {
 /// How long a number is, or what else begins here, and what stands in its place if it is larger than any number that can be read.
 fn number(written: &[u8]) -> (usize, &'static str) {
     let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
-    let digits: Vec<u8> = written.iter().copied().take_while(is_part).collect();
-    let value = std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse::<f64>().ok());
-    (digits.len().max(1), if value.is_some_and(f64::is_infinite) { "null" } else { "" })
+    let length = written.iter().take_while(|byte| is_part(byte)).count();
+    let digits = written.get(..length).and_then(|digits| std::str::from_utf8(digits).ok());
+    let value = digits.and_then(|digits| digits.parse::<f64>().ok());
+    (length.max(1), if value.is_some_and(f64::is_infinite) { "null" } else { "" })
 }
 
 /// How long an escaped letter is, and what stands in its place if it is half of one.

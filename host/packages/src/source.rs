@@ -44,7 +44,8 @@ impl Source {
         }
     }
 
-    /// The directory of a server that a file lies in, asked as `packages.toml` allows, and the file's name there.
+    /// The directory of a server that a file lies in, asked as `packages.toml` allows of a registry there, and the file's name. It is told no
+    /// secret, and leads to no other server.
     ///
     /// # Errors
     /// If it would be asked without TLS and nobody allowed that.
