@@ -27,9 +27,17 @@ const SUBJECTS: [(&str, &str); 15] = [
 /// Those that start the command itself: `AGENTRY_BIN`, or one that is built as they are.
 const OF_THE_COMMAND: [&str; 6] = ["dist", "hostile", "isolation", "listing", "orders", "startup"];
 
-/// As the tests have dependencies, at level 2, so that they are not built again; ours as in a release.
-const PROFILE: [&str; 6] =
-    ["--profile", "dev", "--config", "profile.dev.opt-level=3", "--config", "profile.dev.debug-assertions=false"];
+/// Ours as in a release, dependencies at the level that the tests have them at, and each crate optimised across its units.
+const PROFILE: [&str; 8] = [
+    "--profile",
+    "dev",
+    "--config",
+    "profile.dev.opt-level=3",
+    "--config",
+    "profile.dev.debug-assertions=false",
+    "--config",
+    "profile.dev.lto=false",
+];
 
 /// Measures one subject, or all; `more` goes to what measures, such as how many runs.
 pub fn run(subject: Option<&str>, more: &[String]) -> Result<()> {
