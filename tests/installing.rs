@@ -277,6 +277,35 @@ fn at_a_terminal_each_folder_is_asked_for_and_then_the_yes() {
 }
 
 #[test]
+fn a_name_without_its_publisher_is_answered_with_all_that_could_be_meant_and_none_is_chosen() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.list(&["blue"]);
+    market.publish(&package(stage, "keeper.wasm", "steps", steps));
+    market.publish(&package(stage, "other.wasm", "echo", |manifest| manifest["name"] = "blue:keeper".into()));
+    for (verb, name, told) in [
+        ("info", "keeper", "did you mean `acme:keeper` or `blue:keeper`?"),
+        ("install", "keeper@1.0.0", "did you mean `acme:keeper@1.0.0` or `blue:keeper@1.0.0`?"),
+        ("install", "kepeer", "did you mean `acme:keeper` or `blue:keeper`?"),
+        ("info", "whale", "`agentry search whale"),
+    ] {
+        let ended = end(stage.agentry(verb).arg(name)).with(2);
+        ended.complains("it has no `:`");
+        assert!(ended.stderr.contains(told), "{verb} {name}: {}", ended.stderr);
+    }
+    assert!(!stage.home().join("agents.lock").exists());
+    let file = end(stage.agentry("info").arg("keeper").current_dir(stage.path("")).env("COLUMNS", "200"));
+    assert!(file.with(2).stderr.contains("acme:keeper"), "what is listed goes before a file of the name");
+    // Where there is no index, what is installed or lies here is what could be meant.
+    end(market.install("blue:keeper").arg("--json")).with(0);
+    std::fs::remove_file(stage.path("home/packages.toml")).expect("it is ours");
+    let installed = end(stage.agentry("info").arg("keeper")).with(2);
+    assert!(installed.stderr.contains("did you mean `blue:keeper`?"), "{}", installed.stderr);
+    let file = end(stage.agentry("info").arg("other").current_dir(stage.path(""))).with(2);
+    assert!(file.stderr.contains("./other.wasm"), "{}", file.stderr);
+}
+
+#[test]
 fn an_agent_that_is_installed_while_a_host_serves_works_for_others_at_once() {
     let market = Market::new();
     let stage = &market.stage;

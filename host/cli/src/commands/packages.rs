@@ -10,6 +10,7 @@ mod folders;
 mod look;
 mod shadow;
 mod team;
+mod unnamed;
 mod words;
 
 pub use self::candidate::{Candidate, Wanted, Way, listed, registry};

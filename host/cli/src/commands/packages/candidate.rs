@@ -24,7 +24,7 @@ use agentry_packages::statement::Statement;
 use agentry_runtime::config::Config;
 use anyhow::{Context, Result};
 
-use super::Indexes;
+use super::{Indexes, unnamed};
 use crate::home::Home;
 use crate::screen::text;
 
@@ -82,7 +82,11 @@ impl Candidate {
         let (which, index) = match way {
             Way::Wanted(wanted) => {
                 let wants = wanted.digest.as_deref().map(digest).transpose()?;
-                match Reference::parse(&wanted.package)? {
+                let reference = match Reference::parse(&wanted.package) {
+                    Ok(reference) => reference,
+                    Err(fault) => return Err(unnamed::told(home, wanted, lock, fault).await.into()),
+                };
+                match reference {
                     Reference::File(path) => {
                         let given = Given::file(&path)?;
                         return of_given(home, given, wants, lock, keyring).map(Some);
