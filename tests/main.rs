@@ -63,6 +63,7 @@ mod registry;
 mod remedies;
 mod replay;
 mod resume;
+mod seen;
 mod sentences;
 mod serve;
 mod stage;

@@ -2,6 +2,7 @@
 
 pub mod about;
 pub mod amounts;
+pub mod answer;
 pub mod flow;
 pub mod fold;
 pub mod given;

@@ -97,8 +97,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return elsewhere::detach(&home, &Ordered { component, input, key: args.key }, args.json);
     }
     let ordered = Ordered { component, input, key: args.key };
-    if !alone && let Some(report) = elsewhere::run(&home, &ordered)? {
-        return finish(&report, args.json);
+    if !alone && let Some(ended) = elsewhere::run(&home, &ordered)? {
+        return finish(&ended, args.json);
     }
     if ordered.key.is_some() {
         bail!("--key is for runs on a host that serves\nhint: start one: agentry serve, or leave --key out");
@@ -106,7 +106,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     args.hosting.unless_hosted(&home)?;
     let options = Options { one_run: true, ..args.hosting.options()? };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let report = threads.block_on(async {
+    let ended = threads.block_on(async {
         // Before the store is opened, so that from the first trace of a run a Ctrl-C ends it in good order.
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
@@ -116,11 +116,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         watched(&host, admin, interrupts, go).await
     });
     // A host that began at the same moment has the home, and takes orders.
-    let report = match report {
+    let ended = match ended {
         Err(error) if !alone && hosting::is_in_use(&error) => elsewhere::run(&home, &ordered)?.ok_or(error),
-        report => report,
+        ended => ended,
     };
-    finish(&report?, args.json)
+    finish(&ended?, args.json)
 }
 
 /// What the agent that these arguments name takes; empty if they name none, or it does not say.
@@ -137,14 +137,28 @@ pub fn help(arguments: &[OsString]) -> String {
     manifests.map(|manifest| words::about(&manifest)).next().unwrap_or_default()
 }
 
-/// Prints the output and the bill, and ends as the run did.
-pub fn finish(report: &Report, as_json: bool) -> Result<ExitCode> {
+/// A run that is over, for whoever looks at its end.
+pub struct Ended {
+    /// How it ended.
+    pub report: Report,
+    /// Whether its output stands on the screen already.
+    pub showed: bool,
+}
+
+impl From<Report> for Ended {
+    fn from(report: Report) -> Self {
+        Self { report, showed: false }
+    }
+}
+
+/// Prints the output, if nobody has seen it yet, and the bill, and ends as the run did.
+pub fn finish(ended: &Ended, as_json: bool) -> Result<ExitCode> {
+    let Ended { report, showed } = ended;
     if as_json {
         screen::print_json(&report::as_json(report))?;
-    } else if matches!(report.output, Some(Value::String(_))) {
-        screen::prose(&report::output(report))?;
-    } else {
-        screen::print(&report::output(report))?;
+    } else if !showed {
+        let shows = if matches!(report.output, Some(Value::String(_))) { screen::prose } else { screen::print };
+        shows(&report::output(report))?;
     }
     screen::tell(&report::ending(report));
     Ok(Exit::from(report.status).into())
@@ -156,7 +170,7 @@ pub(super) async fn watched<F>(
     admin: AdminFiles,
     mut interrupts: Signal,
     go: impl FnOnce(Observer, CancellationToken) -> F,
-) -> Result<Report>
+) -> Result<Ended>
 where
     F: Future<Output = Result<Report, RunError>>,
 {
@@ -205,11 +219,12 @@ where
         live.show(&event);
     }
     live.end();
-    report.map_err(|error| match error {
+    match report {
+        Ok(report) => Ok(Ended { showed: live.showed(report.output.as_ref()), report }),
         // At a terminal the child that compiles gets the Ctrl-C as well, and there is no run yet.
-        RunError::Prepare(_) if stop.is_cancelled() => stopped("stopped before it began").into(),
-        error => OpError::from(error).into(),
-    })
+        Err(RunError::Prepare(_)) if stop.is_cancelled() => Err(stopped("stopped before it began").into()),
+        Err(error) => Err(OpError::from(error).into()),
+    }
 }
 
 fn stopped(how: &'static str) -> With {

@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(pruned) = followed.read(|history, run| history.receipt(run))?.filter(|_| !args.json) {
         say(&format!("{} {}, and its output with it\n", styled(HINT, "·"), receipt::line(&pruned)));
     }
-    finish(&report, args.json)
+    finish(&report.into(), args.json)
 }
 
 /// What the admin is to know of its calls; who watches a run sees it at once.

@@ -6,9 +6,10 @@ use std::time::Instant;
 use agentry_abi::bindings::agentry::agent::log::Level;
 use agentry_kernel::Resource;
 use agentry_runtime::run::events::Event;
+use serde_json::Value;
 
 use super::about::AdminFiles;
-use super::flow::Flow;
+use super::answer::Answer;
 use super::{BAD, BOLD, DIM, HINT, amounts, fold, given, inquiry, question, say, styled, tell, text, units};
 
 /// What is on the screen, so that the next piece goes to the right place.
@@ -16,7 +17,7 @@ pub struct Live {
     /// Whether a person looks.
     watched: bool,
     /// What the model says, as it comes.
-    tokens: Flow,
+    answer: Answer,
     /// Whether the waiting line is shown.
     waiting: bool,
     begun: Instant,
@@ -27,9 +28,6 @@ pub struct Live {
     admin: AdminFiles,
 }
 
-/// Stands before each further line of what a model says, so that none can be taken for a line of ours.
-const MARGIN: &str = "  │ ";
-
 /// Seconds without news after which a person wants to know what it does.
 const SILENCE_S: u64 = 1;
 
@@ -39,7 +37,7 @@ impl Live {
         let now = Instant::now();
         Self {
             watched: std::io::stderr().is_terminal(),
-            tokens: Flow::new(fold::columns_of_stderr().map(|columns| columns.saturating_sub(MARGIN.chars().count()))),
+            answer: Answer::new(fold::columns_of_stderr()),
             waiting: false,
             begun: now,
             last: now,
@@ -57,15 +55,15 @@ impl Live {
                 let run = styled(DIM, format_args!("run {run}"));
                 self.line(&format!("{} {run}", styled(BOLD, text::line(package))));
             }
-            Event::Token(piece) if self.watched => {
-                let words = self.tokens.take(&text::output(piece)).replace('\n', &format!("\n{MARGIN}"));
-                say(&styled(DIM, words));
-            }
+            Event::Token(piece) if self.watched => say(&self.answer.take(&text::output(piece))),
             Event::Log { level, line } => self.log(*level, line),
             Event::Notice(text) => self.line(&styled(BOLD, text::ours(text))),
             Event::Alarm(text) => self.line(&format!("{}: {}", styled(BAD, "alarm"), text::ours(text))),
             Event::Refused(refusal) => self.line(&styled(BAD, given::completed(&text::ours(&refusal.to_string())))),
             Event::Call { name, duration_ms, spent, error, .. } if self.watched => {
+                if name.starts_with("llm.") {
+                    self.answer.end();
+                }
                 // Only calls that somebody waited for, or paid for, are news.
                 if error.is_some() || spent[Resource::Tokens] > 0 {
                     let story = format!(
@@ -86,7 +84,7 @@ impl Live {
 
     /// Called about once a second: says what it does, if nothing else was said. Where nobody looks each thing is told once.
     pub fn tick(&mut self, does: impl FnOnce() -> Option<String>) {
-        if self.last.elapsed().as_secs() < SILENCE_S || self.tokens.is_in_line() {
+        if self.last.elapsed().as_secs() < SILENCE_S || self.answer.is_in_line() {
             return;
         }
         let does = does();
@@ -103,7 +101,14 @@ impl Live {
     /// Leaves the cursor at the beginning of a line.
     pub fn end(&mut self) {
         self.clear();
-        self.finish_line();
+        say(&self.answer.break_line());
+    }
+
+    /// Whether the output of a run stands on the screen already, because it is what a model said last: where a person sees both streams, it is
+    /// not shown twice.
+    pub fn showed(&self, output: Option<&Value>) -> bool {
+        let text = output.and_then(Value::as_str).map(text::output);
+        std::io::stdout().is_terminal() && text.is_some_and(|text| self.answer.was(&text))
     }
 
     fn log(&mut self, level: Level, line: &str) {
@@ -118,15 +123,8 @@ impl Live {
     }
 
     fn line(&mut self, line: &str) {
-        self.finish_line();
+        say(&self.answer.break_line());
         tell(&format!("{line}\n"));
-    }
-
-    fn finish_line(&mut self) {
-        if self.tokens.is_in_line() {
-            say(&format!("{}\n", styled(DIM, self.tokens.rest())));
-            self.tokens.line_ended();
-        }
     }
 
     /// Takes the waiting line away.

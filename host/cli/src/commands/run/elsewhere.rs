@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::prompt::{Hearer, Prompt};
-use super::{EVENTS_MAX, stopped};
+use super::{EVENTS_MAX, Ended, stopped};
 use crate::commands::followed::{Followed, PAUSE, is_over};
 use crate::commands::ps;
 use crate::exit::{Exit, With};
@@ -44,7 +44,7 @@ pub struct Ordered {
 }
 
 /// Orders the run and shows it to its end; none if no host takes orders here.
-pub fn run(home: &Home, ordered: &Ordered) -> Result<Option<Report>> {
+pub fn run(home: &Home, ordered: &Ordered) -> Result<Option<Ended>> {
     let Some(following) = order(home, ordered, true)? else { return Ok(None) };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     threads.block_on(watched(home, following)).map(Some)
@@ -129,7 +129,7 @@ fn listen(mut following: Following) -> mpsc::Receiver<Result<News, OpError>> {
 }
 
 /// Shows what happens. The first Ctrl-C stops the run in good order; a second one leaves it to its host.
-async fn watched(home: &Home, following: Following) -> Result<Report> {
+async fn watched(home: &Home, following: Following) -> Result<Ended> {
     let mut interrupts: Signal = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let mut news = listen(following);
     let mut screen = Screen {
@@ -192,7 +192,7 @@ fn is_of_its_host(error: &OpError) -> bool {
 }
 
 /// The end of a run whose host has said its last word of it: the next host may go on with it.
-async fn outlived(home: &Home, mut screen: Screen, run: RunId, interrupts: &mut Signal) -> Result<Report> {
+async fn outlived(home: &Home, mut screen: Screen, run: RunId, interrupts: &mut Signal) -> Result<Ended> {
     screen.live.end();
     let mut followed = Followed::hosted(home.clone(), run);
     loop {
@@ -242,13 +242,13 @@ impl Screen {
         }
     }
 
-    fn end(mut self, mut report: Report) -> Report {
+    fn end(mut self, mut report: Report) -> Ended {
         self.live.end();
         if report.refusals.is_empty() && report.refused > 0 {
             // The journal of a run that never began has no entry.
             report.refusals.extend(self.refusal);
         }
-        report
+        Ended { showed: self.live.showed(report.output.as_ref()), report }
     }
 }
 
