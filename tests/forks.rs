@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::provider::{Behaviour, Server, last, piece};
 use crate::stage::{Stage, begin, end, guest};
 
 const GRANT: &str = r#"format = 1
@@ -62,6 +63,48 @@ fn a_fork_that_does_something_else_before_its_call_ends_there() {
     end(&mut stage.agentry("fork nobody@1")).with(2).complains("there is no run");
     let books = end(stage.agentry("budget").arg("--json")).json().to_string();
     assert!(!books.contains("\"reserved\":1"), "something is held for a run that is over: {books}");
+}
+
+#[test]
+fn a_fork_of_a_run_that_a_script_answered_asks_for_a_model_and_no_other_is_asked_instead() {
+    let stage = Stage::granting(&guest("ask"));
+    let input = json!({"prompt": "hello"});
+    end(&mut stage.run_on("{\"text\": \"first\"}\n", &guest("ask"), &input)).with(0);
+    let refused = end(&mut stage.agentry("fork last@1")).with(2);
+    refused.complains("was answered by a script");
+    assert!(refused.stderr.contains("--model scripted:FILE") && refused.stderr.contains("--model ALIAS"));
+    assert_eq!(end(stage.agentry("ps").arg("--json")).json().as_array().map(Vec::len), Some(1), "nothing began");
+    let script = format!("scripted:{}", stage.write("other.jsonl", "{\"text\": \"second\"}\n").display());
+    assert_eq!(fork(&stage, "last@1", &["--model", &script], 0)["output"], "second");
+}
+
+#[test]
+fn a_fork_asks_the_model_that_its_run_asked_as_its_default_while_there_is_one() {
+    let says = |text: &str| {
+        let events: Vec<String> = [piece(text)].into_iter().chain(last(10, 5)).collect();
+        Server::that(Behaviour::Streams(events))
+    };
+    let (small, large) = (says("small"), says("large"));
+    let model = |name: &str, server: &Server| {
+        let port = server.port();
+        format!(
+            "[providers.{name}]\nkind = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\n\
+             [models.{name}]\nprovider = \"{name}\"\nmodel = \"x\"\nlocal = true\n"
+        )
+    };
+    let stage = Stage::granting(&guest("ask"));
+    let both = format!("format = 1\ndefault = \"small\"\n{}{}", model("small", &small), model("large", &large));
+    stage.write("home/agentry.toml", &both);
+    let input = json!({"prompt": "hello"});
+    let ran = end(stage.run(&guest("ask"), &input).args(["--model", "large"])).with(0).json();
+    assert_eq!(ran["output"], "large");
+    let first = format!("{}@1", ran["run"].as_str().expect("an id"));
+    assert_eq!(fork(&stage, &first, &[], 0)["output"], "large");
+    assert_eq!(fork(&stage, &first, &["--model", "small"], 0)["output"], "small");
+    assert_eq!((small.asked().len(), large.asked().len()), (1, 2));
+    stage.write("home/agentry.toml", &format!("format = 1\ndefault = \"small\"\n{}", model("small", &small)));
+    end(&mut stage.agentry(&format!("fork {first}"))).with(2).complains("asked the model `large` as its default");
+    assert_eq!((small.asked().len(), large.asked().len()), (1, 2), "nobody was asked instead");
 }
 
 #[test]

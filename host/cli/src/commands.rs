@@ -5,6 +5,7 @@ mod answer;
 mod approvals;
 mod approve;
 mod approver;
+mod asked_before;
 mod audit;
 mod backup;
 mod budget;

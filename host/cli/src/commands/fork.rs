@@ -16,7 +16,8 @@ use crate::screen::about::AdminFiles;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Up to the call the new run is given the answers that the other one had: nothing of that is done or paid again. From the \
-call on it lives. An input or a component that makes it do something else before the call is told, and it ends there.
+call on it lives, and its default model is the one of the other run. An input or a component that makes it do something \
+else before the call is told, and it ends there.
 
 Examples:
   agentry fork last@7 --model large               # what would another model have said?
@@ -50,13 +51,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let input = args.input.as_deref().map(input).transpose()?;
     let fork = Fork { run, call, input, component: args.component.as_deref() };
-    let options = Options { one_run: true, ..args.hosting.options()? };
+    let options = Options { one_run: true, ..args.hosting.going_on_with(run)?.options()? };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let report = threads.block_on(async {
+    let ended = threads.block_on(async {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
         let host = if args.wait { host.attended() } else { host };
         watched(&host, admin, interrupts, |observer, stop| host.fork(fork, observer, stop)).await
     })?;
-    finish(&report, args.json)
+    finish(&ended, args.json)
 }

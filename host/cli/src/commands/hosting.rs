@@ -14,6 +14,7 @@ use agentry_serve::{OpenError, socket};
 use agentry_store::StoreError;
 use anyhow::{Result, anyhow, bail};
 
+use super::asked_before;
 use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
 use crate::package;
@@ -49,6 +50,15 @@ impl HostingArgs {
     /// The directory of policies.
     pub fn policies(&self) -> Result<PathBuf> {
         Ok(self.policies.clone().unwrap_or(self.home()?.policies()))
+    }
+
+    /// The same, where `default` stands for what it stood for in this run, if nobody says otherwise.
+    pub fn going_on_with(self, run: &str) -> Result<Self> {
+        let model = match self.model {
+            Some(model) => Some(model),
+            None => asked_before::model(&self.home()?, run)?,
+        };
+        Ok(Self { model, ..self })
     }
 
     /// True if something is asked for that a host which runs already cannot give.

@@ -52,7 +52,11 @@ pub struct Args {
 
 /// Goes on with one, or with all.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let options = args.hosting.options()?;
+    let hosting = match &args.run {
+        Some(run) => args.hosting.going_on_with(run)?,
+        None => args.hosting,
+    };
+    let options = hosting.options()?;
     let (component, json, wait) = (args.component, args.json, args.wait);
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     threads.block_on(async {
