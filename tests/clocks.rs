@@ -118,6 +118,27 @@ fn a_clock_that_was_ahead_and_is_right_again_leaves_nothing_stuck() {
 }
 
 #[test]
+fn a_run_on_a_machine_whose_clock_leapt_says_so_and_goes_by_the_time_of_the_home() {
+    let stage = stage();
+    let Some(clock) = Astray::new(&stage) else {
+        return skip(
+            "a_run_on_a_machine_whose_clock_leapt_says_so_and_goes_by_the_time_of_the_home",
+            "there is no `cc`",
+        );
+    };
+    let noon = noon();
+    let run = |ahead: i64| {
+        clock.set(noon + ahead);
+        end(clock.told_to(&mut stage.run(&guest("steps"), &json!([["sleep", "1"]])))).with(0).stderr
+    };
+    assert!(!run(0).contains("goes by its own time"), "both agree");
+    let said = run(DECADE_S);
+    assert!(said.contains("the machine is ahead by 36") && said.contains(" d "), "a length is read in days: {said}");
+    assert!(said.contains("goes by its own time") && said.contains("agentry clock accept"), "{said}");
+    assert!(!run(0).contains("goes by its own time"), "it is right again");
+}
+
+#[test]
 fn runs_are_listed_as_they_began_though_a_clock_was_wrong_and_is_set_back() {
     let stage = stage();
     let Some(clock) = Astray::new(&stage) else {

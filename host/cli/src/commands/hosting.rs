@@ -14,7 +14,7 @@ use agentry_serve::{OpenError, socket};
 use agentry_store::StoreError;
 use anyhow::{Result, anyhow, bail};
 
-use super::asked_before;
+use super::{asked_before, clock};
 use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
 use crate::package;
@@ -115,6 +115,10 @@ pub async fn open(options: Options) -> Result<Host> {
     let host = open_unchecked(options).await?;
     if !keeps_files(&host).await? {
         screen::tell(&format!("{}: {NO_LANDLOCK}\n", styled(HINT, "warning")));
+    }
+    // A host that serves looks again and again; a run is over before its first look.
+    if let Some(off) = clock::off(&host.services().drivers.gate.clock().reading()) {
+        screen::warn(&format!("{off}: this home goes by its own time\nhint: {}", clock::MEND));
     }
     Ok(host)
 }

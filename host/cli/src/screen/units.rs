@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agentry_abi::clock::date;
-use agentry_kernel::time::Millis;
+use agentry_kernel::time::{self, Millis};
 
 /// Dollars of millionths of a dollar: no digit that counts is rounded away.
 pub fn dollars(microusd: u64) -> String {
@@ -43,7 +43,7 @@ pub fn duration(ms: u64) -> String {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
-        _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
+        _ => time::length(ms / 1_000),
     }
 }
 
@@ -99,6 +99,8 @@ mod tests {
         assert_eq!(rough(1_234_567_890), "1.2 G");
         assert_eq!(duration(1_250), "1.2 s");
         assert_eq!(duration(61_000), "1 min 1 s");
+        assert_eq!(duration(3_700_000), "1 h 1 min");
+        assert_eq!(duration(1_095 * 86_400_000), "1095 d 0 h");
         assert_eq!(plural(1, "call"), "1 call");
         assert_eq!(bytes(1_572_864), "1.5 MiB");
         assert_eq!(bytes(1_610_612_736), "1.5 GiB");

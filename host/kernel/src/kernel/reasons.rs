@@ -11,7 +11,7 @@ use crate::budget::{Amounts, Resource};
 use crate::limits::APPROVAL_TEXT_MAX_BYTES;
 use crate::policy::{Budget, Grant, Policy};
 use crate::refusal::{Code, Refusal, Rule};
-use crate::text;
+use crate::{text, time};
 
 pub(super) fn ended(because: &str) -> No {
     Refusal::new(Code::Ended, because).into()
@@ -207,7 +207,7 @@ pub(super) fn exhausted(budget: &Budget, lack: &Lack, worst: &Amounts) -> No {
     }
     // What the whole limit does not hold, no wait makes room for.
     if let Some(seconds) = refills_in_s.filter(|_| worst[what] <= limit) {
-        hint.push_str(&format!(", or wait: it refills in {}", duration(seconds)));
+        hint.push_str(&format!(", or wait: it refills in {}", time::length(seconds)));
     }
     Refusal::new(Code::Exhausted { what, refills_in_s }, because)
         .rule(rule)
@@ -227,13 +227,4 @@ pub(super) fn not_so_much(what: Resource, wanted: u64, left: u64) -> No {
         .argument(what.name(), &what.show(wanted), format!("up to {}", what.show(left)))
         .hint("the agent sets less aside")
         .into()
-}
-
-fn duration(seconds: u64) -> String {
-    let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds} s"),
-        (0, minutes) => format!("{minutes} min"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
 }

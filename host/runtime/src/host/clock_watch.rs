@@ -8,7 +8,7 @@ use agentry_abi::clock::Clock;
 use agentry_journal::index;
 use agentry_kernel::call::RunId;
 use agentry_kernel::journal::Wake;
-use agentry_kernel::time::{ClockReading, Millis};
+use agentry_kernel::time::{self, ClockReading, Millis};
 use agentry_store::ids::HostId;
 use agentry_store::limits::{CLOCK_LOOK_MS, CLOCK_MARK_LOOKS};
 use agentry_store::rows::parked::{OpenRun, ParkedRun};
@@ -50,7 +50,7 @@ pub(super) async fn watch(services: Weak<Services>) {
 
 /// Both clocks, in words for people.
 fn story(reading: &ClockReading) -> String {
-    let off = |ms: u64| format!("{} s", ms / 1000);
+    let off = |ms: u64| time::length(ms / 1000);
     match (reading.ahead_ms(), reading.behind_ms()) {
         (Some(ms), _) => format!(
             "the machine's clock has leapt ahead by {}: the host goes by its own time until that has lasted as long, or somebody says that it is \
