@@ -59,10 +59,8 @@ impl<'a> Document<'a> {
         if let Some(error) = errors.iter().min_by_key(|error| error.span().map_or(0, |span| span.start)) {
             let hint = match error.message() {
                 "duplicate key" => "each key stands once in its table, and each [table] once in a file",
-                _ if text::is_curly(self.text, error.span().map_or(0, |span| span.start)) => {
-                    "texts stand in straight quotes: \"small\""
-                }
-                _ => "write it as TOML: `key = value`, texts in \"quotes\", tables below a [heading]",
+                _ => text::pasted(self.text, error.span().map_or(0, |span| span.start))
+                    .unwrap_or("write it as TOML: `key = value`, texts in \"quotes\", tables below a [heading]"),
             };
             let at = error.span().map_or(0, |span| span.start);
             return Err(self.mistake(at, format!("not TOML: {}", error.message()), hint));

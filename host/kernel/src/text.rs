@@ -170,9 +170,18 @@ pub fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&
     words.map(|known| (distance(word, known), known)).filter(|(d, _)| *d <= far).min().map(|(_, known)| known)
 }
 
-/// True if a quote as typesetters have them stands here: what a person pastes out of a document, and no file takes.
-pub fn is_curly(text: &str, at: usize) -> bool {
-    text.get(at..).and_then(|rest| rest.chars().next()).is_some_and(|char| "“”„‘’‚«»".contains(char))
+/// What to write instead of a letter that stands here, if it is one that a person pastes out of a document and no file takes: a quote as typesetters
+/// have them, or a space that is none.
+pub fn pasted(text: &str, at: usize) -> Option<&'static str> {
+    match text.get(at..)?.chars().next()? {
+        '“' | '”' | '„' | '‘' | '’' | '‚' | '«' | '»' => {
+            Some("texts stand in straight quotes: \"small\"")
+        }
+        '\u{a0}' | '\u{2000}'..='\u{200f}' | '\u{202f}' | '\u{2060}' | '\u{3000}' | '\u{feff}' => {
+            Some("what stands here looks like a space and is none, as pages and documents have them: type a plain one")
+        }
+        _ => None,
+    }
 }
 
 /// How many letters must change to get from one word to the other, be they small or large; two that swapped places are one change.
@@ -203,6 +212,22 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_pasted_out_of_a_document_is_told_by_what_to_type() {
+        for (text, at, told) in [
+            ("agent =\u{a0}\"x\"", 7, Some("a plain one")),
+            ("agent\u{200b} = \"x\"", 5, Some("a plain one")),
+            ("agent = “x”", 8, Some("straight quotes")),
+            ("agent = \"x\"", 8, None),
+            ("agent", 5, None),
+            ("é", 1, None),
+        ] {
+            let hint = pasted(text, at);
+            assert_eq!(hint.is_some(), told.is_some(), "{text}");
+            assert!(told.is_none_or(|told| hint.is_some_and(|hint| hint.contains(told))), "{text}");
+        }
+    }
 
     #[test]
     fn a_path_that_a_shell_would_take_apart_is_quoted() {

@@ -56,10 +56,8 @@ impl<'a> Document<'a> {
         if let Some(error) = errors.iter().min_by_key(|error| error.span().map_or(0, |span| span.start)) {
             let hint = match error.message() {
                 "duplicate key" => "each key stands once in its table",
-                _ if text::is_curly(text, error.span().map_or(0, |span| span.start)) => {
-                    "texts stand in straight quotes: \"small\""
-                }
-                _ => "write it as TOML: `key = value`, texts in \"quotes\"",
+                _ => text::pasted(text, error.span().map_or(0, |span| span.start))
+                    .unwrap_or("write it as TOML: `key = value`, texts in \"quotes\""),
             };
             self.mistake(error.span().unwrap_or(0..0), error.message(), hint);
         }

@@ -2,6 +2,7 @@
 //! words hints: what it does not know is a mistake all the same.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 
@@ -203,6 +204,9 @@ pub(super) fn hint(table: &str, word: &str) -> Option<Cow<'static, str>> {
     if let Some((_, _, hint)) = found {
         return Some((*hint).into());
     }
+    if let Some(limit) = limit(&lower).filter(|_| BUDGET.contains(&table)) {
+        return Some(format!("did you mean `{limit}`?").into());
+    }
     if is_of_site(table, word) {
         let hint = format!(
             "move it into a file of the site, which begins with `format = 1` and `layer = \"site\"`: [[{word}]]"
@@ -218,6 +222,27 @@ pub(super) fn hint(table: &str, word: &str) -> Option<Cow<'static, str>> {
     let limit = ["_run", "_minute", "_day"].iter().any(|end| lower.ends_with(end))
         || ["memory_mb", "storage_mb"].contains(&&*lower);
     (limit && !BUDGET.contains(&table)).then(|| "limits stand under [budget]".into())
+}
+
+/// The limit that has the same parts in whatever order and by whatever name: `daily_usd` and `max_usd_per_day` are `usd_day`.
+fn limit(word: &str) -> Option<&'static str> {
+    let plain = |part: &'_ str| match part {
+        "daily" | "days" => "day".to_string(),
+        "minutely" | "min" | "minutes" => "minute".to_string(),
+        "runs" | "once" => "run".to_string(),
+        "dollars" | "dollar" | "money" | "cost" | "spend" => "usd".to_string(),
+        "token" => "tokens".to_string(),
+        "call" => "calls".to_string(),
+        "time" | "timeout" => "wall".to_string(),
+        part => part.to_string(),
+    };
+    let empty = ["per", "max", "limit", "a", "each", "total", "budget"];
+    let parts = |word: &str| {
+        let parts = word.split(['_', '-', '.']).filter(|part| !empty.contains(part));
+        parts.map(plain).collect::<BTreeSet<String>>()
+    };
+    let meant = parts(word);
+    super::budget::KEYS.iter().copied().find(|key| parts(key) == meant)
 }
 
 /// A line in the right form: what was probably meant if that is plain, else an example.
@@ -315,6 +340,25 @@ mod tests {
         ] {
             assert_eq!(line(key, value), line_of);
         }
+    }
+
+    #[test]
+    fn a_limit_is_found_by_its_parts_whatever_their_order() {
+        for (word, meant) in [
+            ("usd_per_day", Some("usd_day")),
+            ("daily_usd", Some("usd_day")),
+            ("max_tokens_per_run", Some("tokens_run")),
+            ("cost_per_run", Some("usd_run")),
+            ("calls_tool_day", Some("tool_calls_day")),
+            ("tokens_in_per_minute", Some("tokens_in_minute")),
+            ("usd_per_week", None),
+            ("per", None),
+            ("whales_day", None),
+        ] {
+            assert_eq!(limit(word), meant, "{word}");
+        }
+        assert_eq!(hint("[budget]", "usd_per_day").as_deref(), Some("did you mean `usd_day`?"));
+        assert_eq!(hint("`llm`", "daily_usd"), None, "it is a limit of budgets alone");
     }
 
     #[test]
