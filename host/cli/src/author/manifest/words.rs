@@ -65,9 +65,9 @@ const WANTS: [Words; Wants::INTERFACES.len()] = [
 pub(super) fn check(document: Document<'_>, has_version: bool) -> Result<(), ConfigError> {
     document.read(|root| {
         root.only_in_our_words(&FILE, &OTHERS)?;
-        root.needs_text("name")?;
+        needs(root, "name", "name = \"local:greeter\", the publisher and the agent")?;
         if !has_version {
-            root.needs_text("version")?;
+            needs(root, "version", "version = \"0.1.0\": no Cargo.toml beside it says one")?;
         }
         for key in ["version", "wit", "description", "source", "revision", "input_schema", "output_schema"] {
             text(root, key)?;
@@ -79,6 +79,14 @@ pub(super) fn check(document: Document<'_>, has_version: bool) -> Result<(), Con
         wants(root)?;
         budget(root)
     })
+}
+
+/// A text that must be there, with one to begin with.
+fn needs(root: &Table<'_>, key: &str, line: &str) -> Result<(), ConfigError> {
+    match root.text(key)? {
+        Some(_) => Ok(()),
+        None => Err(root.mistake(format!("{} has no `{key}`", root.name), format!("add {line}"))),
+    }
 }
 
 /// A text, which may be empty.
@@ -207,10 +215,18 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_nobody_says_is_asked_for_with_one_to_begin_with() {
+        let text = "name = \"a:b\"\n";
+        assert!(check(Document { file: "agent.toml", text }, true).is_ok());
+        let told = check(Document { file: "agent.toml", text }, false).expect_err("it lacks one").to_string();
+        assert!(told.contains("has no `version`") && told.contains("add version = \"0.1.0\""), "{told}");
+    }
+
+    #[test]
     fn what_is_wrong_is_told_in_our_words_with_its_place() {
         let head = "name = \"a:b\"\n";
         for (text, what, hint) in [
-            ("", "1:1: the file has no `name`", "add name"),
+            ("", "1:1: the file has no `name`", "add name = \"local:greeter\""),
             ("sudo = true\n", "2:1: unknown key `sudo` in the file", "known here: format, name"),
             ("descripton = \"x\"\n", "2:1: unknown key `descripton`", "did you mean `description`?"),
             ("models = [\"*\"]\n", "2:1: unknown key `models`", "write [wants.llm]"),
