@@ -63,13 +63,21 @@ fn memory() -> Finding {
     Finding::good("memory", shown)
 }
 
+/// What a host may open: it raises its own limit as far as it may, so a shell that gives less at first is in nobody's way.
 fn files() -> Finding {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let shown = format!("{} open files", units::count(limit));
+    let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let shown = match limit {
+        u64::MAX => "any number of open files".to_owned(),
+        limit => format!("up to {} open files", units::count(limit)),
+    };
     if limit >= FILES_MIN {
         return Finding::good("files", shown);
     }
-    Finding::odd("files", shown, format!("ulimit -n {FILES_MIN}, or LimitNOFILE={FILES_MIN} in the unit of systemd"))
+    Finding::odd(
+        "files",
+        shown,
+        format!("LimitNOFILE={FILES_MIN} in the unit of systemd, or `ulimit -Hn {FILES_MIN}` before it, as root"),
+    )
 }
 
 fn mappings() -> Finding {
