@@ -13,9 +13,12 @@ use std::process::ExitCode;
 
 use agentry_drivers::tools::sandbox;
 use agentry_engine::prepare;
+use agentry_kernel::text::nearest;
 use agentry_runtime::{worker, workers};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
+
+use self::exit::Exit;
 
 /// musl's own allocator has one lock for all threads.
 #[cfg(target_env = "musl")]
@@ -79,10 +82,19 @@ fn meant(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
     error
 }
 
-/// What a verb that other programs have is called here.
+/// What a verb that other programs have is called here; and whose help is meant, of which clap says nothing.
 fn elsewhere(words: &[&str]) -> Option<String> {
-    let (_, ours) = OTHERS.iter().find(|(theirs, _)| words.first().is_some_and(|verb| theirs.contains(verb)))?;
-    Some(format!("here that is called 'agentry {ours}'"))
+    let (helps, verb) = match words {
+        ["help", verb, ..] => (true, verb),
+        [verb, ..] => (false, verb),
+        [] => return None,
+    };
+    if let Some((_, ours)) = OTHERS.iter().find(|(theirs, _)| theirs.contains(verb)) {
+        return Some(format!("here that is called 'agentry {ours}'"));
+    }
+    let cli = Cli::command();
+    let near = nearest(verb, cli.get_subcommands().map(clap::Command::get_name)).filter(|_| helps)?;
+    Some(format!("did you mean 'agentry help {near}'?"))
 }
 
 /// That no option takes a number below zero, if one was given to an option.
@@ -130,7 +142,10 @@ fn main() -> ExitCode {
             let shown = screen::print(&format!("{}{more}", told.render().ansi()));
             return shown.map_or_else(|error| ended(&error), |()| ExitCode::SUCCESS);
         }
-        Err(error) => meant(error, &arguments).exit(),
+        Err(error) => {
+            screen::tell(&meant(error, &arguments).render().ansi().to_string());
+            return Exit::Usage.into();
+        }
     };
     match cli.command.run() {
         Ok(code) => code,
