@@ -98,6 +98,7 @@ pub struct Person {
 pub fn enrol(stage: &Stage, name: &str, group: &str) -> Person {
     let added = end(stage.agentry("approver add").args([name, "--group", group])).with(0);
     assert!(added.stdout.contains('█'), "no QR code:\n{}", added.stdout);
+    assert!(added.stdout.contains("\nkey ") && added.stdout.contains("\nhint: "), "nothing to type:\n{}", added.stdout);
     let uri = added.stdout.lines().find(|line| line.starts_with("otpauth://totp/")).expect("an address");
     Person { totp: totp_rs::Totp::from_url(uri).expect("an app reads it") }
 }
@@ -195,6 +196,24 @@ fn whoever_is_not_asked_cannot_say_yes_and_of_a_quorum_each_counts_once() {
     let calls = stage.calls();
     let call = calls.iter().find(|call| call["name"] == "llm.complete").expect("it stands in the journal");
     assert_eq!(call["approved_by"], json!(["alice", "bob"]));
+}
+
+#[test]
+fn a_code_is_taken_as_apps_show_it_and_a_slip_of_the_hand_is_no_wrong_code() {
+    let stage = stage(TOTP);
+    let alice = enrol(&stage, "alice", "ops");
+    let running = ask(&stage, "sell the car");
+    let id = id(&open(&stage, 1)[0]);
+    for slip in ["12345", "abcdef", "1234567", ""] {
+        let said = approve(&stage, &id, &["--as", "alice", "--code", slip]).with(2).stderr;
+        assert!(said.contains("the 6 digits that the app shows"), "{said}");
+    }
+    let misspelt = approve(&stage, &id, &["--as", "alcie", "--code", "123456"]).with(3);
+    assert!(misspelt.stderr.contains("did you mean `alice`?"), "{}", misspelt.stderr);
+    let code = alice.code(0);
+    let apart = format!("{} {}", &code[..3], &code[3..]);
+    approve(&stage, &id, &["--as", "alice", "--code", &apart]).with(0);
+    running.end().with(0);
 }
 
 #[test]

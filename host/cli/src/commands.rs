@@ -14,6 +14,7 @@ mod clock;
 mod compact;
 mod completions;
 mod deny;
+mod digits;
 mod doctor;
 mod export;
 mod filter;

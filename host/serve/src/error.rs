@@ -208,7 +208,7 @@ impl From<SayError> for OpError {
             SayError::Unproven(_) => Some(Next::GiveCode),
             SayError::Nameless => Some(Next::GiveName),
             SayError::Unfit(Unfit::NeedsCode) => Some(Next::GiveCodeAndName),
-            SayError::Roster(RosterError::Unknown(_)) => Some(Next::Approvers),
+            SayError::Roster(RosterError::Unknown { .. }) => Some(Next::Approvers),
             SayError::Code(CodeError::Wrong | CodeError::Used | CodeError::Locked { .. })
             | SayError::Unfit(Unfit::Expired | Unfit::NotAsked { .. } | Unfit::Twice { .. })
             | SayError::Roster(

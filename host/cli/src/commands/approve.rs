@@ -9,6 +9,7 @@ use agentry_store::rows::approval;
 use agentry_store::rows::question::{self, Inquiry};
 use anyhow::{Result, bail};
 
+use super::digits;
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::screen::{self, GOOD, styled, text, units};
@@ -24,7 +25,7 @@ pub struct Args {
     #[arg(value_name = "ID")]
     id: String,
     /// The six digits that your authenticator app shows
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = digits::parse)]
     code: Option<String>,
     /// Who you are; needed where more than one approver is enrolled
     #[arg(long = "as", value_name = "NAME")]

@@ -80,7 +80,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 bail!("`group:{group}` is how policy names a group\nhint: leave `group:` out here: --group {group}");
             }
             let enrolled = Roster::of(home.path()).add(&name, &groups)?;
-            screen::print(&card(&enrolled)?)?;
+            screen::print(&picture(&enrolled)?)?;
+            screen::page(&card(&enrolled))?;
         }
         Verb::List(List { home, json }) => list(&Roster::of(home.existing()?.path()), json)?,
         Verb::Remove(Remove { name, home }) => {
@@ -91,14 +92,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// What an app needs to know the secret: a picture, and the same as text.
-fn card(enrolled: &Enrolled) -> Result<String> {
-    let uri = enrolled.uri();
-    let code = QrCode::new(&uri).context("cannot draw the QR code")?;
+/// What an app needs to know the secret: a picture, and the same as an address.
+fn picture(enrolled: &Enrolled) -> Result<String> {
+    let code = QrCode::new(enrolled.uri()).context("cannot draw the QR code")?;
     // Light on dark, as most terminals are.
     let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-    let hint = "hint: scan it with an authenticator app, or type the address into one; it is not shown again";
-    Ok(format!("{picture}\n{}\n{}\n", text::line(&uri), styled(HINT, hint)))
+    // An address is copied whole: the terminal alone may break it.
+    Ok(format!("{picture}\n{}\n", text::line(&enrolled.uri())))
+}
+
+/// The same for apps that are typed into, in groups as people type them.
+fn card(enrolled: &Enrolled) -> String {
+    let uri = enrolled.uri();
+    let secret: Vec<char> =
+        uri.split(['?', '&']).filter_map(|part| part.strip_prefix("secret=")).flat_map(str::chars).collect();
+    let key = secret.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(" ");
+    let hint = "scan it with an authenticator app, or give one the address or the key (time-based); none of them is shown again";
+    format!("key {key}\n{}: {hint}\n", styled(HINT, "hint"))
 }
 
 fn list(roster: &Roster, json: bool) -> Result<()> {

@@ -6,6 +6,7 @@ use agentry_runtime::approvals::Saying;
 use anyhow::Result;
 
 use super::approve::{say, story};
+use super::digits;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::{self, BAD, styled, text};
@@ -23,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     because: String,
     /// The six digits that your authenticator app shows, if your name is to stand beside it
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = digits::parse)]
     code: Option<String>,
     /// Who you are, with --code
     #[arg(long = "as", value_name = "NAME", requires = "code")]

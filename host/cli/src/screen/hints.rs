@@ -31,7 +31,7 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
         return disk::is_full(error).then(|| "make room on that disk, or choose another".to_owned());
     }
     match error.downcast_ref::<RosterError>()? {
-        RosterError::Unknown(_) => Some(words(&Next::Approvers)),
+        RosterError::Unknown { .. } => Some(words(&Next::Approvers)),
         RosterError::Exists(name) => {
             Some(format!("`agentry approver remove {name}` first; their app's entry is useless then"))
         }

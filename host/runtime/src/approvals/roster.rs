@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use serde::Deserialize;
 use totp_rs::{Builder, Secret, Totp};
 
-use agentry_kernel::text::word;
+use agentry_kernel::text::{nearest, word};
 use agentry_store::disk;
 use agentry_store::limits::{APPROVER_FILE_MAX_BYTES, APPROVER_GROUPS_MAX, APPROVERS_MAX};
 
@@ -60,8 +60,13 @@ pub enum RosterError {
     #[error("there is an approver `{0}` already")]
     Exists(String),
     /// There is none.
-    #[error("there is no approver `{0}`")]
-    Unknown(String),
+    #[error("there is no approver `{name}`{}", meant.as_ref().map_or_else(String::new, |near| format!("\nhint: did you mean `{near}`?")))]
+    Unknown {
+        /// As it was given.
+        name: String,
+        /// Whoever is called nearly so.
+        meant: Option<String>,
+    },
     /// Too much.
     #[error("there are {max} {what} at most\nhint: remove those that nobody needs any more")]
     TooMany {
@@ -166,10 +171,10 @@ impl Roster {
     /// If there is nobody of this name, or the home cannot be written.
     pub fn remove(&self, name: &str) -> Result<(), RosterError> {
         if agentry_kernel::labels::check(name).is_err() {
-            return Err(RosterError::Unknown(shown(name)));
+            return Err(self.unknown(name));
         }
         fs::remove_file(self.path(name)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => RosterError::Unknown(name.to_owned()),
+            io::ErrorKind::NotFound => self.unknown(name),
             _ => io(&self.path(name), error),
         })
     }
@@ -200,16 +205,17 @@ impl Roster {
     /// # Errors
     /// If there is nobody of this name, or others can reach their secret.
     pub fn find(&self, name: &str) -> Result<Enrolled, RosterError> {
-        let unknown = || RosterError::Unknown(shown(name));
         if agentry_kernel::labels::check(name).is_err() {
-            return Err(unknown());
+            return Err(self.unknown(name));
         }
         let path = self.path(name);
         let damaged = |why: String| RosterError::Damaged { path: path.clone(), why };
         let nofollow = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
         let file = OpenOptions::new().read(true).custom_flags(nofollow).open(&path);
-        let file =
-            file.map_err(|error| if error.kind() == io::ErrorKind::NotFound { unknown() } else { io(&path, error) })?;
+        let file = file.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.unknown(name),
+            _ => io(&path, error),
+        })?;
         self.is_closed()?;
         let is = file.metadata().map_err(|error| io(&path, error))?;
         if !is.is_file() || is.mode() & 0o077 != 0 || !is_ours(is.uid()) {
@@ -231,6 +237,12 @@ impl Roster {
             .build()
             .map_err(|_| damaged("its secret is none".to_owned()))?;
         Ok(Enrolled { name: written.name, groups: written.groups, totp })
+    }
+
+    fn unknown(&self, name: &str) -> RosterError {
+        let names = self.names().unwrap_or_default();
+        let meant = nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
+        RosterError::Unknown { name: shown(name), meant }
     }
 
     fn check(&self, name: &str, groups: &[String]) -> Result<(), RosterError> {
@@ -306,8 +318,8 @@ mod tests {
         assert!(matches!(roster.add("alice", &[]), Err(RosterError::Exists(_))));
         assert_eq!(roster.names().unwrap(), ["alice", "bob"]);
         roster.remove("alice").unwrap();
-        assert!(matches!(roster.find("alice"), Err(RosterError::Unknown(_))));
-        assert!(matches!(roster.remove("alice"), Err(RosterError::Unknown(_))));
+        assert!(matches!(roster.find("alice"), Err(RosterError::Unknown { .. })));
+        assert!(matches!(roster.remove("alice"), Err(RosterError::Unknown { .. })));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use anyhow::Result;
 use tokio::sync::mpsc;
 
 use crate::commands::approve::{say, story};
+use crate::commands::digits;
 use crate::home::Home;
 use crate::screen::{self, HINT, inquiry, styled, text, units};
 
@@ -248,15 +249,13 @@ fn read_lines() -> mpsc::Receiver<String> {
 
 fn typed(line: &str) -> Typed {
     let line = line.trim();
-    let is_code = |word: &str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
     let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     match (first, rest.trim()) {
         ("y" | "yes", "") => Typed::Yes { name: None, code: None },
         ("n" | "no", "") => Typed::No { because: "no reason was given".to_owned() },
         ("n" | "no", because) => Typed::No { because: because.to_owned() },
-        (code, "") if is_code(code) => Typed::Yes { name: None, code: Some(code.to_owned()) },
-        (name, code) if is_code(code) => Typed::Yes { name: Some(name.to_owned()), code: Some(code.to_owned()) },
-        _ => Typed::Nothing,
+        _ => digits::named(line)
+            .map_or(Typed::Nothing, |(name, code)| Typed::Yes { name: name.map(str::to_owned), code: Some(code) }),
     }
 }
 
@@ -273,6 +272,7 @@ mod tests {
         assert_eq!(typed("y\n"), yes(None, None));
         assert_eq!(typed("alice 123456"), yes(Some("alice"), Some("123456")));
         assert_eq!(typed(" 123456 "), yes(None, Some("123456")));
+        assert_eq!(typed("alice 123 456"), yes(Some("alice"), Some("123456")));
         assert_eq!(typed("n not for sale"), Typed::No { because: "not for sale".to_owned() });
         for line in ["", "yes please", "Y", "12345", "alice 1234567", "ok"] {
             assert_eq!(typed(line), Typed::Nothing, "{line:?}");
