@@ -79,6 +79,8 @@ fn names_that_are_nearly_right_are_answered_with_the_right_ones() {
         ended.complains("there is no agent `ecoh` here");
         assert!(ended.stderr.contains("did you mean `echo`?"), "{}", ended.stderr);
     }
+    let help = end(agentry().args(["help", "rnu"])).with(2).stderr;
+    assert!(help.contains("did you mean 'agentry help run'?"), "{help}");
     let report = end(&mut stage.run(&guest("echo"), &json!(1))).with(0).json();
     let run = report["run"].as_str().expect("an id").to_owned();
     let mut wrong: Vec<char> = run.chars().collect();
@@ -137,12 +139,15 @@ fn no_line_is_wider_than_the_screen() {
             ("doctor", &[]),
             ("agents", &[]),
             ("models", &[]),
+            ("approver add", &[&format!("alice-{columns}"), "--group", "ops"]),
+            ("ps", &["--status", "finished"]),
         ] {
             let ended = end(stage.agentry(verb).args(words).env("COLUMNS", columns.to_string()));
             for line in ended.stdout.lines().chain(ended.stderr.lines()) {
                 // A command alone on its line is left to the terminal: whoever copies it has it whole.
                 let is_command = line.trim_start_matches([' ', '`']).starts_with("agentry ");
-                assert!(is_command || line.chars().count() <= columns, "{verb} at {columns}:\n{line}");
+                let is_address = line.starts_with("otpauth://") && !line.contains(' ');
+                assert!(is_command || is_address || line.chars().count() <= columns, "{verb} at {columns}:\n{line}");
             }
         }
         let wrong =
@@ -330,6 +335,12 @@ fn doctor_says_what_is_wrong_and_what_mends_it() {
     let nowhere = look(&stage.path("nowhere")).with(2);
     let mend = format!("agentry setup --home {}", stage.path("nowhere").display());
     assert_eq!(found(&nowhere, "home")[0]["mend"], mend.as_str(), "{}", nowhere.stdout);
+    // A host raises what a shell gives it.
+    let few = |limit: &str| {
+        let doctor = format!("ulimit {limit}; '{}' doctor --json --home nowhere", agentry().get_program().display());
+        found(&end(std::process::Command::new("sh").args(["-c", &doctor])), "files")[0]["state"].clone()
+    };
+    assert_eq!((few("-Sn 256"), few("-n 256")), (json!("good"), json!("odd")));
     let server = Server::that(Behaviour::Says(404, "", String::new()));
     let model = format!("http://127.0.0.1:{}/v1=m", server.port());
     let mut setup = agentry();

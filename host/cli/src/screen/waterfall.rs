@@ -46,15 +46,14 @@ pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
         let took = row.until.map_or_else(|| "?".to_owned(), |until| units::duration(until.since(row.at)));
         let what = format!("{} {}", row.name, text::line(&row.detail));
         let bill = amounts::bill(&row.spent);
-        // Where no bill follows, a screen has room for more.
         let bar_width = if width == 0 { 0 } else { width as usize + 2 };
-        let room = columns
-            .filter(|_| bill.is_empty())
-            .map_or(detail, |columns| columns.saturating_sub(BEFORE + bar_width).max(detail));
-        let what = text::cut(what.trim_end(), room);
-        let what = if bill.is_empty() { what } else { format!("{what:<detail$}  {bill}") };
+        let room = columns.map_or(detail, |columns| columns.saturating_sub(BEFORE + bar_width).max(detail));
+        let (what, below) = beside(what.trim_end(), &bill, room, detail);
         let _ =
             writeln!(picture, "{:>4}  {at:>9}  {}{took:>9}  {}  {what}", row.call.0, bar(row, span, width), mark(row),);
+        if let Some(bill) = below {
+            let _ = writeln!(picture, "      {bill}");
+        }
         if let Some(shadow_denied) = &row.shadow_denied {
             let line = format!("      would be {}", shadow_denied.replace('\n', "\n      "));
             let _ = writeln!(picture, "{}", styled(HINT, text::ours(&line)));
@@ -68,6 +67,17 @@ pub fn picture(rows: &[Row], span: Span, columns: Option<usize>) -> String {
         }
     }
     picture
+}
+
+/// A call and its bill on the rest of a line; the bill goes below where the line has no room for both and the call would be cut to nothing that
+/// says what it was.
+fn beside(what: &str, bill: &str, room: usize, detail: usize) -> (String, Option<String>) {
+    let left = room.saturating_sub(bill.chars().count() + 2).max(detail.min(room));
+    match what.chars().count() {
+        _ if bill.is_empty() => (text::cut(what, room), None),
+        letters if letters > left && left < DETAIL_MIN => (text::cut(what, room), Some(bill.to_owned())),
+        _ => (format!("{:<detail$}  {bill}", text::cut(what, left)), None),
+    }
 }
 
 fn mark(row: &Row) -> String {
@@ -137,6 +147,24 @@ mod tests {
         let picture = anstream::adapter::strip_str(&picture(&[row(1_500, 1_750)], span, None)).to_string();
         assert!(picture.contains("············███████·····  "), "{picture}");
         assert!(picture.contains("files.read docs:\\u{1b}[2J.txt"), "{picture}");
+    }
+
+    #[test]
+    fn a_bill_stands_beside_its_call_or_below_it_where_the_call_could_not_be_told_any_more() {
+        let line = |what: &str, columns: usize| {
+            let (width, detail) = widths(Some(columns));
+            let bar_width = if width == 0 { 0 } else { width as usize + 2 };
+            beside(what, "190 tokens", columns - BEFORE - bar_width, detail)
+        };
+        let below = Some("190 tokens".to_owned());
+        assert_eq!(line("tools.call money.send", 60), ("tools.call money.send".to_owned(), below));
+        assert_eq!(line("llm.stream", 60), ("llm.stream    190 tokens".to_owned(), None));
+        assert_eq!(
+            line("llm.complete scripted, 1 message", 80),
+            ("llm.complete scripted, 1 message  190 tokens".to_owned(), None)
+        );
+        let (told, none) = line(&"x".repeat(100), 120);
+        assert!(told.chars().count() <= 120 - BEFORE - 26 && told.contains('…') && none.is_none(), "{told}");
     }
 
     #[test]
