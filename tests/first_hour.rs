@@ -319,6 +319,16 @@ fn a_home_is_set_up_by_three_answers_and_a_second_time_nothing_is_written_over()
     let mut money = agentry();
     money.args(["setup", "--yes", "--usd-day", "a lot", "--home"]).arg(stage.path("elsewhere"));
     end(&mut money).with(2);
+    for (place, amount) in ["$5", "5 USD", "5.00"].into_iter().enumerate() {
+        let mut setup = agentry();
+        let there = stage.path(&format!("there-{place}"));
+        let told = end(setup.args(["setup", "--yes", "--usd-day", amount, "--home"]).arg(&there)).with(0);
+        let site = fs::read_to_string(there.join("policies/00-site.toml")).expect("a rule of the site");
+        assert!(site.contains("usd_day = \"5"), "{site}");
+        // What is to be copied stands alone on its line.
+        let next = format!("{}{}", told.stdout, told.stderr);
+        assert!(next.lines().all(|line| !line.contains("agentry ") || !line.contains(" # ")), "{next}");
+    }
 }
 
 #[test]

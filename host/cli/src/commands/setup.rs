@@ -129,7 +129,15 @@ fn answer(question: &str, default: &str) -> Result<String> {
     Ok(if line.is_empty() { default.to_owned() } else { line.to_owned() })
 }
 
+/// An amount as people write it, without its currency: `$5` and `5 USD` are `5`.
+fn number(amount: &str) -> &str {
+    let amount = amount.trim().trim_start_matches('$');
+    amount.trim_end_matches('$').trim_end_matches("USD").trim()
+}
+
 fn site(usd_day: &str) -> Result<String> {
+    let shown = text::line(usd_day);
+    let usd_day = number(usd_day);
     let site = format!(
         "# What bounds every agent of this home. Each agent has a grant of its own beside it: agentry inspect FILE --grant\n\
          format = 1\nlayer = \"site\"\n\n\
@@ -139,7 +147,7 @@ fn site(usd_day: &str) -> Result<String> {
     );
     // The amount is all of it that can be wrong.
     if Policy::parse(&[Source { file: "00-site.toml", text: &site }], Digest::default()).is_err() {
-        bail!("`{}` is no amount of money in dollars\nhint: such as {USD_DAY}", text::line(usd_day));
+        bail!("`{shown}` is no amount of money in dollars\nhint: such as {USD_DAY}, with a point");
     }
     Ok(site)
 }
@@ -242,16 +250,14 @@ fn next(home: &Home, model: &str, key: Option<&str>) -> String {
     let mut page = format!("{}\n", styled(GOOD, format_args!("{} is ready", home.path().display())));
     if HomeArgs::at(None).resolve().is_ok_and(|usual| usual.path() != home.path()) {
         let there = std::path::absolute(home.path()).unwrap_or_else(|_| home.path().to_path_buf());
-        page.push_str(&format!(
-            "  export AGENTRY_HOME={}      # or --home with each command\n",
-            text::word(there.display())
-        ));
+        let shown = text::word(there.display());
+        page.push_str(&format!("  # or --home with each command\n  export AGENTRY_HOME={shown}\n"));
     }
     if model == "embedded" {
-        page.push_str(&format!("  agentry models --fetch --home {place}      # the model's weights, once\n"));
+        page.push_str(&format!("  # the model's weights, once\n  agentry models --fetch --home {place}\n"));
     }
     if let Some(key) = key {
-        page.push_str(&format!("  export {key}=…      # the key of its provider, where agents are run\n"));
+        page.push_str(&format!("  # the key of its provider, where agents are run\n  export {key}=…\n"));
     }
     page.push_str(&format!(
         "  agentry new greeter && agentry build greeter\n  agentry inspect greeter/greeter.wasm --grant > {grant}\n  \
