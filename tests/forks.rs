@@ -76,6 +76,8 @@ fn a_fork_of_a_run_that_a_script_answered_asks_for_a_model_and_no_other_is_asked
     assert_eq!(end(stage.agentry("ps").arg("--json")).json().as_array().map(Vec::len), Some(1), "nothing began");
     let script = format!("scripted:{}", stage.write("other.jsonl", "{\"text\": \"second\"}\n").display());
     assert_eq!(fork(&stage, "last@1", &["--model", &script], 0)["output"], "second");
+    // One that is over is not resumed, whoever answered it.
+    end(&mut stage.agentry("resume last")).with(2).complains("is not suspended");
 }
 
 #[test]

@@ -11,8 +11,15 @@ use agentry_runtime::config::Config;
 use agentry_store::StoreError;
 use anyhow::{Result, bail};
 
+use super::followed::is_over;
 use crate::home::Home;
 use crate::screen::text;
+
+/// The same of a run that is to go on itself; none if it is over, which whoever resumes it says.
+pub fn model_of_suspended(home: &Home, run: &str) -> Result<Option<String>> {
+    let record = home.history()?.and_then(|history| history.whole_run(run).ok());
+    if record.is_some_and(|record| is_over(record.status)) { Ok(None) } else { model(home, run) }
+}
 
 /// The alias; none if it asked for its default model never, or if there is no such run, which whoever goes on with it says.
 pub fn model(home: &Home, run: &str) -> Result<Option<String>> {

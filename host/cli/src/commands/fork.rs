@@ -8,6 +8,7 @@ use agentry_runtime::host::{Fork, Options};
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::asked_before;
 use super::hosting::{self, HostingArgs};
 use super::run::{finish, input, watched};
 use crate::screen::about::AdminFiles;
@@ -51,7 +52,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let input = args.input.as_deref().map(input).transpose()?;
     let fork = Fork { run, call, input, component: args.component.as_deref() };
-    let options = Options { one_run: true, ..args.hosting.going_on_with(run)?.options()? };
+    let options = Options { one_run: true, ..args.hosting.asking(|home| asked_before::model(home, run))?.options()? };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let ended = threads.block_on(async {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;

@@ -14,7 +14,7 @@ use agentry_serve::{OpenError, socket};
 use agentry_store::StoreError;
 use anyhow::{Result, anyhow, bail};
 
-use super::{asked_before, clock};
+use super::clock;
 use crate::exit::{Exit, With};
 use crate::home::{Home, HomeArgs};
 use crate::package;
@@ -52,11 +52,11 @@ impl HostingArgs {
         Ok(self.policies.clone().unwrap_or(self.home()?.policies()))
     }
 
-    /// The same, where `default` stands for what it stood for in this run, if nobody says otherwise.
-    pub fn going_on_with(self, run: &str) -> Result<Self> {
+    /// The same, where `default` stands for what it stood for in a run that goes on, if nobody says otherwise.
+    pub fn asking(self, asked: impl FnOnce(&Home) -> Result<Option<String>>) -> Result<Self> {
         let model = match self.model {
             Some(model) => Some(model),
-            None => asked_before::model(&self.home()?, run)?,
+            None => asked(&self.home()?)?,
         };
         Ok(Self { model, ..self })
     }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::asked_before;
 use super::hosting::{self, HostingArgs};
 use super::run::prompt::{Hearer, Prompt};
 use super::run::{finish, watched};
@@ -53,7 +54,7 @@ pub struct Args {
 /// Goes on with one, or with all.
 pub fn run(args: Args) -> Result<ExitCode> {
     let hosting = match &args.run {
-        Some(run) => args.hosting.going_on_with(run)?,
+        Some(run) => args.hosting.asking(|home| asked_before::model_of_suspended(home, run))?,
         None => args.hosting,
     };
     let options = hosting.options()?;
