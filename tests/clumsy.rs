@@ -86,7 +86,11 @@ fn an_input_that_is_the_name_of_a_file_and_a_word_too_many_are_told() {
     assert!(ended.stderr.contains("--input @question.json"), "{}", ended.stderr);
     let ended = end(stage.agentry("run").arg(&plain).args(["hello", "--name", "Ada"])).with(2);
     assert!(ended.stderr.contains("each field is given already"), "{}", ended.stderr);
-    for (model, told) in [("scripted", "scripted:FILE"), ("embeded", "did you mean `embedded`?")] {
+    for (model, told) in [
+        ("scripted", "scripted:FILE"),
+        ("./answers.jsonl", "did you mean the script? scripted:./answers.jsonl"),
+        ("embeded", "did you mean `embedded`?"),
+    ] {
         let ended = end(stage.agentry("run").arg(&plain).args(["Ada", "--model", model])).with(2);
         assert!(ended.stderr.contains(told), "{}", ended.stderr);
     }

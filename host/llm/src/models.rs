@@ -72,6 +72,9 @@ fn meant(alias: &str, known: &str) -> String {
     if alias == SCRIPTED {
         return "a script is named with its file: scripted:FILE".to_owned();
     }
+    if Path::new(alias).extension().is_some_and(|ending| ending == "jsonl" || ending == "json") {
+        return format!("did you mean the script? scripted:{alias}");
+    }
     match nearest(alias, known.split(", ")) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("`agentry models` lists what there is: {known}"),
