@@ -134,6 +134,10 @@ fn a_home_is_copied_while_it_serves_and_what_is_put_back_goes_on() {
     let at = first["at_ms"].as_u64().expect("a time") / 1000 + 1;
     let at = Command::new("date").args(["-u", "-d", &format!("@{at}"), "+%Y-%m-%dT%H:%M:%SZ"]).output();
     let at = String::from_utf8(at.expect("there is a date").stdout).expect("text");
+    // Where the home is to be can be said as every other command has it.
+    let there = place(&stage, "three");
+    end(agentry().arg("restore").arg(stage.path("backups")).arg("--home").arg(&there)).with(0);
+    assert!(there.is_dir());
     assert!(restore(&stage, "two", &["--at", at.trim()]).with(0).json()["generation"].as_u64() >= Some(1));
     for home in ["one", "two"] {
         goes_on(&stage, home);

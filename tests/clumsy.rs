@@ -77,6 +77,15 @@ fn a_file_that_lies_beside_and_the_directory_of_one_are_meant() {
 }
 
 #[test]
+fn an_option_that_a_verb_does_not_have_is_not_explained_as_a_word() {
+    for words in [["restore", "x", "--yes"], ["ps", "--json", "--all-of-it"], ["info", "x", "--grant-it"]] {
+        let option = words[2];
+        let told = end(agentry().args(words)).with(2).stderr;
+        assert!(told.contains(&format!("'{option}'")) && !told.contains("as a value"), "{told}");
+    }
+}
+
+#[test]
 fn an_input_that_is_the_name_of_a_file_and_a_word_too_many_are_told() {
     let stage = Stage::new();
     let plain = package(&stage, SCHEMA);

@@ -18,8 +18,6 @@ use agentry_runtime::{worker, workers};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 
-use self::exit::Exit;
-
 /// musl's own allocator has one lock for all threads.
 #[cfg(target_env = "musl")]
 #[global_allocator]
@@ -65,6 +63,10 @@ const OTHERS: [(&[&str], &str); 10] = [
 /// The same error, with what to do about it where clap alone says only what is wrong.
 fn meant(mut error: clap::Error, arguments: &[OsString]) -> clap::Error {
     let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    if error.kind() == ErrorKind::UnknownArgument && error.get(ContextKind::SuggestedArg).is_none() {
+        // Of an option that no verb has, clap says how it is passed as a word: nobody means that.
+        error.remove(ContextKind::Suggested);
+    }
     let tip = match error.kind() {
         ErrorKind::InvalidSubcommand => elsewhere(&words),
         ErrorKind::UnknownArgument => below_zero(&words),
@@ -144,7 +146,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             screen::tell(&meant(error, &arguments).render().ansi().to_string());
-            return Exit::Usage.into();
+            return exit::Exit::Usage.into();
         }
     };
     match cli.command.run() {

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(value_name = "FROM")]
     from: PathBuf,
     /// Where: a directory that is empty or not there [default: $AGENTRY_HOME, or the user's data directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "home", value_name = "DIR")]
     to: Option<PathBuf>,
     /// The last generation that was taken by then, in UTC
     #[arg(long, value_name = "WHEN", value_parser = when::parse, conflicts_with = "generation")]
