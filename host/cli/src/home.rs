@@ -217,7 +217,7 @@ impl Home {
                 "`{agent}` is no agent's name, and no component\nhint: a component's file ends in `.wasm`; `agentry agents` lists those that have a name"
             ),
             None => bail!(
-                "there is no agent `{agent}` here\nhint: put its component at {}, or run a file: agentry run ./{agent}.wasm",
+                "there is no agent `{agent}` here\nhint: install it if it is in an index: agentry search {agent}; or put its component at {}, or run a file: agentry run ./{agent}.wasm",
                 path.display()
             ),
         }

@@ -200,9 +200,24 @@ pub fn syscall(given: &str) -> Result<String, String> {
 fn status(given: &str) -> Result<Status, String> {
     const KNOWN: [&str; 8] =
         ["running", "suspended", "done", "failed", "denied", "exhausted", "unavailable", "stopped"];
-    let near = nearest(given, KNOWN.into_iter()).map(|near| format!("did you mean `{near}`?"));
-    let told = || near.unwrap_or_else(|| format!("it is one of {}", KNOWN.join(", ")));
+    let near = elsewhere(given).or_else(|| nearest(given, KNOWN.into_iter()));
+    let told =
+        || near.map_or_else(|| format!("it is one of {}", KNOWN.join(", ")), |near| format!("did you mean `{near}`?"));
     serde_json::from_value(Value::from(given)).map_err(|_| told())
+}
+
+/// What other schedulers call it.
+fn elsewhere(given: &str) -> Option<&'static str> {
+    Some(match given.to_ascii_lowercase().as_str() {
+        "finished" | "success" | "successful" | "succeeded" | "ok" | "completed" | "complete" | "ended" => "done",
+        "error" | "errored" | "crashed" | "panicked" => "failed",
+        "refused" | "forbidden" | "rejected" => "denied",
+        "waiting" | "paused" | "pending" | "blocked" | "parked" | "asleep" => "suspended",
+        "killed" | "cancelled" | "canceled" | "aborted" => "stopped",
+        "budget" | "quota" | "timeout" => "exhausted",
+        "active" | "live" | "alive" => "running",
+        _ => return None,
+    })
 }
 
 /// How many of a list are wanted at most: a list of none says nothing.
@@ -222,6 +237,8 @@ mod tests {
     #[test]
     fn words_and_amounts_are_read_exactly_or_refused() {
         assert_eq!(status("denied"), Ok(Status::Denied));
+        assert_eq!(status("finished"), Err("did you mean `done`?".to_owned()));
+        assert_eq!(status("denyed"), Err("did you mean `denied`?".to_owned()));
         assert_eq!((dollars("0.05"), dollars("2"), dollars("1.000001")), (Ok(50_000), Ok(2_000_000), Ok(1_000_001)));
         for wrong in ["", "x", "-1", "1.", ".5", "0.0000001", "99999999999999999999"] {
             assert!(dollars(wrong).is_err(), "{wrong}");

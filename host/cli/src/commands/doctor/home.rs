@@ -44,7 +44,7 @@ pub fn look(home: &Home) -> Vec<Finding> {
     findings.extend(of("agents", agents(home)));
     findings.extend(of("packages", packages(home)));
     findings.extend(of("audit", second_place(home)));
-    findings.extend(of("clock", clock(home)));
+    findings.extend(of("time", clock(home)));
     findings.push(host(home.path()));
     findings.extend(of("growth", growth::look(home)));
     // What is wrong with one file is in the way of many things, and is one mistake.
@@ -164,7 +164,7 @@ fn clock(home: &Home) -> Result<Vec<Finding>> {
         }
     };
     let off = commands::clock::off(&reading);
-    Ok(off.map(|off| Finding::odd("clock", off, commands::clock::MEND)).into_iter().collect())
+    Ok(off.map(|off| Finding::odd("time", off, commands::clock::MEND)).into_iter().collect())
 }
 
 fn registry(home: &Home) -> Result<Vec<Finding>> {
