@@ -6,8 +6,10 @@
 //! Another client of TUF reads the same.
 
 pub mod client;
+pub mod listed;
 pub mod metadata;
 pub mod repository;
+pub mod signed;
 
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use agentry_kernel::text::nearest;
-use agentry_packages::index::client::Listed;
+use agentry_packages::index::listed::{Entry, Listed};
+use agentry_packages::index::metadata::{Listing, Text};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::packages::{Indexes, listed};
+use super::packages::Indexes;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::table::{Table, left};
@@ -37,15 +39,24 @@ pub struct Args {
 /// Lists them.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.existing()?;
-    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
-    let all = threads.block_on(async {
+    let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let words: Arc<[String]> = args.words.iter().map(|word| word.to_lowercase()).collect();
+    let (found, others) = threads.block_on(async {
         let indexes = Indexes::of(&home, args.index.as_deref())?;
-        let read = indexes.read(&home).await?;
-        listed(&read).await
+        let (mut found, mut others) = (Vec::new(), Vec::new());
+        for index in indexes.read(&home).await? {
+            let words = Arc::clone(&words);
+            for one in index.picked(move |entry| Some(Met::by(entry, &words))).await? {
+                match one {
+                    Met::Found(listed) => found.push(listed),
+                    Met::Other(name) => others.push(name),
+                }
+            }
+        }
+        anyhow::Ok((found, others))
     })?;
-    let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
     let mut newest: BTreeMap<(&str, &str), &Listed> = BTreeMap::new();
-    for one in all.iter().filter(|one| one.listing.yanked.is_none() && has_all(one, &words)) {
+    for one in &found {
         let place = (one.listing.name.as_str(), one.index.as_str());
         if newest.get(&place).is_none_or(|before| before.listing.seq < one.listing.seq) {
             newest.insert(place, one);
@@ -55,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         screen::print_json(&newest.values().map(|one| as_json(one)).collect::<Vec<_>>())?;
     } else if newest.is_empty() {
         screen::tell("nothing of the kind is listed\n");
-        if let Some(near) = near(&all, &words) {
+        if let Some(near) = near(&others, &words) {
             screen::tell(&format!("{}: did you mean `{}`?\n", styled(HINT, "hint"), text::line(&near)));
         }
     } else {
@@ -64,18 +75,41 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
+/// A version that is listed, as a search meets it: of those that nobody looks for only the name is kept, for whoever mistyped it.
+enum Met {
+    Found(Box<Listed>),
+    Other(Box<str>),
+}
+
+impl Met {
+    fn by(entry: &Entry<'_>, words: &[String]) -> Self {
+        let listing = entry.listing;
+        let found = (listing.yanked.is_none() && has_all(listing, words)).then(|| entry.listed()).flatten();
+        found.map_or_else(|| Self::Other((*listing.name).into()), |listed| Self::Found(Box::new(listed)))
+    }
+}
+
 /// A package that is nearly called as one of these words.
-fn near(all: &[Listed], words: &[String]) -> Option<String> {
-    let names = || all.iter().map(|one| one.listing.name.as_str());
+fn near(all: &[Box<str>], words: &[String]) -> Option<String> {
+    let names = || all.iter().map(|name| &**name);
     let called = |name: &str, part: &str| name == part || name.split(':').any(|of| of == part);
     let parts = || names().flat_map(|name| name.split(':').chain([name]));
     let part = words.iter().find_map(|word| nearest(word, parts()))?;
     names().find(|name| called(name, part)).map(str::to_owned)
 }
 
-fn has_all(one: &Listed, words: &[String]) -> bool {
-    let listing = &one.listing;
-    let whole = format!("{} {} {}", listing.name, listing.description, listing.provides.join(" ")).to_lowercase();
+fn has_all(listing: &Listing<Text<'_>>, words: &[String]) -> bool {
+    let mut whole = String::with_capacity(listing.name.len() + listing.description.len() + 64);
+    let provides = listing.provides.iter().map(|word| &**word);
+    for text in [&*listing.name, &*listing.description].into_iter().chain(provides) {
+        whole.extend([text, " "]);
+    }
+    // That of other letters takes another text.
+    if whole.is_ascii() {
+        whole.make_ascii_lowercase();
+    } else {
+        whole = whole.to_lowercase();
+    }
     words.iter().all(|word| whole.contains(word))
 }
 

@@ -2,35 +2,32 @@
 //! timestamp, snapshot, the index's own list and the publishers'. Each file is verified before it is kept, and nothing older than what is
 //! kept is taken again.
 
-use std::collections::BTreeMap;
+mod lists;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agentry_kernel::digest::Digest;
 use agentry_kernel::labels;
 use agentry_kernel::time::Millis;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::metadata::{
-    Delegated, Keys, Listing, Meta, Root, Snapshot, Target, Targets, TimestampRole, Unverified, are, fresh,
-};
+use self::lists::Wanted;
+use super::listed::{By, Entry, Files, Listed, stored};
+use super::metadata::{Delegated, Keys, Meta, Root, Snapshot, Targets, TimestampRole, are, fresh};
+use super::signed::Unverified;
 use crate::fault::Fault;
 use crate::file;
-use crate::holders::Holders;
 use crate::key::PublicKey;
 use crate::limits::{
     CLOCK_BACK_MAX_MS, FILE_MAX_BYTES, PUBLISHERS_MAX, ROOT_MAX_BYTES, ROOTS_MAX, SIGNATURE_MAX_BYTES,
     SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES,
 };
-use crate::name::{bytes, is_package};
 use crate::source::Source;
 
 /// Where indexes are kept as they were when they were read last.
 const DIRECTORY: &str = "indexes";
-
-/// Lists that are read at the same time.
-const LISTS_AT_ONCE: usize = 4;
 
 /// An index as it was read now.
 pub struct Index<'a> {
@@ -42,26 +39,6 @@ pub struct Index<'a> {
     root: Root,
     snapshot: Snapshot,
     targets: Targets,
-}
-
-/// A version of a package, as its publisher lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The index that it is in.
-    pub index: String,
-    /// Who lists it.
-    pub publisher: String,
-    /// The publisher's key or keys, for which the index vouches.
-    pub holders: Holders,
-    /// What is said of it.
-    pub listing: Listing,
-    /// Of its file.
-    pub digest: Digest,
-    /// Of its file.
-    pub bytes: u64,
-    path: String,
-    /// Of its signature, which is listed beside it.
-    signature: Digest,
 }
 
 impl<'a> Index<'a> {
@@ -83,8 +60,7 @@ impl<'a> Index<'a> {
         let root = reading.root(anchor).await?;
         let timestamp = reading.timestamp(&root).await?;
         let snapshot = reading.snapshot(&root, &timestamp).await?;
-        let whole = Arc::new(|targets| targets);
-        let targets = reading.targets("targets", &snapshot, (&root.keys, role(&root, "targets")?), whole).await?;
+        let targets = reading.targets(&root, &snapshot).await?;
         mark(&kept, now)?;
         Ok(Self { source, name: name.to_owned(), kept, now, root, snapshot, targets })
     }
@@ -94,19 +70,18 @@ impl<'a> Index<'a> {
         self.root.version
     }
 
-    /// The publishers that it lists.
-    ///
-    /// # Errors
-    /// If there are too many.
-    pub fn publishers(&self) -> Result<impl Iterator<Item = &str>, Fault> {
+    /// The publishers that it lists, each once: of two of one name, only the first is asked.
+    fn publishers(&self) -> Result<Vec<&Delegated>, Fault> {
+        let mut names = BTreeSet::new();
         // Its name is a file's and stands on screens.
-        let is_name = |role: &&Delegated| labels::check(&role.name).is_ok();
-        let roles = self.targets.delegations.iter().flat_map(|delegations| &delegations.roles).filter(is_name);
-        if roles.clone().count() > PUBLISHERS_MAX {
+        let roles = self.targets.delegations.iter().flat_map(|delegations| &delegations.roles);
+        let named = roles.filter(|role| labels::check(&role.name).is_ok());
+        let roles: Vec<&Delegated> = named.filter(|role| names.insert(role.name.as_str())).collect();
+        if roles.len() > PUBLISHERS_MAX {
             let message = format!("the index lists more than {PUBLISHERS_MAX} publishers");
             return Err(Fault::denied(message, "tell whoever runs it"));
         }
-        Ok(roles.map(|role| role.name.as_str()))
+        Ok(roles)
     }
 
     /// All that a publisher lists, in the order of paths; nothing if the index does not list the publisher.
@@ -114,20 +89,9 @@ impl<'a> Index<'a> {
     /// # Errors
     /// If the publisher's list is not signed by the publisher, has expired, or is older than it was.
     pub async fn of(&self, publisher: &str) -> Result<Vec<Listed>, Fault> {
-        if labels::check(publisher).is_err() {
-            return Ok(Vec::new());
-        }
-        let Some(delegations) = &self.targets.delegations else { return Ok(Vec::new()) };
-        let Some(role) = delegations.roles.iter().find(|role| role.name == publisher) else { return Ok(Vec::new()) };
-        // A publisher that has listed nothing yet has no list.
-        if !self.snapshot.meta.contains_key(&format!("{publisher}.json")) {
-            return Ok(Vec::new());
-        }
-        let reading = Reading { source: self.source, kept: &self.kept, now: self.now };
-        let by =
-            By { index: self.name.clone(), publisher: publisher.to_owned(), holders: role.holders(&delegations.keys)? };
-        let listed = Arc::new(move |targets| by.listed(targets));
-        reading.targets(publisher, &self.snapshot, (&delegations.keys, &role.role()), listed).await
+        let roles = self.targets.delegations.iter().flat_map(|delegations| &delegations.roles);
+        let role = roles.into_iter().find(|role| role.name == publisher).filter(|_| labels::check(publisher).is_ok());
+        self.taken(role, |entry| entry.listed()).await
     }
 
     /// All that all of its publishers list, one after the other.
@@ -135,12 +99,39 @@ impl<'a> Index<'a> {
     /// # Errors
     /// As [`of`](Self::of), for any of them.
     pub async fn all(&self) -> Result<Vec<Listed>, Fault> {
-        let lists = stream::iter(self.publishers()?).map(|publisher| self.of(publisher)).buffered(LISTS_AT_ONCE);
-        let append = |mut all: Vec<Listed>, list| async {
-            all.extend(list);
-            Ok(all)
-        };
-        lists.try_fold(Vec::new(), append).await
+        self.picked(|entry| entry.listed()).await
+    }
+
+    /// What `take` takes of all that all of its publishers list, one after the other. It is asked on several threads, and only of what has been verified.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), for any of them.
+    pub async fn picked<T: Send + 'static>(
+        &self,
+        take: impl Fn(&Entry<'_>) -> Option<T> + Send + Sync + 'static,
+    ) -> Result<Vec<T>, Fault> {
+        self.taken(self.publishers()?, take).await
+    }
+
+    async fn taken<T: Send + 'static>(
+        &self,
+        roles: impl IntoIterator<Item = &Delegated>,
+        take: impl Fn(&Entry<'_>) -> Option<T> + Send + Sync + 'static,
+    ) -> Result<Vec<T>, Fault> {
+        let Some(delegations) = &self.targets.delegations else { return Ok(Vec::new()) };
+        let (mut lists, mut by) = (Vec::new(), Vec::new());
+        for role in roles {
+            // A publisher that has listed nothing yet has no list.
+            let Some(meta) = self.snapshot.meta.get(&format!("{}.json", role.name)) else { continue };
+            let holders = role.holders(&delegations.keys)?;
+            by.push(By { index: self.name.clone(), publisher: role.name.clone(), holders });
+            lists.push(Wanted::of(&role.name, meta, (&delegations.keys, &role.role()), self.now));
+        }
+        let lists: Arc<[Wanted]> = lists.into();
+        let of = Arc::clone(&lists);
+        let open = move |at: usize, bytes: &[u8]| Ok(by[at].taken(&of[at].open::<Files<'_>>(bytes)?.targets, &take));
+        let reading = Reading { source: self.source, kept: &self.kept, now: self.now };
+        Ok(reading.opened(&lists, Arc::new(open)).await?.into_iter().flatten().collect())
     }
 
     /// The file of a version and its signature.
@@ -157,64 +148,17 @@ impl<'a> Index<'a> {
         };
         // Nobody gives more than was listed.
         let most = usize::try_from(listed.bytes).unwrap_or(FILE_MAX_BYTES).min(FILE_MAX_BYTES);
-        let component =
-            self.source.get(&stored(&listed.path, listed.digest), most).await?.ok_or_else(|| half("file"))?;
+        let path = listed.path();
+        let component = self.source.get(&stored(&path, listed.digest), most).await?.ok_or_else(|| half("file"))?;
         if component.len() as u64 != listed.bytes || agentry_engine::package::digest(&component) != listed.digest {
             let message =
                 format!("the file of {}@{} is not the one that is listed", listed.listing.name, listed.listing.version);
             return Err(Fault::denied(message, "try again later; if it stays so, tell whoever runs the index"));
         }
-        let beside = stored(&format!("{}.sig", listed.path), listed.signature);
+        let beside = stored(&format!("{path}.sig"), listed.signature);
         let envelope = self.source.get(&beside, SIGNATURE_MAX_BYTES).await?;
         Ok((component, envelope.ok_or_else(|| half("signature"))?))
     }
-}
-
-/// Whose list it is, and in which index.
-struct By {
-    index: String,
-    publisher: String,
-    holders: Holders,
-}
-
-impl By {
-    /// The versions of a list.
-    fn listed(&self, targets: Targets) -> Vec<Listed> {
-        let (signatures, files): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            targets.targets.into_iter().partition(|(path, _)| path.ends_with(".sig"));
-        let version = |(path, target)| {
-            let signature = sha(signatures.get(&format!("{path}.sig"))?)?;
-            self.version(path, target, signature)
-        };
-        files.into_iter().filter_map(version).collect()
-    }
-
-    /// A version, if its path and what is said of it are one: a publisher lists nothing that is another's.
-    fn version(&self, path: String, target: Target, signature: Digest) -> Option<Listed> {
-        let digest = sha(&target)?;
-        let listing = target.custom?;
-        is_package(&listing.name, &listing.version).then_some(())?;
-        let agent = listing.name.strip_prefix(&self.publisher)?.strip_prefix(':')?;
-        (path == target_path(&self.publisher, agent, &listing.version)).then_some(())?;
-        let (index, publisher, holders) = (self.index.clone(), self.publisher.clone(), self.holders.clone());
-        Some(Listed { index, publisher, holders, listing, digest, bytes: target.length, path, signature })
-    }
-}
-
-/// The digest of a file that is listed.
-fn sha(target: &Target) -> Option<Digest> {
-    bytes(target.hashes.sha256.as_deref()?).map(Digest)
-}
-
-/// The path of a version among all that is listed.
-pub(super) fn target_path(publisher: &str, agent: &str, version: &str) -> String {
-    format!("{publisher}/{agent}/{version}.wasm")
-}
-
-/// Where its file lies.
-pub(super) fn stored(path: &str, digest: Digest) -> String {
-    let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
-    format!("targets/{directory}/{digest}.{file}")
 }
 
 /// Which keys a role has.
@@ -314,32 +258,19 @@ impl Reading<'_> {
         Ok(snapshot)
     }
 
-    /// What `made` makes of the list of the index itself or of a publisher: kept from last time, or read now.
-    async fn targets<T: Send + 'static>(
-        &self,
-        name: &str,
-        snapshot: &Snapshot,
-        (keys, role): (&BTreeMap<String, Value>, &Keys),
-        made: Arc<impl Fn(Targets) -> T + Send + Sync + 'static>,
-    ) -> Result<T, Fault> {
-        let file = format!("{name}.json");
-        let meta = meta(&snapshot.meta, &file)?;
-        let keys = role.keyids.iter().filter_map(|id| Some((id.clone(), keys.get(id)?.clone()))).collect();
-        let wanted = Arc::new(WantedList { file, meta: meta.clone(), keys, role: role.clone(), now: self.now });
-        let path = self.kept.join(format!("list-{}", wanted.file));
-        let (kept, of_kept, from_kept) = (path.clone(), Arc::clone(&wanted), Arc::clone(&made));
-        let open_kept = move || {
-            let kept = file::read(&kept, TARGETS_MAX_BYTES)?;
-            Ok(kept.and_then(|bytes| of_kept.open(&bytes).ok()).map(|targets| from_kept(targets)))
-        };
-        if let Some(made) = elsewhere(open_kept).await? {
-            return Ok(made);
-        }
-        let bytes = self.versioned(&wanted.file, meta, TARGETS_MAX_BYTES).await?;
-        let (made, bytes) = elsewhere(move || Ok((made(wanted.open(&bytes)?), bytes))).await?;
-        // Whatever a crash makes of it, it is verified again before it counts.
-        file::write_unsynced(&path, &bytes, self.kept, 0o644)?;
-        Ok(made)
+    /// The index's own list, kept from last time or read now.
+    async fn targets(&self, root: &Root, snapshot: &Snapshot) -> Result<Targets, Fault> {
+        let wanted = Wanted::of(
+            "targets",
+            meta(&snapshot.meta, "targets.json")?,
+            (&root.keys, role(root, "targets")?),
+            self.now,
+        );
+        let lists: Arc<[Wanted]> = [wanted].into();
+        let of = Arc::clone(&lists);
+        let open = move |at: usize, bytes: &[u8]| of[at].open(bytes);
+        let list = self.opened(&lists, Arc::new(open)).await?.pop();
+        Ok(list.expect("one was asked for"))
     }
 
     async fn versioned(&self, file: &str, wanted: &Meta, max_bytes: usize) -> Result<Vec<u8>, Fault> {
@@ -364,7 +295,7 @@ impl Reading<'_> {
     }
 
     /// What was kept when it had been verified; what cannot be read any more counts as nothing.
-    fn before<T: super::metadata::Role>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
+    fn before<T: DeserializeOwned>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
         let kept = file::read(&self.kept.join(name), max_bytes)?;
         let Some(bytes) = kept else { return Ok(None) };
         let file: Value = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -386,32 +317,8 @@ impl Reading<'_> {
     }
 }
 
-/// A list as a snapshot speaks of it, and who may sign it.
-struct WantedList {
-    file: String,
-    meta: Meta,
-    keys: BTreeMap<String, Value>,
-    role: Keys,
-    now: Millis,
-}
-
-impl WantedList {
-    /// The list in these bytes, if it is the one.
-    fn open(&self, bytes: &[u8]) -> Result<Targets, Fault> {
-        let targets = Unverified::<Targets>::read(&self.file, bytes)?.verified(&self.file, &self.keys, &self.role)?;
-        is_version(&self.file, &self.meta, targets.version)?;
-        fresh(&self.file, &targets, self.now)?;
-        Ok(targets)
-    }
-}
-
-/// Does what takes a processor's time on a thread where nobody else waits, so that several lists are opened at once.
-async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
-}
-
 /// A root that its own keys signed.
-fn vouched(name: &str, unverified: Unverified<Root>) -> Result<Root, Fault> {
+fn vouched(name: &str, unverified: Unverified<'_, Root>) -> Result<Root, Fault> {
     let root = unverified.unverified().clone();
     if !root.consistent_snapshot {
         return Err(Fault::denied("the index has no consistent snapshots", "tell whoever runs it"));

@@ -13,13 +13,15 @@ use agentry_journal::export::sign::SigningKey;
 use agentry_kernel::labels;
 use agentry_kernel::text::line;
 use agentry_kernel::time::Millis;
+use serde::de::DeserializeOwned;
 
-use super::client::{role, stored, target_path};
+use super::client::role;
+use super::listed::{stored, target_path};
 use super::metadata;
 use super::metadata::{
-    Delegated, Keys, Meta, OWN_ROLES, Role, Root, Snapshot, Target, Targets, TimestampRole, Unverified, hashes, moment,
-    until, write,
+    Delegated, Keys, Meta, OWN_ROLES, Role, Root, Snapshot, Target, Targets, TimestampRole, hashes, moment, until,
 };
+use super::signed::{Unverified, write};
 use crate::fault::Fault;
 use crate::file;
 use crate::holders::Holders;
@@ -84,8 +86,8 @@ impl Repository {
             roles: roles.map(|(name, key)| (name.to_owned(), one(key))).into(),
         };
         self.save("1.root.json", &write(&first, &[root]))?;
-        let list =
-            Targets { version: 1, expires: self.in_days(LISTS_DAYS), targets: BTreeMap::new(), delegations: None };
+        let (expires, targets) = (self.in_days(LISTS_DAYS), BTreeMap::<String, Target>::new());
+        let list = Targets { version: 1, expires, targets, delegations: None };
         self.save("1.targets.json", &write(&list, &[root]))?;
         self.sign(online, days).map(drop)
     }
@@ -186,7 +188,7 @@ impl Repository {
             wants: manifest.wants.interfaces().map(str::to_owned).collect(),
             yanked: None,
         };
-        let target = Target { length: component.len() as u64, hashes: hashes(component), custom: Some(listing) };
+        let target = Target { length: component.len() as u64, hashes: hashes(component), custom: Some(listing.into()) };
         // The signature is listed as well, for clients that take nothing that is not.
         let beside = Target { length: envelope.len() as u64, hashes: hashes(envelope), custom: None };
         list.targets.insert(format!("{path}.sig"), beside);
@@ -247,7 +249,8 @@ impl Repository {
         let bytes = write(&snapshot, &[online]);
         self.save(&format!("{version}.snapshot.json"), &bytes)?;
         let before = file::read(&self.path("timestamp.json"), TIMESTAMP_MAX_BYTES)?;
-        let before = before.map(|bytes| Unverified::<TimestampRole>::read("timestamp.json", &bytes)).transpose()?;
+        let read = |bytes| Unverified::<TimestampRole>::read("timestamp.json", bytes);
+        let before = before.as_deref().map(read).transpose()?;
         let meta = Meta { version, length: Some(bytes.len() as u64), hashes: Some(hashes(&bytes)) };
         let timestamp = TimestampRole {
             version: before.map_or(1, |before| before.unverified().version.saturating_add(1)),
@@ -336,7 +339,7 @@ impl Repository {
         file::read(&self.path(&format!("{version}.{name}.json")), max_bytes)
     }
 
-    fn newest<T: Role + Clone>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
+    fn newest<T: Role + Clone + DeserializeOwned>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
         let Some(version) = self.versions(name).last().copied() else { return Ok(None) };
         let Some(bytes) = self.version(name, version, max_bytes)? else { return Ok(None) };
         let read = Unverified::<T>::read(&format!("{name}.json"), &bytes)?;

@@ -7,7 +7,8 @@ use agentry_engine::package::{Package, Parts, digest};
 use agentry_journal::export::sign::SigningKey;
 use agentry_kernel::time::Millis;
 
-use super::client::{Index, Listed};
+use super::client::Index;
+use super::listed::Listed;
 use super::repository::{Listing, Repository, Signed};
 use crate::fault::{Fault, Kind};
 use crate::holders::Holders;

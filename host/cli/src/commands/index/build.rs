@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agentry_kernel::manifest::Manifest;
 use agentry_packages::Fault;
-use agentry_packages::index::client::{Index, Listed};
+use agentry_packages::index::client::Index;
+use agentry_packages::index::listed::Listed;
 use agentry_packages::key::PublicKey;
 use agentry_packages::source::Source;
 use agentry_packages::statement::Statement;

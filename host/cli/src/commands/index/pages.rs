@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use agentry_kernel::manifest::Manifest;
 use agentry_packages::holders::Holders;
-use agentry_packages::index::client::Listed;
+use agentry_packages::index::listed::Listed;
 
 use super::versions::Differences;
 use crate::commands::packages::{does, drafted_costs};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use agentry_kernel::manifest::Requirement;
 use agentry_kernel::time::Millis;
 use agentry_packages::Fault;
-use agentry_packages::index::client::Listed;
+use agentry_packages::index::listed::Listed;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::limits::TEAM_MAX;
 use agentry_packages::lock::{Lock, Release};

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::{DAY_MS, LISTS_DAYS, Repository, not_listed};
 use crate::fault::Fault;
-use crate::index::metadata::{Delegated, Delegations, Snapshot, Targets, Unverified, cosigned, until, write};
+use crate::index::metadata::{Delegated, Delegations, Snapshot, Targets, until};
+use crate::index::signed::{Unverified, cosigned, write};
 use crate::key::PublicKey;
 use crate::limits::{SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES};
 
