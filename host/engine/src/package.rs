@@ -1,5 +1,6 @@
 //! Reads packages: a component whose manifest is inside. It says what a package is and asks for, and never runs any of it.
 
+mod hashed;
 mod imports;
 mod manifest;
 mod parts;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use agentry_store::limits::COMPONENT_MAX_BYTES;
+pub use hashed::Hashed;
 pub use imports::{Import, WIT_VERSION};
 pub use manifest::{SECTION, canonical_json};
 pub use parts::Parts;
@@ -111,6 +113,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
 /// # Errors
 /// If this host would not run it, with the first reason found.
 pub fn inspect(bytes: &[u8]) -> Result<Package, PackageError> {
+    inspect_named(bytes, digest(bytes))
+}
+
+/// The same of bytes whose digest was computed by whoever asks.
+pub(crate) fn inspect_named(bytes: &[u8], digest: Digest) -> Result<Package, PackageError> {
     let shape = structure::read(bytes)?;
     let section = match shape.manifests.as_slice() {
         [one] => one,
@@ -130,14 +137,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Package, PackageError> {
     let manifest = manifest::parse(section)?;
     imports::speaks(&manifest.wit)?;
     let unused = imports::check(&shape.imports, &manifest)?;
-    Ok(Package {
-        digest: digest(bytes),
-        manifest,
-        imports: shape.imports,
-        unused,
-        bytes: bytes.len(),
-        parts: shape.parts,
-    })
+    Ok(Package { digest, manifest, imports: shape.imports, unused, bytes: bytes.len(), parts: shape.parts })
 }
 
 /// Puts a manifest into a component that has none.

@@ -5,6 +5,7 @@ mod child;
 mod frames;
 mod guard;
 mod slots;
+mod together;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use agentry_kernel::manifest::Manifest;
 use super::package::{self, Package, PackageError};
 use super::settings::Shape;
 pub use child::child;
-use guard::{ask, ask_several};
+use guard::ask;
 use slots::SLOTS;
+pub use together::Together;
 
 /// The hidden verb by which a program prepares for itself.
 pub const VERB: &str = "prepare-component";
@@ -148,22 +150,6 @@ impl Preparer {
         SLOTS.in_turn(work).await
     }
 
-    /// What the packages in these bytes say of themselves, in their order. One child reads all of them, so that what has been read cannot harm this
-    /// process; what has been made for it could lie about those behind it, as far as that child's own limits and memory safety do not hold. So it
-    /// is for showing packages, and what runs is read alone. Where that child does not come to its end, each is read by one of its own.
-    pub async fn read_several(&self, all: Vec<Arc<[u8]>>) -> Vec<Result<Package, PrepareError>> {
-        if let Self::Child(program) = self
-            && let Some(read) = together(program.clone(), all.clone()).await
-        {
-            return read;
-        }
-        let mut read = Vec::with_capacity(all.len());
-        for bytes in all {
-            read.push(self.read(bytes).await);
-        }
-        read
-    }
-
     /// As [`Self::read`], at once, for a command that does nothing else meanwhile.
     ///
     /// # Errors
@@ -204,20 +190,6 @@ impl Preparer {
     }
 }
 
-/// What one child says of all of these; none if it has not come to its end with them.
-async fn together(program: PathBuf, all: Vec<Arc<[u8]>>) -> Option<Vec<Result<Package, PrepareError>>> {
-    let work = move |goes_on: &dyn Fn() -> bool| {
-        let lengths: Option<Vec<_>> =
-            all.iter().map(|one| Some(u32::try_from(one.len()).ok()?.to_le_bytes())).collect();
-        let lengths = lengths.ok_or_else(nothing)?;
-        let input: Vec<&[u8]> = lengths.iter().zip(&all).flat_map(|(length, one)| [&length[..], &one[..]]).collect();
-        let said = ask_several(&program, &input, all.len(), goes_on).ok_or_else(nothing)?;
-        let read = said.into_iter().zip(&all).map(|(said, bytes)| believed(&said?, bytes));
-        Ok(read.collect())
-    };
-    SLOTS.in_turn(work).await.ok()
-}
-
 /// What a child says of these bytes, of which nothing is taken that cannot be checked.
 fn believed(facts: &[u8], bytes: &[u8]) -> Result<Package, PrepareError> {
     let package = Package::of_facts(facts, package::digest(bytes), bytes.len());
@@ -232,20 +204,4 @@ fn nothing() -> PrepareError {
 fn one_line(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().filter(|letter| !letter.is_control()).take(300).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_one_child_does_not_read_all_each_is_read_by_its_own() {
-        let threads = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let all: Vec<Arc<[u8]>> = vec![Arc::from(&b"one"[..]), Arc::from(&b"other"[..])];
-        let none = Preparer::Child("/bin/false".into());
-        let read = threads.block_on(none.read_several(all.clone()));
-        assert!(read.len() == 2 && read.iter().all(|read| matches!(read, Err(PrepareError::Child(_)))), "{read:?}");
-        let read = threads.block_on(Preparer::InProcess.read_several(all));
-        assert!(read.len() == 2 && read.iter().all(|read| matches!(read, Err(PrepareError::Package(_)))), "{read:?}");
-    }
 }

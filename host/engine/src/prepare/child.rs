@@ -1,9 +1,10 @@
 //! The preparer's own side: confines itself, reads one component from standard input and writes one answer. It runs nothing of it.
 
 use std::ffi::OsString;
-use std::io::{Read, StdoutLock, Write};
+use std::io::{BufRead, Read, StdoutLock, Write};
 use std::process::ExitCode;
 
+use agentry_kernel::Digest;
 use agentry_store::limits::{
     ARTIFACT_MAX_BYTES, COMPILE_ADDRESS_MAX_BYTES, COMPILE_CPU_MAX_S, COMPONENT_MAX_BYTES, PACKAGE_FACTS_MAX_BYTES,
     PREPARE_STACK_BYTES, READ_ADDRESS_MAX_BYTES, READ_CPU_MAX_S,
@@ -13,7 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::frames::Writer;
 use super::one_line;
 use crate::confine::{self, Confined};
-use crate::package::{self, PackageError};
+use crate::package::{self, Package, PackageError};
 use crate::settings::{self, Shape};
 
 /// The child, which is told what to do: `read`, `read-several`, `compile SHAPE` or `attach`. Exit code 0 with an answer, also if that is a refusal; 2 if
@@ -52,17 +53,30 @@ fn read() -> std::io::Result<Option<(Vec<u8>, Out)>> {
     Ok(facts(&bytes, &mut out)?.then_some((bytes, out)))
 }
 
-/// The input is several components, the length of each before it; each has a frame of the answer.
+/// The input is several components, the length and the digest of each before it; each has a frame of the answer. Whoever asks has hashed them, and
+/// believes what is said here of those bytes alone.
 fn read_several() -> std::io::Result<()> {
-    let input = input()?;
-    let mut rest = input.as_slice();
+    let mut input = std::io::stdin().lock();
     let mut out = Writer::new(std::io::stdout().lock())?;
-    while !rest.is_empty() {
-        let (component, behind) = led(rest).ok_or_else(cut_short)?;
-        facts(component, &mut out)?;
-        rest = behind;
+    let mut component = Vec::new();
+    while let Some(digest) = next(&mut input, &mut component)? {
+        said(package::inspect_named(&component, digest), &mut out)?;
     }
     Ok(())
+}
+
+/// Reads the next component into the place of the one before it, and gives its digest as it stands there; none behind the last one.
+fn next(input: &mut impl BufRead, component: &mut Vec<u8>) -> std::io::Result<Option<Digest>> {
+    if input.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let (mut length, mut digest) = ([0; 4], [0; 32]);
+    input.read_exact(&mut length)?;
+    input.read_exact(&mut digest)?;
+    let length = usize::try_from(u32::from_le_bytes(length)).ok().filter(|length| *length <= COMPONENT_MAX_BYTES);
+    component.resize(length.ok_or_else(cut_short)?, 0);
+    input.read_exact(component)?;
+    Ok(Some(Digest(digest)))
 }
 
 /// What has its length before it, and what stands behind it.
@@ -76,7 +90,12 @@ fn cut_short() -> std::io::Error {
 }
 
 fn facts(package: &[u8], out: &mut Out) -> std::io::Result<bool> {
-    let read = package::inspect(package).and_then(|package| {
+    said(package::inspect(package), out)
+}
+
+/// Writes down what a package is, or why it is none. True if it is one.
+fn said(read: Result<Package, PackageError>, out: &mut Out) -> std::io::Result<bool> {
+    let read = read.and_then(|package| {
         let facts = package.facts();
         if facts.len() <= PACKAGE_FACTS_MAX_BYTES { Ok(facts) } else { Err(too_many()) }
     });

@@ -1,6 +1,7 @@
 //! Starts one preparer, hears its answer and says which limit it broke if it broke one. It waits for no longer than it must, and leaves
 //! no child behind.
 
+use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -29,6 +30,7 @@ pub(super) fn ask(
     };
     let answer_max = frames::AROUND_BYTES + PACKAGE_FACTS_MAX_BYTES + made_max;
     let bounds = (answer_max, Duration::from_secs(wall_s));
+    let input = handed_over(input).map_err(|error| PrepareError::Child(error.to_string()))?;
     let Told { said, complained, status } = run(program, words, input, bounds, goes_on)?;
     let answer = Answer::read(&said);
     let stage = if answer.facts.is_some() { Stage::Compiling } else { Stage::Reading };
@@ -39,13 +41,14 @@ pub(super) fn ask(
     }
 }
 
-/// One child for several components, each with its length before it; none if it did not come to its end with all of them.
+/// One child for several components in this file, each with its length and its digest before it; none if it did not come to its end with all of them.
 pub(super) fn ask_several(
     program: &Path,
-    input: &[&[u8]],
+    mut input: File,
     count: usize,
     goes_on: &dyn Fn() -> bool,
 ) -> Option<Vec<Said>> {
+    input.rewind().ok()?;
     let answer_max = count.saturating_mul(frames::AROUND_BYTES + PACKAGE_FACTS_MAX_BYTES).min(ARTIFACT_MAX_BYTES);
     let bounds = (answer_max, Duration::from_secs(READ_WALL_MAX_S));
     let told = run(program, &["read-several"], input, bounds, goes_on).ok()?;
@@ -65,7 +68,7 @@ struct Told {
 fn run(
     program: &Path,
     words: &[&str],
-    input: &[&[u8]],
+    input: File,
     (answer_max, wall): (usize, Duration),
     goes_on: &dyn Fn() -> bool,
 ) -> Result<Told, PrepareError> {
@@ -76,7 +79,7 @@ fn run(
         .env_clear()
         // glibc reserves 64 MB of address space a thread otherwise, which the limit would count.
         .env("MALLOC_ARENA_MAX", "2")
-        .stdin(handed_over(input).map_err(wrong)?)
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -91,12 +94,16 @@ fn run(
 }
 
 /// The bytes as a file without a name, which needs nobody who feeds it.
-fn handed_over(parts: &[&[u8]]) -> std::io::Result<std::fs::File> {
-    let file = rustix::fs::memfd_create("component", rustix::fs::MemfdFlags::CLOEXEC)?;
-    let mut file = std::fs::File::from(file);
+fn handed_over(parts: &[&[u8]]) -> std::io::Result<File> {
+    let mut file = file_without_name()?;
     parts.iter().try_for_each(|part| file.write_all(part))?;
     file.rewind()?;
     Ok(file)
+}
+
+/// A file in memory, which goes with whoever has it open.
+pub(super) fn file_without_name() -> std::io::Result<File> {
+    Ok(rustix::fs::memfd_create("component", rustix::fs::MemfdFlags::CLOEXEC)?.into())
 }
 
 /// A child that does not outlive who asked.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use agentry_engine::package::Hashed;
 use agentry_kernel::labels;
 use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
@@ -138,7 +139,7 @@ impl<'a> Index<'a> {
     ///
     /// # Errors
     /// If one is missing, or the file is not the one that is listed.
-    pub async fn fetch(&self, listed: &Listed) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+    pub async fn fetch(&self, listed: &Listed) -> Result<(Hashed, Vec<u8>), Fault> {
         let half = |what: &str| {
             let message = format!(
                 "the index lists {}@{} and does not have its {what}",
@@ -150,7 +151,8 @@ impl<'a> Index<'a> {
         let most = usize::try_from(listed.bytes).unwrap_or(FILE_MAX_BYTES).min(FILE_MAX_BYTES);
         let path = listed.path();
         let component = self.source.get(&stored(&path, listed.digest), most).await?.ok_or_else(|| half("file"))?;
-        if component.len() as u64 != listed.bytes || agentry_engine::package::digest(&component) != listed.digest {
+        let component = Hashed::of(component);
+        if component.bytes().len() as u64 != listed.bytes || component.digest() != listed.digest {
             let message =
                 format!("the file of {}@{} is not the one that is listed", listed.listing.name, listed.listing.version);
             return Err(Fault::denied(message, "try again later; if it stays so, tell whoever runs the index"));

@@ -82,7 +82,7 @@ impl Place {
             let listed = index.of("acme").await?;
             for one in &listed {
                 let (component, envelope) = index.fetch(one).await?;
-                assert_eq!(digest(&component), one.digest);
+                assert_eq!(digest(component.bytes()), one.digest);
                 assert_eq!(Statement::open(&envelope)?.digest, one.digest);
             }
             Ok(listed)

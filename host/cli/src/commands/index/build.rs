@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use agentry_engine::prepare::Together;
 use agentry_kernel::manifest::Manifest;
 use agentry_packages::Fault;
 use agentry_packages::index::client::Index;
@@ -175,14 +175,18 @@ fn by_all_cores(index: &Index<'_>, batches: &[Vec<&Listed>]) -> Result<Vec<Resul
 
 /// Fetches some files and holds each against its signature and what is listed.
 async fn looked_at(index: &Index<'_>, batch: &[&Listed]) -> Result<Vec<Result<Manifest>>> {
-    let (mut components, mut fetched) = (Vec::new(), Vec::new());
+    let (mut together, mut fetched) = (Together::new()?, Vec::new());
     for listed in batch {
-        fetched.push(index.fetch(listed).await.map(|(component, envelope)| {
-            components.push(Arc::from(component));
-            envelope
-        }));
+        let one = index.fetch(listed).await;
+        fetched.push(match one {
+            Ok((component, envelope)) => {
+                together.add(&component)?;
+                Ok(envelope)
+            }
+            Err(fault) => Err(fault),
+        });
     }
-    let mut read = package::preparer()?.read_several(components).await.into_iter();
+    let mut read = together.read(&package::preparer()?).await.into_iter();
     let manifests = batch.iter().zip(fetched).map(|(listed, envelope)| -> Result<Manifest> {
         let envelope = envelope?;
         let package = read.next().context("a package was not read")?.with_context(|| listed.listing.name.clone())?;

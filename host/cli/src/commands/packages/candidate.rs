@@ -123,7 +123,8 @@ impl Candidate {
             };
         };
         let named = Named::parse(&listed.listing.name)?;
-        let (bytes, envelope) = index.fetch(&listed).await?;
+        let (component, envelope) = index.fetch(&listed).await?;
+        let bytes = component.into_bytes();
         let statement = Statement::open(&envelope)?;
         if statement.vouched.holders != listed.holders {
             let message =
