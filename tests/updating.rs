@@ -176,11 +176,16 @@ fn a_version_that_is_taken_back_is_installed_no_more_and_a_publisher_that_is_tak
     };
     end(&mut yank("acme:keeper")).with(2).complains("none is named");
     end(&mut yank("acme:keeper@9.9.9")).with(2).complains("does not list acme:keeper@9.9.9");
+    let listed = end(stage.agentry("search").arg("--json")).with(0).json();
+    let digest = format!("sha256:{}", listed[0]["digest"].as_str().expect("a digest"));
     end(&mut yank("acme:keeper@1.0.0")).with(0);
     end(market.author("index sign").arg(&index).args(["--days", "7", "--key", "index"])).with(0);
     end(stage.agentry("install").arg("acme:keeper"))
         .with(3)
         .complains("was taken back by its publisher: it loses cents");
+    end(stage.agentry("install").arg(&digest))
+        .with(3)
+        .complains("acme:keeper@1.0.0 was taken back by its publisher: it loses cents");
     assert_eq!(end(stage.agentry("search").arg("--json")).with(0).json(), json!([]));
     end(market.author("index remove").arg(&index).args(["nobody", "--key", "index"]))
         .with(3)

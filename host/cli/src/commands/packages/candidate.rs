@@ -116,10 +116,7 @@ impl Candidate {
             return match which {
                 Which::Named(_, 1..) => Ok(None),
                 Which::Named(named, 0) => Err(nowhere(&read, &named).await.into()),
-                Which::Digest(_) => {
-                    let hint = "`agentry search --json` shows the digests of what is listed";
-                    Err(Fault::usage("no index here lists a file of this digest", hint).into())
-                }
+                Which::Digest(digest) => Err(no_such_file(&read, digest).await.into()),
             };
         };
         let named = Named::parse(&listed.listing.name)?;
@@ -292,7 +289,7 @@ impl Which {
         for index in read {
             let listed = match self {
                 Self::Named(named, _) => index.of(&named.publisher).await?,
-                Self::Digest(_) => index.all().await?,
+                Self::Digest(digest) => of_digest(index, *digest).await?,
             };
             for one in listed.into_iter().filter(|one| one.listing.yanked.is_none() && self.is(one)) {
                 if best.as_ref().is_none_or(|(_, best)| best.listing.seq < one.listing.seq) {
@@ -314,6 +311,32 @@ impl Which {
     }
 }
 
+/// All versions whose file has this digest; nothing else of the index's lists is kept.
+async fn of_digest(index: &Index<'_>, digest: Digest) -> Result<Vec<Listed>, Fault> {
+    index.picked(move |entry| (entry.digest()? == digest).then(|| entry.listed())?).await
+}
+
+/// Why no file of this digest is to be had.
+async fn no_such_file(read: &[Index<'_>], digest: Digest) -> Fault {
+    for index in read {
+        for one in of_digest(index, digest).await.unwrap_or_default() {
+            if let Some(because) = &one.listing.yanked {
+                return taken_back(&format!("{}@{}", one.listing.name, one.listing.version), because);
+            }
+        }
+    }
+    let hint = "`agentry search --json` shows the digests of what is listed";
+    Fault::usage("no index here lists a file of this digest", hint)
+}
+
+/// What was listed and is not to be installed any more.
+fn taken_back(shown: &str, because: &str) -> Fault {
+    let message = format!("{} was taken back by its publisher: {}", text::line(shown), text::cut(because, 200));
+    let agent = shown.split_once(':').map_or(shown, |(_, agent)| agent);
+    let word = text::line(agent.split('@').next().unwrap_or(agent));
+    Fault::denied(message, format!("`agentry search {word}` lists what there is"))
+}
+
 /// Why nothing of this name is to be had.
 async fn nowhere(read: &[Index<'_>], named: &Named) -> Fault {
     let shown = named.name();
@@ -333,8 +356,7 @@ async fn nowhere(read: &[Index<'_>], named: &Named) -> Fault {
         return Fault::usage(format!("no index here lists {shown} in such a version"), hint);
     }
     if let Some(because) = yanked {
-        let message = format!("{shown} was taken back by its publisher: {}", text::cut(&because, 200));
-        return Fault::denied(message, format!("`agentry search {}` lists what there is", named.agent));
+        return taken_back(&shown, &because);
     }
     let near = text::meant(&shown, others.iter().map(String::as_str), "`agentry search WORD` lists what there is");
     Fault::usage(format!("no index here lists {shown}"), near)
