@@ -247,3 +247,28 @@ fn what_a_revoked_key_signed_is_stopped_at_its_next_call() {
     end(stage.agentry("install").arg("acme:keeper@9")).with(3).complains("is revoked");
     end(stage.agentry("update").args(["keeper", "--yes"])).with(3).complains("is revoked");
 }
+
+#[test]
+fn a_publisher_whose_list_is_not_believed_hides_nobody_elses_from_a_search_and_from_pages() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.list(&["blue"]);
+    market.publish(&package(stage, "1.wasm", "echo", |_| {}));
+    market.publish(&package(stage, "2.wasm", "echo", |manifest| manifest["name"] = "blue:clock".into()));
+    let metadata = stage.path("index/metadata");
+    let lists = fs::read_dir(&metadata).expect("the index").flatten().map(|entry| entry.path());
+    for list in lists.filter(|path| path.to_string_lossy().ends_with(".blue.json")) {
+        let text = fs::read_to_string(&list).expect("a list");
+        fs::write(&list, text.replacen("1.0.0", "1.0.1", 1)).expect("a file");
+    }
+    let found = end(stage.agentry("search").arg("--json")).with(0);
+    let told =
+        "warning: what a publisher lists is left out: `blue.json` of the index is not signed by whom it should be\n";
+    assert!(found.stderr.starts_with(told), "{}", found.stderr);
+    let names: Vec<_> = found.json().as_array().expect("a list").iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["acme:keeper"]);
+    end(stage.agentry("info").arg("blue:clock")).with(3).complains("`blue.json` of the index is not");
+    end(stage.agentry("info").arg("acme:keeper")).with(0);
+    let pages = end(market.author("index build").arg(stage.path("index")).arg("--out").arg(stage.path("site"))).with(0);
+    assert!(pages.stderr.contains(told), "{}", pages.stderr);
+}

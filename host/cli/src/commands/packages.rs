@@ -7,6 +7,7 @@ mod compare;
 mod consent;
 mod effect;
 mod folders;
+pub mod left_out;
 mod look;
 mod shadow;
 mod team;

@@ -10,7 +10,7 @@ use agentry_packages::index::metadata::{Listing, Text};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::packages::Indexes;
+use super::packages::{Indexes, left_out};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::table::{Table, left};
@@ -41,20 +41,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.existing()?;
     let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let words: Arc<[String]> = args.words.iter().map(|word| word.to_lowercase()).collect();
-    let (found, others) = threads.block_on(async {
+    let (found, others, left_out) = threads.block_on(async {
         let indexes = Indexes::of(&home, args.index.as_deref())?;
-        let (mut found, mut others) = (Vec::new(), Vec::new());
+        let (mut found, mut others, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         for index in indexes.read(&home).await? {
             let words = Arc::clone(&words);
-            for one in index.picked(move |entry| Some(Met::by(entry, &words))).await? {
+            let (met, why) = index.picked_of_believed(move |entry| Some(Met::by(entry, &words))).await?;
+            left_out.extend(why);
+            for one in met {
                 match one {
                     Met::Found(listed) => found.push(listed),
                     Met::Other(name) => others.push(name),
                 }
             }
         }
-        anyhow::Ok((found, others))
+        anyhow::Ok((found, others, left_out))
     })?;
+    left_out::tell(&left_out);
     let mut newest: BTreeMap<(&str, &str), &Listed> = BTreeMap::new();
     for one in &found {
         let place = (one.listing.name.as_str(), one.index.as_str());

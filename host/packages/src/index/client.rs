@@ -92,7 +92,7 @@ impl<'a> Index<'a> {
     pub async fn of(&self, publisher: &str) -> Result<Vec<Listed>, Fault> {
         let roles = self.targets.delegations.iter().flat_map(|delegations| &delegations.roles);
         let role = roles.into_iter().find(|role| role.name == publisher).filter(|_| labels::check(publisher).is_ok());
-        self.taken(role, |entry| entry.listed()).await
+        whole(self.taken(role, |entry| entry.listed()).await?)
     }
 
     /// All that all of its publishers list, one after the other.
@@ -111,14 +111,32 @@ impl<'a> Index<'a> {
         &self,
         take: impl Fn(&Entry<'_>) -> Option<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>, Fault> {
-        self.taken(self.publishers()?, take).await
+        whole(self.taken(self.publishers()?, take).await?)
+    }
+
+    /// The same for whoever only looks: a publisher whose list is not believed hides nobody else's, and is told with the reason.
+    ///
+    /// # Errors
+    /// If a list is not to be had.
+    pub async fn picked_of_believed<T: Send + 'static>(
+        &self,
+        take: impl Fn(&Entry<'_>) -> Option<T> + Send + Sync + 'static,
+    ) -> Result<(Vec<T>, Vec<Fault>), Fault> {
+        let (mut all, mut left_out) = (Vec::new(), Vec::new());
+        for list in self.taken(self.publishers()?, take).await? {
+            match list {
+                Ok(taken) => all.extend(taken),
+                Err(why) => left_out.push(why),
+            }
+        }
+        Ok((all, left_out))
     }
 
     async fn taken<T: Send + 'static>(
         &self,
         roles: impl IntoIterator<Item = &Delegated>,
         take: impl Fn(&Entry<'_>) -> Option<T> + Send + Sync + 'static,
-    ) -> Result<Vec<T>, Fault> {
+    ) -> Result<Vec<Result<Vec<T>, Fault>>, Fault> {
         let Some(delegations) = &self.targets.delegations else { return Ok(Vec::new()) };
         let (mut lists, mut by) = (Vec::new(), Vec::new());
         for role in roles {
@@ -132,7 +150,7 @@ impl<'a> Index<'a> {
         let of = Arc::clone(&lists);
         let open = move |at: usize, bytes: &[u8]| Ok(by[at].taken(&of[at].open::<Files<'_>>(bytes)?.targets, &take));
         let reading = Reading { source: self.source, kept: &self.kept, now: self.now };
-        Ok(reading.opened(&lists, Arc::new(open)).await?.into_iter().flatten().collect())
+        reading.opened(&lists, Arc::new(open)).await
     }
 
     /// The file of a version and its signature.
@@ -161,6 +179,11 @@ impl<'a> Index<'a> {
         let envelope = self.source.get(&beside, SIGNATURE_MAX_BYTES).await?;
         Ok((component, envelope.ok_or_else(|| half("signature"))?))
     }
+}
+
+/// All of all lists, if each is believed.
+fn whole<T>(lists: Vec<Result<Vec<T>, Fault>>) -> Result<Vec<T>, Fault> {
+    Ok(lists.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// Which keys a role has.
@@ -272,7 +295,7 @@ impl Reading<'_> {
         let of = Arc::clone(&lists);
         let open = move |at: usize, bytes: &[u8]| of[at].open(bytes);
         let list = self.opened(&lists, Arc::new(open)).await?.pop();
-        Ok(list.expect("one was asked for"))
+        list.expect("one was asked for")
     }
 
     async fn versioned(&self, file: &str, wanted: &Meta, max_bytes: usize) -> Result<Vec<u8>, Fault> {

@@ -16,6 +16,7 @@ use agentry_packages::source::Source;
 use agentry_packages::statement::Statement;
 use anyhow::{Context, Result};
 
+use super::super::packages::left_out;
 use super::lists;
 use super::pages::{self, Beside, Shown};
 use super::versions::Differences;
@@ -78,7 +79,9 @@ async fn read(directory: &Path, root: PublicKey, state: &Path) -> Result<Vec<Sho
     let index = Index::read(state, "pages", root, &source, units::now()).await?;
     // By publisher and name, and not as they were listed.
     let mut all: BTreeMap<(String, String), Vec<Listed>> = BTreeMap::new();
-    for listed in index.all().await? {
+    let (believed, left_out) = index.picked_of_believed(|entry| entry.listed()).await?;
+    left_out::tell(&left_out);
+    for listed in believed {
         all.entry((listed.publisher.clone(), listed.listing.name.clone())).or_default().push(listed);
     }
     let packages = all.into_values().filter_map(|mut versions| {

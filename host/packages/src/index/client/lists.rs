@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::super::metadata::{Keys, Meta, Targets, fresh};
 use super::super::signed::Unverified;
 use super::{Reading, is_version};
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 use crate::file;
 use crate::limits::TARGETS_MAX_BYTES;
 
@@ -54,19 +54,26 @@ impl Wanted {
 
 impl Reading<'_> {
     /// What `open` makes of each of these lists, in their order: of what was kept last time if it is the right one, else of what is there now. It is
-    /// given the place of a list among them, and its bytes.
+    /// given the place of a list among them, and its bytes. Of one that is not believed it is told why.
+    ///
+    /// # Errors
+    /// If one is not to be had at all: then the others may not be either.
     pub(super) async fn opened<T: Send + 'static>(
         &self,
         lists: &Arc<[Wanted]>,
         open: Arc<impl Fn(usize, &[u8]) -> Result<T, Fault> + Send + Sync + 'static>,
-    ) -> Result<Vec<T>, Fault> {
+    ) -> Result<Vec<Result<T, Fault>>, Fault> {
         let kept = self.open_kept(lists, &open).await?;
         let each = stream::iter(kept.into_iter().enumerate()).map(|(at, kept)| {
             let open = Arc::clone(&open);
             async move {
-                match kept {
+                let made = match kept {
                     Some(made) => Ok(made),
                     None => self.ask_and_open(lists, at, open).await,
+                };
+                match made {
+                    Err(fault) if fault.kind != Kind::Denied => Err(fault),
+                    made => Ok(made),
                 }
             }
         });
