@@ -200,9 +200,10 @@ pub fn syscall(given: &str) -> Result<String, String> {
 fn status(given: &str) -> Result<Status, String> {
     const KNOWN: [&str; 8] =
         ["running", "suspended", "done", "failed", "denied", "exhausted", "unavailable", "stopped"];
-    let near = elsewhere(given).or_else(|| nearest(given, KNOWN.into_iter()));
-    let told =
-        || near.map_or_else(|| format!("it is one of {}", KNOWN.join(", ")), |near| format!("did you mean `{near}`?"));
+    let told = || match elsewhere(given).or_else(|| nearest(given, KNOWN.into_iter())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it is one of {}", KNOWN.join(", ")),
+    };
     serde_json::from_value(Value::from(given)).map_err(|_| told())
 }
 

@@ -107,7 +107,7 @@ fn has_all(listing: &Listing<Text<'_>>, words: &[String]) -> bool {
     for text in [&*listing.name, &*listing.description].into_iter().chain(provides) {
         whole.extend([text, " "]);
     }
-    // That of other letters takes another text.
+    // Letters of ASCII are lowered in place; others may take more bytes, and so a text of their own.
     if whole.is_ascii() {
         whole.make_ascii_lowercase();
     } else {

@@ -226,23 +226,28 @@ pub(super) fn hint(table: &str, word: &str) -> Option<Cow<'static, str>> {
 
 /// The limit that has the same parts in whatever order and by whatever name: `daily_usd` and `max_usd_per_day` are `usd_day`.
 fn limit(word: &str) -> Option<&'static str> {
-    let plain = |part: &'_ str| match part {
-        "daily" | "days" => "day".to_string(),
-        "minutely" | "min" | "minutes" => "minute".to_string(),
-        "runs" | "once" => "run".to_string(),
-        "dollars" | "dollar" | "money" | "cost" | "spend" => "usd".to_string(),
-        "token" => "tokens".to_string(),
-        "call" => "calls".to_string(),
-        "time" | "timeout" => "wall".to_string(),
-        part => part.to_string(),
-    };
-    let empty = ["per", "max", "limit", "a", "each", "total", "budget"];
-    let parts = |word: &str| {
-        let parts = word.split(['_', '-', '.']).filter(|part| !empty.contains(part));
-        parts.map(plain).collect::<BTreeSet<String>>()
-    };
     let meant = parts(word);
     super::budget::KEYS.iter().copied().find(|key| parts(key) == meant)
+}
+
+/// What the name of a limit is made of, each part by our word for it.
+fn parts(word: &str) -> BTreeSet<&str> {
+    const EMPTY: [&str; 7] = ["per", "max", "limit", "a", "each", "total", "budget"];
+    let parts = word.split(['_', '-', '.']).filter(|part| !EMPTY.contains(part));
+    parts.map(our_word).collect()
+}
+
+fn our_word(part: &str) -> &str {
+    match part {
+        "daily" | "days" => "day",
+        "minutely" | "min" | "minutes" => "minute",
+        "runs" | "once" => "run",
+        "dollars" | "dollar" | "money" | "cost" | "spend" => "usd",
+        "token" => "tokens",
+        "call" => "calls",
+        "time" | "timeout" => "wall",
+        part => part,
+    }
 }
 
 /// A line in the right form: what was probably meant if that is plain, else an example.

@@ -12,7 +12,8 @@ pub fn tell(all: &[Fault]) {
     for fault in all.iter().take(TOLD_MAX) {
         screen::warn(&text::ours(&format!("what a publisher lists is left out: {fault}")));
     }
-    if let Some(more) = all.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+    if all.len() > TOLD_MAX {
+        let more = all.len() - TOLD_MAX;
         screen::warn(&format!("what {more} more publishers list is left out for reasons of the kind"));
     }
 }

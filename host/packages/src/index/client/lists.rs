@@ -87,7 +87,7 @@ impl Reading<'_> {
         open: &Arc<impl Fn(usize, &[u8]) -> Result<T, Fault> + Send + Sync + 'static>,
     ) -> Result<Vec<Option<T>>, Fault> {
         let next = Arc::new(AtomicUsize::new(0));
-        let hand = |_| {
+        let thread = |_| {
             let (lists, open, next) = (Arc::clone(lists), Arc::clone(open), Arc::clone(&next));
             let kept = self.kept.to_owned();
             elsewhere(move || {
@@ -102,7 +102,7 @@ impl Reading<'_> {
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut all: Vec<(usize, Option<T>)> =
-            try_join_all((0..cores.min(lists.len())).map(hand)).await?.into_iter().flatten().collect();
+            try_join_all((0..cores.min(lists.len())).map(thread)).await?.into_iter().flatten().collect();
         all.sort_unstable_by_key(|(at, _)| *at);
         Ok(all.into_iter().map(|(_, made)| made).collect())
     }
@@ -116,11 +116,11 @@ impl Reading<'_> {
     ) -> Result<T, Fault> {
         let list = &lists[at];
         let bytes = self.versioned(&list.file, &list.meta, TARGETS_MAX_BYTES).await?;
-        let (kept, by_way_of) = (self.kept.join(list.kept()), self.kept.to_owned());
+        let (kept, directory) = (self.kept.join(list.kept()), self.kept.to_owned());
         elsewhere(move || {
             let made = open(at, &bytes)?;
             // Whatever a crash makes of it, it is verified again before it counts.
-            file::write_unsynced(&kept, &bytes, &by_way_of, 0o644)?;
+            file::write_unsynced(&kept, &bytes, &directory, 0o644)?;
             Ok(made)
         })
         .await
