@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "nothing of a test can be reached; `pub` marks what a file gives to the others")]
 
 mod agents;
+mod agents_as_tools;
 mod answers;
 mod approvals;
 mod assistant;

@@ -29,7 +29,7 @@ fn needs(what: &str) -> Value {
 }
 
 /// The codes of all packages that would be installed with this one.
-fn codes(market: &Market, what: &[&str]) -> Vec<String> {
+pub fn codes(market: &Market, what: &[&str]) -> Vec<String> {
     let shown = end(market.stage.agentry("info").args(what).arg("--json")).with(0).json();
     let others = shown["with"].as_array().expect("a list").iter();
     let all = std::iter::once(&shown).chain(others);

@@ -1,4 +1,4 @@
-//! Tools behind adapters; an agent sees only those it may call.
+//! Tools behind adapters, and agents that are called as tools; an agent sees only those it may call.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,10 +11,10 @@ use crate::types::Error;
 
 pub use wit::Answer;
 
-/// The tools that this agent may call, as a model takes them: give them to [`Request::tool`](crate::llm::Request::tool).
+/// The tools that this agent may call, other agents among them, as a model takes them: give them to [`Request::tool`](crate::llm::Request::tool).
 ///
 /// # Errors
-/// `denied` if the agent does not ask for any in its manifest.
+/// `denied` if the agent asks neither for tools nor for agents in its manifest.
 pub fn list() -> Result<Vec<Tool>, Error> {
     host::quick(wit::list)
 }

@@ -22,6 +22,7 @@ wasmtime::component::bindgen!({
         "agentry:agent/files.stat": async | trappable,
         "agentry:agent/files.list": async | trappable,
         "agentry:agent/files.delete": async | trappable,
+        "agentry:agent/tools.list": async | trappable,
         "agentry:agent/tools.call": store | trappable,
         "agentry:agent/http.fetch": store | trappable,
         "agentry:agent/agents.find": async | trappable,

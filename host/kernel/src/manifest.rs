@@ -138,6 +138,11 @@ impl Wants {
         Self::INTERFACES.into_iter().zip(asked).filter_map(|(name, asked)| asked.then_some(name))
     }
 
+    /// Whether it has the interface `tools`: an agent that may be called is a tool to whoever may call it.
+    pub fn calls_tools(&self) -> bool {
+        !self.tools.is_empty() || self.agents.is_some()
+    }
+
     /// Interfaces that nothing narrows, by name.
     pub(crate) fn others(&self) -> impl Iterator<Item = (&'static str, &WantsOther)> {
         let others = [("context", &self.context)];

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::agents::AgentInfo;
+use agentry_abi::bindings::agentry::agent::llm::Tool;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::Completed;
 use agentry_abi::fault;
@@ -27,6 +28,8 @@ use crate::dispatch::delegate::{Delegate, Delegated};
 use crate::dispatch::drivers::Drivers;
 use crate::exec::components::{Components, Prepared};
 use crate::gate::Gate;
+use crate::run::context::RunContext;
+use crate::shapes;
 use crate::workers::WorkersState;
 
 /// The agents of a host, and what their runs are made of.
@@ -125,7 +128,7 @@ impl Agents {
             if found.len() == AGENTS_FOUND_MAX {
                 break;
             }
-            if !reaches(gate, run, &agent.name) {
+            if !may_call(gate, run, &agent.name) && !may_write(gate, run, &agent.name) {
                 continue;
             }
             let Ok(manifest) = self.manifest(&agent.component).await else { continue };
@@ -135,6 +138,25 @@ impl Agents {
             }
         }
         Ok(found)
+    }
+
+    async fn tools(&self, gate: &Gate, run: &RunContext) -> Vec<Tool> {
+        let mut tools = Vec::new();
+        let known = self.known();
+        for agent in &known.agents {
+            if tools.len() == AGENTS_FOUND_MAX {
+                break;
+            }
+            if agent.name == run.agent || !may_call(gate, run.id, &agent.name) {
+                continue;
+            }
+            let Ok(manifest) = self.manifest(&agent.component).await else { continue };
+            if let Some(schema) = shapes::object_taken(&manifest) {
+                let (name, description) = (agent.name.clone(), manifest.description.clone());
+                tools.push(Tool { name, description, schema_json: schema.to_owned() });
+            }
+        }
+        tools
     }
 
     async fn manifest(&self, component: &Path) -> Result<Arc<Manifest>, Error> {
@@ -153,6 +175,14 @@ impl Delegate for Agents {
         self.found(gate, run, provides).boxed()
     }
 
+    fn tools<'a>(&'a self, gate: &'a Gate, run: &'a RunContext) -> BoxFuture<'a, Vec<Tool>> {
+        self.tools(gate, run).boxed()
+    }
+
+    fn reaches(&self, gate: &Gate, run: RunId, agent: &str) -> bool {
+        self.known().get(agent).is_some() && may_call(gate, run, agent)
+    }
+
     fn call(
         self: Arc<Self>,
         drivers: Arc<Drivers>,
@@ -163,12 +193,15 @@ impl Delegate for Agents {
     }
 }
 
-/// Whether a run may call or write to this agent, as things stand.
-fn reaches(gate: &Gate, run: RunId, agent: &str) -> bool {
-    let (agent, now) = (agent.to_owned(), gate.clock().now());
-    let call = Delegation { agent: agent.clone(), input: Digest::default(), share: Vec::new(), fuel: 0 };
-    let send = Post { agent, content: Digest::default(), bytes: 0 };
-    gate.kernel(|kernel| {
-        kernel.look(run, &Call::AgentsCall(call), now).is_ok() || kernel.look(run, &Call::AgentsSend(send), now).is_ok()
-    })
+/// Whether a run may call this agent, as things stand.
+fn may_call(gate: &Gate, run: RunId, agent: &str) -> bool {
+    let (agent, input) = (agent.to_owned(), Digest::default());
+    let call = Call::AgentsCall(Delegation { agent, input, share: Vec::new(), fuel: 0 });
+    gate.kernel(|kernel| kernel.look(run, &call, gate.clock().now()).is_ok())
+}
+
+/// Whether it may write to it.
+fn may_write(gate: &Gate, run: RunId, agent: &str) -> bool {
+    let send = Call::AgentsSend(Post { agent: agent.to_owned(), content: Digest::default(), bytes: 0 });
+    gate.kernel(|kernel| kernel.look(run, &send, gate.clock().now()).is_ok())
 }

@@ -70,6 +70,11 @@ impl Dispatch {
         log::close(self);
     }
 
+    /// The number of the call that the guest makes next.
+    fn next_call(&self) -> CallId {
+        CallId(self.run.calls().saturating_add(1))
+    }
+
     /// What is answered.
     fn now<S: Syscall>(&self, result: Result<S::Reply, S::Fault>) -> Passed {
         self.passed(Answer::Now(S::reply(result)))

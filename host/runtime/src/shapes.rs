@@ -48,6 +48,13 @@ impl Shapes {
     }
 }
 
+/// The schema of what an agent takes, if it says that this is an object: as whoever calls tools gives it.
+pub(crate) fn object_taken(manifest: &Manifest) -> Option<&str> {
+    let schema = manifest.input_schema.as_deref()?;
+    let stated: Value = serde_json::from_str(schema).ok()?;
+    (stated.get("type")?.as_str()? == "object").then_some(schema)
+}
+
 /// Whether the schemas of a manifest are schemas, for whoever builds a package.
 ///
 /// # Errors

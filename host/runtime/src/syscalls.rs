@@ -21,6 +21,7 @@ use agentry_abi::bindings::agentry::agent::types;
 use agentry_abi::port::Syscall;
 use agentry_engine::limiter::Limiter;
 use agentry_kernel::manifest::Wants;
+use wasmtime::AsContextMut as _;
 use wasmtime::component::{Access, FutureReader, HasData, Linker};
 
 use crate::guest::Guest;
@@ -101,7 +102,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine, wants: &Wants) -> wasmtime::Resu
     if !wants.files.is_empty() {
         table::files::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
-    if !wants.tools.is_empty() {
+    if wants.calls_tools() {
         table::tools::add_to_linker::<_, Interfaces>(l, |state| state)?;
     }
     if wants.http.is_some() {
@@ -130,6 +131,24 @@ where
     let guest = &store.get().guest;
     let passed = guest.pass(asked);
     guest.answer::<S>(passed.answer)
+}
+
+/// The same of what may run another agent: the fuel that goes to that one leaves the guest here.
+///
+/// # Errors
+/// If the engine cannot count its fuel.
+fn delegated<S: Syscall, T: 'static, A: FnOnce(u64) -> S>(
+    store: &mut Access<'_, T, Interfaces>,
+    asks: A,
+) -> wasmtime::Result<impl Future<Output = Result<S::Reply, S::Fault>> + Send + use<S, T, A>> {
+    let counted = store.as_context_mut().get_fuel()?;
+    let guest = &store.get().guest;
+    let passed = guest.pass(asks(guest.fuel_left(counted)));
+    let answer = guest.answer::<S>(passed.answer);
+    if passed.fuel_given > 0 {
+        store.as_context_mut().set_fuel(counted.saturating_sub(passed.fuel_given))?;
+    }
+    Ok(answer)
 }
 
 /// The guest's handle on an answer that is on its way.

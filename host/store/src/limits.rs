@@ -372,6 +372,10 @@ pub const AGENTS_FOUND_MAX: usize = 64;
 /// What an agent gives another one to do: as much as a run takes.
 pub const DELEGATED_MAX_BYTES: usize = INPUT_MAX_BYTES;
 
+/// Of the fuel that a run has left, a tool that is an agent gets one part of so many: forty calls one after the other leave their caller a twelfth
+/// of what it had, where halves would leave it nothing.
+pub const TOOL_FUEL_PART: u64 = 16;
+
 /// Subject and body of a letter: what is longer is a file or an entry of memory, and the letter says where.
 pub const LETTER_MAX_BYTES: usize = 256 * KIB;
 

@@ -194,8 +194,8 @@ syscalls! {
     TimersSleep { ms: u64 } -> (), Error;
     /// `tools.list`
     ToolsList {} -> Vec<Tool>, Error;
-    /// `tools.call`
-    ToolsCall { name: String, arguments_json: String } -> tools::Answer, Error;
+    /// `tools.call`; and the fuel that the engine says the guest has, for a tool that is an agent.
+    ToolsCall { name: String, arguments_json: String, fuel_left: u64 } -> tools::Answer, Error;
 }
 
 /// An answer from the web, and where it leads.

@@ -131,7 +131,7 @@ fn requests() -> Vec<Request> {
         TimersDeadline {}.into(),
         TimersSleep { ms: 1 }.into(),
         ToolsList {}.into(),
-        ToolsCall { name: word(), arguments_json: word() }.into(),
+        ToolsCall { name: word(), arguments_json: word(), fuel_left: 1 }.into(),
     ]
 }
 

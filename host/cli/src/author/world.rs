@@ -32,6 +32,7 @@ pub fn files(wants: &Wants) -> Vec<(String, String)> {
 fn narrow(world: &str, wants: &Wants) -> String {
     let wanted: Vec<_> = wants.interfaces().collect();
     let keeps = |line: &&str| match line.trim().strip_prefix("import ").and_then(|rest| rest.strip_suffix(';')) {
+        Some("tools") => wants.calls_tools(),
         Some(name) => FREE.contains(&name) || wanted.contains(&name),
         None => true,
     };

@@ -59,6 +59,7 @@ pub(crate) fn check(imports: &[Import], manifest: &Manifest) -> Result<Vec<Strin
     let mut missing: Vec<&str> = Vec::new();
     for import in imports {
         match import.table_name() {
+            Some("tools") if manifest.wants.calls_tools() => speaks_of(import)?,
             Some(name) if check_table(import, name, &declared)? => {}
             Some(name) => missing.push(name),
             None => check_foreign(import)?,
@@ -73,13 +74,14 @@ pub(crate) fn check(imports: &[Import], manifest: &Manifest) -> Result<Vec<Strin
     Ok(declared.iter().filter(|name| !used(name)).map(|name| (*name).to_owned()).collect())
 }
 
+/// Whether an interface of the table is of a version that this host speaks.
+fn speaks_of(import: &Import) -> Result<(), PackageError> {
+    speaks(import.interface.split_once('@').map_or("without a version", |(_, version)| version))
+}
+
 /// True if it is free, declared or calls nothing; false if the manifest has to ask for it.
 fn check_table(import: &Import, name: &str, declared: &[&str]) -> Result<bool, PackageError> {
-    if let Some((_, version)) = import.interface.split_once('@') {
-        speaks(version)?;
-    } else {
-        speaks("without a version")?;
-    }
+    speaks_of(import)?;
     // An interface that only lends its types gives no way to call anything.
     if FREE.contains(&name)
         || declared.contains(&name)

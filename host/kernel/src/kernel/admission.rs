@@ -164,7 +164,7 @@ impl<'a> Admission<'a> {
             Call::FilesRead(place) | Call::FilesStat(place) | Call::FilesList(place) => self.files(place, false),
             Call::FilesWrite { place, .. } => self.files(place, true),
             Call::FilesDelete(place) => self.files(place, true),
-            Call::ToolsList => self.declared("tools", |wants| !wants.tools.is_empty()),
+            Call::ToolsList => self.declared("tools", |wants| !wants.tools.is_empty() || wants.agents.is_some()),
             Call::ToolsCall { name, value, .. } => self.tool(name, value),
             Call::Fetch(fetch) => self.fetch(fetch),
             Call::HttpFetch { .. } => self.not_yet("http"),

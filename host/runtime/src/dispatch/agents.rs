@@ -4,19 +4,23 @@
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::agents::Share;
-use agentry_abi::bindings::agentry::agent::types::{Error, ResourceKind};
+use agentry_abi::bindings::agentry::agent::llm::ResultPart;
+use agentry_abi::bindings::agentry::agent::tools::Answer;
+use agentry_abi::bindings::agentry::agent::types::{Cost, Error, ResourceKind};
 use agentry_abi::driver::{Completed, Write};
 use agentry_abi::fault::{self, invalid};
-use agentry_abi::port::{AgentsCall, AgentsFind, AgentsReceive, AgentsReply, AgentsSend, Passed};
+use agentry_abi::port::{AgentsCall, AgentsFind, AgentsReceive, AgentsReply, AgentsSend, Passed, Syscall, ToolsCall};
 use agentry_drivers::mail::Writer;
 use agentry_kernel::budget::{Limits, Resource};
-use agentry_kernel::call::{CallId, Delegation, Post};
-use agentry_kernel::json;
+use agentry_kernel::call::{Delegation, Post};
+use agentry_kernel::json::{self, Value};
 use agentry_kernel::limits::NAME_MAX_BYTES;
 use agentry_kernel::text::cut;
 use agentry_kernel::{Amounts, Call};
 use agentry_store::content::Content;
-use agentry_store::limits::{DELEGATED_MAX_BYTES, LETTER_MAX_BYTES, LETTER_SUBJECT_MAX_BYTES, SLEEP_MAX_MS};
+use agentry_store::limits::{
+    DELEGATED_MAX_BYTES, LETTER_MAX_BYTES, LETTER_SUBJECT_MAX_BYTES, SLEEP_MAX_MS, TOOL_FUEL_PART,
+};
 
 use super::Dispatch;
 use super::delegate::Delegated;
@@ -82,14 +86,49 @@ pub(super) fn reply(of: &Dispatch, AgentsReply { letter, body_json: body }: Agen
     of.begun::<AgentsReply>(of.drivers.gate.pass_store(&of.run, asking, send))
 }
 
-pub(super) fn call(of: &Dispatch, asked: AgentsCall) -> Passed {
-    let AgentsCall { agent, input_json, budget, fuel_left } = asked;
+pub(super) fn call(of: &Dispatch, AgentsCall { agent, input_json, budget, fuel_left }: AgentsCall) -> Passed {
+    let child = Child { agent, input: input_json, budget, fuel_left, part: 2 };
+    delegate::<AgentsCall>(of, child, std::convert::identity)
+}
+
+/// The same of a tool that is an agent: its output is the tool's answer, and its share of the fuel so small that a model can call many.
+pub(super) fn call_as_tool(of: &Dispatch, agent: String, input: String, fuel_left: u64) -> Passed {
+    let child = Child { agent, input, budget: Vec::new(), fuel_left, part: TOOL_FUEL_PART };
+    delegate::<ToolsCall>(of, child, |output| output.map(answer))
+}
+
+/// What a tool says that is an agent. What it took is on the accounts of its caller, and what it has read goes with the run.
+fn answer(output: String) -> Answer {
+    let part = match json::parse(&output).as_ref().map(Value::as_str) {
+        Ok(Some(text)) => ResultPart::Text(text.to_owned()),
+        _ => ResultPart::Json(output),
+    };
+    Answer { failed: false, parts: vec![part], labels: Vec::new(), cost: Cost { microusd: 0, duration_ms: 0 } }
+}
+
+/// A run below this one, as its guest asks for it.
+struct Child {
+    agent: String,
+    input: String,
+    budget: Vec<Share>,
+    /// What the engine says that the guest has.
+    fuel_left: u64,
+    /// Where the budget names no fuel, it has one part of so many of what its caller has left.
+    part: u64,
+}
+
+fn delegate<S: Syscall<Fault = Error>>(
+    of: &Dispatch,
+    child: Child,
+    gives: impl FnOnce(Result<String, Error>) -> Result<S::Reply, Error> + Send + 'static,
+) -> Passed {
+    let Child { agent, input: input_json, budget, fuel_left, part } = child;
     // What it was given when it was asked for first stands in the journal; what an engine has burnt meanwhile depends on the engine.
-    let gave = of.run.recording().and_then(|past| past.gave(CallId(of.run.calls().saturating_add(1))));
+    let gave = of.run.recording().and_then(|past| past.gave(of.next_call()));
     let has = || of.drivers.gate.kernel(|kernel| kernel.fuel_to_give(of.run.id)).min(fuel_left);
-    let limits = match self::input(&input_json).and_then(|()| shared(&budget, gave.unwrap_or_else(|| has() / 2))) {
+    let limits = match self::input(&input_json).and_then(|()| shared(&budget, gave.unwrap_or_else(|| has() / part))) {
         Ok(limits) => limits,
-        Err(error) => return of.now::<AgentsCall>(Err(error)),
+        Err(error) => return of.now::<S>(Err(error)),
     };
     let input = Content::of(input_json.clone());
     let fuel = limits.get(Resource::Fuel).unwrap_or(0);
@@ -97,7 +136,7 @@ pub(super) fn call(of: &Dispatch, asked: AgentsCall) -> Passed {
     let share = share.filter(|(what, _)| *what != Resource::Fuel || budget.iter().any(is_fuel)).collect();
     let what = Call::AgentsCall(Delegation { agent: agent.clone(), input: input.digest, share, fuel });
     let (drivers, run) = (Arc::clone(&of.drivers), Arc::clone(&of.run));
-    let (fuel_given, answer) = of.drivers.gate.pass_child(
+    let (fuel_given, begun) = of.drivers.gate.pass_child(
         &of.run,
         CallRequest::with(what, vec![input]),
         (limits, fuel_left),
@@ -106,7 +145,7 @@ pub(super) fn call(of: &Dispatch, asked: AgentsCall) -> Passed {
             Arc::clone(&drivers.delegate).call(drivers, delegated, cut)
         },
     );
-    Passed { fuel_given, ..of.begun::<AgentsCall>(answer) }
+    Passed { fuel_given, ..of.begun_as::<S, _>(begun, gives) }
 }
 
 pub(super) fn receive(of: &Dispatch, AgentsReceive { timeout_ms }: &AgentsReceive) -> Passed {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use agentry_abi::bindings::agentry::agent::agents::AgentInfo;
+use agentry_abi::bindings::agentry::agent::llm::Tool;
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::driver::Completed;
 use agentry_kernel::call::{CallId, RunId};
@@ -37,6 +38,12 @@ pub trait Delegate: Send + Sync {
         run: RunId,
         provides: &'a str,
     ) -> BoxFuture<'a, Result<Vec<AgentInfo>, Error>>;
+
+    /// Agents that the run may call and that say by a schema which object they take: each is a tool, by the agent's name.
+    fn tools<'a>(&'a self, gate: &'a Gate, run: &'a RunContext) -> BoxFuture<'a, Vec<Tool>>;
+
+    /// Whether there is an agent of this name that the run may call, as things stand.
+    fn reaches(&self, gate: &Gate, run: RunId, agent: &str) -> bool;
 
     /// Runs an agent for a call of another run, and gives what that one gets. Once `cut` is cancelled it is stopped.
     fn call(

@@ -1,4 +1,4 @@
-//! `tools`: the tools of the registry that an agent may call. Arguments are read once, strictly: the value that is decided on is the value
+//! `tools`: the tools that an agent may call, those of the registry and other agents. Arguments are read once, strictly: the value that is decided on is the value
 //! that the tool gets.
 
 use std::sync::Arc;
@@ -10,47 +10,65 @@ use agentry_abi::driver::Completed;
 use agentry_abi::fault::{invalid, unavailable};
 use agentry_abi::port::{Passed, ToolsCall, ToolsList};
 use agentry_drivers::tools::Entry;
+use agentry_kernel::call::RunId;
 use agentry_kernel::json::{self, Value};
 use agentry_kernel::{Amounts, Call};
 use agentry_store::content::Content;
 
-use super::Dispatch;
+use super::drivers::Drivers;
+use super::{Dispatch, agents};
 use crate::gate::CallRequest;
 use crate::run::events::Event;
 
 impl Dispatch {
-    /// The tools of the registry that this agent may call, as things stand.
-    fn own_tools(&self) -> Vec<String> {
-        let run = self.run.id;
-        self.drivers.gate.kernel(|kernel| kernel.tools(run).into_iter().map(|tool| tool.name.clone()).collect())
-    }
-
     /// The tool, if there is one; and checks the arguments against its schema if the agent may see it. Of others it learns nothing: the
     /// kernel is to say no first.
     fn tool(&self, name: &str, value: &Value) -> Result<Option<Arc<Entry>>, Error> {
         let entry = self.drivers.tools.get(name);
         if let Some(entry) = &entry
             && !self.run.repeats()
-            && self.own_tools().iter().any(|own| own == name)
+            && registered(&self.drivers, self.run.id).iter().any(|own| own == name)
         {
             entry.accepts(value)?;
         }
         Ok(entry)
     }
+
+    /// Whether a tool is an agent: one that the registry has goes first, and what was called once is called again.
+    fn is_agent(&self, name: &str) -> bool {
+        let past = self.run.recording().and_then(|past| past.delegated(self.next_call()));
+        past.unwrap_or_else(|| {
+            let Drivers { tools, delegate, gate, .. } = &*self.drivers;
+            tools.get(name).is_none() && delegate.reaches(gate, self.run.id, name)
+        })
+    }
+}
+
+/// The tools of the registry that a run may call, as things stand.
+fn registered(drivers: &Drivers, run: RunId) -> Vec<String> {
+    drivers.gate.kernel(|kernel| kernel.tools(run).into_iter().map(|tool| tool.name.clone()).collect())
 }
 
 pub(super) fn list(of: &Dispatch) -> Passed {
-    of.now::<ToolsList>(of.drivers.gate.call_now(&of.run, Call::ToolsList, |_| {
-        let own = of.own_tools();
-        Ok(own.iter().filter_map(|name| of.drivers.tools.get(name)).map(|entry| entry.shown()).collect())
+    let (drivers, run) = (Arc::clone(&of.drivers), Arc::clone(&of.run));
+    of.begun::<ToolsList>(of.drivers.gate.pass(&of.run, Call::ToolsList, move |_, _| async move {
+        let own = registered(&drivers, run.id);
+        let mut tools: Vec<_> =
+            own.iter().filter_map(|name| drivers.tools.get(name)).map(|entry| entry.shown()).collect();
+        let agents = drivers.delegate.tools(&drivers.gate, &run).await;
+        tools.extend(agents.into_iter().filter(|agent| drivers.tools.get(&agent.name).is_none()));
+        Completed::of(Ok(tools), Amounts::ZERO)
     }))
 }
 
-pub(super) fn call(of: &Dispatch, ToolsCall { name, arguments_json }: ToolsCall) -> Passed {
+pub(super) fn call(of: &Dispatch, ToolsCall { name, arguments_json, fuel_left }: ToolsCall) -> Passed {
     let value = match arguments(&arguments_json) {
         Ok(value) => value,
         Err(error) => return of.now::<ToolsCall>(Err(error)),
     };
+    if of.is_agent(&name) {
+        return agents::call_as_tool(of, name, value.to_string(), fuel_left);
+    }
     let entry = of.tool(&name, &value);
     let arguments = Content::of(value.to_string());
     let what = Call::ToolsCall { name, arguments: arguments.digest, value: Arc::clone(&value) };

@@ -256,6 +256,11 @@ impl Recording {
         share.iter().all(|(what, _)| *what != Resource::Fuel).then_some(*fuel)
     }
 
+    /// Whether this call ran another agent; none if it is not of the past.
+    pub(crate) fn delegated(&self, call: CallId) -> Option<bool> {
+        self.calls.get(&call).map(|recorded| matches!(recorded.what, Call::AgentsCall(_)))
+    }
+
     /// What people were asked last about this call, and until when.
     pub(crate) fn questioned(&self, call: CallId) -> Option<(ApprovalId, Millis)> {
         self.questioned.get(&call).copied()

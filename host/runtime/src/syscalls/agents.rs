@@ -1,12 +1,11 @@
-//! `agents`: other agents of this host. What a guest gives a run below it, of its fuel, leaves it here.
+//! `agents`: other agents of this host.
 
 use agentry_abi::bindings::agentry::agent::agents::{AgentInfo, Host, HostWithStore, Letter, Share};
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::port::{AgentsCall, AgentsFind, AgentsReceive, AgentsReply, AgentsSend};
-use wasmtime::AsContextMut as _;
 use wasmtime::component::{Access, FutureReader};
 
-use super::{Interfaces, State, future, later};
+use super::{Interfaces, State, delegated, future, later};
 
 impl Host for State {
     async fn find(&mut self, provides: String) -> wasmtime::Result<Result<Vec<AgentInfo>, Error>> {
@@ -34,12 +33,8 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         input_json: String,
         budget: Vec<Share>,
     ) -> wasmtime::Result<FutureReader<Result<String, Error>>> {
-        let counted = store.as_context_mut().get_fuel()?;
-        let guest = &store.get().guest;
-        let fuel_left = guest.fuel_left(counted);
-        let passed = guest.pass(AgentsCall { agent, input_json, budget, fuel_left });
-        let answer = guest.answer::<AgentsCall>(passed.answer);
-        store.as_context_mut().set_fuel(counted.saturating_sub(passed.fuel_given))?;
+        let asks = |fuel_left| AgentsCall { agent, input_json, budget, fuel_left };
+        let answer = delegated(&mut store, asks)?;
         future(store, answer)
     }
 

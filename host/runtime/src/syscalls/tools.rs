@@ -1,15 +1,15 @@
-//! `tools`: the tools of the registry that an agent may call.
+//! `tools`: the tools that an agent may call, agents among them.
 
 use agentry_abi::bindings::agentry::agent::tools::{Answer, Host, HostWithStore, Tool};
 use agentry_abi::bindings::agentry::agent::types::Error;
 use agentry_abi::port::{ToolsCall, ToolsList};
 use wasmtime::component::{Access, FutureReader};
 
-use super::{Interfaces, State, future, later};
+use super::{Interfaces, State, delegated, future};
 
 impl Host for State {
-    fn list(&mut self) -> wasmtime::Result<Result<Vec<Tool>, Error>> {
-        self.at_once(ToolsList {})
+    async fn list(&mut self) -> wasmtime::Result<Result<Vec<Tool>, Error>> {
+        Ok(self.stand(ToolsList {})?.await)
     }
 }
 
@@ -19,7 +19,7 @@ impl<T: 'static> HostWithStore<T> for Interfaces {
         name: String,
         arguments_json: String,
     ) -> wasmtime::Result<FutureReader<Result<Answer, Error>>> {
-        let answer = later(&mut store, ToolsCall { name, arguments_json });
+        let answer = delegated(&mut store, |fuel_left| ToolsCall { name, arguments_json, fuel_left })?;
         future(store, answer)
     }
 }
