@@ -115,6 +115,20 @@ fn a_run_in_a_process_of_its_own_ends_as_in_the_hosts_and_each_executes_again_wh
 }
 
 #[test]
+fn one_run_has_one_process() {
+    let stage = stage();
+    stage.grant("steps", "");
+    // Whoever looks whether processes start must not be taken for somebody whom one is busy with.
+    for _ in 0..5 {
+        let run = begin(&mut stage.run(&guest("steps"), &json!([["sleep", "300"]])));
+        until(|| (!workers(run.pid()).is_empty()).then_some(()));
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(workers(run.pid()).len(), 1);
+        run.end().with(0);
+    }
+}
+
+#[test]
 fn an_isolation_that_there_is_not_is_told_with_its_line() {
     let stage = stage();
     isolate(&stage, "proces");

@@ -26,6 +26,12 @@ pub fn of_file(file: &Path) -> Result<Package> {
     of(&package::read(file)?)
 }
 
+/// The same for a command in this home: what is known of the package there is not read again, which takes a child.
+pub fn of_file_in(home: &Path, file: &Path) -> Result<Package> {
+    let bytes = package::read(file)?;
+    agentry_engine::known(home, &bytes).map_or_else(|| of(&bytes), Ok)
+}
+
 /// What the package of these bytes is.
 pub fn of(bytes: &[u8]) -> Result<Package> {
     Ok(preparer()?.read_now(bytes)?)

@@ -1,5 +1,5 @@
-//! Keeps machine code, and what packages say of themselves, under `HOME/cache`, named by component, engine and settings and authenticated by a key that only this home
-//! has. Nothing is loaded that this host did not make: a wrong seal means that it is made again.
+//! Keeps machine code, and what packages say of themselves, under `HOME/cache`, named by component, and code by the engine's settings too, and authenticated by a key
+//! that only this home has. Nothing is loaded that this host did not make: a wrong seal means that it is made again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -15,6 +15,10 @@ use wasmtime::component::Component;
 
 const KEY_BYTES: usize = 32;
 const SEAL_BYTES: usize = 32;
+
+/// Of the home.
+const FOLDER: &str = "cache";
+const KEY_FILE: &str = "cache.key";
 
 /// What is kept of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +95,7 @@ pub enum CacheError {
 impl Cache {
     /// The cache in `home`; it and its key are made if they are not there.
     pub fn open(home: &Path, settings: Digest) -> Result<Self, CacheError> {
-        let folder = home.join("cache");
+        let folder = home.join(FOLDER);
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|error| CacheError::Io { what: "the folder `cache`", error })?;
         let key = Arc::new(Key(key(home)?));
@@ -104,11 +108,22 @@ impl Cache {
         tokio::task::spawn_blocking(move || cache.read(component)).await.ok().flatten()
     }
 
-    /// What the package of a component says of itself, if it is here and this host read it.
+    /// The cache that is in `home`, for whoever wants what packages say of themselves and has no engine; none if there is none. Nothing is made.
+    pub fn of_facts(home: &Path) -> Option<Self> {
+        home.join(KEY_FILE).try_exists().ok().filter(|is_there| *is_there)?;
+        let key = Arc::new(Key(key(home).ok()?));
+        Some(Self { folder: home.join(FOLDER), key, settings: Digest::default() })
+    }
+
+    /// What the package of a component says of itself, if it is here and this home read it.
     pub async fn get_facts(&self, component: Digest) -> Option<Vec<u8>> {
         let cache = self.clone();
-        let read = tokio::task::spawn_blocking(move || cache.unsealed(Kind::Facts, component));
-        read.await.ok().flatten().map(|mut sealed| sealed.split_off(SEAL_BYTES))
+        tokio::task::spawn_blocking(move || cache.facts(component)).await.ok().flatten()
+    }
+
+    /// The same, at once.
+    pub fn facts(&self, component: Digest) -> Option<Vec<u8>> {
+        Some(self.unsealed(Kind::Facts, component)?.split_off(SEAL_BYTES))
     }
 
     /// Keeps what the package of a component says of itself.
@@ -162,10 +177,18 @@ impl Cache {
         placed
     }
 
+    /// The settings of an engine that something fits; what a package says of itself is the same for all.
+    fn made_for(&self, kind: Kind) -> Digest {
+        match kind {
+            Kind::Code => self.settings,
+            Kind::Facts => Digest::default(),
+        }
+    }
+
     fn path(&self, kind: Kind, component: Digest) -> PathBuf {
         let mut name = Sha256::new();
         name.update(component.0);
-        name.update(self.settings.0);
+        name.update(self.made_for(kind).0);
         let name = Digest(name.finalize().into());
         self.folder.join(format!("{name}.{}", kind.extension()))
     }
@@ -176,7 +199,7 @@ impl Cache {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes keys of any length");
         mac.update(kind.label());
         mac.update(&component.0);
-        mac.update(&self.settings.0);
+        mac.update(&self.made_for(kind).0);
         mac.update(bytes);
         mac
     }
@@ -222,7 +245,7 @@ pub(crate) fn deserialize(engine: &wasmtime::Engine, artifact: &Artifact) -> Res
 
 /// The key of this home, made at first use. Two processes that make it at once agree on the one that comes first.
 fn key(home: &Path) -> Result<[u8; KEY_BYTES], CacheError> {
-    let path = home.join("cache.key");
+    let path = home.join(KEY_FILE);
     let io = |error| CacheError::Io { what: "`cache.key`", error };
     if !path.try_exists().map_err(io)? {
         let mut key = [0; KEY_BYTES];
@@ -307,6 +330,18 @@ mod tests {
         fs::copy(cache.path(Kind::Facts, mine), cache.path(Kind::Code, mine)).unwrap();
         fs::copy(cache.path(Kind::Facts, mine), cache.path(Kind::Facts, other)).unwrap();
         assert!(cache.read(mine).is_none() && cache.unsealed(Kind::Facts, other).is_none());
+    }
+
+    #[test]
+    fn what_packages_say_is_the_same_for_every_engine_of_a_home_and_for_commands_that_have_none() {
+        let home = tempfile::tempdir().unwrap();
+        let name = Digest([1; 32]);
+        assert!(Cache::of_facts(home.path()).is_none() && fs::read_dir(home.path()).unwrap().next().is_none());
+        open(home.path()).seal(Kind::Facts, name, b"facts").unwrap();
+        open(home.path()).seal(Kind::Code, name, b"code").unwrap();
+        let other = Cache::open(home.path(), Digest([8; 32])).unwrap();
+        assert_eq!((other.facts(name).as_deref(), other.read(name).is_some()), (Some(&b"facts"[..]), false));
+        assert_eq!(Cache::of_facts(home.path()).unwrap().facts(name).as_deref(), Some(&b"facts"[..]));
     }
 
     #[test]

@@ -152,6 +152,12 @@ impl Hosting {
     }
 }
 
+/// What a home knows of the package in these bytes, if a host or a command of it has read them before: for a command that has no engine.
+pub fn known(home: &Path, bytes: &[u8]) -> Option<Package> {
+    let digest = package::digest(bytes);
+    Package::of_facts(&Cache::of_facts(home)?.facts(digest)?, digest, bytes.len())
+}
+
 impl Engine {
     /// An engine of this shape with room for so many runs, whose cache is in `home`.
     ///

@@ -403,6 +403,12 @@ impl Host {
         Err(RunError::Component { run, recorded, given: prepared.digest })
     }
 
+    /// Begins to make a component ready, for a run of it that comes next. What is wrong with it that run is told.
+    pub fn prepare_soon(&self, component: &Path) {
+        let (services, component) = (Arc::clone(&self.services), component.to_owned());
+        tokio::spawn(async move { services.agents.components().package(&component).await.map(drop) });
+    }
+
     /// Whether the system keeps the processes that execute agents from every file; none if this process executes them.
     ///
     /// # Errors

@@ -111,7 +111,7 @@ impl Workers {
     /// # Errors
     /// Why it does not start.
     pub(crate) async fn begin(&self) -> Result<bool, String> {
-        Ok(self.slot().await?.is_landlocked())
+        self.idlest(|worker| worker.is_landlocked()).await
     }
 
     /// Whether workers can execute this component.
@@ -122,7 +122,7 @@ impl Workers {
         let starts = |why| NotLoaded(format!("no worker starts: {why}"), STARTS.to_owned());
         let mut tries = 0..TRIES_MAX;
         loop {
-            let worker = self.slot().await.map_err(starts)?;
+            let worker = self.idlest(Arc::clone).await.map_err(starts)?;
             let prepared = worker.prepare(code).await;
             // Another run may have broken it meanwhile.
             if prepared.is_ok() || !worker.is_gone() || tries.next().is_none() {
@@ -182,19 +182,25 @@ impl Workers {
         }
     }
 
-    /// A place in the worker that has least to do; in one more where all have something and there are not as many as cores.
+    /// A slot in the worker that has least to do.
     async fn slot(&self) -> Result<Slot, String> {
+        self.idlest(|worker| Slot::of(worker, false)).await
+    }
+
+    /// What is made of the worker that has least to do; of one more where all have something and there are not as many as cores. Whoever has no run
+    /// for it takes no slot: a run that comes at this moment would take it for a busy one.
+    async fn idlest<R>(&self, made: impl FnOnce(&Arc<Worker>) -> R) -> Result<R, String> {
         // Those who come while one starts wait for it.
         let mut pool = self.pool.lock().await;
         pool.retain(|worker| !worker.is_gone() && !worker.is_own());
         if let Some(idlest) = pool.iter().min_by_key(|worker| worker.load())
             && (idlest.load() == 0 || pool.len() >= self.most)
         {
-            return Ok(Slot::of(idlest, false));
+            return Ok(made(idlest));
         }
         let worker = self.start(self.runs_max).await?;
         pool.push(Arc::clone(&worker));
-        Ok(Slot::of(&worker, false))
+        Ok(made(&worker))
     }
 
     /// A worker for one run alone.

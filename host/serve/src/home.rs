@@ -23,8 +23,7 @@ pub fn host(home: &Path) -> Result<Client, ControlError> {
     loop {
         match Client::connect(home) {
             Err(none @ ControlError::NoHost { .. }) => {
-                let begins = || matches!(StoreReader::open(home), Err(StoreError::InUse { .. }));
-                if begun.elapsed() >= HOST_BEGINS_MAX || !begins() {
+                if begun.elapsed() >= HOST_BEGINS_MAX || !StoreReader::is_in_use(home) {
                     return Err(none);
                 }
             }

@@ -223,9 +223,8 @@ impl StoreReader {
             Err(StoreError::NotOpened { .. }) => None,
             lease => lease?,
         };
-        let open = |path: &Path| Builder::new().set_cache_size(CACHE_BYTES).open_read_only(path);
         let mut copy = None;
-        let found = match open(&path) {
+        let found = match read_only(&path) {
             Ok(database) => Some(database).filter(|database| !waits(database, &path)),
             Err(DatabaseError::RepairAborted) => None,
             Err(error) => return Err(opening(error, &path)),
@@ -239,11 +238,21 @@ impl StoreReader {
                     Err(_) => copy.insert(copied(&path)?),
                 };
                 settle(place, &path)?;
-                open(place).map_err(|error| opening(error, &path))?
+                read_only(place).map_err(|error| opening(error, &path))?
             }
         };
         check_format(&database.begin_read().map_err(|error| failed(error.into()))?, &path)?;
         Ok(Some(Self { database, copy, _lease: lease }))
+    }
+
+    /// Whether somebody else has the store of this home open. It reads and mends nothing of it.
+    pub fn is_in_use(home: &Path) -> bool {
+        let path = home.join(FILE);
+        if !matches!(metadata(&path), Ok(Some(found)) if found.len() > 0) {
+            return false;
+        }
+        let in_use = |error: StoreError| matches!(error, StoreError::InUse { .. });
+        leased(home).is_err_and(in_use) || read_only(&path).is_err_and(|error| in_use(opening(error, &path)))
     }
 
     /// True if what is read is a copy: nobody can write where the store lies, and its last host was killed.
@@ -284,6 +293,10 @@ impl Store for StoreReader {
     fn snapshot(&self) -> Result<Arc<dyn Store>, StoreError> {
         view::of(&self.database)
     }
+}
+
+fn read_only(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
+    Builder::new().set_cache_size(CACHE_BYTES).open_read_only(path)
 }
 
 /// The store as it lies there, where it can be put in order. It is gone when it is not read any more.

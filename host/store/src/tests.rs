@@ -57,7 +57,9 @@ async fn what_was_answered_is_there_after_a_drop_and_for_a_reader() {
     store.commit(put(b"x1", b"a")).await.unwrap();
     drop(store.commit(put(b"x2", b"b")));
     assert!(matches!(StoreReader::open(home.path()), Err(StoreError::InUse { .. })));
+    assert!(StoreReader::is_in_use(home.path()));
     drop(store);
+    assert!(!StoreReader::is_in_use(home.path()));
     let reader = StoreReader::open(home.path()).unwrap().expect("the store is there");
     let rows = reader.scan(&Range::of(b"x"), ALL).unwrap();
     assert_eq!(rows, [(b"x1".to_vec(), b"a".to_vec()), (b"x2".to_vec(), b"b".to_vec())]);
@@ -71,6 +73,9 @@ async fn a_killed_host_leaves_a_store_that_opens() {
     let store = open(home.path());
     store.commit(put(b"x", b"a")).await.unwrap();
     copy_store(home.path(), copy.path());
+    let left = fs::read(copy.path().join("store.redb")).unwrap();
+    assert!(!StoreReader::is_in_use(copy.path()));
+    assert_eq!(fs::read(copy.path().join("store.redb")).unwrap(), left, "whoever only asks mends nothing");
     let reader = StoreReader::open(copy.path()).unwrap().expect("the store is there");
     assert_eq!(reader.get(b"x"), Ok(Some(b"a".to_vec())));
     drop(reader);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::starts;
 use crate::exit::Exit;
-use crate::home::HomeArgs;
+use crate::home::{Home, HomeArgs};
 use crate::package;
 use crate::screen::table::{Table, left};
 use crate::screen::{self, DIM, styled, text};
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Without a policy nothing is granted to anybody.
     let (policy, signers) = (policies::load(&home.policies()).ok(), Signers::at(home.path()));
     let mut agents: Vec<_> =
-        known.into_iter().map(|line| look_at(line, (policy.as_ref(), &signers), &listed)).collect();
+        known.into_iter().map(|line| look_at(&home, line, (policy.as_ref(), &signers), &listed)).collect();
     for fault in starts::faults(&home)? {
         agents
             .iter_mut()
@@ -79,8 +79,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-fn look_at(line: AgentLine, (policy, signers): (Option<&Policy>, &Signers), listed: &[String]) -> Known {
-    let read = package::of_file(&line.component);
+fn look_at(home: &Home, line: AgentLine, (policy, signers): (Option<&Policy>, &Signers), listed: &[String]) -> Known {
+    let read = package::of_file_in(home.path(), &line.component);
     let signer = read.as_ref().ok().and_then(|package| signers.of(package.digest));
     let manifest = read.map(|package| package.manifest).map_err(|error| error.to_string());
     let manifest = manifest.and_then(|manifest| match manifest.agent() {

@@ -112,7 +112,17 @@ pub const NO_LANDLOCK: &str =
 
 /// Opens a host whose agents can be executed, and says so on standard error where they are kept from less than elsewhere.
 pub async fn open(options: Options) -> Result<Host> {
+    checked(open_unchecked(options).await?).await
+}
+
+/// The same for one run of this component, which is made ready while a process for agents starts.
+pub async fn open_for(component: &Path, options: Options) -> Result<Host> {
     let host = open_unchecked(options).await?;
+    host.prepare_soon(component);
+    checked(host).await
+}
+
+async fn checked(host: Host) -> Result<Host> {
     if !keeps_files(&host).await? {
         screen::tell(&format!("{}: {NO_LANDLOCK}\n", styled(HINT, "warning")));
     }

@@ -87,7 +87,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     given::agent(&args.agent, &args.hosting.policies()?);
     let input = match args.words.as_slice() {
         [] => input(&args.input)?,
-        words => words::input(&package::of_file(&component)?.manifest, words)?,
+        words => words::input(&package::of_file_in(home.path(), &component)?.manifest, words)?,
     };
     let alone = args.hosting.wants_its_own_host();
     if args.detach {
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let ended = threads.block_on(async {
         // Before the store is opened, so that from the first trace of a run a Ctrl-C ends it in good order.
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-        let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
+        let (admin, host) = (AdminFiles::of(&options), hosting::open_for(&ordered.component, options).await?);
         // Where nobody can be asked, what needs a person is refused at once.
         let host = if args.wait || Prompt::has_terminal() { host.attended() } else { host };
         let go = |observer, stop| host.run_until(stop, &ordered.component, ordered.input.clone(), observer);
@@ -132,7 +132,7 @@ pub fn help(arguments: &[OsString]) -> String {
     let agents = words.iter().skip(2).filter(|word| !word.starts_with('-'));
     let manifests = agents.filter_map(|agent| {
         let file = home.component(agent).ok()?;
-        Some(package::of_file(&file).ok()?.manifest)
+        Some(package::of_file_in(home.path(), &file).ok()?.manifest)
     });
     manifests.map(|manifest| words::about(&manifest)).next().unwrap_or_default()
 }

@@ -25,7 +25,7 @@ pub fn faults(home: &Home) -> Result<Vec<Fault>> {
     let known = AgentsConfig::load(home.path())?;
     let mut faults = Vec::new();
     for agent in known.agents.iter().filter(|agent| !agent.start.is_empty()) {
-        let Ok(package) = package::of_file(&agent.component) else { continue };
+        let Ok(package) = package::of_file_in(home.path(), &agent.component) else { continue };
         let Some(Ok(schema)) = package.manifest.input_schema.as_deref().map(Schema::new) else { continue };
         for (number, line) in agent.start.iter().enumerate() {
             let (input, key, name) = match &line.input {

@@ -144,7 +144,7 @@ fn packages(home: &Home, policy: &Policy, ran: &[RunRecord]) -> Vec<String> {
     let grants = policy.grants.iter().chain(&policy.observed).filter(|grant| grant.package.is_some());
     let mut found = Vec::new();
     for grant in grants.take(PACKAGES_MAX) {
-        let installed = home.component(&grant.agent).ok().and_then(|file| package::of_file(&file).ok());
+        let installed = home.component(&grant.agent).ok().and_then(|file| package::of_file_in(home.path(), &file).ok());
         match installed {
             Some(package) => found.push(format!("{}@{}", package.manifest.name, package.manifest.version)),
             None => found
