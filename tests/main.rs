@@ -61,6 +61,7 @@ mod rebuilding;
 mod refusals;
 mod registries;
 mod registry;
+mod reinstalled;
 mod remedies;
 mod replay;
 mod resume;

@@ -8,6 +8,7 @@ use agentry_engine::package::{self, Package};
 use agentry_engine::prepare::Preparer;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Manifest;
+use agentry_runtime::shapes;
 use anyhow::{Context, Result};
 
 /// Packages whose manifests a command has at hand. One that looks at many runs meets the same few again and again.
@@ -32,9 +33,11 @@ pub fn of_file_in(home: &Path, file: &Path) -> Result<Package> {
     agentry_engine::known(home, &bytes).map_or_else(|| of(&bytes), Ok)
 }
 
-/// What the package of these bytes is.
+/// What the package of these bytes is. One that says by no schema what it takes or gives never begins, so it is none.
 pub fn of(bytes: &[u8]) -> Result<Package> {
-    Ok(preparer()?.read_now(bytes)?)
+    let package = preparer()?.read_now(bytes)?;
+    shapes::check(&package.manifest)?;
+    Ok(package)
 }
 
 /// What a package that this home keeps asks for; none if it is no package any more.

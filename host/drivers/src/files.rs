@@ -18,7 +18,7 @@ use agentry_kernel::Permit;
 use agentry_store::limits::{FILE_LIST_MAX, FILE_READ_MAX_BYTES};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 pub use self::marks::Marks;
 pub use self::usage::{Change, StorageUsage};
@@ -26,7 +26,10 @@ pub use self::usage::{Change, StorageUsage};
 /// The roots of a host.
 #[derive(Debug)]
 pub struct Files {
-    roots: BTreeMap<String, RootPlace>,
+    /// Those that it was opened with, which stay.
+    given: BTreeMap<String, Arc<RootPlace>>,
+    /// Those of installed agents, as they are installed now.
+    installed: RwLock<BTreeMap<String, Arc<RootPlace>>>,
     /// What no root may contain or lie in.
     home: Option<PathBuf>,
 }
@@ -61,20 +64,44 @@ pub struct NoRoot {
     hint: &'static str,
 }
 
+/// What to do about the root of an installed agent.
+const ANOTHER: &str = "install the agent that has it with another directory";
+
+fn no_such(name: &str, path: &Path, error: io::Error, hint: &'static str) -> NoRoot {
+    NoRoot { name: name.to_owned(), path: path.to_owned(), error, hint }
+}
+
+fn over_the_home() -> io::Error {
+    io::Error::other("it contains the home, or lies in it")
+}
+
+/// Whether a directory has nothing of a home, and a home nothing of it; both are there.
+///
+/// # Errors
+/// If one of them is not to be had.
+pub fn is_apart(directory: &Path, home: &Path) -> io::Result<bool> {
+    Ok(!overlaps(&directory.canonicalize()?, &home.canonicalize()?))
+}
+
+impl RootPlace {
+    fn open(path: &Path) -> io::Result<Arc<Self>> {
+        let root = Mutex::new(Root::open(path)?);
+        Ok(Arc::new(Self { given: path.to_owned(), root }))
+    }
+}
+
 impl Files {
     /// Opens these directories.
     ///
     /// # Errors
     /// If one of them is no directory, or may not be read.
     pub fn open(roots: &BTreeMap<String, PathBuf>) -> Result<Self, NoRoot> {
-        let open = |(name, path): (&String, &PathBuf)| match Root::open(path) {
-            Ok(root) => Ok((name.clone(), RootPlace { given: path.clone(), root: Mutex::new(root) })),
-            Err(error) => {
-                let hint = "give a directory that you can read";
-                Err(NoRoot { name: name.clone(), path: path.clone(), error, hint })
-            }
+        let open = |(name, path): (&String, &PathBuf)| {
+            let hint = "give a directory that you can read";
+            Ok((name.clone(), RootPlace::open(path).map_err(|error| no_such(name, path, error, hint))?))
         };
-        Ok(Self { roots: roots.iter().map(open).collect::<Result<_, _>>()?, home: None })
+        let given = roots.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { given, installed: RwLock::default(), home: None })
     }
 
     /// The same, if none of them contains the home of the host or lies in it: what agents write there would be its policy, its store or its keys.
@@ -83,18 +110,41 @@ impl Files {
     /// The first one that does.
     pub fn apart_from(self, home: &Path) -> Result<Self, NoRoot> {
         let home = home.canonicalize().or_else(|_| std::path::absolute(home)).unwrap_or_else(|_| home.to_path_buf());
-        let over = self.roots.iter().find(|(_, place)| overlaps(&place.root.lock().lies_at, &home));
-        if let Some((name, RootPlace { given, .. })) = over {
-            let error = io::Error::other("it contains the home, or lies in it");
-            let hint = "give a directory that has nothing of the home";
-            return Err(NoRoot { name: name.clone(), path: given.clone(), error, hint });
+        let over = self.given.iter().find(|(_, place)| overlaps(&place.root.lock().lies_at, &home));
+        if let Some((name, place)) = over {
+            return Err(no_such(name, &place.given, over_the_home(), "give a directory that has nothing of the home"));
         }
         Ok(Self { home: Some(home), ..self })
     }
 
+    /// From now on the roots of installed agents are these, besides those that were given, which go before. Calls that are under way end in the
+    /// directory that they began in. Those that cannot be had are not there: what is wrong with each.
+    pub fn take_installed(&self, roots: &BTreeMap<String, PathBuf>) -> Vec<NoRoot> {
+        let (mut taken, mut faults) = (BTreeMap::new(), Vec::new());
+        let before = self.installed.read().clone();
+        for (name, path) in roots.iter().filter(|(name, _)| !self.given.contains_key(*name)) {
+            let same = before.get(name).filter(|place| place.given == *path);
+            let opened = same.cloned().map_or_else(|| RootPlace::open(path), Ok);
+            let over = |place: &Arc<RootPlace>| {
+                self.home.as_ref().is_some_and(|home| overlaps(&place.root.lock().lies_at, home))
+            };
+            match opened {
+                Ok(place) if over(&place) => faults.push(no_such(name, path, over_the_home(), ANOTHER)),
+                Ok(place) => drop(taken.insert(name.clone(), place)),
+                Err(error) => faults.push(no_such(name, path, error, ANOTHER)),
+            }
+        }
+        *self.installed.write() = taken;
+        faults
+    }
+
     /// Whether there is such a root.
     pub fn has(&self, name: &str) -> bool {
-        self.roots.contains_key(name)
+        self.place(name).is_some()
+    }
+
+    fn place(&self, name: &str) -> Option<Arc<RootPlace>> {
+        self.given.get(name).cloned().or_else(|| self.installed.read().get(name).cloned())
     }
 
     /// The root of this name, as it lies there now.
@@ -102,7 +152,7 @@ impl Files {
     /// # Errors
     /// `not-found` if the admin gave none; `unavailable` if nothing lies there.
     pub fn find(&self, name: &str) -> Result<Root, Error> {
-        let place = self.roots.get(name).ok_or_else(|| Error::NotFound(no_root(name)))?;
+        let place = self.place(name).ok_or_else(|| Error::NotFound(no_root(name)))?;
         let mut root = place.root.lock();
         // Something may have been mounted over it, or put in its place by whoever deploys.
         if !std::fs::metadata(&place.given).is_ok_and(|there| (there.dev(), there.ino()) == root.id) {

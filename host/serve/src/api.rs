@@ -206,6 +206,8 @@ pub struct Going {
     pub runs: Vec<Live>,
     /// The agents whose runs are held.
     pub held: Vec<String>,
+    /// Runs that could not go on when they came back, and why: they are tried again when policy or the agents of the home change.
+    pub stranded: Vec<(RunId, String)>,
 }
 
 /// A run is stopped in good order.

@@ -146,7 +146,8 @@ impl ByHost for UnlabelRun {
 
 impl ByHost for LiveRuns {
     async fn by_host(self, host: &Arc<Services>) -> Result<Going, OpError> {
-        Ok(Going { runs: host.drivers.gate.live(), held: host.drivers.gate.held() })
+        let (runs, held) = (host.drivers.gate.live(), host.drivers.gate.held());
+        Ok(Going { runs, held, stranded: host.parking.stranded() })
     }
 }
 

@@ -21,7 +21,7 @@ use crate::screen;
 pub const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often it is asked whether anybody carries the run on.
-const HOST_LOOK: Duration = Duration::from_secs(1);
+pub const HOST_LOOK: Duration = Duration::from_secs(1);
 
 /// How long the next host is waited for, once there was one.
 const RESTART_MAX: Duration = Duration::from_secs(60);

@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use agentry_config::policies;
-use agentry_packages::lock::Lock;
 use agentry_runtime::config::{AgentsConfig, Cause};
 use agentry_runtime::host::{self, Host, Options};
 use agentry_serve::api::{LiveRuns, LookAtHost};
@@ -96,7 +95,7 @@ impl HostingArgs {
         Ok(Options {
             policies,
             home: home.path().to_path_buf(),
-            roots: with_installed(roots, &home)?,
+            roots,
             model: self.model,
             models: home.models(),
             preparer: package::preparer()?,
@@ -204,14 +203,6 @@ pub fn root(given: &str) -> Result<(String, PathBuf), String> {
         Some((name, directory)) if !name.is_empty() && !directory.is_empty() => Ok((name.to_owned(), directory.into())),
         _ => Err("a root is NAME=DIR, such as documents=./docs".to_owned()),
     }
-}
-
-/// What roots of installed agents stand for, unless somebody says otherwise now.
-fn with_installed(given: BTreeMap<String, PathBuf>, home: &Home) -> Result<BTreeMap<String, PathBuf>> {
-    let mut roots = Lock::load(home.path())?.all_roots();
-    roots.retain(|_, directory| directory.is_dir());
-    roots.extend(given);
-    Ok(roots)
 }
 
 /// Says which of these roots nothing here names, which nobody will ever look at. What cannot be read says so when it is used.

@@ -10,7 +10,7 @@ use agentry_kernel::Resource;
 use agentry_kernel::call::{RunId, Wait};
 use agentry_kernel::journal::{Status, Wake};
 use agentry_runtime::run::activity::Live;
-use agentry_serve::api::LiveRuns;
+use agentry_serve::api::{Going, LiveRuns};
 use agentry_serve::error::Kind;
 use agentry_serve::socket;
 use agentry_store::rows::approval::State;
@@ -57,13 +57,19 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.existing()?;
     let history = home.history()?;
-    let live = live(home.path())?;
+    let Going { runs: live, stranded, .. } = going(home.path())?;
+    let live = by_run(live);
     let after = match (&history, &args.after) {
         (_, None) => None,
         (None, Some(_)) => return Err(NoRun::Never.into()),
         (Some(history), Some(after)) => Some(history.run(after)?),
     };
-    let mut list = List { out: Stream::new(), more: More { live, ..More::default() }, json: args.json, last: None };
+    let mut list = List {
+        out: Stream::new(),
+        more: More { live, stranded: stranded.into_iter().collect(), ..More::default() },
+        json: args.json,
+        last: None,
+    };
     if args.json {
         list.out.raw("[")?;
     }
@@ -140,16 +146,27 @@ impl List {
 
 /// The runs that go on, as their host sees them; none where no host runs.
 pub fn live(home: &Path) -> Result<BTreeMap<RunId, Live>> {
+    Ok(by_run(going(home)?.runs))
+}
+
+/// What goes on in a home; nothing where no host runs.
+pub fn going(home: &Path) -> Result<Going> {
     match socket::ask(home, LiveRuns) {
-        Err(error) if error.kind == Kind::NoHost => Ok(BTreeMap::new()),
-        going => Ok(going?.runs.into_iter().map(|live| (live.run, live)).collect()),
+        Err(error) if error.kind == Kind::NoHost => Ok(Going::default()),
+        going => Ok(going?),
     }
+}
+
+fn by_run(runs: Vec<Live>) -> BTreeMap<RunId, Live> {
+    runs.into_iter().map(|live| (live.run, live)).collect()
 }
 
 /// What is known of runs beside their records.
 #[derive(Default)]
 pub struct More {
     live: BTreeMap<RunId, Live>,
+    /// Those that the host could not go on with, and why.
+    stranded: BTreeMap<RunId, String>,
     /// What brings those back that have left memory while they wait.
     wakes: BTreeMap<RunId, Wake>,
     /// Those that policy asked people about when their host stopped.
@@ -176,6 +193,7 @@ impl More {
         let mut object = as_json(run);
         object["live"] = self.of(run).map_or(Value::Null, live_as_json);
         object["pruned"] = json!(self.pruned.get(&run.id).map(receipt::as_json));
+        object["stranded"] = json!(self.stranded.get(&run.id));
         object["rests"] = self.wakes.get(&run.id).map_or(Value::Null, wake_as_json);
         object
     }
@@ -313,12 +331,20 @@ fn at_rest(run: &RunRecord, more: &More) -> Option<String> {
     if let Some(wake) = more.wakes.get(&run.id) {
         return Some(rests(wake));
     }
+    if let Some(why) = more.stranded.get(&run.id) {
+        return Some(stranded(why));
+    }
     let asked = more.asked.contains(&run.id) && run.ended.is_none();
     match run.status {
         _ if asked => Some("asks for a person's yes again once a host carries it on: agentry serve".to_owned()),
         Status::Suspended => Some("waits for a host that carries it on: agentry serve".to_owned()),
         _ => None,
     }
+}
+
+/// Why a host cannot go on with a run, and when it tries again.
+pub fn stranded(why: &str) -> String {
+    format!("cannot go on: {}; it is tried again when policy or the agents of this home change", text::cut(why, 200))
 }
 
 /// What else is known of a run, a line each.

@@ -9,11 +9,12 @@ use agentry_kernel::journal::Entry;
 use agentry_store::StoreError;
 use anyhow::{Result, anyhow};
 
-use super::followed::{Followed, PAUSE};
+use super::followed::{Followed, HOST_LOOK, PAUSE};
+use super::ps;
 use super::run::finish;
 use crate::exit::{Exit, With};
 use crate::home::HomeArgs;
-use crate::screen::{HINT, receipt, say, span, styled, text, units};
+use crate::screen::{self, HINT, receipt, say, span, styled, text, units};
 
 /// Waits until a run is over, prints its output and ends as `agentry run` does
 #[derive(clap::Args)]
@@ -38,6 +39,7 @@ pub struct Args {
 /// Waits for its end.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
+    let (mut told, mut looked) = (None, begun);
     let mut followed = Followed::find(args.home.existing()?, &args.run)?.within(args.timeout);
     let record = loop {
         if let Some(record) = followed.over()? {
@@ -45,6 +47,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         if let Some(timeout) = args.timeout.filter(|timeout| begun.elapsed() >= *timeout) {
             return Err(late(&followed, timeout));
+        }
+        // It may never go on: whoever waits is told what for.
+        if looked.elapsed() >= HOST_LOOK {
+            looked = Instant::now();
+            let why = stranded(&args.home, followed.run());
+            if let Some(why) = why.filter(|why| told.as_ref() != Some(why)) {
+                screen::tell(&format!("run {} {}\n", followed.run(), ps::stranded(&why)));
+                told = Some(why);
+            }
         }
         std::thread::sleep(PAUSE);
     };
@@ -56,6 +67,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         say(&format!("{} {}, and its output with it\n", styled(HINT, "·"), receipt::line(&pruned)));
     }
     finish(&report.into(), args.json)
+}
+
+/// Why the host that serves cannot go on with this run, if it tried.
+fn stranded(home: &HomeArgs, run: RunId) -> Option<String> {
+    let going = ps::going(home.existing().ok()?.path()).ok()?;
+    going.stranded.into_iter().find_map(|(stranded, why)| (stranded == run).then_some(why))
 }
 
 /// What the admin is to know of its calls; who watches a run sees it at once.

@@ -14,6 +14,7 @@
 //! token = { file = "PATH" }                # whoever reads /metrics shows it; needed where others than this machine can
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,8 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 pub struct AgentsConfig {
     /// In the order of their names.
     pub agents: Vec<AgentLine>,
+    /// What roots of installed agents stand for.
+    pub roots: BTreeMap<String, PathBuf>,
     /// Where requests for webhooks are listened for, if there are any.
     pub listen: SocketAddr,
     /// Whether pages on the host's health are shown there.
@@ -81,7 +84,7 @@ pub struct HealthLine {
 
 impl Default for AgentsConfig {
     fn default() -> Self {
-        Self { agents: Vec::new(), listen: LISTEN, health: None }
+        Self { agents: Vec::new(), roots: BTreeMap::new(), listen: LISTEN, health: None }
     }
 }
 
@@ -126,6 +129,7 @@ impl AgentsConfig {
             }
         }
         self.agents.sort_by(|a, b| a.name.cmp(&b.name));
+        self.roots = lock.all_roots();
         self
     }
 
@@ -150,7 +154,7 @@ impl AgentsConfig {
         let listen = listen(root)?;
         hooks(root, &agents, listen)?;
         let health = health(root, &agents, listen)?;
-        Ok(Self { agents, listen, health })
+        Ok(Self { agents, roots: BTreeMap::new(), listen, health })
     }
 
     /// The agent of this name.

@@ -139,6 +139,14 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// What is in the way, in a line.
+    pub(crate) fn in_short(&self) -> String {
+        match self {
+            Self::Forbidden(refusal) | Self::Refused(refusal) => refusal.because.clone(),
+            other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// True if it would be the same however often the same is tried: the input is not what the agent takes.
     pub(crate) fn is_of_the_input(&self) -> bool {
         matches!(self, Self::Input { .. } | Self::Long { .. } | Self::Shape { .. })

@@ -37,7 +37,7 @@ use super::policy_watch::{self, PolicyWatch};
 use super::pulse::Pulse;
 use super::services::Services;
 use super::upkeep::Upkeep;
-use super::{Host, OpenError, Options, clock_watch, parking};
+use super::{Host, OpenError, Options, clock_watch, parking, reload};
 use crate::agents::Agents;
 use crate::approvals::People;
 use crate::config::{AgentsConfig, Config, Isolation};
@@ -198,6 +198,7 @@ impl HostBuilder {
             None => (Arc::new(open_store(&directory).await?) as Arc<dyn Store>, rows::host::HOME.to_owned()),
         };
         let files = Files::open(&self.roots)?.apart_from(&directory)?;
+        let faults = files.take_installed(&self.agents.roots);
         let clock = match clock {
             // The time of a host does not begin before that of the last one ended.
             Clock::System => clock_watch::of_store(&*store, rows::host::named(&*store, &name)?)?,
@@ -272,6 +273,7 @@ impl HostBuilder {
         });
         // Set once, here.
         let _ = alarms.set(Arc::downgrade(&services));
+        reload::tell_of_roots(&services, &faults);
         policy_watch::watch(Arc::downgrade(&services)).map_err(OpenError::Watch)?;
         services.drivers.gate.mark_time().await?;
         let now = services.drivers.gate.clock().now().0;

@@ -1,7 +1,7 @@
 //! Runs that rest: which of those that wait leave memory, how they are filed, and what brings them back: time, letters, people. It looks at
 //! what stands in the store, so that a run comes back in whichever epoch of its host serves then; it never touches a run of another host.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +43,10 @@ struct State {
     going: HashSet<RunId>,
     /// Those that people want stopped, and why.
     stopped: HashMap<RunId, String>,
+    /// Those that could not go on when they came back, and why.
+    stranded: BTreeMap<RunId, String>,
+    /// They are to be tried again.
+    again: bool,
     /// Who hears of the end of one that was ordered.
     ends: HashMap<RunId, oneshot::Sender<RunOutcome>>,
 }
@@ -70,6 +74,26 @@ impl Parking {
 
     /// What brings runs back has changed otherwise than by one of them.
     pub(super) fn look_again(&self) {
+        self.bell.notify_one();
+    }
+
+    /// It could not go on, for this reason, or has gone on.
+    pub(super) fn strand(&self, run: RunId, why: Option<String>) {
+        let mut state = self.state.lock();
+        match why {
+            Some(why) => drop(state.stranded.insert(run, why)),
+            None => drop(state.stranded.remove(&run)),
+        }
+    }
+
+    /// Those that could not go on when they came back, and why; they are tried again when what agents may do, or which there are, has changed.
+    pub fn stranded(&self) -> Vec<(RunId, String)> {
+        self.state.lock().stranded.clone().into_iter().collect()
+    }
+
+    /// It has.
+    pub(super) fn try_again(&self) {
+        self.state.lock().again = true;
         self.bell.notify_one();
     }
 
@@ -182,10 +206,15 @@ impl From<StoreError> for Stop {
 }
 
 impl Waker<'_> {
-    /// Brings back all whose time it is, for whom a letter has come and whom a person wants stopped; when the next one's time comes.
+    /// Brings back all whose time it is, for whom a letter has come, whom a person wants stopped and who may be able to go on now; when the next one's time comes.
     async fn look(&self) -> Result<Option<Millis>, Stop> {
-        let stopped: Vec<_> = self.services.parking.state.lock().stopped.keys().copied().collect();
-        for run in stopped {
+        let back: Vec<_> = {
+            let mut state = self.services.parking.state.lock();
+            let again = std::mem::take(&mut state.again);
+            let stranded = state.stranded.keys().filter(|_| again);
+            state.stopped.keys().chain(stranded).copied().collect()
+        };
+        for run in back {
             if self.services.parking.take(run) {
                 self.send(run).await?;
             }

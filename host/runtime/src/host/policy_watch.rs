@@ -143,6 +143,7 @@ pub fn watch(services: Weak<Services>) -> io::Result<()> {
             let _no_other = services.drivers.tools.changing();
             if policy_watch.look_at_policy(gate, &mut policy) {
                 tools.forget();
+                services.parking.try_again();
             }
             if policy_watch.look_at_tools(&services, &mut tools) {
                 policy.forget();

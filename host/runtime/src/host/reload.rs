@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use agentry_drivers::files::NoRoot;
 use serde::{Deserialize, Serialize};
 
 use super::services::Services;
@@ -35,11 +36,23 @@ fn put_agents(services: &Services, known: Arc<AgentsConfig>) {
     let before = services.agents.known();
     let changed = *before != *known;
     services.agents.put(Arc::clone(&known));
+    tell_of_roots(services, &services.drivers.files.take_installed(&known.roots));
+    if changed {
+        services.parking.try_again();
+    }
     let count = known.agents.len();
     services
         .drivers
         .gate
         .mended(Reloadable::Agents, changed.then(|| format!("agents.toml is read anew: {count} agents")));
+}
+
+/// Roots of installed agents that are not to be had: their agents lack them, and no others do.
+pub(super) fn tell_of_roots(services: &Services, faults: &[NoRoot]) {
+    if !faults.is_empty() {
+        let told: Vec<_> = faults.iter().map(NoRoot::to_string).collect();
+        services.policy_watch.alarm(told.join("\n"));
+    }
 }
 
 /// `agents.toml` has changed, or is to be read again.

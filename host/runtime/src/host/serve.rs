@@ -117,9 +117,11 @@ impl Host {
 
     /// Goes on with a run that was taken from those that rest or were lost, until it ends or leaves memory again.
     async fn go_on(self: Arc<Self>, run: RunId, cut: CancellationToken) {
-        if let Err(why) = self.went_on(run, &cut).await {
+        let went_on = self.went_on(run, &cut).await;
+        if let Err(why) = &went_on {
             self.services.policy_watch.alarm(format!("run {run} does not go on: {why}"));
         }
+        self.services.parking.strand(run, went_on.err().map(|why| why.in_short()));
         self.services.parking.release(run);
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// Two processes understand each other if they have the same; raise it with every change of what goes over the socket.
-pub(super) const PROTOCOL: u16 = 11;
+pub(super) const PROTOCOL: u16 = 12;
 
 /// A hello is short.
 pub(super) const HELLO_MAX_BYTES: usize = 256;

@@ -134,7 +134,7 @@ fn are_asked_for(change: &Change<'_>, lock: &Lock) -> Result<()> {
             let hint = "what it asks for stands above; --root NAME=DIR names one of these";
             return Err(Fault::usage(format!("it asks for no folder `{}`", text::line(name)), hint).into());
         };
-        folders::whole(name, directory, first.agent(), lock)?;
+        folders::whole(change.home.path(), name, directory, first.agent(), lock)?;
     }
     Ok(())
 }

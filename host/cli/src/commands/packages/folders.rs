@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use agentry_drivers::files::is_apart;
 use agentry_kernel::manifest::Manifest;
 use agentry_packages::Fault;
 use agentry_packages::lock::Lock;
@@ -31,7 +32,7 @@ pub fn of(
         let root = &wants.root;
         let said = change.roots.iter().find(|(name, _)| name == root).map(|(_, directory)| directory.clone());
         let before = || lock.roots.get(agent).and_then(|roots| roots.get(root)).cloned();
-        let is = |directory: &Path| whole(root, directory, agent, lock);
+        let is = |directory: &Path| whole(change.home.path(), root, directory, agent, lock);
         let given = match said.or_else(before).or_else(|| folders.get(root).cloned()) {
             Some(directory) => Some(is(&directory)?),
             None if change.consent.asks() => asked(root, wants.optional, is)?,
@@ -88,13 +89,17 @@ fn asked(root: &str, optional: bool, is: impl Fn(&Path) -> Result<PathBuf>) -> R
 }
 
 /// A directory that is there, by its whole path, and the one that other agents have by this name too.
-pub fn whole(root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
+pub fn whole(home: &Path, root: &str, directory: &Path, agent: &str, lock: &Lock) -> Result<PathBuf> {
     let shown = text::line(&directory.display().to_string());
     let whole = directory.canonicalize().with_context(|| {
         format!("`{root}` cannot be {shown}\nhint: make the folder first: mkdir -p {}", text::word(directory.display()))
     })?;
     if whole.to_str().is_none() {
         return Err(Fault::usage(format!("{shown} is no text"), "name a folder whose path is UTF-8").into());
+    }
+    if !is_apart(&whole, home).unwrap_or(false) {
+        let message = format!("{shown} contains the home of agents, or lies in it");
+        return Err(Fault::usage(message, format!("name a folder that has nothing of it: --root {root}=DIR")).into());
     }
     if !whole.is_dir() {
         return Err(Fault::usage(format!("{shown} is no folder"), format!("name one: --root {root}=DIR")).into());
