@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::agents::home;
+use crate::guests::SOON;
 use crate::serve::{Server, serve};
 use crate::stage::{Stage, begin, end, guest};
 
@@ -250,7 +251,13 @@ fn a_run_that_somebody_watches_or_holds_stays_in_memory_and_so_does_one_that_wor
     let stage = stage();
     let server = serving(&stage);
     // With a terminal or without: its output goes where it was started.
-    let watched = begin(stage.agentry("run").arg(guest("steps")).args(["--input", "[[\"sleep\",\"1500\"]]"]));
+    let watched = begin(stage.agentry("run").arg(guest("steps")).args(["--input", "[[\"sleep\",\"2500\"]]"]));
+    let begun = Instant::now();
+    while stage.last()["live"]["waits_for"] != "sleep" {
+        assert!(begun.elapsed() < SOON, "{}", stage.last());
+        thread::sleep(Duration::from_millis(50));
+    }
+    // Longer than a run may wait in memory that nobody watches.
     thread::sleep(Duration::from_millis(1000));
     let live = stage.last();
     assert_eq!((&live["status"], &live["live"]["waits_for"]), (&json!("running"), &json!("sleep")), "{live}");

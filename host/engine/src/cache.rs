@@ -34,7 +34,7 @@ impl Kind {
     fn label(self) -> &'static [u8] {
         match self {
             Self::Code => b"agentry compiled code 1\0",
-            Self::Facts => b"agentry package facts 1\0",
+            Self::Facts => b"agentry package facts 2\0",
         }
     }
 

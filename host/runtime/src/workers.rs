@@ -164,21 +164,39 @@ impl Workers {
         let fuel_left = beginning.fuel;
         let not_begun = |how| Gone::Ended(Ended { how, fuel_left, memory_bytes: 0, last_words: None });
         let deadline = beginning.left.map(|left| Instant::now() + left);
-        // Whoever waits for one of its own waits in no other's way, and can be stopped.
-        let _slot = tokio::select! {
-            biased;
-            slot = self.alone.acquire(), if alone => Some(slot.expect("it is never closed")),
-            () = stop.cancelled(), if alone => return not_begun(How::Stopped),
-            () = reached(deadline), if alone => return not_begun(How::TimedOut),
-            else => None,
+        // Until there is a worker that has the component, its own time and whoever stops it bind the run as they do later.
+        let over = async {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => How::Stopped,
+                () = reached(deadline) => How::TimedOut,
+            }
         };
-        beginning.left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let worker = if alone { self.own().await } else { self.slot().await };
-        let Ok(worker) = worker else { return Gone::Lost };
-        match worker.prepare(code).await {
-            Ok(()) => worker.execute(code, port, stop, beginning, Some(&self.alone).filter(|_| !alone)).await,
-            Err(_) if worker.is_gone() => Gone::Lost,
-            Err(NotLoaded(why, _)) => not_begun(How::Engine(why)),
+        let ready = async {
+            // Whoever waits for one of its own waits in no other's way.
+            let own = match alone {
+                true => Some(self.alone.acquire().await.expect("it is never closed")),
+                false => None,
+            };
+            let worker = if alone { self.own().await } else { self.slot().await };
+            let worker = worker.map_err(|_| Gone::Lost)?;
+            match worker.prepare(code).await {
+                Ok(()) => Ok((own, worker)),
+                Err(_) if worker.is_gone() => Err(Gone::Lost),
+                Err(NotLoaded(why, _)) => Err(not_begun(How::Engine(why))),
+            }
+        };
+        let ready = tokio::select! {
+            biased;
+            how = over => return not_begun(how),
+            ready = ready => ready,
+        };
+        match ready {
+            Ok((_own, worker)) => {
+                beginning.left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                worker.execute(code, port, stop, beginning, Some(&self.alone).filter(|_| !alone)).await
+            }
+            Err(gone) => gone,
         }
     }
 

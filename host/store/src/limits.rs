@@ -107,6 +107,9 @@ pub const TABLES_MAX: usize = 32;
 /// Elements of a table: functions whose address a program takes. CPython has some 12 000.
 pub const TABLE_ELEMENTS_MAX: usize = 40_000;
 
+/// Component instances of a run, nested ones too. A composed agent has one a part; each is unfolded as it is compiled.
+pub const COMPONENT_INSTANCES_MAX: usize = 1_000;
+
 /// Core instances of a run. CPython, linked from shared libraries, has some 30.
 pub const INSTANCES_MAX: usize = 128;
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use agentry_kernel::call::CallId;
 use agentry_runtime::host::{Fork, Options};
@@ -51,14 +52,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
         bail!("a place is named RUN@CALL, such as last@7\nhint: `agentry trace RUN` numbers the calls of a run");
     };
     let input = args.input.as_deref().map(input).transpose()?;
-    let fork = Fork { run, call, input, component: args.component.as_deref() };
     let options = Options { one_run: true, ..args.hosting.asking(|home| asked_before::model(home, run))?.options()? };
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let ended = threads.block_on(async {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
-        let host = if args.wait { host.attended() } else { host };
-        watched(&host, admin, interrupts, |observer, stop| host.fork(fork, observer, stop)).await
+        let host = Arc::new(if args.wait { host.attended() } else { host });
+        let (forks, run) = (Arc::clone(&host), run.to_owned());
+        let go = |observer, stop| async move {
+            let fork = Fork { run: &run, call, input, component: args.component.as_deref() };
+            forks.fork(fork, observer, stop).await
+        };
+        watched(&host, admin, interrupts, go).await
     })?;
     finish(&ended, args.json)
 }

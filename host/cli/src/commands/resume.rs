@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_journal::report::Report;
@@ -64,9 +65,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let (admin, host) = (AdminFiles::of(&options), hosting::open(options).await?);
         let host = if wait || args.run.is_none() || Prompt::has_terminal() { host.attended() } else { host };
-        match &args.run {
+        let host = Arc::new(host);
+        match args.run {
             Some(run) => {
-                let go = |observer, stop| host.resume(run, component.as_deref(), observer, stop);
+                let resumes = Arc::clone(&host);
+                let go =
+                    |observer, stop| async move { resumes.resume(&run, component.as_deref(), observer, stop).await };
                 finish(&watched(&host, admin, interrupts, go).await?, json)
             }
             None => all(&host, admin, json).await,

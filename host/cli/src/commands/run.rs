@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_journal::report::Report;
@@ -111,8 +112,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let (admin, host) = (AdminFiles::of(&options), hosting::open_for(&ordered.component, options).await?);
         // Where nobody can be asked, what needs a person is refused at once.
-        let host = if args.wait || Prompt::has_terminal() { host.attended() } else { host };
-        let go = |observer, stop| host.run_until(stop, &ordered.component, ordered.input.clone(), observer);
+        let host = Arc::new(if args.wait || Prompt::has_terminal() { host.attended() } else { host });
+        let (runs, component, input) = (Arc::clone(&host), ordered.component.clone(), ordered.input.clone());
+        let go = |observer, stop| async move { runs.run_until(stop, &component, input, observer).await };
         watched(&host, admin, interrupts, go).await
     });
     // A host that began at the same moment has the home, and takes orders.
@@ -164,7 +166,7 @@ pub fn finish(ended: &Ended, as_json: bool) -> Result<ExitCode> {
     Ok(Exit::from(report.status).into())
 }
 
-/// Runs while it shows what happens. The first Ctrl-C stops the run in good order; a second one ends the program at once.
+/// Runs while it shows what happens, in a task of its own: whoever reads the screen slowly holds up neither its time nor whoever stops it. The first Ctrl-C stops the run in good order; a second one ends the program at once.
 pub(super) async fn watched<F>(
     host: &Host,
     admin: AdminFiles,
@@ -172,7 +174,7 @@ pub(super) async fn watched<F>(
     go: impl FnOnce(Observer, CancellationToken) -> F,
 ) -> Result<Ended>
 where
-    F: Future<Output = Result<Report, RunError>>,
+    F: Future<Output = Result<Report, RunError>> + Send + 'static,
 {
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let mut live = Live::on_stderr(admin);
@@ -184,7 +186,7 @@ where
     let waits = || gate.live().first()?.waits.map(|wait| super::waits(Some(wait)).to_owned());
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let stop = CancellationToken::new();
-    let mut run = std::pin::pin!(go(Observer::channel(sender), stop.clone()));
+    let mut run = tokio::spawn(go(Observer::channel(sender), stop.clone()));
     let report = loop {
         tokio::select! {
             biased;
@@ -205,7 +207,7 @@ where
                     _ => {}
                 }
             }
-            report = &mut run => break report,
+            report = &mut run => break report.context("the run's own task broke down")?,
             line = prompt.line() => prompt.answer(&hearer, &line).await,
             _ = second.tick() => {
                 prompt.forget_closed(&hearer);

@@ -14,6 +14,9 @@ static HOME: OnceLock<String> = OnceLock::new();
 /// All verbs with their options, made where a hint is completed.
 static VERBS: OnceLock<fn() -> Command> = OnceLock::new();
 
+/// The same, once they were needed: they take as long as a screen of refusals.
+static BUILT: OnceLock<Command> = OnceLock::new();
+
 /// The agent that is to run.
 static AGENT: OnceLock<Agent> = OnceLock::new();
 
@@ -74,7 +77,7 @@ fn behind(words: Vec<String>, place: &str) -> String {
 pub fn completed(hint: &str) -> String {
     let hint = AGENT.get().map_or_else(|| hint.to_owned(), |agent| with_agent(hint, agent));
     match (HOME.get(), VERBS.get()) {
-        (Some(home), Some(verbs)) => with_home(&hint, home, &verbs()),
+        (Some(home), Some(verbs)) => with_home(&hint, home, BUILT.get_or_init(verbs)),
         _ => hint,
     }
 }
@@ -115,7 +118,7 @@ fn with_home(hint: &str, home: &str, verbs: &Command) -> String {
 pub fn command(before: &str, from: &str) -> Option<usize> {
     let verb = from.split(|letter: char| letter != '-' && !letter.is_ascii_alphabetic()).nth(1)?;
     let begins = before.is_empty() || before.ends_with(['`', ' ', '\'']);
-    let is_verb = begins && VERBS.get().is_some_and(|verbs| verbs().find_subcommand(verb).is_some());
+    let is_verb = begins && VERBS.get().is_some_and(|verbs| BUILT.get_or_init(verbs).find_subcommand(verb).is_some());
     is_verb.then(|| length(from, before.ends_with('`')))
 }
 

@@ -1,12 +1,17 @@
 //! Counts what one run of a component takes of the places that an engine has: core instances, memories and tables, whatever is nested and however
 //! often it is instantiated. It reads sections that are valid, and guesses high where something comes from outside.
 
-use agentry_store::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+use agentry_store::limits::{COMPONENT_INSTANCES_MAX, INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use serde::{Deserialize, Serialize};
 use wasmparser::{
     BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
     ComponentTypeRef, Encoding, Instance, Payload,
 };
+
+use super::PackageError;
+
+/// Where a count was guessed, an engine finds out whether it fits, up to so many times as much.
+const GUESSED_TIMES_MAX: usize = 8;
 
 /// What a run has of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,17 +23,37 @@ pub struct Parts {
     pub memories: u32,
     /// Tables.
     pub tables: u32,
+    /// Instances of components.
+    pub components: u32,
 }
 
 impl Parts {
     /// Of what nobody knows: as much as a run may have.
-    const MOST: Self =
-        Self { instances: INSTANCES_MAX as u32, memories: MEMORIES_MAX as u32, tables: TABLES_MAX as u32 };
+    const MOST: Self = Self {
+        instances: INSTANCES_MAX as u32,
+        memories: MEMORIES_MAX as u32,
+        tables: TABLES_MAX as u32,
+        components: 1,
+    };
 
     fn add(&mut self, other: Self) {
         self.instances = self.instances.saturating_add(other.instances);
         self.memories = self.memories.saturating_add(other.memories);
         self.tables = self.tables.saturating_add(other.tables);
+        self.components = self.components.saturating_add(other.components);
+    }
+
+    /// The first of them of which there are more than a run may have, so that nothing is compiled that no engine would take.
+    fn excess(self, guessed: bool) -> Option<(u32, &'static str, usize)> {
+        let all = [
+            (self.instances, "core module instances", INSTANCES_MAX),
+            (self.memories, "linear memories", MEMORIES_MAX),
+            (self.tables, "tables", TABLES_MAX),
+            (self.components, "component instances", COMPONENT_INSTANCES_MAX),
+        ];
+        // What was guessed high may be as much less as it is guessed.
+        let slack = if guessed { GUESSED_TIMES_MAX } else { 1 };
+        all.into_iter().find(|(count, _, max)| *count as usize > max.saturating_mul(slack))
     }
 }
 
@@ -37,6 +62,8 @@ impl Parts {
 pub(super) struct PartCount {
     scopes: Vec<Scope>,
     whole: Parts,
+    /// Whether something in it may have less than it counts for.
+    guessed: bool,
 }
 
 /// A module or a component that is being read.
@@ -53,8 +80,18 @@ struct Scope {
 
 impl PartCount {
     /// All together.
-    pub(super) fn whole(&self) -> Parts {
-        self.whole
+    ///
+    /// # Errors
+    /// If a run may not have so many.
+    pub(super) fn whole(&self) -> Result<Parts, PackageError> {
+        match self.whole.excess(self.guessed) {
+            None => Ok(self.whole),
+            Some((count, what, max)) => {
+                let message =
+                    format!("the component has {count} {what}, which exceeds the configured maximum of {max}");
+                Err(PackageError::new(message, "an agent of fewer parts does; each has its room before it begins"))
+            }
+        }
     }
 
     /// The next section, which is valid.
@@ -64,7 +101,8 @@ impl PartCount {
     pub(super) fn add(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
         if let Payload::Version { encoding, .. } = payload {
             let is_module = *encoding == Encoding::Module;
-            let parts = Parts { instances: u32::from(is_module), ..Parts::default() };
+            let (instances, components) = (u32::from(is_module), u32::from(!is_module));
+            let parts = Parts { instances, components, ..Parts::default() };
             self.scopes.push(Scope { is_module, parts, ..Scope::default() });
             return Ok(());
         }
@@ -98,7 +136,9 @@ impl PartCount {
             }
             Payload::ComponentImportSection(imports) => {
                 for import in imports.clone() {
-                    match import?.ty {
+                    let ty = import?.ty;
+                    self.guessed |= matches!(ty, ComponentTypeRef::Module(_) | ComponentTypeRef::Component(_));
+                    match ty {
                         ComponentTypeRef::Module(_) => scope.modules.push(Parts::MOST),
                         ComponentTypeRef::Component(_) => scope.components.push(Parts::MOST),
                         _ => {}
@@ -123,6 +163,7 @@ impl PartCount {
     fn alias(&mut self, alias: &ComponentAlias<'_>) {
         match alias {
             ComponentAlias::InstanceExport { kind, .. } => {
+                self.guessed |= matches!(kind, ComponentExternalKind::Module | ComponentExternalKind::Component);
                 if let Some(scope) = self.scopes.last_mut() {
                     scope.names(*kind, |_| Parts::MOST);
                 }

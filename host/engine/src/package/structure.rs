@@ -61,10 +61,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Structure<'_>, PackageError> {
     let Some(types) = whole else {
         return Err(truncated());
     };
-    let types = types.as_ref();
+    let (types, parts) = (types.as_ref(), parts.whole()?);
     check_export(types)?;
     let imports = import_names.into_iter().filter_map(|name| import(types, name)).collect();
-    Ok(Structure { imports, manifests, parts: parts.whole() })
+    Ok(Structure { imports, manifests, parts })
 }
 
 /// What a guest may be made of: what the engine is set to run, see `engine::settings`, and not several memories in one module.

@@ -166,3 +166,27 @@ fn of_what_was_read_elsewhere_nothing_is_believed_that_can_be_checked() {
     assert!(Package::of_facts(&other.facts(), Digest([1; 32]), 9).is_none(), "a table of another version");
     assert!(Package::of_facts(b"{}", Digest([1; 32]), 9).is_none());
 }
+
+#[test]
+fn what_unfolds_to_more_parts_than_a_run_may_have_is_refused_before_anything_is_compiled() {
+    // Each component has two of the one before it.
+    let doubling = |first: &str, times: usize| {
+        let mut text = format!("(component (component $c0 {first})");
+        for n in 1..=times {
+            let before = n - 1;
+            text.push_str(&format!(
+                "(component $c{n} (instance (instantiate $c{before})) (instance (instantiate $c{before})))"
+            ));
+        }
+        text.push_str(&format!("(instance (instantiate $c{times})))"));
+        wat::parse_str(text).unwrap()
+    };
+    let module = "(core module $m) (core instance (instantiate $m))";
+    let exceeds = "which exceeds the configured maximum of";
+    check_refused(&doubling(module, 8), &format!("the component has 256 core module instances, {exceeds} 128"));
+    check_refused(&doubling("", 9), &format!("the component has 1024 component instances, {exceeds} 1000"));
+    let all = "the component has at least 4294967295 core module instances";
+    check_refused(&doubling(module, 90), &format!("{all}, {exceeds} 128"));
+    let error = inspect(&doubling(module, 6)).unwrap_err();
+    assert!(error.message.contains("does not export `run`"), "{error}");
+}

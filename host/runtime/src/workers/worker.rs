@@ -408,13 +408,19 @@ impl Worker {
         }
     }
 
-    /// Until it has been silent for too long although it has runs.
+    /// Whether it has anything to do: a run, or a component that it is to load.
+    fn has_work(&self) -> bool {
+        let loads = || self.loaded.lock().components.values().any(|loading| loading.result.get().is_none());
+        !self.links.lock().is_empty() || loads()
+    }
+
+    /// Until it has been silent for too long although it has something to do.
     async fn watch(&self) {
         let mut asked = None;
         loop {
             tokio::time::sleep(LOOKS).await;
             let heard = *self.heard.lock();
-            if self.links.lock().is_empty() || asked.is_some_and(|asked| heard > asked) {
+            if !self.has_work() || asked.is_some_and(|asked| heard > asked) {
                 asked = None;
             }
             match asked {
