@@ -269,7 +269,7 @@ fn at_a_terminal_each_folder_is_asked_for_and_then_the_yes() {
     assert!(no.code == 3 && no.stdout.contains("nobody said yes"), "{}", no.stdout);
     assert_eq!(market.version("keeper"), None);
     // What is no folder is told, and asked for again.
-    let yes = typed(&format!("./nowhere\n{}\ny\n", documents.display())).with(0);
+    let yes = typed(&format!("./nowhere\n{}\nYes\n", documents.display())).with(0);
     assert_eq!(yes.stdout.matches("Which folder is `documents` to be?").count(), 2, "{}", yes.stdout);
     assert!(yes.stdout.contains("mkdir -p ./nowhere"), "{}", yes.stdout);
     assert!(yes.stdout.contains("Install acme:keeper 1.0.0? [y/N]"), "{}", yes.stdout);

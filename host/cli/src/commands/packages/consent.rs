@@ -65,11 +65,16 @@ impl ConsentArgs {
         if !has_terminal() {
             return Err(Fault::denied(format!("nobody is here who could say yes to {what}"), line).into());
         }
-        if ask(&format!("Install {what}? [y/N]"))?.eq_ignore_ascii_case("y") {
+        if is_yes(&ask(&format!("Install {what}? [y/N]"))?) {
             return Ok(By::Person);
         }
         Err(Fault::denied(format!("{what} is not installed: nobody said yes"), "nothing has changed").into())
     }
+}
+
+/// Whether an answer is a yes, in letters of either case.
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.eq_ignore_ascii_case(yes))
 }
 
 fn has_terminal() -> bool {
@@ -84,4 +89,15 @@ pub(super) fn ask(question: &str) -> Result<String> {
     let mut stdin = io::stdin().lock().take(LINE_MAX_BYTES);
     stdin.read_line(&mut line).context("cannot read the answer\nhint: --consent CODE says yes without a terminal")?;
     Ok(line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_yes;
+
+    #[test]
+    fn a_yes_is_typed_short_or_whole() {
+        assert!(["y", "Y", "yes", "Yes", "YES"].into_iter().all(is_yes));
+        assert!(!["", "n", "no", "ye", "yess", "y y", "ja"].into_iter().any(is_yes));
+    }
 }
