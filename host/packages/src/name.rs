@@ -22,7 +22,16 @@ pub struct Named {
     /// The agent.
     pub agent: String,
     /// Any if none.
-    pub version: Option<VersionReq>,
+    pub version: Option<Versions>,
+}
+
+/// Which versions a person means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// A whole version: that one, and what was built of it where no build is named.
+    One(Version),
+    /// Those that fit.
+    Fit(VersionReq),
 }
 
 /// What a person wants to have.
@@ -77,7 +86,17 @@ impl Named {
 
     /// Whether this version is meant. One that is not finished is meant only where it is named.
     pub fn means(&self, version: &Version) -> bool {
-        self.version.as_ref().map_or(version.pre.is_empty(), |wanted| wanted.matches(version))
+        match &self.version {
+            None => version.pre.is_empty(),
+            Some(Versions::One(wanted)) if wanted.build.is_empty() => wanted.cmp_precedence(version).is_eq(),
+            Some(Versions::One(wanted)) => wanted == version,
+            Some(Versions::Fit(wanted)) => wanted.matches(version),
+        }
+    }
+
+    /// Whether a person named a whole version.
+    pub fn names_one(&self) -> bool {
+        matches!(self.version, Some(Versions::One(_)))
     }
 }
 
@@ -89,11 +108,11 @@ pub fn is_package(name: &str, version: &str) -> bool {
 }
 
 /// A whole version means that one; a part of one, or with a sign before it, what Cargo means by it.
-fn versions(text: &str) -> Result<VersionReq, String> {
+fn versions(text: &str) -> Result<Versions, String> {
     if let Ok(exact) = Version::parse(text) {
-        return VersionReq::parse(&format!("={exact}")).map_err(|why| why.to_string());
+        return Ok(Versions::One(exact));
     }
-    VersionReq::parse(text).map_err(|why| why.to_string())
+    VersionReq::parse(text).map(Versions::Fit).map_err(|why| why.to_string())
 }
 
 impl Reference {
@@ -190,6 +209,10 @@ mod tests {
         assert!(means("a:b", "1.4.0") && !means("a:b", "1.4.0-rc.1"));
         assert!(means("a:b@1.2", "1.4.0") && !means("a:b@1.2", "2.0.0"));
         assert!(means("a:b@1.2.0", "1.2.0") && !means("a:b@1.2.0", "1.2.1"), "a whole version is that one");
+        assert!(means("a:b@1.2.0", "1.2.0+b") && means("a:b@1.2.0+a", "1.2.0+a"));
+        assert!(
+            !means("a:b@1.2.0+a", "1.2.0+b") && !means("a:b@1.2.0+a", "1.2.0") && !means("a:b@1.2.0", "1.2.0-rc.1")
+        );
         assert_eq!(Reference::parse("./x.wasm").unwrap(), Reference::File("./x.wasm".into()));
         let url = Reference::parse("https://a.example/x/y.wasm").unwrap();
         assert_eq!(url, Reference::Web(Url::parse("https://a.example/x/y.wasm").unwrap()));
