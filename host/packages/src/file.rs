@@ -121,7 +121,7 @@ fn synced(directory: &Path) -> std::io::Result<()> {
 fn cannot_write(path: &Path, why: &std::io::Error) -> Fault {
     let shown = path.display();
     let hint = match why.kind() {
-        ErrorKind::StorageFull => "make room on the disk; nothing has changed",
+        ErrorKind::StorageFull => "make room on the disk, then try again",
         _ => "let this user write there, or choose another home: --home DIR",
     };
     Fault::unavailable(format!("cannot write {shown}: {why}"), hint)
@@ -148,17 +148,27 @@ pub(crate) mod crash {
 
     thread_local! {
         static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+        static HAS_BEEN: Cell<bool> = const { Cell::new(false) };
     }
 
     /// From now on so many steps are done and no more; none if there is no end.
     pub(crate) fn after(steps: Option<u32>) {
         LEFT.set(steps);
+        HAS_BEEN.set(false);
+    }
+
+    /// Whether a step was not done.
+    pub(crate) fn has_been() -> bool {
+        HAS_BEEN.get()
     }
 
     pub(crate) fn step() -> std::io::Result<()> {
         match LEFT.get() {
             None => Ok(()),
-            Some(0) => Err(std::io::Error::other("killed here")),
+            Some(0) => {
+                HAS_BEEN.set(true);
+                Err(std::io::Error::other("killed here"))
+            }
             Some(left) => {
                 LEFT.set(Some(left - 1));
                 Ok(())

@@ -300,7 +300,9 @@ impl Set {
     fn commit(&mut self, lock: Lock) -> Result<(), Fault> {
         lock.save(&self.home, &self.directory())?;
         self.lock = lock;
+        let hint = "make that right; whatever `agentry install`, `update` or `rollback` comes next finishes it";
         self.finish()
+            .map_err(|fault| Fault { hint: hint.to_owned(), ..fault.about("the change is made, and not finished") })
     }
 
     /// Brings the policy directory to where the lock says that it is to be. Each step may have been done already.
@@ -335,8 +337,10 @@ impl Set {
         }
         let mut lock = self.lock.clone();
         lock.pending.clear();
-        lock.save(&self.home, &self.directory())?;
-        self.lock = lock;
+        // All is done: where that cannot be written down, whoever comes next finds it done.
+        if lock.save(&self.home, &self.directory()).is_ok() {
+            self.lock = lock;
+        }
         Ok(())
     }
 
