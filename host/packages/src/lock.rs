@@ -23,10 +23,10 @@ use crate::team::{Member, Team};
 pub const LOCK_FILE: &str = "agents.lock";
 
 /// Its version.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Those before it: they say less, and nothing otherwise.
-const FORMATS_BEFORE: [u32; 2] = [1, 2];
+const FORMATS_BEFORE: [u32; 3] = [1, 2, 3];
 
 /// Where components lie, each under its digest.
 pub(crate) const DIRECTORY: &str = "packages";
@@ -101,6 +101,9 @@ pub struct Release {
     pub requires: Vec<String>,
     /// The grant that came with it: its file in the policy directory and the digest of its text. None if an admin's own holds.
     pub grant: Option<GrantFile>,
+    /// What its roots stood for when it ran last; none of what runs now, or if the version that kept it did not write that down.
+    #[serde(default)]
+    pub roots: Option<BTreeMap<String, PathBuf>>,
 }
 
 /// A grant as it was written.
@@ -119,7 +122,7 @@ pub struct GrantFile {
 pub struct Installed {
     /// What runs now.
     pub now: Release,
-    /// What ran before, the newest first: the first one is what a rollback takes.
+    /// What ran before, the last one first, and behind it what was left by a rollback: the first one that is older is what a rollback takes.
     pub previous: Vec<Release>,
 }
 
@@ -193,6 +196,13 @@ pub fn digest_of_path(path: &Path) -> Option<Digest> {
     bytes(digits).map(Digest).filter(|_| of_packages)
 }
 
+impl Installed {
+    /// Which of those before a rollback takes: never one that is newer than what runs now.
+    fn before(&self) -> Option<usize> {
+        self.previous.iter().position(|release| release.seq < self.now.seq)
+    }
+}
+
 impl Lock {
     /// The lock of this home; without one, nothing is installed.
     ///
@@ -247,18 +257,35 @@ impl Lock {
             std::iter::once(&installed.now).chain(&installed.previous).any(|release| release.digest.0 == digest)
         };
         let was = self.newest.get(name).is_some_and(|newest| newest.0 == digest);
-        let same = was || self.agents.get(agent).is_some_and(known);
-        if seq > highest || seq == highest && same {
+        let installed = self.agents.get(agent);
+        let same = was || installed.is_some_and(known);
+        // What runs now is handed to nobody by being named again, for another folder.
+        let runs = installed.is_some_and(|installed| installed.now.name == name && installed.now.digest.0 == digest);
+        if seq > highest || seq == highest && same || runs {
             return Ok(());
         }
-        let message = match seq == highest {
-            true => format!("another file of {name} had the sequence number {seq} here"),
-            false => {
-                format!("{name} is older than what was here: its sequence number is {seq}, and {highest} was installed")
-            }
+        if seq == highest {
+            let message = format!("another file of {name} had the sequence number {seq} here");
+            return Err(Fault::denied(
+                message,
+                "one number is one file: its publisher gives the next one a higher `seq`",
+            ));
+        }
+        let message =
+            format!("{name} is older than what was here: its sequence number is {seq}, and {highest} was installed");
+        let hint = match installed.and_then(Installed::before) {
+            Some(_) => format!("nobody can be handed an older version; your own way back is: agentry rollback {agent}"),
+            None => format!(
+                "nobody can be handed an older version: `agentry install {name}` takes the newest; where its publisher took that back, an older one \
+                 is named by its version"
+            ),
         };
-        let hint = format!("nobody can be handed an older version; your own way back is: agentry rollback {agent}");
         Err(Fault::denied(message, hint))
+    }
+
+    /// Whether a release of this package with a higher number was ever installed here.
+    pub fn is_older(&self, name: &str, seq: u64) -> bool {
+        self.highest.get(name).is_some_and(|highest| seq < *highest)
     }
 
     /// A release takes the place of the one before, which is kept.
@@ -278,8 +305,9 @@ impl Lock {
             Some(installed) if installed.now.digest == release.digest => installed.now = release,
             Some(installed) => {
                 let before = std::mem::replace(&mut installed.now, release);
+                let roots = Some(self.roots.get(agent).cloned().unwrap_or_default());
                 installed.previous.retain(|release| release.digest != installed.now.digest);
-                installed.previous.insert(0, before);
+                installed.previous.insert(0, Release { roots, ..before });
                 installed.previous.truncate(PREVIOUS_MAX);
             }
         }
@@ -301,17 +329,41 @@ impl Lock {
         were.chain(self.releases().filter_map(|release| Some((release.digest.0, release.vouched.as_ref()?))))
     }
 
-    /// The one before takes the place of the present one, which is kept as well: so nothing is lost by a mistake.
+    /// The one before takes the place of the present one, which is kept as well, and its roots stand for what they stood for; none if all
+    /// that is kept is newer.
     pub fn back(&mut self, agent: &str) -> Option<&Release> {
         let installed = self.agents.get_mut(agent)?;
-        if installed.previous.is_empty() {
-            return None;
+        let mut before = installed.previous.remove(installed.before()?);
+        let left = self.roots.get(agent).cloned().unwrap_or_default();
+        // Where nobody wrote them down, those of now stay.
+        if let Some(roots) = before.roots.take() {
+            self.roots.insert(agent.to_owned(), roots);
         }
-        let before = installed.previous.remove(0);
         let now = std::mem::replace(&mut installed.now, before);
-        installed.previous.push(now);
-        installed.previous.truncate(PREVIOUS_MAX);
+        installed.previous.push(Release { roots: Some(left), ..now });
         Some(&installed.now)
+    }
+
+    /// Whether no other agent has another folder by a name that this one uses.
+    ///
+    /// # Errors
+    /// If one has.
+    pub fn shares_folders(&self, agent: &str) -> Result<(), Fault> {
+        let others = || self.roots.iter().filter(|(other, _)| *other != agent);
+        for (root, directory) in self.roots.get(agent).into_iter().flatten() {
+            let other = others().find(|(_, roots)| roots.get(root).is_some_and(|other| other != directory));
+            if let Some((other, _)) = other {
+                let message = format!(
+                    "`{root}` was {} for that version, and is another folder for `{other}`",
+                    directory.display()
+                );
+                let hint = format!(
+                    "one name is one folder for all agents: agentry rollback {agent} {other}, or uninstall one"
+                );
+                return Err(Fault::denied(message, hint));
+            }
+        }
+        Ok(())
     }
 
     /// What each root stands for, of all agents together.
@@ -360,115 +412,10 @@ pub(crate) mod fixture {
             provides: Some(vec![]),
             requires: vec![],
             grant: None,
+            roots: None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::fixture::release;
-    use super::*;
-    use crate::holders::Holders;
-    use crate::key::PublicKey;
-
-    #[test]
-    fn a_lock_comes_back_and_every_flipped_bit_is_seen() {
-        let home = tempfile::tempdir().unwrap();
-        let mut lock = Lock::default();
-        lock.put("clock", release("1.0.0", 1));
-        lock.roots.entry("clock".into()).or_default().insert("documents".into(), "/a".into());
-        lock.save(home.path(), home.path()).unwrap();
-        assert_eq!(Lock::load(home.path()).unwrap(), lock);
-        let path = home.path().join(LOCK_FILE);
-        let whole = std::fs::read(&path).unwrap();
-        for at in 0..whole.len() {
-            let mut other = whole.clone();
-            other[at] ^= 1;
-            std::fs::write(&path, &other).unwrap();
-            // A letter of a space is another letter; where it is a space of another kind, nothing is said otherwise.
-            assert!(
-                Lock::load(home.path()).is_ok_and(|other| other == lock) || Lock::load(home.path()).is_err(),
-                "{at}"
-            );
-        }
-        for at in 0..whole.len() - 1 {
-            std::fs::write(&path, &whole[..at]).unwrap();
-            assert!(Lock::load(home.path()).is_err(), "cut at {at}");
-        }
-    }
-
-    #[test]
-    fn a_sequence_number_only_grows_and_a_rollback_is_a_persons_own() {
-        let mut lock = Lock::default();
-        for (version, seq) in [("1.0.0", 1), ("1.1.0", 2), ("1.2.0", 3)] {
-            let release = release(version, seq);
-            lock.follows("acme:clock", seq, release.digest.0).unwrap();
-            lock.put("clock", release);
-        }
-        let older = release("1.1.0", 2);
-        assert!(
-            lock.follows("acme:clock", 2, older.digest.0).unwrap_err().message.contains("older than what was here")
-        );
-        assert!(lock.follows("acme:clock", 3, Digest([1; 32])).unwrap_err().message.contains("another file"));
-        assert_eq!(lock.back("clock").map(|release| release.version.clone()), Some("1.1.0".into()));
-        // What was here before may come again by its own yes.
-        let newest = release("1.2.0", 3);
-        lock.follows("acme:clock", 3, newest.digest.0).unwrap();
-        assert_eq!(lock.releases().count(), 3);
-        assert!(
-            lock.follows("acme:clock", 2, older.digest.0).is_err(),
-            "it is here, and nobody can hand it over again"
-        );
-        assert_eq!(lock.back("nobody"), None);
-        // Taken away, the newest may come again, and no other.
-        lock.agents.clear();
-        lock.follows("acme:clock", 3, newest.digest.0).unwrap();
-        assert!(lock.follows("acme:clock", 3, Digest([1; 32])).is_err());
-        assert!(lock.follows("acme:clock", 2, older.digest.0).is_err());
-    }
-
-    #[test]
-    fn locks_of_this_version_and_of_those_before_stay_readable() {
-        let home = tempfile::tempdir().unwrap();
-        let mut lock = Lock::default();
-        let key = |digits: &str| format!("ed25519:{}", digits.repeat(32)).parse::<PublicKey>().unwrap();
-        let several = Holders::new(["0a", "0b", "0c"].map(key), 2).unwrap();
-        let several = Vouched { holders: several, by: ["0a", "0c"].map(key).into() };
-        let grant = GrantFile { file: "50-clock.toml".into(), digest: Hex(Digest([4; 32])) };
-        for (version, seq, by) in [("1.0.0", 1, By::Policy), ("1.1.0", 2, By::Update), ("1.2.0", 3, By::Person)] {
-            let release = release(version, seq);
-            let consent = Consent { by, ..release.consent.clone() };
-            let vouched = Some(if seq == 3 { several.clone() } else { key("0a").into() });
-            lock.put(
-                "clock",
-                Release { vouched, index: Some("main".into()), grant: Some(grant.clone()), consent, ..release },
-            );
-        }
-        lock.roots.entry("clock".into()).or_default().insert("documents".into(), "/a".into());
-        lock.seen.insert("00".repeat(32), Millis(7));
-        lock.pending.push(Pending::Place { grant: grant.clone(), instead_of: Some(Hex(Digest([5; 32]))) });
-        lock.pending.push(Pending::Withdraw { grant });
-        lock.save(home.path(), home.path()).unwrap();
-        let written = std::fs::read_to_string(home.path().join(LOCK_FILE)).unwrap();
-        expect_test::expect_file!["../../../tests/golden/agents-3.lock"].assert_eq(&written);
-        assert_eq!(Lock::load(home.path()).unwrap(), lock);
-        let one = Vouched::from(key("0a"));
-        std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../tests/golden/agents-2.lock")).unwrap();
-        let before = Lock::load(home.path()).unwrap();
-        assert_eq!((before.highest.clone(), before.seen.clone()), (lock.highest.clone(), lock.seen.clone()));
-        assert!(before.signers().count() == 6 && before.signers().all(|(_, vouched)| *vouched == one));
-        std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../tests/golden/agents-1.lock")).unwrap();
-        let before = Lock::load(home.path()).unwrap();
-        assert_eq!((before.highest.clone(), before.roots.clone()), (lock.highest.clone(), lock.roots.clone()));
-        assert!(before.releases().all(|release| release.provides.is_none() && release.requires.is_empty()));
-        assert_eq!(before.signers().count(), 3, "what it says of its versions says who signed them");
-    }
-
-    #[test]
-    fn what_lies_where_packages_do_says_its_digest() {
-        let digest = Digest([9; 32]);
-        assert_eq!(digest_of_path(&component(Path::new("home"), digest)), Some(digest));
-        assert_eq!(digest_of_path(Path::new("home/agents/a.wasm")), None);
-        assert_eq!(digest_of_path(Path::new("home/packages/a.wasm")), None);
-    }
-}
+mod tests;

@@ -156,15 +156,14 @@ impl Set {
     /// The release before takes the place of the present one of each of these agents, all at once.
     ///
     /// # Errors
-    /// If there is none, its key is revoked, others would lack what they require, or its file is gone.
+    /// If there is none, its key is revoked, others would lack what they require or have another folder by a name of its, or its file is gone.
     pub fn roll_back(&mut self, agents: &[impl AsRef<str>]) -> Result<Vec<Release>, Fault> {
         let mut lock = self.lock.clone();
         let mut all = Vec::new();
         for agent in agents.iter().map(AsRef::as_ref) {
             let now = self.installed(agent)?.clone();
             let Some(before) = lock.back(agent).cloned() else {
-                let message = format!("no version of `{agent}` before {} is here", now.version);
-                return Err(Fault::usage(message, "`agentry list --json` shows the versions that are kept"));
+                return Err(nothing_before(agent, &self.lock, &now));
             };
             self.takes(&before)?;
             verified(&self.home, &before)?;
@@ -178,6 +177,7 @@ impl Set {
             }
             all.push(before);
         }
+        agents.iter().try_for_each(|agent| lock.shares_folders(agent.as_ref()))?;
         lock.team().stands(&self.lock.team())?;
         self.commit(lock)?;
         Ok(all)
@@ -397,6 +397,19 @@ const SEEN_MAX: usize = 1_000;
 pub fn taken(agent: &str, by: &str) -> Fault {
     let message = format!("there is an agent `{agent}` here already, and it is {by}");
     Fault::denied(message, format!("one name means one agent: agentry uninstall {agent}, if this one is to have it"))
+}
+
+/// The error of an agent of which nothing older is kept.
+fn nothing_before(agent: &str, lock: &Lock, now: &Release) -> Fault {
+    let kept = lock.agents.get(agent).map(|installed| installed.previous.as_slice()).unwrap_or_default();
+    let hint = match kept.iter().find(|release| release.seq > now.seq) {
+        Some(newer) if newer.index.is_some() => {
+            format!("a rollback never goes forward; to go to {} again: agentry update {agent}", newer.version)
+        }
+        Some(newer) => format!("a rollback never goes forward; install the file of {} again", newer.version),
+        None => "`agentry list --json` shows the versions that are kept".to_owned(),
+    };
+    Fault::usage(format!("no version of `{agent}` before {} is here", now.version), hint)
 }
 
 /// The error of an agent that is not installed.

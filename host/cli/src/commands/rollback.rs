@@ -13,7 +13,8 @@ Examples:
   agentry rollback bookkeeper
   agentry rollback assistant calendar      # both at once, where one requires the other
 
-What it goes back to was agreed to when it was installed, and its grant of then comes back. A second rollback takes the version before that.")]
+What it goes back to was agreed to when it was installed, with its folders and its grant of then. A second rollback takes the version before that; none goes \
+forward: agentry update NAME does.")]
 pub struct Args {
     #[command(flatten)]
     installed: InstalledArgs,

@@ -288,6 +288,7 @@ mod tests {
                 provides: None,
                 requires: vec![],
                 grant: None,
+                roots: None,
             };
             lock.put(agent, release);
         }

@@ -164,6 +164,7 @@ fn release(candidate: &Candidate, by: By) -> Release {
         provides: Some(manifest.provides.clone()),
         requires: manifest.requirements().map(|requirement| requirement.to_string()).collect(),
         grant: None,
+        roots: None,
     }
 }
 
