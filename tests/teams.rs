@@ -141,6 +141,9 @@ fn of_several_that_provide_the_same_a_person_names_one_and_a_circle_is_refused_b
     });
     end(&mut install).with(0);
     assert_eq!(versions(&market), ["acme:helper@1.0.0", "acme:own@1.0.0"]);
+    // Nobody meets their own requirement.
+    market.publish(&one(&market, ("acme:alone", "1.0.0", 1), &["alone-words"], needs("alone-words")));
+    end(stage.agentry("install").arg("acme:alone")).with(2).complains("`alone` requires alone-words: no other package");
     // None of these can be there before the others.
     for (name, next) in [("acme:one", "blue:two"), ("blue:two", "green:three"), ("green:three", "acme:one")] {
         market.publish(&one(&market, (name, "1.0.0", 1), &[], needs(next)));

@@ -89,7 +89,7 @@ impl Team {
                 let meets = |one: &Candidate| team::Member::of(&one.package.manifest).meets(&requirement);
                 let found = match named.iter().position(meets) {
                     Some(at) => named.remove(at),
-                    None => find(home, &requirement, (lock, keyring))
+                    None => find(home, &manifest.name, &requirement, (lock, keyring))
                         .await
                         .map_err(|error| about(error, manifest.agent(), &requirement))?,
                 };
@@ -200,23 +200,28 @@ fn as_it_is(home: &Home, lock: &Lock) -> team::Team {
     is
 }
 
-/// The package of an index that meets this.
-async fn find(home: &Home, requirement: &Requirement, (lock, keyring): (&Lock, &Keyring)) -> Result<Candidate> {
+/// The package of an index that meets this, which the package `by` requires.
+async fn find(
+    home: &Home,
+    by: &str,
+    requirement: &Requirement,
+    (lock, keyring): (&Lock, &Keyring),
+) -> Result<Candidate> {
     let named = match requirement {
         Requirement::Package { .. } => requirement.to_string(),
         Requirement::Provides { .. } => {
             let indexes = Indexes::of(home, None)?;
-            only(&listed(&indexes.read(home).await?).await?, requirement)?
+            only(&listed(&indexes.read(home).await?).await?, by, requirement)?
         }
     };
     let found = Candidate::of(home, Way::Wanted(&Wanted::package(named)), lock, keyring).await?;
     found.ok_or_else(|| nothing(requirement).into())
 }
 
-/// The one package that is listed to provide this, in its newest version.
-fn only(all: &[Listed], requirement: &Requirement) -> Result<String, Fault> {
+/// The one package that is listed to provide this, in its newest version; nobody meets their own requirement.
+fn only(all: &[Listed], by: &str, requirement: &Requirement) -> Result<String, Fault> {
     let mut newest: BTreeMap<&str, &Listed> = BTreeMap::new();
-    for one in all.iter().filter(|one| one.listing.yanked.is_none()) {
+    for one in all.iter().filter(|one| one.listing.yanked.is_none() && one.listing.name != by) {
         let listing = &one.listing;
         if requirement.is_met_by(&listing.name, &listing.version, &listing.provides)
             && newest.get(listing.name.as_str()).is_none_or(|before| before.listing.seq < listing.seq)
@@ -229,6 +234,14 @@ fn only(all: &[Listed], requirement: &Requirement) -> Result<String, Fault> {
         (Some((name, one)), [_]) => {
             let version: Version = one.listing.version.parse().map_err(|_| nothing(requirement))?;
             Ok(format!("{name}@{version}"))
+        }
+        (None, _)
+            if all.iter().any(|one| {
+                one.listing.name == by && one.listing.provides.iter().any(|own| own == word(requirement))
+            }) =>
+        {
+            let message = "no other package is listed that provides it, and nobody meets their own requirement";
+            Err(Fault::usage(message, "name a file that provides it: --with FILE.wasm; or tell its publisher"))
         }
         (None, _) => Err(nothing(requirement)),
         (Some((name, _)), several) => {
