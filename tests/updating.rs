@@ -68,6 +68,24 @@ fn an_update_that_may_do_no_more_goes_by_itself_and_one_that_may_waits_and_shows
 }
 
 #[test]
+fn an_update_that_takes_less_than_a_recorded_run_gave_it_waits() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.publish(&package(stage, "1.wasm", "echo", |_| {}));
+    end(&mut market.install("acme:keeper")).with(0);
+    end(stage.agentry("run").args(["keeper", "--input", "1"])).with(0);
+    market.publish(&package(stage, "2.wasm", "echo", |manifest| {
+        manifest["version"] = "1.1.0".into();
+        manifest["seq"] = 2.into();
+        manifest["input_schema"] = r#"{"type": "string"}"#.into();
+    }));
+    let waits = end(stage.agentry("update").args(["keeper", "--yes"])).with(3);
+    waits.complains("it would not have done what run ");
+    assert!(waits.stdout.contains("it would not take what that began with"), "{}", waits.stdout);
+    assert_eq!(market.version("keeper").as_deref(), Some("1.0.0"));
+}
+
+#[test]
 fn an_update_that_would_do_something_else_with_the_same_rights_is_stopped() {
     let market = Market::new();
     let stage = &market.stage;

@@ -43,7 +43,7 @@ impl Compared {
         let asks_anew = asks_anew.into_iter().filter(|name| !asked.contains(name)).collect();
         let diff = compared(home, &present, new)?;
         let shadowed = match cools_ms {
-            Some(_) => shadow::of(home, candidate.agent(), now.digest.0, &candidate.bytes).await?,
+            Some(_) => shadow::of(home, now.digest.0, candidate).await?,
             None => Vec::new(),
         };
         let signed = candidate.signed.as_ref().map(|(said, _)| &said.vouched.holders);
