@@ -227,6 +227,52 @@ fn a_version_that_is_taken_back_is_installed_no_more_and_a_publisher_that_is_tak
 }
 
 #[test]
+fn what_was_taken_back_is_told_with_its_reason_and_a_person_may_go_back_from_it() {
+    let market = Market::new();
+    let stage = &market.stage;
+    let index = stage.path("index");
+    for (file, version, seq) in [("1.wasm", "1.0.0+a", 1), ("2.wasm", "1.0.0+b", 2), ("3.wasm", "1.1.0", 3)] {
+        market.publish(&package(stage, file, "echo", |manifest| {
+            manifest["version"] = version.into();
+            manifest["seq"] = seq.into();
+        }));
+    }
+    let info = |what: &str| end(stage.agentry("info").args([what, "--json"])).with(0).json();
+    for (named, version) in [("1.0.0+a", "1.0.0+a"), ("1.0.0+b", "1.0.0+b"), ("1.0.0", "1.0.0+b")] {
+        assert_eq!(info(&format!("acme:keeper@{named}"))["version"], version);
+    }
+    end(&mut market.install("acme:keeper")).with(0);
+    let old = end(stage.agentry("install").arg("acme:keeper@1.0.0")).with(3);
+    old.complains("is older than what was here");
+    assert!(old.stderr.contains("`agentry install acme:keeper"), "{}", old.stderr);
+    let yank = |because: &[&str]| {
+        end(market.author("yank").arg("acme:keeper@1.1.0").arg("--index").arg(&index).args(because)).with(0);
+        end(market.author("index sign").arg(&index)).with(0);
+    };
+    yank(&[]);
+    let told = end(stage.agentry("info").arg("acme:keeper@1.1.0")).with(3);
+    assert!(told.stderr.starts_with("error: acme:keeper@1.1.0 was taken back by its publisher\n"), "{}", told.stderr);
+    yank(&["--because", "it loses cents"]);
+    end(stage.agentry("info").arg("acme:keeper@1.1.0")).with(3).complains("by its publisher: it loses cents");
+    let told = end(stage.agentry("update").arg("--json")).with(0).json();
+    assert_eq!((&told[0]["outcome"], &told[0]["because"]), (&json!("taken-back"), &json!("it loses cents")));
+    assert!(end(&mut stage.agentry("update")).with(0).stderr.contains("taken back by its publisher: it loses cents"));
+    // Nobody is handed the older one; whoever names it is shown that it is older, and a yes to something else is none to that.
+    let plain = end(stage.agentry("install").arg("acme:keeper")).with(3);
+    plain.complains("acme:keeper 1.0.0+b is older than what was here");
+    assert!(plain.stderr.contains("agentry install acme:keeper@1.0.0+b"), "{}", plain.stderr);
+    let shown = info("acme:keeper@1.0.0+b");
+    assert!(shown["older"].as_str().is_some_and(|why| why.contains("acme:keeper 1.1.0 was taken back")));
+    end(stage.agentry("install").args(["acme:keeper@1.0.0+b", "--yes"]))
+        .with(3)
+        .complains("it is older than what was here");
+    end(&mut market.install("acme:keeper@1.0.0+b")).with(0);
+    assert_eq!(market.version("keeper").as_deref(), Some("1.0.0+b"));
+    end(&mut stage.agentry("verify")).with(0);
+    assert_eq!(end(stage.agentry("update").arg("--json")).with(0).json()[0]["outcome"], "rolled-back");
+}
+
+#[test]
 fn what_a_revoked_key_signed_is_stopped_at_its_next_call() {
     let market = Market::new();
     let stage = &market.stage;

@@ -184,6 +184,14 @@ pub fn consent(digest: Digest, capabilities: Digest) -> Digest {
     Digest(sha.finalize().into())
 }
 
+/// What a yes is bound to of whoever goes back to an older version, and was shown that it is one; the lock has that without it.
+pub fn going_back(consent: Digest) -> Digest {
+    let mut sha = Sha256::new();
+    sha.update(b"agentry consent to go back\0");
+    sha.update(consent.0);
+    Digest(sha.finalize().into())
+}
+
 /// Where the component of this digest lies in a home.
 pub fn component(home: &Path, digest: Digest) -> PathBuf {
     home.join(DIRECTORY).join(format!("{digest}.wasm"))

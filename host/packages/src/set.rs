@@ -59,6 +59,8 @@ pub struct New<'a> {
     pub grant: Option<&'a str>,
     /// What its roots stand for.
     pub roots: BTreeMap<String, PathBuf>,
+    /// Whether a person goes back to it by its version, because its publisher took a newer one back.
+    pub goes_back: bool,
     /// A publisher whom this home knows from now on.
     pub trusted: Option<(String, Known)>,
 }
@@ -118,14 +120,16 @@ impl Set {
 
     /// One release: what belongs to it is written under its digest, where nobody names it yet.
     fn prepare(&self, new: New<'_>, lock: &mut Lock, keyring: &mut Keyring) -> Result<(), Fault> {
-        let New { agent, instead_of, mut release, component: bytes, envelope, grant, roots, trusted } = new;
+        let New { agent, instead_of, mut release, component: bytes, envelope, grant, roots, goes_back, trusted } = new;
         // Whoever had the turn before may have changed what this was decided on.
         let is = self.lock.agents.get(agent).map(|installed| installed.now.digest.0);
         if is != instead_of {
             let message = format!("`{agent}` was changed by another command meanwhile");
             return Err(Fault::unavailable(message, "look at it again: agentry list, then try again"));
         }
-        self.lock.follows(&release.name, release.seq, release.digest.0)?;
+        if !(goes_back && self.lock.is_older(&release.name, release.seq)) {
+            self.lock.follows(&release.name, release.seq, release.digest.0)?;
+        }
         self.takes(&release)?;
         if let Some(installed) = self.lock.agents.get(agent)
             && installed.now.name != release.name

@@ -10,17 +10,19 @@ mod folders;
 pub mod left_out;
 mod look;
 mod shadow;
+mod standing;
 mod team;
 mod unnamed;
 mod words;
 
-pub use self::candidate::{Candidate, Wanted, Way, listed, registry};
+pub use self::candidate::{Candidate, Wanted, listed, registry};
 pub use self::change::{Change, Outcome, carry_out};
 pub use self::compare::Compared;
 pub use self::consent::{ConsentArgs, agreed, code};
 pub use self::effect::{Effects, allowed};
 pub use self::folders::{given_roots, lacking};
 pub use self::look::{Looked, command, look};
+pub use self::standing::{Standing, why};
 pub use self::team::{Beside, Team};
 pub use self::words::{as_json, asks, does, drafted_costs, page};
 

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentry_packages::config::PackagesConfig;
-use agentry_packages::lock::Lock;
-use agentry_packages::name::Named;
+use agentry_packages::lock::{Installed, Lock};
 use agentry_packages::set::{Set, not_installed};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::hosting::root;
 use super::packages::{
-    Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Team, Way, allowed, as_json, carry_out, given_roots, page,
+    Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Standing, Team, allowed, as_json, carry_out, given_roots,
+    page, why,
 };
 use crate::exit::{self, Exit};
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, text};
+use crate::screen::{self, given, text};
 
 /// Brings installed agents to their newest versions, as far as these may do no more
 #[derive(clap::Args)]
@@ -92,16 +92,15 @@ fn update(args: &Args, home: &Home, agent: &str, cool_off_ms: u64) -> Result<Val
         let set = Set::open(home.path())?;
         (set.lock().clone(), set.keyring().clone())
     };
-    let now = lock.agents.get(agent).map(|installed| &installed.now).ok_or_else(|| not_installed(agent, &lock))?;
-    let named = Named::parse(&now.name)?;
+    let installed = lock.agents.get(agent).ok_or_else(|| not_installed(agent, &lock))?;
+    let now = &installed.now;
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let highest = lock.highest.get(&now.name).copied().unwrap_or(now.seq);
-    let found = threads.block_on(Candidate::of(home, Way::Newer(&named, highest), &lock, &keyring))?;
-    let Some(candidate) = found else {
-        if !args.json {
-            screen::tell(&format!("{agent} {} is the newest\n", text::line(&now.version)));
-        }
-        return Ok(json!({"agent": agent, "outcome": "newest", "version": now.version}));
+    // Whoever names the agent after a rollback goes forward; by itself, what a rollback left does not come back.
+    let behind = if args.agents.is_empty() || now.seq == highest { highest } else { highest.saturating_sub(1) };
+    let candidate = match threads.block_on(Candidate::newer(home, (now, behind), &lock, &keyring))? {
+        Ok(candidate) => candidate,
+        Err(standing) => return stays(args, agent, installed, (highest, standing)),
     };
     let beside = Beside::Updated { cool_off_ms, dry_run: args.dry_run };
     let team = threads.block_on(Team::of(home, candidate, &[], (&lock, &keyring), beside))?;
@@ -112,6 +111,46 @@ fn update(args: &Args, home: &Home, agent: &str, cool_off_ms: u64) -> Result<Val
     let (consent, roots) = (&args.consent, args.roots.as_slice());
     let change = Change { home, team: &team, consent, roots, command: &command, json: args.json };
     outcome(agent, team.first(), carry_out(&change, &lock)?)
+}
+
+/// What is said of an agent of which nothing newer is listed than what is here, or than what was: that had the number `highest`.
+fn stays(args: &Args, agent: &str, installed: &Installed, (highest, standing): (u64, Standing)) -> Result<Value> {
+    let Installed { now, previous } = installed;
+    let version = text::line(&now.version);
+    let newer = previous.iter().find(|release| release.seq == highest).map(|release| text::line(&release.version));
+    let newer = newer.unwrap_or_else(|| "what was here".to_owned());
+    let (outcome, told) = match &standing {
+        Standing::TakenBack(because) => {
+            let older = previous.iter().any(|release| release.seq < now.seq);
+            let verb = if older { "rollback" } else { "uninstall" };
+            let way = given::completed(&format!("agentry {verb} {agent}"));
+            let why = why(because);
+            (
+                "taken-back",
+                format!("was taken back by its publisher{why}; nothing newer is listed, to be rid of it: {way}"),
+            )
+        }
+        _ if now.seq < highest && args.agents.is_empty() => {
+            let way = given::completed(&format!("agentry update {agent}"));
+            (
+                "rolled-back",
+                format!("is older than {newer}; nothing newer than that is listed, to go forward to it: {way}"),
+            )
+        }
+        _ if now.seq < highest => {
+            ("rolled-back", format!("is older than {newer}; neither that nor anything newer is listed"))
+        }
+        Standing::Unlisted => ("unlisted", "is listed by no index here, nor is anything newer".to_owned()),
+        Standing::Listed => ("newest", "is the newest".to_owned()),
+    };
+    if !args.json {
+        screen::tell(&format!("{agent} {version} {told}\n"));
+    }
+    let mut told = json!({"agent": agent, "outcome": outcome, "version": now.version});
+    if let Standing::TakenBack(because) = standing {
+        told["because"] = because.into();
+    }
+    Ok(told)
 }
 
 fn outcome(agent: &str, candidate: &Candidate, came: Outcome) -> Result<Value> {

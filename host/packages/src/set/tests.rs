@@ -23,7 +23,8 @@ fn install(set: &mut Set, agent: &str, version: &str, seq: u64) -> Result<(), Fa
     let text = grant(agent, version);
     let (component, grant, roots) = (bytes.as_slice(), Some(text.as_str()), BTreeMap::new());
     let instead_of = set.lock().agents.get(agent).map(|installed| installed.now.digest.0);
-    set.install(vec![New { agent, instead_of, release, component, envelope: None, grant, roots, trusted: None }])
+    let (envelope, trusted, goes_back) = (None, None, false);
+    set.install(vec![New { agent, instead_of, release, component, envelope, grant, roots, goes_back, trusted }])
 }
 
 /// What is installed: the version that the lock, the component and the grant speak of, once somebody has looked.
@@ -99,6 +100,7 @@ fn a_team_is_installed_whole_or_not_at_all_and_nobody_takes_away_what_others_req
                 envelope: None,
                 grant: Some(grant),
                 roots: BTreeMap::new(),
+                goes_back: false,
                 trusted: None,
             });
         let news = news.collect();
@@ -155,6 +157,31 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
+fn folders_go_back_with_the_version_and_an_older_one_comes_by_a_persons_word_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let mut set = Set::open(home.path()).unwrap();
+    let put = |set: &mut Set, version: &str, seq: u64, roots: BTreeMap<String, PathBuf>, goes_back: bool| {
+        let (release, bytes) = release("clock", version, seq);
+        let instead_of = set.lock().agents.get("clock").map(|installed| installed.now.digest.0);
+        let (agent, component, envelope, grant, trusted) = ("clock", bytes.as_slice(), None, None, None);
+        set.install(vec![New { agent, instead_of, release, component, envelope, grant, roots, goes_back, trusted }])
+    };
+    let documents = BTreeMap::from([("documents".to_owned(), PathBuf::from("/a"))]);
+    put(&mut set, "1.0.0", 1, documents.clone(), false).unwrap();
+    put(&mut set, "1.1.0", 2, BTreeMap::new(), false).unwrap();
+    assert!(set.lock().all_roots().is_empty());
+    set.roll_back(&["clock"]).unwrap();
+    assert_eq!(set.lock().all_roots(), documents);
+    let told = set.roll_back(&["clock"]).unwrap_err();
+    assert!(told.message.contains("no version of `clock` before 1.0.0") && told.hint.contains("1.1.0"), "{told}");
+    // Once it is gone, the older one comes by a person's word alone.
+    set.uninstall(&["clock"]).unwrap();
+    assert!(put(&mut set, "1.0.0", 1, documents.clone(), false).unwrap_err().message.contains("older than what was"));
+    put(&mut set, "1.0.0", 1, documents, true).unwrap();
+    assert_eq!(set.lock().highest["acme:clock"], 2);
+}
+
+#[test]
 fn two_who_install_at_once_have_their_turns() {
     let home = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {
@@ -175,7 +202,8 @@ fn what_was_decided_on_another_set_is_not_done() {
     install(&mut set, "clock", "1.0.0", 1).unwrap();
     let (release, bytes) = release("clock", "1.1.0", 2);
     let (agent, component, roots) = ("clock", bytes.as_slice(), BTreeMap::new());
-    let new = New { agent, instead_of: None, release, component, envelope: None, grant: None, roots, trusted: None };
+    let (envelope, grant, trusted, goes_back) = (None, None, None, false);
+    let new = New { agent, instead_of: None, release, component, envelope, grant, roots, goes_back, trusted };
     assert!(set.install(vec![new]).unwrap_err().message.contains("changed by another command meanwhile"));
     assert_eq!(found_in(&set), Some("1.0.0"));
 }
@@ -211,7 +239,8 @@ fn what_a_revoked_key_signed_is_granted_nothing_and_never_comes_back() {
         let known = Known { holders: key.into(), how: How::Pinned, since: Millis(1) };
         let trusted = Some(("acme".to_owned(), known));
         let instead_of = set.lock().agents.get("clock").map(|installed| installed.now.digest.0);
-        set.install(vec![New { agent: "clock", instead_of, release, component, envelope: None, grant, roots, trusted }])
+        let (agent, envelope, goes_back) = ("clock", None, false);
+        set.install(vec![New { agent, instead_of, release, component, envelope, grant, roots, goes_back, trusted }])
     };
     put(&mut set, "1.0.0", 1).unwrap();
     // However the admin has called it.

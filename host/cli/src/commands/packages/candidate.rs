@@ -16,7 +16,7 @@ use agentry_packages::index::client::Index;
 use agentry_packages::index::listed::Listed;
 use agentry_packages::keyring::{How, Keyring};
 use agentry_packages::limits::{FILE_MAX_BYTES, SIGNATURE_MAX_BYTES};
-use agentry_packages::lock::Lock;
+use agentry_packages::lock::{Lock, Release};
 use agentry_packages::name::oci::OciName;
 use agentry_packages::name::{Named, Reference, Url, digest, imitated};
 use agentry_packages::oci::{Pulled, Registry};
@@ -25,6 +25,7 @@ use agentry_packages::statement::Statement;
 use agentry_runtime::config::Config;
 use anyhow::{Context, Result};
 
+use super::standing::{self, Standing, newest_taken_back, no_such_file, nowhere, of_digest};
 use super::{Indexes, unnamed};
 use crate::home::Home;
 use crate::screen::text;
@@ -46,6 +47,8 @@ pub struct Candidate {
     pub from: Option<String>,
     /// A name that this one could be taken for: whose, and which.
     pub imitates: Option<String>,
+    /// Why a person may go back to it, though a newer one was here; none if it is no older than that.
+    pub older: Option<String>,
 }
 
 /// What a person gave to say which package.
@@ -69,71 +72,42 @@ impl Wanted {
     }
 }
 
-/// Where it comes from, and what it must be.
-pub enum Way<'a> {
-    /// As a person said.
-    Wanted(&'a Wanted),
-    /// The newest one of this name that an index lists, behind this sequence number; none if there is none.
-    Newer(&'a Named, u64),
-}
-
 impl Candidate {
-    /// Fetches it and holds it against all that this home knows; none if nothing newer is listed.
-    pub async fn of(home: &Home, way: Way<'_>, lock: &Lock, keyring: &Keyring) -> Result<Option<Self>> {
-        let (which, index) = match way {
-            Way::Wanted(wanted) => {
-                let wants = wanted.digest.as_deref().map(digest).transpose()?;
-                let reference = match Reference::parse(&wanted.package) {
-                    Ok(reference) => reference,
-                    Err(fault) => return Err(unnamed::told(home, wanted, lock, fault).await.into()),
-                };
-                match reference {
-                    Reference::File(path) => {
-                        let given = Given::file(&path)?;
-                        return of_given(home, given, wants, lock, keyring).map(Some);
-                    }
-                    Reference::Web(url) => {
-                        let given = Given::served(home, &url).await?;
-                        return of_given(home, given, wants, lock, keyring).map(Some);
-                    }
-                    Reference::Oci(name) => {
-                        let pulled = registry(home, &name)?.pull().await?;
-                        return of_given(home, Given::pulled(pulled), wants, lock, keyring).map(Some);
-                    }
-                    Reference::Named(_) | Reference::Digest(_) if wants.is_some() => {
-                        let hint = "a package of an index is named by its version, publisher:name@1.2.3, or by sha256:HEX alone";
-                        return Err(Fault::usage("--digest is for a file", hint).into());
-                    }
-                    Reference::Named(named) => (Which::Named(named, 0), wanted.index.as_deref()),
-                    Reference::Digest(digest) => (Which::Digest(digest), wanted.index.as_deref()),
-                }
+    /// Fetches what a person wants, and holds it against all that this home knows.
+    pub async fn of(home: &Home, wanted: &Wanted, lock: &Lock, keyring: &Keyring) -> Result<Self> {
+        let wants = wanted.digest.as_deref().map(digest).transpose()?;
+        let reference = match Reference::parse(&wanted.package) {
+            Ok(reference) => reference,
+            Err(fault) => return Err(unnamed::told(home, wanted, lock, fault).await.into()),
+        };
+        let given = match reference {
+            Reference::File(path) => Given::file(&path)?,
+            Reference::Web(url) => Given::served(home, &url).await?,
+            Reference::Oci(name) => Given::pulled(registry(home, &name)?.pull().await?),
+            Reference::Named(_) | Reference::Digest(_) if wants.is_some() => {
+                let hint =
+                    "a package of an index is named by its version, publisher:name@1.2.3, or by sha256:HEX alone";
+                return Err(Fault::usage("--digest is for a file", hint).into());
             }
-            Way::Newer(named, seq) => (Which::Named(named.clone(), seq), None),
+            Reference::Named(named) => return of_index(home, wanted, Which::Named(named, 0), lock, keyring).await,
+            Reference::Digest(digest) => return of_index(home, wanted, Which::Digest(digest), lock, keyring).await,
         };
-        let indexes = Indexes::of(home, index)?;
+        of_given(home, given, wants, lock, keyring)
+    }
+
+    /// The newest version that an index lists behind this sequence number, of what is installed; or how that stands there, if there is none.
+    pub async fn newer(
+        home: &Home,
+        (now, behind): (&Release, u64),
+        lock: &Lock,
+        keyring: &Keyring,
+    ) -> Result<Result<Self, Standing>> {
+        let indexes = Indexes::of(home, None)?;
         let read = indexes.read(home).await?;
-        let Some((index, listed)) = which.find(&read).await? else {
-            return match which {
-                Which::Named(_, 1..) => Ok(None),
-                Which::Named(named, 0) => Err(nowhere(&read, &named).await.into()),
-                Which::Digest(digest) => Err(no_such_file(&read, digest).await.into()),
-            };
-        };
-        let named = Named::parse(&listed.listing.name)?;
-        let (component, envelope) = index.fetch(&listed).await?;
-        let bytes = component.into_bytes();
-        let statement = Statement::open(&envelope)?;
-        if statement.vouched.holders != listed.holders {
-            let message =
-                format!("{} is signed by another key than the index lists for `{}`", named.name(), named.publisher);
-            return Err(Fault::denied(message, "tell whoever runs the index, and the publisher").into());
+        match Which::Named(Named::parse(&now.name)?, behind).find(&read).await? {
+            Some((index, listed)) => fetched(index, listed, None, lock, keyring).await.map(Ok),
+            None => Ok(Err(Standing::of(&read, now).await)),
         }
-        let how = keyring.trusts(&named.publisher, &statement.vouched, Some(How::Index))?;
-        let package = looked_at(&bytes, Some(&statement), lock, Some(&listed))?;
-        let imitates = imitates(&package, lock, keyring);
-        let index = Some(listed.index.clone());
-        let (envelope, signed) = (Some(envelope), Some((statement, how)));
-        Ok(Some(Self { package, bytes, envelope, signed, index, from: None, imitates }))
     }
 
     /// The name that it runs by.
@@ -150,6 +124,65 @@ impl Candidate {
     pub fn story(&self) -> String {
         format!("{} {}", text::line(&self.package.manifest.name), text::line(&self.package.manifest.version))
     }
+}
+
+/// What an index lists.
+async fn of_index(home: &Home, wanted: &Wanted, which: Which, lock: &Lock, keyring: &Keyring) -> Result<Candidate> {
+    let indexes = Indexes::of(home, wanted.index.as_deref())?;
+    let read = indexes.read(home).await?;
+    let Some((index, listed)) = which.find(&read).await? else {
+        return Err(match which {
+            Which::Named(named, _) => nowhere(&read, &named).await.into(),
+            Which::Digest(digest) => no_such_file(&read, digest).await.into(),
+        });
+    };
+    // Nobody is handed an older version; a person who names it goes back, where the newer one is one that nobody gets any more.
+    let listing = &listed.listing;
+    let older = match lock.is_older(&listing.name, listing.seq) && !runs(lock, &listed) {
+        true => newest_taken_back(&read, &listing.name, lock).await,
+        false => None,
+    };
+    if let Some(newer) = older.as_ref().filter(|_| !which.names_one()) {
+        let (name, version) = (&listing.name, &listing.version);
+        let message = format!("{name} {version} is older than what was here: {newer}");
+        return Err(Fault::denied(
+            message,
+            format!("whoever wants it nevertheless names it: agentry install {name}@{version}"),
+        )
+        .into());
+    }
+    fetched(index, listed, older, lock, keyring).await
+}
+
+/// Whether it runs here.
+fn runs(lock: &Lock, listed: &Listed) -> bool {
+    lock.agents.values().any(|installed| installed.now.digest.0 == listed.digest)
+}
+
+/// What is listed, from where it lies, if this home takes it.
+async fn fetched(
+    index: &Index<'_>,
+    listed: Listed,
+    older: Option<String>,
+    lock: &Lock,
+    keyring: &Keyring,
+) -> Result<Candidate> {
+    let named = Named::parse(&listed.listing.name)?;
+    let (component, envelope) = index.fetch(&listed).await?;
+    let bytes = component.into_bytes();
+    let statement = Statement::open(&envelope)?;
+    if statement.vouched.holders != listed.holders {
+        let message =
+            format!("{} is signed by another key than the index lists for `{}`", named.name(), named.publisher);
+        return Err(Fault::denied(message, "tell whoever runs the index, and the publisher").into());
+    }
+    let how = keyring.trusts(&named.publisher, &statement.vouched, Some(How::Index))?;
+    let follows = if older.is_some() { None } else { Some(lock) };
+    let package = looked_at(&bytes, Some(&statement), follows, Some(&listed))?;
+    let imitates = imitates(&package, lock, keyring);
+    let index = Some(listed.index.clone());
+    let (envelope, signed) = (Some(envelope), Some((statement, how)));
+    Ok(Candidate { package, bytes, envelope, signed, index, from: None, imitates, older })
 }
 
 /// A component that came without an index, and the signature beside it.
@@ -237,10 +270,10 @@ fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyri
             }
         }
     };
-    let package = looked_at(&bytes, signed.as_ref().map(|(said, _)| said), lock, None)?;
+    let package = looked_at(&bytes, signed.as_ref().map(|(said, _)| said), Some(lock), None)?;
     let imitates = imitates(&package, lock, keyring);
     let envelope = envelope.filter(|_| signed.is_some());
-    Ok(Candidate { package, bytes, envelope, signed, index: None, from, imitates })
+    Ok(Candidate { package, bytes, envelope, signed, index: None, from, imitates, older: None })
 }
 
 /// Whether a signature is of this file: of another one it says nothing, whoever signed it.
@@ -252,17 +285,24 @@ fn is_of(said: &Statement, is: Digest) -> Result<(), Fault> {
     Err(Fault::denied("the signature is for another file", hint))
 }
 
-/// Digest, then sequence number, then the structural gate in a process of its own; and each says the same as the others.
-fn looked_at(bytes: &[u8], said: Option<&Statement>, lock: &Lock, listed: Option<&Listed>) -> Result<Package> {
+/// Digest, then sequence number, unless it need follow nothing, then the structural gate in a process of its own; and each says the same as
+/// the others.
+fn looked_at(
+    bytes: &[u8],
+    said: Option<&Statement>,
+    follows: Option<&Lock>,
+    listed: Option<&Listed>,
+) -> Result<Package> {
     let is = package::digest(bytes);
+    let follows = |name: &str, seq: u64| follows.map_or(Ok(()), |lock| lock.follows(name, seq, is));
     if let Some(said) = said {
         is_of(said, is)?;
-        lock.follows(&said.name, said.seq, is)?;
+        follows(&said.name, said.seq)?;
     }
     let package = crate::package::of(bytes).context("this package is refused")?;
     said.map_or(Ok(()), |said| said.vouches_for(&package))?;
     let manifest = &package.manifest;
-    lock.follows(&manifest.name, manifest.seq, is)?;
+    follows(&manifest.name, manifest.seq)?;
     let same = |listed: &Listed| {
         let listing = &listed.listing;
         listing.name == manifest.name && listing.version == manifest.version && listing.seq == manifest.seq
@@ -300,66 +340,23 @@ impl Which {
         Ok(best)
     }
 
+    /// Whether a person named this version and no other.
+    fn names_one(&self) -> bool {
+        match self {
+            Self::Named(named, _) => named.names_one(),
+            Self::Digest(_) => true,
+        }
+    }
+
     fn is(&self, one: &Listed) -> bool {
         match self {
             Self::Named(named, behind) => {
-                let means = semver(&one.listing.version).is_some_and(|version| named.means(&version));
+                let means = standing::means(named, &one.listing.version);
                 one.listing.name == named.name() && means && one.listing.seq > *behind
             }
             Self::Digest(digest) => one.digest == *digest,
         }
     }
-}
-
-/// All versions whose file has this digest; nothing else of the index's lists is kept.
-async fn of_digest(index: &Index<'_>, digest: Digest) -> Result<Vec<Listed>, Fault> {
-    index.picked(move |entry| (entry.digest()? == digest).then(|| entry.listed())?).await
-}
-
-/// Why no file of this digest is to be had.
-async fn no_such_file(read: &[Index<'_>], digest: Digest) -> Fault {
-    for index in read {
-        for one in of_digest(index, digest).await.unwrap_or_default() {
-            if let Some(because) = &one.listing.yanked {
-                return taken_back(&format!("{}@{}", one.listing.name, one.listing.version), because);
-            }
-        }
-    }
-    let hint = "`agentry search --json` shows the digests of what is listed";
-    Fault::usage("no index here lists a file of this digest", hint)
-}
-
-/// What was listed and is not to be installed any more.
-fn taken_back(shown: &str, because: &str) -> Fault {
-    let message = format!("{} was taken back by its publisher: {}", text::line(shown), text::cut(because, 200));
-    let agent = shown.split_once(':').map_or(shown, |(_, agent)| agent);
-    let word = text::line(agent.split('@').next().unwrap_or(agent));
-    Fault::denied(message, format!("`agentry search {word}` lists what there is"))
-}
-
-/// Why nothing of this name is to be had.
-async fn nowhere(read: &[Index<'_>], named: &Named) -> Fault {
-    let shown = named.name();
-    let (mut others, mut versions, mut yanked) = (Vec::new(), Vec::new(), None);
-    for index in read {
-        for one in index.of(&named.publisher).await.unwrap_or_default() {
-            match one.listing.yanked {
-                because if one.listing.name != shown => drop(because),
-                Some(because) => yanked = Some(because),
-                None => versions.push((one.listing.seq, one.listing.version)),
-            }
-            others.push(one.listing.name);
-        }
-    }
-    if let Some((_, newest)) = versions.iter().max() {
-        let hint = format!("the newest one listed is {shown}@{}", text::cut(newest, 40));
-        return Fault::usage(format!("no index here lists {shown} in such a version"), hint);
-    }
-    if let Some(because) = yanked {
-        return taken_back(&shown, &because);
-    }
-    let near = text::meant(&shown, others.iter().map(String::as_str), "`agentry search WORD` lists what there is");
-    Fault::usage(format!("no index here lists {shown}"), near)
 }
 
 /// All versions that the indexes of a home list, of every publisher.
@@ -369,11 +366,6 @@ pub async fn listed(read: &[Index<'_>]) -> Result<Vec<Listed>> {
         all.extend(index.all().await?);
     }
     Ok(all)
-}
-
-/// A version, as `semver` has it.
-fn semver(version: &str) -> Option<agentry_packages::name::Version> {
-    version.parse().ok()
 }
 
 /// Whose name this one could be taken for.

@@ -121,6 +121,7 @@ fn new<'a>(
         envelope: candidate.envelope.as_deref(),
         grant: effect.grant.as_deref(),
         roots,
+        goes_back: candidate.older.is_some(),
         trusted,
     }
 }

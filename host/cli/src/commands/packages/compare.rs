@@ -8,7 +8,7 @@ use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_kernel::inquiry::{Diff, DiffVerdict, diff};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::Grant;
-use agentry_packages::lock::Release;
+use agentry_packages::lock::{Lock, Release};
 use agentry_packages::set::verified;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -24,6 +24,8 @@ use crate::screen::{BAD, BOLD, GOOD, styled, text, units};
 pub struct Compared {
     from: String,
     same_key: bool,
+    /// Whether it is the newest that was ever here: a rollback left it.
+    left: bool,
     diff: Diff,
     /// Interfaces that it asks for and the present one does not.
     asks_anew: Vec<&'static str>,
@@ -35,7 +37,12 @@ pub struct Compared {
 impl Compared {
     /// Compares them. With `cools_ms`, which is how long it still cools off, recorded runs are executed again with the new one; without,
     /// nothing of it is executed.
-    pub async fn of(home: &Home, now: &Release, candidate: &Candidate, cools_ms: Option<u64>) -> Result<Self> {
+    pub async fn of(
+        home: &Home,
+        (lock, now): (&Lock, &Release),
+        candidate: &Candidate,
+        cools_ms: Option<u64>,
+    ) -> Result<Self> {
         let present = package::of_file(&verified(home.path(), now)?)?.manifest;
         let new = &candidate.package.manifest;
         let asks_anew = words::interfaces(new);
@@ -48,7 +55,8 @@ impl Compared {
         };
         let signed = candidate.signed.as_ref().map(|(said, _)| &said.vouched.holders);
         let same_key = signed.is_some() && signed == now.vouched.as_ref().map(|vouched| &vouched.holders);
-        Ok(Self { from: now.version.clone(), same_key, diff, asks_anew, shadowed, cools_ms })
+        let left = lock.highest.get(&new.name) == Some(&new.seq);
+        Ok(Self { from: now.version.clone(), same_key, left, diff, asks_anew, shadowed, cools_ms })
     }
 
     /// Whether it asks for more than the present version.
@@ -60,6 +68,9 @@ impl Compared {
     pub fn waits(&self) -> Option<String> {
         if !self.same_key {
             return Some("it is not signed by the key that signed the present version".to_owned());
+        }
+        if self.left {
+            return Some("it was here, and a rollback left it".to_owned());
         }
         if self.is_wider() {
             return Some("it asks for more than the present version".to_owned());
@@ -81,6 +92,9 @@ impl Compared {
         let mut page = format!("\n{}\n", styled(BOLD, format!("beside version {}", text::line(&self.from))));
         if !self.same_key {
             let _ = writeln!(page, "  {}", styled(BAD, "signed by another key, or by none"));
+        }
+        if self.left {
+            let _ = writeln!(page, "  {}", styled(BAD, "it was here, and a rollback left it"));
         }
         if !self.asks_anew.is_empty() {
             let _ = writeln!(page, "  {} {}", styled(BAD, "asks anew for"), self.asks_anew.join(", "));
@@ -121,6 +135,7 @@ impl Compared {
         json!({
             "from": self.from,
             "same_key": self.same_key,
+            "left": self.left,
             "rights": policy::diff_as_json(&self.diff),
             "asks_anew": self.asks_anew,
             "shadow": shadowed.collect::<Vec<_>>(),

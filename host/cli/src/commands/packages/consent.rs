@@ -4,7 +4,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use agentry_packages::Fault;
-use agentry_packages::lock::{By, consent};
+use agentry_packages::lock::{By, consent, going_back};
 use agentry_packages::statement::capabilities;
 use anyhow::{Context, Result};
 
@@ -30,8 +30,10 @@ pub struct ConsentArgs {
 
 /// By what a yes to a package is named.
 pub fn code(candidate: &Candidate) -> String {
-    let whole = consent(candidate.package.digest, capabilities(&candidate.package.manifest)).to_string();
-    whole.chars().take(CODE_CHARS).collect()
+    let yes = consent(candidate.package.digest, capabilities(&candidate.package.manifest));
+    // Whoever goes back has seen that it is older than what was here.
+    let whole = if candidate.older.is_some() { going_back(yes) } else { yes };
+    whole.to_string().chars().take(CODE_CHARS).collect()
 }
 
 /// This command with a yes to each of these packages.

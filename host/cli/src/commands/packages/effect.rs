@@ -54,6 +54,9 @@ pub fn allowed(Member { candidate, compared }: &Member, effect: &Effect) -> Resu
     if let Some(other) = &candidate.imitates {
         return Err(format!("its name looks like {other}"));
     }
+    if candidate.older.is_some() {
+        return Err("it is older than what was here".to_owned());
+    }
     match compared {
         Some(compared) => match compared.waits() {
             Some(why) => Err(why),

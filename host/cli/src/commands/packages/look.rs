@@ -6,7 +6,7 @@ use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::Lock;
 use anyhow::{Context, Result};
 
-use super::{Beside, Candidate, Team, Wanted, Way, given_roots};
+use super::{Beside, Candidate, Team, Wanted, given_roots};
 use crate::home::Home;
 use crate::screen::text;
 
@@ -25,8 +25,7 @@ pub fn look(home: &Home, wanted: &Wanted, with: &[String]) -> Result<Looked> {
     let (lock, keyring) = (Lock::load(home.path())?, Keyring::load(home.path())?);
     let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     threads.block_on(async {
-        let candidate = Candidate::of(home, Way::Wanted(wanted), &lock, &keyring).await?;
-        let candidate = candidate.context("nothing of this name is listed")?;
+        let candidate = Candidate::of(home, wanted, &lock, &keyring).await?;
         // Whoever looks, and whoever installs, executes nothing of it.
         let (team, lacks) = match Team::of(home, candidate.clone(), with, (&lock, &keyring), Beside::Looked).await {
             Ok(team) => (team, None),

@@ -16,7 +16,7 @@ use agentry_packages::team::{self, too_many, word};
 use anyhow::Result;
 
 use super::candidate::listed;
-use super::{Candidate, Compared, Indexes, Wanted, Way};
+use super::{Candidate, Compared, Indexes, Wanted};
 use crate::home::Home;
 use crate::package;
 use crate::screen::{text, units};
@@ -76,7 +76,7 @@ impl Team {
         let mut named = Vec::new();
         for one in with {
             let wanted = Wanted::package(one.clone());
-            named.extend(Candidate::of(home, Way::Wanted(&wanted), lock, keyring).await?);
+            named.push(Candidate::of(home, &wanted, lock, keyring).await?);
         }
         let mut whole = is.clone();
         whole.put(team::Member::of(&first.package.manifest));
@@ -121,7 +121,7 @@ impl Team {
             let compared = match before(lock, &candidate) {
                 Some(now) => {
                     let cools = beside.cools(home, lock, &candidate)?;
-                    Some(Compared::of(home, now, &candidate, cools).await?)
+                    Some(Compared::of(home, (lock, now), &candidate, cools).await?)
                 }
                 None => None,
             };
@@ -135,7 +135,7 @@ impl Team {
         let mut whole = as_it_is(home, lock);
         whole.put(team::Member::of(&first.package.manifest));
         let compared = match before(lock, &first) {
-            Some(now) => Some(Compared::of(home, now, &first, None).await?),
+            Some(now) => Some(Compared::of(home, (lock, now), &first, None).await?),
             None => None,
         };
         Ok(Self { members: vec![Member { candidate: first, compared }], whole })
@@ -214,8 +214,7 @@ async fn find(
             only(&listed(&indexes.read(home).await?).await?, by, requirement)?
         }
     };
-    let found = Candidate::of(home, Way::Wanted(&Wanted::package(named)), lock, keyring).await?;
-    found.ok_or_else(|| nothing(requirement).into())
+    Candidate::of(home, &Wanted::package(named), lock, keyring).await
 }
 
 /// The one package that is listed to provide this, in its newest version; nobody meets their own requirement.

@@ -86,6 +86,9 @@ fn shown(
     if let Some(other) = &candidate.imitates {
         let _ = writeln!(page, "  {}: its name looks like {}", styled(BAD, "careful"), text::line(other));
     }
+    if let Some(newer) = &candidate.older {
+        let _ = writeln!(page, "  {}: it is older than what was here: {}", styled(BAD, "careful"), text::line(newer));
+    }
     let _ = writeln!(page, "\n{}", styled(BOLD, "what it may do"));
     for line in does(&manifest.wants) {
         let optional = if line.optional { " (works without)" } else { "" };
@@ -168,6 +171,7 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "signed_by": candidate.signed.as_ref().map(|(said, _)| &said.vouched.by),
         "trust": candidate.signed.as_ref().map(|(_, how)| *how),
         "imitates": candidate.imitates,
+        "older": candidate.older,
         "does": does,
         "costs": costs(&effect.budget),
         "can": effect.can.iter().map(|(what, with)| json!({"what": what, "with": with})).collect::<Vec<_>>(),
@@ -362,7 +366,8 @@ mod tests {
         let imitates = Some("\u{1b}[31mx".to_owned());
         let (bytes, index) = (Vec::new(), Some("\u{1b}]0;x\u{7}".to_owned()));
         let from = Some("\u{1b}[2J".to_owned());
-        let candidate = Candidate { package, bytes, envelope: None, signed: None, index, from, imitates };
+        let older = Some("x\u{1b}[2J\nhint: \u{202e}".to_owned());
+        let candidate = Candidate { package, bytes, envelope: None, signed: None, index, from, imitates, older };
         let budget = "usd_run = \"\\u001b[2J\"".parse().expect("TOML");
         let can = vec![("\u{1b}[2J".to_owned(), vec!["\u{202e}".to_owned()])];
         let effect = Effect { grant: None, budget, can, opens: vec!["x: \u{1b}[2J".to_owned()] };
