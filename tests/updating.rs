@@ -68,6 +68,49 @@ fn an_update_that_may_do_no_more_goes_by_itself_and_one_that_may_waits_and_shows
 }
 
 #[test]
+fn a_rollback_brings_its_folders_back_and_goes_forward_by_a_person_alone() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.publish(&package(stage, "1.wasm", "steps", steps));
+    let documents = stage.directory("documents");
+    fs::write(documents.join("a.txt"), "whale").expect("a file");
+    end(market.install("acme:keeper").args(["--root", &format!("documents={}", documents.display())])).with(0);
+    let input = json!([["read", "documents", "a.txt"]]).to_string();
+    let reads =
+        || end(stage.agentry("run").args(["keeper", "--json", "--input", &input])).with(0).json()["output"].clone();
+    assert_eq!(reads(), json!(["whale"]));
+    market.publish(&package(stage, "2.wasm", "echo", |manifest| {
+        manifest["version"] = "1.1.0".into();
+        manifest["seq"] = 2.into();
+    }));
+    end(stage.agentry("update").args(["keeper", "--consent", &market.code("acme:keeper")])).with(0);
+    end(stage.agentry("rollback").arg("keeper")).with(0);
+    assert_eq!(reads(), json!(["whale"]));
+    // Back is back: not forward by a second one, and not by itself.
+    let again = end(stage.agentry("rollback").arg("keeper")).with(2);
+    again.complains("no version of `keeper` before 1.0.0 is here");
+    assert!(again.stderr.contains("agentry update keeper"), "{}", again.stderr);
+    let told = end(stage.agentry("update").args(["--yes", "--json"])).with(0).json();
+    assert_eq!((&told[0]["outcome"], &told[0]["version"]), (&json!("rolled-back"), &json!("1.0.0")));
+    assert!(end(stage.agentry("update").arg("--yes")).with(0).stderr.contains("is older than 1.1.0"));
+    let waits = end(stage.agentry("update").args(["keeper", "--yes"])).with(3);
+    waits.complains("it was here, and a rollback left it");
+    // Another folder for what runs takes effect by a yes, and a folder that nobody asks for is refused.
+    let other = stage.directory("other");
+    fs::write(other.join("a.txt"), "shark").expect("a file");
+    let root = format!("documents={}", other.display());
+    end(stage.agentry("install").args(["acme:keeper@1.0.0", "--root", &root])).with(3).complains("could say yes");
+    end(market.install("acme:keeper@1.0.0").args(["--root", "papers=."]))
+        .with(2)
+        .complains("asks for no folder `papers`");
+    end(market.install("acme:keeper@1.0.0").args(["--root", &root])).with(0);
+    assert_eq!(reads(), json!(["shark"]));
+    let code = market.code("acme:keeper");
+    end(stage.agentry("update").args(["keeper", "--consent", &code])).with(0);
+    assert_eq!(market.version("keeper").as_deref(), Some("1.1.0"));
+}
+
+#[test]
 fn an_update_that_takes_less_than_a_recorded_run_gave_it_waits() {
     let market = Market::new();
     let stage = &market.stage;
@@ -270,6 +313,34 @@ fn what_was_taken_back_is_told_with_its_reason_and_a_person_may_go_back_from_it(
     assert_eq!(market.version("keeper").as_deref(), Some("1.0.0+b"));
     end(&mut stage.agentry("verify")).with(0);
     assert_eq!(end(stage.agentry("update").arg("--json")).with(0).json()[0]["outcome"], "rolled-back");
+}
+
+#[test]
+fn what_is_installed_already_is_told_whole_and_a_grant_that_is_gone_is_seen() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.publish(&package(stage, "1.wasm", "echo", |_| {}));
+    let done = end(market.install("acme:keeper").arg("--json")).with(0).json();
+    assert_eq!((&done["outcome"], &done["agent"]), (&json!("installed"), &json!("keeper")));
+    let same = end(stage.agentry("install").args(["acme:keeper", "--json"])).with(0).json();
+    assert_eq!((&same["outcome"], &same["by"]), (&json!("installed already"), &json!("person")));
+    assert_eq!((&same["digest"], &same["agent"]), (&done["digest"], &json!("keeper")));
+    fs::remove_file(stage.path("home/policies/50-keeper.toml")).expect("it is there");
+    let verified = end(&mut stage.agentry("verify")).with(1).stdout;
+    assert!(verified.contains("no grant in the policy directory is for it"), "{verified}");
+    end(stage.agentry("install").arg("acme:keeper")).with(3).complains("nobody is here who could say yes");
+    end(&mut market.install("acme:keeper")).with(0);
+    end(&mut stage.agentry("verify")).with(0);
+    end(stage.agentry("run").args(["keeper", "--input", "1"])).with(0);
+    // No index has it any more.
+    end(market.author("index remove").arg(stage.path("index")).arg("acme")).with(0);
+    end(market.author("index sign").arg(stage.path("index"))).with(0);
+    assert_eq!(end(stage.agentry("update").arg("--json")).with(0).json()[0]["outcome"], "unlisted");
+    // Another key stands for the one that signed it, which may be a thief's: nobody is told to take that again.
+    let other = end(market.author("key new").arg("next")).with(0).stdout.trim().to_owned();
+    end(stage.agentry("key trust").args(["acme", &other, "--replace"])).with(0);
+    let verified = end(&mut stage.agentry("verify")).with(1).stdout;
+    assert!(verified.contains("agentry update keeper") && !verified.contains("key trust"), "{verified}");
 }
 
 #[test]

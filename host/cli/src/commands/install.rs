@@ -64,9 +64,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         json: args.json,
     };
     match carry_out(&change, &lock)? {
-        Outcome::Installed(told) if args.json => screen::print_json(&told)?,
+        Outcome::Installed(told) | Outcome::Same(told) if args.json => screen::print_json(&told)?,
         Outcome::Installed(_) => {}
-        Outcome::Same => screen::tell(&format!("{} is installed already\n", team.first().story())),
+        Outcome::Same(_) => screen::tell(&format!("{} is installed already\n", team.first().story())),
     }
     Ok(Exit::Done.into())
 }

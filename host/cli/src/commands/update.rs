@@ -156,7 +156,7 @@ fn stays(args: &Args, agent: &str, installed: &Installed, (highest, standing): (
 fn outcome(agent: &str, candidate: &Candidate, came: Outcome) -> Result<Value> {
     let outcome = match came {
         Outcome::Installed(_) => "updated",
-        Outcome::Same => "newest",
+        Outcome::Same(_) => "newest",
     };
     Ok(json!({"agent": agent, "outcome": outcome, "version": candidate.package.manifest.version}))
 }

@@ -5,16 +5,19 @@ mod rebuild;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agentry_config::policies;
+use agentry_kernel::manifest::Manifest;
+use agentry_kernel::policy::Policy;
 use agentry_packages::Fault;
 use agentry_packages::keyring::Keyring;
-use agentry_packages::lock::{Lock, Release, consent};
+use agentry_packages::lock::{Lock, Pending, Release, consent};
 use agentry_packages::set::{envelope, not_installed, verified};
 use agentry_packages::statement::{Statement, capabilities};
 use anyhow::Result;
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::home::HomeArgs;
+use crate::home::{Home, HomeArgs};
 use crate::package;
 use crate::screen::{self, BAD, GOOD, HINT, styled, text};
 
@@ -52,7 +55,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut told = Vec::new();
     let mut good = true;
     for (agent, release) in one_or_all(&lock, &args.agents)? {
-        let checked = check(home.path(), &release, &keyring).and_then(|()| is_whole(&lock, &agent));
+        let checked = check(home.path(), &release, &keyring)
+            .and_then(|manifest| is_granted(&home, &lock, &release, &manifest))
+            .and_then(|()| is_whole(&lock, &agent));
         let trouble = checked.err().map(|why| text::explain(&why));
         good &= trouble.is_none();
         let (trouble, hints) = trouble.unzip();
@@ -85,8 +90,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if good { Exit::Done } else { Exit::Failed }.into())
 }
 
-/// File, manifest, signature, key and yes, each against the others.
-fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
+/// File, manifest, signature, key and yes, each against the others. Gives what it says of itself.
+fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<Manifest> {
     let package = package::of_file(&verified(home, release)?)?;
     let asks = capabilities(&package.manifest);
     let wrong = |what: &str| Fault::damaged(format!("{what} is not what was agreed to"), "install it again");
@@ -100,7 +105,7 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
     if release.consent.to.0 != consent(release.digest.0, release.capabilities.0) {
         return Err(wrong("the yes in the lock").into());
     }
-    let Some(vouched) = &release.vouched else { return Ok(()) };
+    let Some(vouched) = &release.vouched else { return Ok(package.manifest) };
     let envelope = envelope(home, release)?.ok_or_else(|| wrong("its signature, which is gone,"))?;
     let said = Statement::open(&envelope)?;
     said.vouches_for(&package)?;
@@ -108,8 +113,39 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<()> {
         return Err(wrong("the key that signed it").into());
     }
     let publisher = release.name.split(':').next().unwrap_or_default();
+    keyring.still_takes(vouched)?;
+    // A person had a new key stand for the old one, which may be a thief's by now: nothing here says to take that again.
+    if let Some(known) = keyring.publishers.get(publisher).filter(|known| known.holders != vouched.holders) {
+        let message = format!("it was signed by {}, and `{publisher}` has {} now", vouched.holders, known.holders);
+        let hint = match &release.index {
+            Some(_) => format!("`agentry update {}` takes a version that the new key signed", package.manifest.agent()),
+            None => "install a version that the new key signed".to_owned(),
+        };
+        return Err(Fault::denied(message, hint).into());
+    }
     keyring.trusts(publisher, vouched, None)?;
-    Ok(())
+    Ok(package.manifest)
+}
+
+/// Whether a grant is in force for it, or will be once what was begun is finished.
+fn is_granted(home: &Home, lock: &Lock, release: &Release, manifest: &Manifest) -> Result<()> {
+    let file = format!("50-{}.toml", manifest.agent());
+    if lock.pending.iter().any(|pending| matches!(pending, Pending::Place { grant, .. } if grant.file == file)) {
+        return Ok(());
+    }
+    let (agent, signer) = (manifest.agent(), release.vouched.as_ref().map(|vouched| vouched.holders.name()));
+    let directory = home.policies();
+    let policy = if directory.exists() { policies::load(&directory)? } else { Policy::default() };
+    if policy.grant(agent, manifest, signer).is_some() {
+        return Ok(());
+    }
+    let hint = match &release.index {
+        Some(_) => {
+            format!("`agentry install {}@{}` writes it anew", release.name, release.version)
+        }
+        None => "install its file again, or get the grant back out of a backup".to_owned(),
+    };
+    Err(Fault::denied("no grant in the policy directory is for it, so it may do nothing", hint).into())
 }
 
 /// Whether all that it requires is here.

@@ -40,26 +40,29 @@ pub struct Change<'a> {
 pub enum Outcome {
     /// It is installed.
     Installed(Value),
-    /// It was already.
-    Same,
+    /// It was already, and nothing of it is to be other.
+    Same(Value),
 }
 
 /// Carries it out.
 pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
     let Change { home, team, .. } = change;
-    let first = team.first();
     for Member { candidate, .. } in &team.members {
         let agent = candidate.agent();
         match lock.agents.get(agent).map(|installed| &installed.now) {
             Some(before) if before.name != candidate.package.manifest.name => {
                 return Err(taken(agent, &before.name).into());
             }
-            Some(before) if before.digest.0 == first.package.digest => return Ok(Outcome::Same),
             Some(_) => {}
             None => is_free(home, agent)?,
         }
     }
     let effects = Effects::of(home, team, lock)?;
+    if let Some(now) = stays(change, &effects, lock)? {
+        let mut told = as_json(change, &effects, &[now.consent.by]);
+        told["outcome"] = "installed already".into();
+        return Ok(Outcome::Same(told));
+    }
     // Whoever is asked sees each beside its question; whoever is not, all of them before the first no.
     let asks = change.consent.asks();
     if !change.json && !asks {
@@ -91,14 +94,43 @@ pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
     let mut set = Set::open(home.path())?;
     set.install(news)?;
     tell(change, &effects, &set);
-    let mut told = words::as_json(team, &effects);
-    for ((member, (by, _)), at) in team.members.iter().zip(&by).zip(0..) {
+    let by: Vec<By> = by.into_iter().map(|(by, _)| by).collect();
+    let mut told = as_json(change, &effects, &by);
+    told["outcome"] = "installed".into();
+    told["notes"] = json!(set.notes());
+    Ok(Outcome::Installed(told))
+}
+
+/// What there is for other programs: each with its agent and whose yes it has.
+fn as_json(change: &Change<'_>, effects: &Effects, by: &[By]) -> Value {
+    let mut told = words::as_json(change.team, effects);
+    for ((member, by), at) in change.team.members.iter().zip(by).zip(0..) {
         let told = if at == 0 { &mut told } else { &mut told["with"][at - 1] };
         told["agent"] = member.candidate.agent().into();
         told["by"] = json!(by);
     }
-    told["notes"] = json!(set.notes());
-    Ok(Outcome::Installed(told))
+    told["notes"] = json!([]);
+    told
+}
+
+/// The release that runs now, if it is this very one, its grant is in force, and its folders are those that a person named.
+fn stays<'l>(change: &Change<'_>, effects: &Effects, lock: &'l Lock) -> Result<Option<&'l Release>> {
+    let ([Member { candidate, .. }], [effect]) = (change.team.members.as_slice(), effects.each.as_slice()) else {
+        return Ok(None);
+    };
+    let agent = candidate.agent();
+    let now = lock.agents.get(agent).map(|installed| &installed.now);
+    let Some(now) = now.filter(|now| now.digest.0 == candidate.package.digest && effect.grant.is_none()) else {
+        return Ok(None);
+    };
+    are_asked_for(change, lock)?;
+    for (root, directory) in change.roots {
+        let is = lock.roots.get(agent).and_then(|roots| roots.get(root));
+        if is != Some(&folders::whole(root, directory, agent, lock)?) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(now))
 }
 
 /// What the set needs to know of one of them.

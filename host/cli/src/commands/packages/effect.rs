@@ -82,7 +82,9 @@ impl Effects {
         let (mut each, mut known, mut all) = (Vec::new(), was.clone(), files.clone());
         for Member { candidate, compared } in &team.members {
             let before = lock.agents.get(candidate.agent()).map(|installed| &installed.now);
-            let wider = compared.as_ref().is_none_or(Compared::is_wider);
+            // What runs already is no wider than itself.
+            let same = before.is_some_and(|before| before.digest.0 == candidate.package.digest);
+            let wider = !same && compared.as_ref().is_none_or(Compared::is_wider);
             let placed = placed(&directory, &policy, candidate, before, wider)?;
             let with = |files: &PolicyFiles| match placed.is_new {
                 true => files.with(&placed.file, Some(&placed.text)),
