@@ -344,6 +344,24 @@ fn what_is_installed_already_is_told_whole_and_a_grant_that_is_gone_is_seen() {
 }
 
 #[test]
+fn a_key_that_cannot_be_used_is_told_with_what_to_do() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let market = Market::new();
+    let file = market.stage.path("author/keys/acme.key");
+    let list = || end(market.author("key list").arg("--json")).with(0);
+    let own = |listed: &Value| listed["own"].as_array().map(Vec::len);
+    assert_eq!((own(&list().json()), list().stderr.as_str()), (Some(3), ""));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let told = list();
+    assert_eq!(own(&told.json()), Some(2));
+    assert!(told.stderr.contains("acme is left out") && told.stderr.contains("chmod 600"), "{}", told.stderr);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+    std::fs::write(&file, "x").expect("it is ours");
+    let told = end(&mut market.author("key list")).with(0);
+    assert!(told.stderr.contains("is no key") && told.stderr.contains("put back"), "{}", told.stderr);
+}
+
+#[test]
 fn what_a_revoked_key_signed_is_stopped_at_its_next_call() {
     let market = Market::new();
     let stage = &market.stage;

@@ -118,11 +118,16 @@ fn new(args: &New) -> Result<()> {
 fn list(args: &List) -> Result<()> {
     let home = args.home.existing()?;
     let keyring = Keyring::load(home.path())?;
-    let own = key::names(home.path()).into_iter().filter_map(|name| {
-        let key = key::open(home.path(), &name).ok()?;
-        Some((name, PublicKey::of(&key)))
-    });
-    let own: Vec<(String, PublicKey)> = own.collect();
+    let (mut own, mut is_whole) = (Vec::new(), true);
+    for name in key::names(home.path()) {
+        match key::open(home.path(), &name) {
+            Ok(key) => own.push((name, PublicKey::of(&key))),
+            Err(why) => {
+                is_whole = false;
+                screen::warn(&text::ours(&format!("{name} is left out: {why}")));
+            }
+        }
+    }
     if args.json {
         return screen::print_json(&json!({
             "own": own.iter().map(|(name, key)| json!({"name": name, "key": key})).collect::<Vec<_>>(),
@@ -134,6 +139,9 @@ fn list(args: &List) -> Result<()> {
         }));
     }
     if own.is_empty() && keyring.publishers.is_empty() && keyring.revoked.is_empty() {
+        if !is_whole {
+            return Ok(());
+        }
         screen::tell("no keys: `agentry key new NAME` makes one, `agentry key trust PUBLISHER KEY` trusts another's\n");
         return Ok(());
     }
