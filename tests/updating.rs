@@ -359,6 +359,9 @@ fn a_key_that_cannot_be_used_is_told_with_what_to_do() {
     std::fs::write(&file, "x").expect("it is ours");
     let told = end(&mut market.author("key list")).with(0);
     assert!(told.stderr.contains("is no key") && told.stderr.contains("put back"), "{}", told.stderr);
+    end(market.author("key trust").args(["blue", &format!("ed25519:01{}", "0".repeat(62))]))
+        .with(2)
+        .complains("is a key for which anybody can sign");
 }
 
 #[test]

@@ -21,12 +21,32 @@ use crate::name::bytes;
 /// Where the keys of this home lie.
 const DIRECTORY: &str = "keys";
 
+/// The points of Curve25519 that have a small order, without their signs, as RFC 8032 encodes them: those of order 1, 2, 4 and 8 (RFC 7748, 7; the same
+/// as in the list of libsodium). Anybody can make a signature that holds against one.
+const SMALL: [&str; 5] = [
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+];
+
 /// The public half of a key: `ed25519:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey(Digest);
 
 impl PublicKey {
+    /// The key of these bytes; none if somebody without its secret half could sign for it, or it has another form as well.
+    fn of_bytes(Digest(bytes): Digest) -> Option<Self> {
+        let mut point = bytes;
+        point[31] &= 0x7f;
+        // The field's order, 2^255 - 19, and the eighteen numbers behind it: each is another form of a smaller number.
+        let is_canonical = point[0] < 0xed || point[31] != 0x7f || point[1..31].iter().any(|byte| *byte != 0xff);
+        let is_small = SMALL.contains(&Digest(point).to_string().as_str());
+        (is_canonical && !is_small).then_some(Self(Digest(bytes)))
+    }
+
     /// That of a key of this home.
     pub fn of(key: &SigningKey) -> Self {
         Self(key.public())
@@ -48,7 +68,7 @@ impl PublicKey {
         if text("keytype") != Some("ed25519") || text("scheme") != Some("ed25519") {
             return None;
         }
-        bytes(value.get("keyval")?.get("public")?.as_str()?).map(|bytes| Self(Digest(bytes)))
+        bytes(value.get("keyval")?.get("public")?.as_str()?).and_then(|bytes| Self::of_bytes(Digest(bytes)))
     }
 
     /// The name under which signatures refer to it: the SHA-256 of what stands in an index.
@@ -68,7 +88,10 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<Self, Fault> {
         match text.parse() {
-            Ok(PublisherKey::One(key)) => Ok(Self(key)),
+            Ok(PublisherKey::One(key)) => Self::of_bytes(key).ok_or_else(|| {
+                let message = format!("`{}` is a key for which anybody can sign", line(text));
+                Fault::usage(message, "no tool makes such a key: ask whoever gave it to you for another one")
+            }),
             _ => {
                 let message = format!("`{}` is no key", line(text));
                 Err(Fault::usage(
@@ -174,5 +197,24 @@ mod tests {
         for bad in ["", "ed25519:", "rsa:00", &format!("ed25519:{}", "g".repeat(64))] {
             assert!(bad.parse::<PublicKey>().is_err());
         }
+    }
+    #[test]
+    fn a_key_for_which_anybody_can_sign_is_none() {
+        // The last three are other forms of 0, of 1 and of a point that has no small order.
+        let others = ["ed", "ee", "f0"].map(|first| format!("{first}{}7f", "ff".repeat(30)));
+        let small = SMALL.iter().map(|digits| (*digits).to_owned()).chain(others);
+        for digits in small {
+            let last = u8::from_str_radix(&digits[62..], 16).unwrap();
+            for digits in [digits.clone(), format!("{}{:02x}", &digits[..62], last | 0x80)] {
+                let told = format!("ed25519:{digits}").parse::<PublicKey>().unwrap_err();
+                assert!(told.message.contains("for which anybody can sign"), "{digits}: {told}");
+                let listed = json!({"keytype": "ed25519", "keyval": {"public": digits}, "scheme": "ed25519"});
+                assert_eq!(PublicKey::of_json(&listed), None, "{digits}");
+            }
+        }
+        // Why such keys are refused: against one, the same bytes pass for a signature of any message.
+        let forged = [&[1_u8][..], &[0; 63]].concat();
+        let one = PublicKey(Digest::of_hex(SMALL[0]).unwrap());
+        assert!(one.has_signed(b"anything", &forged));
     }
 }
