@@ -173,6 +173,10 @@ fn index(name: &str, table: &Table<'_>) -> Result<IndexLine, ConfigError> {
     let at = table.needs_text("at")?;
     let at = match Url::parse(at) {
         Ok(base) if matches!(base.scheme(), "http" | "https") && base.host().is_some() => {
+            if !base.username().is_empty() || base.password().is_some() {
+                let hint = "leave out what stands before the `@`: an index is public, and is told nobody's secret";
+                return Err(table.mistake_in("at", "there is a name or a password in this address", hint));
+            }
             // What is joined to it lies below it.
             let base = if base.path().ends_with('/') { Some(base) } else { Url::parse(&format!("{at}/")).ok() };
             let hint = "an address without a question mark behind it: \"https://packages.example.org\"";
@@ -247,6 +251,8 @@ mod tests {
             (index("at = \"x\"\nroot = \"abc\""), "this is no key"),
             (index(&format!("at = \"ftp://a.example\"\n{key}")), "not asked on this way"),
             (index(&format!("at = \"https://a.example/?q\"\n{key}")), "nothing can lie below"),
+            (index(&format!("at = \"http://me:secret@a.example\"\n{key}")), "a name or a password"),
+            (index(&format!("at = \"https://me@a.example/x/\"\n{key}")), "a name or a password"),
             (index(&format!("at = \"x\"\n{key}\nseconds = 0")), "seconds"),
             (index(&format!("at = \"x\"\n{key}\nnetworks = [\"here\"]")), "is no network"),
         ] {
