@@ -18,7 +18,7 @@ use self::lists::Wanted;
 use super::listed::{By, Entry, Files, Listed, stored};
 use super::metadata::{Delegated, Keys, Meta, Root, Snapshot, Targets, TimestampRole, are, fresh};
 use super::signed::Unverified;
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 use crate::file;
 use crate::key::PublicKey;
 use crate::limits::{
@@ -202,12 +202,17 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     async fn root(&self, anchor: PublicKey) -> Result<Root, Fault> {
-        let first = match file::read(&self.kept.join("root.json"), ROOT_MAX_BYTES)? {
-            Some(kept) => kept,
-            None => self.anchored(anchor).await?,
+        let read = |bytes: &[u8]| vouched("root.json", Unverified::<Root>::read("root.json", bytes)?);
+        let mut root = match self.kept_bytes("root.json", ROOT_MAX_BYTES)? {
+            // It was verified before it was kept, so it is not the index's that it is another by now.
+            Some(kept) => read(&kept).map_err(|_| self.damaged("root.json"))?,
+            None => {
+                let first = self.anchored(anchor).await?;
+                let root = read(&first)?;
+                self.keep("root.json", &first)?;
+                root
+            }
         };
-        let mut root = vouched("root.json", Unverified::<Root>::read("root.json", &first)?)?;
-        self.keep("root.json", &first)?;
         for _ in 0..ROOTS_MAX {
             let next = root.version.saturating_add(1);
             let Some(bytes) = self.source.get(&format!("metadata/{next}.root.json"), ROOT_MAX_BYTES).await? else {
@@ -321,16 +326,25 @@ impl Reading<'_> {
 
     /// What was kept when it had been verified; what cannot be read any more counts as nothing.
     fn before<T: DeserializeOwned>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
-        let kept = file::read(&self.kept.join(name), max_bytes)?;
-        let Some(bytes) = kept else { return Ok(None) };
+        let Some(bytes) = self.kept_bytes(name, max_bytes)? else { return Ok(None) };
         let file: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        serde_json::from_value(file["signed"].clone()).map(Some).map_err(|_| {
-            let path = self.kept.join(name);
-            Fault::damaged(
-                format!("{} is not as it was written", path.display()),
-                format!("look at the disk; rm -r {} has the index read as if for the first time", self.kept.display()),
-            )
+        serde_json::from_value(file["signed"].clone()).map(Some).map_err(|_| self.damaged(name))
+    }
+
+    /// What was kept under this name.
+    fn kept_bytes(&self, name: &str, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
+        file::read(&self.kept.join(name), max_bytes).map_err(|why| match why.kind {
+            Kind::Usage => self.damaged(name),
+            _ => why,
         })
+    }
+
+    /// A file of this home, and not of the index, that is another than was kept.
+    fn damaged(&self, name: &str) -> Fault {
+        Fault::damaged(
+            format!("{} is not as it was written", self.kept.join(name).display()),
+            format!("look at the disk; rm -r {} has the index read as if for the first time", self.kept.display()),
+        )
     }
 
     /// Nothing is written where nothing is new.
