@@ -13,7 +13,7 @@ use reqwest::{Method, Url};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{PackagesConfig, Place};
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 use crate::file;
 use crate::limits::REDIRECTS_MAX;
 
@@ -74,7 +74,11 @@ impl Source {
             return Err(Fault::denied(format!("an index names the file `{}`", line(name)), "tell whoever runs it"));
         }
         match self {
-            Self::Directory(path) => file::read(&path.join(name), max_bytes),
+            // As from a server: what is too long, or no file, is what the index offers and not what was asked for.
+            Self::Directory(path) => file::read(&path.join(name), max_bytes).map_err(|why| match why.kind {
+                Kind::Usage => Fault::denied(why.message, "no such file is so: ask whoever runs the index"),
+                _ => why,
+            }),
             Self::Web(served) => served.get(name, max_bytes).await,
         }
     }

@@ -114,10 +114,10 @@ impl<'a> Index<'a> {
         whole(self.taken(self.publishers()?, take).await?)
     }
 
-    /// The same for whoever only looks: a publisher whose list is not believed hides nobody else's, and is told with the reason.
+    /// The same for whoever only looks: a publisher whose list is not believed, or not there, hides nobody else's, and is told with the reason.
     ///
     /// # Errors
-    /// If a list is not to be had.
+    /// If nobody answers for a list.
     pub async fn picked_of_believed<T: Send + 'static>(
         &self,
         take: impl Fn(&Entry<'_>) -> Option<T> + Send + Sync + 'static,
@@ -138,11 +138,17 @@ impl<'a> Index<'a> {
         take: impl Fn(&Entry<'_>) -> Option<T> + Send + Sync + 'static,
     ) -> Result<Vec<Result<Vec<T>, Fault>>, Fault> {
         let Some(delegations) = &self.targets.delegations else { return Ok(Vec::new()) };
-        let (mut lists, mut by) = (Vec::new(), Vec::new());
+        let (mut lists, mut by, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
         for role in roles {
             // A publisher that has listed nothing yet has no list.
             let Some(meta) = self.snapshot.meta.get(&format!("{}.json", role.name)) else { continue };
-            let holders = role.holders(&delegations.keys)?;
+            let holders = match role.holders(&delegations.keys) {
+                Ok(holders) => holders,
+                Err(why) => {
+                    unusable.push(Err(why));
+                    continue;
+                }
+            };
             by.push(By { index: self.name.clone(), publisher: role.name.clone(), holders });
             lists.push(Wanted::of(&role.name, meta, (&delegations.keys, &role.role()), self.now));
         }
@@ -150,7 +156,9 @@ impl<'a> Index<'a> {
         let of = Arc::clone(&lists);
         let open = move |at: usize, bytes: &[u8]| Ok(by[at].taken(&of[at].open::<Files<'_>>(bytes)?.targets, &take));
         let reading = Reading { source: self.source, kept: &self.kept, now: self.now };
-        reading.opened(&lists, Arc::new(open)).await
+        let mut opened = reading.opened(&lists, Arc::new(open)).await?;
+        opened.append(&mut unusable);
+        Ok(opened)
     }
 
     /// The file of a version and its signature.
@@ -304,24 +312,31 @@ impl Reading<'_> {
     }
 
     async fn versioned(&self, file: &str, wanted: &Meta, max_bytes: usize) -> Result<Vec<u8>, Fault> {
-        let bytes = self.needed(&format!("{}.{file}", wanted.version), max_bytes).await?;
+        self.offered(file, wanted, max_bytes).await?
+    }
+
+    /// A file of this version, or what is wrong with it alone.
+    ///
+    /// # Errors
+    /// If nothing can be said of it, as where nobody answers: then the others may not be had either.
+    async fn offered(&self, file: &str, wanted: &Meta, max_bytes: usize) -> Result<Result<Vec<u8>, Fault>, Fault> {
+        let name = format!("{}.{file}", wanted.version);
+        let bytes = match self.source.get(&format!("metadata/{name}"), max_bytes).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Err(missing(&name))),
+            Err(why) if why.kind == Kind::Denied => return Ok(Err(why)),
+            Err(why) => return Err(why),
+        };
         if are(&bytes, wanted.length, wanted.hashes.as_ref()) {
-            return Ok(bytes);
+            return Ok(Ok(bytes));
         }
         let message = format!("`{file}` of the index is not the file that it speaks of");
-        Err(Fault::denied(
-            message,
-            "it may be in the middle of a change: try again; if it stays so, tell whoever runs it",
-        ))
+        let hint = "it may be in the middle of a change: try again; if it stays so, tell whoever runs it";
+        Ok(Err(Fault::denied(message, hint)))
     }
 
     async fn needed(&self, file: &str, max_bytes: usize) -> Result<Vec<u8>, Fault> {
-        self.source.get(&format!("metadata/{file}"), max_bytes).await?.ok_or_else(|| {
-            Fault::unavailable(
-                format!("the index has no `{file}`"),
-                "look at `at` in packages.toml, or try again later",
-            )
-        })
+        self.source.get(&format!("metadata/{file}"), max_bytes).await?.ok_or_else(|| missing(file))
     }
 
     /// What was kept when it had been verified; what cannot be read any more counts as nothing.
@@ -354,6 +369,11 @@ impl Reading<'_> {
         }
         file::write(&self.kept.join(name), bytes, self.kept, 0o644)
     }
+}
+
+fn missing(file: &str) -> Fault {
+    let message = format!("the index has no `{file}`");
+    Fault::unavailable(message, "look at `at` in packages.toml, or try again later")
 }
 
 /// A root that its own keys signed.

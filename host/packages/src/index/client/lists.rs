@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::super::metadata::{Keys, Meta, Targets, fresh};
 use super::super::signed::Unverified;
 use super::{Reading, is_version};
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
 use crate::file;
 use crate::limits::TARGETS_MAX_BYTES;
 
@@ -54,10 +54,10 @@ impl Wanted {
 
 impl Reading<'_> {
     /// What `open` makes of each of these lists, in their order: of what was kept last time if it is the right one, else of what is there now. It is
-    /// given the place of a list among them, and its bytes. Of one that is not believed it is told why.
+    /// given the place of a list among them, and its bytes. Of one that is not believed, or not there, it is told why.
     ///
     /// # Errors
-    /// If one is not to be had at all: then the others may not be either.
+    /// If nobody answers for one: then the others may not be had either.
     pub(super) async fn opened<T: Send + 'static>(
         &self,
         lists: &Arc<[Wanted]>,
@@ -67,13 +67,9 @@ impl Reading<'_> {
         let each = stream::iter(kept.into_iter().enumerate()).map(|(at, kept)| {
             let open = Arc::clone(&open);
             async move {
-                let made = match kept {
-                    Some(made) => Ok(made),
+                match kept {
+                    Some(made) => Ok(Ok(made)),
                     None => self.ask_and_open(lists, at, open).await,
-                };
-                match made {
-                    Err(fault) if fault.kind != Kind::Denied => Err(fault),
-                    made => Ok(made),
                 }
             }
         });
@@ -95,7 +91,8 @@ impl Reading<'_> {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(list) = lists.get(at) else { return Ok(made) };
-                    let bytes = file::read(&kept.join(list.kept()), TARGETS_MAX_BYTES)?;
+                    // One that cannot be used any more is asked for again.
+                    let bytes = file::read(&kept.join(list.kept()), TARGETS_MAX_BYTES).ok().flatten();
                     made.push((at, bytes.and_then(|bytes| open(at, &bytes).ok())));
                 }
             })
@@ -107,20 +104,25 @@ impl Reading<'_> {
         Ok(all.into_iter().map(|(_, made)| made).collect())
     }
 
-    /// What is made of one that is there now, which is kept if it is the right one.
+    /// What is made of one that is there now, which is kept if it is the right one; or what is wrong with it alone.
     async fn ask_and_open<T: Send + 'static>(
         &self,
         lists: &Arc<[Wanted]>,
         at: usize,
         open: Arc<impl Fn(usize, &[u8]) -> Result<T, Fault> + Send + Sync + 'static>,
-    ) -> Result<T, Fault> {
+    ) -> Result<Result<T, Fault>, Fault> {
         let list = &lists[at];
-        let bytes = self.versioned(&list.file, &list.meta, TARGETS_MAX_BYTES).await?;
+        let bytes = match self.offered(&list.file, &list.meta, TARGETS_MAX_BYTES).await? {
+            Ok(bytes) => bytes,
+            Err(why) => return Ok(Err(why)),
+        };
         let (kept, directory) = (self.kept.join(list.kept()), self.kept.to_owned());
         elsewhere(move || {
-            let made = open(at, &bytes)?;
-            // Whatever a crash makes of it, it is verified again before it counts.
-            file::write_unsynced(&kept, &bytes, &directory, 0o644)?;
+            let made = open(at, &bytes);
+            if made.is_ok() {
+                // Whatever a crash makes of it, it is verified again before it counts.
+                file::write_unsynced(&kept, &bytes, &directory, 0o644)?;
+            }
             Ok(made)
         })
         .await
