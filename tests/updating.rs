@@ -258,6 +258,9 @@ fn a_version_that_is_taken_back_is_installed_no_more_and_a_publisher_that_is_tak
         .with(3)
         .complains("does not list the publisher");
     // New keys of the index: whoever pinned the old one follows.
+    let same = end(market.author("index rotate").arg(&index).args(["--to", "index"])).with(2);
+    same.complains("index is the key that the index has");
+    assert!(same.stdout.is_empty(), "it prints no key: {}", same.stdout);
     end(market.author("index rotate").arg(&index).args(["--to", "index-2", "--key", "index"])).with(0);
     assert_eq!(end(stage.agentry("search").arg("--json")).with(0).json(), json!([]));
     end(market.author("index rotate").arg(&index).args(["--to", "index-3"])).with(3).complains("may not sign");

@@ -78,7 +78,7 @@ fn put(path: &Path, bytes: &[u8], by_way_of: &Path, mode: u32, is_synced: bool) 
         Ok(())
     })();
     written.map_err(|why| {
-        // What a crash leaves is taken away by the next one; what a full disk leaves, now.
+        // What a crash leaves is taken away by whoever has the next turn there; what a full disk leaves, now.
         if !is_crash(&why) {
             let _ = fs::remove_file(&temporary);
         }
@@ -96,6 +96,22 @@ pub fn remove(path: &Path) -> Result<(), Fault> {
         removed => removed,
     });
     removed.map_err(|why| cannot_write(path, &why))
+}
+
+/// Takes away what [`write`] left in this directory when it did not come to its end. Only whoever keeps others from writing there may say so.
+pub fn sweep(directory: &Path) {
+    let is_left = |name: &str| {
+        let (name, process) = name.strip_prefix('.')?.rsplit_once('.')?;
+        let is_ours = [".json", ".wasm", ".sig"].iter().any(|end| name.ends_with(end));
+        (is_ours && process.parse::<u32>().is_ok()).then_some(())
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(is_left).is_some() && entry.file_type().is_ok_and(|kind| kind.is_file())
+        {
+            // Whatever stays is taken away another time.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes a directory and all above it, for its owner alone if it is not there yet.

@@ -77,7 +77,7 @@ pub const WAIT_DEFAULT_S: u64 = 60;
 /// The longest that it may say.
 pub const WAIT_MAX_S: u64 = 3_600;
 
-/// How long a command waits for another one that changes the same home.
+/// How long a command waits for another one that changes the same home, or the same index.
 pub const TURN_WAIT_MS: u64 = 20_000;
 
 /// How long an update by the same key that could do no more waits before it goes by itself, unless `packages.toml` says otherwise: long

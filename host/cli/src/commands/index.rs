@@ -276,9 +276,15 @@ fn sign(args: &Sign, home: &Home) -> Result<()> {
 
 fn rotate(args: &Rotate) -> Result<()> {
     let home = args.which.home.existing()?;
+    if args.to == args.which.key {
+        let message = format!("{} is the key that the index has", text::line(&args.to));
+        return Err(Fault::usage(message, "name another one, which is made: --to NAME").into());
+    }
     let old = key::open(home.path(), &args.which.key)?;
+    let online = format!("{}-online", args.which.key);
+    let old_online = key::names(home.path()).contains(&online).then(|| args.which.online(&home)).transpose()?;
     let (root, online) = (kept(&home, &args.to)?, kept(&home, &format!("{}-online", args.to))?);
-    args.which.repository().rotate(&old, &root, &online, DAYS.into())?;
+    args.which.repository().rotate((&old, old_online.as_ref()), (&root, &online), DAYS.into())?;
     args.which.done(&format!("the index has new keys: --key {} from now on", args.to), false);
     screen::print(&format!("{}\n", PublicKey::of(&root)))
 }

@@ -1,7 +1,9 @@
 //! Writes an index into a directory, for those who run one and for publishers who list in it. A file that others name is never changed: a
 //! new version lies beside it, and the timestamp, which is replaced last, makes all of them seen at once.
 
+mod keys;
 mod lists;
+mod turn;
 
 pub use lists::Listing;
 
@@ -15,18 +17,17 @@ use agentry_kernel::text::line;
 use agentry_kernel::time::Millis;
 use serde::de::DeserializeOwned;
 
-use super::client::role;
 use super::listed::{stored, target_path};
 use super::metadata;
 use super::metadata::{
-    Delegated, Keys, Meta, OWN_ROLES, Role, Root, Snapshot, Target, Targets, TimestampRole, hashes, moment, until,
+    Delegated, Keys, Meta, OWN_ROLES, Role, Root, Snapshot, Target, Targets, TimestampRole, hashes, moment,
 };
 use super::signed::{Unverified, write};
 use crate::fault::Fault;
 use crate::file;
 use crate::holders::Holders;
 use crate::key::PublicKey;
-use crate::limits::{ROOT_MAX_BYTES, SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES};
+use crate::limits::{ROOT_MAX_BYTES, SNAPSHOT_MAX_BYTES, TIMESTAMP_MAX_BYTES};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -61,20 +62,18 @@ impl Repository {
         Self { directory: directory.to_owned(), now }
     }
 
-    /// Makes an index that lists nobody yet: `root` signs who may sign, `online` what there is now, for so many days each time.
+    /// Makes an index that lists nobody yet: `root` signs who may sign, `online` what there is now, for so many days each time. One that did not come to its
+    /// end is finished by its keys.
     ///
     /// # Errors
     /// If there is one, or it cannot be written.
     pub fn init(&self, root: &SigningKey, online: &SigningKey, days: u64) -> Result<(), Fault> {
-        if self.path("1.root.json").exists() {
-            let message = format!("there is an index in {} already", self.directory.display());
-            return Err(Fault::usage(
-                message,
-                "`agentry index add` lists a publisher in it; choose another directory for a new one",
-            ));
-        }
         file::directory(&self.directory.join("metadata"))?;
         file::directory(&self.directory.join("targets"))?;
+        let _turn = self.turn()?;
+        if let Some(begun) = self.newest::<Root>("root", ROOT_MAX_BYTES)? {
+            self.is_half(&begun, root, online)?;
+        }
         let (root_key, online_key) = (PublicKey::of(root), PublicKey::of(online));
         let one = |key: PublicKey| Keys { keyids: vec![key.id()], threshold: 1 };
         let roles = [("root", root_key), ("targets", root_key), ("snapshot", online_key), ("timestamp", online_key)];
@@ -89,7 +88,7 @@ impl Repository {
         let (expires, targets) = (self.in_days(LISTS_DAYS), BTreeMap::<String, Target>::new());
         let list = Targets { version: 1, expires, targets, delegations: None };
         self.save("1.targets.json", &write(&list, &[root]))?;
-        self.sign(online, days).map(drop)
+        self.signed_by(&[online], days, &first, &list).map(drop)
     }
 
     /// Lists a publisher with its key or keys, in the place of those that it had.
@@ -106,7 +105,8 @@ impl Repository {
                 "name the publisher otherwise",
             ));
         }
-        let mut list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        let _turn = self.turn()?;
+        let mut list = self.own_list()?.list;
         self.is_of(root, "targets")?;
         let delegations = list.delegations.get_or_insert_default();
         delegations.roles.retain(|role| role.name != publisher);
@@ -120,7 +120,7 @@ impl Repository {
         });
         let named: Vec<String> = delegations.roles.iter().flat_map(|role| role.keyids.clone()).collect();
         delegations.keys.retain(|id, _| named.contains(id));
-        self.renewed("targets", list, root)
+        self.renewed(list, &[root]).map(drop)
     }
 
     /// Takes a publisher out: nothing that it listed is installed from here any more.
@@ -128,7 +128,8 @@ impl Repository {
     /// # Errors
     /// If it is not listed, this is not the key of the index, or it cannot be written.
     pub fn remove(&self, publisher: &str, root: &SigningKey) -> Result<(), Fault> {
-        let mut list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        let _turn = self.turn()?;
+        let mut list = self.own_list()?.list;
         self.is_of(root, "targets")?;
         let delegations = list.delegations.get_or_insert_default();
         let before = delegations.roles.len();
@@ -138,7 +139,7 @@ impl Repository {
         }
         let named: Vec<String> = delegations.roles.iter().flat_map(|role| role.keyids.clone()).collect();
         delegations.keys.retain(|id, _| named.contains(id));
-        self.renewed("targets", list, root)
+        self.renewed(list, &[root]).map(drop)
     }
 
     /// Lists a version of a package, with its file and the envelope that its publisher signed; the newest one once more, so that the list is in force
@@ -155,6 +156,7 @@ impl Repository {
     ) -> Result<Listing, Fault> {
         let manifest = &package.manifest;
         let publisher = manifest.name.split(':').next().unwrap_or_default();
+        let _turn = self.turn()?;
         let known = self.publisher(publisher, key)?;
         let mut list = known.list();
         let path = target_path(publisher, manifest.agent(), &manifest.version);
@@ -176,7 +178,9 @@ impl Repository {
             return Err(Fault::usage(message, hint));
         }
         let lies = self.directory.join(stored(&path, package.digest));
-        file::directory(lies.parent().unwrap_or(&self.directory))?;
+        let beside = file::directory_of(&lies);
+        file::directory(beside)?;
+        file::sweep(beside);
         self.write(&lies, component)?;
         self.write(&self.directory.join(stored(&format!("{path}.sig"), digest(envelope))), envelope)?;
         let listing = metadata::Listing {
@@ -202,6 +206,7 @@ impl Repository {
     /// If it is not listed, the index does not know the publisher by this key, or it cannot be written.
     pub fn yank(&self, name: &str, version: &str, because: &str, key: &SigningKey) -> Result<Listing, Fault> {
         let (publisher, agent) = name.split_once(':').unwrap_or((name, ""));
+        let _turn = self.turn()?;
         let known = self.publisher(publisher, key)?;
         let mut list = known.list();
         let listing =
@@ -217,36 +222,47 @@ impl Repository {
     /// Signs what lies here now: a new snapshot and a new timestamp, in force for so many days.
     ///
     /// # Errors
-    /// If this is not the key of the index, or it cannot be written.
+    /// If this is not the key of the index, its own list is not signed by the keys of now, or it cannot be written.
     pub fn sign(&self, online: &SigningKey, days: u64) -> Result<Signed, Fault> {
+        let _turn = self.turn()?;
+        let root = self.root()?;
         self.is_of(online, "timestamp")?;
-        let root: Root = self.newest("root", ROOT_MAX_BYTES)?.ok_or_else(|| self.none())?;
-        let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
+        let own = self.own_list()?;
+        if !own.is_signed {
+            let message =
+                format!("the keys of the index were replaced, and its {} is signed by those before", own.file);
+            return Err(Fault::denied(message, "sign where the new keys lie, both of them: --key NAME"));
+        }
+        self.signed_by(&[online], days, &root, &own.list)
+    }
+
+    /// A new snapshot of what lies here now and a new timestamp, by these keys.
+    fn signed_by(&self, online: &[&SigningKey], days: u64, root: &Root, list: &Targets) -> Result<Signed, Fault> {
         let before: Option<Snapshot> = self.newest("snapshot", SNAPSHOT_MAX_BYTES)?;
         let plain = |version| Meta { version, length: None, hashes: None };
         // What was named once is named for ever: a client takes what is missing for withheld.
         let mut meta = before.as_ref().map(|before| before.meta.clone()).unwrap_or_default();
         meta.insert("targets.json".to_owned(), plain(list.version));
-        let (mut unsigned, mut waiting, mut ends_soon) = (Vec::new(), Vec::new(), Vec::new());
-        ends_soon.extend(self.ends_soon("root", &root));
-        ends_soon.extend(self.ends_soon("targets", &list));
+        let mut signed = Signed::default();
+        signed.ends_soon.extend(self.ends_soon("root", root));
+        signed.ends_soon.extend(self.ends_soon("targets", list));
         if let Some(delegations) = &list.delegations {
             for role in &delegations.roles {
                 let state = self.state(role, &delegations.keys, before.as_ref())?;
                 if state.waits.is_some() {
-                    waiting.push(role.name.clone());
+                    signed.waiting.push(role.name.clone());
                 }
                 if state.is_signed {
-                    ends_soon.extend(self.ends_soon(&role.name, &state.list));
+                    signed.ends_soon.extend(self.ends_soon(&role.name, &state.list));
                     meta.insert(format!("{}.json", role.name), plain(state.list.version));
                 } else if state.list.version > 0 {
-                    unsigned.push(role.name.clone());
+                    signed.unsigned.push(role.name.clone());
                 }
             }
         }
         let version = before.map_or(1, |before| before.version.saturating_add(1));
         let snapshot = Snapshot { version, expires: self.in_days(days), meta };
-        let bytes = write(&snapshot, &[online]);
+        let bytes = write(&snapshot, online);
         self.save(&format!("{version}.snapshot.json"), &bytes)?;
         let before = file::read(&self.path("timestamp.json"), TIMESTAMP_MAX_BYTES)?;
         let read = |bytes| Unverified::<TimestampRole>::read("timestamp.json", bytes);
@@ -257,70 +273,8 @@ impl Repository {
             expires: self.in_days(days),
             meta: [("snapshot.json".to_owned(), meta)].into(),
         };
-        self.save("timestamp.json", &write(&timestamp, &[online]))?;
-        Ok(Signed { unsigned, waiting, ends_soon })
-    }
-
-    /// Signs what the root signs for another year, if less than [`RENEWED_DAYS`] are left of it. True if so.
-    ///
-    /// # Errors
-    /// If this is not the key of the index, or it cannot be written.
-    pub fn renew(&self, root: &SigningKey) -> Result<bool, Fault> {
-        let mut next: Root = self.newest("root", ROOT_MAX_BYTES)?.ok_or_else(|| self.none())?;
-        let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
-        if self.ends_soon("root", &next).or_else(|| self.ends_soon("targets", &list)).is_none() {
-            return Ok(false);
-        }
-        self.is_of(root, "root")?;
-        next.version = next.version.saturating_add(1);
-        next.expires = self.in_days(LISTS_DAYS);
-        self.save(&format!("{}.root.json", next.version), &write(&next, &[root]))?;
-        self.renewed("targets", list, root).map(|()| true)
-    }
-
-    /// A role with its end, if that is near or over.
-    fn ends_soon<T: Role>(&self, name: &str, role: &T) -> Option<(String, String)> {
-        let near = self.now.plus(RENEWED_DAYS * DAY_MS);
-        until(role).is_none_or(|until| until < near.0).then(|| (name.to_owned(), role.expires().to_owned()))
-    }
-
-    /// Replaces the keys of the index: signed by the old root and by the new one, so that whoever trusts the old one follows.
-    ///
-    /// # Errors
-    /// If this is not the key of the index, or it cannot be written.
-    pub fn rotate(&self, old: &SigningKey, root: &SigningKey, online: &SigningKey, days: u64) -> Result<(), Fault> {
-        let mut next: Root = self.newest("root", ROOT_MAX_BYTES)?.ok_or_else(|| self.none())?;
-        self.is_of(old, "root")?;
-        let (root_key, online_key) = (PublicKey::of(root), PublicKey::of(online));
-        next.version = next.version.saturating_add(1);
-        next.expires = self.in_days(LISTS_DAYS);
-        next.keys = [root_key, online_key].map(|key| (key.id(), key.as_json())).into();
-        for (name, key) in
-            [("root", root_key), ("targets", root_key), ("snapshot", online_key), ("timestamp", online_key)]
-        {
-            next.roles.insert(name.to_owned(), Keys { keyids: vec![key.id()], threshold: 1 });
-        }
-        let bytes = write(&next, &[old, root]);
-        let list: Targets = self.newest("targets", TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
-        self.save(&format!("{}.root.json", next.version), &bytes)?;
-        self.renewed("targets", list, root)?;
-        self.sign(online, days).map(drop)
-    }
-
-    fn renewed(&self, name: &str, mut list: Targets, key: &SigningKey) -> Result<(), Fault> {
-        list.version = list.version.saturating_add(1);
-        list.expires = self.in_days(LISTS_DAYS);
-        self.save(&format!("{}.{name}.json", list.version), &write(&list, &[key]))
-    }
-
-    /// Whether this key may sign for a role.
-    fn is_of(&self, key: &SigningKey, name: &str) -> Result<(), Fault> {
-        let root: Root = self.newest("root", ROOT_MAX_BYTES)?.ok_or_else(|| self.none())?;
-        if role(&root, name)?.keyids.contains(&PublicKey::of(key).id()) {
-            return Ok(());
-        }
-        let message = format!("this key may not sign `{name}` of the index in {}", self.directory.display());
-        Err(Fault::denied(message, "name the key that `agentry index init` or `rotate` made: --key NAME"))
+        self.save("timestamp.json", &write(&timestamp, online))?;
+        Ok(signed)
     }
 
     /// The versions of a file of metadata that lie here, the newest last.
@@ -342,7 +296,7 @@ impl Repository {
     fn newest<T: Role + Clone + DeserializeOwned>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
         let Some(version) = self.versions(name).last().copied() else { return Ok(None) };
         let Some(bytes) = self.version(name, version, max_bytes)? else { return Ok(None) };
-        let read = Unverified::<T>::read(&format!("{name}.json"), &bytes)?;
+        let read = Unverified::<T>::read(&format!("{version}.{name}.json"), &bytes)?;
         if read.unverified().version() != version {
             let message = format!("{version}.{name}.json of the index says that it is another version");
             return Err(Fault::damaged(message, "put the right file back"));

@@ -16,6 +16,8 @@ use crate::key::{self, PublicKey};
 use crate::source::Source;
 use crate::statement::Statement;
 
+mod changing;
+
 const DAY: u64 = 24 * 60 * 60 * 1000;
 const NOW: Millis = Millis(1_800_000_000_000);
 
@@ -186,8 +188,8 @@ fn keys_of_an_index_are_replaced_and_whoever_trusted_the_old_ones_follows() {
     let keys = place.directory.path().join("keys-of-all");
     let (root, online) = (key::create(&keys, "root-2").unwrap(), key::create(&keys, "online-2").unwrap());
     let stranger = key::create(&keys, "stranger").unwrap();
-    assert!(place.repository(NOW).rotate(&stranger, &root, &online, 30).is_err());
-    place.repository(NOW).rotate(&place.root, &root, &online, 30).unwrap();
+    assert!(place.repository(NOW).rotate((&stranger, None), (&root, &online), 30).is_err());
+    place.repository(NOW).rotate((&place.root, Some(&place.online)), (&root, &online), 30).unwrap();
     assert_eq!((place.versions("a"), place.versions("new")), (vec!["1.0.0".to_owned()], vec!["1.0.0".to_owned()]));
     assert!(place.repository(NOW).sign(&place.online, 30).is_err(), "the old key signs nothing any more");
     // Whoever comes later pins the new key, and needs no word of the old one.
