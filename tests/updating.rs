@@ -347,6 +347,35 @@ fn what_is_installed_already_is_told_whole_and_a_grant_that_is_gone_is_seen() {
 }
 
 #[test]
+fn a_list_of_an_index_that_cannot_be_read_is_told_with_its_file_and_the_others_are_signed() {
+    let market = Market::new();
+    let stage = &market.stage;
+    market.list(&["blue"]);
+    market.publish(&package(stage, "1.wasm", "echo", |_| {}));
+    market.publish(&package(stage, "2.wasm", "echo", |manifest| manifest["name"] = "blue:tool".into()));
+    let names = || {
+        let found = end(stage.agentry("search").arg("--json")).with(0).json();
+        found.as_array().expect("a list").iter().map(|one| one["name"].to_string()).collect::<Vec<_>>()
+    };
+    let sign = || end(market.author("index sign").arg(stage.path("index"))).with(0).stderr;
+    let next = stage.write("index/metadata/2.blue.json", "{\"half");
+    let told = sign();
+    assert!(told.contains("2.blue.json is passed over, the list before it stands"), "{told}");
+    assert_eq!(names(), ["\"acme:keeper\"", "\"blue:tool\""]);
+    std::fs::remove_file(next).expect("it is ours");
+    std::fs::remove_file(stage.path("index/metadata/1.blue.json")).expect("it is ours");
+    let told = sign();
+    assert!(told.contains("1.blue.json is passed over, nobody sees what blue lists"), "{told}");
+    // Whoever read it before has it; to anybody else it is told as left out.
+    assert_eq!(names(), ["\"acme:keeper\"", "\"blue:tool\""]);
+    std::fs::remove_dir_all(stage.path("home/indexes")).expect("it is ours");
+    let told = end(stage.agentry("search").arg("--json")).with(0).stderr;
+    assert!(told.contains("what a publisher lists is left out: the index has no `1.blue.json`"), "{told}");
+    assert_eq!(names(), ["\"acme:keeper\""]);
+    end(stage.agentry("info").arg("blue:tool")).with(5).complains("has no `1.blue.json`");
+}
+
+#[test]
 fn a_key_that_cannot_be_used_is_told_with_what_to_do() {
     use std::os::unix::fs::PermissionsExt as _;
     let market = Market::new();

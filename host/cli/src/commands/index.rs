@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use agentry_journal::export::sign::SigningKey;
 use agentry_packages::Fault;
 use agentry_packages::holders::Holders;
-use agentry_packages::index::repository::{Listing, Repository};
+use agentry_packages::index::repository::{Listing, PassedOver, Repository};
 use agentry_packages::key::{self, PublicKey};
 use anyhow::Result;
 
@@ -262,6 +262,15 @@ fn sign(args: &Sign, home: &Home) -> Result<()> {
         screen::tell(&format!(
             "  {publisher}: its newest list waits for more of its keys, and the one before it stands\n"
         ));
+    }
+    for PassedOver { publisher, file, why, is_named } in signed.passed_over {
+        let publisher = text::line(&publisher);
+        let what = match is_named {
+            true => format!("nobody sees what {publisher} lists before it is put back, or {publisher} lists anew"),
+            false => "the list before it stands".to_owned(),
+        };
+        let place = which.directory.join(file).display().to_string();
+        screen::warn(&text::ours(&format!("{publisher}: {place} is passed over, {what}: {}", why.message)));
     }
     for (name, end) in signed.ends_soon {
         let (name, end) = (text::line(&name), text::line(&end));

@@ -5,7 +5,7 @@ mod keys;
 mod lists;
 mod turn;
 
-pub use lists::Listing;
+pub use lists::{Listing, PassedOver};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ pub struct Signed {
     pub unsigned: Vec<String>,
     /// Publishers whose newest list waits for more of their keys: they are listed as they were.
     pub waiting: Vec<String>,
+    /// Lists of publishers that could not be read, or are not there.
+    pub passed_over: Vec<PassedOver>,
     /// What is in force for less than [`RENEWED_DAYS`] more, each with its end: `root`, `targets` or a publisher.
     pub ends_soon: Vec<(String, String)>,
 }
@@ -248,16 +250,17 @@ impl Repository {
         signed.ends_soon.extend(self.ends_soon("targets", list));
         if let Some(delegations) = &list.delegations {
             for role in &delegations.roles {
-                let state = self.state(role, &delegations.keys, before.as_ref())?;
+                let state = self.state(role, &delegations.keys, before.as_ref());
                 if state.waits.is_some() {
                     signed.waiting.push(role.name.clone());
                 }
                 if state.is_signed {
                     signed.ends_soon.extend(self.ends_soon(&role.name, &state.list));
                     meta.insert(format!("{}.json", role.name), plain(state.list.version));
-                } else if state.list.version > 0 {
+                } else if state.list.version > 0 && !state.passed_over.iter().any(|list| list.is_named) {
                     signed.unsigned.push(role.name.clone());
                 }
+                signed.passed_over.extend(state.passed_over);
             }
         }
         let version = before.map_or(1, |before| before.version.saturating_add(1));

@@ -16,6 +16,7 @@ use crate::key::{self, PublicKey};
 use crate::source::Source;
 use crate::statement::Statement;
 
+mod apart;
 mod changing;
 
 const DAY: u64 = 24 * 60 * 60 * 1000;

@@ -126,7 +126,7 @@ fn stays<'l>(change: &Change<'_>, effects: &Effects, lock: &'l Lock) -> Result<O
     are_asked_for(change, lock)?;
     for (root, directory) in change.roots {
         let is = lock.roots.get(agent).and_then(|roots| roots.get(root));
-        if is != Some(&folders::whole(root, directory, agent, lock)?) {
+        if is != Some(&folders::whole(change.home.path(), root, directory, agent, lock)?) {
             return Ok(None);
         }
     }

@@ -40,18 +40,60 @@ pub(super) struct Publisher {
 
 /// A publisher's lists, as they lie here.
 pub(super) struct State {
-    /// The newest one that waits for nobody; an empty one if there is none.
+    /// The newest one that waits for nobody; an empty one if there is none, or none that may follow the one that the index names.
     pub list: Targets,
+    /// The version that the index names; 0 if it names none.
+    named: u64,
     /// Whether enough of the keys of today have signed it.
     pub is_signed: bool,
     /// A newer one that some have signed, and not enough.
     pub waits: Option<(Targets, Vec<u8>)>,
+    /// Newer ones that could not be read, or are not there.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A list of a publisher that could not be read, or is not there: all others are signed in without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Whose it is.
+    pub publisher: String,
+    /// Its file, below the directory of the index.
+    pub file: String,
+    /// What is wrong with it.
+    pub why: Fault,
+    /// Whether the index names it: then nothing of the publisher is listed. Else the list before it stands.
+    pub is_named: bool,
+}
+
+/// A list that lies here.
+struct Lying {
+    list: Targets,
+    bytes: Vec<u8>,
+    /// How many of the publisher's keys have signed it.
+    signers: usize,
 }
 
 impl Publisher {
     /// What it lists now.
     pub(super) fn list(&self) -> Targets {
         self.state.list.clone()
+    }
+}
+
+impl State {
+    fn passes_over(&mut self, publisher: &str, version: u64, why: Fault) {
+        let (publisher, file) = (publisher.to_owned(), format!("metadata/{version}.{publisher}.json"));
+        self.passed_over.push(PassedOver { publisher, file, why, is_named: version == self.named });
+    }
+}
+
+impl PassedOver {
+    fn lost() -> Fault {
+        Fault::unavailable("it is not there", "put it back")
+    }
+
+    fn is_lost(&self) -> bool {
+        self.why == Self::lost()
     }
 }
 
@@ -66,40 +108,54 @@ impl Repository {
             return Err(Fault::denied(message, "whoever runs it lists a new one: agentry index add"));
         }
         let snapshot: Option<Snapshot> = self.newest("snapshot", SNAPSHOT_MAX_BYTES)?;
-        let state = self.state(&role, &keys, snapshot.as_ref())?;
+        let state = self.state(&role, &keys, snapshot.as_ref());
+        // Whoever went on from the one before it would list less than was listed. One that is lost for good is left behind.
+        if let Some(PassedOver { file, why, .. }) = state.passed_over.iter().find(|list| !list.is_lost()) {
+            let hint = format!("put {file} right, or take it away and list again what only it listed");
+            return Err(Fault { hint, ..why.clone() }.about(file));
+        }
         Ok(Publisher { role, keys, state })
     }
 
     /// The lists of a publisher. What a snapshot has named waits for nobody, whatever keys the publisher has by now.
-    pub(super) fn state(
-        &self,
-        role: &Delegated,
-        keys: &BTreeMap<String, Value>,
-        snapshot: Option<&Snapshot>,
-    ) -> Result<State, Fault> {
+    pub(super) fn state(&self, role: &Delegated, keys: &BTreeMap<String, Value>, snapshot: Option<&Snapshot>) -> State {
         let named = snapshot.and_then(|snapshot| snapshot.meta.get(&format!("{}.json", role.name)));
         let named = named.map_or(0, |meta| meta.version);
         let list = Targets { version: 0, expires: String::new(), targets: BTreeMap::new(), delegations: None };
-        let mut state = State { list, is_signed: false, waits: None };
+        let mut state = State { list, named, is_signed: false, waits: None, passed_over: Vec::new() };
         for version in self.versions(&role.name).into_iter().rev() {
-            let Some(bytes) = self.version(&role.name, version, TARGETS_MAX_BYTES)? else { continue };
-            let read = Unverified::<Targets>::read(&format!("{}.json", role.name), &bytes)?;
-            let signed = read.signers(keys, &role.role());
-            let list = read.unverified().clone();
-            if list.version != version {
-                let message = format!("{version}.{}.json of the index says that it is another version", role.name);
-                return Err(Fault::damaged(message, "put the right file back"));
-            }
-            if version > named && (1..role.threshold).contains(&(signed as u64)) {
+            let lying = match self.lying(role, keys, version) {
+                Ok(Some(lying)) => lying,
+                Ok(None) => continue,
+                Err(why) => {
+                    state.passes_over(&role.name, version, why);
+                    continue;
+                }
+            };
+            if version > named && (1..role.threshold).contains(&(lying.signers as u64)) {
                 // Of those that wait, the newest one.
-                state.waits.get_or_insert((list, bytes));
+                state.waits.get_or_insert((lying.list, lying.bytes));
                 continue;
             }
-            state.is_signed = read.is_signed_by(keys, &role.role());
-            state.list = list;
+            state.is_signed = version >= named && role.threshold > 0 && lying.signers as u64 >= role.threshold;
+            state.list = lying.list;
             break;
         }
-        Ok(state)
+        if state.list.version < named && !state.passed_over.iter().any(|list| list.is_named) {
+            state.passes_over(&role.name, named, PassedOver::lost());
+        }
+        state
+    }
+
+    /// A list of this version; none if it is gone.
+    fn lying(&self, role: &Delegated, keys: &BTreeMap<String, Value>, version: u64) -> Result<Option<Lying>, Fault> {
+        let Some(bytes) = self.version(&role.name, version, TARGETS_MAX_BYTES)? else { return Ok(None) };
+        let read = Unverified::<Targets>::read(&format!("{}.json", role.name), &bytes)?;
+        let (list, signers) = (read.unverified().clone(), read.signers(keys, &role.role()));
+        if list.version != version {
+            return Err(Fault::damaged("it says that it is another version", "put the right file back"));
+        }
+        Ok(Some(Lying { list, bytes, signers }))
     }
 
     /// Signs a list by one key: the one that waits, if it says the same; else a new one, in the place of whatever waits.
@@ -117,7 +173,8 @@ impl Repository {
                 cosigned(bytes, key).ok_or_else(|| Fault::damaged(format!("{name}.json is no list"), "take it away"))?
             }
             _ => {
-                let newest = self.versions(name).last().copied().unwrap_or_default();
+                // One that the index names and that is lost was that version still.
+                let newest = self.versions(name).last().copied().unwrap_or_default().max(state.named);
                 list.version = newest.saturating_add(1);
                 list.expires = self.in_days(LISTS_DAYS);
                 write(&list, &[key])
