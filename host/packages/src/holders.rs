@@ -223,7 +223,7 @@ mod tests {
             assert!(Holders::new(keys, threshold).is_err(), "{threshold}");
         }
         assert_eq!(Holders::new([a], 1).unwrap(), Holders::from(a));
-        assert!(Holders::new((0..17).map(|at| key(&format!("{at:02x}"))), 1).is_err());
+        assert!(Holders::new((1..18).map(|at| key(&format!("{at:02x}"))), 1).is_err());
     }
 
     #[test]

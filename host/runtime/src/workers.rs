@@ -2,6 +2,7 @@
 //! that is over. What a worker says of a run goes to that run's port; this side believes which run it speaks for, and nothing more.
 
 mod link;
+mod loaded;
 mod memory;
 mod outbox;
 mod process;

@@ -13,8 +13,7 @@ Examples:
   agentry uninstall bookkeeper
   agentry uninstall assistant calendar     # what requires it goes with it
 
-Its runs stay in the journal, and what it wrote stays where it is. Runs that go on lack its grant at their next call; those that wait are tried again
-once there is a grant for them.")]
+Its runs stay in the journal, and what it wrote stays where it is. Runs that go on lack its grant at their next call; those that wait are tried again once there is a grant for them.")]
 pub struct Args {
     #[command(flatten)]
     installed: InstalledArgs,

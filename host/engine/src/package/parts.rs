@@ -87,8 +87,9 @@ impl PartCount {
         match self.whole.excess(self.guessed) {
             None => Ok(self.whole),
             Some((count, what, max)) => {
+                let least = if count == u32::MAX { "at least " } else { "" };
                 let message =
-                    format!("the component has {count} {what}, which exceeds the configured maximum of {max}");
+                    format!("the component has {least}{count} {what}, which exceeds the configured maximum of {max}");
                 Err(PackageError::new(message, "an agent of fewer parts does; each has its room before it begins"))
             }
         }

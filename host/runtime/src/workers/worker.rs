@@ -17,11 +17,12 @@ use agentry_store::limits::{
 use parking_lot::Mutex;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
+use super::loaded::{Loaded, Loading};
 use super::memory::MemoryBound;
 use super::outbox::Outbox;
 use super::process::Process;
@@ -46,14 +47,6 @@ pub(super) struct Worker {
     load: AtomicUsize,
     /// It has become that of one run, and gets no other.
     own: AtomicBool,
-}
-
-/// Components that were sent to it.
-#[derive(Default)]
-struct Loaded {
-    components: HashMap<Digest, Arc<Loading>>,
-    /// Bytes of their code, and of those that were forgotten before them, which runs may still be of.
-    code: (u64, u64),
 }
 
 /// A slot for a run in a worker, until it is dropped.
@@ -86,13 +79,6 @@ impl Drop for Slot {
             self.worker.end("its run is over");
         }
     }
-}
-
-/// A component on its way into a worker.
-#[derive(Default)]
-struct Loading {
-    result: OnceLock<Result<(), (String, String)>>,
-    rings: Notify,
 }
 
 impl Worker {
@@ -410,8 +396,7 @@ impl Worker {
 
     /// Whether it has anything to do: a run, or a component that it is to load.
     fn has_work(&self) -> bool {
-        let loads = || self.loaded.lock().components.values().any(|loading| loading.result.get().is_none());
-        !self.links.lock().is_empty() || loads()
+        !self.links.lock().is_empty() || self.loaded.lock().awaits()
     }
 
     /// Until it has been silent for too long although it has something to do.
