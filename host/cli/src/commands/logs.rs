@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         if let Some(record) = over {
             if let (false, Some(failure)) = (args.json, &record.failure) {
-                screen::page(&format!("{}\n", text::whole(failure)))?;
+                screen::page(&report::failure(failure))?;
                 let cause = record.cause.as_ref().map(|cause| report::cause(cause, failure, true));
                 screen::page(&cause.unwrap_or_default())?;
             }

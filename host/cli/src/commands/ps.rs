@@ -371,7 +371,7 @@ fn below(run: &RunRecord, now: Option<&Live>, more: &More) -> String {
         below.push_str(&dim(format!("for call {call} of {parent}")));
     }
     if let Some(failure) = &run.failure {
-        below.push_str(&dim(text::cut(failure, 100)));
+        below.push_str(&dim(format!("error: {}", text::cut(failure, 100))));
     }
     below
 }

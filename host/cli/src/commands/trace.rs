@@ -206,7 +206,7 @@ fn tail(record: &RunRecord, more: &More) -> String {
         page.push_str(&format!("\na person took {labels} off it: {}\n", text::line(because)));
     }
     if let Some(failure) = &record.failure {
-        page.push_str(&format!("\n{}\n", text::whole(failure)));
+        page.push_str(&format!("\n{}", report::failure(failure)));
     }
     if let Some(cause) = &record.cause {
         page.push_str(&report::cause(cause, record.failure.as_deref().unwrap_or_default(), true));

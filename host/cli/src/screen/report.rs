@@ -60,8 +60,7 @@ pub fn output(report: &Report) -> String {
 
 /// Why it did not succeed, if it did not, and the bill in one line.
 pub fn ending(report: &Report) -> String {
-    let failure =
-        report.failure.as_ref().map(|failure| format!("{}: {}\n", styled(BAD, "error"), text::whole(failure)));
+    let failure = report.failure.as_deref().map(self::failure);
     // A run that was refused at its start was told so in full as it happened.
     let at_the_door = report.refusals.iter().any(|refusal| refusal.reference.is_none());
     let why = if at_the_door { String::new() } else { failure.unwrap_or_default() };
@@ -70,6 +69,11 @@ pub fn ending(report: &Report) -> String {
     let hint = report.refusals.is_empty();
     let cause = cause.map(|cause| self::cause(cause, report.failure.as_deref().unwrap_or_default(), hint));
     format!("{why}{}{}\n", cause.unwrap_or_default(), styled(DIM, bill(report)))
+}
+
+/// Why it did not succeed. The words may be its agent's: they stand behind a word of ours, so that no line of them can be taken for one of ours.
+pub fn failure(failure: &str) -> String {
+    format!("{}: {}\n", styled(BAD, "error"), text::whole(failure))
 }
 
 /// What was in the way of a run, for programs.
