@@ -39,6 +39,11 @@ pub enum ExportError {
     /// Its parts contradict each other.
     #[error("the parts of this file contradict each other: {0}\nhint: export the run again, in the home where it ran")]
     Disagrees(String),
+    /// It is whole, and a part of it is not what it stands for.
+    #[error(
+        "this is no run as `agentry export` writes it: {0}\nhint: export it again, with this version of agentry or an older one"
+    )]
+    Undecodable(String),
     /// It is larger than any run may be.
     #[error(
         "the run is too large as a file: {0}\nhint: keep it where it is: `agentry trace` and `agentry replay` work there"
@@ -127,8 +132,8 @@ pub struct Incoming {
 /// What is wrong with it.
 pub fn open(bytes: &[u8], now: Millis) -> Result<Incoming, ExportError> {
     let form::Read { record, journal, contents, signer } = form::read(bytes)?;
-    let record = RunRecord::decode(record)?;
-    let (run, entries) = segment::decode_up_to(EXPORT_ENTRIES_MAX, journal)?;
+    let record = RunRecord::decode(record).map_err(undecodable)?;
+    let (run, entries) = segment::decode_up_to(EXPORT_ENTRIES_MAX, journal).map_err(undecodable)?;
     if run != record.id || run == RunId::HOST {
         return Err(ExportError::Disagrees("the journal is another run's".to_owned()));
     }
@@ -149,6 +154,14 @@ pub fn open(bytes: &[u8], now: Millis) -> Result<Incoming, ExportError> {
     let record = agree::agreed(record, &entries, now)?;
     let imported = Some(Imported { at: now, signer, adopted: false });
     Ok(Incoming { record: RunRecord { imported, ..record }, entries, contents, at: now })
+}
+
+/// What does not decode is in the file: the store has not been asked for anything.
+fn undecodable(error: StoreError) -> ExportError {
+    match error {
+        StoreError::Damaged { why } => ExportError::Undecodable(why),
+        error => error.into(),
+    }
 }
 
 impl Incoming {

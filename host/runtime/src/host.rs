@@ -193,7 +193,8 @@ impl Host {
     pub async fn replay(&self, run: &str, component: Option<&Path>) -> Result<Replayed, RunError> {
         let (record, past) = self.recorded(run)?;
         let prepared = self.component_of(&record, component).await?;
-        Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
+        let replayed = replay(&self.services.drivers, &prepared, record.id, past).await;
+        replayed.map_err(|error| RunError::recorded(&record, error))
     }
 
     /// The same with another component: whether it would have made the calls that were made. Nothing of it is done.
@@ -203,7 +204,8 @@ impl Host {
     pub async fn shadow(&self, run: &str, component: &Path) -> Result<Replayed, RunError> {
         let (record, past) = self.recorded(run)?;
         let prepared = self.components().package(component).await?;
-        Ok(replay(&self.services.drivers, &prepared, record.id, past).await?)
+        let replayed = replay(&self.services.drivers, &prepared, record.id, past).await;
+        replayed.map_err(|error| RunError::recorded(&record, error))
     }
 
     /// A run and all that its journal has.
@@ -213,7 +215,8 @@ impl Host {
         if entries.is_empty() {
             return Err(RunError::NeverBegan { run: record.id });
         }
-        let past = Recording::of(Arc::clone(self.history.store()), entries)?;
+        let past = Recording::of(Arc::clone(self.history.store()), entries);
+        let past = past.map_err(|error| RunError::recorded(&record, error))?;
         Ok((record, past))
     }
 

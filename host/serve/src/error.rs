@@ -283,6 +283,7 @@ impl From<RunError> for OpError {
             | RunError::Roots { .. }
             | RunError::OtherAgent { .. }
             | RunError::Component { .. } => Kind::Invalid,
+            | RunError::File { .. }
             RunError::NoCall { .. } | RunError::NoComponent { .. } => Kind::NotFound,
             RunError::NeverBegan { .. }
             | RunError::NotSuspended { .. }

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use agentry_abi::clock::Clock;
 use agentry_journal::export;
+use agentry_runtime::exec::errors::RunError;
 use agentry_runtime::exec::replay::Replayed;
 use agentry_runtime::host::Options;
 use agentry_serve::error::OpError;
 use agentry_serve::socket::Client;
+use agentry_store::StoreError;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -87,7 +89,12 @@ async fn in_a_copy(home: &Home, options: Options, args: &Args) -> Result<Replaye
     let exported = export::export(&history, &record, None)?;
     export::open(&exported, Clock::System.now())?.keep(copy.path()).await?;
     let host = hosting::open(Options { home: copy.path().to_path_buf(), ..options }).await?;
-    Ok(host.replay(&record.id.to_string(), args.component.as_deref()).await?)
+    let replayed = host.replay(&record.id.to_string(), args.component.as_deref()).await;
+    Ok(replayed.map_err(|error| match error {
+        // The file was the copy's own.
+        RunError::File { why, .. } if record.imported.is_none() => RunError::Store(StoreError::Damaged { why }),
+        error => error,
+    })?)
 }
 
 fn as_json(replayed: &Replayed) -> Value {

@@ -288,3 +288,24 @@ fn no_bytes_bring_it_down() {
         assert!(open(&file[..place], NOW).is_err());
     }
 }
+
+#[tokio::test]
+async fn what_does_not_decode_in_a_file_is_said_of_the_file_and_not_of_the_store() {
+    let (here, _) = home().await;
+    let file = exported(here.path()).unwrap();
+    let changes: [(&str, fn(&mut Body)); 4] = [
+        ("a run record", |body| body.record = vec![0xff; 9]),
+        ("a journal entry", |body| body.journal[12..24].fill(0xff)),
+        ("a journal segment without a head", |body| body.journal.clear()),
+        ("a journal segment of another format", |body| body.journal[0] = 99),
+    ];
+    for (what, change) in changes {
+        let refused = open(&forged(&file, change), NOW).unwrap_err();
+        assert!(matches!(refused, ExportError::Undecodable(_)), "{what}: {refused}");
+        let said = refused.to_string();
+        assert!(
+            said.starts_with("this is no run as `agentry export` writes it: ") && !said.contains("damaged"),
+            "{said}"
+        );
+    }
+}

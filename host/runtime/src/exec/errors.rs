@@ -7,6 +7,7 @@ use agentry_kernel::Digest;
 use agentry_kernel::call::{CallId, RunId};
 use agentry_kernel::refusal::Refusal;
 use agentry_store::StoreError;
+use agentry_store::rows::run::RunRecord;
 
 use super::components::NotReady;
 
@@ -62,6 +63,16 @@ pub enum RunError {
     /// There is no such run.
     #[error(transparent)]
     NoRun(#[from] NoRun),
+    /// It came out of a file, and no home can read what that says of it.
+    #[error(
+        "run {run} came out of a file that no host can execute again: {why}\nhint: export it again in the home where it ran, and import that into another home: --home DIR"
+    )]
+    File {
+        /// Which.
+        run: RunId,
+        /// What does not decode.
+        why: String,
+    },
     /// The run was refused before it began.
     #[error("run {run} never began, so there is nothing to execute again\nhint: `agentry trace {run}` says why")]
     NeverBegan {
@@ -147,6 +158,14 @@ impl RunError {
         }
     }
 
+    /// Why a recorded run cannot be executed again. What came out of a file says nothing of the store that has it.
+    pub(crate) fn recorded(record: &RunRecord, error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged { why } if record.imported.is_some() => Self::File { run: record.id, why },
+            error => Self::Store(error),
+        }
+    }
+
     /// True if it would be the same however often the same is tried: the input is not what the agent takes.
     pub(crate) fn is_of_the_input(&self) -> bool {
         matches!(self, Self::Input { .. } | Self::Long { .. } | Self::Shape { .. })
@@ -174,4 +193,43 @@ fn lacking(roots: &[(String, String)]) -> String {
         each(|(root, _)| format!("--root {root}=DIR"), " "),
         each(|(root, why)| format!("`{root}` is for: {why}"), "; "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use agentry_kernel::journal::Status;
+    use agentry_kernel::{Amounts, Labels, Millis};
+    use agentry_store::rows::run::Imported;
+
+    use super::*;
+
+    #[test]
+    fn what_does_not_decode_of_a_run_out_of_a_file_is_said_of_the_file() {
+        let ran = RunRecord {
+            id: RunId(7),
+            agent: "scribe".to_owned(),
+            package: "scribe@1.0.0".to_owned(),
+            component: Digest::default(),
+            status: Status::Done,
+            started: Millis(1),
+            ended: Some(Millis(2)),
+            spent: Amounts::ZERO,
+            calls: 1,
+            refused: 0,
+            failure: None,
+            labels: Labels::NONE,
+            parent: None,
+            cause: None,
+            imported: None,
+            trigger: None,
+            listed: None,
+        };
+        let imported = Some(Imported { at: Millis(3), signer: None, adopted: false });
+        let damaged = || StoreError::Damaged { why: "an answer that does not decode".to_owned() };
+        assert!(matches!(RunError::recorded(&ran, damaged()), RunError::Store(StoreError::Damaged { .. })));
+        let ran = RunRecord { imported, ..ran };
+        assert!(matches!(RunError::recorded(&ran, StoreError::Full), RunError::Store(StoreError::Full)));
+        let said = RunError::recorded(&ran, damaged()).to_string();
+        assert!(said.contains("an answer that does not decode") && !said.contains("damaged"), "{said}");
+    }
 }

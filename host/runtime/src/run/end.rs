@@ -7,6 +7,7 @@ use agentry_kernel::budget::{Allowance, Resource};
 use agentry_kernel::journal::Status;
 use agentry_kernel::json;
 use agentry_kernel::text::cut;
+use agentry_store::StoreError;
 use agentry_store::limits::{FAILURE_MAX_BYTES, OUTPUT_MAX_BYTES};
 use serde_json::Value;
 
@@ -160,6 +161,8 @@ impl End {
             Some(Verdict::Differs(first)) => first.to_string(),
             Some(Verdict::Unreadable(error)) => error.to_string(),
             Some(Verdict::Cut) => "it is behind its end".to_owned(),
+            // What came out of a file says nothing of the store.
+            Some(Verdict::Unreadable(StoreError::Damaged { why })) => why.clone(),
         };
         Self::not_done(Status::Failed, cut(format!("it does not go on as its journal says: {why}"), FAILURE_MAX_BYTES))
     }
