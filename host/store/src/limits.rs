@@ -247,7 +247,8 @@ pub const CONTROL_PAGE_MAX_BYTES: usize = 4 * MIB;
 /// How long a command that has connected may take to say hello.
 pub const CONTROL_HELLO_MAX_MS: u64 = 5_000;
 
-/// How long it may be silent while others wait for its place: a program that was begun, even on a busy machine, has said what it wants by then.
+/// How long it may be silent, or leave an answer unread, while others wait for its place: a program that was begun, even on a busy machine,
+/// has said what it wants by then.
 pub const CONTROL_SILENT_MAX_MS: u64 = 1_000;
 
 /// The key of an order: a name and a number.

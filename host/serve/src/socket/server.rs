@@ -15,6 +15,7 @@ use agentry_store::limits::{
     CONTROL_REQUEST_MAX_BYTES, CONTROL_SILENT_MAX_MS,
 };
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
@@ -82,7 +83,8 @@ async fn listen(home: PathBuf, mut listener: UnixListener, services: Weak<Servic
             accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, _)) if is_from_us(&stream) => {
                     let silent = Silence::default();
-                    let task = connections.spawn(converse(stream, services.clone(), silent.clone(), busy.clone()));
+                    let peer = Peer { stream, silent: silent.clone() };
+                    let task = connections.spawn(converse(peer, services.clone(), busy.clone()));
                     seats.push(Seat { task, silent });
                 }
                 Ok(_) => {}
@@ -130,17 +132,17 @@ struct Seat {
     silent: Silence,
 }
 
-/// Since when the host waits for a whole frame of a peer, if it does.
+/// Since when the host waits for a peer, if it does: for a whole frame of it, or until it reads one.
 #[derive(Clone, Default)]
 struct Silence(Arc<Mutex<Option<Instant>>>);
 
 impl Silence {
-    /// Waits for what the peer says.
-    async fn until<T>(&self, said: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    /// Waits for what the peer says or reads.
+    async fn until<T>(&self, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         *self.0.lock() = Some(Instant::now());
-        let said = said.await;
+        let done = done.await;
         *self.0.lock() = None;
-        said
+        done
     }
 
     fn lasts(&self) -> Duration {
@@ -148,11 +150,28 @@ impl Silence {
     }
 }
 
-/// Others wait, so whoever has been silent for the longest loses its place, if that is long.
+/// Others wait, and nobody knows how many, so all who have been silent for long lose their places at once.
 fn hang_up(seats: &[Seat]) {
     let silent = seats.iter().filter(|seat| seat.silent.lasts() >= Duration::from_millis(CONTROL_SILENT_MAX_MS));
-    if let Some(seat) = silent.max_by_key(|seat| seat.silent.lasts()) {
-        seat.task.abort();
+    silent.for_each(|seat| seat.task.abort());
+}
+
+/// The other end of a connection.
+pub(super) struct Peer {
+    stream: UnixStream,
+    silent: Silence,
+}
+
+impl Peer {
+    /// What it says, within so many milliseconds and bytes.
+    async fn hear<T: DeserializeOwned>(&mut self, ms: u64, max: usize) -> io::Result<T> {
+        self.silent.until(within(ms, receive(&mut self.stream, max))).await
+    }
+
+    /// Says something, and waits until there is room for it.
+    pub(super) async fn tell(&mut self, reply: Reply) -> io::Result<()> {
+        let sent = send(&mut self.stream, &reply, CONTROL_REPLY_MAX_BYTES);
+        self.silent.until(within(CONTROL_IDLE_MAX_MS, sent)).await
     }
 }
 
@@ -161,33 +180,30 @@ fn is_from_us(stream: &UnixStream) -> bool {
 }
 
 /// One connection, until the peer goes, errs or is silent for too long.
-async fn converse(mut stream: UnixStream, services: Weak<Services>, silent: Silence, busy: Busy) -> io::Result<()> {
-    within(CONTROL_HELLO_MAX_MS, send(&mut stream, &Hello::ours(), HELLO_MAX_BYTES)).await?;
-    let hello = silent.until(within(CONTROL_HELLO_MAX_MS, receive(&mut stream, HELLO_MAX_BYTES)));
-    let theirs: Hello = hello.await?;
+async fn converse(mut peer: Peer, services: Weak<Services>, busy: Busy) -> io::Result<()> {
+    within(CONTROL_HELLO_MAX_MS, send(&mut peer.stream, &Hello::ours(), HELLO_MAX_BYTES)).await?;
+    let theirs: Hello = peer.hear(CONTROL_HELLO_MAX_MS, HELLO_MAX_BYTES).await?;
     if theirs.protocol != PROTOCOL {
         return Ok(());
     }
     loop {
-        let request = silent.until(within(CONTROL_IDLE_MAX_MS, receive(&mut stream, CONTROL_REQUEST_MAX_BYTES)));
-        let request: Request = request.await?;
+        let request: Request = peer.hear(CONTROL_IDLE_MAX_MS, CONTROL_REQUEST_MAX_BYTES).await?;
         let Some(services) = services.upgrade() else { return Ok(()) };
         let ask = match request {
             Request::Ask(ask) => ask,
             Request::Start(order) => {
                 // A run that ends with its host is told of to its end.
                 let _telling = busy.begin();
-                start::follow(&mut stream, services, order).await?;
+                start::follow(&mut peer, services, order).await?;
                 continue;
             }
         };
         let _answering = busy.begin();
         let reply = table::done(&services, ask).await.map_or_else(Reply::Failed, Reply::Done);
         drop(services);
-        let sent = within(CONTROL_IDLE_MAX_MS, send(&mut stream, &reply, CONTROL_REPLY_MAX_BYTES)).await;
+        let sent = peer.tell(reply).await;
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
-            let reply = Reply::Failed(OpError::broken("the answer is longer than the host may give"));
-            within(CONTROL_IDLE_MAX_MS, send(&mut stream, &reply, CONTROL_REPLY_MAX_BYTES)).await?;
+            peer.tell(Reply::Failed(OpError::broken("the answer is longer than the host may give"))).await?;
         } else {
             sent?;
         }
@@ -196,6 +212,6 @@ async fn converse(mut stream: UnixStream, services: Weak<Services>, silent: Sile
     }
 }
 
-pub(super) async fn within<T>(ms: u64, what: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+async fn within<T>(ms: u64, what: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(Duration::from_millis(ms), what).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -16,17 +16,13 @@ use agentry_runtime::host::services::Services;
 use agentry_runtime::run::events::{Event, Observer};
 use agentry_runtime::run_queue::{NotQueued, QueuedRun, RunQueue, RunRequest};
 use agentry_store::content::Content;
-use agentry_store::limits::{
-    CONTROL_BEAT_MS, CONTROL_EVENTS_WAITING_MAX, CONTROL_IDLE_MAX_MS, CONTROL_REPLY_MAX_BYTES, ORDER_KEY_MAX_BYTES,
-};
+use agentry_store::limits::{CONTROL_BEAT_MS, CONTROL_EVENTS_WAITING_MAX, ORDER_KEY_MAX_BYTES};
 use agentry_store::rows::order::Order;
 use agentry_store::{Batch, rows};
-use tokio::net::UnixStream;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::server::within;
+use super::server::Peer;
 use super::table::Reply;
-use super::wire::send;
 use crate::api::{News, Start};
 use crate::error::{Kind, OpError};
 
@@ -34,9 +30,9 @@ use crate::error::{Kind, OpError};
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Hands the order in and tells what comes of it.
-pub(super) async fn follow(stream: &mut UnixStream, services: Arc<Services>, start: Start) -> io::Result<()> {
+pub(super) async fn follow(peer: &mut Peer, services: Arc<Services>, start: Start) -> io::Result<()> {
     let Start { component, input, watch, key } = start;
-    let _room = if watch { room(stream, &services.run_queue).await? } else { None };
+    let _room = if watch { room(peer, &services.run_queue).await? } else { None };
     let claimed = match &key {
         Some(key) => claim(&services, key, &component, &input).await.map(Some),
         None => Ok(None),
@@ -47,31 +43,31 @@ pub(super) async fn follow(stream: &mut UnixStream, services: Arc<Services>, sta
         Ok(Some(Claimed::Before(run))) => {
             let history = History::over(Arc::clone(services.drivers.gate.journal().store()));
             drop(services);
-            return begun_before(stream, &history, run, watch).await;
+            return begun_before(peer, &history, run, watch).await;
         }
-        Err(error) => return tell(stream, Reply::Failed(error)).await,
+        Err(error) => return peer.tell(Reply::Failed(error)).await,
     };
     let (sender, events) = mpsc::channel(CONTROL_EVENTS_WAITING_MAX);
     let (done, ended) = oneshot::channel();
     let request = RunRequest { component, input, observer: Observer::channel(sender), began: None, id };
     match services.run_queue.push(QueuedRun { request, done }) {
         Ok(()) => {}
-        Err(NotQueued::NotServing) => return tell(stream, Reply::Failed(OpError::not_serving())).await,
-        Err(NotQueued::Full) => return tell(stream, Reply::Failed(OpError::busy("too many runs wait to begin"))).await,
+        Err(NotQueued::NotServing) => return peer.tell(Reply::Failed(OpError::not_serving())).await,
+        Err(NotQueued::Full) => return peer.tell(Reply::Failed(OpError::busy("too many runs wait to begin"))).await,
     }
     let gate = services.drivers.gate.clone();
     drop(services);
-    tell(stream, Reply::News(News::Taken)).await?;
-    Listener { stream, gate, watch, begun: None, alone }.listen(events, ended).await
+    peer.tell(Reply::News(News::Taken)).await?;
+    Listener { peer, gate, watch, begun: None, alone }.listen(events, ended).await
 }
 
 /// Room for one who watches; who waits for it hears that the host is there.
-async fn room(stream: &mut UnixStream, queue: &RunQueue) -> io::Result<Option<OwnedSemaphorePermit>> {
+async fn room(peer: &mut Peer, queue: &RunQueue) -> io::Result<Option<OwnedSemaphorePermit>> {
     let mut room = pin!(queue.watch());
     loop {
         tokio::select! {
             room = &mut room => return Ok(room),
-            () = tokio::time::sleep(Duration::from_millis(CONTROL_BEAT_MS)) => tell(stream, Reply::Still).await?,
+            () = tokio::time::sleep(Duration::from_millis(CONTROL_BEAT_MS)) => peer.tell(Reply::Still).await?,
         }
     }
 }
@@ -113,9 +109,9 @@ async fn claim(services: &Services, key: &str, component: &Path, input: &[u8]) -
 }
 
 /// Tells of a run that was begun for an earlier order, to its end where that is wanted.
-async fn begun_before(stream: &mut UnixStream, history: &History, run: RunId, watch: bool) -> io::Result<()> {
-    tell(stream, Reply::News(News::Taken)).await?;
-    tell(stream, Reply::News(News::Begun(run))).await?;
+async fn begun_before(peer: &mut Peer, history: &History, run: RunId, watch: bool) -> io::Result<()> {
+    peer.tell(Reply::News(News::Taken)).await?;
+    peer.tell(Reply::News(News::Begun(run))).await?;
     let mut beat = Instant::now();
     if !watch {
         return Ok(());
@@ -123,18 +119,18 @@ async fn begun_before(stream: &mut UnixStream, history: &History, run: RunId, wa
     loop {
         let record = history.record(run).map_err(io::Error::other)?;
         if record.is_none_or(|record| !matches!(record.status, Status::Running | Status::Suspended)) {
-            return tell(stream, Reply::News(News::Over(run))).await;
+            return peer.tell(Reply::News(News::Over(run))).await;
         }
         tokio::time::sleep(LOOK).await;
         if beat.elapsed() >= Duration::from_millis(CONTROL_BEAT_MS) {
             beat = Instant::now();
-            tell(stream, Reply::Still).await?;
+            peer.tell(Reply::Still).await?;
         }
     }
 }
 
 struct Listener<'a> {
-    stream: &'a mut UnixStream,
+    peer: &'a mut Peer,
     gate: Gate,
     watch: bool,
     begun: Option<RunId>,
@@ -159,7 +155,7 @@ impl Listener<'_> {
                     }
                     return self.over(ended).await;
                 }
-                () = beat => tell(self.stream, Reply::Still).await?,
+                () = beat => self.peer.tell(Reply::Still).await?,
             }
             if self.begun.is_some() && !self.watch {
                 return Ok(());
@@ -174,7 +170,7 @@ impl Listener<'_> {
         // Why a run did not begin is told to everybody.
         let at_the_door = self.begun.is_none() && matches!(event, Event::Refused(_));
         if self.watch || at_the_door {
-            tell(self.stream, Reply::News(News::Event(Box::new(event)))).await?;
+            self.peer.tell(Reply::News(News::Event(Box::new(event)))).await?;
         }
         Ok(())
     }
@@ -185,7 +181,7 @@ impl Listener<'_> {
         let _ = self.gate.journal().flush().await;
         self.begun = Some(run);
         self.alone = None;
-        tell(self.stream, Reply::News(News::Begun(run))).await
+        self.peer.tell(Reply::News(News::Begun(run))).await
     }
 
     async fn over(mut self, ended: Result<Result<RunId, RunError>, oneshot::error::RecvError>) -> io::Result<()> {
@@ -194,14 +190,10 @@ impl Listener<'_> {
                 if self.begun.is_none() {
                     self.begins(run).await?;
                 }
-                tell(self.stream, Reply::News(News::Over(run))).await
+                self.peer.tell(Reply::News(News::Over(run))).await
             }
-            Ok(Err(error)) => tell(self.stream, Reply::Failed(error.into())).await,
-            Err(_) => tell(self.stream, Reply::Failed(OpError::busy("the host stops"))).await,
+            Ok(Err(error)) => self.peer.tell(Reply::Failed(error.into())).await,
+            Err(_) => self.peer.tell(Reply::Failed(OpError::busy("the host stops"))).await,
         }
     }
-}
-
-async fn tell(stream: &mut UnixStream, reply: Reply) -> io::Result<()> {
-    within(CONTROL_IDLE_MAX_MS, send(stream, &reply, CONTROL_REPLY_MAX_BYTES)).await
 }
