@@ -274,7 +274,7 @@ async fn live(
     if let Some(past) = run.recording().filter(|_| !is_lost && !overdue && !run.cancelled.is_cancelled()) {
         past.fell_short(run.calls());
     }
-    let end = end.unless(run.recording().and_then(|past| past.verdict()));
+    let end = end.unless(run.recording().and_then(|past| past.verdict())).unless_lost(run.trail.broken());
     port.close();
     if run.leaves.is_cancelled() {
         unended.over();

@@ -51,7 +51,8 @@ pub struct HostStatus {
     pub workers: Option<WorkersNow>,
     /// Bytes of the process that are in memory; none where the system does not say.
     pub memory_bytes: Option<u64>,
-    /// What cannot be used as it stands, by what it is: the last that could be used is in force.
+    /// What cannot be used as it stands, by what it is: the last that could be used is in force. And `store`, while that cannot be
+    /// written.
     pub alarms: BTreeMap<String, String>,
 }
 

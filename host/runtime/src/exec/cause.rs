@@ -10,12 +10,13 @@ use agentry_kernel::journal::Status;
 use agentry_kernel::policy::{Budget, Policy};
 use agentry_kernel::refusal::{Code, Refusal};
 use agentry_kernel::text::cut;
+use agentry_store::StoreError;
 use agentry_store::limits::FAILURE_MAX_BYTES;
 use agentry_store::rows::run::Cause;
 
 use crate::dispatch::Cut;
 use crate::run::context::RunContext;
-use crate::run::end::{End, Why};
+use crate::run::end::{End, Why, in_two};
 
 /// The cause of an end, if there is one to tell.
 pub(super) fn of(
@@ -28,6 +29,7 @@ pub(super) fn of(
     let cause = match &end.why {
         Why::Call(error) => Some(of_call(error, run)),
         Why::Budget(what) => Some(of_budget(*what, run, policy, allowance)),
+        Why::Store(error) => Some(of_store(error)),
         Why::Itself => None,
     };
     // An agent that fails over half an answer seldom says that it was half.
@@ -73,6 +75,12 @@ fn next(error: &Error, run: &RunContext) -> String {
             .map_or_else(String::new, |root| format!("name the directory that it stands for: --root {root}=DIR")),
         Error::Invalid(_) | Error::Conflict(_) | Error::Interrupted(_) => String::new(),
     }
+}
+
+/// A store that could not be written.
+fn of_store(error: &StoreError) -> Cause {
+    let (text, hint) = in_two(error);
+    Cause { kind: "unavailable".to_owned(), text, hint }
 }
 
 /// A budget that the engine enforces.

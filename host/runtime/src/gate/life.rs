@@ -247,8 +247,9 @@ impl Gate {
         // An act that does not end even after it was dropped is not waited for; its permit ends with the run.
         let _ = tokio::time::timeout(GRACE + Duration::from_secs(1), run.acts.idle()).await;
         let record = self.write_last(run, ending);
-        self.0.journal.durable(&run.trail).await?;
-        Ok(record)
+        let written = self.0.journal.durable(&run.trail).await;
+        self.tell_of_store(&written);
+        written.map(|()| record)
     }
 
     /// Calls that reach outside and that the guest has no hand on any more go to their own end: when it chose to end must

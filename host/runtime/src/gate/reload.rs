@@ -65,6 +65,8 @@ pub(super) struct Audience {
     runs: Mutex<HashMap<RunId, Weak<RunContext>>>,
     /// What cannot be used as it is now, and why.
     alarms: Mutex<BTreeMap<Reloadable, String>>,
+    /// Why the store could not be written when it was last tried; none if it could.
+    store_fails: Mutex<Option<String>>,
     /// Agents whose runs are held until a person lets them go.
     pub(super) held: Mutex<BTreeSet<String>>,
     /// Writes to memory.
@@ -122,6 +124,28 @@ impl Gate {
     /// What cannot be used as it stands, and why: the last that could be used is in force.
     pub fn alarms(&self) -> Vec<(Reloadable, String)> {
         self.0.audience.alarms.lock().iter().map(|(what, why)| (*what, why.clone())).collect()
+    }
+
+    /// What came of a write. Everybody hears once that the store cannot be written, and once that it can be again.
+    pub(crate) fn tell_of_store(&self, written: &Result<(), StoreError>) {
+        let audience = &self.0.audience;
+        let told = match written {
+            Ok(()) => {
+                audience.store_fails.lock().take().map(|_| Event::Notice("the store is written again".to_owned()))
+            }
+            Err(error @ (StoreError::Full | StoreError::Io { .. })) => {
+                let before = audience.store_fails.lock().replace(error.to_string());
+                before.is_none().then(|| Event::Alarm(error.to_string()))
+            }
+            // Of this write alone.
+            Err(_) => None,
+        };
+        told.iter().for_each(|event| audience.hear(event));
+    }
+
+    /// Why the store could not be written when it was last tried.
+    pub fn store_fails(&self) -> Option<String> {
+        self.0.audience.store_fails.lock().clone()
     }
 
     /// Whoever watches the host hears this of one of its runs.

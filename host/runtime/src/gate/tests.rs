@@ -8,14 +8,14 @@ use agentry_kernel::journal::{Entry, Status};
 use agentry_kernel::{Amounts, Call, CallId, Resource, RunId};
 use agentry_store::ids::HostId;
 use agentry_store::{Expect, keys};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::fixture::{Filling, Host, NOW, ask, host, host_named, host_on, opening};
 use agentry_abi::driver::Completed;
 use agentry_abi::fault;
 
 use super::*;
-use crate::run::events::Observer;
+use crate::run::events::{Event, Observer};
 
 mod hosts;
 mod labels;
@@ -289,6 +289,8 @@ async fn on_a_full_disk_nothing_begins_and_only_the_runs_that_lost_something_are
     let host = host_on(store).await;
     let run = host.run(1);
     host.gate.journal().flush().await.unwrap();
+    let (sender, mut heard) = mpsc::channel(8);
+    host.gate.watch(Observer::channel(sender));
     let begun = Arc::new(AtomicUsize::new(0));
     let call = |run: &Arc<RunContext>| {
         let begun = Arc::clone(&begun);
@@ -304,10 +306,14 @@ async fn on_a_full_disk_nothing_begins_and_only_the_runs_that_lost_something_are
     assert!(matches!(call(&run).await, Err(Error::Unavailable(_))), "a journal with a hole is not gone on with");
     assert!(run.cancelled.is_cancelled());
     assert!(host.gate.end(&run, ending()).await.is_err());
+    assert!(host.gate.store_fails().is_some());
+    assert!(matches!(heard.try_recv(), Ok(Event::Alarm(why)) if why.contains("the disk of the store is full")));
     let other = host.run(2);
     assert_eq!(call(&other).await, Ok(0));
     let record = host.gate.end(&other, ending()).await.expect("there is room again");
     assert_eq!((record.status, host.tokens()), (Status::Done, (1, 0)));
+    assert_eq!(host.gate.store_fails(), None);
+    assert!(matches!(heard.try_recv(), Ok(Event::Notice(_))) && heard.try_recv().is_err(), "each is told once");
     assert_eq!(names(&host, 2), ["started", "asked", "answered", "observed", "ended"]);
 }
 

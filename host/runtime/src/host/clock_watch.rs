@@ -43,7 +43,7 @@ pub(super) async fn watch(services: Weak<Services>) {
         }
         if look.is_multiple_of(CLOCK_MARK_LOOKS) {
             // If it is not written, the next host begins a little earlier.
-            let _ = gate.mark_time().await;
+            gate.tell_of_store(&gate.mark_time().await);
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum Why {
     Call(Error),
     /// A budget that the engine enforces.
     Budget(Resource),
+    /// The store, which could not be written.
+    Store(StoreError),
 }
 
 impl End {
@@ -159,18 +161,33 @@ impl End {
         let why = match verdict {
             None => return self,
             Some(Verdict::Differs(first)) => first.to_string(),
-            Some(Verdict::Unreadable(error)) => error.to_string(),
-            Some(Verdict::Cut) => "it is behind its end".to_owned(),
             // What came out of a file says nothing of the store.
             Some(Verdict::Unreadable(StoreError::Damaged { why })) => why.clone(),
+            Some(Verdict::Unreadable(error)) => error.to_string(),
+            Some(Verdict::Cut) => "it is behind its end".to_owned(),
         };
         Self::not_done(Status::Failed, cut(format!("it does not go on as its journal says: {why}"), FAILURE_MAX_BYTES))
+    }
+
+    /// The same, unless something of its journal was lost: whatever it did, nobody will be able to read of it.
+    pub(crate) fn unless_lost(self, lost: Option<StoreError>) -> Self {
+        let Some(error) = lost else { return self };
+        let (why, _) = in_two(&error);
+        let why = cut(format!("the run could not be written down to its end: {why}"), FAILURE_MAX_BYTES);
+        Self { why: Why::Store(error), ..Self::not_done(Status::Unavailable, why) }
     }
 
     /// For the journal: the output as the guest wrote it, or the sentence.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.failure.as_ref().unwrap_or(&self.text).clone().into_bytes()
     }
+}
+
+/// What an error of the store says, and its hint.
+pub(crate) fn in_two(error: &StoreError) -> (String, String) {
+    let said = error.to_string();
+    let (why, hint) = said.split_once("\nhint: ").unwrap_or((&said, ""));
+    (why.to_owned(), hint.to_owned())
 }
 
 #[cfg(test)]
@@ -200,6 +217,17 @@ mod tests {
         assert_eq!(End::output("[1".to_owned()).status, Status::Failed);
         assert_eq!(End::output(" ".repeat(OUTPUT_MAX_BYTES + 1)).status, Status::Failed);
         assert_eq!(End::output("[".repeat(100_000)).status, Status::Failed);
+    }
+
+    #[test]
+    fn a_run_that_a_full_disk_ended_says_so_and_not_that_somebody_stopped_it() {
+        let stopped = || End::of(How::Stopped, &ALLOWANCE, 1, None);
+        assert_eq!(stopped().unless_lost(None).status, Status::Stopped);
+        let lost = stopped().unless_lost(Some(StoreError::Full));
+        assert_eq!(lost.status, Status::Unavailable);
+        let why = lost.failure.unwrap_or_default();
+        assert!(why.contains("the disk of the store is full") && !why.contains("hint"), "{why}");
+        assert!(matches!(lost.why, Why::Store(StoreError::Full)));
     }
 
     #[test]

@@ -84,8 +84,12 @@ pub(super) fn text(status: &HostStatus) -> String {
     if let Some(bytes) = status.memory_bytes {
         text.gauge("resident_memory_bytes", "Bytes of the process that are in memory.", bytes);
     }
-    text.family("unusable", "gauge", "1 for each file of an admin that cannot be used as it stands.");
-    for what in ["policy", "tools", "config", "agents"] {
+    text.family(
+        "unusable",
+        "gauge",
+        "1 for what cannot be used as it stands: a file of an admin, or the store while it cannot be written.",
+    );
+    for what in ["policy", "tools", "config", "agents", "store"] {
         text.series("unusable", &[("what", what)], u64::from(status.alarms.contains_key(what)));
     }
     text.0

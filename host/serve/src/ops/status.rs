@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_kernel::call::Wait;
+use agentry_runtime::gate::Gate;
 use agentry_runtime::gate::counters::{Asked, Counts};
 use agentry_runtime::host::services::Services;
 use agentry_runtime::run::activity::Live;
@@ -55,9 +56,16 @@ impl ByHost for LookAtHost {
                 .await
                 .map(|state| WorkersNow { alive: state.alive as u64, lost: state.lost }),
             memory_bytes: resident(),
-            alarms: gate.alarms().into_iter().map(|(what, why)| (what.word().to_owned(), why)).collect(),
+            alarms: alarms(gate),
         }))
     }
+}
+
+/// What somebody has to see to, by a word.
+fn alarms(gate: &Gate) -> BTreeMap<String, String> {
+    let files = gate.alarms().into_iter().map(|(what, why)| (what.word(), why));
+    let store = gate.store_fails().map(|why| ("store", why));
+    files.chain(store).map(|(word, why)| (word.to_owned(), why)).collect()
 }
 
 fn ms(time: Duration) -> u64 {

@@ -163,7 +163,7 @@ async fn watched(home: &Home, following: Following) -> Result<Ended> {
                 }
                 Some(Ok(News::Over(run))) => return outlived(home, screen, run, &mut interrupts).await,
                 // It has begun, so it goes on in the next host.
-                Some(Err(error)) => match run.filter(|_| is_of_its_host(&error)) {
+                Some(Err(error)) => match run.filter(|run| outlives(home, *run, &error)) {
                     Some(run) => return outlived(home, screen, run, &mut interrupts).await,
                     None => {
                         screen.live.end();
@@ -186,9 +186,16 @@ async fn watched(home: &Home, following: Following) -> Result<Ended> {
     }
 }
 
-/// True if an error is of the host and not of the run.
-fn is_of_its_host(error: &OpError) -> bool {
-    matches!(error.kind, Kind::Unheard | Kind::NoHost | Kind::Unavailable { .. })
+/// True if an error is of the host and not of the run, whose end is to be read then.
+fn outlives(home: &Home, run: RunId, error: &OpError) -> bool {
+    match error.kind {
+        // Its store cannot be written: an end that is not in it by now may never be.
+        Kind::Unavailable { retry_ms: None } => {
+            tokio::task::block_in_place(|| record(home, run)).is_ok_and(|record| is_over(record.status))
+        }
+        Kind::Unheard | Kind::NoHost | Kind::Unavailable { .. } => true,
+        _ => false,
+    }
 }
 
 /// The end of a run whose host has said its last word of it: the next host may go on with it.
