@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use agentry_engine::prepare::PrepareError;
 use agentry_journal::backup::BackupError;
 use agentry_journal::export::sign::SignError;
 use agentry_journal::history::NoRun;
@@ -107,6 +108,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         None => {
             matches!(cause.downcast_ref(), Some(RosterError::Io { .. }))
                 || matches!(cause.downcast_ref(), Some(SignError::Io { .. }))
+                || matches!(cause.downcast_ref(), Some(PrepareError::Killed))
                 || cause.is::<StoreError>()
         }
     };

@@ -64,6 +64,11 @@ pub enum PrepareError {
     /// The child did not do its work.
     #[error("the preparer did not run: {0}\nhint: the program must be able to start itself as a child")]
     Child(String),
+    /// Somebody else ended the child: an admin, or the system that has no memory left.
+    #[error(
+        "what reads components was ended from outside before it was done\nhint: the system does so where a machine has no memory left: see that it has some, and try again"
+    )]
+    Killed,
     /// It took long, which may be this machine's fault.
     #[error("the component {} within {seconds} s\nhint: this machine is busy, or it is made to be hard to {}", .stage.failed(), .stage.verb())]
     Wall {
@@ -100,7 +105,7 @@ impl PrepareError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Package(_) | Self::Component(_) | Self::Limit { .. } | Self::Crash(_) | Self::TooLarge(_) => true,
-            Self::Child(_) | Self::Wall { .. } => false,
+            Self::Child(_) | Self::Killed | Self::Wall { .. } => false,
         }
     }
 }

@@ -275,6 +275,7 @@ impl From<RunError> for OpError {
         let kind = match error {
             RunError::Store(error) => return error.into(),
             RunError::NoRun(error) => return error.into(),
+            ref error if error.is_of_the_machine() => Kind::Unavailable { retry_ms: Some(BUSY_RETRY_MS) },
             RunError::Package(_)
             | RunError::Prepare(_)
             | RunError::Input { .. }
@@ -282,8 +283,8 @@ impl From<RunError> for OpError {
             | RunError::Shape { .. }
             | RunError::Roots { .. }
             | RunError::OtherAgent { .. }
-            | RunError::Component { .. } => Kind::Invalid,
             | RunError::File { .. }
+            | RunError::Component { .. } => Kind::Invalid,
             RunError::NoCall { .. } | RunError::NoComponent { .. } => Kind::NotFound,
             RunError::NeverBegan { .. }
             | RunError::NotSuspended { .. }

@@ -198,10 +198,33 @@ fn verdict(status: ExitStatus, answer: Answer, stage: Stage, complaint: &str) ->
         (None, Some(_)) if complaint.contains("memory allocation") => {
             limit(format!("{} MiB of memory", address_bytes >> 20))
         }
-        // From outside: an admin, or the system that has no memory left.
-        (None, Some(signal)) if signal == Signal::KILL.as_raw() => Err(PrepareError::Child("it was killed".to_owned())),
+        (None, Some(signal)) if signal == Signal::KILL.as_raw() => Err(PrepareError::Killed),
         (None, _) => Err(PrepareError::Crash(one_line(&format!("{status} {complaint}")))),
         (Some(_), _) if complaint.contains("panicked") => Err(PrepareError::Crash(one_line(complaint))),
         _ => Err(PrepareError::Child(one_line(&format!("{status}: {complaint}")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn ended_by(signal: Signal, complaint: &str) -> Option<PrepareError> {
+        verdict(ExitStatus::from_raw(signal.as_raw()), Answer::read(&[]), Stage::Reading, complaint).err()
+    }
+
+    #[test]
+    fn a_child_that_was_killed_says_nothing_of_the_component() {
+        let killed = ended_by(Signal::KILL, "").expect("it is no package");
+        assert!(matches!(killed, PrepareError::Killed) && !killed.is_final(), "{killed}");
+        assert!(killed.to_string().contains("memory"), "{killed}");
+        assert!(matches!(ended_by(Signal::XCPU, ""), Some(PrepareError::Limit { .. })));
+        assert!(matches!(ended_by(Signal::SEGV, ""), Some(PrepareError::Crash(_))));
+        assert!(matches!(
+            ended_by(Signal::ABRT, "memory allocation of 9 bytes failed"),
+            Some(PrepareError::Limit { .. })
+        ));
     }
 }

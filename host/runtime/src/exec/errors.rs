@@ -166,6 +166,11 @@ impl RunError {
         }
     }
 
+    /// True if it says nothing of what was given: this machine did not get it done.
+    pub fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::Prepare(PrepareError::Killed))
+    }
+
     /// True if it would be the same however often the same is tried: the input is not what the agent takes.
     pub(crate) fn is_of_the_input(&self) -> bool {
         matches!(self, Self::Input { .. } | Self::Long { .. } | Self::Shape { .. })
