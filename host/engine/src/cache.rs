@@ -240,7 +240,13 @@ pub(crate) fn deserialize(engine: &wasmtime::Engine, artifact: &Artifact) -> Res
     // HMAC under this home's key was right a moment ago; or of what the host of this process made so and handed over. They are in our
     // memory, so nobody can change them between check and use.
     let component = unsafe { Component::deserialize(engine, artifact.bytes()) };
-    component.map_err(|error| error.root_cause().to_string().replace(" in the pooling allocator", ""))
+    component.map_err(|error| refusal(&error.root_cause().to_string()))
+}
+
+/// What the engine says of a component that it does not take, on one line: the limit, and not the table of all that counts into it.
+fn refusal(why: &str) -> String {
+    let limit = why.split_once("; breakdown of allocation requirement").map_or(why, |(limit, _)| limit);
+    limit.replace(" in the pooling allocator", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The key of this home, made at first use. Two processes that make it at once agree on the one that comes first.
@@ -375,5 +381,18 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn a_refusal_of_the_engine_is_one_line_with_its_limit() {
+        let table = "instance allocation for this module requires 9 bytes which exceeds the configured maximum of 4 bytes; \
+             breakdown of allocation requirement:\n\n * 100.00% - 9 bytes - defined globals\n";
+        let line =
+            "instance allocation for this module requires 9 bytes which exceeds the configured maximum of 4 bytes";
+        assert_eq!(refusal(table), line);
+        assert_eq!(
+            refusal("defined tables count of 9 exceeds the limit in the pooling allocator"),
+            "defined tables count of 9 exceeds the limit"
+        );
     }
 }
