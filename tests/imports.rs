@@ -63,6 +63,9 @@ fn a_run_out_of_a_file_is_marked_everywhere_and_goes_on_by_a_persons_word_alone(
     assert!(trace.contains("came out of a file") && trace.contains("it did nothing here"), "{trace}");
     let ps = end(&mut there.agentry("ps")).with(0).stdout;
     assert!(ps.contains("came out of a file") && ps.contains("unsigned"), "{ps}");
+    let resume = format!("agentry resume {}", ran["run"].as_str().expect("an id"));
+    assert!(ps.contains(&resume) && !ps.contains("waits for a host"), "{ps}");
+    end(there.agentry("policy learn").arg("steps")).with(2).complains("came out of files");
     let logs = end(&mut there.agentry("logs last")).with(0).stdout;
     assert!(logs.contains("came out of a file"), "{logs}");
     let audit = end(there.agentry("audit verify").arg("--json")).with(0).json();

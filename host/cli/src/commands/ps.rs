@@ -337,6 +337,10 @@ fn at_rest(run: &RunRecord, more: &More) -> Option<String> {
     let asked = more.asked.contains(&run.id) && run.ended.is_none();
     match run.status {
         _ if asked => Some("asks for a person's yes again once a host carries it on: agentry serve".to_owned()),
+        // No host does so by itself.
+        Status::Suspended if !took_here(run) => {
+            Some(format!("goes on by a person's word alone: agentry resume {}", run.id))
+        }
         Status::Suspended => Some("waits for a host that carries it on: agentry serve".to_owned()),
         _ => None,
     }

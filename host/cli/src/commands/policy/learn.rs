@@ -37,6 +37,14 @@ pub struct Learn {
 /// Runs of all agents that are looked through for those of one.
 const LOOKED_THROUGH_MAX: usize = 10_000;
 
+/// That nothing is learned from what this agent did.
+fn of_files(agent: &str) -> String {
+    let agent = text::line(agent);
+    format!(
+        "agent `{agent}` has not run here: the runs of it came out of files, and nobody is granted anything for what those say\nhint: learn in the home where it ran, or let it run here"
+    )
+}
+
 /// Reads the journal and writes the grant.
 pub fn run(args: &Learn) -> Result<ExitCode> {
     let home = args.scenario.home.existing()?;
@@ -46,6 +54,9 @@ pub fn run(args: &Learn) -> Result<ExitCode> {
     let all = history.runs(LOOKED_THROUGH_MAX)?;
     let records: Vec<_> = all.iter().filter(|record| own(record)).take(args.runs as usize).collect();
     let Some(newest) = records.first() else {
+        if all.iter().any(|record| record.agent == args.agent) {
+            bail!("{}", of_files(&args.agent));
+        }
         let hint = text::meant(&args.agent, all.iter().map(|record| &*record.agent), "`agentry ps` lists what did");
         bail!("agent `{}` has not run here\nhint: {hint}", text::line(&args.agent));
     };

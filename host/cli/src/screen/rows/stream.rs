@@ -24,11 +24,17 @@ struct Beside {
     gained: Labels,
     /// What counts as spent because a host stopped in it.
     lost: Amounts,
+    /// True if it did so in another home.
+    elsewhere: bool,
 }
 
 /// What is said of a call in which a host stopped.
 const LOST: &str =
     "a host stopped in it: what it may have cost counts as spent, beside what it cost when it was asked again";
+
+/// The same of one that came out of a file with that: nothing of it moves an account here.
+const LOST_ELSEWHERE: &str =
+    "a host stopped in it: what it may have cost counts as spent in the home where it ran, and not in this one";
 
 /// Rows on their way.
 #[derive(Default)]
@@ -45,6 +51,8 @@ pub struct Rows {
     /// The same, as an earlier reading left them; none if this is the first.
     known: Option<BTreeMap<CallId, Option<Row>>>,
     last: Millis,
+    /// Marks of files that the run came out of: how many there were, in a first reading; how many are still to come, in a second.
+    marks: usize,
 }
 
 impl Rows {
@@ -55,7 +63,7 @@ impl Rows {
             let beside = self.beside.get(call);
             *row = row.take().map(|row| beside.map_or_else(|| row.clone(), |beside| joined(row.clone(), beside)));
         }
-        Self { known: Some(late), ..Self::default() }
+        Self { known: Some(late), marks: self.marks, ..Self::default() }
     }
 
     /// Takes the next entry.
@@ -100,8 +108,13 @@ impl Rows {
                 }
             }
             Entry::Unknown { call, spent, .. } => {
-                self.beside(*call).into_iter().for_each(|beside| beside.lost = beside.lost.plus(*spent));
+                let elsewhere = self.known.is_some() && self.marks > 0;
+                if let Some(beside) = self.beside(*call) {
+                    (beside.lost, beside.elsewhere) = (beside.lost.plus(*spent), elsewhere);
+                }
             }
+            Entry::Imported { .. } if self.known.is_some() => self.marks = self.marks.saturating_sub(1),
+            Entry::Imported { .. } => self.marks += 1,
             Entry::Resolved { call, returned, .. } => {
                 self.beside(*call).into_iter().for_each(|beside| beside.lost = beside.lost.minus(*returned));
             }
@@ -231,13 +244,14 @@ impl Rows {
 
 /// A row with all that was said beside it.
 fn joined(row: Row, beside: &Beside) -> Row {
+    let lost = if beside.elsewhere { LOST_ELSEWHERE } else { LOST };
     Row {
         approved_by: beside.approved_by.clone(),
         raised: beside.raised.clone(),
         shadow_denied: beside.shadow_denied.clone(),
         gained: row.gained.and(&beside.gained),
         spent: row.spent.plus(beside.lost),
-        note: row.note.or_else(|| (!beside.lost.is_zero()).then(|| LOST.to_owned())),
+        note: row.note.or_else(|| (!beside.lost.is_zero()).then(|| lost.to_owned())),
         ..row
     }
 }
@@ -331,6 +345,22 @@ mod tests {
         let rows = crate::screen::rows::rows(&[asked(1), Entry::Resumed { at }, lost, asked(1), answer]);
         assert_eq!(rows[0].spent, tokens(12));
         assert_eq!(rows[0].note.as_deref(), Some(LOST));
+    }
+
+    #[test]
+    fn what_a_call_cost_that_was_lost_in_another_home_is_no_bill_of_this_one() {
+        let (at, spent) = (Millis(2), Amounts::of(Resource::Tokens, 5));
+        let lost = |call| Entry::Unknown { call: CallId(call), at, spent };
+        let imported = || Entry::Imported { at, signer: None };
+        let there = [asked(1), Entry::Resumed { at }, lost(1), imported(), asked(2), imported()];
+        let entries: Vec<_> = there.into_iter().chain([Entry::Resumed { at }, asked(3), lost(3)]).collect();
+        let mut first = Rows::default();
+        entries.iter().for_each(|entry| first.take(entry));
+        first.ready();
+        let mut second = first.again();
+        entries.iter().for_each(|entry| second.take(entry));
+        let notes: Vec<_> = second.rest().iter().map(|row| row.note.clone().unwrap_or_default()).collect();
+        assert_eq!(notes, [LOST_ELSEWHERE, "", LOST]);
     }
 
     #[test]
