@@ -223,7 +223,7 @@ mod tests {
         assert!(matches!(ended_by(Signal::XCPU, ""), Some(PrepareError::Limit { .. })));
         assert!(matches!(ended_by(Signal::SEGV, ""), Some(PrepareError::Crash(_))));
         assert!(matches!(
-            ended_by(Signal::ABRT, "memory allocation of 9 bytes failed"),
+            ended_by(Signal::ABORT, "memory allocation of 9 bytes failed"),
             Some(PrepareError::Limit { .. })
         ));
     }
