@@ -289,11 +289,14 @@ fn no_bytes_bring_it_down() {
     }
 }
 
+/// What somebody changes in a file.
+type Change = fn(&mut Body);
+
 #[tokio::test]
 async fn what_does_not_decode_in_a_file_is_said_of_the_file_and_not_of_the_store() {
     let (here, _) = home().await;
     let file = exported(here.path()).unwrap();
-    let changes: [(&str, fn(&mut Body)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("a run record", |body| body.record = vec![0xff; 9]),
         ("a journal entry", |body| body.journal[12..24].fill(0xff)),
         ("a journal segment without a head", |body| body.journal.clear()),

@@ -57,6 +57,9 @@ fn spoil(place: &Place, version: u64, with: &str) -> PathBuf {
     path
 }
 
+/// What spoils what an index says of a publisher.
+type Spoil = Box<dyn Fn(&mut Targets)>;
+
 #[test]
 fn a_newer_list_that_cannot_be_read_is_told_and_the_one_before_stands() {
     for with in ["{\"half", "", "a directory", "too much", "another version"] {
@@ -114,7 +117,7 @@ fn a_publisher_with_keys_that_nobody_could_sign_with_is_left_out() {
         let id = blue(list).keyids[0].clone();
         list.delegations.as_mut().unwrap().keys.get_mut(&id).unwrap()["keyval"]["public"] = public.into();
     };
-    let all: [(&str, Box<dyn Fn(&mut Targets)>); 5] = [
+    let all: [(&str, Spoil); 5] = [
         ("no threshold", Box::new(|list: &mut Targets| blue(list).threshold = 0)),
         ("too high a threshold", Box::new(|list: &mut Targets| blue(list).threshold = 2)),
         ("no keys", Box::new(|list: &mut Targets| blue(list).keyids.clear())),
