@@ -41,6 +41,7 @@ mod killed;
 mod labels;
 mod languages;
 mod lasting;
+mod left_out;
 mod lies;
 mod listing;
 mod mail;

@@ -70,15 +70,41 @@ impl Indexes {
 
     /// Each of them as it is now, read and verified.
     pub async fn read(&self, home: &Home) -> Result<Vec<Index<'_>>> {
+        let all: Result<Vec<_>, Fault> = self.each(home).await?.into_iter().collect();
+        Ok(all?)
+    }
+
+    /// The same for whoever only looks: what is wrong with one hides nothing that the others list, and is told.
+    pub async fn read_some(&self, home: &Home) -> Result<Vec<Index<'_>>> {
+        let (mut read, mut faults) = (Vec::new(), Vec::new());
+        for one in self.each(home).await? {
+            match one {
+                Ok(index) => read.push(index),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if read.is_empty() {
+            return Err(faults.remove(0).into());
+        }
+        left_out::indexes(&faults);
+        Ok(read)
+    }
+
+    async fn each(&self, home: &Home) -> Result<Vec<Result<Index<'_>, Fault>>> {
         if self.sources.is_empty() {
             let hint = "name one in packages.toml of the home: [indexes.main] with at = \"https://…\" and root = \"ed25519:…\"";
             return Err(Fault::usage("this home knows no index", hint).into());
         }
-        let mut indexes = Vec::new();
+        let mut all = Vec::new();
         for (line, source) in &self.sources {
-            indexes.push(Index::read(home.path(), &line.name, line.root, source, units::now()).await?);
+            let read = Index::read(home.path(), &line.name, line.root, source, units::now()).await;
+            let about = |fault: Fault| match self.sources.len() {
+                1 => fault,
+                _ => fault.about(&format!("index `{}`", line.name)),
+            };
+            all.push(read.map_err(about));
         }
-        Ok(indexes)
+        Ok(all)
     }
 }
 

@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (found, others, left_out) = threads.block_on(async {
         let indexes = Indexes::of(&home, args.index.as_deref())?;
         let (mut found, mut others, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
-        for index in indexes.read(&home).await? {
+        for index in indexes.read_some(&home).await? {
             let words = Arc::clone(&words);
             let (met, why) = index.picked_of_believed(move |entry| Some(Met::by(entry, &words))).await?;
             left_out.extend(why);

@@ -92,7 +92,18 @@ async fn read(directory: &Path, root: PublicKey, state: &Path) -> Result<Vec<Sho
     let packages: Vec<Wanted> = packages.collect();
     let files: Vec<&Listed> = packages.iter().flat_map(Wanted::files).collect();
     let mut read = by_all_cores(&index, &batches(&files))?.into_iter();
-    packages.into_iter().map(|package| package.shown(&mut read)).collect()
+    let (mut shown, mut left_out) = (Vec::new(), Vec::new());
+    for package in packages {
+        match package.shown(&mut read) {
+            Ok(one) => shown.push(one),
+            Err(why) => left_out.push(why),
+        }
+    }
+    if shown.is_empty() && !left_out.is_empty() {
+        return Err(left_out.swap_remove(0));
+    }
+    left_out::packages(&left_out);
+    Ok(shown)
 }
 
 /// A package that a page is to be of.
@@ -110,12 +121,14 @@ impl Wanted {
         self.versions.get(..most).unwrap_or(&self.versions)
     }
 
-    /// With what stands in those files, which come next. Only the one that is shown has to be as a home would take it: an earlier one may
+    /// With what stands in those files, which come next. A package that a home would not take hides no other. Only the one that is shown has to be as a home would take it: an earlier one may
     /// have been signed by a key of then.
     fn shown(self, read: &mut impl Iterator<Item = Result<Manifest>>) -> Result<Shown> {
         let mut manifests: Vec<_> = read.take(self.files().len()).collect();
         let beside = (0..self.versions.len()).map(|at| beside(&manifests, &self.versions, at)).collect();
-        let manifest = manifests.swap_remove(self.newest)?;
+        let listed = &self.versions[self.newest].listing;
+        let about = || format!("{} {}", listed.name, listed.version);
+        let manifest = manifests.swap_remove(self.newest).with_context(about)?;
         Ok(Shown { listed: self.versions[self.newest].clone(), versions: self.versions, beside, manifest })
     }
 }

@@ -1,4 +1,7 @@
-//! Says of which publishers nothing is listed because their lists are not believed. It must never hide that something is missing.
+//! Says of which indexes, publishers and packages nothing is shown because they are not believed or not there. It must never hide that something is
+//! missing.
+
+use std::fmt::Display;
 
 use agentry_packages::Fault;
 
@@ -7,13 +10,26 @@ use crate::screen::{self, text};
 /// So many are told with the reason.
 const TOLD_MAX: usize = 3;
 
-/// Says so beside what is listed.
+/// Publishers, beside what is listed.
 pub fn tell(all: &[Fault]) {
+    told("what a publisher lists", all);
+}
+
+/// Indexes, beside what others list.
+pub fn indexes(all: &[Fault]) {
+    told("what an index lists", all);
+}
+
+/// Packages, beside the pages of others.
+pub fn packages(all: &[anyhow::Error]) {
+    told("a package", all);
+}
+
+fn told(what: &str, all: &[impl Display]) {
     for fault in all.iter().take(TOLD_MAX) {
-        screen::warn(&text::ours(&format!("what a publisher lists is left out: {fault}")));
+        screen::warn(&text::ours(&format!("{what} is left out: {fault:#}")));
     }
     if all.len() > TOLD_MAX {
-        let more = all.len() - TOLD_MAX;
-        screen::warn(&format!("what {more} more publishers list is left out for reasons of the kind"));
+        screen::warn(&format!("{} more are left out for reasons of the kind", all.len() - TOLD_MAX));
     }
 }
