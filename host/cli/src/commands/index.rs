@@ -18,7 +18,10 @@ use anyhow::Result;
 
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
-use crate::screen::{self, GOOD, HINT, styled, text, units};
+use crate::screen::{self, GOOD, HINT, given, styled, text, units};
+
+/// The key of an index, unless somebody names another.
+const KEY: &str = "index";
 
 /// How long a snapshot is in force: an index that nobody signs for so long is refused.
 const DAYS: u16 = 30;
@@ -47,7 +50,7 @@ struct Which {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The key of this home that is the index's; NAME-online signs what is the newest
-    #[arg(long, value_name = "NAME", default_value = "index")]
+    #[arg(long, value_name = "NAME", default_value = KEY)]
     key: String,
     #[command(flatten)]
     home: HomeArgs,
@@ -207,10 +210,11 @@ impl Which {
 
     /// Says what was done, and that it has to be signed in.
     fn done(&self, what: &str, unsigned: bool) {
-        let directory = text::line(&self.directory.display().to_string());
         screen::tell(&format!("{}\n", styled(GOOD, text::line(what))));
         if unsigned {
-            screen::tell(&format!("  nobody sees it before it is signed in: agentry index sign {directory}\n"));
+            let key = if self.key == KEY { String::new() } else { format!(" --key {}", text::word(&self.key)) };
+            let sign = format!("agentry index sign {}{key}", text::word(self.directory.display()));
+            screen::tell(&format!("  nobody sees it before it is signed in: {}\n", given::completed(&sign)));
         }
     }
 }
@@ -219,9 +223,8 @@ impl Which {
 pub fn listed(listing: Listing, what: &str, directory: &str) -> String {
     let Listing { signed, threshold } = listing;
     if listing.is_whole() {
-        return format!(
-            "  {what} in {directory}; whoever runs the index signs it in: agentry index sign {directory}\n"
-        );
+        let word = text::word(directory);
+        return format!("  {what} in {directory}; whoever runs the index signs it in: agentry index sign {word}\n");
     }
     format!(
         "  {what} in {directory} once {threshold} keys have signed its list; so far {signed}: whoever holds another one says the same\n"

@@ -14,7 +14,7 @@ use super::index::Keys;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::screen::table::{Table, left};
-use crate::screen::{self, BAD, GOOD, styled, text, units};
+use crate::screen::{self, BAD, GOOD, given, styled, text, units};
 
 /// The longest reason for a revocation.
 const BECAUSE_MAX_BYTES: usize = 1_024;
@@ -212,7 +212,8 @@ fn revoke(args: &Revoke) -> Result<()> {
     let agents = set.revoke(key, Revoked { since: units::now(), because: args.because.clone() })?;
     screen::tell(&format!("{}\n", styled(GOOD, format!("{key} is revoked"))));
     for agent in agents {
-        screen::tell(&format!("  {} is granted nothing any more: agentry uninstall {agent}\n", text::line(&agent)));
+        let uninstall = given::completed(&format!("agentry uninstall {agent}"));
+        screen::tell(&format!("  {} is granted nothing any more: {uninstall}\n", text::line(&agent)));
     }
     Ok(())
 }

@@ -172,7 +172,7 @@ fn shown(args: &Args, home: &Home, team: &Team, lock: &Lock) -> Result<Value> {
         });
         let told = match waits {
             Some(why) => format!("it waits for a person: {why}\n"),
-            None => "it may go by itself: agentry update --yes\n".to_owned(),
+            None => format!("it may go by itself: {}\n", given::completed("agentry update --yes")),
         };
         screen::tell(&told);
     }

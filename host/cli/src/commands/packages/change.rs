@@ -175,11 +175,17 @@ fn are_asked_for(change: &Change<'_>, lock: &Lock) -> Result<()> {
 /// Whether this name is nobody's yet.
 fn is_free(home: &Home, agent: &str) -> Result<()> {
     if home.agents().iter().any(|name| name == agent) {
-        return Err(taken(agent, &format!("agents/{agent}.wasm of this home")).into());
+        return Err(taken_by_hand(agent, &format!("agents/{agent}.wasm of this home")).into());
     }
     let known = AgentsConfig::load(home.path())?;
     let own = known.get(agent).filter(|line| line.component.exists() && digest_of_path(&line.component).is_none());
-    own.map_or(Ok(()), |line| Err(taken(agent, &line.component.display().to_string()).into()))
+    own.map_or(Ok(()), |line| Err(taken_by_hand(agent, &line.component.display().to_string()).into()))
+}
+
+/// The name is that of an agent which was put there by hand, and goes so.
+fn taken_by_hand(agent: &str, by: &str) -> Fault {
+    let hint = "one name means one agent: take its file or its lines in agents.toml away, if this one is to have it";
+    Fault { hint: hint.to_owned(), ..taken(agent, by) }
 }
 
 fn release(candidate: &Candidate, by: By) -> Release {
