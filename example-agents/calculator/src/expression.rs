@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(worked_out("2 × 3"), Err(Flaw::Expected("an operator or the end", 2)));
         assert_eq!(worked_out("1 / (2 - 2)"), Err(Flaw::DividedByZero));
         assert_eq!(worked_out(&"9".repeat(40)), Err(Flaw::TooLong(0)));
-        assert_eq!(worked_out(&"9999999999 * ".repeat(4).trim_end_matches("* ").to_owned()), Err(Flaw::TooLarge));
+        assert_eq!(worked_out("9999999999 * ".repeat(4).trim_end_matches("* ")), Err(Flaw::TooLarge));
         assert_eq!(worked_out(&"(".repeat(1000)), Err(Flaw::TooDeep));
     }
 }
