@@ -217,6 +217,9 @@ impl Waker<'_> {
         for run in back {
             if self.services.parking.take(run) {
                 self.send(run).await?;
+            } else {
+                // It is being tried by what held before: once more when that has come to its end.
+                self.services.parking.state.lock().again = true;
             }
         }
         self.letters().await?;
