@@ -30,12 +30,16 @@ pub fn of_file(file: &Path) -> Result<Package> {
 /// The same for a command in this home: what is known of the package there is not read again, which takes a child.
 pub fn of_file_in(home: &Path, file: &Path) -> Result<Package> {
     let bytes = package::read(file)?;
-    agentry_engine::known(home, &bytes).map_or_else(|| of(&bytes), Ok)
+    agentry_engine::known(home, &bytes).map_or_else(|| of(&bytes), begins)
 }
 
-/// What the package of these bytes is. One that says by no schema what it takes or gives never begins, so it is none.
+/// What the package of these bytes is.
 pub fn of(bytes: &[u8]) -> Result<Package> {
-    let package = preparer()?.read_now(bytes)?;
+    begins(preparer()?.read_now(bytes)?)
+}
+
+/// It, unless what it states as the schema of its input or its output is none: no run of it would ever begin.
+fn begins(package: Package) -> Result<Package> {
     shapes::check(&package.manifest)?;
     Ok(package)
 }

@@ -217,10 +217,11 @@ impl Waker<'_> {
         for run in back {
             if self.services.parking.take(run) {
                 self.send(run).await?;
-            } else {
-                // It is being tried by what held before: once more when that has come to its end.
-                self.services.parking.state.lock().again = true;
+                continue;
             }
+            // A try that is under way began before the change: once more when that has come to its end. A stop waits by itself.
+            let mut state = self.services.parking.state.lock();
+            state.again |= state.stranded.contains_key(&run) && !state.stopped.contains_key(&run);
         }
         self.letters().await?;
         self.due().await
