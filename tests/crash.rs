@@ -235,15 +235,16 @@ fn disturb_workers(seed: u64, kills: usize) -> Tally {
     let day = today();
     let server = serve(&mut stage.agentry("serve"));
     order(&stage, &mut ordered);
-    let begun = Instant::now();
+    let mut last = Instant::now();
     while tally.killed < kills {
-        assert!(begun.elapsed() < LIFE_MAX, "it makes no progress: {} kills", tally.killed);
+        assert!(last.elapsed() < LIFE_MAX, "it makes no progress: {} kills", tally.killed);
         thread::sleep(Duration::from_millis(dice.below(LIVES_MAX_MS)));
         let all = workers(server.pid());
         match dice.below(all.len().max(1) as u64).try_into().ok().and_then(|one: usize| all.get(one)) {
             Some(worker) => {
                 kill(*worker);
                 tally.killed += 1;
+                last = Instant::now();
             }
             None if all_are_done(&stage, 0) => order(&stage, &mut ordered),
             None => {}
