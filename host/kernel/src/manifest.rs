@@ -17,8 +17,10 @@ use crate::rights::{
 
 mod check;
 mod requires;
+mod secrets;
 
 pub use requires::{Requirement, Requires};
+pub use secrets::WantsSecret;
 
 /// The version of this format.
 pub const FORMAT: u32 = 1;
@@ -105,7 +107,7 @@ impl Manifest {
             files: wants.files.iter().map(WantsFiles::right).collect(),
             tools: wants.tools.iter().map(|tool| tool.right(self.agent())).collect(),
             http: wants.http.iter().flat_map(|http| http.rights(self.agent())).collect(),
-            secrets: Vec::new(),
+            secrets: wants.secrets.iter().filter_map(WantsSecret::right).collect(),
             agents: wants.agents.as_ref().map(WantsAgents::right),
             human: wants.human.as_ref().map(|_| HumanRight { ask: true, notify: true, line: 0 }),
             others: wants
@@ -202,6 +204,9 @@ pub struct Wants {
     /// The web.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<WantsHttp>,
+    /// Secrets for its requests. None leaves them to the grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<WantsSecret>,
     /// Other agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<WantsAgents>,

@@ -373,5 +373,13 @@ mod tests {
         assert_eq!(asks("a", 1), asks("b", 1));
         assert_ne!(asks("a", 1), asks("a", 2));
         assert_ne!(asks("a", 1), capabilities(&manifest("")));
+        let secret = |handle: &str| {
+            let secret = format!(r#"{{"handle":"{handle}","only_to":"https://a.example.org","why":"w"}}"#);
+            capabilities(&manifest(&format!(r#","wants":{{"http":{{"why":"w"}},"secrets":[{secret}]}}"#)))
+        };
+        assert_ne!(secret("a"), secret("b"));
+        // Whoever says nothing of what is new writes, and agrees to, what they did before.
+        let plain = r#"{"format":1,"name":"acme:clock","version":"1.0.0","seq":1,"wit":"0.1.0","wants":{}}"#;
+        assert_eq!(serde_json::to_string(&manifest("")).unwrap(), plain);
     }
 }

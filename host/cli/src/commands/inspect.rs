@@ -141,6 +141,10 @@ fn wants(wants: &Wants) -> Vec<String> {
         let hosts = if http.hosts.is_empty() { "whatever hosts you grant".to_owned() } else { http.hosts.join(", ") };
         add("http", hosts, &http.why, http.optional);
     }
+    for secret in &wants.secrets {
+        let what = format!("`{}` of the home, to {}", secret.handle, secret.only_to);
+        add("secrets", what, &secret.why, secret.optional);
+    }
     if let Some(human) = &wants.human {
         add("human", "ask people and tell them".to_owned(), &human.why, human.optional);
     }

@@ -76,6 +76,7 @@ fn anything(roots: &BTreeSet<&str>) -> Wants {
         files: roots.iter().map(file).collect(),
         tools: alloc::vec![WantsTool { tool: "*".into(), why, optional }],
         http: Some(WantsHttp { hosts: Vec::new(), why: String::new(), optional: false }),
+        secrets: Vec::new(),
         agents: Some(WantsAgents {
             call: Vec::new(),
             send: Vec::new(),

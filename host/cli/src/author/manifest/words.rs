@@ -24,7 +24,7 @@ const FILE: [&str; 14] = [
 ];
 
 /// What other programs call these.
-const OTHERS: [(&[&str], &str); 7] = [
+const OTHERS: [(&[&str], &str); 8] = [
     (&["models", "model", "llm", "max_tokens"], "[wants.llm], and below it models = [\"*\"] and why = \"…\""),
     (&["tools", "tool"], "[[wants.tools]], and below it tool = \"mail.send\" and why = \"…\""),
     (&["files", "root", "roots"], "[[wants.files]], and below it root = \"documents\", access = \"r\" and why = \"…\""),
@@ -32,6 +32,10 @@ const OTHERS: [(&[&str], &str); 7] = [
     (
         &["dependencies", "depends", "needs", "require"],
         "[[requires]], and below it package = \"acme:calendar@^1\" and why = \"…\"",
+    ),
+    (
+        &["secrets", "secret", "handle", "api_key", "token"],
+        "[[wants.secrets]], and below it handle = \"crm\", only_to = \"https://api.example.org\" and why = \"…\"",
     ),
     (&["limits", "usd_run", "usd_day", "tokens_run", "tokens_day", "wall_run"], "it below [budget]"),
     (&["schema", "input", "inputs", "parameters"], "input_schema = '''{\"type\": \"object\"}'''"),
@@ -50,7 +54,8 @@ struct Words {
 
 const ONE: Words = Words { want: "", texts: &[], lists: &[], numbers: &[], needs: &[], several: false };
 
-const WANTS: [Words; Wants::INTERFACES.len()] = [
+/// One of each interface, in their order, and what goes with one of them.
+const WANTS: [Words; Wants::INTERFACES.len() + 1] = [
     Words { want: "llm", texts: &["class"], lists: &["models"], numbers: &["max_tokens"], needs: &["models"], ..ONE },
     Words { want: "context", ..ONE },
     Words { want: "memory", lists: &["read", "write"], ..ONE },
@@ -59,6 +64,7 @@ const WANTS: [Words; Wants::INTERFACES.len()] = [
     Words { want: "http", lists: &["hosts"], ..ONE },
     Words { want: "agents", lists: &["call", "send", "receive"], ..ONE },
     Words { want: "human", ..ONE },
+    Words { want: "secrets", texts: &["handle", "only_to"], needs: &["handle", "only_to"], several: true, ..ONE },
 ];
 
 /// Reads all of it.
@@ -211,7 +217,9 @@ mod tests {
 
     #[test]
     fn every_interface_has_its_words() {
-        assert_eq!(WANTS.map(|words| words.want), Wants::INTERFACES);
+        let (interfaces, beside) = WANTS.split_at(Wants::INTERFACES.len());
+        assert!(interfaces.iter().map(|words| words.want).eq(Wants::INTERFACES));
+        assert!(beside.iter().map(|words| words.want).eq(["secrets"]));
     }
 
     #[test]
@@ -252,6 +260,9 @@ mod tests {
                 "4:10: no `access` is called `read`",
                 "there is: r, rw",
             ),
+            ("[wants.secrets]\nhandle = \"crm\"\n", "`secrets` is a table", "[[wants.secrets]], with two brackets"),
+            ("[[wants.secrets]]\nhandle = \"crm\"\n", "`secrets` has no `only_to`", "add only_to = \"…\""),
+            ("secrets = [\"crm\"]\n", "2:1: unknown key `secrets`", "write [[wants.secrets]]"),
             ("[budget]\nusd_run = 0.1\n", "3:11: `usd_run` is no amount", "money and time are texts"),
             ("version = \n", "not TOML", "key = value"),
         ] {

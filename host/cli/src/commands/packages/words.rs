@@ -274,6 +274,10 @@ pub fn asks(wants: &Wants) -> Vec<Line> {
         };
         add(what, &http.why, http.optional);
     }
+    for secret in &wants.secrets {
+        let (handle, to) = (text::line(&secret.handle), text::line(&secret.only_to));
+        add(format!("sends the secret `{handle}` of this home to {to}"), &secret.why, secret.optional);
+    }
     lines
 }
 
@@ -331,6 +335,7 @@ mod tests {
                 "files": [{"root": "r", "access": "rw", "why": "w"}],
                 "tools": [{"tool": "t", "why": "w"}],
                 "http": {"hosts": ["h"], "why": "w"},
+                "secrets": [{"handle": "s", "only_to": "o", "why": "w"}],
                 "agents": {"call": ["a"], "send": ["a"], "receive": ["a"], "why": "w"},
                 "human": {"why": "w"},
             },
@@ -343,6 +348,10 @@ mod tests {
         wants.tools.iter_mut().for_each(|tool| [&mut tool.tool, &mut tool.why].into_iter().for_each(say));
         wants.llm.iter_mut().for_each(|llm| llm.models.iter_mut().chain([&mut llm.why]).for_each(say));
         wants.http.iter_mut().for_each(|http| http.hosts.iter_mut().chain([&mut http.why]).for_each(say));
+        wants
+            .secrets
+            .iter_mut()
+            .for_each(|one| [&mut one.handle, &mut one.only_to, &mut one.why].into_iter().for_each(say));
         if let Some(memory) = &mut wants.memory {
             memory.read.iter_mut().chain(&mut memory.write).chain([&mut memory.why]).for_each(say);
         }
