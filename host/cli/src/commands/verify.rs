@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agentry_config::policies;
-use agentry_kernel::manifest::Manifest;
-use agentry_kernel::policy::Policy;
+use agentry_kernel::manifest::{Manifest, WantsSecret};
+use agentry_kernel::policy::{Grant, Policy};
 use agentry_packages::Fault;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::{Lock, Pending, Release, consent};
@@ -16,6 +16,7 @@ use agentry_packages::statement::{Statement, capabilities};
 use anyhow::Result;
 use serde_json::json;
 
+use super::packages::Held;
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::package;
@@ -136,8 +137,8 @@ fn is_granted(home: &Home, lock: &Lock, release: &Release, manifest: &Manifest) 
     let (agent, signer) = (manifest.agent(), release.vouched.as_ref().map(|vouched| vouched.holders.name()));
     let directory = home.policies();
     let policy = if directory.exists() { policies::load(&directory)? } else { Policy::default() };
-    if policy.grant(agent, manifest, signer).is_some() {
-        return Ok(());
+    if let Some(grant) = policy.grant(agent, manifest, signer) {
+        return has_secrets(home, grant, manifest);
     }
     let hint = match &release.index {
         Some(_) => {
@@ -146,6 +147,17 @@ fn is_granted(home: &Home, lock: &Lock, release: &Release, manifest: &Manifest) 
         None => "install its file again, or get the grant back out of a backup".to_owned(),
     };
     Err(Fault::denied("no grant in the policy directory is for it, so it may do nothing", hint).into())
+}
+
+/// Whether the home still has each secret that it asks for and that its grant gives it.
+fn has_secrets(home: &Home, grant: &Grant, manifest: &Manifest) -> Result<()> {
+    let held = Held::of(home.path())?;
+    let given = |want: &&WantsSecret| grant.rights.secrets.iter().any(|right| want.is_given_by(right));
+    let lacking: Vec<_> = manifest.wants.secrets.iter().filter(given).filter(|want| !held.has(want)).collect();
+    let Some(first) = lacking.first() else { return Ok(()) };
+    let message =
+        format!("its grant gives it the secret `{}` for {}, and this home has none", first.handle, first.only_to);
+    Err(Fault::damaged(text::line(&message), held.remedy(&lacking)).into())
 }
 
 /// Whether all that it requires is here.

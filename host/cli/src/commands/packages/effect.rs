@@ -6,7 +6,9 @@ use std::path::Path;
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_kernel::inquiry::{Location, Route, Scenario, capabilities, routes, show_call};
+use agentry_kernel::manifest::WantsSecret;
 use agentry_kernel::policy::{Grant, Policy};
+use agentry_kernel::rights::SecretRight;
 use agentry_packages::Fault;
 use agentry_packages::lock::{By, Lock, Release};
 use anyhow::{Context, Result};
@@ -25,6 +27,10 @@ const WAYS_MAX: usize = 5;
 pub struct Effect {
     /// The text of the grant that would be written; none if an admin's own holds.
     pub grant: Option<String>,
+    /// The file of the grant that is in force, or that would be written.
+    pub file: String,
+    /// The secrets that its grant in force gives already.
+    pub granted: Vec<SecretRight>,
     /// The amounts that it may spend, in the words of `[budget]`.
     pub budget: Table,
     /// All that it can do, each with what binds it.
@@ -72,6 +78,13 @@ pub fn allowed(Member { candidate, compared }: &Member, effect: &Effect) -> Resu
     }
 }
 
+impl Effect {
+    /// Whether its grant in force gives this secret already.
+    pub fn gives(&self, want: &WantsSecret) -> bool {
+        self.granted.iter().any(|right| want.is_given_by(right))
+    }
+}
+
 impl Effects {
     /// Of these packages in this home.
     pub fn of(home: &Home, team: &Team, lock: &Lock) -> Result<Self> {
@@ -95,7 +108,10 @@ impl Effects {
             let can = capabilities(&scenario, candidate.agent()).unwrap_or_default();
             let now = ways(&scenario);
             let budget = placed.text.parse::<Table>().ok().and_then(|table| table.get("budget")?.as_table().cloned());
+            let granted = policy.grants.iter().find(|grant| grant.agent == candidate.agent());
             each.push(Effect {
+                file: placed.file,
+                granted: granted.map(|grant| grant.rights.secrets.clone()).unwrap_or_default(),
                 budget: budget.unwrap_or_default(),
                 can: can.into_iter().map(|can| (can.what, can.with)).collect(),
                 opens: now.difference(&was).take(WAYS_MAX).cloned().collect(),

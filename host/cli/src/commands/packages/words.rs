@@ -379,7 +379,8 @@ mod tests {
         let candidate = Candidate { package, bytes, envelope: None, signed: None, index, from, imitates, older };
         let budget = "usd_run = \"\\u001b[2J\"".parse().expect("TOML");
         let can = vec![("\u{1b}[2J".to_owned(), vec!["\u{202e}".to_owned()])];
-        let effect = Effect { grant: None, budget, can, opens: vec!["x: \u{1b}[2J".to_owned()] };
+        let (file, granted, opens) = (String::new(), vec![], vec!["x: \u{1b}[2J".to_owned()]);
+        let effect = Effect { grant: None, file, granted, budget, can, opens };
         let bad = "x\u{1b}[2J\nhint: \u{202e}";
         let need = |is_here| Need { what: bad.into(), why: bad.into(), met_by: Some(bad.into()), is_here };
         let page = shown(&candidate, &effect, None, (&[need(true), need(false)], &[bad]));
