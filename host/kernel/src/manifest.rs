@@ -16,6 +16,7 @@ use crate::rights::{
 };
 
 mod check;
+mod licence;
 mod requires;
 mod secrets;
 
@@ -70,6 +71,9 @@ pub struct Manifest {
     /// Which revision of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Under which terms it is offered: an expression of SPDX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
 }
 
 const fn first() -> u64 {

@@ -77,6 +77,9 @@ fn page(package: &Package) -> String {
     if !manifest.description.is_empty() {
         let _ = write!(page, "\n  {}", text::cut(&manifest.description, 400));
     }
+    if let Some(licence) = &manifest.licence {
+        let _ = write!(page, "\n  licence: {}", text::cut(licence, 200));
+    }
     let _ = write!(
         page,
         "\n  {}\n",

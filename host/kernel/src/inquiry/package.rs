@@ -52,6 +52,7 @@ impl Scenario {
             output_schema: None,
             source: None,
             revision: None,
+            licence: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use alloc::string::{String, ToString};
 
 use semver::Version;
 
+use super::licence::expression;
 use super::secrets::one_host;
 use super::{FORMAT, Manifest, ManifestMistake, Requirement, WIT, Wants};
 use crate::budget::words;
@@ -70,6 +71,9 @@ impl Manifest {
         for (key, value) in [("source", &self.source), ("revision", &self.revision)] {
             let value = value.as_deref().unwrap_or_default();
             fits(key, value, text::prefix(value), PLAIN)?;
+        }
+        if let Some(licence) = &self.licence {
+            fits("licence", licence, expression(licence), "for example `MIT OR Apache-2.0`")?;
         }
         schema("input_schema", self.input_schema.as_deref())?;
         schema("output_schema", self.output_schema.as_deref())?;
@@ -404,6 +408,7 @@ mod tests {
             refused("\"1.2.0\"", "\"1.2\""),
             refused("\"0.1.0\"", "\"0.2.0\""),
             refused("weekly", "\\u001b[2J"),
+            refused("description", "licence = \"MIT/Apache-2.0\"\ndescription"),
             refused("\"To write.\"", "\" \""),
             refused("max_tokens = 1024", "max_tokens = -1"),
             refused("max_tokens = 1024", "max_tokens = 0"),
@@ -427,6 +432,7 @@ mod tests {
             `version` is not a semantic version: `1.2` | for example `1.2.0`
             it was built against version 0.2.0 of the syscall table | this host has version 0.1.0: build the agent again, or use another host
             `description` has a line break, a control character or one that cannot be seen: `Writes the \u{1b}[2J report.` | use plain characters on one line
+            `licence` is no expression of SPDX: `MIT/Apache-2.0` | for example `MIT OR Apache-2.0`
             `wants.llm` has an empty `why` | tell the admin what it is for
             line 11: invalid value: integer `-1`, expected u64 | a manifest knows only the keys of agent.toml, each with its type
             `wants.llm.max_tokens` is 0: no answer is as short | say how long an answer may be, or take it out for whatever the grant gives
@@ -439,6 +445,6 @@ mod tests {
             `wants.files.root` may have lowercase letters, digits and `-` only: `../etc` | for example `documents`
             line 13: duplicate key | a manifest knows only the keys of agent.toml, each with its type
             line 9: nested too deep | a manifest needs 4 levels
-            line 9: unknown field `x`, expected one of `format`, `name`, `version`, `seq`, `wit`, `description`, `provides`, `requires`, `wants`, `budget`, `input_schema`, `output_schema`, `source`, `revision` | a manifest knows only the keys of agent.toml, each with its type"#]].assert_eq(&all.join("\n"));
+            line 9: unknown field `x`, expected one of `format`, `name`, `version`, `seq`, `wit`, `description`, `provides`, `requires`, `wants`, `budget`, `input_schema`, `output_schema`, `source`, `revision`, `licence` | a manifest knows only the keys of agent.toml, each with its type"#]].assert_eq(&all.join("\n"));
     }
 }

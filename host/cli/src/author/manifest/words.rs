@@ -6,7 +6,7 @@ use agentry_config::reader::{Document, Table, near_or_all};
 use agentry_kernel::manifest::Wants;
 use toml::de::DeValue;
 
-const FILE: [&str; 14] = [
+const FILE: [&str; 15] = [
     "format",
     "name",
     "version",
@@ -21,10 +21,11 @@ const FILE: [&str; 14] = [
     "output_schema",
     "source",
     "revision",
+    "licence",
 ];
 
 /// What other programs call these.
-const OTHERS: [(&[&str], &str); 8] = [
+const OTHERS: [(&[&str], &str); 9] = [
     (&["models", "model", "llm", "max_tokens"], "[wants.llm], and below it models = [\"*\"] and why = \"…\""),
     (&["tools", "tool"], "[[wants.tools]], and below it tool = \"mail.send\" and why = \"…\""),
     (&["files", "root", "roots"], "[[wants.files]], and below it root = \"documents\", access = \"r\" and why = \"…\""),
@@ -38,6 +39,7 @@ const OTHERS: [(&[&str], &str); 8] = [
         "[[wants.secrets]], and below it handle = \"crm\", only_to = \"https://api.example.org\" and why = \"…\"",
     ),
     (&["limits", "usd_run", "usd_day", "tokens_run", "tokens_day", "wall_run"], "it below [budget]"),
+    (&["licences", "terms", "spdx"], "licence = \"MIT OR Apache-2.0\""),
     (&["schema", "input", "inputs", "parameters"], "input_schema = '''{\"type\": \"object\"}'''"),
 ];
 
@@ -75,7 +77,7 @@ pub(super) fn check(document: Document<'_>, has_version: bool) -> Result<(), Con
         if !has_version {
             needs(root, "version", "version = \"0.1.0\": no Cargo.toml beside it says one")?;
         }
-        for key in ["version", "wit", "description", "source", "revision", "input_schema", "output_schema"] {
+        for key in ["version", "wit", "description", "source", "revision", "licence", "input_schema", "output_schema"] {
             text(root, key)?;
         }
         root.texts("provides")?;
@@ -244,6 +246,7 @@ mod tests {
             ("[[wants.llm]]\nmodels = [\"*\"]\n", "`llm` is a list", "[wants.llm], with one bracket"),
             ("[wants.files]\nroot = \"docs\"\n", "`files` is a table", "[[wants.files]], with two brackets"),
             ("[wants.llm]\nmodels = \"*\"\nwhy = \"x\"\n", "3:10: `models` is not a list of texts", "models = [\"…\"]"),
+            ("license = \"MIT\"\n", "2:1: unknown key `license`", "did you mean `licence`?"),
             ("dependencies = []\n", "2:1: unknown key `dependencies`", "write [[requires]]"),
             ("[[requires]]\npackage = \"a:c\"\n", "`requires` has no `why`", "say what it needs that for"),
             ("[[requires]]\npackge = \"a:c\"\n", "3:1: unknown key `packge`", "did you mean `package`?"),

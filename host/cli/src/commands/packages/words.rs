@@ -77,6 +77,9 @@ fn shown(
     let _ = writeln!(page, "  {}", vouched(candidate));
     let size = units::bytes(candidate.package.bytes as u64);
     let _ = writeln!(page, "  {}", styled(DIM, format!("{size}, sha256 {}", candidate.package.digest)));
+    if let Some(licence) = &manifest.licence {
+        let _ = writeln!(page, "  it says that its licence is {}", text::cut(licence, REASON_MAX_CHARS));
+    }
     if let Some(from) = &candidate.from {
         let _ = writeln!(page, "  {}", styled(DIM, format!("from {}", text::line(from))));
     }
@@ -165,6 +168,7 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "digest": candidate.package.digest.to_string(),
         "bytes": candidate.package.bytes,
         "description": manifest.description,
+        "licence": manifest.licence,
         "index": candidate.index,
         "from": candidate.from,
         "key": candidate.signed.as_ref().map(|(said, _)| said.vouched.holders.name().to_string()),
@@ -343,6 +347,7 @@ mod tests {
         .expect("a manifest");
         let say = |text: &mut String| *text = bad.to_owned();
         [&mut manifest.name, &mut manifest.version, &mut manifest.description].into_iter().for_each(say);
+        manifest.licence = Some(bad.to_owned());
         let wants = &mut manifest.wants;
         wants.files.iter_mut().for_each(|files| [&mut files.root, &mut files.why].into_iter().for_each(say));
         wants.tools.iter_mut().for_each(|tool| [&mut tool.tool, &mut tool.why].into_iter().for_each(say));
