@@ -66,6 +66,7 @@ mod reinstalled;
 mod remedies;
 mod replay;
 mod resume;
+mod sboms;
 mod secrets;
 mod seen;
 mod sentences;

@@ -1,6 +1,7 @@
 //! `agentry verify`: whether what is installed is what was agreed to: file, signature, key and lock. It changes nothing.
 
 mod rebuild;
+mod sbom;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,18 +31,22 @@ Examples:
   agentry verify bookkeeper --json
   agentry verify --rebuild ./bookkeeper-source                     # whether the bookkeeper that is installed is what this makes
   agentry verify --rebuild ./bookkeeper-source bookkeeper.wasm
+  agentry verify bookkeeper --sbom bookkeeper.cdx.json             # whether this is what its publisher signed with it
 
 Exit code 1 if one is not.")]
 pub struct Args {
-    /// Which agents; all if none is named. With --rebuild one agent, or a file [default: the agent that the source names]
+    /// Which agents; all if none is named. With --rebuild one agent, or a file [default: the agent that the source names]; with --sbom as well
     #[arg(value_name = "AGENT|FILE.wasm")]
     agents: Vec<String>,
     /// Build the source in this directory again, and compare: its toolchain and its crates run code with your rights while they build
     #[arg(long, value_name = "DIR")]
     rebuild: Option<PathBuf>,
+    /// Hold this bill of materials against the one that the publisher of one package signed with it
+    #[arg(long, value_name = "BOM.json", conflicts_with = "rebuild", requires = "agents")]
+    sbom: Option<PathBuf>,
     #[command(flatten)]
     home: HomeArgs,
-    /// Print a JSON array; with --rebuild one object
+    /// Print a JSON array; with --rebuild or --sbom one object
     #[arg(long)]
     json: bool,
 }
@@ -50,6 +55,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(source) = &args.rebuild {
         return rebuild::run(source, &args.agents, &args.home, args.json);
+    }
+    if let Some(bom) = &args.sbom {
+        return sbom::run(bom, &args.agents, &args.home, args.json);
     }
     let home = args.home.existing()?;
     let (lock, keyring) = (Lock::load(home.path())?, Keyring::load(home.path())?);

@@ -77,6 +77,9 @@ fn shown(
     let _ = writeln!(page, "  {}", vouched(candidate));
     let size = units::bytes(candidate.package.bytes as u64);
     let _ = writeln!(page, "  {}", styled(DIM, format!("{size}, sha256 {}", candidate.package.digest)));
+    if let Some(sbom) = candidate.sbom() {
+        let _ = writeln!(page, "  {}", styled(DIM, format!("bill of materials: sha256 {sbom}")));
+    }
     if let Some(licence) = &manifest.licence {
         let _ = writeln!(page, "  it says that its licence is {}", text::cut(licence, REASON_MAX_CHARS));
     }
@@ -169,6 +172,7 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "bytes": candidate.package.bytes,
         "description": manifest.description,
         "licence": manifest.licence,
+        "sbom": candidate.sbom().map(|sbom| sbom.to_string()),
         "index": candidate.index,
         "from": candidate.from,
         "key": candidate.signed.as_ref().map(|(said, _)| said.vouched.holders.name().to_string()),
