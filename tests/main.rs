@@ -47,6 +47,7 @@ mod listing;
 mod mail;
 mod mistakes;
 mod models;
+mod needs;
 mod other_clients;
 mod package;
 mod packages;

@@ -156,6 +156,13 @@ impl Wants {
     }
 }
 
+impl WantsLlm {
+    /// Whether a model has to be able to do something for it. That is no right: whoever has none that can is told.
+    pub fn needs_something(&self) -> bool {
+        self.window.is_some() || self.tools || self.schema
+    }
+}
+
 impl WantsFiles {
     fn right(&self) -> FilesRight {
         FilesRight { root: self.root.clone(), at: "/".into(), access: self.access, labels: Labels::NONE, line: 0 }
@@ -234,6 +241,15 @@ pub struct WantsLlm {
     /// The most urgent class that it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
+    /// The smallest window that prompt and answer fit in, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
+    /// True if the model has to take tools.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub tools: bool,
+    /// True if its answers have to keep to a schema.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub schema: bool,
     /// What for.
     pub why: String,
     /// True if it works without.

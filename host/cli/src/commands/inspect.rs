@@ -11,6 +11,7 @@ use agentry_kernel::rights::Access;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::packages::needs;
 use crate::exit::Exit;
 use crate::home::{self, HomeArgs};
 use crate::package;
@@ -126,7 +127,8 @@ fn wants(wants: &Wants) -> Vec<String> {
     if let Some(llm) = &wants.llm {
         let longest =
             llm.max_tokens.map_or(String::new(), |most| format!(", at most {} tokens an answer", units::count(most)));
-        add("llm", format!("models {}{longest}", llm.models.join(", ")), &llm.why, llm.optional);
+        let needs = if llm.needs_something() { format!(", {}", needs(llm)) } else { String::new() };
+        add("llm", format!("models {}{longest}{needs}", llm.models.join(", ")), &llm.why, llm.optional);
     }
     if let Some(memory) = &wants.memory {
         let all = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));

@@ -17,7 +17,7 @@ use agentry_packages::statement::{Statement, capabilities};
 use anyhow::Result;
 use serde_json::json;
 
-use super::packages::Held;
+use super::packages::{Held, Unable};
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::package;
@@ -66,13 +66,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for (agent, release) in one_or_all(&lock, &args.agents)? {
         let checked = check(home.path(), &release, &keyring)
             .and_then(|manifest| is_granted(&home, &lock, &release, &manifest))
-            .and_then(|()| is_whole(&lock, &agent));
-        let trouble = checked.err().map(|why| text::explain(&why));
+            .and_then(|unable| is_whole(&lock, &agent).map(|()| unable));
+        let (unable, trouble) = match checked {
+            Ok(unable) => (unable, None),
+            Err(why) => (None, Some(text::explain(&why))),
+        };
         good &= trouble.is_none();
         let (trouble, hints) = trouble.unzip();
-        let hint = hints.map(|hints| hints.join("; "));
+        let (warning, advice) = unable.map(|Unable { message, hint }| (message, hint)).unzip();
+        let hint = hints.map(|hints| hints.join("; ")).or(advice);
         told.push(json!({
-            "agent": agent, "version": release.version, "digest": release.digest, "trouble": trouble, "hint": hint,
+            "agent": agent, "version": release.version, "digest": release.digest, "trouble": trouble, "warning": warning, "hint": hint,
         }));
     }
     if args.json {
@@ -82,16 +86,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         for one in &told {
             let agent = text::line(one["agent"].as_str().unwrap_or_default());
-            let line = match one["trouble"].as_str() {
-                None => format!(
-                    "{} {agent} {}\n",
-                    styled(GOOD, "✓"),
-                    text::line(one["version"].as_str().unwrap_or_default())
-                ),
-                Some(trouble) => {
-                    let hint = screen::given::completed(one["hint"].as_str().unwrap_or_default());
-                    format!("{} {agent}: {trouble}\n    {}: {hint}\n", styled(BAD, "✗"), styled(HINT, "hint"))
+            let hint = screen::given::completed(one["hint"].as_str().unwrap_or_default());
+            let hint = format!("    {}: {hint}\n", styled(HINT, "hint"));
+            let version = text::line(one["version"].as_str().unwrap_or_default());
+            let line = match (one["trouble"].as_str(), one["warning"].as_str()) {
+                (None, None) => format!("{} {agent} {version}\n", styled(GOOD, "✓")),
+                (None, Some(warning)) => {
+                    let head = format!("{} {agent} {version}\n", styled(GOOD, "✓"));
+                    format!("{head}    {}: {warning}\n{hint}", styled(HINT, "warning"))
                 }
+                (Some(trouble), _) => format!("{} {agent}: {trouble}\n{hint}", styled(BAD, "✗")),
             };
             screen::print(&line)?;
         }
@@ -136,17 +140,19 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<Manifest> 
     Ok(package.manifest)
 }
 
-/// Whether a grant is in force for it, or will be once what was begun is finished.
-fn is_granted(home: &Home, lock: &Lock, release: &Release, manifest: &Manifest) -> Result<()> {
+/// Whether a grant is in force for it, or will be once what was begun is finished, and the home has the secrets that this gives. Gives what it needs of
+/// a model and no model has that it may ask.
+fn is_granted(home: &Home, lock: &Lock, release: &Release, manifest: &Manifest) -> Result<Option<Unable>> {
     let file = format!("50-{}.toml", manifest.agent());
     if lock.pending.iter().any(|pending| matches!(pending, Pending::Place { grant, .. } if grant.file == file)) {
-        return Ok(());
+        return Ok(None);
     }
     let (agent, signer) = (manifest.agent(), release.vouched.as_ref().map(|vouched| vouched.holders.name()));
     let directory = home.policies();
     let policy = if directory.exists() { policies::load(&directory)? } else { Policy::default() };
     if let Some(grant) = policy.grant(agent, manifest, signer) {
-        return has_secrets(home, grant, manifest);
+        has_secrets(home, grant, manifest)?;
+        return Unable::of(home, manifest.wants.llm.as_ref(), grant.rights.llm.as_ref(), &grant.rule.file);
     }
     let hint = match &release.index {
         Some(_) => {

@@ -135,6 +135,10 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
             let hint = "say how long an answer may be, or take it out for whatever the grant gives";
             return Err(mistake("`wants.llm.max_tokens` is 0: no answer is as short", hint).at("wants.llm.max_tokens"));
         }
+        if llm.window == Some(0) {
+            let hint = "say how many tokens prompt and answer need together, or take it out";
+            return Err(mistake("`wants.llm.window` is 0: no model is as small", hint).at("wants.llm.window"));
+        }
         reason("wants.llm", &llm.why)?;
     }
     if let Some(memory) = &wants.memory {
@@ -412,6 +416,7 @@ mod tests {
             refused("\"To write.\"", "\" \""),
             refused("max_tokens = 1024", "max_tokens = -1"),
             refused("max_tokens = 1024", "max_tokens = 0"),
+            refused("max_tokens = 1024", "window = 0"),
             refused("max_tokens = 1024", "max_tokns = 1"),
             refused("tokens_run = 5000", "tokens_run = 1.5"),
             refused("tokens_run = 5000", "tokens_run = -5"),
@@ -436,7 +441,8 @@ mod tests {
             `wants.llm` has an empty `why` | tell the admin what it is for
             line 11: invalid value: integer `-1`, expected u64 | a manifest knows only the keys of agent.toml, each with its type
             `wants.llm.max_tokens` is 0: no answer is as short | say how long an answer may be, or take it out for whatever the grant gives
-            line 11: unknown field `max_tokns`, expected one of `models`, `max_tokens`, `class`, `why`, `optional` | a manifest knows only the keys of agent.toml, each with its type
+            `wants.llm.window` is 0: no model is as small | say how many tokens prompt and answer need together, or take it out
+            line 11: unknown field `max_tokns`, expected one of `models`, `max_tokens`, `class`, `window`, `tools`, `schema`, `why`, `optional` | a manifest knows only the keys of agent.toml, each with its type
             line 7: invalid type: floating point `1.5`, expected a whole number, or a text such as "2.00" or "120s" | a manifest knows only the keys of agent.toml, each with its type
             line 7: an amount is never negative | a manifest knows only the keys of agent.toml, each with its type
             unknown key `coins` in a budget | a budget has the words of a grant's [budget]

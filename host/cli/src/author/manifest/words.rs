@@ -49,16 +49,25 @@ struct Words {
     texts: &'static [&'static str],
     lists: &'static [&'static str],
     numbers: &'static [&'static str],
+    flags: &'static [&'static str],
     needs: &'static [&'static str],
     /// It may be asked for several times: `[[wants.files]]`.
     several: bool,
 }
 
-const ONE: Words = Words { want: "", texts: &[], lists: &[], numbers: &[], needs: &[], several: false };
+const ONE: Words = Words { want: "", texts: &[], lists: &[], numbers: &[], flags: &[], needs: &[], several: false };
 
 /// One of each interface, in their order, and what goes with one of them.
 const WANTS: [Words; Wants::INTERFACES.len() + 1] = [
-    Words { want: "llm", texts: &["class"], lists: &["models"], numbers: &["max_tokens"], needs: &["models"], ..ONE },
+    Words {
+        want: "llm",
+        texts: &["class"],
+        lists: &["models"],
+        numbers: &["max_tokens", "window"],
+        flags: &["tools", "schema"],
+        needs: &["models"],
+        ..ONE
+    },
     Words { want: "context", ..ONE },
     Words { want: "memory", lists: &["read", "write"], ..ONE },
     Words { want: "tools", texts: &["tool"], needs: &["tool"], several: true, ..ONE },
@@ -160,7 +169,7 @@ fn wants(root: &Table<'_>) -> Result<(), ConfigError> {
 }
 
 fn want(table: &Table<'_>, words: &Words) -> Result<(), ConfigError> {
-    let known = [words.texts, words.lists, words.numbers, &["why", "optional"]].concat();
+    let known = [words.texts, words.lists, words.numbers, words.flags, &["why", "optional"]].concat();
     table.only(&known)?;
     for key in words.needs {
         if table.value(key).is_none() {
@@ -177,6 +186,9 @@ fn want(table: &Table<'_>, words: &Words) -> Result<(), ConfigError> {
     }
     for key in words.numbers {
         table.number(key, 0..1 << 53)?;
+    }
+    for key in words.flags {
+        table.flag(key)?;
     }
     table.flag("optional")?;
     if table.text("access")?.is_some_and(|word| ["w", "write", "wr"].contains(&word)) {
@@ -258,6 +270,7 @@ mod tests {
                 "5:1: unknown key `max_token`",
                 "`max_tokens`?",
             ),
+            ("[wants.llm]\nmodels = [\"*\"]\nwhy = \"x\"\ntools = \"yes\"\n", "5:9: `tools`", "tools = true"),
             (
                 "[[wants.files]]\nroot = \"docs\"\naccess = \"read\"\nwhy = \"x\"\n",
                 "4:10: no `access` is called `read`",

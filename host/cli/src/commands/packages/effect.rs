@@ -14,6 +14,7 @@ use agentry_packages::lock::{By, Lock, Release};
 use anyhow::{Context, Result};
 use toml::Table;
 
+use super::models::Unable;
 use super::team::Member;
 use super::{Candidate, Compared, Team};
 use crate::commands::policy;
@@ -31,6 +32,8 @@ pub struct Effect {
     pub file: String,
     /// The secrets that its grant in force gives already.
     pub granted: Vec<SecretRight>,
+    /// What it needs of a model, if no model of this home that its grant allows can do that.
+    pub unable: Option<Unable>,
     /// The amounts that it may spend, in the words of `[budget]`.
     pub budget: Table,
     /// All that it can do, each with what binds it.
@@ -109,7 +112,13 @@ impl Effects {
             let now = ways(&scenario);
             let budget = placed.text.parse::<Table>().ok().and_then(|table| table.get("budget")?.as_table().cloned());
             let granted = policy.grants.iter().find(|grant| grant.agent == candidate.agent());
+            let manifest = &candidate.package.manifest;
+            let asks = match granted.filter(|_| !placed.is_new) {
+                Some(granted) => granted.rights.llm.clone(),
+                None => manifest.rights().llm,
+            };
             each.push(Effect {
+                unable: Unable::of(home, manifest.wants.llm.as_ref(), asks.as_ref(), &placed.file)?,
                 file: placed.file,
                 granted: granted.map(|grant| grant.rights.secrets.clone()).unwrap_or_default(),
                 budget: budget.unwrap_or_default(),

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use toml::Table;
 
 use super::effect::Effect;
+use super::models::{Unable, needs};
 use super::team::{Member, Need};
 use super::{Candidate, Compared, Effects, Team};
-use crate::screen::{BAD, BOLD, DIM, GOOD, styled, text, units};
+use crate::screen::{BAD, BOLD, DIM, GOOD, HINT, styled, text, units};
 
 /// The longest of its author's reasons that stands on a screen.
 const REASON_MAX_CHARS: usize = 200;
@@ -104,6 +105,10 @@ fn shown(
                 writeln!(page, "      {}", styled(DIM, format!("it says: {}", text::cut(&line.why, REASON_MAX_CHARS))));
         }
     }
+    if let Some(Unable { message, hint }) = &effect.unable {
+        let _ = writeln!(page, "  {}: {message}", styled(BAD, "careful"));
+        let _ = writeln!(page, "      {}: {hint}", styled(HINT, "hint"));
+    }
     let _ = writeln!(page, "\n{}\n  {}", styled(BOLD, "what it may cost"), costs(&effect.budget));
     page.push_str(&required(needs));
     if effect.grant.is_none() {
@@ -184,6 +189,7 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "costs": costs(&effect.budget),
         "can": effect.can.iter().map(|(what, with)| json!({"what": what, "with": with})).collect::<Vec<_>>(),
         "opens": effect.opens,
+        "warning": effect.unable.as_ref().map(|unable| &unable.message),
         "grant": effect.grant,
         "update": compared.map(Compared::as_json),
         "consent": super::code(candidate),
@@ -245,7 +251,8 @@ pub fn asks(wants: &Wants) -> Vec<Line> {
         let most = llm
             .max_tokens
             .map_or_else(String::new, |most| format!(", at most {} tokens an answer", units::count(most)));
-        add(format!("asks {models}{most}"), &llm.why, llm.optional);
+        let needs = if llm.needs_something() { format!(" {}", needs(llm)) } else { String::new() };
+        add(format!("asks {models}{needs}{most}"), &llm.why, llm.optional);
     }
     if let Some(memory) = &wants.memory {
         let parts = [("remembers in", &memory.write), ("reads what is remembered in", &memory.read)];
@@ -389,7 +396,7 @@ mod tests {
         let budget = "usd_run = \"\\u001b[2J\"".parse().expect("TOML");
         let can = vec![("\u{1b}[2J".to_owned(), vec!["\u{202e}".to_owned()])];
         let (file, granted, opens) = (String::new(), vec![], vec!["x: \u{1b}[2J".to_owned()]);
-        let effect = Effect { grant: None, file, granted, budget, can, opens };
+        let effect = Effect { grant: None, file, granted, unable: None, budget, can, opens };
         let bad = "x\u{1b}[2J\nhint: \u{202e}";
         let need = |is_here| Need { what: bad.into(), why: bad.into(), met_by: Some(bad.into()), is_here };
         let page = shown(&candidate, &effect, None, (&[need(true), need(false)], &[bad]));
