@@ -8,6 +8,7 @@ pub mod manifest;
 pub mod pack;
 pub mod rebuild;
 pub mod recipe;
+pub mod sbom;
 pub mod sdk;
 pub mod sections;
 pub mod sysroot;

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod lock;
 pub mod name;
 pub mod oci;
+pub mod sbom;
 pub mod set;
 pub mod signers;
 pub mod source;

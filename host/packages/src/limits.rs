@@ -11,6 +11,9 @@ pub const FILE_MAX_BYTES: usize = COMPONENT_MAX_BYTES;
 /// A signature beside a component: a statement of a few hundred bytes, in base64.
 pub const SIGNATURE_MAX_BYTES: usize = 16 * KIB;
 
+/// A bill of materials: a kilobyte for each of some ten thousand parts.
+pub const SBOM_MAX_BYTES: usize = 16 * MIB;
+
 /// Signatures in one envelope or under one file of an index: as many people as share a key's work.
 pub const SIGNATURES_MAX: usize = 16;
 

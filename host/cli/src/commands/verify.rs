@@ -1,13 +1,14 @@
 //! `agentry verify`: whether what is installed is what was agreed to: file, signature, key and lock. It changes nothing.
 
 mod rebuild;
+mod sbom;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use agentry_config::policies;
-use agentry_kernel::manifest::Manifest;
-use agentry_kernel::policy::Policy;
+use agentry_kernel::manifest::{Manifest, WantsSecret};
+use agentry_kernel::policy::{Grant, Policy};
 use agentry_packages::Fault;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::{Lock, Pending, Release, consent};
@@ -16,6 +17,7 @@ use agentry_packages::statement::{Statement, capabilities};
 use anyhow::Result;
 use serde_json::json;
 
+use super::packages::{Held, Unable};
 use crate::exit::Exit;
 use crate::home::{Home, HomeArgs};
 use crate::package;
@@ -29,18 +31,22 @@ Examples:
   agentry verify bookkeeper --json
   agentry verify --rebuild ./bookkeeper-source                     # whether the bookkeeper that is installed is what this makes
   agentry verify --rebuild ./bookkeeper-source bookkeeper.wasm
+  agentry verify bookkeeper --sbom bookkeeper.cdx.json             # whether this is what its publisher signed with it
 
 Exit code 1 if one is not.")]
 pub struct Args {
-    /// Which agents; all if none is named. With --rebuild one agent, or a file [default: the agent that the source names]
+    /// Which agents; all if none is named. With --rebuild one agent, or a file [default: the agent that the source names]; with --sbom as well
     #[arg(value_name = "AGENT|FILE.wasm")]
     agents: Vec<String>,
     /// Build the source in this directory again, and compare: its toolchain and its crates run code with your rights while they build
     #[arg(long, value_name = "DIR")]
     rebuild: Option<PathBuf>,
+    /// Hold this bill of materials against the one that the publisher of one package signed with it
+    #[arg(long, value_name = "BOM.json", conflicts_with = "rebuild", requires = "agents")]
+    sbom: Option<PathBuf>,
     #[command(flatten)]
     home: HomeArgs,
-    /// Print a JSON array; with --rebuild one object
+    /// Print a JSON array; with --rebuild or --sbom one object
     #[arg(long)]
     json: bool,
 }
@@ -50,6 +56,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(source) = &args.rebuild {
         return rebuild::run(source, &args.agents, &args.home, args.json);
     }
+    if let Some(bom) = &args.sbom {
+        return sbom::run(bom, &args.agents, &args.home, args.json);
+    }
     let home = args.home.existing()?;
     let (lock, keyring) = (Lock::load(home.path())?, Keyring::load(home.path())?);
     let mut told = Vec::new();
@@ -57,13 +66,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for (agent, release) in one_or_all(&lock, &args.agents)? {
         let checked = check(home.path(), &release, &keyring)
             .and_then(|manifest| is_granted(&home, &lock, &release, &manifest))
-            .and_then(|()| is_whole(&lock, &agent));
-        let trouble = checked.err().map(|why| text::explain(&why));
+            .and_then(|unable| is_whole(&lock, &agent).map(|()| unable));
+        let (unable, trouble) = match checked {
+            Ok(unable) => (unable, None),
+            Err(why) => (None, Some(text::explain(&why))),
+        };
         good &= trouble.is_none();
         let (trouble, hints) = trouble.unzip();
-        let hint = hints.map(|hints| hints.join("; "));
+        let (warning, advice) = unable.map(|Unable { message, hint }| (message, hint)).unzip();
+        let hint = hints.map(|hints| hints.join("; ")).or(advice);
         told.push(json!({
-            "agent": agent, "version": release.version, "digest": release.digest, "trouble": trouble, "hint": hint,
+            "agent": agent, "version": release.version, "digest": release.digest, "trouble": trouble, "warning": warning, "hint": hint,
         }));
     }
     if args.json {
@@ -73,16 +86,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         for one in &told {
             let agent = text::line(one["agent"].as_str().unwrap_or_default());
-            let line = match one["trouble"].as_str() {
-                None => format!(
-                    "{} {agent} {}\n",
-                    styled(GOOD, "✓"),
-                    text::line(one["version"].as_str().unwrap_or_default())
-                ),
-                Some(trouble) => {
-                    let hint = screen::given::completed(one["hint"].as_str().unwrap_or_default());
-                    format!("{} {agent}: {trouble}\n    {}: {hint}\n", styled(BAD, "✗"), styled(HINT, "hint"))
+            let hint = screen::given::completed(one["hint"].as_str().unwrap_or_default());
+            let hint = format!("    {}: {hint}\n", styled(HINT, "hint"));
+            let version = text::line(one["version"].as_str().unwrap_or_default());
+            let line = match (one["trouble"].as_str(), one["warning"].as_str()) {
+                (None, None) => format!("{} {agent} {version}\n", styled(GOOD, "✓")),
+                (None, Some(warning)) => {
+                    let head = format!("{} {agent} {version}\n", styled(GOOD, "✓"));
+                    format!("{head}    {}: {warning}\n{hint}", styled(HINT, "warning"))
                 }
+                (Some(trouble), _) => format!("{} {agent}: {trouble}\n{hint}", styled(BAD, "✗")),
             };
             screen::print(&line)?;
         }
@@ -127,17 +140,19 @@ fn check(home: &Path, release: &Release, keyring: &Keyring) -> Result<Manifest> 
     Ok(package.manifest)
 }
 
-/// Whether a grant is in force for it, or will be once what was begun is finished.
-fn is_granted(home: &Home, lock: &Lock, release: &Release, manifest: &Manifest) -> Result<()> {
+/// Whether a grant is in force for it, or will be once what was begun is finished, and the home has the secrets that this gives. Gives what it needs of
+/// a model and no model has that it may ask.
+fn is_granted(home: &Home, lock: &Lock, release: &Release, manifest: &Manifest) -> Result<Option<Unable>> {
     let file = format!("50-{}.toml", manifest.agent());
     if lock.pending.iter().any(|pending| matches!(pending, Pending::Place { grant, .. } if grant.file == file)) {
-        return Ok(());
+        return Ok(None);
     }
     let (agent, signer) = (manifest.agent(), release.vouched.as_ref().map(|vouched| vouched.holders.name()));
     let directory = home.policies();
     let policy = if directory.exists() { policies::load(&directory)? } else { Policy::default() };
-    if policy.grant(agent, manifest, signer).is_some() {
-        return Ok(());
+    if let Some(grant) = policy.grant(agent, manifest, signer) {
+        has_secrets(home, grant, manifest)?;
+        return Unable::of(home, manifest.wants.llm.as_ref(), grant.rights.llm.as_ref(), &grant.rule.file);
     }
     let hint = match &release.index {
         Some(_) => {
@@ -146,6 +161,17 @@ fn is_granted(home: &Home, lock: &Lock, release: &Release, manifest: &Manifest) 
         None => "install its file again, or get the grant back out of a backup".to_owned(),
     };
     Err(Fault::denied("no grant in the policy directory is for it, so it may do nothing", hint).into())
+}
+
+/// Whether the home still has each secret that it asks for and that its grant gives it.
+fn has_secrets(home: &Home, grant: &Grant, manifest: &Manifest) -> Result<()> {
+    let held = Held::of(home.path())?;
+    let given = |want: &&WantsSecret| grant.rights.secrets.iter().any(|right| want.is_given_by(right));
+    let lacking: Vec<_> = manifest.wants.secrets.iter().filter(given).filter(|want| !held.has(want)).collect();
+    let Some(first) = lacking.first() else { return Ok(()) };
+    let message =
+        format!("its grant gives it the secret `{}` for {}, and this home has none", first.handle, first.only_to);
+    Err(Fault::damaged(text::line(&message), held.remedy(&lacking)).into())
 }
 
 /// Whether all that it requires is here.

@@ -52,6 +52,7 @@ impl Scenario {
             output_schema: None,
             source: None,
             revision: None,
+            licence: None,
         }
     }
 }
@@ -69,6 +70,9 @@ fn anything(roots: &BTreeSet<&str>) -> Wants {
             models: all("*"),
             max_tokens: None,
             class: Some(Class::Interactive),
+            window: None,
+            tools: false,
+            schema: false,
             why: why.clone(),
             optional,
         }),
@@ -76,6 +80,7 @@ fn anything(roots: &BTreeSet<&str>) -> Wants {
         files: roots.iter().map(file).collect(),
         tools: alloc::vec![WantsTool { tool: "*".into(), why, optional }],
         http: Some(WantsHttp { hosts: Vec::new(), why: String::new(), optional: false }),
+        secrets: Vec::new(),
         agents: Some(WantsAgents {
             call: Vec::new(),
             send: Vec::new(),

@@ -92,6 +92,15 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
             draft.push_str(&commented(&format!("{lines}{}", why(&http.why, http.optional))));
         }
     }
+    for secret in &wants.secrets {
+        let only_to = secret.origin().map_or_else(|| secret.only_to.clone(), |origin| origin.to_string());
+        draft.push_str(&format!(
+            "\n[[secrets]]\nhandle = {}\nonly_to = {}\n",
+            quoted(&secret.handle),
+            quoted(&only_to)
+        ));
+        draft.push_str(&why(&secret.why, secret.optional));
+    }
     if let Some(human) = &wants.human {
         draft.push_str("\n[human]\nask = true\nnotify = true\n");
         draft.push_str(&why(&human.why, human.optional));

@@ -120,6 +120,11 @@ impl Candidate {
         self.signed.as_ref().map(|(said, _)| said.vouched.holders.name())
     }
 
+    /// The digest of the bill of materials that its publisher signed with it, if one is named.
+    pub fn sbom(&self) -> Option<Digest> {
+        self.signed.as_ref().and_then(|(said, _)| said.sbom)
+    }
+
     /// `publisher:name version`
     pub fn story(&self) -> String {
         format!("{} {}", text::line(&self.package.manifest.name), text::line(&self.package.manifest.version))

@@ -191,6 +191,14 @@ impl<'a> Admission<'a> {
     }
 
     fn secret(&self, handle: &str, url: &Url<'_>) -> Result<(), No> {
+        // What a package leaves open, its grant says.
+        if let Some(wanted) = self.wants.map(|wants| &wants.secrets).filter(|wanted| !wanted.is_empty())
+            && !wanted.iter().any(|right| right.handle == handle && right.only_to.fits(url))
+        {
+            let allowed: Vec<_> = wanted.iter().map(|right| format!("{} to {}", right.handle, right.only_to)).collect();
+            let allowed = joined(allowed.iter().map(alloc::string::String::as_str));
+            return Err(undeclared_argument("secrets", "secret", handle, &allowed));
+        }
         let theirs = || self.grant.rights.secrets.iter().filter(|secret| secret.handle == handle);
         if theirs().any(|secret| secret.only_to.fits(url)) {
             return Ok(());
