@@ -141,9 +141,9 @@ fn new<'a>(
     by: By,
     roots: BTreeMap<String, PathBuf>,
 ) -> New<'a> {
-    let trusted = candidate.signed.as_ref().map(|(said, how)| {
-        let publisher = said.name.split(':').next().unwrap_or_default().to_owned();
-        (publisher, Known { holders: said.vouched.holders.clone(), how: *how, since: units::now() })
+    let trusted = candidate.signed.as_ref().map(|(voucher, how)| {
+        let publisher = candidate.package.manifest.name.split(':').next().unwrap_or_default().to_owned();
+        (publisher, Known { party: voucher.party(), how: *how, since: units::now() })
     });
     New {
         agent: candidate.agent(),
@@ -196,7 +196,7 @@ fn release(candidate: &Candidate, by: By) -> Release {
         version: manifest.version.clone(),
         digest: Hex(digest),
         seq: manifest.seq,
-        vouched: candidate.signed.as_ref().map(|(said, _)| said.vouched.clone()),
+        vouched: candidate.signed.as_ref().map(|(voucher, _)| voucher.clone()),
         capabilities: Hex(asks),
         consent: Consent { by, at: units::now(), to: Hex(consent(digest, asks)) },
         index: candidate.index.clone(),
