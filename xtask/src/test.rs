@@ -24,6 +24,9 @@ const WITHOUT_ISOLATION: [&str; 3] = ["guests::", "replay::", "resume::"];
 /// The reference implementation of The Update Framework.
 const TUF: &str = "tuf==7.0.1";
 
+/// The reference implementation of Sigstore in Python, for bundles of cosign.
+const SIGSTORE: &str = "sigstore==4.5.1";
+
 /// The vendors' own clients, which our readers of answers are compared with.
 const CLIENTS: [&str; 2] = ["openai==3.57.0", "anthropic==2.14.0"];
 
@@ -125,6 +128,7 @@ fn integration(steps: &mut Steps) -> Result<()> {
     // Another implementation of the form that indexes have.
     let tuf = python::environment("tuf", &[TUF])?;
     let clients = python::environment("clients", &CLIENTS)?;
+    let sigstore = python::environment("sigstore", &[SIGSTORE])?;
     // A real registry of containers, and another program that reads in it.
     let registry = debian::registry_tools();
     // A real browser, for the pages of an index.
@@ -136,6 +140,7 @@ fn integration(steps: &mut Steps) -> Result<()> {
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
     tests.env("AGENTRY_TUF_PYTHON", tuf.path("python")).env("AGENTRY_CLIENTS_PYTHON", clients.path("python"));
+    tests.env("AGENTRY_SIGSTORE_PYTHON", sigstore.path("python"));
     match registry {
         Ok(tools) => {
             tests.env("AGENTRY_REGISTRY_TOOLS", tools);

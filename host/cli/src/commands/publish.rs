@@ -133,7 +133,7 @@ fn signed(
     let sbom = sbom.map(|sbom| sbom.digest);
     let own = PublicKey::of(key);
     let publisher = package.manifest.name.split(':').next().unwrap_or_default();
-    let known = Keyring::load(home.path())?.publishers.remove(publisher).map(|known| known.holders);
+    let known = Keyring::load(home.path())?.publishers.remove(publisher).and_then(|known| known.party.keys().cloned());
     let known = known.filter(|holders| holders.has(own));
     let there = file::read(beside, SIGNATURE_MAX_BYTES)?.and_then(|there| Some((Statement::read(&there).ok()?, there)));
     let there = there.filter(|(said, _)| {

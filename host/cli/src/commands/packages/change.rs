@@ -161,9 +161,9 @@ fn stays<'l>(change: &Change<'_>, effects: &Effects, lock: &'l Lock) -> Result<O
 
 /// What the set needs to know of one of them.
 fn new<'a>(candidate: &'a Candidate, agreed: &'a Agreed, lock: &Lock) -> New<'a> {
-    let trusted = candidate.signed.as_ref().map(|(said, how)| {
-        let publisher = said.name.split(':').next().unwrap_or_default().to_owned();
-        (publisher, Known { holders: said.vouched.holders.clone(), how: *how, since: units::now() })
+    let trusted = candidate.signed.as_ref().map(|(voucher, how)| {
+        let publisher = candidate.package.manifest.name.split(':').next().unwrap_or_default().to_owned();
+        (publisher, Known { party: voucher.party(), how: *how, since: units::now() })
     });
     New {
         agent: candidate.agent(),
@@ -217,7 +217,7 @@ fn release(candidate: &Candidate, by: By) -> Release {
         version: manifest.version.clone(),
         digest: Hex(digest),
         seq: manifest.seq,
-        vouched: candidate.signed.as_ref().map(|(said, _)| said.vouched.clone()),
+        vouched: candidate.signed.as_ref().map(|(voucher, _)| voucher.clone()),
         capabilities: Hex(asks),
         consent: Consent { by, at: units::now(), to: Hex(consent(digest, asks)) },
         index: candidate.index.clone(),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use agentry_kernel::manifest::{Manifest, Wants};
 use agentry_kernel::policy::Grant;
 use agentry_kernel::rights::Access;
-use agentry_packages::holders::Vouched;
+use agentry_packages::party::Voucher;
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -180,8 +180,9 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "sbom": candidate.sbom().map(|sbom| sbom.to_string()),
         "index": candidate.index,
         "from": candidate.from,
-        "key": candidate.signed.as_ref().map(|(said, _)| said.vouched.holders.name().to_string()),
-        "signed_by": candidate.signed.as_ref().map(|(said, _)| &said.vouched.by),
+        "key": candidate.signed.as_ref().map(|(voucher, _)| voucher.party().name().to_string()),
+        "signed_by": candidate.signed.as_ref().map(|(voucher, _)| voucher.by()),
+        "signed_at": candidate.signed.as_ref().and_then(|(voucher, _)| voucher.at()),
         "trust": candidate.signed.as_ref().map(|(_, how)| *how),
         "imitates": candidate.imitates,
         "older": candidate.older,
@@ -200,9 +201,9 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
 fn vouched(candidate: &Candidate) -> String {
     let publisher = candidate.package.manifest.name.split(':').next().unwrap_or_default();
     match &candidate.signed {
-        Some((said, how)) => {
+        Some((voucher, how)) => {
             let from = candidate.index.as_ref().map_or_else(String::new, |index| format!(" ({})", text::line(index)));
-            styled(GOOD, format!("signed by {} with {}, {how}{from}", text::line(publisher), with(&said.vouched)))
+            styled(GOOD, format!("signed by {} with {}, {how}{from}", text::line(publisher), with(voucher)))
         }
         None => styled(
             BAD,
@@ -211,12 +212,18 @@ fn vouched(candidate: &Candidate) -> String {
     }
 }
 
-/// The keys that signed, as a page has them.
-fn with(vouched: &Vouched) -> String {
-    let by: Vec<String> = vouched.by.iter().map(ToString::to_string).collect();
-    match vouched.holders.only() {
-        Some(key) => key.to_string(),
-        None => format!("{} of its {} keys ({})", by.len(), vouched.holders.keys().len(), by.join(", ")),
+/// The keys or the certificate that signed, as a page has them.
+fn with(voucher: &Voucher) -> String {
+    let by = voucher.by();
+    match voucher {
+        Voucher::Keys(vouched) => match vouched.holders.only() {
+            Some(key) => key.to_string(),
+            None => format!("{} of its {} keys ({})", by.len(), vouched.holders.keys().len(), by.join(", ")),
+        },
+        Voucher::Identity(certified) => {
+            let logged = units::moment(certified.at.0);
+            format!("a certificate of {}, logged {logged} UTC", text::line(&certified.by))
+        }
     }
 }
 

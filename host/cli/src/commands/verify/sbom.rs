@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use agentry_kernel::digest::Digest;
 use agentry_packages::Fault;
 use agentry_packages::file;
+use agentry_packages::config::PackagesConfig;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::limits::SIGNATURE_MAX_BYTES;
 use agentry_packages::lock::Lock;
+use agentry_packages::party::Voucher;
 use agentry_packages::sbom::Sbom;
 use agentry_packages::set::envelope;
 use agentry_packages::statement::Statement;
@@ -81,13 +83,16 @@ fn of_agent(home: &Home, agent: &str) -> Result<Statement> {
     let (lock, keyring) = (Lock::load(home.path())?, Keyring::load(home.path())?);
     let found = one_or_all(&lock, &[agent.to_owned()])?;
     let (_, release) = found.first().expect("one was asked for");
-    check(home.path(), release, &keyring)?;
-    let unsigned = || {
-        let hint = "only what is signed says which bill of materials is its own: get the .sig that belongs to it";
-        Fault::denied(format!("nobody signed {agent}: it was named by its digest"), hint)
+    check(home.path(), release, &PackagesConfig::load(home.path())?, &keyring)?;
+    let unsigned = |how: &str| {
+        let hint = "only a statement says which bill of materials is its own: get the .sig that belongs to it";
+        Fault::denied(format!("nobody signed a statement of {agent}: {how}"), hint)
     };
-    let envelope = envelope(home.path(), release)?.filter(|_| release.vouched.is_some()).ok_or_else(unsigned)?;
-    Ok(Statement::open(&envelope)?)
+    match (&release.vouched, envelope(home.path(), release)?) {
+        (Some(Voucher::Keys(_)), Some(envelope)) => Ok(Statement::open(&envelope)?),
+        (Some(Voucher::Identity(_)), _) => Err(unsigned("it is vouched for by a bundle of cosign").into()),
+        (Some(Voucher::Keys(_)) | None, _) => Err(unsigned("it was named by its digest").into()),
+    }
 }
 
 /// What was signed of a file, by whom this home knows as its publisher.
@@ -104,6 +109,7 @@ fn of_file(home: &Home, path: &Path) -> Result<Statement> {
         return Err(Fault::denied("the signature is for another file", hint).into());
     }
     let publisher = said.name.split(':').next().unwrap_or_default();
-    Keyring::load(home.path())?.trusts(publisher, &said.vouched, None)?;
+    PackagesConfig::load(home.path())?.takes_keys(publisher)?;
+    Keyring::load(home.path())?.trusts(publisher, &Voucher::from(said.vouched.clone()), None)?;
     Ok(said)
 }
