@@ -56,7 +56,7 @@ const WANTS: [Words; Wants::INTERFACES.len()] = [
     Words { want: "memory", lists: &["read", "write"], ..ONE },
     Words { want: "tools", texts: &["tool"], needs: &["tool"], several: true, ..ONE },
     Words { want: "files", texts: &["root", "access"], needs: &["root", "access"], several: true, ..ONE },
-    Words { want: "http", lists: &["hosts"], ..ONE },
+    Words { want: "http", lists: &["hosts", "methods"], ..ONE },
     Words { want: "agents", lists: &["call", "send", "receive"], ..ONE },
     Words { want: "human", ..ONE },
 ];
