@@ -45,6 +45,7 @@ mod left_out;
 mod lies;
 mod listing;
 mod mail;
+mod mcp;
 mod mistakes;
 mod models;
 mod other_clients;
