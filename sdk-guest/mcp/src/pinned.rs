@@ -136,6 +136,15 @@ mod tests {
         Pinned::new("https://a.example/mcp".into(), "2025-11-25", vec![Tool::of(&add).expect("a tool")])
     }
 
+    /// As the first version wrote it: whatever is published stays readable.
+    const GOLDEN_1: &str = include_str!("../../../tests/golden/mcp-tools-1.json");
+
+    #[test]
+    fn what_an_older_version_pinned_is_read_and_written_as_it_was() {
+        let golden = Pinned::read(GOLDEN_1).expect("it is one");
+        assert_eq!((golden.clone(), golden.to_json().as_str()), (pinned(), GOLDEN_1));
+    }
+
     #[test]
     fn what_was_written_is_read_and_nothing_else() {
         let json = pinned().to_json();

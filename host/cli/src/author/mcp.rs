@@ -212,7 +212,7 @@ mod tests {
         let told = input["properties"]["add"]["description"].as_str().expect("a text");
         assert!(!told.contains('\u{e0041}') && told.contains("\\u{e0041}"), "{told}");
         assert_eq!(input["properties"]["add"]["properties"][evil]["const"], evil);
-        assert_eq!(files[1].1.matches("sums").count(), 2, "{}", files[1].1);
+        assert!(files[1].1.contains(".secret(\"sums\").call") && !files[1].1.contains("wants"), "{}", files[1].1);
         assert_eq!(Pinned::read(&files[3].1).expect("it is one").tools[0].description, evil);
     }
 }
