@@ -46,6 +46,7 @@ mod left_out;
 mod lies;
 mod listing;
 mod mail;
+mod mcp;
 mod mistakes;
 mod models;
 mod needs;

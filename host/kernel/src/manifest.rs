@@ -170,11 +170,11 @@ impl WantsFiles {
 }
 
 impl WantsHttp {
-    /// The hosts alone: what may be done there is the grant's to say.
+    /// The hosts, and the methods where it names some: what else may be done there is the grant's to say.
     fn rights(&self, agent: &str) -> impl Iterator<Item = HttpRight> {
         self.hosts.iter().filter_map(move |host| {
             let to = shapes::origin(host).ok()?;
-            let (methods, paths, extra) = (Vec::new(), Vec::new(), Extra::default());
+            let (methods, paths, extra) = (self.methods.clone(), Vec::new(), Extra::default());
             Some(HttpRight { id: agent.into(), to, methods, paths, private: false, extra, line: 0 })
         })
     }
@@ -309,6 +309,9 @@ pub struct WantsHttp {
     /// Hosts that it asks: `https://api.example.org`, `https://*.example.org`. None leaves it to the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// What it does there: `GET`, `POST`. None leaves it to the grant, which is drafted with `GET` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
     /// What for.
     pub why: String,
     /// True if it works without.

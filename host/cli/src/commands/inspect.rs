@@ -144,6 +144,8 @@ fn wants(wants: &Wants) -> Vec<String> {
     }
     if let Some(http) = &wants.http {
         let hosts = if http.hosts.is_empty() { "whatever hosts you grant".to_owned() } else { http.hosts.join(", ") };
+        let by = if http.methods.is_empty() { String::new() } else { format!(" by {}", http.methods.join(", ")) };
+        let hosts = format!("{hosts}{by}");
         add("http", hosts, &http.why, http.optional);
     }
     for secret in &wants.secrets {

@@ -79,7 +79,7 @@ fn anything(roots: &BTreeSet<&str>) -> Wants {
         memory: Some(WantsMemory { read: all("**"), write: all("**"), why: why.clone(), optional }),
         files: roots.iter().map(file).collect(),
         tools: alloc::vec![WantsTool { tool: "*".into(), why, optional }],
-        http: Some(WantsHttp { hosts: Vec::new(), why: String::new(), optional: false }),
+        http: Some(WantsHttp { hosts: Vec::new(), methods: Vec::new(), why: String::new(), optional: false }),
         secrets: Vec::new(),
         agents: Some(WantsAgents {
             call: Vec::new(),

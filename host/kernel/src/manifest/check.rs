@@ -171,6 +171,14 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
             let origin = shapes::origin(host).map(|_| ());
             fits(&format!("wants.http.hosts.{at}"), host, origin, "for example `https://api.example.org`")?;
         }
+        short("wants.http.methods", http.methods.len())?;
+        for (at, method) in http.methods.iter().enumerate() {
+            fits(&format!("wants.http.methods.{at}"), method, shapes::method(method), "in capital letters: `POST`")?;
+        }
+        if http.hosts.is_empty() && !http.methods.is_empty() {
+            let message = "`wants.http` names methods and no hosts";
+            return Err(mistake(message, "name the `hosts` where it does that").at("wants.http.methods"));
+        }
         reason("wants.http", &http.why)?;
     }
     secrets(wants)?;

@@ -82,8 +82,9 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
         draft.push_str(&why(&tool.why, tool.optional));
     }
     if let Some(http) = &wants.http {
+        let methods = if http.methods.is_empty() { "[\"GET\"]".to_string() } else { list(&http.methods) };
         for host in &http.hosts {
-            draft.push_str(&format!("\n[[http]]\nto = {}\nmethods = [\"GET\"]\n", quoted(host)));
+            draft.push_str(&format!("\n[[http]]\nto = {}\nmethods = {methods}\n", quoted(host)));
             draft.push_str(&why(&http.why, http.optional));
         }
         if http.hosts.is_empty() {

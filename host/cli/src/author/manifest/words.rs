@@ -72,7 +72,7 @@ const WANTS: [Words; Wants::INTERFACES.len() + 1] = [
     Words { want: "memory", lists: &["read", "write"], ..ONE },
     Words { want: "tools", texts: &["tool"], needs: &["tool"], several: true, ..ONE },
     Words { want: "files", texts: &["root", "access"], needs: &["root", "access"], several: true, ..ONE },
-    Words { want: "http", lists: &["hosts"], ..ONE },
+    Words { want: "http", lists: &["hosts", "methods"], ..ONE },
     Words { want: "agents", lists: &["call", "send", "receive"], ..ONE },
     Words { want: "human", ..ONE },
     Words { want: "secrets", texts: &["handle", "only_to"], needs: &["handle", "only_to"], several: true, ..ONE },

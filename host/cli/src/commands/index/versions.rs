@@ -108,7 +108,11 @@ fn of_budget(manifest: &Manifest, other: &Manifest) -> Manifest {
             .take(1)
             .map(|tool| agentry_kernel::manifest::WantsTool { tool: "*".to_owned(), ..tool.clone() })
             .collect(),
-        http: own.http.clone().or_else(|| others.http.clone()).map(|http| WantsHttp { hosts: Vec::new(), ..http }),
+        http: own.http.clone().or_else(|| others.http.clone()).map(|http| WantsHttp {
+            hosts: Vec::new(),
+            methods: Vec::new(),
+            ..http
+        }),
         ..Wants::default()
     };
     bare(manifest, wants, manifest.budget.clone())

@@ -292,7 +292,14 @@ pub fn asks(wants: &Wants) -> Vec<Line> {
     if let Some(http) = &wants.http {
         let what = match http.hosts.as_slice() {
             [] => "reaches the hosts on the internet that you name in its grant".to_owned(),
-            hosts => format!("reaches {} on the internet", text::line(&hosts.join(", "))),
+            hosts => {
+                let by = if http.methods.is_empty() {
+                    String::new()
+                } else {
+                    format!(", by {}", http.methods.join(" and "))
+                };
+                text::line(&format!("reaches {} on the internet{by}", hosts.join(", ")))
+            }
         };
         add(what, &http.why, http.optional);
     }
@@ -356,7 +363,7 @@ mod tests {
                 "memory": {"read": ["m"], "write": ["m"], "why": "w"},
                 "files": [{"root": "r", "access": "rw", "why": "w"}],
                 "tools": [{"tool": "t", "why": "w"}],
-                "http": {"hosts": ["h"], "why": "w"},
+                "http": {"hosts": ["h"], "methods": ["GET"], "why": "w"},
                 "secrets": [{"handle": "s", "only_to": "o", "why": "w"}],
                 "agents": {"call": ["a"], "send": ["a"], "receive": ["a"], "why": "w"},
                 "human": {"why": "w"},
@@ -370,7 +377,10 @@ mod tests {
         wants.files.iter_mut().for_each(|files| [&mut files.root, &mut files.why].into_iter().for_each(say));
         wants.tools.iter_mut().for_each(|tool| [&mut tool.tool, &mut tool.why].into_iter().for_each(say));
         wants.llm.iter_mut().for_each(|llm| llm.models.iter_mut().chain([&mut llm.why]).for_each(say));
-        wants.http.iter_mut().for_each(|http| http.hosts.iter_mut().chain([&mut http.why]).for_each(say));
+        wants
+            .http
+            .iter_mut()
+            .for_each(|http| http.hosts.iter_mut().chain(&mut http.methods).chain([&mut http.why]).for_each(say));
         wants
             .secrets
             .iter_mut()

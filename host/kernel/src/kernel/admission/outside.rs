@@ -94,6 +94,14 @@ impl<'a> Admission<'a> {
             let hosts = joined(hosts.iter().map(alloc::string::String::as_str));
             return Err(undeclared_argument("http.hosts", "url", &fetch.url, &hosts));
         }
+        // All of a package's hosts have the same methods.
+        if let Some(wanted) = self.wants.and_then(|wants| wants.http.first()).map(|right| &right.methods)
+            && !wanted.is_empty()
+            && !wanted.contains(&fetch.method)
+        {
+            let methods = joined(wanted.iter().map(alloc::string::String::as_str));
+            return Err(undeclared_argument("http.methods", "method", &fetch.method, &methods));
+        }
         let mut best = None;
         let mut missed: Missed<'_> = None;
         for (place, right) in self.grant.http(url.name) {
