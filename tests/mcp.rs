@@ -138,7 +138,7 @@ fn the_tools_of_an_mcp_server_are_a_package() {
     let made = new(stage, "sums", &server.url(), &INSIDE).with(0);
     assert!(made.stdout.contains("its tools are add, greet, slow, fail"), "{}", made.stdout);
     let manifest = fs::read_to_string(stage.path("sums/agent.toml")).expect("a manifest");
-    assert!(manifest.contains("Sums: Adds, and greets.") && manifest.contains("[[secrets]]"), "{manifest}");
+    assert!(manifest.contains("Sums: Adds, and greets.") && manifest.contains("[[wants.secrets]]"), "{manifest}");
     let named = manifest.replacen("local:sums", "acme:sums", 1);
     stage.write("sums/agent.toml", &named);
     let mut build = agentry();
@@ -152,7 +152,7 @@ fn the_tools_of_an_mcp_server_are_a_package() {
     let origin = format!("http://127.0.0.1:{}", server.port);
     let shown = end(stage.agentry("info").arg("acme:sums")).with(0).stdout;
     assert!(shown.contains(&format!("reaches {origin} on the internet, by POST")), "{shown}");
-    end(&mut market.install("acme:sums")).with(0);
+    end(market.install("acme:sums").args(["--secret", "sums"])).with(0);
     let grant: PathBuf = stage.path("home/policies/50-sums.toml");
     let drafted = fs::read_to_string(&grant).expect("a grant");
     assert!(drafted.contains("methods = [\"POST\"]"), "{drafted}");
@@ -161,10 +161,8 @@ fn the_tools_of_an_mcp_server_are_a_package() {
         end(run.args(["sums", "--json", "--input", &input.to_string()]).env("SUMS_KEY", KEY))
     };
     let add = json!({"add": {"a": 1, "b": 2}});
-    assert!(run(&add).with(3).stdout.contains("denied"), "what is inside and who asks are an admin's to give");
-    let given = drafted.replacen("methods = [\"POST\"]", "methods = [\"POST\"]\nprivate = true", 1);
-    let secret = format!("\n[[secrets]]\nhandle = \"sums\"\nonly_to = \"{origin}\"\n");
-    fs::write(&grant, format!("{given}{secret}")).expect("a grant");
+    assert!(run(&add).with(3).stdout.contains("denied"), "what is inside is an admin's to give");
+    fs::write(&grant, drafted.replacen("methods = [\"POST\"]", "methods = [\"POST\"]\nprivate = true", 1)).expect("a grant");
     assert_eq!(run(&add).with(0).json()["output"]["structured"], json!({"result": 3}));
     // What does not fit the tool's own schema begins no run.
     run(&json!({"add": {"a": 1}})).with(2).complains("missing");

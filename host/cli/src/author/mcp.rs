@@ -116,14 +116,14 @@ impl Found {
         let input = schema::of(&self.pinned.tools)?;
         let (description, origin) = (quoted(&self.description()), quoted(&self.origin));
         let secret = self.secret.as_deref().map_or_else(String::new, |handle| format!(".secret({handle:?})"));
-        let hint = self.secret.as_deref().map_or_else(String::new, |handle| self.secret_hint(handle));
+        let wants_secret = self.secret.as_deref().map_or_else(String::new, |handle| self.wants_secret(handle));
         let words = [
             ("name", name),
             ("description", &description),
             ("input", &input),
             ("origin", &origin),
             ("secret", &secret),
-            ("secret_hint", &hint),
+            ("wants_secret", &wants_secret),
         ];
         Ok(vec![
             ("agent.toml", fill(MANIFEST, &words)),
@@ -144,12 +144,10 @@ impl Found {
         text::show_up_to(DESCRIPTION_MAX_CHARS, whole.trim_end())
     }
 
-    fn secret_hint(&self, handle: &str) -> String {
-        format!(
-            "# It names the secret `{handle}`. Its grant needs these lines, and agentry.toml [secrets.{handle}] with only_to = [\"{origin}\"]:\n\
-             #     [[secrets]]\n#     handle = \"{handle}\"\n#     only_to = \"{origin}\"\n#     why = \"The server asks who calls.\"\n",
-            origin = self.origin
-        )
+    /// What asks for the secret that says who calls.
+    fn wants_secret(&self, handle: &str) -> String {
+        let (handle, origin) = (quoted(handle), quoted(&self.origin));
+        format!("\n[[wants.secrets]]\nhandle = {handle}\nonly_to = {origin}\nwhy = \"The server asks who calls.\"\n")
     }
 }
 
@@ -205,7 +203,7 @@ mod tests {
         let files = found.files("sums").expect("files");
         let manifest: toml::Table = files[0].1.parse().expect("TOML");
         let wants = manifest["wants"].as_table().expect("a table");
-        assert_eq!(wants.keys().collect::<Vec<_>>(), ["http"]);
+        assert_eq!(wants.keys().collect::<Vec<_>>(), ["http", "secrets"]);
         let description = manifest["description"].as_str().expect("a text");
         assert!(!description.contains(text::deceives) && description.contains("{{input}}"), "{description}");
         let input: Value = serde_json::from_str(manifest["input_schema"].as_str().expect("a text")).expect("JSON");

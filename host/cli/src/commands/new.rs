@@ -64,10 +64,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let found = mcp::ask(args.home.existing()?.path(), &asking)?;
     template::write(&args.name, &directory, &found.files(&args.name)?)?;
     let tools = text::line(&found.tools().collect::<Vec<_>>().join(", "));
-    let secret = args.secret.map_or_else(String::new, |_| "; a grant needs [[secrets]], as agent.toml says".to_owned());
     made(
         &directory,
-        &format!("its tools are {tools}, as tools.json has them; read agent.toml, its words are the server's{secret}"),
+        &format!("its tools are {tools}, as tools.json has them; read agent.toml, its words are the server's"),
     )
 }
 
