@@ -290,7 +290,7 @@ fn a_command_that_is_killed_leaves_the_old_set_or_the_new_one_and_two_at_once_ha
 }
 
 /// A static server of the index, but for what a test does with some of it.
-fn server(
+pub fn server(
     index: PathBuf,
     other: impl Fn(&Asked, &mut TcpStream) -> Option<std::io::Result<()>> + Send + Sync + 'static,
 ) -> Site {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::hosting::root;
 use super::packages::{
     Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Standing, Team, allowed, as_json, carry_out, given_roots,
-    page, why,
+    given_secrets, page, why,
 };
 use crate::exit::{self, Exit};
 use crate::home::{Home, HomeArgs};
@@ -40,6 +40,9 @@ pub struct Args {
     /// What a folder that it asks for anew is to be; as often as there are folders
     #[arg(long = "root", value_name = "NAME=DIR", value_parser = root, requires = "agents", conflicts_with = "dry_run")]
     roots: Vec<(String, PathBuf)>,
+    /// Yes to a secret of this home that it asks for anew, by its name; as often as there are secrets
+    #[arg(long = "secret", value_name = "HANDLE", requires = "agents", conflicts_with = "dry_run")]
+    secrets: Vec<String>,
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
@@ -107,9 +110,9 @@ fn update(args: &Args, home: &Home, agent: &str, cool_off_ms: u64) -> Result<Val
     if args.dry_run {
         return shown(args, home, &team, &lock);
     }
-    let command = format!("agentry update {agent}{}", given_roots(&args.roots));
-    let (consent, roots) = (&args.consent, args.roots.as_slice());
-    let change = Change { home, team: &team, consent, roots, command: &command, json: args.json };
+    let command = format!("agentry update {agent}{}{}", given_roots(&args.roots), given_secrets(&args.secrets));
+    let (consent, roots, secrets) = (&args.consent, args.roots.as_slice(), args.secrets.as_slice());
+    let change = Change { home, team: &team, consent, roots, secrets, command: &command, json: args.json };
     outcome(agent, team.first(), carry_out(&change, &lock)?)
 }
 

@@ -11,15 +11,17 @@ use agentry_kernel::digest::Digest;
 use agentry_kernel::publisher::PublisherKey;
 use agentry_packages::Fault;
 use agentry_packages::config::PackagesConfig;
+use agentry_packages::cosign::{BUNDLE, Proof};
 use agentry_packages::file;
 use agentry_packages::index::client::Index;
 use agentry_packages::index::listed::Listed;
 use agentry_packages::keyring::{How, Keyring};
-use agentry_packages::limits::{FILE_MAX_BYTES, SIGNATURE_MAX_BYTES};
+use agentry_packages::limits::{BUNDLE_MAX_BYTES, FILE_MAX_BYTES, SIGNATURE_MAX_BYTES};
 use agentry_packages::lock::{Lock, Release};
 use agentry_packages::name::oci::OciName;
 use agentry_packages::name::{Named, Reference, Url, digest, imitated};
 use agentry_packages::oci::{Pulled, Registry};
+use agentry_packages::party::Voucher;
 use agentry_packages::source::Source;
 use agentry_packages::statement::Statement;
 use agentry_runtime::config::Config;
@@ -37,10 +39,10 @@ pub struct Candidate {
     pub package: Package,
     /// Its file.
     pub bytes: Vec<u8>,
-    /// The envelope that was beside it, if its signature counts.
+    /// The envelope or the bundle that was beside it, if its signature counts.
     pub envelope: Option<Vec<u8>>,
-    /// Who signed it and by whose word that key is the publisher's; none if a person named it by its digest.
-    pub signed: Option<(Statement, How)>,
+    /// Who signed it and by whose word that is the publisher; none if a person named it by its digest.
+    pub signed: Option<(Voucher, How)>,
     /// The index that it is from.
     pub index: Option<String>,
     /// Where it is on a server, or in a registry of containers by digest, if it is from one.
@@ -105,7 +107,7 @@ impl Candidate {
         let indexes = Indexes::of(home, None)?;
         let read = indexes.read(home).await?;
         match Which::Named(Named::parse(&now.name)?, behind).find(&read).await? {
-            Some((index, listed)) => fetched(index, listed, None, lock, keyring).await.map(Ok),
+            Some((index, listed)) => fetched(index, listed, None, &indexes.config, (lock, keyring)).await.map(Ok),
             None => Ok(Err(Standing::of(&read, now).await)),
         }
     }
@@ -117,7 +119,16 @@ impl Candidate {
 
     /// Who signed it, as grants name them, if somebody did.
     pub fn signer(&self) -> Option<PublisherKey> {
-        self.signed.as_ref().map(|(said, _)| said.vouched.holders.name())
+        self.signed.as_ref().map(|(voucher, _)| voucher.party().name())
+    }
+
+    /// The digest of the bill of materials that its publisher signed with it, if one is named.
+    pub fn sbom(&self) -> Option<Digest> {
+        match (&self.signed, &self.envelope) {
+            (Some((Voucher::Keys(_), _)), Some(envelope)) => Statement::open(envelope).ok()?.sbom,
+            // A bundle of cosign is about the package alone.
+            _ => None,
+        }
     }
 
     /// `publisher:name version`
@@ -151,7 +162,7 @@ async fn of_index(home: &Home, wanted: &Wanted, which: Which, lock: &Lock, keyri
         )
         .into());
     }
-    fetched(index, listed, older, lock, keyring).await
+    fetched(index, listed, older, &indexes.config, (lock, keyring)).await
 }
 
 /// Whether it runs here.
@@ -164,31 +175,35 @@ async fn fetched(
     index: &Index<'_>,
     listed: Listed,
     older: Option<String>,
-    lock: &Lock,
-    keyring: &Keyring,
+    config: &PackagesConfig,
+    (lock, keyring): (&Lock, &Keyring),
 ) -> Result<Candidate> {
     let named = Named::parse(&listed.listing.name)?;
     let (component, envelope) = index.fetch(&listed).await?;
     let bytes = component.into_bytes();
     let statement = Statement::open(&envelope)?;
+    config.takes_keys(&named.publisher)?;
     if statement.vouched.holders != listed.holders {
         let message =
             format!("{} is signed by another key than the index lists for `{}`", named.name(), named.publisher);
         return Err(Fault::denied(message, "tell whoever runs the index, and the publisher").into());
     }
-    let how = keyring.trusts(&named.publisher, &statement.vouched, Some(How::Index))?;
+    let voucher = Voucher::from(statement.vouched.clone());
+    let how = keyring.trusts(&named.publisher, &voucher, Some(How::Index))?;
     let follows = if older.is_some() { None } else { Some(lock) };
     let package = looked_at(&bytes, Some(&statement), follows, Some(&listed))?;
     let imitates = imitates(&package, lock, keyring);
     let index = Some(listed.index.clone());
-    let (envelope, signed) = (Some(envelope), Some((statement, how)));
+    let (envelope, signed) = (Some(envelope), Some((voucher, how)));
     Ok(Candidate { package, bytes, envelope, signed, index, from: None, imitates, older })
 }
 
-/// A component that came without an index, and the signature beside it.
+/// A component that came without an index, and what lies beside it.
 struct Given {
     bytes: Vec<u8>,
     envelope: Option<Vec<u8>>,
+    /// Of cosign.
+    bundle: Option<Vec<u8>>,
     /// Where it is, harmless.
     shown: String,
     /// Where its signature should be, harmless.
@@ -200,9 +215,11 @@ struct Given {
 impl Given {
     fn file(path: &Path) -> Result<Self> {
         let beside = PathBuf::from(format!("{}.sig", path.display()));
+        let bundle = PathBuf::from(format!("{}.{BUNDLE}", path.display()));
         Ok(Self {
             bytes: package::read(path)?,
             envelope: file::read(&beside, SIGNATURE_MAX_BYTES)?,
+            bundle: file::read(&bundle, BUNDLE_MAX_BYTES)?,
             shown: text::line(&path.display().to_string()),
             signature: text::line(&beside.display().to_string()),
             from: None,
@@ -211,19 +228,57 @@ impl Given {
 
     async fn served(home: &Home, url: &Url) -> Result<Self> {
         let web = Arc::new(Web::new(Arc::new(System::new(Config::load(home.path())?.hosts))));
-        let (source, name) = Source::beside(url, &PackagesConfig::load(home.path())?, web)?;
+        let config = PackagesConfig::load(home.path())?;
+        let (source, name) = Source::beside(url, &config, web)?;
         let shown = text::line(url.as_str());
         let bytes = source.get(&name, FILE_MAX_BYTES).await?.ok_or_else(|| {
             Fault::unavailable(format!("{shown} is not there"), "look at the address, or ask whoever offers it")
         })?;
         let envelope = source.get(&format!("{name}.sig"), SIGNATURE_MAX_BYTES).await?;
-        Ok(Self { bytes, envelope, signature: format!("{shown}.sig"), from: Some(url.to_string()), shown })
+        // Where it could count for nobody, nobody asks for it.
+        let bundle = match config.publishers.is_empty() {
+            true => None,
+            false => source.get(&format!("{name}.{BUNDLE}"), BUNDLE_MAX_BYTES).await?,
+        };
+        Ok(Self { bytes, envelope, bundle, signature: format!("{shown}.sig"), from: Some(url.to_string()), shown })
+    }
+
+    /// What vouches for it, and the bytes of that: the statement, unless its publisher is one who is pinned by an identity; then the bundle.
+    fn word(&self, config: &PackagesConfig, is: Digest) -> Result<(Word, Option<Vec<u8>>), Fault> {
+        let said = self.envelope.as_ref().map(|envelope| Statement::open(envelope)).transpose();
+        match (said, &self.bundle) {
+            (Ok(Some(said)), bundle) if bundle.is_none() || config.identity(publisher(&said.name)).is_none() => {
+                is_of(&said, is)?;
+                config.takes_keys(publisher(&said.name))?;
+                Ok((Word::Keys(said), self.envelope.clone()))
+            }
+            (Err(fault), bundle) if bundle.is_none() || config.publishers.is_empty() => Err(fault),
+            (_, Some(bundle)) => Ok((Word::Identity(config.proof(bundle, &self.bytes)?), Some(bundle.clone()))),
+            (_, None) => {
+                let message = format!("{} is not signed: there is no {}", self.shown, self.signature);
+                let hint = "get the .sig that belongs to it; or hear its digest from the author and name it: --digest sha256:HEX";
+                Err(Fault::denied(message, hint))
+            }
+        }
+    }
+
+    fn candidate(
+        self,
+        package: Package,
+        signed: Option<(Voucher, How)>,
+        envelope: Option<Vec<u8>>,
+        lock: &Lock,
+        keyring: &Keyring,
+    ) -> Candidate {
+        let imitates = imitates(&package, lock, keyring);
+        let (bytes, from, envelope) = (self.bytes, self.from, envelope.filter(|_| signed.is_some()));
+        Candidate { package, bytes, envelope, signed, index: None, from, imitates, older: None }
     }
 
     fn pulled(pulled: Pulled) -> Self {
         let from = pulled.from.to_string();
         let (shown, signature) = (from.clone(), "layer with a signature".to_owned());
-        Self { bytes: pulled.component, envelope: pulled.envelope, shown, signature, from: Some(from) }
+        Self { bytes: pulled.component, envelope: pulled.envelope, bundle: None, shown, signature, from: Some(from) }
     }
 }
 
@@ -235,45 +290,85 @@ pub fn registry(home: &Home, name: &OciName) -> Result<Registry> {
     Ok(Registry::new(name, line, web, Secrets::open(&config.secrets))?)
 }
 
+/// What vouches for a file.
+enum Word {
+    /// A statement of whoever holds keys.
+    Keys(Statement),
+    /// A bundle of whoever a certificate names.
+    Identity(Proof),
+}
+
 /// It, if this home takes it.
 fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyring: &Keyring) -> Result<Candidate> {
-    let Given { bytes, envelope, shown, signature, from } = given;
-    let is = package::digest(&bytes);
+    let config = Indexes::of(home, None)?.config;
+    let is = package::digest(&given.bytes);
     if wants.is_some_and(|wants| wants != is) {
-        let message = format!("{shown} is not the file that was named: its digest is sha256:{is}");
+        let message = format!("{} is not the file that was named: its digest is sha256:{is}", given.shown);
         return Err(Fault::denied(message, "get it again; whoever named the digest meant another file").into());
     }
-    let statement = match (&envelope, wants) {
-        (Some(envelope), None) => Some(Statement::open(envelope)?),
-        // Whoever named the digest needs no signature: a good one counts, and a revoked key still stops.
-        (Some(envelope), Some(_)) => Statement::open(envelope).ok().filter(|said| said.digest == is),
-        (None, Some(_)) => None,
-        (None, None) => {
-            let message = format!("{shown} is not signed: there is no {signature}");
-            let hint =
-                "get the .sig that belongs to it; or hear its digest from the author and name it: --digest sha256:HEX";
-            return Err(Fault::denied(message, hint).into());
-        }
+    // Whoever named the digest needs no signature: a good one counts, and a revoked key still stops.
+    let word = match given.word(&config, is) {
+        Ok(word) => Some(word),
+        Err(_) if wants.is_some() => None,
+        Err(fault) => return Err(fault.into()),
     };
-    let publisher = |said: &Statement| said.name.split(':').next().unwrap_or_default().to_owned();
-    let first_use = Indexes::of(home, None)?.config.first_use;
-    let signed = match statement {
-        None => None,
-        Some(said) => {
-            is_of(&said, is)?;
-            keyring.still_takes(&said.vouched)?;
-            let how = keyring.trusts(&publisher(&said), &said.vouched, first_use.then_some(How::FirstUse));
-            match how {
-                Ok(how) => Some((said, how)),
+    let (package, signed, signature) = match word {
+        None => (looked_at(&given.bytes, None, Some(lock), None)?, None, None),
+        Some((Word::Keys(said), envelope)) => {
+            let voucher = Voucher::from(said.vouched.clone());
+            let sponsor = config.first_use.then_some(How::FirstUse);
+            let signed = trusted(keyring, publisher(&said.name), voucher, sponsor, wants)?;
+            let said = signed.is_some().then_some(&said);
+            (looked_at(&given.bytes, said, Some(lock), None)?, signed, envelope)
+        }
+        Some((Word::Identity(proof), bundle)) => {
+            // Whose it is says the manifest, which the bundle is about as a whole.
+            let package = looked_at(&given.bytes, None, Some(lock), None)?;
+            let signed = match certified(&config, &package, proof) {
+                Ok(voucher) => trusted(keyring, publisher(&package.manifest.name), voucher, Some(How::Pinned), wants)?,
                 Err(_) if wants.is_some() => None,
                 Err(fault) => return Err(fault.into()),
-            }
+            };
+            (package, signed, bundle)
         }
     };
-    let package = looked_at(&bytes, signed.as_ref().map(|(said, _)| said), Some(lock), None)?;
-    let imitates = imitates(&package, lock, keyring);
-    let envelope = envelope.filter(|_| signed.is_some());
-    Ok(Candidate { package, bytes, envelope, signed, index: None, from, imitates, older: None })
+    Ok(given.candidate(package, signed, signature, lock, keyring))
+}
+
+/// By whose word whoever signed is the publisher; nobody's, where a person named the digest.
+fn trusted(
+    keyring: &Keyring,
+    publisher: &str,
+    voucher: Voucher,
+    sponsor: Option<How>,
+    wants: Option<Digest>,
+) -> Result<Option<(Voucher, How)>, Fault> {
+    keyring.still_takes(&voucher)?;
+    match keyring.trusts(publisher, &voucher, sponsor) {
+        Ok(how) => Ok(Some((voucher, how))),
+        Err(_) if wants.is_some() => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The word of a package's publisher, if it is they who are proven to have signed it.
+fn certified(config: &PackagesConfig, package: &Package, proof: Proof) -> Result<Voucher, Fault> {
+    let publisher = publisher(&package.manifest.name);
+    match config.identity(publisher) {
+        Some(identity) => proof.of(publisher, identity).map(Voucher::from),
+        None => Err(Fault::denied(
+            format!(
+                "packages.toml pins nobody as `{publisher}` by an identity, and a bundle of cosign is all that vouches for it"
+            ),
+            format!(
+                "hear from `{publisher}` on another way who signs for it, then name that: [publishers.{publisher}] in packages.toml"
+            ),
+        )),
+    }
+}
+
+fn publisher(name: &str) -> &str {
+    name.split(':').next().unwrap_or_default()
 }
 
 /// Whether a signature is of this file: of another one it says nothing, whoever signed it.
