@@ -162,7 +162,8 @@ fn the_tools_of_an_mcp_server_are_a_package() {
     };
     let add = json!({"add": {"a": 1, "b": 2}});
     assert!(run(&add).with(3).stdout.contains("denied"), "what is inside is an admin's to give");
-    fs::write(&grant, drafted.replacen("methods = [\"POST\"]", "methods = [\"POST\"]\nprivate = true", 1)).expect("a grant");
+    fs::write(&grant, drafted.replacen("methods = [\"POST\"]", "methods = [\"POST\"]\nprivate = true", 1))
+        .expect("a grant");
     assert_eq!(run(&add).with(0).json()["output"]["structured"], json!({"result": 3}));
     // What does not fit the tool's own schema begins no run.
     run(&json!({"add": {"a": 1}})).with(2).complains("missing");

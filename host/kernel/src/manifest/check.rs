@@ -411,6 +411,18 @@ mod tests {
     }
 
     #[test]
+    fn methods_are_named_with_the_hosts_where_they_are_used() {
+        let with = |http: &str| {
+            let text = alloc::format!("{GOOD}\n[wants.http]\n{http}\nwhy = \"To ask.\"\n");
+            Manifest::parse_toml(&text).map_err(|mistake| mistake.to_string())
+        };
+        assert!(with("hosts = [\"https://a.example\"]\nmethods = [\"POST\"]").is_ok());
+        assert!(with("methods = [\"POST\"]").is_err_and(|told| told.contains("names methods and no hosts")));
+        let small = with("hosts = [\"https://a.example\"]\nmethods = [\"post\"]");
+        assert!(small.is_err_and(|told| told.contains("in capital letters")));
+    }
+
+    #[test]
     fn a_mistake_names_its_place_and_a_remedy() {
         let cases = [
             refused("format = 1", "format = 2"),

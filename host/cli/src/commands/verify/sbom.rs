@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use agentry_kernel::digest::Digest;
 use agentry_packages::Fault;
-use agentry_packages::file;
 use agentry_packages::config::PackagesConfig;
+use agentry_packages::file;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::limits::SIGNATURE_MAX_BYTES;
 use agentry_packages::lock::Lock;
