@@ -80,7 +80,7 @@ fn what_people_write_is_taken_and_its_work_grows_as_the_value_does() {
         (
             json!({"oneOf": tools, "$defs": {"number": {"type": "number"}}}),
             json!({"tool": "t7", "arguments": {"a": "x", "b": 1}}),
-            json!({"tool": "t7"}),
+            json!({"tool": "t7", "arguments": {}}),
         ),
         (tree, json!({"left": {"right": {}}}), json!({"left": {"middle": {}}})),
         (date, json!({"day": "2026-12-01", "who": "a@example.org", "x-1": "y"}), json!({"day": "1.12."})),
