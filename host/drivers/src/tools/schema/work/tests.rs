@@ -1,3 +1,5 @@
+//! Schemas and values that would keep a host busy, and those that people write.
+
 use serde_json::json;
 
 use super::super::Schema;
