@@ -7,7 +7,7 @@ mod image;
 use std::sync::Arc;
 
 use agentry_drivers::secrets::Secrets;
-use agentry_drivers::web::{Incoming, Outgoing, Trouble, Web};
+use agentry_drivers::web::{BodyOf, Incoming, Outgoing, Trouble, Web};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::text::line;
 use reqwest::header::{
@@ -184,6 +184,7 @@ impl Registry {
             body: request.body.clone(),
             timeout: self.line.patience,
             answer_max_bytes: request.answer_max_bytes,
+            body_of: BodyOf::Status(200),
         })
         .await
     }
@@ -243,7 +244,8 @@ impl Registry {
                 let scope = format!("repository:{}:{acts}", self.name.repository);
                 let (url, timeout) = (challenge::address(&realm, service.as_deref(), &scope), self.line.patience);
                 let (method, body, answer_max_bytes) = (Method::GET, Vec::new(), TOKEN_MAX_BYTES);
-                let came = self.exchange(Outgoing { method, url, headers, body, timeout, answer_max_bytes }).await?;
+                let body_of = BodyOf::Status(200);
+                let came = self.exchange(Outgoing { method, url, headers, body, timeout, answer_max_bytes, body_of }).await?;
                 let token = challenge::token(&came.body).filter(|_| came.status == 200).ok_or_else(|| {
                     let message = format!("{} gives no token for {scope}", host(&realm));
                     Fault::denied(message, "look at the repository's name, and at who may read or write there")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_drivers::web::address::Named;
-use agentry_drivers::web::{Incoming, Outgoing, Trouble, Web};
+use agentry_drivers::web::{BodyOf, Incoming, Outgoing, Trouble, Web};
 use agentry_kernel::text::line;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, Url};
@@ -112,6 +112,7 @@ impl Served {
             body: Vec::new(),
             timeout: self.patience,
             answer_max_bytes: max_bytes,
+            body_of: BodyOf::Status(200),
         };
         self.web.send(request, &self.networks, &CancellationToken::new()).await.map_err(|trouble| {
             let message = format!("cannot read {}: {}", shown(&url), line(&trouble.to_string()));
