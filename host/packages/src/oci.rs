@@ -40,8 +40,8 @@ pub struct Registry {
 pub struct Pulled {
     /// The component.
     pub component: Vec<u8>,
-    /// The envelope beside it.
-    pub envelope: Option<Vec<u8>>,
+    /// The envelope beside it; or why that is not to be had, which says nothing of the component.
+    pub envelope: Result<Option<Vec<u8>>, Fault>,
     /// Where it is, by digest.
     pub from: OciName,
 }
@@ -85,8 +85,8 @@ impl Registry {
         let image = Image::read(&came).map_err(|fault| fault.about(&self.name.to_string()))?;
         let component = self.layer(image.component).await?;
         let envelope = match image.envelope {
-            Some(layer) => Some(self.layer(layer).await?),
-            None => None,
+            Some(layer) => self.layer(layer).await.map(Some),
+            None => Ok(None),
         };
         Ok(Pulled { component, envelope, from: self.name.pinned(digest) })
     }

@@ -20,13 +20,13 @@ use agentry_packages::lock::{Lock, Release};
 use agentry_packages::name::oci::OciName;
 use agentry_packages::name::{Named, Reference, Url, digest, imitated};
 use agentry_packages::oci::{Pulled, Registry};
-use agentry_packages::source::Source;
+use agentry_packages::source::Offered;
 use agentry_packages::statement::Statement;
 use agentry_runtime::config::Config;
 use anyhow::{Context, Result};
 
 use super::standing::{self, Standing, newest_taken_back, no_such_file, nowhere, of_digest};
-use super::{Indexes, unnamed};
+use super::{Indexes, left_out, unnamed};
 use crate::home::Home;
 use crate::screen::text;
 
@@ -188,7 +188,8 @@ async fn fetched(
 /// A component that came without an index, and the signature beside it.
 struct Given {
     bytes: Vec<u8>,
-    envelope: Option<Vec<u8>>,
+    /// Or why nobody can say whether there is one.
+    envelope: Result<Option<Vec<u8>>, Fault>,
     /// Where it is, harmless.
     shown: String,
     /// Where its signature should be, harmless.
@@ -202,7 +203,7 @@ impl Given {
         let beside = PathBuf::from(format!("{}.sig", path.display()));
         Ok(Self {
             bytes: package::read(path)?,
-            envelope: file::read(&beside, SIGNATURE_MAX_BYTES)?,
+            envelope: file::read(&beside, SIGNATURE_MAX_BYTES),
             shown: text::line(&path.display().to_string()),
             signature: text::line(&beside.display().to_string()),
             from: None,
@@ -211,12 +212,12 @@ impl Given {
 
     async fn served(home: &Home, url: &Url) -> Result<Self> {
         let web = Arc::new(Web::new(Arc::new(System::new(Config::load(home.path())?.hosts))));
-        let (source, name) = Source::beside(url, &PackagesConfig::load(home.path())?, web)?;
+        let offered = Offered::new(url, &PackagesConfig::load(home.path())?, web)?;
         let shown = text::line(url.as_str());
-        let bytes = source.get(&name, FILE_MAX_BYTES).await?.ok_or_else(|| {
+        let bytes = offered.file(FILE_MAX_BYTES).await?.ok_or_else(|| {
             Fault::unavailable(format!("{shown} is not there"), "look at the address, or ask whoever offers it")
         })?;
-        let envelope = source.get(&format!("{name}.sig"), SIGNATURE_MAX_BYTES).await?;
+        let envelope = offered.signature(SIGNATURE_MAX_BYTES).await;
         Ok(Self { bytes, envelope, signature: format!("{shown}.sig"), from: Some(url.to_string()), shown })
     }
 
@@ -243,6 +244,15 @@ fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyri
         let message = format!("{shown} is not the file that was named: its digest is sha256:{is}");
         return Err(Fault::denied(message, "get it again; whoever named the digest meant another file").into());
     }
+    let envelope = match envelope {
+        Ok(envelope) => envelope,
+        // Whoever named the digest needs none.
+        Err(why) if wants.is_some() => {
+            left_out::signature(&why);
+            None
+        }
+        Err(why) => return Err(why.into()),
+    };
     let statement = match (&envelope, wants) {
         (Some(envelope), None) => Some(Statement::open(envelope)?),
         // Whoever named the digest needs no signature: a good one counts, and a revoked key still stops.
