@@ -451,7 +451,7 @@ fn a_publisher_whose_list_is_not_believed_hides_nobody_elses_from_a_search_and_f
     }
     let found = end(stage.agentry("search").arg("--json")).with(0);
     let told =
-        "warning: what a publisher lists is left out: `blue.json` of the index is not signed by whom it should be\n";
+        "warning: what a publisher lists is left out: `blue.json` of the index is not the file that it speaks of\n";
     assert!(found.stderr.starts_with(told), "{}", found.stderr);
     let names: Vec<_> = found.json().as_array().expect("a list").iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["acme:keeper"]);
