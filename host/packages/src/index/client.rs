@@ -22,7 +22,7 @@ use crate::fault::{Fault, Kind};
 use crate::file;
 use crate::key::PublicKey;
 use crate::limits::{
-    CLOCK_BACK_MAX_MS, FILE_MAX_BYTES, PUBLISHERS_MAX, ROOT_MAX_BYTES, ROOTS_MAX, SIGNATURE_MAX_BYTES,
+    CLOCK_BACK_MAX_MS, FILE_MAX_BYTES, PUBLISHERS_MAX, ROOT_MAX_BYTES, ROOTS_MAX, ROOTS_WAITS, SIGNATURE_MAX_BYTES,
     SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES,
 };
 use crate::source::Source;
@@ -64,6 +64,11 @@ impl<'a> Index<'a> {
         let targets = reading.targets(&root, &snapshot).await?;
         mark(&kept, now)?;
         Ok(Self { source, name: name.to_owned(), kept, now, root, snapshot, targets })
+    }
+
+    /// What it is called here.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The version of its root, for whoever looks at it.
@@ -209,7 +214,18 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
+    /// The root of now. However many there are on the way to it, they are waited for no longer than for a few files.
     async fn root(&self, anchor: PublicKey) -> Result<Root, Fault> {
+        let Some(most) = self.source.patience().map(|one| one.saturating_mul(ROOTS_WAITS)) else {
+            return self.root_by_root(anchor).await;
+        };
+        tokio::time::timeout(most, self.root_by_root(anchor)).await.unwrap_or_else(|_| {
+            let message = format!("the roots of the index did not all come within {most:?}");
+            Err(Fault::unavailable(message, "look at the line, or give it more time: seconds = N in packages.toml"))
+        })
+    }
+
+    async fn root_by_root(&self, anchor: PublicKey) -> Result<Root, Fault> {
         let read = |bytes: &[u8]| vouched(Unverified::<Root>::read("root.json", bytes)?);
         let mut root = match self.kept_bytes("root.json", ROOT_MAX_BYTES)? {
             // It was verified before it was kept, so it is not the index's that it is another by now.

@@ -52,7 +52,7 @@ pub struct Candidate {
 }
 
 /// What a person gave to say which package.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Wanted {
     /// publisher:name, perhaps with @version, or sha256:HEX, out of an index; a file; https://…/NAME.wasm; or oci://HOST/REPOSITORY:TAG
     #[arg(value_name = "PACKAGE|FILE.wasm|https://…|oci://…")]
@@ -63,12 +63,15 @@ pub struct Wanted {
     /// The index to look in, by its name in packages.toml
     #[arg(long, value_name = "NAME")]
     pub index: Option<String>,
+    /// Whether somebody only looks: then an index that is not to be had hides nothing that another one lists.
+    #[arg(skip)]
+    pub is_looked_at: bool,
 }
 
 impl Wanted {
     /// This package, wherever it is listed.
     pub fn package(package: String) -> Self {
-        Self { package, digest: None, index: None }
+        Self { package, digest: None, index: None, is_looked_at: false }
     }
 }
 
@@ -95,19 +98,24 @@ impl Candidate {
         of_given(home, given, wants, lock, keyring)
     }
 
-    /// The newest version that an index lists behind this sequence number, of what is installed; or how that stands there, if there is none.
+    /// The newest version that one of these indexes lists behind this sequence number, of what is installed; or how that stands there, if there is none.
     pub async fn newer(
-        home: &Home,
+        read: &[Index<'_>],
         (now, behind): (&Release, u64),
         lock: &Lock,
         keyring: &Keyring,
     ) -> Result<Result<Self, Standing>> {
-        let indexes = Indexes::of(home, None)?;
-        let read = indexes.read(home).await?;
-        match Which::Named(Named::parse(&now.name)?, behind).find(&read).await? {
+        match Which::Named(Named::parse(&now.name)?, behind).find(read).await.map_err(|(_, why)| why)? {
             Some((index, listed)) => fetched(index, listed, None, lock, keyring).await.map(Ok),
-            None => Ok(Err(Standing::of(&read, now).await)),
+            None => Ok(Err(Standing::of(read, now).await)),
         }
+    }
+
+    /// The newest version of this name that one of these indexes lists.
+    pub async fn among(read: &[Index<'_>], named: &str, lock: &Lock, keyring: &Keyring) -> Result<Self> {
+        let which = Which::Named(Named::parse(named)?, 0);
+        let found = which.find(read).await.map_err(|(_, why)| why)?;
+        chosen(read, &which, found, lock, keyring).await
     }
 
     /// The name that it runs by.
@@ -129,17 +137,54 @@ impl Candidate {
 /// What an index lists.
 async fn of_index(home: &Home, wanted: &Wanted, which: Which, lock: &Lock, keyring: &Keyring) -> Result<Candidate> {
     let indexes = Indexes::of(home, wanted.index.as_deref())?;
-    let read = indexes.read(home).await?;
-    let Some((index, listed)) = which.find(&read).await? else {
+    if !wanted.is_looked_at {
+        let read = indexes.read(home).await?;
+        let found = which.find(&read).await.map_err(|(index, why)| indexes.alone(index, indexes.about(index, why)))?;
+        return chosen(&read, &which, found, lock, keyring).await;
+    }
+    let (mut read, mut faults) = indexes.read_apart(home).await?;
+    let found = loop {
+        let found = which.find(&read).await;
+        let found = found.map(|found| found.map(|(index, listed)| (index.name().to_owned(), listed)));
+        match found.map_err(|(index, why)| (index.to_owned(), indexes.about(index, why))) {
+            Ok(found) => break found,
+            Err((index, why)) => {
+                faults.push((index.clone(), why));
+                read.retain(|one| one.name() != index);
+            }
+        }
+    };
+    let Some((name, listed)) = found else {
+        // It could be listed where nobody could look.
+        return match faults.into_iter().next() {
+            Some((index, why)) => Err(indexes.alone(&index, why).into()),
+            None => chosen(&read, &which, None, lock, keyring).await,
+        };
+    };
+    let faults: Vec<Fault> = faults.into_iter().map(|(_, why)| why).collect();
+    left_out::indexes(&faults);
+    let found = read.iter().find(|index| index.name() == name).map(|index| (index, listed));
+    chosen(&read, &which, found, lock, keyring).await
+}
+
+/// What was found in one of these indexes, or why there is nothing.
+async fn chosen(
+    read: &[Index<'_>],
+    which: &Which,
+    found: Option<(&Index<'_>, Listed)>,
+    lock: &Lock,
+    keyring: &Keyring,
+) -> Result<Candidate> {
+    let Some((index, listed)) = found else {
         return Err(match which {
-            Which::Named(named, _) => nowhere(&read, &named).await.into(),
-            Which::Digest(digest) => no_such_file(&read, digest).await.into(),
+            Which::Named(named, _) => nowhere(read, named).await.into(),
+            Which::Digest(digest) => no_such_file(read, *digest).await.into(),
         });
     };
     // Nobody is handed an older version; a person who names it goes back, where the newer one is one that nobody gets any more.
     let listing = &listed.listing;
     let older = match lock.is_older(&listing.name, listing.seq) && !runs(lock, &listed) {
-        true => newest_taken_back(&read, &listing.name, lock).await,
+        true => newest_taken_back(read, &listing.name, lock).await,
         false => None,
     };
     if let Some(newer) = older.as_ref().filter(|_| !which.names_one()) {
@@ -333,14 +378,15 @@ enum Which {
 }
 
 impl Which {
-    /// It, among versions that are not yanked; of two indexes that list the same, the first one's.
-    async fn find<'i>(&self, read: &'i [Index<'i>]) -> Result<Option<(&'i Index<'i>, Listed)>> {
+    /// It, among versions that are not yanked; of two indexes that list the same, the first one's. Else the index of which that cannot be said, and why.
+    async fn find<'i, 's>(&self, read: &'i [Index<'s>]) -> Result<Option<(&'i Index<'s>, Listed)>, (&'i str, Fault)> {
         let mut best: Option<(&Index<'_>, Listed)> = None;
         for index in read {
             let listed = match self {
-                Self::Named(named, _) => index.of(&named.publisher).await?,
-                Self::Digest(digest) => of_digest(index, *digest).await?,
+                Self::Named(named, _) => index.of(&named.publisher).await,
+                Self::Digest(digest) => of_digest(index, *digest).await,
             };
+            let listed = listed.map_err(|why| (index.name(), why))?;
             for one in listed.into_iter().filter(|one| one.listing.yanked.is_none() && self.is(one)) {
                 if best.as_ref().is_none_or(|(_, best)| best.listing.seq < one.listing.seq) {
                     best = Some((index, one));
