@@ -391,6 +391,14 @@ fn a_key_that_cannot_be_used_is_told_with_what_to_do() {
     std::fs::write(&file, "x").expect("it is ours");
     let told = end(&mut market.author("key list")).with(0);
     assert!(told.stderr.contains("is no key") && told.stderr.contains("put back"), "{}", told.stderr);
+    // A name that is none stands on one line.
+    std::fs::write(market.stage.path("author/keys/b\nhint: c\u{1b}[31m.key"), "x").expect("it is ours");
+    let told = end(&mut market.author("key list")).with(0);
+    assert!(
+        told.stderr.lines().all(|line| !line.starts_with("hint: c")) && !told.stderr.contains('\u{1b}'),
+        "{}",
+        told.stderr
+    );
     end(market.author("key trust").args(["blue", &format!("ed25519:01{}", "0".repeat(62))]))
         .with(2)
         .complains("is a key for which anybody can sign");
