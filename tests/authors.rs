@@ -95,8 +95,16 @@ fn a_new_agent_is_built_with_and_without_wasi_and_runs_under_its_draft() {
     let stage = Stage::new();
     new(&stage, "sky").with(0);
     // One crate for both, because what runs at compile time is compiled once then.
-    let Some(imports) = is_built_and_runs(&stage, &[]) else { return };
+    let Some(imports) = is_built_and_runs(&stage, &["--sbom", "sky.cdx.json"]) else { return };
     assert!(imports.to_string().contains("wasi:"), "{imports}");
+    // What it is made of is told with the digest of what was made.
+    let bom = fs::read_to_string(stage.path("sky/sky.cdx.json")).expect("a bill of materials");
+    let bom: Value = serde_json::from_str(&bom).expect("JSON");
+    let made = end(agentry().arg("inspect").arg(stage.path("sky/sky.wasm")).arg("--json")).with(0).json();
+    assert_eq!(bom["metadata"]["component"]["hashes"][0]["content"], made["digest"]);
+    let names: Vec<&str> =
+        bom["components"].as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
+    assert!(names.contains(&"sky") && names.contains(&"agentry") && names.contains(&"serde"), "{names:?}");
     let Some(imports) = is_built_and_runs(&stage, &["--pure"]) else { return };
     assert!(!imports.to_string().contains("wasi:"), "{imports}");
 }
@@ -202,6 +210,7 @@ fn what_was_built_already_is_not_built_again() {
     let stage = Stage::new();
     let file = bare(&stage, MANIFEST);
     end(build(&file).arg("--pure")).with(2).complains("is built already");
+    end(build(&file).arg("--sbom").arg(stage.path("bom.json"))).with(2).complains("is built already");
     end(build(&file).arg("--examples").arg("--out").arg(stage.path("out"))).with(2).complains("is built already");
 }
 

@@ -16,7 +16,7 @@ use crate::languages::rust;
 #[allow(unused_imports, reason = "that the names exist is the point")]
 use crate::mail::flood_mail;
 #[allow(unused_imports, reason = "that the names exist is the point")]
-use crate::{http, tools};
+use crate::{http, mcp, tools};
 
 /// Enough for any honest guest, little for one that wastes it.
 const BUDGET: &str =

@@ -298,7 +298,7 @@ fn give(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// A static server of the index, but for what a test does with some of it.
-fn server(
+pub fn server(
     index: PathBuf,
     other: impl Fn(&Asked, &mut TcpStream) -> Option<std::io::Result<()>> + Send + Sync + 'static,
 ) -> Site {

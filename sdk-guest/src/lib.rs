@@ -38,6 +38,7 @@ pub mod http;
 pub mod human;
 pub mod llm;
 pub mod log;
+pub mod mcp;
 pub mod memory;
 pub mod outcome;
 pub mod timers;

@@ -93,7 +93,10 @@ impl Crate {
         let purpose = package.get("description").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
         let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
         let dependencies: Vec<&String> = dependencies.into_iter().flat_map(toml::Table::keys).collect();
-        let knows = dependencies.iter().filter_map(|name| name.strip_prefix("agentry-")).map(str::to_owned).collect();
+        // What lies beside the SDK is no crate of the host.
+        let of_host = |name: &&str| tree.get(format!("host/{name}/Cargo.toml")).is_some();
+        let knows = dependencies.iter().filter_map(|name| name.strip_prefix("agentry-"));
+        let knows = knows.filter(of_host).map(str::to_owned).collect();
         let layers = package.get("metadata").and_then(|metadata| metadata.get("layers"));
         let order = layers.and_then(|layers| layers.get("order")).map(strings).transpose()?.unwrap_or_default();
         let layers_of = |layer: &String| layer.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

@@ -24,8 +24,14 @@ const WITHOUT_ISOLATION: [&str; 3] = ["guests::", "replay::", "resume::"];
 /// The reference implementation of The Update Framework.
 const TUF: &str = "tuf==7.0.1";
 
+/// The reference implementation of Sigstore in Python, for bundles of cosign.
+const SIGSTORE: &str = "sigstore==4.5.1";
+
 /// The vendors' own clients, which our readers of answers are compared with.
 const CLIENTS: [&str; 2] = ["openai==3.57.0", "anthropic==2.14.0"];
+
+/// The reference implementation of the Model Context Protocol: its servers of version 1 have sessions, to those of 2 each request stands for itself.
+const MCP: [(&str, &str); 2] = [("mcp1", "mcp==1.30.0"), ("mcp2", "mcp==2.3.0")];
 
 /// What the makers of CycloneDX read such lists with.
 const CYCLONEDX: &str = "cyclonedx-python-lib[json-validation]==11.12.0";
@@ -125,6 +131,8 @@ fn integration(steps: &mut Steps) -> Result<()> {
     // Another implementation of the form that indexes have.
     let tuf = python::environment("tuf", &[TUF])?;
     let clients = python::environment("clients", &CLIENTS)?;
+    let sigstore = python::environment("sigstore", &[SIGSTORE])?;
+    let mcp = MCP.map(|(name, package)| python::environment(name, &[package]));
     // A real registry of containers, and another program that reads in it.
     let registry = debian::registry_tools();
     // A real browser, for the pages of an index.
@@ -136,6 +144,10 @@ fn integration(steps: &mut Steps) -> Result<()> {
     let mut tests = workspace_tests(&["--test", "integration"]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
     tests.env("AGENTRY_TUF_PYTHON", tuf.path("python")).env("AGENTRY_CLIENTS_PYTHON", clients.path("python"));
+    tests.env("AGENTRY_SIGSTORE_PYTHON", sigstore.path("python"));
+    for (variable, environment) in ["AGENTRY_MCP1_PYTHON", "AGENTRY_MCP2_PYTHON"].into_iter().zip(mcp) {
+        tests.env(variable, environment?.path("python"));
+    }
     match registry {
         Ok(tools) => {
             tests.env("AGENTRY_REGISTRY_TOOLS", tools);

@@ -84,6 +84,11 @@ fn components(directory: &Path) -> Vec<String> {
 pub struct Home(PathBuf);
 
 impl HomeArgs {
+    /// Whether `--home` names one.
+    pub const fn is_named(&self) -> bool {
+        self.home.is_some()
+    }
+
     /// As if `--home` had named this.
     pub fn at(home: Option<PathBuf>) -> Self {
         Self { home }

@@ -46,7 +46,10 @@ fn drafted(manifest: &Manifest) {
         rights.iter().map(|right| right.to.clone()).collect()
     };
     assert_eq!(hosts(&given.http), hosts(&wanted.http));
-    assert!(given.secrets.is_empty(), "a draft gives no secret");
+    let secrets = |rights: &[agentry_kernel::rights::SecretRight]| -> Vec<_> {
+        rights.iter().map(|right| (right.handle.clone(), right.only_to.clone())).collect()
+    };
+    assert_eq!(secrets(&given.secrets), secrets(&wanted.secrets), "a draft gives no secret that is not asked for");
     let wants = manifest.wants.agents.as_ref();
     let named = wants.filter(|wants| !(wants.call.is_empty() && wants.send.is_empty() && wants.receive.is_empty()));
     let agents =

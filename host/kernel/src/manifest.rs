@@ -16,9 +16,12 @@ use crate::rights::{
 };
 
 mod check;
+mod licence;
 mod requires;
+mod secrets;
 
 pub use requires::{Requirement, Requires};
+pub use secrets::WantsSecret;
 
 /// The version of this format.
 pub const FORMAT: u32 = 1;
@@ -68,6 +71,9 @@ pub struct Manifest {
     /// Which revision of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Under which terms it is offered: an expression of SPDX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
 }
 
 const fn first() -> u64 {
@@ -105,7 +111,7 @@ impl Manifest {
             files: wants.files.iter().map(WantsFiles::right).collect(),
             tools: wants.tools.iter().map(|tool| tool.right(self.agent())).collect(),
             http: wants.http.iter().flat_map(|http| http.rights(self.agent())).collect(),
-            secrets: Vec::new(),
+            secrets: wants.secrets.iter().filter_map(WantsSecret::right).collect(),
             agents: wants.agents.as_ref().map(WantsAgents::right),
             human: wants.human.as_ref().map(|_| HumanRight { ask: true, notify: true, line: 0 }),
             others: wants
@@ -150,6 +156,13 @@ impl Wants {
     }
 }
 
+impl WantsLlm {
+    /// Whether a model has to be able to do something for it. That is no right: whoever has none that can is told.
+    pub fn needs_something(&self) -> bool {
+        self.window.is_some() || self.tools || self.schema
+    }
+}
+
 impl WantsFiles {
     fn right(&self) -> FilesRight {
         FilesRight { root: self.root.clone(), at: "/".into(), access: self.access, labels: Labels::NONE, line: 0 }
@@ -157,11 +170,11 @@ impl WantsFiles {
 }
 
 impl WantsHttp {
-    /// The hosts alone: what may be done there is the grant's to say.
+    /// The hosts, and the methods where it names some: what else may be done there is the grant's to say.
     fn rights(&self, agent: &str) -> impl Iterator<Item = HttpRight> {
         self.hosts.iter().filter_map(move |host| {
             let to = shapes::origin(host).ok()?;
-            let (methods, paths, extra) = (Vec::new(), Vec::new(), Extra::default());
+            let (methods, paths, extra) = (self.methods.clone(), Vec::new(), Extra::default());
             Some(HttpRight { id: agent.into(), to, methods, paths, private: false, extra, line: 0 })
         })
     }
@@ -202,6 +215,9 @@ pub struct Wants {
     /// The web.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<WantsHttp>,
+    /// Secrets for its requests. None leaves them to the grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<WantsSecret>,
     /// Other agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<WantsAgents>,
@@ -225,6 +241,15 @@ pub struct WantsLlm {
     /// The most urgent class that it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
+    /// The smallest window that prompt and answer fit in, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
+    /// True if the model has to take tools.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub tools: bool,
+    /// True if its answers have to keep to a schema.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub schema: bool,
     /// What for.
     pub why: String,
     /// True if it works without.
@@ -284,6 +309,9 @@ pub struct WantsHttp {
     /// Hosts that it asks: `https://api.example.org`, `https://*.example.org`. None leaves it to the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// What it does there: `GET`, `POST`. None leaves it to the grant, which is drafted with `GET` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
     /// What for.
     pub why: String,
     /// True if it works without.

@@ -17,6 +17,13 @@
 //! plain = true                             # HTTP without TLS, inside alone
 //! leads_to = ["https://auth.example.org"]  # other servers that it may lead to, for a token or a layer
 //! secret = "registry"                      # the handle of what says who asks, in agentry.toml
+//!
+//! [cosign]
+//! root = "trusted_root.json"               # the trusted root of a Sigstore, beside this file
+//!
+//! [publishers.acme]                        # whom its certificates must name: then no key is this publisher's
+//! identity = "https://github.com/acme/bookkeeper/.github/workflows/release.yml@refs/tags/*"
+//! issuer = "https://token.actions.githubusercontent.com"
 //! ```
 
 use std::collections::BTreeSet;
@@ -31,11 +38,16 @@ use agentry_kernel::labels;
 use ipnet::IpNet;
 use reqwest::Url;
 
+use crate::cosign::{IS_BUILT_IN, Proof};
+use crate::fault::Fault;
+use crate::identity::Identity;
 use crate::key::PublicKey;
 use crate::limits::{COOL_OFF_DEFAULT_MS, INDEXES_MAX, REGISTRIES_MAX, WAIT_DEFAULT_S, WAIT_MAX_S};
 
+mod cosign;
 mod registry;
 
+pub use self::cosign::PublisherLine;
 pub use self::registry::RegistryLine;
 
 /// The file's name in the home.
@@ -44,15 +56,16 @@ pub const PACKAGES_FILE: &str = "packages.toml";
 /// The version of the file.
 const FORMAT: u64 = 1;
 
-const PACKAGES_KEYS: [&str; 5] = ["format", "first_use", "cool_off", "indexes", "registries"];
+const PACKAGES_KEYS: [&str; 7] = ["format", "first_use", "cool_off", "indexes", "registries", "cosign", "publishers"];
 
 const INDEX_KEYS: [&str; 4] = ["at", "root", "networks", "seconds"];
 
 /// What other programs call these.
-const OTHERS: [(&[&str], &str); 3] = [
+const OTHERS: [(&[&str], &str); 4] = [
     (&["registry", "oci"], "[registries.\"HOST\"]"),
     (&["index", "sources", "repositories"], "[indexes.NAME]"),
-    (&["publishers", "keys", "trust"], "them with `agentry key trust PUBLISHER KEY`"),
+    (&["keys", "trust"], "them with `agentry key trust PUBLISHER KEY`"),
+    (&["sigstore", "keyless", "identities"], "[cosign] and [publishers.NAME]"),
 ];
 
 /// What an admin wrote.
@@ -66,6 +79,10 @@ pub struct PackagesConfig {
     pub indexes: Vec<IndexLine>,
     /// Registries of which something is said.
     pub registries: Vec<RegistryLine>,
+    /// The trusted root of the Sigstore whose certificates count.
+    pub trusted_root: Option<PathBuf>,
+    /// Publishers who sign under such certificates.
+    pub publishers: Vec<PublisherLine>,
 }
 
 /// An index.
@@ -97,7 +114,8 @@ pub enum Place {
 
 impl Default for PackagesConfig {
     fn default() -> Self {
-        Self { first_use: false, cool_off_ms: COOL_OFF_DEFAULT_MS, indexes: Vec::new(), registries: Vec::new() }
+        let (indexes, registries, trusted_root, publishers) = Default::default();
+        Self { first_use: false, cool_off_ms: COOL_OFF_DEFAULT_MS, indexes, registries, trusted_root, publishers }
     }
 }
 
@@ -154,7 +172,43 @@ impl PackagesConfig {
             let message = format!("`{}` is named twice: a host is the same in capital letters", twice.host);
             return Err(root.mistake_in("registries", message, "put all that is said of it under one name"));
         }
-        Ok(Self { first_use: root.flag("first_use")?.unwrap_or(false), cool_off_ms, indexes, registries })
+        let (trusted_root, publishers) = cosign::read(root, IS_BUILT_IN)?;
+        let first_use = root.flag("first_use")?.unwrap_or(false);
+        Ok(Self { first_use, cool_off_ms, indexes, registries, trusted_root, publishers })
+    }
+
+    /// Whom certificates must name for this publisher, if an admin pins one.
+    pub fn identity(&self, publisher: &str) -> Option<&Identity> {
+        self.publishers.iter().find(|line| line.name == publisher).map(|line| &line.identity)
+    }
+
+    /// Whether keys may speak for this publisher, whoever vouches for them.
+    ///
+    /// # Errors
+    /// If an admin pins an identity.
+    pub fn takes_keys(&self, publisher: &str) -> Result<(), Fault> {
+        let Some(identity) = self.identity(publisher) else { return Ok(()) };
+        Err(Fault::denied(
+            format!("packages.toml pins `{publisher}` by an identity, {identity}, and no key"),
+            format!(
+                "get the .{} that belongs to the file; or take [publishers.{publisher}] out of packages.toml",
+                crate::cosign::BUNDLE
+            ),
+        ))
+    }
+
+    /// Who signed a file by this bundle.
+    ///
+    /// # Errors
+    /// If no publisher is pinned by an identity, or the bundle does not prove it.
+    pub fn proof(&self, bundle: &[u8], file: &[u8]) -> Result<Proof, Fault> {
+        match &self.trusted_root {
+            Some(root) if !self.publishers.is_empty() => Proof::open(root, bundle, file),
+            _ => Err(Fault::denied(
+                "a bundle of cosign lies beside it, and packages.toml pins nobody by an identity",
+                "name a trusted root and who may sign: [cosign] and [publishers.NAME] in packages.toml",
+            )),
+        }
     }
 
     /// What is said of the registry at this host, in capital letters or not.
@@ -247,10 +301,23 @@ mod tests {
     fn a_mistake_has_its_line_and_a_remedy() {
         let key = format!("root = \"ed25519:{}\"", "0a".repeat(32));
         let index = |lines: &str| parse(&format!("format = 1\n[indexes.main]\n{lines}"));
+        let publisher = |name: &str, lines: &str| {
+            parse(&format!("format = 1\n[cosign]\nroot = \"a.json\"\n[publishers.{name}]\n{lines}\n"))
+        };
         for (case, what) in [
             (parse(""), "the file has another format"),
             (parse("format = 1\nfirstuse = true"), "did you mean `first_use`?"),
             (parse("format = 1\nsources = 1"), "[indexes.NAME]"),
+            (parse("format = 1\nkeyless = 1"), "[cosign] and [publishers.NAME]"),
+            (parse("format = 1\n[cosign]\n"), "root"),
+            (parse("format = 1\n[cosign]\nroot = \"a\"\nkey = \"b\"\n"), "unknown key `key`"),
+            (parse("format = 1\n[publishers.acme]\nidentity = \"a\"\n"), "without a trusted root"),
+            (publisher("acme", "key = \"ed25519:00\""), "agentry key trust acme"),
+            (publisher("acme", "issuer = \"https://a.example\""), "has no `identity`"),
+            (publisher("acme", "identity = \"me@a.example\""), "has no `issuer`"),
+            (publisher("acme", "identity = \"me@*\"\nissuer = \"https://a.example\""), "could be anybody"),
+            (publisher("acme", "identity = \"me@a.example\"\nissuer = \"https://a.example\"\nroot = 1"), "root"),
+            (publisher("Acme", ""), "cannot be a publisher"),
             (parse("format = 1\nregistry = 1"), "[registries.\"HOST\"]"),
             (parse("format = 1\n[registries.\"a/b\"]\n"), "is no host"),
             (parse("format = 1\n[registries.\"a.example\"]\nplain = true\n"), "is for a registry inside"),
@@ -276,5 +343,22 @@ mod tests {
             let told = case.unwrap_err();
             assert!(told.contains(what) && told.contains("\nhint: "), "{what}: {told}");
         }
+    }
+
+    #[test]
+    fn a_publisher_who_is_pinned_by_an_identity_has_no_key_and_a_program_that_looks_at_none_says_so() {
+        let text = "format = 1\n[cosign]\nroot = \"root.json\"\n[publishers.acme]\nidentity = \"me@a.example\"\n\
+                    issuer = \"https://accounts.example\"\n";
+        let config = PackagesConfig::parse("home/packages.toml", text).unwrap();
+        assert_eq!(config.trusted_root.as_deref(), Some(Path::new("home/root.json")));
+        assert!(config.identity("acme").unwrap().is("me@a.example", "https://accounts.example"));
+        assert!(
+            config.takes_keys("acme").unwrap_err().message.contains("and no key") && config.takes_keys("blue").is_ok()
+        );
+        assert!(PackagesConfig::default().proof(b"{}", b"").unwrap_err().message.contains("pins nobody"));
+        let without = |text| Document { file: "packages.toml", text }.read(|root| cosign::read(root, false)).err();
+        let told = without(text).unwrap().to_string();
+        assert!(told.contains("is built without keyless signatures") && told.contains("packages.toml:2:"), "{told}");
+        assert!(without("format = 1\n").is_none());
     }
 }

@@ -2,9 +2,11 @@
 //! nothing of a package, takes none apart (the preparer does) and asks nobody: a face shows and asks.
 
 pub mod config;
+pub mod cosign;
 mod fault;
 pub mod file;
 pub mod holders;
+pub mod identity;
 pub mod index;
 pub mod key;
 pub mod keyring;
@@ -12,6 +14,8 @@ pub mod limits;
 pub mod lock;
 pub mod name;
 pub mod oci;
+pub mod party;
+pub mod sbom;
 pub mod set;
 pub mod signers;
 pub mod source;

@@ -11,6 +11,24 @@ pub const FILE_MAX_BYTES: usize = COMPONENT_MAX_BYTES;
 /// A signature beside a component: a statement of a few hundred bytes, in base64.
 pub const SIGNATURE_MAX_BYTES: usize = 16 * KIB;
 
+/// A bill of materials: a kilobyte for each of some ten thousand parts.
+pub const SBOM_MAX_BYTES: usize = 16 * MIB;
+
+/// A bundle of cosign beside a component: a certificate, a signature and an entry of a log, ten kilobytes; with provenance of SLSA, thirty.
+pub const BUNDLE_MAX_BYTES: usize = 256 * KIB;
+
+/// Entries of logs, and timestamps, in one bundle: each is verified, and there is one.
+pub const EVIDENCE_MAX: usize = 4;
+
+/// A trusted root of Sigstore: that of the public instance has seven kilobytes.
+pub const TRUSTED_ROOT_MAX_BYTES: usize = 256 * KIB;
+
+/// Publishers whom an admin pins by an identity.
+pub const IDENTITIES_MAX: usize = 1_000;
+
+/// An identity, or who says that it is one: an address of a workflow and its tag.
+pub const IDENTITY_MAX_BYTES: usize = 512;
+
 /// Signatures in one envelope or under one file of an index: as many people as share a key's work.
 pub const SIGNATURES_MAX: usize = 16;
 

@@ -13,19 +13,19 @@ use sha2::{Digest as _, Sha256};
 
 use crate::fault::Fault;
 use crate::file;
-use crate::holders::Vouched;
 use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX, SIGNED_MAX};
 use crate::name::bytes;
+use crate::party::Voucher;
 use crate::team::{Member, Team};
 
 /// The file's name in the home.
 pub const LOCK_FILE: &str = "agents.lock";
 
 /// Its version.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// Those before it: they say less, and nothing otherwise.
-const FORMATS_BEFORE: [u32; 3] = [1, 2, 3];
+const FORMATS_BEFORE: [u32; 4] = [1, 2, 3, 4];
 
 /// Where components lie, each under its digest.
 pub(crate) const DIRECTORY: &str = "packages";
@@ -85,7 +85,7 @@ pub struct Release {
     pub seq: u64,
     /// Who may sign for its publisher and who did; none if a person named it by its digest.
     #[serde(rename = "key")]
-    pub vouched: Option<Vouched>,
+    pub vouched: Option<Voucher>,
     /// What it asks for: see `statement::capabilities`.
     pub capabilities: Hex,
     /// What was agreed to.
@@ -162,7 +162,7 @@ pub struct Lock {
     /// Who signed each version that was ever installed here, by its digest in hexadecimal digits: runs of it that wait go on for as long
     /// as its grant does.
     #[serde(default)]
-    pub signed: BTreeMap<String, Vouched>,
+    pub signed: BTreeMap<String, Voucher>,
     /// What is not finished.
     pub pending: Vec<Pending>,
 }
@@ -317,7 +317,7 @@ impl Lock {
         }
     }
 
-    fn keep_signers(&mut self, digest: String, vouched: Vouched) {
+    fn keep_signers(&mut self, digest: String, vouched: Voucher) {
         self.signed.insert(digest, vouched);
         if self.signed.len() > SIGNED_MAX {
             let named: BTreeSet<String> = self.releases().map(|release| release.digest.0.to_string()).collect();
@@ -328,7 +328,7 @@ impl Lock {
     }
 
     /// Whose signatures each version has that is or was installed, as far as it has some.
-    pub fn signers(&self) -> impl Iterator<Item = (Digest, &Vouched)> {
+    pub fn signers(&self) -> impl Iterator<Item = (Digest, &Voucher)> {
         let were = self.signed.iter().filter_map(|(digest, vouched)| Some((Digest(bytes(digest)?), vouched)));
         were.chain(self.releases().filter_map(|release| Some((release.digest.0, release.vouched.as_ref()?))))
     }

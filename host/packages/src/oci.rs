@@ -24,7 +24,7 @@ use crate::config::RegistryLine;
 use crate::fault::Fault;
 use crate::limits::{IMAGE_MAX_BYTES, REDIRECTS_MAX, TOKEN_MAX_BYTES};
 use crate::name::oci::OciName;
-use crate::source::origin;
+use crate::name::{host, origin};
 
 /// Where a registry says of which bytes it speaks.
 const DIGEST: &str = "docker-content-digest";
@@ -366,9 +366,4 @@ fn answered(by: &Url, status: u16) -> Fault {
 /// Whether two addresses are of one server.
 fn same(a: &Url, b: &Url) -> bool {
     (a.scheme(), a.host(), a.port_or_known_default()) == (b.scheme(), b.host(), b.port_or_known_default())
-}
-
-/// The server, as a message names it.
-fn host(url: &Url) -> String {
-    line(&url.origin().ascii_serialization())
 }

@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::fault::Fault;
 use crate::file;
-use crate::key::PublicKey;
-use crate::keyring::{Keyring, Known, Revoked};
-use crate::limits::{FILE_MAX_BYTES, TURN_WAIT_MS};
+use crate::keyring::{Keyring, Known, Lost, Revoked};
+use crate::limits::{BUNDLE_MAX_BYTES, FILE_MAX_BYTES, SIGNATURE_MAX_BYTES, TURN_WAIT_MS};
 use crate::lock::{DIRECTORY, GrantFile, Hex, Lock, Pending, Release, component};
+use crate::party::Voucher;
 
 /// Grants as they were agreed to, each under its digest.
 const GRANTS: &str = "grants";
@@ -53,7 +53,7 @@ pub struct New<'a> {
     pub release: Release,
     /// The bytes of its file.
     pub component: &'a [u8],
-    /// The envelope that its publisher signed.
+    /// The envelope that its publisher signed, or the bundle.
     pub envelope: Option<&'a [u8]>,
     /// The text of its grant; none if the one that is in force stays.
     pub grant: Option<&'a str>,
@@ -139,7 +139,7 @@ impl Set {
         let directory = self.directory();
         file::write(&component(&self.home, release.digest.0), bytes, &directory, 0o644)?;
         if let Some(envelope) = envelope {
-            file::write(&self.envelope(release.digest.0), envelope, &directory, 0o644)?;
+            file::write(&signature(&self.home, &release).0, envelope, &directory, 0o644)?;
         }
         let before = self.lock.agents.get(agent).and_then(|installed| installed.now.grant.clone());
         release.grant = before.clone();
@@ -234,18 +234,18 @@ impl Set {
         self.keep(keyring)
     }
 
-    /// A key is never taken again, and what it signed is granted nothing any more: a host that serves stops it at its next call. Gives
-    /// the agents.
+    /// A key or an identity is never taken again, and what it signed is granted nothing any more: a host that serves stops it at its next
+    /// call. Gives the agents.
     ///
     /// # Errors
     /// If something cannot be written.
-    pub fn revoke(&mut self, key: PublicKey, revoked: Revoked) -> Result<Vec<String>, Fault> {
+    pub fn revoke(&mut self, lost: Lost, revoked: Revoked) -> Result<Vec<String>, Fault> {
         let mut keyring = self.keyring.clone();
-        keyring.revoked.entry(key).or_insert(revoked);
+        keyring.revoke(lost.clone(), revoked);
         self.keep(keyring)?;
         self.withdraw_revoked()?;
         let signed = self.lock.agents.iter().filter(|(_, installed)| {
-            installed.now.vouched.as_ref().is_some_and(|vouched| vouched.by.contains(&key))
+            installed.now.vouched.as_ref().is_some_and(|voucher| lost.is_of(voucher))
                 && self.takes(&installed.now).is_err()
         });
         Ok(signed.map(|(agent, _)| agent.clone()).collect())
@@ -273,7 +273,7 @@ impl Set {
         Ok(now)
     }
 
-    /// Whether enough of the keys that signed a release are not revoked.
+    /// Whether enough of those who signed a release are not revoked.
     fn takes(&self, release: &Release) -> Result<(), Fault> {
         release.vouched.as_ref().map_or(Ok(()), |vouched| self.keyring.still_takes(vouched))
     }
@@ -284,10 +284,6 @@ impl Set {
 
     fn directory(&self) -> PathBuf {
         self.home.join(DIRECTORY)
-    }
-
-    fn envelope(&self, digest: Digest) -> PathBuf {
-        component(&self.home, digest).with_extension("sig")
     }
 
     fn grant(&self, grant: &GrantFile) -> PathBuf {
@@ -439,13 +435,22 @@ pub fn verified(home: &Path, release: &Release) -> Result<PathBuf, Fault> {
     }
 }
 
-/// The envelope that the publisher of an installed release signed, if there is one.
+/// The envelope or the bundle that the publisher of an installed release signed, if there is one.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn envelope(home: &Path, release: &Release) -> Result<Option<Vec<u8>>, Fault> {
-    let path = component(home, release.digest.0).with_extension("sig");
-    file::read(&path, crate::limits::SIGNATURE_MAX_BYTES)
+    let (path, max_bytes) = signature(home, release);
+    file::read(&path, max_bytes)
+}
+
+/// Where that lies, and how long it may be.
+fn signature(home: &Path, release: &Release) -> (PathBuf, usize) {
+    let (extension, max_bytes) = match release.vouched {
+        Some(Voucher::Identity(_)) => ("sigstore", BUNDLE_MAX_BYTES),
+        Some(Voucher::Keys(_)) | None => ("sig", SIGNATURE_MAX_BYTES),
+    };
+    (component(home, release.digest.0).with_extension(extension), max_bytes)
 }
 
 fn digest(bytes: &[u8]) -> Digest {

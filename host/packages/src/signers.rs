@@ -51,8 +51,8 @@ impl Signers {
 
 fn read(home: &Path) -> Option<BTreeMap<Digest, PublisherKey>> {
     let (lock, keyring) = (Lock::load(home).ok()?, Keyring::load(home).ok()?);
-    let good = lock.signers().filter(|(_, vouched)| keyring.still_takes(vouched).is_ok());
-    Some(good.map(|(file, vouched)| (file, vouched.holders.name())).collect())
+    let good = lock.signers().filter(|(_, voucher)| keyring.still_takes(voucher).is_ok());
+    Some(good.map(|(file, voucher)| (file, voucher.party().name())).collect())
 }
 
 #[cfg(test)]

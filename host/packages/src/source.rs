@@ -17,6 +17,7 @@ use crate::config::{PackagesConfig, Place};
 use crate::fault::{Fault, Kind};
 use crate::file;
 use crate::limits::REDIRECTS_MAX;
+use crate::name::{host, origin};
 
 /// A place that files come from.
 pub enum Source {
@@ -111,13 +112,13 @@ impl Offered {
         self.0.get(self.0.base.clone(), max_bytes).await
     }
 
-    /// What lies beside it under its name and `.sig`; none if nothing does.
+    /// What lies beside it under its name and this ending; none if nothing does.
     ///
     /// # Errors
     /// As [`file`](Self::file).
-    pub async fn signature(&self, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
+    pub async fn beside(&self, ending: &str, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
         let mut beside = self.0.base.clone();
-        beside.set_path(&format!("{}.sig", beside.path()));
+        beside.set_path(&format!("{}.{ending}", beside.path()));
         self.0.get(beside, max_bytes).await
     }
 }
@@ -215,16 +216,6 @@ impl Served {
     fn or(&self, of_index: &'static str, alone: &'static str) -> &'static str {
         if self.section.is_some() { alone } else { of_index }
     }
-}
-
-/// The server that an address names, or the kind of address where that names none.
-pub(crate) fn origin(url: &Url) -> String {
-    if url.has_host() { host(url) } else { line(&format!("{}:", url.scheme())) }
-}
-
-/// The server, as a message names it.
-fn host(url: &Url) -> String {
-    line(&url.origin().ascii_serialization())
 }
 
 /// The address, without what only the server should see.

@@ -38,6 +38,8 @@ pub struct Statement {
     pub seq: u64,
     /// See [`capabilities`].
     pub capabilities: Digest,
+    /// The SHA-256 of its bill of materials, if its publisher names one.
+    pub sbom: Option<Digest>,
     /// Whose word it is, and who has signed it.
     pub vouched: Vouched,
 }
@@ -89,6 +91,7 @@ struct Predicate {
     seq: u64,
     capabilities: Sha,
     publisher: Holders,
+    sbom: Option<Sha>,
 }
 
 /// The hash of all that a package asks for: interfaces with their limits, and the budget that it suggests. Reasons are words and no part
@@ -120,13 +123,20 @@ impl Statement {
             version: manifest.version.clone(),
             seq: manifest.seq,
             capabilities: capabilities(manifest),
+            sbom: None,
             vouched: Vouched { holders, by: BTreeSet::new() },
         }
     }
 
+    /// The same, with the digest of what it is made of.
+    #[must_use]
+    pub fn with_sbom(self, sbom: Option<Digest>) -> Self {
+        Self { sbom, ..self }
+    }
+
     /// The envelope with this statement, signed by one.
     pub fn sign(&self, key: &SigningKey) -> Vec<u8> {
-        let statement = json!({
+        let mut statement = json!({
             "_type": STATEMENT_TYPE,
             "subject": [{"name": self.name, "digest": {"sha256": self.digest.to_string()}}],
             "predicateType": PREDICATE_TYPE,
@@ -137,6 +147,10 @@ impl Statement {
                 "publisher": self.vouched.holders,
             },
         });
+        // Whoever names none signs the words that versions before this one signed.
+        if let Some(sbom) = self.sbom {
+            statement["predicate"]["sbom"] = json!({"sha256": sbom.to_string()});
+        }
         let body = canonical_json(&statement);
         let signature = Signature::of(body.as_bytes(), key);
         Envelope { payload: STANDARD.encode(&body), payload_type: PAYLOAD_TYPE.to_owned(), signatures: vec![signature] }
@@ -199,6 +213,7 @@ impl Statement {
             version: said.predicate.version,
             seq: said.predicate.seq,
             capabilities: digest(&said.predicate.capabilities.sha256)?,
+            sbom: said.predicate.sbom.map(|sbom| digest(&sbom.sha256)).transpose()?,
             vouched: Vouched {
                 by: signers(&said.predicate.publisher, &envelope, &body),
                 holders: said.predicate.publisher,
@@ -206,7 +221,7 @@ impl Statement {
         })
     }
 
-    /// Whether it is about this package, all of it.
+    /// Whether it is about this package, all of it. Which bill of materials belongs to that, it alone says.
     ///
     /// # Errors
     /// What it says otherwise.
@@ -316,6 +331,30 @@ mod tests {
     }
 
     #[test]
+    fn a_bill_of_materials_is_part_of_what_is_signed_and_whoever_names_none_says_what_was_said_before() {
+        let home = tempfile::tempdir().unwrap();
+        let key = key::create(home.path(), "acme").unwrap();
+        let without = Statement::of(&package(), PublicKey::of(&key).into());
+        let said = |envelope: &[u8]| String::from_utf8(Envelope::read(envelope).unwrap().1).unwrap();
+        assert!(!said(&without.sign(&key)).contains("sbom"));
+        let with = without.clone().with_sbom(Some(Digest([5; 32])));
+        let envelope = with.sign(&key);
+        let opened = Statement::open(&envelope).unwrap();
+        assert_eq!(opened.sbom, Some(Digest([5; 32])));
+        opened.vouches_for(&package()).unwrap();
+        // Another one under the same signature is another statement; and what is no digest is none.
+        let (signed, body) = Envelope::read(&envelope).unwrap();
+        let other = |from: &str, to: &str| {
+            let body = String::from_utf8(body.clone()).unwrap().replace(from, to);
+            Envelope { payload: STANDARD.encode(body), payload_type: PAYLOAD_TYPE.into(), signatures: vec![] }
+        };
+        let digits = "05".repeat(32);
+        let swapped = Envelope { signatures: signed.signatures, ..other(&digits, &"06".repeat(32)) };
+        assert!(Statement::open(&swapped.written()).is_err());
+        assert!(Statement::read(&other(&digits, "05").written()).unwrap_err().message.contains("no whole digest"));
+    }
+
+    #[test]
     fn a_statement_that_names_another_key_than_signed_it_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let (mine, theirs) = (key::create(home.path(), "a").unwrap(), key::create(home.path(), "b").unwrap());
@@ -373,5 +412,13 @@ mod tests {
         assert_eq!(asks("a", 1), asks("b", 1));
         assert_ne!(asks("a", 1), asks("a", 2));
         assert_ne!(asks("a", 1), capabilities(&manifest("")));
+        let secret = |handle: &str| {
+            let secret = format!(r#"{{"handle":"{handle}","only_to":"https://a.example.org","why":"w"}}"#);
+            capabilities(&manifest(&format!(r#","wants":{{"http":{{"why":"w"}},"secrets":[{secret}]}}"#)))
+        };
+        assert_ne!(secret("a"), secret("b"));
+        // Whoever says nothing of what is new writes, and agrees to, what they did before.
+        let plain = r#"{"format":1,"name":"acme:clock","version":"1.0.0","seq":1,"wit":"0.1.0","wants":{}}"#;
+        assert_eq!(serde_json::to_string(&manifest("")).unwrap(), plain);
     }
 }

@@ -94,8 +94,9 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("host/fuzz/Cargo.toml", &["agentry-abi", "agentry-kernel", "agentry-llm"]),
     ("tests/Cargo.toml", &[]),
     ("xtask/Cargo.toml", &[]),
-    ("sdk-guest/Cargo.toml", &["agentry-macros"]),
+    ("sdk-guest/Cargo.toml", &["agentry-macros", "agentry-mcp"]),
     ("sdk-guest/macros/Cargo.toml", &[]),
+    ("sdk-guest/mcp/Cargo.toml", &[]),
 ];
 
 /// The drivers: what else is in their crate, the way to the web and secrets, they share.

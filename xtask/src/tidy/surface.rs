@@ -126,6 +126,7 @@ fn config_keys(tree: &Tree) -> BTreeSet<String> {
         "runtime/src/config",
         "runtime/src/config/retention",
         "packages/src/config",
+        "packages/src/config/cosign",
         "packages/src/config/registry",
     ];
     for file in files {
@@ -148,6 +149,8 @@ fn config_prefix(table: &str) -> Option<&'static str> {
         "PACKAGES" => "packages.",
         "INDEX" => "packages.indexes.",
         "REGISTRY" => "packages.registries.",
+        "COSIGN" => "packages.cosign.",
+        "PUBLISHER" => "packages.publishers.",
         "PROVIDER" => "providers.",
         "REQUEST" => "",
         "SECRET" => "providers.key.",

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::recipe::Recipe;
+use super::sbom::Crate;
 use super::sysroot::{self, Rustc, Target};
 
 /// The moment that those are told who write one into what they make (<https://reproducible-builds.org/specs/source-date-epoch/>): the
@@ -178,6 +179,17 @@ pub fn metadata(directory: &Path, terms: Terms<'_>, arguments: &[&str]) -> Resul
         bail!("cargo cannot read the crate in {}\nhint: it says above why", directory.display());
     }
     serde_json::from_slice(&output.stdout).context("cargo's metadata is not what it should be")
+}
+
+/// The crate in this directory, with the lock that it was built with.
+pub fn locked(directory: &Path) -> Result<Crate> {
+    let known = metadata(directory, Terms::default(), &["--no-deps"])?;
+    let manifest = directory.join("Cargo.toml").canonicalize()?;
+    let is_own = |package: &Package| package.manifest_path.canonicalize().is_ok_and(|path| path == manifest);
+    let own = known.packages.into_iter().find(is_own).context("cargo's metadata is not of this crate")?;
+    let path = known.workspace_root.join("Cargo.lock");
+    let lock = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Crate { name: own.name, version: own.version, lock })
 }
 
 /// Cargo without what a shell may hold that makes other bytes of the same source.

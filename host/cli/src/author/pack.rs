@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use agentry_kernel::digest::Digest;
 use agentry_kernel::manifest::Manifest;
 use anyhow::{Context, Result, bail};
 
 use crate::package;
 use crate::screen::{self, units};
 
-/// Attaches the manifest, checks the package and writes it; prints its path, size and digest.
-pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
+/// Attaches the manifest, checks the package and writes it; prints its path, size and digest, and gives the last.
+pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<Digest> {
     if component.get(..4) != Some(b"\0asm") {
         bail!("that is not WebAssembly\nhint: compile it to a component first");
     }
@@ -25,5 +26,6 @@ pub fn write(component: &[u8], manifest: &Manifest, out: &Path) -> Result<()> {
         .and_then(|()| fs::rename(&unfinished, out))
         .with_context(|| format!("cannot write {}", out.display()))?;
     let size = units::bytes(bytes.len() as u64);
-    screen::print(&format!("{}  {size}  sha256:{}\n", out.display(), package.digest))
+    screen::print(&format!("{}  {size}  sha256:{}\n", out.display(), package.digest))?;
+    Ok(package.digest)
 }

@@ -11,12 +11,15 @@ use super::{manifest, sdk};
 /// Bytes of a name: it becomes a directory, a file and a part of namespaces.
 const NAME_BYTES_MAX: usize = 64;
 
-const FILES: [(&str, &str); 5] = [
-    ("Cargo.toml", include_str!("template/Cargo.toml.in")),
+/// Of every crate.
+const FILES: [(&str, &str); 2] =
+    [("Cargo.toml", include_str!("template/Cargo.toml.in")), (".gitignore", include_str!("template/gitignore.in"))];
+
+/// Of an agent that answers a question.
+const QUESTION: [(&str, &str); 3] = [
     ("src/lib.rs", include_str!("template/lib.rs.in")),
     ("agent.toml", include_str!("template/agent.toml.in")),
     ("README.md", include_str!("template/README.md.in")),
-    (".gitignore", include_str!("template/gitignore.in")),
 ];
 
 /// Whether an agent may have this name.
@@ -34,19 +37,48 @@ pub fn check(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes a crate that compiles into a directory that holds nothing yet.
-pub fn write(name: &str, directory: &Path) -> Result<()> {
+/// The files of an agent that answers a question, beside those of every crate.
+pub fn question(name: &str) -> Vec<(&'static str, String)> {
+    QUESTION.into_iter().map(|(file, text)| (file, fill(text, &[("name", name)]))).collect()
+}
+
+/// Puts words in the place of their names, all at once: what stands in a word is no name any more.
+///
+/// # Panics
+/// If a template names what it is not given.
+pub fn fill(template: &str, words: &[(&str, &str)]) -> String {
+    let mut parts = template.split("{{");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, behind) = part.split_once("}}").expect("a template closes what it opens");
+        let word = words.iter().find(|(known, _)| *known == name).expect("a template names what it is given");
+        filled.extend([word.1, behind]);
+    }
+    filled
+}
+
+/// That a crate can be written there: whoever writes one may have asked somebody for it before.
+pub fn is_free(directory: &Path) -> Result<()> {
     let taken = directory.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if taken || directory.is_file() {
         bail!("{} is there already\nhint: choose another name, or another place with --dir", directory.display());
     }
-    let was_there = directory.exists();
-    filled(name, directory).inspect_err(|_| empty(directory, was_there))
+    Ok(())
 }
 
-fn filled(name: &str, directory: &Path) -> Result<()> {
+/// Writes a crate that compiles into a directory that holds nothing yet: these files, and those that every crate has.
+pub fn write(name: &str, directory: &Path, files: &[(&'static str, String)]) -> Result<()> {
+    is_free(directory)?;
+    let was_there = directory.exists();
+    filled(name, directory, files).inspect_err(|_| empty(directory, was_there))
+}
+
+fn filled(name: &str, directory: &Path, files: &[(&'static str, String)]) -> Result<()> {
     for (file, text) in FILES {
-        put(&directory.join(file), &text.replace("{{name}}", name).replace("{{sdk}}", sdk::PLACE))?;
+        put(&directory.join(file), &fill(text, &[("name", name), ("sdk", sdk::PLACE)]))?;
+    }
+    for (file, text) in files {
+        put(&directory.join(file), text)?;
     }
     sdk::unpack(directory)?;
     let manifest = manifest::read(&directory.join(manifest::FILE))?;
@@ -91,11 +123,16 @@ mod tests {
     fn a_new_crate_is_whole_and_nothing_is_written_over_it() {
         let place = tempfile::tempdir().expect("a directory");
         let directory = place.path().join("note-taker");
-        write("note-taker", &directory).expect("written");
+        write("note-taker", &directory, &question("note-taker")).expect("written");
         for file in ["Cargo.toml", "src/lib.rs", "policies/50-note-taker.toml", ".agentry/sdk/sdk-guest/src/lib.rs"] {
             let text = fs::read_to_string(directory.join(file)).expect(file);
             assert!(!text.contains("{{"), "{file}");
         }
-        assert!(write("note-taker", &directory).is_err());
+        assert!(write("note-taker", &directory, &[]).is_err());
+    }
+
+    #[test]
+    fn what_stands_in_a_word_is_no_name_of_one() {
+        assert_eq!(fill("{{a}}-{{b}}", &[("a", "{{b}}"), ("b", "}}{{a}}")]), "{{b}}-}}{{a}}");
     }
 }

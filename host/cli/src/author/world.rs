@@ -48,8 +48,7 @@ mod tests {
 
     #[test]
     fn a_narrowed_world_imports_what_is_wanted_and_what_is_free() {
-        let llm =
-            WantsLlm { models: vec!["*".into()], max_tokens: None, class: None, why: "asks".into(), optional: false };
+        let llm = serde_json::from_str::<WantsLlm>(r#"{"models": ["*"], "why": "asks"}"#).expect("it asks for a model");
         let world = narrow(sdk::world(), &Wants { llm: Some(llm), ..Wants::default() });
         let imports: Vec<&str> = world.lines().filter_map(|line| line.trim().strip_prefix("import ")).collect();
         assert_eq!(imports, ["types;", "llm;", "timers;", "budget;", "log;"]);

@@ -1,5 +1,6 @@
 //! `agentry build`: makes a package of an agent: compiles a crate, or takes what another toolchain made, and attaches the manifest.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::author::cargo::{self, Select, Terms};
 use crate::author::sysroot::Target;
-use crate::author::{component, manifest, pack, sdk, world};
+use crate::author::{component, manifest, pack, sbom, sdk, world};
 use crate::screen::{self, text};
 
 /// Makes a component with its manifest inside.
@@ -17,6 +18,7 @@ use crate::screen::{self, text};
 Examples:
   agentry build
   agentry build my-agent --out agents/my-agent.wasm
+  agentry build my-agent --sbom my-agent.cdx.json                  # and what it is made of, for agentry publish --sbom
   agentry build core.wasm --manifest agent.toml --out agent.wasm   # from another toolchain: C, Go, Python, JavaScript
   agentry build --world wit                                        # the syscall table for that toolchain")]
 pub struct Args {
@@ -35,8 +37,11 @@ pub struct Args {
     /// Make an agent of each example of the crate, all with its one manifest and a name of its own
     #[arg(long, requires = "out")]
     examples: bool,
+    /// Where a bill of materials goes, in JSON of CycloneDX: the crates that Cargo.lock names
+    #[arg(long, value_name = "BOM.json", conflicts_with = "examples")]
+    sbom: Option<PathBuf>,
     /// Only write the syscall table, narrowed to what the manifest wants, for toolchains of other languages
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "pure", "examples"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "pure", "examples", "sbom"])]
     world: Option<PathBuf>,
 }
 
@@ -51,6 +56,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     if !is_crate && (args.pure || args.examples) {
         bail!("{} is built already\nhint: --pure and --examples are for the directory of a crate", args.path.display());
+    }
+    if let Some(bom) = args.sbom.as_deref().filter(|_| !is_crate) {
+        bail!(
+            "{} is built already, and what it is made of its own toolchain knows\nhint: leave --sbom {} out",
+            args.path.display(),
+            bom.display()
+        );
     }
     let wants = manifest::read(&manifest_path)?;
     if let Some(directory) = &args.world {
@@ -68,7 +80,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let here = manifest_path.parent().unwrap_or(Path::new("."));
         let out = args.out.clone().unwrap_or_else(|| here.join(format!("{}.wasm", manifest::agent(&wants))));
         let component = if is_crate { compile(&args)? } else { read(&args, &wants.wants)? };
-        pack::write(&component, &wants, &out)?;
+        let digest = pack::write(&component, &wants, &out)?;
+        if let Some(bom) = &args.sbom {
+            fs::write(bom, sbom::of(&cargo::locked(&args.path)?, &wants, digest)?)
+                .with_context(|| format!("cannot write {}", bom.display()))?;
+            screen::print(&format!("{}\n", text::line(&bom.display().to_string())))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

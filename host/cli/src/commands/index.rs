@@ -102,6 +102,14 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// What is named, if it is an identity and not keys.
+    pub fn identity(&self) -> Option<&str> {
+        match (self.keys.as_slice(), self.threshold) {
+            ([one], None) if one.starts_with("cosign:") => Some(one),
+            _ => None,
+        }
+    }
+
     /// Whose word counts.
     pub fn holders(&self) -> Result<Holders, Fault> {
         let keys: Vec<PublicKey> = self.keys.iter().map(|key| key.parse()).collect::<Result<_, Fault>>()?;

@@ -38,7 +38,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         let install = match lacks {
             None => {
-                let command = format!("{}{}", command(&args.wanted, &args.with, &[]), lacking(&team, &lock, &[]));
+                let command = format!(
+                    "{}{}",
+                    command(&args.wanted, &args.with, &[], &[]),
+                    lacking(&team, &effects, &lock, (&[], &[]))
+                );
                 format!("\nto install exactly this: {}\n", given::completed(&agreed(&team, &command)))
             }
             Some(_) => String::new(),

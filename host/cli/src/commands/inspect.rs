@@ -11,6 +11,7 @@ use agentry_kernel::rights::Access;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::packages::needs;
 use crate::exit::Exit;
 use crate::home::{self, HomeArgs};
 use crate::package;
@@ -77,6 +78,9 @@ fn page(package: &Package) -> String {
     if !manifest.description.is_empty() {
         let _ = write!(page, "\n  {}", text::cut(&manifest.description, 400));
     }
+    if let Some(licence) = &manifest.licence {
+        let _ = write!(page, "\n  licence: {}", text::cut(licence, 200));
+    }
     let _ = write!(
         page,
         "\n  {}\n",
@@ -123,7 +127,8 @@ fn wants(wants: &Wants) -> Vec<String> {
     if let Some(llm) = &wants.llm {
         let longest =
             llm.max_tokens.map_or(String::new(), |most| format!(", at most {} tokens an answer", units::count(most)));
-        add("llm", format!("models {}{longest}", llm.models.join(", ")), &llm.why, llm.optional);
+        let needs = if llm.needs_something() { format!(", {}", needs(llm)) } else { String::new() };
+        add("llm", format!("models {}{longest}{needs}", llm.models.join(", ")), &llm.why, llm.optional);
     }
     if let Some(memory) = &wants.memory {
         let all = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
@@ -139,7 +144,13 @@ fn wants(wants: &Wants) -> Vec<String> {
     }
     if let Some(http) = &wants.http {
         let hosts = if http.hosts.is_empty() { "whatever hosts you grant".to_owned() } else { http.hosts.join(", ") };
+        let by = if http.methods.is_empty() { String::new() } else { format!(" by {}", http.methods.join(", ")) };
+        let hosts = format!("{hosts}{by}");
         add("http", hosts, &http.why, http.optional);
+    }
+    for secret in &wants.secrets {
+        let what = format!("`{}` of the home, to {}", secret.handle, secret.only_to);
+        add("secrets", what, &secret.why, secret.optional);
     }
     if let Some(human) = &wants.human {
         add("human", "ask people and tell them".to_owned(), &human.why, human.optional);

@@ -19,6 +19,7 @@ use crate::screen;
 Examples:
   agentry install acme:bookkeeper                                  # the newest of an index of packages.toml
   agentry install acme:bookkeeper@1.2.0 --root documents=./papers
+  agentry install acme:bookkeeper --secret crm                     # which it may send where its page says
   agentry install ./bookkeeper.wasm                                # with bookkeeper.wasm.sig beside it
   agentry install ./bookkeeper.wasm --digest sha256:9c1f…          # unsigned, named by its digest
   agentry install acme:assistant --with blue:calendar              # of several that provide what it requires
@@ -36,6 +37,9 @@ pub struct Args {
     /// What a folder that it asks for is to be; as often as there are folders
     #[arg(long = "root", value_name = "NAME=DIR", value_parser = root)]
     roots: Vec<(String, PathBuf)>,
+    /// Yes to a secret of this home that it asks for, by its name; as often as there are secrets
+    #[arg(long = "secret", value_name = "HANDLE")]
+    secrets: Vec<String>,
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
@@ -51,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // What a command left that did not come to its end is finished first.
     drop(Set::open(home.path())?);
     let Looked { team, lock, lacks } = look(&home, &args.wanted, &args.with)?;
-    let command = command(&args.wanted, &args.with, &args.roots);
+    let command = command(&args.wanted, &args.with, &args.roots, &args.secrets);
     if let Some(error) = lacks {
         return Err(error);
     }
@@ -60,6 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         team: &team,
         consent: &args.consent,
         roots: &args.roots,
+        secrets: &args.secrets,
         command: &command,
         json: args.json,
     };

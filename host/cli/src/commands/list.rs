@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use agentry_packages::config::PackagesConfig;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::{Installed, Lock, Release};
+use agentry_packages::party::Voucher;
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -44,7 +45,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         for (agent, Installed { now, .. }) in &lock.agents {
             let signed = match &now.vouched {
                 _ if is_revoked(now, &keyring) => Cell::of(BAD, "a revoked key"),
-                Some(vouched) => Cell::from(text::cut(&vouched.holders.name().to_string(), 24)),
+                Some(Voucher::Identity(certified)) => Cell::from(text::cut(&certified.by, 96)),
+                Some(Voucher::Keys(vouched)) => Cell::from(text::cut(&vouched.holders.name().to_string(), 24)),
                 None => Cell::of(BAD, "nobody"),
             };
             let package = text::cut(&format!("{}@{}", now.name, now.version), 48);
@@ -58,7 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// Whether too few of the keys that signed it are left.
+/// Whether too few of those who signed it are left.
 fn is_revoked(release: &Release, keyring: &Keyring) -> bool {
     release.vouched.as_ref().is_some_and(|vouched| keyring.still_takes(vouched).is_err())
 }

@@ -14,6 +14,7 @@ use agentry_packages::key::{self, PublicKey};
 use agentry_packages::keyring::Keyring;
 use agentry_packages::limits::SIGNATURE_MAX_BYTES;
 use agentry_packages::name::oci::OciName;
+use agentry_packages::sbom::Sbom;
 use agentry_packages::statement::Statement;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -30,6 +31,7 @@ use crate::screen::{self, GOOD, styled, text, units};
 #[command(after_help = "\
 Examples:
   agentry publish bookkeeper.wasm                       # writes bookkeeper.wasm.sig
+  agentry publish bookkeeper.wasm --sbom bookkeeper.cdx.json
   agentry publish bookkeeper.wasm --index ./packages    # and lists it there; its admin signs it in: agentry index sign
   agentry publish bookkeeper.wasm --to oci://ghcr.io/acme/bookkeeper
 
@@ -42,6 +44,9 @@ pub struct Args {
     /// The key of this home to sign with [default: the publisher's]
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
+    /// What it is made of, in JSON of CycloneDX or SPDX: its digest becomes a part of what is signed
+    #[arg(long, value_name = "BOM.json")]
+    sbom: Option<PathBuf>,
     /// The directory of an index to list it in
     #[arg(long, value_name = "DIR")]
     index: Option<PathBuf>,
@@ -65,8 +70,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let key = key::open(home.path(), args.key.as_deref().unwrap_or(publisher))?;
     let beside = PathBuf::from(format!("{}.sig", args.file.display()));
     let goes_on = args.index.is_some() || args.to.is_some();
-    let envelope = signed(&home, &package, &key, (&beside, goes_on))?;
-    let vouched = Statement::read(&envelope)?.vouched;
+    let sbom = args.sbom.as_deref().map(Sbom::read).transpose()?;
+    let envelope = signed(&home, (&package, sbom), &key, (&beside, goes_on))?;
+    let Statement { vouched, sbom, .. } = Statement::read(&envelope)?;
     if goes_on {
         Statement::open(&envelope).map_err(|fault| fault.about("not yet"))?;
     }
@@ -87,6 +93,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "digest": package.digest.to_string(),
             "key": vouched.holders.name().to_string(),
             "signed_by": vouched.by,
+            "sbom": sbom.map(|sbom| sbom.to_string()),
             "threshold": vouched.holders.threshold(),
             "signature": beside.display().to_string(),
             "pushed": pushed.as_ref().map(ToString::to_string),
@@ -97,6 +104,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let by = if vouched.by.contains(&own) { own.to_string() } else { "as many as must".to_owned() };
         let signed = styled(GOOD, format!("{name} {version} is signed by {by}"));
         screen::tell(&format!("{signed}\n  {}\n", text::line(&beside.display().to_string())));
+        if let Some(sbom) = sbom {
+            screen::tell(&format!("  with the bill of materials sha256:{sbom}\n"));
+        }
         if vouched.holders.only().is_none() {
             screen::tell(&co_signed(&vouched, &args.file));
         }
@@ -112,22 +122,29 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The envelope beside a package, signed by this key as well: a new one, or the one that lies there, if that is of the same package by the
-/// same keys. Whose word it is says the home, if it knows the publisher by this key and others; else what lies there. Where it goes on from here, one that
+/// same keys, with the same bill of materials if one is given. Whose word it is says the home, if it knows the publisher by this key and others; else what lies there. Where it goes on from here, one that
 /// enough have signed stays as it is: those who sign a list in turn list the same.
-fn signed(home: &Home, package: &Package, key: &SigningKey, (beside, goes_on): (&Path, bool)) -> Result<Vec<u8>> {
+fn signed(
+    home: &Home,
+    (package, sbom): (&Package, Option<Sbom>),
+    key: &SigningKey,
+    (beside, goes_on): (&Path, bool),
+) -> Result<Vec<u8>> {
+    let sbom = sbom.map(|sbom| sbom.digest);
     let own = PublicKey::of(key);
     let publisher = package.manifest.name.split(':').next().unwrap_or_default();
-    let known = Keyring::load(home.path())?.publishers.remove(publisher).map(|known| known.holders);
+    let known = Keyring::load(home.path())?.publishers.remove(publisher).and_then(|known| known.party.keys().cloned());
     let known = known.filter(|holders| holders.has(own));
     let there = file::read(beside, SIGNATURE_MAX_BYTES)?.and_then(|there| Some((Statement::read(&there).ok()?, there)));
     let there = there.filter(|(said, _)| {
         let holders = &said.vouched.holders;
-        said.vouches_for(package).is_ok() && holders.has(own) && known.as_ref().is_none_or(|known| known == holders)
+        let same = said.vouches_for(package).is_ok() && (sbom.is_none() || said.sbom == sbom);
+        same && holders.has(own) && known.as_ref().is_none_or(|known| known == holders)
     });
     match there {
         Some((said, there)) if goes_on && said.vouched.suffices() => Ok(there),
         Some((said, there)) => Ok(said.add_to(&there, key)?),
-        None => Ok(Statement::of(package, known.unwrap_or_else(|| own.into())).sign(key)),
+        None => Ok(Statement::of(package, known.unwrap_or_else(|| own.into())).with_sbom(sbom).sign(key)),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use super::hosting::root;
 use super::packages::{
     Beside, Candidate, Change, ConsentArgs, Effects, Indexes, Outcome, Standing, Team, allowed, as_json, carry_out,
-    given_roots, page, why,
+    given_roots, given_secrets, page, why,
 };
 use crate::exit::{self, Exit};
 use crate::home::{Home, HomeArgs};
@@ -42,6 +42,9 @@ pub struct Args {
     /// What a folder that it asks for anew is to be; as often as there are folders
     #[arg(long = "root", value_name = "NAME=DIR", value_parser = root, requires = "agents", conflicts_with = "dry_run")]
     roots: Vec<(String, PathBuf)>,
+    /// Yes to a secret of this home that it asks for anew, by its name; as often as there are secrets
+    #[arg(long = "secret", value_name = "HANDLE", requires = "agents", conflicts_with = "dry_run")]
+    secrets: Vec<String>,
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
@@ -73,7 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     for agent in &agents {
         let updated = match &read {
-            Ok(read) => update(args, (&home, read.as_slice()), agent, cool_off_ms, &threads),
+            Ok(read) => update(args, (&home, read.as_slice(), &indexes.config), agent, cool_off_ms, &threads),
             Err(fault) => Err(fault.clone().into()),
         };
         match updated {
@@ -101,7 +104,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// One agent, to its newest version.
 fn update(
     args: &Args,
-    (home, read): (&Home, &[Index<'_>]),
+    (home, read, config): (&Home, &[Index<'_>], &PackagesConfig),
     agent: &str,
     cool_off_ms: u64,
     threads: &Runtime,
@@ -115,7 +118,7 @@ fn update(
     let highest = lock.highest.get(&now.name).copied().unwrap_or(now.seq);
     // Whoever names the agent after a rollback goes forward; by itself, what a rollback left does not come back.
     let behind = if args.agents.is_empty() || now.seq == highest { highest } else { highest.saturating_sub(1) };
-    let candidate = match threads.block_on(Candidate::newer(read, (now, behind), &lock, &keyring))? {
+    let candidate = match threads.block_on(Candidate::newer(read, (now, behind), config, (&lock, &keyring)))? {
         Ok(candidate) => candidate,
         Err(standing) => return stays(args, agent, installed, (highest, standing)),
     };
@@ -124,9 +127,9 @@ fn update(
     if args.dry_run {
         return shown(args, home, &team, &lock);
     }
-    let command = format!("agentry update {agent}{}", given_roots(&args.roots));
-    let (consent, roots) = (&args.consent, args.roots.as_slice());
-    let change = Change { home, team: &team, consent, roots, command: &command, json: args.json };
+    let command = format!("agentry update {agent}{}{}", given_roots(&args.roots), given_secrets(&args.secrets));
+    let (consent, roots, secrets) = (&args.consent, args.roots.as_slice(), args.secrets.as_slice());
+    let change = Change { home, team: &team, consent, roots, secrets, command: &command, json: args.json };
     outcome(agent, team.first(), carry_out(&change, &lock)?)
 }
 

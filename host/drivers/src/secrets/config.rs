@@ -66,6 +66,13 @@ impl Audience {
     }
 }
 
+impl SecretLine {
+    /// Whether it may go to this origin.
+    pub fn is_for(&self, origin: &str) -> bool {
+        Url::parse(origin).is_ok_and(|url| self.only_to.iter().any(|audience| audience.is_origin_of(&url)))
+    }
+}
+
 /// Reads the table.
 ///
 /// # Errors

@@ -1,10 +1,14 @@
-//! Whether arguments are what a tool's JSON Schema says. The schema is the admin's, the arguments are a stranger's: checking them takes time
-//! in proportion to their size, for patterns are matched without going back, and no schema is fetched from anywhere.
+//! Whether a value is what a JSON Schema says. Both may be a stranger's, so how much work they make together is told before it is done, and more than that is
+//! refused: by the schema alone when it is read, by schema and value when one is checked. No schema is fetched from anywhere.
+
+mod work;
 
 use std::error::Error;
 
 use agentry_kernel::json::Value;
 use boon::{Compiler, SchemaIndex, Schemas, UrlLoader};
+
+use self::work::Work;
 
 /// Where the one schema stands, for the compiler; nobody reads it there.
 const PLACE: &str = "schema:///arguments";
@@ -12,10 +16,17 @@ const PLACE: &str = "schema:///arguments";
 /// What is told of a mistake at most.
 const TOLD_MAX_CHARS: usize = 400;
 
+/// Looks one inside the other for which the stack of any thread here has room: each takes up to 4 KiB of it.
+const LEVELS_ON_ANY_STACK: u64 = 128;
+
+/// For as many as a value and a schema can have: no page of it is touched before it is needed.
+const WIDE_STACK_BYTES: usize = 64 << 20;
+
 /// A schema that is ready to check with.
 pub struct Schema {
     schemas: Schemas,
     index: SchemaIndex,
+    work: Work,
 }
 
 /// Loads nothing: a schema that points elsewhere is refused.
@@ -31,15 +42,18 @@ impl Schema {
     /// Compiles the text of a schema, which is JSON.
     ///
     /// # Errors
-    /// A sentence about what is wrong with it.
+    /// A sentence about what is wrong with it, be it that checking by it could take too long.
     pub fn new(text: &str) -> Result<Self, String> {
-        let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-        compiler.use_loader(Box::new(Nowhere));
-        compiler.add_resource(PLACE, value).map_err(|error| told(&error.to_string()))?;
-        // With its causes: the first line says only that it failed.
-        let index = compiler.compile(PLACE, &mut schemas).map_err(|error| told(&format!("{error:#}")))?;
-        Ok(Self { schemas, index })
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        on_a_wide_stack(|| {
+            let work = Work::of(&value).map_err(|why| told(&why))?;
+            let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+            compiler.use_loader(Box::new(Nowhere));
+            compiler.add_resource(PLACE, value).map_err(|error| told(&error.to_string()))?;
+            // With its causes: the first line says only that it failed.
+            let index = compiler.compile(PLACE, &mut schemas).map_err(|error| told(&format!("{error:#}")))?;
+            Ok(Self { schemas, index, work })
+        })
     }
 
     /// Checks the arguments of a call.
@@ -55,8 +69,19 @@ impl Schema {
     /// # Errors
     /// As [`Schema::check`].
     pub fn fits(&self, value: &serde_json::Value, whole: &str) -> Result<(), String> {
-        self.schemas.validate(value, self.index).map_err(|error| told(&deepest(&error, whole)))
+        let estimate = self.work.on(value, whole)?;
+        let check = || self.schemas.validate(value, self.index).map_err(|error| told(&deepest(&error, whole)));
+        if estimate.levels <= LEVELS_ON_ANY_STACK { check() } else { on_a_wide_stack(check) }
     }
+}
+
+/// Does this on a thread whose stack has room for all that recurses.
+fn on_a_wide_stack<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("schema".to_owned()).stack_size(WIDE_STACK_BYTES);
+        let done = thread.spawn_scoped(scope, work).map_err(|error| format!("it cannot be checked now: {error}"))?;
+        done.join().expect("checking does not panic")
+    })
 }
 
 /// The first mistake that has no other cause, with its place in the value.

@@ -10,7 +10,7 @@ use super::BackupError;
 use super::pack::{NAME_MAX_BYTES, PACKED_MAX_BYTES};
 
 /// Files by name.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "agentry.toml",
     "agents.lock",
     "agents.toml",
@@ -20,6 +20,7 @@ const FILES: [&str; 9] = [
     "prices.json",
     "publishers.json",
     "tools.toml",
+    "trusted_root.json",
 ];
 /// Directories, with all that lies in them.
 const DIRECTORIES: [&str; 3] = ["agents", "packages", "policies"];

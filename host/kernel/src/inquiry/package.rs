@@ -52,6 +52,7 @@ impl Scenario {
             output_schema: None,
             source: None,
             revision: None,
+            licence: None,
         }
     }
 }
@@ -69,13 +70,17 @@ fn anything(roots: &BTreeSet<&str>) -> Wants {
             models: all("*"),
             max_tokens: None,
             class: Some(Class::Interactive),
+            window: None,
+            tools: false,
+            schema: false,
             why: why.clone(),
             optional,
         }),
         memory: Some(WantsMemory { read: all("**"), write: all("**"), why: why.clone(), optional }),
         files: roots.iter().map(file).collect(),
         tools: alloc::vec![WantsTool { tool: "*".into(), why, optional }],
-        http: Some(WantsHttp { hosts: Vec::new(), why: String::new(), optional: false }),
+        http: Some(WantsHttp { hosts: Vec::new(), methods: Vec::new(), why: String::new(), optional: false }),
+        secrets: Vec::new(),
         agents: Some(WantsAgents {
             call: Vec::new(),
             send: Vec::new(),

@@ -7,6 +7,8 @@ use alloc::string::{String, ToString};
 
 use semver::Version;
 
+use super::licence::expression;
+use super::secrets::one_host;
 use super::{FORMAT, Manifest, ManifestMistake, Requirement, WIT, Wants};
 use crate::budget::words;
 use crate::limits::{LIST_MAX, MANIFEST_MAX_BYTES, REQUIRES_MAX, SCHEMA_MAX_BYTES};
@@ -70,6 +72,9 @@ impl Manifest {
             let value = value.as_deref().unwrap_or_default();
             fits(key, value, text::prefix(value), PLAIN)?;
         }
+        if let Some(licence) = &self.licence {
+            fits("licence", licence, expression(licence), "for example `MIT OR Apache-2.0`")?;
+        }
         schema("input_schema", self.input_schema.as_deref())?;
         schema("output_schema", self.output_schema.as_deref())?;
         short("budget", self.budget.len())?;
@@ -130,6 +135,10 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
             let hint = "say how long an answer may be, or take it out for whatever the grant gives";
             return Err(mistake("`wants.llm.max_tokens` is 0: no answer is as short", hint).at("wants.llm.max_tokens"));
         }
+        if llm.window == Some(0) {
+            let hint = "say how many tokens prompt and answer need together, or take it out";
+            return Err(mistake("`wants.llm.window` is 0: no model is as small", hint).at("wants.llm.window"));
+        }
         reason("wants.llm", &llm.why)?;
     }
     if let Some(memory) = &wants.memory {
@@ -162,8 +171,17 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
             let origin = shapes::origin(host).map(|_| ());
             fits(&format!("wants.http.hosts.{at}"), host, origin, "for example `https://api.example.org`")?;
         }
+        short("wants.http.methods", http.methods.len())?;
+        for (at, method) in http.methods.iter().enumerate() {
+            fits(&format!("wants.http.methods.{at}"), method, shapes::method(method), "in capital letters: `POST`")?;
+        }
+        if http.hosts.is_empty() && !http.methods.is_empty() {
+            let message = "`wants.http` names methods and no hosts";
+            return Err(mistake(message, "name the `hosts` where it does that").at("wants.http.methods"));
+        }
         reason("wants.http", &http.why)?;
     }
+    secrets(wants)?;
     if let Some(agents) = &wants.agents {
         let lists = [("call", &agents.call), ("send", &agents.send), ("receive", &agents.receive)];
         for (key, list) in lists.map(|(key, list)| (format!("wants.agents.{key}"), list)) {
@@ -177,6 +195,33 @@ fn wants(wants: &Wants) -> Result<(), ManifestMistake> {
     }
     for (name, other) in wants.others() {
         reason(&format!("wants.{name}"), &other.why)?;
+    }
+    Ok(())
+}
+
+/// Secrets: each for one host that it may ask, and once.
+fn secrets(wants: &Wants) -> Result<(), ManifestMistake> {
+    short("wants.secrets", wants.secrets.len())?;
+    for (at, secret) in wants.secrets.iter().enumerate() {
+        let want = format!("wants.secrets.{at}");
+        fits(&format!("{want}.handle"), &secret.handle, text::label(&secret.handle), "for example `crm`")?;
+        let (key, only_to) = (format!("{want}.only_to"), &secret.only_to);
+        let origin = one_host(only_to).map(|_| ());
+        fits(&key, only_to, origin, "a secret is for one host: for example `https://api.example.org`")?;
+        let Some(http) = &wants.http else {
+            let hint = "a secret goes into its requests: ask for [wants.http] as well";
+            return Err(mistake("`wants.secrets` is for nothing, for it asks for no `http`", hint).at(&want));
+        };
+        if !secret.goes_to_one_of(http) {
+            let message = format!("`wants.secrets.only_to` is none of its hosts: `{}`", text::show(only_to));
+            return Err(mistake(message, "name one that `hosts` of [wants.http] has, or add it there").at(&key));
+        }
+        let (before, origin) = (&wants.secrets[..at], secret.origin());
+        if before.iter().any(|other| other.handle == secret.handle && other.origin() == origin) {
+            let message = format!("`wants.secrets` has `{}` twice for the same host", secret.handle);
+            return Err(mistake(message, "once is enough").at(&want));
+        }
+        reason(&want, &secret.why)?;
     }
     Ok(())
 }
@@ -308,6 +353,76 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_asked_for_by_its_name_for_one_host_that_it_may_ask() {
+        const WANTS: &str = r#"
+            [wants.http]
+            hosts = ["https://*.example.org", "http://127.0.0.1:8080"]
+            why = "To ask."
+
+            [[wants.secrets]]
+            handle = "crm"
+            only_to = "https://api.example.org"
+            why = "It knows the customers."
+
+            [[wants.secrets]]
+            handle = "crm"
+            only_to = "http://127.0.0.1:8080"
+            why = "For trying it out."
+            optional = true
+        "#;
+        let read = |wants: &str| Manifest::parse_toml(&alloc::format!("{GOOD}{wants}"));
+        let manifest = read(WANTS).expect("it is whole");
+        let rights = manifest.rights().secrets;
+        let to: Vec<_> = rights.iter().map(|right| (right.handle.as_str(), right.only_to.to_string())).collect();
+        assert_eq!(to, [("crm", "https://api.example.org".into()), ("crm", "http://127.0.0.1:8080".into())]);
+        let [first, second] = manifest.wants.secrets.as_slice() else { panic!("two are asked for") };
+        assert!(first.is_given_by(&rights[0]) && !first.is_given_by(&rights[1]) && !second.is_given_by(&rights[0]));
+        assert!(read(&WANTS.replace("\"https://*.example.org\", \"http://127.0.0.1:8080\"", "")).is_ok());
+        let refused = |from: &str, to: &str| {
+            let wants = WANTS.replacen(from, to, 1);
+            assert_ne!(wants, WANTS, "`{from}` stands there");
+            read(&wants).expect_err(to).to_string().replace("\nhint: ", " | ")
+        };
+        let all = [
+            refused("\"crm\"", "\"CRM key\""),
+            refused("\"crm\"", "\"\""),
+            refused("only_to = \"https://api.example.org\"", "only_to = \"https://*.example.org\""),
+            refused("only_to = \"https://api.example.org\"", "only_to = \"https://api.example.org/v1\""),
+            refused("only_to = \"https://api.example.org\"", "only_to = \"https://api.example.com\""),
+            refused("only_to = \"https://api.example.org\"", "only_to = \"https://api.example.org:8443\""),
+            refused("only_to = \"https://api.example.org\"", "only_to = \"http://127.0.0.1:8080\""),
+            refused("\"It knows the customers.\"", "\" \""),
+            refused("why = \"It knows the customers.\"", "why = \"x\"\nheader = \"x-key\""),
+        ];
+        expect![[r#"
+            `wants.secrets.handle` may have lowercase letters, digits and `-` only: `CRM key` | for example `crm`
+            `wants.secrets.handle` is empty: `` | for example `crm`
+            `wants.secrets.only_to` is not one host: `https://*.example.org` | a secret is for one host: for example `https://api.example.org`
+            `wants.secrets.only_to` ends with the host or the port; paths stand in `paths`: `https://api.example.org/v1` | a secret is for one host: for example `https://api.example.org`
+            `wants.secrets.only_to` is none of its hosts: `https://api.example.com` | name one that `hosts` of [wants.http] has, or add it there
+            `wants.secrets.only_to` is none of its hosts: `https://api.example.org:8443` | name one that `hosts` of [wants.http] has, or add it there
+            `wants.secrets` has `crm` twice for the same host | once is enough
+            `wants.secrets` has an empty `why` | tell the admin what it is for
+            line 27: unknown field `header`, expected one of `handle`, `only_to`, `why`, `optional` | a manifest knows only the keys of agent.toml, each with its type"#]]
+        .assert_eq(&all.join("\n"));
+        let alone = "[[wants.secrets]]\nhandle = \"crm\"\nonly_to = \"https://api.example.org\"\nwhy = \"x\"\n";
+        let told = read(alone).expect_err("it reaches nobody").to_string();
+        assert!(told.contains("is for nothing") && told.contains("[wants.http]"), "{told}");
+    }
+
+    #[test]
+    fn methods_are_named_with_the_hosts_where_they_are_used() {
+        let with = |http: &str| {
+            let text = alloc::format!("{GOOD}\n[wants.http]\n{http}\nwhy = \"To ask.\"\n");
+            Manifest::parse_toml(&text).map_err(|mistake| mistake.to_string())
+        };
+        assert!(with("hosts = [\"https://a.example\"]\nmethods = [\"POST\"]").is_ok());
+        assert!(with("methods = [\"POST\"]").is_err_and(|told| told.contains("names methods and no hosts")));
+        let small = with("hosts = [\"https://a.example\"]\nmethods = [\"post\"]");
+        assert!(small.is_err_and(|told| told.contains("in capital letters")));
+    }
+
+    #[test]
     fn a_mistake_names_its_place_and_a_remedy() {
         let cases = [
             refused("format = 1", "format = 2"),
@@ -317,9 +432,11 @@ mod tests {
             refused("\"1.2.0\"", "\"1.2\""),
             refused("\"0.1.0\"", "\"0.2.0\""),
             refused("weekly", "\\u001b[2J"),
+            refused("description", "licence = \"MIT/Apache-2.0\"\ndescription"),
             refused("\"To write.\"", "\" \""),
             refused("max_tokens = 1024", "max_tokens = -1"),
             refused("max_tokens = 1024", "max_tokens = 0"),
+            refused("max_tokens = 1024", "window = 0"),
             refused("max_tokens = 1024", "max_tokns = 1"),
             refused("tokens_run = 5000", "tokens_run = 1.5"),
             refused("tokens_run = 5000", "tokens_run = -5"),
@@ -340,10 +457,12 @@ mod tests {
             `version` is not a semantic version: `1.2` | for example `1.2.0`
             it was built against version 0.2.0 of the syscall table | this host has version 0.1.0: build the agent again, or use another host
             `description` has a line break, a control character or one that cannot be seen: `Writes the \u{1b}[2J report.` | use plain characters on one line
+            `licence` is no expression of SPDX: `MIT/Apache-2.0` | for example `MIT OR Apache-2.0`
             `wants.llm` has an empty `why` | tell the admin what it is for
             line 11: invalid value: integer `-1`, expected u64 | a manifest knows only the keys of agent.toml, each with its type
             `wants.llm.max_tokens` is 0: no answer is as short | say how long an answer may be, or take it out for whatever the grant gives
-            line 11: unknown field `max_tokns`, expected one of `models`, `max_tokens`, `class`, `why`, `optional` | a manifest knows only the keys of agent.toml, each with its type
+            `wants.llm.window` is 0: no model is as small | say how many tokens prompt and answer need together, or take it out
+            line 11: unknown field `max_tokns`, expected one of `models`, `max_tokens`, `class`, `window`, `tools`, `schema`, `why`, `optional` | a manifest knows only the keys of agent.toml, each with its type
             line 7: invalid type: floating point `1.5`, expected a whole number, or a text such as "2.00" or "120s" | a manifest knows only the keys of agent.toml, each with its type
             line 7: an amount is never negative | a manifest knows only the keys of agent.toml, each with its type
             unknown key `coins` in a budget | a budget has the words of a grant's [budget]
@@ -352,6 +471,6 @@ mod tests {
             `wants.files.root` may have lowercase letters, digits and `-` only: `../etc` | for example `documents`
             line 13: duplicate key | a manifest knows only the keys of agent.toml, each with its type
             line 9: nested too deep | a manifest needs 4 levels
-            line 9: unknown field `x`, expected one of `format`, `name`, `version`, `seq`, `wit`, `description`, `provides`, `requires`, `wants`, `budget`, `input_schema`, `output_schema`, `source`, `revision` | a manifest knows only the keys of agent.toml, each with its type"#]].assert_eq(&all.join("\n"));
+            line 9: unknown field `x`, expected one of `format`, `name`, `version`, `seq`, `wit`, `description`, `provides`, `requires`, `wants`, `budget`, `input_schema`, `output_schema`, `source`, `revision`, `licence` | a manifest knows only the keys of agent.toml, each with its type"#]].assert_eq(&all.join("\n"));
     }
 }

@@ -82,8 +82,9 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
         draft.push_str(&why(&tool.why, tool.optional));
     }
     if let Some(http) = &wants.http {
+        let methods = if http.methods.is_empty() { "[\"GET\"]".to_string() } else { list(&http.methods) };
         for host in &http.hosts {
-            draft.push_str(&format!("\n[[http]]\nto = {}\nmethods = [\"GET\"]\n", quoted(host)));
+            draft.push_str(&format!("\n[[http]]\nto = {}\nmethods = {methods}\n", quoted(host)));
             draft.push_str(&why(&http.why, http.optional));
         }
         if http.hosts.is_empty() {
@@ -91,6 +92,15 @@ fn wants(draft: &mut String, agent: &str, wants: &Wants) {
             let lines = "[[http]]\nto = \"https://api.example.org\"\nmethods = [\"GET\"]\npaths = [\"/v1/**\"]\n";
             draft.push_str(&commented(&format!("{lines}{}", why(&http.why, http.optional))));
         }
+    }
+    for secret in &wants.secrets {
+        let only_to = secret.origin().map_or_else(|| secret.only_to.clone(), |origin| origin.to_string());
+        draft.push_str(&format!(
+            "\n[[secrets]]\nhandle = {}\nonly_to = {}\n",
+            quoted(&secret.handle),
+            quoted(&only_to)
+        ));
+        draft.push_str(&why(&secret.why, secret.optional));
     }
     if let Some(human) = &wants.human {
         draft.push_str("\n[human]\nask = true\nnotify = true\n");

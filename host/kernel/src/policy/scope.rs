@@ -33,7 +33,7 @@ pub(super) fn pattern(document: &mut Document<'_>, text: &str, place: &Span) -> 
     Some(PackagePattern { name: name.into(), version })
 }
 
-/// Who must have signed the package: `ed25519:` or `keys:`, and the digits.
+/// Who must have signed the package: `ed25519:`, `keys:` or `cosign:`, and the digits.
 pub(super) fn publisher(document: &mut Document<'_>, table: &DeTable<'_>) -> Option<PublisherKey> {
     let (text, place) = document.string(table, "publisher", "\"ed25519:5f0c…\"")?;
     let key = text.parse().ok();
@@ -42,7 +42,7 @@ pub(super) fn publisher(document: &mut Document<'_>, table: &DeTable<'_>) -> Opt
         document.mistake(
             place,
             message,
-            "`ed25519:` or `keys:`, and 64 hexadecimal digits, as `agentry key ls` shows it",
+            "`ed25519:`, `keys:` or `cosign:`, and 64 hexadecimal digits, as `agentry key ls` shows it",
         );
     }
     key

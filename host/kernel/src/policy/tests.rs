@@ -271,6 +271,7 @@ fn a_draft_is_a_grant_and_gives_what_the_package_asks_for() {
         files = [{ root = "docs", access = "r", why = "To read." }]
         tools = [{ tool = "mail.*", why = "To send." }]
         http = { why = "To look\\nformat = 2" }
+        secrets = [{ handle = "crm", only_to = "https://api.example.org:443", why = "To ask.", optional = true }]
         "#,
     )
     .expect("the manifest is whole");
@@ -281,6 +282,7 @@ fn a_draft_is_a_grant_and_gives_what_the_package_asks_for() {
     assert!(policy.grant("scribe", &manifest, None).is_some());
     assert!(given.llm.as_ref().is_some_and(|llm| llm.models == ["*"] && llm.max_tokens == Some(800)));
     assert!(given.memory.as_ref().is_some_and(|memory| memory.allows("team/a", false)));
+    assert!(manifest.wants.secrets[0].is_given_by(&given.secrets[0]));
     assert_eq!((given.files.len(), given.tools[0].tool.as_str()), (asked.files.len(), "mail.*"));
     expect![[r##"
         # What agent `scribe` may do. Made from what its package asks for: review every line before you save it.
@@ -320,6 +322,11 @@ fn a_draft_is_a_grant_and_gives_what_the_package_asks_for() {
         # methods = ["GET"]
         # paths = ["/v1/**"]
         # why = "To look\\nformat = 2"
+
+        [[secrets]]
+        handle = "crm"
+        only_to = "https://api.example.org"
+        why = "To ask."    # it says that it works without
 
         [budget]
         tool_calls_run = 60    # Agentry's default, not asked for

@@ -2,7 +2,8 @@
 
 use super::fixture::release;
 use super::*;
-use crate::holders::Holders;
+use crate::holders::{Holders, Vouched};
+use crate::identity::{Certified, Identity};
 use crate::key::PublicKey;
 use crate::keyring::{Keyring, PUBLISHERS_FILE};
 use crate::limits::KEYRING_MAX_BYTES;
@@ -63,7 +64,7 @@ fn locks_of_this_version_and_of_those_before_stay_readable() {
     let mut lock = Lock::default();
     let key = |digits: &str| format!("ed25519:{}", digits.repeat(32)).parse::<PublicKey>().unwrap();
     let several = Holders::new(["0a", "0b", "0c"].map(key), 2).unwrap();
-    let several = Vouched { holders: several, by: ["0a", "0c"].map(key).into() };
+    let several = Voucher::from(Vouched { holders: several, by: ["0a", "0c"].map(key).into() });
     let grant = GrantFile { file: "50-clock.toml".into(), digest: Hex(Digest([4; 32])) };
     for (version, seq, by) in [("1.0.0", 1, By::Policy), ("1.1.0", 2, By::Update), ("1.2.0", 3, By::Person)] {
         let release = release(version, seq);
@@ -78,16 +79,25 @@ fn locks_of_this_version_and_of_those_before_stay_readable() {
     lock.seen.insert("00".repeat(32), Millis(7));
     lock.pending.push(Pending::Place { grant: grant.clone(), instead_of: Some(Hex(Digest([5; 32]))) });
     lock.pending.push(Pending::Withdraw { grant });
+    let with_keys = lock.clone();
+    let identity = Identity::new("https://a.example/flow@refs/tags/*", "https://accounts.example").unwrap();
+    let by = "https://a.example/flow@refs/tags/v1".to_owned();
+    let vouched = Some(Certified { identity, by, at: Millis(4) }.into());
+    lock.put("keyless", Release { name: "acme:keyless".into(), vouched, ..release("9.0.0", 9) });
     lock.save(home.path(), home.path()).unwrap();
     let written = std::fs::read_to_string(home.path().join(LOCK_FILE)).unwrap();
-    expect_test::expect_file!["../../../../tests/golden/agents-4.lock"].assert_eq(&written);
+    expect_test::expect_file!["../../../../tests/golden/agents-5.lock"].assert_eq(&written);
+    assert_eq!(Lock::load(home.path()).unwrap(), lock);
+    // Who signs by a certificate stands in this one alone.
+    std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../../tests/golden/agents-4.lock")).unwrap();
+    let lock = with_keys;
     assert_eq!(Lock::load(home.path()).unwrap(), lock);
     // Folders of versions that ran before stand in this one alone.
     std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../../tests/golden/agents-3.lock")).unwrap();
     let before = Lock::load(home.path()).unwrap();
     assert!(before.releases().all(|release| release.roots.is_none()));
     assert_eq!((before.signed.clone(), before.roots.clone()), (lock.signed.clone(), lock.roots.clone()));
-    let one = Vouched::from(key("0a"));
+    let one = Voucher::from(key("0a"));
     std::fs::write(home.path().join(LOCK_FILE), include_str!("../../../../tests/golden/agents-2.lock")).unwrap();
     let before = Lock::load(home.path()).unwrap();
     assert_eq!((before.highest.clone(), before.seen.clone()), (lock.highest.clone(), lock.seen.clone()));

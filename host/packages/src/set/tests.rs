@@ -1,7 +1,7 @@
 //! What is installed after a crash at any step, and after two who install at once.
 
 use super::*;
-use crate::key;
+use crate::key::{self, PublicKey};
 use crate::keyring::How;
 use crate::lock::{Consent, fixture};
 
@@ -236,7 +236,7 @@ fn what_a_revoked_key_signed_is_granted_nothing_and_never_comes_back() {
         let (release, bytes) = release("clock", version, seq);
         let release = Release { vouched: Some(key.into()), ..release };
         let (component, grant, roots) = (bytes.as_slice(), Some(text.as_str()), BTreeMap::new());
-        let known = Known { holders: key.into(), how: How::Pinned, since: Millis(1) };
+        let known = Known { party: key.into(), how: How::Pinned, since: Millis(1) };
         let trusted = Some(("acme".to_owned(), known));
         let instead_of = set.lock().agents.get("clock").map(|installed| installed.now.digest.0);
         let (agent, envelope, goes_back) = ("clock", None, false);
@@ -246,7 +246,7 @@ fn what_a_revoked_key_signed_is_granted_nothing_and_never_comes_back() {
     // However the admin has called it.
     let (ours, theirs) = ("policies/50-clock.toml", "policies/70-mine.toml");
     fs::rename(home.path().join(ours), home.path().join(theirs)).unwrap();
-    let agents = set.revoke(key, Revoked { since: Millis(9), because: "stolen".into() }).unwrap();
+    let agents = set.revoke(Lost::Key(key), Revoked { since: Millis(9), because: "stolen".into() }).unwrap();
     assert_eq!(agents, ["clock"]);
     assert!(!home.path().join(theirs).exists() && home.path().join("withdrawn/70-mine.toml").exists());
     assert!(put(&mut set, "9.9.9", 99).unwrap_err().message.contains("is revoked: stolen"));

@@ -6,7 +6,7 @@ use agentry_config::reader::{Document, Table, near_or_all};
 use agentry_kernel::manifest::Wants;
 use toml::de::DeValue;
 
-const FILE: [&str; 14] = [
+const FILE: [&str; 15] = [
     "format",
     "name",
     "version",
@@ -21,10 +21,11 @@ const FILE: [&str; 14] = [
     "output_schema",
     "source",
     "revision",
+    "licence",
 ];
 
 /// What other programs call these.
-const OTHERS: [(&[&str], &str); 7] = [
+const OTHERS: [(&[&str], &str); 9] = [
     (&["models", "model", "llm", "max_tokens"], "[wants.llm], and below it models = [\"*\"] and why = \"…\""),
     (&["tools", "tool"], "[[wants.tools]], and below it tool = \"mail.send\" and why = \"…\""),
     (&["files", "root", "roots"], "[[wants.files]], and below it root = \"documents\", access = \"r\" and why = \"…\""),
@@ -33,7 +34,12 @@ const OTHERS: [(&[&str], &str); 7] = [
         &["dependencies", "depends", "needs", "require"],
         "[[requires]], and below it package = \"acme:calendar@^1\" and why = \"…\"",
     ),
+    (
+        &["secrets", "secret", "handle", "api_key", "token"],
+        "[[wants.secrets]], and below it handle = \"crm\", only_to = \"https://api.example.org\" and why = \"…\"",
+    ),
     (&["limits", "usd_run", "usd_day", "tokens_run", "tokens_day", "wall_run"], "it below [budget]"),
+    (&["licences", "terms", "spdx"], "licence = \"MIT OR Apache-2.0\""),
     (&["schema", "input", "inputs", "parameters"], "input_schema = '''{\"type\": \"object\"}'''"),
 ];
 
@@ -43,22 +49,33 @@ struct Words {
     texts: &'static [&'static str],
     lists: &'static [&'static str],
     numbers: &'static [&'static str],
+    flags: &'static [&'static str],
     needs: &'static [&'static str],
     /// It may be asked for several times: `[[wants.files]]`.
     several: bool,
 }
 
-const ONE: Words = Words { want: "", texts: &[], lists: &[], numbers: &[], needs: &[], several: false };
+const ONE: Words = Words { want: "", texts: &[], lists: &[], numbers: &[], flags: &[], needs: &[], several: false };
 
-const WANTS: [Words; Wants::INTERFACES.len()] = [
-    Words { want: "llm", texts: &["class"], lists: &["models"], numbers: &["max_tokens"], needs: &["models"], ..ONE },
+/// One of each interface, in their order, and what goes with one of them.
+const WANTS: [Words; Wants::INTERFACES.len() + 1] = [
+    Words {
+        want: "llm",
+        texts: &["class"],
+        lists: &["models"],
+        numbers: &["max_tokens", "window"],
+        flags: &["tools", "schema"],
+        needs: &["models"],
+        ..ONE
+    },
     Words { want: "context", ..ONE },
     Words { want: "memory", lists: &["read", "write"], ..ONE },
     Words { want: "tools", texts: &["tool"], needs: &["tool"], several: true, ..ONE },
     Words { want: "files", texts: &["root", "access"], needs: &["root", "access"], several: true, ..ONE },
-    Words { want: "http", lists: &["hosts"], ..ONE },
+    Words { want: "http", lists: &["hosts", "methods"], ..ONE },
     Words { want: "agents", lists: &["call", "send", "receive"], ..ONE },
     Words { want: "human", ..ONE },
+    Words { want: "secrets", texts: &["handle", "only_to"], needs: &["handle", "only_to"], several: true, ..ONE },
 ];
 
 /// Reads all of it.
@@ -69,7 +86,7 @@ pub(super) fn check(document: Document<'_>, has_version: bool) -> Result<(), Con
         if !has_version {
             needs(root, "version", "version = \"0.1.0\": no Cargo.toml beside it says one")?;
         }
-        for key in ["version", "wit", "description", "source", "revision", "input_schema", "output_schema"] {
+        for key in ["version", "wit", "description", "source", "revision", "licence", "input_schema", "output_schema"] {
             text(root, key)?;
         }
         root.texts("provides")?;
@@ -152,7 +169,7 @@ fn wants(root: &Table<'_>) -> Result<(), ConfigError> {
 }
 
 fn want(table: &Table<'_>, words: &Words) -> Result<(), ConfigError> {
-    let known = [words.texts, words.lists, words.numbers, &["why", "optional"]].concat();
+    let known = [words.texts, words.lists, words.numbers, words.flags, &["why", "optional"]].concat();
     table.only(&known)?;
     for key in words.needs {
         if table.value(key).is_none() {
@@ -169,6 +186,9 @@ fn want(table: &Table<'_>, words: &Words) -> Result<(), ConfigError> {
     }
     for key in words.numbers {
         table.number(key, 0..1 << 53)?;
+    }
+    for key in words.flags {
+        table.flag(key)?;
     }
     table.flag("optional")?;
     if table.text("access")?.is_some_and(|word| ["w", "write", "wr"].contains(&word)) {
@@ -211,7 +231,9 @@ mod tests {
 
     #[test]
     fn every_interface_has_its_words() {
-        assert_eq!(WANTS.map(|words| words.want), Wants::INTERFACES);
+        let (interfaces, beside) = WANTS.split_at(Wants::INTERFACES.len());
+        assert!(interfaces.iter().map(|words| words.want).eq(Wants::INTERFACES));
+        assert!(beside.iter().map(|words| words.want).eq(["secrets"]));
     }
 
     #[test]
@@ -236,6 +258,7 @@ mod tests {
             ("[[wants.llm]]\nmodels = [\"*\"]\n", "`llm` is a list", "[wants.llm], with one bracket"),
             ("[wants.files]\nroot = \"docs\"\n", "`files` is a table", "[[wants.files]], with two brackets"),
             ("[wants.llm]\nmodels = \"*\"\nwhy = \"x\"\n", "3:10: `models` is not a list of texts", "models = [\"…\"]"),
+            ("license = \"MIT\"\n", "2:1: unknown key `license`", "did you mean `licence`?"),
             ("dependencies = []\n", "2:1: unknown key `dependencies`", "write [[requires]]"),
             ("[[requires]]\npackage = \"a:c\"\n", "`requires` has no `why`", "say what it needs that for"),
             ("[[requires]]\npackge = \"a:c\"\n", "3:1: unknown key `packge`", "did you mean `package`?"),
@@ -247,11 +270,15 @@ mod tests {
                 "5:1: unknown key `max_token`",
                 "`max_tokens`?",
             ),
+            ("[wants.llm]\nmodels = [\"*\"]\nwhy = \"x\"\ntools = \"yes\"\n", "5:9: `tools`", "tools = true"),
             (
                 "[[wants.files]]\nroot = \"docs\"\naccess = \"read\"\nwhy = \"x\"\n",
                 "4:10: no `access` is called `read`",
                 "there is: r, rw",
             ),
+            ("[wants.secrets]\nhandle = \"crm\"\n", "`secrets` is a table", "[[wants.secrets]], with two brackets"),
+            ("[[wants.secrets]]\nhandle = \"crm\"\n", "`secrets` has no `only_to`", "add only_to = \"…\""),
+            ("secrets = [\"crm\"]\n", "2:1: unknown key `secrets`", "write [[wants.secrets]]"),
             ("[budget]\nusd_run = 0.1\n", "3:11: `usd_run` is no amount", "money and time are texts"),
             ("version = \n", "not TOML", "key = value"),
         ] {

@@ -69,6 +69,10 @@ pub fn package(one: &Shown) -> String {
         holders(&listed.holders),
         said(&manifest.description)
     );
+    if let Some(licence) = &manifest.licence {
+        let licence = escaped(&text::cut(licence, TEXT_MAX_CHARS));
+        let _ = writeln!(body, "<p>It says that its licence is {licence}.</p>");
+    }
     body.push_str("<h2>What it may do</h2>\n<ul>\n");
     for line in does(&manifest.wants) {
         let optional = if line.optional { " (works without)" } else { "" };

@@ -108,7 +108,11 @@ fn of_budget(manifest: &Manifest, other: &Manifest) -> Manifest {
             .take(1)
             .map(|tool| agentry_kernel::manifest::WantsTool { tool: "*".to_owned(), ..tool.clone() })
             .collect(),
-        http: own.http.clone().or_else(|| others.http.clone()).map(|http| WantsHttp { hosts: Vec::new(), ..http }),
+        http: own.http.clone().or_else(|| others.http.clone()).map(|http| WantsHttp {
+            hosts: Vec::new(),
+            methods: Vec::new(),
+            ..http
+        }),
         ..Wants::default()
     };
     bare(manifest, wants, manifest.budget.clone())
@@ -169,6 +173,7 @@ fn parts(wants: &Wants) -> Vec<Wants> {
         parts.extend(http.hosts.iter().map(|host| of(vec![host.clone()])));
         parts.extend(http.hosts.is_empty().then(|| of(Vec::new())));
     }
+    parts.extend(wants.secrets.iter().map(|one| Wants { secrets: vec![one.clone()], ..none() }));
     parts.extend(wants.context.iter().map(|one| Wants { context: Some(one.clone()), ..none() }));
     parts
 }
@@ -223,6 +228,14 @@ mod tests {
         assert_eq!(told(hosts(&[]), hosts(&[])), nothing);
         assert_eq!(told(hosts(&["https://*.example.org"]), hosts(&["https://a.example.org"])).0, nothing.0);
         assert_eq!(told(hosts(&[]), hosts(&["https://a.example.org"])), lists(&[named], &[left]));
+        let crm = |more: &[&str]| {
+            let secret = |name: &&str| json!({"handle": name, "only_to": "https://a.example.org", "why": "w"});
+            json!({"http": {"hosts": ["https://a.example.org"], "why": "w"}, "secrets": more.iter().map(secret).collect::<Vec<_>>()})
+        };
+        let sends = |name: &str| format!("sends the secret `{name}` of this home to https://a.example.org");
+        assert_eq!(told(crm(&["crm"]), crm(&["crm"])), nothing);
+        assert_eq!(told(crm(&[]), crm(&["crm"])), lists(&[&sends("crm")], &[]));
+        assert_eq!(told(crm(&["a", "b"]), crm(&["b"])), lists(&[], &[&sends("a")]));
         let agents = |call: &[&str]| json!({"agents": {"call": call, "why": "w"}});
         assert_eq!(told(agents(&["a"]), agents(&["a", "b"])), lists(&["has work done by b"], &[]));
         let tools = json!({"tools": [{"tool": "notes.*", "why": "w"}]});

@@ -11,21 +11,24 @@ use agentry_kernel::digest::Digest;
 use agentry_kernel::publisher::PublisherKey;
 use agentry_packages::Fault;
 use agentry_packages::config::PackagesConfig;
+use agentry_packages::cosign::{BUNDLE, Proof};
 use agentry_packages::file;
 use agentry_packages::index::client::Index;
 use agentry_packages::index::listed::Listed;
 use agentry_packages::keyring::{How, Keyring};
-use agentry_packages::limits::{FILE_MAX_BYTES, SIGNATURE_MAX_BYTES};
+use agentry_packages::limits::{BUNDLE_MAX_BYTES, FILE_MAX_BYTES, SIGNATURE_MAX_BYTES};
 use agentry_packages::lock::{Lock, Release};
 use agentry_packages::name::oci::OciName;
 use agentry_packages::name::{Named, Reference, Url, digest, imitated};
 use agentry_packages::oci::{Pulled, Registry};
+use agentry_packages::party::Voucher;
 use agentry_packages::source::Offered;
 use agentry_packages::statement::Statement;
 use agentry_runtime::config::Config;
 use anyhow::{Context, Result};
 
-use super::standing::{self, Standing, newest_taken_back, no_such_file, nowhere, of_digest};
+use super::standing::{Standing, newest_taken_back, no_such_file, nowhere};
+use super::which::Which;
 use super::{Indexes, left_out, unnamed};
 use crate::home::Home;
 use crate::screen::text;
@@ -37,10 +40,10 @@ pub struct Candidate {
     pub package: Package,
     /// Its file.
     pub bytes: Vec<u8>,
-    /// The envelope that was beside it, if its signature counts.
+    /// The envelope or the bundle that was beside it, if its signature counts.
     pub envelope: Option<Vec<u8>>,
-    /// Who signed it and by whose word that key is the publisher's; none if a person named it by its digest.
-    pub signed: Option<(Statement, How)>,
+    /// Who signed it and by whose word that is the publisher; none if a person named it by its digest.
+    pub signed: Option<(Voucher, How)>,
     /// The index that it is from.
     pub index: Option<String>,
     /// Where it is on a server, or in a registry of containers by digest, if it is from one.
@@ -84,9 +87,9 @@ impl Candidate {
             Err(fault) => return Err(unnamed::told(home, wanted, lock, fault).await.into()),
         };
         let given = match reference {
-            Reference::File(path) => Given::file(&path)?,
-            Reference::Web(url) => Given::served(home, &url).await?,
-            Reference::Oci(name) => Given::pulled(registry(home, &name)?.pull().await?),
+            Reference::File(path) => Given::file(&path, wants)?,
+            Reference::Web(url) => Given::served(home, &url, wants).await?,
+            Reference::Oci(name) => Given::pulled(registry(home, &name)?.pull().await?, wants)?,
             Reference::Named(_) | Reference::Digest(_) if wants.is_some() => {
                 let hint =
                     "a package of an index is named by its version, publisher:name@1.2.3, or by sha256:HEX alone";
@@ -102,20 +105,25 @@ impl Candidate {
     pub async fn newer(
         read: &[Index<'_>],
         (now, behind): (&Release, u64),
-        lock: &Lock,
-        keyring: &Keyring,
+        config: &PackagesConfig,
+        (lock, keyring): (&Lock, &Keyring),
     ) -> Result<Result<Self, Standing>> {
         match Which::Named(Named::parse(&now.name)?, behind).find(read).await.map_err(|(_, why)| why)? {
-            Some((index, listed)) => fetched(index, listed, None, lock, keyring).await.map(Ok),
+            Some((index, listed)) => fetched(index, listed, None, config, (lock, keyring)).await.map(Ok),
             None => Ok(Err(Standing::of(read, now).await)),
         }
     }
 
     /// The newest version of this name that one of these indexes lists.
-    pub async fn among(read: &[Index<'_>], named: &str, lock: &Lock, keyring: &Keyring) -> Result<Self> {
+    pub async fn among(
+        read: &[Index<'_>],
+        named: &str,
+        config: &PackagesConfig,
+        (lock, keyring): (&Lock, &Keyring),
+    ) -> Result<Self> {
         let which = Which::Named(Named::parse(named)?, 0);
         let found = which.find(read).await.map_err(|(_, why)| why)?;
-        chosen(read, &which, found, lock, keyring).await
+        chosen(read, (&which, found), config, (lock, keyring)).await
     }
 
     /// The name that it runs by.
@@ -125,7 +133,16 @@ impl Candidate {
 
     /// Who signed it, as grants name them, if somebody did.
     pub fn signer(&self) -> Option<PublisherKey> {
-        self.signed.as_ref().map(|(said, _)| said.vouched.holders.name())
+        self.signed.as_ref().map(|(voucher, _)| voucher.party().name())
+    }
+
+    /// The digest of the bill of materials that its publisher signed with it, if one is named.
+    pub fn sbom(&self) -> Option<Digest> {
+        match (&self.signed, &self.envelope) {
+            (Some((Voucher::Keys(_), _)), Some(envelope)) => Statement::open(envelope).ok()?.sbom,
+            // A bundle of cosign is about the package alone.
+            _ => None,
+        }
     }
 
     /// `publisher:name version`
@@ -140,7 +157,7 @@ async fn of_index(home: &Home, wanted: &Wanted, which: Which, lock: &Lock, keyri
     if !wanted.is_looked_at {
         let read = indexes.read(home).await?;
         let found = which.find(&read).await.map_err(|(index, why)| indexes.alone(index, indexes.about(index, why)))?;
-        return chosen(&read, &which, found, lock, keyring).await;
+        return chosen(&read, (&which, found), &indexes.config, (lock, keyring)).await;
     }
     let (mut read, mut faults) = indexes.read_apart(home).await?;
     let found = loop {
@@ -158,22 +175,21 @@ async fn of_index(home: &Home, wanted: &Wanted, which: Which, lock: &Lock, keyri
         // It could be listed where nobody could look.
         return match faults.into_iter().next() {
             Some((index, why)) => Err(indexes.alone(&index, why).into()),
-            None => chosen(&read, &which, None, lock, keyring).await,
+            None => chosen(&read, (&which, None), &indexes.config, (lock, keyring)).await,
         };
     };
     let faults: Vec<Fault> = faults.into_iter().map(|(_, why)| why).collect();
     left_out::indexes(&faults);
     let found = read.iter().find(|index| index.name() == name).map(|index| (index, listed));
-    chosen(&read, &which, found, lock, keyring).await
+    chosen(&read, (&which, found), &indexes.config, (lock, keyring)).await
 }
 
 /// What was found in one of these indexes, or why there is nothing.
 async fn chosen(
     read: &[Index<'_>],
-    which: &Which,
-    found: Option<(&Index<'_>, Listed)>,
-    lock: &Lock,
-    keyring: &Keyring,
+    (which, found): (&Which, Option<(&Index<'_>, Listed)>),
+    config: &PackagesConfig,
+    (lock, keyring): (&Lock, &Keyring),
 ) -> Result<Candidate> {
     let Some((index, listed)) = found else {
         return Err(match which {
@@ -196,7 +212,7 @@ async fn chosen(
         )
         .into());
     }
-    fetched(index, listed, older, lock, keyring).await
+    fetched(index, listed, older, config, (lock, keyring)).await
 }
 
 /// Whether it runs here.
@@ -209,32 +225,35 @@ async fn fetched(
     index: &Index<'_>,
     listed: Listed,
     older: Option<String>,
-    lock: &Lock,
-    keyring: &Keyring,
+    config: &PackagesConfig,
+    (lock, keyring): (&Lock, &Keyring),
 ) -> Result<Candidate> {
     let named = Named::parse(&listed.listing.name)?;
     let (component, envelope) = index.fetch(&listed).await?;
     let bytes = component.into_bytes();
     let statement = Statement::open(&envelope)?;
+    config.takes_keys(&named.publisher)?;
     if statement.vouched.holders != listed.holders {
         let message =
             format!("{} is signed by another key than the index lists for `{}`", named.name(), named.publisher);
         return Err(Fault::denied(message, "tell whoever runs the index, and the publisher").into());
     }
-    let how = keyring.trusts(&named.publisher, &statement.vouched, Some(How::Index))?;
+    let voucher = Voucher::from(statement.vouched.clone());
+    let how = keyring.trusts(&named.publisher, &voucher, Some(How::Index))?;
     let follows = if older.is_some() { None } else { Some(lock) };
     let package = looked_at(&bytes, Some(&statement), follows, Some(&listed))?;
     let imitates = imitates(&package, lock, keyring);
     let index = Some(listed.index.clone());
-    let (envelope, signed) = (Some(envelope), Some((statement, how)));
+    let (envelope, signed) = (Some(envelope), Some((voucher, how)));
     Ok(Candidate { package, bytes, envelope, signed, index, from: None, imitates, older })
 }
 
-/// A component that came without an index, and the signature beside it.
+/// A component that came without an index, and what lies beside it.
 struct Given {
     bytes: Vec<u8>,
-    /// Or why nobody can say whether there is one.
-    envelope: Result<Option<Vec<u8>>, Fault>,
+    envelope: Option<Vec<u8>>,
+    /// Of cosign.
+    bundle: Option<Vec<u8>>,
     /// Where it is, harmless.
     shown: String,
     /// Where its signature should be, harmless.
@@ -244,32 +263,84 @@ struct Given {
 }
 
 impl Given {
-    fn file(path: &Path) -> Result<Self> {
-        let beside = PathBuf::from(format!("{}.sig", path.display()));
+    fn file(path: &Path, wants: Option<Digest>) -> Result<Self> {
+        let signature = PathBuf::from(format!("{}.sig", path.display()));
+        let bundle = PathBuf::from(format!("{}.{BUNDLE}", path.display()));
         Ok(Self {
             bytes: package::read(path)?,
-            envelope: file::read(&beside, SIGNATURE_MAX_BYTES),
+            envelope: beside(file::read(&signature, SIGNATURE_MAX_BYTES), wants)?,
+            bundle: beside(file::read(&bundle, BUNDLE_MAX_BYTES), wants)?,
             shown: text::line(&path.display().to_string()),
-            signature: text::line(&beside.display().to_string()),
+            signature: text::line(&signature.display().to_string()),
             from: None,
         })
     }
 
-    async fn served(home: &Home, url: &Url) -> Result<Self> {
+    async fn served(home: &Home, url: &Url, wants: Option<Digest>) -> Result<Self> {
         let web = Arc::new(Web::new(Arc::new(System::new(Config::load(home.path())?.hosts))));
-        let offered = Offered::new(url, &PackagesConfig::load(home.path())?, web)?;
+        let config = PackagesConfig::load(home.path())?;
+        let offered = Offered::new(url, &config, web)?;
         let shown = text::line(url.as_str());
         let bytes = offered.file(FILE_MAX_BYTES).await?.ok_or_else(|| {
             Fault::unavailable(format!("{shown} is not there"), "look at the address, or ask whoever offers it")
         })?;
-        let envelope = offered.signature(SIGNATURE_MAX_BYTES).await;
-        Ok(Self { bytes, envelope, signature: format!("{shown}.sig"), from: Some(url.to_string()), shown })
+        let envelope = beside(offered.beside("sig", SIGNATURE_MAX_BYTES).await, wants)?;
+        // Where it could count for nobody, nobody asks for it.
+        let bundle = match config.publishers.is_empty() {
+            true => None,
+            false => beside(offered.beside(BUNDLE, BUNDLE_MAX_BYTES).await, wants)?,
+        };
+        Ok(Self { bytes, envelope, bundle, signature: format!("{shown}.sig"), from: Some(url.to_string()), shown })
     }
 
-    fn pulled(pulled: Pulled) -> Self {
+    /// What vouches for it, and the bytes of that: the statement, unless its publisher is one who is pinned by an identity; then the bundle.
+    fn word(&self, config: &PackagesConfig, is: Digest) -> Result<(Word, Option<Vec<u8>>), Fault> {
+        let said = self.envelope.as_ref().map(|envelope| Statement::open(envelope)).transpose();
+        match (said, &self.bundle) {
+            (Ok(Some(said)), bundle) if bundle.is_none() || config.identity(publisher(&said.name)).is_none() => {
+                is_of(&said, is)?;
+                config.takes_keys(publisher(&said.name))?;
+                Ok((Word::Keys(said), self.envelope.clone()))
+            }
+            (Err(fault), bundle) if bundle.is_none() || config.publishers.is_empty() => Err(fault),
+            (_, Some(bundle)) => Ok((Word::Identity(config.proof(bundle, &self.bytes)?), Some(bundle.clone()))),
+            (_, None) => {
+                let message = format!("{} is not signed: there is no {}", self.shown, self.signature);
+                let hint = "get the .sig that belongs to it; or hear its digest from the author and name it: --digest sha256:HEX";
+                Err(Fault::denied(message, hint))
+            }
+        }
+    }
+
+    fn candidate(
+        self,
+        package: Package,
+        signed: Option<(Voucher, How)>,
+        envelope: Option<Vec<u8>>,
+        lock: &Lock,
+        keyring: &Keyring,
+    ) -> Candidate {
+        let imitates = imitates(&package, lock, keyring);
+        let (bytes, from, envelope) = (self.bytes, self.from, envelope.filter(|_| signed.is_some()));
+        Candidate { package, bytes, envelope, signed, index: None, from, imitates, older: None }
+    }
+
+    fn pulled(pulled: Pulled, wants: Option<Digest>) -> Result<Self> {
         let from = pulled.from.to_string();
         let (shown, signature) = (from.clone(), "layer with a signature".to_owned());
-        Self { bytes: pulled.component, envelope: pulled.envelope, shown, signature, from: Some(from) }
+        let envelope = beside(pulled.envelope, wants)?;
+        Ok(Self { bytes: pulled.component, envelope, bundle: None, shown, signature, from: Some(from) })
+    }
+}
+
+/// What lies beside a file. Whoever named the digest of the file needs none of it, so it stops nobody that it is not to be had.
+fn beside(read: Result<Option<Vec<u8>>, Fault>, wants: Option<Digest>) -> Result<Option<Vec<u8>>, Fault> {
+    match read {
+        Err(why) if wants.is_some() => {
+            left_out::signature(&why);
+            Ok(None)
+        }
+        read => read,
     }
 }
 
@@ -281,54 +352,85 @@ pub fn registry(home: &Home, name: &OciName) -> Result<Registry> {
     Ok(Registry::new(name, line, web, Secrets::open(&config.secrets))?)
 }
 
+/// What vouches for a file.
+enum Word {
+    /// A statement of whoever holds keys.
+    Keys(Statement),
+    /// A bundle of whoever a certificate names.
+    Identity(Proof),
+}
+
 /// It, if this home takes it.
 fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyring: &Keyring) -> Result<Candidate> {
-    let Given { bytes, envelope, shown, signature, from } = given;
-    let is = package::digest(&bytes);
+    let config = Indexes::of(home, None)?.config;
+    let is = package::digest(&given.bytes);
     if wants.is_some_and(|wants| wants != is) {
-        let message = format!("{shown} is not the file that was named: its digest is sha256:{is}");
+        let message = format!("{} is not the file that was named: its digest is sha256:{is}", given.shown);
         return Err(Fault::denied(message, "get it again; whoever named the digest meant another file").into());
     }
-    let envelope = match envelope {
-        Ok(envelope) => envelope,
-        // Whoever named the digest needs none.
-        Err(why) if wants.is_some() => {
-            left_out::signature(&why);
-            None
-        }
-        Err(why) => return Err(why.into()),
+    // Whoever named the digest needs no signature: a good one counts, and a revoked key still stops.
+    let word = match given.word(&config, is) {
+        Ok(word) => Some(word),
+        Err(_) if wants.is_some() => None,
+        Err(fault) => return Err(fault.into()),
     };
-    let statement = match (&envelope, wants) {
-        (Some(envelope), None) => Some(Statement::open(envelope)?),
-        // Whoever named the digest needs no signature: a good one counts, and a revoked key still stops.
-        (Some(envelope), Some(_)) => Statement::open(envelope).ok().filter(|said| said.digest == is),
-        (None, Some(_)) => None,
-        (None, None) => {
-            let message = format!("{shown} is not signed: there is no {signature}");
-            let hint =
-                "get the .sig that belongs to it; or hear its digest from the author and name it: --digest sha256:HEX";
-            return Err(Fault::denied(message, hint).into());
+    let (package, signed, signature) = match word {
+        None => (looked_at(&given.bytes, None, Some(lock), None)?, None, None),
+        Some((Word::Keys(said), envelope)) => {
+            let voucher = Voucher::from(said.vouched.clone());
+            let sponsor = config.first_use.then_some(How::FirstUse);
+            let signed = trusted(keyring, publisher(&said.name), voucher, sponsor, wants)?;
+            let said = signed.is_some().then_some(&said);
+            (looked_at(&given.bytes, said, Some(lock), None)?, signed, envelope)
         }
-    };
-    let publisher = |said: &Statement| said.name.split(':').next().unwrap_or_default().to_owned();
-    let first_use = Indexes::of(home, None)?.config.first_use;
-    let signed = match statement {
-        None => None,
-        Some(said) => {
-            is_of(&said, is)?;
-            keyring.still_takes(&said.vouched)?;
-            let how = keyring.trusts(&publisher(&said), &said.vouched, first_use.then_some(How::FirstUse));
-            match how {
-                Ok(how) => Some((said, how)),
+        Some((Word::Identity(proof), bundle)) => {
+            // Whose it is says the manifest, which the bundle is about as a whole.
+            let package = looked_at(&given.bytes, None, Some(lock), None)?;
+            let signed = match certified(&config, &package, proof) {
+                Ok(voucher) => trusted(keyring, publisher(&package.manifest.name), voucher, Some(How::Pinned), wants)?,
                 Err(_) if wants.is_some() => None,
                 Err(fault) => return Err(fault.into()),
-            }
+            };
+            (package, signed, bundle)
         }
     };
-    let package = looked_at(&bytes, signed.as_ref().map(|(said, _)| said), Some(lock), None)?;
-    let imitates = imitates(&package, lock, keyring);
-    let envelope = envelope.filter(|_| signed.is_some());
-    Ok(Candidate { package, bytes, envelope, signed, index: None, from, imitates, older: None })
+    Ok(given.candidate(package, signed, signature, lock, keyring))
+}
+
+/// By whose word whoever signed is the publisher; nobody's, where a person named the digest.
+fn trusted(
+    keyring: &Keyring,
+    publisher: &str,
+    voucher: Voucher,
+    sponsor: Option<How>,
+    wants: Option<Digest>,
+) -> Result<Option<(Voucher, How)>, Fault> {
+    keyring.still_takes(&voucher)?;
+    match keyring.trusts(publisher, &voucher, sponsor) {
+        Ok(how) => Ok(Some((voucher, how))),
+        Err(_) if wants.is_some() => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The word of a package's publisher, if it is they who are proven to have signed it.
+fn certified(config: &PackagesConfig, package: &Package, proof: Proof) -> Result<Voucher, Fault> {
+    let publisher = publisher(&package.manifest.name);
+    match config.identity(publisher) {
+        Some(identity) => proof.of(publisher, identity).map(Voucher::from),
+        None => Err(Fault::denied(
+            format!(
+                "packages.toml pins nobody as `{publisher}` by an identity, and a bundle of cosign is all that vouches for it"
+            ),
+            format!(
+                "hear from `{publisher}` on another way who signs for it, then name that: [publishers.{publisher}] in packages.toml"
+            ),
+        )),
+    }
+}
+
+fn publisher(name: &str) -> &str {
+    name.split(':').next().unwrap_or_default()
 }
 
 /// Whether a signature is of this file: of another one it says nothing, whoever signed it.
@@ -367,52 +469,6 @@ fn looked_at(
         return Err(Fault::denied("the index lists this file as something else than it is", hint).into());
     }
     Ok(package)
-}
-
-/// Which file of an index.
-enum Which {
-    /// The newest one of this name behind this sequence number.
-    Named(Named, u64),
-    /// The one of this digest.
-    Digest(Digest),
-}
-
-impl Which {
-    /// It, among versions that are not yanked; of two indexes that list the same, the first one's. Else the index of which that cannot be said, and why.
-    async fn find<'i, 's>(&self, read: &'i [Index<'s>]) -> Result<Option<(&'i Index<'s>, Listed)>, (&'i str, Fault)> {
-        let mut best: Option<(&Index<'_>, Listed)> = None;
-        for index in read {
-            let listed = match self {
-                Self::Named(named, _) => index.of(&named.publisher).await,
-                Self::Digest(digest) => of_digest(index, *digest).await,
-            };
-            let listed = listed.map_err(|why| (index.name(), why))?;
-            for one in listed.into_iter().filter(|one| one.listing.yanked.is_none() && self.is(one)) {
-                if best.as_ref().is_none_or(|(_, best)| best.listing.seq < one.listing.seq) {
-                    best = Some((index, one));
-                }
-            }
-        }
-        Ok(best)
-    }
-
-    /// Whether a person named this version and no other.
-    fn names_one(&self) -> bool {
-        match self {
-            Self::Named(named, _) => named.names_one(),
-            Self::Digest(_) => true,
-        }
-    }
-
-    fn is(&self, one: &Listed) -> bool {
-        match self {
-            Self::Named(named, behind) => {
-                let means = standing::means(named, &one.listing.version);
-                one.listing.name == named.name() && means && one.listing.seq > *behind
-            }
-            Self::Digest(digest) => one.digest == *digest,
-        }
-    }
 }
 
 /// All versions that the indexes of a home list, of every publisher.

@@ -13,8 +13,9 @@ use agentry_runtime::config::AgentsConfig;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::effect::{Effect, allowed};
+use super::effect::allowed;
 use super::folders;
+use super::secrets::{self, Held};
 use super::team::Member;
 use super::{Candidate, ConsentArgs, Effects, Team, words};
 use crate::home::Home;
@@ -30,6 +31,8 @@ pub struct Change<'a> {
     pub consent: &'a ConsentArgs,
     /// What roots stand for, as far as a person said it.
     pub roots: &'a [(String, PathBuf)],
+    /// The secrets to which a person said yes with the command.
+    pub secrets: &'a [String],
     /// The command without a yes, for whoever is to give one.
     pub command: &'a str,
     /// Whether JSON is wanted instead of pages.
@@ -68,37 +71,60 @@ pub fn carry_out(change: &Change<'_>, lock: &Lock) -> Result<Outcome> {
     if !change.json && !asks {
         screen::page(&words::page(team, &effects))?;
     }
-    are_asked_for(change, lock)?;
-    // What a person copies names each folder that is still to be named.
-    let command = format!("{}{}", change.command, folders::lacking(team, lock, change.roots));
-    let (mut folders, mut by) = (BTreeMap::new(), Vec::new());
+    are_asked_for(change, &effects, lock)?;
+    let held = Held::of(home.path())?;
+    secrets::are_here(change, &effects, &held)?;
+    // What a person copies names each folder and each secret that is still to be named.
+    let command = format!("{}{}", change.command, lacking(team, &effects, lock, (change.roots, change.secrets)));
+    let (mut folders, mut all) = (BTreeMap::new(), Vec::new());
     for (at, (member, effect)) in team.members.iter().zip(&effects.each).enumerate() {
         if !change.json && asks {
             screen::page(&words::member(team, at, effect))?;
         }
         let given = || change.consent.given(&member.candidate, allowed(member, effect), team, &command);
-        let mut roots = || folders::of(change, &command, &member.candidate.package.manifest, lock, &mut folders);
-        // A person says yes to the folders as well; where none is asked, what waits for one waits whether or not its folders are named.
-        by.push(if asks {
-            let roots = roots()?;
+        let mut with = || -> Result<_> {
+            let roots = folders::of(change, &command, &member.candidate.package.manifest, lock, &mut folders)?;
+            Ok((roots, secrets::granted(change, &command, &member.candidate, effect, &held)?))
+        };
+        // A person says yes to folders and secrets as well; where none is asked, what waits for one waits whether or not these are named.
+        let (by, (roots, grant)) = if asks {
+            let with = with()?;
             if !change.json && at + 1 == team.members.len() {
                 screen::page(&words::together(team, &effects))?;
             }
-            (given()?, roots)
+            (given()?, with)
         } else {
-            (given()?, roots()?)
-        });
+            (given()?, with()?)
+        };
+        all.push(Agreed { by, roots, grant });
     }
-    let news = team.members.iter().zip(&effects.each).zip(by.iter().cloned());
-    let news = news.map(|((member, effect), (by, roots))| new(&member.candidate, effect, lock, by, roots)).collect();
+    let news = team.members.iter().zip(&all).map(|(member, agreed)| new(&member.candidate, agreed, lock)).collect();
     let mut set = Set::open(home.path())?;
     set.install(news)?;
     tell(change, &effects, &set);
-    let by: Vec<By> = by.into_iter().map(|(by, _)| by).collect();
+    let by: Vec<By> = all.iter().map(|agreed| agreed.by).collect();
     let mut told = as_json(change, &effects, &by);
     told["outcome"] = "installed".into();
     told["notes"] = json!(set.notes());
     Ok(Outcome::Installed(told))
+}
+
+/// What was agreed to of one package.
+struct Agreed {
+    by: By,
+    roots: BTreeMap<String, PathBuf>,
+    /// The text of the grant that is written; none if the one that is in force stays.
+    grant: Option<String>,
+}
+
+/// The folders and the secrets that these packages cannot do without and nobody has named yet, as words of the command that names them.
+pub fn lacking(
+    team: &Team,
+    effects: &Effects,
+    lock: &Lock,
+    (roots, secrets): (&[(String, PathBuf)], &[String]),
+) -> String {
+    format!("{}{}", folders::lacking(team, lock, roots), secrets::lacking(team, effects, secrets))
 }
 
 /// What there is for other programs: each with its agent and whose yes it has.
@@ -123,7 +149,7 @@ fn stays<'l>(change: &Change<'_>, effects: &Effects, lock: &'l Lock) -> Result<O
     let Some(now) = now.filter(|now| now.digest.0 == candidate.package.digest && effect.grant.is_none()) else {
         return Ok(None);
     };
-    are_asked_for(change, lock)?;
+    are_asked_for(change, effects, lock)?;
     for (root, directory) in change.roots {
         let is = lock.roots.get(agent).and_then(|roots| roots.get(root));
         if is != Some(&folders::whole(change.home.path(), root, directory, agent, lock)?) {
@@ -134,32 +160,27 @@ fn stays<'l>(change: &Change<'_>, effects: &Effects, lock: &'l Lock) -> Result<O
 }
 
 /// What the set needs to know of one of them.
-fn new<'a>(
-    candidate: &'a Candidate,
-    effect: &'a Effect,
-    lock: &Lock,
-    by: By,
-    roots: BTreeMap<String, PathBuf>,
-) -> New<'a> {
-    let trusted = candidate.signed.as_ref().map(|(said, how)| {
-        let publisher = said.name.split(':').next().unwrap_or_default().to_owned();
-        (publisher, Known { holders: said.vouched.holders.clone(), how: *how, since: units::now() })
+fn new<'a>(candidate: &'a Candidate, agreed: &'a Agreed, lock: &Lock) -> New<'a> {
+    let trusted = candidate.signed.as_ref().map(|(voucher, how)| {
+        let publisher = candidate.package.manifest.name.split(':').next().unwrap_or_default().to_owned();
+        (publisher, Known { party: voucher.party(), how: *how, since: units::now() })
     });
     New {
         agent: candidate.agent(),
         instead_of: lock.agents.get(candidate.agent()).map(|installed| installed.now.digest.0),
-        release: release(candidate, by),
+        release: release(candidate, agreed.by),
         component: &candidate.bytes,
         envelope: candidate.envelope.as_deref(),
-        grant: effect.grant.as_deref(),
-        roots,
+        grant: agreed.grant.as_deref(),
+        roots: agreed.roots.clone(),
         goes_back: candidate.older.is_some(),
         trusted,
     }
 }
 
-/// Whether each folder that a person named is one that somebody asks for, and can be that.
-fn are_asked_for(change: &Change<'_>, lock: &Lock) -> Result<()> {
+/// Whether each folder that a person named is one that somebody asks for, and can be that; and each secret.
+fn are_asked_for(change: &Change<'_>, effects: &Effects, lock: &Lock) -> Result<()> {
+    secrets::are_asked_for(change, effects)?;
     for (name, directory) in change.roots {
         let manifests = change.team.members.iter().map(|member| &member.candidate.package.manifest);
         let mut wanting = manifests.filter(|manifest| manifest.wants.files.iter().any(|wants| wants.root == *name));
@@ -196,7 +217,7 @@ fn release(candidate: &Candidate, by: By) -> Release {
         version: manifest.version.clone(),
         digest: Hex(digest),
         seq: manifest.seq,
-        vouched: candidate.signed.as_ref().map(|(said, _)| said.vouched.clone()),
+        vouched: candidate.signed.as_ref().map(|(voucher, _)| voucher.clone()),
         capabilities: Hex(asks),
         consent: Consent { by, at: units::now(), to: Hex(consent(digest, asks)) },
         index: candidate.index.clone(),

@@ -9,6 +9,7 @@ use agentry_kernel::inquiry::{Diff, DiffVerdict, diff};
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::policy::Grant;
 use agentry_packages::lock::{Lock, Release};
+use agentry_packages::party::Voucher;
 use agentry_packages::set::verified;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -53,8 +54,8 @@ impl Compared {
             Some(_) => shadow::of(home, now.digest.0, candidate).await?,
             None => Vec::new(),
         };
-        let signed = candidate.signed.as_ref().map(|(said, _)| &said.vouched.holders);
-        let same_key = signed.is_some() && signed == now.vouched.as_ref().map(|vouched| &vouched.holders);
+        let signed = candidate.signed.as_ref().map(|(voucher, _)| voucher.party());
+        let same_key = signed.is_some() && signed == now.vouched.as_ref().map(Voucher::party);
         let left = lock.highest.get(&new.name) == Some(&new.seq);
         Ok(Self { from: now.version.clone(), same_key, left, diff, asks_anew, shadowed, cools_ms })
     }

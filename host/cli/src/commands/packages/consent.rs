@@ -67,7 +67,7 @@ impl ConsentArgs {
         if !has_terminal() {
             return Err(Fault::denied(format!("nobody is here who could say yes to {what}"), line).into());
         }
-        if is_yes(&ask(&format!("Install {what}? [y/N]"))?) {
+        if agrees(&format!("Install {what}?"))? {
             return Ok(By::Person);
         }
         Err(Fault::denied(format!("{what} is not installed: nobody said yes"), "nothing has changed").into())
@@ -81,6 +81,11 @@ fn is_yes(answer: &str) -> bool {
 
 fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Whether a person at the terminal says yes to one thing; an empty answer is a no.
+pub(super) fn agrees(question: &str) -> Result<bool> {
+    Ok(is_yes(&ask(&format!("{question} [y/N]"))?))
 }
 
 /// Asks a person at the terminal one thing; an empty line, or none, is an empty answer.

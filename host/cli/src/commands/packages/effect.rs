@@ -6,12 +6,15 @@ use std::path::Path;
 
 use agentry_config::policies::{PoliciesError, PolicyFiles};
 use agentry_kernel::inquiry::{Location, Route, Scenario, capabilities, routes, show_call};
+use agentry_kernel::manifest::WantsSecret;
 use agentry_kernel::policy::{Grant, Policy};
+use agentry_kernel::rights::SecretRight;
 use agentry_packages::Fault;
 use agentry_packages::lock::{By, Lock, Release};
 use anyhow::{Context, Result};
 use toml::Table;
 
+use super::models::Unable;
 use super::team::Member;
 use super::{Candidate, Compared, Team};
 use crate::commands::policy;
@@ -25,6 +28,12 @@ const WAYS_MAX: usize = 5;
 pub struct Effect {
     /// The text of the grant that would be written; none if an admin's own holds.
     pub grant: Option<String>,
+    /// The file of the grant that is in force, or that would be written.
+    pub file: String,
+    /// The secrets that its grant in force gives already.
+    pub granted: Vec<SecretRight>,
+    /// What it needs of a model, if no model of this home that its grant allows can do that.
+    pub unable: Option<Unable>,
     /// The amounts that it may spend, in the words of `[budget]`.
     pub budget: Table,
     /// All that it can do, each with what binds it.
@@ -72,6 +81,13 @@ pub fn allowed(Member { candidate, compared }: &Member, effect: &Effect) -> Resu
     }
 }
 
+impl Effect {
+    /// Whether its grant in force gives this secret already.
+    pub fn gives(&self, want: &WantsSecret) -> bool {
+        self.granted.iter().any(|right| want.is_given_by(right))
+    }
+}
+
 impl Effects {
     /// Of these packages in this home.
     pub fn of(home: &Home, team: &Team, lock: &Lock) -> Result<Self> {
@@ -95,7 +111,16 @@ impl Effects {
             let can = capabilities(&scenario, candidate.agent()).unwrap_or_default();
             let now = ways(&scenario);
             let budget = placed.text.parse::<Table>().ok().and_then(|table| table.get("budget")?.as_table().cloned());
+            let granted = policy.grants.iter().find(|grant| grant.agent == candidate.agent());
+            let manifest = &candidate.package.manifest;
+            let asks = match granted.filter(|_| !placed.is_new) {
+                Some(granted) => granted.rights.llm.clone(),
+                None => manifest.rights().llm,
+            };
             each.push(Effect {
+                unable: Unable::of(home, manifest.wants.llm.as_ref(), asks.as_ref(), &placed.file)?,
+                file: placed.file,
+                granted: granted.map(|grant| grant.rights.secrets.clone()).unwrap_or_default(),
                 budget: budget.unwrap_or_default(),
                 can: can.into_iter().map(|can| (can.what, can.with)).collect(),
                 opens: now.difference(&was).take(WAYS_MAX).cloned().collect(),

@@ -6,7 +6,7 @@ use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::Lock;
 use anyhow::{Context, Result};
 
-use super::{Beside, Candidate, Team, Wanted, given_roots};
+use super::{Beside, Candidate, Team, Wanted, given_roots, given_secrets};
 use crate::home::Home;
 use crate::screen::text;
 
@@ -36,7 +36,7 @@ pub fn look(home: &Home, wanted: &Wanted, with: &[String]) -> Result<Looked> {
 }
 
 /// The command that was given, without a yes.
-pub fn command(wanted: &Wanted, with: &[String], roots: &[(String, PathBuf)]) -> String {
+pub fn command(wanted: &Wanted, with: &[String], roots: &[(String, PathBuf)], secrets: &[String]) -> String {
     let mut command = format!("agentry install {}", text::word(&wanted.package));
     for (option, given) in [("--digest", &wanted.digest), ("--index", &wanted.index)] {
         if let Some(given) = given {
@@ -45,5 +45,6 @@ pub fn command(wanted: &Wanted, with: &[String], roots: &[(String, PathBuf)]) ->
     }
     with.iter().for_each(|one| command.push_str(&format!(" --with {}", text::word(one))));
     command.push_str(&given_roots(roots));
+    command.push_str(&given_secrets(secrets));
     command
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use agentry_kernel::manifest::Requirement;
 use agentry_kernel::time::Millis;
 use agentry_packages::Fault;
+use agentry_packages::config::PackagesConfig;
 use agentry_packages::index::client::Index;
 use agentry_packages::index::listed::Listed;
 use agentry_packages::keyring::Keyring;
@@ -99,7 +100,9 @@ impl Team {
                             read = Some(indexes.read(home).await.map_err(|fault| about(fault.into()))?);
                         }
                         let all = read.as_deref().unwrap_or_default();
-                        find(all, &manifest.name, &requirement, (lock, keyring)).await.map_err(about)?
+                        find(all, (&manifest.name, &requirement), &indexes.config, (lock, keyring))
+                            .await
+                            .map_err(about)?
                     }
                 };
                 if !meets(&found) {
@@ -212,15 +215,15 @@ fn as_it_is(home: &Home, lock: &Lock) -> team::Team {
 /// The package of one of these indexes that meets this, which the package `by` requires.
 async fn find(
     read: &[Index<'_>],
-    by: &str,
-    requirement: &Requirement,
+    (by, requirement): (&str, &Requirement),
+    config: &PackagesConfig,
     (lock, keyring): (&Lock, &Keyring),
 ) -> Result<Candidate> {
     let named = match requirement {
         Requirement::Package { .. } => requirement.to_string(),
         Requirement::Provides { .. } => only(&listed(read).await?, by, requirement)?,
     };
-    Candidate::among(read, &named, lock, keyring).await
+    Candidate::among(read, &named, config, (lock, keyring)).await
 }
 
 /// The one package that is listed to provide this, in its newest version; nobody meets their own requirement.

@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use agentry_kernel::manifest::{Manifest, Wants};
 use agentry_kernel::policy::Grant;
 use agentry_kernel::rights::Access;
-use agentry_packages::holders::Vouched;
+use agentry_packages::party::Voucher;
 use serde_json::{Value, json};
 use toml::Table;
 
 use super::effect::Effect;
+use super::models::{Unable, needs};
 use super::team::{Member, Need};
 use super::{Candidate, Compared, Effects, Team};
-use crate::screen::{BAD, BOLD, DIM, GOOD, styled, text, units};
+use crate::screen::{BAD, BOLD, DIM, GOOD, HINT, styled, text, units};
 
 /// The longest of its author's reasons that stands on a screen.
 const REASON_MAX_CHARS: usize = 200;
@@ -77,6 +78,12 @@ fn shown(
     let _ = writeln!(page, "  {}", vouched(candidate));
     let size = units::bytes(candidate.package.bytes as u64);
     let _ = writeln!(page, "  {}", styled(DIM, format!("{size}, sha256 {}", candidate.package.digest)));
+    if let Some(sbom) = candidate.sbom() {
+        let _ = writeln!(page, "  {}", styled(DIM, format!("bill of materials: sha256 {sbom}")));
+    }
+    if let Some(licence) = &manifest.licence {
+        let _ = writeln!(page, "  it says that its licence is {}", text::cut(licence, REASON_MAX_CHARS));
+    }
     if let Some(from) = &candidate.from {
         let _ = writeln!(page, "  {}", styled(DIM, format!("from {}", text::line(from))));
     }
@@ -97,6 +104,10 @@ fn shown(
             let _ =
                 writeln!(page, "      {}", styled(DIM, format!("it says: {}", text::cut(&line.why, REASON_MAX_CHARS))));
         }
+    }
+    if let Some(Unable { message, hint }) = &effect.unable {
+        let _ = writeln!(page, "  {}: {message}", styled(BAD, "careful"));
+        let _ = writeln!(page, "      {}: {hint}", styled(HINT, "hint"));
     }
     let _ = writeln!(page, "\n{}\n  {}", styled(BOLD, "what it may cost"), costs(&effect.budget));
     page.push_str(&required(needs));
@@ -165,10 +176,13 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "digest": candidate.package.digest.to_string(),
         "bytes": candidate.package.bytes,
         "description": manifest.description,
+        "licence": manifest.licence,
+        "sbom": candidate.sbom().map(|sbom| sbom.to_string()),
         "index": candidate.index,
         "from": candidate.from,
-        "key": candidate.signed.as_ref().map(|(said, _)| said.vouched.holders.name().to_string()),
-        "signed_by": candidate.signed.as_ref().map(|(said, _)| &said.vouched.by),
+        "key": candidate.signed.as_ref().map(|(voucher, _)| voucher.party().name().to_string()),
+        "signed_by": candidate.signed.as_ref().map(|(voucher, _)| voucher.by()),
+        "signed_at": candidate.signed.as_ref().and_then(|(voucher, _)| voucher.at()),
         "trust": candidate.signed.as_ref().map(|(_, how)| *how),
         "imitates": candidate.imitates,
         "older": candidate.older,
@@ -176,6 +190,7 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
         "costs": costs(&effect.budget),
         "can": effect.can.iter().map(|(what, with)| json!({"what": what, "with": with})).collect::<Vec<_>>(),
         "opens": effect.opens,
+        "warning": effect.unable.as_ref().map(|unable| &unable.message),
         "grant": effect.grant,
         "update": compared.map(Compared::as_json),
         "consent": super::code(candidate),
@@ -186,9 +201,9 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
 fn vouched(candidate: &Candidate) -> String {
     let publisher = candidate.package.manifest.name.split(':').next().unwrap_or_default();
     match &candidate.signed {
-        Some((said, how)) => {
+        Some((voucher, how)) => {
             let from = candidate.index.as_ref().map_or_else(String::new, |index| format!(" ({})", text::line(index)));
-            styled(GOOD, format!("signed by {} with {}, {how}{from}", text::line(publisher), with(&said.vouched)))
+            styled(GOOD, format!("signed by {} with {}, {how}{from}", text::line(publisher), with(voucher)))
         }
         None => styled(
             BAD,
@@ -197,12 +212,18 @@ fn vouched(candidate: &Candidate) -> String {
     }
 }
 
-/// The keys that signed, as a page has them.
-fn with(vouched: &Vouched) -> String {
-    let by: Vec<String> = vouched.by.iter().map(ToString::to_string).collect();
-    match vouched.holders.only() {
-        Some(key) => key.to_string(),
-        None => format!("{} of its {} keys ({})", by.len(), vouched.holders.keys().len(), by.join(", ")),
+/// The keys or the certificate that signed, as a page has them.
+fn with(voucher: &Voucher) -> String {
+    let by = voucher.by();
+    match voucher {
+        Voucher::Keys(vouched) => match vouched.holders.only() {
+            Some(key) => key.to_string(),
+            None => format!("{} of its {} keys ({})", by.len(), vouched.holders.keys().len(), by.join(", ")),
+        },
+        Voucher::Identity(certified) => {
+            let logged = units::moment(certified.at.0);
+            format!("a certificate of {}, logged {logged} UTC", text::line(&certified.by))
+        }
     }
 }
 
@@ -237,7 +258,8 @@ pub fn asks(wants: &Wants) -> Vec<Line> {
         let most = llm
             .max_tokens
             .map_or_else(String::new, |most| format!(", at most {} tokens an answer", units::count(most)));
-        add(format!("asks {models}{most}"), &llm.why, llm.optional);
+        let needs = if llm.needs_something() { format!(" {}", needs(llm)) } else { String::new() };
+        add(format!("asks {models}{needs}{most}"), &llm.why, llm.optional);
     }
     if let Some(memory) = &wants.memory {
         let parts = [("remembers in", &memory.write), ("reads what is remembered in", &memory.read)];
@@ -270,9 +292,20 @@ pub fn asks(wants: &Wants) -> Vec<Line> {
     if let Some(http) = &wants.http {
         let what = match http.hosts.as_slice() {
             [] => "reaches the hosts on the internet that you name in its grant".to_owned(),
-            hosts => format!("reaches {} on the internet", text::line(&hosts.join(", "))),
+            hosts => {
+                let by = if http.methods.is_empty() {
+                    String::new()
+                } else {
+                    format!(", by {}", http.methods.join(" and "))
+                };
+                text::line(&format!("reaches {} on the internet{by}", hosts.join(", ")))
+            }
         };
         add(what, &http.why, http.optional);
+    }
+    for secret in &wants.secrets {
+        let (handle, to) = (text::line(&secret.handle), text::line(&secret.only_to));
+        add(format!("sends the secret `{handle}` of this home to {to}"), &secret.why, secret.optional);
     }
     lines
 }
@@ -330,7 +363,8 @@ mod tests {
                 "memory": {"read": ["m"], "write": ["m"], "why": "w"},
                 "files": [{"root": "r", "access": "rw", "why": "w"}],
                 "tools": [{"tool": "t", "why": "w"}],
-                "http": {"hosts": ["h"], "why": "w"},
+                "http": {"hosts": ["h"], "methods": ["GET"], "why": "w"},
+                "secrets": [{"handle": "s", "only_to": "o", "why": "w"}],
                 "agents": {"call": ["a"], "send": ["a"], "receive": ["a"], "why": "w"},
                 "human": {"why": "w"},
             },
@@ -338,11 +372,19 @@ mod tests {
         .expect("a manifest");
         let say = |text: &mut String| *text = bad.to_owned();
         [&mut manifest.name, &mut manifest.version, &mut manifest.description].into_iter().for_each(say);
+        manifest.licence = Some(bad.to_owned());
         let wants = &mut manifest.wants;
         wants.files.iter_mut().for_each(|files| [&mut files.root, &mut files.why].into_iter().for_each(say));
         wants.tools.iter_mut().for_each(|tool| [&mut tool.tool, &mut tool.why].into_iter().for_each(say));
         wants.llm.iter_mut().for_each(|llm| llm.models.iter_mut().chain([&mut llm.why]).for_each(say));
-        wants.http.iter_mut().for_each(|http| http.hosts.iter_mut().chain([&mut http.why]).for_each(say));
+        wants
+            .http
+            .iter_mut()
+            .for_each(|http| http.hosts.iter_mut().chain(&mut http.methods).chain([&mut http.why]).for_each(say));
+        wants
+            .secrets
+            .iter_mut()
+            .for_each(|one| [&mut one.handle, &mut one.only_to, &mut one.why].into_iter().for_each(say));
         if let Some(memory) = &mut wants.memory {
             memory.read.iter_mut().chain(&mut memory.write).chain([&mut memory.why]).for_each(say);
         }
@@ -370,7 +412,8 @@ mod tests {
         let candidate = Candidate { package, bytes, envelope: None, signed: None, index, from, imitates, older };
         let budget = "usd_run = \"\\u001b[2J\"".parse().expect("TOML");
         let can = vec![("\u{1b}[2J".to_owned(), vec!["\u{202e}".to_owned()])];
-        let effect = Effect { grant: None, budget, can, opens: vec!["x: \u{1b}[2J".to_owned()] };
+        let (file, granted, opens) = (String::new(), vec![], vec!["x: \u{1b}[2J".to_owned()]);
+        let effect = Effect { grant: None, file, granted, unable: None, budget, can, opens };
         let bad = "x\u{1b}[2J\nhint: \u{202e}";
         let need = |is_here| Need { what: bad.into(), why: bad.into(), met_by: Some(bad.into()), is_here };
         let page = shown(&candidate, &effect, None, (&[need(true), need(false)], &[bad]));

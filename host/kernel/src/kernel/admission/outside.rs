@@ -94,6 +94,14 @@ impl<'a> Admission<'a> {
             let hosts = joined(hosts.iter().map(alloc::string::String::as_str));
             return Err(undeclared_argument("http.hosts", "url", &fetch.url, &hosts));
         }
+        // All of a package's hosts have the same methods.
+        if let Some(wanted) = self.wants.and_then(|wants| wants.http.first()).map(|right| &right.methods)
+            && !wanted.is_empty()
+            && !wanted.contains(&fetch.method)
+        {
+            let methods = joined(wanted.iter().map(alloc::string::String::as_str));
+            return Err(undeclared_argument("http.methods", "method", &fetch.method, &methods));
+        }
         let mut best = None;
         let mut missed: Missed<'_> = None;
         for (place, right) in self.grant.http(url.name) {
@@ -191,6 +199,14 @@ impl<'a> Admission<'a> {
     }
 
     fn secret(&self, handle: &str, url: &Url<'_>) -> Result<(), No> {
+        // What a package leaves open, its grant says.
+        if let Some(wanted) = self.wants.map(|wants| &wants.secrets).filter(|wanted| !wanted.is_empty())
+            && !wanted.iter().any(|right| right.handle == handle && right.only_to.fits(url))
+        {
+            let allowed: Vec<_> = wanted.iter().map(|right| format!("{} to {}", right.handle, right.only_to)).collect();
+            let allowed = joined(allowed.iter().map(alloc::string::String::as_str));
+            return Err(undeclared_argument("secrets", "secret", handle, &allowed));
+        }
         let theirs = || self.grant.rights.secrets.iter().filter(|secret| secret.handle == handle);
         if theirs().any(|secret| secret.only_to.fits(url)) {
             return Ok(());

@@ -448,3 +448,18 @@ fn a_package_that_names_its_hosts_asks_no_others_whatever_is_granted() {
     let no = refused(&mut kernel, (run, 2), &fetch("GET", "https://example.net/"), NOW);
     assert_eq!(no.code, Code::NotDeclared);
 }
+
+#[test]
+fn a_package_that_names_its_methods_asks_by_no_others_whatever_is_granted() {
+    let named = "http = { hosts = [\"https://*.example.org\"], methods = [\"POST\"],";
+    let manifest = Manifest::parse_toml(&MANIFEST.replace("http = {", named)).expect("whole");
+    let mut kernel = kernel_with("format = 1\nlayer = \"site\"\n", GRANT);
+    let run = RunId(77);
+    let start = Start { agent: "scribe".into(), manifest: Arc::new(manifest), signer: None };
+    kernel.start(run, &start, NOW).expect("the grant covers it");
+    let asked_for = kernel.admit(run, CallId(1), &fetch("POST", "https://api.example.org/"), NOW);
+    assert!(matches!(asked_for, Answer::Permit(_)));
+    let no = refused(&mut kernel, (run, 2), &fetch("GET", "https://api.example.org/"), NOW);
+    assert_eq!(no.code, Code::NotDeclared);
+    assert!(no.to_string().contains("http.methods"), "{no}");
+}

@@ -1,6 +1,7 @@
 //! Requests to the web, their secrets and how often: look-alikes, audiences and spans.
 
 use super::*;
+use crate::manifest::WantsSecret;
 
 #[test]
 fn a_request_goes_where_it_may_and_nowhere_that_looks_like_it() {
@@ -86,6 +87,30 @@ fn a_secret_goes_only_to_its_audience() {
           hint  add a [[secrets]] with `handle = "other"` and `only_to = "…"` to policies/50-scribe.toml
           ref   0000000000001/7"#]]
     .assert_eq(&refusal(&mut kernel, &with("https://api.example.org/", "other")).to_string());
+}
+
+#[test]
+fn a_package_that_names_its_secrets_gets_no_other_whatever_is_granted() {
+    let to = "https://api.example.org";
+    let grant = alloc::format!(
+        "secrets = [{{ handle = \"key\", only_to = \"{to}\" }}, {{ handle = \"other\", only_to = \"{to}\" }}]\n{GRANT}",
+    );
+    let mut manifest = Manifest::clone(&manifest());
+    let (handle, only_to, why) = ("key".into(), to.into(), "To ask.".into());
+    manifest.wants.secrets = alloc::vec![WantsSecret { handle, only_to, why, optional: false }];
+    let mut kernel = Kernel::new(policy(&grant), models(), Vec::new());
+    kernel.start(RUN, &Start { manifest: Arc::new(manifest), ..start() }, NOW).expect("the grant covers it");
+    let with = |secret: &str| {
+        let Call::Fetch(fetch) = fetch("GET", "https://api.example.org/") else { panic!("it is a request") };
+        Call::Fetch(Fetch { secret: Some(secret.into()), ..fetch })
+    };
+    let _granted = permit(&mut kernel, &with("key"));
+    expect![[r#"
+        denied  scribe → http.fetch: the package asks for less than this in `secrets`
+          arg   secret = other, allowed key to https://api.example.org
+          hint  its author widens `secrets` in `wants` of agent.toml and builds it again
+          ref   0000000000001/7"#]]
+    .assert_eq(&refusal(&mut kernel, &with("other")).to_string());
 }
 
 #[test]
