@@ -154,7 +154,8 @@ fn an_output_that_is_not_what_the_agent_gives_fails_its_run() {
 #[test]
 fn a_schema_that_is_none_is_told_when_the_package_is_built() {
     let stage = Stage::new();
-    for bad in ["{\"type\": \"objekt\"}", "{", "{\"$ref\": \"https://example.org/x\"}", "{\"not\": {\"$ref\": \"#\"}}"] {
+    for bad in ["{\"type\": \"objekt\"}", "{", "{\"$ref\": \"https://example.org/x\"}", "{\"not\": {\"$ref\": \"#\"}}"]
+    {
         echo(&stage, &format!("input_schema = '{bad}'\n"))
             .with(2)
             .complains("`input_schema` of the manifest is no JSON Schema");
@@ -165,7 +166,11 @@ fn a_schema_that_is_none_is_told_when_the_package_is_built() {
 fn a_value_that_would_keep_its_schema_busy_for_long_is_refused() {
     let stage = Stage::new();
     let choices = vec!["{\"items\": {\"type\": \"integer\"}}"; 100].join(", ");
-    echo(&stage, &format!("input_schema = '{{\"anyOf\": [{choices}]}}'\noutput_schema = '{{\"anyOf\": [{choices}]}}'\n")).with(0);
+    echo(
+        &stage,
+        &format!("input_schema = '{{\"anyOf\": [{choices}]}}'\noutput_schema = '{{\"anyOf\": [{choices}]}}'\n"),
+    )
+    .with(0);
     stage.policy("format = 1\nlayer = \"grant\"\nagent = \"plain\"\n");
     let plain = stage.path("plain.wasm");
     end(&mut stage.run(&plain, &json!([1, 2, 3]))).with(0);

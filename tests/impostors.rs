@@ -1,9 +1,11 @@
 //! Packages, signatures, indexes and locks that are not what they say: each is refused in one line, and nothing of it is installed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -289,6 +291,12 @@ fn a_command_that_is_killed_leaves_the_old_set_or_the_new_one_and_two_at_once_ha
     end(&mut stage.agentry("policy check")).with(0);
 }
 
+/// Answers with these bytes.
+fn give(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", bytes.len());
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(bytes))
+}
+
 /// A static server of the index, but for what a test does with some of it.
 pub fn server(
     index: PathBuf,
@@ -300,10 +308,7 @@ pub fn server(
         }
         match fs::read(index.join(asked.path().trim_start_matches('/'))) {
             Err(_) => say(stream, 404, &[], "none"),
-            Ok(bytes) => {
-                let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", bytes.len());
-                stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes))
-            }
+            Ok(bytes) => give(stream, &bytes),
         }
     })
 }
@@ -352,7 +357,7 @@ fn an_index_on_a_server_is_read_as_a_directory_is_and_leads_nowhere() {
     info().with(3).complains("more than 16384 bytes");
     let site = server(index, |asked, stream| {
         asked.path().ends_with("snapshot.json").then(|| {
-            stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 1000\r\n\r\n")?;
+            stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 400\r\n\r\n")?;
             (0..100).try_for_each(|_| {
                 std::thread::sleep(Duration::from_millis(200));
                 stream.write_all(b" ")
@@ -381,12 +386,59 @@ fn a_file_of_a_server_is_believed_as_one_of_this_machine_is() {
     assert!(site.asked().is_empty(), "nobody asked inside");
     let line = format!("[registries.\"127.0.0.1:{}\"]\nplain = true\nnetworks = [\"127.0.0.1\"]\n", site.port());
     stage.write("home/packages.toml", &format!("format = 1\n{line}"));
+    let allow = |site: &Site| {
+        let line = format!(
+            "[registries.\"127.0.0.1:{}\"]\nplain = true\nnetworks = [\"127.0.0.1\"]\nseconds = 2\n",
+            site.port()
+        );
+        stage.write("home/packages.toml", &format!("format = 1\n{line}"));
+    };
     info(&at).with(3).complains("nobody here knows the publisher `acme`");
     end(stage.agentry("key trust").args(["acme", &market.key])).with(0);
     info(&site.url("/moved.wasm")).with(3).complains("leads to another server");
     info(&site.url("/none.wasm")).with(5).complains("is not there");
     info(&format!("{at}?token=1")).with(2).complains("more than a host and a path");
     assert!(info(&at).with(0).stdout.contains(&format!("from {at}")));
+    // What a file may be called on a server, it may be called here.
+    let served = [("", &file), (".sig", &beside(&file))].map(|(end, path)| (end, fs::read(path).expect("a file")));
+    for name in ["book_keeper.wasm", "k%41@1,0~(x).wasm", "keeper..wasm"] {
+        let copies = served.iter().map(|file| (format!("/{name}{}", file.0), file.1.clone()));
+        let copies: BTreeMap<String, Vec<u8>> = copies.collect();
+        let site = Site::that(move |asked, stream| match copies.get(asked.path()) {
+            None => say(stream, 404, &[], &"no such page ".repeat(10_000)),
+            Some(bytes) => give(stream, bytes),
+        });
+        allow(&site);
+        let url = site.url(&format!("/{name}"));
+        assert!(info(&url).with(0).stdout.contains(&format!("from {url}")), "{name}");
+    }
+    // A name and a password are nobody's, wherever a server leads.
+    let led = Site::that(|asked, stream| {
+        let host = asked.header("host").unwrap_or_default().to_owned();
+        say(stream, 302, &[("location", &format!("http://me:secret@{host}/keeper.wasm"))], "")
+    });
+    allow(&led);
+    info(&led.url("/moved.wasm")).with(3).complains("leads to an address with a name or a password");
+    // Whoever names its digest needs no signature: whatever the server says of one, and however long that is.
+    let sum = end(Command::new("sha256sum").arg(&file)).with(0).stdout;
+    let digest = format!("sha256:{}", sum.split(' ').next().expect("a sum"));
+    for (status, is_slow) in [(404, false), (500, false), (200, false), (302, false), (200, true)] {
+        let bytes = served[0].1.clone();
+        let site = Site::that(move |asked, stream| match asked.path() {
+            "/keeper.wasm" => give(stream, &bytes),
+            _ if is_slow => {
+                std::thread::sleep(Duration::from_secs(20));
+                Ok(())
+            }
+            _ => say(stream, status, &[], &"no such page ".repeat(10_000)),
+        });
+        allow(&site);
+        end(stage.agentry("info").args([&site.url("/keeper.wasm"), "--digest", &digest])).with(0);
+        let told = info(&site.url("/keeper.wasm"));
+        assert_eq!(told.code, if status == 500 || is_slow { 5 } else { 3 }, "{status}: {}", told.stderr);
+        assert!(!told.stderr.contains("the index"), "{}", told.stderr);
+    }
+    stage.write("home/packages.toml", &format!("format = 1\n{line}"));
     end(&mut market.install(&at)).with(0);
     assert_eq!(market.version("keeper").as_deref(), Some("1.0.0"));
 }

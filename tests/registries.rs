@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -218,13 +219,35 @@ fn a_registry_that_leads_elsewhere_is_not_followed() {
     allow(&market, site.port(), "leads_to = [\"http://169.254.169.254\"]\n");
     info(&site).with(3).complains("which is a metadata service");
     // For a layer.
-    for to in [metadata, "https://example.org/x", "file:///etc/passwd"] {
+    for (to, hint) in [
+        (metadata, "leads_to = [\"http://169.254.169.254\"]"),
+        ("https://example.org/x", "leads_to = [\"https://example.org\"]"),
+        ("file:///etc/passwd", "no registry is asked on such a way"),
+        ("data:application/json,{}", "no registry is asked on such a way"),
+    ] {
         let site = registry(shelf.clone(), move |asked, stream| {
             asked.path().contains("/blobs/").then(|| say(stream, 307, &[("location", to)], ""))
         });
         allow(&market, site.port(), "");
-        info(&site).with(3).complains("leads to another server");
+        let told = info(&site).with(3);
+        told.complains("leads to another server");
+        assert!(told.stderr.contains(hint), "{to}: {}", told.stderr);
     }
+    // On the same server, however long the page is that says so.
+    let layers = shelf.clone();
+    let site = registry(shelf.clone(), move |asked, stream| {
+        if let Some(bytes) =
+            layers.get(&asked.path().replacen("/kept/", "/v2/", 1)).filter(|_| asked.path().starts_with("/kept/"))
+        {
+            let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", bytes.len());
+            return Some(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(bytes)));
+        }
+        let to = asked.path().replacen("/v2/", "/kept/", 1);
+        let page = "it is kept elsewhere ".repeat(100_000);
+        asked.path().contains("/blobs/").then(|| say(stream, 307, &[("location", &to)], &page))
+    });
+    allow(&market, site.port(), "");
+    info(&site).with(0);
     let site = registry(shelf.clone(), |_, stream| Some(say(stream, 307, &[("location", "/again")], "")));
     allow(&market, site.port(), "");
     info(&site).with(3).complains("leads on more than 3 times");
@@ -373,4 +396,91 @@ fn an_image_that_is_not_what_it_says_is_refused_and_the_order_of_its_layers_says
     end(stage.agentry("info").args([&at(&site), "--digest", &digest.replace(['0', '1'], "2")]))
         .with(3)
         .complains("is not the file that was named");
+}
+
+/// A registry to which things are pushed: it keeps what it gets under the path that it got it by, but for what a test does with some of it.
+fn pushed_to(other: impl Fn(&Asked, &mut TcpStream) -> Option<std::io::Result<()>> + Send + Sync + 'static) -> Site {
+    let kept = Mutex::new(BTreeMap::new());
+    Site::that(move |asked, stream| {
+        if let Some(done) = other(asked, stream) {
+            return done;
+        }
+        let mut kept = kept.lock().expect("no test panics with it");
+        match asked.line.split(' ').next() {
+            // Where it is to go is said as a part of an address, which stands for itself below the one that was asked.
+            Some("POST") => say(stream, 202, &[("location", "begun?state=a")], ""),
+            Some("PUT") if asked.path().starts_with("/v2/acme/keeper/manifests/") => {
+                kept.insert("manifest", asked.body.clone());
+                say(stream, 201, &[], "")
+            }
+            Some("PUT") if asked.path().starts_with("/v2/acme/keeper/blobs/uploads/begun?state=a&digest=") => {
+                say(stream, 201, &[], "")
+            }
+            Some("GET") if asked.path().starts_with("/v2/acme/keeper/manifests/sha256:") => {
+                match kept.get("manifest") {
+                    Some(manifest) => say(stream, 200, &[], manifest),
+                    None => say(stream, 404, &[], ""),
+                }
+            }
+            _ => say(stream, 404, &[], ""),
+        }
+    })
+}
+
+#[test]
+fn what_a_registry_says_that_it_took_it_must_have() {
+    let market = Market::new();
+    let file = package(&market.stage, "keeper.wasm", "echo", |_| {});
+    let push = |site: &Site| {
+        allow(&market, site.port(), "");
+        let to = format!("oci://127.0.0.1:{}/acme/keeper", site.port());
+        end(market.author("publish").arg(&file).args(["--to", &to]))
+    };
+    push(&pushed_to(|_, _| None)).with(0);
+    fn is_manifest(asked: &Asked, verb: &str) -> bool {
+        asked.line.starts_with(verb) && asked.path().contains("/manifests/")
+    }
+    let other = format!("sha256:{}", "0".repeat(64));
+    let says = pushed_to(move |asked, stream| {
+        is_manifest(asked, "PUT").then(|| say(stream, 201, &[("docker-content-digest", &other)], ""))
+    });
+    push(&says).with(3).complains("has another one");
+    let loses = pushed_to(|asked, stream| is_manifest(asked, "PUT").then(|| say(stream, 201, &[], "")));
+    push(&loses).with(5).complains("does not have it");
+    let changes = pushed_to(|asked, stream| is_manifest(asked, "GET").then(|| say(stream, 200, &[], "{}")));
+    push(&changes).with(3).complains("has another one");
+}
+
+#[test]
+fn a_registry_asks_who_it_is_in_any_order_and_a_server_of_tokens_may_be_out_of_order() {
+    let market = Market::new();
+    let stage = &market.stage;
+    end(stage.agentry("key trust").args(["acme", &market.key])).with(0);
+    let (shelf, _) = image(&market, |_| {});
+    for (status, code) in [(200, 0), (500, 5), (429, 5), (403, 3)] {
+        let site = registry(shelf.clone(), move |asked, stream| {
+            if asked.path().starts_with("/token?service=here&") {
+                return Some(say(stream, status, &[], "{\"token\": \"good\"}"));
+            }
+            let realm = format!("http://{}/token", asked.header("host").unwrap_or_default());
+            let bearer = format!("Bearer realm=\"{realm}\", service=here");
+            let asks = [("www-authenticate", "Basic realm=\"x\""), ("www-authenticate", bearer.as_str())];
+            (asked.header("authorization") != Some("Bearer good"))
+                .then(|| say(stream, 401, &asks, &"who? ".repeat(100_000)))
+        });
+        allow(&market, site.port(), "");
+        let told = end(stage.agentry("info").arg(at(&site)));
+        assert_eq!(told.code, code, "{status}: {}", told.stderr);
+    }
+    // Nobody needs the layer with the signature who names the file.
+    let digest = sha256(&market, &fs::read(stage.path("keeper.wasm")).expect("a file"));
+    let component = digest.clone();
+    let site = registry(shelf, move |asked, stream| {
+        let is_signature = asked.path().contains("/blobs/") && !asked.path().ends_with(&component);
+        is_signature.then(|| say(stream, 500, &[], ""))
+    });
+    allow(&market, site.port(), "");
+    end(stage.agentry("info").arg(at(&site))).with(5).complains("answered with status 500");
+    let told = end(stage.agentry("info").args([&at(&site), "--digest", &digest])).with(0);
+    assert!(told.stderr.contains("a signature is left out: http://127.0.0.1:"), "{}", told.stderr);
 }

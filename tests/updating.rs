@@ -391,6 +391,14 @@ fn a_key_that_cannot_be_used_is_told_with_what_to_do() {
     std::fs::write(&file, "x").expect("it is ours");
     let told = end(&mut market.author("key list")).with(0);
     assert!(told.stderr.contains("is no key") && told.stderr.contains("put back"), "{}", told.stderr);
+    // A name that is none stands on one line.
+    std::fs::write(market.stage.path("author/keys/b\nhint: c\u{1b}[31m.key"), "x").expect("it is ours");
+    let told = end(&mut market.author("key list")).with(0);
+    assert!(
+        told.stderr.lines().all(|line| !line.starts_with("hint: c")) && !told.stderr.contains('\u{1b}'),
+        "{}",
+        told.stderr
+    );
     end(market.author("key trust").args(["blue", &format!("ed25519:01{}", "0".repeat(62))]))
         .with(2)
         .complains("is a key for which anybody can sign");
@@ -451,7 +459,7 @@ fn a_publisher_whose_list_is_not_believed_hides_nobody_elses_from_a_search_and_f
     }
     let found = end(stage.agentry("search").arg("--json")).with(0);
     let told =
-        "warning: what a publisher lists is left out: `blue.json` of the index is not signed by whom it should be\n";
+        "warning: what a publisher lists is left out: `blue.json` of the index is not the file that it speaks of\n";
     assert!(found.stderr.starts_with(told), "{}", found.stderr);
     let names: Vec<_> = found.json().as_array().expect("a list").iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["acme:keeper"]);

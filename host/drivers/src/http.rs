@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::request::Wanted;
 use crate::secrets::{Secrets, Withheld};
 use crate::web::address::{self, Named};
-use crate::web::{Incoming, Outgoing, Trouble, Web};
+use crate::web::{BodyOf, Incoming, Outgoing, Trouble, Web};
 
 /// The way of agents to the web.
 pub struct Http {
@@ -60,6 +60,7 @@ impl Http {
             body: wanted.body.clone(),
             timeout: wanted.left(),
             answer_max_bytes: HTTP_ANSWER_MAX_BYTES,
+            body_of: BodyOf::Any,
         };
         let sent = Amounts::of(Resource::Egress, wanted.bytes());
         match self.web.send(outgoing, named, cut).await {

@@ -55,6 +55,26 @@ pub struct Outgoing {
     pub timeout: Duration,
     /// A longer answer is none.
     pub answer_max_bytes: usize,
+    /// Which answers are read.
+    pub body_of: BodyOf,
+}
+
+/// Of which answers the bytes are read. Of others nobody asks for more than the head, however much they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyOf {
+    /// Of all.
+    Any,
+    /// Of those with this status.
+    Status(u16),
+}
+
+impl BodyOf {
+    fn is(self, status: u16) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Status(one) => one == status,
+        }
+    }
 }
 
 /// What came back.
@@ -121,11 +141,11 @@ impl Web {
             let _room = self.room(&request)?;
             literal(&request.url, named)?;
             let client = self.client(named)?;
-            let max = request.answer_max_bytes;
+            let (max, body_of) = (request.answer_max_bytes, request.body_of);
             let host = request.url.host_str().unwrap_or_default().to_owned();
             let sent = client.request(request.method, request.url).headers(request.headers).body(request.body).send();
             let response = sent.await.map_err(|why| trouble(&host, why))?;
-            read(response, max).await
+            read(response, max, body_of).await
         };
         tokio::select! {
             biased;
@@ -192,11 +212,14 @@ fn trouble(host: &str, why: reqwest::Error) -> Trouble {
     if is_connect { Trouble::Unreached(causes) } else { Trouble::Broken(causes) }
 }
 
-async fn read(response: Response, max: usize) -> Result<Incoming, Trouble> {
+async fn read(response: Response, max: usize, body_of: BodyOf) -> Result<Incoming, Trouble> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = headers.iter().fold(0, |sum, (name, value)| sum + name.as_str().len() + value.len());
     if headers.len() > HTTP_HEADERS_MAX || bytes > HTTP_HEADERS_MAX_BYTES {
         return Err(Trouble::TooLong(format!("more than {HTTP_HEADERS_MAX_BYTES} bytes of headers")));
+    }
+    if !body_of.is(status) {
+        return Ok(Incoming { status, headers, body: Vec::new() });
     }
     let too_long = || Trouble::TooLong(format!("more than {max} bytes"));
     if response.content_length().is_some_and(|length| length > max as u64) {

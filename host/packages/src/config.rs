@@ -9,7 +9,7 @@
 //! at = "https://packages.example.org"      # or a directory
 //! root = "ed25519:…"                       # the key that signed its first root
 //! networks = ["10.1.0.0/16"]               # what it may lie in though it is not public
-//! seconds = 60                             # how long one file may take
+//! seconds = 60                             # how long one file may take, wherever the server leads within itself
 //!
 //! [registries."registry.example.org"]      # what is not usual of a registry of containers
 //! networks = ["10.1.0.0/16"]
@@ -26,6 +26,7 @@
 //! issuer = "https://token.actions.githubusercontent.com"
 //! ```
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -166,6 +167,11 @@ impl PackagesConfig {
         }
         let registries = tables.into_iter().map(|(host, table)| registry::registry(host, &table));
         let registries = registries.collect::<Result<Vec<_>, _>>()?;
+        let mut hosts = BTreeSet::new();
+        if let Some(twice) = registries.iter().find(|line| !hosts.insert(line.host.to_ascii_lowercase())) {
+            let message = format!("`{}` is named twice: a host is the same in capital letters", twice.host);
+            return Err(root.mistake_in("registries", message, "put all that is said of it under one name"));
+        }
         let (trusted_root, publishers) = cosign::read(root, IS_BUILT_IN)?;
         let first_use = root.flag("first_use")?.unwrap_or(false);
         Ok(Self { first_use, cool_off_ms, indexes, registries, trusted_root, publishers })
@@ -205,9 +211,9 @@ impl PackagesConfig {
         }
     }
 
-    /// What is said of the registry at this host.
+    /// What is said of the registry at this host, in capital letters or not.
     pub fn registry(&self, host: &str) -> RegistryLine {
-        let said = self.registries.iter().find(|line| line.host == host).cloned();
+        let said = self.registries.iter().find(|line| line.host.eq_ignore_ascii_case(host)).cloned();
         said.unwrap_or_else(|| RegistryLine::unnamed(host))
     }
 }
@@ -285,6 +291,13 @@ mod tests {
     }
 
     #[test]
+    fn the_host_of_a_registry_is_the_same_in_capital_letters() {
+        let config = parse("format = 1\n[registries.\"Registry.example:5000\"]\nseconds = 5\n").unwrap();
+        assert_eq!(config.registry("registry.EXAMPLE:5000").patience.as_secs(), 5);
+        assert_ne!(config.registry("registry.example").patience.as_secs(), 5);
+    }
+
+    #[test]
     fn a_mistake_has_its_line_and_a_remedy() {
         let key = format!("root = \"ed25519:{}\"", "0a".repeat(32));
         let index = |lines: &str| parse(&format!("format = 1\n[indexes.main]\n{lines}"));
@@ -310,6 +323,10 @@ mod tests {
             (parse("format = 1\n[registries.\"a.example\"]\nplain = true\n"), "is for a registry inside"),
             (parse("format = 1\n[registries.\"a.example\"]\nleads_to = [\"http://b.example\"]\n"), "is no origin"),
             (parse("format = 1\n[registries.\"a.example\"]\nleads_to = [\"https://b.example/x\"]\n"), "is no origin"),
+            (parse("format = 1\n[registries.\"a.example\"]\nleads_to = [\"https://me@b.example\"]\n"), "is no origin"),
+            (parse("format = 1\n[registries.\"a.example\"]\nleads_to = [\"https://:x@b.example\"]\n"), "is no origin"),
+            (parse("format = 1\n[registries.\"a.example\"]\nleads_to = [\"https://b.example#x\"]\n"), "is no origin"),
+            (parse("format = 1\n[registries.\"a.example\"]\n[registries.\"A.example\"]\n"), "is named twice"),
             (parse("format = 1\n[registries.\"a.example\"]\ntoken = 1\n"), "token"),
             (parse("format = 1\ncool_off = \"soon\""), "no length of time"),
             (parse("format = 1\nfirst_use = 1"), "first_use"),

@@ -30,9 +30,15 @@ pub struct Fault {
 
 /// A file of this home that others may write, or that is no text.
 pub(crate) fn unreadable(why: &PoliciesError) -> Fault {
-    let why = why.to_string();
-    let (message, hint) = why.split_once("\nhint: ").unwrap_or((&why, "look at who may write it"));
-    Fault::damaged(message, hint)
+    let told = why.to_string();
+    let (message, hint) = told.split_once("\nhint: ").unwrap_or((&told, "look at who may write it"));
+    match why {
+        // Nobody writes it by hand, so nobody splits it.
+        PoliciesError::TooLarge { .. } => {
+            Fault::damaged(message, "it is not as Agentry wrote it: get it back out of a backup")
+        }
+        _ => Fault::damaged(message, hint),
+    }
 }
 
 impl Fault {

@@ -5,16 +5,18 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use agentry_config::policies;
+use agentry_kernel::text::line;
 use rustix::fs::OFlags;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, unreadable};
 
 /// The bytes of a regular file, at most so many; none if there is none.
 ///
 /// # Errors
 /// If it is no regular file, larger, or cannot be read.
 pub fn read(path: &Path, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
-    let shown = path.display();
+    let shown = line(&path.display().to_string());
     let cannot = |why: std::io::Error| {
         Fault::unavailable(format!("cannot read {shown}: {why}"), "let the user that runs agents read it")
     };
@@ -38,6 +40,17 @@ pub fn read(path: &Path, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
         return Err(Fault::usage(format!("{shown} has more than {max_bytes} bytes"), "it is not what its name says"));
     }
     Ok(Some(bytes))
+}
+
+/// The text of a file of this home that nobody else may write; none if there is none. A link to nowhere is there.
+///
+/// # Errors
+/// If it is no regular file, others may write it, it is larger, no text, or cannot be read.
+pub(crate) fn text(path: &Path, max_bytes: usize) -> Result<Option<String>, Fault> {
+    match fs::symlink_metadata(path) {
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
+        _ => policies::text_within(path, max_bytes).map(Some).map_err(|why| unreadable(&why)),
+    }
 }
 
 /// Writes a file whole: beside it first, then in its place, and both are on disk when this returns. `by_way_of` is a directory on the
@@ -135,7 +148,7 @@ fn synced(directory: &Path) -> std::io::Result<()> {
 }
 
 fn cannot_write(path: &Path, why: &std::io::Error) -> Fault {
-    let shown = path.display();
+    let shown = line(&path.display().to_string());
     let hint = match why.kind() {
         ErrorKind::StorageFull => "make room on the disk, then try again",
         _ => "let this user write there, or choose another home: --home DIR",

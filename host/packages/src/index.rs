@@ -5,6 +5,7 @@
 //! `metadata/N.snapshot.json`, `metadata/timestamp.json`; `targets/PUBLISHER/AGENT/SHA256.VERSION.wasm` with its signature beside it.
 //! Another client of TUF reads the same.
 
+mod canonical;
 pub mod client;
 pub mod listed;
 pub mod metadata;

@@ -2,9 +2,11 @@
 //! file that its owner alone may read.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use agentry_config::policies;
 use agentry_engine::package::canonical_json;
 use agentry_journal::export::sign::{SignError, SigningKey, has_signed};
 use agentry_kernel::digest::Digest;
@@ -142,6 +144,7 @@ fn path(home: &Path, name: &str) -> Result<PathBuf, Fault> {
 pub fn create(home: &Path, name: &str) -> Result<SigningKey, Fault> {
     let path = path(home, name)?;
     crate::file::directory(path.parent().unwrap_or(home))?;
+    is_ours(&home.join(DIRECTORY))?;
     SigningKey::create(&path).map_err(|why| of(&why))
 }
 
@@ -151,11 +154,23 @@ pub fn create(home: &Path, name: &str) -> Result<SigningKey, Fault> {
 /// If there is none, or it cannot be used.
 pub fn open(home: &Path, name: &str) -> Result<SigningKey, Fault> {
     let path = path(home, name)?;
-    if !path.exists() {
+    is_ours(&home.join(DIRECTORY))?;
+    // A link to nowhere is there, and is no key.
+    if std::fs::symlink_metadata(&path).is_err_and(|why| why.kind() == ErrorKind::NotFound) {
         let message = format!("there is no key `{name}` in this home");
         return Err(Fault::usage(message, format!("make one: agentry key new {name}")));
     }
     SigningKey::open(&path).map_err(|why| of(&why))
+}
+
+/// Refuses keys that somebody else could put in the place of others. A directory that is not there is nobody's.
+fn is_ours(directory: &Path) -> Result<(), Fault> {
+    let Err(why) = policies::home_is_ours(directory) else { return Ok(()) };
+    let told = why.to_string();
+    let hint = told.split_once("\nhint: ").map_or("look at who may write it", |(_, hint)| hint);
+    let message =
+        format!("others may write {}, and so could put another key there", line(&directory.display().to_string()));
+    Err(Fault::usage(message, hint))
 }
 
 /// The names of the keys of this home whose secret halves lie here.
@@ -172,7 +187,12 @@ fn of(why: &SignError) -> Fault {
     let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, "let this user read and write the home"));
     let kind = match why {
         SignError::Io { .. } => Kind::Unavailable,
-        SignError::Wrong | SignError::Exposed { .. } | SignError::There { .. } | SignError::NoKey { .. } => Kind::Usage,
+        SignError::Wrong
+        | SignError::Exposed { .. }
+        | SignError::Foreign { .. }
+        | SignError::NotAFile { .. }
+        | SignError::There { .. }
+        | SignError::NoKey { .. } => Kind::Usage,
     };
     Fault { kind, message: message.to_owned(), hint: hint.to_owned() }
 }
@@ -198,6 +218,47 @@ mod tests {
             assert!(bad.parse::<PublicKey>().is_err());
         }
     }
+
+    #[test]
+    fn a_key_is_a_plain_file_of_its_length_that_nobody_else_reads_or_puts_there() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let home = tempfile::tempdir().unwrap();
+        create(home.path(), "acme").unwrap();
+        let keys = home.path().join(DIRECTORY);
+        let path = keys.join("acme.key");
+        let whole = std::fs::read(&path).unwrap();
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let check = |part: &str| {
+            let told = open(home.path(), "acme").unwrap_err();
+            assert!(told.kind == Kind::Usage && told.message.contains(part), "{part}: {told}");
+        };
+        for bytes in [&whole[..31], &[&whole[..], b"\n"].concat(), &[b'a'; 64], b""] {
+            std::fs::write(&path, bytes).unwrap();
+            check("is no key, which has 32 bytes");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        mode(&path, 0o640);
+        check("others may read the key");
+        mode(&path, 0o600);
+        mode(&keys, 0o777);
+        check("so could put another key there");
+        assert!(create(home.path(), "other").is_err());
+        mode(&keys, 0o700);
+        assert!(open(home.path(), "acme").is_ok());
+        let elsewhere = home.path().join("elsewhere");
+        std::fs::rename(&path, &elsewhere).unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        check("is not a plain file");
+        std::fs::remove_file(&elsewhere).unwrap();
+        check("is not a plain file");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        check("is not a plain file");
+        std::fs::remove_dir(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        check("is not a plain file");
+    }
+
     #[test]
     fn a_key_for_which_anybody_can_sign_is_none() {
         // The last three are other forms of 0, of 1 and of a point that has no small order.

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use agentry_config::policies;
 use agentry_kernel::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Fault, unreadable};
+use crate::fault::Fault;
 use crate::file;
 use crate::holders::Vouched;
 use crate::identity::Identity;
@@ -130,10 +129,7 @@ impl Keyring {
     /// If others may write the file, or it is not one.
     pub fn load(home: &Path) -> Result<Self, Fault> {
         let path = home.join(PUBLISHERS_FILE);
-        if !path.exists() {
-            return Ok(Self::default());
-        }
-        let text = policies::text_within(&path, KEYRING_MAX_BYTES).map_err(|why| unreadable(&why))?;
+        let Some(text) = file::text(&path, KEYRING_MAX_BYTES)? else { return Ok(Self::default()) };
         let hint = "get it back out of a backup; without it nobody is trusted that was";
         let keyring: Self = serde_json::from_str(&text)
             .map_err(|why| Fault::damaged(format!("{} cannot be read: {why}", path.display()), hint))?;

@@ -59,11 +59,21 @@ pub const ROOTS_MAX: u64 = 60;
 /// The timestamp of an index, which names one file.
 pub const TIMESTAMP_MAX_BYTES: usize = 16 * KIB;
 
-/// The snapshot of an index: eighty bytes for each publisher.
+/// All changes of the root together may take so many times as long as one file may: at first contact nobody has signed anything yet.
+pub const ROOTS_WAITS: u32 = 3;
+
+/// The snapshot of an index: two hundred bytes for each publisher.
 pub const SNAPSHOT_MAX_BYTES: usize = 4 * MIB;
 
 /// The list of the index itself, or of one publisher: half a kilobyte for each version of each package.
 pub const TARGETS_MAX_BYTES: usize = 16 * MIB;
+
+/// Lists and objects in one file of an index: seven for each version of a package, which has 350 bytes or more, so that none of
+/// [`TARGETS_MAX_BYTES`] reaches it.
+pub const JSON_NESTS_MAX: usize = 400_000;
+
+/// Values in one file of an index, those among them: twenty-three for each such version, and as many words again.
+pub const JSON_VALUES_MAX: usize = 1_500_000;
 
 /// Publishers of one index.
 pub const PUBLISHERS_MAX: usize = 10_000;

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use agentry_config::policies;
 use agentry_engine::package::canonical_json;
 use agentry_kernel::digest::Digest;
 use agentry_kernel::time::Millis;
@@ -12,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::fault::{Fault, unreadable};
+use crate::fault::Fault;
 use crate::file;
 use crate::limits::{INSTALLED_MAX, LOCK_MAX_BYTES, PREVIOUS_MAX, SIGNED_MAX};
 use crate::name::bytes;
@@ -218,10 +217,7 @@ impl Lock {
     /// If it cannot be read, or is not as it was written.
     pub fn load(home: &Path) -> Result<Self, Fault> {
         let path = home.join(LOCK_FILE);
-        if !path.exists() {
-            return Ok(Self::default());
-        }
-        let text = policies::text_within(&path, LOCK_MAX_BYTES).map_err(|why| unreadable(&why))?;
+        let Some(text) = file::text(&path, LOCK_MAX_BYTES)? else { return Ok(Self::default()) };
         let damaged = |why: &str| {
             let hint = "get it back out of a backup, or move it away and install the agents again";
             Fault::damaged(format!("{} is not as it was written: {why}", path.display()), hint)

@@ -197,6 +197,16 @@ fn skeleton(name: &str) -> String {
     plain.replace("rn", "m").replace("vv", "w").replace("cl", "d")
 }
 
+/// The server that an address names, as a message has it.
+pub(crate) fn host(url: &Url) -> String {
+    line(&url.origin().ascii_serialization())
+}
+
+/// The same, or the kind of address where that names none.
+pub(crate) fn origin(url: &Url) -> String {
+    if url.has_host() { host(url) } else { line(&format!("{}:", url.scheme())) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ mod image;
 use std::sync::Arc;
 
 use agentry_drivers::secrets::Secrets;
-use agentry_drivers::web::{Incoming, Outgoing, Trouble, Web};
+use agentry_drivers::web::{BodyOf, Incoming, Outgoing, Trouble, Web};
 use agentry_kernel::digest::Digest;
 use agentry_kernel::text::line;
 use reqwest::header::{
@@ -15,6 +15,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Url};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::challenge::Challenge;
@@ -23,6 +24,10 @@ use crate::config::RegistryLine;
 use crate::fault::Fault;
 use crate::limits::{IMAGE_MAX_BYTES, REDIRECTS_MAX, TOKEN_MAX_BYTES};
 use crate::name::oci::OciName;
+use crate::name::{host, origin};
+
+/// Where a registry says of which bytes it speaks.
+const DIGEST: &str = "docker-content-digest";
 
 /// A registry, for one package.
 pub struct Registry {
@@ -40,8 +45,8 @@ pub struct Registry {
 pub struct Pulled {
     /// The component.
     pub component: Vec<u8>,
-    /// The envelope beside it.
-    pub envelope: Option<Vec<u8>>,
+    /// The envelope beside it; or why that is not to be had, which says nothing of the component.
+    pub envelope: Result<Option<Vec<u8>>, Fault>,
     /// Where it is, by digest.
     pub from: OciName,
 }
@@ -85,8 +90,8 @@ impl Registry {
         let image = Image::read(&came).map_err(|fault| fault.about(&self.name.to_string()))?;
         let component = self.layer(image.component).await?;
         let envelope = match image.envelope {
-            Some(layer) => Some(self.layer(layer).await?),
-            None => None,
+            Some(layer) => self.layer(layer).await.map(Some),
+            None => Ok(None),
         };
         Ok(Pulled { component, envelope, from: self.name.pinned(digest) })
     }
@@ -105,13 +110,35 @@ impl Registry {
         let put = Request { body: manifest, body_type: MANIFEST, ..Request::to(Method::PUT, url) };
         let came = self.ask(put).await?;
         self.is_taken(&came, &[201])?;
+        let name = self.name.clone();
+        let other = || {
+            let message = format!("{name} took the manifest, and has another one");
+            Fault::denied(message, "nothing of it is believed; tell whoever runs the registry")
+        };
+        let said = came.headers.get(DIGEST).map(HeaderValue::as_bytes);
+        if said.is_some_and(|said| said != format!("sha256:{digest}").as_bytes()) {
+            return Err(other());
+        }
+        // What it says that it took, it may have thrown away.
+        let url = self.url(&format!("manifests/sha256:{digest}"))?;
+        let back = Request { accept: Some(MANIFEST), ..Request::to(Method::GET, url) };
+        let came = self.ask(back).await?;
+        if came.status == 404 {
+            let message = format!("{} took the manifest, and does not have it", self.name);
+            return Err(Fault::unavailable(message, "try again; if it stays so, tell whoever runs the registry"));
+        }
+        self.is_taken(&came, &[200])?;
+        if Digest(Sha256::digest(&came.body).into()) != digest {
+            return Err(other());
+        }
         Ok(self.name.pinned(digest))
     }
 
     async fn upload(&mut self, digest: Digest, bytes: &[u8]) -> Result<(), Fault> {
-        let begun = self.ask(Request::to(Method::POST, self.url("blobs/uploads/")?)).await?;
+        let at = self.url("blobs/uploads/")?;
+        let begun = self.ask(Request::to(Method::POST, at.clone())).await?;
         self.is_taken(&begun, &[202])?;
-        let mut url = self.led(&self.base, &begun)?;
+        let mut url = self.led(&at, &begun)?;
         url.query_pairs_mut().append_pair("digest", &format!("sha256:{digest}"));
         let put =
             Request { body: bytes.to_vec(), body_type: "application/octet-stream", ..Request::to(Method::PUT, url) };
@@ -140,19 +167,20 @@ impl Registry {
                 let message = format!("there is no {}", self.name);
                 Err(Fault::usage(message, "look at its repository and its tag; who publishes it says what they are"))
             }
-            status => Err(self.answered(status)),
+            status => Err(answered(&self.base, status)),
         }
     }
 
-    /// Asks, says who asks if the registry wants to know, and follows where it may lead.
+    /// Asks, says who asks if the registry wants to know, and follows where it may lead: all of that together takes no longer than one request may.
     async fn ask(&mut self, request: Request) -> Result<Incoming, Fault> {
         let (mut url, mut asked_who) = (request.url.clone(), false);
+        let until = Instant::now() + self.line.patience;
         for _ in 0..=REDIRECTS_MAX {
-            let came = self.send(&request, &url).await?;
+            let came = self.send(&request, &url, until).await?;
             match came.status {
                 401 if !asked_who && same(&url, &self.base) => {
                     asked_who = true;
-                    self.introduce(&came, request.acts).await?;
+                    self.introduce(&came, request.acts, until).await?;
                 }
                 301 | 302 | 303 | 307 | 308 if request.method == Method::GET => url = self.led(&url, &came)?,
                 401 | 403 => {
@@ -167,7 +195,7 @@ impl Registry {
         Err(Fault::denied(message, "tell whoever runs the registry"))
     }
 
-    async fn send(&self, request: &Request, url: &Url) -> Result<Incoming, Fault> {
+    async fn send(&self, request: &Request, url: &Url, until: Instant) -> Result<Incoming, Fault> {
         let mut headers = HeaderMap::new();
         request.accept.iter().for_each(|accept| drop(headers.insert(ACCEPT, HeaderValue::from_static(accept))));
         if !request.body_type.is_empty() {
@@ -182,8 +210,9 @@ impl Registry {
             url: url.clone(),
             headers,
             body: request.body.clone(),
-            timeout: self.line.patience,
+            timeout: until.saturating_duration_since(Instant::now()),
             answer_max_bytes: request.answer_max_bytes,
+            body_of: BodyOf::Status(200),
         })
         .await
     }
@@ -192,6 +221,11 @@ impl Registry {
         let shown = format!("{}{}", host(&request.url), line(request.url.path()));
         let section = format!("[registries.\"{}\"] of packages.toml", self.name.host);
         self.web.send(request, &self.line.networks, &CancellationToken::new()).await.map_err(|trouble| {
+            let trouble = match trouble {
+                // What is left of the time says nothing to whoever gave it.
+                Trouble::TimedOut(_) => Trouble::TimedOut(self.line.patience),
+                trouble => trouble,
+            };
             let message = format!("cannot read {shown}: {}", line(&trouble.to_string()));
             match trouble {
                 Trouble::Barred { .. } => Fault::denied(
@@ -214,8 +248,8 @@ impl Registry {
     }
 
     /// Learns how to say who asks.
-    async fn introduce(&mut self, came: &Incoming, acts: &str) -> Result<(), Fault> {
-        let header = came.headers.get(WWW_AUTHENTICATE).and_then(|header| header.to_str().ok()).unwrap_or_default();
+    async fn introduce(&mut self, came: &Incoming, acts: &str, until: Instant) -> Result<(), Fault> {
+        let asked = came.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|header| header.to_str().ok());
         let secret = |to: &Url| {
             let Some(handle) = &self.line.secret else { return Ok(None) };
             let given = self.secrets.header(handle, to).map(Some);
@@ -225,7 +259,7 @@ impl Registry {
                 Fault::denied(format!("{}: {message}", host(&self.base)), hint)
             })
         };
-        self.known = match Challenge::read(header) {
+        self.known = match Challenge::best(asked) {
             Some(Challenge::Basic) => Some(secret(&self.base)?.ok_or_else(|| {
                 let message = format!("{} wants to know who asks", host(&self.base));
                 Fault::denied(
@@ -241,9 +275,20 @@ impl Registry {
                 let mut headers = HeaderMap::new();
                 secret(&realm)?.into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
                 let scope = format!("repository:{}:{acts}", self.name.repository);
-                let (url, timeout) = (challenge::address(&realm, service.as_deref(), &scope), self.line.patience);
-                let (method, body, answer_max_bytes) = (Method::GET, Vec::new(), TOKEN_MAX_BYTES);
-                let came = self.exchange(Outgoing { method, url, headers, body, timeout, answer_max_bytes }).await?;
+                let came = self
+                    .exchange(Outgoing {
+                        method: Method::GET,
+                        url: challenge::address(&realm, service.as_deref(), &scope),
+                        headers,
+                        body: Vec::new(),
+                        timeout: until.saturating_duration_since(Instant::now()),
+                        answer_max_bytes: TOKEN_MAX_BYTES,
+                        body_of: BodyOf::Status(200),
+                    })
+                    .await?;
+                if came.status == 429 || came.status >= 500 {
+                    return Err(answered(&realm, came.status));
+                }
                 let token = challenge::token(&came.body).filter(|_| came.status == 200).ok_or_else(|| {
                     let message = format!("{} gives no token for {scope}", host(&realm));
                     Fault::denied(message, "look at the repository's name, and at who may read or write there")
@@ -273,15 +318,24 @@ impl Registry {
 
     fn may_lead(&self, from: &Url, to: &Url) -> Result<(), Fault> {
         let named = || self.line.leads_to.iter().any(|origin| same(origin, to));
-        if to.username().is_empty() && to.password().is_none() && (same(to, &self.base) || named()) {
+        let is_nobodys = to.username().is_empty() && to.password().is_none();
+        let may = same(to, &self.base) || named();
+        if is_nobodys && may {
             return Ok(());
         }
-        let message = format!("{} leads to another server, {}", host(from), host(to));
-        let hint = format!(
-            "if it is meant to: leads_to = [\"{}\"] in [registries.\"{}\"] of packages.toml",
-            host(to),
-            self.name.host
-        );
+        if may {
+            let message = format!("{} leads to an address with a name or a password", host(from));
+            return Err(Fault::denied(message, "who asks is for an admin to say: tell whoever runs the registry"));
+        }
+        let message = format!("{} leads to another server, {}", host(from), origin(to));
+        let hint = match to.scheme() {
+            "http" | "https" => format!(
+                "if it is meant to: leads_to = [\"{}\"] in [registries.\"{}\"] of packages.toml",
+                host(to),
+                self.name.host
+            ),
+            _ => "no registry is asked on such a way: tell whoever runs this one".to_owned(),
+        };
         Err(Fault::denied(message, hint))
     }
 
@@ -293,12 +347,7 @@ impl Registry {
     }
 
     fn is_taken(&self, came: &Incoming, good: &[u16]) -> Result<(), Fault> {
-        if good.contains(&came.status) { Ok(()) } else { Err(self.answered(came.status)) }
-    }
-
-    fn answered(&self, status: u16) -> Fault {
-        let message = format!("{} answered with status {status}", host(&self.base));
-        Fault::unavailable(message, "try again later, or ask whoever runs it")
+        if good.contains(&came.status) { Ok(()) } else { Err(answered(&self.base, came.status)) }
     }
 }
 
@@ -309,12 +358,12 @@ impl Request {
     }
 }
 
+fn answered(by: &Url, status: u16) -> Fault {
+    let message = format!("{} answered with status {status}", host(by));
+    Fault::unavailable(message, "try again later, or ask whoever runs it")
+}
+
 /// Whether two addresses are of one server.
 fn same(a: &Url, b: &Url) -> bool {
     (a.scheme(), a.host(), a.port_or_known_default()) == (b.scheme(), b.host(), b.port_or_known_default())
-}
-
-/// The server, as a message names it.
-fn host(url: &Url) -> String {
-    line(&url.origin().ascii_serialization())
 }

@@ -31,7 +31,7 @@ pub struct Args {
 /// Shows it.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.home.existing()?;
-    let Looked { team, lock, lacks } = look(&home, &args.wanted, &args.with)?;
+    let Looked { team, lock, lacks } = look(&home, &Wanted { is_looked_at: true, ..args.wanted.clone() }, &args.with)?;
     let effects = Effects::of(&home, &team, &lock)?;
     if args.json {
         screen::print_json(&as_json(&team, &effects))?;

@@ -137,7 +137,7 @@ fn list(args: &List) -> Result<()> {
             Ok(key) => own.push((name, PublicKey::of(&key))),
             Err(why) => {
                 is_whole = false;
-                screen::warn(&text::ours(&format!("{name} is left out: {why}")));
+                screen::warn(&text::ours(&format!("{} is left out: {why}", text::line(&name))));
             }
         }
     }

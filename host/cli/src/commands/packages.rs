@@ -15,6 +15,7 @@ mod shadow;
 mod standing;
 mod team;
 mod unnamed;
+mod which;
 mod words;
 
 pub use self::candidate::{Candidate, Wanted, listed, registry};
@@ -43,6 +44,7 @@ use agentry_packages::set::Set;
 use agentry_packages::source::Source;
 use agentry_runtime::config::Config;
 use anyhow::Result;
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -60,9 +62,11 @@ impl Indexes {
     /// Those that `packages.toml` names; of these, the one of this name if one is given.
     pub fn of(home: &Home, only: Option<&str>) -> Result<Self> {
         let config = PackagesConfig::load(home.path())?;
-        let web = Arc::new(Web::new(Arc::new(System::new(Config::load(home.path())?.hosts))));
+        let system = Arc::new(System::new(Config::load(home.path())?.hosts));
+        // Each has a way of its own: what one has under way takes no room from another.
+        let web = || Arc::new(Web::new(Arc::clone(&system) as _));
         let lines = config.indexes.iter().filter(|line| only.is_none_or(|only| only == line.name));
-        let sources: Vec<_> = lines.map(|line| (line.clone(), Source::new(&line.at, Arc::clone(&web)))).collect();
+        let sources: Vec<_> = lines.map(|line| (line.clone(), Source::new(&line.at, web()))).collect();
         if let Some(only) = only.filter(|_| sources.is_empty()) {
             let known = config.indexes.iter().map(|line| line.name.as_str());
             let hint = text::meant(only, known, "packages.toml of the home names the indexes");
@@ -73,13 +77,21 @@ impl Indexes {
     }
 
     /// Each of them as it is now, read and verified.
-    pub async fn read(&self, home: &Home) -> Result<Vec<Index<'_>>> {
-        let all: Result<Vec<_>, Fault> = self.each(home).await?.into_iter().collect();
-        Ok(all?)
+    pub async fn read(&self, home: &Home) -> Result<Vec<Index<'_>>, Fault> {
+        let each = self.each(home).await?.into_iter();
+        each.map(|read| read.map_err(|(name, fault)| self.alone(&name, fault))).collect()
     }
 
     /// The same for whoever only looks: what is wrong with one hides nothing that the others list, and is told.
-    pub async fn read_some(&self, home: &Home) -> Result<Vec<Index<'_>>> {
+    pub async fn read_some(&self, home: &Home) -> Result<Vec<Index<'_>>, Fault> {
+        let (read, faults) = self.read_apart(home).await?;
+        let faults: Vec<Fault> = faults.into_iter().map(|(_, fault)| fault).collect();
+        left_out::indexes(&faults);
+        Ok(read)
+    }
+
+    /// Those that could be read, one at least, and what is wrong with the others, by their names.
+    pub async fn read_apart(&self, home: &Home) -> Result<(Vec<Index<'_>>, Vec<(String, Fault)>), Fault> {
         let (mut read, mut faults) = (Vec::new(), Vec::new());
         for one in self.each(home).await? {
             match one {
@@ -87,28 +99,36 @@ impl Indexes {
                 Err(fault) => faults.push(fault),
             }
         }
-        if read.is_empty() {
-            return Err(faults.remove(0).into());
-        }
-        left_out::indexes(&faults);
-        Ok(read)
+        if read.is_empty() { Err(faults.remove(0).1) } else { Ok((read, faults)) }
     }
 
-    async fn each(&self, home: &Home) -> Result<Vec<Result<Index<'_>, Fault>>> {
+    /// What is wrong with the index of this name.
+    pub fn about(&self, name: &str, fault: Fault) -> Fault {
+        if self.sources.len() == 1 { fault } else { fault.about(&format!("index `{name}`")) }
+    }
+
+    /// The same where nothing is done without it: that another one can be asked alone.
+    pub fn alone(&self, name: &str, fault: Fault) -> Fault {
+        match self.sources.iter().map(|(line, _)| &line.name).find(|other| *other != name) {
+            None => fault,
+            Some(other) => {
+                let hint = format!("{}; or ask another index alone: --index {other}", fault.hint);
+                Fault { hint, ..fault }
+            }
+        }
+    }
+
+    /// All of them at the same time, in the order of their names: one that is silent holds up no other.
+    async fn each(&self, home: &Home) -> Result<Vec<Result<Index<'_>, (String, Fault)>>, Fault> {
         if self.sources.is_empty() {
             let hint = "name one in packages.toml of the home: [indexes.main] with at = \"https://…\" and root = \"ed25519:…\"";
-            return Err(Fault::usage("this home knows no index", hint).into());
+            return Err(Fault::usage("this home knows no index", hint));
         }
-        let mut all = Vec::new();
-        for (line, source) in &self.sources {
+        let each = self.sources.iter().map(|(line, source)| async move {
             let read = Index::read(home.path(), &line.name, line.root, source, units::now()).await;
-            let about = |fault: Fault| match self.sources.len() {
-                1 => fault,
-                _ => fault.about(&format!("index `{}`", line.name)),
-            };
-            all.push(read.map_err(about));
-        }
-        Ok(all)
+            read.map_err(|fault| (line.name.clone(), self.about(&line.name, fault)))
+        });
+        Ok(join_all(each).await)
     }
 }
 

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentry_packages::config::PackagesConfig;
+use agentry_packages::index::client::Index;
 use agentry_packages::lock::{Installed, Lock};
 use agentry_packages::set::{Set, not_installed};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use super::hosting::root;
 use super::packages::{
-    Beside, Candidate, Change, ConsentArgs, Effects, Outcome, Standing, Team, allowed, as_json, carry_out, given_roots,
-    given_secrets, page, why,
+    Beside, Candidate, Change, ConsentArgs, Effects, Indexes, Outcome, Standing, Team, allowed, as_json, carry_out,
+    given_roots, given_secrets, page, why,
 };
 use crate::exit::{self, Exit};
 use crate::home::{Home, HomeArgs};
@@ -66,8 +68,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Whoever requires others goes before them, and takes those along that it requires in newer versions.
     let agents = lock.team().from_the_top(agents);
     let (mut told, mut waits) = (Vec::new(), None);
+    let (threads, indexes) = (Runtime::new().context("cannot start")?, Indexes::of(&home, None)?);
+    // Read once, whatever there is to update.
+    let read = match agents.is_empty() {
+        true => Ok(Vec::new()),
+        false => threads.block_on(indexes.read(&home)),
+    };
     for agent in &agents {
-        match update(args, &home, agent, cool_off_ms) {
+        let updated = match &read {
+            Ok(read) => update(args, (&home, read.as_slice(), &indexes.config), agent, cool_off_ms, &threads),
+            Err(fault) => Err(fault.clone().into()),
+        };
+        match updated {
             Ok(one) => told.push(one),
             // One that waits keeps no other from going.
             Err(error) if agents.len() > 1 || args.json => {
@@ -90,18 +102,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// One agent, to its newest version.
-fn update(args: &Args, home: &Home, agent: &str, cool_off_ms: u64) -> Result<Value> {
+fn update(
+    args: &Args,
+    (home, read, config): (&Home, &[Index<'_>], &PackagesConfig),
+    agent: &str,
+    cool_off_ms: u64,
+    threads: &Runtime,
+) -> Result<Value> {
     let (lock, keyring) = {
         let set = Set::open(home.path())?;
         (set.lock().clone(), set.keyring().clone())
     };
     let installed = lock.agents.get(agent).ok_or_else(|| not_installed(agent, &lock))?;
     let now = &installed.now;
-    let threads = tokio::runtime::Runtime::new().context("cannot start")?;
     let highest = lock.highest.get(&now.name).copied().unwrap_or(now.seq);
     // Whoever names the agent after a rollback goes forward; by itself, what a rollback left does not come back.
     let behind = if args.agents.is_empty() || now.seq == highest { highest } else { highest.saturating_sub(1) };
-    let candidate = match threads.block_on(Candidate::newer(home, (now, behind), &lock, &keyring))? {
+    let candidate = match threads.block_on(Candidate::newer(read, (now, behind), config, (&lock, &keyring)))? {
         Ok(candidate) => candidate,
         Err(standing) => return stays(args, agent, installed, (highest, standing)),
     };

@@ -20,7 +20,7 @@ use super::adapter::{Adapter, Reach, Wrong};
 use super::answer::{self, Said};
 use super::config::ToolLine;
 use crate::web::address::Named;
-use crate::web::{Outgoing, Trouble};
+use crate::web::{BodyOf, Outgoing, Trouble};
 
 /// The keys of `http`.
 pub(super) const ENDPOINT_KEYS: [&str; 4] = ["method", "url", "secret", "addresses"];
@@ -142,6 +142,7 @@ async fn ask(
         body,
         timeout: tool.timeout,
         answer_max_bytes: tool.output_max_bytes,
+        body_of: BodyOf::Any,
     };
     let came = shared.web.send(request, &named(line), cut).await.map_err(|trouble| wrong(trouble, egress_bytes))?;
     let scrub = shared.secrets.scrub();

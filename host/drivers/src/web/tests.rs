@@ -67,6 +67,16 @@ fn loopback() -> Named {
 }
 
 async fn get(web: &Web, url: &str, named: &Named, timeout_ms: u64) -> Result<Incoming, Trouble> {
+    get_body_of(BodyOf::Any, web, url, named, timeout_ms).await
+}
+
+async fn get_body_of(
+    body_of: BodyOf,
+    web: &Web,
+    url: &str,
+    named: &Named,
+    timeout_ms: u64,
+) -> Result<Incoming, Trouble> {
     let request = Outgoing {
         method: Method::GET,
         url: Url::parse(url).expect(url),
@@ -74,6 +84,7 @@ async fn get(web: &Web, url: &str, named: &Named, timeout_ms: u64) -> Result<Inc
         body: Vec::new(),
         timeout: Duration::from_millis(timeout_ms),
         answer_max_bytes: 100_000,
+        body_of,
     };
     web.send(request, named, &CancellationToken::new()).await
 }
@@ -157,6 +168,19 @@ async fn headers_that_drip_or_never_end_are_given_up() {
     });
     let error = get(&web(&[&["127.0.0.1"]]), &named_server(&floods), &loopback(), 10_000).await.err();
     assert!(matches!(error, Some(Trouble::Broken(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_has_no_bound_and_is_not_waited_for() {
+    let page = Server::that(|stream| {
+        let _ = stream.write_all(b"HTTP/1.1 404 None\r\ncontent-length: 9000000\r\n\r\nno such");
+        thread::sleep(Duration::from_secs(10));
+    });
+    let (web, at) = (web(&[&["127.0.0.1"]]), named_server(&page));
+    let came = get_body_of(BodyOf::Status(200), &web, &at, &loopback(), 5000).await.expect("a head");
+    assert_eq!((came.status, came.body.len()), (404, 0));
+    let error = get_body_of(BodyOf::Status(404), &web, &at, &loopback(), 5000).await.err();
+    assert!(matches!(error, Some(Trouble::TooLong(_))), "{error:?}");
 }
 
 #[tokio::test]

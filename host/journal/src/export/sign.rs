@@ -1,15 +1,17 @@
 //! Keys that sign: Ed25519 (RFC 8032), each a file that its owner alone may read; and the one by which a home vouches for what it exports. A
 //! signature says that the holder of the key made the file, and nothing of what happened.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use agentry_kernel::digest::Digest;
-use agentry_kernel::text::word;
+use agentry_kernel::text::{line, word};
 use agentry_store::disk;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
@@ -32,7 +34,7 @@ pub enum SignError {
     )]
     Wrong,
     /// The key file cannot be read or made.
-    #[error("cannot use the key {file} of this home: {why}\nhint: {}", disk::mend(why))]
+    #[error("cannot use the key {} of this home: {why}\nhint: {}", line(file), disk::mend(why))]
     Io {
         /// The file.
         file: String,
@@ -41,23 +43,43 @@ pub enum SignError {
     },
     /// Others may read it.
     #[error(
-        "others may read the key {file} of this home, and so could sign in its name\nhint: chmod 600 {}",
+        "others may read the key {} of this home, and so could sign in its name\nhint: chmod 600 {}",
+        line(file),
         word(file)
     )]
     Exposed {
         /// The file.
         file: String,
     },
+    /// Somebody else put it there.
+    #[error(
+        "the key {} belongs to another user, who has it as well\nhint: chown it to the user that runs agents, if it is theirs alone",
+        line(file)
+    )]
+    Foreign {
+        /// The file.
+        file: String,
+    },
+    /// It is a link, a pipe, a directory or a device.
+    #[error("{} is not a plain file\nhint: put the key itself there; links are not followed", line(file))]
+    NotAFile {
+        /// The file.
+        file: String,
+    },
     /// There is one, and it stays.
     #[error(
-        "the key {file} is there already\nhint: whoever trusts it knows no other; choose another name for a new one"
+        "the key {} is there already\nhint: whoever trusts it knows no other; choose another name for a new one",
+        line(file)
     )]
     There {
         /// The file.
         file: String,
     },
     /// It is no key.
-    #[error("{file} is no key\nhint: put back the one that was there, or move it away and make another")]
+    #[error(
+        "{} is no key, which has {SEED_BYTES} bytes\nhint: put back the one that was there, or move it away and make another",
+        line(file)
+    )]
     NoKey {
         /// The file.
         file: String,
@@ -101,20 +123,36 @@ impl SigningKey {
         Self::open(path)
     }
 
-    /// The key in this file.
+    /// The key in this file, which is the secret half and nothing else.
     ///
     /// # Errors
-    /// If it cannot be read, others may read it, or it is none.
+    /// If it cannot be read, is no plain file, others may read it or own it, or it is none.
     pub fn open(path: &Path) -> Result<Self, SignError> {
         let shown = || path.display().to_string();
         let io = |why| SignError::Io { file: shown(), why };
-        let mut file = File::open(path).map_err(io)?;
+        // Not blocking, because opening a pipe waits for a writer otherwise.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let file = file.map_err(|why| match why.raw_os_error() {
+            Some(code) if code == Errno::LOOP.raw_os_error() => SignError::NotAFile { file: shown() },
+            _ => io(why),
+        })?;
         let is = file.metadata().map_err(io)?;
-        if is.mode() & 0o077 != 0 || !is.is_file() {
+        if !is.is_file() {
+            return Err(SignError::NotAFile { file: shown() });
+        }
+        if is.mode() & 0o077 != 0 {
             return Err(SignError::Exposed { file: shown() });
         }
-        let mut seed = [0; SEED_BYTES];
-        file.read_exact(&mut seed).map_err(|_| SignError::NoKey { file: shown() })?;
+        // Root may read anybody's files: it was told to.
+        let user = rustix::process::geteuid().as_raw();
+        if user != 0 && is.uid() != user {
+            return Err(SignError::Foreign { file: shown() });
+        }
+        // A longer one, as one in hexadecimal digits, is not what its first bytes are.
+        let mut seed = Vec::with_capacity(SEED_BYTES + 1);
+        file.take(SEED_BYTES as u64 + 1).read_to_end(&mut seed).map_err(io)?;
+        let seed: [u8; SEED_BYTES] = seed.try_into().map_err(|_| SignError::NoKey { file: shown() })?;
         Ed25519KeyPair::from_seed_unchecked(&seed).map(Self).map_err(|_| SignError::NoKey { file: shown() })
     }
 

@@ -56,10 +56,12 @@ pub(super) fn registry(host: &str, table: &Table<'_>) -> Result<RegistryLine, Co
     let leads_to = table.texts("leads_to")?.into_iter().map(|text| {
         let origin = Url::parse(text).ok().filter(|url| {
             let schemes = if plain { &["http", "https"][..] } else { &["https"] };
-            schemes.contains(&url.scheme()) && url.host().is_some() && url.path() == "/" && url.query().is_none()
+            let is_bare = url.query().is_none() && url.fragment().is_none();
+            let is_nobodys = url.username().is_empty() && url.password().is_none();
+            schemes.contains(&url.scheme()) && url.host().is_some() && url.path() == "/" && is_bare && is_nobodys
         });
         origin.ok_or_else(|| {
-            let hint = "a scheme and a host, without a path: \"https://auth.example.org\"";
+            let hint = "a scheme and a host, and nothing else: \"https://auth.example.org\"";
             table.mistake_in("leads_to", format!("`{text}` is no origin"), hint)
         })
     });

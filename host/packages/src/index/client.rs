@@ -22,7 +22,7 @@ use crate::fault::{Fault, Kind};
 use crate::file;
 use crate::key::PublicKey;
 use crate::limits::{
-    CLOCK_BACK_MAX_MS, FILE_MAX_BYTES, PUBLISHERS_MAX, ROOT_MAX_BYTES, ROOTS_MAX, SIGNATURE_MAX_BYTES,
+    CLOCK_BACK_MAX_MS, FILE_MAX_BYTES, PUBLISHERS_MAX, ROOT_MAX_BYTES, ROOTS_MAX, ROOTS_WAITS, SIGNATURE_MAX_BYTES,
     SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES,
 };
 use crate::source::Source;
@@ -64,6 +64,11 @@ impl<'a> Index<'a> {
         let targets = reading.targets(&root, &snapshot).await?;
         mark(&kept, now)?;
         Ok(Self { source, name: name.to_owned(), kept, now, root, snapshot, targets })
+    }
+
+    /// What it is called here.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The version of its root, for whoever looks at it.
@@ -209,8 +214,19 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
+    /// The root of now. However many there are on the way to it, they are waited for no longer than for a few files.
     async fn root(&self, anchor: PublicKey) -> Result<Root, Fault> {
-        let read = |bytes: &[u8]| vouched("root.json", Unverified::<Root>::read("root.json", bytes)?);
+        let Some(most) = self.source.patience().map(|one| one.saturating_mul(ROOTS_WAITS)) else {
+            return self.root_by_root(anchor).await;
+        };
+        tokio::time::timeout(most, self.root_by_root(anchor)).await.unwrap_or_else(|_| {
+            let message = format!("the roots of the index did not all come within {most:?}");
+            Err(Fault::unavailable(message, "look at the line, or give it more time: seconds = N in packages.toml"))
+        })
+    }
+
+    async fn root_by_root(&self, anchor: PublicKey) -> Result<Root, Fault> {
+        let read = |bytes: &[u8]| vouched(Unverified::<Root>::read("root.json", bytes)?);
         let mut root = match self.kept_bytes("root.json", ROOT_MAX_BYTES)? {
             // It was verified before it was kept, so it is not the index's that it is another by now.
             Some(kept) => read(&kept).map_err(|_| self.damaged("root.json"))?,
@@ -228,11 +244,12 @@ impl Reading<'_> {
             };
             let unverified = Unverified::<Root>::read("root.json", &bytes)?;
             // The one before speaks for the one behind it.
-            if !unverified.is_signed_by(&root.keys, role(&root, "root")?) || unverified.unverified().version != next {
+            let is_by_those = unverified.is_signed_by(&root.keys, role(&root, "root")?);
+            if !is_by_those || unverified.unverified()?.version != next {
                 let message = format!("root {next} of the index is not signed by those of root {}", root.version);
                 return Err(Fault::denied(message, "nothing of it is believed; tell whoever runs the index"));
             }
-            let newer = vouched("root.json", unverified)?;
+            let newer = vouched(unverified)?;
             // Whoever had the old keys could have counted up to where nothing follows.
             if ["timestamp", "snapshot"].iter().any(|name| newer.roles.get(*name) != root.roles.get(*name)) {
                 file::remove(&self.kept.join("timestamp.json"))?;
@@ -256,15 +273,15 @@ impl Reading<'_> {
             let Some(later) = self.source.get(&file, ROOT_MAX_BYTES).await? else { break };
             bytes = later;
         }
-        let message = "no root of the index is signed by the key that packages.toml names";
-        Err(Fault::denied(message, "compare `root` there with what whoever runs it says on another way"))
+        let message = format!("no root of the index is signed by the key {anchor}");
+        Err(Fault::denied(message, "compare that key with what whoever runs the index says on another way"))
     }
 
     async fn timestamp(&self, root: &Root) -> Result<TimestampRole, Fault> {
         const NAME: &str = "timestamp.json";
         let bytes = self.needed(NAME, TIMESTAMP_MAX_BYTES).await?;
         let timestamp =
-            Unverified::<TimestampRole>::read(NAME, &bytes)?.verified(NAME, &root.keys, role(root, "timestamp")?)?;
+            Unverified::<TimestampRole>::read(NAME, &bytes)?.verified(&root.keys, role(root, "timestamp")?)?;
         if let Some(before) = self.before::<TimestampRole>(NAME, TIMESTAMP_MAX_BYTES)? {
             not_older(NAME, before.version, timestamp.version)?;
             not_older(
@@ -282,8 +299,7 @@ impl Reading<'_> {
         const NAME: &str = "snapshot.json";
         let wanted = meta(&timestamp.meta, NAME)?;
         let bytes = self.versioned(NAME, wanted, SNAPSHOT_MAX_BYTES).await?;
-        let snapshot =
-            Unverified::<Snapshot>::read(NAME, &bytes)?.verified(NAME, &root.keys, role(root, "snapshot")?)?;
+        let snapshot = Unverified::<Snapshot>::read(NAME, &bytes)?.verified(&root.keys, role(root, "snapshot")?)?;
         is_version(NAME, wanted, snapshot.version)?;
         if let Some(before) = self.before::<Snapshot>(NAME, SNAPSHOT_MAX_BYTES)? {
             for (name, meta) in &before.meta {
@@ -321,13 +337,16 @@ impl Reading<'_> {
     /// If nothing can be said of it, as where nobody answers: then the others may not be had either.
     async fn offered(&self, file: &str, wanted: &Meta, max_bytes: usize) -> Result<Result<Vec<u8>, Fault>, Fault> {
         let name = format!("{}.{file}", wanted.version);
+        // Nobody gives more than was said.
+        let said = wanted.length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        let max_bytes = said.map_or(max_bytes, |said| said.min(max_bytes));
         let bytes = match self.source.get(&format!("metadata/{name}"), max_bytes).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(Err(missing(&name))),
             Err(why) if why.kind == Kind::Denied => return Ok(Err(why)),
             Err(why) => return Err(why),
         };
-        if are(&bytes, wanted.length, wanted.hashes.as_ref()) {
+        if is_meant(&bytes, wanted) {
             return Ok(Ok(bytes));
         }
         let message = format!("`{file}` of the index is not the file that it speaks of");
@@ -377,12 +396,17 @@ fn missing(file: &str) -> Fault {
 }
 
 /// A root that its own keys signed.
-fn vouched(name: &str, unverified: Unverified<'_, Root>) -> Result<Root, Fault> {
-    let root = unverified.unverified().clone();
+fn vouched(unverified: Unverified<'_, Root>) -> Result<Root, Fault> {
+    let root = unverified.unverified()?;
     if !root.consistent_snapshot {
         return Err(Fault::denied("the index has no consistent snapshots", "tell whoever runs it"));
     }
-    unverified.verified(name, &root.keys, role(&root, "root")?)
+    unverified.verified(&root.keys, role(&root, "root")?)
+}
+
+/// Whether these bytes are those that another file speaks of.
+fn is_meant(bytes: &[u8], wanted: &Meta) -> bool {
+    are(bytes, wanted.length, wanted.hashes.as_ref())
 }
 
 fn meta<'m>(all: &'m BTreeMap<String, Meta>, name: &str) -> Result<&'m Meta, Fault> {

@@ -86,6 +86,13 @@ pub struct Meta {
     pub hashes: Option<Hashes>,
 }
 
+impl Meta {
+    /// This version, in these bytes and no others.
+    pub fn of(version: u64, bytes: &[u8]) -> Self {
+        Self { version, length: Some(bytes.len() as u64), hashes: Some(hashes(bytes)) }
+    }
+}
+
 /// What the bytes of a file hash to, by the one algorithm that is looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hashes<S = String> {

@@ -27,7 +27,7 @@ use crate::fault::Fault;
 use crate::file;
 use crate::holders::Holders;
 use crate::key::PublicKey;
-use crate::limits::{ROOT_MAX_BYTES, SNAPSHOT_MAX_BYTES, TIMESTAMP_MAX_BYTES};
+use crate::limits::{ROOT_MAX_BYTES, SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -241,10 +241,10 @@ impl Repository {
     /// A new snapshot of what lies here now and a new timestamp, by these keys.
     fn signed_by(&self, online: &[&SigningKey], days: u64, root: &Root, list: &Targets) -> Result<Signed, Fault> {
         let before: Option<Snapshot> = self.newest("snapshot", SNAPSHOT_MAX_BYTES)?;
-        let plain = |version| Meta { version, length: None, hashes: None };
+        let own = self.version("targets", list.version, TARGETS_MAX_BYTES)?.ok_or_else(|| self.none())?;
         // What was named once is named for ever: a client takes what is missing for withheld.
         let mut meta = before.as_ref().map(|before| before.meta.clone()).unwrap_or_default();
-        meta.insert("targets.json".to_owned(), plain(list.version));
+        meta.insert("targets.json".to_owned(), Meta::of(list.version, &own));
         let mut signed = Signed::default();
         signed.ends_soon.extend(self.ends_soon("root", root));
         signed.ends_soon.extend(self.ends_soon("targets", list));
@@ -256,7 +256,7 @@ impl Repository {
                 }
                 if state.is_signed {
                     signed.ends_soon.extend(self.ends_soon(&role.name, &state.list));
-                    meta.insert(format!("{}.json", role.name), plain(state.list.version));
+                    meta.insert(format!("{}.json", role.name), state.meta);
                 } else if state.list.version > 0 && !state.passed_over.iter().any(|list| list.is_named) {
                     signed.unsigned.push(role.name.clone());
                 }
@@ -268,11 +268,11 @@ impl Repository {
         let bytes = write(&snapshot, online);
         self.save(&format!("{version}.snapshot.json"), &bytes)?;
         let before = file::read(&self.path("timestamp.json"), TIMESTAMP_MAX_BYTES)?;
-        let read = |bytes| Unverified::<TimestampRole>::read("timestamp.json", bytes);
+        let read = |bytes| Unverified::<TimestampRole>::read("timestamp.json", bytes)?.unverified();
         let before = before.as_deref().map(read).transpose()?;
-        let meta = Meta { version, length: Some(bytes.len() as u64), hashes: Some(hashes(&bytes)) };
+        let meta = Meta::of(version, &bytes);
         let timestamp = TimestampRole {
-            version: before.map_or(1, |before| before.unverified().version.saturating_add(1)),
+            version: before.map_or(1, |before| before.version.saturating_add(1)),
             expires: self.in_days(days),
             meta: [("snapshot.json".to_owned(), meta)].into(),
         };
@@ -296,15 +296,15 @@ impl Repository {
         file::read(&self.path(&format!("{version}.{name}.json")), max_bytes)
     }
 
-    fn newest<T: Role + Clone + DeserializeOwned>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
+    fn newest<T: Role + DeserializeOwned>(&self, name: &str, max_bytes: usize) -> Result<Option<T>, Fault> {
         let Some(version) = self.versions(name).last().copied() else { return Ok(None) };
         let Some(bytes) = self.version(name, version, max_bytes)? else { return Ok(None) };
-        let read = Unverified::<T>::read(&format!("{version}.{name}.json"), &bytes)?;
-        if read.unverified().version() != version {
+        let role = Unverified::<T>::read(&format!("{version}.{name}.json"), &bytes)?.unverified()?;
+        if role.version() != version {
             let message = format!("{version}.{name}.json of the index says that it is another version");
             return Err(Fault::damaged(message, "put the right file back"));
         }
-        Ok(Some(read.unverified().clone()))
+        Ok(Some(role))
     }
 
     fn none(&self) -> Fault {

@@ -1,6 +1,7 @@
-//! Files of an index with their signatures: read in one pass, held against the keys of whoever may have signed, and written. What a file says counts
-//! for nothing before enough of these keys have signed it.
+//! Files of an index with their signatures: held against the keys of whoever may have signed, read, and written. What a file says counts for nothing
+//! before enough of these keys have signed it, and until then nothing is built of it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::canonical::{canonical, is_light};
 use super::metadata::{Keys, Role, Text};
 use crate::fault::Fault;
 use crate::key::PublicKey;
-use crate::limits::SIGNATURES_MAX;
+use crate::limits::{JSON_NESTS_MAX, JSON_VALUES_MAX, SIGNATURES_MAX};
 
 /// The version of the specification that files are written by.
 const SPEC: &str = "1.0.31";
@@ -25,10 +27,14 @@ const SPEC: &str = "1.0.31";
 /// A signed file that nobody has believed yet.
 #[derive(Debug)]
 pub struct Unverified<'f, T> {
-    role: T,
+    /// Its name, for errors.
+    name: String,
     /// What is signed, as it stands there.
     signed: &'f str,
+    /// The same in its canonical form, once somebody asked for it; none if it has none.
+    canonical: OnceCell<Option<String>>,
     signatures: Vec<(String, Vec<u8>)>,
+    role: PhantomData<T>,
 }
 
 #[derive(Deserialize)]
@@ -45,40 +51,64 @@ struct Signature {
 }
 
 impl<'f, T: Role + Deserialize<'f>> Unverified<'f, T> {
-    /// Reads a file of this role; `name` is for errors.
+    /// Takes a file apart into what is signed and its signatures; `name` is for errors.
     ///
     /// # Errors
-    /// If it is not one.
+    /// If it is no signed file, or has more in it than any of an index.
     pub fn read(name: &str, bytes: &'f [u8]) -> Result<Self, Fault> {
-        let wrong = |why: &str| {
-            let message = format!("`{}` of the index is not as it was signed: {}", line(name), line(why));
-            Fault::denied(message, "try again later; if it stays so, tell whoever runs the index")
-        };
+        let wrong = |why: &str| not_as_signed(name, why);
+        if !is_light(bytes) {
+            return Err(wrong(&format!(
+                "it has more than {JSON_VALUES_MAX} values, or {JSON_NESTS_MAX} lists of them"
+            )));
+        }
         let file: File<'_> = serde_json::from_slice(bytes).map_err(|why| wrong(&why.to_string()))?;
         if file.signatures.len() > SIGNATURES_MAX {
             return Err(wrong(&format!("it has more than {SIGNATURES_MAX} signatures")));
         }
-        let signed = file.signed.get();
-        let headed: Headed<'_, T> = serde_json::from_str(signed).map_err(|why| wrong(&why.to_string()))?;
+        let mut signers = BTreeSet::new();
+        if let Some(twice) = file.signatures.iter().find(|one| !signers.insert(&one.keyid)) {
+            return Err(wrong(&format!("the key `{:.16}` signs it twice", line(&twice.keyid))));
+        }
+        let signatures = file.signatures.into_iter().filter_map(|one| Some((one.keyid, unhex(&one.sig)?))).collect();
+        let (name, signed) = (name.to_owned(), file.signed.get());
+        Ok(Self { name, signed, canonical: OnceCell::new(), signatures, role: PhantomData })
+    }
+
+    /// What it says, though nobody vouches for it yet: for the root, which vouches for itself as well, and for whoever runs the index.
+    ///
+    /// # Errors
+    /// If it is no file of this role.
+    pub fn unverified(&self) -> Result<T, Fault> {
+        let wrong = |why: &str| not_as_signed(&self.name, why);
+        let headed: Headed<'_, T> = serde_json::from_str(self.signed).map_err(|why| wrong(&why.to_string()))?;
         if &*headed.kind != T::TYPE || !headed.spec_version.starts_with("1.") {
             return Err(wrong(&format!("it is no {} of TUF 1", T::TYPE)));
         }
-        let signatures = file.signatures.into_iter().filter_map(|one| Some((one.keyid, unhex(&one.sig)?))).collect();
-        Ok(Self { role: headed.role, signed, signatures })
+        Ok(headed.role)
+    }
+
+    /// What it says, if enough of these keys signed it.
+    ///
+    /// # Errors
+    /// If they did not, or it is no file of this role.
+    pub fn verified(self, keys: &BTreeMap<String, Value>, role: &Keys) -> Result<T, Fault> {
+        if self.is_signed_by(keys, role) {
+            return self.unverified();
+        }
+        let message = format!("`{}` of the index is not signed by whom it should be", line(&self.name));
+        Err(Fault::denied(message, "nothing of it is believed; tell whoever runs the index"))
     }
 }
 
 impl<T> Unverified<'_, T> {
     /// Whether this key made this signature: of what stands there, which is canonical where we wrote it, or of its canonical form.
     fn is_of(&self, key: PublicKey, signature: &[u8]) -> bool {
-        let canonical = || serde_json::from_str::<Value>(self.signed).map(|value| canonical_json(&value));
-        key.has_signed(self.signed.as_bytes(), signature)
-            || canonical().is_ok_and(|text| text != self.signed && key.has_signed(text.as_bytes(), signature))
-    }
-
-    /// What it says, though nobody vouches for it yet: for the root, which vouches for itself as well.
-    pub fn unverified(&self) -> &T {
-        &self.role
+        let canonical = || {
+            let made = self.canonical.get_or_init(|| canonical(self.signed).filter(|text| text != self.signed));
+            made.as_ref().is_some_and(|text| key.has_signed(text.as_bytes(), signature))
+        };
+        key.has_signed(self.signed.as_bytes(), signature) || canonical()
     }
 
     /// Whether enough of these keys signed it.
@@ -100,18 +130,11 @@ impl<T> Unverified<'_, T> {
     pub fn is_signed_by_key(&self, key: PublicKey) -> bool {
         self.signatures.iter().any(|(_, signature)| self.is_of(key, signature))
     }
+}
 
-    /// What it says, if enough of these keys signed it.
-    ///
-    /// # Errors
-    /// If they did not.
-    pub fn verified(self, name: &str, keys: &BTreeMap<String, Value>, role: &Keys) -> Result<T, Fault> {
-        if self.is_signed_by(keys, role) {
-            return Ok(self.role);
-        }
-        let message = format!("`{}` of the index is not signed by whom it should be", line(name));
-        Err(Fault::denied(message, "nothing of it is believed; tell whoever runs the index"))
-    }
+fn not_as_signed(name: &str, why: &str) -> Fault {
+    let message = format!("`{}` of the index is not as it was signed: {}", line(name), line(why));
+    Fault::denied(message, "try again later; if it stays so, tell whoever runs the index")
 }
 
 /// A role, and of which kind its file says that it is: both in one reading, since lists are long.
@@ -219,8 +242,8 @@ mod tests {
 
     fn read(signed: &str) -> Result<u64, String> {
         let file = format!(r#"{{"signatures":[],"signed":{signed}}}"#);
-        let read = Unverified::<Snapshot>::read("snapshot.json", file.as_bytes());
-        read.map(|read| read.unverified().version).map_err(|fault| fault.message)
+        let read = Unverified::<Snapshot>::read("snapshot.json", file.as_bytes()).and_then(|read| read.unverified());
+        read.map(|read| read.version).map_err(|fault| fault.message)
     }
 
     #[test]
@@ -241,5 +264,31 @@ mod tests {
         assert!(other("{\"_type\"", r#"{"_type":"snapshot","_type""#).contains("duplicate field `_type`"));
         assert!(other(r#""version":7"#, r#""version":7,"version":8"#).contains("duplicate field `version`"));
         assert!(other(r#""version":7,"#, "").contains("missing field `version`"));
+    }
+
+    #[test]
+    fn a_key_signs_once_and_what_is_too_full_is_not_taken_apart() {
+        let signed = |signatures: &str, fill: &str| {
+            let file = format!(r#"{{"signatures":[{signatures}],"signed":{{"version":7,"x":[{fill}]}}}}"#);
+            Unverified::<Snapshot>::read("snapshot.json", file.as_bytes()).map(|_| ()).map_err(|fault| fault.message)
+        };
+        let by = |id: &str| format!(r#"{{"keyid":"{id}","sig":"00"}}"#);
+        assert_eq!(signed(&[by("a"), by("b")].join(","), "1"), Ok(()));
+        assert!(signed(&[by("a"), by("b"), by("a")].join(","), "1").unwrap_err().contains("signs it twice"));
+        for fill in [vec!["{}"; JSON_NESTS_MAX], vec!["0"; JSON_VALUES_MAX]] {
+            assert!(signed("", &fill.join(",")).unwrap_err().contains("has more than"), "{}", fill[0]);
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_form_holds_by_its_canonical_one() {
+        let key = SigningKey::create(&tempfile::tempdir().unwrap().path().join("a.key")).unwrap();
+        let signed = r#"{"b":[1,{"d":null,"c":"\u00e9\n"}], "a":{"":-0.5}}"#;
+        let text = canonical_json(&serde_json::from_str(signed).unwrap());
+        assert_ne!(text, signed);
+        let sig = hex(&key.sign_message(text.as_bytes()));
+        let file = format!(r#"{{"signatures":[{{"keyid":"x","sig":"{sig}"}}],"signed":{signed}}}"#);
+        let read = Unverified::<Snapshot>::read("snapshot.json", file.as_bytes()).unwrap();
+        assert!(read.is_signed_by_key(PublicKey::of(&key)));
     }
 }

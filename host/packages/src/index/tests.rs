@@ -18,6 +18,7 @@ use crate::statement::Statement;
 
 mod apart;
 mod changing;
+mod unsigned;
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 const NOW: Millis = Millis(1_800_000_000_000);

@@ -5,6 +5,8 @@ use super::*;
 use crate::holders::{Holders, Vouched};
 use crate::identity::{Certified, Identity};
 use crate::key::PublicKey;
+use crate::keyring::{Keyring, PUBLISHERS_FILE};
+use crate::limits::KEYRING_MAX_BYTES;
 
 #[test]
 fn a_lock_comes_back_and_every_flipped_bit_is_seen() {
@@ -139,4 +141,24 @@ fn a_rollback_goes_back_and_never_forward_and_folders_come_back_with_it() {
     assert_eq!((back(&mut lock).as_deref(), &lock.roots["clock"]), (Some("1.0.0"), &folder("/a")));
     lock.roots.insert("scribe".into(), folder("/other"));
     assert!(lock.shares_folders("clock").unwrap_err().message.contains("is another folder for `scribe`"));
+}
+
+#[test]
+fn a_link_to_nowhere_is_no_home_without_a_lock_or_publishers() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(Lock::load(home.path()).unwrap(), Lock::default());
+    assert_eq!(Keyring::load(home.path()).unwrap(), Keyring::default());
+    for file in [LOCK_FILE, PUBLISHERS_FILE] {
+        std::os::unix::fs::symlink("nowhere", home.path().join(file)).unwrap();
+    }
+    for told in [Lock::load(home.path()).unwrap_err(), Keyring::load(home.path()).unwrap_err()] {
+        assert!(told.message.contains("is not a plain file") && told.hint.contains("links are not followed"), "{told}");
+    }
+    for (file, max_bytes) in [(LOCK_FILE, LOCK_MAX_BYTES), (PUBLISHERS_FILE, KEYRING_MAX_BYTES)] {
+        std::fs::remove_file(home.path().join(file)).unwrap();
+        std::fs::write(home.path().join(file), vec![b' '; max_bytes + 1]).unwrap();
+    }
+    for told in [Lock::load(home.path()).unwrap_err(), Keyring::load(home.path()).unwrap_err()] {
+        assert!(told.message.contains("has more than") && told.hint.contains("out of a backup"), "{told}");
+    }
 }

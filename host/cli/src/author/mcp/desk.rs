@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agentry_drivers::secrets::Secrets;
 use agentry_drivers::web::address::Named;
-use agentry_drivers::web::{Outgoing, System, Trouble, Web};
+use agentry_drivers::web::{BodyOf, Outgoing, System, Trouble, Web};
 use agentry_kernel::text;
 use agentry_kernel::url;
 use agentry_mcp::{Post, Reply, Way};
@@ -100,6 +100,7 @@ impl Way for Desk {
             body: post.body,
             timeout: ANSWER_MAX,
             answer_max_bytes: HTTP_ANSWER_MAX_BYTES,
+            body_of: BodyOf::Any,
         };
         let came = self.web.send(request, &self.named, &CancellationToken::new()).await;
         let came = came.map_err(|trouble| Said(self.fault(&trouble)))?;

@@ -22,13 +22,14 @@ use agentry_packages::name::oci::OciName;
 use agentry_packages::name::{Named, Reference, Url, digest, imitated};
 use agentry_packages::oci::{Pulled, Registry};
 use agentry_packages::party::Voucher;
-use agentry_packages::source::Source;
+use agentry_packages::source::Offered;
 use agentry_packages::statement::Statement;
 use agentry_runtime::config::Config;
 use anyhow::{Context, Result};
 
-use super::standing::{self, Standing, newest_taken_back, no_such_file, nowhere, of_digest};
-use super::{Indexes, unnamed};
+use super::standing::{Standing, newest_taken_back, no_such_file, nowhere};
+use super::which::Which;
+use super::{Indexes, left_out, unnamed};
 use crate::home::Home;
 use crate::screen::text;
 
@@ -54,7 +55,7 @@ pub struct Candidate {
 }
 
 /// What a person gave to say which package.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Wanted {
     /// publisher:name, perhaps with @version, or sha256:HEX, out of an index; a file; https://…/NAME.wasm; or oci://HOST/REPOSITORY:TAG
     #[arg(value_name = "PACKAGE|FILE.wasm|https://…|oci://…")]
@@ -65,12 +66,15 @@ pub struct Wanted {
     /// The index to look in, by its name in packages.toml
     #[arg(long, value_name = "NAME")]
     pub index: Option<String>,
+    /// Whether somebody only looks: then an index that is not to be had hides nothing that another one lists.
+    #[arg(skip)]
+    pub is_looked_at: bool,
 }
 
 impl Wanted {
     /// This package, wherever it is listed.
     pub fn package(package: String) -> Self {
-        Self { package, digest: None, index: None }
+        Self { package, digest: None, index: None, is_looked_at: false }
     }
 }
 
@@ -83,9 +87,9 @@ impl Candidate {
             Err(fault) => return Err(unnamed::told(home, wanted, lock, fault).await.into()),
         };
         let given = match reference {
-            Reference::File(path) => Given::file(&path)?,
-            Reference::Web(url) => Given::served(home, &url).await?,
-            Reference::Oci(name) => Given::pulled(registry(home, &name)?.pull().await?),
+            Reference::File(path) => Given::file(&path, wants)?,
+            Reference::Web(url) => Given::served(home, &url, wants).await?,
+            Reference::Oci(name) => Given::pulled(registry(home, &name)?.pull().await?, wants)?,
             Reference::Named(_) | Reference::Digest(_) if wants.is_some() => {
                 let hint =
                     "a package of an index is named by its version, publisher:name@1.2.3, or by sha256:HEX alone";
@@ -97,19 +101,29 @@ impl Candidate {
         of_given(home, given, wants, lock, keyring)
     }
 
-    /// The newest version that an index lists behind this sequence number, of what is installed; or how that stands there, if there is none.
+    /// The newest version that one of these indexes lists behind this sequence number, of what is installed; or how that stands there, if there is none.
     pub async fn newer(
-        home: &Home,
+        read: &[Index<'_>],
         (now, behind): (&Release, u64),
-        lock: &Lock,
-        keyring: &Keyring,
+        config: &PackagesConfig,
+        (lock, keyring): (&Lock, &Keyring),
     ) -> Result<Result<Self, Standing>> {
-        let indexes = Indexes::of(home, None)?;
-        let read = indexes.read(home).await?;
-        match Which::Named(Named::parse(&now.name)?, behind).find(&read).await? {
-            Some((index, listed)) => fetched(index, listed, None, &indexes.config, (lock, keyring)).await.map(Ok),
-            None => Ok(Err(Standing::of(&read, now).await)),
+        match Which::Named(Named::parse(&now.name)?, behind).find(read).await.map_err(|(_, why)| why)? {
+            Some((index, listed)) => fetched(index, listed, None, config, (lock, keyring)).await.map(Ok),
+            None => Ok(Err(Standing::of(read, now).await)),
         }
+    }
+
+    /// The newest version of this name that one of these indexes lists.
+    pub async fn among(
+        read: &[Index<'_>],
+        named: &str,
+        config: &PackagesConfig,
+        (lock, keyring): (&Lock, &Keyring),
+    ) -> Result<Self> {
+        let which = Which::Named(Named::parse(named)?, 0);
+        let found = which.find(read).await.map_err(|(_, why)| why)?;
+        chosen(read, (&which, found), config, (lock, keyring)).await
     }
 
     /// The name that it runs by.
@@ -140,17 +154,53 @@ impl Candidate {
 /// What an index lists.
 async fn of_index(home: &Home, wanted: &Wanted, which: Which, lock: &Lock, keyring: &Keyring) -> Result<Candidate> {
     let indexes = Indexes::of(home, wanted.index.as_deref())?;
-    let read = indexes.read(home).await?;
-    let Some((index, listed)) = which.find(&read).await? else {
+    if !wanted.is_looked_at {
+        let read = indexes.read(home).await?;
+        let found = which.find(&read).await.map_err(|(index, why)| indexes.alone(index, indexes.about(index, why)))?;
+        return chosen(&read, (&which, found), &indexes.config, (lock, keyring)).await;
+    }
+    let (mut read, mut faults) = indexes.read_apart(home).await?;
+    let found = loop {
+        let found = which.find(&read).await;
+        let found = found.map(|found| found.map(|(index, listed)| (index.name().to_owned(), listed)));
+        match found.map_err(|(index, why)| (index.to_owned(), indexes.about(index, why))) {
+            Ok(found) => break found,
+            Err((index, why)) => {
+                faults.push((index.clone(), why));
+                read.retain(|one| one.name() != index);
+            }
+        }
+    };
+    let Some((name, listed)) = found else {
+        // It could be listed where nobody could look.
+        return match faults.into_iter().next() {
+            Some((index, why)) => Err(indexes.alone(&index, why).into()),
+            None => chosen(&read, (&which, None), &indexes.config, (lock, keyring)).await,
+        };
+    };
+    let faults: Vec<Fault> = faults.into_iter().map(|(_, why)| why).collect();
+    left_out::indexes(&faults);
+    let found = read.iter().find(|index| index.name() == name).map(|index| (index, listed));
+    chosen(&read, (&which, found), &indexes.config, (lock, keyring)).await
+}
+
+/// What was found in one of these indexes, or why there is nothing.
+async fn chosen(
+    read: &[Index<'_>],
+    (which, found): (&Which, Option<(&Index<'_>, Listed)>),
+    config: &PackagesConfig,
+    (lock, keyring): (&Lock, &Keyring),
+) -> Result<Candidate> {
+    let Some((index, listed)) = found else {
         return Err(match which {
-            Which::Named(named, _) => nowhere(&read, &named).await.into(),
-            Which::Digest(digest) => no_such_file(&read, digest).await.into(),
+            Which::Named(named, _) => nowhere(read, named).await.into(),
+            Which::Digest(digest) => no_such_file(read, *digest).await.into(),
         });
     };
     // Nobody is handed an older version; a person who names it goes back, where the newer one is one that nobody gets any more.
     let listing = &listed.listing;
     let older = match lock.is_older(&listing.name, listing.seq) && !runs(lock, &listed) {
-        true => newest_taken_back(&read, &listing.name, lock).await,
+        true => newest_taken_back(read, &listing.name, lock).await,
         false => None,
     };
     if let Some(newer) = older.as_ref().filter(|_| !which.names_one()) {
@@ -162,7 +212,7 @@ async fn of_index(home: &Home, wanted: &Wanted, which: Which, lock: &Lock, keyri
         )
         .into());
     }
-    fetched(index, listed, older, &indexes.config, (lock, keyring)).await
+    fetched(index, listed, older, config, (lock, keyring)).await
 }
 
 /// Whether it runs here.
@@ -213,32 +263,32 @@ struct Given {
 }
 
 impl Given {
-    fn file(path: &Path) -> Result<Self> {
-        let beside = PathBuf::from(format!("{}.sig", path.display()));
+    fn file(path: &Path, wants: Option<Digest>) -> Result<Self> {
+        let signature = PathBuf::from(format!("{}.sig", path.display()));
         let bundle = PathBuf::from(format!("{}.{BUNDLE}", path.display()));
         Ok(Self {
             bytes: package::read(path)?,
-            envelope: file::read(&beside, SIGNATURE_MAX_BYTES)?,
-            bundle: file::read(&bundle, BUNDLE_MAX_BYTES)?,
+            envelope: beside(file::read(&signature, SIGNATURE_MAX_BYTES), wants)?,
+            bundle: beside(file::read(&bundle, BUNDLE_MAX_BYTES), wants)?,
             shown: text::line(&path.display().to_string()),
-            signature: text::line(&beside.display().to_string()),
+            signature: text::line(&signature.display().to_string()),
             from: None,
         })
     }
 
-    async fn served(home: &Home, url: &Url) -> Result<Self> {
+    async fn served(home: &Home, url: &Url, wants: Option<Digest>) -> Result<Self> {
         let web = Arc::new(Web::new(Arc::new(System::new(Config::load(home.path())?.hosts))));
         let config = PackagesConfig::load(home.path())?;
-        let (source, name) = Source::beside(url, &config, web)?;
+        let offered = Offered::new(url, &config, web)?;
         let shown = text::line(url.as_str());
-        let bytes = source.get(&name, FILE_MAX_BYTES).await?.ok_or_else(|| {
+        let bytes = offered.file(FILE_MAX_BYTES).await?.ok_or_else(|| {
             Fault::unavailable(format!("{shown} is not there"), "look at the address, or ask whoever offers it")
         })?;
-        let envelope = source.get(&format!("{name}.sig"), SIGNATURE_MAX_BYTES).await?;
+        let envelope = beside(offered.beside("sig", SIGNATURE_MAX_BYTES).await, wants)?;
         // Where it could count for nobody, nobody asks for it.
         let bundle = match config.publishers.is_empty() {
             true => None,
-            false => source.get(&format!("{name}.{BUNDLE}"), BUNDLE_MAX_BYTES).await?,
+            false => beside(offered.beside(BUNDLE, BUNDLE_MAX_BYTES).await, wants)?,
         };
         Ok(Self { bytes, envelope, bundle, signature: format!("{shown}.sig"), from: Some(url.to_string()), shown })
     }
@@ -275,10 +325,22 @@ impl Given {
         Candidate { package, bytes, envelope, signed, index: None, from, imitates, older: None }
     }
 
-    fn pulled(pulled: Pulled) -> Self {
+    fn pulled(pulled: Pulled, wants: Option<Digest>) -> Result<Self> {
         let from = pulled.from.to_string();
         let (shown, signature) = (from.clone(), "layer with a signature".to_owned());
-        Self { bytes: pulled.component, envelope: pulled.envelope, bundle: None, shown, signature, from: Some(from) }
+        let envelope = beside(pulled.envelope, wants)?;
+        Ok(Self { bytes: pulled.component, envelope, bundle: None, shown, signature, from: Some(from) })
+    }
+}
+
+/// What lies beside a file. Whoever named the digest of the file needs none of it, so it stops nobody that it is not to be had.
+fn beside(read: Result<Option<Vec<u8>>, Fault>, wants: Option<Digest>) -> Result<Option<Vec<u8>>, Fault> {
+    match read {
+        Err(why) if wants.is_some() => {
+            left_out::signature(&why);
+            Ok(None)
+        }
+        read => read,
     }
 }
 
@@ -407,51 +469,6 @@ fn looked_at(
         return Err(Fault::denied("the index lists this file as something else than it is", hint).into());
     }
     Ok(package)
-}
-
-/// Which file of an index.
-enum Which {
-    /// The newest one of this name behind this sequence number.
-    Named(Named, u64),
-    /// The one of this digest.
-    Digest(Digest),
-}
-
-impl Which {
-    /// It, among versions that are not yanked; of two indexes that list the same, the first one's.
-    async fn find<'i>(&self, read: &'i [Index<'i>]) -> Result<Option<(&'i Index<'i>, Listed)>> {
-        let mut best: Option<(&Index<'_>, Listed)> = None;
-        for index in read {
-            let listed = match self {
-                Self::Named(named, _) => index.of(&named.publisher).await?,
-                Self::Digest(digest) => of_digest(index, *digest).await?,
-            };
-            for one in listed.into_iter().filter(|one| one.listing.yanked.is_none() && self.is(one)) {
-                if best.as_ref().is_none_or(|(_, best)| best.listing.seq < one.listing.seq) {
-                    best = Some((index, one));
-                }
-            }
-        }
-        Ok(best)
-    }
-
-    /// Whether a person named this version and no other.
-    fn names_one(&self) -> bool {
-        match self {
-            Self::Named(named, _) => named.names_one(),
-            Self::Digest(_) => true,
-        }
-    }
-
-    fn is(&self, one: &Listed) -> bool {
-        match self {
-            Self::Named(named, behind) => {
-                let means = standing::means(named, &one.listing.version);
-                one.listing.name == named.name() && means && one.listing.seq > *behind
-            }
-            Self::Digest(digest) => one.digest == *digest,
-        }
-    }
 }
 
 /// All versions that the indexes of a home list, of every publisher.

@@ -20,6 +20,11 @@ pub fn indexes(all: &[Fault]) {
     told("what an index lists", all);
 }
 
+/// A signature that a package does not need.
+pub fn signature(why: &Fault) {
+    told("a signature", std::slice::from_ref(why));
+}
+
 /// Packages, beside the pages of others.
 pub fn packages(all: &[anyhow::Error]) {
     told("a package", all);

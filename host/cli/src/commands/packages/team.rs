@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use agentry_kernel::manifest::Requirement;
 use agentry_kernel::time::Millis;
 use agentry_packages::Fault;
+use agentry_packages::config::PackagesConfig;
+use agentry_packages::index::client::Index;
 use agentry_packages::index::listed::Listed;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::limits::TEAM_MAX;
@@ -73,6 +75,9 @@ impl Team {
         beside: Beside,
     ) -> Result<Self> {
         let is = as_it_is(home, lock);
+        let indexes = Indexes::of(home, None)?;
+        // Read once, where something is required that is not here.
+        let mut read: Option<Vec<Index<'_>>> = None;
         let mut named = Vec::new();
         for one in with {
             let wanted = Wanted::package(one.clone());
@@ -89,9 +94,16 @@ impl Team {
                 let meets = |one: &Candidate| team::Member::of(&one.package.manifest).meets(&requirement);
                 let found = match named.iter().position(meets) {
                     Some(at) => named.remove(at),
-                    None => find(home, &manifest.name, &requirement, (lock, keyring))
-                        .await
-                        .map_err(|error| about(error, manifest.agent(), &requirement))?,
+                    None => {
+                        let about = |error| about(error, manifest.agent(), &requirement);
+                        if read.is_none() {
+                            read = Some(indexes.read(home).await.map_err(|fault| about(fault.into()))?);
+                        }
+                        let all = read.as_deref().unwrap_or_default();
+                        find(all, (&manifest.name, &requirement), &indexes.config, (lock, keyring))
+                            .await
+                            .map_err(about)?
+                    }
                 };
                 if !meets(&found) {
                     let message = format!("{} does not meet {requirement}, though its index says so", found.story());
@@ -200,21 +212,18 @@ fn as_it_is(home: &Home, lock: &Lock) -> team::Team {
     is
 }
 
-/// The package of an index that meets this, which the package `by` requires.
+/// The package of one of these indexes that meets this, which the package `by` requires.
 async fn find(
-    home: &Home,
-    by: &str,
-    requirement: &Requirement,
+    read: &[Index<'_>],
+    (by, requirement): (&str, &Requirement),
+    config: &PackagesConfig,
     (lock, keyring): (&Lock, &Keyring),
 ) -> Result<Candidate> {
     let named = match requirement {
         Requirement::Package { .. } => requirement.to_string(),
-        Requirement::Provides { .. } => {
-            let indexes = Indexes::of(home, None)?;
-            only(&listed(&indexes.read(home).await?).await?, by, requirement)?
-        }
+        Requirement::Provides { .. } => only(&listed(read).await?, by, requirement)?,
     };
-    Candidate::of(home, &Wanted::package(named), lock, keyring).await
+    Candidate::among(read, &named, config, (lock, keyring)).await
 }
 
 /// The one package that is listed to provide this, in its newest version; nobody meets their own requirement.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::super::metadata::{Keys, Meta, Targets, fresh};
 use super::super::signed::Unverified;
-use super::{Reading, is_version};
+use super::{Reading, is_meant, is_version};
 use crate::fault::Fault;
 use crate::file;
 use crate::limits::TARGETS_MAX_BYTES;
@@ -40,7 +40,7 @@ impl Wanted {
     /// The list in these bytes, if it is the one.
     pub(super) fn open<'f, F: Deserialize<'f>>(&self, bytes: &'f [u8]) -> Result<Targets<F>, Fault> {
         let unverified = Unverified::<Targets<F>>::read(&self.file, bytes)?;
-        let targets = unverified.verified(&self.file, &self.keys, &self.role)?;
+        let targets = unverified.verified(&self.keys, &self.role)?;
         is_version(&self.file, &self.meta, targets.version)?;
         fresh(&self.file, &targets, self.now)?;
         Ok(targets)
@@ -93,6 +93,7 @@ impl Reading<'_> {
                     let Some(list) = lists.get(at) else { return Ok(made) };
                     // One that cannot be used any more is asked for again.
                     let bytes = file::read(&kept.join(list.kept()), TARGETS_MAX_BYTES).ok().flatten();
+                    let bytes = bytes.filter(|bytes| is_meant(bytes, &list.meta));
                     made.push((at, bytes.and_then(|bytes| open(at, &bytes).ok())));
                 }
             })

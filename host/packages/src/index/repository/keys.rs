@@ -139,7 +139,7 @@ impl Repository {
         let before = self.version("root", root.version.saturating_sub(1), ROOT_MAX_BYTES)?;
         let before = before.as_deref().map(|bytes| Unverified::<Root>::read("root.json", bytes)).transpose()?;
         if let Some(before) = before
-            && is_by(before.unverified())?
+            && is_by(&before.unverified()?)?
             && !self.is_signed_in(&root)?
         {
             return Ok(OwnList { list, file, is_signed: false });

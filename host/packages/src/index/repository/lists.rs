@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{DAY_MS, LISTS_DAYS, Repository, not_listed};
 use crate::fault::Fault;
-use crate::index::metadata::{Delegated, Delegations, Snapshot, Targets, until};
+use crate::index::metadata::{Delegated, Delegations, Meta, Snapshot, Targets, until};
 use crate::index::signed::{Unverified, cosigned, write};
 use crate::key::PublicKey;
 use crate::limits::{SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES};
@@ -42,6 +42,8 @@ pub(super) struct Publisher {
 pub(super) struct State {
     /// The newest one that waits for nobody; an empty one if there is none, or none that may follow the one that the index names.
     pub list: Targets,
+    /// How a snapshot names it.
+    pub meta: Meta,
     /// The version that the index names; 0 if it names none.
     named: u64,
     /// Whether enough of the keys of today have signed it.
@@ -122,7 +124,8 @@ impl Repository {
         let named = snapshot.and_then(|snapshot| snapshot.meta.get(&format!("{}.json", role.name)));
         let named = named.map_or(0, |meta| meta.version);
         let list = Targets { version: 0, expires: String::new(), targets: BTreeMap::new(), delegations: None };
-        let mut state = State { list, named, is_signed: false, waits: None, passed_over: Vec::new() };
+        let meta = Meta { version: 0, length: None, hashes: None };
+        let mut state = State { list, meta, named, is_signed: false, waits: None, passed_over: Vec::new() };
         for version in self.versions(&role.name).into_iter().rev() {
             let lying = match self.lying(role, keys, version) {
                 Ok(Some(lying)) => lying,
@@ -138,6 +141,7 @@ impl Repository {
                 continue;
             }
             state.is_signed = version >= named && role.threshold > 0 && lying.signers as u64 >= role.threshold;
+            state.meta = Meta::of(version, &lying.bytes);
             state.list = lying.list;
             break;
         }
@@ -151,7 +155,7 @@ impl Repository {
     fn lying(&self, role: &Delegated, keys: &BTreeMap<String, Value>, version: u64) -> Result<Option<Lying>, Fault> {
         let Some(bytes) = self.version(&role.name, version, TARGETS_MAX_BYTES)? else { return Ok(None) };
         let read = Unverified::<Targets>::read(&format!("{}.json", role.name), &bytes)?;
-        let (list, signers) = (read.unverified().clone(), read.signers(keys, &role.role()));
+        let (list, signers) = (read.unverified()?, read.signers(keys, &role.role()));
         if list.version != version {
             return Err(Fault::damaged("it says that it is another version", "put the right file back"));
         }

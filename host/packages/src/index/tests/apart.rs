@@ -82,7 +82,7 @@ fn a_newer_list_that_cannot_be_read_is_told_and_the_one_before_stands() {
 
 #[test]
 fn a_list_that_is_lost_is_told_and_hides_nothing_of_others() {
-    let told = ["has no `1.blue.json`", "is not as it was signed", "is not a regular file", "has more than"];
+    let told = ["has no `1.blue.json`", "is not the file that it speaks of", "is not a regular file", "has more than"];
     for (with, part) in ["nothing", "{\"half", "a directory", "too much"].into_iter().zip(told) {
         let (place, _) = two();
         let whole = fs::read(place.path().join("metadata/1.blue.json")).unwrap();
