@@ -94,7 +94,7 @@ pub fn needs(wants: &WantsLlm) -> String {
 fn keys(wants: &WantsLlm) -> String {
     let window = wants.window.map(|tokens| format!("context_tokens = {tokens}"));
     let flags = [(wants.tools, "tools = true"), (wants.schema, "schema_output = true")];
-    let flags = flags.into_iter().filter_map(|(wanted, line)| wanted.then(|| line.to_owned()));
+    let flags = flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, line)| line.to_owned());
     window.into_iter().chain(flags).collect::<Vec<_>>().join(", ")
 }
 

@@ -26,6 +26,9 @@ const SETS_MAX: usize = 16_384;
 /// Subschemas, each as often as it looks.
 type Looks = BTreeMap<usize, u64>;
 
+/// Whom one of them hands on to below a place.
+type HandsOn<'a> = dyn Fn(&Node, &mut dyn FnMut(usize)) + 'a;
+
 /// What looks at one place, and at what lies below it.
 #[derive(Debug, Default)]
 struct Set {
@@ -149,7 +152,7 @@ impl Finder<'_> {
                 set.looks
             ));
         }
-        let gathered = |of: &dyn Fn(&Node, &mut dyn FnMut(usize))| {
+        let gathered = |of: &HandsOn<'_>| {
             let mut below = Looks::new();
             for (node, times) in each() {
                 of(node, &mut |next| *below.entry(next).or_default() += times);
