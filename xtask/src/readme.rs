@@ -107,7 +107,7 @@ fn toml(text: &str, place: &Path) -> Result<()> {
     } else if has("[agents.") || has("[health]") {
         save("agents.toml")?;
         reads.arg("agents");
-    } else if has("[indexes.") {
+    } else if has("[indexes.") || has("[cosign]") {
         save("packages.toml")?;
         reads.arg("list");
     } else if has("name = ") && has("[wants") || has("[[wants") {
