@@ -176,6 +176,9 @@ fn a_value_that_would_keep_its_schema_busy_for_long_is_refused() {
     end(&mut stage.run(&plain, &json!([1, 2, 3]))).with(0);
     let long = vec![1; 10_000];
     end(&mut stage.run(&plain, &json!(long))).with(2).complains("make it smaller, or say less in the schema");
+    echo(&stage, &format!("output_schema = '{{\"anyOf\": [{choices}]}}'\n")).with(0);
+    let report = end(&mut stage.run(&plain, &json!(long))).with(1).json();
+    assert!(report["failure"].as_str().is_some_and(|why| why.contains("make it smaller")), "{report}");
 }
 
 #[test]

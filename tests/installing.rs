@@ -256,15 +256,7 @@ fn at_a_terminal_each_folder_is_asked_for_and_then_the_yes() {
     let stage = &market.stage;
     market.publish(&package(stage, "keeper.wasm", "steps", steps));
     let documents = stage.directory("documents");
-    let typed = |lines: &str| {
-        let install = stage.agentry("install");
-        let words = std::iter::once(install.get_program()).chain(install.get_args());
-        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-        let typed = stage.write("typed", lines);
-        let mut terminal = Command::new("script");
-        terminal.args(["-qec", &format!("{} acme:keeper", words.join(" ")), "/dev/null"]);
-        end(terminal.env("NO_COLOR", "1").stdin(fs::File::open(typed).expect("a file")))
-    };
+    let typed = |lines: &str| stage.at_a_terminal(stage.agentry("install").arg("acme:keeper"), lines);
     let no = typed(&format!("{}\nn\n", documents.display()));
     assert!(no.code == 3 && no.stdout.contains("nobody said yes"), "{}", no.stdout);
     assert_eq!(market.version("keeper"), None);

@@ -118,13 +118,7 @@ fn a_secret_that_a_package_works_without_is_left_out_unless_a_person_says_yes() 
     // At a terminal it is asked for by itself.
     let typed = |lines: &str| {
         end(stage.agentry("uninstall").arg("keeper"));
-        let install = stage.agentry("install");
-        let words = std::iter::once(install.get_program()).chain(install.get_args());
-        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-        let typed = stage.write("typed", lines);
-        let mut terminal = Command::new("script");
-        terminal.args(["-qec", &format!("{} acme:keeper", words.join(" ")), "/dev/null"]);
-        end(terminal.env("NO_COLOR", "1").stdin(fs::File::open(typed).expect("a file")))
+        stage.at_a_terminal(stage.agentry("install").arg("acme:keeper"), lines)
     };
     let no = typed("n\ny\n").with(0);
     assert!(

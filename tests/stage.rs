@@ -159,6 +159,16 @@ impl Stage {
         stage
     }
 
+    /// Runs a command, none of whose words has a space, at a terminal where a person types these lines.
+    pub fn at_a_terminal(&self, command: &Command, lines: &str) -> Ended {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let typed = self.write("typed", lines);
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &words.join(" "), "/dev/null"]);
+        end(terminal.env("NO_COLOR", "1").stdin(fs::File::open(typed).expect("a file")))
+    }
+
     /// A home in which this component is granted the model, its memory and this budget, and no files.
     pub fn granting(component: &Path) -> Self {
         Self::granting_within(component, "")

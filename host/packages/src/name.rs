@@ -100,6 +100,11 @@ impl Named {
     }
 }
 
+/// Whose a package of this name is: what stands before the `:`.
+pub fn publisher(package: &str) -> &str {
+    package.split_once(':').map_or(package, |(publisher, _)| publisher)
+}
+
 /// Whether these are the name and the version of a package, and nothing that a screen could take for something else.
 pub fn is_package(name: &str, version: &str) -> bool {
     let parts = name.split_once(':').map(|(publisher, agent)| [publisher, agent]);

@@ -221,14 +221,22 @@ impl Statement {
         })
     }
 
+    /// Whether it is of the file with this digest: of another one it says nothing, whoever signed it.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn is_of(&self, file: Digest) -> Result<(), Fault> {
+        if self.digest == file { Ok(()) } else { Err(is_for("another file")) }
+    }
+
     /// Whether it is about this package, all of it. Which bill of materials belongs to that, it alone says.
     ///
     /// # Errors
     /// What it says otherwise.
     pub fn vouches_for(&self, package: &Package) -> Result<(), Fault> {
+        self.is_of(package.digest)?;
         let said = Self::of(package, self.vouched.holders.clone());
         let differs = [
-            ("another file", self.digest != said.digest),
             ("a package of another name", self.name != said.name),
             ("another version", self.version != said.version),
             ("another sequence number", self.seq != said.seq),
@@ -236,12 +244,14 @@ impl Statement {
         ];
         match differs.into_iter().find(|(_, differs)| *differs) {
             None => Ok(()),
-            Some((what, _)) => Err(Fault::denied(
-                format!("the signature is for {what}"),
-                "get file and signature again, both of one version, from where the publisher offers them",
-            )),
+            Some((what, _)) => Err(is_for(what)),
         }
     }
+}
+
+fn is_for(what: &str) -> Fault {
+    let hint = "get file and signature again, both of one version, from where the publisher offers them";
+    Fault::denied(format!("the signature is for {what}"), hint)
 }
 
 impl Envelope {

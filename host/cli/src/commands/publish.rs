@@ -13,7 +13,7 @@ use agentry_packages::index::repository::Repository;
 use agentry_packages::key::{self, PublicKey};
 use agentry_packages::keyring::Keyring;
 use agentry_packages::limits::SIGNATURE_MAX_BYTES;
-use agentry_packages::name::oci::OciName;
+use agentry_packages::name::{self, oci::OciName};
 use agentry_packages::sbom::Sbom;
 use agentry_packages::statement::Statement;
 use anyhow::{Context, Result};
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let bytes = agentry_engine::package::read(&args.file)?;
     let package = package::of(&bytes).with_context(|| text::line(&args.file.display().to_string()))?;
     let manifest = &package.manifest;
-    let publisher = manifest.name.split(':').next().unwrap_or_default();
+    let publisher = name::publisher(&manifest.name);
     let key = key::open(home.path(), args.key.as_deref().unwrap_or(publisher))?;
     let beside = PathBuf::from(format!("{}.sig", args.file.display()));
     let goes_on = args.index.is_some() || args.to.is_some();
@@ -132,7 +132,7 @@ fn signed(
 ) -> Result<Vec<u8>> {
     let sbom = sbom.map(|sbom| sbom.digest);
     let own = PublicKey::of(key);
-    let publisher = package.manifest.name.split(':').next().unwrap_or_default();
+    let publisher = name::publisher(&package.manifest.name);
     let known = Keyring::load(home.path())?.publishers.remove(publisher).and_then(|known| known.party.keys().cloned());
     let known = known.filter(|holders| holders.has(own));
     let there = file::read(beside, SIGNATURE_MAX_BYTES)?.and_then(|there| Some((Statement::read(&there).ok()?, there)));

@@ -13,6 +13,7 @@ use agentry_packages::Fault;
 use agentry_packages::config::PackagesConfig;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::lock::{Lock, Pending, Release, consent};
+use agentry_packages::name;
 use agentry_packages::party::{Party, Voucher};
 use agentry_packages::set::{envelope, not_installed, verified};
 use agentry_packages::statement::{Statement, capabilities};
@@ -129,7 +130,7 @@ fn check(home: &Path, release: &Release, config: &PackagesConfig, keyring: &Keyr
     }
     let Some(voucher) = &release.vouched else { return Ok(package.manifest) };
     let signature = envelope(home, release)?.ok_or_else(|| wrong("its signature, which is gone,"))?;
-    let publisher = release.name.split(':').next().unwrap_or_default();
+    let publisher = name::publisher(&release.name);
     let party = voucher.party();
     let now = match voucher {
         Voucher::Keys(_) => {

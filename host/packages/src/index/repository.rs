@@ -28,6 +28,7 @@ use crate::file;
 use crate::holders::Holders;
 use crate::key::PublicKey;
 use crate::limits::{ROOT_MAX_BYTES, SNAPSHOT_MAX_BYTES, TARGETS_MAX_BYTES, TIMESTAMP_MAX_BYTES};
+use crate::name;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -157,7 +158,7 @@ impl Repository {
         key: &SigningKey,
     ) -> Result<Listing, Fault> {
         let manifest = &package.manifest;
-        let publisher = manifest.name.split(':').next().unwrap_or_default();
+        let publisher = name::publisher(&manifest.name);
         let _turn = self.turn()?;
         let known = self.publisher(publisher, key)?;
         let mut list = known.list();

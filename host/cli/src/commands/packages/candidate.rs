@@ -19,7 +19,7 @@ use agentry_packages::keyring::{How, Keyring};
 use agentry_packages::limits::{BUNDLE_MAX_BYTES, FILE_MAX_BYTES, SIGNATURE_MAX_BYTES};
 use agentry_packages::lock::{Lock, Release};
 use agentry_packages::name::oci::OciName;
-use agentry_packages::name::{Named, Reference, Url, digest, imitated};
+use agentry_packages::name::{self, Named, Reference, Url, digest, imitated};
 use agentry_packages::oci::{Pulled, Registry};
 use agentry_packages::party::Voucher;
 use agentry_packages::source::Offered;
@@ -297,9 +297,9 @@ impl Given {
     fn word(&self, config: &PackagesConfig, is: Digest) -> Result<(Word, Option<Vec<u8>>), Fault> {
         let said = self.envelope.as_ref().map(|envelope| Statement::open(envelope)).transpose();
         match (said, &self.bundle) {
-            (Ok(Some(said)), bundle) if bundle.is_none() || config.identity(publisher(&said.name)).is_none() => {
-                is_of(&said, is)?;
-                config.takes_keys(publisher(&said.name))?;
+            (Ok(Some(said)), bundle) if bundle.is_none() || config.identity(name::publisher(&said.name)).is_none() => {
+                said.is_of(is)?;
+                config.takes_keys(name::publisher(&said.name))?;
                 Ok((Word::Keys(said), self.envelope.clone()))
             }
             (Err(fault), bundle) if bundle.is_none() || config.publishers.is_empty() => Err(fault),
@@ -379,7 +379,7 @@ fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyri
         Some((Word::Keys(said), envelope)) => {
             let voucher = Voucher::from(said.vouched.clone());
             let sponsor = config.first_use.then_some(How::FirstUse);
-            let signed = trusted(keyring, publisher(&said.name), voucher, sponsor, wants)?;
+            let signed = trusted(keyring, name::publisher(&said.name), voucher, sponsor, wants)?;
             let said = signed.is_some().then_some(&said);
             (looked_at(&given.bytes, said, Some(lock), None)?, signed, envelope)
         }
@@ -387,7 +387,9 @@ fn of_given(home: &Home, given: Given, wants: Option<Digest>, lock: &Lock, keyri
             // Whose it is says the manifest, which the bundle is about as a whole.
             let package = looked_at(&given.bytes, None, Some(lock), None)?;
             let signed = match certified(&config, &package, proof) {
-                Ok(voucher) => trusted(keyring, publisher(&package.manifest.name), voucher, Some(How::Pinned), wants)?,
+                Ok(voucher) => {
+                    trusted(keyring, name::publisher(&package.manifest.name), voucher, Some(How::Pinned), wants)?
+                }
                 Err(_) if wants.is_some() => None,
                 Err(fault) => return Err(fault.into()),
             };
@@ -415,7 +417,7 @@ fn trusted(
 
 /// The word of a package's publisher, if it is they who are proven to have signed it.
 fn certified(config: &PackagesConfig, package: &Package, proof: Proof) -> Result<Voucher, Fault> {
-    let publisher = publisher(&package.manifest.name);
+    let publisher = name::publisher(&package.manifest.name);
     match config.identity(publisher) {
         Some(identity) => proof.of(publisher, identity).map(Voucher::from),
         None => Err(Fault::denied(
@@ -429,19 +431,6 @@ fn certified(config: &PackagesConfig, package: &Package, proof: Proof) -> Result
     }
 }
 
-fn publisher(name: &str) -> &str {
-    name.split(':').next().unwrap_or_default()
-}
-
-/// Whether a signature is of this file: of another one it says nothing, whoever signed it.
-fn is_of(said: &Statement, is: Digest) -> Result<(), Fault> {
-    if said.digest == is {
-        return Ok(());
-    }
-    let hint = "get file and signature again, both of one version, from where the publisher offers them";
-    Err(Fault::denied("the signature is for another file", hint))
-}
-
 /// Digest, then sequence number, unless it need follow nothing, then the structural gate in a process of its own; and each says the same as
 /// the others.
 fn looked_at(
@@ -453,7 +442,7 @@ fn looked_at(
     let is = package::digest(bytes);
     let follows = |name: &str, seq: u64| follows.map_or(Ok(()), |lock| lock.follows(name, seq, is));
     if let Some(said) = said {
-        is_of(said, is)?;
+        said.is_of(is)?;
         follows(&said.name, said.seq)?;
     }
     let package = crate::package::of(bytes).context("this package is refused")?;
@@ -483,7 +472,7 @@ pub async fn listed(read: &[Index<'_>]) -> Result<Vec<Listed>> {
 /// Whose name this one could be taken for.
 fn imitates(package: &Package, lock: &Lock, keyring: &Keyring) -> Option<String> {
     let manifest = &package.manifest;
-    let publisher = manifest.name.split(':').next().unwrap_or_default();
+    let publisher = name::publisher(&manifest.name);
     let known = keyring.publishers.contains_key(publisher);
     let of_publisher = keyring.imitated(publisher).filter(|_| !known).map(|other| format!("the publisher `{other}`"));
     let of_agent = imitated(manifest.agent(), lock.agents.keys().map(String::as_str));

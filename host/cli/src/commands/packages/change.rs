@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use agentry_packages::Fault;
 use agentry_packages::keyring::Known;
 use agentry_packages::lock::{By, Consent, Hex, Lock, Release, consent, digest_of_path};
+use agentry_packages::name;
 use agentry_packages::set::{New, Set, taken};
 use agentry_packages::statement::capabilities;
 use agentry_runtime::config::AgentsConfig;
@@ -162,7 +163,7 @@ fn stays<'l>(change: &Change<'_>, effects: &Effects, lock: &'l Lock) -> Result<O
 /// What the set needs to know of one of them.
 fn new<'a>(candidate: &'a Candidate, agreed: &'a Agreed, lock: &Lock) -> New<'a> {
     let trusted = candidate.signed.as_ref().map(|(voucher, how)| {
-        let publisher = candidate.package.manifest.name.split(':').next().unwrap_or_default().to_owned();
+        let publisher = name::publisher(&candidate.package.manifest.name).to_owned();
         (publisher, Known { party: voucher.party(), how: *how, since: units::now() })
     });
     New {

@@ -6,7 +6,7 @@ use agentry_packages::Fault;
 use agentry_packages::index::client::Index;
 use agentry_packages::index::listed::Listed;
 use agentry_packages::lock::{Lock, Release};
-use agentry_packages::name::{Named, Version};
+use agentry_packages::name::{self, Named, Version};
 
 use crate::screen::text;
 
@@ -24,7 +24,7 @@ pub enum Standing {
 impl Standing {
     /// Of this release; where one index lists it, what others say counts for nothing.
     pub async fn of(read: &[Index<'_>], now: &Release) -> Self {
-        let publisher = now.name.split(':').next().unwrap_or_default();
+        let publisher = name::publisher(&now.name);
         let mut standing = Self::Unlisted;
         for one in all_of(read, publisher).await.into_iter().filter(|one| one.digest == now.digest.0) {
             match one.listing.yanked {
@@ -43,7 +43,7 @@ pub async fn newest_taken_back(read: &[Index<'_>], name: &str, lock: &Lock) -> O
         let file = lock.newest.get(name).is_none_or(|newest| newest.0 == one.digest);
         one.listing.name == name && one.listing.seq == *highest && file
     };
-    let publisher = name.split(':').next().unwrap_or_default();
+    let publisher = name::publisher(name);
     let newest = all_of(read, publisher).await.into_iter().find(is_newest)?.listing;
     let because = newest.yanked?;
     Some(format!("{} {} was taken back by its publisher{}", newest.name, newest.version, why(&because)))

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use agentry_kernel::manifest::{Manifest, Wants};
 use agentry_kernel::policy::Grant;
 use agentry_kernel::rights::Access;
+use agentry_packages::name;
 use agentry_packages::party::Voucher;
 use serde_json::{Value, json};
 use toml::Table;
@@ -199,7 +200,7 @@ fn package_as_json(candidate: &Candidate, effect: &Effect, compared: Option<&Com
 
 /// Who vouches for it.
 fn vouched(candidate: &Candidate) -> String {
-    let publisher = candidate.package.manifest.name.split(':').next().unwrap_or_default();
+    let publisher = name::publisher(&candidate.package.manifest.name);
     match &candidate.signed {
         Some((voucher, how)) => {
             let from = candidate.index.as_ref().map_or_else(String::new, |index| format!(" ({})", text::line(index)));

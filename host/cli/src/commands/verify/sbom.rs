@@ -11,6 +11,7 @@ use agentry_packages::file;
 use agentry_packages::keyring::Keyring;
 use agentry_packages::limits::SIGNATURE_MAX_BYTES;
 use agentry_packages::lock::Lock;
+use agentry_packages::name;
 use agentry_packages::party::Voucher;
 use agentry_packages::sbom::Sbom;
 use agentry_packages::set::envelope;
@@ -104,11 +105,8 @@ fn of_file(home: &Home, path: &Path) -> Result<Statement> {
         Fault::denied(text::line(&message), "get the .sig that belongs to it")
     })?;
     let said = Statement::open(&envelope)?;
-    if said.digest != agentry_engine::package::digest(&bytes) {
-        let hint = "get file and signature again, both of one version, from where the publisher offers them";
-        return Err(Fault::denied("the signature is for another file", hint).into());
-    }
-    let publisher = said.name.split(':').next().unwrap_or_default();
+    said.is_of(agentry_engine::package::digest(&bytes))?;
+    let publisher = name::publisher(&said.name);
     PackagesConfig::load(home.path())?.takes_keys(publisher)?;
     Keyring::load(home.path())?.trusts(publisher, &Voucher::from(said.vouched.clone()), None)?;
     Ok(said)
