@@ -12,6 +12,6 @@ pub mod recipe;
 pub mod sbom;
 pub mod sdk;
 pub mod sections;
-pub mod sysroot;
+pub mod target;
 pub mod template;
 pub mod world;

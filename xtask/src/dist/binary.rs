@@ -5,15 +5,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agentry_sysroot::{Platform, Rustc};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::NAME;
 use super::elf::{self, Needs};
 use crate::steps::{cargo, command, is_there, run};
 use crate::workspace::{agentry, root, target};
-
-/// Set to anything but nothing, `rustup` is not asked for another target; `agentry build` goes by it as well.
-const NO_RUSTUP: &str = "AGENTRY_NO_RUSTUP";
 
 /// Which build is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +57,13 @@ pub fn make(profile: Profile, out: &Path) -> Result<Binary> {
     let gnu = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let (target, built) = match profile {
         Profile::Dev => (gnu, agentry()),
-        Profile::Release => match carrying()? {
-            Ok(musl) => (musl.clone(), release(&musl)?),
-            Err(lacking) => {
-                eprintln!("note: {lacking}: this one is for machines with glibc");
-                (gnu.clone(), release(&gnu)?)
-            }
-        },
+        Profile::Release => {
+            let build = carrying().unwrap_or_else(|lacking| {
+                eprintln!("note: {lacking:#}\nnote: this one is for machines with glibc");
+                Build { target: gnu, sysroot: None }
+            });
+            (build.target.clone(), release(&build)?)
+        }
     };
     ensure!(built.is_file(), "{} is not built: cargo xtask guests", built.display());
     let path = out.join(NAME);
@@ -75,31 +73,25 @@ pub fn make(profile: Profile, out: &Path) -> Result<Binary> {
     Ok(Binary { target, version: version(&path)?, needs, bytes, path })
 }
 
-/// The target whose binaries carry their C library, or what is lacking for it. glibc cannot be carried along: it loads the machine's own parts
-/// when names are resolved, which must be of the same version.
-fn carrying() -> Result<Result<String, String>> {
-    let musl = format!("{}-unknown-linux-musl", env::consts::ARCH);
-    if !is_there("musl-gcc") {
-        return Ok(Err("there is no C compiler for musl (on Debian: apt-get install musl-tools)".to_owned()));
-    }
-    if has_std(&musl)? {
-        return Ok(Ok(musl));
-    }
-    let may = env::var_os(NO_RUSTUP).is_none_or(|value| value.is_empty());
-    if may && command("rustup").args(["target", "add", &musl]).status().is_ok_and(|status| status.success()) {
-        return Ok(Ok(musl));
-    }
-    Ok(Err(format!("there is no std for {musl} (rustup target add {musl})")))
+/// What a binary is built for, and the std that the toolchain does not have for it.
+struct Build {
+    target: String,
+    sysroot: Option<PathBuf>,
 }
 
-fn has_std(target: &str) -> Result<bool> {
-    let sysroot = command("rustc").args(["--print", "sysroot"]).output().context("cannot run rustc")?;
-    let sysroot = String::from_utf8(sysroot.stdout).context("rustc does not speak UTF-8")?;
-    Ok(Path::new(sysroot.trim()).join("lib/rustlib").join(target).join("lib").is_dir())
+/// A build whose binary carries its C library along. glibc cannot be carried: it loads the machine's own parts when names are resolved, which must
+/// be of the same version.
+///
+/// # Errors
+/// If this machine lacks something for it; the error names it.
+fn carrying() -> Result<Build> {
+    ensure!(is_there("musl-gcc"), "there is no C compiler for musl (on Debian: apt-get install musl-tools)");
+    let std = agentry_sysroot::provide(&Rustc::of(root())?, Platform::Musl, &|said| eprintln!("{said}"))?;
+    Ok(Build { target: Platform::Musl.triple().to_owned(), sysroot: std.sysroot })
 }
 
 /// Builds for people. No path of this machine stays in it, so that it is the same from another directory.
-fn release(for_target: &str) -> Result<PathBuf> {
+fn release(Build { target: for_target, sysroot }: &Build) -> Result<PathBuf> {
     let mut places = vec![(root().to_owned(), NAME)];
     places.extend(registries()?.into_iter().map(|place| (place, "crates")));
     let mut flags = OsString::new();
@@ -109,6 +101,14 @@ fn release(for_target: &str) -> Result<PathBuf> {
         flags.push(format!("{separator}--remap-path-prefix={}={name}", place.display()));
         let separator = if c_flags.is_empty() { "" } else { " " };
         c_flags.push(format!("{separator}-ffile-prefix-map={}={name}", place.display()));
+    }
+    if let Some(sysroot) = sysroot {
+        flags.push(format!("\u{1f}--sysroot={}", sysroot.display()));
+    }
+    if for_target.ends_with("-musl") {
+        // What the kernel defines does not come with musl, and is the same beside any C library.
+        let architecture = env::consts::ARCH;
+        c_flags.push(format!(" -idirafter /usr/include -idirafter /usr/include/{architecture}-linux-gnu"));
     }
     let mut build = cargo();
     build.args(["build", "--release", "--locked", "--package", "agentry-cli", "--target", for_target]);

@@ -9,12 +9,14 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use agentry_sysroot::Rustc;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::recipe::Recipe;
 use super::sbom::Crate;
-use super::sysroot::{self, Rustc, Target};
+use super::target::Target;
+use crate::screen::{self, text};
 
 /// The moment that those are told who write one into what they make (<https://reproducible-builds.org/specs/source-date-epoch/>): the
 /// first of 1980, before which archives of the ZIP format have no time.
@@ -102,7 +104,8 @@ pub fn build(directory: &Path, target: Target, select: Select, terms: Terms<'_>)
         format!("there is no Cargo.toml in {}\nhint: name the directory of an agent's crate", directory.display())
     })?;
     let rustc = Rustc::of(directory)?;
-    let std = sysroot::provide(&rustc, target)?;
+    let std =
+        agentry_sysroot::provide(&rustc, target.platform(), &|said| screen::say(&format!("{}\n", text::line(said))))?;
     let known = metadata(directory, terms, &[])?;
     let flags = places::flags(&known, &rustc, std.sysroot.as_deref());
     let recipe = Recipe::of(directory, &rustc, &std, target);

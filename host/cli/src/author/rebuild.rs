@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tempfile::TempDir;
 
 use super::cargo::{self, Metadata, Select, Terms};
-use super::sysroot::Target;
+use super::target::Target;
 use super::{manifest, sdk};
 use crate::package;
 

@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
+use agentry_sysroot::{Rustc, Std};
 use anyhow::{Context, Result};
 use wasm_metadata::Producers;
 
 use super::sdk;
-use super::sysroot::{Rustc, Std, Target};
+use super::target::Target;
 
 const FIELD: &str = "processed-by";
 

@@ -8,7 +8,7 @@ use agentry_kernel::manifest::Wants;
 use anyhow::{Context, Result, bail};
 
 use crate::author::cargo::{self, Select, Terms};
-use crate::author::sysroot::Target;
+use crate::author::target::Target;
 use crate::author::{component, manifest, pack, sbom, sdk, world};
 use crate::screen::{self, text};
 

@@ -4,8 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use agentry_sysroot::Rustc;
+
 use super::{Metadata, Package};
-use crate::author::sysroot::Rustc;
 
 /// Flags for rustc, as `CARGO_ENCODED_RUSTFLAGS` has them: the sysroot, and a name for each directory that source comes from.
 pub(super) fn flags(known: &Metadata, rustc: &Rustc, sysroot: Option<&Path>) -> OsString {

@@ -13,7 +13,7 @@ use super::one_or_all;
 use crate::author::rebuild::Source;
 use crate::author::recipe::Recipe;
 use crate::author::sections::{Difference, difference};
-use crate::author::sysroot::Target;
+use crate::author::target::Target;
 use crate::exit::Exit;
 use crate::home::HomeArgs;
 use crate::package;

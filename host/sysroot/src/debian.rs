@@ -1,4 +1,4 @@
-//! Debian's packages of rust's source and of the C library for WASI, unpacked with private apt state.
+//! Debian's packages of rust's source, of the C library for WASI and of an unwinder, unpacked with private apt state.
 //!
 //! The mirrors are those that the machine's own apt is configured with; only the suites differ. Nothing is installed.
 
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::source::quietly;
+use crate::quietly::quietly;
 
 /// Where each suite is looked for: security updates have an archive of their own.
 const SUITES: [&[&str]; 2] =
@@ -18,18 +18,18 @@ const SUITES: [&[&str]; 2] =
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A directory for apt's state and for what is unpacked.
-pub struct Debian {
+pub(crate) struct Debian {
     directory: PathBuf,
 }
 
 impl Debian {
     /// State in this directory, which need not exist yet.
-    pub fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: PathBuf) -> Self {
         Self { directory }
     }
 
     /// The library directory of rust's source of exactly this version.
-    pub fn rust_source(&self, release: &str) -> Result<PathBuf> {
+    pub(crate) fn rust_source(&self, release: &str) -> Result<PathBuf> {
         let mut found = None;
         for suites in SUITES {
             self.update(suites)?;
@@ -45,11 +45,23 @@ impl Debian {
     }
 
     /// The directory of the C library for WASI 0.2.
-    pub fn wasi_libc(&self) -> Result<PathBuf> {
+    pub(crate) fn wasi_libc(&self) -> Result<PathBuf> {
         let inside = "./usr/lib/wasm32-wasip2";
         self.update(&["sid"])?;
         self.unpack("wasi-libc", inside)?;
         Ok(self.directory.join("files").join(inside))
+    }
+
+    /// LLVM's unwinder as a library to be linked in, of a release whose other libraries are older than what it may be linked with.
+    pub(crate) fn unwinder(&self) -> Result<PathBuf> {
+        self.update(&["bookworm", "trixie"])?;
+        let output = self.apt("apt-cache").args(["pkgnames", "libunwind-"]).output()?;
+        let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let release = |name: &str| name.strip_prefix("libunwind-")?.strip_suffix("-dev")?.parse::<u32>().ok();
+        let Some(oldest) = listed.lines().filter_map(release).min() else { bail!("Debian has no unwinder of LLVM") };
+        let inside = format!("./usr/lib/llvm-{oldest}/lib");
+        self.unpack(&format!("libunwind-{oldest}-dev"), &inside)?;
+        Ok(self.directory.join("files").join(inside).join("libunwind.a"))
     }
 
     /// `NAME=VERSION` of a package with this source.
