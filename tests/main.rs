@@ -21,6 +21,7 @@ mod crash;
 mod denials;
 mod dense;
 mod embed;
+mod entries;
 mod examples;
 mod failures;
 mod first_hour;

@@ -50,8 +50,10 @@ impl Contents {
 /// Asks the binary for its pages and completions, and collects the rest.
 pub fn gather(binary: &Binary, crates: &Crates) -> Result<Contents> {
     let mut share = pages(&binary.path)?;
+    // Completions know the agents of a home, and which ones whoever packs has is nobody's business.
+    let empty = binary.path.parent().and_then(Path::to_str).context("the path of the binary is not UTF-8")?;
     for (shell, path) in COMPLETIONS {
-        share.push(Entry::file(path, said(&binary.path, &["completions", shell])?));
+        share.push(Entry::file(path, said(&binary.path, &["completions", shell, "--home", empty])?));
     }
     Ok(Contents {
         share,

@@ -8,6 +8,7 @@ use agentry_packages::set::Set;
 use anyhow::Result;
 
 use super::hosting::root;
+use super::packages::entry::Entry;
 use super::packages::{Change, ConsentArgs, Looked, Outcome, Wanted, carry_out, command, look};
 use crate::exit::Exit;
 use crate::home::HomeArgs;
@@ -20,6 +21,7 @@ Examples:
   agentry install acme:bookkeeper                                  # the newest of an index of packages.toml
   agentry install acme:bookkeeper@1.2.0 --root documents=./papers
   agentry install acme:bookkeeper --secret crm                     # which it may send where its page says
+  agentry install acme:bookkeeper --bin                            # and run it by: bookkeeper
   agentry install ./bookkeeper.wasm                                # with bookkeeper.wasm.sig beside it
   agentry install ./bookkeeper.wasm --digest sha256:9c1f…          # unsigned, named by its digest
   agentry install acme:assistant --with blue:calendar              # of several that provide what it requires
@@ -40,6 +42,9 @@ pub struct Args {
     /// Yes to a secret of this home that it asks for, by its name; as often as there are secrets
     #[arg(long = "secret", value_name = "HANDLE")]
     secrets: Vec<String>,
+    /// Make a command of its name in ~/.local/bin that runs it, and an entry in the menu of the desktop
+    #[arg(long)]
+    bin: bool,
     #[command(flatten)]
     consent: ConsentArgs,
     #[command(flatten)]
@@ -55,7 +60,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // What a command left that did not come to its end is finished first.
     drop(Set::open(home.path())?);
     let Looked { team, lock, lacks } = look(&home, &args.wanted, &args.with)?;
-    let command = command(&args.wanted, &args.with, &args.roots, &args.secrets);
+    let mut command = command(&args.wanted, &args.with, &args.roots, &args.secrets);
+    if args.bin {
+        command.push_str(" --bin");
+    }
     if let Some(error) = lacks {
         return Err(error);
     }
@@ -68,10 +76,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         command: &command,
         json: args.json,
     };
-    match carry_out(&change, &lock)? {
-        Outcome::Installed(told) | Outcome::Same(told) if args.json => screen::print_json(&told)?,
-        Outcome::Installed(_) => {}
-        Outcome::Same(_) => screen::tell(&format!("{} is installed already\n", team.first().story())),
+    // Before anybody says yes: whether its name is free as a command.
+    let entry = args.bin.then(|| Entry::of(&home, &team.first().package.manifest)).transpose()?;
+    let (mut told, same) = match carry_out(&change, &lock)? {
+        Outcome::Installed(told) => (told, false),
+        Outcome::Same(told) => (told, true),
+    };
+    if same && !args.json {
+        screen::tell(&format!("{} is installed already\n", team.first().story()));
+    }
+    if let Some(entry) = entry {
+        told["entry"] = entry.place()?;
+        if !args.json {
+            screen::tell(&entry.page());
+        }
+    }
+    if args.json {
+        screen::print_json(&told)?;
     }
     Ok(Exit::Done.into())
 }

@@ -6,6 +6,7 @@ mod change;
 mod compare;
 mod consent;
 mod effect;
+pub mod entry;
 mod folders;
 pub mod left_out;
 mod look;
@@ -146,6 +147,16 @@ pub struct InstalledArgs {
 }
 
 impl InstalledArgs {
+    /// Where they are installed.
+    pub fn home(&self) -> Result<Home> {
+        self.home.existing()
+    }
+
+    /// Which, as they were named.
+    pub fn agents(&self) -> &[String] {
+        &self.agents
+    }
+
     /// Changes them, and says by `what` what was done to which releases.
     pub fn change(
         &self,
@@ -155,7 +166,7 @@ impl InstalledArgs {
         let mut agents = self.agents.clone();
         let mut seen = BTreeSet::new();
         agents.retain(|agent| seen.insert(agent.clone()));
-        let mut set = Set::open(self.home.existing()?.path())?;
+        let mut set = Set::open(self.home()?.path())?;
         let releases = act(&mut set, &agents)?;
         let notes = set.notes();
         if self.json {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::packages::InstalledArgs;
+use super::packages::{InstalledArgs, entry};
 
 /// Takes agents away, with the grants that came with them
 #[derive(clap::Args)]
@@ -13,7 +13,7 @@ Examples:
   agentry uninstall bookkeeper
   agentry uninstall assistant calendar     # what requires it goes with it
 
-Its runs stay in the journal, and what it wrote stays where it is. Runs that go on lack its grant at their next call; those that wait are tried again once there is a grant for them.")]
+A command that `install --bin` made goes as well. Its runs stay in the journal, and what it wrote stays where it is. Runs that go on lack its grant at their next call; those that wait are tried again once there is a grant for them.")]
 pub struct Args {
     #[command(flatten)]
     installed: InstalledArgs,
@@ -21,5 +21,8 @@ pub struct Args {
 
 /// Takes it away.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    args.installed.change(|set, agents| set.uninstall(agents), "is uninstalled")
+    let home = args.installed.home()?;
+    let done = args.installed.change(|set, agents| set.uninstall(agents), "is uninstalled")?;
+    args.installed.agents().iter().try_for_each(|agent| entry::remove(&home, agent))?;
+    Ok(done)
 }

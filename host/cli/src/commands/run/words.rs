@@ -1,6 +1,7 @@
 //! An input made of words and flags, as the agent's `input_schema` names its fields: `agentry run reminder "buy milk tomorrow"`. It only
 //! makes JSON; whether that fits is the host's business.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use agentry_kernel::json;
@@ -114,7 +115,10 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
     let mut rest = words.iter().peekable();
     while let Some(word) = rest.next() {
         let pair = word.split_once('=');
-        match (word.strip_prefix("--"), pair) {
+        // A sentence that begins with dashes is a text.
+        let is_key = |key: &str| known.contains(&key) || !key.contains(char::is_whitespace);
+        let flag = word.strip_prefix("--").filter(|flag| is_key(flag.split('=').next().unwrap_or_default()));
+        match (flag, pair) {
             (Some(_), Some((key, value))) => {
                 given.push((key.trim_start_matches('-').to_owned(), Some(value.to_owned())))
             }
@@ -178,6 +182,46 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
         object.insert(field, Value::String(bare.join(" ")));
     }
     Ok(Value::Object(object).to_string().into_bytes())
+}
+
+/// What an agent has to be told at the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// It begins without being told anything.
+    Nothing,
+    /// One line of text is enough.
+    Text,
+    /// Several fields, or one that is no text.
+    More,
+}
+
+/// What this one has to be told.
+pub fn needs(manifest: &Manifest) -> Needs {
+    let Some(schema) = schema(manifest) else { return Needs::Nothing };
+    let forms = forms(&schema);
+    let is_text = |form: &Form<'_>| {
+        let field = main_field(form, &Map::new());
+        field.is_some_and(|field| form.required.iter().all(|needed| *needed == field))
+    };
+    match forms.as_slice() {
+        [] if is(&schema, "string") => Needs::Text,
+        [] if schema.get("type").is_none() || is(&schema, "object") => Needs::Nothing,
+        forms if forms.iter().any(is_text) => Needs::Text,
+        [_, ..] if forms.iter().all(|form| form.required.is_empty()) => Needs::Nothing,
+        _ => Needs::More,
+    }
+}
+
+/// The flags that an agent has, each with the values that it may take if it says so.
+pub fn flags(manifest: &Manifest) -> Vec<(String, Vec<String>)> {
+    let Some(schema) = schema(manifest) else { return Vec::new() };
+    let values = |field: &Value| {
+        let of = if is(field, "array") { field.get("items").unwrap_or(field) } else { field };
+        let all = of.get("enum").and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let fields = forms(&schema).into_iter().flat_map(|form| form.fields);
+    fields.map(|(key, field)| (key, values(&field))).collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 /// What an agent takes, for `run AGENT --help`; empty if it does not say.
