@@ -3,8 +3,8 @@
 use agentry_store::limits::COMPONENT_MAX_BYTES;
 use wasmparser::component_types::{ComponentDefinedType, ComponentEntityType, ComponentFuncType, ComponentValType};
 use wasmparser::{
-    ComponentTypeRef, Encoding, Parser, Payload, PrimitiveValType, TypeBounds, ValidPayload, Validator, WasmFeatures,
-    types,
+    Chunk, ComponentTypeRef, Encoding, Parser, Payload, PrimitiveValType, TypeBounds, ValidPayload, Validator,
+    WasmFeatures, types,
 };
 
 use super::imports::{Import, WIT_VERSION};
@@ -32,7 +32,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Structure<'_>, PackageError> {
     let (mut import_names, mut manifests) = (Vec::new(), Vec::new());
     let (mut depth, mut parts) = (0_u32, PartCount::default());
     let mut whole = None;
-    for payload in Parser::new(0).parse_all(bytes) {
+    for payload in payloads(bytes) {
         let payload = payload.map_err(|error| broken(bytes, &error))?;
         match &payload {
             Payload::ComponentImportSection(section) if depth == 0 => {
@@ -52,7 +52,6 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Structure<'_>, PackageError> {
             _ => {}
         }
         match validator.payload(&payload).map_err(|error| broken(bytes, &error))? {
-            // Function bodies are validated where they are compiled, in the child.
             ValidPayload::End(types) => whole = Some(types),
             ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::Func(..) => {}
         }
@@ -65,6 +64,47 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Structure<'_>, PackageError> {
     check_export(types)?;
     let imports = import_names.into_iter().filter_map(|name| import(types, name)).collect();
     Ok(Structure { imports, manifests, parts })
+}
+
+/// What lies in a component and in those inside it, in the order of the file, but for function bodies: these are validated where they are compiled, and
+/// nothing is decided by them.
+fn payloads(mut bytes: &[u8]) -> impl Iterator<Item = wasmparser::Result<Payload<'_>>> {
+    let (mut parser, mut outer, mut done) = (Parser::new(0), Vec::new(), false);
+    std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        let payload = match parser.parse(bytes, true) {
+            Ok(Chunk::Parsed { payload, consumed }) => {
+                bytes = &bytes[consumed..];
+                payload
+            }
+            // Nothing comes behind these bytes.
+            Ok(Chunk::NeedMoreData(_)) => return None,
+            Err(error) => {
+                done = true;
+                return Some(Err(error));
+            }
+        };
+        match &payload {
+            Payload::ModuleSection { parser: inner, .. } | Payload::ComponentSection { parser: inner, .. } => {
+                outer.push(std::mem::replace(&mut parser, inner.clone()));
+            }
+            Payload::CodeSectionStart { size, .. } => {
+                // One that is cut is left to the parser, which says so.
+                if let Some(behind) = bytes.get(*size as usize..) {
+                    parser.skip_section();
+                    bytes = behind;
+                }
+            }
+            Payload::End(_) => match outer.pop() {
+                Some(of) => parser = of,
+                None => done = true,
+            },
+            _ => {}
+        }
+        Some(Ok(payload))
+    })
 }
 
 /// What a guest may be made of: what the engine is set to run, see `engine::settings`, and not several memories in one module.
