@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agentry_benches::{ROUNDS, agentry, line, median, shown, workspace};
@@ -46,7 +46,11 @@ fn main() {
     );
     let times = (0..ROUNDS).map(|_| market.spawned(&["search", "seven", "--json"]).0).collect();
     line("the same again", median(times), "its limit", limit);
-    first_syscall(&market);
+    market.install_one();
+    first_syscall(&market, "from exec to an installed agent's first syscall");
+    let host = Serving::of(&market);
+    first_syscall(&market, "the same where a host serves the home");
+    drop(host);
     let out = market.path("site");
     let pages = ["index", "build", &market.text("index"), "--out", &out.to_string_lossy()];
     market.timed(&pages, &format!("pages of {packages} packages"), Duration::from_secs(5));
@@ -131,6 +135,13 @@ impl Market {
         serde_json::from_slice(&self.spawned(arguments).1.stdout).expect("it prints JSON")
     }
 
+    /// Installs the first of them.
+    fn install_one(&self) {
+        let shown = self.json(&["info", "p0:agent-0", "--json"]);
+        let code = shown["consent"].as_str().expect("a code").to_owned();
+        self.spawned(&["install", "p0:agent-0", "--consent", &code]);
+    }
+
     fn timed(&self, arguments: &[&str], what: &str, limit: Duration) {
         line(what, self.spawned(arguments).0, "its limit", limit);
     }
@@ -184,11 +195,29 @@ fn verified(market: &Market) {
     line("the same, and its structure", median((0..ROUNDS).map(|_| gate()).collect()), "its limit", limit);
 }
 
+/// A host that serves the home of a market, as long as this is kept.
+struct Serving(Child);
+
+impl Serving {
+    fn of(market: &Market) -> Self {
+        let mut serve = Command::new(agentry());
+        serve.arg("serve").env("AGENTRY_HOME", market.path("home")).stdout(Stdio::null()).stderr(Stdio::null());
+        let serving = Self(serve.stdin(Stdio::null()).spawn().expect("agentry can be started"));
+        while !market.path("home").join("control/host.sock").exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        serving
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).expect("it is there");
+    }
+}
+
 /// From the start of a command to the first syscall of the agent that it runs, by the clock of the machine; the second time and later.
-fn first_syscall(market: &Market) {
-    let shown = market.json(&["info", "p0:agent-0", "--json"]);
-    let code = shown["consent"].as_str().expect("a code").to_owned();
-    market.spawned(&["install", "p0:agent-0", "--consent", &code]);
+fn first_syscall(market: &Market, what: &str) {
     let run = || {
         let begun = SystemTime::now();
         let input = ["--input", r#"{"calls": 0, "asks": 0, "puts": 1, "name": "a"}"#];
@@ -203,10 +232,5 @@ fn first_syscall(market: &Market) {
         let first = trace["calls"][0]["at_ms"].as_f64().expect("it made a call");
         Duration::from_secs_f64(((began + first) / 1e3 - begun).max(0.0))
     });
-    line(
-        "from exec to an installed agent's first syscall",
-        median(times.collect()),
-        "its limit",
-        Duration::from_millis(5),
-    );
+    line(what, median(times.collect()), "its limit", Duration::from_millis(5));
 }

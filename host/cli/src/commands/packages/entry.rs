@@ -174,7 +174,7 @@ read -r _
     )
 }
 
-/// As the Desktop Entry Specification 1.5 has it (<https://specifications.freedesktop.org/desktop-entry-spec/1.5/>).
+/// As the Desktop Entry Specification has it (<https://specifications.freedesktop.org/desktop-entry-spec/latest/>); readers that know 1.0 know all of it.
 fn menu(manifest: &Manifest, home: &str, command: &Path) -> String {
     let agent = manifest.agent();
     let does = text::line(&manifest.description).replace('\\', r"\\");
@@ -190,7 +190,7 @@ fn menu(manifest: &Manifest, home: &str, command: &Path) -> String {
     }
     let mark = mark(agent, home);
     format!(
-        "[Desktop Entry]\n{mark}\nVersion=1.5\nType=Application\nName={agent}\nComment={does}\nExec=\"{exec}\" {FROM_MENU}\nTerminal=true\nCategories=Utility;\n"
+        "[Desktop Entry]\n{mark}\nVersion=1.0\nType=Application\nName={agent}\nComment={does}\nExec=\"{exec}\" {FROM_MENU}\nTerminal=true\nCategories=Utility;\n"
     )
 }
 
