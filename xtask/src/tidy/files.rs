@@ -25,11 +25,18 @@ const PLACES: [&str; 9] = [
     concat!("hugging", "face.co"),
 ];
 
+/// Where authors of agents read documentation: its examples are compiled by the tests, and those of no other crate are.
+const HAS_EXAMPLES: &str = "sdk-guest";
+
+/// What other documentation shows, and nobody compiles.
+const OTHER_LANGUAGES: [&str; 4] = ["console", "json", "text", "toml"];
+
 /// Checks every file.
 pub fn check(tree: &Tree, findings: &mut Findings) {
     for file in tree.files() {
         if file.is_rust() {
             head(file, findings);
+            examples(file, findings);
         }
         if !is_generated(file) {
             words(file, findings);
@@ -45,6 +52,22 @@ fn head(file: &File, findings: &mut Findings) {
     let lines = file.text.lines().count();
     if lines > LINES_MAX {
         findings.file(file, lines, format_args!("longer than {LINES_MAX} lines: find the second noun"));
+    }
+}
+
+fn examples(file: &File, findings: &mut Findings) {
+    if file.path.starts_with(HAS_EXAMPLES) {
+        return;
+    }
+    let mut inside = false;
+    for (number, line) in file.lines() {
+        let line = line.trim_start();
+        let fence = line.strip_prefix("/// ```").or_else(|| line.strip_prefix("//! ```"));
+        let Some(language) = fence else { continue };
+        inside = !inside;
+        if inside && !OTHER_LANGUAGES.contains(&language) {
+            findings.file(file, number, format_args!("no test compiles an example outside of {HAS_EXAMPLES}"));
+        }
     }
 }
 
