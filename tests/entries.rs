@@ -19,7 +19,7 @@ fn market(change: impl FnOnce(&mut Value)) -> Market {
     let market = Market::new();
     market.publish(&package(&market.stage, "parrot.wasm", "echo", |manifest| {
         manifest["name"] = "acme:parrot".into();
-        manifest["description"] = "Says what it is told: 100 % of it, \\ as well.".into();
+        manifest["description"] = "Exec=touch broken".into();
         manifest["input_schema"] = SCHEMA.into();
         change(manifest);
     }));
@@ -57,6 +57,18 @@ fn started(entry: &str) -> Vec<String> {
     vec![program, rest.to_owned()]
 }
 
+/// What is shown and what is said in the window that a desktop opens, in which somebody types this.
+fn window(market: &Market, entry: &str, typed: &str) -> (String, String) {
+    let started = started(entry);
+    let mut window = Command::new(&started[0]);
+    window.args(&started[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut window = of_a_person(market, window).spawn().expect("it starts");
+    window.stdin.take().expect("a keyboard").write_all(typed.as_bytes()).expect("typed");
+    let window = window.wait_with_output().expect("it ends");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&window.stderr), text(&window.stdout))
+}
+
 #[test]
 fn an_agent_is_a_command_and_an_entry_in_the_menu_on_request_and_goes_whole() {
     let market = market(|_| {});
@@ -76,19 +88,21 @@ fn an_agent_is_a_command_and_an_entry_in_the_menu_on_request_and_goes_whole() {
     let report = end(&mut parrot(&["--say", "x", "--style=long", "--json"])).with(0).json();
     assert_eq!(report["output"], json!({"say": "x", "style": "long"}));
     end(&mut parrot(&[])).with(2).complains("does not take this input");
-    // Out of a menu: it asks, and stays until it is read.
+    // In the order in which it was said, whatever looks like a flag; a value as it is.
+    let whole = |words: &[&str]| end(&mut parrot(&[words, &["--json"]].concat())).with(0).json()["output"].clone();
+    assert_eq!(whole(&["one", "--style", "long", "two", "three"]), json!({"say": "one two three", "style": "long"}));
+    assert_eq!(whole(&["first", "--a b", "- two", "-5"]), json!({"say": "first --a b - two -5"}));
+    assert_eq!(whole(&["--say", "--hello there"]), json!({"say": "--hello there"}));
+    // Out of a menu: it asks, takes what is typed as it is, and stays until that is read.
     let entry = fs::read_to_string(&menu).expect("an entry");
     assert!(entry.contains("\nName=parrot\n") && entry.contains("\nTerminal=true\n"), "{entry}");
-    assert!(entry.contains("\nComment=Says what it is told: 100 % of it, \\\\ as well.\n"), "{entry}");
-    let started = started(&entry);
-    let mut window = Command::new(&started[0]);
-    window.args(&started[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut window = of_a_person(&market, window).spawn().expect("it starts");
-    window.stdin.take().expect("a keyboard").write_all(b"-- good \\ morning\n\n").expect("typed");
-    let window = window.wait_with_output().expect("it ends");
-    let shown = String::from_utf8_lossy(&window.stdout).into_owned();
-    assert!(shown.starts_with("parrot: ") && shown.contains(r"-- good \\ morning"), "{shown}");
-    assert!(shown.ends_with("[Enter closes this window] "), "{shown}");
+    assert!(!entry.contains("broken"), "{entry}");
+    let (shown, said) = window(&market, &entry, "--style=loud, - or \\ x=3?\n\n");
+    assert!(shown.starts_with("parrot: ") && shown.ends_with("[Enter closes this window] "), "{shown}");
+    assert!(said.contains(r#""say": "--style=loud, - or \\ x=3?""#), "{said}");
+    let (shown, _) = window(&market, &entry, "");
+    assert!(shown.contains("does not take this input") && shown.ends_with("[Enter closes this window] "), "{shown}");
+    end(parrot(&["--window"]).args(["--input", "{}"])).with(2);
     // A second time nothing is other, and an update leaves them.
     let json = end(&mut of_a_person(&market, {
         let mut again = market.install("acme:parrot");
@@ -131,21 +145,53 @@ fn an_entry_point_takes_the_place_of_nothing_and_leaves_what_is_not_its_own() {
         fs::remove_file(place).expect("it goes");
     }
     install(&market).with(0);
-    // What a person makes their own stays when the agent goes.
-    fs::write(&command, "#!/bin/sh\necho mine\n").expect("a script");
-    end(&mut of_a_person(&market, market.stage.agentry("uninstall parrot"))).with(0);
+    // What a person makes their own stays when the agent goes; what else was left of it, another time takes away.
+    let script = fs::read_to_string(&command).expect("a script");
+    fs::write(&command, format!("{script}# mine\n")).expect("a script");
+    let uninstall = || of_a_person(&market, market.stage.agentry("uninstall parrot"));
+    end(&mut uninstall()).with(0);
     assert!(command.exists() && !menu.exists());
+    fs::write(&command, script).expect("a script");
+    end(&mut uninstall()).with(0);
+    assert!(!command.exists());
+    end(&mut uninstall()).with(2).complains("no agent");
+    // A place that cannot be written is told before anything is installed.
+    fs::remove_dir_all(market.stage.path("own/.local/bin")).expect("it goes");
+    fs::write(market.stage.path("own/.local/bin"), "a file").expect("a file");
+    install(&market).with(2).complains("is no directory");
+    assert_eq!(market.version("parrot"), None);
 }
 
 #[test]
-fn what_a_line_of_text_cannot_tell_has_no_entry_in_the_menu() {
+fn an_agent_that_is_called_like_a_word_of_a_shell_is_no_command_and_breaks_no_completion() {
+    for name in ["cd", "agentry", "help", "arguments"] {
+        let market = market(|manifest| manifest["name"] = format!("acme:{name}").into());
+        let wanted = format!("acme:{name}");
+        if name != "arguments" {
+            let mut asked = market.install(&wanted);
+            asked.arg("--bin");
+            end(&mut of_a_person(&market, asked)).with(2).complains("means something else to a shell");
+        }
+        end(&mut market.install(&wanted)).with(0);
+        for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+            end(&mut market.stage.agentry(&format!("completions {shell}"))).with(0);
+        }
+        if name == "arguments" {
+            end(market.stage.agentry("completions zsh").args(["--agent", name])).with(2).complains("are called like");
+        }
+    }
+}
+
+#[test]
+fn what_a_line_of_text_cannot_tell_is_said_in_its_window() {
     let market = market(|manifest| {
         manifest["input_schema"] = r#"{"type": "object", "required": ["from", "to"], "properties": {"from": {"type": "string"}, "to": {"type": "string"}}}"#.into();
     });
-    let [command, menu] = places(&market);
-    let told = install(&market).with(0);
-    assert!(told.stderr.contains("no entry in the menu"), "{}", told.stderr);
-    assert!(command.exists() && !menu.exists());
+    let [_, menu] = places(&market);
+    install(&market).with(0);
+    let (shown, said) = window(&market, &fs::read_to_string(&menu).expect("an entry"), "\n");
+    assert!(shown.contains("does not take this input") && shown.ends_with("[Enter closes this window] "), "{shown}");
+    assert_eq!(said, "");
 }
 
 /// What bash offers for the last of these words, by this script.

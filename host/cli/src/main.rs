@@ -135,7 +135,7 @@ fn main() -> ExitCode {
         _ => {}
     }
     screen::given::verbs(Cli::command);
-    let arguments: Vec<_> = commands::run::words::flags_apart(std::env::args_os().collect());
+    let arguments: Vec<_> = commands::run::own::flags_apart(std::env::args_os().collect());
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(told) if matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {

@@ -77,7 +77,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         json: args.json,
     };
     // Before anybody says yes: whether its name is free as a command.
-    let entry = args.bin.then(|| Entry::of(&home, &team.first().package.manifest)).transpose()?;
+    let entry = args.bin.then(|| Entry::at(&home, team.first().agent())).transpose()?;
+    entry.as_ref().map_or(Ok(()), Entry::is_free)?;
     let (mut told, same) = match carry_out(&change, &lock)? {
         Outcome::Installed(told) => (told, false),
         Outcome::Same(told) => (told, true),
@@ -85,14 +86,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if same && !args.json {
         screen::tell(&format!("{} is installed already\n", team.first().story()));
     }
-    if let Some(entry) = entry {
-        told["entry"] = entry.place()?;
-        if !args.json {
-            screen::tell(&entry.page());
-        }
+    let placed = entry.as_ref().map(Entry::place).transpose();
+    if let Ok(Some(placed)) = &placed {
+        told["entry"] = placed.clone();
     }
     if args.json {
         screen::print_json(&told)?;
+    }
+    // It is installed whether or not there is room for this.
+    placed?;
+    if let Some(entry) = entry.filter(|_| !args.json) {
+        screen::tell(&entry.page());
     }
     Ok(Exit::Done.into())
 }

@@ -1,18 +1,20 @@
 //! `agentry run`: one agent, one input, once. It shows what happens and what it cost. Where a host serves the home, the run is that host's.
 
 mod elsewhere;
+pub mod own;
 pub mod prompt;
 pub mod words;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentry_journal::report::Report;
+use agentry_kernel::manifest::Manifest;
 use agentry_runtime::exec::errors::RunError;
 use agentry_runtime::host::{Host, Options};
 use agentry_runtime::run::events::{Event, Observer};
@@ -28,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::elsewhere::Ordered;
 use self::prompt::{Hearer, Prompt};
 use super::hosting::{self, HostingArgs};
-use crate::exit::{Exit, With};
+use crate::exit::{self, Exit, With};
 use crate::home::{self, HomeArgs};
 use crate::package;
 use crate::screen::about::AdminFiles;
@@ -78,17 +80,39 @@ pub struct Args {
     /// Print one JSON object and nothing else on stdout
     #[arg(long)]
     json: bool,
+    /// In a window of its own: ask for a line if the agent needs a text, and wait for Enter at the end
+    #[arg(long, conflicts_with_all = ["words", "input", "json", "detach"])]
+    window: bool,
 }
 
 /// Runs it to its end, or until a person stops it.
 pub fn run(args: Args) -> Result<ExitCode> {
+    if !args.window {
+        return run_it(args);
+    }
+    let ended = run_it(args).unwrap_or_else(|error| {
+        screen::complain(&error);
+        exit::of(&error).into()
+    });
+    screen::tell("\n[Enter closes this window] ");
+    io::stdin()
+        .lock()
+        .take(INPUT_READ_MAX_BYTES)
+        .read_line(&mut String::new())
+        .context("cannot read from the terminal")?;
+    Ok(ended)
+}
+
+fn run_it(args: Args) -> Result<ExitCode> {
     let home = args.hosting.home()?;
     let component = home.component(&args.agent)?;
     home::is_there(&component)?;
     given::agent(&args.agent, &args.hosting.policies()?);
+    let manifest = || Ok::<_, anyhow::Error>(package::of_file_in(home.path(), &component)?.manifest);
     let input = match args.words.as_slice() {
+        [] if args.window => asked(&manifest()?)?,
         [] => input(&args.input)?,
-        words => words::input(&package::of_file_in(home.path(), &component)?.manifest, words)?,
+        words => words::input(&manifest()?, words)?,
     };
     let alone = args.hosting.wants_its_own_host();
     if args.detach {
@@ -123,6 +147,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ended => ended,
     };
     finish(&ended?, args.json)
+}
+
+/// What somebody in a window says to an agent, if it needs to be told a text; none is what it is without one.
+fn asked(manifest: &Manifest) -> Result<Vec<u8>> {
+    let mut line = String::new();
+    let Some(text) = words::one_text(manifest) else { return Ok(b"{}".to_vec()) };
+    screen::tell(&format!("{}: ", text::line(manifest.agent())));
+    io::stdin().lock().take(INPUT_READ_MAX_BYTES).read_line(&mut line).context("cannot read from the terminal")?;
+    Ok(text.of(line.trim_end_matches(['\n', '\r'])))
 }
 
 /// What the agent that these arguments name takes; empty if they name none, or it does not say.

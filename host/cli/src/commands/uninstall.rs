@@ -2,9 +2,13 @@
 
 use std::process::ExitCode;
 
+use agentry_packages::lock::Lock;
 use anyhow::Result;
 
-use super::packages::{InstalledArgs, entry};
+use super::packages::InstalledArgs;
+use super::packages::entry::Entry;
+use crate::exit::Exit;
+use crate::screen::{self, text};
 
 /// Takes agents away, with the grants that came with them
 #[derive(clap::Args)]
@@ -22,7 +26,24 @@ pub struct Args {
 /// Takes it away.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let home = args.installed.home()?;
-    let done = args.installed.change(|set, agents| set.uninstall(agents), "is uninstalled")?;
-    args.installed.agents().iter().try_for_each(|agent| entry::remove(&home, agent))?;
-    Ok(done)
+    let done = args.installed.change(|set, agents| set.uninstall(agents), "is uninstalled");
+    // Of those that are gone, now or since a time when this did not come to its end.
+    let lock = Lock::load(home.path())?;
+    let gone = args.installed.agents().iter().filter(|agent| !lock.agents.contains_key(*agent));
+    let (mut left, mut failed) = (false, None);
+    for (agent, entry) in gone.filter_map(|agent| Some((agent, Entry::at(&home, agent).ok()?))) {
+        match entry.remove() {
+            Ok(true) if done.is_err() => {
+                left = true;
+                screen::tell(&format!("the command that was left of {} is taken away\n", text::line(agent)));
+            }
+            Ok(_) => {}
+            Err(why) => failed = Some(why.context("what it was started by is still there")),
+        }
+    }
+    match (done, failed) {
+        (_, Some(why)) => Err(why),
+        (Err(_), None) if left => Ok(Exit::Done.into()),
+        (done, None) => done,
+    }
 }

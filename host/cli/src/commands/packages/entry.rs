@@ -1,5 +1,5 @@
 //! Entry points of an agent that is installed: a command of its own, and an entry in the menu of a desktop. Each is `agentry run` in the home that
-//! it was made in and may do no more than that. None takes the place of anything but an entry point of the same agent.
+//! it was made in and may do no more than that; no text of an agent stands in one. None takes the place of anything but itself.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -7,143 +7,165 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use agentry_kernel::manifest::Manifest;
 use agentry_packages::Fault;
 use anyhow::{Context, Result};
 use etcetera::BaseStrategy;
 use rustix::fs::Access;
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
-use crate::commands::run::words::{self, Needs};
-use crate::home::Home;
+use crate::home::{Home, can_write};
 use crate::screen::text;
 
-/// What is read of a file to see whose it is: more than an entry point has.
-const READ_MAX_BYTES: u64 = 16 * 1024;
+/// What is read of a file to see whether it is an entry point: more than one has.
+const READ_MAX_BYTES: u64 = 64 * 1024;
 
-/// Tells the command that it was started where nobody typed anything.
-const FROM_MENU: &str = "--from-a-menu";
+/// Where commands of a system lie, also for whoever has no PATH at the moment.
+const SYSTEM: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
-/// Where they lie, of one agent.
-struct Places {
-    command: PathBuf,
-    menu: PathBuf,
-}
+/// Words that a shell takes for its own, as far as an agent may have such a name; and this command.
+const OF_THE_SHELL: [&str; 52] = [
+    "agentry", "alias", "bg", "bind", "break", "builtin", "case", "cd", "command", "compgen", "complete", "continue",
+    "coproc", "declare", "dirs", "disown", "do", "done", "elif", "else", "enable", "esac", "eval", "exec", "exit",
+    "export", "fc", "fg", "fi", "for", "function", "getopts", "hash", "help", "history", "if", "in", "jobs", "let",
+    "local", "logout", "read", "return", "select", "set", "shift", "source", "then", "trap", "type", "until", "while",
+];
+
+/// The line of a script that names this program, which may lie elsewhere another time.
+const PROGRAM: &str = "program=";
 
 /// What an agent is started by.
 pub struct Entry {
-    places: Places,
+    agent: String,
+    command: PathBuf,
     script: String,
-    /// None if a line of text is too little for it.
-    menu: Option<String>,
-}
-
-impl Places {
-    fn of(agent: &str) -> Result<Self> {
-        let place = || Some((etcetera::home_dir().ok()?, etcetera::choose_base_strategy().ok()?.data_dir()));
-        let (home, data) = place().context("cannot tell where your own programs are\nhint: set HOME")?;
-        let menu = data.join("applications").join(format!("agentry-{agent}.desktop"));
-        Ok(Self { command: home.join(".local/bin").join(agent), menu })
-    }
+    menu: PathBuf,
+    desktop: String,
 }
 
 impl Entry {
-    /// Those of this agent in this home. Nothing is written.
+    /// The entry points of this agent in this home. Nothing is looked at.
     ///
     /// # Errors
-    /// If something else has the name of the command, or lies where it or its entry in the menu would.
-    pub fn of(home: &Home, manifest: &Manifest) -> Result<Self> {
-        let agent = manifest.agent();
-        let places = Places::of(agent)?;
-        let whole = whole(home)?;
-        for place in [&places.command, &places.menu] {
-            if fs::symlink_metadata(place).is_ok() && !is_of(place, agent, &whole) {
-                let hint = "run it by `agentry run`, or move that file away";
+    /// If they cannot be named in a script.
+    pub fn at(home: &Home, agent: &str) -> Result<Self> {
+        let own = || Some((etcetera::home_dir().ok()?, etcetera::choose_base_strategy().ok()?.data_dir()));
+        let (own, data) = own().context("cannot tell where your own programs are\nhint: set HOME")?;
+        let command = own.join(".local/bin").join(agent);
+        let menu = data.join("applications").join(format!("agentry-{agent}.desktop"));
+        let home = home.path().canonicalize().with_context(|| format!("cannot find {}", shown(home.path())))?;
+        let program = env::current_exe().context("cannot find this program")?;
+        let script = script(agent, plain(&home)?, plain(&program)?);
+        let desktop = desktop(agent, plain(&home)?, plain(&command)?);
+        plain(&menu)?;
+        Ok(Self { agent: agent.to_owned(), command, script, menu, desktop })
+    }
+
+    /// Whether they may be made: nothing else has the name of the command or lies where they would, and they can be written.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn is_free(&self) -> Result<()> {
+        for (place, text) in self.both() {
+            if fs::symlink_metadata(place).is_ok() && !is(place, text) {
+                let hint = "move that file away, or leave --bin out";
                 return Err(
                     Fault::usage(format!("{} is there already and is something else", shown(place)), hint).into()
                 );
             }
+            can_be_made(place)?;
         }
-        if let Some(other) = other_command(agent, &places.command) {
-            let message = format!("there is a command `{agent}` already: {}", shown(&other));
-            return Err(Fault::usage(message, "leave --bin out: no agent takes the place of a command").into());
+        let agent = &self.agent;
+        let refused = |message: String| Fault::usage(message, "leave --bin out: no agent takes the place of a command");
+        if OF_THE_SHELL.contains(&agent.as_str()) {
+            return Err(refused(format!("`{agent}` means something else to a shell")).into());
         }
-        let program = env::current_exe().context("cannot find this program")?;
-        let program = program.to_str().context("this program lies where no text names it")?;
-        let needs = words::needs(manifest);
-        let script = script(agent, &whole, program, needs);
-        let menu = (needs != Needs::More).then(|| menu(manifest, &whole, &places.command));
-        Ok(Self { places, script, menu })
+        match self.other_command() {
+            Some(other) => Err(refused(format!("there is a command `{agent}` already: {}", shown(&other))).into()),
+            None => Ok(()),
+        }
     }
 
-    /// Writes them, each whole or not at all, and says where.
+    /// Writes them, each whole or not at all, and says where they are.
+    ///
+    /// # Errors
+    /// If one cannot be written, or something else came there meanwhile.
     pub fn place(&self) -> Result<Value> {
-        write(&self.places.command, &self.script, 0o755)?;
-        if let Some(menu) = &self.menu {
-            write(&self.places.menu, menu, 0o644)?;
-        }
-        let menu = self.menu.is_some().then(|| shown(&self.places.menu));
-        Ok(json!({"command": shown(&self.places.command), "menu": menu}))
+        write(&self.command, &self.script, 0o755)?;
+        write(&self.menu, &self.desktop, 0o644)?;
+        Ok(json!({"command": shown(&self.command), "menu": shown(&self.menu)}))
     }
 
     /// What there is now, in lines for a person.
     pub fn page(&self) -> String {
-        let mut page = format!("  its command: {}\n", shown(&self.places.command));
-        page.push_str(&match &self.menu {
-            Some(_) => format!("  its entry in the menu: {}\n", shown(&self.places.menu)),
-            None => "  no entry in the menu: what it needs is more than one text\n".to_owned(),
-        });
-        let directory = self.places.command.parent();
-        let is_searched =
-            env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|one| directory == Some(&one)));
-        if let Some(directory) = directory.filter(|_| !is_searched) {
-            page.push_str(&format!(
-                "  your shell does not look there yet: export PATH={}:$PATH\n",
-                text::word(directory.display())
-            ));
+        let (command, menu) = (shown(&self.command), shown(&self.menu));
+        let mut page = format!("  its command: {command}\n  its entry in the menu: {menu}\n");
+        let path = env::var_os("PATH").unwrap_or_default();
+        let is_it = |one: PathBuf, own: &Path| one.canonicalize().ok() == own.canonicalize().ok();
+        let own = self.command.parent();
+        if let Some(directory) = own.filter(|own| !env::split_paths(&path).any(|one| is_it(one, own))) {
+            let export = format!("export PATH={}:$PATH", text::word(directory.display()));
+            page.push_str(&format!("  your shell does not look there yet: {export}\n"));
         }
         page
     }
-}
 
-/// Takes away what was made for an agent of this home; what is somebody else's stays.
-pub fn remove(home: &Home, agent: &str) -> Result<()> {
-    let (places, whole) = (Places::of(agent)?, whole(home)?);
-    for place in [&places.command, &places.menu] {
-        if is_of(place, agent, &whole) {
-            fs::remove_file(place).with_context(|| format!("cannot take {} away", shown(place)))?;
+    /// Takes away what was made. What somebody changed or put there stays.
+    ///
+    /// # Errors
+    /// If a file cannot be taken away; the other one is nevertheless.
+    pub fn remove(&self) -> Result<bool> {
+        let (mut removed, mut failed) = (false, None);
+        for (place, _) in self.both().into_iter().filter(|(place, text)| is(place, text)) {
+            match fs::remove_file(place).with_context(|| format!("cannot take {} away", shown(place))) {
+                Ok(()) => removed = true,
+                Err(why) => failed = Some(why),
+            }
         }
+        failed.map_or(Ok(removed), Err)
     }
-    Ok(())
+
+    fn both(&self) -> [(&Path, &str); 2] {
+        [(&self.command, &self.script), (&self.menu, &self.desktop)]
+    }
+
+    /// A program of this name that a shell would find, and that is not this entry point.
+    fn other_command(&self) -> Option<PathBuf> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let system = SYSTEM.iter().map(PathBuf::from);
+        let places: Vec<PathBuf> = env::split_paths(&path).chain(system).map(|place| place.join(&self.agent)).collect();
+        let mut programs = places.into_iter().filter(|place| place.is_file() && !is(place, &self.script));
+        programs.find(|place| rustix::fs::access(place, Access::EXEC_OK).is_ok())
+    }
 }
 
-/// The home as it is named from anywhere.
-fn whole(home: &Home) -> Result<String> {
-    let path = home.path().canonicalize().with_context(|| format!("cannot find {}", shown(home.path())))?;
-    let whole = path.to_str().filter(|path| !path.chars().any(char::is_control)).map(str::to_owned);
-    whole.with_context(|| format!("{} cannot stand in a script\nhint: move the home", shown(&path)))
+/// A path that means the same in a script as here.
+fn plain(path: &Path) -> Result<&str> {
+    let text = path.to_str().filter(|text| path.is_absolute() && text::line(text) == **text);
+    text.with_context(|| format!("{} cannot stand in a script\nhint: leave --bin out", shown(path)))
 }
 
-/// The line by which an entry point says whose it is.
-fn mark(agent: &str, home: &str) -> String {
-    format!("# agentry run {agent}, of the home {home}")
-}
-
-/// Whether this file was made for this agent of this home.
-fn is_of(place: &Path, agent: &str, home: &str) -> bool {
+/// Whether this file is this entry point, as it was written by a program that may lie elsewhere.
+fn is(place: &Path, text: &str) -> bool {
+    let mut found = String::new();
+    let mut read = || fs::File::open(place)?.take(READ_MAX_BYTES).read_to_string(&mut found);
     let is_file = fs::symlink_metadata(place).is_ok_and(|is| is.is_file());
-    let mut text = String::new();
-    let mut read = || fs::File::open(place).and_then(|file| file.take(READ_MAX_BYTES).read_to_string(&mut text));
-    is_file && read().is_ok() && text.lines().any(|line| line == mark(agent, home))
+    let lines = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with(PROGRAM)).map(str::to_owned).collect()
+    };
+    is_file && read().is_ok() && lines(&found) == lines(text)
 }
 
-/// A program of this name that a shell would find, and that is not this file.
-fn other_command(name: &str, own: &Path) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    let places = env::split_paths(&path).map(|directory| directory.join(name));
-    places
-        .filter(|place| place != own && place.is_file())
-        .find(|place| rustix::fs::access(place, Access::EXEC_OK).is_ok())
+/// That a file can be written there, in a directory that may have to be made.
+fn can_be_made(place: &Path) -> Result<()> {
+    let above = place.ancestors().skip(1).find(|above| fs::symlink_metadata(above).is_ok());
+    let failed = || format!("cannot write {}", shown(place));
+    let above = above.with_context(failed)?;
+    if !above.is_dir() {
+        let message = format!("{}: {} is no directory", failed(), shown(above));
+        return Err(Fault::usage(message, "move it away, or leave --bin out").into());
+    }
+    can_write(above).with_context(failed)
 }
 
 /// A text as one word of a POSIX shell.
@@ -151,35 +173,18 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn script(agent: &str, home: &str, program: &str, needs: Needs) -> String {
-    let (mark, program, at) = (mark(agent, home), quoted(program), quoted(home));
-    let asks = match needs {
-        Needs::Nothing | Needs::More => String::new(),
-        Needs::Text => format!("printf '%s: ' {agent}\nread -r text\n[ -z \"$text\" ] || set -- -- \"$text\"\n"),
-    };
+fn script(agent: &str, home: &str, program: &str) -> String {
+    let (home, program) = (quoted(home), quoted(program));
     format!(
-        r#"#!/bin/sh
-{mark}
-program={program}
-[ -x "$program" ] || program=agentry
-if [ "${{1-}}" != {FROM_MENU} ]; then
-    exec "$program" run --home {at} {agent} "$@"
-fi
-# A window of its own: it asks for what the agent is told, and stays until that is read.
-shift
-{asks}"$program" run --home {at} {agent} "$@"
-printf '\n[Enter closes this window] '
-read -r _
-"#
+        "#!/bin/sh\n# Made by `agentry install --bin`; `agentry uninstall` takes it away unless it was changed.\n{PROGRAM}{program}\n\
+         [ -x \"$program\" ] || program=agentry\nexec \"$program\" run --home {home} {agent} \"$@\"\n"
     )
 }
 
 /// As the Desktop Entry Specification has it (<https://specifications.freedesktop.org/desktop-entry-spec/latest/>); readers that know 1.0 know all of it.
-fn menu(manifest: &Manifest, home: &str, command: &Path) -> String {
-    let agent = manifest.agent();
-    let does = text::line(&manifest.description).replace('\\', r"\\");
+fn desktop(agent: &str, home: &str, command: &str) -> String {
     let mut exec = String::new();
-    for char in shown(command).chars() {
+    for char in command.chars() {
         match char {
             // Quoted once for the command and once for the file.
             '"' | '`' | '$' => exec.extend([r"\\", char.encode_utf8(&mut [0; 4])]),
@@ -188,20 +193,22 @@ fn menu(manifest: &Manifest, home: &str, command: &Path) -> String {
             _ => exec.push(char),
         }
     }
-    let mark = mark(agent, home);
     format!(
-        "[Desktop Entry]\n{mark}\nVersion=1.0\nType=Application\nName={agent}\nComment={does}\nExec=\"{exec}\" {FROM_MENU}\nTerminal=true\nCategories=Utility;\n"
+        "[Desktop Entry]\n# Of the home {home}\nVersion=1.0\nType=Application\nName={agent}\nComment=An agent that is installed here\n\
+         Exec=\"{exec}\" --window\nTerminal=true\nCategories=Utility;\n"
     )
 }
 
+/// Puts a text there: in place of nothing, or of the same entry point.
 fn write(place: &Path, text: &str, mode: u32) -> Result<()> {
     let failed = || format!("cannot write {}", shown(place));
     let directory = place.parent().with_context(failed)?;
     fs::create_dir_all(directory).with_context(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(failed)?;
+    let mut file = NamedTempFile::new_in(directory).with_context(failed)?;
     file.write_all(text.as_bytes()).with_context(failed)?;
     file.as_file().set_permissions(Permissions::from_mode(mode)).with_context(failed)?;
-    file.persist(place).with_context(failed)?;
+    let placed = if is(place, text) { file.persist(place) } else { file.persist_noclobber(place) };
+    placed.with_context(failed)?;
     Ok(())
 }
 

@@ -1,17 +1,15 @@
 //! An input made of words and flags, as the agent's `input_schema` names its fields: `agentry run reminder "buy milk tomorrow"`. It only
 //! makes JSON; whether that fits is the host's business.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agentry_kernel::json;
 use agentry_kernel::manifest::Manifest;
 use agentry_kernel::text::nearest;
 use anyhow::{Result, anyhow, bail};
-use clap::{Args as _, Command};
 use serde_json::{Map, Value};
 
-use super::Args;
+use super::own::options;
 use crate::screen::{BOLD, styled, text};
 
 /// Alternatives of a schema that are looked at.
@@ -21,63 +19,6 @@ const FORMS_MAX: usize = 32;
 struct Form<'a> {
     fields: Map<String, Value>,
     required: Vec<&'a str>,
-}
-
-/// Puts behind `--` what follows an agent's name and is no option of `run`: a flag of the agent.
-pub fn flags_apart(arguments: Vec<OsString>) -> Vec<OsString> {
-    let is_run = arguments.get(1).is_some_and(|verb| verb == "run");
-    if !is_run || arguments.iter().any(|argument| argument == "--") {
-        return arguments;
-    }
-    let run = verb();
-    let known = |word: &str| {
-        let (name, value) = word.split_once('=').map_or((word, false), |(name, _)| (name, true));
-        let option = run.get_arguments().find(|option| option.get_long() == name.strip_prefix("--"))?;
-        Some(option.get_action().takes_values() && !value)
-    };
-    let (mut kept, mut apart, mut agent) = (Vec::new(), Vec::new(), false);
-    let mut rest = arguments.into_iter().enumerate().peekable();
-    while let Some((place, argument)) = rest.next() {
-        let word = argument.to_string_lossy().into_owned();
-        let is_flag = place > 1 && word.len() > 2 && word.starts_with("--") && word != "--help";
-        match known(&word).filter(|_| is_flag) {
-            Some(takes) => {
-                kept.push(argument);
-                kept.extend(rest.next_if(|_| takes).map(|(_, value)| value));
-            }
-            None if is_flag && agent => {
-                let value = !word.contains('=');
-                apart.push(argument);
-                apart.extend(
-                    rest.next_if(|(_, next)| value && is_value(&next.to_string_lossy())).map(|(_, value)| value),
-                );
-            }
-            None => {
-                agent |= place > 1 && !word.starts_with('-');
-                kept.push(argument);
-            }
-        }
-    }
-    if !apart.is_empty() {
-        kept.push("--".into());
-        kept.extend(apart);
-    }
-    kept
-}
-
-/// Whether a word behind a flag is its value: no flag itself, though a number may be below zero.
-fn is_value(word: &str) -> bool {
-    !word.starts_with('-') || word.strip_prefix('-').is_some_and(|rest| rest.parse::<f64>().is_ok())
-}
-
-/// The options that `agentry run` has of its own.
-fn options() -> Vec<String> {
-    verb().get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect()
-}
-
-/// This verb alone: to make all of them takes a sixth of a whole `run --detach`.
-fn verb() -> Command {
-    Args::augment_args(Command::new("run"))
 }
 
 /// Where stands what somebody wants to say with an option that `run` does not have.
@@ -110,25 +51,28 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
         return Err(whole(&agent, words));
     };
     let forms = forms(&schema);
+    if forms.is_empty() && is(&schema, "string") {
+        return Ok(Value::String(words.join(" ")).to_string().into_bytes());
+    }
     let known: Vec<&str> = forms.iter().flat_map(|form| form.fields.keys().map(String::as_str)).collect();
+    // A sentence that begins with dashes is a text.
+    let flag = |word: &str| {
+        let key = word.strip_prefix("--")?.split('=').next().unwrap_or_default();
+        (known.contains(&key) || !key.is_empty() && !key.contains(char::is_whitespace)).then(|| key.to_owned())
+    };
     let (mut given, mut bare): (Vec<(String, Option<String>)>, Vec<&str>) = (Vec::new(), Vec::new());
     let mut rest = words.iter().peekable();
     while let Some(word) = rest.next() {
         let pair = word.split_once('=');
-        // A sentence that begins with dashes is a text.
-        let is_key = |key: &str| known.contains(&key) || !key.contains(char::is_whitespace);
-        let flag = word.strip_prefix("--").filter(|flag| is_key(flag.split('=').next().unwrap_or_default()));
-        match (flag, pair) {
-            (Some(_), Some((key, value))) => {
-                given.push((key.trim_start_matches('-').to_owned(), Some(value.to_owned())))
-            }
+        match (flag(word), pair) {
+            (Some(key), Some((_, value))) => given.push((key, Some(value.to_owned()))),
             (Some(key), None) => {
-                let flag = forms.iter().any(|form| form.fields.get(key).is_some_and(is_flag));
-                let value = rest.next_if(|next| match flag {
+                let is_flag = forms.iter().any(|form| form.fields.get(&key).is_some_and(is_flag));
+                let value = rest.next_if(|next| match is_flag {
                     true => ["true", "false"].contains(&next.as_str()),
-                    false => !next.starts_with("--"),
+                    false => flag(next).is_none(),
                 });
-                given.push((key.to_owned(), value.cloned()));
+                given.push((key, value.cloned()));
             }
             // A word that sets something sets a field, and a misspelt one is no text.
             (None, Some((key, value))) if known.contains(&key) || !known.is_empty() && is_name(key) => {
@@ -158,10 +102,12 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
         }
     }
     if forms.is_empty() {
-        let word = Value::String(bare.join(" "));
-        return Ok(if is(&schema, "string") { word.to_string() } else { bare.join(" ") }.into_bytes());
+        return Ok(bare.join(" ").into_bytes());
     }
-    let form = forms.iter().find(|form| given.iter().all(|(key, _)| form.fields.contains_key(key)));
+    let mut fitting = forms.iter().filter(|form| given.iter().all(|(key, _)| form.fields.contains_key(key)));
+    let named = given.iter().map(|(key, _)| (key.clone(), Value::Null)).collect();
+    let first = fitting.clone().next();
+    let form = fitting.find(|form| bare.is_empty() || main_field(form, &named).is_some()).or(first);
     let form = form.ok_or_else(|| {
         anyhow!("these flags are never given together\nhint: `agentry run AGENT --help` shows its forms")
     })?;
@@ -184,51 +130,56 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
     Ok(Value::Object(object).to_string().into_bytes())
 }
 
-/// What an agent has to be told at the least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// It begins without being told anything.
-    Nothing,
-    /// One line of text is enough.
-    Text,
-    /// Several fields, or one that is no text.
-    More,
-}
+/// The one text that an agent has to be told: a field of its input, or all of it.
+pub struct OneText(Option<String>);
 
-/// What this one has to be told.
-pub fn needs(manifest: &Manifest) -> Needs {
-    let Some(schema) = schema(manifest) else { return Needs::Nothing };
-    let forms = forms(&schema);
-    let is_text = |form: &Form<'_>| {
-        let field = main_field(form, &Map::new());
-        field.is_some_and(|field| form.required.iter().all(|needed| *needed == field))
-    };
-    match forms.as_slice() {
-        [] if is(&schema, "string") => Needs::Text,
-        [] if schema.get("type").is_none() || is(&schema, "object") => Needs::Nothing,
-        forms if forms.iter().any(is_text) => Needs::Text,
-        [_, ..] if forms.iter().all(|form| form.required.is_empty()) => Needs::Nothing,
-        _ => Needs::More,
+impl OneText {
+    /// The input with this text in it.
+    pub fn of(&self, text: &str) -> Vec<u8> {
+        match &self.0 {
+            None => Value::from(text),
+            Some(_) if text.is_empty() => Value::Object(Map::new()),
+            Some(field) => Value::Object(Map::from_iter([(field.clone(), text.into())])),
+        }
+        .to_string()
+        .into_bytes()
     }
 }
 
-/// The flags that an agent has, each with the values that it may take if it says so.
-pub fn flags(manifest: &Manifest) -> Vec<(String, Vec<String>)> {
-    let Some(schema) = schema(manifest) else { return Vec::new() };
+/// What one line can tell this agent; none if it needs nothing or more.
+pub fn one_text(manifest: &Manifest) -> Option<OneText> {
+    let schema = schema(manifest)?;
+    let forms = forms(&schema);
+    if forms.is_empty() {
+        return is(&schema, "string").then_some(OneText(None));
+    }
+    forms.iter().find_map(|form| {
+        let field = main_field(form, &Map::new())?;
+        form.required.iter().all(|needed| *needed == field).then_some(OneText(Some(field)))
+    })
+}
+
+/// The flags that an agent has and `agentry run` has not, each with the values that it may take if it says so.
+pub fn flags(manifest: &Manifest) -> BTreeMap<String, BTreeSet<String>> {
+    let Some(schema) = schema(manifest) else { return BTreeMap::new() };
     let values = |field: &Value| {
+        if is_flag(field) {
+            return BTreeSet::from(["true".to_owned(), "false".to_owned()]);
+        }
         let of = if is(field, "array") { field.get("items").unwrap_or(field) } else { field };
         let all = of.get("enum").and_then(Value::as_array).into_iter().flatten();
         all.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let fields = forms(&schema).into_iter().flat_map(|form| form.fields);
-    fields.map(|(key, field)| (key, values(&field))).collect::<BTreeMap<_, _>>().into_iter().collect()
+    let own = options();
+    let fields = forms(&schema).into_iter().flat_map(|form| form.fields).filter(|(key, _)| !own.contains(key));
+    fields.map(|(key, field)| (key, values(&field))).collect()
 }
 
 /// What an agent takes, for `run AGENT --help`; empty if it does not say.
 pub fn about(manifest: &Manifest) -> String {
     let Some(schema) = schema(manifest) else { return String::new() };
     let mut page = format!("\n{}\n", styled(BOLD, format_args!("Input of {}:", text::line(manifest.agent()))));
-    let forms = forms(&schema);
+    let (forms, own) = (forms(&schema), options());
     if forms.is_empty() {
         page.push_str(&format!("  {}\n", text::cut(&schema.to_string(), 400)));
     }
@@ -238,7 +189,10 @@ pub fn about(manifest: &Manifest) -> String {
         }
         for (key, field) in &form.fields {
             let flag = text::line(&format!("--{key} {}", value_of(field)));
-            let told = said_of(field, form.required.contains(&key.as_str()));
+            let mut told = said_of(field, form.required.contains(&key.as_str()));
+            if own.contains(key) {
+                told.push_str(" (behind `--`: `run` has an option of this name)");
+            }
             page.push_str(&format!("  {flag:<28}{}\n", text::cut(&told, 200)));
         }
     }
@@ -471,19 +425,5 @@ mod tests {
             let error = input(&manifest, &words).expect_err(told).to_string();
             assert!(error.contains(told), "{error}");
         }
-    }
-
-    #[test]
-    fn only_what_is_no_option_of_run_is_a_flag_of_the_agent() {
-        let apart = |line: &str| {
-            let words = flags_apart(line.split(' ').map(OsString::from).collect());
-            words.into_iter().map(|word| word.into_string().expect("it is text")).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(apart("agentry run a --loud --json --times 3 x"), "agentry run a --json x -- --loud --times 3");
-        assert_eq!(apart("agentry run a --input {} --root d=x"), "agentry run a --input {} --root d=x");
-        assert_eq!(apart("agentry run a --n -3 ask"), "agentry run a ask -- --n -3");
-        assert_eq!(apart("agentry run a --n -.5 --loud -q"), "agentry run a -q -- --n -.5 --loud");
-        assert_eq!(apart("agentry run --walk"), "agentry run --walk");
-        assert_eq!(apart("agentry ps --walk"), "agentry ps --walk");
     }
 }
