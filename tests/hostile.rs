@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -205,6 +205,20 @@ fn a_host_that_is_given_what_breaks_its_reader_lives_on() {
         end(&mut stage.run(&guest("echo"), &json!({"still": "here"}))).with(0);
     }
     server.stop();
+}
+
+#[test]
+fn a_host_that_is_to_stop_waits_for_no_component_that_is_made_ready() {
+    let stage = Stage::granting(&guest("echo"));
+    // It is read for three seconds of a processor.
+    let slow = case(&stage, "slow.wasm", &huge_validation(990));
+    let server = serve(stage.agentry("serve").args(["--drain", "0s"]));
+    let ordered = begin(stage.agentry("run").arg("--detach").arg(&slow));
+    std::thread::sleep(Duration::from_millis(600));
+    let stopped = Instant::now();
+    server.stop();
+    assert!(stopped.elapsed() < Duration::from_secs(2), "{:?}", stopped.elapsed());
+    ordered.end().with(5).complains("stops");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use agentry_drivers::tools::adapter::Adapter;
 use agentry_drivers::tools::config::ToolLine;
-use agentry_engine::prepare::Preparer;
+use agentry_engine::prepare::{PrepareError, Preparer};
 use agentry_journal::audit::heads::Heads;
 use agentry_journal::history::History;
 use agentry_journal::report::Report;
@@ -181,7 +181,11 @@ impl Host {
     async fn run_queued(&self, request: RunRequest, stop: CancellationToken) -> Result<Report, RunError> {
         let RunRequest { component, input, observer, began, id } = request;
         let input = checked(input)?;
-        let prepared = self.components().package(&component).await?;
+        let prepared = tokio::select! {
+            biased;
+            prepared = self.components().package(&component) => prepared?,
+            () = stop.cancelled() => return Err(PrepareError::Child("it was stopped".to_owned()).into()),
+        };
         self.start(prepared, input, observer, (began, id), &stop).await
     }
 

@@ -65,7 +65,8 @@ fn work(line: &Arc<Line>, shape: Shape, runs: u32) -> Result<(), String> {
 /// Does what it is told, for as long as there is somebody who tells.
 async fn orders(line: &Arc<Line>, hosting: &Hosting) -> std::io::Result<()> {
     let connection = UnixStream::from_std(line.connection()?.into())?;
-    let mut loaded = HashMap::<_, Arc<Linked>>::new();
+    // One that does not load has its place as well: which are there is counted on the other side too, before any of it is known.
+    let mut loaded = HashMap::<_, Option<Arc<Linked>>>::new();
     loop {
         tokio::select! {
             ready = connection.readable() => {
@@ -87,11 +88,15 @@ async fn orders(line: &Arc<Line>, hosting: &Hosting) -> std::io::Result<()> {
                     if loaded.len() >= COMPONENTS_LOADED_MAX && !loaded.contains_key(&component) {
                         loaded.clear();
                     }
-                    let result = linked.map(|linked| drop(loaded.insert(component, Arc::new(linked))));
+                    let (linked, result) = match linked {
+                        Ok(linked) => (Some(Arc::new(linked)), Ok(())),
+                        Err(why) => (None, Err(why)),
+                    };
+                    loaded.insert(component, linked);
                     line.say(&Up::Loaded { component, result });
                 }
                 Down::Begin { run, component, beginning } => {
-                    let linked = loaded.get(&component).cloned();
+                    let linked = loaded.get(&component).cloned().flatten();
                     begin(line, run, linked, *beginning);
                 }
                 Down::Ping => line.say(&Up::Pong),

@@ -169,6 +169,8 @@ impl Host {
         let QueuedRun { request, done } = run;
         let report = match self.run_queued(request, cut.clone()).await {
             Ok(report) if report.status == Status::Suspended => report,
+            // Not begun yet: whoever ordered it is told that the host stops.
+            Err(RunError::Prepare(_)) if cut.is_cancelled() => return,
             ended => {
                 // Nobody need listen.
                 let _ = done.send(ended.map(|report| report.run));

@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use agentry_store::limits::QUICK_CALLS_MAX;
+use agentry_store::limits::{COMPONENTS_LOADED_MAX, QUICK_CALLS_MAX};
 
 use super::memory::MemoryBound;
 use super::process::Process;
@@ -416,4 +416,41 @@ async fn a_worker_of_another_program_is_not_taken() {
     let mut missing = Command::new("/nonexistent");
     missing.arg("worker");
     assert!(Process::start(missing).await.is_err());
+}
+
+#[tokio::test]
+async fn a_component_that_is_forgotten_while_it_is_loaded_is_sent_again() {
+    let (worker, mut played) = played().await;
+    let wanted = COMPONENTS_LOADED_MAX + 8;
+    let prepared: Vec<_> = (0..wanted)
+        .map(|count| {
+            let (worker, mut digest) = (Arc::clone(&worker), Digest::default());
+            digest.0[..8].copy_from_slice(&count.to_le_bytes());
+            tokio::spawn(async move {
+                let code = Sealed::of(digest, &Wants::default(), b"code").unwrap();
+                worker.prepare(&code).await.is_ok()
+            })
+        })
+        .collect();
+    // It says nothing until it was told of all of them, and then answers in order, also what it is told meanwhile.
+    let mut told = Vec::new();
+    while told.len() < wanted {
+        if let Down::Load { component, .. } = played.hear().await {
+            told.push(component);
+        }
+    }
+    let answers = tokio::spawn(async move {
+        for component in told {
+            played.say(Up::Loaded { component, result: Ok(()) }).await;
+        }
+        loop {
+            if let Down::Load { component, .. } = played.hear().await {
+                played.say(Up::Loaded { component, result: Ok(()) }).await;
+            }
+        }
+    });
+    for one in prepared {
+        assert!(tokio::time::timeout(Duration::from_secs(10), one).await.expect("it is not forgotten").unwrap());
+    }
+    answers.abort();
 }

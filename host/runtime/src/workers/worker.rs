@@ -195,13 +195,18 @@ impl Worker {
     /// # Errors
     /// If it will never be, or the worker is gone.
     pub(super) async fn prepare(&self, code: &Sealed) -> Result<(), NotLoaded> {
-        let loading = self.loading(code);
+        let mut loading = self.loading(code);
         loop {
-            let mut rings = std::pin::pin!(loading.rings.notified());
+            let waited = Arc::clone(&loading);
+            let mut rings = std::pin::pin!(waited.rings.notified());
             rings.as_mut().enable();
             match loading.result.get() {
                 Some(Ok(())) => return Ok(()),
                 Some(Err((why, hint))) => return Err(NotLoaded(why.clone(), hint.clone())),
+                None if loading.is_forgotten() => {
+                    loading = self.loading(code);
+                    continue;
+                }
                 None => {}
             }
             tokio::select! {
@@ -221,8 +226,7 @@ impl Worker {
         }
         // As the worker does at this frame.
         if loaded.components.len() >= COMPONENTS_LOADED_MAX {
-            loaded.components.clear();
-            loaded.code = (0, loaded.code.0);
+            loaded.forget();
         }
         loaded.code.0 = loaded.code.0.saturating_add(code.bytes);
         let loading = Arc::clone(loaded.components.entry(code.digest).or_default());
