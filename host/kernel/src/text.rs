@@ -89,12 +89,12 @@ pub fn cut(mut text: String, max: usize) -> String {
 
 /// True for what moves the cursor, turns the direction of writing or cannot be seen: controls, separators of lines, and all of Unicode's
 /// `Default_Ignorable_Code_Point` (DerivedCoreProperties of Unicode 16, held against the tables of ICU by a test), variation selectors, marks
-/// of direction and tags among them; the anchors of annotations as well.
+/// of direction and tags among them; the anchors of annotations and the pattern of Braille without a dot as well.
 pub fn deceives(char: char) -> bool {
     char.is_control()
         || matches!(u32::from(char),
             0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
-            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F
+            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x2800 | 0x3164 | 0xFE00..=0xFE0F
             | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
@@ -285,7 +285,10 @@ mod tests {
         let known = |char: &char| deceives(*char) && !char.is_control() && !ignorable.contains(*char);
         let more: String =
             ('\0'..=char::MAX).filter(known).map(|char| alloc::format!("{:04X} ", u32::from(char))).collect();
-        assert_eq!(more, "2028 2029 FFF9 FFFA FFFB ", "separators of lines, and anchors of annotations");
+        assert_eq!(
+            more, "2028 2029 2800 FFF9 FFFA FFFB ",
+            "separators of lines, anchors of annotations, and what has no ink and is no space"
+        );
     }
 
     #[test]
