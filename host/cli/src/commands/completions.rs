@@ -100,7 +100,7 @@ fn with_agents(run: &Command, home: &Home) -> Command {
     match agents.as_slice() {
         [] => run.clone(),
         // An agent stands where clap has a word: one of both can be completed.
-        _ => Command::new("run").disable_help_subcommand(true).args(own::plain()).subcommands(agents),
+        _ => Command::new("run").disable_help_subcommand(true).args(own::for_completion()).subcommands(agents),
     }
 }
 
@@ -113,7 +113,7 @@ fn command(manifest: &Manifest) -> Command {
         let flag = Arg::new(format!("agent-{key}")).long(key);
         if values.is_empty() { flag } else { flag.value_parser(values) }
     });
-    Command::new(manifest.agent().to_owned()).args(own::plain()).args(flags)
+    Command::new(manifest.agent().to_owned()).args(own::for_completion()).args(flags)
 }
 
 /// Whether it is a word to every shell, and nothing else.

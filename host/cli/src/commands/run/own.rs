@@ -53,17 +53,13 @@ pub fn options() -> Vec<String> {
     verb().get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect()
 }
 
-/// The same as clap has them, without what refers to a word that stands by itself.
-pub fn plain() -> Vec<Arg> {
-    let options = verb().get_arguments().filter(|option| option.get_long().is_some()).cloned().collect::<Vec<_>>();
-    options
-        .into_iter()
-        .map(|option| {
-            Arg::new(option.get_id().clone())
-                .long(option.get_long().unwrap_or_default().to_owned())
-                .action(option.get_action().clone())
-        })
-        .collect()
+/// The same by their names alone, for a script that completes them beside the flags of an agent: conflicts with words would name what is not there.
+pub fn for_completion() -> Vec<Arg> {
+    let named = |option: &Arg| {
+        let long = option.get_long()?.to_owned();
+        Some(Arg::new(option.get_id().clone()).long(long).action(option.get_action().clone()))
+    };
+    verb().get_arguments().filter_map(named).collect()
 }
 
 /// This verb alone: to make all of them takes a sixth of a whole `run --detach`.

@@ -67,8 +67,8 @@ pub fn input(manifest: &Manifest, words: &[String]) -> Result<Vec<u8>> {
         match (flag(word), pair) {
             (Some(key), Some((_, value))) => given.push((key, Some(value.to_owned()))),
             (Some(key), None) => {
-                let is_flag = forms.iter().any(|form| form.fields.get(&key).is_some_and(is_flag));
-                let value = rest.next_if(|next| match is_flag {
+                let on_or_off = forms.iter().any(|form| form.fields.get(&key).is_some_and(is_flag));
+                let value = rest.next_if(|next| match on_or_off {
                     true => ["true", "false"].contains(&next.as_str()),
                     false => flag(next).is_none(),
                 });
