@@ -153,9 +153,14 @@ fn runs(stage: &Stage, limit: usize) -> Vec<Value> {
     runs.as_array().expect("a list").clone()
 }
 
-/// True if all that was ordered has ended. Of each batch there are so many runs, and those of the last one are the newest, but for `others`.
+/// True if all that was ordered has ended, as nothing else may end. Of each batch there are so many runs, and those of the last one are the newest,
+/// but for `others`.
 fn all_are_done(stage: &Stage, others: usize) -> bool {
-    runs(stage, LABORERS * (HELPED + 2) + CLERKS + others).iter().all(|run| run["status"] == "done")
+    let runs = runs(stage, LABORERS * (HELPED + 2) + CLERKS + others);
+    let ended_otherwise =
+        |run: &&Value| !["done", "running", "suspended"].contains(&run["status"].as_str().unwrap_or_default());
+    assert_eq!(runs.iter().find(ended_otherwise), None, "none of them fails");
+    runs.iter().all(|run| run["status"] == "done")
 }
 
 fn output(stage: &Stage, run: &str) -> Value {

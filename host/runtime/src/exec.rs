@@ -35,6 +35,7 @@ use self::components::Prepared;
 use crate::dispatch::Dispatch;
 use crate::dispatch::drivers::Drivers;
 use crate::gate::{Ending, Gate, Opening, Origin};
+use crate::run::activity::Holder;
 use crate::run::acts::Acts;
 use crate::run::cause::Began;
 use crate::run::context::RunContext;
@@ -219,8 +220,8 @@ async fn to_its_end(drivers: &Arc<Drivers>, mut lived: Lived, again: Rerun) -> R
             because: None,
         };
         let Ok((run, given)) = reopened(drivers, resuming, observer.clone())? else { return Ok(left) };
-        if moves.held() {
-            run.activity.pause(true);
+        if moves.activity.is_held_by_person() {
+            run.activity.hold(Holder::Person, true);
         }
         lived = live(drivers, prepared, run, RunInputs { losses, alone, ..given }).await?;
     }

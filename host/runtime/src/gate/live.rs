@@ -16,7 +16,7 @@ use agentry_store::rows::run::RunRecord;
 use super::act::Act;
 use super::in_flight::past;
 use super::{Gate, Inner};
-use crate::run::activity::Live;
+use crate::run::activity::{Holder, Live};
 use crate::run::context::RunContext;
 
 /// Runs that are held because they wait for nothing but what comes anyway, and the calls that each waits for.
@@ -58,38 +58,40 @@ impl Gate {
         // Each call that runs another agent has its run among these.
         let below: usize = tree.iter().map(|run| run.activity.below()).sum();
         if lying.len() < tree.len() || below + 1 != tree.len() {
-            for run in tree.iter().filter(|run| lying.contains_key(&run.id)) {
-                run.activity.pause(false);
-            }
+            let_go(tree.iter().filter(|run| lying.contains_key(&run.id)), Holder::Parking);
             return false;
         }
-        self.leave_as(&run, &lying)
+        let rests = self.leave_as(&run, &lying);
+        if !rests {
+            let_go(&tree, Holder::Parking);
+        }
+        rests
     }
 
     /// Lets a run whose guest was lost leave memory so that it goes on at once, with all above and below it. What is being done for them comes to
     /// its end before, so that nothing is done or paid twice. Returns when it has left, or when its time is over and it does not.
     pub(crate) async fn relocate(&self, run: &Arc<RunContext>) {
         let top = self.top(run);
-        let over = async {
+        let mut over = std::pin::pin!(async {
             tokio::select! {
                 () = run.cancelled.cancelled() => {}
                 () = past(run) => {}
             }
+        });
+        // Several below one may be lost at once. One that is over brings the others nowhere: the next one has to.
+        let _turn = tokio::select! {
+            biased;
+            () = &mut over => return,
+            turn = top.relocating.lock() => turn,
         };
-        if !top.set_moves(true) {
-            // Because of another one already.
-            return over.await;
-        }
-        if !top.activity.pause(true) {
-            top.set_held();
-        }
+        top.set_moves(true);
         let quiet = async {
             let mut pause = LOOKS;
             loop {
                 // Those who begin meanwhile are held as well.
                 let tree = self.tree(Arc::clone(&top));
                 for run in &tree {
-                    run.activity.pause(true);
+                    run.activity.hold(Holder::Relocation, true);
                 }
                 if !tree.iter().any(|run| run.activity.acts()) {
                     return;
@@ -100,19 +102,15 @@ impl Gate {
         };
         tokio::select! {
             biased;
-            () = over => {}
+            () = &mut over => {}
             () = quiet => {
                 if self.leave(&top) {
                     return;
                 }
             }
         }
+        let_go(&self.tree(Arc::clone(&top)), Holder::Relocation);
         top.set_moves(false);
-        if !top.held() {
-            for run in self.tree(top) {
-                run.activity.pause(false);
-            }
-        }
     }
 
     /// The run at the top of the tree in which this one works.
@@ -164,7 +162,12 @@ impl Gate {
         let gate = &*self.0;
         let mut left = Vec::new();
         // All under one lock: nothing begins below a run that leaves, and nothing that has ended leaves.
-        gate.act(&**run, gate.clock.now(), |act| gate.close(act, run, lying, &mut left));
+        gate.act(&**run, gate.clock.now(), |act| {
+            // Whom a person holds stays: nobody would hold it when it comes back.
+            if lying.is_empty() || !self.tree(Arc::clone(run)).iter().any(|run| run.activity.is_held_by_person()) {
+                gate.close(act, run, lying, &mut left);
+            }
+        });
         for run in &left {
             gate.audience.leave(run.id);
             // In this order: whoever sees the run cancelled sees that it leaves.
@@ -194,7 +197,9 @@ impl Gate {
     /// Holds a run, or lets it go; none if it does not go on here, false if that is no news. Its deadlines go on and its calls in flight
     /// come to their end; its guest sees nothing of it and makes no new one.
     pub fn hold(&self, run: RunId, hold: bool) -> Option<bool> {
-        self.0.audience.find(run).map(|run| run.activity.pause(hold))
+        // It does not leave memory meanwhile.
+        let _cell = self.0.cell.lock();
+        self.0.audience.find(run).map(|run| run.activity.hold(Holder::Person, hold))
     }
 
     /// Holds every run of an agent, also those that begin later, or lets them go; how many there are now. None if too many agents are held.
@@ -211,7 +216,7 @@ impl Gate {
         let runs = self.0.audience.runs();
         let theirs: Vec<_> = runs.iter().filter(|run| run.agent == agent).collect();
         for run in &theirs {
-            run.activity.pause(hold);
+            run.activity.hold(Holder::Person, hold);
         }
         Some(theirs.len())
     }
@@ -219,6 +224,13 @@ impl Gate {
     /// Agents that are held.
     pub fn held(&self) -> Vec<String> {
         self.0.audience.held.lock().iter().cloned().collect()
+    }
+}
+
+/// This one holds none of them any more.
+fn let_go<'r>(runs: impl IntoIterator<Item = &'r Arc<RunContext>>, holder: Holder) {
+    for run in runs {
+        run.activity.hold(holder, false);
     }
 }
 

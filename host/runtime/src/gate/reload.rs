@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use super::Gate;
 use super::act::Behalf;
 use super::change_feed::ChangeFeed;
+use crate::run::activity::Holder;
 use crate::run::context::RunContext;
 use crate::run::events::{Event, Observer};
 
@@ -84,7 +85,7 @@ impl Audience {
         self.runs.lock().insert(run.id, Arc::downgrade(run));
         // Looked at behind the insertion: whoever holds the agent meanwhile sees this run, or this run sees it.
         if self.held.lock().contains(&run.agent) {
-            run.activity.pause(true);
+            run.activity.hold(Holder::Person, true);
         }
     }
 

@@ -21,6 +21,7 @@ mod hosts;
 mod labels;
 mod letters;
 mod parked;
+mod relocation;
 mod storage;
 mod unseen;
 

@@ -1,7 +1,7 @@
-//! What people may know of a run while it lives, and do to it: what it waits for, its memory, whether it is paused, why it was stopped. It
+//! What people may know of a run while it lives, and do to it: what it waits for, its memory, who holds it, why it was stopped. It
 //! decides nothing, and none of it is in the journal: a run that is executed again knows nothing of it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -38,6 +38,18 @@ pub struct Live {
     pub spent: Amounts,
 }
 
+/// Who holds a run. Each lets go of it for itself: it goes on when nobody holds it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Holder {
+    /// A person, until a person lets it go.
+    Person = 1,
+    /// Whoever looks whether it can leave memory, until that is known.
+    Parking = 2,
+    /// Whoever brings it to another place, until it has left or does not.
+    Relocation = 4,
+}
+
 /// One run's.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
@@ -45,22 +57,23 @@ pub(crate) struct Activity {
     waits: Mutex<Vec<(CallId, Wait, Millis)>>,
     rests: AtomicBool,
     has_seen_all: AtomicBool,
-    paused: AtomicBool,
+    /// A bit for each [`Holder`].
+    holders: AtomicU8,
     let_go: AtomicWaker,
     because: OnceLock<String>,
 }
 
 impl Activity {
-    /// Whoever polls its guest asks before: true if it is paused, and `waker` is woken when it is not any more. Else it does not rest from
-    /// here on.
+    /// Whoever polls its guest asks before: true if somebody holds it, and `waker` is woken when nobody does any more. Else it does not
+    /// rest from here on.
     pub(crate) fn holds(&self, waker: &Waker) -> bool {
         let rested = self.rests.swap(false, Ordering::SeqCst);
-        if !self.paused.load(Ordering::SeqCst) {
+        if !self.is_held() {
             return false;
         }
         self.rests.store(rested, Ordering::SeqCst);
         self.let_go.register(waker);
-        let held = self.paused.load(Ordering::SeqCst);
+        let held = self.is_held();
         if !held {
             self.rests.store(false, Ordering::SeqCst);
         }
@@ -81,22 +94,21 @@ impl Activity {
         self.has_seen_all.load(Ordering::SeqCst)
     }
 
-    /// Since when it waits; none if it does something, if a person holds it, or if it waits for something that comes only to a run in
+    /// Since when it waits; none if it does something, if it is held, or if it waits for something that comes only to a run in
     /// memory.
     pub(crate) fn rests_since(&self) -> Option<Millis> {
-        let still = self.rests.load(Ordering::SeqCst) && !self.paused.load(Ordering::SeqCst);
+        let still = self.rests.load(Ordering::SeqCst) && !self.is_held();
         self.idle().filter(|_| still).map(|(_, since)| since)
     }
 
-    /// Holds it if it still rests; the calls that it waits for then. It is let go like any other that is held.
+    /// Holds it for [`Holder::Parking`] if it still rests and nobody holds it; the calls that it waits for then.
     pub(crate) fn try_quiesce(&self) -> Option<Vec<CallId>> {
-        if self.paused.swap(true, Ordering::SeqCst) {
-            return None;
-        }
+        let parking = Holder::Parking as u8;
+        self.holders.compare_exchange(0, parking, Ordering::SeqCst, Ordering::SeqCst).ok()?;
         // In this order: a guest that is polled at this moment has said that it does not rest, or sees that it is held.
         let idle = if self.rests.load(Ordering::SeqCst) { self.idle() } else { None };
         if idle.is_none() {
-            self.pause(false);
+            self.hold(Holder::Parking, false);
         }
         idle.map(|(calls, ..)| calls)
     }
@@ -132,13 +144,26 @@ impl Activity {
         waits.iter().all(|(_, wait, _)| rests(wait)).then(|| (calls(), since))
     }
 
-    /// Holds it or lets it go; true if that is news.
-    pub(crate) fn pause(&self, pause: bool) -> bool {
-        let was = self.paused.swap(pause, Ordering::SeqCst);
-        if !pause {
+    /// Holds it for one holder, or lets it go; true if that is news.
+    pub(crate) fn hold(&self, holder: Holder, hold: bool) -> bool {
+        let holder = holder as u8;
+        let before = match hold {
+            true => self.holders.fetch_or(holder, Ordering::SeqCst),
+            false => self.holders.fetch_and(!holder, Ordering::SeqCst),
+        };
+        if !hold {
             self.let_go.wake();
         }
-        was != pause
+        (before & holder != 0) != hold
+    }
+
+    fn is_held(&self) -> bool {
+        self.holders.load(Ordering::SeqCst) != 0
+    }
+
+    /// True while a person holds it.
+    pub(crate) fn is_held_by_person(&self) -> bool {
+        self.holders.load(Ordering::SeqCst) & Holder::Person as u8 != 0
     }
 
     /// A person stops it, and says why. Who says it first is heard.
@@ -162,7 +187,7 @@ impl Activity {
             agent: run.agent.clone(),
             waits: waits.map(|(wait, _)| wait),
             since: waits.map_or(began, |(_, since)| since),
-            paused: self.paused.load(Ordering::SeqCst),
+            paused: self.is_held_by_person(),
             memory_bytes: self.memory.load(Ordering::Relaxed),
             calls: run.calls(),
             refused: tally.refused,
@@ -247,11 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_held_once_and_let_go_once() {
+    fn each_holder_holds_a_run_once_and_lets_go_for_itself() {
         let activity = Activity::default();
         assert!(!activity.holds(Waker::noop()));
-        assert!(activity.pause(true) && !activity.pause(true));
-        assert!(activity.holds(Waker::noop()));
-        assert!(activity.pause(false) && !activity.holds(Waker::noop()));
+        assert!(activity.hold(Holder::Relocation, true) && !activity.hold(Holder::Relocation, true));
+        assert!(activity.holds(Waker::noop()) && !activity.is_held_by_person(), "nobody has to let it go");
+        assert!(activity.hold(Holder::Person, true), "that is news");
+        assert!(activity.hold(Holder::Relocation, false) && activity.holds(Waker::noop()), "the person holds it still");
+        assert!(activity.hold(Holder::Person, false) && !activity.hold(Holder::Person, false));
+        assert!(!activity.holds(Waker::noop()));
     }
 }

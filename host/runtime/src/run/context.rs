@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::run::activity::Activity;
+use crate::run::activity::{Activity, Holder};
 use crate::run::acts::Acts;
 use crate::run::cause::Began;
 use crate::run::events::Observer;
@@ -43,9 +43,10 @@ pub struct RunContext {
     pub cancelled: CancellationToken,
     /// Cancelled when the run leaves memory, to go on later by its journal.
     pub(crate) leaves: CancellationToken,
-    /// True if it does that to go on at once, in another place; and whether a person holds it there as well.
+    /// True if it does that to go on at once, in another place.
     moves: AtomicBool,
-    held: AtomicBool,
+    /// Held by whoever brings it and those below it there: one at a time.
+    pub(crate) relocating: tokio::sync::Mutex<()>,
     /// Its guest took a place that it shared for too long at a time.
     overran: AtomicBool,
     /// Who watches.
@@ -107,7 +108,7 @@ impl RunContext {
             cancelled: CancellationToken::new(),
             leaves: CancellationToken::new(),
             moves: AtomicBool::new(false),
-            held: AtomicBool::new(false),
+            relocating: tokio::sync::Mutex::default(),
             overran: AtomicBool::new(false),
             observer,
             trail: Arc::new(Trail::new(id)),
@@ -230,7 +231,7 @@ impl RunContext {
         self.next_call.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    /// Ready when its guest may have a turn: no person holds it, and the disk keeps up with what it causes to be written.
+    /// Ready when its guest may have a turn: nobody holds it, and the disk keeps up with what it causes to be written.
     pub(crate) fn poll_turn(&self, context: &Context<'_>) -> Poll<()> {
         if self.trail.poll_pace(context).is_pending() || self.activity.holds(context.waker()) {
             return Poll::Pending;
@@ -259,7 +260,7 @@ impl RunContext {
         if self.has_seen_all() {
             return Some(calls);
         }
-        self.activity.pause(false);
+        self.activity.hold(Holder::Parking, false);
         None
     }
 
@@ -269,19 +270,9 @@ impl RunContext {
         self.activity.has_seen_all() && self.unseen.count() == self.activity.calls()
     }
 
-    /// It leaves memory to go on at once in another place, or does not after all; true if that is news.
-    pub(crate) fn set_moves(&self, moves: bool) -> bool {
-        self.moves.swap(moves, Ordering::SeqCst) != moves
-    }
-
-    /// A person held it before it began to leave memory.
-    pub(crate) fn set_held(&self) {
-        self.held.store(true, Ordering::SeqCst);
-    }
-
-    /// True if a person is to hold it where it goes on.
-    pub(crate) fn held(&self) -> bool {
-        self.held.load(Ordering::SeqCst)
+    /// It leaves memory to go on at once in another place, or does not after all.
+    pub(crate) fn set_moves(&self, moves: bool) {
+        self.moves.store(moves, Ordering::SeqCst);
     }
 
     /// Its guest took a place that it shared for too long at a time.
