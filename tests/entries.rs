@@ -152,7 +152,8 @@ fn an_entry_point_takes_the_place_of_nothing_and_leaves_what_is_not_its_own() {
     end(&mut uninstall()).with(0);
     assert!(command.exists() && !menu.exists());
     fs::write(&command, script).expect("a script");
-    end(&mut uninstall()).with(0);
+    let told = end(uninstall().arg("--json")).with(0).json();
+    assert_eq!(told["outcome"], "the command that was left of it is taken away");
     assert!(!command.exists());
     end(&mut uninstall()).with(2).complains("no agent");
     // A place that cannot be written is told before anything is installed.

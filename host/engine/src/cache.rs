@@ -153,10 +153,9 @@ impl Cache {
     fn unsealed(&self, kind: Kind, component: Digest) -> Option<Vec<u8>> {
         let file = File::open(self.path(kind, component)).ok()?;
         let max = u64::try_from(kind.max_bytes() + SEAL_BYTES).ok()?;
-        if file.metadata().ok()?.len() > max {
-            return None;
-        }
-        let mut bytes = Vec::new();
+        let length = file.metadata().ok().map(|is| is.len()).filter(|length| *length <= max)?;
+        // In one piece: code is large, and to move it costs more than to read it.
+        let mut bytes = Vec::with_capacity(usize::try_from(length).ok()?.saturating_add(1));
         file.take(max).read_to_end(&mut bytes).ok()?;
         let (seal, sealed) = bytes.split_at_checked(SEAL_BYTES)?;
         self.mac(kind, component, sealed).verify_slice(seal).ok()?;

@@ -219,6 +219,11 @@ impl Grant {
     pub fn draft(manifest: &Manifest, signer: Option<PublisherKey>) -> String {
         draft::draft(manifest, signer)
     }
+
+    /// The part of that text which says what it may spend: its last table.
+    pub fn draft_budget(manifest: &Manifest) -> String {
+        draft::budget(manifest)
+    }
 }
 
 impl PackagePattern {

@@ -59,7 +59,7 @@ fn escaped(text: &str, chars_max: usize, stays: impl Fn(char) -> bool) -> String
             shown.push('…');
             break;
         }
-        marks = if is_combining_mark(char) { marks.saturating_add(1) } else { 0 };
+        marks = if !char.is_ascii() && is_combining_mark(char) { marks.saturating_add(1) } else { 0 };
         match char {
             char if stays(char) => {
                 marks = MARKS_MAX;

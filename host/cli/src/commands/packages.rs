@@ -157,6 +157,16 @@ impl InstalledArgs {
         &self.agents
     }
 
+    /// True if what is done is printed as JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// One object, or an array of several.
+    pub fn print(mut told: Vec<Value>) -> Result<()> {
+        screen::print_json(&if told.len() == 1 { told.remove(0) } else { Value::from(told) })
+    }
+
     /// Changes them, and says by `what` what was done to which releases.
     pub fn change(
         &self,
@@ -171,8 +181,7 @@ impl InstalledArgs {
         let notes = set.notes();
         if self.json {
             let told = |(agent, release): (&String, &Release)| json!({"agent": agent, "version": release.version, "outcome": what, "notes": notes});
-            let mut told: Vec<Value> = agents.iter().zip(&releases).map(told).collect();
-            screen::print_json(&if told.len() == 1 { told.remove(0) } else { Value::from(told) })?;
+            Self::print(agents.iter().zip(&releases).map(told).collect())?;
         } else {
             for (agent, release) in agents.iter().zip(&releases) {
                 screen::tell(&format!("{} {} {what}\n", text::line(agent), text::line(&release.version)));

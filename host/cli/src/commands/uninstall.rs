@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use agentry_packages::lock::Lock;
 use anyhow::Result;
+use serde_json::json;
 
 use super::packages::InstalledArgs;
 use super::packages::entry::Entry;
@@ -30,20 +31,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Of those that are gone, now or since a time when this did not come to its end.
     let lock = Lock::load(home.path())?;
     let gone = args.installed.agents().iter().filter(|agent| !lock.agents.contains_key(*agent));
-    let (mut left, mut failed) = (false, None);
+    let (mut left, mut failed) = (Vec::new(), None);
     for (agent, entry) in gone.filter_map(|agent| Some((agent, Entry::at(&home, agent).ok()?))) {
         match entry.remove() {
-            Ok(true) if done.is_err() => {
-                left = true;
-                screen::tell(&format!("the command that was left of {} is taken away\n", text::line(agent)));
-            }
+            Ok(true) if done.is_err() => left.push(agent),
             Ok(_) => {}
             Err(why) => failed = Some(why.context("what it was started by is still there")),
         }
     }
     match (done, failed) {
         (_, Some(why)) => Err(why),
-        (Err(_), None) if left => Ok(Exit::Done.into()),
+        (Err(_), None) if !left.is_empty() => tell(&args.installed, &left),
         (done, None) => done,
     }
+}
+
+/// Of these only a command was there.
+fn tell(installed: &InstalledArgs, left: &[&String]) -> Result<ExitCode> {
+    if installed.json() {
+        let told =
+            |agent: &&String| json!({"agent": agent, "outcome": "the command that was left of it is taken away"});
+        InstalledArgs::print(left.iter().map(told).collect())?;
+    } else {
+        let told = |agent: &&String| format!("the command that was left of {} is taken away\n", text::line(agent));
+        left.iter().map(told).for_each(|line| screen::tell(&line));
+    }
+    Ok(Exit::Done.into())
 }

@@ -1,7 +1,7 @@
 //! The preparer's own side: confines itself, reads one component from standard input and writes one answer. It runs nothing of it.
 
 use std::ffi::OsString;
-use std::io::{BufRead, Read, StdoutLock, Write};
+use std::io::{BufRead, BufWriter, Read, StdoutLock, Write};
 use std::process::ExitCode;
 
 use agentry_kernel::Digest;
@@ -44,12 +44,19 @@ fn answer(words: Vec<String>) -> std::io::Result<()> {
     worker.join().unwrap_or_else(|_| Err(std::io::Error::other("reading it panicked")))
 }
 
-type Out = Writer<StdoutLock<'static>>;
+type Out = Writer<BufWriter<StdoutLock<'static>>>;
+
+/// What is said of several in a row wakes whoever reads it seldom.
+const OUT_BYTES: usize = 64 * 1024;
+
+fn out() -> std::io::Result<Out> {
+    Writer::new(BufWriter::with_capacity(OUT_BYTES, std::io::stdout().lock()))
+}
 
 /// The component, if it is a package; what it says of itself has been written then.
 fn read() -> std::io::Result<Option<(Vec<u8>, Out)>> {
     let bytes = input()?;
-    let mut out = Writer::new(std::io::stdout().lock())?;
+    let mut out = out()?;
     Ok(facts(&bytes, &mut out)?.then_some((bytes, out)))
 }
 
@@ -57,12 +64,12 @@ fn read() -> std::io::Result<Option<(Vec<u8>, Out)>> {
 /// believes what is said here of those bytes alone.
 fn read_several() -> std::io::Result<()> {
     let mut input = std::io::stdin().lock();
-    let mut out = Writer::new(std::io::stdout().lock())?;
+    let mut out = out()?;
     let mut component = Vec::new();
     while let Some(digest) = next(&mut input, &mut component)? {
         said(package::inspect_named(&component, digest), &mut out)?;
     }
-    Ok(())
+    out.flush()
 }
 
 /// Reads the next component into the place of the one before it, and gives its digest as it stands there; none behind the last one.
@@ -90,7 +97,9 @@ fn cut_short() -> std::io::Error {
 }
 
 fn facts(package: &[u8], out: &mut Out) -> std::io::Result<bool> {
-    said(package::inspect(package), out)
+    let is_one = said(package::inspect(package), out)?;
+    out.flush()?;
+    Ok(is_one)
 }
 
 /// Writes down what a package is, or why it is none. True if it is one.
@@ -125,11 +134,11 @@ fn attach() -> std::io::Result<()> {
     let input = input()?;
     let (manifest, component) = led(&input).ok_or_else(cut_short)?;
     let manifest = serde_json::from_slice(manifest).map_err(std::io::Error::other)?;
-    let mut out = Writer::new(std::io::stdout().lock())?;
+    let mut out = out()?;
     match package::attach(component, &manifest) {
         Ok(package) if facts(&package, &mut out)? => out.made(&package),
         Ok(_) => Ok(()),
-        Err(error) => out.refused(&cut(error)),
+        Err(error) => out.refused(&cut(error)).and_then(|()| out.flush()),
     }
 }
 

@@ -98,9 +98,10 @@ impl<W: Write> Writer<W> {
         self.frame(FACTS, json)
     }
 
-    /// What was made of it.
+    /// What was made of it. It is on its way when this returns, as behind [`Writer::flush`].
     pub(super) fn made(&mut self, bytes: &[u8]) -> Result<()> {
-        self.frame(MADE, bytes)
+        self.frame(MADE, bytes)?;
+        self.flush()
     }
 
     /// Why it is no package of this host.
@@ -108,17 +109,22 @@ impl<W: Write> Writer<W> {
         self.frame(REFUSED, format!("{}\0{}", error.message.replace('\0', ""), error.hint).as_bytes())
     }
 
-    /// Why it does not compile.
+    /// Why it does not compile. On its way as well.
     pub(super) fn uncompiled(&mut self, why: &str) -> Result<()> {
-        self.frame(UNCOMPILED, why.as_bytes())
+        self.frame(UNCOMPILED, why.as_bytes())?;
+        self.flush()
+    }
+
+    /// Whoever reads has all that was written so far, whatever happens to this process.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.0.flush()
     }
 
     fn frame(&mut self, tag: u8, bytes: &[u8]) -> Result<()> {
         let length = u32::try_from(bytes.len()).map_err(Error::other)?;
         self.0.write_all(&[tag])?;
         self.0.write_all(&length.to_le_bytes())?;
-        self.0.write_all(bytes)?;
-        self.0.flush()
+        self.0.write_all(bytes)
     }
 }
 

@@ -35,7 +35,14 @@ pub(super) fn draft(manifest: &Manifest, signer: Option<PublisherKey>) -> String
         draft.push_str(&format!("why = {}\n", quoted(&manifest.description)));
     }
     wants(&mut draft, agent, &manifest.wants);
-    draft.push_str("\n[budget]\n");
+    draft.push('\n');
+    draft.push_str(&budget(manifest));
+    draft
+}
+
+/// The part of it that says what the agent may spend.
+pub(super) fn budget(manifest: &Manifest) -> String {
+    let mut draft = String::from("[budget]\n");
     if manifest.budget.is_empty() {
         BUDGET.iter().for_each(|(key, amount)| draft.push_str(&ours(key, amount)));
     }

@@ -14,6 +14,7 @@ use agentry_packages::lock::digest_of_path;
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use agentry_store::{Batch, Store, StoreError, keys};
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
 use super::executor::{Executable, Executor};
 use crate::shapes::Shapes;
@@ -47,7 +48,8 @@ pub(crate) struct Components {
     engine: Engine,
     executor: Executor,
     store: Arc<dyn Store>,
-    prepared: Mutex<HashMap<Digest, Arc<Prepared>>>,
+    /// Each is empty until it is prepared; whoever wants it meanwhile waits for that.
+    prepared: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Prepared>>>>>,
     files: Mutex<HashMap<std::path::PathBuf, (Stamp, Digest)>>,
     manifests: Mutex<HashMap<std::path::PathBuf, (Stamp, Arc<Manifest>)>>,
 }
@@ -74,7 +76,7 @@ impl Components {
         let known = self.files.lock().get(component).copied();
         if let (Some(stamp), Some((of, digest))) = (stamp, known)
             && of == stamp
-            && let Some(prepared) = self.prepared.lock().get(&digest)
+            && let Some(prepared) = self.prepared.lock().get(&digest).and_then(|cell| cell.get())
         {
             return Ok(Arc::clone(prepared));
         }
@@ -111,9 +113,27 @@ impl Components {
     /// Checks, compiles and links a package, once for all its runs.
     pub(crate) async fn prepare(&self, bytes: Vec<u8>) -> Result<Arc<Prepared>, NotReady> {
         let digest = package::digest(&bytes);
-        if let Some(prepared) = self.prepared.lock().get(&digest) {
-            return Ok(Arc::clone(prepared));
+        let cell = self.cell(digest);
+        let prepared = cell.get_or_try_init(|| self.prepare_once(digest, bytes)).await.cloned();
+        if prepared.is_err() {
+            // It takes no place of one that is ready.
+            self.prepared.lock().retain(|of, cell| *of != digest || cell.initialized());
         }
+        prepared
+    }
+
+    fn cell(&self, digest: Digest) -> Arc<OnceCell<Arc<Prepared>>> {
+        let mut all = self.prepared.lock();
+        if all.len() >= COMPONENTS_LOADED_MAX
+            && !all.contains_key(&digest)
+            && let Some(victim) = all.keys().next().copied()
+        {
+            all.remove(&victim);
+        }
+        Arc::clone(all.entry(digest).or_default())
+    }
+
+    async fn prepare_once(&self, digest: Digest, bytes: Vec<u8>) -> Result<Arc<Prepared>, NotReady> {
         let bytes: Arc<[u8]> = bytes.into();
         let (package, code) = self.engine.ready(digest, Arc::clone(&bytes)).await?;
         let manifest = Arc::new(package.manifest.clone());
@@ -121,15 +141,7 @@ impl Components {
         self.keep(digest, &bytes)?;
         let executable = self.executor.ready(&self.engine, (digest, code), &manifest.wants).await?;
         let wide_places = wide_places_of(package.parts);
-        let prepared = Arc::new(Prepared { digest, manifest, shapes, wide_places, executable });
-        let mut all = self.prepared.lock();
-        if all.len() >= COMPONENTS_LOADED_MAX
-            && let Some(victim) = all.keys().next().copied()
-        {
-            all.remove(&victim);
-        }
-        all.insert(digest, Arc::clone(&prepared));
-        Ok(prepared)
+        Ok(Arc::new(Prepared { digest, manifest, shapes, wide_places, executable }))
     }
 
     /// A component is kept under its digest, so that its runs can be executed again whatever happens to its file. Nobody waits for it: its

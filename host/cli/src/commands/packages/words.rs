@@ -313,7 +313,7 @@ pub fn asks(wants: &Wants) -> Vec<Line> {
 
 /// What it may spend by the grant that is drafted for it.
 pub fn drafted_costs(manifest: &Manifest) -> String {
-    let draft = Grant::draft(manifest, None).parse::<Table>().ok();
+    let draft = Grant::draft_budget(manifest).parse::<Table>().ok();
     costs(&draft.and_then(|draft| draft.get("budget")?.as_table().cloned()).unwrap_or_default())
 }
 
