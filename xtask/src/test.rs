@@ -147,7 +147,7 @@ fn integration(steps: &mut Steps) -> Result<()> {
     let packed = packed()?;
     let skipped = target().join("skipped-tests");
     let _ = std::fs::remove_file(&skipped);
-    let mut tests = workspace_tests(&["--test", "integration"]);
+    let mut tests = integration_tests(&[]);
     tests.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped).envs(server.variables());
     tests.env("AGENTRY_TUF_PYTHON", tuf.path("python")).env("AGENTRY_CLIENTS_PYTHON", clients.path("python"));
     tests.env("AGENTRY_SIGSTORE_PYTHON", sigstore.path("python"));
@@ -170,12 +170,20 @@ fn integration(steps: &mut Steps) -> Result<()> {
     tests.env("AGENTRY_DIST", packed).env("AGENTRY_CYCLONEDX_PYTHON", cyclonedx.path("python"));
     steps.tests("integration", tests);
     // The other setting, which programs have that embed Agentry: what guests see, and what a run is when it is executed again.
-    let mut weaker = workspace_tests(&["--test", "integration", "--"]);
-    weaker.args(WITHOUT_ISOLATION).env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped);
+    let mut weaker = integration_tests(&WITHOUT_ISOLATION);
+    weaker.env("AGENTRY_BIN", agentry()).env("AGENTRY_SKIPPED", &skipped);
     weaker.env("AGENTRY_ISOLATED", "none").envs(server.variables());
     steps.tests("integration without isolation", weaker);
     steps.skips(&skipped);
     Ok(())
+}
+
+/// Of these names, or all. Tests that wait, for processes and times, leave cores to others: half as many again are executed at once.
+fn integration_tests(only: &[&str]) -> Command {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut tests = workspace_tests(&["--test", "integration", "--", "--test-threads"]);
+    tests.arg((cores + cores.div_ceil(2)).to_string()).args(only);
+    tests
 }
 
 /// What people install, packed from the binary that is tested, and signed by a key of a home.
