@@ -84,6 +84,10 @@ impl Gate {
             () = &mut over => return,
             turn = top.relocating.lock() => turn,
         };
+        if top.leaves.is_cancelled() {
+            // With all that work for it; what does so no longer is over in a moment.
+            return over.await;
+        }
         top.set_moves(true);
         let quiet = async {
             let mut pause = LOOKS;
@@ -110,7 +114,9 @@ impl Gate {
             }
         }
         let_go(&self.tree(Arc::clone(&top)), Holder::Relocation);
-        top.set_moves(false);
+        if !top.leaves.is_cancelled() {
+            top.set_moves(false);
+        }
     }
 
     /// The run at the top of the tree in which this one works.
