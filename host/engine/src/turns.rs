@@ -14,6 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// How long a guest may have its thread before it stands in line: several times what an agent needs between two questions to a model.
 const CREDIT_MAX: Duration = Duration::from_millis(5);
 
+/// What counts of a turn besides its processor time, at most: some round trips to the kernel. Whoever waits for an answer with its thread in its hand
+/// takes the time of others as well; for how long a busy machine executes something else meanwhile is nobody's doing.
+const WAITS_MAX: Duration = Duration::from_micros(250);
+
 /// What it gets back, as a part of the time in which it waits for something else than its turn.
 const CREDIT_PART: u32 = 50;
 
@@ -46,9 +50,8 @@ impl Turns {
             woken.begins();
             let (began, before) = (Instant::now(), executed());
             let polled = guest.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&woken))));
-            // Whoever waits for an answer with its thread in its hand takes the time of others as well.
-            credit.take(began.elapsed());
             let took = executed().saturating_sub(before);
+            credit.take(counted(began.elapsed(), took));
             place.leave();
             if polled.is_ready() {
                 // One that is over takes nobody's time any more.
@@ -66,6 +69,11 @@ impl Turns {
         })
         .await
     }
+}
+
+/// What counts of a turn in which so much time passed, and the thread executed for so long.
+fn counted(passed: Duration, executed: Duration) -> Duration {
+    passed.min(executed.saturating_add(WAITS_MAX))
 }
 
 /// For how long one guest may have its thread before it stands in line.
@@ -337,6 +345,14 @@ mod tests {
             one.await.unwrap();
         }
         assert_eq!(turns.slots.available_permits(), 2);
+    }
+
+    #[test]
+    fn a_turn_counts_by_what_was_executed_and_a_little_of_what_was_waited_for() {
+        let ms = Duration::from_millis;
+        assert_eq!(counted(ms(3), ms(3)), ms(3));
+        assert_eq!(counted(WAITS_MAX / 2, Duration::ZERO), WAITS_MAX / 2);
+        assert_eq!(counted(ms(400), ms(1)), ms(1) + WAITS_MAX, "the machine executed something else");
     }
 
     #[test]
