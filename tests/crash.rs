@@ -153,7 +153,7 @@ fn runs(stage: &Stage, limit: usize) -> Vec<Value> {
     runs.as_array().expect("a list").clone()
 }
 
-/// True if all that was ordered has ended, as nothing else may end. Of each batch there are so many runs, and those of the last one are the newest,
+/// True if all that was ordered is done; a run that ended otherwise fails the test. Of each batch there are so many runs, and those of the last one are the newest,
 /// but for `others`.
 fn all_are_done(stage: &Stage, others: usize) -> bool {
     let runs = runs(stage, LABORERS * (HELPED + 2) + CLERKS + others);

@@ -10,6 +10,7 @@ pub mod limiter;
 pub mod package;
 pub mod prepare;
 pub mod settings;
+pub mod single_flight;
 pub mod ticks;
 pub mod turns;
 
@@ -19,7 +20,6 @@ use std::sync::Arc;
 
 use agentry_kernel::Digest;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
 use wasmtime::component::Component;
 
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
@@ -27,6 +27,7 @@ use cache::{Artifact, Cache};
 use package::Package;
 use prepare::{PrepareError, Preparer};
 use settings::Shape;
+use single_flight::SingleFlight;
 use ticks::Ticks;
 use turns::Turns;
 
@@ -48,7 +49,7 @@ pub struct Engine {
     shape: Shape,
     preparer: Preparer,
     cache: Cache,
-    loaded: Mutex<HashMap<Digest, Arc<OnceCell<Ready>>>>,
+    loaded: SingleFlight<Ready>,
     /// What no further try would change, so that nobody makes the host try for ever.
     refused: Mutex<HashMap<Digest, PrepareError>>,
 }
@@ -197,7 +198,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let cache = Cache::open(home, settings)?;
         let name = format!("wasmtime {} {:.16} {CLOCK_MARK} {FUEL_MARK}", settings::VERSION, settings.to_string());
-        let (loaded, refused) = (Mutex::default(), Mutex::default());
+        let (loaded, refused) = (SingleFlight::default(), Mutex::default());
         Ok(Self { hosting, name, shape, preparer, cache, loaded, refused })
     }
 
@@ -231,19 +232,7 @@ impl Engine {
     /// # Errors
     /// If this host would not run it, or it does not compile within its limits.
     pub async fn ready(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Ready, PrepareError> {
-        let cell = self.cell(digest);
-        cell.get_or_try_init(|| self.load(digest, bytes)).await.cloned()
-    }
-
-    fn cell(&self, digest: Digest) -> Arc<OnceCell<Ready>> {
-        let mut loaded = self.loaded.lock();
-        if loaded.len() >= COMPONENTS_LOADED_MAX && !loaded.contains_key(&digest) {
-            // Which one goes matters little: it comes back out of the cache in milliseconds, and runs hold theirs.
-            if let Some(victim) = loaded.keys().next().copied() {
-                loaded.remove(&victim);
-            }
-        }
-        loaded.entry(digest).or_default().clone()
+        self.loaded.get_or_make(digest, || self.load(digest, bytes)).await
     }
 
     async fn load(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Ready, PrepareError> {

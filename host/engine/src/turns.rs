@@ -71,9 +71,9 @@ impl Turns {
     }
 }
 
-/// What counts of a turn in which so much time passed, and the thread executed for so long.
-fn counted(passed: Duration, executed: Duration) -> Duration {
-    passed.min(executed.saturating_add(WAITS_MAX))
+/// What counts of a turn in which so much time passed, of which the guest took so much processor time.
+fn counted(passed: Duration, took: Duration) -> Duration {
+    passed.min(took.saturating_add(WAITS_MAX))
 }
 
 /// For how long one guest may have its thread before it stands in line.

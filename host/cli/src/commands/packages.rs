@@ -158,12 +158,12 @@ impl InstalledArgs {
     }
 
     /// True if what is done is printed as JSON.
-    pub fn json(&self) -> bool {
+    pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// One object, or an array of several.
-    pub fn print(mut told: Vec<Value>) -> Result<()> {
+    /// Prints one JSON object, or an array of several.
+    pub fn print_json(mut told: Vec<Value>) -> Result<()> {
         screen::print_json(&if told.len() == 1 { told.remove(0) } else { Value::from(told) })
     }
 
@@ -181,7 +181,7 @@ impl InstalledArgs {
         let notes = set.notes();
         if self.json {
             let told = |(agent, release): (&String, &Release)| json!({"agent": agent, "version": release.version, "outcome": what, "notes": notes});
-            Self::print(agents.iter().zip(&releases).map(told).collect())?;
+            Self::print_json(agents.iter().zip(&releases).map(told).collect())?;
         } else {
             for (agent, release) in agents.iter().zip(&releases) {
                 screen::tell(&format!("{} {} {what}\n", text::line(agent), text::line(&release.version)));

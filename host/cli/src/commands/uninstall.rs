@@ -48,10 +48,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// Of these only a command was there.
 fn tell(installed: &InstalledArgs, left: &[&String]) -> Result<ExitCode> {
-    if installed.json() {
+    if installed.is_json() {
         let told =
             |agent: &&String| json!({"agent": agent, "outcome": "the command that was left of it is taken away"});
-        InstalledArgs::print(left.iter().map(told).collect())?;
+        InstalledArgs::print_json(left.iter().map(told).collect())?;
     } else {
         let told = |agent: &&String| format!("the command that was left of {} is taken away\n", text::line(agent));
         left.iter().map(told).for_each(|line| screen::tell(&line));

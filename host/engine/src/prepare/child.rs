@@ -49,14 +49,14 @@ type Out = Writer<BufWriter<StdoutLock<'static>>>;
 /// What is said of several in a row wakes whoever reads it seldom.
 const OUT_BYTES: usize = 64 * 1024;
 
-fn out() -> std::io::Result<Out> {
+fn begin_answer() -> std::io::Result<Out> {
     Writer::new(BufWriter::with_capacity(OUT_BYTES, std::io::stdout().lock()))
 }
 
 /// The component, if it is a package; what it says of itself has been written then.
 fn read() -> std::io::Result<Option<(Vec<u8>, Out)>> {
     let bytes = input()?;
-    let mut out = out()?;
+    let mut out = begin_answer()?;
     Ok(facts(&bytes, &mut out)?.then_some((bytes, out)))
 }
 
@@ -64,7 +64,7 @@ fn read() -> std::io::Result<Option<(Vec<u8>, Out)>> {
 /// believes what is said here of those bytes alone.
 fn read_several() -> std::io::Result<()> {
     let mut input = std::io::stdin().lock();
-    let mut out = out()?;
+    let mut out = begin_answer()?;
     let mut component = Vec::new();
     while let Some(digest) = next(&mut input, &mut component)? {
         said(package::inspect_named(&component, digest), &mut out)?;
@@ -126,7 +126,8 @@ fn compile(shape: Shape) -> std::io::Result<()> {
         }
         Ok(artifact) => out.made(&artifact),
         Err(error) => out.uncompiled(&one_line(&format!("{error:#}"))),
-    }
+    }?;
+    out.flush()
 }
 
 /// The input is a manifest as JSON, its length before it, and the component behind it.
@@ -134,12 +135,13 @@ fn attach() -> std::io::Result<()> {
     let input = input()?;
     let (manifest, component) = led(&input).ok_or_else(cut_short)?;
     let manifest = serde_json::from_slice(manifest).map_err(std::io::Error::other)?;
-    let mut out = out()?;
+    let mut out = begin_answer()?;
     match package::attach(component, &manifest) {
         Ok(package) if facts(&package, &mut out)? => out.made(&package),
         Ok(_) => Ok(()),
-        Err(error) => out.refused(&cut(error)).and_then(|()| out.flush()),
-    }
+        Err(error) => out.refused(&cut(error)),
+    }?;
+    out.flush()
 }
 
 fn input() -> std::io::Result<Vec<u8>> {

@@ -83,7 +83,7 @@ fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((*tag, frame, rest))
 }
 
-/// Writes an answer, part by part.
+/// Writes an answer, part by part; whoever reads it has what was flushed.
 pub(super) struct Writer<W>(W);
 
 impl<W: Write> Writer<W> {
@@ -98,10 +98,9 @@ impl<W: Write> Writer<W> {
         self.frame(FACTS, json)
     }
 
-    /// What was made of it. It is on its way when this returns, as behind [`Writer::flush`].
+    /// What was made of it.
     pub(super) fn made(&mut self, bytes: &[u8]) -> Result<()> {
-        self.frame(MADE, bytes)?;
-        self.flush()
+        self.frame(MADE, bytes)
     }
 
     /// Why it is no package of this host.
@@ -109,13 +108,12 @@ impl<W: Write> Writer<W> {
         self.frame(REFUSED, format!("{}\0{}", error.message.replace('\0', ""), error.hint).as_bytes())
     }
 
-    /// Why it does not compile. On its way as well.
+    /// Why it does not compile.
     pub(super) fn uncompiled(&mut self, why: &str) -> Result<()> {
-        self.frame(UNCOMPILED, why.as_bytes())?;
-        self.flush()
+        self.frame(UNCOMPILED, why.as_bytes())
     }
 
-    /// Whoever reads has all that was written so far, whatever happens to this process.
+    /// Hands over all that was written so far, whatever happens to this process.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.0.flush()
     }

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agentry_engine::Engine;
-use agentry_engine::package::{self, PackageError, Stamp};
+use agentry_engine::package::{self, Hashed, PackageError, Stamp};
 use agentry_engine::prepare::PrepareError;
 use agentry_engine::settings::wide_places_of;
+use agentry_engine::single_flight::SingleFlight;
 use agentry_kernel::Digest;
 use agentry_kernel::manifest::Manifest;
 use agentry_packages::lock::digest_of_path;
 use agentry_store::limits::COMPONENTS_LOADED_MAX;
 use agentry_store::{Batch, Store, StoreError, keys};
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
 
 use super::executor::{Executable, Executor};
 use crate::shapes::Shapes;
@@ -48,15 +48,14 @@ pub(crate) struct Components {
     engine: Engine,
     executor: Executor,
     store: Arc<dyn Store>,
-    /// Each is empty until it is prepared; whoever wants it meanwhile waits for that.
-    prepared: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Prepared>>>>>,
+    prepared: SingleFlight<Arc<Prepared>>,
     files: Mutex<HashMap<std::path::PathBuf, (Stamp, Digest)>>,
     manifests: Mutex<HashMap<std::path::PathBuf, (Stamp, Arc<Manifest>)>>,
 }
 
 impl Components {
     pub(crate) fn new(engine: Engine, executor: Executor, store: Arc<dyn Store>) -> Self {
-        let (prepared, files, manifests) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (prepared, files, manifests) = (SingleFlight::default(), Mutex::default(), Mutex::default());
         Self { engine, executor, store, prepared, files, manifests }
     }
 
@@ -76,13 +75,13 @@ impl Components {
         let known = self.files.lock().get(component).copied();
         if let (Some(stamp), Some((of, digest))) = (stamp, known)
             && of == stamp
-            && let Some(prepared) = self.prepared.lock().get(&digest).and_then(|cell| cell.get())
+            && let Some(prepared) = self.prepared.get(digest)
         {
-            return Ok(Arc::clone(prepared));
+            return Ok(prepared);
         }
         let path = component.to_owned();
         let read = tokio::task::spawn_blocking(move || as_installed(&path)).await;
-        let prepared = self.prepare(read.expect("reading a file does not panic")?).await?;
+        let prepared = self.prepare_hashed(read.expect("reading a file does not panic")?).await?;
         if let Some(stamp) = stamp.filter(Stamp::is_settled) {
             keep_few(&mut self.files.lock(), component.to_owned(), (stamp, prepared.digest));
         }
@@ -98,12 +97,9 @@ impl Components {
             return Ok(Arc::clone(manifest));
         }
         let path = component.to_owned();
-        let read = tokio::task::spawn_blocking(move || {
-            let bytes = as_installed(&path)?;
-            Ok::<_, PackageError>((package::digest(&bytes), bytes))
-        });
-        let (digest, bytes) = read.await.expect("reading a file does not panic")?;
-        let manifest = Arc::new(self.engine.package(digest, bytes.into()).await?.manifest);
+        let read = tokio::task::spawn_blocking(move || as_installed(&path)).await;
+        let read = read.expect("reading a file does not panic")?;
+        let manifest = Arc::new(self.engine.package(read.digest(), read.into_bytes().into()).await?.manifest);
         if let Some(stamp) = stamp.filter(Stamp::is_settled) {
             keep_few(&mut self.manifests.lock(), component.to_owned(), (stamp, Arc::clone(&manifest)));
         }
@@ -112,29 +108,15 @@ impl Components {
 
     /// Checks, compiles and links a package, once for all its runs.
     pub(crate) async fn prepare(&self, bytes: Vec<u8>) -> Result<Arc<Prepared>, NotReady> {
-        let digest = package::digest(&bytes);
-        let cell = self.cell(digest);
-        let prepared = cell.get_or_try_init(|| self.prepare_once(digest, bytes)).await.cloned();
-        if prepared.is_err() {
-            // It takes no place of one that is ready.
-            self.prepared.lock().retain(|of, cell| *of != digest || cell.initialized());
-        }
-        prepared
+        self.prepare_hashed(Hashed::of(bytes)).await
     }
 
-    fn cell(&self, digest: Digest) -> Arc<OnceCell<Arc<Prepared>>> {
-        let mut all = self.prepared.lock();
-        if all.len() >= COMPONENTS_LOADED_MAX
-            && !all.contains_key(&digest)
-            && let Some(victim) = all.keys().next().copied()
-        {
-            all.remove(&victim);
-        }
-        Arc::clone(all.entry(digest).or_default())
+    async fn prepare_hashed(&self, component: Hashed) -> Result<Arc<Prepared>, NotReady> {
+        let digest = component.digest();
+        self.prepared.get_or_make(digest, || self.prepare_once(digest, component.into_bytes().into())).await
     }
 
-    async fn prepare_once(&self, digest: Digest, bytes: Vec<u8>) -> Result<Arc<Prepared>, NotReady> {
-        let bytes: Arc<[u8]> = bytes.into();
+    async fn prepare_once(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Arc<Prepared>, NotReady> {
         let (package, code) = self.engine.ready(digest, Arc::clone(&bytes)).await?;
         let manifest = Arc::new(package.manifest.clone());
         let shapes = Shapes::of(&manifest)?;
@@ -158,14 +140,14 @@ impl Components {
 }
 
 /// The bytes of a component; of one that is installed, those that were.
-fn as_installed(path: &Path) -> Result<Vec<u8>, PackageError> {
-    let bytes = package::read(path)?;
+fn as_installed(path: &Path) -> Result<Hashed, PackageError> {
+    let component = Hashed::of(package::read(path)?);
     match digest_of_path(path) {
-        Some(installed) if installed != package::digest(&bytes) => Err(PackageError::new(
+        Some(installed) if installed != component.digest() => Err(PackageError::new(
             format!("{} is not the file that was installed", path.display()),
             "install its package again; whoever changed the file can write in this home",
         )),
-        Some(_) | None => Ok(bytes),
+        Some(_) | None => Ok(component),
     }
 }
 

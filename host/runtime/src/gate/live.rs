@@ -58,12 +58,12 @@ impl Gate {
         // Each call that runs another agent has its run among these.
         let below: usize = tree.iter().map(|run| run.activity.below()).sum();
         if lying.len() < tree.len() || below + 1 != tree.len() {
-            let_go(tree.iter().filter(|run| lying.contains_key(&run.id)), Holder::Parking);
+            release(tree.iter().filter(|run| lying.contains_key(&run.id)), Holder::Parking);
             return false;
         }
         let rests = self.leave_as(&run, &lying);
         if !rests {
-            let_go(&tree, Holder::Parking);
+            release(&tree, Holder::Parking);
         }
         rests
     }
@@ -113,7 +113,7 @@ impl Gate {
                 }
             }
         }
-        let_go(&self.tree(Arc::clone(&top)), Holder::Relocation);
+        release(&self.tree(Arc::clone(&top)), Holder::Relocation);
         if !top.leaves.is_cancelled() {
             top.set_moves(false);
         }
@@ -233,8 +233,8 @@ impl Gate {
     }
 }
 
-/// This one holds none of them any more.
-fn let_go<'r>(runs: impl IntoIterator<Item = &'r Arc<RunContext>>, holder: Holder) {
+/// This holder lets go of them.
+fn release<'r>(runs: impl IntoIterator<Item = &'r Arc<RunContext>>, holder: Holder) {
     for run in runs {
         run.activity.hold(holder, false);
     }
